@@ -1,0 +1,50 @@
+# Roost. `make up` runs the whole system here; `make test` proves it. `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+NODES ?= 3
+TENANTS ?= 6
+STATE_DIR ?= ./.roost
+UP_FLAGS ?=
+
+.PHONY: help deps up demo test check deny bench prepare-sql release
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+deps: ## install what is missing (etcd, PostgreSQL, the browser, protoc, npm packages)
+	@deploy/deps.sh
+
+release: deps
+	@cargo build --release --quiet --bins
+
+up: release ## a whole cluster on this machine, with demo tenants; Ctrl-C ends it (NODES=3 TENANTS=6)
+	@target/release/roost dev --state-dir $(STATE_DIR) --nodes $(NODES) --tenants $(TENANTS) $(UP_FLAGS)
+
+demo: release ## the tour without hands: pair, answer, kill a node, be answered elsewhere, add a node
+	@target/release/roost demo
+
+test: deps ## every test, on real etcd, PostgreSQL and Chromium
+	cargo build --workspace --bins
+	cargo test --workspace
+
+check: deps ## format, clippy, docs, proto lint, import directions
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	proto/lint/node_modules/.bin/buf lint proto
+	cargo test --quiet -p roost-tests --test house
+
+deny: ## licences, bans and sources of dependencies; advisories where their database can be reached
+	@command -v cargo-deny >/dev/null || cargo install --locked --quiet cargo-deny
+	cargo deny check licenses bans sources
+	@cargo deny check advisories || { cargo deny fetch db >/dev/null 2>&1 && exit 1 || echo "deny: the advisory database cannot be reached from here; advisories were not checked"; }
+
+bench: release ## the figures of BENCHMARKS.md, each beside its baseline in the same run
+	@deploy/deps.sh --bench
+	@cargo build --release --quiet -p roost-tests --bins
+	@target/release/roost-bench
+
+prepare-sql: deps ## refresh .sqlx after a query or a migration changed
+	@store/prepare-sql.sh

@@ -1,0 +1,130 @@
+//! The client of the admin API: one connection, the token on every call.
+
+use std::{str::FromStr, time::Duration};
+
+use roost_proto::v1::{
+    message_service_client::MessageServiceClient, node_service_client::NodeServiceClient,
+    session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
+    worker_service_client::WorkerServiceClient,
+};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Until the answer begins; a stream may then last for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// A stream on a connection that has silently died ends after this.
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// The transport under each service's client.
+pub type Transport = InterceptedService<Channel, Bearer>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error("{given:?} is not an address; it takes HOST:PORT or http://HOST:PORT")]
+    Address { given: String },
+    #[error("the token holds characters that a header cannot carry; it takes visible ASCII")]
+    Token,
+}
+
+/// A cheap clone. It connects at the first call and again after a connection is lost.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    address: String,
+    channel: Channel,
+    bearer: Bearer,
+}
+
+impl Admin {
+    /// `address` is HOST:PORT or http://HOST:PORT. Must be called within a tokio runtime.
+    pub fn new(address: &str, token: &str) -> Result<Self, AdminError> {
+        let wrong = || AdminError::Address { given: address.to_owned() };
+        let host_port = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+        let has_port = host_port.rsplit_once(':').is_some_and(|(_, port)| u16::from_str(port).is_ok());
+        if !has_port || host_port.contains('/') {
+            return Err(wrong());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{host_port}")).map_err(|_| wrong())?;
+        let channel = endpoint
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWER_WITHIN)
+            .http2_keep_alive_interval(PING_EVERY)
+            .connect_lazy();
+        Ok(Self { address: host_port.to_owned(), channel, bearer: Bearer::new(token)? })
+    }
+
+    /// HOST:PORT
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn tenants(&self) -> TenantServiceClient<Transport> {
+        TenantServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn workers(&self) -> WorkerServiceClient<Transport> {
+        WorkerServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn sessions(&self) -> SessionServiceClient<Transport> {
+        SessionServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn messages(&self) -> MessageServiceClient<Transport> {
+        MessageServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn nodes(&self) -> NodeServiceClient<Transport> {
+        NodeServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+}
+
+/// Puts `authorization: Bearer TOKEN` on each call.
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Bearer {
+    fn new(token: &str) -> Result<Self, AdminError> {
+        let mut value = MetadataValue::from_str(&format!("Bearer {token}")).map_err(|_| AdminError::Token)?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+}
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bearer(…)")
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_a_host_and_a_port() {
+        for good in ["127.0.0.1:7000", "http://roost.internal:7000", "http://[::1]:7000/"] {
+            assert!(Admin::new(good, "t").is_ok(), "{good}");
+        }
+        for bad in ["", "127.0.0.1", "https://127.0.0.1:7000", "http://a:7000/admin", "a b:1"] {
+            assert!(matches!(Admin::new(bad, "t"), Err(AdminError::Address { .. })), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_token_does_not_show_in_debug_output() {
+        let admin = Admin::new("127.0.0.1:1", "sesame").unwrap();
+        assert!(!format!("{admin:?}").contains("sesame"));
+    }
+}

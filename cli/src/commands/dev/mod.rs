@@ -1,0 +1,125 @@
+//! `roost dev`: a whole cluster on this machine, shown live until Ctrl-C.
+
+mod board;
+mod feed;
+mod lines;
+mod screen;
+mod watch;
+
+use std::{io::IsTerminal, path::PathBuf, time::Duration};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Context;
+use crate::{
+    dev::{Cluster, Options, Ports},
+    failure::Failure,
+};
+
+const AFTER_HELP: &str = "\
+DIR/dev.json is written when everything is ready (against another site: when all processes serve): every endpoint, pid, \
+token file and tenant. The other `roost` commands find the cluster by it. DIR/logs has one log per process.
+
+A process that is killed stays dead and is shown as dead, so that you can watch what the others do: `kill -9` a node's \
+pid and see its tenants move. At a terminal, `r` starts again whatever is dead and `a` adds a node.
+
+Ctrl-C or SIGTERM stops everything gracefully, and a second one at once. What a crash leaves behind is ended by the \
+next start in the same directory: only processes that were started from it. State is kept; remove DIR to start afresh.";
+
+/// The options of `roost dev`.
+#[derive(Debug, Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub struct Dev {
+    /// Nodes to start.
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// Demo tenants; 6, or 1 with --page-url.
+    #[arg(long)]
+    tenants: Option<usize>,
+    /// How long a silent node keeps its tenants.
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    lease_ttl: Duration,
+    /// A worker that has not been seen for this long is marked ERROR.
+    #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
+    stale_after: Duration,
+    /// The tenants answer every message with `echo: <the message>`, without a reply limit.
+    #[arg(long)]
+    echo: bool,
+    /// Run against this site, such as https://web.whatsapp.com, and draw its QR codes here, for real phones.
+    #[arg(long, value_name = "URL")]
+    page_url: Option<String>,
+    /// Print a line per change also at a terminal.
+    #[arg(long)]
+    plain: bool,
+    #[command(flatten)]
+    ports: PortArgs,
+}
+
+/// A port that is not given is a free one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Ports (free ones unless given)")]
+struct PortArgs {
+    #[arg(long, value_name = "PORT")]
+    admin_port: Option<u16>,
+    #[arg(long, value_name = "PORT")]
+    etcd_port: Option<u16>,
+    #[arg(long, value_name = "PORT")]
+    postgres_port: Option<u16>,
+    #[arg(long, value_name = "PORT")]
+    simulator_port: Option<u16>,
+    #[arg(long, value_name = "PORT")]
+    simulator_tls_port: Option<u16>,
+}
+
+impl Dev {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let listen = |kind| signal(kind).map_err(|source| Failure::Input { what: "signals".into(), source });
+        let mut interrupts = listen(SignalKind::interrupt())?;
+        let mut terminations = listen(SignalKind::terminate())?;
+        let mut stop = async || {
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+            }
+        };
+        let full_screen = !self.plain && self.page_url.is_none() && std::io::stdout().is_terminal();
+        let options = self.options(context.globals.state_dir());
+        context.output.note(&format!(
+            "starting {} nodes in {} ...",
+            options.nodes,
+            options.state_dir.display()
+        ));
+        let mut cluster = tokio::select! {
+            started = Cluster::start(options) => started?,
+            // Dropping what has been started kills it.
+            () = stop() => return Ok(()),
+        };
+        watch::until_asked_to_stop(&mut cluster, &mut context.output, full_screen, stop()).await?;
+        context.output.note("stopping; Ctrl-C again kills");
+        tokio::select! {
+            stopped = cluster.stop() => Ok(stopped?),
+            () = stop() => Ok(()),
+        }
+    }
+
+    fn options(self, state_dir: PathBuf) -> Options {
+        let usual_tenants = if self.page_url.is_some() { 1 } else { 6 };
+        Options {
+            nodes: self.nodes,
+            tenants: self.tenants.unwrap_or(usual_tenants),
+            lease_ttl: self.lease_ttl,
+            stale_after: self.stale_after,
+            echo: self.echo,
+            page_url: self.page_url,
+            ports: Ports {
+                etcd: self.ports.etcd_port,
+                postgres: self.ports.postgres_port,
+                admin: self.ports.admin_port,
+                simulator: self.ports.simulator_port,
+                simulator_tls: self.ports.simulator_tls_port,
+            },
+            ..Options::new(state_dir)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `roost message`
+
+use clap::{Subcommand, ValueEnum};
+use roost_proto::v1::{Direction, ListMessagesRequest, TailMessagesRequest};
+
+use super::{Context, all_pages};
+use crate::{failure::Failure, views::MessageView};
+
+#[derive(Debug, Subcommand)]
+pub enum MessageVerb {
+    /// Lists messages, newest first.
+    List {
+        /// Only this tenant's.
+        tenant: Option<String>,
+        /// Only this chat's, such as 255700000001@c.us.
+        #[arg(long, requires = "tenant")]
+        chat: Option<String>,
+        #[arg(long, value_enum)]
+        direction: Option<DirectionArg>,
+        /// At most this many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Prints the last messages, then each new one, until Ctrl-C.
+    Tail {
+        /// Only this tenant's.
+        tenant: Option<String>,
+        /// Messages from before, up to 1000.
+        #[arg(long, default_value_t = 10)]
+        backlog: i32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DirectionArg {
+    In,
+    Out,
+}
+
+impl From<DirectionArg> for Direction {
+    fn from(direction: DirectionArg) -> Self {
+        match direction {
+            DirectionArg::In => Direction::In,
+            DirectionArg::Out => Direction::Out,
+        }
+    }
+}
+
+impl MessageVerb {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self {
+            Self::List { tenant, chat, direction, limit } => {
+                let filter = ListMessagesRequest {
+                    tenant_id: tenant.unwrap_or_default(),
+                    chat_id: chat.unwrap_or_default(),
+                    direction: direction.map_or(Direction::Unspecified, Direction::from) as i32,
+                    ..ListMessagesRequest::default()
+                };
+                list(context, filter, limit).await
+            }
+            Self::Tail { tenant, backlog } => {
+                let request = TailMessagesRequest { tenant_id: tenant.unwrap_or_default(), backlog };
+                let mut messages = context.admin()?.messages().tail_messages(request).await?.into_inner();
+                while let Some(message) = messages.message().await? {
+                    context.output.event(&MessageView::from(message))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn list(context: &mut Context, filter: ListMessagesRequest, limit: usize) -> Result<(), Failure> {
+    let admin = context.admin()?;
+    let messages = all_pages(Some(limit), |page_size, page_token| {
+        let mut client = admin.messages();
+        let request = ListMessagesRequest { page_size, page_token, ..filter.clone() };
+        async move {
+            let page = client.list_messages(request).await?.into_inner();
+            Ok((page.messages, page.next_page_token))
+        }
+    });
+    let rows: Vec<_> = messages.await?.into_iter().map(MessageView::from).collect();
+    context.output.list(&rows)
+}

@@ -1,0 +1,76 @@
+//! One file per noun of the command line.
+
+pub mod demo;
+pub mod dev;
+pub mod message;
+pub mod node;
+pub mod session;
+pub mod tenant;
+pub mod worker;
+
+use std::io;
+
+use clap::CommandFactory;
+
+use crate::{
+    admin::Admin,
+    args::{Args, Command, Globals},
+    failure::Failure,
+    output::Output,
+    target,
+};
+
+/// What every command needs.
+pub struct Context {
+    pub globals: Globals,
+    pub output: Output,
+}
+
+impl Context {
+    pub fn admin(&self) -> Result<Admin, Failure> {
+        Ok(target::resolve(&self.globals)?)
+    }
+}
+
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let output = Output::stdout(args.globals.output);
+    let mut context = Context { globals: args.globals, output };
+    match args.command {
+        Command::Tenant(verb) => verb.run(&mut context).await,
+        Command::Worker(verb) => verb.run(&mut context).await,
+        Command::Session(verb) => verb.run(&mut context).await,
+        Command::Message(verb) => verb.run(&mut context).await,
+        Command::Node(verb) => verb.run(&mut context).await,
+        Command::Dev(dev) => dev.run(&mut context).await,
+        Command::Demo(demo) => demo.run(&mut context).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "roost", &mut io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// Walks the pages of a list: `page` gets a size and a token and gives items and the next token.
+async fn all_pages<T, F>(
+    limit: Option<usize>,
+    mut page: impl FnMut(i32, String) -> F,
+) -> Result<Vec<T>, Failure>
+where
+    F: Future<Output = Result<(Vec<T>, String), tonic::Status>>,
+{
+    const PAGE: usize = 1_000;
+    let limit = limit.unwrap_or(usize::MAX);
+    let (mut items, mut token) = (Vec::new(), String::new());
+    loop {
+        let size = limit.saturating_sub(items.len()).min(PAGE);
+        if size == 0 {
+            return Ok(items);
+        }
+        let (more, next) = page(size as i32, token).await?;
+        items.extend(more);
+        if next.is_empty() {
+            return Ok(items);
+        }
+        token = next;
+    }
+}

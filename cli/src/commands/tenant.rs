@@ -1,0 +1,264 @@
+//! `roost tenant`
+
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use clap::{Subcommand, ValueEnum};
+use prost_types::FieldMask;
+use roost_proto::v1::{
+    BusinessTexts, CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, Language, ListTenantsRequest,
+    StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
+};
+
+use super::{Context, all_pages};
+use crate::{
+    failure::Failure,
+    views::{MenuItemView, TenantView},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum TenantVerb {
+    /// Creates a tenant; its worker is stopped until `roost worker start`.
+    Create {
+        /// 1 to 63 of a-z, 0-9 and '-'; chosen by the coordinator when left out.
+        id: Option<String>,
+        /// Start its worker, too.
+        #[arg(long)]
+        start: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Shows a tenant with its texts.
+    Get { id: String },
+    /// Lists tenants by id.
+    List {
+        /// Only tenants in this status.
+        #[arg(long, value_enum)]
+        status: Option<StatusArg>,
+        /// At most this many.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Changes the settings that are given; a running worker uses them from its next message on.
+    Update {
+        id: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Stops the worker and removes everything the tenant has, its session included.
+    Delete {
+        id: String,
+        /// Do not ask. (It never asks when stdin is no terminal.)
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// An option that is not given is not changed; a text given as "" is the template's own again.
+#[derive(Debug, clap::Args)]
+pub struct Settings {
+    /// The business's name.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The WhatsApp number: '+' and 8 to 15 digits.
+    #[arg(long)]
+    phone: Option<String>,
+    #[arg(long, value_enum)]
+    template: Option<TemplateArg>,
+    #[arg(long, value_enum)]
+    language: Option<LanguageArg>,
+    /// Sent with the menu to a chat's first message. {business} stands for the name.
+    #[arg(long, value_name = "TEXT")]
+    greeting: Option<String>,
+    /// Sent when nothing in the menu fits. {message} stands for the message.
+    #[arg(long, value_name = "TEXT")]
+    fallback: Option<String>,
+    /// Sent once when the reply limit is reached.
+    #[arg(long, value_name = "TEXT")]
+    limit_warning: Option<String>,
+    /// A JSON file with the menu: [{"title": "...", "reply": "...", "keywords": ["..."]}, ...]; [] is the template's own.
+    #[arg(long, value_name = "FILE")]
+    menu: Option<PathBuf>,
+    /// Replies in any 60 seconds, up to 10000; 0 lifts the limit.
+    #[arg(long, value_name = "N")]
+    reply_limit: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TemplateArg {
+    Booking,
+    Ecommerce,
+    Support,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LanguageArg {
+    /// English
+    En,
+    /// Swahili
+    Sw,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum StatusArg {
+    New,
+    QrPending,
+    Active,
+    Paused,
+    Error,
+}
+
+impl From<TemplateArg> for Template {
+    fn from(template: TemplateArg) -> Self {
+        match template {
+            TemplateArg::Booking => Template::Booking,
+            TemplateArg::Ecommerce => Template::Ecommerce,
+            TemplateArg::Support => Template::Support,
+        }
+    }
+}
+
+impl From<LanguageArg> for Language {
+    fn from(language: LanguageArg) -> Self {
+        match language {
+            LanguageArg::En => Language::En,
+            LanguageArg::Sw => Language::Sw,
+        }
+    }
+}
+
+impl From<StatusArg> for TenantStatus {
+    fn from(status: StatusArg) -> Self {
+        match status {
+            StatusArg::New => TenantStatus::New,
+            StatusArg::QrPending => TenantStatus::QrPending,
+            StatusArg::Active => TenantStatus::Active,
+            StatusArg::Paused => TenantStatus::Paused,
+            StatusArg::Error => TenantStatus::Error,
+        }
+    }
+}
+
+impl TenantVerb {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self {
+            Self::Create { id, start, settings } => {
+                create(context, id.unwrap_or_default(), start, settings).await
+            }
+            Self::Get { id } => {
+                let tenant =
+                    context.admin()?.tenants().get_tenant(GetTenantRequest { id }).await?.into_inner();
+                context.output.one(&TenantView::from(tenant))
+            }
+            Self::List { status, limit } => list(context, status, limit).await,
+            Self::Update { id, settings } => update(context, id, settings).await,
+            Self::Delete { id, yes } => delete(context, id, yes).await,
+        }
+    }
+}
+
+async fn create(context: &mut Context, id: String, start: bool, settings: Settings) -> Result<(), Failure> {
+    let admin = context.admin()?;
+    let (tenant, _) = settings.into_tenant(String::new(), BusinessTexts::default())?;
+    let request = CreateTenantRequest { tenant: Some(tenant), tenant_id: id };
+    let tenant = admin.tenants().create_tenant(request).await?.into_inner();
+    if start {
+        admin.workers().start_worker(StartWorkerRequest { tenant_id: tenant.id.clone() }).await?;
+    }
+    context.output.one(&TenantView::from(tenant))
+}
+
+async fn list(context: &mut Context, status: Option<StatusArg>, limit: Option<usize>) -> Result<(), Failure> {
+    let admin = context.admin()?;
+    let status = status.map_or(TenantStatus::Unspecified, TenantStatus::from) as i32;
+    let tenants = all_pages(limit, |page_size, page_token| {
+        let mut client = admin.tenants();
+        async move {
+            let request = ListTenantsRequest { page_size, page_token, status };
+            let page = client.list_tenants(request).await?.into_inner();
+            Ok((page.tenants, page.next_page_token))
+        }
+    });
+    let rows: Vec<_> = tenants.await?.into_iter().map(TenantView::from).collect();
+    context.output.list(&rows)
+}
+
+async fn update(context: &mut Context, id: String, settings: Settings) -> Result<(), Failure> {
+    let mut client = context.admin()?.tenants();
+    let present = client.get_tenant(GetTenantRequest { id: id.clone() }).await?.into_inner();
+    let (tenant, paths) = settings.into_tenant(id, present.texts.unwrap_or_default())?;
+    if paths.is_empty() {
+        let why = "nothing to change; give at least one setting (see roost tenant update --help)";
+        return Err(Failure::Refused(why.into()));
+    }
+    let request = UpdateTenantRequest { tenant: Some(tenant), update_mask: Some(FieldMask { paths }) };
+    let tenant = client.update_tenant(request).await?.into_inner();
+    context.output.one(&TenantView::from(tenant))
+}
+
+async fn delete(context: &mut Context, id: String, yes: bool) -> Result<(), Failure> {
+    let admin = context.admin()?;
+    if !yes && io::stdin().is_terminal() && !confirmed(&id)? {
+        return Err(Failure::Refused(format!("tenant {id} is kept")));
+    }
+    admin.tenants().delete_tenant(DeleteTenantRequest { id: id.clone() }).await?;
+    context.output.note(&format!("tenant {id} is deleted"));
+    Ok(())
+}
+
+fn confirmed(id: &str) -> Result<bool, Failure> {
+    let unreadable = |source| Failure::Input { what: "the answer".into(), source };
+    eprint!("Delete tenant {id} with its session, messages and settings? [y/N] ");
+    io::stderr().flush().map_err(unreadable)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(unreadable)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+impl Settings {
+    /// The tenant with what was given, and the update mask of it. The API changes the texts as a whole, hence `present`:
+    /// those that are not given stay as they are.
+    fn into_tenant(self, id: String, present: BusinessTexts) -> Result<(Tenant, Vec<String>), Failure> {
+        let menu = self.menu.map(read_menu).transpose()?;
+        let texts_given = menu.is_some()
+            || self.greeting.is_some()
+            || self.fallback.is_some()
+            || self.limit_warning.is_some();
+        let given = [
+            ("display_name", self.name.is_some()),
+            ("phone", self.phone.is_some()),
+            ("template", self.template.is_some()),
+            ("language", self.language.is_some()),
+            ("texts", texts_given),
+            ("reply_limit_per_minute", self.reply_limit.is_some()),
+        ];
+        let texts = BusinessTexts {
+            greeting: self.greeting.unwrap_or(present.greeting),
+            fallback: self.fallback.unwrap_or(present.fallback),
+            limit_warning: self.limit_warning.unwrap_or(present.limit_warning),
+            menu: menu.map_or(present.menu, |menu| menu.into_iter().map(Into::into).collect()),
+        };
+        let tenant = Tenant {
+            id,
+            display_name: self.name.unwrap_or_default(),
+            phone: self.phone.unwrap_or_default(),
+            template: self.template.map_or(Template::Unspecified, Template::from) as i32,
+            language: self.language.map_or(Language::Unspecified, Language::from) as i32,
+            texts: Some(texts),
+            reply_limit_per_minute: self.reply_limit,
+            ..Tenant::default()
+        };
+        let paths = given.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned());
+        Ok((tenant, paths.collect()))
+    }
+}
+
+fn read_menu(path: PathBuf) -> Result<Vec<MenuItemView>, Failure> {
+    let what = format!("the menu {}", path.display());
+    let text = fs::read_to_string(&path).map_err(|source| Failure::Input { what: what.clone(), source })?;
+    serde_json::from_str(&text).map_err(|source| Failure::Invalid { what, source })
+}

@@ -1,0 +1,45 @@
+//! Private servers and whole clusters on one machine, for `roost dev`, `roost demo` and the tests.
+//!
+//! Everything here shares three rules. All state and every log lies in one directory. A server is dead when the process
+//! that started it is dead, even by SIGKILL. Nothing is ever signalled that this process did not start, or that its
+//! record (pid and start time) does not prove to be the one that an earlier run started.
+//!
+//! From the bottom up: [`Process`] is one child; [`Etcd`] and [`Postgres`] are servers of their own; [`Member`] is one
+//! of the product's processes; [`Cluster`] is all of them, and what tests wait for is in its `waits.rs`.
+
+mod cluster;
+mod error;
+mod etcd;
+mod files;
+mod launches;
+mod member;
+mod options;
+mod phones;
+mod ports;
+mod postgres;
+mod process;
+mod programs;
+mod record;
+mod simulator;
+mod spawner;
+mod state_dir;
+mod system_user;
+mod tenants;
+mod waits;
+
+pub use cluster::Cluster;
+pub use error::{DevError, Result};
+pub use etcd::Etcd;
+pub use member::Member;
+pub use options::{Options, Ports};
+pub use phones::Phones;
+pub use ports::free_port;
+pub use postgres::Postgres;
+pub use process::{Descendant, Identity, Launch, Process, descendants, tail, wait_until};
+pub use programs::{bridge, browser, product};
+pub use record::{CoordinatorRecord, DevRecord, EtcdRecord, NodeRecord, PostgresRecord, TenantRecord};
+pub use rustix::process::Signal;
+pub use simulator::{Connection, Connections, Overlap, Scan, SentMessage, Simulator};
+pub use state_dir::Started;
+pub use tenants::demo_tenant;
+pub use waits::is_connected;

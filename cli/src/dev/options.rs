@@ -1,0 +1,58 @@
+//! What a cluster on this machine can be told.
+
+use std::{path::PathBuf, time::Duration};
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Holds all state and all logs.
+    pub state_dir: PathBuf,
+    pub nodes: usize,
+    pub tenants: usize,
+    pub lease_ttl: Duration,
+    /// A worker that was not seen for this long is marked ERROR.
+    pub stale_after: Duration,
+    /// The tenants answer `echo: <the message>`, without a limit.
+    pub echo: bool,
+    /// The real site, or another copy of it, in the place of the simulator.
+    pub page_url: Option<String>,
+    /// The phones scan by themselves. Without it a test holds them: [`super::Cluster::scan`].
+    pub phones_scan: bool,
+    /// How long the simulator shows the first code, and each further one.
+    pub first_code: Duration,
+    pub code_every: Duration,
+    /// Further arguments of every node and coordinator.
+    pub node_args: Vec<String>,
+    pub coordinator_args: Vec<String>,
+    pub ports: Ports,
+}
+
+/// Ports that were asked for; the others are free ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    pub etcd: Option<u16>,
+    pub postgres: Option<u16>,
+    pub admin: Option<u16>,
+    pub simulator: Option<u16>,
+    pub simulator_tls: Option<u16>,
+}
+
+impl Options {
+    /// What `roost dev` does without options, in a directory.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            nodes: 3,
+            tenants: 6,
+            lease_ttl: Duration::from_secs(5),
+            stale_after: Duration::from_secs(120),
+            echo: false,
+            page_url: None,
+            phones_scan: true,
+            first_code: Duration::from_secs(60),
+            code_every: Duration::from_secs(20),
+            node_args: vec![],
+            coordinator_args: vec![],
+            ports: Ports::default(),
+        }
+    }
+}

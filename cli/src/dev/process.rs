@@ -1,0 +1,389 @@
+//! One child process: started so that it dies with this one, logged to a file, signalled only while it is surely ours.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::{DevError, Result},
+    spawner,
+    system_user::SystemUser,
+};
+
+const POLL_EVERY: Duration = Duration::from_millis(20);
+const LOG_TAIL: u64 = 3_000;
+
+/// What to start. The command runs through `setpriv --pdeathsig KILL`: the kernel kills it when this process dies.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    log: PathBuf,
+    user: Option<SystemUser>,
+}
+
+impl Launch {
+    /// `name` is for messages; stdout and stderr are appended to `log`, whose directory is made when it is missing.
+    pub fn new(name: impl Into<String>, program: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            program: program.into(),
+            args: vec![],
+            env: vec![],
+            log: log.into(),
+            user: None,
+        }
+    }
+
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    pub(super) fn user(mut self, user: Option<SystemUser>) -> Self {
+        self.user = user;
+        self
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Starts it; the child leads a process group of its own, so that Ctrl-C at the terminal reaches only this process.
+    pub fn spawn(&self) -> Result<Process> {
+        let child = spawner::spawn(self.command()?).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => DevError::MissingProgram { program: "setpriv (util-linux)".into() },
+            _ => DevError::Spawn { name: self.name.clone(), source },
+        })?;
+        let pid = child.id();
+        // It is not reaped yet: even if it has ended already, it is there.
+        let (_, started) = stat(pid).ok_or_else(|| DevError::Spawn {
+            name: self.name.clone(),
+            source: io::Error::other("it is not in /proc"),
+        })?;
+        let identity = Identity { pid, started };
+        Ok(Process { name: self.name.clone(), log: self.log.clone(), child, identity, ended: None })
+    }
+
+    fn command(&self) -> Result<Command> {
+        if self.program.is_absolute() && !self.program.exists() {
+            return Err(DevError::MissingProgram { program: self.program.display().to_string() });
+        }
+        let log = open_log(&self.log)?;
+        let errors = log.try_clone().map_err(DevError::file("open", &self.log))?;
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(user) = &self.user {
+            command.args(user.setpriv_args());
+        }
+        command.arg("--").arg(&self.program).args(&self.args).envs(self.env.iter().cloned());
+        command.stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
+        Ok(command)
+    }
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(DevError::file("create", parent))?;
+    }
+    OpenOptions::new().create(true).append(true).open(path).map_err(DevError::file("open", path))
+}
+
+/// A pid that cannot be mistaken for a later process with the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub pid: u32,
+    /// Clock ticks after boot at which it started, from /proc/PID/stat.
+    pub started: u64,
+}
+
+impl Identity {
+    /// Of a process that runs now; `None` when there is none, or only its zombie.
+    pub fn of(pid: u32) -> Option<Self> {
+        let (state, started) = stat(pid)?;
+        (!matches!(state, 'Z' | 'X')).then_some(Self { pid, started })
+    }
+
+    /// Whether this very process still runs.
+    pub fn is_alive(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Signals it if it is still this very process; false when it is gone.
+    pub fn signal(&self, signal: Signal) -> io::Result<bool> {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
+        // The pidfd pins the process: what is checked after opening it is what the signal reaches.
+        let pinned = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => return Ok(false),
+            other => other?,
+        };
+        if !self.is_alive() {
+            return Ok(false);
+        }
+        match rustix::process::pidfd_send_signal(&pinned, signal) {
+            Err(rustix::io::Errno::SRCH) => Ok(false),
+            other => other.map(|()| true).map_err(Into::into),
+        }
+    }
+}
+
+/// State and start time from /proc/PID/stat; the command's name before them may hold spaces and parentheses.
+fn stat(pid: u32) -> Option<(char, u64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(18)?.parse().ok()?))
+}
+
+/// A running child. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    log: PathBuf,
+    child: Child,
+    identity: Identity,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.identity.pid
+    }
+
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The status it ended with, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            // An error means that it was reaped before: only this type reaps it, and it would have kept the status.
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.ended().is_none()
+    }
+
+    /// Signals it; false when it has ended.
+    pub fn signal(&mut self, signal: Signal) -> Result<bool> {
+        if self.ended().is_some() {
+            return Ok(false);
+        }
+        // It is not reaped before `ended` says so, hence the pid is still its own.
+        self.identity.signal(signal).map_err(|source| DevError::Signal {
+            name: self.name.clone(),
+            pid: self.identity.pid,
+            source,
+        })
+    }
+
+    /// Resolves when it has ended, within [`POLL_EVERY`].
+    pub async fn wait(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+
+    /// Sends `signal`, waits up to `grace`, then kills. The status it ended with.
+    pub async fn stop(&mut self, signal: Signal, grace: Duration) -> Result<ExitStatus> {
+        self.signal(signal)?;
+        match tokio::time::timeout(grace, self.wait()).await {
+            Ok(ended) => Ok(ended),
+            Err(_) => self.kill().await,
+        }
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub async fn kill(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::KILL)?;
+        Ok(self.wait().await)
+    }
+
+    /// Waits until `ready` holds; an error with the end of the log when the process ends or the time is over before.
+    pub async fn ready_when<F>(&mut self, within: Duration, mut ready: impl FnMut() -> F) -> Result<()>
+    where
+        F: Future<Output = bool>,
+    {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.ended() {
+                let tail = tail(&self.log);
+                return Err(DevError::Exited {
+                    name: self.name.clone(),
+                    status,
+                    log: self.log.clone(),
+                    tail,
+                });
+            }
+            if ready().await {
+                return Ok(());
+            }
+            if begun.elapsed() > within {
+                let tail = tail(&self.log);
+                return Err(DevError::NotReady {
+                    name: self.name.clone(),
+                    waited: within,
+                    log: self.log.clone(),
+                    tail,
+                });
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_running() && self.child.kill().is_ok() {
+            // SIGKILL leaves nothing to wait for but the kernel.
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// A process below another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descendant {
+    pub identity: Identity,
+    pub parent: u32,
+    /// Its arguments, joined by spaces.
+    pub command: String,
+}
+
+/// The living descendants of a process, parents before children.
+pub fn descendants(pid: u32) -> Vec<Descendant> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let all: Vec<Descendant> = pids.filter_map(read_descendant).collect();
+    let mut found: Vec<Descendant> = vec![];
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for child in all.iter().filter(|process| process.parent == parent) {
+            parents.push(child.identity.pid);
+            found.push(child.clone());
+        }
+    }
+    found
+}
+
+fn read_descendant(pid: u32) -> Option<Descendant> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let parent = stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(1)?.parse().ok()?;
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let command = String::from_utf8_lossy(&arguments).replace('\0', " ").trim_end().to_owned();
+    Some(Descendant { identity: Identity::of(pid)?, parent, command })
+}
+
+/// The last part of a log, from the start of a line.
+pub fn tail(log: &Path) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+        let mut bytes = vec![];
+        file.read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let whole_lines = if length > LOG_TAIL { text.find('\n').map_or(0, |end| end + 1) } else { 0 };
+        Ok(text[whole_lines..].to_owned())
+    };
+    read().unwrap_or_else(|error| format!("(not readable: {error})"))
+}
+
+/// Polls until `holds` answers true; an error that says `what` was waited for when the time is over before.
+pub async fn wait_until<F>(what: &str, within: Duration, mut holds: impl FnMut() -> F) -> Result<()>
+where
+    F: Future<Output = bool>,
+{
+    let begun = Instant::now();
+    while !holds().await {
+        if begun.elapsed() > within {
+            return Err(DevError::TimedOut { what: what.to_owned(), waited: within });
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(dir: &Path, script: &str) -> Launch {
+        Launch::new("shell", "sh", dir.join("logs/shell.log")).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ends_early_is_reported_with_its_status_and_the_end_of_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = shell(dir.path(), "echo no disk left >&2; exit 7").spawn().unwrap();
+        let error = process.ready_when(Duration::from_secs(5), || async { false }).await.unwrap_err();
+        assert!(matches!(&error, DevError::Exited { status, tail, .. }
+            if status.code() == Some(7) && tail == "no disk left\n"));
+    }
+
+    #[tokio::test]
+    async fn a_child_outlives_the_thread_that_asked_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let launch = shell(dir.path(), "exec sleep 60");
+        let mut process = std::thread::spawn(move || launch.spawn().unwrap()).join().unwrap();
+        let status = tokio::time::timeout(Duration::from_millis(200), process.wait()).await;
+        assert!(status.is_err(), "ended with {status:?}");
+        let identity = process.identity();
+        drop(process);
+        assert!(!identity.is_alive());
+    }
+
+    #[tokio::test]
+    async fn one_that_ignores_sigterm_is_killed_after_the_grace() {
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready");
+        let script = format!("trap '' TERM; touch {}; while :; do sleep 1; done", ready.display());
+        let mut process = shell(dir.path(), &script).spawn().unwrap();
+        process.ready_when(Duration::from_secs(5), || async { ready.exists() }).await.unwrap();
+        let status = process.stop(Signal::TERM, Duration::from_millis(100)).await.unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
+
+    #[test]
+    fn another_process_with_the_same_pid_is_not_signalled() {
+        let mut identity = Identity::of(std::process::id()).unwrap();
+        assert!(identity.is_alive());
+        identity.started -= 1;
+        assert!(!identity.is_alive());
+        assert!(!identity.signal(Signal::KILL).unwrap());
+    }
+}

@@ -1,0 +1,184 @@
+//! The directory that holds everything of one cluster: state, secrets, logs, and who runs it.
+//!
+//! One process at a time owns it, by a lock that the kernel drops when that process dies. The processes that the owner
+//! started are recorded with their start times: the next owner ends those that outlived a crash, and nothing else.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::Signal,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::{DevError, Result},
+    files,
+    process::Identity,
+    record::DevRecord,
+};
+
+#[derive(Debug)]
+pub struct StateDir {
+    root: PathBuf,
+    /// Holds the lock while it is open.
+    _lock: File,
+}
+
+/// A process that this cluster started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    pub name: String,
+    #[serde(flatten)]
+    pub identity: Identity,
+}
+
+impl StateDir {
+    /// Takes the directory over: makes it, locks it, ends what a crashed owner left behind.
+    pub fn take(dir: &Path) -> Result<(Self, Vec<Started>)> {
+        fs::create_dir_all(dir.join("logs")).map_err(DevError::file("create", dir))?;
+        // Absolute, for its paths are passed to processes and recorded.
+        let root = dir.canonicalize().map_err(DevError::file("resolve", dir))?;
+        let lock = lock(&root)?;
+        let state_dir = Self { root, _lock: lock };
+        let ended = state_dir.end_leftovers()?;
+        state_dir.forget()?;
+        Ok((state_dir, ended))
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// Where a process announces that it is ready.
+    pub fn announcement(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{name}.announce.json"))
+    }
+
+    pub fn token_file(&self) -> PathBuf {
+        self.root.join("token")
+    }
+
+    /// The bearer token, made on the first start.
+    pub fn token(&self) -> Result<String> {
+        files::secret::<16>(&self.token_file())
+    }
+
+    /// The key of the snapshots, made on the first start.
+    pub fn snapshot_key_file(&self) -> Result<PathBuf> {
+        let path = self.root.join("snapshot.key");
+        files::secret::<32>(&path).map(|_| path)
+    }
+
+    /// Remembers what runs, for the owner after a crash.
+    pub fn remember(&self, started: &[Started]) -> Result<()> {
+        let path = self.processes();
+        let text = serde_json::to_string_pretty(started)
+            .map_err(|source| DevError::Malformed { path: path.clone(), source })?;
+        files::write_private(&path, &text)
+    }
+
+    /// Tells the world that the cluster is ready.
+    pub fn publish(&self, record: &DevRecord) -> Result<()> {
+        let path = DevRecord::path(&self.root);
+        let text = serde_json::to_string_pretty(record)
+            .map_err(|source| DevError::Malformed { path: path.clone(), source })?;
+        files::write_private(&path, &text)
+    }
+
+    /// Nothing runs any more.
+    pub fn forget(&self) -> Result<()> {
+        for path in [DevRecord::path(&self.root), self.processes()] {
+            files::remove(&path).map_err(DevError::file("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    fn processes(&self) -> PathBuf {
+        self.root.join("processes.json")
+    }
+
+    fn end_leftovers(&self) -> Result<Vec<Started>> {
+        let path = self.processes();
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(vec![]) };
+        let started: Vec<Started> =
+            serde_json::from_str(&text).map_err(|source| DevError::Malformed { path, source })?;
+        let mut ended = vec![];
+        for left in started {
+            let failed =
+                |source| DevError::Signal { name: left.name.clone(), pid: left.identity.pid, source };
+            if left.identity.signal(Signal::KILL).map_err(failed)? {
+                ended.push(left);
+            }
+        }
+        Ok(ended)
+    }
+}
+
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join("lock");
+    let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+    let file = opened.map_err(DevError::file("open", &path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let pid = fs::read_to_string(&path).map_err(DevError::file("read", &path))?;
+            return Err(DevError::InUse { dir: root.to_owned(), pid: pid.trim().to_owned() });
+        }
+        Err(error) => return Err(DevError::file("lock", &path)(error.into())),
+    }
+    fs::write(&path, std::process::id().to_string()).map_err(DevError::file("write", &path))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::process::Launch;
+
+    #[test]
+    fn a_second_owner_is_refused_and_told_who_the_first_one_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, _) = StateDir::take(dir.path()).unwrap();
+        let refused = StateDir::take(dir.path()).unwrap_err();
+        assert!(matches!(refused, DevError::InUse { pid, .. } if pid == std::process::id().to_string()));
+        drop(first);
+        StateDir::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn what_outlived_a_crash_is_ended_and_a_reused_pid_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let sleeper =
+            Launch::new("sleeper", "sleep", dir.path().join("logs/s.log")).args(["60"]).spawn().unwrap();
+        let mut bystander =
+            Launch::new("other", "sleep", dir.path().join("logs/o.log")).args(["60"]).spawn().unwrap();
+        let (first, _) = StateDir::take(dir.path()).unwrap();
+        let mut reused = bystander.identity();
+        reused.started -= 1;
+        let left = Started { name: "node-1".into(), identity: sleeper.identity() };
+        first.remember(&[left.clone(), Started { name: "node-2".into(), identity: reused }]).unwrap();
+        drop(first);
+        let (_second, ended) = StateDir::take(dir.path()).unwrap();
+        assert_eq!(ended, [left]);
+        assert!(bystander.is_running());
+    }
+
+    #[test]
+    fn secrets_are_private_and_stay_the_same() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = StateDir::take(dir.path()).unwrap();
+        let token = state.token().unwrap();
+        assert_eq!(token.len(), 32);
+        assert_eq!(state.token().unwrap(), token);
+        assert_eq!(fs::metadata(state.token_file()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

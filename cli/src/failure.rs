@@ -1,0 +1,132 @@
+//! How a command fails: one line on stderr that says what is wrong and what to do, and exit code 1.
+
+use std::{error::Error, io, process::ExitCode};
+
+use roost_proto::error::ApiError;
+use tonic::{Code, Status};
+
+use crate::{dev::DevError, target::TargetError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The coordinator answered with an error.
+    #[error("{}", of_api(.0))]
+    Api(Box<ApiError>),
+    /// The coordinator did not answer.
+    #[error(
+        "no answer from the coordinator: {reason}; is it running, and is the address right? (--addr, ROOST_ADDR)"
+    )]
+    Unreachable { reason: String },
+    /// gRPC itself failed.
+    #[error("the call ended with {code:?}: {message}")]
+    Call { code: Code, message: String },
+    #[error("cannot print")]
+    Print(#[source] io::Error),
+    #[error("cannot read {what}")]
+    Input { what: String, source: io::Error },
+    #[error("{what} is not valid")]
+    Invalid { what: String, source: serde_json::Error },
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Dev(#[from] DevError),
+}
+
+impl Failure {
+    /// Prints it and gives the exit code. A reader that went away (`roost ... | head`) is no error.
+    pub fn report(self) -> ExitCode {
+        if let Failure::Print(source) = &self
+            && source.kind() == io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("error: {}", self.line());
+        ExitCode::FAILURE
+    }
+
+    /// The error with its causes. Only the errors of [`crate::dev`] have more than a line: the end of a log.
+    fn line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(source) = cause {
+            line.push_str(": ");
+            line.push_str(&source.to_string());
+            cause = source.source();
+        }
+        match self {
+            Failure::Dev(_) => line.trim_end().to_owned(),
+            _ => line.lines().collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        // A status that this side made because nothing answered has its cause as source; one from the wire has none.
+        if status.source().is_some()
+            && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
+        {
+            return Failure::Unreachable { reason: innermost(&status) };
+        }
+        match ApiError::from_status(&status) {
+            Some(error) => Failure::Api(Box::new(error)),
+            None => Failure::Call { code: status.code(), message: status.message().to_owned() },
+        }
+    }
+}
+
+fn innermost(status: &Status) -> String {
+    let mut reason: &dyn Error = status;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    reason.to_string()
+}
+
+fn of_api(error: &ApiError) -> String {
+    let fields: Vec<String> =
+        error.violations.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.description)).collect();
+    let message = if fields.is_empty() { error.message.clone() } else { fields.join("; ") };
+    match &error.unavailable {
+        Some(down) => format!("{message} (try again in {})", humantime::format_duration(down.retry_after)),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use roost_proto::error::{ErrorCode, Violation};
+
+    use super::*;
+
+    fn line(error: ApiError) -> String {
+        Failure::from(Status::from(error)).line()
+    }
+
+    #[test]
+    fn all_wrong_fields_are_in_the_line() {
+        let wrong = |field: &str, description: &str| Violation {
+            field: field.into(),
+            description: description.into(),
+        };
+        let error =
+            ApiError::invalid(vec![wrong("tenant.phone", "takes E.164"), wrong("tenant_id", "is too long")]);
+        assert_eq!(line(error), "tenant.phone: takes E.164; tenant_id: is too long");
+    }
+
+    #[test]
+    fn a_dependency_that_is_down_says_when_to_try_again() {
+        let error = ApiError::unavailable("postgres", Duration::from_secs(2), "postgres does not answer");
+        assert_eq!(line(error), "postgres does not answer (try again in 2s)");
+    }
+
+    #[test]
+    fn a_message_of_many_lines_becomes_one() {
+        let error = ApiError::new(ErrorCode::NotFound, "there is no\ntenant x");
+        assert_eq!(line(error), "there is no tenant x");
+    }
+}

@@ -1,0 +1,114 @@
+//! Which coordinator to speak to, with which token.
+//!
+//! A token goes only where it belongs: the one that `roost dev` made is used with the address that `roost dev` recorded,
+//! never with an address from an option or the environment.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    admin::{Admin, AdminError},
+    args::Globals,
+    dev::DevRecord,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    #[error(
+        "no cluster to speak to: there is no {record}; start one with `roost dev`, or give --addr and --token \
+         (ROOST_ADDR, ROOST_TOKEN)",
+        record = .record.display()
+    )]
+    Nowhere { record: PathBuf },
+    #[error("no token for {addr}; give --token or --token-file, or set ROOST_TOKEN")]
+    NoToken { addr: String },
+    #[error("cannot read {path}", path = .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} holds no token", path = .path.display())]
+    EmptyTokenFile { path: PathBuf },
+    #[error("{path} is not a record of `roost dev`", path = .path.display())]
+    Malformed { path: PathBuf, source: serde_json::Error },
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+/// The client for what the options, the environment and the state directory say.
+pub fn resolve(globals: &Globals) -> Result<Admin, TargetError> {
+    let given = match (&globals.token, &globals.token_file) {
+        (Some(token), _) => Some(token.trim().to_owned()),
+        (None, Some(file)) => Some(read_token(file)?),
+        (None, None) => None,
+    };
+    let (addr, token) = match &globals.addr {
+        Some(addr) => (addr.clone(), given.ok_or_else(|| TargetError::NoToken { addr: addr.clone() })?),
+        None => {
+            let record = read_record(&globals.state_dir())?;
+            let token = given.map_or_else(|| read_token(&record.token_file), Ok)?;
+            (record.admin_addr, token)
+        }
+    };
+    Ok(Admin::new(&addr, &token)?)
+}
+
+fn read_record(state_dir: &Path) -> Result<DevRecord, TargetError> {
+    let path = DevRecord::path(state_dir);
+    let text = fs::read_to_string(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => TargetError::Nowhere { record: path.clone() },
+        _ => TargetError::Unreadable { path: path.clone(), source },
+    })?;
+    serde_json::from_str(&text).map_err(|source| TargetError::Malformed { path, source })
+}
+
+/// The first word of the first line that is neither empty nor a comment, as the coordinator reads the file.
+fn read_token(path: &Path) -> Result<String, TargetError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| TargetError::Unreadable { path: path.to_owned(), source })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let mut words = lines.filter_map(|line| line.split_whitespace().next());
+    words.next().map(str::to_owned).ok_or_else(|| TargetError::EmptyTokenFile { path: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Format;
+
+    fn globals(state_dir: &Path) -> Globals {
+        Globals {
+            addr: None,
+            token: None,
+            token_file: None,
+            state_dir: Some(state_dir.into()),
+            output: Format::Table,
+        }
+    }
+
+    #[tokio::test]
+    async fn without_anything_the_error_says_how_to_get_a_cluster() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = resolve(&globals(dir.path())).unwrap_err().to_string();
+        assert!(
+            error.contains("dev.json") && error.contains("roost dev") && error.contains("--addr"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_without_a_token_never_borrows_the_one_of_roost_dev() {
+        let dir = tempfile::tempdir().unwrap();
+        let globals = Globals { addr: Some("10.0.0.1:7000".into()), ..globals(dir.path()) };
+        assert!(matches!(resolve(&globals), Err(TargetError::NoToken { .. })));
+    }
+
+    #[test]
+    fn the_token_is_the_first_word_of_the_first_line_that_is_no_comment() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        fs::write(&file, "# operators\n\nsesame expires 2030-01-01T00:00:00Z\nother\n").unwrap();
+        assert_eq!(read_token(&file).unwrap(), "sesame");
+        fs::write(&file, "# none\n").unwrap();
+        assert!(matches!(read_token(&file), Err(TargetError::EmptyTokenFile { .. })));
+    }
+}

@@ -1,0 +1,60 @@
+use roost_proto::v1::{Direction, Message};
+use serde::Serialize;
+
+use super::{ago, enum_name, rfc3339};
+use crate::output::Row;
+
+/// A table shows this much of a message; JSON has all of it.
+const BODY_CHARS: usize = 80;
+
+#[derive(Debug, Serialize)]
+pub struct MessageView {
+    id: i64,
+    tenant_id: String,
+    direction: String,
+    chat_id: String,
+    body: String,
+    whatsapp_id: String,
+    create_time: Option<String>,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        Self {
+            direction: enum_name(message.direction, "DIRECTION_", Direction::as_str_name),
+            create_time: rfc3339(&message.create_time),
+            id: message.id,
+            tenant_id: message.tenant_id,
+            chat_id: message.chat_id,
+            body: message.body,
+            whatsapp_id: message.whatsapp_id,
+        }
+    }
+}
+
+impl MessageView {
+    fn beginning(&self) -> String {
+        match self.body.char_indices().nth(BODY_CHARS) {
+            Some((end, _)) => format!("{}…", &self.body[..end]),
+            None => self.body.clone(),
+        }
+    }
+}
+
+impl Row for MessageView {
+    const HEADER: &'static [&'static str] = &["time", "tenant", "direction", "chat", "body"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            ago(self.create_time.as_deref()),
+            self.tenant_id.clone(),
+            self.direction.clone(),
+            self.chat_id.clone(),
+            self.beginning(),
+        ]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Self::HEADER.iter().copied().zip(self.cells()).collect()
+    }
+}

@@ -1,0 +1,56 @@
+use roost_proto::v1::{Session, SessionStatus};
+use serde::Serialize;
+
+use super::{ago, enum_name, rfc3339};
+use crate::output::Row;
+
+#[derive(Debug, Serialize)]
+pub struct SessionView {
+    tenant_id: String,
+    status: String,
+    qr: Option<QrView>,
+    connect_time: Option<String>,
+    last_seen_time: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct QrView {
+    text: String,
+    data_uri: String,
+    expire_time: Option<String>,
+}
+
+impl From<Session> for SessionView {
+    fn from(session: Session) -> Self {
+        Self {
+            status: enum_name(session.status, "SESSION_STATUS_", SessionStatus::as_str_name),
+            connect_time: rfc3339(&session.connect_time),
+            last_seen_time: rfc3339(&session.last_seen_time),
+            tenant_id: session.tenant_id,
+            qr: session.qr.map(|qr| QrView {
+                expire_time: rfc3339(&qr.expire_time),
+                text: qr.text,
+                data_uri: qr.data_uri,
+            }),
+        }
+    }
+}
+
+impl Row for SessionView {
+    const HEADER: &'static [&'static str] = &["tenant", "status", "code expires", "connected", "last seen"];
+
+    fn cells(&self) -> Vec<String> {
+        let expires = self.qr.as_ref().and_then(|qr| qr.expire_time.clone());
+        vec![
+            self.tenant_id.clone(),
+            self.status.clone(),
+            expires.unwrap_or_default(),
+            ago(self.connect_time.as_deref()),
+            ago(self.last_seen_time.as_deref()),
+        ]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Self::HEADER.iter().copied().zip(self.cells()).collect()
+    }
+}

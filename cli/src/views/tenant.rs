@@ -1,0 +1,125 @@
+use roost_proto::v1::{BusinessTexts, Language, MenuItem, Template, Tenant, TenantStatus};
+use serde::{Deserialize, Serialize};
+
+use super::{ago, enum_name, rfc3339};
+use crate::output::Row;
+
+#[derive(Debug, Serialize)]
+pub struct TenantView {
+    id: String,
+    display_name: String,
+    phone: String,
+    template: String,
+    language: String,
+    status: String,
+    texts: TextsView,
+    reply_limit_per_minute: Option<i32>,
+    create_time: Option<String>,
+    update_time: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct TextsView {
+    greeting: String,
+    fallback: String,
+    menu: Vec<MenuItemView>,
+    limit_warning: String,
+}
+
+/// Also the form of a line of the menu in the file of `--menu`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MenuItemView {
+    title: String,
+    reply: String,
+    #[serde(default)]
+    keywords: Vec<String>,
+}
+
+impl From<MenuItem> for MenuItemView {
+    fn from(MenuItem { title, reply, keywords }: MenuItem) -> Self {
+        Self { title, reply, keywords }
+    }
+}
+
+impl From<MenuItemView> for MenuItem {
+    fn from(MenuItemView { title, reply, keywords }: MenuItemView) -> Self {
+        Self { title, reply, keywords }
+    }
+}
+
+impl From<BusinessTexts> for TextsView {
+    fn from(texts: BusinessTexts) -> Self {
+        Self {
+            greeting: texts.greeting,
+            fallback: texts.fallback,
+            menu: texts.menu.into_iter().map(Into::into).collect(),
+            limit_warning: texts.limit_warning,
+        }
+    }
+}
+
+impl From<Tenant> for TenantView {
+    fn from(tenant: Tenant) -> Self {
+        Self {
+            template: enum_name(tenant.template, "TEMPLATE_", Template::as_str_name),
+            language: enum_name(tenant.language, "LANGUAGE_", Language::as_str_name),
+            status: enum_name(tenant.status, "TENANT_STATUS_", TenantStatus::as_str_name),
+            create_time: rfc3339(&tenant.create_time),
+            update_time: rfc3339(&tenant.update_time),
+            id: tenant.id,
+            display_name: tenant.display_name,
+            phone: tenant.phone,
+            texts: tenant.texts.unwrap_or_default().into(),
+            reply_limit_per_minute: tenant.reply_limit_per_minute,
+        }
+    }
+}
+
+impl TenantView {
+    fn reply_limit(&self) -> String {
+        match self.reply_limit_per_minute {
+            Some(0) => "none".to_owned(),
+            Some(limit) => format!("{limit}/min"),
+            None => String::new(),
+        }
+    }
+}
+
+impl Row for TenantView {
+    const HEADER: &'static [&'static str] =
+        &["id", "name", "phone", "template", "language", "status", "limit", "created"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.display_name.clone(),
+            self.phone.clone(),
+            self.template.clone(),
+            self.language.clone(),
+            self.status.clone(),
+            self.reply_limit(),
+            ago(self.create_time.as_deref()),
+        ]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
+            ("id", self.id.clone()),
+            ("name", self.display_name.clone()),
+            ("phone", self.phone.clone()),
+            ("template", self.template.clone()),
+            ("language", self.language.clone()),
+            ("status", self.status.clone()),
+            ("reply limit", self.reply_limit()),
+            ("greeting", self.texts.greeting.clone()),
+            ("fallback", self.texts.fallback.clone()),
+            ("limit warning", self.texts.limit_warning.clone()),
+        ];
+        let items = self.texts.menu.iter().enumerate();
+        lines.extend(items.map(|(at, item)| ("menu", format!("{}. {}: {}", at + 1, item.title, item.reply))));
+        lines.push(("created", ago(self.create_time.as_deref())));
+        lines.push(("updated", ago(self.update_time.as_deref())));
+        lines
+    }
+}

@@ -1,0 +1,80 @@
+use roost_proto::v1::{DesiredState, SessionStatus, Worker, WorkerStatus};
+use serde::Serialize;
+
+use super::{ago, enum_name, rfc3339};
+use crate::output::Row;
+
+#[derive(Debug, Serialize)]
+pub struct WorkerView {
+    tenant_id: String,
+    name: String,
+    status: String,
+    desired_state: String,
+    node_id: String,
+    generation: i64,
+    session_status: String,
+    last_error: String,
+    restarts: i64,
+    last_seen_time: Option<String>,
+    /// Only in the stream of `worker watch`: the tenant was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
+}
+
+impl From<Worker> for WorkerView {
+    fn from(worker: Worker) -> Self {
+        Self {
+            status: enum_name(worker.status, "WORKER_STATUS_", WorkerStatus::as_str_name),
+            desired_state: enum_name(worker.desired_state, "DESIRED_STATE_", DesiredState::as_str_name),
+            session_status: enum_name(worker.session_status, "SESSION_STATUS_", SessionStatus::as_str_name),
+            last_seen_time: rfc3339(&worker.last_seen_time),
+            tenant_id: worker.tenant_id,
+            name: worker.name,
+            node_id: worker.node_id,
+            generation: worker.generation,
+            last_error: worker.last_error,
+            restarts: worker.restarts,
+            deleted: false,
+        }
+    }
+}
+
+impl WorkerView {
+    pub fn deleted(self) -> Self {
+        Self { deleted: true, ..self }
+    }
+}
+
+impl Row for WorkerView {
+    const HEADER: &'static [&'static str] = &[
+        "tenant",
+        "status",
+        "desired",
+        "node",
+        "generation",
+        "session",
+        "restarts",
+        "last seen",
+        "last error",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.tenant_id.clone(),
+            if self.deleted { "DELETED".to_owned() } else { self.status.clone() },
+            self.desired_state.clone(),
+            self.node_id.clone(),
+            self.generation.to_string(),
+            self.session_status.clone(),
+            self.restarts.to_string(),
+            ago(self.last_seen_time.as_deref()),
+            self.last_error.clone(),
+        ]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![("name", self.name.clone())];
+        lines.extend(Self::HEADER.iter().copied().zip(self.cells()));
+        lines
+    }
+}

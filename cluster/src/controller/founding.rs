@@ -1,0 +1,75 @@
+//! Which etcd this is, and whether it may be trusted yet.
+//!
+//! "No live node has this tenant" is read from etcd. An etcd that was lost and founded anew has forgotten nodes that
+//! are alive and have browsers running: until their deadlines, which count from keepalives that the old store
+//! answered, they are live owners that nobody sees. So in a new store nothing is placed until a TTL has passed, after
+//! which every one of them has killed what it had (I1). The store says itself whether that has been waited for, so a
+//! controller that dies while waiting is followed by one that waits. Where the ledger has nothing placed, as in a
+//! cluster that is set up for the first time, there is nothing to wait for.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    election::Leadership,
+    keys,
+    ledger::Demand,
+    records::StoreRecord,
+    registry::{Commit, Guard, Op, Registry},
+};
+
+use super::trouble::Trouble;
+
+/// Reads the store's record, and writes a new one where there is none or where it is a copy from another etcd.
+pub(super) async fn identify(
+    registry: &dyn Registry,
+    leadership: &Leadership,
+) -> Result<StoreRecord, Trouble> {
+    let etcd_cluster = registry.cluster_id().await.map_err(Trouble::Registry)?;
+    let found = registry.get(keys::STORE).await.map_err(Trouble::Registry)?;
+    if let Some(entry) = &found {
+        let record: StoreRecord = keys::decode(entry).map_err(Trouble::Registry)?;
+        if record.etcd_cluster == etcd_cluster {
+            return Ok(record);
+        }
+    }
+    let record = StoreRecord { id: Uuid::now_v7().to_string(), etcd_cluster, settled: false };
+    tracing::info!(store = record.id, etcd_cluster = record.etcd_cluster, "a new store is taken into use");
+    write(registry, leadership, &record).await?;
+    Ok(record)
+}
+
+/// How long to wait before the first placement, and then to call [`settle`].
+pub(super) fn wait_before_placing(record: &StoreRecord, demands: &[Demand], ttl: Duration) -> Duration {
+    let nothing_placed = demands.iter().all(|demand| demand.node.is_none());
+    if record.settled || nothing_placed { Duration::ZERO } else { ttl }
+}
+
+/// Notes that nothing from before this store can be alive.
+pub(super) async fn settle(
+    registry: &dyn Registry,
+    leadership: &Leadership,
+    record: &StoreRecord,
+) -> Result<(), Trouble> {
+    if record.settled {
+        return Ok(());
+    }
+    write(registry, leadership, &StoreRecord { settled: true, ..record.clone() }).await
+}
+
+async fn write(
+    registry: &dyn Registry,
+    leadership: &Leadership,
+    record: &StoreRecord,
+) -> Result<(), Trouble> {
+    const WRITE: &str = "the store's record";
+    // Only the leader writes it, so its guard is all that is needed.
+    let put = Op::Put { key: keys::STORE.to_owned(), value: keys::encode(record), lease: None };
+    let guards: [Guard; 1] = [leadership.guard()];
+    match registry.commit(&guards, &[put]).await {
+        Ok(Commit::Done { .. }) => Ok(()),
+        Ok(Commit::Refused) => Err(Trouble::Superseded),
+        Err(error) => Err(Trouble::writing_registry(WRITE, error)),
+    }
+}

@@ -1,0 +1,38 @@
+//! The log of what was decided: each decision once, although a pass repeats a wait until it is over.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::TenantId,
+    plan::{Action, Decision, Plan, WaitReason},
+};
+
+#[derive(Default)]
+pub(super) struct Journal {
+    waiting: BTreeMap<TenantId, WaitReason>,
+}
+
+impl Journal {
+    pub(super) fn write(&mut self, plan: &Plan) {
+        let mut waiting = BTreeMap::new();
+        for decision in &plan.decisions {
+            let Decision { tenant, action } = decision;
+            match action {
+                Action::Place { node, cause, choice } => {
+                    tracing::info!(%tenant, %node, %cause, %choice, "placing a tenant");
+                }
+                Action::Release { node, reason } => {
+                    tracing::info!(%tenant, %node, %reason, "releasing a tenant")
+                }
+                Action::Remove { node } => tracing::info!(%tenant, %node, "a tenant was released"),
+                Action::Wait { reason } => {
+                    if self.waiting.get(tenant) != Some(reason) {
+                        tracing::warn!(%tenant, %reason, "a tenant cannot be placed");
+                    }
+                    waiting.insert(tenant.clone(), reason.clone());
+                }
+            }
+        }
+        self.waiting = waiting;
+    }
+}

@@ -1,0 +1,231 @@
+//! What a controller cannot do: act after it was deposed, publish what it did not place, trust a write without an
+//! answer.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    node::TestNode,
+    rig::{Rig, node_id, tenant},
+};
+use crate::{
+    controller::{Context, ControllerStatus, journal::Journal, pass::Mandate, trouble::Trouble, view::View},
+    election::{self, Leadership},
+    ids::{Generation, Incarnation, Revision, Term},
+    keys,
+    lease::LeaseKeeper,
+    ledger::Ledger,
+    plan::{self, Goal},
+    registry::{
+        Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, SharedRegistry,
+    },
+};
+
+/// Loses commits on the way: the caller gets no answer, and they may arrive later.
+struct LossyRegistry {
+    inner: Arc<MemoryRegistry>,
+    lossy: Mutex<bool>,
+    lost: Mutex<Vec<(Vec<Guard>, Vec<Op>)>>,
+}
+
+impl LossyRegistry {
+    fn new(inner: Arc<MemoryRegistry>) -> Arc<Self> {
+        Arc::new(Self { inner, lossy: Mutex::new(false), lost: Mutex::default() })
+    }
+
+    fn lose_commits(&self, lossy: bool) {
+        *self.lossy.lock() = lossy;
+    }
+
+    /// What was lost arrives after all.
+    async fn deliver_late(&self) -> Vec<Commit> {
+        let lost = std::mem::take(&mut *self.lost.lock());
+        let mut answers = Vec::new();
+        for (guards, ops) in lost {
+            answers.push(self.inner.commit(&guards, &ops).await.unwrap());
+        }
+        answers
+    }
+}
+
+#[async_trait]
+impl Registry for LossyRegistry {
+    async fn cluster_id(&self) -> Result<String, RegistryError> {
+        self.inner.cluster_id().await
+    }
+    async fn grant(&self, ttl: Duration) -> Result<Incarnation, RegistryError> {
+        self.inner.grant(ttl).await
+    }
+    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
+        self.inner.keep_alive(lease).await
+    }
+    async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
+        self.inner.revoke(lease).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
+        self.inner.get(key).await
+    }
+    async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
+        self.inner.list(prefix).await
+    }
+    async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {
+        if *self.lossy.lock() {
+            self.lost.lock().push((guards.to_vec(), ops.to_vec()));
+            return Err(RegistryError::Unavailable {
+                step: "a commit",
+                reason: "lost on the way".to_owned(),
+            });
+        }
+        self.inner.commit(guards, ops).await
+    }
+    async fn watch(
+        &self,
+        prefix: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        self.inner.watch(prefix, after).await
+    }
+}
+
+/// One controller, step by step.
+struct Stepper {
+    context: Context,
+    leadership: Leadership,
+    term: Term,
+    keeper: LeaseKeeper,
+}
+
+impl Stepper {
+    async fn elected(rig: &Rig, registry: SharedRegistry, name: &str) -> Self {
+        let config = rig.config(name);
+        let stand = election::stand(registry.as_ref(), rig.clock.as_ref(), &config.timing, &config.candidate);
+        let leadership = stand.await.unwrap().unwrap();
+        let term = rig.ledger.begin_term("store", leadership.revision, name).await.unwrap();
+        let Leadership { lease, sent_at, .. } = leadership;
+        let keeper =
+            LeaseKeeper::spawn(registry.clone(), config.clock.clone(), config.timing, lease, sent_at);
+        let (status, _) = watch::channel(ControllerStatus::default());
+        let context = Context { registry, ledger: rig.ledger.clone(), config, status };
+        Self { context, leadership, term, keeper }
+    }
+
+    fn mandate(&self) -> Mandate<'_> {
+        Mandate { leadership: &self.leadership, term: self.term, keeper: &self.keeper }
+    }
+
+    async fn pass(&self) -> Result<bool, Trouble> {
+        self.context.pass(&self.mandate(), &mut Journal::default()).await.map(|passed| passed.again)
+    }
+
+    async fn resign(&self) {
+        self.context.registry.revoke(self.leadership.lease).await.unwrap();
+    }
+}
+
+async fn rig_with_nodes() -> (Rig, Vec<TestNode>) {
+    let rig = Rig::new();
+    let mut nodes = Vec::new();
+    for name in ["a", "b"] {
+        nodes.push(rig.node(name));
+        rig.until(async || rig.registry.get(&keys::node(&node_id(name))).await.unwrap().is_some()).await;
+    }
+    rig.ledger.add(&tenant(0), true);
+    (rig, nodes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deposed_controller_changes_nothing() {
+    let (rig, _nodes) = rig_with_nodes().await;
+    let old = Stepper::elected(&rig, rig.registry.clone(), "old").await;
+    // It has read and planned, and then it is frozen; another is elected.
+    let listing = rig.registry.list(keys::ALL).await.unwrap();
+    let view = View::read(&listing, &old.leadership).unwrap();
+    let demands = rig.ledger.demands().await.unwrap();
+    let plan = plan::plan(&view.snapshot(&demands, Goal::Settle));
+    assert_eq!(plan.placements().count(), 1);
+    old.resign().await;
+    let _new = Stepper::elected(&rig, rig.registry.clone(), "new").await;
+
+    let placed = old.context.place(&old.mandate(), &plan).await;
+    assert!(matches!(placed, Err(Trouble::Deposed { term: Term(2) })), "{placed:?}");
+    let generations = [(tenant(0), Generation(1))].into();
+    old.context.publish(&old.mandate(), &view, &plan, &generations, &demands).await.unwrap();
+    let passed = old.pass().await;
+    assert!(matches!(passed, Err(Trouble::Superseded)), "{passed:?}");
+
+    assert_eq!(rig.published().await, [].into());
+    let untouched = rig.ledger.demand(&tenant(0)).unwrap();
+    assert_eq!((untouched.generation, untouched.node), (Generation(0), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_placed_and_not_published_is_placed_again_under_the_next_generation() {
+    let (rig, _nodes) = rig_with_nodes().await;
+    let registry = LossyRegistry::new(rig.registry.clone());
+    let first = Stepper::elected(&rig, registry.clone(), "first").await;
+    registry.lose_commits(true);
+    let passed = first.pass().await;
+    assert!(passed.as_ref().is_err_and(Trouble::ends_the_reign), "{passed:?}");
+    assert_eq!(rig.ledger.demand(&tenant(0)).unwrap().generation, Generation(1));
+    assert_eq!(rig.published().await, [].into());
+
+    registry.lose_commits(false);
+    first.resign().await;
+    let second = Stepper::elected(&rig, registry.clone(), "second").await;
+    assert!(second.pass().await.unwrap());
+    assert_eq!(rig.generation(&tenant(0)).await, Some(Generation(2)));
+    assert!(!second.pass().await.unwrap(), "there is nothing left to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_arrives_after_the_reign_it_was_made_in_is_refused() {
+    let (rig, _nodes) = rig_with_nodes().await;
+    let registry = LossyRegistry::new(rig.registry.clone());
+    let first = Stepper::elected(&rig, registry.clone(), "first").await;
+    registry.lose_commits(true);
+    assert!(first.pass().await.is_err());
+    registry.lose_commits(false);
+    first.resign().await;
+    let second = Stepper::elected(&rig, registry.clone(), "second").await;
+    assert_eq!(registry.deliver_late().await, [Commit::Refused]);
+    second.pass().await.unwrap();
+    assert_eq!(registry.deliver_late().await, []);
+    assert_eq!(rig.published().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_goes_on_after_a_lost_commit_in_a_new_reign() {
+    let (rig, _nodes) = rig_with_nodes().await;
+    let registry = LossyRegistry::new(rig.registry.clone());
+    let stepper = Stepper::elected(&rig, registry.clone(), "stepper").await;
+    stepper.resign().await;
+    let controller =
+        crate::controller::Controller::new(registry.clone(), rig.ledger.clone(), rig.config("one"));
+    let status = controller.status();
+    tokio::spawn(controller.run(Default::default()));
+    rig.until(async || rig.judge.browsers() == 1).await;
+    let term = status.borrow().term;
+    registry.lose_commits(true);
+    rig.ledger.add(&tenant(1), true);
+    rig.until(async || !registry.lost.lock().is_empty()).await;
+    registry.lose_commits(false);
+    rig.until(async || rig.judge.browsers() == 2).await;
+    assert!(status.borrow().term > term);
+    assert!(registry.deliver_late().await.iter().all(|answer| *answer == Commit::Refused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_many_candidates_is_elected() {
+    let rig = Rig::new();
+    let config = rig.config("candidate");
+    let mut elected = 0;
+    for _ in 0..5 {
+        let stand =
+            election::stand(rig.registry.as_ref(), rig.clock.as_ref(), &config.timing, &config.candidate);
+        elected += usize::from(stand.await.unwrap().is_some());
+    }
+    assert_eq!(elected, 1);
+}

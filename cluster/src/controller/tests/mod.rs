@@ -1,0 +1,8 @@
+//! The whole controller over the registry and the ledger in memory, with nodes that do what they are told. Time is
+//! paused: it jumps to the next timer, so the figures here are those of the protocol and not of a machine.
+
+mod guards;
+mod node;
+mod outages;
+mod placement;
+mod rig;

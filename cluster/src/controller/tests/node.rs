@@ -1,0 +1,191 @@
+//! A node without workers: registers, takes in its assignments, opens and closes browsers at the judge, acknowledges,
+//! and kills what it has at its deadline.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::rig::Judge;
+use crate::{
+    clock::{Clock, RuntimeClock},
+    ids::{Generation, Incarnation, NodeId, TenantId},
+    keys,
+    lease::LeaseKeeper,
+    records::{AckRecord, AssignmentRecord, HeldTenant, NodeRecord, Phase},
+    registry::{Commit, Guard, MemoryRegistry, Op, Registry, RegistryError},
+    timing::Timing,
+};
+
+pub(super) struct TestNode {
+    lives: watch::Receiver<Option<Incarnation>>,
+    wishes: watch::Sender<Wishes>,
+    task: JoinHandle<()>,
+    judge: Arc<Judge>,
+    registry: Arc<MemoryRegistry>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wishes {
+    leaving: bool,
+    /// Browsers close when they are to.
+    lets_go: bool,
+}
+
+impl TestNode {
+    pub(super) fn start(
+        registry: Arc<MemoryRegistry>,
+        clock: Arc<RuntimeClock>,
+        judge: Arc<Judge>,
+        id: NodeId,
+    ) -> Self {
+        let (life, lives) = watch::channel(None);
+        let (wishes, heard) = watch::channel(Wishes { leaving: false, lets_go: true });
+        let body = Body { registry: registry.clone(), clock, judge: judge.clone(), id, life, wishes: heard };
+        Self { lives, wishes, task: tokio::spawn(body.live()), judge, registry }
+    }
+
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.lives.borrow().unwrap()
+    }
+
+    /// Its browsers and its process are gone; the lease runs out.
+    pub(super) fn kill(&self) {
+        self.task.abort();
+        self.judge.closed_all(self.incarnation());
+    }
+
+    /// Its guard has seen to the browsers and ends the lease.
+    pub(super) async fn crash(&self) {
+        self.kill();
+        self.registry.revoke(self.incarnation()).await.unwrap();
+    }
+
+    pub(super) fn leave(&self) {
+        self.wishes.send_modify(|wishes| wishes.leaving = true);
+    }
+
+    pub(super) fn keep_browsers(&self, keep: bool) {
+        self.wishes.send_modify(|wishes| wishes.lets_go = !keep);
+    }
+}
+
+struct Body {
+    registry: Arc<MemoryRegistry>,
+    clock: Arc<RuntimeClock>,
+    judge: Arc<Judge>,
+    id: NodeId,
+    life: watch::Sender<Option<Incarnation>>,
+    wishes: watch::Receiver<Wishes>,
+}
+
+impl Body {
+    async fn live(mut self) {
+        let timing = Timing::default();
+        loop {
+            let sent_at = self.clock.now();
+            if let Ok(lease) = self.registry.grant(timing.ttl).await {
+                let keeper =
+                    LeaseKeeper::spawn(self.registry.clone(), self.clock.clone(), timing, lease, sent_at);
+                tokio::select! {
+                    () = keeper.ended() => {}
+                    Err(_) = self.work(lease) => {}
+                }
+                self.judge.closed_all(lease);
+            }
+            tokio::time::sleep(timing.keepalive_retry).await;
+        }
+    }
+
+    async fn work(&mut self, lease: Incarnation) -> Result<(), RegistryError> {
+        self.register(lease, Guard::Absent { key: keys::node(&self.id) }).await?;
+        self.life.send_replace(Some(lease));
+        let key = keys::assignments(&self.id);
+        let mut held = BTreeMap::new();
+        loop {
+            let published = self.registry.list(&key).await?;
+            let mut changes = self.registry.watch(&key, published.revision).await?;
+            if let Some(entry) = published.entries.first() {
+                let record: AssignmentRecord = keys::decode(entry)?;
+                if record.incarnation == lease {
+                    self.take_in(lease, &record, &mut held);
+                    self.acknowledge(lease, entry.mod_revision, &held).await?;
+                }
+            }
+            tokio::select! {
+                _ = changes.recv() => {}
+                _ = self.wishes.changed() => {
+                    if self.wishes.borrow_and_update().leaving {
+                        let own = Guard::ModifiedAt { key: keys::node(&self.id), revision: self.own_revision().await? };
+                        self.register(lease, own).await?;
+                    }
+                }
+                () = tokio::time::sleep(Timing::default().reconcile_every) => {}
+            }
+        }
+    }
+
+    async fn own_revision(&self) -> Result<crate::ids::Revision, RegistryError> {
+        Ok(self
+            .registry
+            .get(&keys::node(&self.id))
+            .await?
+            .map(|entry| entry.mod_revision)
+            .unwrap_or_default())
+    }
+
+    async fn register(&self, lease: Incarnation, guard: Guard) -> Result<(), RegistryError> {
+        let record = NodeRecord {
+            node: self.id.clone(),
+            incarnation: lease,
+            address: String::new(),
+            capacity: 50,
+            weight: 100,
+            zone: "default".to_owned(),
+            version: String::new(),
+            leaving: self.wishes.borrow().leaving,
+            started_at_ms: 0,
+        };
+        let put = Op::Put { key: keys::node(&self.id), value: keys::encode(&record), lease: Some(lease) };
+        match self.registry.commit(&[guard], &[put]).await? {
+            Commit::Done { .. } => Ok(()),
+            Commit::Refused => {
+                Err(RegistryError::Refused { step: "registration", reason: "taken".to_owned() })
+            }
+        }
+    }
+
+    fn take_in(
+        &self,
+        lease: Incarnation,
+        record: &AssignmentRecord,
+        held: &mut BTreeMap<TenantId, Generation>,
+    ) {
+        let lets_go = self.wishes.borrow().lets_go;
+        for entry in &record.entries {
+            match entry.phase {
+                Phase::Active => {
+                    if held.insert(entry.tenant.clone(), entry.generation).is_none() {
+                        self.judge.opened(&entry.tenant, lease);
+                    }
+                }
+                Phase::Releasing if lets_go => {
+                    held.remove(&entry.tenant);
+                    self.judge.closed(&entry.tenant, lease);
+                }
+                Phase::Releasing => {}
+            }
+        }
+    }
+
+    async fn acknowledge(
+        &self,
+        lease: Incarnation,
+        applied: crate::ids::Revision,
+        held: &BTreeMap<TenantId, Generation>,
+    ) -> Result<(), RegistryError> {
+        let held = held.iter().map(|(tenant, &generation)| HeldTenant { tenant: tenant.clone(), generation });
+        let ack = AckRecord { incarnation: lease, applied, held: held.collect() };
+        let put = Op::Put { key: keys::ack(&self.id), value: keys::encode(&ack), lease: Some(lease) };
+        self.registry.commit(&[], &[put]).await.map(drop)
+    }
+}

@@ -1,0 +1,104 @@
+//! What gets in the way of a pass, and the log of it: one line when it begins and one when it is over.
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::{ids::Term, ledger::LedgerError, registry::RegistryError};
+
+/// Why a step of a reign could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// Nothing was written: the next pass may fare better.
+    #[error(transparent)]
+    Registry(RegistryError),
+    /// Nothing was written: the next pass may fare better.
+    #[error(transparent)]
+    Ledger(LedgerError),
+    /// The lease was not renewed for a while: nothing new is begun.
+    #[error("the lease of the leader's key is close to its end")]
+    LeaseInDoubt,
+    /// A write without an answer. Ends the reign.
+    #[error("the outcome of {write} is not known: {reason}")]
+    Doubtful { write: &'static str, reason: String },
+    /// The leader's key is gone or another's. Ends the reign.
+    #[error("another controller leads")]
+    Superseded,
+    /// The ledger has seen a later term. Ends the reign.
+    #[error("the ledger is at term {term}")]
+    Deposed { term: Term },
+}
+
+impl Trouble {
+    /// Of a call that writes nothing, or that may as well be made again.
+    pub(super) fn reading_ledger(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable { .. } => Self::Ledger(error),
+            LedgerError::Deposed { term } => Self::Deposed { term },
+        }
+    }
+
+    pub(super) fn writing_ledger(write: &'static str, error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable { reason } => Self::Doubtful { write, reason },
+            LedgerError::Deposed { term } => Self::Deposed { term },
+        }
+    }
+
+    pub(super) fn writing_registry(write: &'static str, error: RegistryError) -> Self {
+        match error {
+            RegistryError::Unavailable { reason, .. } => Self::Doubtful { write, reason },
+            RegistryError::LeaseLost { .. }
+            | RegistryError::Refused { .. }
+            | RegistryError::Corrupt { .. } => Self::Registry(error),
+        }
+    }
+
+    /// Whose fault it is.
+    pub(super) fn dependency(&self) -> Dependency {
+        match self {
+            Self::Ledger(_) | Self::Deposed { .. } => Dependency::Ledger,
+            Self::Registry(_) | Self::LeaseInDoubt | Self::Doubtful { .. } | Self::Superseded => {
+                Dependency::Etcd
+            }
+        }
+    }
+
+    pub(super) fn ends_the_reign(&self) -> bool {
+        match self {
+            Self::Doubtful { .. } | Self::Superseded | Self::Deposed { .. } => true,
+            Self::Registry(_) | Self::Ledger(_) | Self::LeaseInDoubt => false,
+        }
+    }
+}
+
+/// What the controller depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Dependency {
+    Etcd,
+    Ledger,
+}
+
+/// Which dependencies are in trouble, so that each change is logged once.
+pub(super) struct Troubles {
+    present: BTreeSet<Dependency>,
+}
+
+impl Troubles {
+    pub(super) fn new() -> Self {
+        Self { present: BTreeSet::new() }
+    }
+
+    pub(super) fn met(&mut self, dependency: Dependency, error: &dyn fmt::Display) {
+        if self.present.insert(dependency) {
+            tracing::warn!(?dependency, %error, "the controller waits for a dependency");
+        }
+    }
+
+    /// Whether it had been in trouble.
+    pub(super) fn over(&mut self, dependency: Dependency) -> bool {
+        let was_present = self.present.remove(&dependency);
+        if was_present {
+            tracing::info!(?dependency, "the dependency is back");
+        }
+        was_present
+    }
+}

@@ -1,0 +1,81 @@
+//! Who may act as the controller.
+//!
+//! The leader is whoever created the key `leader`, for as long as the key is there; it is leased, so it goes with its
+//! holder. Being leader is not a right to act but a guard: every write of a controller names the create revision of
+//! its key, and etcd refuses it once the key is gone or is another's. A controller that was frozen and wakes up
+//! believing that it leads therefore changes nothing. etcd's own election is not used: its `campaign` returns
+//! successfully although the lease has ended meanwhile, and its key is not of our naming.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Clock,
+    ids::{Incarnation, Revision},
+    keys,
+    records::LeaderRecord,
+    registry::{Change, Commit, Guard, Op, Registry, RegistryError},
+    timing::Timing,
+};
+
+/// A reign won.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leadership {
+    pub lease: Incarnation,
+    /// The create revision of the leader's key.
+    pub revision: Revision,
+    /// The clock before the lease was asked for.
+    pub sent_at: Duration,
+}
+
+impl Leadership {
+    /// What every write of the reign is guarded by.
+    pub fn guard(&self) -> Guard {
+        Guard::CreatedAt { key: keys::LEADER.to_owned(), revision: self.revision }
+    }
+}
+
+/// Becomes the leader if there is none.
+pub async fn stand(
+    registry: &dyn Registry,
+    clock: &dyn Clock,
+    timing: &Timing,
+    candidate: &LeaderRecord,
+) -> Result<Option<Leadership>, RegistryError> {
+    if registry.get(keys::LEADER).await?.is_some() {
+        return Ok(None);
+    }
+    let sent_at = clock.now();
+    let lease = registry.grant(timing.ttl).await?;
+    let absent = Guard::Absent { key: keys::LEADER.to_owned() };
+    let claim = Op::Put { key: keys::LEADER.to_owned(), value: keys::encode(candidate), lease: Some(lease) };
+    match registry.commit(&[absent], &[claim]).await {
+        Ok(Commit::Done { revision }) => Ok(Some(Leadership { lease, revision, sent_at })),
+        Ok(Commit::Refused) => registry.revoke(lease).await.map(|()| None),
+        Err(error) => {
+            // The claim may have been taken or may be taken yet: without its lease it cannot be.
+            if let Err(error) = registry.revoke(lease).await {
+                tracing::debug!(%error, %lease, "the lease of a doubtful claim is left to end by itself");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Resolves when standing is worth a try: the leader's key has gone, or nobody has looked for a while.
+pub async fn vacancy(registry: &dyn Registry, timing: &Timing) -> Result<(), RegistryError> {
+    let seen = registry.list(keys::LEADER).await?;
+    if seen.entries.is_empty() {
+        return Ok(());
+    }
+    let mut changes = registry.watch(keys::LEADER, seen.revision).await?;
+    let gone = async {
+        while let Some(batch) = changes.recv().await {
+            if batch.iter().any(|change| matches!(change, Change::Delete { .. })) {
+                return;
+            }
+        }
+    };
+    // Both outcomes are the same: look again.
+    let _either = tokio::time::timeout(timing.candidate_retry, gone).await;
+    Ok(())
+}

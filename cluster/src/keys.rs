@@ -1,0 +1,105 @@
+//! Every key of the registry. Relative to `/roost/v1/<cluster>/`; values are JSON.
+//!
+//! | key | value | writer | readers | leased |
+//! |---|---|---|---|---|
+//! | `leader` | [`LeaderRecord`] | the candidate that finds it absent | controllers, coordinators | to the controller |
+//! | `store` | [`StoreRecord`] | controller | controllers | no |
+//! | `nodes/<node>` | [`NodeRecord`] | the node | controller, coordinators | to the node |
+//! | `assignments/<node>` | [`AssignmentRecord`] | controller | that node, coordinators | no |
+//! | `acks/<node>` | [`AckRecord`] | the node | controller | to the node |
+//!
+//! A node watches its own `assignments/<node>` and nothing else. The controller watches the whole prefix, and every
+//! write of it is guarded by the create revision of `leader` and the mod revisions of what it read. In the steady
+//! state nothing is written: leases are renewed, and that costs no write.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    ids::NodeId,
+    registry::{Entry, RegistryError},
+};
+
+#[allow(unused_imports, reason = "the table above links to them")]
+use crate::records::{AckRecord, AssignmentRecord, LeaderRecord, NodeRecord, StoreRecord};
+
+pub const LEADER: &str = "leader";
+pub const STORE: &str = "store";
+pub const NODES: &str = "nodes/";
+pub const ASSIGNMENTS: &str = "assignments/";
+pub const ACKS: &str = "acks/";
+/// Everything of the cluster.
+pub const ALL: &str = "";
+
+pub fn node(node: &NodeId) -> String {
+    format!("{NODES}{node}")
+}
+
+pub fn assignments(node: &NodeId) -> String {
+    format!("{ASSIGNMENTS}{node}")
+}
+
+pub fn ack(node: &NodeId) -> String {
+    format!("{ACKS}{node}")
+}
+
+/// A key, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    Leader,
+    Store,
+    Node(NodeId),
+    Assignments(NodeId),
+    Ack(NodeId),
+}
+
+impl Key {
+    /// `None` for a key that this version does not know: a newer one may have written it.
+    pub fn parse(key: &str) -> Option<Self> {
+        match key {
+            LEADER => return Some(Self::Leader),
+            STORE => return Some(Self::Store),
+            _ => {}
+        }
+        let (family, node) = key.split_once('/')?;
+        let node = NodeId::new(node).ok()?;
+        match family {
+            "nodes" => Some(Self::Node(node)),
+            "assignments" => Some(Self::Assignments(node)),
+            "acks" => Some(Self::Ack(node)),
+            _ => None,
+        }
+    }
+}
+
+/// A record as it is stored.
+pub fn encode<R: Serialize>(record: &R) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records are plain structs with text keys, which JSON always takes")
+}
+
+/// A record as it was stored.
+pub fn decode<R: DeserializeOwned>(entry: &Entry) -> Result<R, RegistryError> {
+    serde_json::from_slice(&entry.value)
+        .map_err(|error| RegistryError::Corrupt { key: entry.key.clone(), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_back_as_they_were_written() {
+        let a = NodeId::new("a").unwrap();
+        assert_eq!(Key::parse(LEADER), Some(Key::Leader));
+        assert_eq!(Key::parse(STORE), Some(Key::Store));
+        assert_eq!(Key::parse(&node(&a)), Some(Key::Node(a.clone())));
+        assert_eq!(Key::parse(&assignments(&a)), Some(Key::Assignments(a.clone())));
+        assert_eq!(Key::parse(&ack(&a)), Some(Key::Ack(a)));
+    }
+
+    #[test]
+    fn unknown_keys_are_left_alone() {
+        for key in ["", "nodes", "nodes/", "nodes/A", "nodes/a/b", "operations/1"] {
+            assert_eq!(Key::parse(key), None, "{key}");
+        }
+    }
+}

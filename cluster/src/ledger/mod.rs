@@ -1,0 +1,71 @@
+//! What the controller needs of the database: the home of desired states, generations and terms (I3).
+//!
+//! [`MemoryLedger`] is for simulation and tests; the product's is in the store, which implements this trait so that
+//! the rules of the cluster need not know of SQL.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
+
+mod memory;
+
+pub use memory::MemoryLedger;
+
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Begins the reign of the controller whose leader key was created at `leader_revision` in the store named
+    /// `etcd_cluster`. The term is one more than the last if the store is another one than the last reign's or the
+    /// revision is a later one; else `Deposed`: a later controller has begun already.
+    async fn begin_term(
+        &self,
+        etcd_cluster: &str,
+        leader_revision: Revision,
+        holder: &str,
+    ) -> Result<Term, LedgerError>;
+
+    /// What is wanted, one for every tenant there is.
+    async fn demands(&self) -> Result<Vec<Demand>, LedgerError>;
+
+    /// Gives each tenant to its node under a new generation, and answers with the generations. One statement that
+    /// also checks the term: from its commit on every write of an earlier owner is refused (I2). Tenants that have
+    /// been deleted are left out of the answer.
+    async fn place(
+        &self,
+        term: Term,
+        placements: &[(TenantId, NodeId)],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError>;
+
+    /// Notes that no node has these tenants any more.
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError>;
+
+    /// Marks the workers that should run and were last seen longer ago than `older_than`, and answers with them.
+    async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError>;
+
+    /// Resolves when [`Ledger::demands`] may have changed since the last call. A hint: it may resolve without need,
+    /// and it may miss a change, so callers look from time to time anyway.
+    async fn changed(&self);
+}
+
+/// What is wanted of one tenant, and where the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    pub tenant: TenantId,
+    pub running: bool,
+    /// Of the last placement.
+    pub generation: Generation,
+    /// Of the last placement, until it is unplaced.
+    pub node: Option<NodeId>,
+    pub spec_revision: SpecRevision,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// No answer in time or no connection: the outcome of a write is unknown.
+    #[error("the database is unavailable: {reason}")]
+    Unavailable { reason: String },
+    /// Nothing was written: another controller's term has begun.
+    #[error("deposed: the ledger is at term {term}")]
+    Deposed { term: Term },
+}

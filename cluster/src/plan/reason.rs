@@ -1,0 +1,166 @@
+//! Why a decision was made: for the log, for `explain`, and for tests.
+
+use std::fmt;
+
+use super::{Action, Decision, Plan};
+use crate::ids::{Generation, NodeId};
+
+/// Why a tenant needed a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The ledger has it nowhere.
+    New,
+    /// The node that had it is not there any more.
+    NodeLost { node: NodeId },
+    /// The node that had it has let go of it.
+    Moved { from: NodeId },
+    /// It goes back to where it was: a new life of the node, or a new generation on it.
+    Restarted,
+}
+
+/// Why it was that node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    Pinned,
+    /// It was there last.
+    Returns,
+    /// The first in the tenant's order, but for `skipped` ones that are full, at their most, or not open.
+    Order {
+        skipped: usize,
+    },
+    /// The first in the tenant's order of those that have less than their least.
+    FillsUp,
+    /// Every node is at its most; this is the first in the tenant's order that still has room.
+    AboveBand {
+        most: usize,
+    },
+}
+
+/// Why an entry cannot stay where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReleaseReason {
+    Stopped,
+    Deleted,
+    NodeLeaving,
+    PinnedElsewhere {
+        node: NodeId,
+    },
+    /// The ledger has another generation than the entry: no write of the worker is taken.
+    Fenced {
+        published: Generation,
+        ledger: Generation,
+    },
+    /// Another live node has a later entry of it.
+    Superseded {
+        by: NodeId,
+    },
+    /// Rebalance: the node is above its most.
+    TooFull {
+        load: usize,
+        most: usize,
+    },
+    /// Rebalance: others have less than their least.
+    OthersTooEmpty {
+        load: usize,
+        least: usize,
+    },
+}
+
+/// Why a tenant that should run does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitReason {
+    NoOpenNode,
+    EveryNodeFull,
+    PinnedNodeFull {
+        node: NodeId,
+    },
+    /// Gone, cordoned or leaving.
+    PinnedNodeUnavailable {
+        node: NodeId,
+    },
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.decisions.is_empty() {
+            return f.write_str("nothing to do");
+        }
+        for (at, decision) in self.decisions.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            write!(f, "{separator}{decision}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenant = &self.tenant;
+        match &self.action {
+            Action::Place { node, cause, choice } => write!(f, "place {tenant} on {node}: {cause}; {choice}"),
+            Action::Release { node, reason } => write!(f, "release {tenant} from {node}: {reason}"),
+            Action::Remove { node } => write!(f, "remove {tenant} from {node}: it has let go"),
+            Action::Wait { reason } => write!(f, "hold {tenant} back: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("it is placed nowhere"),
+            Self::NodeLost { node } => write!(f, "its node {node} is gone"),
+            Self::Moved { from } => write!(f, "{from} has let go of it"),
+            Self::Restarted => f.write_str("it has to begin anew"),
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pinned => f.write_str("it is pinned there"),
+            Self::Returns => f.write_str("it was there last"),
+            Self::Order { skipped: 0 } => f.write_str("the first in its order"),
+            Self::Order { skipped } => {
+                write!(f, "the first in its order after {skipped} without room for it")
+            }
+            Self::FillsUp => f.write_str("the first in its order of those with too few"),
+            Self::AboveBand { most } => {
+                write!(f, "the first in its order with room, although it has its {most}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for ReleaseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("it is to be stopped"),
+            Self::Deleted => f.write_str("it is deleted"),
+            Self::NodeLeaving => f.write_str("the node is leaving"),
+            Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
+            Self::Fenced { published, ledger } => {
+                write!(f, "its generation there is {published}, the ledger's is {ledger}")
+            }
+            Self::Superseded { by } => write!(f, "{by} has a later entry"),
+            Self::TooFull { load, most } => write!(f, "the node has {load} and should have {most} at most"),
+            Self::OthersTooEmpty { load, least } => {
+                write!(f, "others have too few; the node has {load} and should have {least} at least")
+            }
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOpenNode => f.write_str("no node takes tenants"),
+            Self::EveryNodeFull => f.write_str("every node is full"),
+            Self::PinnedNodeFull { node } => write!(f, "it is pinned to {node}, which is full"),
+            Self::PinnedNodeUnavailable { node } => {
+                write!(f, "it is pinned to {node}, which takes no tenants")
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What can go wrong in a call to etcd, by what the caller can do about it.
+
+use std::time::Duration;
+
+use etcd_client::Error;
+use tonic::{Code, Status};
+
+use crate::{ids::Incarnation, registry::RegistryError};
+
+/// [`RegistryError`] before it is known which lease it is about.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Unavailable { step: &'static str, reason: String },
+    LeaseGone { step: &'static str },
+    Refused { step: &'static str, reason: String },
+}
+
+impl Fault {
+    pub(super) fn timed_out(step: &'static str, after: Duration) -> Self {
+        Self::Unavailable { step, reason: format!("no answer within {after:?}") }
+    }
+
+    /// An answer without its header: not from an etcd that can be worked with.
+    pub(super) fn bare_answer(step: &'static str) -> Self {
+        Self::Unavailable { step, reason: "the answer has no header".to_owned() }
+    }
+
+    pub(super) fn from_client(step: &'static str, error: Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            Error::GRpcStatus(status) => Self::from_status(step, &status),
+            // The client says this for one reason only: the keepalive was answered with a time to live of zero.
+            Error::LeaseKeepAliveError(_) => Self::LeaseGone { step },
+            Error::IoError(_) | Error::TransportError(_) | Error::WatchError(_) | Error::Internal(_) => {
+                Self::Unavailable { step, reason }
+            }
+            Error::InvalidArgs(_)
+            | Error::InvalidUri(_)
+            | Error::Utf8Error(_)
+            | Error::ElectError(_)
+            | Error::InvalidMetadataValue(_)
+            | Error::EndpointError(_)
+            | Error::EndpointsNotManaged => Self::Refused { step, reason },
+        }
+    }
+
+    /// `Refused` only where etcd says that nothing was written.
+    fn from_status(step: &'static str, status: &Status) -> Self {
+        let reason = format!("{:?}: {}", status.code(), status.message());
+        match status.code() {
+            // Of the calls made here only those that name a lease can be answered so.
+            Code::NotFound => Self::LeaseGone { step },
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => Self::Unavailable { step, reason },
+            Code::InvalidArgument
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unauthenticated => Self::Refused { step, reason },
+        }
+    }
+
+    pub(super) fn about(self, lease: Option<Incarnation>) -> RegistryError {
+        match (self, lease) {
+            (Self::Unavailable { step, reason }, _) => RegistryError::Unavailable { step, reason },
+            (Self::Refused { step, reason }, _) => RegistryError::Refused { step, reason },
+            (Self::LeaseGone { .. }, Some(lease)) => RegistryError::LeaseLost { lease },
+            (Self::LeaseGone { step }, None) => RegistryError::Refused {
+                step,
+                reason: "it knows no such lease, and none was named".to_owned(),
+            },
+        }
+    }
+}
+
+impl From<Fault> for RegistryError {
+    fn from(fault: Fault) -> Self {
+        fault.about(None)
+    }
+}

@@ -1,0 +1,118 @@
+//! The registry in memory: etcd's semantics without etcd, for simulation and tests.
+//!
+//! Time is the runtime's, so a test that pauses it decides when leases end. [`MemoryRegistry::cut_off`] makes every
+//! call fail and every watch end, as an etcd that is down does; leases run on meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError};
+use crate::ids::{Incarnation, Revision};
+
+mod state;
+
+use state::State;
+
+/// Shared by everything that is to see the same keys: wrap it in an `Arc`.
+pub struct MemoryRegistry {
+    cluster_id: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl MemoryRegistry {
+    /// Empty, at revision 1 like a new etcd.
+    pub fn new(cluster_id: &str) -> Self {
+        Self { cluster_id: cluster_id.to_owned(), state: Arc::new(Mutex::new(State::new())) }
+    }
+
+    /// From now on every call fails and every watch has ended, until [`MemoryRegistry::reconnect`].
+    pub fn cut_off(&self) {
+        self.state.lock().set_reachable(false);
+    }
+
+    pub fn reconnect(&self) {
+        self.state.lock().set_reachable(true);
+    }
+
+    /// Forgets the changes up to a revision: a watch from before it ends at once.
+    pub fn compact(&self, revision: Revision) {
+        self.state.lock().compact(revision);
+    }
+
+    fn reach(&self, step: &'static str) -> Result<parking_lot::MutexGuard<'_, State>, RegistryError> {
+        let mut state = self.state.lock();
+        if !state.is_reachable() {
+            return Err(RegistryError::Unavailable { step, reason: "cut off".to_owned() });
+        }
+        state.expire(Instant::now());
+        Ok(state)
+    }
+
+    /// Ends the lease when its time comes, so that watchers learn of it without a call.
+    fn spawn_expiry(&self, lease: Incarnation) {
+        let state = Arc::downgrade(&self.state);
+        tokio::spawn(async move {
+            while let Some(state) = state.upgrade() {
+                let Some(ends_at) = state.lock().lease_ends_at(lease) else { return };
+                if ends_at <= Instant::now() {
+                    state.lock().expire(Instant::now());
+                    return;
+                }
+                drop(state);
+                tokio::time::sleep_until(ends_at).await;
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryRegistry {
+    async fn cluster_id(&self) -> Result<String, RegistryError> {
+        self.reach("reading the cluster id").map(|_| self.cluster_id.clone())
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Incarnation, RegistryError> {
+        const STEP: &str = "granting a lease";
+        if ttl.is_zero() || ttl.subsec_nanos() != 0 {
+            let reason = format!("a TTL of {ttl:?} is not in whole seconds");
+            return Err(RegistryError::Refused { step: STEP, reason });
+        }
+        let lease = self.reach(STEP)?.grant(ttl, Instant::now());
+        self.spawn_expiry(lease);
+        Ok(lease)
+    }
+
+    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
+        let renewed = self.reach("renewing a lease")?.renew(lease, Instant::now());
+        if renewed { Ok(()) } else { Err(RegistryError::LeaseLost { lease }) }
+    }
+
+    async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
+        self.reach("revoking a lease")?.end_lease(lease);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
+        Ok(self.reach("reading a key")?.entry(key).cloned())
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
+        Ok(self.reach("listing keys")?.list(prefix))
+    }
+
+    async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {
+        super::check_commit(guards, ops)?;
+        self.reach("a commit")?.commit(guards, ops)
+    }
+
+    async fn watch(
+        &self,
+        prefix: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        Ok(self.reach("starting a watch")?.watch(prefix, after))
+    }
+}

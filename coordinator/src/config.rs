@@ -1,0 +1,51 @@
+//! The settings of a coordinator. Each can be given as an option or in the environment.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+use roost_cluster::{
+    ids::{ClusterName, NodeId},
+    timing::Timing,
+};
+
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// This coordinator's name: 1 to 63 of a-z, 0-9 and '-'
+    #[arg(long, env = "ROOST_COORDINATOR_ID", value_parser = parse_id)]
+    pub id: String,
+    /// The cluster's name, part of every key in etcd; the same in all its processes
+    #[arg(long, env = "ROOST_CLUSTER", default_value = "roost")]
+    pub cluster: ClusterName,
+    /// etcd's endpoints, separated by commas
+    #[arg(long, env = "ROOST_ETCD", value_delimiter = ',', default_value = "http://127.0.0.1:2379")]
+    pub etcd: Vec<String>,
+    /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    #[arg(long, env = "ROOST_DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Where to serve the admin API; port 0 takes a free one
+    #[arg(long, env = "ROOST_LISTEN", default_value = "127.0.0.1:7117")]
+    pub listen: SocketAddr,
+    /// File to write {"pid", "addr"} to once it serves
+    #[arg(long, env = "ROOST_ANNOUNCE")]
+    pub announce: Option<PathBuf>,
+    /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z
+    #[arg(long, env = "ROOST_TOKEN_FILE")]
+    pub token_file: PathBuf,
+    /// How long a silent node keeps its tenants; the same in all processes of a cluster
+    #[arg(long, env = "ROOST_LEASE_TTL", default_value = "5s", value_parser = parse_timing)]
+    pub lease_ttl: Timing,
+    /// A worker that has not been seen for this long is marked ERROR
+    #[arg(long, env = "ROOST_STALE_AFTER", default_value = "2m", value_parser = humantime::parse_duration)]
+    pub stale_after: Duration,
+}
+
+fn parse_id(given: &str) -> Result<String, String> {
+    let id = NodeId::new(given)
+        .map_err(|_| "it takes 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit")?;
+    Ok(id.into())
+}
+
+fn parse_timing(given: &str) -> Result<Timing, String> {
+    let ttl = humantime::parse_duration(given).map_err(|error| error.to_string())?;
+    Timing::from_ttl(ttl).map_err(|error| error.to_string())
+}

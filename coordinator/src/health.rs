@@ -1,0 +1,93 @@
+//! grpc.health.v1: each service serves while what it stands on answers, the server as a whole ("") while all of it does.
+
+use std::time::Duration;
+
+use roost_cluster::keys;
+use roost_proto::v1::{
+    message_service_server as messages, node_service_server as nodes, session_service_server as sessions,
+    tenant_service_server as tenants, worker_service_server as workers,
+};
+use tokio_util::sync::CancellationToken;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    backend::Backend,
+    fault::{ETCD, POSTGRES},
+};
+
+/// From one look at the dependencies to the next.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+const ON_POSTGRES: [&str; 4] =
+    [tenants::SERVICE_NAME, workers::SERVICE_NAME, sessions::SERVICE_NAME, messages::SERVICE_NAME];
+const ON_ETCD: [&str; 1] = [nodes::SERVICE_NAME];
+const WHOLE_SERVER: &str = "";
+
+/// What answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    postgres: bool,
+    etcd: bool,
+}
+
+const NOTHING: Standing = Standing { postgres: false, etcd: false };
+
+/// Says that nothing serves, which is true until the first look.
+pub async fn begin(reporter: &HealthReporter) {
+    report(reporter, NOTHING).await;
+}
+
+/// Looks and reports until stopped, and then that nothing serves any more.
+pub async fn run(reporter: HealthReporter, backend: Backend, stop: CancellationToken) {
+    let mut last = NOTHING;
+    let watching = async {
+        loop {
+            let now = look(&backend).await;
+            tell(POSTGRES, last.postgres, now.postgres);
+            tell(ETCD, last.etcd, now.etcd);
+            if now != last {
+                report(&reporter, now).await;
+                last = now;
+            }
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = watching => {}
+        () = stop.cancelled() => report(&reporter, NOTHING).await,
+    }
+}
+
+async fn look(backend: &Backend) -> Standing {
+    let postgres = async {
+        match backend.store() {
+            Ok(store) => store.ping().await.is_ok(),
+            Err(_not_migrated) => false,
+        }
+    };
+    let etcd = backend.registry().get(keys::LEADER);
+    let (postgres, etcd) = tokio::join!(postgres, etcd);
+    Standing { postgres, etcd: etcd.is_ok() }
+}
+
+fn tell(dependency: &str, before: bool, now: bool) {
+    match (before, now) {
+        (false, true) => tracing::info!(dependency, "dependency answers"),
+        (true, false) => tracing::warn!(dependency, "dependency does not answer"),
+        (true, true) | (false, false) => {}
+    }
+}
+
+async fn report(reporter: &HealthReporter, standing: Standing) {
+    for service in ON_POSTGRES {
+        reporter.set_service_status(service, status(standing.postgres)).await;
+    }
+    for service in ON_ETCD {
+        reporter.set_service_status(service, status(standing.etcd)).await;
+    }
+    reporter.set_service_status(WHOLE_SERVER, status(standing.postgres && standing.etcd)).await;
+}
+
+fn status(serving: bool) -> ServingStatus {
+    if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
+}

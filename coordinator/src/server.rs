@@ -1,0 +1,90 @@
+//! The gRPC server: its services, what is around them, and its limits.
+
+use std::{future::Future, time::Duration};
+
+use roost_proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{
+        message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
+        session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
+        worker_service_server::WorkerServiceServer,
+    },
+};
+use tokio::net::TcpListener;
+use tonic::transport::{self, Server, server::TcpIncoming};
+use tonic_health::{
+    pb::{self as health, health_server::HealthServer},
+    server::{HealthReporter, HealthService},
+};
+use tonic_reflection::server::Builder as Reflection;
+
+use crate::{
+    auth::AuthLayer,
+    backend::Backend,
+    services::{Messages, Nodes, Sessions, Tenants, Workers},
+    stream::Streams,
+};
+
+/// The largest request. The largest valid one, a tenant with every text at its limit, is 0.4 MiB. A larger request is
+/// answered with OUT_OF_RANGE and not read.
+const MAX_REQUEST: usize = 1 << 20;
+/// Calls at a time on one connection.
+const MAX_CALLS: u32 = 256;
+/// A connection that is silent for so long is asked whether its peer is still there, and closed when it is not: the
+/// streams of a caller that vanished end.
+const PING_AFTER: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the server is made of.
+pub struct Parts {
+    pub auth: AuthLayer,
+    pub backend: Backend,
+    pub streams: Streams,
+    pub health: HealthReporter,
+}
+
+/// Serves until `stop` resolves and every call has ended.
+pub async fn serve(
+    listener: TcpListener,
+    parts: Parts,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let Parts { auth, backend, streams, health } = parts;
+    let tenants = Tenants { backend: backend.clone() };
+    let workers = Workers { backend: backend.clone(), streams: streams.clone() };
+    let sessions = Sessions { backend: backend.clone(), streams: streams.clone() };
+    let messages = Messages { backend: backend.clone(), streams };
+    let nodes = Nodes { backend };
+
+    Server::builder()
+        .max_concurrent_streams(MAX_CALLS)
+        .http2_keepalive_interval(Some(PING_AFTER))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .layer(auth)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
+        .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
+        .add_service(SessionServiceServer::new(sessions).max_decoding_message_size(MAX_REQUEST))
+        .add_service(MessageServiceServer::new(messages).max_decoding_message_size(MAX_REQUEST))
+        .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(MAX_REQUEST))
+        // Small answers wait 40 ms for the peer's acknowledgement without TCP_NODELAY.
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .await?;
+    Ok(())
+}
+
+fn reflection() -> Reflection<'static> {
+    Reflection::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(health::FILE_DESCRIPTOR_SET)
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("the API's own description is not readable")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    #[error("the server failed")]
+    Transport(#[from] transport::Error),
+}

@@ -1,0 +1,86 @@
+//! MessageService.
+
+use roost_proto::v1::{self, message_service_server::MessageService};
+use roost_store::MessageFilter;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{paging, tail_messages};
+use crate::{
+    backend::Backend,
+    fault::from_store,
+    request::{Checks, List, Text, page},
+    stream::{Answers, Streams},
+    wire,
+};
+
+const CHAT_ID: Text = Text::line(0, 128);
+const MAX_BACKLOG: u32 = 1_000;
+
+pub struct Messages {
+    pub backend: Backend,
+    pub streams: Streams,
+}
+
+#[async_trait]
+impl MessageService for Messages {
+    async fn list_messages(
+        &self,
+        request: Request<v1::ListMessagesRequest>,
+    ) -> Result<Response<v1::ListMessagesResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let direction_text = request.direction.to_string();
+        let tenant_text = request.tenant_id.clone();
+        let chat_text = request.chat_id.clone();
+        let chosen = [tenant_text.as_str(), &chat_text, &direction_text];
+        let size = checks.page_size(request.page_size);
+        let before =
+            checks.page_token(List::Messages, &chosen, &request.page_token, |key| key.parse::<i64>().ok());
+        let direction = checks.optional_enum("direction", request.direction);
+        let tenant = checks.optional_tenant_id("tenant_id", &request.tenant_id);
+        let chat = checks.text("chat_id", &CHAT_ID, request.chat_id);
+        if request.tenant_id.is_empty() && !chat_text.is_empty() {
+            checks.take::<()>("tenant_id", Err("is required when chat_id is given".to_owned()));
+        }
+        let (Some(size), Some(before), Some(direction), Some(tenant), Some(chat), true) =
+            (size, before, direction, tenant, chat, checks.passed())
+        else {
+            return Err(checks.refusal().into());
+        };
+        let store = self.backend.store()?;
+        if let Some(tenant) = &tenant {
+            // A mistyped id is an error, not a tenant without messages.
+            store.get_tenant(tenant).await.map_err(from_store)?;
+        }
+        let chat = Some(chat).filter(|chat| !chat.is_empty());
+        let filter = &MessageFilter { tenant, chat, direction: direction.and_then(wire::direction_filter) };
+        let fetch = move |before, limit| store.list_messages(filter, before, limit);
+        let page = paging::fill(size, before, fetch, |row| (row.id, wire::message(row)))
+            .await
+            .map_err(from_store)?;
+        let next = page.last.map(|last| page::encode(List::Messages, &chosen, &last.to_string()));
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(v1::ListMessagesResponse { messages: page.items, next_page_token }))
+    }
+
+    type TailMessagesStream = Answers<v1::Message>;
+
+    async fn tail_messages(
+        &self,
+        request: Request<v1::TailMessagesRequest>,
+    ) -> Result<Response<Self::TailMessagesStream>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.optional_tenant_id("tenant_id", &request.tenant_id);
+        let backlog = u32::try_from(request.backlog).ok().filter(|backlog| *backlog <= MAX_BACKLOG);
+        let why = || format!("{} is not allowed: 0 to {MAX_BACKLOG}", request.backlog);
+        let backlog = checks.take("backlog", backlog.ok_or_else(why));
+        let (Some(tenant), Some(backlog)) = (tenant, backlog) else { return Err(checks.refusal().into()) };
+        let store = self.backend.store()?.clone();
+        if let Some(tenant) = &tenant {
+            store.get_tenant(tenant).await.map_err(from_store)?;
+        }
+        let filter = MessageFilter { tenant, ..MessageFilter::default() };
+        Ok(Response::new(self.streams.open(|outlet| tail_messages::run(store, filter, backlog, outlet))?))
+    }
+}

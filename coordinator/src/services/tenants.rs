@@ -1,0 +1,88 @@
+//! TenantService.
+
+use roost_cluster::ids::TenantId;
+use roost_proto::v1::{self, tenant_service_server::TenantService};
+use roost_store::TenantFilter;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::paging;
+use crate::{
+    backend::Backend,
+    fault::from_store,
+    request::{Checks, List, new_tenant, page, tenant_patch},
+    wire,
+};
+
+pub struct Tenants {
+    pub backend: Backend,
+}
+
+#[async_trait]
+impl TenantService for Tenants {
+    async fn create_tenant(
+        &self,
+        request: Request<v1::CreateTenantRequest>,
+    ) -> Result<Response<v1::Tenant>, Status> {
+        let new = new_tenant(request.into_inner())?;
+        let tenant = self.backend.store()?.create_tenant(new).await.map_err(from_store)?;
+        tracing::info!(tenant = %tenant.id, "tenant created");
+        Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn get_tenant(
+        &self,
+        request: Request<v1::GetTenantRequest>,
+    ) -> Result<Response<v1::Tenant>, Status> {
+        let mut checks = Checks::default();
+        let Some(id) = checks.tenant_id("id", &request.get_ref().id) else {
+            return Err(checks.refusal().into());
+        };
+        let tenant = self.backend.store()?.get_tenant(&id).await.map_err(from_store)?;
+        Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<v1::ListTenantsRequest>,
+    ) -> Result<Response<v1::ListTenantsResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let chosen = [request.status.to_string()];
+        let chosen = chosen.each_ref().map(String::as_str);
+        let size = checks.page_size(request.page_size);
+        let after =
+            checks.page_token(List::Tenants, &chosen, &request.page_token, |key| TenantId::new(key).ok());
+        let status = checks.optional_enum("status", request.status);
+        let (Some(size), Some(after), Some(status)) = (size, after, status) else {
+            return Err(checks.refusal().into());
+        };
+        let (store, filter) =
+            (self.backend.store()?, &TenantFilter { status: status.and_then(wire::tenant_status_filter) });
+        let fetch = move |after, limit| store.list_tenants(filter, after, limit);
+        let page = paging::fill(size, after, fetch, |row| (row.id.clone(), wire::tenant(row))).await;
+        let page = page.map_err(from_store)?;
+        let next = page.last.map(|last| page::encode(List::Tenants, &chosen, last.as_str()));
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(v1::ListTenantsResponse { tenants: page.items, next_page_token }))
+    }
+
+    async fn update_tenant(
+        &self,
+        request: Request<v1::UpdateTenantRequest>,
+    ) -> Result<Response<v1::Tenant>, Status> {
+        let (id, patch) = tenant_patch(request.into_inner())?;
+        let tenant = self.backend.store()?.update_tenant(&id, patch).await.map_err(from_store)?;
+        tracing::info!(tenant = %tenant.id, "tenant changed");
+        Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn delete_tenant(&self, request: Request<v1::DeleteTenantRequest>) -> Result<Response<()>, Status> {
+        let mut checks = Checks::default();
+        let Some(id) = checks.tenant_id("id", &request.get_ref().id) else {
+            return Err(checks.refusal().into());
+        };
+        self.backend.store()?.delete_tenant(&id).await.map_err(from_store)?;
+        tracing::info!(tenant = %id, "tenant deleted");
+        Ok(Response::new(()))
+    }
+}

@@ -1,0 +1,303 @@
+// The page's side of the engine. Runs in every new document, right after wa-js and before the page's own scripts; the
+// node's side is src/engine/web/.
+//
+// Two rules make a message that WhatsApp delivered safe (I6):
+// - The page acknowledges a message to the server when `MsgCollection.processMultipleMessages` has resolved. That
+//   function is wrapped so that it resolves only after the node has confirmed that the message is durable; if that does
+//   not happen within a minute it rejects, and the server delivers the message again.
+// - At most WINDOW messages are told and not confirmed; the others wait here, so nothing between page and database can
+//   overflow.
+//
+// What the page is doing is told as events: a JSON array per binding call, everything that one turn of the event loop
+// brought. What the node asks for are the methods of `__roost`.
+(() => {
+  'use strict';
+
+  const HOLD_MS = 60_000;
+  const WINDOW = 512;
+  const REMEMBERED = 4_096;
+  const SEND_MS = 20_000;
+  const PROBE_MS = 5_000;
+  const HEARD_RECENTLY_MS = 5_000;
+  const PENDING_GRACE_MS = 1_000;
+  const FIRST_CODE_SECONDS = 60;
+  const LATER_CODE_SECONDS = 20;
+
+  // What a person wrote or sent. Everything else in a chat (calls, receipts, notices of the protocol) is not answered.
+  const WRITTEN = new Set([
+    'chat', 'image', 'video', 'gif', 'audio', 'ptt', 'ptv', 'document', 'sticker', 'location', 'vcard', 'multi_vcard',
+    'list_response', 'buttons_response', 'template_button_reply', 'interactive_response', 'product', 'order',
+  ]);
+
+  // Only this script may speak to the node.
+  const binding = window.__roostEvents;
+  delete window.__roostEvents;
+
+  // --- events ---
+
+  let outbox = [];
+
+  function tell(event) {
+    if (!outbox.length) {
+      queueMicrotask(() => {
+        const events = outbox;
+        outbox = [];
+        binding(JSON.stringify(events));
+      });
+    }
+    outbox.push(event);
+  }
+
+  // --- messages in ---
+
+  // id -> { resolve, reject, timer }: told or about to be told, and not confirmed.
+  const held = new Map();
+  // Described messages that wait for room in the window.
+  const waiting = [];
+  let told = 0;
+  // Ids confirmed lately: delivered again, they are acknowledged at once.
+  const confirmed = new Set();
+  let heardAt = 0;
+
+  function describe(message) {
+    const chat = String(message.from);
+    return {
+      whatsapp_id: String(message.id),
+      chat,
+      sender: chat,
+      body: textOf(message),
+      from_me: false,
+      kind: 'direct',
+      timestamp: message.t ?? 0,
+    };
+  }
+
+  // The body of a picture is its thumbnail, so only texts have one here.
+  function textOf({ type, body, caption }) {
+    const text = type === 'chat' || type.endsWith('_response') || type.endsWith('_reply') ? body : caption;
+    return typeof text === 'string' ? text : '';
+  }
+
+  function isForUs(message) {
+    if (!message?.isNewMsg || !message.id || message.id.fromMe || !WRITTEN.has(message.type)) return false;
+    return /@(c\.us|lid|s\.whatsapp\.net)$/.test(String(message.from));
+  }
+
+  // Resolves when the message is durable. The same message is told once for as long as it is held.
+  function hold(message) {
+    const id = String(message.id);
+    if (confirmed.has(id)) return Promise.resolve();
+    const known = held.get(id);
+    if (known) return known.durable;
+    const entry = {};
+    entry.durable = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
+    entry.timer = setTimeout(() => {
+      held.delete(id);
+      release(entry);
+      entry.reject(new Error(`message ${id} was not made durable in time`));
+    }, HOLD_MS);
+    held.set(id, entry);
+    waiting.push({ entry, message: describe(message) });
+    tellWaiting();
+    return entry.durable;
+  }
+
+  function tellWaiting() {
+    while (waiting.length && told < WINDOW) {
+      const { entry, message } = waiting.shift();
+      if (!held.has(message.whatsapp_id)) continue;
+      entry.isTold = true;
+      told += 1;
+      tell({ event: 'message', message });
+    }
+  }
+
+  function release(entry) {
+    clearTimeout(entry.timer);
+    if (entry.isTold) told -= 1;
+    tellWaiting();
+  }
+
+  function confirm(ids) {
+    for (const id of ids) {
+      confirmed.add(id);
+      const entry = held.get(id);
+      if (!entry) continue;
+      held.delete(id);
+      entry.resolve();
+      release(entry);
+    }
+    for (const id of confirmed) {
+      if (confirmed.size <= REMEMBERED) break;
+      confirmed.delete(id);
+    }
+  }
+
+  // Nobody waits for the promise of a message that came past the wrapper.
+  const holdAlone = (message) => void hold(message).catch(() => {});
+
+  let isHolding = false;
+
+  function holdAcknowledgements(collection) {
+    if (isHolding || typeof collection?.processMultipleMessages !== 'function') return;
+    isHolding = true;
+    const process = collection.processMultipleMessages;
+    collection.processMultipleMessages = function (chat, messages, ...rest) {
+      heardAt = Date.now();
+      // Told before the page has processed them: the two run side by side, and a reply needs nothing of the page's.
+      const durable = Array.from(messages ?? []).filter(isForUs).map(hold);
+      return Promise.all([process.call(this, chat, messages, ...rest), ...durable]).then(([result]) => result);
+    };
+  }
+
+  // wa-js attaches most of a second after the page has started, and messages come before that. The page sets
+  // `Debug` once its modules exist.
+  function holdEarly() {
+    try {
+      holdAcknowledgements(window.require('WAWebMsgCollection').MsgCollection);
+    } catch {
+      // Not loadable yet.
+    }
+    if (!isHolding) setTimeout(holdEarly, 20);
+  }
+
+  Object.defineProperty(window, 'Debug', {
+    configurable: true,
+    enumerable: true,
+    get: () => undefined,
+    set(value) {
+      Object.defineProperty(window, 'Debug', { value, configurable: true, enumerable: true, writable: true });
+      holdEarly();
+    },
+  });
+
+  // --- the session ---
+
+  let codes = 0;
+  let logoutReason = '';
+
+  async function tellCode(code) {
+    const text = code?.fullCode ?? null;
+    if (text) codes += 1;
+    tell({ event: 'qr', text, expires_in_seconds: codes > 1 ? LATER_CODE_SECONDS : FIRST_CODE_SECONDS });
+  }
+
+  function tellMode(mode) {
+    if (mode === 'CONFLICT') tell({ event: 'conflict' });
+    if (mode !== 'MAIN' || !WPP.conn.isAuthenticated()) return;
+    codes = 0;
+    tell({ event: 'ready', phone: WPP.conn.getMyUserWid()?.user ?? '' });
+  }
+
+  WPP.on('conn.auth_code_change', tellCode);
+  WPP.on('conn.stream_mode_changed', tellMode);
+  WPP.on('conn.stream_info_changed', (info) => tell({ event: 'stream_info', info: String(info) }));
+  WPP.on('conn.online', (online) => tell({ event: 'online', online: Boolean(online) }));
+  WPP.on('conn.needs_update', () => tell({ event: 'outdated' }));
+  WPP.on('conn.logout_reason', (reason) => { logoutReason = String(reason); });
+  WPP.on('conn.logout', () => tell({ event: 'logged_out', reason: logoutReason }));
+  // What came past the wrapper: a message that could be decrypted only later.
+  WPP.on('chat.new_message', (message) => { if (isForUs(message)) holdAlone(message); });
+  WPP.webpack.onInjected(() => {
+    holdAcknowledgements(WPP.whatsapp.MsgStore);
+    tell({ event: 'attached', holding: isHolding });
+  });
+
+  // --- what the node asks for ---
+
+  const after = (ms, value) => new Promise((resolve) => setTimeout(resolve, ms, value));
+
+  const isOnline = () => WPP.whatsapp.Stream.mode === 'MAIN' && WPP.whatsapp.NetworkStatus.online !== false;
+
+  // id -> promise of the outcome, while a send is under way.
+  const sending = new Map();
+
+  function send(text) {
+    const known = sending.get(text.whatsapp_id);
+    if (known) return known;
+    const outcome = Promise.race([deliver(text), after(SEND_MS, { status: 'timed_out' })]);
+    sending.set(text.whatsapp_id, outcome);
+    const done = () => sending.delete(text.whatsapp_id);
+    outcome.then(done, done);
+    return outcome;
+  }
+
+  async function deliver({ whatsapp_id: id, chat, body, maybe_sent: maybeSent }) {
+    if (!isOnline()) return { status: 'offline' };
+    if (await wasSent(id, maybeSent)) return { status: 'sent' };
+    const options = { messageId: id, waitForAck: true, markIsRead: false, linkPreview: false, detectMentioned: false };
+    let sent;
+    try {
+      sent = await WPP.chat.sendTextMessage(chat, body, options);
+    } catch (error) {
+      if (error?.code === 'invalid_wid') return { status: 'invalid_recipient' };
+      throw error;
+    }
+    const result = sent.sendMsgResult?.messageSendResult ?? sent.sendMsgResult;
+    if (result === 'ERROR_NETWORK') return { status: 'offline' };
+    if (result !== 'OK') return { status: 'refused', result: String(result) };
+    heardAt = Date.now();
+    WPP.chat.markIsRead(chat).catch(() => {});
+    return { status: 'sent' };
+  }
+
+  // Whether the server has taken an earlier send of this id. One that is still under way in the page is given a moment:
+  // after a restart the page sends by itself what it had not sent.
+  async function wasSent(id, maybeSent) {
+    const model = WPP.whatsapp.MsgStore.get(id) ?? (maybeSent ? await findOnDisk(id) : undefined);
+    if (!model) return false;
+    if (model.ack === 0) {
+      await Promise.race([new Promise((resolve) => model.once('change:ack', resolve)), after(PENDING_GRACE_MS)]);
+    }
+    return model.ack > 0;
+  }
+
+  async function findOnDisk(id) {
+    try {
+      return await WPP.chat.getMessageById(id);
+    } catch (error) {
+      if (error?.code === 'msg_not_found' || error?.code === 'chat_not_found') return undefined;
+      throw error;
+    }
+  }
+
+  // Everything new that the page holds and the node has not confirmed.
+  function sweep() {
+    const found = WPP.whatsapp.MsgStore.filter((message) => isForUs(message) && !confirmed.has(String(message.id)));
+    return found.map(describe);
+  }
+
+  async function probe() {
+    const { mode, info } = WPP.conn.getStreamData();
+    return {
+      authenticated: Boolean(WPP.conn.isAuthenticated()),
+      stream_mode: String(mode),
+      stream_info: String(info),
+      online: WPP.conn.isOnline() !== false,
+      answered: await serverAnswers(),
+    };
+  }
+
+  // A page can look connected and be deaf. Asking the server whether the tenant's own number exists goes through the
+  // same connection as the messages; what was heard a moment ago saves the question.
+  async function serverAnswers() {
+    if (Date.now() - heardAt < HEARD_RECENTLY_MS) return true;
+    const me = WPP.conn.getMyUserWid();
+    if (!me) return false;
+    const asked = WPP.whatsapp.functions.queryWidExists(me).then(() => true, () => false);
+    const answered = await Promise.race([asked, after(PROBE_MS, false)]);
+    if (answered) heardAt = Date.now();
+    return answered;
+  }
+
+  const bridge = {
+    confirm,
+    send,
+    sweep,
+    probe,
+    logout: () => { WPP.conn.logout().catch(() => {}); },
+    takeOver: () => { WPP.whatsapp.Socket.takeover(); },
+  };
+  Object.defineProperty(window, '__roost', { value: Object.freeze(bridge) });
+  tell({ event: 'loaded' });
+})();

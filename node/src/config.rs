@@ -1,0 +1,274 @@
+//! What an operator can set, as flags or as `ROOST_NODE_*` variables, and the check of it. The guard checks before it
+//! starts anything, so that a wrong setting is one clear message and not a restart loop.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use roost_cluster::{
+    ids::{ClusterName, NodeId},
+    timing::{InvalidTtl, Timing},
+};
+
+use crate::session::{SessionError, SnapshotKey, Vault};
+
+/// The settings of a node as they were given.
+#[derive(Debug, Clone, Args)]
+pub struct NodeArgs {
+    /// The node's name, unique in its cluster: 1 to 63 of a-z, 0-9 and '-'
+    #[arg(long, env = "ROOST_NODE_ID")]
+    pub id: NodeId,
+    /// The cluster's name; several may share one etcd
+    #[arg(long, env = "ROOST_NODE_CLUSTER", default_value = "default")]
+    pub cluster: ClusterName,
+    /// etcd's endpoints
+    #[arg(long, env = "ROOST_NODE_ETCD", value_delimiter = ',', required = true)]
+    pub etcd: Vec<String>,
+    /// postgres://user:password@host:port/database
+    #[arg(long, env = "ROOST_NODE_DATABASE_URL", hide_env_values = true)]
+    pub database_url: DatabaseUrl,
+    /// Profiles of the browsers; must survive a restart
+    #[arg(long, env = "ROOST_NODE_STATE_DIR")]
+    pub state_dir: PathBuf,
+    /// Where snapshots go: a directory that all nodes share, or a file:// URL of one
+    #[arg(long, env = "ROOST_NODE_OBJECT_STORE")]
+    pub object_store: String,
+    /// A file of 64 hexadecimal digits, the same on all nodes, that encrypts the snapshots
+    #[arg(long, env = "ROOST_NODE_SNAPSHOT_KEY_FILE")]
+    pub snapshot_key_file: PathBuf,
+    /// The address of WhatsApp Web
+    #[arg(long, env = "ROOST_NODE_PAGE_URL", default_value = "https://web.whatsapp.com")]
+    pub page_url: String,
+    /// The browser: chromium-headless-shell, or chromium
+    #[arg(long, env = "ROOST_NODE_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
+    pub browser: PathBuf,
+    /// wppconnect-wa.js of the npm package @wppconnect/wa-js
+    #[arg(long, env = "ROOST_NODE_BRIDGE")]
+    pub bridge: Option<PathBuf>,
+    /// How long the node may be silent before its tenants go elsewhere; the same in the whole cluster
+    #[arg(long, env = "ROOST_NODE_LEASE_TTL", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub lease_ttl: Duration,
+    /// The most tenants that it takes
+    #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub capacity: u32,
+    /// Its share of the tenants relative to the other nodes
+    #[arg(long, env = "ROOST_NODE_WEIGHT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub weight: u32,
+    /// What is lost together: a rack, a site
+    #[arg(long, env = "ROOST_NODE_ZONE", default_value = "default")]
+    pub zone: String,
+    /// Where health and status are served
+    #[arg(long, env = "ROOST_NODE_LISTEN", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Written once the node is registered: {"pid", "addr"}
+    #[arg(long, env = "ROOST_NODE_ANNOUNCE")]
+    pub announce: Option<PathBuf>,
+    /// Browsers that launch at the same time
+    #[arg(long, env = "ROOST_NODE_MAX_LAUNCHES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub max_launches: u16,
+    /// What runs the tenants: `null` has no browser and is for scale tests
+    #[arg(long, env = "ROOST_NODE_ENGINE", value_enum, default_value_t = EngineKind::Web)]
+    pub engine: EngineKind,
+    /// Restarts of the working process within the window before the node gives up
+    #[arg(long, env = "ROOST_NODE_MAX_RESTARTS", default_value_t = 10)]
+    pub max_restarts: u32,
+    #[arg(long, env = "ROOST_NODE_RESTART_WINDOW", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub restart_window: Duration,
+}
+
+/// Which engine runs the tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineKind {
+    Web,
+    Null,
+}
+
+/// An address that may hold a password, and therefore shows nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = &'static str;
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        if given.starts_with("postgres://") || given.starts_with("postgresql://") {
+            Ok(Self(given.to_owned()))
+        } else {
+            Err("it takes the form postgres://user:password@host:port/database")
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(..)")
+    }
+}
+
+/// The settings, checked.
+#[derive(Clone)]
+pub struct NodeConfig {
+    pub args: NodeArgs,
+    pub timing: Timing,
+    pub engine: EngineConfig,
+    /// Where snapshots go.
+    pub vault: Vault,
+    /// Where the tenants' profiles are.
+    pub profiles: PathBuf,
+}
+
+/// The engine, with what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineConfig {
+    Web { browser: PathBuf, wa_js: PathBuf },
+    Null,
+}
+
+/// Why a node cannot run as it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("--lease-ttl is not usable")]
+    LeaseTtl(#[from] InvalidTtl),
+    #[error("--etcd {given:?} is not an address like http://127.0.0.1:2379")]
+    Etcd { given: String },
+    #[error("--page-url {given:?} is not an http or https address")]
+    PageUrl { given: String },
+    #[error("--object-store is not usable")]
+    ObjectStore(#[source] SessionError),
+    #[error("--snapshot-key-file is not usable")]
+    SnapshotKey(#[source] SessionError),
+    #[error("--zone must not be empty")]
+    Zone,
+    #[error("--bridge is required with --engine web")]
+    NoBridge,
+    #[error("{flag} {path} is not a file", path = path.display())]
+    NotAFile { flag: &'static str, path: PathBuf },
+    #[error("--state-dir: {path} could not be created", path = path.display())]
+    StateDir { path: PathBuf, source: std::io::Error },
+}
+
+impl NodeArgs {
+    /// Checks what clap cannot, and makes the directories.
+    pub fn check(self) -> Result<NodeConfig, ConfigError> {
+        let timing = Timing::from_ttl(self.lease_ttl)?;
+        for given in &self.etcd {
+            if !is_http(given) {
+                return Err(ConfigError::Etcd { given: given.clone() });
+            }
+        }
+        if !is_http(&self.page_url) {
+            return Err(ConfigError::PageUrl { given: self.page_url });
+        }
+        if self.zone.is_empty() {
+            return Err(ConfigError::Zone);
+        }
+        let engine = self.engine_config()?;
+        let key = SnapshotKey::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
+        let vault = Vault::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
+        let profiles = self.state_dir.join("profiles");
+        std::fs::create_dir_all(&profiles)
+            .map_err(|source| ConfigError::StateDir { path: profiles.clone(), source })?;
+        Ok(NodeConfig { args: self, timing, engine, vault, profiles })
+    }
+}
+
+impl NodeArgs {
+    fn engine_config(&self) -> Result<EngineConfig, ConfigError> {
+        match self.engine {
+            EngineKind::Null => Ok(EngineConfig::Null),
+            EngineKind::Web => {
+                let wa_js = self.bridge.clone().ok_or(ConfigError::NoBridge)?;
+                Ok(EngineConfig::Web {
+                    browser: a_file("--browser", &self.browser)?,
+                    wa_js: a_file("--bridge", &wa_js)?,
+                })
+            }
+        }
+    }
+}
+
+/// Absolute, for a browser is started in another directory.
+fn a_file(flag: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
+    let not_a_file = || ConfigError::NotAFile { flag, path: path.to_owned() };
+    if path.is_file() { std::path::absolute(path).map_err(|_| not_a_file()) } else { Err(not_a_file()) }
+}
+
+fn is_http(given: &str) -> bool {
+    let rest = given.strip_prefix("http://").or_else(|| given.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        node: NodeArgs,
+    }
+
+    fn check(dir: &std::path::Path, changed: &[(&'static str, &str)]) -> Result<NodeConfig, ConfigError> {
+        let key = dir.join("key");
+        std::fs::write(&key, "ab".repeat(32)).unwrap();
+        let text = |path: PathBuf| path.into_os_string().into_string().unwrap();
+        let mut flags = vec![
+            ("--id", "a".to_owned()),
+            ("--etcd", "http://127.0.0.1:1".to_owned()),
+            ("--database-url", "postgres://roost@127.0.0.1:1/roost".to_owned()),
+            ("--state-dir", text(dir.join("state"))),
+            ("--object-store", text(dir.join("objects"))),
+            ("--snapshot-key-file", text(key)),
+            ("--engine", "null".to_owned()),
+        ];
+        flags.retain(|(flag, _)| changed.iter().all(|(other, _)| other != flag));
+        flags.extend(changed.iter().map(|&(flag, value)| (flag, value.to_owned())));
+        let argv = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+        Cli::parse_from(std::iter::once("roost-node".to_owned()).chain(argv)).node.check()
+    }
+
+    #[test]
+    fn sound_settings_are_taken_and_directories_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = format!("file://{}/objects", dir.path().display());
+        let config = check(dir.path(), &[("--object-store", &objects)]).unwrap();
+        assert!(config.profiles.is_dir());
+        assert!(dir.path().join("objects").is_dir());
+    }
+
+    #[test]
+    fn each_wrong_setting_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for (flag, value) in [
+            ("--lease-ttl", "1s"),
+            ("--etcd", "127.0.0.1:2379"),
+            ("--page-url", "web.whatsapp.com"),
+            ("--object-store", "s3://bucket"),
+            ("--snapshot-key-file", "/nowhere"),
+            ("--zone", ""),
+        ] {
+            let error = check(dir.path(), &[(flag, value)]).err().unwrap();
+            assert!(error.to_string().contains(flag), "{flag} {value}: {error}");
+        }
+        let error = check(dir.path(), &[("--engine", "web")]).err().unwrap();
+        assert!(error.to_string().contains("--bridge"), "{error}");
+    }
+
+    #[test]
+    fn a_database_url_keeps_its_password_to_itself() {
+        let url: DatabaseUrl = "postgres://roost:secret@db/roost".parse().unwrap();
+        assert!(!format!("{url:?}").contains("secret"));
+        assert!("mysql://x".parse::<DatabaseUrl>().is_err());
+    }
+}

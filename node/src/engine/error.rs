@@ -1,0 +1,60 @@
+//! What can go wrong with a browser. A failed call never means that the browser is gone: that is what
+//! [`super::PageEvent::Exited`] says.
+
+use std::time::Duration;
+
+/// A call to the engine that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the browser could not be started from {path}")]
+    Spawn {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ended, or its connection did, while the call was under way.
+    #[error("the browser is gone")]
+    Gone,
+    #[error("{step} took longer than {limit:?}")]
+    TimedOut { step: &'static str, limit: Duration },
+    /// The browser refused the command; `reason` is its own text.
+    #[error("{step}: the browser says: {reason}")]
+    Refused { step: &'static str, reason: String },
+    /// The page's script threw; `exception` is its own text.
+    #[error("{step}: the page threw: {exception}")]
+    Page { step: &'static str, exception: String },
+    /// No document with the bridge in it: the page is being loaded, or crashed.
+    #[error("{step}: the page is not loaded")]
+    NoDocument { step: &'static str },
+    #[error("{step}: the answer is not of the form expected")]
+    Malformed {
+        step: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("{step} failed on the browser's processes")]
+    Process {
+        step: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A text that was not sent, or of which nobody knows whether it was. Every kind may be tried again with the same id.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The page has no connection to the server; it has not taken the message.
+    #[error("the page is offline")]
+    Offline,
+    /// No such WhatsApp account; trying again does not help.
+    #[error("the recipient is not a valid WhatsApp id")]
+    InvalidRecipient,
+    /// WhatsApp's own answer, as the page gives it.
+    #[error("WhatsApp refused the message: {result}")]
+    Refused { result: String },
+    /// It may still arrive: a retry with the same id finds it.
+    #[error("the server did not acknowledge the message in time")]
+    TimedOut,
+    #[error(transparent)]
+    Page(#[from] EngineError),
+}

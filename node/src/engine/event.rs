@@ -1,0 +1,136 @@
+//! What passes between a page and its worker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a page tells. [`PageEvent::Exited`] is the last one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PageEvent {
+    /// A linking code to scan, or none any more. The lifetime is how long WhatsApp shows it.
+    Qr {
+        text: Option<String>,
+        expires_in: Option<Duration>,
+    },
+    /// Linked and synchronised: messages flow. Comes again after each reload and each reconnect that left the main mode.
+    Ready {
+        phone: String,
+    },
+    /// The page's own opinion of the network.
+    Online(bool),
+    StreamInfo(StreamInfo),
+    /// The device was unlinked: the credentials are worthless from here on.
+    LoggedOut {
+        reason: String,
+    },
+    /// The session was opened elsewhere; this page is disconnected until [`super::Page::take_over`].
+    Conflict,
+    /// WhatsApp wants a newer page; a reload brings it.
+    Outdated,
+    /// A new message from someone else, held unacknowledged until [`super::Page::confirm`] if it is direct.
+    Message(InboundMessage),
+    /// The renderer died; the browser lives and [`super::Page::reload`] recovers.
+    Crashed {
+        reason: String,
+    },
+    /// The browser's root process ended and the rest of its tree was ended with it.
+    Exited {
+        reason: String,
+    },
+}
+
+/// The state of the page's stream, as WhatsApp Web names it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StreamInfo {
+    Offline,
+    Opening,
+    Pairing,
+    Syncing,
+    Resuming,
+    Connecting,
+    Normal,
+    /// A name that this build does not know.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// What the page shows, as WhatsApp Web names it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StreamMode {
+    Qr,
+    Main,
+    Syncing,
+    Offline,
+    Conflict,
+    ProxyBlock,
+    #[serde(rename = "TOS_BLOCK")]
+    TosBlock,
+    #[serde(rename = "SMB_TOS_BLOCK")]
+    SmbTosBlock,
+    #[serde(rename = "DEPRECATED_VERSION")]
+    DeprecatedVersion,
+    /// A name that this build does not know.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// What kind of chat a message came from; only direct ones are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatKind {
+    Direct,
+    Group,
+    Status,
+    Broadcast,
+    Other,
+}
+
+/// A message that someone sent to the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct InboundMessage {
+    /// The full key: `false_<chat>_<id>`.
+    pub whatsapp_id: String,
+    pub chat: String,
+    /// Who wrote it; the chat itself unless it is a group.
+    pub sender: String,
+    /// The text; a caption or nothing for media.
+    pub body: String,
+    pub from_me: bool,
+    pub kind: ChatKind,
+    /// Seconds since the epoch, by WhatsApp's clock.
+    pub timestamp: i64,
+}
+
+/// A text to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundText {
+    /// The full key, chosen before the first try: `true_<chat>_3EB0<18 hex digits, upper case>`.
+    pub whatsapp_id: String,
+    pub chat: String,
+    pub body: String,
+    /// An earlier try may have been made, by another life of the page: it is looked for on the page's disk first, which
+    /// takes a few milliseconds. `false` only for a message that was surely never tried.
+    pub maybe_sent: bool,
+}
+
+/// What a page says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Probe {
+    pub authenticated: bool,
+    pub stream_mode: StreamMode,
+    pub stream_info: StreamInfo,
+    pub online: bool,
+    /// The server behind the page answered a request made for this probe: the evidence that the page is not deaf.
+    pub answered: bool,
+}
+
+/// The localStorage of WhatsApp Web's origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalStorage {
+    /// Scheme, host and port, as the page's `location.origin`.
+    pub origin: String,
+    pub items: BTreeMap<String, String>,
+}

@@ -1,0 +1,127 @@
+//! What a worker needs of WhatsApp Web, and nothing of how it is had: the page-driving code has one implementation per
+//! engine and the worker knows none of them.
+//!
+//! - [`web`] is the product's engine: a headless Chromium per tenant, driven over the DevTools protocol.
+//! - [`null`] starts no process and echoes; it is for scale tests of the cluster.
+//!
+//! The contract that the worker builds on:
+//! - Events arrive in the order in which the page raised them, in a bounded channel. When the worker does not keep up,
+//!   the page is told nothing more until it does; messages wait in the page, unacknowledged, so none is lost (I5, I6).
+//! - WhatsApp's server keeps a message until the page acknowledges it. A page holds that acknowledgement of every
+//!   direct message until [`Page::confirm`], which the worker calls once the message is durable.
+//! - [`Page::send`] is idempotent by the message id, which is chosen before the first try.
+//! - Every call returns within a bounded time, also when the browser is gone, hung or frozen.
+//! - When the events end with [`PageEvent::Exited`] the process tree is gone.
+
+mod error;
+mod event;
+pub mod null;
+pub mod web;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use roost_cluster::ids::TenantId;
+use tokio::sync::mpsc;
+
+pub use error::{EngineError, SendError};
+pub use event::{
+    ChatKind, InboundMessage, LocalStorage, OutboundText, PageEvent, Probe, StreamInfo, StreamMode,
+};
+
+/// Starts browsers.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Starts a browser on a profile and navigates it to WhatsApp Web. Returns once the page drives; whether its session
+    /// is good comes as an event. Nothing is left running when it fails.
+    async fn launch(&self, launch: Launch) -> Result<Launched, EngineError>;
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    pub tenant: TenantId,
+    /// The browser's user data directory; the caller holds its lock ([`crate::session::Profile`]).
+    pub profile: PathBuf,
+    /// Put back before the page's own scripts run. `None` when the profile's own copy is whole.
+    pub local_storage: Option<LocalStorage>,
+}
+
+/// A running browser.
+pub struct Launched {
+    pub page: Arc<dyn Page>,
+    pub events: mpsc::Receiver<PageEvent>,
+    /// The root of the browser's process tree and the id of its process group; `None` for an engine without processes.
+    pub pid: Option<u32>,
+}
+
+/// One tenant's WhatsApp Web. Dropping it kills the browser.
+#[async_trait]
+pub trait Page: Send + Sync {
+    /// Sends a text and waits for the server's acknowledgement. An earlier send with the same id is found and not
+    /// repeated, so a caller that knows nothing of the outcome just calls again.
+    async fn send(&self, text: &OutboundText) -> Result<(), SendError>;
+
+    /// These inbound messages are durable: the page may acknowledge them to WhatsApp. Unknown ids are ignored.
+    async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError>;
+
+    /// What the page says of itself, and whether the server behind it answers.
+    async fn probe(&self) -> Result<Probe, EngineError>;
+
+    /// New messages that sit in the page: those that came before the bridge attached fire no event. May repeat what came
+    /// as an event; the caller deduplicates by id.
+    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError>;
+
+    /// Unlinks the device. [`PageEvent::LoggedOut`] follows.
+    async fn logout(&self) -> Result<(), EngineError>;
+
+    /// Answers a conflict: takes the session back from wherever it was opened. Only the owner may (I1).
+    async fn take_over(&self) -> Result<(), EngineError>;
+
+    /// Loads the page anew, also after its renderer crashed.
+    async fn reload(&self) -> Result<(), EngineError>;
+
+    /// The page's localStorage, which reaches the disk late and therefore belongs to a snapshot of its own.
+    async fn local_storage(&self) -> Result<LocalStorage, EngineError>;
+
+    /// Stops every process of the browser until the value returned is dropped. Blocking, but only for the signals.
+    fn freeze(&self) -> Result<Frozen, EngineError>;
+
+    /// Closes the browser so that it writes everything to disk, at most 5 s, then kills it. The tree is gone afterwards;
+    /// `true` when it went by itself, so that the profile is whole.
+    async fn close(&self) -> bool;
+
+    /// Kills the browser's process tree and waits until it is gone.
+    async fn kill(&self);
+}
+
+/// A frozen browser; dropping this thaws it. There is no other way to thaw, so a caller that is cancelled between the
+/// two leaves no browser frozen.
+#[must_use = "dropping this thaws the browser"]
+pub struct Frozen {
+    thaw: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Frozen {
+    /// `thaw` runs once, when the value is dropped.
+    pub fn new(thaw: impl FnOnce() + Send + 'static) -> Self {
+        Self { thaw: Some(Box::new(thaw)) }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Some(thaw) = self.thaw.take() {
+            thaw();
+        }
+    }
+}
+
+/// Told of every browser process, so that the guard can end it when this process cannot.
+pub trait BrowserLedger: Send + Sync {
+    /// A browser's root process runs; its process group has the same id.
+    fn started(&self, pid: u32);
+    /// The whole tree of that browser is gone.
+    fn gone(&self, pid: u32);
+}

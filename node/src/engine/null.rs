@@ -1,0 +1,228 @@
+//! An engine without a browser: it is connected at once, takes every text and says what its script says. For scale tests
+//! of the cluster, where thousands of tenants must fit on one machine; nothing of the engine's contract is weaker, so the
+//! worker on top of it is the real one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use roost_cluster::ids::TenantId;
+use tokio::sync::mpsc;
+
+use super::{
+    Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText, Page,
+    PageEvent, Probe, SendError, StreamInfo, StreamMode,
+};
+
+/// Events that wait for the worker.
+const EVENTS: usize = 1024;
+/// Texts remembered per tenant, for the script to look at and for finding a resend.
+const REMEMBERED: usize = 4096;
+
+/// Launches pages that only pretend. Clones share their tenants.
+#[derive(Clone, Default)]
+pub struct NullEngine {
+    tenants: Arc<Mutex<HashMap<TenantId, Arc<NullPage>>>>,
+}
+
+impl NullEngine {
+    /// Raises an event on a tenant's page, as WhatsApp would. `false` when the tenant has none or does not keep up.
+    pub fn raise(&self, tenant: &TenantId, event: PageEvent) -> bool {
+        self.page(tenant)
+            .is_some_and(|page| page.events.lock().as_ref().is_some_and(|to| to.try_send(event).is_ok()))
+    }
+
+    /// Delivers a message to a tenant; held until confirmed, as on the real page.
+    pub fn deliver(&self, tenant: &TenantId, message: InboundMessage) -> bool {
+        let Some(page) = self.page(tenant) else { return false };
+        page.state.lock().unconfirmed.insert(message.whatsapp_id.clone(), message.clone());
+        self.raise(tenant, PageEvent::Message(message))
+    }
+
+    /// What a tenant's page has sent, oldest first.
+    pub fn sent(&self, tenant: &TenantId) -> Vec<OutboundText> {
+        self.page(tenant).map_or_else(Vec::new, |page| page.state.lock().sent.iter().cloned().collect())
+    }
+
+    /// Cuts a tenant's page off, or connects it again.
+    pub fn set_online(&self, tenant: &TenantId, online: bool) -> bool {
+        if let Some(page) = self.page(tenant) {
+            page.online.store(online, Ordering::Relaxed);
+        }
+        self.raise(tenant, PageEvent::Online(online))
+    }
+
+    fn page(&self, tenant: &TenantId) -> Option<Arc<NullPage>> {
+        self.tenants.lock().get(tenant).cloned()
+    }
+}
+
+#[async_trait]
+impl Engine for NullEngine {
+    async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
+        write_session(&launch)?;
+        let (events, received) = mpsc::channel(EVENTS);
+        // The channel is new and has room.
+        let _ = events.try_send(PageEvent::Ready { phone: String::new() });
+        let page = Arc::new(NullPage {
+            events: Mutex::new(Some(events)),
+            online: AtomicBool::new(true),
+            state: Mutex::default(),
+        });
+        self.tenants.lock().insert(launch.tenant, page.clone());
+        Ok(Launched { page, events: received, pid: None })
+    }
+}
+
+/// Something to take snapshots of: one file, as small as a session can be.
+fn write_session(launch: &Launch) -> Result<(), EngineError> {
+    let dir = launch.profile.join("Default/IndexedDB");
+    fs::create_dir_all(&dir)
+        .and_then(|()| fs::write(dir.join("null"), launch.tenant.as_str()))
+        .map_err(|source| EngineError::Process { step: "writing the pretended session", source })
+}
+
+struct NullPage {
+    /// `None` once closed.
+    events: Mutex<Option<mpsc::Sender<PageEvent>>>,
+    online: AtomicBool,
+    state: Mutex<NullState>,
+}
+
+#[derive(Default)]
+struct NullState {
+    sent: VecDeque<OutboundText>,
+    unconfirmed: BTreeMap<String, InboundMessage>,
+}
+
+impl NullPage {
+    fn is_online(&self) -> bool {
+        self.online.load(Ordering::Relaxed)
+    }
+
+    fn check_open(&self) -> Result<(), EngineError> {
+        if self.events.lock().is_some() { Ok(()) } else { Err(EngineError::Gone) }
+    }
+
+    fn end(&self, reason: &str) {
+        if let Some(events) = self.events.lock().take() {
+            // A worker that does not listen any more learns it from the end of the channel.
+            let _ = events.try_send(PageEvent::Exited { reason: reason.to_owned() });
+        }
+    }
+}
+
+#[async_trait]
+impl Page for NullPage {
+    async fn send(&self, text: &OutboundText) -> Result<(), SendError> {
+        self.check_open()?;
+        if !self.is_online() {
+            return Err(SendError::Offline);
+        }
+        let mut state = self.state.lock();
+        if !state.sent.iter().any(|sent| sent.whatsapp_id == text.whatsapp_id) {
+            state.sent.push_back(text.clone());
+            if state.sent.len() > REMEMBERED {
+                state.sent.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError> {
+        self.check_open()?;
+        let mut state = self.state.lock();
+        for id in whatsapp_ids {
+            state.unconfirmed.remove(id);
+        }
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<Probe, EngineError> {
+        self.check_open()?;
+        let online = self.is_online();
+        let stream_info = if online { StreamInfo::Normal } else { StreamInfo::Offline };
+        Ok(Probe {
+            authenticated: true,
+            stream_mode: StreamMode::Main,
+            stream_info,
+            online,
+            answered: online,
+        })
+    }
+
+    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
+        self.check_open()?;
+        Ok(self.state.lock().unconfirmed.values().cloned().collect())
+    }
+
+    async fn logout(&self) -> Result<(), EngineError> {
+        self.check_open()?;
+        if let Some(events) = self.events.lock().as_ref() {
+            let _ = events.try_send(PageEvent::LoggedOut { reason: "user_initiated".to_owned() });
+        }
+        Ok(())
+    }
+
+    async fn take_over(&self) -> Result<(), EngineError> {
+        self.check_open()
+    }
+
+    async fn reload(&self) -> Result<(), EngineError> {
+        self.check_open()?;
+        if let Some(events) = self.events.lock().as_ref() {
+            let _ = events.try_send(PageEvent::Ready { phone: String::new() });
+        }
+        Ok(())
+    }
+
+    async fn local_storage(&self) -> Result<LocalStorage, EngineError> {
+        self.check_open()?;
+        Ok(LocalStorage { origin: "null".to_owned(), items: BTreeMap::new() })
+    }
+
+    fn freeze(&self) -> Result<Frozen, EngineError> {
+        self.check_open()?;
+        Ok(Frozen::new(|| {}))
+    }
+
+    async fn close(&self) -> bool {
+        self.end("closed");
+        true
+    }
+
+    async fn kill(&self) {
+        self.end("killed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_text_is_sent_once_whatever_is_repeated_and_nothing_is_sent_offline() {
+        let (engine, tenant) = (NullEngine::default(), TenantId::new("t").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let launch = Launch { tenant: tenant.clone(), profile: dir.path().to_owned(), local_storage: None };
+        let mut launched = engine.launch(launch).await.unwrap();
+        assert_eq!(launched.events.recv().await, Some(PageEvent::Ready { phone: String::new() }));
+        let text = OutboundText {
+            whatsapp_id: "true_1@c.us_3EB0".into(),
+            chat: "1@c.us".into(),
+            body: "hi".into(),
+            maybe_sent: false,
+        };
+        engine.set_online(&tenant, false);
+        assert!(matches!(launched.page.send(&text).await, Err(SendError::Offline)));
+        engine.set_online(&tenant, true);
+        launched.page.send(&text).await.unwrap();
+        launched.page.send(&text).await.unwrap();
+        assert_eq!(engine.sent(&tenant), [text]);
+        launched.page.kill().await;
+        assert!(matches!(launched.page.probe().await, Err(EngineError::Gone)));
+    }
+}

@@ -1,0 +1,164 @@
+//! A page as the worker sees it: every call is one message to the browser, answered by the bridge.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chromiumoxide::cdp::browser_protocol::browser::CloseParams;
+use chromiumoxide::cdp::browser_protocol::page::ReloadParams;
+use chromiumoxide::cdp::browser_protocol::target::SessionId;
+use chromiumoxide::cdp::js_protocol::runtime::{
+    CallArgument, CallFunctionOnParams, ExceptionDetails, ExecutionContextId,
+};
+use rustix::process::Signal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::bridge::{SendOutcome, SendRequest};
+use super::cdp::Cdp;
+use super::process::{BrowserProcess, Tree};
+use crate::engine::{
+    EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError,
+};
+
+/// For calls that the page answers out of its memory.
+const CALL: Duration = Duration::from_secs(10);
+/// The bridge itself gives up after 20 s; this is for a page that does not run.
+const SEND: Duration = Duration::from_secs(25);
+/// The bridge waits 5 s for the server.
+const PROBE: Duration = Duration::from_secs(8);
+/// How long a browser may take to close by itself.
+const CLOSE: Duration = Duration::from_secs(5);
+
+pub(super) struct WebPage {
+    pub(super) cdp: Cdp,
+    pub(super) session: SessionId,
+    /// The document that the bridge is in; `None` between documents.
+    pub(super) document: watch::Receiver<Option<ExecutionContextId>>,
+    /// Kept for its end: dropping it kills the browser.
+    pub(super) process: BrowserProcess,
+}
+
+impl WebPage {
+    /// Calls a function in the page with one argument and waits for what its promise brings.
+    async fn call<A: Serialize, R: DeserializeOwned>(
+        &self,
+        step: &'static str,
+        function: &'static str,
+        argument: A,
+        limit: Duration,
+    ) -> Result<R, EngineError> {
+        let document = self.document.borrow().ok_or(EngineError::NoDocument { step })?;
+        let malformed = |source| EngineError::Malformed { step, source };
+        let argument =
+            CallArgument::builder().value(serde_json::to_value(argument).map_err(malformed)?).build();
+        let call = CallFunctionOnParams {
+            arguments: Some(vec![argument]),
+            execution_context_id: Some(document),
+            await_promise: Some(true),
+            return_by_value: Some(true),
+            ..CallFunctionOnParams::new(function)
+        };
+        let returned = match self.cdp.call(step, Some(&self.session), call, limit).await {
+            Err(EngineError::Refused { reason, .. }) if is_about_a_lost_document(&reason) => {
+                return Err(EngineError::NoDocument { step });
+            }
+            returned => returned?,
+        };
+        if let Some(details) = returned.exception_details {
+            return Err(EngineError::Page { step, exception: describe(&details) });
+        }
+        serde_json::from_value(returned.result.value.unwrap_or(Value::Null)).map_err(malformed)
+    }
+
+    fn tree(&self) -> Tree {
+        self.process.tree()
+    }
+}
+
+/// DevTools has one error code for all of these.
+fn is_about_a_lost_document(reason: &str) -> bool {
+    [
+        "Cannot find context",
+        "Execution context was destroyed",
+        "Inspected target navigated",
+        "Promise was collected",
+    ]
+    .iter()
+    .any(|known| reason.contains(known))
+}
+
+fn describe(details: &ExceptionDetails) -> String {
+    let thrown = details.exception.as_ref().and_then(|exception| exception.description.as_deref());
+    let text = thrown.unwrap_or(&details.text);
+    text.chars().take(400).collect()
+}
+
+#[async_trait]
+impl Page for WebPage {
+    async fn send(&self, text: &OutboundText) -> Result<(), SendError> {
+        let request = SendRequest::from(text);
+        let sent: Result<SendOutcome, _> =
+            self.call("sending", "(text) => __roost.send(text)", request, SEND).await;
+        match sent {
+            Err(EngineError::TimedOut { .. }) => Err(SendError::TimedOut),
+            sent => sent?.into_result(),
+        }
+    }
+
+    async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError> {
+        self.call("confirming", "(ids) => { __roost.confirm(ids); }", whatsapp_ids, CALL).await
+    }
+
+    async fn probe(&self) -> Result<Probe, EngineError> {
+        self.call("probing", "() => __roost.probe()", (), PROBE).await
+    }
+
+    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
+        self.call("sweeping", "() => __roost.sweep()", (), CALL).await
+    }
+
+    async fn logout(&self) -> Result<(), EngineError> {
+        self.call("logging out", "() => { __roost.logout(); }", (), CALL).await
+    }
+
+    async fn take_over(&self) -> Result<(), EngineError> {
+        self.call("taking over", "() => { __roost.takeOver(); }", (), CALL).await
+    }
+
+    async fn reload(&self) -> Result<(), EngineError> {
+        let step = "reloading";
+        self.cdp.call(step, Some(&self.session), ReloadParams::default(), CALL).await.map(drop)
+    }
+
+    async fn local_storage(&self) -> Result<LocalStorage, EngineError> {
+        let function = "() => ({ origin: location.origin, items: { ...localStorage } })";
+        self.call("reading localStorage", function, (), CALL).await
+    }
+
+    fn freeze(&self) -> Result<Frozen, EngineError> {
+        let tree = self.tree();
+        tree.signal(Signal::STOP);
+        Ok(Frozen::new(move || tree.signal(Signal::CONT)))
+    }
+
+    async fn close(&self) -> bool {
+        let closing = async {
+            // The browser may close its pipe before it answers.
+            let _ = self.cdp.call("closing", None, CloseParams::default(), CLOSE).await;
+            self.tree().wait().await;
+        };
+        if timeout(CLOSE, closing).await.is_ok() {
+            return true;
+        }
+        tracing::warn!(pid = self.process.pid(), "the browser does not close and is killed");
+        self.kill().await;
+        false
+    }
+
+    async fn kill(&self) {
+        self.tree().kill().await;
+    }
+}

@@ -1,0 +1,122 @@
+//! Writing `acks/<node>`: which record has been taken in, and which tenants are held.
+//!
+//! The order is what I1 rests on: a tenant is in the published `held` from before its browser is launched until after
+//! its browser is dead. So a launch waits for the write that says so ([`Published::wait`]); a removal need not.
+//!
+//! There is one writer, and it writes whole states, the newest only. Each write is guarded by the mod revision of the one
+//! before: a write whose answer never came may still be on its way, and must not undo a later one.
+
+use roost_cluster::{
+    ids::{Incarnation, NodeId, Revision},
+    keys,
+    records::AckRecord,
+    registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
+    timing::Timing,
+};
+use tokio::sync::watch;
+
+/// Hands states to the writer.
+#[derive(Debug)]
+pub(super) struct Acks {
+    wanted: watch::Sender<(u64, AckRecord)>,
+    written: watch::Receiver<u64>,
+}
+
+/// A state that was handed over.
+#[derive(Debug, Clone)]
+pub(super) struct Published {
+    number: u64,
+    written: watch::Receiver<u64>,
+}
+
+/// The writer has ended: this life of the node is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NeverPublished;
+
+impl Acks {
+    /// Also returns the writer, to be run as a task for as long as the lease lives.
+    pub(super) fn new(
+        registry: SharedRegistry,
+        node: &NodeId,
+        incarnation: Incarnation,
+        timing: Timing,
+    ) -> (Self, Writer) {
+        // What the registration has written.
+        let nothing_held = AckRecord { incarnation, applied: Revision(0), held: Vec::new() };
+        let (wanted_tx, wanted) = watch::channel((0, nothing_held));
+        let (written_tx, written) = watch::channel(0);
+        let writer = Writer { registry, key: keys::ack(node), timing, wanted, written: written_tx };
+        (Self { wanted: wanted_tx, written }, writer)
+    }
+
+    /// Replaces the state that is to be written.
+    pub(super) fn publish(&self, record: AckRecord) -> Published {
+        let mut number = 0;
+        self.wanted.send_modify(|wanted| {
+            number = wanted.0 + 1;
+            *wanted = (number, record);
+        });
+        Published { number, written: self.written.clone() }
+    }
+}
+
+impl Published {
+    /// Returns once this state, or a later one, is in the registry.
+    pub(super) async fn wait(&mut self) -> Result<(), NeverPublished> {
+        let number = self.number;
+        self.written.wait_for(|&written| written >= number).await.map(drop).map_err(|_| NeverPublished)
+    }
+}
+
+/// Writes what [`Acks`] is given.
+pub(super) struct Writer {
+    registry: SharedRegistry,
+    key: String,
+    timing: Timing,
+    wanted: watch::Receiver<(u64, AckRecord)>,
+    written: watch::Sender<u64>,
+}
+
+impl Writer {
+    /// Ends when the lease is gone or nobody wants anything any more.
+    pub(super) async fn run(mut self) {
+        let mut last: Option<Revision> = None;
+        while self.wanted.changed().await.is_ok() {
+            let (number, record) = self.wanted.borrow_and_update().clone();
+            match self.write(&record, last).await {
+                Ok(revision) => {
+                    last = Some(revision);
+                    self.written.send_replace(number);
+                }
+                Err(RegistryError::LeaseLost { .. }) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the acknowledgement is not written yet");
+                    // Where the key stands now is unknown.
+                    last = None;
+                    self.wanted.mark_changed();
+                    tokio::time::sleep(self.timing.watch_retry).await;
+                }
+            }
+        }
+    }
+
+    async fn write(&self, record: &AckRecord, last: Option<Revision>) -> Result<Revision, RegistryError> {
+        let lease = record.incarnation;
+        let last = match last {
+            Some(revision) => revision,
+            None => match self.registry.get(&self.key).await? {
+                Some(entry) if entry.lease == Some(lease) => entry.mod_revision,
+                _ => return Err(RegistryError::LeaseLost { lease }),
+            },
+        };
+        let guard = Guard::ModifiedAt { key: self.key.clone(), revision: last };
+        let put = Op::Put { key: self.key.clone(), value: keys::encode(record), lease: Some(lease) };
+        match self.registry.commit(&[guard], &[put]).await? {
+            Commit::Done { revision } => Ok(revision),
+            Commit::Refused => Err(RegistryError::Unavailable {
+                step: "acknowledge",
+                reason: "an earlier write of this node arrived late".to_owned(),
+            }),
+        }
+    }
+}

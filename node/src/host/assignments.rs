@@ -1,0 +1,86 @@
+//! Following `assignments/<node>`: what the controller wants this life of the node to host.
+
+use roost_cluster::{
+    ids::{Incarnation, Revision},
+    keys,
+    records::{AssignmentEntry, AssignmentRecord},
+    registry::{Change, Entry, RegistryError, SharedRegistry},
+    timing::Timing,
+};
+use tokio::sync::watch;
+
+/// The newest record that has been seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Assigned {
+    /// The mod revision of the record, or where it was seen not to be.
+    pub(super) revision: Revision,
+    /// Empty when there is no record, or it was meant for another life of this node.
+    pub(super) entries: Vec<AssignmentEntry>,
+}
+
+/// Follows `key` for as long as `into` has a receiver. The value is replaced whole: only the newest counts.
+pub(super) async fn follow(
+    registry: SharedRegistry,
+    key: String,
+    incarnation: Incarnation,
+    timing: Timing,
+    into: watch::Sender<Assigned>,
+) {
+    let follower = Follower { registry, key, incarnation, into };
+    while !follower.into.is_closed() {
+        if let Err(error) = follower.list_and_watch().await {
+            tracing::warn!(%error, "the assignments cannot be followed now");
+        }
+        tokio::time::sleep(timing.watch_retry).await;
+    }
+}
+
+struct Follower {
+    registry: SharedRegistry,
+    key: String,
+    incarnation: Incarnation,
+    into: watch::Sender<Assigned>,
+}
+
+impl Follower {
+    /// Returns when the watch ends, as it does when etcd restarts.
+    async fn list_and_watch(&self) -> Result<(), RegistryError> {
+        let listing = self.registry.list(&self.key).await?;
+        // The key is a prefix of longer names; they are other nodes'.
+        match listing.entries.iter().find(|entry| entry.key == self.key) {
+            Some(entry) => self.take(entry)?,
+            None => self.set(Assigned { revision: listing.revision, entries: Vec::new() }),
+        }
+        let mut watch = self.registry.watch(&self.key, listing.revision).await?;
+        while let Some(changes) = watch.recv().await {
+            for change in changes.iter().filter(|change| change.key() == self.key) {
+                match change {
+                    Change::Put(entry) => self.take(entry)?,
+                    Change::Delete { mod_revision, .. } => {
+                        self.set(Assigned { revision: *mod_revision, entries: Vec::new() });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, entry: &Entry) -> Result<(), RegistryError> {
+        let record: AssignmentRecord = keys::decode(entry)?;
+        let ours = record.incarnation == self.incarnation;
+        let entries = if ours { record.entries } else { Vec::new() };
+        self.set(Assigned { revision: entry.mod_revision, entries });
+        Ok(())
+    }
+
+    fn set(&self, assigned: Assigned) {
+        self.into.send_if_modified(|known| {
+            // A listing after a broken watch may come from a member that lags, but never from before what it told us.
+            let newer = assigned.revision > known.revision && assigned != *known;
+            if newer {
+                *known = assigned;
+            }
+            newer
+        });
+    }
+}

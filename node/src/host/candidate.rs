@@ -1,0 +1,84 @@
+//! The node as a candidate of last resort: a failover must not need a coordinator to be up.
+//!
+//! Coordinators stand as soon as there is no leader; a node stands only once there has been none for a whole TTL, and it
+//! does not stand again when its reign has ended. Waiting costs nothing: it watches the leader's key.
+
+use std::{sync::Arc, time::Duration};
+
+use roost_cluster::{
+    controller::{Controller, ControllerConfig},
+    ids::NodeId,
+    keys,
+    records::LeaderRecord,
+    registry::{Change, RegistryError, SharedRegistry},
+    timing::Timing,
+};
+use roost_store::{PostgresLedger, Store};
+use tokio_util::sync::CancellationToken;
+
+/// The coordinator's default.
+const STALE_AFTER: Duration = Duration::from_secs(120);
+
+pub(super) struct Candidate {
+    pub(super) registry: SharedRegistry,
+    pub(super) store: Store,
+    pub(super) node: NodeId,
+    pub(super) timing: Timing,
+}
+
+impl Candidate {
+    /// Returns when `stop` is cancelled and a reign, if there was one, has been resigned.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        while let Some(vacancy) = stop.run_until_cancelled(self.long_vacancy()).await {
+            match vacancy {
+                Ok(()) => {
+                    tracing::warn!("no coordinator leads; this node stands as the controller");
+                    self.stand(stop.child_token()).await;
+                }
+                Err(error) => tracing::debug!(%error, "the leader's key cannot be followed now"),
+            }
+            stop.run_until_cancelled(tokio::time::sleep(self.timing.candidate_retry)).await;
+        }
+    }
+
+    /// Resolves when nobody has led for a whole TTL.
+    async fn long_vacancy(&self) -> Result<(), RegistryError> {
+        let listing = self.registry.list(keys::LEADER).await?;
+        let mut watch = self.registry.watch(keys::LEADER, listing.revision).await?;
+        let mut is_vacant = listing.entries.is_empty();
+        loop {
+            let changes = if is_vacant {
+                match tokio::time::timeout(self.timing.ttl, watch.recv()).await {
+                    Ok(changes) => changes,
+                    Err(_) => return Ok(()),
+                }
+            } else {
+                watch.recv().await
+            };
+            let Some(changes) = changes else {
+                let reason = "the watch ended".to_owned();
+                return Err(RegistryError::Unavailable { step: "watch the leader", reason });
+            };
+            is_vacant = changes.last().map_or(is_vacant, |change| matches!(change, Change::Delete { .. }));
+        }
+    }
+
+    /// One reign at most: the controller stands again by itself, but a coordinator comes first.
+    async fn stand(&self, token: CancellationToken) {
+        let candidate = LeaderRecord { holder: format!("node/{}", self.node), address: String::new() };
+        let config = ControllerConfig::new(self.timing, candidate, STALE_AFTER);
+        // Made here, for it listens to Postgres on a connection of its own.
+        let ledger = Arc::new(PostgresLedger::new(self.store.clone()));
+        let controller = Controller::new(self.registry.clone(), ledger, config);
+        let mut status = controller.status();
+        let reign = async {
+            let elected = status.wait_for(|status| status.leading);
+            if tokio::time::timeout(self.timing.ttl, elected).await.is_ok() {
+                // An error means that the controller has returned.
+                let _over = status.wait_for(|status| !status.leading).await;
+            }
+            token.cancel();
+        };
+        tokio::join!(controller.run(token.clone()), reign);
+    }
+}

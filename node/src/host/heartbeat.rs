@@ -1,0 +1,45 @@
+//! The flush of `last_seen_at`: one statement per node and interval, for the workers whose pages have proved themselves
+//! since the last one. A worker without fresh evidence is left out, and that is how its silence is noticed.
+
+use std::sync::Arc;
+
+use roost_cluster::timing::Timing;
+use roost_store::{Fence, Store};
+use tokio::time::MissedTickBehavior;
+
+use super::{ownership::Ownership, roster::Roster};
+use crate::worker::{OwnershipCheck, StopMode};
+
+/// Runs for as long as this life of the node.
+pub(super) async fn run(store: Store, roster: Roster, ownership: Arc<Ownership>, timing: Timing) {
+    let mut ticks = tokio::time::interval(timing.heartbeat_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let (fences, workers): (Vec<Fence>, Vec<_>) =
+            roster.seen_within(timing.heartbeat_every).into_iter().unzip();
+        if fences.is_empty() {
+            continue;
+        }
+        let refused = match store.heartbeat(&fences).await {
+            Ok(refused) => refused,
+            Err(error) => {
+                tracing::warn!(%error, workers = fences.len(), "the heartbeat was not written");
+                continue;
+            }
+        };
+        for worker in workers.iter().filter(|worker| refused.contains(worker.tenant())) {
+            // A newer generation may be on its way to this very node; only the registry knows.
+            match ownership.still_owner(worker.tenant(), worker.generation()).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::warn!(tenant = %worker.tenant(), generation = %worker.generation(), "a worker outlived its ownership");
+                    worker.stop(StopMode::Kill).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, tenant = %worker.tenant(), "a refused heartbeat is unexplained")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Removing what deleted tenants left: snapshots in the object store and profiles on this node's disk.
+//!
+//! A deletion is one transaction in Postgres (I3); what lies elsewhere follows. Snapshots of recent removals are removed
+//! again and again, since an upload may have been under way, by every node, since it does no harm twice. Profiles of
+//! recent removals are removed too, and so are those of tenants that Postgres does not know, for a node may have been away
+//! for longer than removals are remembered; but only while it knows other tenants of this disk: a node that was pointed
+//! at an empty database must not remove every session it has. A profile in use is left for the next sweep.
+
+use std::{collections::HashSet, path::PathBuf, time::Duration};
+
+use roost_store::{Store, StoreError};
+use uuid::Uuid;
+
+use crate::session::{Profile, SessionError, Vault};
+
+/// Nothing waits for a sweep: a deletion has taken effect long before.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// What is swept.
+pub(super) struct Sweeper {
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) profiles: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SweepError {
+    #[error("the database could not be asked")]
+    Store(#[from] StoreError),
+    #[error("what a deleted tenant left could not be removed")]
+    Session(#[from] SessionError),
+}
+
+impl Sweeper {
+    /// Runs for as long as the process.
+    pub(super) async fn run(self) {
+        loop {
+            if let Err(error) = self.sweep().await {
+                let reason = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, reason, "a sweep was not finished");
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), SweepError> {
+        let removed: HashSet<_> =
+            self.store.recent_removals().await?.iter().map(|removal| removal.uid).collect();
+        for uid in &removed {
+            self.vault.delete_tenant(*uid).await?;
+        }
+        self.store.purge_removals().await?;
+        let profiles = self.profiles.clone();
+        let here = in_background(move || Profile::list(&profiles)).await?;
+        let uids: Vec<_> = here.iter().map(|(uid, _)| *uid).collect();
+        let known: HashSet<_> = self.store.existing_uids(&uids).await?.into_iter().collect();
+        let is_over = |uid: &Uuid| removed.contains(uid) || (!known.is_empty() && !known.contains(uid));
+        for (uid, profile) in here.into_iter().filter(|(uid, _)| is_over(uid)) {
+            in_background(move || match profile.lock() {
+                Ok(locked) => locked.remove(),
+                Err(SessionError::InUse { .. }) => Ok(()),
+                Err(error) => Err(error),
+            })
+            .await?;
+            tracing::info!(%uid, "removed the profile of a deleted tenant");
+        }
+        Ok(())
+    }
+}
+
+/// A profile has hundreds of files, and the disk may be slow.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => unreachable!("blocking work was cancelled: {error}"),
+        },
+    }
+}

@@ -1,0 +1,206 @@
+//! One tenant on this node under one generation: from the acknowledgement that it is held until its browser is dead.
+//!
+//! ```text
+//!   acknowledged --> spec read --> worker runs --+--> stopped ---------> over
+//!                     ^   |                      |
+//!                     |   +-- not ours (yet) <---+--> ended by itself
+//!                     +--------- pause
+//! ```
+//!
+//! The supervisor starts and stops tenures and decides nothing else about them. A worker that ends by itself, because a
+//! write of it was refused or because it failed, is started again only if the store still names this generation:
+//! else a newer assignment is on its way, and the tenure waits for the supervisor to hear of it.
+
+use std::{sync::Arc, time::Duration};
+
+use roost_cluster::{
+    fence::Standing,
+    ids::{SpecRevision, TenantId},
+};
+use roost_store::{
+    Fence, Store, StoreError,
+    workers::{DesiredState, WorkerSpec},
+};
+use tokio::sync::{Semaphore, watch};
+
+use super::{acks::Published, roster::Roster};
+use crate::{
+    engine::Engine,
+    session::Vault,
+    worker::{OwnershipCheck, Pace, StopMode, Worker, WorkerContext, WorkerHandle},
+};
+
+/// From a spec that could not be read, or a worker that ended by itself, to the next look.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What all tenures of one life of the node share.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) vault: Vault,
+    pub(super) profiles: std::path::PathBuf,
+    pub(super) launches: Arc<Semaphore>,
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) ownership: Arc<dyn OwnershipCheck>,
+    pub(super) roster: Roster,
+}
+
+/// Runs as a task; when it returns, the tenant's browser is dead.
+pub(super) struct Tenure {
+    pub(super) shared: Arc<Shared>,
+    pub(super) fence: Fence,
+    /// That the tenant is held.
+    pub(super) published: Published,
+    /// Of the assignment: a change means that the spec must be read again.
+    pub(super) spec_revision: watch::Receiver<SpecRevision>,
+    /// Set once the tenure is to end; it may become stricter.
+    pub(super) stop: watch::Receiver<Option<StopMode>>,
+}
+
+enum Happened {
+    /// Asked for, or the supervisor is gone without a word and this life of the node with it.
+    Stop,
+    Ended,
+    NewSpec,
+}
+
+impl Tenure {
+    pub(super) async fn run(mut self) -> TenantId {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            // Nothing has been launched yet.
+            () = stopped(&mut stop) => return self.fence.tenant,
+            published = self.published.wait() => if published.is_err() { return self.fence.tenant },
+        }
+        self.shared.roster.hold(&self.fence.tenant, self.fence.generation);
+        while let Some(spec) = self.spec_to_run(&mut stop).await {
+            let worker = Worker::spawn(self.context(spec));
+            self.shared.roster.set_worker(&self.fence.tenant, Some(worker.clone()));
+            let over = self.attend(&worker, &mut stop).await;
+            self.shared.roster.set_worker(&self.fence.tenant, None);
+            if over {
+                break;
+            }
+        }
+        self.shared.roster.drop_hold(&self.fence.tenant);
+        self.fence.tenant
+    }
+
+    /// The spec, once the tenant is to run under this generation; None when the tenure is to end instead.
+    async fn spec_to_run(&mut self, stop: &mut watch::Receiver<Option<StopMode>>) -> Option<WorkerSpec> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(stop) => return None,
+                spec = self.shared.store.worker_spec(&self.fence.tenant) => match spec {
+                    Ok(spec) if spec.generation == self.fence.generation && spec.desired == DesiredState::Running => {
+                        return Some(spec);
+                    }
+                    // The controller is about to release it or to assign it anew.
+                    Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                    Err(error) => tracing::warn!(tenant = %self.fence.tenant, %error, "the spec is not read yet"),
+                },
+            }
+            tokio::select! {
+                () = stopped(stop) => return None,
+                // A change makes it worth looking at once.
+                _ = self.spec_revision.changed() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// Sees a worker through. True when the tenure is over, false when the worker ended by itself.
+    async fn attend(&mut self, worker: &WorkerHandle, stop: &mut watch::Receiver<Option<StopMode>>) -> bool {
+        loop {
+            let happened = tokio::select! {
+                biased;
+                () = stopped(stop) => Happened::Stop,
+                () = worker.ended() => Happened::Ended,
+                changed = self.spec_revision.changed() => changed.map_or(Happened::Stop, |()| Happened::NewSpec),
+            };
+            match happened {
+                Happened::Stop => {
+                    self.stop_worker(worker, stop).await;
+                    return true;
+                }
+                Happened::Ended => {
+                    tracing::warn!(tenant = %self.fence.tenant, generation = %self.fence.generation, "a worker ended by itself");
+                    let is_over = tokio::time::timeout(LOOK_AGAIN, stopped(stop)).await;
+                    return is_over.is_ok();
+                }
+                Happened::NewSpec => self.pass_spec_on(worker).await,
+            }
+        }
+    }
+
+    async fn pass_spec_on(&mut self, worker: &WorkerHandle) {
+        match self.shared.store.worker_spec(&self.fence.tenant).await {
+            Ok(spec) => worker.update(spec),
+            // Deleted; the controller releases it.
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => {
+                tracing::warn!(tenant = %self.fence.tenant, %error, "a changed spec is not read yet");
+                self.spec_revision.mark_changed();
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+
+    /// Stops in the way that was asked for, and harder when that is asked for meanwhile.
+    async fn stop_worker(&self, worker: &WorkerHandle, stop: &mut watch::Receiver<Option<StopMode>>) {
+        let asked = *stop.borrow_and_update();
+        let mode = match asked.unwrap_or(StopMode::Kill) {
+            StopMode::Graceful => tokio::select! {
+                mode = self.graceful_or_deleted() => mode,
+                () = killed(stop) => StopMode::Kill,
+            },
+            other => other,
+        };
+        tokio::select! {
+            () = worker.stop(mode) => {}
+            () = killed(stop), if mode != StopMode::Kill => {
+                worker.stop(StopMode::Kill).await;
+            }
+        }
+    }
+
+    /// A tenant that is released because it was deleted leaves no profile behind.
+    async fn graceful_or_deleted(&self) -> StopMode {
+        match self.shared.store.worker_spec(&self.fence.tenant).await {
+            Err(StoreError::NotFound { .. }) => StopMode::Deleted,
+            Ok(_) => StopMode::Graceful,
+            Err(error) => {
+                tracing::warn!(tenant = %self.fence.tenant, %error, "a stop does not know whether its tenant was deleted; the sweep will");
+                StopMode::Graceful
+            }
+        }
+    }
+
+    fn context(&self, spec: WorkerSpec) -> WorkerContext {
+        let shared = &self.shared;
+        WorkerContext {
+            fence: self.fence.clone(),
+            spec,
+            store: shared.store.clone(),
+            engine: shared.engine.clone(),
+            vault: shared.vault.clone(),
+            profiles: shared.profiles.clone(),
+            launches: shared.launches.clone(),
+            standing: shared.standing.clone(),
+            ownership: shared.ownership.clone(),
+            pace: Pace::default(),
+        }
+    }
+}
+
+/// Resolves once the tenure is to end: asked for, or with nobody left to ask.
+async fn stopped(stop: &mut watch::Receiver<Option<StopMode>>) {
+    drop(stop.wait_for(Option::is_some).await);
+}
+
+/// Resolves once the tenure is to end at once.
+async fn killed(stop: &mut watch::Receiver<Option<StopMode>>) {
+    drop(stop.wait_for(|mode| *mode == Some(StopMode::Kill)).await);
+}

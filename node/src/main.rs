@@ -1,0 +1,140 @@
+//! The program `roost-node`. `run` is the guard; the other subcommands are what it runs, by re-executing itself.
+
+use std::{env, ffi::OsString, io::IsTerminal, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use roost_cluster::{
+    ids::{ClusterName, Incarnation},
+    timing::Timing,
+};
+use roost_node::{
+    config::NodeArgs,
+    guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy},
+    host, launch, revoke,
+};
+use tracing_subscriber::EnvFilter;
+
+/// How long a node may take to hand its tenants over.
+const GRACE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Parser)]
+#[command(name = "roost-node", version, about = "Hosts WhatsApp workers")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node
+    Run(NodeArgs),
+    /// Do the node's work; started by `run`
+    #[command(hide = true)]
+    Child {
+        #[arg(long)]
+        guard: i32,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Become a browser that dies with its parent
+    #[command(hide = true)]
+    Launch {
+        #[arg(long)]
+        parent: i32,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// End the lease of a dead node
+    #[command(hide = true)]
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+struct RevokeArgs {
+    #[arg(long, value_delimiter = ',', required = true)]
+    etcd: Vec<String>,
+    #[arg(long)]
+    cluster: ClusterName,
+    #[arg(long, value_parser = humantime::parse_duration)]
+    lease_ttl: Duration,
+    lease: i64,
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    if let Command::Launch { parent, command } = command {
+        // Between the node and its browser: nothing that costs time is set up.
+        return fail(&anyhow::Error::new(launch::launch(parent, &command)));
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,chromiumoxide=error")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let outcome = match command {
+        Command::Run(args) => run(args),
+        Command::Child { guard, node } => return child(guard, node),
+        Command::Revoke(args) => revoke_lease(&args),
+        Command::Launch { .. } => unreachable!("handled above"),
+    };
+    outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // `{:#}` is the whole chain on one line.
+    eprintln!("roost-node: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn run(args: NodeArgs) -> anyhow::Result<()> {
+    let config = args.check()?;
+    let this = env::current_exe().context("this program does not find itself")?;
+    // The child gets what the guard was given, word for word; the environment is inherited.
+    let mut child = vec![OsString::from("child"), "--guard".into(), std::process::id().to_string().into()];
+    child.extend(env::args_os().skip(2));
+    let revoke: Vec<OsString> = vec![
+        "revoke".into(),
+        format!("--etcd={}", config.args.etcd.join(",")).into(),
+        format!("--cluster={}", config.args.cluster).into(),
+        format!("--lease-ttl={}", humantime::format_duration(config.timing.ttl)).into(),
+        "--".into(),
+    ];
+    let plan = Plan {
+        child: Program { path: this.clone(), args: child },
+        revoke: Program { path: this, args: revoke },
+        restarts: RestartPolicy { max: config.args.max_restarts, window: config.args.restart_window },
+        grace: GRACE,
+    };
+    guard::run(&plan)?;
+    Ok(())
+}
+
+fn child(guard: i32, args: NodeArgs) -> ExitCode {
+    match run_child(guard, args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the node cannot go on: {error:#}");
+            let refused = error.downcast_ref::<host::HostError>().is_some_and(host::HostError::is_final);
+            if refused { ExitCode::from(EXIT_REFUSED) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run_child(guard: i32, args: NodeArgs) -> anyhow::Result<()> {
+    launch::die_with(guard)?;
+    let link = GuardLink::take_stdout().context("the pipe to the guard cannot be used")?;
+    let config = args.check()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(host::run(config, link, guard))?;
+    Ok(())
+}
+
+fn revoke_lease(args: &RevokeArgs) -> anyhow::Result<()> {
+    let timing = Timing::from_ttl(args.lease_ttl)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(revoke::revoke(&args.etcd, args.cluster.as_str(), &timing, Incarnation(args.lease)))?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! A tenant's messages, from the page's event to the acknowledged reply.
+//!
+//! ```text
+//!   page event -> intake -> Admit (batch, fenced) -> confirm to the page
+//!                             -> Answer (one of a chat at a time) -> reply limit -> Complete (batch, fenced)
+//!                                  -> Send (one of a chat at a time) -> MarkSent (batch, fenced)
+//! ```
+//!
+//! Why a message is answered once, whatever crashes (I6):
+//! - Before Admit has committed, the page has not acknowledged it: WhatsApp delivers it again.
+//! - Admit is unique by WhatsApp's id, so what is delivered again is found and only confirmed.
+//! - An answer is durable together with the end of its question, so no question is answered twice.
+//! - A reply's id is derived from the question ([`reply_id`]): a second send of it is found by the page, and a second
+//!   completion, by whomever, is the same row.
+//!
+//! What is not answered: groups, status, broadcasts, channels, and the tenant's own messages. They are neither stored
+//! nor logged. Media without a caption is a message with an empty body and is answered. A body longer than
+//! [`BODY_BYTES`] is cut, as is a reply.
+//!
+//! [`inbound`] and [`outbound`] decide what is to be done next and are pure; [`driver`] does it. Whatever Postgres does
+//! not take is tried again until it does, in order, while the page holds what it has not acknowledged.
+
+mod driver;
+mod inbound;
+mod jobs;
+mod lanes;
+mod limit;
+mod outbound;
+
+use std::{sync::Arc, time::Duration};
+
+use roost_store::{Fence, Store, StoreError, Tenant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) use jobs::insist;
+pub use outbound::reply_id;
+
+use crate::{
+    engine::{InboundMessage, Page},
+    responder::Responder,
+};
+
+/// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
+pub const BODY_BYTES: usize = 65_536;
+
+/// Time since the pipeline began, plus the reply limit's window; see [`limit::ReplyLimit`].
+type Now = Duration;
+
+/// Messages between the worker and the pipeline. When it is full the worker takes no more events from the page.
+const INTAKE: usize = 256;
+
+/// What the pipeline works with.
+pub struct PipelineContext {
+    pub fence: Fence,
+    pub store: Store,
+    pub tenant: Arc<Tenant>,
+    pub responder: Arc<dyn Responder>,
+}
+
+/// What the pipeline may do now.
+#[derive(Clone, Default)]
+struct Gate {
+    /// The page that confirms and sends; `None` while there is no browser.
+    pub page: Option<Arc<dyn Page>>,
+    /// New messages may be made durable.
+    pub taking: bool,
+    /// Replies may be sent.
+    pub sending: bool,
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        let same_page = match (&self.page, &other.page) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_page && self.taking == other.taking && self.sending == other.sending
+    }
+}
+
+/// Why a pipeline ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the pipeline's task ended: {reason}")]
+    Died { reason: String },
+}
+
+impl PipelineError {
+    /// Whether the tenant is not ours any more.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Fenced { .. }))
+    }
+}
+
+/// A running pipeline; dropping it ends it at once, wherever it stands, which loses nothing.
+pub struct Pipeline {
+    intake: mpsc::Sender<InboundMessage>,
+    gate: watch::Sender<Gate>,
+    tenant: watch::Sender<Arc<Tenant>>,
+    idle: watch::Receiver<bool>,
+    changes: watch::Receiver<u64>,
+    task: AbortOnDropHandle<StoreError>,
+}
+
+impl Pipeline {
+    /// Starts with an empty gate: pending rows are read and answered, nothing is taken or sent.
+    pub fn spawn(context: PipelineContext) -> Self {
+        let (intake, messages) = mpsc::channel(INTAKE);
+        let (gate, gate_seen) = watch::channel(Gate::default());
+        let (tenant, tenant_seen) = watch::channel(context.tenant.clone());
+        let (idle_told, idle) = watch::channel(false);
+        let (changes_told, changes) = watch::channel(0);
+        let ports = driver::Ports {
+            intake: messages,
+            gate: gate_seen,
+            tenant: tenant_seen,
+            idle: idle_told,
+            changes: changes_told,
+        };
+        let task = AbortOnDropHandle::new(tokio::spawn(driver::run(context, ports)));
+        Self { intake, gate, tenant, idle, changes, task }
+    }
+
+    /// Where messages from the page go in.
+    pub fn intake(&self) -> &mpsc::Sender<InboundMessage> {
+        &self.intake
+    }
+
+    /// Says what may be done from now on; takes effect before the next job begins.
+    pub fn set_gate(&self, page: Option<Arc<dyn Page>>, taking: bool, sending: bool) {
+        let wanted = Gate { page, taking, sending };
+        self.gate.send_if_modified(|gate| {
+            let changes = *gate != wanted;
+            *gate = wanted;
+            changes
+        });
+    }
+
+    /// Nothing is taken or sent any more with the page as it is.
+    pub fn shut_gate(&self) {
+        self.gate.send_modify(|gate| (gate.taking, gate.sending) = (false, false));
+    }
+
+    /// The business changed its settings.
+    pub fn update(&self, tenant: Arc<Tenant>) {
+        self.tenant.send_replace(tenant);
+    }
+
+    /// Grows with each message received or sent: each moves the session's ratchet.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    /// A handle that finishes what is in flight without taking more; see [`Drain::finish`].
+    pub fn drain(&self) -> Drain {
+        Drain { gate: self.gate.clone(), idle: self.idle.clone() }
+    }
+
+    /// Waits until the pipeline cannot go on.
+    pub async fn failed(&mut self) -> PipelineError {
+        match (&mut self.task).await {
+            Ok(error) => error.into(),
+            Err(error) => PipelineError::Died { reason: error.to_string() },
+        }
+    }
+}
+
+/// The end of a pipeline's work with a page.
+pub struct Drain {
+    gate: watch::Sender<Gate>,
+    idle: watch::Receiver<bool>,
+}
+
+impl Drain {
+    /// Takes no more messages and waits until all that can be answered and sent now is, at most `within`. `false`
+    /// when something was left: it is pending in the database and the next start goes on with it.
+    pub async fn finish(mut self, within: Duration) -> bool {
+        self.gate.send_modify(|gate| gate.taking = false);
+        let done = timeout(within, self.idle.wait_for(|idle| *idle)).await;
+        self.gate.send_modify(|gate| *gate = Gate::default());
+        matches!(done, Ok(Ok(_)))
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a session could not be saved or brought back.
+
+use std::io;
+use std::path::PathBuf;
+
+use roost_cluster::ids::Generation;
+
+use crate::engine::EngineError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("{step} failed at {}", path.display())]
+    Disk {
+        step: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Another process of this machine uses the profile.
+    #[error("the profile at {} is in use{}", path.display(), holder.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
+    InUse { path: PathBuf, holder: Option<u32> },
+    #[error("{step} failed in the object store")]
+    Store {
+        step: &'static str,
+        #[source]
+        source: object_store::Error,
+    },
+    #[error("the snapshot has no object {object}")]
+    Missing { object: String },
+    /// Torn, altered, or encrypted with another key; these cannot be told apart.
+    #[error("the object {object} is damaged or was encrypted with another key")]
+    Sealed { object: String },
+    /// It decrypts, but what it holds is not what the manifest says.
+    #[error("the object {object} is not what its manifest says: {reason}")]
+    Corrupt { object: String, reason: String },
+    /// A later owner has saved already; this one is deposed (I2).
+    #[error("generation {ours} cannot save a snapshot: generation {newest} has")]
+    Superseded { ours: Generation, newest: Generation },
+    #[error("the snapshot key {reason}")]
+    Key { reason: String },
+    #[error("the object store {given:?} is neither a directory nor a file:// URL")]
+    UnknownStore { given: String },
+    #[error(transparent)]
+    Page(#[from] EngineError),
+    /// The profile has no session yet: nothing to save.
+    #[error("the profile at {} holds no session", path.display())]
+    Empty { path: PathBuf },
+}
+
+impl SessionError {
+    /// For `map_err` on disk operations.
+    pub(super) fn disk(step: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Disk { step, path, source }
+    }
+
+    /// For `map_err` on the object store; an object that is not there has a name of its own.
+    pub(super) fn store(step: &'static str) -> impl FnOnce(object_store::Error) -> Self {
+        move |source| match source {
+            object_store::Error::NotFound { path, .. } => Self::Missing { object: path },
+            source => Self::Store { step, source },
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A tenant's WhatsApp session on disk and beyond this machine.
+//!
+//! The credentials are non-extractable keys in the page's IndexedDB: nothing can export them, but the files they lie in
+//! can be copied. So a session is the profile's `Default/IndexedDB` and `Default/Local Storage`, and a snapshot is a copy
+//! of these at one instant, plus the localStorage as the page sees it, which reaches the disk seconds to minutes late.
+//!
+//! - [`Profile`]: the directory of one tenant on this node, locked while used, stamped with what it holds.
+//! - [`SnapshotTaker`]: from a frozen browser (the tree stands still for milliseconds) or a closed one.
+//! - [`Vault`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
+//! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
+//!
+//! Order of snapshots is (generation, sequence). Who may say that a snapshot is *the* newest is not decided here: the
+//! pointer row in Postgres does, fenced by the generation (I2). What is here keeps a deposed owner harmless: it writes
+//! only under its own generation and never removes what belongs to a later one.
+
+mod crypto;
+mod error;
+mod manifest;
+mod profile;
+mod restore;
+mod snapshot;
+mod staging;
+mod upload;
+mod vault;
+
+pub use crypto::SnapshotKey;
+pub use error::SessionError;
+pub use manifest::SnapshotRef;
+pub use profile::{LockedProfile, Profile, Stamp};
+pub use restore::{Prepared, Source};
+pub use snapshot::SnapshotTaker;
+pub use vault::Vault;
+
+/// What of a profile makes the session, relative to the browser's user data directory.
+const STORES: [&str; 2] = ["Default/IndexedDB", "Default/Local Storage"];

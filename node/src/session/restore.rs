@@ -1,0 +1,184 @@
+//! Which session a browser is started on: the profile that is here, the newest snapshot, or none.
+//!
+//! A profile that is here was used by some generation `g` (its stamp). A snapshot of generation `s` was taken from the
+//! profile in use under `s`. So if `g >= s` the profile here is at least as new as the snapshot: it went on after it.
+//! If `g < s` another node went on from where this profile stopped, and going back would replay an old ratchet.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
+
+use roost_cluster::ids::Generation;
+
+use super::manifest::{FileEntry, Manifest, ManifestName};
+use super::profile::{self, LockedProfile, Stamp};
+use super::{STORES, SessionError, SnapshotRef, Vault, vault};
+use crate::engine::LocalStorage;
+
+/// A profile ready to be launched.
+#[derive(Debug)]
+pub struct Prepared {
+    /// For [`crate::engine::Launch::profile`].
+    pub browser_dir: PathBuf,
+    /// For [`crate::engine::Launch::local_storage`].
+    pub local_storage: Option<LocalStorage>,
+    pub source: Source,
+}
+
+/// Where the session came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The profile on this node is at least as new as every snapshot.
+    Local,
+    /// The newest snapshot.
+    Restored { generation: Generation, sequence: i64 },
+    /// There is no session: the tenant has to scan.
+    Fresh,
+}
+
+/// The rule above.
+fn choose(local: Option<&Stamp>, newest: Option<&SnapshotRef>) -> Source {
+    match (local, newest) {
+        (Some(stamp), Some(newest)) if stamp.generation >= newest.generation => Source::Local,
+        (_, Some(newest)) => Source::Restored { generation: newest.generation, sequence: newest.sequence },
+        (Some(_), None) => Source::Local,
+        (None, None) => Source::Fresh,
+    }
+}
+
+impl LockedProfile {
+    /// Makes the profile ready for a browser of `generation`, from `newest`, the snapshot that the pointer row names.
+    /// When it fails the profile is as it was.
+    pub async fn prepare(
+        &self,
+        vault: &Vault,
+        newest: Option<&SnapshotRef>,
+        generation: Generation,
+    ) -> Result<Prepared, SessionError> {
+        let source = choose(self.stamp().as_ref(), newest);
+        let local_storage = match (source, newest) {
+            (Source::Restored { .. }, Some(newest)) => self.restore(vault, newest).await?,
+            (Source::Local, _) => self.local_storage_after_a_crash()?,
+            _ => None,
+        };
+        self.begin_use(generation)?;
+        Ok(Prepared { browser_dir: self.browser_dir(), local_storage, source })
+    }
+
+    /// A browser that was killed has lost what localStorage it had not written; the copy of the last snapshot has it.
+    fn local_storage_after_a_crash(&self) -> Result<Option<LocalStorage>, SessionError> {
+        let is_clean = self.stamp().is_some_and(|stamp| stamp.clean);
+        if is_clean { Ok(None) } else { self.saved_local_storage() }
+    }
+
+    /// From now on the directory is this generation's and not clean.
+    fn begin_use(&self, generation: Generation) -> Result<(), SessionError> {
+        let dir = self.browser_dir();
+        fs::create_dir_all(&dir).map_err(SessionError::disk("making the browser directory", &dir))?;
+        self.remove_stale_singleton()?;
+        let sequence =
+            self.stamp().filter(|stamp| stamp.generation == generation).map_or(0, |stamp| stamp.sequence);
+        self.write_stamp(&Stamp { uid: self.uid(), generation, sequence, clean: false })
+    }
+
+    /// Fetches everything into a directory of its own, checks it, and only then moves it into place.
+    async fn restore(&self, vault: &Vault, from: &SnapshotRef) -> Result<Option<LocalStorage>, SessionError> {
+        let name = ManifestName { uid: self.uid(), generation: from.generation, sequence: from.sequence };
+        let manifest = vault.manifest(&name).await?;
+        let incoming = self.incoming();
+        profile::remove_dir(&incoming)?;
+        for file in &manifest.files {
+            let path = incoming.join(checked_path(&name, file)?);
+            let content = vault.file(&name, file).await?;
+            vault::blocking(move || write(&path, &content)).await?;
+        }
+        let local_storage = fetch_local_storage(vault, &name, &manifest).await?;
+        let stamp = Stamp {
+            uid: self.uid(),
+            generation: from.generation,
+            sequence: from.sequence,
+            clean: from.clean,
+        };
+        fs::create_dir_all(&incoming)
+            .map_err(SessionError::disk("making the restored profile", &incoming))?;
+        profile::write_stamp(&incoming, &stamp)?;
+        // Before the directory is moved: the copy beside it must not outlive the session that it belonged to.
+        match &local_storage {
+            Some(values) => self.save_local_storage(values)?,
+            None => self.forget_local_storage()?,
+        }
+        self.replace_browser_dir(&incoming)?;
+        Ok(local_storage)
+    }
+}
+
+async fn fetch_local_storage(
+    vault: &Vault,
+    name: &ManifestName,
+    manifest: &Manifest,
+) -> Result<Option<LocalStorage>, SessionError> {
+    let Some(file) = &manifest.local_storage else { return Ok(None) };
+    let text = vault.file(name, file).await?;
+    let corrupt =
+        |error: serde_json::Error| SessionError::Corrupt { object: name.object(), reason: error.to_string() };
+    serde_json::from_slice(&text).map(Some).map_err(corrupt)
+}
+
+/// A manifest is authentic, but a path that leads out of the stores is refused all the same.
+fn checked_path(name: &ManifestName, file: &FileEntry) -> Result<PathBuf, SessionError> {
+    let path = PathBuf::from(&file.path);
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if is_plain && STORES.iter().any(|store| path.starts_with(store)) {
+        Ok(path)
+    } else {
+        let reason = format!("the path {:?} is outside the session's stores", file.path);
+        Err(SessionError::Corrupt { object: name.object(), reason })
+    }
+}
+
+/// On disk when it returns: a stamp must never vouch for files that a power cut empties.
+fn write(path: &Path, content: &[u8]) -> Result<(), SessionError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent)
+        .and_then(|()| File::create(path))
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
+        .map_err(SessionError::disk("writing a restored file", path))?;
+    profile::sync_dir(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn stamp(generation: i64) -> Stamp {
+        Stamp { uid: Uuid::nil(), generation: Generation(generation), sequence: 0, clean: false }
+    }
+
+    fn snapshot(generation: i64) -> SnapshotRef {
+        SnapshotRef {
+            manifest: String::new(),
+            generation: Generation(generation),
+            sequence: 7,
+            clean: false,
+            taken_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_newer_of_profile_and_snapshot_is_used() {
+        let restored = Source::Restored { generation: Generation(5), sequence: 7 };
+        assert_eq!(choose(None, None), Source::Fresh);
+        assert_eq!(choose(None, Some(&snapshot(5))), restored);
+        assert_eq!(
+            choose(Some(&stamp(4)), None),
+            Source::Local,
+            "a session that was never saved is still a session"
+        );
+        assert_eq!(choose(Some(&stamp(4)), Some(&snapshot(5))), restored);
+        assert_eq!(choose(Some(&stamp(5)), Some(&snapshot(5))), Source::Local);
+        assert_eq!(choose(Some(&stamp(6)), Some(&snapshot(5))), Source::Local);
+    }
+}

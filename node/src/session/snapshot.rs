@@ -1,0 +1,143 @@
+//! Taking snapshots of one worker's session.
+
+use std::sync::Arc;
+
+use roost_cluster::ids::Generation;
+use time::OffsetDateTime;
+
+use super::manifest::{Manifest, VERSION};
+use super::profile::{self, LockedProfile, Stamp};
+use super::staging::{self, Found};
+use super::upload::Uploads;
+use super::{SessionError, SnapshotRef, Vault, vault};
+use crate::engine::{Frozen, LocalStorage, Page};
+
+/// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
+/// written its reference to the pointer row; then it calls [`SnapshotTaker::recorded`].
+pub struct SnapshotTaker {
+    vault: Vault,
+    profile: Arc<LockedProfile>,
+    generation: Generation,
+    sequence: i64,
+    uploads: Uploads,
+    last: Option<Contents>,
+}
+
+/// What a snapshot would hold, cheaply told: to find that nothing has changed.
+#[derive(PartialEq)]
+struct Contents {
+    files: Vec<Found>,
+    local_storage: LocalStorage,
+}
+
+impl SnapshotTaker {
+    /// Goes on counting after the last snapshot of this generation, if there is one.
+    pub async fn new(
+        vault: Vault,
+        profile: Arc<LockedProfile>,
+        generation: Generation,
+    ) -> Result<Self, SessionError> {
+        let names = vault.manifests(profile.uid()).await?;
+        let taken = names.iter().filter(|name| name.generation == generation).map(|name| name.sequence).max();
+        let stamped =
+            profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
+        let uploads = Uploads::new(profile.uid(), generation);
+        Ok(Self {
+            sequence: taken.max(stamped).unwrap_or(0),
+            vault,
+            profile,
+            generation,
+            uploads,
+            last: None,
+        })
+    }
+
+    /// From a browser that runs: it is frozen for milliseconds. `None` when nothing has changed since the last one.
+    pub async fn take_running(&mut self, page: &Arc<dyn Page>) -> Result<Option<SnapshotRef>, SessionError> {
+        // Before the files, so that files saved are never older than it: the page writes its keys there.
+        let local_storage = page.local_storage().await?;
+        let dir = self.profile.browser_dir();
+        let now = Contents { files: vault::blocking(move || staging::find(&dir)).await?, local_storage };
+        if self.last.as_ref() == Some(&now) {
+            return Ok(None);
+        }
+        let staged = self.stage(Some(page.clone())).await?;
+        let contents = Contents { files: staged, local_storage: now.local_storage };
+        self.profile.save_local_storage(&contents.local_storage)?;
+        let taken = self.save(&contents.files, Some(&contents.local_storage), false).await?;
+        self.last = Some(contents);
+        Ok(Some(taken))
+    }
+
+    /// From a browser that has closed: `clean` is what [`Page::close`] returned. A clean snapshot needs no localStorage
+    /// beside the files; for one that had to be killed the copy of the last snapshot stands in.
+    pub async fn take_stopped(&mut self, clean: bool) -> Result<SnapshotRef, SessionError> {
+        // First, so that the profile counts as clean also when the object store cannot be reached.
+        self.stamp(clean)?;
+        let staged = self.stage(None).await?;
+        let local_storage = if clean { None } else { self.profile.saved_local_storage()? };
+        self.last = None;
+        self.save(&staged, local_storage.as_ref(), clean).await
+    }
+
+    /// The pointer row names the last snapshot taken: older ones may go.
+    pub async fn recorded(&mut self) -> Result<(), SessionError> {
+        self.vault.prune(self.profile.uid(), self.generation).await?;
+        self.uploads.pruned();
+        Ok(())
+    }
+
+    /// Copies the files, with the page frozen if there is one. On a thread of its own, which no cancellation ends
+    /// between freezing and thawing.
+    async fn stage(&self, page: Option<Arc<dyn Page>>) -> Result<Vec<Found>, SessionError> {
+        let (browser_dir, staging) = (self.profile.browser_dir(), self.profile.staging());
+        let staged = vault::blocking(move || {
+            staging::prepare(&staging)?;
+            let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
+            let staged = staging::stage(&browser_dir, &staging);
+            drop(frozen);
+            staged
+        })
+        .await?;
+        if staged.is_empty() {
+            Err(SessionError::Empty { path: self.profile.browser_dir() })
+        } else {
+            Ok(staged)
+        }
+    }
+
+    /// Uploads what is staged and stores the manifest.
+    async fn save(
+        &mut self,
+        staged: &[Found],
+        local_storage: Option<&LocalStorage>,
+        clean: bool,
+    ) -> Result<SnapshotRef, SessionError> {
+        let staging = self.profile.staging();
+        let files = self.uploads.upload(&self.vault, &staging, staged.to_vec()).await?;
+        let local_storage = match local_storage {
+            Some(values) => Some(self.uploads.upload_local_storage(&self.vault, values).await?),
+            None => None,
+        };
+        let manifest = Manifest {
+            version: VERSION,
+            uid: self.profile.uid(),
+            generation: self.generation,
+            sequence: self.sequence + 1,
+            clean,
+            taken_at: OffsetDateTime::now_utc(),
+            files,
+            local_storage,
+        };
+        self.vault.put_manifest(&manifest).await?;
+        self.sequence = manifest.sequence;
+        self.stamp(clean)?;
+        profile::remove_dir(&staging)?;
+        Ok(manifest.reference())
+    }
+
+    fn stamp(&self, clean: bool) -> Result<(), SessionError> {
+        let (uid, generation, sequence) = (self.profile.uid(), self.generation, self.sequence);
+        self.profile.write_stamp(&Stamp { uid, generation, sequence, clean })
+    }
+}

@@ -1,0 +1,115 @@
+//! From staged files to blobs, with as little reading and uploading as the kind of file allows: what has not changed
+//! since the last snapshot is not even read, and of a log that has grown only the new tail is uploaded.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use roost_cluster::ids::Generation;
+use uuid::Uuid;
+
+use super::manifest::FileEntry;
+use super::staging::Found;
+use super::{SessionError, Vault, crypto, vault};
+use crate::engine::LocalStorage;
+
+/// After so many tails a log is uploaded whole again, so that a restore fetches few blobs.
+const MOST_BLOBS: usize = 24;
+
+/// What is known to be in the vault of one tenant and generation. Lost with the process, which costs one full upload.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    uid: Uuid,
+    generation: Generation,
+    blobs: HashSet<String>,
+    files: HashMap<PathBuf, (Found, FileEntry)>,
+    local_storage: Option<FileEntry>,
+}
+
+impl Uploads {
+    pub(super) fn new(uid: Uuid, generation: Generation) -> Self {
+        Self { uid, generation, blobs: HashSet::new(), files: HashMap::new(), local_storage: None }
+    }
+
+    /// Sees to it that every staged file is in the vault.
+    pub(super) async fn upload(
+        &mut self,
+        vault: &Vault,
+        staging: &Path,
+        staged: Vec<Found>,
+    ) -> Result<Vec<FileEntry>, SessionError> {
+        let mut entries = Vec::with_capacity(staged.len());
+        let mut seen = HashMap::with_capacity(staged.len());
+        for found in staged {
+            let before = self.files.get(&found.path);
+            let entry = match before {
+                Some((known, entry)) if *known == found => entry.clone(),
+                _ => {
+                    let before = before.map(|(_, entry)| entry.clone());
+                    self.upload_file(vault, staging.join(&found.path), &found, before).await?
+                }
+            };
+            seen.insert(found.path.clone(), (found, entry.clone()));
+            entries.push(entry);
+        }
+        self.files = seen;
+        Ok(entries)
+    }
+
+    /// The same for the localStorage, which is no file.
+    pub(super) async fn upload_local_storage(
+        &mut self,
+        vault: &Vault,
+        values: &LocalStorage,
+    ) -> Result<FileEntry, SessionError> {
+        let path = "localStorage".to_owned();
+        let content = serde_json::to_vec(values)
+            .map_err(|error| SessionError::Corrupt { object: path.clone(), reason: error.to_string() })?;
+        let (size, sha256) = (content.len() as u64, crypto::sha256(&content));
+        let blob = vault.put_blob(self.uid, self.generation, &mut self.blobs, content).await?;
+        let entry = FileEntry { path, size, sha256, blobs: vec![blob] };
+        self.local_storage = Some(entry.clone());
+        Ok(entry)
+    }
+
+    /// Blobs that [`Vault::prune`] may have removed are no longer known to be there; those of the newest snapshot are.
+    pub(super) fn pruned(&mut self) {
+        let entries = self.files.values().map(|(_, entry)| entry).chain(&self.local_storage);
+        self.blobs = entries.flat_map(|entry| entry.blobs.iter().cloned()).collect();
+    }
+
+    async fn upload_file(
+        &mut self,
+        vault: &Vault,
+        staged: PathBuf,
+        found: &Found,
+        before: Option<FileEntry>,
+    ) -> Result<FileEntry, SessionError> {
+        let path = found.path.to_string_lossy().into_owned();
+        let (mut content, sha256, grown) = vault::blocking(move || read(&staged, before)).await?;
+        let size = content.len() as u64;
+        let (mut blobs, tail) = match grown {
+            Some(before) => (before.blobs, content.split_off(before.size as usize)),
+            None => (Vec::new(), content),
+        };
+        blobs.push(vault.put_blob(self.uid, self.generation, &mut self.blobs, tail).await?);
+        Ok(FileEntry { path, size, sha256, blobs })
+    }
+}
+
+/// The content, its checksum, and the entry before if all that the file has done since is grow. That is checked, not
+/// believed of its name.
+fn read(
+    path: &Path,
+    before: Option<FileEntry>,
+) -> Result<(Vec<u8>, String, Option<FileEntry>), SessionError> {
+    let content = fs::read(path).map_err(SessionError::disk("reading a staged file", path))?;
+    let sha256 = crypto::sha256(&content);
+    let grown = before.filter(|before| {
+        let size = before.size as usize;
+        size < content.len()
+            && before.blobs.len() < MOST_BLOBS
+            && crypto::sha256(&content[..size]) == before.sha256
+    });
+    Ok((content, sha256, grown))
+}

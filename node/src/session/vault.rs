@@ -1,0 +1,220 @@
+//! Snapshots in the object store:
+//!
+//! ```text
+//! <uid>/manifests/<generation>-<sequence>.json   one per snapshot
+//! <uid>/blobs/<generation>/<name>                content, named by a keyed hash of it
+//! ```
+//!
+//! Each generation has blobs of its own, so a new owner uploads the session once more. That is the price of a simple
+//! argument: whoever is deposed but does not know it can neither remove nor have removed what a later owner's manifest
+//! needs, for no manifest refers to another generation's blobs, and [`Vault::prune`] removes nothing of a generation
+//! later than the caller's. A manifest is put after its blobs, and only if no object of that name exists.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use roost_cluster::ids::Generation;
+use uuid::Uuid;
+
+use super::manifest::{FileEntry, Manifest, ManifestName};
+use super::{SessionError, SnapshotKey, crypto};
+
+/// How many snapshots are kept beside the last clean one.
+const KEPT: usize = 3;
+/// Requests to the object store under way for one snapshot.
+const CONCURRENCY: usize = 8;
+
+/// Where snapshots are kept. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault {
+    store: Arc<dyn ObjectStore>,
+    key: SnapshotKey,
+}
+
+impl Vault {
+    /// `location` is a directory, which is made if need be, or a `file://` URL of one.
+    pub fn open(location: &str, key: SnapshotKey) -> Result<Self, SessionError> {
+        let dir = location.strip_prefix("file://").unwrap_or(location);
+        if dir.is_empty() || dir.contains("://") {
+            return Err(SessionError::UnknownStore { given: location.to_owned() });
+        }
+        std::fs::create_dir_all(dir)
+            .map_err(SessionError::disk("making the object store's directory", dir))?;
+        let store =
+            LocalFileSystem::new_with_prefix(dir).map_err(SessionError::store("opening the object store"))?;
+        // A snapshot must survive the machine, so it must at least survive its power cut.
+        Ok(Self { store: Arc::new(store.with_fsync(true)), key })
+    }
+
+    /// Keeps the last three snapshots and the last clean one, and removes the others with their blobs. To be called by
+    /// the owner of `generation`, after the pointer row names its newest snapshot.
+    pub async fn prune(&self, uid: Uuid, generation: Generation) -> Result<(), SessionError> {
+        let names = self.manifests(uid).await?;
+        let mut needed: BTreeMap<Generation, HashSet<String>> = BTreeMap::new();
+        let (mut kept, mut clean_kept) = (0, false);
+        for name in names.iter().rev() {
+            let is_young = kept < KEPT || name.generation > generation;
+            // Beyond the last three a manifest is read only until the last clean one is found.
+            let manifest = if is_young || !clean_kept { self.readable(name).await? } else { None };
+            match manifest {
+                Some(manifest) if is_young || manifest.clean => {
+                    kept += 1;
+                    clean_kept |= manifest.clean;
+                    needed.entry(name.generation).or_default().extend(manifest.blobs().map(str::to_owned));
+                }
+                _ => self.remove(&name.object()).await?,
+            }
+        }
+        self.prune_blobs(uid, generation, &needed).await
+    }
+
+    /// Removes everything of a tenant. To be repeated for as long as an upload may still be under way.
+    pub async fn delete_tenant(&self, uid: Uuid) -> Result<(), SessionError> {
+        for object in self.list(&uid.to_string()).await? {
+            self.remove(&object).await?;
+        }
+        Ok(())
+    }
+
+    /// Every tenant that something is kept of: for the sweep of what removed tenants left.
+    pub async fn tenants(&self) -> Result<Vec<Uuid>, SessionError> {
+        let listed =
+            self.store.list_with_delimiter(None).await.map_err(SessionError::store("listing the tenants"))?;
+        Ok(listed.common_prefixes.iter().filter_map(|prefix| prefix.as_ref().parse().ok()).collect())
+    }
+
+    /// The snapshots of a tenant, oldest first.
+    pub(super) async fn manifests(&self, uid: Uuid) -> Result<Vec<ManifestName>, SessionError> {
+        let objects = self.list(&format!("{uid}/manifests")).await?;
+        let mut names: Vec<_> = objects.iter().filter_map(|object| ManifestName::parse(object)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Stores the manifest; from now on the snapshot exists. Refused when a later generation has saved.
+    pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<(), SessionError> {
+        let newest = self.manifests(manifest.uid).await?.last().map(|name| name.generation);
+        if let Some(newest) = newest.filter(|newest| *newest > manifest.generation) {
+            return Err(SessionError::Superseded { ours: manifest.generation, newest });
+        }
+        self.put(&manifest.name().object(), manifest.encode()?, PutMode::Create).await
+    }
+
+    pub(super) async fn manifest(&self, name: &ManifestName) -> Result<Manifest, SessionError> {
+        Manifest::decode(name, &self.get(&name.object()).await?)
+    }
+
+    /// Stores content unless `known` says that it is there, and returns the blob's name.
+    pub(super) async fn put_blob(
+        &self,
+        uid: Uuid,
+        generation: Generation,
+        known: &mut HashSet<String>,
+        content: Vec<u8>,
+    ) -> Result<String, SessionError> {
+        let name = self.key.content_name(&content);
+        if !known.contains(&name) {
+            self.put(&blob_object(uid, generation, &name), content, PutMode::Overwrite).await?;
+            known.insert(name.clone());
+        }
+        Ok(name)
+    }
+
+    /// The content of a file of a snapshot, checked against its manifest.
+    pub(super) async fn file(&self, of: &ManifestName, file: &FileEntry) -> Result<Vec<u8>, SessionError> {
+        let objects: Vec<_> =
+            file.blobs.iter().map(|name| blob_object(of.uid, of.generation, name)).collect();
+        let gets: Vec<_> = objects.iter().map(|object| self.get(object)).collect();
+        let parts: Vec<Vec<u8>> = stream::iter(gets).buffered(CONCURRENCY).try_collect().await?;
+        let content = parts.concat();
+        if content.len() as u64 == file.size && crypto::sha256(&content) == file.sha256 {
+            Ok(content)
+        } else {
+            let reason = format!("the file {} does not have the size and checksum recorded", file.path);
+            Err(SessionError::Corrupt { object: of.object(), reason })
+        }
+    }
+
+    /// A damaged manifest is no reason to keep or lose the others; its blobs go when its generation does.
+    async fn readable(&self, name: &ManifestName) -> Result<Option<Manifest>, SessionError> {
+        match self.manifest(name).await {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(
+                error @ (SessionError::Sealed { .. }
+                | SessionError::Corrupt { .. }
+                | SessionError::Missing { .. }),
+            ) => {
+                tracing::warn!(%error, "a snapshot cannot be read and is removed");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn prune_blobs(
+        &self,
+        uid: Uuid,
+        generation: Generation,
+        needed: &BTreeMap<Generation, HashSet<String>>,
+    ) -> Result<(), SessionError> {
+        for object in self.list(&format!("{uid}/blobs")).await? {
+            let Some((of, name)) = parse_blob(&object) else { continue };
+            let is_needed = needed.get(&of).is_some_and(|names| names.contains(name));
+            if of <= generation && !is_needed {
+                self.remove(&object).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put(&self, object: &str, content: Vec<u8>, mode: PutMode) -> Result<(), SessionError> {
+        let (key, name) = (self.key.clone(), object.to_owned());
+        let sealed = blocking(move || key.seal(&name, &content)).await?;
+        let stored =
+            self.store.put_opts(&ObjectPath::from(object), Bytes::from(sealed).into(), mode.into()).await;
+        stored.map(drop).map_err(SessionError::store("storing"))
+    }
+
+    async fn get(&self, object: &str) -> Result<Vec<u8>, SessionError> {
+        let fetching =
+            self.store.get(&ObjectPath::from(object)).await.map_err(SessionError::store("fetching"))?;
+        let sealed = fetching.bytes().await.map_err(SessionError::store("fetching"))?;
+        let (key, name) = (self.key.clone(), object.to_owned());
+        blocking(move || key.unseal(&name, &sealed)).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, SessionError> {
+        let listed = self.store.list(Some(&ObjectPath::from(prefix)));
+        let objects = listed.map_ok(|meta| meta.location.to_string());
+        objects.try_collect().await.map_err(SessionError::store("listing"))
+    }
+
+    async fn remove(&self, object: &str) -> Result<(), SessionError> {
+        match self.store.delete(&ObjectPath::from(object)).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            done => done.map_err(SessionError::store("removing")),
+        }
+    }
+}
+
+/// Work that takes the processor for milliseconds, away from the threads that serve everyone.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+fn blob_object(uid: Uuid, generation: Generation, name: &str) -> String {
+    format!("{uid}/blobs/{generation}/{name}")
+}
+
+fn parse_blob(object: &str) -> Option<(Generation, &str)> {
+    let (generation, name) = object.split_once("/blobs/")?.1.split_once('/')?;
+    Some((Generation(generation.parse().ok()?), name))
+}

@@ -1,0 +1,165 @@
+//! Where a worker's session lives: the profile on this node, its snapshots, and the pointer to the newest of them.
+//! Everything here touches the disk, the object store or Postgres; when it happens is the state machine's business.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use roost_store::{Fence, SnapshotPointer, Store, StoreError, WorkerSpec};
+use tokio::{sync::Mutex, time::timeout};
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+use crate::{
+    engine::Page,
+    pipeline::insist,
+    session::{LockedProfile, Prepared, Profile, SessionError, SnapshotRef, SnapshotTaker, Vault},
+};
+
+/// The longest a stopping worker waits for its last snapshot.
+const LAST_SAVE: Duration = Duration::from_secs(5);
+
+/// Why a session could not be saved or forgotten.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HomeError {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl HomeError {
+    /// Whether it says that the tenant has another owner.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Fenced { .. }) | Self::Session(SessionError::Superseded { .. }))
+    }
+}
+
+/// One worker's session, shared by the futures that work on it.
+pub(super) struct Home {
+    store: Store,
+    fence: Fence,
+    vault: Vault,
+    profile: Profile,
+    uid: Uuid,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    profile: Option<Arc<LockedProfile>>,
+    taker: Option<SnapshotTaker>,
+    /// The newest snapshot when the worker began; none once the session is forgotten. Those it takes itself are never
+    /// newer than its own profile.
+    newest: Option<SnapshotRef>,
+}
+
+impl Home {
+    pub fn new(store: Store, fence: Fence, vault: Vault, profiles: &Path, spec: &WorkerSpec) -> Self {
+        let uid = spec.tenant.uid;
+        let newest = spec.snapshot.clone().map(reference);
+        let profile = Profile::new(profiles, &fence.tenant, uid);
+        Self { store, fence, vault, profile, uid, held: Mutex::new(Held { profile: None, taker: None, newest }) }
+    }
+
+    /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it.
+    pub async fn prepare(&self) -> Result<Prepared, SessionError> {
+        let mut held = self.held.lock().await;
+        let profile = self.lock(&mut held)?;
+        let prepared = profile.prepare(&self.vault, held.newest.as_ref(), self.fence.generation).await?;
+        info!(source = ?prepared.source, "the profile is ready");
+        Ok(prepared)
+    }
+
+    /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
+    pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, HomeError> {
+        let mut held = self.held.lock().await;
+        let taker = self.taker(&mut held).await?;
+        let Some(taken) = taker.take_running(page).await? else { return Ok(false) };
+        self.record(taker, taken).await?;
+        Ok(true)
+    }
+
+    /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved
+    /// in time stays in the profile of this node, and an older snapshot is the newest.
+    pub async fn save_stopped(&self, clean: bool) {
+        let save = async {
+            let mut held = self.held.lock().await;
+            let taker = self.taker(&mut held).await?;
+            let taken = taker.take_stopped(clean).await?;
+            self.record(taker, taken).await
+        };
+        match timeout(LAST_SAVE, save).await {
+            Ok(Ok(())) => info!(clean, "the session is saved"),
+            Ok(Err(error)) => warn!(%error, "the last state of the session was not saved"),
+            Err(_elapsed) => warn!("the last state of the session was not saved in time"),
+        }
+    }
+
+    /// Forgets the session everywhere. In this order, so that a crash in between leaves no session that is half
+    /// forgotten: without the pointer nothing is restored, and the pointer goes only after the profile.
+    pub async fn forget(&self) -> Result<(), HomeError> {
+        let mut held = self.held.lock().await;
+        let profile = self.lock(&mut held)?;
+        held.newest = None;
+        profile.wipe()?;
+        let clear = || async { self.store.clear_snapshot(&self.fence).await };
+        insist("forget the session", clear).await?;
+        // It goes on counting after the snapshots that are about to be removed: the pointer only moves forward.
+        held.taker = None;
+        self.taker(&mut held).await?;
+        self.vault.delete_tenant(self.uid).await?;
+        info!("the session is forgotten");
+        Ok(())
+    }
+
+    /// Removes the profile for good: its tenant is deleted.
+    pub async fn remove(&self) {
+        let mut held = self.held.lock().await;
+        held.taker = None;
+        let profile = self.lock(&mut held);
+        held.profile = None;
+        let removed = profile.and_then(|profile| match Arc::try_unwrap(profile) {
+            Ok(profile) => profile.remove(),
+            Err(shared) => shared.wipe(),
+        });
+        if let Err(error) = removed {
+            warn!(%error, "the profile of a deleted tenant is left to the sweep");
+        }
+    }
+
+    fn lock(&self, held: &mut Held) -> Result<Arc<LockedProfile>, SessionError> {
+        if let Some(profile) = &held.profile {
+            return Ok(profile.clone());
+        }
+        let profile = Arc::new(self.profile.lock()?);
+        held.profile = Some(profile.clone());
+        Ok(profile)
+    }
+
+    async fn taker<'a>(&self, held: &'a mut Held) -> Result<&'a mut SnapshotTaker, SessionError> {
+        let taker = match held.taker.take() {
+            Some(taker) => taker,
+            None => {
+                let profile = self.lock(held)?;
+                SnapshotTaker::new(self.vault.clone(), profile, self.fence.generation).await?
+            }
+        };
+        Ok(held.taker.insert(taker))
+    }
+
+    /// Makes a snapshot the one that counts, then lets older ones go.
+    async fn record(&self, taker: &mut SnapshotTaker, taken: SnapshotRef) -> Result<(), HomeError> {
+        debug!(generation = %taken.generation, sequence = taken.sequence, clean = taken.clean, "a snapshot is taken");
+        self.store.set_snapshot(&self.fence, &pointer(taken)).await?;
+        taker.recorded().await?;
+        Ok(())
+    }
+}
+
+fn reference(pointer: SnapshotPointer) -> SnapshotRef {
+    let SnapshotPointer { manifest, generation, sequence, clean, at } = pointer;
+    SnapshotRef { manifest, generation, sequence, clean, taken_at: at }
+}
+
+fn pointer(reference: SnapshotRef) -> SnapshotPointer {
+    let SnapshotRef { manifest, generation, sequence, clean, taken_at } = reference;
+    SnapshotPointer { manifest, generation, sequence, clean, at: taken_at }
+}

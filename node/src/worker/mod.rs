@@ -1,0 +1,160 @@
+//! The worker: one tenant's running automation. It owns the tenant's browser from launch to death, keeps its session
+//! saved, and feeds its messages through the pipeline.
+//!
+//! Decisions are made by [`state`], a pure machine: an event goes in, effects come out. `actor` performs the effects
+//! and turns what happens to them into the next events; it decides nothing. That split is what lets the rules that
+//! matter (never two browsers, I1; ERROR only after every attempt; every stop ends) be tested over arbitrary
+//! sequences of events, without a browser.
+//!
+//! What a worker does NOT know: who else could own its tenant. It is told its generation once, writes with it, and
+//! ends when a write is refused (I2) or when the node's standing expires (I1); it never tries to get ownership back.
+
+mod actor;
+mod backoff;
+mod browser;
+mod health;
+mod home;
+mod pace;
+mod perform;
+mod qr;
+mod report;
+mod saver;
+pub mod state;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use roost_cluster::{
+    fence::Standing,
+    ids::{Generation, TenantId},
+};
+use roost_store::{Fence, Store, WorkerSpec};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+pub use backoff::Backoff;
+pub use pace::Pace;
+pub use state::{Ending, State};
+
+use crate::{engine::Engine, session::Vault};
+
+/// Everything a worker needs; nothing in it is shared with another worker of the tenant.
+pub struct WorkerContext {
+    /// The tenant and the generation under which this worker writes.
+    pub fence: Fence,
+    /// The spec as read when the tenant was assigned; later ones come through [`WorkerHandle::update`].
+    pub spec: WorkerSpec,
+    pub store: Store,
+    pub engine: Arc<dyn Engine>,
+    pub vault: Vault,
+    /// The directory that holds every tenant's profile.
+    pub profiles: PathBuf,
+    /// Bounds how many browsers of this node launch at once.
+    pub launches: Arc<Semaphore>,
+    /// The node's own standing: soft stop pauses the messages, expiry kills the browser.
+    pub standing: watch::Receiver<Standing>,
+    pub ownership: Arc<dyn OwnershipCheck>,
+    pub pace: Pace,
+}
+
+/// Asked when WhatsApp says that the session was opened elsewhere.
+#[async_trait]
+pub trait OwnershipCheck: Send + Sync {
+    /// Whether this node still owns the tenant at this generation, by a linearizable read made after this call.
+    async fn still_owner(&self, tenant: &TenantId, generation: Generation) -> Result<bool, OwnershipUnknown>;
+}
+
+/// The registry could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("ownership could not be checked: {reason}")]
+pub struct OwnershipUnknown {
+    pub reason: String,
+}
+
+/// How a worker is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopMode {
+    /// Finish the messages in flight (bounded), close the browser, save the session from the closed browser.
+    Graceful,
+    /// Kill the browser and touch nothing else: the tenant is not ours any more.
+    Kill,
+    /// The tenant was deleted: kill the browser and remove its profile.
+    Deleted,
+}
+
+/// Starts a worker. The browser lives no longer than the handle's worker: dropping every handle stops it gracefully.
+pub struct Worker;
+
+impl Worker {
+    /// Returns at once; the worker starts its browser by itself.
+    pub fn spawn(context: WorkerContext) -> WorkerHandle {
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (specs, spec) = watch::channel(context.spec.clone());
+        let (seen_tx, seen) = watch::channel(None);
+        let (state_tx, state) = watch::channel(State::Starting);
+        let tenant = context.fence.tenant.clone();
+        let generation = context.fence.generation;
+        let channels = actor::Channels { inbox, spec, seen: seen_tx, state: state_tx };
+        tokio::spawn(actor::run(context, channels));
+        WorkerHandle { tenant, generation, orders, specs: Arc::new(specs), seen, state }
+    }
+}
+
+/// Orders waiting for a worker; a stop is one, so a handful is plenty.
+const ORDERS: usize = 8;
+
+/// A running worker, seen from the supervisor. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    tenant: TenantId,
+    generation: Generation,
+    orders: mpsc::Sender<actor::Order>,
+    specs: Arc<watch::Sender<WorkerSpec>>,
+    seen: watch::Receiver<Option<Instant>>,
+    state: watch::Receiver<State>,
+}
+
+impl WorkerHandle {
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Gives the worker a newer spec: settings count from the next message on, a higher `restart_seq` restarts it.
+    pub fn update(&self, spec: WorkerSpec) {
+        self.specs.send_replace(spec);
+    }
+
+    /// Stops the worker and waits until its browser is dead. Stopping one that has ended returns at once; a stricter
+    /// mode overtakes a graceful stop that is under way.
+    pub async fn stop(&self, mode: StopMode) {
+        let (done, ended) = oneshot::channel();
+        if self.orders.send(actor::Order::Stop { mode, done }).await.is_ok() {
+            // An error means that the worker ended by itself in between, which is what was asked for.
+            let _ended_by_itself = ended.await;
+        }
+    }
+
+    /// When the page last proved that it works; `None` while it has not.
+    pub fn seen(&self) -> Option<Instant> {
+        *self.seen.borrow()
+    }
+
+    /// The worker's state, for the supervisor and for people.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Waits until the worker has ended, for whatever reason; its browser is dead then.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
+    }
+}
+
+impl fmt::Debug for WorkerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerHandle").field("tenant", &self.tenant).field("generation", &self.generation).finish()
+    }
+}

@@ -1,0 +1,56 @@
+//! The worker's intervals. They follow WhatsApp's page and the patience of people, not the lease, so none of them is
+//! derived from the TTL; those live in `roost_cluster::timing`. Tests shorten them.
+
+use std::time::Duration;
+
+use super::backoff::Backoff;
+
+/// Every interval and bound of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How often a page has to prove that it works.
+    pub probe_every: Duration,
+    /// Probes that may fail in a row before the page counts as deaf.
+    pub strikes: u32,
+    /// How long a loaded page may take to show a QR code or a session.
+    pub connect_within: Duration,
+    /// The waits before each attempt to reconnect.
+    pub reconnect: Backoff,
+    /// Attempts to reconnect before the worker gives up.
+    pub attempts: u32,
+    /// A connection that held this long was good: the count of attempts starts anew.
+    pub stable_after: Duration,
+    /// The life of the first QR code and of those after it, where the page does not say.
+    pub first_code: Duration,
+    pub next_code: Duration,
+    /// How long after a code's end the next one may be overdue before the page is reloaded.
+    pub code_grace: Duration,
+    /// Until ownership is asked for again, when the registry did not answer.
+    pub ask_again: Duration,
+    /// How long a graceful stop waits for the messages in flight.
+    pub drain_within: Duration,
+    /// A snapshot is taken once the session was quiet for this long ...
+    pub snapshot_quiet: Duration,
+    /// ... or this long after its first change, when it never is.
+    pub snapshot_at_most: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            probe_every: Duration::from_secs(3),
+            strikes: 2,
+            connect_within: Duration::from_secs(30),
+            reconnect: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) },
+            attempts: 10,
+            stable_after: Duration::from_secs(60),
+            first_code: Duration::from_secs(60),
+            next_code: Duration::from_secs(20),
+            code_grace: Duration::from_secs(10),
+            ask_again: Duration::from_secs(1),
+            drain_within: Duration::from_secs(5),
+            snapshot_quiet: Duration::from_secs(1),
+            snapshot_at_most: Duration::from_secs(2),
+        }
+    }
+}

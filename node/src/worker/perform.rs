@@ -1,0 +1,185 @@
+//! How the effects of the state machine are performed.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use roost_cluster::fence::Standing;
+use roost_store::QrCode;
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
+use tracing::{debug, error, info, warn};
+
+use super::{
+    actor::{Actor, Errand},
+    browser,
+    qr,
+    state::{Effect, Ending, Event, Next, State},
+};
+use crate::{
+    engine::{EngineError, Page},
+    pipeline::{Pipeline, PipelineContext},
+    responder::TemplateResponder,
+};
+
+impl Actor {
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Launch => self.launch(),
+            Effect::Reload => self.on_page("reload", |page| Box::pin(async move { page.reload().await })),
+            Effect::TakeOver => {
+                error!("whatsapp says that the session was opened elsewhere; this owner takes it back");
+                self.on_page("take over", |page| Box::pin(async move { page.take_over().await }));
+            }
+            Effect::LogOut => self.operate(browser::log_out),
+            Effect::WindDown { save } => self.wind_down(save),
+            Effect::Close => self.operate(browser::close),
+            Effect::Kill => {
+                // A snapshot or a probe of what is being killed has nothing left to say.
+                self.errands.clear();
+                self.saver.abandon();
+                self.operate(browser::kill);
+            }
+            Effect::ForgetSession => self.operation = Some(browser::forget(self.home.clone())),
+            Effect::AskOwner => self.ask_owner(),
+            Effect::Serve => self.serve(),
+            // The gate follows the state.
+            Effect::Hold => {}
+            Effect::SaveSession => self.saver.linked(),
+            Effect::ShowCode { text, expires_in } => match qr::data_uri(&text) {
+                Ok(data_uri) => {
+                    info!("a code waits to be scanned");
+                    self.reporter.show(QrCode { text, data_uri, expires_at: OffsetDateTime::now_utc() + expires_in });
+                }
+                Err(error) => warn!(%error, "a code could not be drawn"),
+            },
+            Effect::Report(report) => self.reporter.tell(report),
+            Effect::End(ending) => self.ending = Some(ending),
+        }
+    }
+
+    fn launch(&mut self) {
+        self.let_go_of_browser();
+        let context = &self.context;
+        let (engine, launches, tenant) =
+            (context.engine.clone(), context.launches.clone(), context.fence.tenant.clone());
+        self.operation = Some(browser::launch(self.home.clone(), engine, launches, tenant));
+    }
+
+    /// Does something to the browser as a whole, in the place of what is being done to it.
+    fn operate(&mut self, operation: fn(Arc<dyn Page>) -> browser::Operation) {
+        if let Some(browser) = &self.browser {
+            self.operation = Some(operation(browser.page.clone()));
+        }
+    }
+
+    fn wind_down(&mut self, save: bool) {
+        let Some(browser) = &self.browser else { return };
+        let drain = self.pipeline.as_ref().map(Pipeline::drain);
+        let home = self.home.clone();
+        self.operation = Some(browser::wind_down(browser.page.clone(), drain, home, save, self.context.pace));
+    }
+
+    /// Sends the page an errand whose failure is an event.
+    fn on_page(
+        &mut self,
+        step: &'static str,
+        call: impl FnOnce(Arc<dyn Page>) -> BoxFuture<'static, Result<(), EngineError>>,
+    ) {
+        let Some(browser) = &self.browser else { return };
+        let call = call(browser.page.clone());
+        self.errands.push(Box::pin(async move {
+            match call.await {
+                Ok(()) => Errand::Done,
+                Err(error) => Errand::Failed { step, error },
+            }
+        }));
+    }
+
+    fn ask_owner(&mut self) {
+        let (ownership, fence) = (self.context.ownership.clone(), self.context.fence.clone());
+        self.errands.push(Box::pin(async move {
+            match ownership.still_owner(&fence.tenant, fence.generation).await {
+                Ok(is_owner) => Errand::Owner(Some(is_owner)),
+                Err(error) => {
+                    warn!(%error, "a conflict waits for the registry");
+                    Errand::Owner(None)
+                }
+            }
+        }));
+    }
+
+    /// Messages may flow. Those that came before the page was listened to raised no event: they are asked for.
+    fn serve(&mut self) {
+        self.ensure_pipeline();
+        self.next_probe = Instant::now();
+        let Some(browser) = &self.browser else { return };
+        let page = browser.page.clone();
+        self.errands.push(Box::pin(async move {
+            match page.sweep().await {
+                Ok(messages) => Errand::Swept(messages),
+                Err(error) => Errand::Failed { step: "sweep", error },
+            }
+        }));
+    }
+
+    pub(super) fn ensure_pipeline(&mut self) {
+        if self.pipeline.is_some() {
+            return;
+        }
+        let pipeline = Pipeline::spawn(PipelineContext {
+            fence: self.context.fence.clone(),
+            store: self.context.store.clone(),
+            tenant: Arc::new(self.context.spec.tenant.clone()),
+            responder: Arc::new(TemplateResponder),
+        });
+        self.changes = Some(pipeline.changes());
+        self.pipeline = Some(pipeline);
+    }
+
+    /// What the pipeline may do follows from the state and the node's standing. While a stop winds down it is in the
+    /// hands of the drain, and only the standing may take something away.
+    pub(super) fn set_gate(&mut self) {
+        let Some(pipeline) = &self.pipeline else { return };
+        let good = *self.context.standing.borrow() == Standing::Good;
+        let page = self.browser.as_ref().map(|browser| browser.page.clone());
+        let (taking, sending) = match self.machine.state() {
+            State::Stopping { next: Next::Launch | Next::End(Ending::Stopped) } if self.operation.is_some() => {
+                if !good {
+                    pipeline.shut_gate();
+                }
+                return;
+            }
+            State::Running { .. } => (good, good),
+            _ => (good && page.is_some(), false),
+        };
+        pipeline.set_gate(page, taking, sending);
+    }
+
+    pub(super) fn probe(&mut self) -> Vec<Event> {
+        if let Some(browser) = &self.browser {
+            let (page, expects_session) = (browser.page.clone(), self.machine.expects_session());
+            self.probing = true;
+            self.errands.push(Box::pin(async move { Errand::Probed { expects_session, probe: page.probe().await } }));
+        }
+        Vec::new()
+    }
+
+    pub(super) fn save(&mut self) -> Vec<Event> {
+        if let Some(browser) = &self.browser {
+            let (page, home) = (browser.page.clone(), self.home.clone());
+            self.saver.begin();
+            self.errands.push(Box::pin(async move { Errand::Saved(home.save_running(&page).await) }));
+        }
+        Vec::new()
+    }
+
+    /// Something on the disk or in the object store is in the way of forgetting; it may pass.
+    pub(super) fn forget_again(&mut self) {
+        debug!("forgetting is tried again");
+        let wait = self.context.pace.ask_again;
+        self.errands.push(Box::pin(async move {
+            sleep(wait).await;
+            Errand::AskedToForgetAgain
+        }));
+    }
+}

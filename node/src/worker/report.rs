@@ -1,0 +1,221 @@
+//! What the worker tells Postgres about itself. Only the newest counts: while Postgres is away reports are folded into
+//! one, which is written when it is back. A task of its own, so that the worker never waits for it.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use roost_store::{Fence, QrCode, StatusReport, Store, StoreError};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info, warn};
+
+use super::backoff::Backoff;
+
+/// Waits between two tries on an unavailable Postgres.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2) };
+
+/// Writes reports in the background, in order.
+pub(super) struct Reporter {
+    pending: Arc<Mutex<Pending>>,
+    /// Counts what was told and what of it is written.
+    told: watch::Sender<u64>,
+    written: watch::Receiver<u64>,
+    task: AbortOnDropHandle<StoreError>,
+}
+
+/// What is still to be written: the report first, then the code.
+#[derive(Debug, Default, PartialEq)]
+struct Pending {
+    report: Option<StatusReport>,
+    qr: Option<QrCode>,
+}
+
+impl Pending {
+    /// Folds a newer report in. It says something of the session, so a code that was to be shown is none any more.
+    fn tell(&mut self, newer: StatusReport) {
+        if newer.session_status.is_some() {
+            self.qr = None;
+        }
+        self.report = Some(match self.report.take() {
+            Some(older) => fold(older, newer),
+            None => newer,
+        });
+    }
+
+    /// A code replaces an older one and what was to be said of session and tenant, for showing it says that.
+    fn show(&mut self, qr: QrCode) {
+        if let Some(report) = &mut self.report {
+            report.session_status = None;
+            report.tenant_status = None;
+        }
+        self.qr = Some(qr);
+    }
+
+    /// Puts back what could not be written, under what has been told since.
+    fn put_back(&mut self, older: Pending) {
+        let newer = mem::replace(self, older);
+        if let Some(report) = newer.report {
+            self.tell(report);
+        }
+        if let Some(qr) = newer.qr {
+            self.show(qr);
+        }
+    }
+}
+
+fn fold(older: StatusReport, newer: StatusReport) -> StatusReport {
+    StatusReport {
+        tenant_status: newer.tenant_status.or(older.tenant_status),
+        session_status: newer.session_status.or(older.session_status),
+        worker_status: newer.worker_status.or(older.worker_status),
+        last_error: newer.last_error.or(older.last_error),
+        restarted: newer.restarted || older.restarted,
+    }
+}
+
+impl Reporter {
+    pub fn spawn(store: Store, fence: Fence) -> Self {
+        let pending = Arc::new(Mutex::new(Pending::default()));
+        let (told, heard) = watch::channel(0);
+        let (done, written) = watch::channel(0);
+        let task = tokio::spawn(write_all(store, fence, pending.clone(), heard, done));
+        Self { pending, told, written, task: AbortOnDropHandle::new(task) }
+    }
+
+    pub fn tell(&self, report: StatusReport) {
+        self.pending.lock().tell(report);
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    pub fn show(&self, qr: QrCode) {
+        self.pending.lock().show(qr);
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until all that was told is written, at most `within`.
+    pub async fn flush(&mut self, within: Duration) {
+        let told = *self.told.borrow();
+        if timeout(within, self.written.wait_for(|written| *written >= told)).await.is_err() {
+            warn!("the last report was not written in time");
+        }
+    }
+
+    /// Waits until a report was refused because the tenant has another owner. Not to be called again after that.
+    pub async fn fenced(&mut self) {
+        match (&mut self.task).await {
+            Ok(error) => info!(%error, "a report was refused"),
+            Err(error) => error!(%error, "the reporter's task ended"),
+        }
+    }
+}
+
+async fn write_all(
+    store: Store,
+    fence: Fence,
+    pending: Arc<Mutex<Pending>>,
+    mut heard: watch::Receiver<u64>,
+    done: watch::Sender<u64>,
+) -> StoreError {
+    let mut failures = 0;
+    loop {
+        if failures == 0 && heard.changed().await.is_err() {
+            // The worker is gone and drops this task.
+            std::future::pending::<()>().await;
+        }
+        let upto = *heard.borrow_and_update();
+        let mut job = mem::take(&mut *pending.lock());
+        match write(&store, &fence, &mut job).await {
+            Ok(()) => {
+                failures = 0;
+                done.send_replace(upto);
+            }
+            Err(error @ StoreError::Fenced { .. }) => return error,
+            Err(error @ StoreError::Unavailable { .. }) => {
+                if failures == 0 {
+                    warn!(%error, "a report waits for postgres");
+                }
+                failures += 1;
+                pending.lock().put_back(job);
+                sleep(BACKOFF.delay(failures, 0)).await;
+            }
+            Err(error) => {
+                error!(%error, "a report cannot be written and is dropped");
+                failures = 0;
+                done.send_replace(upto);
+            }
+        }
+    }
+}
+
+/// Writes what `job` holds and takes out what is written.
+async fn write(store: &Store, fence: &Fence, job: &mut Pending) -> Result<(), StoreError> {
+    if let Some(report) = &job.report {
+        store.report(fence, report).await?;
+        job.report = None;
+    }
+    if let Some(qr) = &job.qr {
+        store.set_qr(fence, Some(qr.clone())).await?;
+        job.qr = None;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use roost_store::{SessionStatus, TenantStatus, WorkerStatus};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn code(text: &str) -> QrCode {
+        QrCode { text: text.into(), data_uri: String::new(), expires_at: OffsetDateTime::UNIX_EPOCH }
+    }
+
+    fn connected() -> StatusReport {
+        StatusReport {
+            tenant_status: Some(TenantStatus::Active),
+            session_status: Some(SessionStatus::Connected),
+            ..StatusReport::default()
+        }
+    }
+
+    #[test]
+    fn the_newest_of_each_fact_counts() {
+        let mut pending = Pending::default();
+        let restarted = StatusReport { restarted: true, last_error: Some("deaf".into()), ..StatusReport::default() };
+        pending.tell(StatusReport { worker_status: Some(WorkerStatus::Running), ..restarted });
+        pending.tell(StatusReport { last_error: Some(String::new()), ..connected() });
+        let report = pending.report.unwrap();
+        assert!(report.restarted);
+        assert_eq!(report.last_error.as_deref(), Some(""));
+        assert_eq!(report.worker_status, Some(WorkerStatus::Running));
+        assert_eq!(report.session_status, Some(SessionStatus::Connected));
+    }
+
+    #[test]
+    fn a_code_and_a_connection_never_wait_together() {
+        let mut pending = Pending::default();
+        pending.show(code("a"));
+        pending.tell(connected());
+        assert_eq!(pending.qr, None);
+        pending.show(code("b"));
+        assert_eq!(pending.report.as_ref().unwrap().session_status, None);
+        assert_eq!(pending.report.as_ref().unwrap().tenant_status, None);
+    }
+
+    #[test]
+    fn what_could_not_be_written_lies_under_what_was_told_since() {
+        let mut pending = Pending::default();
+        pending.tell(connected());
+        let mut older = Pending::default();
+        older.show(code("a"));
+        older.tell(StatusReport { restarted: true, ..StatusReport::default() });
+        pending.put_back(older);
+        assert_eq!(pending.qr, None);
+        assert!(pending.report.as_ref().unwrap().restarted);
+        assert_eq!(pending.report.unwrap().session_status, Some(SessionStatus::Connected));
+    }
+}

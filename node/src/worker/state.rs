@@ -1,0 +1,284 @@
+//! The worker's state machine: `step(machine, event, now) -> (machine, effects)`. No clock, no I/O, no randomness.
+//!
+//! ```text
+//!              Begin                       code
+//!   Stopped ----------> Starting --+   +---------> QrReady -----+
+//!                        ^    |    |   |            |  ^        | Ready
+//!          launch (again)|    |    v   |     overdue|  |code    v
+//!                        |    |   Connecting <------+  +--- (Running)
+//!                        |    |    |   ^   \
+//!             back-off over   |    |   |    \ Ready, or proof of life
+//!                        |    |    |   |     v
+//!                        |    |    |   |   Running ---- offline, deaf, crashed, exited, conflict
+//!                        |    |    |   |                      |
+//!                        |  failed |   | reload, take over    |
+//!                        |    |    v   |                      |
+//!                        +--- Reconnecting <------------------+
+//!                                  |
+//!                                  | attempts used up
+//!                                  v
+//!                                Error{reason} --- restart ---> Starting
+//!
+//!   from every state: stop, restart, logout --> Stopping --- browser gone ---> Stopped | Starting | Error
+//! ```
+//!
+//! Rules that hold over every sequence of events (see the property tests):
+//! - A launch is asked for only when no browser is left: never two launches without the end of the first between (I1).
+//! - `Error` is entered only after every attempt to reconnect failed.
+//! - After a stop nothing is launched any more, and as soon as the browser is gone the machine is `Stopped`.
+//! - Messages are served in `Running` only.
+
+use std::{fmt, time::Duration};
+
+use roost_store::{RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
+
+use super::{StopMode, pace::Pace};
+
+mod step;
+#[cfg(test)]
+mod tests;
+
+/// A point in time: the time since the worker began.
+pub type Now = Duration;
+
+/// Where a worker stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Before the beginning and after the end.
+    Stopped,
+    /// The profile is made ready and the browser launches.
+    Starting,
+    /// The page shows `code`; a newer one or a scan is due by `until`.
+    QrReady { code: String, until: Now },
+    /// The page is loaded; a session or a code has to show by `until`.
+    Connecting { until: Now },
+    /// Linked, online and proven; messages flow.
+    Running { since: Now },
+    /// The connection failed for `reason`; see [`Healing`].
+    Reconnecting { reason: String, healing: Healing },
+    /// The browser is on its way out, or its session is being forgotten; `next` says what follows.
+    Stopping { next: Next },
+    /// Given up until an operator restarts it.
+    Error { reason: String },
+}
+
+/// How a worker in `Reconnecting` goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Healing {
+    /// Waits for the next attempt; the page may come back by itself meanwhile.
+    Waiting { until: Now },
+    /// WhatsApp says that the session was opened elsewhere: the lease is asked whose it is. `ask_at` is set when the
+    /// registry did not answer.
+    Judging { ask_at: Option<Now> },
+}
+
+/// What follows once the browser is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    Launch,
+    /// The session is forgotten first: snapshot pointer cleared, profile wiped.
+    Forget,
+    Fail { reason: String },
+    End(Ending),
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Asked to stop; the session was saved from the closed browser.
+    Stopped,
+    /// Told to let go at once.
+    Killed,
+    /// The tenant is deleted; its profile goes too.
+    Deleted,
+    /// Another owner exists: a write was refused or the registry says so.
+    NotOwner,
+    /// The node's own lease may have run out.
+    Expired,
+}
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// `forget`: the session is still to be forgotten, in the way that an operator asked of an earlier owner.
+    Begin { forget: Option<RestartMode> },
+    Launched,
+    LaunchFailed { reason: String },
+    /// A close or a kill that was asked for has ended, and the browser with it.
+    BrowserGone,
+    SessionForgotten,
+    /// A code to scan, or none any more.
+    Code { text: Option<String>, expires_in: Option<Duration> },
+    Ready { phone: String },
+    WentOffline,
+    LoggedOut { reason: String },
+    Conflicted,
+    Outdated,
+    /// The page or a call to it failed; the browser lives.
+    Broke { reason: String },
+    /// The browser ended by itself.
+    Exited { reason: String },
+    /// The page proved that it works.
+    Proved,
+    /// It could not.
+    Unproved { reason: String },
+    /// The answer of the registry to [`Effect::AskOwner`]; `None` when it could not be asked.
+    Owner(Option<bool>),
+    RestartAsked(RestartMode),
+    StopAsked(StopMode),
+    /// The node's standing ran out.
+    StandingExpired,
+    /// A write was refused: a newer generation exists.
+    Fenced,
+    /// Time has passed; sent when [`Machine::wake_at`] is due.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Make the profile ready and launch. Answered by `Launched` or `LaunchFailed`.
+    Launch,
+    Reload,
+    TakeOver,
+    /// Unlink the device at WhatsApp, then kill the browser. Answered by `BrowserGone`.
+    LogOut,
+    /// Finish the messages in flight, close the browser, and save the session if there is one. Answered by
+    /// `BrowserGone`.
+    WindDown { save: bool },
+    /// Close the browser and save nothing. Answered by `BrowserGone`.
+    Close,
+    /// Kill the browser, whatever else is being done to it. Answered by `BrowserGone`.
+    Kill,
+    /// Answered by `SessionForgotten`.
+    ForgetSession,
+    /// Answered by `Owner`.
+    AskOwner,
+    /// Let the messages flow.
+    Serve,
+    /// Hold them.
+    Hold,
+    /// The session has just been linked: save it at once.
+    SaveSession,
+    ShowCode { text: String, expires_in: Duration },
+    Report(StatusReport),
+    End(Ending),
+}
+
+/// What is known of the browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Browser {
+    None,
+    Launching,
+    Up,
+}
+
+/// The state and what it takes to leave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    state: State,
+    browser: Browser,
+    pace: Pace,
+    /// Spreads the back-off; any number.
+    seed: u64,
+    /// The digits of the phone that may link.
+    phone: String,
+    /// Attempts to reconnect since the last good connection.
+    attempts: u32,
+    /// Probes failed in a row.
+    strikes: u32,
+    /// The right phone is linked in the page as it is loaded now.
+    linked: bool,
+    /// A code was shown since the browser was launched.
+    coded: bool,
+    /// The profile holds a session that was seen to work.
+    session: bool,
+    /// The session is to be logged out as soon as it is there: an earlier owner was asked to and did not.
+    unlink: bool,
+    /// A conflict was already answered since the last good connection.
+    took_over: bool,
+    /// What the operator has to know although the worker goes on, such as a scan with the wrong phone.
+    complaint: String,
+}
+
+impl Machine {
+    /// A worker that has not begun. `phone` is the tenant's own number in any notation.
+    pub fn new(pace: Pace, phone: &str, seed: u64) -> Self {
+        Self {
+            state: State::Stopped,
+            browser: Browser::None,
+            pace,
+            seed,
+            phone: digits(phone),
+            attempts: 0,
+            strikes: 0,
+            linked: false,
+            coded: false,
+            session: false,
+            unlink: false,
+            took_over: false,
+            complaint: String::new(),
+        }
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// When a `Tick` is due.
+    pub fn wake_at(&self) -> Option<Now> {
+        match &self.state {
+            State::QrReady { until, .. } | State::Connecting { until } => Some(*until),
+            State::Reconnecting { healing: Healing::Waiting { until }, .. } => Some(*until),
+            State::Reconnecting { healing: Healing::Judging { ask_at }, .. } => *ask_at,
+            State::Stopped | State::Starting | State::Running { .. } | State::Stopping { .. } | State::Error { .. } => None,
+        }
+    }
+
+    /// Whether the page is to be probed in this state.
+    pub fn wants_probes(&self) -> bool {
+        self.browser == Browser::Up
+            && matches!(self.state, State::QrReady { .. } | State::Connecting { .. } | State::Running { .. } | State::Reconnecting { .. })
+    }
+
+    /// Whether a probe has to find a session: not while a code waits to be scanned.
+    pub fn expects_session(&self) -> bool {
+        !matches!(self.state, State::QrReady { .. })
+    }
+
+    /// The tenant's phone was changed; it counts from the next time a phone links.
+    #[must_use]
+    pub fn with_phone(mut self, phone: &str) -> Self {
+        self.phone = digits(phone);
+        self
+    }
+}
+
+/// Only the digits: `+255 700 000 001`, `255700000001` and `255700000001@c.us` are one phone.
+pub fn digits(phone: &str) -> String {
+    let number = phone.split(['@', ':']).next().unwrap_or_default();
+    number.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// One step. Pure: the same arguments give the same result.
+#[must_use]
+pub fn step(machine: Machine, event: Event, now: Now) -> (Machine, Vec<Effect>) {
+    let mut step = step::Step { machine, now, effects: Vec::new() };
+    step.take(event);
+    (step.machine, step.effects)
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("stopped"),
+            Self::Starting => f.write_str("starting"),
+            Self::QrReady { .. } => f.write_str("waiting for a scan"),
+            Self::Connecting { .. } => f.write_str("connecting"),
+            Self::Running { .. } => f.write_str("running"),
+            Self::Reconnecting { reason, .. } => write!(f, "reconnecting: {reason}"),
+            Self::Stopping { .. } => f.write_str("stopping"),
+            Self::Error { reason } => write!(f, "error: {reason}"),
+        }
+    }
+}

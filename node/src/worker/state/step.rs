@@ -1,0 +1,472 @@
+//! The transitions. One method per event, each over every state in which the event means something; elsewhere it means
+//! nothing, because events of a browser may arrive after the machine has turned to something else.
+
+use std::time::Duration;
+
+use super::{
+    Browser, Effect, Ending, Event, Healing, Machine, Next, Now, RestartMode, SessionStatus, State, StatusReport, StopMode, TenantStatus, WorkerStatus, digits,
+};
+
+pub(super) struct Step {
+    pub machine: Machine,
+    pub now: Now,
+    pub effects: Vec<Effect>,
+}
+
+impl Step {
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Begin { forget } => self.begin(forget),
+            Event::Launched => self.launched(),
+            Event::LaunchFailed { reason } => self.launch_failed(reason),
+            Event::BrowserGone => self.browser_gone(),
+            Event::SessionForgotten => self.session_forgotten(),
+            Event::Code { text, expires_in } => self.code(text, expires_in),
+            Event::Ready { phone } => self.ready(&phone),
+            Event::WentOffline => self.went_offline(),
+            Event::LoggedOut { reason } => self.logged_out(&reason),
+            Event::Conflicted => self.conflicted(),
+            Event::Outdated => self.outdated(),
+            Event::Broke { reason } => self.broke(reason),
+            Event::Exited { reason } => self.exited(reason),
+            Event::Proved => self.proved(),
+            Event::Unproved { reason } => self.unproved(reason),
+            Event::Owner(answer) => self.owner(answer),
+            Event::RestartAsked(mode) => self.restart_asked(mode),
+            Event::StopAsked(mode) => self.stop_asked(mode),
+            Event::StandingExpired => self.let_go(Ending::Expired),
+            Event::Fenced => self.let_go(Ending::NotOwner),
+            Event::Tick => self.tick(),
+        }
+    }
+
+    fn begin(&mut self, forget: Option<RestartMode>) {
+        if self.machine.state != State::Stopped || self.machine.browser != Browser::None {
+            return;
+        }
+        self.tell(StatusReport {
+            worker_status: Some(WorkerStatus::Running),
+            last_error: Some(String::new()),
+            ..disconnected()
+        });
+        match forget {
+            None => self.launch(),
+            // To be logged out it has to be resumed once more.
+            Some(RestartMode::Logout) => {
+                self.machine.unlink = true;
+                self.launch();
+            }
+            Some(_) => self.stop_for(Next::Forget, Effect::Kill),
+        }
+    }
+
+    fn launched(&mut self) {
+        if self.machine.browser != Browser::Launching {
+            return;
+        }
+        self.machine.browser = Browser::Up;
+        match &self.machine.state {
+            State::Starting => self.connect(),
+            // Asked to stop while it was launching: now there is something to stop.
+            State::Stopping { next: Next::End(Ending::Stopped) } => self.wind_down_for(Next::End(Ending::Stopped)),
+            State::Stopping { .. } => self.effects.push(Effect::Kill),
+            _ => {}
+        }
+    }
+
+    fn launch_failed(&mut self, reason: String) {
+        if self.machine.browser != Browser::Launching {
+            return;
+        }
+        self.machine.browser = Browser::None;
+        match &self.machine.state {
+            State::Starting => self.fail(reason),
+            State::Stopping { .. } => self.follow(),
+            _ => {}
+        }
+    }
+
+    fn browser_gone(&mut self) {
+        self.machine.browser = Browser::None;
+        if matches!(self.machine.state, State::Stopping { .. }) {
+            self.follow();
+        }
+    }
+
+    /// The browser is gone: what `Stopping` was for.
+    fn follow(&mut self) {
+        let State::Stopping { next } = &self.machine.state else { return };
+        match next.clone() {
+            Next::Launch => self.launch(),
+            Next::Forget => {
+                self.machine.session = false;
+                self.machine.unlink = false;
+                self.effects.push(Effect::ForgetSession);
+            }
+            Next::Fail { reason } => self.give_up(reason),
+            Next::End(Ending::Stopped) => {
+                self.tell(disconnected());
+                self.end(Ending::Stopped);
+            }
+            Next::End(ending) => self.end(ending),
+        }
+    }
+
+    fn session_forgotten(&mut self) {
+        if self.machine.state == (State::Stopping { next: Next::Forget }) && self.machine.browser == Browser::None {
+            self.launch();
+        }
+    }
+
+    fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {
+        let grace = self.machine.pace.code_grace;
+        match (&self.machine.state, text) {
+            (State::QrReady { code, .. }, Some(text)) if *code == text => {}
+            (State::Connecting { .. } | State::QrReady { .. } | State::Running { .. } | State::Reconnecting { .. }, Some(text)) => {
+                let pace = &self.machine.pace;
+                let usual = if self.machine.coded { pace.next_code } else { pace.first_code };
+                let expires_in = expires_in.unwrap_or(usual);
+                self.hold();
+                self.machine.coded = true;
+                self.machine.linked = false;
+                self.machine.session = false;
+                self.machine.unlink = false;
+                self.machine.strikes = 0;
+                self.machine.state = State::QrReady { code: text.clone(), until: self.now + expires_in + grace };
+                self.effects.push(Effect::ShowCode { text, expires_in });
+            }
+            // The page took its code back: either a phone has scanned it, or another one follows.
+            (State::QrReady { code, .. }, None) => {
+                self.machine.state = State::QrReady { code: code.clone(), until: self.now + grace };
+            }
+            _ => {}
+        }
+    }
+
+    fn ready(&mut self, phone: &str) {
+        if !matches!(
+            self.machine.state,
+            State::Connecting { .. } | State::QrReady { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+        ) {
+            return;
+        }
+        if self.machine.unlink {
+            return self.stop_for(Next::Forget, Effect::LogOut);
+        }
+        let phone = digits(phone);
+        if phone != self.machine.phone {
+            self.machine.complaint =
+                format!("linked by the phone +{phone}, which was logged out again: scan with +{}", self.machine.phone);
+            self.tell_unlinked();
+            self.stop_for(Next::Forget, Effect::LogOut);
+            return;
+        }
+        let paired = std::mem::take(&mut self.machine.coded);
+        self.machine.linked = true;
+        self.machine.session = true;
+        self.machine.complaint.clear();
+        self.run();
+        if paired {
+            self.effects.push(Effect::SaveSession);
+        }
+    }
+
+    fn went_offline(&mut self) {
+        if matches!(self.machine.state, State::Running { .. }) {
+            self.fail("the page lost its connection to WhatsApp".to_owned());
+        }
+    }
+
+    fn logged_out(&mut self, reason: &str) {
+        if self.machine.browser != Browser::Up || matches!(self.machine.state, State::Stopping { .. }) {
+            return;
+        }
+        self.hold();
+        self.machine.complaint = format!("the device was logged out ({reason}): scan again");
+        self.tell_unlinked();
+        self.stop_for(Next::Forget, Effect::Kill);
+    }
+
+    fn conflicted(&mut self) {
+        if matches!(
+            self.machine.state,
+            State::Connecting { .. } | State::Running { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+        ) {
+            self.hold();
+            let reason = "the session was opened elsewhere".to_owned();
+            self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
+            self.machine.state = State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
+            self.effects.push(Effect::AskOwner);
+        }
+    }
+
+    fn owner(&mut self, answer: Option<bool>) {
+        let State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } } = &self.machine.state else { return };
+        match answer {
+            Some(false) => self.let_go(Ending::NotOwner),
+            Some(true) if self.machine.browser == Browser::Up && !self.machine.took_over => {
+                self.machine.took_over = true;
+                self.effects.push(Effect::TakeOver);
+                self.connect();
+            }
+            // Once only: two that take over from each other would never stop. From here on it is a connection that
+            // fails, with back-off and an end.
+            Some(true) => {
+                let reason = reason.clone();
+                self.fail(reason);
+            }
+            None => {
+                let ask_at = Some(self.now + self.machine.pace.ask_again);
+                self.machine.state = State::Reconnecting { reason: reason.clone(), healing: Healing::Judging { ask_at } };
+            }
+        }
+    }
+
+    fn outdated(&mut self) {
+        if self.machine.browser == Browser::Up && self.machine.wants_probes() {
+            self.hold();
+            self.reload();
+        }
+    }
+
+    fn broke(&mut self, reason: String) {
+        if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
+            self.fail(reason);
+        }
+    }
+
+    fn exited(&mut self, reason: String) {
+        if self.machine.browser != Browser::Up {
+            return;
+        }
+        // While one is stopping, the close or kill under way answers with BrowserGone.
+        if matches!(self.machine.state, State::Stopping { .. }) {
+            return;
+        }
+        self.machine.browser = Browser::None;
+        match self.machine.state {
+            State::Reconnecting { healing: Healing::Waiting { .. }, .. } => {}
+            _ => self.fail(reason),
+        }
+    }
+
+    fn proved(&mut self) {
+        self.machine.strikes = 0;
+        match self.machine.state {
+            State::Running { since } if self.now.saturating_sub(since) >= self.machine.pace.stable_after => {
+                self.machine.attempts = 0;
+                self.machine.took_over = false;
+            }
+            State::Connecting { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. } if self.machine.linked => {
+                self.run();
+            }
+            _ => {}
+        }
+    }
+
+    fn unproved(&mut self, reason: String) {
+        if !matches!(self.machine.state, State::Running { .. } | State::QrReady { .. }) {
+            return;
+        }
+        self.machine.strikes += 1;
+        if self.machine.strikes >= self.machine.pace.strikes {
+            self.fail(reason);
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.machine.wake_at().is_none_or(|due| self.now < due) {
+            return;
+        }
+        match &self.machine.state {
+            State::Connecting { .. } => {
+                self.fail("the page showed neither a session nor a code in time".to_owned());
+            }
+            // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
+            State::QrReady { .. } => self.reload(),
+            State::Reconnecting { healing: Healing::Waiting { .. }, .. } => self.attempt(),
+            State::Reconnecting { reason, healing: Healing::Judging { .. } } => {
+                let reason = reason.clone();
+                self.machine.state = State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
+                self.effects.push(Effect::AskOwner);
+            }
+            _ => {}
+        }
+    }
+
+    fn restart_asked(&mut self, mode: RestartMode) {
+        let browser = self.machine.browser;
+        if matches!(self.machine.state, State::Stopped | State::Stopping { next: Next::End(_) | Next::Forget }) {
+            return;
+        }
+        self.machine.attempts = 0;
+        self.machine.complaint.clear();
+        self.tell(StatusReport {
+            worker_status: Some(WorkerStatus::Running),
+            last_error: Some(String::new()),
+            ..disconnected()
+        });
+        match (&self.machine.state, mode) {
+            // It is being started afresh already; only a session to forget is more than that.
+            (State::Starting, RestartMode::Graceful | RestartMode::Force) => return,
+            (State::Stopping { .. }, RestartMode::Graceful | RestartMode::Force) => {
+                self.machine.state = State::Stopping { next: Next::Launch };
+                return;
+            }
+            // The messages in flight are finished first, through the page that is still there.
+            (_, RestartMode::Graceful) => return self.wind_down_for(Next::Launch),
+            _ => self.hold(),
+        }
+        match mode {
+            RestartMode::Graceful | RestartMode::Force => self.stop_for(Next::Launch, Effect::Kill),
+            RestartMode::ForceWipe => self.stop_for(Next::Forget, Effect::Kill),
+            RestartMode::Logout if browser == Browser::Up => self.stop_for(Next::Forget, Effect::LogOut),
+            RestartMode::Logout => self.stop_for(Next::Forget, Effect::Kill),
+        }
+    }
+
+    fn stop_asked(&mut self, mode: StopMode) {
+        match mode {
+            StopMode::Graceful => match &self.machine.state {
+                State::Stopped | State::Stopping { next: Next::End(_) } => {}
+                // The browser is going already, and what it had to save is in the hands of that step.
+                State::Stopping { .. } if self.machine.browser == Browser::Up => {
+                    self.machine.state = State::Stopping { next: Next::End(Ending::Stopped) };
+                }
+                _ => self.wind_down_for(Next::End(Ending::Stopped)),
+            },
+            StopMode::Kill => self.let_go(Ending::Killed),
+            StopMode::Deleted => self.let_go(Ending::Deleted),
+        }
+    }
+
+    /// Kills the browser and ends without another write.
+    fn let_go(&mut self, ending: Ending) {
+        match self.machine.state {
+            State::Stopped => return,
+            // A deleted tenant's profile goes, whatever else is learnt meanwhile.
+            State::Stopping { next: Next::End(Ending::Deleted) } => return,
+            _ => {}
+        }
+        self.hold();
+        self.machine.state = State::Stopping { next: Next::End(ending) };
+        match self.machine.browser {
+            Browser::Up => self.effects.push(Effect::Kill),
+            Browser::Launching => {}
+            Browser::None => self.follow(),
+        }
+    }
+
+    /// Ends the browser as `how` says, with `next` to follow; at once when there is none.
+    fn stop_for(&mut self, next: Next, how: Effect) {
+        self.machine.state = State::Stopping { next };
+        match self.machine.browser {
+            Browser::Up => self.effects.push(how),
+            Browser::Launching => {}
+            Browser::None => self.follow(),
+        }
+    }
+
+    fn wind_down_for(&mut self, next: Next) {
+        self.stop_for(next, Effect::WindDown { save: self.machine.session });
+    }
+
+    fn launch(&mut self) {
+        debug_assert_eq!(self.machine.browser, Browser::None, "I1: a launch beside a browser");
+        self.machine.browser = Browser::Launching;
+        self.machine.linked = false;
+        self.machine.coded = false;
+        self.machine.strikes = 0;
+        self.machine.state = State::Starting;
+        self.effects.push(Effect::Launch);
+    }
+
+    fn reload(&mut self) {
+        self.machine.linked = false;
+        self.effects.push(Effect::Reload);
+        self.connect();
+    }
+
+    fn connect(&mut self) {
+        self.machine.strikes = 0;
+        self.machine.state = State::Connecting { until: self.now + self.machine.pace.connect_within };
+    }
+
+    fn run(&mut self) {
+        self.machine.strikes = 0;
+        self.machine.state = State::Running { since: self.now };
+        self.effects.push(Effect::Serve);
+        self.tell(StatusReport {
+            tenant_status: Some(TenantStatus::Active),
+            session_status: Some(SessionStatus::Connected),
+            worker_status: Some(WorkerStatus::Running),
+            last_error: Some(String::new()),
+            restarted: false,
+        });
+    }
+
+    /// An attempt failed: the next one after a while, or none any more.
+    fn fail(&mut self, reason: String) {
+        self.hold();
+        let attempts = self.machine.pace.attempts;
+        if self.machine.attempts >= attempts {
+            let reason = format!("{reason}; gave up after {attempts} attempts to reconnect");
+            self.stop_for(Next::Fail { reason }, Effect::Kill);
+            return;
+        }
+        self.machine.attempts += 1;
+        let attempt = self.machine.attempts;
+        let wait = self.machine.pace.reconnect.delay(attempt, self.machine.seed);
+        let told = format!("{reason}; attempt {attempt} of {attempts} to reconnect");
+        self.tell(StatusReport { last_error: Some(told), ..disconnected() });
+        self.machine.state = State::Reconnecting { reason, healing: Healing::Waiting { until: self.now + wait } };
+    }
+
+    /// The first attempt reloads the page, for a deaf one heals by that; the later ones take a new browser.
+    fn attempt(&mut self) {
+        if self.machine.browser == Browser::Up && self.machine.attempts == 1 {
+            self.reload();
+            return;
+        }
+        self.tell(StatusReport { restarted: true, ..StatusReport::default() });
+        self.stop_for(Next::Launch, Effect::Close);
+    }
+
+    fn give_up(&mut self, reason: String) {
+        self.tell(StatusReport {
+            tenant_status: Some(TenantStatus::Error),
+            worker_status: Some(WorkerStatus::Error),
+            last_error: Some(reason.clone()),
+            ..disconnected()
+        });
+        self.machine.state = State::Error { reason };
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.machine.state = State::Stopped;
+        self.effects.push(Effect::End(ending));
+    }
+
+    /// There is no session any more; the complaint says why.
+    fn tell_unlinked(&mut self) {
+        self.tell(StatusReport {
+            tenant_status: Some(TenantStatus::QrPending),
+            last_error: Some(self.machine.complaint.clone()),
+            ..disconnected()
+        });
+    }
+
+    fn tell(&mut self, report: StatusReport) {
+        self.effects.push(Effect::Report(report));
+    }
+
+    fn hold(&mut self) {
+        if matches!(self.machine.state, State::Running { .. }) {
+            self.effects.push(Effect::Hold);
+        }
+    }
+}
+
+fn disconnected() -> StatusReport {
+    StatusReport { session_status: Some(SessionStatus::Disconnected), ..StatusReport::default() }
+}

@@ -1,0 +1,369 @@
+//! Sentences about the machine, and the rules over arbitrary sequences of events.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PHONE: &str = "+255700000001";
+
+const BEGIN: Event = Event::Begin { forget: None };
+
+fn secs(n: u64) -> Now {
+    Duration::from_secs(n)
+}
+
+fn machine() -> Machine {
+    Machine::new(Pace::default(), PHONE, 7)
+}
+
+/// Runs events one second apart from `start` and returns the machine with all effects.
+fn play(mut machine: Machine, start: Now, events: impl IntoIterator<Item = Event>) -> (Machine, Vec<Effect>) {
+    let mut effects = Vec::new();
+    for (nth, event) in events.into_iter().enumerate() {
+        let (next, more) = step(machine, event, start + secs(nth as u64));
+        machine = next;
+        effects.extend(more);
+    }
+    (machine, effects)
+}
+
+fn ready() -> Event {
+    Event::Ready { phone: "255700000001@c.us".into() }
+}
+
+fn code(text: &str) -> Event {
+    Event::Code { text: Some(text.into()), expires_in: None }
+}
+
+fn exited() -> Event {
+    Event::Exited { reason: "killed".into() }
+}
+
+fn unproved() -> Event {
+    Event::Unproved { reason: "deaf".into() }
+}
+
+fn running() -> Machine {
+    let (machine, _) = play(machine(), secs(0), [BEGIN, Event::Launched, ready()]);
+    assert!(matches!(machine.state(), State::Running { .. }));
+    machine
+}
+
+/// Lets the time of the next tick come.
+fn until_due(machine: Machine) -> (Machine, Vec<Effect>) {
+    let due = machine.wake_at().expect("a tick is due");
+    step(machine, Event::Tick, due)
+}
+
+fn reports(effects: &[Effect]) -> Vec<&StatusReport> {
+    effects.iter().filter_map(|effect| if let Effect::Report(report) = effect { Some(report) } else { None }).collect()
+}
+
+#[test]
+fn pairing_shows_the_code_then_runs_and_saves_the_session() {
+    let (machine, effects) = play(machine(), secs(0), [BEGIN, Event::Launched, code("a"), code("b"), ready()]);
+    assert!(matches!(machine.state(), State::Running { .. }));
+    assert!(effects.contains(&Effect::ShowCode { text: "a".into(), expires_in: secs(60) }));
+    assert!(effects.contains(&Effect::ShowCode { text: "b".into(), expires_in: secs(20) }));
+    let last = reports(&effects).pop().expect("a report");
+    assert_eq!(last.tenant_status, Some(TenantStatus::Active));
+    assert_eq!(last.session_status, Some(SessionStatus::Connected));
+    assert_eq!(last.worker_status, Some(WorkerStatus::Running));
+    assert_eq!(last.last_error.as_deref(), Some(""));
+    assert!(effects.contains(&Effect::SaveSession));
+}
+
+#[test]
+fn a_restored_session_runs_without_a_code() {
+    let (_, effects) = play(machine(), secs(0), [BEGIN, Event::Launched, ready()]);
+    assert!(effects.contains(&Effect::Serve));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::ShowCode { .. } | Effect::SaveSession)));
+}
+
+#[test]
+fn another_phone_is_logged_out_and_the_operator_told_which_one_was_expected() {
+    let other = Event::Ready { phone: "254711111111@c.us".into() };
+    let (machine, effects) = play(machine(), secs(0), [BEGIN, Event::Launched, code("a"), other]);
+    assert!(effects.contains(&Effect::LogOut));
+    assert!(!effects.contains(&Effect::Serve));
+    let last = reports(&effects).pop().and_then(|report| report.last_error.clone()).expect("an error");
+    assert!(last.contains("+255700000001") && last.contains("+254711111111"), "{last}");
+    let (machine, effects) = play(machine, secs(9), [Event::BrowserGone, Event::SessionForgotten]);
+    assert_eq!(effects, [Effect::ForgetSession, Effect::Launch]);
+    assert_eq!(*machine.state(), State::Starting);
+}
+
+#[test]
+fn a_logout_by_the_phone_forgets_the_session_and_asks_for_a_scan() {
+    let (machine, effects) = step(running(), Event::LoggedOut { reason: "unlinked".into() }, secs(9));
+    assert_eq!(reports(&effects)[0].tenant_status, Some(TenantStatus::QrPending));
+    let (_, more) = play(machine, secs(10), [Event::BrowserGone, Event::SessionForgotten, Event::Launched, code("a")]);
+    assert_eq!(more[..2], [Effect::ForgetSession, Effect::Launch]);
+    assert!(matches!(more[2], Effect::ShowCode { .. }));
+}
+
+#[test]
+fn a_deaf_page_is_reloaded_and_then_gets_a_new_browser() {
+    let (machine, effects) = play(running(), secs(9), [unproved()]);
+    assert!(effects.is_empty(), "one failed probe is no proof of deafness");
+    let (machine, effects) = play(machine, secs(12), [unproved()]);
+    assert_eq!(effects[0], Effect::Hold);
+    let (machine, effects) = until_due(machine);
+    assert_eq!(effects, [Effect::Reload]);
+    let (machine, _) = until_due(machine);
+    let (_, effects) = until_due(machine);
+    assert!(effects.contains(&Effect::Close), "the reload did not help: {effects:?}");
+}
+
+#[test]
+fn a_page_that_comes_back_by_itself_runs_again_once_it_is_proven() {
+    let (machine, effects) = play(running(), secs(9), [Event::WentOffline, Event::Proved]);
+    assert!(matches!(machine.state(), State::Running { .. }));
+    assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::Hold | Effect::Serve)).count(), 2);
+}
+
+#[test]
+fn ten_attempts_to_reconnect_fail_before_the_worker_is_in_error() {
+    let (mut machine, _) = step(running(), exited(), secs(9));
+    let mut launches = 0;
+    let mut now = secs(9);
+    let effects = loop {
+        now = machine.wake_at().unwrap_or(now).max(now);
+        let (next, effects) = step(machine, Event::Tick, now);
+        assert_eq!(effects.last(), Some(&Effect::Launch));
+        launches += 1;
+        let (next, effects) = step(next, Event::LaunchFailed { reason: "no memory".into() }, now);
+        machine = next;
+        if matches!(machine.state(), State::Error { .. }) {
+            break effects;
+        }
+    };
+    assert_eq!(launches, 10);
+    let last = reports(&effects).pop().expect("a report");
+    assert_eq!(last.worker_status, Some(WorkerStatus::Error));
+    assert_eq!(last.tenant_status, Some(TenantStatus::Error));
+    assert!(last.last_error.as_ref().is_some_and(|error| error.starts_with("no memory; gave up after 10")));
+    let (machine, effects) = step(machine, Event::RestartAsked(RestartMode::Graceful), now);
+    assert_eq!(*machine.state(), State::Starting);
+    assert_eq!(effects.last(), Some(&Effect::Launch));
+}
+
+#[test]
+fn only_a_connection_that_held_starts_the_count_anew() {
+    let flap = [Event::WentOffline, Event::Proved];
+    let (machine, _) = play(running(), secs(3), flap.clone());
+    assert_eq!(machine.attempts, 1);
+    let (machine, _) = step(machine, Event::Proved, secs(80));
+    assert_eq!(machine.attempts, 0);
+}
+
+#[test]
+fn a_conflict_is_decided_by_the_lease() {
+    let (judging, effects) = step(running(), Event::Conflicted, secs(9));
+    assert_eq!(effects.last(), Some(&Effect::AskOwner));
+
+    let (machine, effects) = play(judging.clone(), secs(10), [Event::Owner(Some(false)), Event::BrowserGone]);
+    assert_eq!(effects, [Effect::Kill, Effect::End(Ending::NotOwner)]);
+    assert_eq!(*machine.state(), State::Stopped);
+
+    let (unknown, effects) = step(judging.clone(), Event::Owner(None), secs(10));
+    assert!(effects.is_empty());
+    assert_eq!(until_due(unknown).1, [Effect::AskOwner]);
+
+    let (machine, effects) = play(judging, secs(10), [Event::Owner(Some(true)), Event::Proved]);
+    assert_eq!(effects[0], Effect::TakeOver);
+    assert!(matches!(machine.state(), State::Running { .. }));
+    let (_, effects) = play(machine, secs(15), [Event::Conflicted, Event::Owner(Some(true))]);
+    assert!(!effects.contains(&Effect::TakeOver), "it takes over once");
+}
+
+#[test]
+fn codes_that_stop_rotating_are_no_failure_but_reload_the_page() {
+    let (machine, _) = play(machine(), secs(0), [BEGIN, Event::Launched, code("a")]);
+    let (machine, effects) = until_due(machine);
+    assert_eq!(effects, [Effect::Reload]);
+    assert_eq!(machine.attempts, 0);
+}
+
+#[test]
+fn restarts_do_what_their_mode_says() {
+    let ask = |mode| step(running(), Event::RestartAsked(mode), secs(9));
+    let (machine, effects) = ask(RestartMode::Graceful);
+    assert_eq!(effects.last(), Some(&Effect::WindDown { save: true }));
+    assert_eq!(*machine.state(), State::Stopping { next: Next::Launch });
+    let (machine, effects) = ask(RestartMode::Force);
+    assert_eq!(effects.last(), Some(&Effect::Kill));
+    assert_eq!(*machine.state(), State::Stopping { next: Next::Launch });
+    let (machine, effects) = ask(RestartMode::ForceWipe);
+    assert_eq!(effects.last(), Some(&Effect::Kill));
+    assert_eq!(*machine.state(), State::Stopping { next: Next::Forget });
+    let (machine, effects) = ask(RestartMode::Logout);
+    assert_eq!(effects.last(), Some(&Effect::LogOut));
+    assert_eq!(*machine.state(), State::Stopping { next: Next::Forget });
+}
+
+#[test]
+fn a_session_that_an_earlier_owner_was_to_forget_is_forgotten_first() {
+    let (_, effects) = step(machine(), Event::Begin { forget: Some(RestartMode::ForceWipe) }, secs(0));
+    assert_eq!(effects.last(), Some(&Effect::ForgetSession));
+    let begin = Event::Begin { forget: Some(RestartMode::Logout) };
+    let (machine, effects) = play(machine(), secs(0), [begin, Event::Launched, ready()]);
+    assert_eq!(effects[1..], [Effect::Launch, Effect::LogOut]);
+    assert_eq!(*machine.state(), State::Stopping { next: Next::Forget });
+}
+
+#[test]
+fn only_a_session_that_was_seen_to_work_is_saved_at_the_end() {
+    let (_, effects) = play(machine(), secs(0), [BEGIN, Event::Launched, Event::StopAsked(StopMode::Graceful)]);
+    assert_eq!(effects.last(), Some(&Effect::WindDown { save: false }));
+    let (_, effects) = step(running(), Event::StopAsked(StopMode::Graceful), secs(9));
+    assert_eq!(effects, [Effect::WindDown { save: true }]);
+}
+
+#[test]
+fn a_fenced_worker_kills_its_browser_and_writes_nothing() {
+    for event in [Event::Fenced, Event::StandingExpired, Event::StopAsked(StopMode::Kill)] {
+        let (_, effects) = play(running(), secs(9), [event, Event::BrowserGone]);
+        assert!(reports(&effects).is_empty());
+        assert_eq!(effects[..2], [Effect::Hold, Effect::Kill]);
+        assert!(matches!(effects[2], Effect::End(_)));
+    }
+}
+
+#[test]
+fn phones_are_compared_by_their_digits() {
+    for phone in ["+255 700-000-001", "255700000001", "255700000001@c.us", "255700000001:12@s.whatsapp.net"] {
+        assert_eq!(digits(phone), "255700000001");
+    }
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let restart = prop_oneof![
+        Just(RestartMode::Graceful),
+        Just(RestartMode::Force),
+        Just(RestartMode::ForceWipe),
+        Just(RestartMode::Logout)
+    ];
+    prop_oneof![
+        4 => Just(Event::Launched),
+        2 => Just(Event::LaunchFailed { reason: "no".into() }),
+        4 => Just(Event::BrowserGone),
+        2 => Just(Event::SessionForgotten),
+        3 => (any::<bool>(), 0..3u8).prop_map(|(some, n)| Event::Code { text: some.then(|| n.to_string()), expires_in: None }),
+        3 => Just(ready()),
+        1 => Just(Event::Ready { phone: "1".into() }),
+        2 => Just(Event::WentOffline),
+        1 => Just(Event::LoggedOut { reason: "gone".into() }),
+        1 => Just(Event::Conflicted),
+        1 => Just(Event::Outdated),
+        1 => Just(Event::Broke { reason: "crash".into() }),
+        1 => Just(exited()),
+        3 => Just(Event::Proved),
+        3 => Just(unproved()),
+        2 => prop::option::of(any::<bool>()).prop_map(Event::Owner),
+        1 => restart.prop_map(Event::RestartAsked),
+        6 => Just(Event::Tick),
+    ]
+}
+
+/// The browser as the world sees it, moved only by effects and by what the world answers.
+#[derive(Default)]
+struct World {
+    launching: bool,
+    alive: bool,
+    closing: bool,
+    forgetting: bool,
+}
+
+impl World {
+    /// Whether this event can happen now; the machine is told nothing that the world has not done.
+    fn admits(&self, event: &Event) -> bool {
+        match event {
+            Event::Launched | Event::LaunchFailed { .. } => self.launching,
+            Event::BrowserGone => self.closing,
+            Event::SessionForgotten => self.forgetting,
+            Event::Exited { .. } => self.alive && !self.closing,
+            Event::Tick | Event::RestartAsked(_) | Event::StopAsked(_) | Event::Owner(_) | Event::Begin { .. } => true,
+            _ => self.alive,
+        }
+    }
+
+    fn happens(&mut self, event: &Event) {
+        match event {
+            Event::Launched => (self.launching, self.alive) = (false, true),
+            Event::LaunchFailed { .. } => self.launching = false,
+            Event::BrowserGone => (self.alive, self.closing) = (false, false),
+            Event::Exited { .. } => self.alive = false,
+            Event::SessionForgotten => self.forgetting = false,
+            _ => {}
+        }
+    }
+
+    fn obeys(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Launch => {
+                assert!(!self.launching && !self.alive, "I1: a launch beside a browser");
+                assert!(!self.forgetting, "a launch on a profile that is being wiped");
+                self.launching = true;
+            }
+            Effect::Kill | Effect::Close | Effect::WindDown { .. } | Effect::LogOut => {
+                assert!(self.alive, "{effect:?} without a browser");
+                self.closing = true;
+            }
+            Effect::ForgetSession => {
+                assert!(!self.launching && !self.alive, "a profile wiped under a browser");
+                self.forgetting = true;
+            }
+            Effect::End(_) => {
+                assert!(!self.launching && !self.alive, "an end that leaves a browser");
+                self.forgetting = false;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn drive(machine: &mut Machine, world: &mut World, event: Event, now: Now) -> Vec<Effect> {
+    if !world.admits(&event) {
+        return Vec::new();
+    }
+    world.happens(&event);
+    let before = machine.state().clone();
+    let attempts = machine.attempts;
+    let (next, effects) = step(machine.clone(), event, now);
+    *machine = next;
+    for effect in &effects {
+        world.obeys(effect);
+    }
+    let entered_error = matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
+    assert!(!entered_error || attempts == Pace::default().attempts, "Error after {attempts} attempts");
+    let serves = effects.contains(&Effect::Serve);
+    assert_eq!(serves, matches!(machine.state(), State::Running { .. }) && !matches!(before, State::Running { .. }));
+    effects
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn the_rules_hold_over_every_sequence_and_every_stop_ends(
+        events in prop::collection::vec((any_event(), 0u64..40_000), 0..80),
+        mode in prop_oneof![Just(StopMode::Graceful), Just(StopMode::Kill), Just(StopMode::Deleted)],
+    ) {
+        let (mut machine, mut world, mut now) = (machine(), World::default(), Duration::ZERO);
+        let mut before = drive(&mut machine, &mut world, BEGIN, now);
+        for (event, later) in events {
+            now += Duration::from_millis(later);
+            before.extend(drive(&mut machine, &mut world, event, now));
+        }
+        let mut effects = drive(&mut machine, &mut world, Event::StopAsked(mode), now);
+        // Whatever the world still owes, it answers; nothing may be launched any more.
+        for event in [Event::Launched, Event::BrowserGone, Event::SessionForgotten, Event::Tick] {
+            effects.extend(drive(&mut machine, &mut world, event, now + Duration::from_secs(600)));
+        }
+        let ends = before.iter().chain(&effects).filter(|effect| matches!(effect, Effect::End(_))).count();
+        prop_assert_eq!(ends, 1, "it ends once, by itself or by the stop");
+        prop_assert!(!effects.contains(&Effect::Launch));
+        prop_assert_eq!(machine.state(), &State::Stopped);
+    }
+}

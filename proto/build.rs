@@ -1,0 +1,30 @@
+//! Compiles the .proto files with protox, so that this crate needs no protoc.
+//!
+//! The services are generated twice because the two sides read different things: a client's stubs use prost's own
+//! codec, while a server's use `codec::RequestCodec`, which blames the caller for a body that cannot be read.
+
+use std::{env, fs, path::PathBuf};
+
+use prost::Message;
+
+const FILES: [&str; 5] = ["tenant", "worker", "session", "message", "node"];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let descriptors = protox::compile(FILES.map(|file| format!("roost/v1/{file}.proto")), ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("roost_descriptor.bin"), descriptors.encode_to_vec())?;
+
+    tonic_prost_build::configure().build_server(false).compile_fds(descriptors.clone())?;
+
+    let server = out.join("server");
+    fs::create_dir_all(&server)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(server)
+        .extern_path(".roost.v1", "crate::v1")
+        .codec_path("crate::codec::RequestCodec")
+        .compile_fds(descriptors)?;
+
+    println!("cargo:rerun-if-changed=roost");
+    Ok(())
+}

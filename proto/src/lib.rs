@@ -1,0 +1,17 @@
+//! The wire of Roost: the messages, clients and servers of `roost.v1`, and the one table of its errors.
+//!
+//! Start with the .proto files in `roost/v1`: they are the reference of the API. [`error`] says how a failure travels
+//! as a gRPC status and back; [`codec`] is why an unreadable request is the caller's error.
+
+pub mod codec;
+pub mod error;
+
+/// The generated code of package `roost.v1`.
+#[allow(clippy::all, missing_docs, reason = "generated code")]
+pub mod v1 {
+    tonic::include_proto!("roost.v1");
+    include!(concat!(env!("OUT_DIR"), "/server/roost.v1.rs"));
+}
+
+/// Every .proto file with its imports, as reflection serves them.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/roost_descriptor.bin"));

@@ -1,0 +1,109 @@
+// Messages from the libraries to the server.
+//
+// A message goes to disk, then to the server; the result promise resolves with the server's answer. The id is the
+// sender's: sending the same id again reaches the server, which acknowledges it without listing it twice.
+// While there is no connection a send fails at once with ERROR_NETWORK and its ack becomes -1 (a guess: the real
+// page may queue it or hang).
+
+import { connection } from './connection.js';
+import { createWid, MsgKey } from './ids.js';
+import { keepInMemory, recordOf } from './inbound.js';
+import { Chat, findOrCreateChat, Msg, MsgModel } from './models.js';
+import { live } from './registry.js';
+import { storage } from './storage.js';
+import { Socket } from './session.js';
+
+export const ACK = { FAILED: -1, CLOCK: 0, SENT: 1, RECEIVED: 2, READ: 3, PLAYED: 4 };
+
+// Sent, and not answered yet: message key -> { model, resolve }.
+const unanswered = new Map();
+
+// Synchronously [Promise<Msg>, Promise<result>], as both libraries destructure it.
+export function addAndSendMsgToChat(chat, message) {
+  const key = MsgKey.from(message.id);
+  const isNewChat = !chat.msgs.length;
+  let model = Msg.get(key);
+  if (model) {
+    model.set({ ack: ACK.CLOCK });
+  } else {
+    model = new MsgModel({ ...message, id: key });
+    chat.set({ t: model.t });
+    keepInMemory(chat, model);
+  }
+  return [Promise.resolve(model), send(chat, model, isNewChat)];
+}
+
+async function send(chat, model, isNewChat) {
+  if (Socket.state !== 'CONNECTED') return failed(model);
+  if (!model.record) {
+    model.record = recordOf(model);
+    await storage.append(model.record, isNewChat ? { id: String(chat.id) } : undefined);
+    if (!connection.isOpen) return failed(model);
+  }
+  const answer = new Promise((resolve) => unanswered.set(String(model.id), { model, resolve }));
+  connection.send({
+    type: 'send',
+    id: String(model.id),
+    to: String(chat.id),
+    body: model.body ?? '',
+    counter: storage.counter,
+  });
+  return answer;
+}
+
+function failed(model) {
+  model.set({ ack: ACK.FAILED });
+  return { messageSendResult: 'ERROR_NETWORK', ack: ACK.FAILED, t: model.t };
+}
+
+export function messageAccepted({ id, t }) {
+  const entry = unanswered.get(id);
+  if (!entry) return;
+  unanswered.delete(id);
+  const { model, resolve } = entry;
+  resolve({ messageSendResult: 'OK', ack: ACK.SENT, t });
+  model.set({ t, ack: ACK.SENT });
+  storage.saveAck(model.record, ACK.SENT);
+}
+
+export function failUnanswered() {
+  for (const { model, resolve } of unanswered.values()) resolve(failed(model));
+  unanswered.clear();
+}
+
+// A receipt of the other side: delivered (2) or read (3). It passes through the module, where wa-js listens.
+export function receiptArrived({ chat, ids, ack }) {
+  const receipts = live('WAWebHandleMsgReceipts');
+  const from = createWid(chat);
+  const receipt = { ack, ackString: '', from, externalIds: ids, recipient: undefined, participant: undefined };
+  if (from.isGroup()) receipts.handleGroupSimpleReceipt(receipt);
+  else receipts.handleChatSimpleReceipt(receipt);
+}
+
+export function applyReceipt({ ack, from, externalIds }) {
+  for (const id of externalIds) {
+    const model = Msg.get(new MsgKey({ fromMe: true, remote: from, id }));
+    if (!model || model.ack >= ack) continue;
+    model.set({ ack });
+    if (model.record) storage.saveAck(model.record, ack);
+  }
+}
+
+export async function sendSeen(argument) {
+  const chat = argument.chat ?? argument;
+  chat.set({ unreadCount: 0 });
+}
+
+export async function findOrCreateLatestChat(id) {
+  return findOrCreateChat(id);
+}
+
+// wa-js waits for `collection.loadAroundPromise`, then looks in the chat's messages.
+export function getSearchContext(argument, key) {
+  const wanted = key ?? argument.msgKey;
+  return { collection: { loadAroundPromise: Msg.load(wanted), get: (id) => Msg.get(id) } };
+}
+
+export async function restoreChats() {
+  for (const { id } of await storage.chats()) if (!Chat.get(id)) findOrCreateChat(id);
+}

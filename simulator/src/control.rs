@@ -1,0 +1,281 @@
+//! The phones' side, as JSON over HTTP under `/control`. `README.md` of the simulator lists the calls.
+//!
+//! What cannot be done is answered with 400 (the request is wrong), 404 (no such phone, code or path) or 409 (not in
+//! this state), and `{"error": "..."}` that says what is wrong and what to do.
+
+use std::time::Duration;
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::clock::UnixMillis;
+use crate::journal::Report;
+use crate::phone::SentMessage;
+use crate::server::Shared;
+use crate::world::{ControlError, Incoming};
+
+const LARGEST_BODY: usize = 256 * 1024;
+const LONGEST_TEXT: usize = 65_536;
+const LONGEST_CUT_MS: u64 = 3_600_000;
+
+type Done = Result<Json<Value>, ControlError>;
+
+pub fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/scan", post(scan))
+        .route("/message", post(message))
+        .route("/logout", post(log_out))
+        .route("/drop", post(cut))
+        .route("/conflict", post(conflict))
+        .route("/outdated", post(outdated))
+        .route("/hang", post(hang))
+        .route("/sent", get(sent))
+        .route("/connections", get(connections))
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such call under /control") })
+        .method_not_allowed_fallback(|| async {
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "the call needs another method")
+        })
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scan {
+    code: String,
+    phone: String,
+    pushname: Option<String>,
+}
+
+async fn scan(State(shared): State<Shared>, Body(scan): Body<Scan>) -> Done {
+    let phone = number("phone", &scan.phone)?;
+    let pushname = scan.pushname.unwrap_or_else(|| format!("Phone {phone}"));
+    let device = shared.world.lock().scan(scan.code.trim(), &phone, pushname)?;
+    Ok(Json(json!({ "device": device })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMessage {
+    phone: String,
+    from: String,
+    body: String,
+    chat: Option<String>,
+    id: Option<String>,
+}
+
+async fn message(State(shared): State<Shared>, Body(message): Body<NewMessage>) -> Done {
+    let phone = number("phone", &message.phone)?;
+    let from = format!("{}@c.us", number("from", &message.from)?);
+    let chat = message.chat.map_or(Ok(from.clone()), |chat| chat_address(&chat))?;
+    let length = message.body.chars().count();
+    if length > LONGEST_TEXT {
+        return Err(invalid("body", format!("has {length} characters; at most {LONGEST_TEXT} are allowed")));
+    }
+    let id = message.id.map_or_else(|| Ok(random_id()), |id| message_id(&id))?;
+    let from_me = from.split('@').next() == Some(phone.as_str());
+    if from_me && chat == from {
+        return Err(invalid(
+            "chat",
+            "is needed when a phone writes itself: name the chat it writes to".to_owned(),
+        ));
+    }
+    let participant = if chat.ends_with("@c.us") { String::new() } else { format!("_{from}") };
+    let key = format!("{from_me}_{chat}_{id}{participant}");
+    let incoming = Incoming { from, chat, body: message.body, id };
+    shared.world.lock().message(&phone, incoming, UnixMillis::now())?;
+    Ok(Json(json!({ "id": key })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Phone {
+    phone: String,
+}
+
+async fn log_out(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
+    shared.world.lock().log_out(&number("phone", &phone)?)?;
+    done()
+}
+
+async fn conflict(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
+    shared.world.lock().conflict(&number("phone", &phone)?)?;
+    done()
+}
+
+async fn outdated(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
+    shared.world.lock().outdated(&number("phone", &phone)?)?;
+    done()
+}
+
+async fn hang(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
+    shared.world.lock().hang(&number("phone", &phone)?)?;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cut {
+    phone: Option<String>,
+    for_ms: u64,
+}
+
+async fn cut(State(shared): State<Shared>, Body(cut): Body<Cut>) -> Done {
+    if cut.for_ms > LONGEST_CUT_MS {
+        return Err(invalid(
+            "for_ms",
+            format!("is {}; at most {LONGEST_CUT_MS} (an hour) is allowed", cut.for_ms),
+        ));
+    }
+    let phone = cut.phone.map(|phone| number("phone", &phone)).transpose()?;
+    shared.world.lock().cut(phone.as_deref(), Duration::from_millis(cut.for_ms), UnixMillis::now())?;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentQuery {
+    phone: String,
+    #[serde(default)]
+    after: u64,
+}
+
+async fn sent(
+    State(shared): State<Shared>,
+    Query(query): Query<SentQuery>,
+) -> Result<Json<Vec<SentMessage>>, ControlError> {
+    let phone = number("phone", &query.phone)?;
+    Ok(Json(shared.world.lock().sent(&phone, query.after)?))
+}
+
+async fn connections(State(shared): State<Shared>) -> Json<Report> {
+    Json(shared.world.lock().report())
+}
+
+fn done() -> Done {
+    Ok(Json(json!({})))
+}
+
+fn invalid(field: &'static str, problem: String) -> ControlError {
+    ControlError::Invalid { field, problem }
+}
+
+/// A phone number in international form: `255700000001`, with or without `+` or `@c.us`.
+fn number(field: &'static str, text: &str) -> Result<String, ControlError> {
+    let digits = text.trim_start_matches('+').trim_end_matches("@c.us");
+    if !(5..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(invalid(field, format!("is {text:?}; it has to be a phone number of 5 to 15 digits")));
+    }
+    Ok(digits.to_owned())
+}
+
+fn chat_address(text: &str) -> Result<String, ControlError> {
+    let known = match text.split_once('@') {
+        Some((user, "c.us")) => return Ok(format!("{}@c.us", number("chat", user)?)),
+        Some((user, "g.us")) => {
+            !user.is_empty() && user.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+        }
+        Some((user, "broadcast")) => {
+            user == "status" || (!user.is_empty() && user.bytes().all(|b| b.is_ascii_digit()))
+        }
+        _ => false,
+    };
+    if known {
+        return Ok(text.to_owned());
+    }
+    Err(invalid(
+        "chat",
+        format!("is {text:?}; use 255700000001@c.us, 1203631@g.us, status@broadcast or 1700@broadcast"),
+    ))
+}
+
+fn message_id(text: &str) -> Result<String, ControlError> {
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(invalid(
+            "id",
+            format!("is {text:?}; it has to be 1 to 64 letters and digits, or left out"),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// In the shape of an Android phone's.
+fn random_id() -> String {
+    let [a, b]: [u64; 2] = rand::random();
+    format!("{a:016X}{b:016X}")
+}
+
+fn refusal(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({ "error": error }))).into_response()
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Invalid { .. } | Self::ForeignKeys => StatusCode::BAD_REQUEST,
+            Self::UnknownCode | Self::UnknownPhone { .. } => StatusCode::NOT_FOUND,
+            Self::RetiredCode
+            | Self::NotLinked { .. }
+            | Self::NotConnected { .. }
+            | Self::AlreadyQueued { .. }
+            | Self::QueueFull { .. } => StatusCode::CONFLICT,
+        };
+        refusal(status, &self.to_string())
+    }
+}
+
+/// [`Json`] whose refusals are JSON too.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = BadRequest;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, BadRequest> {
+        let Json(body) = Json::from_request(request, state).await?;
+        Ok(Self(body))
+    }
+}
+
+/// [`axum::extract::Query`] whose refusals are JSON.
+struct Query<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = BadRequest;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, BadRequest> {
+        let axum::extract::Query(query) = axum::extract::Query::from_request_parts(parts, state).await?;
+        Ok(Self(query))
+    }
+}
+
+struct BadRequest(StatusCode, String);
+
+impl From<JsonRejection> for BadRequest {
+    fn from(rejection: JsonRejection) -> Self {
+        // The wrong type of a field is as wrong as bad syntax: the API knows 400 for both.
+        let status = match rejection.status() {
+            StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        Self(status, rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for BadRequest {
+    fn from(rejection: QueryRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
+    }
+}
+
+impl IntoResponse for BadRequest {
+    fn into_response(self) -> Response {
+        refusal(self.0, &self.1)
+    }
+}

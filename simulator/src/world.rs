@@ -1,0 +1,99 @@
+//! All state of the simulated WhatsApp and all its rules. No I/O; time is an argument.
+
+mod pages;
+mod phones;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use crate::clock::UnixMillis;
+use crate::delivery::CAPACITY;
+use crate::journal::{ConnectionId, Journal};
+use crate::linking::Codes;
+use crate::outlet::Outlet;
+use crate::phone::Phone;
+use crate::wire::{PairingKeys, ToPage};
+
+#[derive(Debug, Default)]
+pub struct World {
+    pages: HashMap<ConnectionId, Page>,
+    codes: Codes,
+    phones: HashMap<String, Phone>,
+    journal: Journal,
+    last_connection: u64,
+    /// Every login is turned away until then.
+    down_until: Option<UnixMillis>,
+}
+
+/// A page that is connected.
+#[derive(Debug)]
+struct Page {
+    outlet: Outlet,
+    keys: Option<PairingKeys>,
+    code: Option<String>,
+    /// Set once it has logged in.
+    phone: Option<String>,
+    standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Sound,
+    /// It was told to go (evicted, unlinked) and is not listened to while it still may act.
+    Dismissed,
+    /// Nothing goes through, in either direction, although the connection is open.
+    Deaf,
+}
+
+impl Page {
+    fn tell(&self, frame: ToPage) {
+        if self.standing != Standing::Deaf {
+            self.outlet.send(frame);
+        }
+    }
+
+    /// Told once: what a page is dismissed for first is what it acts on.
+    fn dismiss(&mut self, frame: ToPage) {
+        if self.standing == Standing::Sound {
+            self.tell(frame);
+            self.standing = Standing::Dismissed;
+        }
+    }
+}
+
+/// Why a request of the control API was refused. The text says what to do about it.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    #[error("`{field}` {problem}")]
+    Invalid { field: &'static str, problem: String },
+    #[error("code not known: pass the whole text of the QR code that a page shows")]
+    UnknownCode,
+    #[error("the code has rotated or was used: scan the one that the page shows now")]
+    RetiredCode,
+    #[error(
+        "the keys in the code are not those of the page that shows it: pass the QR code's text unchanged"
+    )]
+    ForeignKeys,
+    #[error("phone {phone} is not known: link a device to it first with /control/scan")]
+    UnknownPhone { phone: String },
+    #[error("phone {phone} has no linked device: link one with /control/scan")]
+    NotLinked { phone: String },
+    #[error("the device of phone {phone} is not connected: wait until /control/connections shows it open")]
+    NotConnected { phone: String },
+    #[error("message {id} is queued already: choose another `id`, or leave it out")]
+    AlreadyQueued { id: String },
+    #[error("{CAPACITY} messages wait for phone {phone}: let its page acknowledge some")]
+    QueueFull { phone: String },
+}
+
+/// A message to a phone, as the control API gives it; addresses are complete (`255700@c.us`).
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub from: String,
+    pub chat: String,
+    pub body: String,
+    pub id: String,
+}

@@ -1,0 +1,200 @@
+use std::time::Duration;
+
+use super::{ControlError, Incoming, World};
+use crate::clock::UnixMillis;
+use crate::journal::ConnectionId;
+use crate::outlet::{Inlet, Outlet};
+use crate::wire::{FromPage, LogoutReason, PairingKeys, ToPage};
+
+const PHONE: &str = "255700000001";
+const NOW: UnixMillis = UnixMillis(1_000);
+
+/// A page as the world sees it: its connection and what it was told.
+struct Tab {
+    id: ConnectionId,
+    inlet: Inlet,
+}
+
+impl Tab {
+    fn open(world: &mut World) -> Self {
+        let (outlet, inlet) = Outlet::new();
+        Self { id: world.connect(outlet), inlet }
+    }
+
+    fn told(&mut self) -> Vec<ToPage> {
+        std::iter::from_fn(|| self.inlet.frames.try_recv().ok()).collect()
+    }
+
+    fn code(&mut self, world: &mut World) -> String {
+        let keys = PairingKeys { noise: "bm9pc2U=".to_owned(), identity: "aWQ=".to_owned() };
+        world.frame(self.id, FromPage::Hello { keys }, NOW);
+        world.show_code(self.id);
+        match self.told().pop() {
+            Some(ToPage::Code { reference }) => reference,
+            other => panic!("no code but {other:?}"),
+        }
+    }
+
+    fn log_in(&self, world: &mut World, (device, token): &(String, String), counter: u64) {
+        world.frame(self.id, FromPage::Login { device: device.clone(), token: token.clone(), counter }, NOW);
+    }
+}
+
+/// A page that has linked a device and logged in.
+fn linked(world: &mut World) -> (Tab, (String, String)) {
+    let mut tab = Tab::open(world);
+    let code = tab.code(world);
+    world.scan(&code, PHONE, "Duka".to_owned()).unwrap();
+    let credentials = match tab.told().pop() {
+        Some(ToPage::Paired { device, token, .. }) => (device, token),
+        other => panic!("not paired but {other:?}"),
+    };
+    tab.log_in(world, &credentials, 0);
+    assert_eq!(tab.told(), [ToPage::Welcome]);
+    (tab, credentials)
+}
+
+fn message(world: &mut World, id: &str) {
+    let customer = "255711000001@c.us".to_owned();
+    let incoming =
+        Incoming { from: customer.clone(), chat: customer, body: "habari".to_owned(), id: id.to_owned() };
+    world.message(PHONE, incoming, NOW).unwrap();
+}
+
+fn delivered(frames: &[ToPage]) -> Vec<&str> {
+    let batches = frames.iter().filter_map(|frame| match frame {
+        ToPage::Messages { messages } => Some(messages),
+        _ => None,
+    });
+    batches.flatten().map(|delivery| delivery.id.as_str()).collect()
+}
+
+#[test]
+fn a_rotated_code_is_refused_and_the_next_one_links() {
+    let mut world = World::default();
+    let mut tab = Tab::open(&mut world);
+    let first = tab.code(&mut world);
+    let second = tab.code(&mut world);
+    assert!(matches!(world.scan(&first, PHONE, String::new()), Err(ControlError::RetiredCode)));
+    assert!(matches!(world.scan("2@made-up", PHONE, String::new()), Err(ControlError::UnknownCode)));
+    world.scan(&second, PHONE, String::new()).unwrap();
+    assert!(matches!(world.scan(&second, PHONE, String::new()), Err(ControlError::RetiredCode)));
+}
+
+#[test]
+fn a_complete_code_has_to_carry_the_keys_of_its_page() {
+    let mut world = World::default();
+    let mut tab = Tab::open(&mut world);
+    let reference = tab.code(&mut world);
+    let foreign = format!("{reference},b3RoZXI=,aWQ=,secret");
+    assert!(matches!(world.scan(&foreign, PHONE, String::new()), Err(ControlError::ForeignKeys)));
+    world.scan(&format!("{reference},bm9pc2U=,aWQ=,secret,1"), PHONE, String::new()).unwrap();
+}
+
+#[test]
+fn a_message_waits_for_its_device_and_comes_back_until_it_is_acknowledged() {
+    let mut world = World::default();
+    let (tab, credentials) = linked(&mut world);
+    world.disconnect(tab.id, NOW);
+    message(&mut world, "A");
+    for counter in 0..2 {
+        let mut again = Tab::open(&mut world);
+        again.log_in(&mut world, &credentials, counter);
+        assert_eq!(delivered(&again.told()), ["A"]);
+        world.disconnect(again.id, NOW);
+    }
+    let mut last = Tab::open(&mut world);
+    last.log_in(&mut world, &credentials, 1);
+    world.frame(last.id, FromPage::Received { ids: vec!["A".to_owned()], counter: 2 }, NOW);
+    world.redeliver(last.id, &["A".to_owned()]);
+    assert_eq!(delivered(&last.told()).len(), 1);
+}
+
+#[test]
+fn a_newer_connection_evicts_the_older_and_both_are_live_until_that_is_gone() {
+    let mut world = World::default();
+    let (mut older, credentials) = linked(&mut world);
+    message(&mut world, "A");
+    assert_eq!(delivered(&older.told()), ["A"]);
+    let mut newer = Tab::open(&mut world);
+    newer.log_in(&mut world, &credentials, 0);
+    assert_eq!(older.told(), [ToPage::Conflict]);
+    assert_eq!(delivered(&newer.told()), ["A"]);
+
+    let send =
+        FromPage::Send { id: "true_1@c.us_X".into(), to: "1@c.us".into(), body: "hi".into(), counter: 1 };
+    world.frame(older.id, send, NOW);
+    assert_eq!(world.sent(PHONE, 0).unwrap(), []);
+    assert_eq!(world.report().overlaps[0].until_ms, None);
+    world.disconnect(older.id, UnixMillis(2_000));
+    assert_eq!(world.report().overlaps[0].until_ms, Some(UnixMillis(2_000)));
+    message(&mut world, "B");
+    assert_eq!(delivered(&newer.told()), ["B"]);
+}
+
+#[test]
+fn a_restored_ratchet_is_reported_by_how_far_it_is_behind() {
+    let mut world = World::default();
+    let (tab, credentials) = linked(&mut world);
+    world.frame(tab.id, FromPage::Received { ids: vec![], counter: 7 }, NOW);
+    world.disconnect(tab.id, NOW);
+    for (counter, behind) in [(4, 3), (4, 0), (9, 0)] {
+        let again = Tab::open(&mut world);
+        again.log_in(&mut world, &credentials, counter);
+        world.disconnect(again.id, NOW);
+        assert_eq!(world.report().connections.last().unwrap().regressed_by, behind);
+    }
+}
+
+#[test]
+fn a_deaf_page_hears_nothing_and_is_not_heard_but_its_messages_are_kept() {
+    let mut world = World::default();
+    let (mut deaf, credentials) = linked(&mut world);
+    world.hang(PHONE).unwrap();
+    message(&mut world, "A");
+    world.frame(deaf.id, FromPage::Query { request: 1, wid: "1@c.us".to_owned() }, NOW);
+    assert_eq!(deaf.told(), []);
+    world.disconnect(deaf.id, NOW);
+    let mut sound = Tab::open(&mut world);
+    sound.log_in(&mut world, &credentials, 0);
+    assert_eq!(delivered(&sound.told()), ["A"]);
+}
+
+#[test]
+fn logins_are_turned_away_while_the_phone_is_dropped() {
+    let mut world = World::default();
+    let (tab, credentials) = linked(&mut world);
+    world.cut(Some(PHONE), Duration::from_millis(500), NOW).unwrap();
+    world.disconnect(tab.id, NOW);
+    let mut early = Tab::open(&mut world);
+    early.log_in(&mut world, &credentials, 0);
+    assert_eq!(early.told(), []);
+    let mut late = Tab::open(&mut world);
+    let (device, token) = credentials;
+    world.frame(late.id, FromPage::Login { device, token, counter: 0 }, UnixMillis(NOW.0 + 500));
+    assert_eq!(late.told(), [ToPage::Welcome]);
+}
+
+#[test]
+fn an_unlinked_device_learns_of_it_at_once_or_at_its_next_login() {
+    let mut world = World::default();
+    let (mut tab, credentials) = linked(&mut world);
+    world.log_out(PHONE).unwrap();
+    assert_eq!(tab.told(), [ToPage::LoggedOut { reason: LogoutReason::Phone }]);
+    world.disconnect(tab.id, NOW);
+    let mut again = Tab::open(&mut world);
+    again.log_in(&mut world, &credentials, 0);
+    assert_eq!(again.told(), [ToPage::LoggedOut { reason: LogoutReason::UnknownDevice }]);
+    assert!(matches!(world.conflict(PHONE), Err(ControlError::NotLinked { .. })));
+}
+
+#[test]
+fn linking_another_device_unlinks_the_first() {
+    let mut world = World::default();
+    let (mut first, credentials) = linked(&mut world);
+    let (_second, _) = linked(&mut world);
+    assert_eq!(first.told(), [ToPage::LoggedOut { reason: LogoutReason::Replaced }]);
+    let mut again = Tab::open(&mut world);
+    again.log_in(&mut world, &credentials, 0);
+    assert_eq!(again.told(), [ToPage::LoggedOut { reason: LogoutReason::UnknownDevice }]);
+}

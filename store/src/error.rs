@@ -1,0 +1,90 @@
+//! What can go wrong with a call to the store, by what the caller can do about it.
+
+use roost_cluster::ids::{Generation, InvalidId, TenantId, Term};
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection or no answer in time: the outcome of a write is unknown, and it may be repeated.
+    #[error("Postgres is unavailable ({step})")]
+    Unavailable { step: &'static str, source: sqlx::Error },
+    /// Nothing was written: the tenant has a newer owner, or is gone. The caller stops its worker.
+    #[error("generation {generation} of tenant {tenant} is not the newest")]
+    Fenced { tenant: TenantId, generation: Generation },
+    /// Nothing was written: a later controller's term has begun.
+    #[error("deposed: the term is {term}")]
+    Deposed { term: Term },
+    #[error("there is no {kind} {id:?}")]
+    NotFound { kind: &'static str, id: String },
+    /// The field must be unique, and another row has this value.
+    #[error("{field} {value:?} is taken")]
+    AlreadyExists { field: &'static str, value: String },
+    #[error("the session of tenant {tenant} is not connected")]
+    NotConnected { tenant: TenantId },
+    /// A row holds what no version of this program writes.
+    #[error("{what} in the database is not readable: {reason}")]
+    Corrupt { what: &'static str, reason: String },
+    /// The connection URL cannot be used.
+    #[error("the database URL cannot be used")]
+    Url { source: sqlx::Error },
+    /// Postgres answered and will not do it: wrong password, missing table, a value that a column cannot hold.
+    #[error("Postgres refused ({step})")]
+    Refused { step: &'static str, source: sqlx::Error },
+    #[error("the migration of the database failed")]
+    Migration { source: sqlx::migrate::MigrateError },
+}
+
+impl StoreError {
+    /// Sorts an error of the driver by what it means to the caller.
+    pub(crate) fn from_driver(step: &'static str, source: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match source {
+            E::Database(ref refusal) if !will_pass(refusal.as_ref()) => Self::Refused { step, source },
+            E::ColumnDecode { ref index, source: ref reason } => {
+                Self::Corrupt { what: "a column", reason: format!("{index} ({step}): {reason}") }
+            }
+            E::Decode(ref reason) => {
+                Self::Corrupt { what: "a column", reason: format!("({step}): {reason}") }
+            }
+            E::Database(_)
+            | E::Io(_)
+            | E::Tls(_)
+            | E::Protocol(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed
+            | E::BeginFailed => Self::Unavailable { step, source },
+            other => Self::Refused { step, source: other },
+        }
+    }
+
+    pub(crate) fn no_tenant(id: &TenantId) -> Self {
+        Self::NotFound { kind: "tenant", id: id.to_string() }
+    }
+
+    pub(crate) fn corrupt_id(source: InvalidId) -> Self {
+        Self::Corrupt { what: "an id", reason: source.to_string() }
+    }
+
+    /// The name of the unique constraint that was violated, if that is what went wrong.
+    pub(crate) fn unique_violation(&self) -> Option<&str> {
+        match self {
+            Self::Refused { source: sqlx::Error::Database(refusal), .. } if refusal.is_unique_violation() => {
+                refusal.constraint()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether Postgres refused for a reason that passes by itself: it is starting, stopping, full, without quorum, or it
+/// gave this statement up for another one's sake (its own time limits included).
+fn will_pass(refusal: &dyn DatabaseError) -> bool {
+    let Some(refusal) = refusal.try_downcast_ref::<PgDatabaseError>() else { return false };
+    let code = refusal.code();
+    let class = code.get(..2).unwrap_or_default();
+    // Connection, insufficient resources, operator intervention, system error.
+    matches!(class, "08" | "53" | "57" | "58")
+        // Serialization failure, deadlock, lock timeout, a transaction that idled, a server that has become read-only.
+        || matches!(code, "40001" | "40P01" | "55P03" | "25P03" | "25006")
+}

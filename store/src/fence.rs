@@ -1,0 +1,45 @@
+//! The fence of a tenant's writes, and why it holds (I2).
+//!
+//! Every write made on behalf of a worker begins, in the same statement, with
+//!
+//! ```sql
+//! owner as materialized (
+//!     select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+//! )
+//! ```
+//!
+//! and everything else in the statement draws its rows from `owner`. A placement updates the same row, so one of the
+//! two waits for the other:
+//!
+//! - The write has the row first: the placement waits until the write has committed. What the old owner wrote is
+//!   then there before the new generation is, so the new owner, which learns of its generation later, reads it.
+//! - The placement has the row first: the write waits, Postgres then evaluates the condition again on the new version
+//!   of the row, finds another generation, and `owner` is empty. Nothing is written: [`StoreError::Fenced`].
+//!
+//! The comparison is for equality, not order: a generation from the future would be a defect, not an owner. Writes
+//! of one owner share the row and do not wait for each other. Statements that change the row itself (a report) lock it
+//! `for no key update` at once; taking the share first and then more is how two of them would wait in a circle.
+//! A tenant that is deleted takes the row with it, and one that is made again under the same id starts above every
+//! generation of its predecessor (sequence `generations`), so a worker left over is refused in both cases.
+
+use roost_cluster::ids::{Generation, TenantId};
+
+use crate::StoreError;
+
+/// In whose name a worker writes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fence {
+    pub tenant: TenantId,
+    pub generation: Generation,
+}
+
+impl Fence {
+    /// Turns the statement's word on whether `owner` was there into a result.
+    pub(crate) fn check(&self, owns: bool) -> Result<(), StoreError> {
+        if owns {
+            Ok(())
+        } else {
+            Err(StoreError::Fenced { tenant: self.tenant.clone(), generation: self.generation })
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Postgres, the home of every fact that must outlive the cluster (I3), and the only place with SQL.
+//!
+//! ```text
+//!   coordinator: tenants, workers, sessions, messages        node: reports, inbound, outbound, limits, snapshots
+//!                        \                                    /  each call names its Fence (I2)
+//!                         +------------- Store --------------+
+//!   controller: PostgresLedger (each call names its Term)    |
+//!                                                         Postgres --- changes (LISTEN) ---> watchers
+//! ```
+//!
+//! Start reading at [`fence`], the argument for I2; then [`inbound`] and [`outbound`], the queues that make I6 true.
+//! Rules of the house:
+//!
+//! - A write made for a worker is one statement: fence, rows and log in one snapshot, one round trip and one commit.
+//!   There is no transaction that a process could be frozen in while it holds a row the controller needs.
+//! - Locks are taken in one order, which the migration states.
+//! - Times that are compared with one another are the database's; a node's clock decides nothing here.
+//! - Every call ends: with an answer, or after [`CALL_TIMEOUT`] as [`StoreError::Unavailable`] with its outcome
+//!   unknown. Every write may be repeated then without harm.
+
+mod call;
+pub mod changes;
+mod error;
+pub mod fence;
+pub mod heartbeat;
+pub mod inbound;
+pub mod ledger;
+pub mod limits;
+pub mod messages;
+pub mod outbound;
+mod pool;
+pub mod removals;
+pub mod reports;
+pub mod sessions;
+pub mod snapshots;
+pub mod tenants;
+mod text;
+pub mod workers;
+
+pub use call::CALL_TIMEOUT;
+pub use changes::{Change, ChangeKind};
+pub use error::StoreError;
+pub use fence::Fence;
+pub use inbound::{Admitted, Completion, Inbound, NewInbound, NewOutbound};
+pub use ledger::PostgresLedger;
+pub use limits::ReplyWindow;
+pub use messages::{Direction, Message, MessageFilter};
+pub use outbound::Outbound;
+pub use pool::Store;
+pub use removals::Removal;
+pub use reports::StatusReport;
+pub use sessions::{QrCode, Session, SessionStatus};
+pub use snapshots::SnapshotPointer;
+pub use tenants::{
+    LanguageCode, MenuItem, NewTenant, TemplateKind, Tenant, TenantFilter, TenantPatch, TenantStatus, Texts,
+};
+pub use workers::{DesiredState, RestartMode, Worker, WorkerFilter, WorkerSpec, WorkerStatus};

@@ -1,0 +1,109 @@
+//! The log of messages received and sent, for people. Nothing is decided by it.
+
+use roost_cluster::ids::TenantId;
+use time::OffsetDateTime;
+
+use crate::{Store, StoreError};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub id: i64,
+    pub tenant: TenantId,
+    pub direction: Direction,
+    pub chat: String,
+    pub body: String,
+    pub whatsapp_id: String,
+    pub created_at: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "message_direction", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Direction {
+    In,
+    Out,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageFilter {
+    pub tenant: Option<TenantId>,
+    pub chat: Option<String>,
+    pub direction: Option<Direction>,
+}
+
+impl Store {
+    /// Newest first, from the one before `before` on.
+    pub async fn list_messages(
+        &self,
+        filter: &MessageFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        let query = sqlx::query_as!(
+            MessageRow,
+            r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at
+            from message_logs
+            where id < $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
+                and ($4::message_direction is null or direction = $4)
+            order by id desc limit $5"#,
+            before.unwrap_or(i64::MAX),
+            filter.tenant.as_ref().map(TenantId::as_str),
+            filter.chat.as_deref(),
+            filter.direction as Option<Direction>,
+            i64::from(limit),
+        );
+        self.all("list the messages", query).await?.into_iter().map(Message::try_from).collect()
+    }
+
+    /// Oldest first, from the one after `after` on: for a tail. Ids of different tenants do not commit in order, so a
+    /// line is shown only 0.1 s after it was written, when those below it are there; a commit that takes longer is
+    /// missing from a tail, never from a list.
+    pub async fn messages_after(
+        &self,
+        filter: &MessageFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        let query = sqlx::query_as!(
+            MessageRow,
+            r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at
+            from message_logs
+            where id > $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
+                and ($4::message_direction is null or direction = $4)
+                and created_at < now() - interval '100 milliseconds'
+            order by id limit $5"#,
+            after,
+            filter.tenant.as_ref().map(TenantId::as_str),
+            filter.chat.as_deref(),
+            filter.direction as Option<Direction>,
+            i64::from(limit),
+        );
+        self.all("tail the messages", query).await?.into_iter().map(Message::try_from).collect()
+    }
+}
+
+/// As the columns come, before they are checked.
+struct MessageRow {
+    id: i64,
+    tenant_id: String,
+    direction: Direction,
+    chat_id: String,
+    body: String,
+    whatsapp_id: String,
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<MessageRow> for Message {
+    type Error = StoreError;
+
+    fn try_from(row: MessageRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id,
+            tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
+            direction: row.direction,
+            chat: row.chat_id,
+            body: row.body,
+            whatsapp_id: row.whatsapp_id,
+            created_at: row.created_at,
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! The queue of replies to send (I6).
+//!
+//! ```text
+//!   complete --> PENDING --mark_sent--> SENT, with its line in the log
+//!                  |  ^--retry_outbound--|
+//!                  +--bury_outbound--> DEAD
+//! ```
+//!
+//! A reply may reach WhatsApp and the node die before `mark_sent`. The next owner finds it PENDING and sends it again
+//! under the same `whatsapp_id`, by which the page finds the first one.
+
+use std::time::Duration;
+
+use crate::{Fence, Store, StoreError, text::storable};
+
+/// A reply that waits to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    pub id: i64,
+    pub inbound_id: i64,
+    pub seq: i32,
+    pub whatsapp_id: String,
+    pub chat: String,
+    pub body: String,
+    /// Sends that failed.
+    pub attempts: u32,
+    /// How long from now, by the database's clock, the next attempt has to wait.
+    pub due_in: Duration,
+}
+
+impl Store {
+    /// Replies that wait, by id, from the one after `after_id` on; those due later included. For an owner that has
+    /// just begun: later ones come from [`Store::complete`].
+    pub async fn pending_outbound(
+        &self,
+        fence: &Fence,
+        after_id: i64,
+        limit: u32,
+    ) -> Result<Vec<Outbound>, StoreError> {
+        self.read_outbound(fence, None, after_id, limit).await
+    }
+
+    /// The unsent replies to these messages.
+    pub(crate) async fn outbound_of(
+        &self,
+        fence: &Fence,
+        inbound_ids: &[i64],
+    ) -> Result<Vec<Outbound>, StoreError> {
+        self.read_outbound(fence, Some(inbound_ids), 0, u32::MAX).await
+    }
+
+    async fn read_outbound(
+        &self,
+        fence: &Fence,
+        inbound_ids: Option<&[i64]>,
+        after_id: i64,
+        limit: u32,
+    ) -> Result<Vec<Outbound>, StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2
+            ), pending as (
+                select b.* from bm_out b join owner using (tenant_id)
+                where b.state = 'PENDING' and b.id > $3 and ($5::bigint[] is null or b.inbound_id = any($5))
+                order by b.id limit $4
+            )
+            select exists(select from owner) as "owns!", p.id as "id?", p.inbound_id as "inbound_id?",
+                p.seq as "seq?", p.whatsapp_id as "whatsapp_id?", p.chat_id as "chat?", p.body as "body?",
+                p.attempts as "attempts?",
+                greatest(extract(epoch from p.next_attempt_at - now()), 0)::float8 as "due_in_s?"
+            from (select) as once left join pending p on true
+            order by p.id"#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            after_id,
+            i64::from(limit),
+            inbound_ids as Option<&[i64]>,
+        );
+        let rows = self.all("read the outbound queue", query).await?;
+        fence.check(rows.iter().any(|row| row.owns))?;
+        let pending = rows.into_iter().filter_map(|row| {
+            Some(Outbound {
+                id: row.id?,
+                inbound_id: row.inbound_id?,
+                seq: row.seq?,
+                whatsapp_id: row.whatsapp_id?,
+                chat: row.chat?,
+                body: row.body?,
+                attempts: row.attempts?.unsigned_abs(),
+                due_in: Duration::from_secs_f64(row.due_in_s?),
+            })
+        });
+        Ok(pending.collect())
+    }
+
+    /// Notes that WhatsApp has these replies; their lines in the log are in the order given. Repeating it is fine.
+    pub async fn mark_sent(&self, fence: &Fence, ids: &[i64]) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+            ), given as (
+                select * from unnest($3::bigint[]) with ordinality as given(id, position)
+            ), sent as (
+                update bm_out b set state = 'SENT', sent_at = now()
+                from owner, given where b.id = given.id and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
+                returning b.tenant_id, b.chat_id, b.body, b.whatsapp_id, given.position
+            ), logged as (
+                insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
+                select tenant_id, 'OUT', chat_id, body, whatsapp_id from sent order by position
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            ids,
+        );
+        fence.check(self.one("mark the replies sent", query).await?.owns)
+    }
+
+    /// Puts a reply back after a send that failed.
+    pub async fn retry_outbound(
+        &self,
+        fence: &Fence,
+        id: i64,
+        error: &str,
+        delay: Duration,
+    ) -> Result<(), StoreError> {
+        let error = storable(error);
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+            ), put_back as (
+                update bm_out b set
+                    attempts = b.attempts + 1, last_error = $4, next_attempt_at = now() + make_interval(secs => $5)
+                from owner where b.id = $3 and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            id,
+            error.as_ref(),
+            delay.as_secs_f64(),
+        );
+        fence.check(self.one("put the reply back", query).await?.owns)
+    }
+
+    /// Gives a reply up; it stays in the table as DEAD.
+    pub async fn bury_outbound(&self, fence: &Fence, id: i64, error: &str) -> Result<(), StoreError> {
+        let error = storable(error);
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+            ), buried as (
+                update bm_out b set state = 'DEAD', attempts = b.attempts + 1, last_error = $4
+                from owner where b.id = $3 and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            id,
+            error.as_ref(),
+        );
+        fence.check(self.one("bury the reply", query).await?.owns)
+    }
+}

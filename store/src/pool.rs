@@ -1,0 +1,102 @@
+//! The connection to Postgres: a pool with limits that hold when Postgres is slow, frozen or gone.
+
+use std::{
+    str::FromStr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use sqlx::{
+    Connection, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{StoreError, call::CALL_TIMEOUT, changes::Listener};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// A connection, new or from the pool, is there within this time or not at all.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that has been idle longer is asked whether it still works before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// The database, as typed calls. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: PgPool,
+    options: PgConnectOptions,
+    listener: OnceLock<Listener>,
+}
+
+impl Store {
+    /// Connects, or fails when Postgres cannot be reached now.
+    pub async fn connect(url: &str, max_connections: u32) -> Result<Self, StoreError> {
+        let store = Self::connect_lazy(url, max_connections)?;
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// Connects at the first call; for processes that start and keep running while Postgres is down.
+    pub fn connect_lazy(url: &str, max_connections: u32) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url).map_err(|source| StoreError::Url { source })?;
+        let options = options.application_name("roost");
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, usage| {
+                Box::pin(async move {
+                    if usage.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(with_server_limits(options.clone()));
+        Ok(Self { inner: Arc::new(Inner { pool, options, listener: OnceLock::new() }) })
+    }
+
+    /// Brings the schema up to this program's version. Several processes may do so at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        // On a connection of its own: a migration may take longer than any call is given.
+        let step = "migrate";
+        let connecting = sqlx::PgConnection::connect_with(&self.inner.options);
+        let mut connection = match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
+            Ok(connected) => connected.map_err(|source| StoreError::from_driver(step, source))?,
+            Err(_elapsed) => return Err(StoreError::Unavailable { step, source: sqlx::Error::PoolTimedOut }),
+        };
+        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|source| StoreError::Migration { source })?;
+        connection.close().await.map_err(|source| StoreError::from_driver(step, source))
+    }
+
+    /// Whether Postgres answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.one("ping", sqlx::query!(r#"select true as "up!""#)).await.map(|_row| ())
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        self.inner.listener.get_or_init(|| Listener::spawn(self.inner.options.clone()))
+    }
+}
+
+/// The server's side of the same limits, so that a client that has given up, or is frozen, leaves no statement and no
+/// lock behind. They end before the client's [`CALL_TIMEOUT`], whose reason is then the server's.
+fn with_server_limits(options: PgConnectOptions) -> PgConnectOptions {
+    let statement = CALL_TIMEOUT.mul_f32(0.8).as_millis();
+    let lock = CALL_TIMEOUT.mul_f32(0.4).as_millis();
+    let idle = CALL_TIMEOUT.as_millis();
+    options.options([
+        ("statement_timeout", statement),
+        ("lock_timeout", lock),
+        ("idle_in_transaction_session_timeout", idle),
+    ])
+}

@@ -1,0 +1,99 @@
+//! The end of a tenant, and what outlives it: the uid under which nodes and the object store still hold its data.
+//!
+//! Nodes remove what they find under the uids of [`Store::recent_removals`], again and again for an hour, because an
+//! upload or a restore may have been under way when the tenant went; and what they find on their disks under a uid
+//! that [`Store::existing_uids`] does not know, because they may have been away for longer than that.
+
+use std::time::Duration;
+
+use roost_cluster::ids::TenantId;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{Store, StoreError, call::within};
+
+/// How long a removal is swept for.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+/// A tenant with millions of messages takes a while.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    pub uid: Uuid,
+    pub tenant: TenantId,
+    pub removed_at: OffsetDateTime,
+}
+
+impl Store {
+    /// Removes the tenant and everything that hangs on it. Its worker is fenced from the commit on, and its owner is
+    /// told to stop it.
+    ///
+    /// The log, by far the largest part, goes first in the transaction, before the worker's row is locked: placements
+    /// wait for that row. Nobody but a deletion locks lines of the log, so this order cannot deadlock.
+    pub async fn delete_tenant(&self, id: &TenantId) -> Result<(), StoreError> {
+        let step = "delete the tenant";
+        let limit = format!("set local statement_timeout = {}", DELETE_TIMEOUT.as_millis());
+        let removed = within(DELETE_TIMEOUT, step, async {
+            let mut lease = self.lease().await?;
+            let answer = delete_in_transaction(lease.connection(), &limit, id).await;
+            lease.settle(answer)
+        })
+        .await?;
+        if removed { Ok(()) } else { Err(StoreError::no_tenant(id)) }
+    }
+
+    /// The removals of the last hour.
+    pub async fn recent_removals(&self) -> Result<Vec<Removal>, StoreError> {
+        let query =
+            sqlx::query!("select uid, tenant_id, removed_at from tenant_removals order by removed_at");
+        let rows = self.all("list the removals", query).await?;
+        rows.into_iter()
+            .map(|row| {
+                let tenant = TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?;
+                Ok(Removal { uid: row.uid, tenant, removed_at: row.removed_at })
+            })
+            .collect()
+    }
+
+    /// Those of these uids that belong to a tenant there is.
+    pub async fn existing_uids(&self, uids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        let query = sqlx::query!("select uid from tenants where uid = any($1)", uids);
+        Ok(self.all("look up uids", query).await?.into_iter().map(|row| row.uid).collect())
+    }
+
+    /// Forgets removals older than an hour, and answers with how many.
+    pub async fn purge_removals(&self) -> Result<u64, StoreError> {
+        let query = sqlx::query!(
+            "delete from tenant_removals where removed_at < now() - make_interval(secs => $1) returning uid",
+            KEPT_FOR.as_secs_f64(),
+        );
+        Ok(self.all("purge the removals", query).await?.len().try_into().unwrap_or(u64::MAX))
+    }
+}
+
+/// Whether there was such a tenant.
+async fn delete_in_transaction(
+    connection: &mut PgConnection,
+    limit: &str,
+    id: &TenantId,
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    transaction.execute(AssertSqlSafe(limit)).await?;
+    sqlx::query!("delete from message_logs where tenant_id = $1", id.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    let removed = sqlx::query!(
+        r#"with held as materialized (
+            select tenant_id from worker_processes where tenant_id = $1 for update
+        ), gone as (
+            delete from tenants t using held where t.id = held.tenant_id
+            returning t.uid, t.id
+        )
+        insert into tenant_removals (uid, tenant_id) select uid, id from gone"#,
+        id.as_str(),
+    );
+    let removed = removed.execute(&mut *transaction).await?.rows_affected();
+    transaction.commit().await?;
+    Ok(removed > 0)
+}

@@ -1,0 +1,116 @@
+//! Sessions: a tenant's link to its phone, as far as people see it. The session itself is in the profile and in the
+//! snapshots ([`crate::snapshots`]); the database never holds credentials.
+
+use roost_cluster::ids::TenantId;
+use time::OffsetDateTime;
+
+use crate::{Fence, Store, StoreError};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub tenant: TenantId,
+    pub status: SessionStatus,
+    /// Set while the status is `QrReady`.
+    pub qr: Option<QrCode>,
+    pub connected_at: Option<OffsetDateTime>,
+    pub last_seen_at: Option<OffsetDateTime>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "session_status", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SessionStatus {
+    Disconnected,
+    QrReady,
+    Connected,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QrCode {
+    /// What the phone reads.
+    pub text: String,
+    /// The same as an image.
+    pub data_uri: String,
+    pub expires_at: OffsetDateTime,
+}
+
+impl Store {
+    pub async fn get_session(&self, id: &TenantId) -> Result<Session, StoreError> {
+        let query = sqlx::query!(
+            r#"select s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at, s.connected_at,
+                w.last_seen_at
+            from whatsapp_sessions s join worker_processes w using (tenant_id)
+            where s.tenant_id = $1"#,
+            id.as_str(),
+        );
+        let row = self.maybe("get the session", query).await?.ok_or_else(|| StoreError::no_tenant(id))?;
+        let qr = match (row.qr_text, row.qr_data_uri, row.qr_expires_at) {
+            (Some(text), Some(data_uri), Some(expires_at)) => Some(QrCode { text, data_uri, expires_at }),
+            _none => None,
+        };
+        Ok(Session {
+            tenant: id.clone(),
+            status: row.status,
+            qr,
+            connected_at: row.connected_at,
+            last_seen_at: row.last_seen_at,
+        })
+    }
+
+    /// Shows a QR code (session QR_READY, tenant QR_PENDING), or takes it away (session DISCONNECTED). A page that
+    /// asks for a scan has no session, so whatever was to be forgotten is. Shows nothing for a worker that is to stop.
+    pub async fn set_qr(&self, fence: &Fence, qr: Option<QrCode>) -> Result<(), StoreError> {
+        let shown = qr.is_some();
+        let (text, data_uri, expires_at) = match qr {
+            Some(qr) => (Some(qr.text), Some(qr.data_uri), Some(qr.expires_at)),
+            None => (None, None, None),
+        };
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id, desired = 'RUNNING' as wanted from worker_processes
+                where tenant_id = $1 and generation = $2 for share
+            ), session as (
+                update whatsapp_sessions s set
+                    status = case when $3 then 'QR_READY'::session_status else 'DISCONNECTED' end,
+                    qr_text = $4, qr_data_uri = $5, qr_expires_at = $6,
+                    forget = s.forget and not $3, updated_at = now()
+                from owner where s.tenant_id = owner.tenant_id and (owner.wanted or not $3)
+            ), tenant as (
+                update tenants t set status = 'QR_PENDING', updated_at = now()
+                from owner where t.id = owner.tenant_id and owner.wanted and $3 and t.status <> 'QR_PENDING'
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            shown,
+            text,
+            data_uri,
+            expires_at,
+        );
+        fence.check(self.one("show the QR code", query).await?.owns)
+    }
+
+    /// Asks the owner to unlink the device and to forget the session. `NotConnected` when there is none to unlink.
+    pub async fn request_logout(&self, id: &TenantId) -> Result<Session, StoreError> {
+        let query = sqlx::query!(
+            r#"with held as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 for no key update
+            ), linked as (
+                update whatsapp_sessions s set forget = true, updated_at = now()
+                from held where s.tenant_id = held.tenant_id and s.status = 'CONNECTED'
+                returning s.tenant_id
+            ), asked as (
+                update worker_processes w set
+                    restart_seq = w.restart_seq + 1, restart_mode = 'LOGOUT',
+                    spec_revision = nextval('spec_revisions'), updated_at = now()
+                from linked where w.tenant_id = linked.tenant_id
+            )
+            select exists(select from linked) as "linked!" from held"#,
+            id.as_str(),
+        );
+        let row = self.maybe("ask for the logout", query).await?.ok_or_else(|| StoreError::no_tenant(id))?;
+        if !row.linked {
+            return Err(StoreError::NotConnected { tenant: id.clone() });
+        }
+        self.get_session(id).await
+    }
+}

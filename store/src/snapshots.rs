@@ -1,0 +1,101 @@
+//! The pointer to a session's newest snapshot in the object store. The snapshots themselves are never in the database.
+
+use roost_cluster::ids::{Generation, TenantId};
+use time::OffsetDateTime;
+
+use crate::{Fence, Store, StoreError};
+
+/// Names a snapshot; a later one has a higher (generation, sequence).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotPointer {
+    /// The manifest's name in the object store.
+    pub manifest: String,
+    /// Whose owner took it.
+    pub generation: Generation,
+    pub sequence: i64,
+    /// From a stopped browser, not from a frozen one.
+    pub clean: bool,
+    pub at: OffsetDateTime,
+}
+
+impl Store {
+    pub async fn snapshot_pointer(&self, id: &TenantId) -> Result<Option<SnapshotPointer>, StoreError> {
+        let query = sqlx::query!(
+            r#"select snapshot_manifest, snapshot_generation, snapshot_sequence, snapshot_clean, snapshot_at
+            from whatsapp_sessions where tenant_id = $1"#,
+            id.as_str(),
+        );
+        let row = self
+            .maybe("get the snapshot's pointer", query)
+            .await?
+            .ok_or_else(|| StoreError::no_tenant(id))?;
+        pointer_from_columns(
+            row.snapshot_manifest,
+            row.snapshot_generation,
+            row.snapshot_sequence,
+            row.snapshot_clean,
+            row.snapshot_at,
+        )
+    }
+
+    /// Points to a snapshot that is whole in the object store. The pointer only moves forward: when an upload ends
+    /// after a later one's, it stays at the later.
+    pub async fn set_snapshot(&self, fence: &Fence, pointer: &SnapshotPointer) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+            ), session as (
+                update whatsapp_sessions s set
+                    snapshot_manifest = $3, snapshot_generation = $4, snapshot_sequence = $5, snapshot_clean = $6,
+                    snapshot_at = $7, updated_at = now()
+                from owner
+                where s.tenant_id = owner.tenant_id
+                    and (coalesce(s.snapshot_generation, 0), coalesce(s.snapshot_sequence, -1)) < ($4, $5)
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            pointer.manifest,
+            pointer.generation.0,
+            pointer.sequence,
+            pointer.clean,
+            pointer.at,
+        );
+        fence.check(self.one("point to the snapshot", query).await?.owns)
+    }
+
+    /// The session is forgotten: nothing is left to restore, and a request to forget it has been carried out.
+    pub async fn clear_snapshot(&self, fence: &Fence) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+            ), session as (
+                update whatsapp_sessions s set
+                    snapshot_manifest = null, snapshot_generation = null, forget = false, updated_at = now()
+                from owner where s.tenant_id = owner.tenant_id
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+        );
+        fence.check(self.one("forget the snapshot", query).await?.owns)
+    }
+}
+
+pub(crate) fn pointer_from_columns(
+    manifest: Option<String>,
+    generation: Option<i64>,
+    sequence: Option<i64>,
+    clean: Option<bool>,
+    at: Option<OffsetDateTime>,
+) -> Result<Option<SnapshotPointer>, StoreError> {
+    let Some(manifest) = manifest else { return Ok(None) };
+    match (generation, sequence, clean, at) {
+        (Some(generation), Some(sequence), Some(clean), Some(at)) => {
+            Ok(Some(SnapshotPointer { manifest, generation: Generation(generation), sequence, clean, at }))
+        }
+        _incomplete => {
+            Err(StoreError::Corrupt { what: "a snapshot's pointer", reason: format!("of {manifest}") })
+        }
+    }
+}

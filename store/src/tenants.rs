@@ -1,0 +1,251 @@
+//! Tenants: who the customers are and what they want said in their name.
+
+use roost_cluster::ids::TenantId;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{Store, StoreError};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    pub id: TenantId,
+    /// Names the tenant's profile and snapshots; another one when a tenant is made again under the same id.
+    pub uid: Uuid,
+    pub display_name: String,
+    /// E.164.
+    pub phone: String,
+    pub template: TemplateKind,
+    pub language: LanguageCode,
+    pub status: TenantStatus,
+    pub texts: Texts,
+    /// 0 lifts the limit.
+    pub reply_limit_per_minute: u32,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "tenant_status", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TenantStatus {
+    New,
+    QrPending,
+    Active,
+    Paused,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "template_kind", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TemplateKind {
+    Booking,
+    Ecommerce,
+    Support,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "language_code", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LanguageCode {
+    En,
+    Sw,
+}
+
+/// The business's own words. An empty field stands for the template's text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Texts {
+    pub greeting: String,
+    pub fallback: String,
+    pub limit_warning: String,
+    pub menu: Vec<MenuItem>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MenuItem {
+    pub title: String,
+    pub reply: String,
+    pub keywords: Vec<String>,
+}
+
+/// The caller has validated the fields; the id is its choice too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTenant {
+    pub id: TenantId,
+    pub display_name: String,
+    pub phone: String,
+    pub template: TemplateKind,
+    pub language: LanguageCode,
+    pub texts: Texts,
+    pub reply_limit_per_minute: u32,
+}
+
+/// `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantPatch {
+    pub display_name: Option<String>,
+    pub phone: Option<String>,
+    pub template: Option<TemplateKind>,
+    pub language: Option<LanguageCode>,
+    pub texts: Option<Texts>,
+    pub reply_limit_per_minute: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantFilter {
+    pub status: Option<TenantStatus>,
+}
+
+impl Store {
+    /// Creates the tenant with its session and its stopped worker. `AlreadyExists` names `id` or `phone`.
+    pub async fn create_tenant(&self, new: NewTenant) -> Result<Tenant, StoreError> {
+        let query = sqlx::query_as!(
+            TenantRow,
+            r#"with tenant as (
+                insert into tenants (id, display_name, phone, template, language, texts, reply_limit_per_minute)
+                values ($1, $2, $3, $4, $5, $6, $7)
+                returning *
+            ), session as (
+                insert into whatsapp_sessions (tenant_id) select id from tenant
+            ), worker as (
+                insert into worker_processes (tenant_id) select id from tenant
+            )
+            select id, uid, display_name, phone, template as "template: TemplateKind",
+                language as "language: LanguageCode", status as "status: TenantStatus",
+                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, updated_at
+            from tenant"#,
+            new.id.as_str(),
+            new.display_name,
+            new.phone,
+            new.template as TemplateKind,
+            new.language as LanguageCode,
+            Json(&new.texts) as Json<&Texts>,
+            limit_to_column(new.reply_limit_per_minute),
+        );
+        let created = self.one("create the tenant", query).await;
+        created.map_err(|error| name_taken_field(error, new.id.as_str(), &new.phone))?.try_into()
+    }
+
+    pub async fn get_tenant(&self, id: &TenantId) -> Result<Tenant, StoreError> {
+        let query = sqlx::query_as!(
+            TenantRow,
+            r#"select id, uid, display_name, phone, template as "template: TemplateKind",
+                language as "language: LanguageCode", status as "status: TenantStatus",
+                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, updated_at
+            from tenants where id = $1"#,
+            id.as_str(),
+        );
+        let row = self.maybe("get the tenant", query).await?;
+        row.ok_or_else(|| StoreError::no_tenant(id))?.try_into()
+    }
+
+    /// Ordered by id, from the one after `after` on.
+    pub async fn list_tenants(
+        &self,
+        filter: &TenantFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError> {
+        let query = sqlx::query_as!(
+            TenantRow,
+            r#"select id, uid, display_name, phone, template as "template: TemplateKind",
+                language as "language: LanguageCode", status as "status: TenantStatus",
+                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, updated_at
+            from tenants
+            where id > $1 and ($2::tenant_status is null or status = $2)
+            order by id limit $3"#,
+            after.as_ref().map_or("", TenantId::as_str),
+            filter.status as Option<TenantStatus>,
+            i64::from(limit),
+        );
+        self.all("list the tenants", query).await?.into_iter().map(Tenant::try_from).collect()
+    }
+
+    /// Changes the fields that are set; the worker is told. `AlreadyExists` names `phone`.
+    pub async fn update_tenant(&self, id: &TenantId, patch: TenantPatch) -> Result<Tenant, StoreError> {
+        let query = sqlx::query_as!(
+            TenantRow,
+            r#"with worker as (
+                update worker_processes set spec_revision = nextval('spec_revisions'), updated_at = now()
+                where tenant_id = $1
+                returning tenant_id
+            )
+            update tenants t set
+                display_name = coalesce($2, t.display_name),
+                phone = coalesce($3, t.phone),
+                template = coalesce($4, t.template),
+                language = coalesce($5, t.language),
+                texts = coalesce($6, t.texts),
+                reply_limit_per_minute = coalesce($7, t.reply_limit_per_minute),
+                updated_at = now()
+            from worker where t.id = worker.tenant_id
+            returning id, uid, display_name, phone, template as "template: TemplateKind",
+                language as "language: LanguageCode", status as "status: TenantStatus",
+                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, t.updated_at"#,
+            id.as_str(),
+            patch.display_name,
+            patch.phone,
+            patch.template as Option<TemplateKind>,
+            patch.language as Option<LanguageCode>,
+            patch.texts.map(Json) as Option<Json<Texts>>,
+            patch.reply_limit_per_minute.map(limit_to_column),
+        );
+        let updated = self.maybe("update the tenant", query).await;
+        let phone = patch.phone.as_deref().unwrap_or_default();
+        let row = updated.map_err(|error| name_taken_field(error, id.as_str(), phone))?;
+        row.ok_or_else(|| StoreError::no_tenant(id))?.try_into()
+    }
+}
+
+/// As the columns come, before they are checked.
+pub(crate) struct TenantRow {
+    id: String,
+    uid: Uuid,
+    display_name: String,
+    phone: String,
+    template: TemplateKind,
+    language: LanguageCode,
+    status: TenantStatus,
+    texts: Json<Texts>,
+    reply_limit_per_minute: i32,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<TenantRow> for Tenant {
+    type Error = StoreError;
+
+    fn try_from(row: TenantRow) -> Result<Self, StoreError> {
+        let limit = u32::try_from(row.reply_limit_per_minute).map_err(|reason| StoreError::Corrupt {
+            what: "reply_limit_per_minute",
+            reason: reason.to_string(),
+        })?;
+        Ok(Self {
+            id: TenantId::new(&row.id).map_err(StoreError::corrupt_id)?,
+            uid: row.uid,
+            display_name: row.display_name,
+            phone: row.phone,
+            template: row.template,
+            language: row.language,
+            status: row.status,
+            texts: row.texts.0,
+            reply_limit_per_minute: limit,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// What does not fit the column is beyond what its check allows, and is refused by that.
+fn limit_to_column(limit: u32) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+fn name_taken_field(error: StoreError, id: &str, phone: &str) -> StoreError {
+    match error.unique_violation() {
+        Some("tenants_pkey") => StoreError::AlreadyExists { field: "id", value: id.to_owned() },
+        Some("tenants_phone_key") => StoreError::AlreadyExists { field: "phone", value: phone.to_owned() },
+        _ => error,
+    }
+}

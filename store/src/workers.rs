@@ -1,0 +1,279 @@
+//! Workers as their operators see and steer them. What the owner of a worker says about it is in [`crate::reports`].
+//!
+//! ```text
+//!   desired  STOPPED --start--> RUNNING --stop--> STOPPED       (only operators write it)
+//!   status   STOPPED --start--> RUNNING --report or mark_stale--> ERROR --report, heartbeat, start, restart--> RUNNING
+//! ```
+//!
+//! A start sets the status RUNNING at once and `expected_since` to now: from then on the worker must be seen, and a
+//! worker that no node takes becomes ERROR by stale detection like one that has died.
+
+use roost_cluster::ids::{Generation, NodeId, SpecRevision, TenantId};
+use time::OffsetDateTime;
+
+use crate::{SessionStatus, SnapshotPointer, Store, StoreError, Tenant, snapshots::pointer_from_columns};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    pub tenant: TenantId,
+    /// `roost-worker-<tenant>`
+    pub name: String,
+    pub status: WorkerStatus,
+    pub desired: DesiredState,
+    /// The owner by the controller's last decision.
+    pub node: Option<NodeId>,
+    pub generation: Generation,
+    pub spec_revision: SpecRevision,
+    /// Restarts by operators and by the worker itself.
+    pub restarts: u64,
+    /// Empty when all is well.
+    pub last_error: String,
+    pub last_seen_at: Option<OffsetDateTime>,
+    pub session_status: SessionStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "worker_status", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum WorkerStatus {
+    Running,
+    Stopped,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "desired_state", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DesiredState {
+    Running,
+    Stopped,
+}
+
+/// How an operator asked for a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "restart_mode", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RestartMode {
+    /// Close the browser, keep the session.
+    Graceful,
+    /// Kill the browser, keep the session.
+    Force,
+    /// Kill the browser, forget the session.
+    ForceWipe,
+    /// Unlink the device at WhatsApp, forget the session.
+    Logout,
+}
+
+/// What the owner of a worker needs to know to run it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSpec {
+    pub tenant: Tenant,
+    pub desired: DesiredState,
+    pub generation: Generation,
+    pub spec_revision: SpecRevision,
+    /// Grows with each restart asked for. The owner carries out those that come while it owns the worker; what was
+    /// asked of an earlier owner is done by the start itself, but for `forget_session`.
+    pub restart_seq: i64,
+    pub restart_mode: RestartMode,
+    /// `ForceWipe` or `Logout` was asked for and nobody has carried it out: the owner does so, even one that has just
+    /// started, and a local profile must not be resumed for good. Ends with `clear_snapshot` or with a QR code shown.
+    pub forget_session: bool,
+    pub snapshot: Option<SnapshotPointer>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkerFilter {
+    pub node: Option<NodeId>,
+    pub status: Option<WorkerStatus>,
+}
+
+impl Store {
+    /// Asks for the worker to run. The flag says that it was running or starting already and nothing was changed.
+    pub async fn start_worker(&self, id: &TenantId) -> Result<(Worker, bool), StoreError> {
+        let asked = self.ask_to_run(id, RestartMode::Graceful, Asked::IfNotRunning).await?;
+        Ok((self.get_worker(id).await?, !asked))
+    }
+
+    /// Restarts the worker gracefully, or starts it; `last_error` is cleared.
+    pub async fn restart_worker(&self, id: &TenantId) -> Result<Worker, StoreError> {
+        self.ask_to_run(id, RestartMode::Graceful, Asked::InAnyCase).await?;
+        self.get_worker(id).await
+    }
+
+    /// Has the browser killed and the worker started afresh; the tenant is QR_PENDING until it is connected.
+    pub async fn force_restart_worker(&self, id: &TenantId, wipe: bool) -> Result<Worker, StoreError> {
+        let mode = if wipe { RestartMode::ForceWipe } else { RestartMode::Force };
+        self.ask_to_run(id, mode, Asked::InAnyCase).await?;
+        self.get_worker(id).await
+    }
+
+    /// Asks for the worker to stop gracefully. Its session status follows when its owner has stopped it.
+    pub async fn stop_worker(&self, id: &TenantId) -> Result<Worker, StoreError> {
+        let query = sqlx::query!(
+            r#"with stopped as (
+                update worker_processes set
+                    desired = 'STOPPED', status = 'STOPPED', last_error = '', stale = false,
+                    spec_revision = nextval('spec_revisions'), updated_at = now()
+                where tenant_id = $1
+                returning tenant_id
+            ), tenant as (
+                update tenants t set status = 'PAUSED', updated_at = now()
+                from stopped where t.id = stopped.tenant_id
+            )
+            select tenant_id from stopped"#,
+            id.as_str(),
+        );
+        self.maybe("stop the worker", query).await?.ok_or_else(|| StoreError::no_tenant(id))?;
+        self.get_worker(id).await
+    }
+
+    pub async fn get_worker(&self, id: &TenantId) -> Result<Worker, StoreError> {
+        let query = sqlx::query_as!(
+            WorkerRow,
+            r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
+                w.node, w.generation, w.spec_revision, w.restarts, w.last_error, w.last_seen_at,
+                s.status as "session_status: SessionStatus"
+            from worker_processes w join whatsapp_sessions s using (tenant_id)
+            where w.tenant_id = $1"#,
+            id.as_str(),
+        );
+        let row = self.maybe("get the worker", query).await?;
+        row.ok_or_else(|| StoreError::no_tenant(id))?.try_into()
+    }
+
+    /// Ordered by tenant id, from the one after `after` on.
+    pub async fn list_workers(
+        &self,
+        filter: &WorkerFilter,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<Worker>, StoreError> {
+        let query = sqlx::query_as!(
+            WorkerRow,
+            r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
+                w.node, w.generation, w.spec_revision, w.restarts, w.last_error, w.last_seen_at,
+                s.status as "session_status: SessionStatus"
+            from worker_processes w join whatsapp_sessions s using (tenant_id)
+            where w.tenant_id > $1 and ($2::text is null or w.node = $2)
+                and ($3::worker_status is null or w.status = $3)
+            order by w.tenant_id limit $4"#,
+            after.as_ref().map_or("", TenantId::as_str),
+            filter.node.as_ref().map(NodeId::as_str),
+            filter.status as Option<WorkerStatus>,
+            i64::from(limit),
+        );
+        self.all("list the workers", query).await?.into_iter().map(Worker::try_from).collect()
+    }
+
+    /// What the owner needs. The tenant is read after the rest, so it is as new as `spec_revision` says or newer.
+    pub async fn worker_spec(&self, id: &TenantId) -> Result<WorkerSpec, StoreError> {
+        let query = sqlx::query!(
+            r#"select w.desired as "desired: DesiredState", w.generation, w.spec_revision, w.restart_seq,
+                w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
+                s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at
+            from worker_processes w join whatsapp_sessions s using (tenant_id)
+            where w.tenant_id = $1"#,
+            id.as_str(),
+        );
+        let row =
+            self.maybe("get the worker's spec", query).await?.ok_or_else(|| StoreError::no_tenant(id))?;
+        let snapshot = pointer_from_columns(
+            row.snapshot_manifest,
+            row.snapshot_generation,
+            row.snapshot_sequence,
+            row.snapshot_clean,
+            row.snapshot_at,
+        )?;
+        Ok(WorkerSpec {
+            tenant: self.get_tenant(id).await?,
+            desired: row.desired,
+            generation: Generation(row.generation),
+            spec_revision: SpecRevision(row.spec_revision),
+            restart_seq: row.restart_seq,
+            restart_mode: row.restart_mode,
+            forget_session: row.forget,
+            snapshot,
+        })
+    }
+
+    /// One statement for start and every kind of restart; answers whether anything was asked. A plain restart does
+    /// not cover up that the session is still to be forgotten: it keeps the mode that says how.
+    async fn ask_to_run(&self, id: &TenantId, mode: RestartMode, asked: Asked) -> Result<bool, StoreError> {
+        let query = sqlx::query!(
+            r#"with held as materialized (
+                select tenant_id, desired, status from worker_processes where tenant_id = $1 for no key update
+            ), asked as (
+                update worker_processes w set
+                    desired = 'RUNNING', status = 'RUNNING', last_error = '', stale = false, expected_since = now(),
+                    spec_revision = nextval('spec_revisions'), restart_seq = w.restart_seq + 1,
+                    restart_mode = case when s.forget and $2::restart_mode = 'GRACEFUL' then w.restart_mode else $2 end,
+                    restarts = w.restarts + $3::boolean::int, updated_at = now()
+                from held join whatsapp_sessions s using (tenant_id)
+                where w.tenant_id = held.tenant_id
+                    and ($3 or held.desired <> 'RUNNING' or held.status <> 'RUNNING')
+                returning w.tenant_id
+            ), session as (
+                update whatsapp_sessions s set
+                    status = 'DISCONNECTED', qr_text = null, qr_data_uri = null, qr_expires_at = null,
+                    forget = s.forget or $2 = 'FORCE_WIPE',
+                    snapshot_manifest = case when $2 <> 'FORCE_WIPE' then s.snapshot_manifest end,
+                    snapshot_generation = case when $2 <> 'FORCE_WIPE' then s.snapshot_generation end,
+                    updated_at = now()
+                from asked where s.tenant_id = asked.tenant_id and $2 in ('FORCE', 'FORCE_WIPE')
+            ), tenant as (
+                update tenants t set updated_at = now(), status = case
+                    when $2 in ('FORCE', 'FORCE_WIPE') then 'QR_PENDING'
+                    when t.status = 'NEW' then 'NEW'
+                    else running_tenant_status(s)
+                end
+                from asked join whatsapp_sessions s using (tenant_id) where t.id = asked.tenant_id
+            )
+            select exists(select from asked) as "asked!" from held"#,
+            id.as_str(),
+            mode as RestartMode,
+            matches!(asked, Asked::InAnyCase),
+        );
+        let row = self.maybe("ask the worker to run", query).await?;
+        row.map(|row| row.asked).ok_or_else(|| StoreError::no_tenant(id))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Asked {
+    IfNotRunning,
+    InAnyCase,
+}
+
+/// As the columns come, before they are checked.
+struct WorkerRow {
+    tenant_id: String,
+    name: String,
+    status: WorkerStatus,
+    desired: DesiredState,
+    node: Option<String>,
+    generation: i64,
+    spec_revision: i64,
+    restarts: i64,
+    last_error: String,
+    last_seen_at: Option<OffsetDateTime>,
+    session_status: SessionStatus,
+}
+
+impl TryFrom<WorkerRow> for Worker {
+    type Error = StoreError;
+
+    fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
+        let node = row.node.as_deref().map(NodeId::new).transpose();
+        Ok(Self {
+            tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
+            name: row.name,
+            status: row.status,
+            desired: row.desired,
+            node: node.map_err(StoreError::corrupt_id)?,
+            generation: Generation(row.generation),
+            spec_revision: SpecRevision(row.spec_revision),
+            restarts: u64::try_from(row.restarts)
+                .map_err(|reason| StoreError::Corrupt { what: "restarts", reason: reason.to_string() })?,
+            last_error: row.last_error,
+            last_seen_at: row.last_seen_at,
+            session_status: row.session_status,
+        })
+    }
+}

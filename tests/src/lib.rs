@@ -1,0 +1,12 @@
+//! The harness of the scenarios: a cluster of real processes in a directory of its own, conversations whose answers can
+//! be counted, and a judge that the simulator's own records are put before when a scenario ends.
+//!
+//! Checkers are kept apart from scenarios: a scenario says what is done to the cluster, [`judge`] and [`conversation`]
+//! say what must be true afterwards, whatever was done.
+
+pub mod conversation;
+pub mod judge;
+pub mod scenario;
+
+pub use conversation::Conversation;
+pub use scenario::{SOON, Scenario};

@@ -1,0 +1,15 @@
+//! The admin API as a caller meets it: through the generated client, on a coordinator with a real Postgres and a real
+//! etcd. Where a node is needed, the test registers one and says what a node would say.
+
+mod auth;
+mod harness;
+mod lifecycle;
+mod messages;
+mod nodes;
+mod outages;
+mod reflection;
+mod refusals;
+mod sessions;
+mod tenants;
+mod wire;
+mod workers;

@@ -1,0 +1,74 @@
+//! Ids that are unknown, missing or malformed, on every call that takes one.
+
+use roost_proto::{error::ErrorCode, v1};
+use tonic::Status;
+
+use crate::harness::{Api, api, error_of, next};
+
+/// Every call with this tenant's id, and the field that carries it.
+async fn every_call(api: &Api, id: &str) -> Vec<(&'static str, Status, &'static str)> {
+    let tenant_id = id.to_owned();
+    let tenant = v1::Tenant { id: id.into(), display_name: "x".into(), ..Default::default() };
+    let (mut tenants, mut workers, mut sessions) = (api.tenants(), api.workers(), api.sessions());
+    let get_tenant = tenants.get_tenant(v1::GetTenantRequest { id: id.into() }).await.unwrap_err();
+    let delete = tenants.delete_tenant(v1::DeleteTenantRequest { id: id.into() }).await.unwrap_err();
+    let update = v1::UpdateTenantRequest { tenant: Some(tenant), update_mask: None };
+    let update = tenants.update_tenant(update).await.unwrap_err();
+    let start = workers.start_worker(v1::StartWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let stop = workers.stop_worker(v1::StopWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let restart = workers.restart_worker(v1::RestartWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let force = v1::ForceRestartWorkerRequest { tenant_id: tenant_id.clone(), wipe_session: false };
+    let force = workers.force_restart_worker(force).await.unwrap_err();
+    let get_worker = workers.get_worker(v1::GetWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let get_qr = sessions.get_qr(v1::GetQrRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let logout = sessions.logout(v1::LogoutRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let watch_qr = match sessions.watch_qr(v1::WatchQrRequest { tenant_id }).await {
+        Ok(stream) => next(&mut stream.into_inner()).await.unwrap_err(),
+        Err(status) => status,
+    };
+    vec![
+        ("GetTenant", get_tenant, "id"),
+        ("DeleteTenant", delete, "id"),
+        ("UpdateTenant", update, "tenant.id"),
+        ("StartWorker", start, "tenant_id"),
+        ("StopWorker", stop, "tenant_id"),
+        ("RestartWorker", restart, "tenant_id"),
+        ("ForceRestartWorker", force, "tenant_id"),
+        ("GetWorker", get_worker, "tenant_id"),
+        ("GetQr", get_qr, "tenant_id"),
+        ("WatchQr", watch_qr, "tenant_id"),
+        ("Logout", logout, "tenant_id"),
+    ]
+}
+
+#[tokio::test]
+async fn an_unknown_tenant_is_not_found_by_any_call() {
+    let api = api().await;
+    for (call, status, _) in every_call(&api, "nobody").await {
+        let error = error_of(&status);
+        assert_eq!(error.code, ErrorCode::NotFound, "{call}: {error:?}");
+        let about = error.resource.unwrap_or_else(|| panic!("{call} names nothing"));
+        assert_eq!((about.kind.as_str(), about.id.as_str()), ("tenant", "nobody"), "{call}");
+    }
+    for tenant_id in ["nobody"] {
+        let list = v1::ListMessagesRequest { tenant_id: tenant_id.into(), ..Default::default() };
+        let status = api.messages().list_messages(list).await.unwrap_err();
+        assert_eq!(error_of(&status).code, ErrorCode::NotFound);
+        let tail = v1::TailMessagesRequest { tenant_id: tenant_id.into(), backlog: 0 };
+        let status = api.messages().tail_messages(tail).await.unwrap_err();
+        assert_eq!(error_of(&status).code, ErrorCode::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_malformed_id_is_refused_by_its_field_in_every_call() {
+    let api = api().await;
+    for id in ["", "Not An Id", "-x", "a\0b", &"x".repeat(64)] {
+        for (call, status, field) in every_call(&api, id).await {
+            let error = error_of(&status);
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{call} {id:?}: {error:?}");
+            let named: Vec<_> = error.violations.iter().map(|violation| violation.field.as_str()).collect();
+            assert_eq!(named, [field], "{call} {id:?}");
+        }
+    }
+}

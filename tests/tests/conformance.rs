@@ -1,0 +1,61 @@
+//! The simulator, judged by two libraries that drive the real WhatsApp Web: both run unmodified through QR, scan,
+//! ready, messages, acknowledgements, restart and logout. A third script tries what the control API can do to a
+//! page, so that a scenario can rely on it.
+//!
+//! Each script starts its own browsers; their output is shown when one fails.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use roost_simulator::{Config, Simulator, Timing};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const DEADLINE: Duration = Duration::from_secs(180);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wa_js_runs_the_whole_flow() {
+    conform("wa-js.js").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatsapp_web_js_runs_the_whole_flow() {
+    conform("wwebjs.js").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_faults_of_the_control_api_reach_the_page() {
+    conform("faults.js").await.unwrap();
+}
+
+async fn conform(script: &str) -> Result<()> {
+    let directory = scripts()?;
+    let any = "127.0.0.1:0".parse()?;
+    let timing = Timing { redeliver_after: Duration::from_millis(300), ..Timing::default() };
+    let simulator = Simulator::start(&Config { http: any, tls: any, timing })?;
+    let output = Command::new("node")
+        .arg(script)
+        .current_dir(&directory)
+        .env("SIMULATOR_URL", simulator.http_url())
+        .env("SIMULATOR_TLS", simulator.tls_addr().to_string())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(DEADLINE, output).await.with_context(|| format!("{script} took longer than {DEADLINE:?}"))?;
+    let output = output.context("cannot run node: install Node.js 20 or newer, or run `make deps`")?;
+    simulator.stop().await;
+    ensure!(
+        output.status.success(),
+        "{script} failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+fn scripts() -> Result<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulator/conformance");
+    let installed = directory.join("node_modules/whatsapp-web.js").is_dir();
+    ensure!(installed, "the libraries are not installed in {}: run `make deps`", directory.display());
+    Ok(directory)
+}

@@ -1,0 +1,161 @@
+//! The far end: WhatsApp's server and the people who write, as one object that outlives every page.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use roost_node::engine::{
+    ChatKind, EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError,
+};
+
+/// What was delivered and is not acknowledged, and what was received.
+#[derive(Default)]
+pub struct Phone {
+    unacknowledged: Mutex<Vec<InboundMessage>>,
+    received: Mutex<Vec<OutboundText>>,
+    /// Sends so far, to make some of them fail.
+    sends: AtomicU64,
+    /// Each send whose count divides by this fails, alternately before and after it took effect; 0 for none.
+    fail_every: AtomicU64,
+}
+
+impl Phone {
+    pub fn write(&self, chat: &str, id: &str, body: &str) -> InboundMessage {
+        let message = InboundMessage {
+            whatsapp_id: format!("false_{chat}_{id}"),
+            chat: chat.into(),
+            sender: chat.into(),
+            body: body.into(),
+            from_me: false,
+            kind: ChatKind::Direct,
+            timestamp: 1_790_000_000,
+        };
+        self.unacknowledged.lock().push(message.clone());
+        message
+    }
+
+    pub fn fail_every(&self, nth: u64) {
+        self.fail_every.store(nth, Ordering::Relaxed);
+    }
+
+    /// What a page that has just connected is given.
+    pub fn unacknowledged(&self) -> Vec<InboundMessage> {
+        self.unacknowledged.lock().clone()
+    }
+
+    pub fn received(&self) -> Vec<OutboundText> {
+        self.received.lock().clone()
+    }
+
+    /// The bodies received, by chat, in the order of their arrival.
+    pub fn received_by_chat(&self) -> BTreeMap<String, Vec<String>> {
+        let mut by_chat: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for text in self.received.lock().iter() {
+            by_chat.entry(text.chat.clone()).or_default().push(text.body.clone());
+        }
+        by_chat
+    }
+
+    /// Waits until so many texts have arrived; says what did when they have not in time.
+    pub async fn wait_for(&self, count: usize, within: Duration) {
+        let deadline = Instant::now() + within;
+        while self.received.lock().len() < count {
+            assert!(Instant::now() < deadline, "{} of {count} texts arrived", self.received.lock().len());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn receive(&self, text: &OutboundText) {
+        let mut received = self.received.lock();
+        if !received.iter().any(|earlier| earlier.whatsapp_id == text.whatsapp_id) {
+            received.push(text.clone());
+        }
+    }
+}
+
+/// A page of the phone's tenant. A dead one sends and confirms nothing any more.
+pub struct FakePage {
+    phone: Arc<Phone>,
+    alive: AtomicBool,
+}
+
+impl FakePage {
+    pub fn new(phone: Arc<Phone>) -> Arc<Self> {
+        Arc::new(Self { phone, alive: AtomicBool::new(true) })
+    }
+
+    pub fn die(&self) {
+        self.alive.store(false, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
+        if self.alive.load(Ordering::Relaxed) { Ok(()) } else { Err(EngineError::Gone) }
+    }
+}
+
+#[async_trait]
+impl Page for FakePage {
+    async fn send(&self, text: &OutboundText) -> Result<(), SendError> {
+        tokio::task::yield_now().await;
+        self.check()?;
+        let nth = self.phone.sends.fetch_add(1, Ordering::Relaxed) + 1;
+        let every = self.phone.fail_every.load(Ordering::Relaxed);
+        let fails = every > 0 && nth.is_multiple_of(every);
+        if fails && (nth / every).is_multiple_of(2) {
+            return Err(SendError::TimedOut);
+        }
+        self.phone.receive(text);
+        tokio::task::yield_now().await;
+        if fails { Err(SendError::TimedOut) } else { Ok(()) }
+    }
+
+    async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError> {
+        self.check()?;
+        self.phone.unacknowledged.lock().retain(|message| !whatsapp_ids.contains(&message.whatsapp_id));
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<Probe, EngineError> {
+        Err(EngineError::Gone)
+    }
+
+    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
+        Ok(self.phone.unacknowledged())
+    }
+
+    async fn logout(&self) -> Result<(), EngineError> {
+        Err(EngineError::Gone)
+    }
+
+    async fn take_over(&self) -> Result<(), EngineError> {
+        Err(EngineError::Gone)
+    }
+
+    async fn reload(&self) -> Result<(), EngineError> {
+        Err(EngineError::Gone)
+    }
+
+    async fn local_storage(&self) -> Result<LocalStorage, EngineError> {
+        Err(EngineError::Gone)
+    }
+
+    fn freeze(&self) -> Result<Frozen, EngineError> {
+        Err(EngineError::Gone)
+    }
+
+    async fn close(&self) -> bool {
+        self.die();
+        true
+    }
+
+    async fn kill(&self) {
+        self.die();
+    }
+}

@@ -1,0 +1,126 @@
+//! What the cluster rests on goes away and comes back.
+
+use std::time::Duration;
+
+use roost_cli::dev::Signal;
+use roost_tests::{SOON, Scenario};
+
+/// How long a dependency is away, as the documentation's promise has it.
+const AWAY: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_are_answered_while_the_coordinator_is_dead_and_it_goes_on_when_restarted() -> anyhow::Result<()> {
+    let mut scenario = Scenario::start(2, 1).await?;
+    let tenant = scenario.tenant(0);
+    scenario.cluster.coordinator().kill().await?;
+    scenario.answers(&tenant, "without a coordinator").await?;
+    scenario.cluster.coordinator().start().await?;
+    let worker = scenario.cluster.tenant_connected(&tenant.id, SOON).await?;
+    // It controls again: a lost node's tenant is placed.
+    scenario.cluster.node(&worker.node_id)?.kill().await?;
+    scenario.answers(&tenant, "after a failover by the new controller").await?;
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_needs_no_coordinator() -> anyhow::Result<()> {
+    let mut scenario = Scenario::start(3, 1).await?;
+    let tenant = scenario.tenant(0);
+    let owner = scenario.owner(&tenant).await?;
+    scenario.cluster.coordinator().kill().await?;
+    scenario.cluster.node(&owner)?.kill().await?;
+    scenario.answers(&tenant, "nobody but nodes is left").await?;
+    scenario.cluster.coordinator().start().await?;
+    scenario.cluster.tenant_connected(&tenant.id, SOON).await?;
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_ten_seconds_without_etcd_everything_runs_again_by_itself() -> anyhow::Result<()> {
+    let mut scenario = Scenario::start(2, 2).await?;
+    let mut conversations = vec![];
+    for index in 0..2 {
+        conversations.push(scenario.conversation(&scenario.tenant(index))?);
+    }
+    let scans = scenario.cluster.scans();
+    scenario.cluster.etcd().kill().await?;
+    let mut pace = tokio::time::interval(AWAY / 10);
+    for _ in 0..10 {
+        pace.tick().await;
+        for conversation in &mut conversations {
+            conversation.say(3).await?;
+        }
+    }
+    scenario.cluster.etcd().restart().await?;
+    for conversation in &conversations {
+        conversation.settle(SOON).await?;
+    }
+    scenario.cluster.connected(SOON).await?;
+    assert_eq!(scenario.cluster.scans(), scans);
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_restart_of_etcd_moves_nothing() -> anyhow::Result<()> {
+    let mut scenario = Scenario::start(2, 2).await?;
+    let before = scenario.cluster.workers().await?;
+    scenario.cluster.etcd().restart().await?;
+    for index in 0..2 {
+        scenario.answers(&scenario.tenant(index), "etcd is back").await?;
+    }
+    let after = scenario.cluster.workers().await?;
+    let places = |workers: &[roost_proto::v1::Worker]| -> Vec<(String, i64)> {
+        workers.iter().map(|worker| (worker.node_id.clone(), worker.generation)).collect()
+    };
+    assert_eq!(places(&before), places(&after), "leases outlive a restart, so nothing had to move");
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_seconds_without_postgres_lose_no_message_and_no_worker() -> anyhow::Result<()> {
+    let mut scenario = Scenario::start(1, 2).await?;
+    let tenant = scenario.tenant(0);
+    let before = scenario.cluster.worker(&tenant.id).await?;
+    let mut conversation = scenario.conversation(&tenant)?;
+    scenario.cluster.postgres().kill().await?;
+    let mut pace = tokio::time::interval(AWAY / 10);
+    for _ in 0..10 {
+        pace.tick().await;
+        conversation.say(3).await?;
+    }
+    scenario.cluster.postgres().restart().await?;
+    conversation.settle(SOON).await?;
+    scenario.cluster.connected(SOON).await?;
+    let after = scenario.cluster.worker(&tenant.id).await?;
+    assert_eq!(
+        (before.node_id, before.generation),
+        (after.node_id, after.generation),
+        "the worker could be kept, so it was"
+    );
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_postgres_is_waited_for() -> anyhow::Result<()> {
+    let mut scenario = Scenario::start(1, 1).await?;
+    let tenant = scenario.tenant(0);
+    let mut conversation = scenario.conversation(&tenant)?;
+    freeze_postgres(&mut scenario, Signal::STOP)?;
+    let mut pace = tokio::time::interval(AWAY / 10);
+    for _ in 0..10 {
+        pace.tick().await;
+        conversation.say(3).await?;
+    }
+    freeze_postgres(&mut scenario, Signal::CONT)?;
+    conversation.settle(SOON).await?;
+    scenario.finish().await
+}
+
+fn freeze_postgres(scenario: &mut Scenario, signal: Signal) -> anyhow::Result<()> {
+    let postmaster = scenario.cluster.postgres().pid();
+    scenario.cluster.postgres().signal(signal)?;
+    for backend in roost_cli::dev::descendants(postmaster) {
+        backend.identity.signal(signal)?;
+    }
+    Ok(())
+}

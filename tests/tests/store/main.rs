@@ -1,0 +1,17 @@
+//! The store on real Postgres: one server for this binary, one database for each test, so that tests run in parallel
+//! and none sees another's rows.
+//!
+//! The judges are elsewhere than the code they judge: what must be in the tables is read with plain SQL.
+
+mod changes;
+mod crashes;
+mod deadlocks;
+mod fencing;
+mod ledger;
+mod limits;
+mod outages;
+mod queues;
+mod sessions;
+mod support;
+mod tenants;
+mod workers;

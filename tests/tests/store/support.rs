@@ -1,0 +1,150 @@
+//! A database of its own for each test, and short words for what tests do.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use roost_cli::dev::Postgres;
+use roost_cluster::{
+    ids::{NodeId, Revision, TenantId, Term},
+    ledger::Ledger,
+};
+use roost_store::{
+    Admitted, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store,
+    StoreError, TemplateKind, Texts,
+};
+use sqlx::{Connection, Executor, PgConnection};
+use time::OffsetDateTime;
+use tokio::sync::OnceCell;
+
+/// A migrated database, and a controller that reigns over it.
+pub struct Db {
+    pub store: Store,
+    pub ledger: PostgresLedger,
+    pub term: Term,
+    pub url: String,
+}
+
+impl Db {
+    pub async fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let server = server().await;
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::connect(server.url()).await.unwrap();
+        let create = format!("create database {name} template migrated");
+        admin.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
+        let url = with_database(server.url(), &name);
+        let store = Store::connect(&url, 10).await.unwrap();
+        let ledger = PostgresLedger::new(store.clone());
+        let term = ledger.begin_term("etcd", Revision(10), "coordinator/a").await.unwrap();
+        Self { store, ledger, term, url }
+    }
+
+    /// A tenant whose worker runs on node `a`, and its owner's fence.
+    pub async fn owned(&self, id: &str) -> Fence {
+        self.store.create_tenant(new_tenant(id)).await.unwrap();
+        self.store.start_worker(&tenant(id)).await.unwrap();
+        self.place(&tenant(id), "a").await
+    }
+
+    /// Gives the tenant to a node; any earlier fence is old from here on.
+    pub async fn place(&self, tenant: &TenantId, node: &str) -> Fence {
+        let placed = self.ledger.place(self.term, &[(tenant.clone(), NodeId::new(node).unwrap())]).await.unwrap();
+        let (tenant, generation) = placed.into_iter().next().expect("the tenant is there");
+        Fence { tenant, generation }
+    }
+
+    /// One number, by plain SQL.
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    /// One text, by plain SQL.
+    pub async fn text(&self, sql: &'static str) -> String {
+        sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    pub async fn execute(&self, sql: &'static str) {
+        self.store.pool().execute(sql).await.unwrap();
+    }
+}
+
+/// The server of this binary. It dies with the process; its data is removed at the next start.
+async fn server() -> &'static Postgres {
+    static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+    SERVER
+        .get_or_init(|| async {
+            let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("store");
+            std::fs::remove_dir_all(&dir).ok();
+            std::fs::create_dir_all(&dir).unwrap();
+            let postgres = Postgres::start(&dir).await.unwrap();
+            let mut admin = PgConnection::connect(postgres.url()).await.unwrap();
+            admin.execute("create database migrated").await.unwrap();
+            let template = Store::connect(&with_database(postgres.url(), "migrated"), 1).await.unwrap();
+            template.migrate().await.unwrap();
+            template.pool().close().await;
+            postgres
+        })
+        .await
+}
+
+pub fn with_database(url: &str, name: &str) -> String {
+    format!("{}/{name}", url.rsplit_once('/').expect("a URL with a path").0)
+}
+
+pub fn tenant(id: &str) -> TenantId {
+    TenantId::new(id).unwrap()
+}
+
+/// The phone number follows from the id, so that different tenants have different ones.
+pub fn new_tenant(id: &str) -> NewTenant {
+    let digits: String = id.bytes().map(|byte| (byte % 10).to_string()).collect();
+    NewTenant {
+        id: tenant(id),
+        display_name: format!("Duka {id}"),
+        phone: format!("+2557{digits}"),
+        template: TemplateKind::Support,
+        language: LanguageCode::En,
+        texts: Texts::default(),
+        reply_limit_per_minute: 10,
+    }
+}
+
+pub fn message(whatsapp_id: &str, chat: &str) -> NewInbound {
+    NewInbound {
+        whatsapp_id: whatsapp_id.into(),
+        chat: chat.into(),
+        sender: chat.into(),
+        body: format!("body of {whatsapp_id}"),
+        received_at: OffsetDateTime::now_utc(),
+    }
+}
+
+pub fn reply(to: &Inbound) -> NewOutbound {
+    NewOutbound {
+        seq: 0,
+        whatsapp_id: format!("reply-{}", to.whatsapp_id),
+        chat: to.chat.clone(),
+        body: format!("echo: {}", to.body),
+        counted: true,
+    }
+}
+
+pub fn answer(to: &Inbound) -> Completion {
+    Completion { inbound_id: to.id, replies: vec![reply(to)], suppressed: false }
+}
+
+pub fn ids(admitted: &[Admitted]) -> Vec<i64> {
+    admitted.iter().map(|admitted| admitted.id).collect()
+}
+
+#[track_caller]
+pub fn assert_fenced<T: std::fmt::Debug>(outcome: Result<T, StoreError>, fence: &Fence) {
+    match outcome {
+        Err(StoreError::Fenced { tenant, generation }) => {
+            assert_eq!((&tenant, generation), (&fence.tenant, fence.generation));
+        }
+        other => panic!("an old generation was not refused: {other:?}"),
+    }
+}
