@@ -2,10 +2,10 @@
 
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2, types::QrError};
 
-/// The code as lines of half blocks; light on dark terminals and dark on light ones both read well.
+/// The code as lines of half blocks, drawn for a dark terminal. On a light one it is inverted, which phones read too.
 pub fn draw(text: &str) -> Result<String, QrError> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
-    // A terminal is usually dark: what is drawn is light, hence the inversion.
+    // What is drawn shines, so it is the light modules that are drawn.
     Ok(code
         .render::<Dense1x2>()
         .dark_color(Dense1x2::Light)

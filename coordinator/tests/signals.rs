@@ -1,5 +1,7 @@
 //! The process: it starts while nothing that it needs is up, and ends cleanly on either signal.
 
+#![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
+
 use std::{
     fs,
     path::Path,

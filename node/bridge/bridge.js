@@ -198,7 +198,7 @@
   WPP.on('conn.logout', () => tell({ event: 'logged_out', reason: logoutReason }));
   // What came past the wrapper: a message that could be decrypted only later.
   WPP.on('chat.new_message', (message) => { if (isForUs(message)) holdAlone(message); });
-  WPP.webpack.onInjected(() => {
+  WPP.loader.onInjected(() => {
     holdAcknowledgements(WPP.whatsapp.MsgStore);
     tell({ event: 'attached', holding: isHolding });
   });

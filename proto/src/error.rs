@@ -146,7 +146,7 @@ pub struct Unavailable {
     pub retry_after: Duration,
 }
 
-/// A failure as the API tells it. The message is one line that says what is wrong and what to do.
+/// A failure as the API tells it, small enough to be the error of every call. The message is one line that says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
@@ -154,8 +154,8 @@ pub struct ApiError {
     pub message: String,
     /// All fields that are wrong, not only the first.
     pub violations: Vec<Violation>,
-    pub resource: Option<Resource>,
-    pub unavailable: Option<Unavailable>,
+    pub resource: Option<Box<Resource>>,
+    pub unavailable: Option<Box<Unavailable>>,
 }
 
 impl ApiError {
@@ -176,13 +176,13 @@ impl ApiError {
 
     /// UNAVAILABLE because of a dependency.
     pub fn unavailable(dependency: &str, retry_after: Duration, message: impl Into<String>) -> Self {
-        let unavailable = Some(Unavailable { dependency: dependency.to_owned(), retry_after });
+        let unavailable = Some(Box::new(Unavailable { dependency: dependency.to_owned(), retry_after }));
         Self { unavailable, ..Self::new(ErrorCode::Unavailable, message) }
     }
 
     /// Names the thing that the error is about.
     pub fn about(mut self, kind: &str, id: &str) -> Self {
-        self.resource = Some(Resource { kind: kind.to_owned(), id: id.to_owned() });
+        self.resource = Some(Box::new(Resource { kind: kind.to_owned(), id: id.to_owned() }));
         self
     }
 
@@ -200,12 +200,12 @@ impl ApiError {
                 .iter()
                 .map(|v| Violation { field: v.field.clone(), description: v.description.clone() })
                 .collect(),
-            resource: details
-                .resource_info()
-                .map(|about| Resource { kind: about.resource_type.clone(), id: about.resource_name.clone() }),
-            unavailable: dependency
-                .zip(retry_after)
-                .map(|(dependency, retry_after)| Unavailable { dependency: dependency.clone(), retry_after }),
+            resource: details.resource_info().map(|about| {
+                Box::new(Resource { kind: about.resource_type.clone(), id: about.resource_name.clone() })
+            }),
+            unavailable: dependency.zip(retry_after).map(|(dependency, retry_after)| {
+                Box::new(Unavailable { dependency: dependency.clone(), retry_after })
+            }),
         })
     }
 }

@@ -17,6 +17,7 @@ const phone = process.env.PHONE;
 const dataPath = process.env.DATA_PATH;
 if (!phone || !dataPath) throw new Error('set PHONE and DATA_PATH');
 process.chdir(dataPath);
+let stopping = false;
 
 const client = new Client({
   authStrategy: new LocalAuth({ dataPath }),
@@ -34,11 +35,14 @@ client.on('message', (message) => {
   if (!message.from.endsWith('@c.us')) return;
   client
     .sendMessage(message.from, `echo: ${message.body}`)
-    .catch((error) => console.error(`a reply failed: ${error.message}`));
+    .catch((error) => stopping || console.error(`a reply failed: ${error.message}`));
 });
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
-  process.on(signal, () => client.destroy().finally(() => process.exit(0)));
+  process.on(signal, () => {
+    stopping = true;
+    client.destroy().finally(() => process.exit(0));
+  });
 }
 
 client.initialize().catch((error) => {

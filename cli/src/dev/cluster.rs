@@ -65,6 +65,7 @@ impl Cluster {
             launches::coordinator("coordinator-1", &programs, &state_dir, &options, &services)?;
         coordinator.start().await?;
         let admin = Admin::new(coordinator.addr(), &token)?;
+        tenants::served(&admin).await?;
         let tenants: Vec<_> = (0..options.tenants).map(tenants::demo_tenant).collect();
         let mut cluster = Self {
             phones: None,

@@ -14,7 +14,7 @@ use super::{
     error::{DevError, Result},
     files::random_hex,
     ports::free_port,
-    process::{Identity, Launch, Process, wait_until},
+    process::{Identity, Launch, Process, is_zombie, wait_until},
     system_user::SystemUser,
 };
 
@@ -196,11 +196,19 @@ fn is_ready(data: &Path, pid: u32) -> bool {
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6).map(str::trim_end) == Some("ready")
 }
 
-/// A new postmaster refuses to start while a backend of a killed one holds the shared memory. Every process of a
-/// server has the data directory as its working directory.
+/// A new postmaster refuses to start while a backend of a killed one holds the shared memory, or while the killed one
+/// itself awaits its reaping (by init, when this process did not start it). Every process of a server has the data
+/// directory as its working directory.
 async fn backends_gone(data: &Path) -> Result<()> {
-    let gone = || async { !working_directories().any(|directory| directory == data) };
-    wait_until("the backends of the killed PostgreSQL are gone", BACKENDS_GONE_WITHIN, gone).await
+    let gone = || async {
+        !recorded_pid(data).is_some_and(is_zombie)
+            && !working_directories().any(|directory| directory == data)
+    };
+    wait_until("the processes of the killed PostgreSQL are gone", BACKENDS_GONE_WITHIN, gone).await
+}
+
+fn recorded_pid(data: &Path) -> Option<u32> {
+    fs::read_to_string(data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
 }
 
 fn working_directories() -> impl Iterator<Item = PathBuf> {

@@ -155,6 +155,11 @@ fn stat(pid: u32) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
+/// Ended, but not yet reaped by its parent: signals still find it.
+pub(super) fn is_zombie(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state == 'Z')
+}
+
 /// A running child. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {

@@ -1,5 +1,7 @@
 //! The demo tenants: small businesses with made-up names and numbers.
 
+use std::time::Duration;
+
 use roost_proto::v1::{
     BusinessTexts, CreateTenantRequest, Language, ListTenantsRequest, StartWorkerRequest, StopWorkerRequest,
     Template, Tenant, UpdateTenantRequest,
@@ -8,9 +10,13 @@ use tonic::{Code, Status};
 
 use super::{
     error::{DevError, Result},
+    process::wait_until,
     record::TenantRecord,
 };
 use crate::admin::Admin;
+
+/// A new database is migrated by the coordinator after it has begun to listen.
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
 
 const BUSINESSES: [(&str, Template, Language); 6] = [
     ("Safari Lodge Arusha", Template::Booking, Language::En),
@@ -32,6 +38,16 @@ pub fn demo_tenant(index: usize) -> TenantRecord {
     };
     let number = index + 1;
     TenantRecord { id: format!("{DEMO}{number}"), name, phone: format!("+2557{number:08}") }
+}
+
+/// Waits until the coordinator answers from its database.
+pub async fn served(admin: &Admin) -> Result<()> {
+    let answers = || async { existing(admin).await.is_ok() };
+    match wait_until("the coordinator answers", SERVED_WITHIN, answers).await {
+        Ok(()) => Ok(()),
+        // What it answers instead says more than that the time is over.
+        Err(timed_out) => existing(admin).await.and(Err(timed_out)),
+    }
 }
 
 /// Makes or updates the tenants, counted from 0, and starts their workers. Demo tenants that an earlier run had beyond

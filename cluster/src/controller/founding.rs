@@ -6,6 +6,10 @@
 //! which every one of them has killed what it had (I1). The store says itself whether that has been waited for, so a
 //! controller that dies while waiting is followed by one that waits. Where the ledger has nothing placed, as in a
 //! cluster that is set up for the first time, there is nothing to wait for.
+//!
+//! A store that was put back from a backup is known by its etcd's id or by a leader's key that is older than the
+//! ledger's. A backup that is younger than the last election shows neither: whoever restores one stops the nodes first,
+//! or deletes the key `store`.
 
 use std::time::Duration;
 
@@ -27,13 +31,19 @@ pub(super) async fn identify(
     leadership: &Leadership,
 ) -> Result<StoreRecord, Trouble> {
     let etcd_cluster = registry.cluster_id().await.map_err(Trouble::Registry)?;
-    let found = registry.get(keys::STORE).await.map_err(Trouble::Registry)?;
-    if let Some(entry) = &found {
+    let known = registry.get(keys::STORE).await.map_err(Trouble::Registry)?;
+    if let Some(entry) = &known {
         let record: StoreRecord = keys::decode(entry).map_err(Trouble::Registry)?;
         if record.etcd_cluster == etcd_cluster {
             return Ok(record);
         }
     }
+    found(registry, leadership).await
+}
+
+/// Makes this a store that was never seen before.
+pub(super) async fn found(registry: &dyn Registry, leadership: &Leadership) -> Result<StoreRecord, Trouble> {
+    let etcd_cluster = registry.cluster_id().await.map_err(Trouble::Registry)?;
     let record = StoreRecord { id: Uuid::now_v7().to_string(), etcd_cluster, settled: false };
     tracing::info!(store = record.id, etcd_cluster = record.etcd_cluster, "a new store is taken into use");
     write(registry, leadership, &record).await?;

@@ -125,6 +125,8 @@ impl Context {
             Ok(Some(leadership)) => {
                 troubles.over(Dependency::Etcd);
                 Reign::new(self, leadership).run(troubles, shutdown).await;
+                // Whatever ended it may be there still.
+                shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
                 return;
             }
             Ok(None) => {

@@ -4,7 +4,9 @@ use std::{future::Future, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{election::Leadership, ids::Term, lease::LeaseKeeper, timing::Timing};
+use crate::{
+    election::Leadership, ids::Term, keys, lease::LeaseKeeper, records::StoreRecord, timing::Timing,
+};
 
 use super::{
     Context, ControllerStatus, founding,
@@ -113,17 +115,17 @@ impl<'a> Reign<'a> {
     /// What comes before the first pass: the store is known, the ledger has given the term, and nothing can be alive
     /// that the store does not know of.
     async fn begin(&self, troubles: &mut Troubles) -> Result<Term, Trouble> {
-        let Context { registry, ledger, config, status } = self.context;
+        let Context { registry, config, status, .. } = self.context;
         status.send_modify(|status| status.leading = true);
         let registry = registry.as_ref();
-        let identify = || founding::identify(registry, &self.leadership);
-        let store = self.until_done(troubles, identify).await?;
-        let begin_term = || async {
-            let begun = ledger.begin_term(&store.id, self.leadership.revision, &config.candidate.holder);
-            // If an answer is lost, the term is given to nobody: asked again, the ledger says `Deposed`.
-            self.context.ask_ledger(begun).await.map_err(Trouble::reading_ledger)
+        let mut store = self.until_done(troubles, || founding::identify(registry, &self.leadership)).await?;
+        let term = match self.begin_term(troubles, &store).await {
+            Err(Trouble::Deposed { .. }) if self.until_done(troubles, || self.still_leads()).await? => {
+                store = self.until_done(troubles, || founding::found(registry, &self.leadership)).await?;
+                self.begin_term(troubles, &store).await?
+            }
+            begun => begun?,
         };
-        let term = self.until_done(troubles, begin_term).await?;
         let demands = self.until_done(troubles, || self.context.demands()).await?;
         let wait = founding::wait_before_placing(&store, &demands, config.timing.ttl);
         if wait > Duration::ZERO {
@@ -135,6 +137,24 @@ impl<'a> Reign<'a> {
         }
         self.until_done(troubles, || founding::settle(registry, &self.leadership, &store)).await?;
         Ok(term)
+    }
+
+    async fn begin_term(&self, troubles: &mut Troubles, store: &StoreRecord) -> Result<Term, Trouble> {
+        let holder = &self.context.config.candidate.holder;
+        let ask = || async {
+            let begun = self.context.ledger.begin_term(&store.id, self.leadership.revision, holder);
+            // If an answer is lost it is asked for again: the ledger gives the same key the same term.
+            self.context.ask_ledger(begun).await.map_err(Trouble::reading_ledger)
+        };
+        self.until_done(troubles, ask).await
+    }
+
+    /// Asked when the ledger knows of a later reign than this. If the leader's key is ours all the same, there was no
+    /// later one in this store, whose revisions only grow: it has gone back in time, as one that was restored from a
+    /// backup does, and is another store than the one the ledger knows.
+    async fn still_leads(&self) -> Result<bool, Trouble> {
+        let leader = self.context.registry.get(keys::LEADER).await.map_err(Trouble::Registry)?;
+        Ok(leader.is_some_and(|entry| entry.create_revision == self.leadership.revision))
     }
 
     /// A step of the beginning, again and again until it is done or ends the reign.

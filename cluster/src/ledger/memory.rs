@@ -22,6 +22,7 @@ struct State {
     term: Term,
     etcd_cluster: String,
     leader_revision: Revision,
+    holder: String,
     spec_revisions: i64,
     tenants: BTreeMap<TenantId, Tenant>,
 }
@@ -115,15 +116,21 @@ impl Ledger for MemoryLedger {
         &self,
         etcd_cluster: &str,
         leader_revision: Revision,
-        _holder: &str,
+        holder: &str,
     ) -> Result<Term, LedgerError> {
         let mut state = self.reach()?;
-        if state.etcd_cluster == etcd_cluster && leader_revision <= state.leader_revision {
-            return Err(LedgerError::Deposed { term: state.term });
+        if state.etcd_cluster == etcd_cluster {
+            if leader_revision == state.leader_revision && holder == state.holder {
+                return Ok(state.term);
+            }
+            if leader_revision <= state.leader_revision {
+                return Err(LedgerError::Deposed { term: state.term });
+            }
         }
         state.term.0 += 1;
         state.etcd_cluster = etcd_cluster.to_owned();
         state.leader_revision = leader_revision;
+        state.holder = holder.to_owned();
         Ok(state.term)
     }
 

@@ -17,7 +17,8 @@ pub use memory::MemoryLedger;
 pub trait Ledger: Send + Sync + 'static {
     /// Begins the reign of the controller whose leader key was created at `leader_revision` in the store named
     /// `etcd_cluster`. The term is one more than the last if the store is another one than the last reign's or the
-    /// revision is a later one; else `Deposed`: a later controller has begun already.
+    /// revision is a later one. The same key of the same holder is given the same term again, for the answer to its
+    /// first call may have been lost. Else `Deposed`: a later controller has begun already.
     async fn begin_term(
         &self,
         etcd_cluster: &str,

@@ -73,7 +73,8 @@ mod tests {
             let first = after.unwrap_or(0) + 1;
             ready(Ok((first..=rows).take(limit as usize).collect::<Vec<_>>()))
         };
-        let filled = fill(size, after, fetch, |row| (row, format!("{row:>row_bytes$}"))).await.unwrap();
+        let filled =
+            fill(size, after, fetch, |row| (row, format!("{row}{}", " ".repeat(row_bytes)))).await.unwrap();
         (filled.items, filled.last, largest.get())
     }
 

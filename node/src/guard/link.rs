@@ -6,7 +6,7 @@
 
 use std::{
     io::{self, Write},
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
@@ -23,6 +23,11 @@ impl GuardLink {
     pub fn take_stdout() -> io::Result<Self> {
         let pipe = io::stdout().as_fd().try_clone_to_owned()?;
         rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
+        Self::new(pipe)
+    }
+
+    /// Speaks into this pipe.
+    pub fn new(pipe: OwnedFd) -> io::Result<Self> {
         // A guard that does not read must not stop the node; see `protocol` for why a lost line is safe.
         rustix::io::ioctl_fionbio(&pipe, true)?;
         Ok(Self { pipe: pipe.into() })

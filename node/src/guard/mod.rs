@@ -3,7 +3,7 @@
 //!
 //! Why it can be trusted with that: it is one thread, it waits in one `poll` whose timer is on CLOCK_BOOTTIME, it talks
 //! to no network, takes no lock, and writes no log until nothing is left to kill. All it knows comes over one pipe
-//! ([`protocol`]); what it kills it finds in the process tree ([`tree`]), announced or not.
+//! (`protocol`); what it kills it finds in the process tree (`tree`), announced or not.
 //!
 //! ```text
 //!          +-> child runs --- deadline passed, not stood down --+
@@ -49,7 +49,7 @@ use signals::Signals;
 /// The exit code of a child that must not be started again: it was refused, and would be again.
 pub const EXIT_REFUSED: u8 = 3;
 
-/// What to run. The standard output of `child` speaks [`protocol`].
+/// What to run. The standard output of `child` speaks `protocol`.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub child: Program,

@@ -120,3 +120,68 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use roost_cluster::{
+        ids::{Generation, TenantId},
+        records::HeldTenant,
+        registry::{MemoryRegistry, Registry},
+    };
+
+    use super::*;
+
+    struct Bench {
+        registry: Arc<MemoryRegistry>,
+        lease: Incarnation,
+        acks: Acks,
+    }
+
+    async fn bench() -> Bench {
+        let registry = Arc::new(MemoryRegistry::new("m"));
+        let lease = registry.grant(Duration::from_secs(3600)).await.unwrap();
+        let node = NodeId::new("a").unwrap();
+        let (acks, writer) = Acks::new(registry.clone(), &node, lease, Timing::default());
+        let first = keys::encode(&acks.wanted.borrow().1);
+        let put = Op::Put { key: keys::ack(&node), value: first, lease: Some(lease) };
+        registry.commit(&[], &[put]).await.unwrap();
+        tokio::spawn(writer.run());
+        Bench { registry, lease, acks }
+    }
+
+    impl Bench {
+        fn holding(&self, applied: i64) -> AckRecord {
+            let held = HeldTenant { tenant: TenantId::new("t").unwrap(), generation: Generation(applied) };
+            AckRecord { incarnation: self.lease, applied: Revision(applied), held: vec![held] }
+        }
+
+        async fn written(&self) -> AckRecord {
+            keys::decode(&self.registry.get("acks/a").await.unwrap().unwrap()).unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_is_in_the_registry_also_after_an_outage() {
+        let bench = bench().await;
+        bench.acks.publish(bench.holding(1)).wait().await.unwrap();
+        assert_eq!(bench.written().await, bench.holding(1));
+        bench.registry.cut_off();
+        let mut second = bench.acks.publish(bench.holding(2));
+        assert!(tokio::time::timeout(Duration::from_secs(9), second.wait()).await.is_err());
+        let mut third = bench.acks.publish(bench.holding(3));
+        bench.registry.reconnect();
+        third.wait().await.unwrap();
+        assert_eq!(bench.written().await, bench.holding(3), "only the newest is written");
+        second.wait().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_published_under_a_lease_that_has_ended() {
+        let bench = bench().await;
+        bench.registry.revoke(bench.lease).await.unwrap();
+        bench.acks.publish(bench.holding(1)).wait().await.unwrap_err();
+        assert_eq!(bench.registry.get("acks/a").await.unwrap(), None);
+    }
+}

@@ -84,3 +84,63 @@ impl Follower {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use roost_cluster::{
+        ids::{Generation, SpecRevision, TenantId},
+        records::Phase,
+        registry::{Commit, MemoryRegistry, Op, Registry},
+    };
+
+    use super::*;
+
+    const OURS: Incarnation = Incarnation(7);
+
+    async fn put(
+        registry: &MemoryRegistry,
+        key: &str,
+        incarnation: Incarnation,
+        tenants: &[&str],
+    ) -> Assigned {
+        let entry = |tenant: &&str| AssignmentEntry {
+            tenant: TenantId::new(tenant).unwrap(),
+            generation: Generation(1),
+            phase: Phase::Active,
+            spec_revision: SpecRevision(1),
+        };
+        let record = AssignmentRecord { incarnation, entries: tenants.iter().map(entry).collect() };
+        let put = Op::Put { key: key.to_owned(), value: keys::encode(&record), lease: None };
+        match registry.commit(&[], &[put]).await.unwrap() {
+            Commit::Done { revision } => Assigned { revision, entries: record.entries },
+            Commit::Refused => unreachable!("there was no guard"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_record_for_this_life_is_followed_through_outages() {
+        let registry = Arc::new(MemoryRegistry::new("m"));
+        let (into, mut assigned) = watch::channel(Assigned::default());
+        let shared: SharedRegistry = registry.clone();
+        tokio::spawn(follow(shared, "assignments/a".to_owned(), OURS, Timing::default(), into));
+        let mut sees = async |wanted: Assigned| {
+            let seen = assigned.wait_for(|seen| *seen == wanted);
+            drop(
+                tokio::time::timeout(Duration::from_secs(60), seen).await.expect("it is never seen").unwrap(),
+            );
+        };
+
+        sees(put(&registry, "assignments/a", OURS, &["t"]).await).await;
+        let other = put(&registry, "assignments/a", Incarnation(6), &["t"]).await;
+        sees(Assigned { entries: Vec::new(), ..other }).await;
+        put(&registry, "assignments/a1", OURS, &["not-ours"]).await;
+        sees(put(&registry, "assignments/a", OURS, &["t", "u"]).await).await;
+
+        registry.cut_off();
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        registry.reconnect();
+        sees(put(&registry, "assignments/a", OURS, &["v"]).await).await;
+    }
+}

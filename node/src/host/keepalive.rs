@@ -104,3 +104,60 @@ impl Keeper {
         self.link.deadline(self.fence.deadline() + self.timing.kill_time / 2);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use roost_cluster::registry::{MemoryRegistry, Registry};
+
+    use super::*;
+    use crate::guard::Message;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn reaches(standing: &mut watch::Receiver<Standing>, wanted: Standing) {
+        let reached = standing.wait_for(|&standing| standing == wanted);
+        drop(tokio::time::timeout(PATIENCE, reached).await.expect("never reached").unwrap());
+    }
+
+    /// On the real clock, for the fence is: about one shortest TTL long.
+    #[tokio::test]
+    async fn an_unreachable_registry_costs_the_standing_step_by_step_and_the_guard_knows_the_deadline() {
+        let registry = Arc::new(MemoryRegistry::new("m"));
+        let timing = Timing::from_ttl(Duration::from_secs(2)).unwrap();
+        let mut fence = Fence::new(&timing);
+        let granted_at = boottime();
+        fence.renewed(granted_at);
+        let lease = registry.grant(timing.ttl).await.unwrap();
+        let (guard, pipe) = rustix::pipe::pipe().unwrap();
+        let (standing_tx, mut standing) = watch::channel(Standing::Good);
+        let link = Arc::new(GuardLink::new(pipe).unwrap());
+        let keeper = Keeper { registry: registry.clone(), lease, timing, fence, link, standing: standing_tx };
+        keeper.tell_guard();
+        registry.cut_off();
+        keeper.run().await;
+        assert!(boottime() >= granted_at + timing.deadline_after);
+        reaches(&mut standing, Standing::Expired).await;
+
+        let mut told = String::new();
+        std::fs::File::from(guard).read_to_string(&mut told).unwrap();
+        let messages: Vec<_> = told.lines().map(|line| Message::parse(line.as_bytes()).unwrap()).collect();
+        let deadline = granted_at + timing.deadline_after + timing.kill_time / 2;
+        assert_eq!(messages, [Message::Lease(lease.0), Message::Deadline(deadline)]);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_gone_expires_the_standing_at_once() {
+        let registry = Arc::new(MemoryRegistry::new("m"));
+        let timing = Timing::from_ttl(Duration::from_secs(60)).unwrap();
+        let mut fence = Fence::new(&timing);
+        fence.renewed(boottime());
+        let (_guard, pipe) = rustix::pipe::pipe().unwrap();
+        let (standing_tx, mut standing) = watch::channel(Standing::Good);
+        let link = Arc::new(GuardLink::new(pipe).unwrap());
+        let lease = Incarnation(404);
+        tokio::spawn(Keeper { registry, lease, timing, fence, link, standing: standing_tx }.run());
+        reaches(&mut standing, Standing::Expired).await;
+    }
+}

@@ -25,8 +25,9 @@ use super::{
 };
 use crate::{engine::Engine, guard::GuardLink, health::Board, session::Vault};
 
-/// How long the tenants may take to be handed over; the guard kills what takes longer than it is told by `run`.
-const HAND_OVER_WITHIN: Duration = Duration::from_secs(17);
+/// How long the tenants may take to be handed over. What follows, giving the lease back and resigning, takes seconds
+/// when etcd is slow, and at 20 s the guard kills.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(16);
 
 /// What outlives a life.
 #[derive(Clone)]

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A process may have several lives: when its lease is lost it kills what it hosts and registers anew, empty-handed, as
-//! another incarnation ([`life`]). Nothing of one life reaches into the next.
+//! another incarnation (`life`). Nothing of one life reaches into the next.
 
 mod acks;
 mod assignments;
@@ -37,7 +37,7 @@ use std::{
 use roost_cluster::{
     ids::{Incarnation, NodeId},
     records::NodeRecord,
-    registry::{EtcdRegistry, RegistryError, SharedRegistry},
+    registry::{EtcdRegistry, RegistryError},
 };
 use roost_store::{Store, StoreError};
 use tokio::{
@@ -100,58 +100,73 @@ impl HostError {
 /// Runs the node until it is asked to stop (SIGTERM, SIGINT) or cannot go on. `guard` is the process that announces it.
 pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), HostError> {
     let stop = stop_on_signals()?;
-    let (timing, args) = (config.timing, &config.args);
-    let registry: SharedRegistry =
-        Arc::new(EtcdRegistry::connect(&args.etcd, args.cluster.as_str(), timing.request_timeout).await?);
-    let store = Store::connect_lazy(args.database_url.expose(), DATABASE_CONNECTIONS)?;
-    let link = Arc::new(link);
-    let roster = Roster::default();
-    let board = Board::new(args.id.clone(), roster.clone());
-    let (listener, address) = listen(args.listen).await?;
-    let parts = Parts {
-        registry: registry.clone(),
-        store: store.clone(),
-        engine: engine(&config, link.clone())?,
-        vault: config.vault.clone(),
-        profiles: config.profiles.clone(),
-        launches: Arc::new(Semaphore::new(args.max_launches.into())),
-        link,
-        roster,
-        board: board.clone(),
-        timing,
-    };
+    let (listener, address) = listen(config.args.listen).await?;
+    let parts = assemble(&config, Arc::new(link)).await?;
     // Ends with this function: dropping it stops them all.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
+    let mut helpers = JoinSet::new();
+    let board = parts.board.clone();
+    helpers.spawn(async move {
         if let Err(error) = health::serve(listener, board).await {
             tracing::error!(%error, "health is not served any more");
         }
     });
-    let sweeper =
-        Sweeper { store: store.clone(), vault: config.vault.clone(), profiles: config.profiles.clone() };
-    tasks.spawn(sweeper.run());
-    let candidate = Candidate { registry: registry.clone(), store, node: args.id.clone(), timing };
-    let candidate_stop = stop.child_token();
-    tasks.spawn(candidate.run(candidate_stop));
+    let (vault, profiles) = (parts.vault.clone(), parts.profiles.clone());
+    helpers.spawn(Sweeper { store: parts.store.clone(), vault, profiles }.run());
+    // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
+    let stop_standing = CancellationToken::new();
+    let (registry, node) = (parts.registry.clone(), config.args.id.clone());
+    let candidate = Candidate { registry, store: parts.store.clone(), node, timing: parts.timing };
+    let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
-    let record = record(&config, address);
-    let mut announced = false;
-    while !stop.is_cancelled() {
-        let Some(registration) = registration::register(&registry, &record, &timing, &stop).await? else {
-            break;
-        };
-        tracing::info!(node = %args.id, incarnation = %registration.incarnation(), %address, "registered");
-        if !announced && let Some(path) = &args.announce {
-            announce(path, guard, address)?;
-            announced = true;
+    let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });
+    live_until_stopped(&parts, &record(&config, address), announcement, &stop).await?;
+
+    stop_standing.cancel();
+    // A reign that is not resigned in time ends with its lease.
+    let _resigned = tokio::time::timeout(parts.timing.request_timeout * 2, candidate).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// One life after the other.
+async fn live_until_stopped(
+    parts: &Parts,
+    record: &NodeRecord,
+    mut announcement: Option<Announcement<'_>>,
+    stop: &CancellationToken,
+) -> Result<(), HostError> {
+    while let Some(registration) =
+        registration::register(&parts.registry, record, &parts.timing, stop).await?
+    {
+        let incarnation = registration.incarnation();
+        tracing::info!(node = %record.node, %incarnation, address = record.address, "registered");
+        if let Some(announcement) = announcement.take() {
+            announcement.write()?;
         }
-        match life::live(&parts, registration, &stop).await {
+        match life::live(parts, registration, stop).await {
             Ended::Stopped => break,
             Ended::Lost => tracing::error!("the lease was lost and every browser is dead; registering anew"),
         }
     }
-    tracing::info!("stopped");
     Ok(())
+}
+
+async fn assemble(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Parts, HostError> {
+    let (args, timing) = (&config.args, config.timing);
+    let registry = EtcdRegistry::connect(&args.etcd, args.cluster.as_str(), timing.request_timeout).await?;
+    let roster = Roster::default();
+    Ok(Parts {
+        registry: Arc::new(registry),
+        store: Store::connect_lazy(args.database_url.expose(), DATABASE_CONNECTIONS)?,
+        engine: engine(config, link.clone())?,
+        vault: config.vault.clone(),
+        profiles: config.profiles.clone(),
+        launches: Arc::new(Semaphore::new(args.max_launches.into())),
+        link,
+        board: Board::new(args.id.clone(), roster.clone()),
+        roster,
+        timing,
+    })
 }
 
 fn stop_on_signals() -> Result<CancellationToken, HostError> {
@@ -192,14 +207,23 @@ fn record(config: &NodeConfig, address: SocketAddr) -> NodeRecord {
     }
 }
 
-/// Whole or not at all, for others wait for it.
-fn announce(path: &Path, guard: i32, address: SocketAddr) -> Result<(), HostError> {
-    let failed = |source| HostError::Announce { path: path.to_owned(), source };
-    let body = serde_json::json!({ "pid": guard, "addr": address.to_string() });
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    fs::write(&unfinished, body.to_string()).map_err(failed)?;
-    fs::rename(&unfinished, path).map_err(failed)
+/// What others wait for: that this node is registered, and where it is.
+struct Announcement<'a> {
+    path: &'a Path,
+    guard: i32,
+    address: SocketAddr,
+}
+
+impl Announcement<'_> {
+    /// Whole or not at all.
+    fn write(&self) -> Result<(), HostError> {
+        let failed = |source| HostError::Announce { path: self.path.to_owned(), source };
+        let body = serde_json::json!({ "pid": self.guard, "addr": self.address.to_string() });
+        let mut unfinished = self.path.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        fs::write(&unfinished, body.to_string()).map_err(failed)?;
+        fs::rename(&unfinished, self.path).map_err(failed)
+    }
 }
 
 /// The engine that was chosen, its browsers announced to the guard.

@@ -43,3 +43,58 @@ impl OwnershipCheck for Ownership {
         self.look(tenant, generation).await.map_err(|error| OwnershipUnknown { reason: error.to_string() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use roost_cluster::{
+        ids::SpecRevision,
+        records::{AssignmentEntry, Phase},
+        registry::{MemoryRegistry, Op, Registry},
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_is_owned_under_its_generation_by_a_life_that_lives() {
+        let registry = Arc::new(MemoryRegistry::new("m"));
+        let (node, tenant) = (NodeId::new("a").unwrap(), TenantId::new("t").unwrap());
+        let incarnation = registry.grant(Duration::from_secs(60)).await.unwrap();
+        let entry = AssignmentEntry {
+            tenant: tenant.clone(),
+            generation: Generation(2),
+            phase: Phase::Releasing,
+            spec_revision: SpecRevision(1),
+        };
+        let assigned = AssignmentRecord { incarnation, entries: vec![entry] };
+        let record = NodeRecord {
+            node: node.clone(),
+            incarnation,
+            address: String::new(),
+            capacity: 1,
+            weight: 100,
+            zone: String::new(),
+            version: String::new(),
+            leaving: false,
+            started_at_ms: 0,
+        };
+        let put = |key, value, lease| Op::Put { key, value, lease };
+        let ops = [
+            put(keys::assignments(&node), keys::encode(&assigned), None),
+            put(keys::node(&node), keys::encode(&record), Some(incarnation)),
+        ];
+        registry.commit(&[], &ops).await.unwrap();
+        let ownership = Ownership { registry: registry.clone(), node, incarnation };
+        let owns = async |generation| ownership.still_owner(&tenant, Generation(generation)).await;
+
+        assert!(owns(2).await.unwrap());
+        assert!(!owns(1).await.unwrap(), "an earlier generation");
+        assert!(!ownership.still_owner(&TenantId::new("u").unwrap(), Generation(2)).await.unwrap());
+        registry.cut_off();
+        owns(2).await.unwrap_err();
+        registry.reconnect();
+        registry.revoke(incarnation).await.unwrap();
+        assert!(!owns(2).await.unwrap(), "its life is over");
+    }
+}

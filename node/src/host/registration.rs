@@ -143,3 +143,87 @@ pub(super) async fn give_back(registry: &SharedRegistry, lease: Incarnation) {
         tracing::warn!(%lease, %error, "a lease could not be given back and will run out");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use roost_cluster::{ids::NodeId, registry::MemoryRegistry};
+
+    use super::*;
+
+    fn a_node() -> NodeRecord {
+        NodeRecord {
+            node: NodeId::new("a").unwrap(),
+            incarnation: Incarnation(0),
+            address: "127.0.0.1:1".to_owned(),
+            capacity: 1,
+            weight: 100,
+            zone: "default".to_owned(),
+            version: "0".to_owned(),
+            leaving: false,
+            started_at_ms: 0,
+        }
+    }
+
+    async fn registered(registry: &SharedRegistry) -> Registration {
+        let (timing, stop) = (Timing::default(), CancellationToken::new());
+        register(registry, &a_node(), &timing, &stop).await.unwrap().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leftover_of_the_last_life_is_waited_out() {
+        let registry: SharedRegistry = Arc::new(MemoryRegistry::new("m"));
+        let first = registered(&registry).await;
+        let second = registered(&registry).await;
+        assert_ne!(first.incarnation(), second.incarnation());
+        let entry = registry.get("nodes/a").await.unwrap().unwrap();
+        assert_eq!(keys::decode::<NodeRecord>(&entry).unwrap(), second.record);
+        let ack: AckRecord = keys::decode(&registry.get("acks/a").await.unwrap().unwrap()).unwrap();
+        assert_eq!((ack.incarnation, ack.held), (second.incarnation(), Vec::new()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_of_a_living_node_is_refused() {
+        let registry: SharedRegistry = Arc::new(MemoryRegistry::new("m"));
+        let first = registered(&registry).await;
+        let living = registry.clone();
+        tokio::spawn(async move {
+            while living.keep_alive(first.incarnation()).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let (timing, stop) = (Timing::default(), CancellationToken::new());
+        let refused = register(&registry, &a_node(), &timing, &stop).await.unwrap_err();
+        assert!(refused.is_final());
+        assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_etcd_that_is_down_is_waited_for_until_the_node_is_to_stop() {
+        let memory = Arc::new(MemoryRegistry::new("m"));
+        let registry: SharedRegistry = memory.clone();
+        memory.cut_off();
+        let (timing, stop) = (Timing::default(), CancellationToken::new());
+        let record = a_node();
+        let waiting = register(&registry, &record, &timing, &stop);
+        assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_err());
+        memory.reconnect();
+        assert!(register(&registry, &record, &timing, &stop).await.unwrap().is_some());
+        memory.cut_off();
+        stop.cancel();
+        assert!(register(&registry, &record, &timing, &stop).await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_leaves_says_so_in_its_own_record_only() {
+        let registry: SharedRegistry = Arc::new(MemoryRegistry::new("m"));
+        let first = registered(&registry).await;
+        first.announce_leaving(&registry).await.unwrap();
+        let leaving: NodeRecord = keys::decode(&registry.get("nodes/a").await.unwrap().unwrap()).unwrap();
+        assert!(leaving.leaving);
+        give_back(&registry, first.incarnation()).await;
+        let _second = registered(&registry).await;
+        first.announce_leaving(&registry).await.unwrap_err();
+    }
+}

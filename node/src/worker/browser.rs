@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use roost_cluster::ids::TenantId;
-use tokio::sync::Semaphore;
+use roost_cluster::{fence::Standing, ids::TenantId};
+use tokio::sync::{Semaphore, watch};
 use tracing::{debug, warn};
 
 use super::{home::{Home, HomeError}, pace::Pace};
 use crate::{
     engine::{Engine, EngineError, Launch, Launched, Page},
     pipeline::Drain,
-    session::SessionError,
+    session::{Prepared, SessionError},
 };
 
 /// What came of an operation.
@@ -30,24 +30,41 @@ pub(super) type Operation = BoxFuture<'static, Outcome>;
 pub(super) enum LaunchError {
     #[error("the session could not be made ready: {0}")]
     Session(#[from] SessionError),
+    #[error("the node's lease ran out before the browser was launched")]
+    NoStanding,
     #[error("the browser could not be launched: {0}")]
     Engine(#[from] EngineError),
 }
 
 /// Restores the session if need be and launches a browser on it. Restoring is not bounded by `launches`, so that one
-/// tenant's snapshot is fetched while another's browser starts.
-pub(super) fn launch(home: Arc<Home>, engine: Arc<dyn Engine>, launches: Arc<Semaphore>, tenant: TenantId) -> Operation {
+/// tenant's snapshot is fetched while another's browser starts. The last thing before the launch is a look at the
+/// node's standing: a browser is not begun on a lease that may run out while it starts.
+pub(super) fn launch(
+    home: Arc<Home>,
+    engine: Arc<dyn Engine>,
+    launches: Arc<Semaphore>,
+    mut standing: watch::Receiver<Standing>,
+    tenant: TenantId,
+) -> Operation {
     Box::pin(async move {
         let launched = async {
             let prepared = home.prepare().await?;
-            // Closed only when the node ends, and then there is nobody left to launch for.
-            let _turn = launches.acquire().await.map_err(|_closed| EngineError::Gone)?;
-            let launch =
-                Launch { tenant, profile: prepared.browser_dir, local_storage: prepared.local_storage };
-            Ok::<_, LaunchError>(engine.launch(launch).await?)
+            // Both are closed only when the node ends, and then there is nobody left to launch for.
+            let _turn = launches.acquire().await.map_err(|_closed| LaunchError::NoStanding)?;
+            if !is_good(&mut standing).await {
+                return Err(LaunchError::NoStanding);
+            }
+            let Prepared { browser_dir: profile, local_storage, .. } = prepared;
+            Ok(engine.launch(Launch { tenant, profile, local_storage }).await?)
         };
         launched.await.map_or_else(Outcome::LaunchFailed, Outcome::Launched)
     })
+}
+
+/// Whether the node may begin something; waits while that is open.
+async fn is_good(standing: &mut watch::Receiver<Standing>) -> bool {
+    let decided = standing.wait_for(|standing| *standing != Standing::SoftStop).await;
+    decided.is_ok_and(|standing| *standing == Standing::Good)
 }
 
 /// Finishes the messages in flight, closes the browser, and saves the session from it if there is one.

@@ -72,9 +72,12 @@ impl Home {
     pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, HomeError> {
         let mut held = self.held.lock().await;
         let taker = self.taker(&mut held).await?;
-        let Some(taken) = taker.take_running(page).await? else { return Ok(false) };
-        self.record(taker, taken).await?;
-        Ok(true)
+        match taker.take_running(page).await {
+            Ok(Some(taken)) => self.record(taker, taken).await.map(|()| true),
+            // There is nothing that would be lost.
+            Ok(None) | Err(SessionError::Empty { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved

@@ -18,6 +18,8 @@ pub struct Pace {
     pub reconnect: Backoff,
     /// Attempts to reconnect before the worker gives up.
     pub attempts: u32,
+    /// Of these, those that are left to a page that went offline: it reconnects by itself.
+    pub patience: u32,
     /// A connection that held this long was good: the count of attempts starts anew.
     pub stable_after: Duration,
     /// The life of the first QR code and of those after it, where the page does not say.
@@ -43,6 +45,7 @@ impl Default for Pace {
             connect_within: Duration::from_secs(30),
             reconnect: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) },
             attempts: 10,
+            patience: 3,
             stable_after: Duration::from_secs(60),
             first_code: Duration::from_secs(60),
             next_code: Duration::from_secs(20),

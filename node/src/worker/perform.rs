@@ -60,9 +60,13 @@ impl Actor {
     fn launch(&mut self) {
         self.let_go_of_browser();
         let context = &self.context;
-        let (engine, launches, tenant) =
-            (context.engine.clone(), context.launches.clone(), context.fence.tenant.clone());
-        self.operation = Some(browser::launch(self.home.clone(), engine, launches, tenant));
+        self.operation = Some(browser::launch(
+            self.home.clone(),
+            context.engine.clone(),
+            context.launches.clone(),
+            context.standing.clone(),
+            context.fence.tenant.clone(),
+        ));
     }
 
     /// Does something to the browser as a whole, in the place of what is being done to it.

@@ -195,6 +195,12 @@ pub struct Machine {
     session: bool,
     /// The session is to be logged out as soon as it is there: an earlier owner was asked to and did not.
     unlink: bool,
+    /// Attempts that are left to the page itself, which went offline.
+    patience: u32,
+    /// The page was already reloaded to heal it since it last ran, so that the next attempt takes a new browser.
+    reloaded: bool,
+    /// It was already reloaded because WhatsApp wants a newer one.
+    renewed: bool,
     /// A conflict was already answered since the last good connection.
     took_over: bool,
     /// What the operator has to know although the worker goes on, such as a scan with the wrong phone.
@@ -216,6 +222,9 @@ impl Machine {
             coded: false,
             session: false,
             unlink: false,
+            patience: 0,
+            reloaded: false,
+            renewed: false,
             took_over: false,
             complaint: String::new(),
         }

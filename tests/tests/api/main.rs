@@ -1,6 +1,8 @@
 //! The admin API as a caller meets it: through the generated client, on a coordinator with a real Postgres and a real
 //! etcd. Where a node is needed, the test registers one and says what a node would say.
 
+#![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
+
 mod auth;
 mod harness;
 mod lifecycle;

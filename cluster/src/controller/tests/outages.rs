@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::rig::{Rig, node_id, tenant};
 use crate::{
     ids::{Generation, Term},
+    keys,
     ledger::Ledger,
-    registry::MemoryRegistry,
+    registry::{MemoryRegistry, Op, Registry},
     timing::Timing,
 };
 
@@ -112,6 +113,31 @@ async fn in_a_new_store_nothing_is_placed_before_every_owner_of_the_old_one_has_
     let began_at = rig.now();
     rig.until(async || third.status.borrow().last_pass_at.is_some()).await;
     assert!(rig.now() - began_at < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_has_gone_back_in_time_is_taken_for_a_new_one() {
+    let (mut rig, first, nodes) = Rig::settled(&["a"], 1).await;
+    let store = rig.registry.get(keys::STORE).await.unwrap().unwrap();
+    for _ in 0..100 {
+        let put = Op::Put { key: "other".to_owned(), value: Vec::new(), lease: None };
+        rig.registry.commit(&[], &[put]).await.unwrap();
+    }
+    first.stop().await;
+    let controller = rig.controller("one");
+    rig.until(async || controller.status.borrow().last_pass_at.is_some()).await;
+    nodes[&node_id("a")].kill();
+    controller.kill();
+    // A copy that knows of no node and whose revisions begin anew.
+    rig.registry = Arc::new(MemoryRegistry::new("memory"));
+    let put = Op::Put { key: keys::STORE.to_owned(), value: store.value, lease: None };
+    rig.registry.commit(&[], &[put]).await.unwrap();
+    let restored_at = rig.now();
+    let _controller = rig.controller("one");
+    let _node = rig.node("b");
+    rig.until(async || rig.generation(&tenant(0)).await == Some(Generation(2))).await;
+    assert!(rig.now() - restored_at >= Timing::default().ttl);
+    assert_eq!(rig.ledger.term(), Term(3));
 }
 
 #[tokio::test(start_paused = true)]

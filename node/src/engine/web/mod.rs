@@ -78,7 +78,7 @@ impl WebEngine {
         let (events, received) = mpsc::channel(EVENTS);
         start.navigate(&session, url).await?;
         let (of, tree) = (session.clone(), process.tree());
-        let pump = Pump { cdp: cdp.clone(), session: of, tree, document: document_tx, events };
+        let pump = Pump { cdp: cdp.clone(), session: of, tree, document: document_tx, events, console_entries: 0 };
         tokio::spawn(pump.run(raw));
         let step = "loading the bridge";
         let loaded = timeout(BRIDGE_LOADED, document.wait_for(Option::is_some)).await;

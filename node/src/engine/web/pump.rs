@@ -5,8 +5,10 @@ use chromiumoxide::cdp::browser_protocol::page::{
     EventJavascriptDialogOpening, HandleJavaScriptDialogParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::SessionId;
-use chromiumoxide::cdp::js_protocol::runtime::{EventBindingCalled, ExecutionContextId};
-use chromiumoxide::types::MethodType;
+use chromiumoxide::cdp::js_protocol::runtime::{
+    DiscardConsoleEntriesParams, EventBindingCalled, EventConsoleApiCalled, ExecutionContextId,
+};
+use chromiumoxide::types::{Command, MethodType};
 use tokio::sync::{mpsc, watch};
 
 use super::bridge::{BINDING, BridgeEvent};
@@ -14,18 +16,23 @@ use super::cdp::{Cdp, Event};
 use super::process::Tree;
 use crate::engine::PageEvent;
 
+/// The browser keeps everything that is written to the console alive for the inspector, which nobody reads here.
+const CONSOLE_ENTRIES: u32 = 100;
+
 pub(super) struct Pump {
     pub cdp: Cdp,
     pub session: SessionId,
     pub tree: Tree,
     pub document: watch::Sender<Option<ExecutionContextId>>,
     pub events: mpsc::Sender<PageEvent>,
+    /// What the page has written to its console since that was last discarded.
+    pub console_entries: u32,
 }
 
 impl Pump {
     /// Ends with [`PageEvent::Exited`]. A browser that cannot be spoken to any more is killed: nothing else could be
     /// done with it.
-    pub(super) async fn run(self, mut raw: mpsc::Receiver<Event>) {
+    pub(super) async fn run(mut self, mut raw: mpsc::Receiver<Event>) {
         while let Some(event) = raw.recv().await {
             if event.session.as_deref() != Some(self.session.inner()) {
                 continue;
@@ -41,7 +48,7 @@ impl Pump {
     }
 
     /// `false` when the worker does not listen any more.
-    async fn handle(&self, event: Event) -> bool {
+    async fn handle(&mut self, event: Event) -> bool {
         if event.method == EventBindingCalled::method_id() {
             match serde_json::from_value(event.params) {
                 Ok(called) => return self.told(called).await,
@@ -51,7 +58,13 @@ impl Pump {
             self.document.send_replace(None);
             return self.pass_on(PageEvent::Crashed { reason: "the page's renderer died".to_owned() }).await;
         } else if event.method == EventJavascriptDialogOpening::method_id() {
-            self.dismiss_dialog();
+            self.command("answering a dialog", HandleJavaScriptDialogParams::new(true));
+        } else if event.method == EventConsoleApiCalled::method_id() {
+            self.console_entries += 1;
+            if self.console_entries == CONSOLE_ENTRIES {
+                self.console_entries = 0;
+                self.command("discarding the console", DiscardConsoleEntriesParams::default());
+            }
         }
         true
     }
@@ -84,13 +97,15 @@ impl Pump {
         self.events.send(event).await.is_ok()
     }
 
-    /// A dialog stops the page's scripts until someone answers.
-    fn dismiss_dialog(&self) {
+    /// Sends a command whose answer changes nothing, without keeping the events waiting for it.
+    fn command<C: Command + Send + 'static>(&self, step: &'static str, command: C)
+    where
+        C::Response: Send,
+    {
         let (cdp, session) = (self.cdp.clone(), self.session.clone());
         tokio::spawn(async move {
-            let accept = HandleJavaScriptDialogParams::new(true);
-            if let Err(error) = cdp.call("answering a dialog", Some(&session), accept, super::STEP).await {
-                tracing::warn!(%error, "a dialog of the page could not be answered");
+            if let Err(error) = cdp.call(step, Some(&session), command, super::STEP).await {
+                tracing::warn!(%error, "a command to the page failed");
             }
         });
     }

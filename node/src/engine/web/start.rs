@@ -14,7 +14,9 @@ use chromiumoxide::cdp::browser_protocol::page::{
     AddScriptToEvaluateOnNewDocumentParams, EnableParams as PageParams, NavigateParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::{EventAttachedToTarget, SessionId, SetAutoAttachParams};
-use chromiumoxide::cdp::js_protocol::runtime::{AddBindingParams, EvaluateParams};
+use chromiumoxide::cdp::js_protocol::runtime::{
+    AddBindingParams, EnableParams as RuntimeParams, EvaluateParams,
+};
 use chromiumoxide::types::{Command, MethodType};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -51,6 +53,8 @@ impl Start<'_> {
         self.on_page(session, "watching the page", PageParams::default()).await?;
         self.on_page(session, "watching for crashes", InspectorParams::default()).await?;
         self.on_page(session, "giving the page a name", self.user_agent().await?).await?;
+        // Without the Runtime domain a binding is not made in documents to come.
+        self.on_page(session, "watching the scripts", RuntimeParams::default()).await?;
         self.on_page(session, "adding the binding", AddBindingParams::new(BINDING)).await?;
         let script = AddScriptToEvaluateOnNewDocumentParams::new(script);
         self.on_page(session, "adding the bridge", script).await

@@ -154,7 +154,8 @@ impl Step {
             return self.stop_for(Next::Forget, Effect::LogOut);
         }
         let phone = digits(phone);
-        if phone != self.machine.phone {
+        // An engine without a phone behind it gives none.
+        if !phone.is_empty() && phone != self.machine.phone {
             self.machine.complaint =
                 format!("linked by the phone +{phone}, which was logged out again: scan with +{}", self.machine.phone);
             self.tell_unlinked();
@@ -173,6 +174,7 @@ impl Step {
 
     fn went_offline(&mut self) {
         if matches!(self.machine.state, State::Running { .. }) {
+            self.machine.patience = self.machine.pace.patience;
             self.fail("the page lost its connection to WhatsApp".to_owned());
         }
     }
@@ -223,7 +225,12 @@ impl Step {
     }
 
     fn outdated(&mut self) {
-        if self.machine.browser == Browser::Up && self.machine.wants_probes() {
+        if !self.machine.wants_probes() {
+            return;
+        }
+        if std::mem::replace(&mut self.machine.renewed, true) {
+            self.fail("WhatsApp wants a newer page than it delivers".to_owned());
+        } else {
             self.hold();
             self.reload();
         }
@@ -377,11 +384,13 @@ impl Step {
         self.machine.linked = false;
         self.machine.coded = false;
         self.machine.strikes = 0;
+        self.machine.patience = 0;
         self.machine.state = State::Starting;
         self.effects.push(Effect::Launch);
     }
 
     fn reload(&mut self) {
+        self.machine.patience = 0;
         self.machine.linked = false;
         self.effects.push(Effect::Reload);
         self.connect();
@@ -394,6 +403,9 @@ impl Step {
 
     fn run(&mut self) {
         self.machine.strikes = 0;
+        self.machine.patience = 0;
+        self.machine.reloaded = false;
+        self.machine.renewed = false;
         self.machine.state = State::Running { since: self.now };
         self.effects.push(Effect::Serve);
         self.tell(StatusReport {
@@ -422,11 +434,17 @@ impl Step {
         self.machine.state = State::Reconnecting { reason, healing: Healing::Waiting { until: self.now + wait } };
     }
 
-    /// The first attempt reloads the page, for a deaf one heals by that; the later ones take a new browser.
+    /// A page that is offline reconnects by itself, and loading it anew without a network would lose it: the first
+    /// attempts are its own. Then it is reloaded, for a deaf one heals by that. What is left is a new browser.
     fn attempt(&mut self) {
-        if self.machine.browser == Browser::Up && self.machine.attempts == 1 {
-            self.reload();
-            return;
+        if self.machine.browser == Browser::Up && self.machine.patience > 0 {
+            self.machine.patience -= 1;
+            let State::Reconnecting { reason, .. } = &self.machine.state else { return };
+            let reason = reason.clone();
+            return self.fail(reason);
+        }
+        if self.machine.browser == Browser::Up && !std::mem::replace(&mut self.machine.reloaded, true) {
+            return self.reload();
         }
         self.tell(StatusReport { restarted: true, ..StatusReport::default() });
         self.stop_for(Next::Launch, Effect::Close);

@@ -123,6 +123,28 @@ fn a_page_that_comes_back_by_itself_runs_again_once_it_is_proven() {
 }
 
 #[test]
+fn a_page_that_stays_offline_is_left_to_itself_at_first_and_then_reloaded() {
+    let (mut machine, _) = step(running(), Event::WentOffline, secs(9));
+    for _ in 0..3 {
+        let (next, effects) = until_due(machine);
+        assert!(matches!(effects[..], [Effect::Report(_)]), "{effects:?}");
+        machine = next;
+    }
+    let (machine, effects) = until_due(machine);
+    assert_eq!(effects, [Effect::Reload]);
+    assert_eq!(machine.attempts, 4);
+}
+
+#[test]
+fn a_page_that_is_still_outdated_after_a_reload_is_a_failed_attempt() {
+    let (machine, effects) = step(running(), Event::Outdated, secs(9));
+    assert_eq!(effects, [Effect::Hold, Effect::Reload]);
+    let (machine, effects) = step(machine, Event::Outdated, secs(10));
+    assert!(!effects.contains(&Effect::Reload));
+    assert!(matches!(machine.state(), State::Reconnecting { .. }));
+}
+
+#[test]
 fn ten_attempts_to_reconnect_fail_before_the_worker_is_in_error() {
     let (mut machine, _) = step(running(), exited(), secs(9));
     let mut launches = 0;
@@ -343,7 +365,7 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: Now) -> Ve
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn the_rules_hold_over_every_sequence_and_every_stop_ends(
