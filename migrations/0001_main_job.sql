@@ -104,6 +104,8 @@ create table bm_in (
     chat_id text not null,
     sender text not null,
     body text not null,
+    -- Nothing was received in its chat before it.
+    first_in_chat boolean not null,
     state inbound_state not null default 'PENDING',
     attempts integer not null default 0,
     next_attempt_at timestamptz not null default now(),

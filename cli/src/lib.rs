@@ -1,11 +1,12 @@
 //! `roost`: the operators' client of the admin API, and the launcher of whole clusters on one machine (`roost dev`).
 //!
 //! It knows a cluster through the admin API only, like any other client; [`dev`] starts the product's binaries as
-//! processes and never links them. [`dev`] is a library because the scenario tests run on the same launcher as people.
+//! processes and never links them. [`dev`] is a library because the scenario tests run on the same launcher as
+//! people.
 //!
-//! Where to start reading: [`args`] is the command line; `commands/` has one file per noun of it; each turns the answers
-//! of [`admin`] into the rows of `views/`, which `output/` prints as a table or as JSON. [`dev::cluster`] is the other
-//! half.
+//! Where to start reading: [`args`] is the command line; `commands/` has one file per noun of it; each turns the
+//! answers of [`admin`] into the rows of `views/`, which `output/` prints as a table or as JSON. [`dev::Cluster`] is
+//! the other half.
 
 pub mod admin;
 pub mod args;

@@ -1,7 +1,7 @@
 //! Which coordinator to speak to, with which token.
 //!
-//! A token goes only where it belongs: the one that `roost dev` made is used with the address that `roost dev` recorded,
-//! never with an address from an option or the environment.
+//! A token goes only where it belongs: the one that `roost dev` made is used with the address that `roost dev`
+//! recorded, never with an address from an option or the environment.
 
 use std::{
     fs, io,

@@ -1,6 +1,8 @@
 //! What the client prints, word by word, and how it ends. The expected output lies in `golden/`; after an intended
 //! change run with ROOST_UPDATE_GOLDEN=1 and read the difference.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 mod support;
 
 use std::{env, fs, net::SocketAddr, path::Path, process::Output};

@@ -1,6 +1,8 @@
 //! A private server never outlives the process that started it, not even by a moment that leaks it: the promise that
 //! lets tests and `roost dev` start servers freely.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 use std::{
     env, fs,
     path::Path,

@@ -11,6 +11,12 @@
 //! A node watches its own `assignments/<node>` and nothing else. The controller watches the whole prefix, and every
 //! write of it is guarded by the create revision of `leader` and the mod revisions of what it read. In the steady
 //! state nothing is written: leases are renewed, and that costs no write.
+//!
+//! [`LeaderRecord`]: crate::records::LeaderRecord
+//! [`StoreRecord`]: crate::records::StoreRecord
+//! [`NodeRecord`]: crate::records::NodeRecord
+//! [`AssignmentRecord`]: crate::records::AssignmentRecord
+//! [`AckRecord`]: crate::records::AckRecord
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,9 +24,6 @@ use crate::{
     ids::NodeId,
     registry::{Entry, RegistryError},
 };
-
-#[allow(unused_imports, reason = "the table above links to them")]
-use crate::records::{AckRecord, AssignmentRecord, LeaderRecord, NodeRecord, StoreRecord};
 
 pub const LEADER: &str = "leader";
 pub const STORE: &str = "store";

@@ -7,10 +7,10 @@ use std::sync::{
 
 use roost_cluster::registry::SharedRegistry;
 use roost_proto::error::ApiError;
-use roost_store::Store;
+use roost_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::fault::{RETRY_AFTER, not_migrated};
+use crate::fault::{RETRY_AFTER, causes, not_migrated};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -46,9 +46,14 @@ impl Backend {
                 () = stop.cancelled() => return None,
             };
             let Err(error) = attempt else { break };
-            let reason = chain(&error);
+            let reason = causes(&error);
             if told.as_ref() != Some(&reason) {
-                tracing::warn!(reason, "cannot bring the database's schema up to date, trying again");
+                // Being away passes by itself; anything else needs a person.
+                if matches!(error, StoreError::Unavailable { .. }) {
+                    tracing::warn!(reason, "cannot reach the database, trying again");
+                } else {
+                    tracing::error!(reason, "cannot bring the database's schema up to date, trying again");
+                }
                 told = Some(reason);
             }
             tokio::select! {
@@ -60,9 +65,4 @@ impl Backend {
         tracing::info!("database schema up to date");
         Some(self.store.clone())
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -19,11 +19,12 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What the caller is told.
 pub fn from_store(error: StoreError) -> ApiError {
     match &error {
-        StoreError::Unavailable { .. } => ApiError::unavailable(
-            POSTGRES,
-            RETRY_AFTER,
-            format!("{error}; if the call was to change something, look whether it did, and try again"),
-        ),
+        StoreError::Unavailable { .. } => {
+            tracing::warn!(reason = causes(&error), "call failed for want of the database");
+            let message =
+                format!("{error}; if the call was to change something, look whether it did, and try again");
+            ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
+        }
         StoreError::Fenced { tenant, .. } => {
             ApiError::new(ErrorCode::Superseded, format!("{error}; nothing was written"))
                 .about("tenant", tenant.as_str())
@@ -45,7 +46,7 @@ pub fn from_store(error: StoreError) -> ApiError {
             ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has more"))
         }
         StoreError::Url { .. } | StoreError::Refused { .. } | StoreError::Migration { .. } => {
-            tracing::error!(%error, cause = error.source().map(tracing::field::display), "fault in the use of the database");
+            tracing::error!(reason = causes(&error), "fault in the use of the database");
             ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has the reason"))
         }
     }
@@ -85,6 +86,12 @@ pub fn stopping() -> ApiError {
         RETRY_AFTER,
         "the coordinator is stopping; call again, another one may answer",
     )
+}
+
+/// An error with everything that caused it, in one line.
+pub fn causes(error: &dyn Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The store's field is a column; the caller's is a path in its request.

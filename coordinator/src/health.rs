@@ -37,8 +37,9 @@ pub async fn begin(reporter: &HealthReporter) {
     report(reporter, NOTHING).await;
 }
 
-/// Looks and reports until stopped, and then that nothing serves any more.
-pub async fn run(reporter: HealthReporter, backend: Backend, stop: CancellationToken) {
+/// Looks and reports until stopped; then says that nothing serves any more, and ends the streams of those who watch, for
+/// the server waits for them.
+pub async fn run(mut reporter: HealthReporter, backend: Backend, stop: CancellationToken) {
     let mut last = NOTHING;
     let watching = async {
         loop {
@@ -52,9 +53,10 @@ pub async fn run(reporter: HealthReporter, backend: Backend, stop: CancellationT
             tokio::time::sleep(PROBE_EVERY).await;
         }
     };
-    tokio::select! {
-        () = watching => {}
-        () = stop.cancelled() => report(&reporter, NOTHING).await,
+    stop.run_until_cancelled(watching).await;
+    report(&reporter, NOTHING).await;
+    for service in ON_POSTGRES.into_iter().chain(ON_ETCD).chain([WHOLE_SERVER]) {
+        reporter.clear_service_status(service).await;
     }
 }
 

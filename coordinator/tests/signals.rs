@@ -13,20 +13,24 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const SOON: Duration = Duration::from_secs(30);
 
-fn start(dir: &Path, extra: &[&str]) -> Child {
-    let token_file = dir.join("tokens");
-    fs::write(&token_file, "a-token\n").unwrap();
-    Command::new(env!("CARGO_BIN_EXE_roost-coordinator"))
-        .args(["run", "--id", "c1", "--etcd", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"])
-        .args(["--database-url", "postgres://roost:x@127.0.0.1:1/roost", "--lease-ttl", "2s"])
-        .arg("--token-file")
-        .arg(token_file)
-        .arg("--announce")
-        .arg(dir.join("announced"))
-        .args(extra)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+fn start(dir: &Path, settings: &[(&str, &str)]) -> Child {
+    fs::write(dir.join("tokens"), "a-token\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roost-coordinator"));
+    command.arg("run").current_dir(dir).stderr(Stdio::piped());
+    let usual = [
+        ("--id", "c1"),
+        ("--etcd", "http://127.0.0.1:1"),
+        ("--listen", "127.0.0.1:0"),
+        ("--database-url", "postgres://roost:x@127.0.0.1:1/roost"),
+        ("--lease-ttl", "2s"),
+        ("--token-file", "tokens"),
+        ("--announce", "announced"),
+    ];
+    let unchanged = usual.iter().filter(|(name, _)| settings.iter().all(|(changed, _)| changed != name));
+    for (name, value) in unchanged.chain(settings) {
+        command.args([name, value]);
+    }
+    command.spawn().unwrap()
 }
 
 fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -36,7 +40,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(begun.elapsed() < SOON, "waited in vain for {what}");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -58,16 +62,19 @@ fn sigterm_and_sigint_end_it_cleanly_even_with_everything_down() {
 
 #[test]
 fn a_wrong_setting_is_told_and_nothing_is_announced() {
-    for (extra, said) in [
-        (["--cluster", "No Good"], "cluster name"),
-        (["--stale-after", "soon"], "--stale-after"),
-        (["--token-file", "/nowhere/tokens"], "/nowhere/tokens"),
-        (["--etcd", "not a url"], "not a url"),
+    for (setting, said) in [
+        (("--cluster", "No Good"), "cluster name"),
+        (("--id", "No Good"), "--id"),
+        (("--stale-after", "soon"), "--stale-after"),
+        (("--lease-ttl", "1s"), "--lease-ttl"),
+        (("--token-file", "/nowhere/tokens"), "/nowhere/tokens"),
+        (("--etcd", "not a url"), "not a url"),
+        (("--database-url", "not a url"), "database URL"),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let output = start(dir.path(), &extra).wait_with_output().unwrap();
+        let output = start(dir.path(), &[setting]).wait_with_output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && text.contains(said), "{extra:?}: {text}");
+        assert!(!output.status.success() && text.contains(said), "{setting:?}: {text}");
         assert!(!dir.path().join("announced").exists());
     }
 }

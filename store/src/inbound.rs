@@ -15,11 +15,14 @@
 //! to WhatsApp, which delivers it again otherwise, and the unique id makes the second delivery the first; the replies
 //! and the completion are one statement; and the replies' ids are chosen before they are sent.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use time::OffsetDateTime;
 
-use crate::{Fence, Outbound, Store, StoreError, text::storable};
+use crate::{Fence, Store, StoreError, text::storable};
 
 /// A message as the page delivered it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,26 +62,6 @@ pub struct Inbound {
     pub first_in_chat: bool,
 }
 
-/// The answer to one message: replies, none (nothing to say), or none because the reply limit suppressed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
-    pub inbound_id: i64,
-    pub replies: Vec<NewOutbound>,
-    pub suppressed: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewOutbound {
-    /// Position among the replies to one message.
-    pub seq: i32,
-    /// Chosen before sending, and the same each time this reply to this message is made.
-    pub whatsapp_id: String,
-    pub chat: String,
-    pub body: String,
-    /// False for the warning that the reply limit was reached: it does not count, and it opens a window.
-    pub counted: bool,
-}
-
 impl Store {
     /// Makes messages durable, in the order given; from the return on they may be confirmed to WhatsApp. Answers with
     /// one element for each distinct `whatsapp_id`, in order. The fresh ones are in the log too.
@@ -99,25 +82,23 @@ impl Store {
                 select * from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
                     with ordinality as given(whatsapp_id, chat_id, sender, body, received_at, position)
             ), fresh as (
-                insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, received_at)
-                select turn.tenant_id, whatsapp_id, chat_id, sender, body, received_at from turn, given
+                insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, received_at, first_in_chat)
+                select turn.tenant_id, whatsapp_id, chat_id, sender, body, received_at,
+                    row_number() over (partition by chat_id order by position) = 1 and not exists(
+                        select from message_logs l
+                        where l.tenant_id = $1 and l.chat_id = given.chat_id and l.direction = 'IN'
+                    )
+                from turn, given
                 order by position
                 on conflict on constraint bm_in_once do nothing
-                returning id, tenant_id, whatsapp_id, chat_id, body
-            ), first as (
-                -- bm_in is here as it was before this statement.
-                select min(fresh.id) as id from fresh
-                where not exists(
-                    select from bm_in b where b.tenant_id = fresh.tenant_id and b.chat_id = fresh.chat_id
-                )
-                group by fresh.chat_id
+                returning id, tenant_id, whatsapp_id, chat_id, body, first_in_chat
             ), logged as (
                 insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
                 select tenant_id, 'IN', chat_id, body, whatsapp_id from fresh order by id
             )
             select exists(select from owner) as "owns!", fresh.id as "id?", fresh.whatsapp_id as "whatsapp_id?",
-                first.id is not null as "is_first!"
-            from (select) as once left join fresh on true left join first using (id)"#,
+                fresh.first_in_chat as "first_in_chat?"
+            from (select) as once left join fresh on true"#,
             fence.tenant.as_str(),
             fence.generation.0,
             &whatsapp_ids,
@@ -129,7 +110,7 @@ impl Store {
         let rows = self.all("admit the inbound messages", query).await?;
         fence.check(rows.iter().any(|row| row.owns))?;
         let fresh: HashMap<String, (i64, bool)> =
-            rows.into_iter().filter_map(|row| Some((row.whatsapp_id?, (row.id?, row.is_first)))).collect();
+            rows.into_iter().filter_map(|row| Some((row.whatsapp_id?, (row.id?, row.first_in_chat?)))).collect();
         let known =
             self.known_inbound(fence, whatsapp_ids.iter().filter(|id| !fresh.contains_key(*id))).await?;
         in_order_given(fence, whatsapp_ids, &fresh, &known)
@@ -166,17 +147,14 @@ impl Store {
             r#"with owner as (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2
             ), pending as (
-                select b.* from bm_in b join owner using (tenant_id)
-                where b.state = 'PENDING' and b.id > $3
-                order by b.id limit $4
+                select * from bm_in
+                where tenant_id = $1 and exists(select from owner) and state = 'PENDING' and id > $3
+                order by id limit $4
             )
             select exists(select from owner) as "owns!", p.id as "id?", p.whatsapp_id as "whatsapp_id?",
                 p.chat_id as "chat?", p.sender as "sender?", p.body as "body?", p.attempts as "attempts?",
-                p.received_at as "received_at?",
-                greatest(extract(epoch from p.next_attempt_at - now()), 0)::float8 as "due_in_s?",
-                not exists(
-                    select from bm_in b where b.tenant_id = p.tenant_id and b.chat_id = p.chat_id and b.id < p.id
-                ) as "is_first!"
+                p.received_at as "received_at?", p.first_in_chat as "first_in_chat?",
+                greatest(extract(epoch from p.next_attempt_at - now()), 0)::float8 as "due_in_s?"
             from (select) as once left join pending p on true
             order by p.id"#,
             fence.tenant.as_str(),
@@ -196,99 +174,10 @@ impl Store {
                 attempts: row.attempts?.unsigned_abs(),
                 due_in: Duration::from_secs_f64(row.due_in_s?),
                 received_at: row.received_at?,
-                first_in_chat: row.is_first,
+                first_in_chat: row.first_in_chat?,
             })
         });
         Ok(pending.collect())
-    }
-
-    /// Marks messages answered and queues their replies, all in one step. Answers with the replies that are to be
-    /// sent, by id. A completion made again changes nothing, whatever its replies are now: the answer is then what
-    /// the first one queued and has not been sent.
-    pub async fn complete(
-        &self,
-        fence: &Fence,
-        completions: &[Completion],
-    ) -> Result<Vec<Outbound>, StoreError> {
-        let done: Vec<i64> = completions.iter().map(|c| c.inbound_id).collect();
-        let suppressed: Vec<bool> = completions.iter().map(|c| c.suppressed).collect();
-        let replies: Vec<(i64, &NewOutbound)> =
-            completions.iter().flat_map(|c| c.replies.iter().map(|reply| (c.inbound_id, reply))).collect();
-        let column = |of: fn(&NewOutbound) -> &str| {
-            replies.iter().map(|(_, r)| storable(of(r)).into_owned()).collect()
-        };
-        let inbound_ids: Vec<i64> = replies.iter().map(|(inbound_id, _)| *inbound_id).collect();
-        let seqs: Vec<i32> = replies.iter().map(|(_, r)| r.seq).collect();
-        let whatsapp_ids: Vec<String> = column(|r| &r.whatsapp_id);
-        let chats: Vec<String> = column(|r| &r.chat);
-        let bodies: Vec<String> = column(|r| &r.body);
-        let counted: Vec<bool> = replies.iter().map(|(_, r)| r.counted).collect();
-        let query = sqlx::query!(
-            r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
-            ), answered as (
-                select * from unnest($3::bigint[], $4::boolean[]) as answered(inbound_id, suppressed)
-            ), given as (
-                select * from unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::boolean[])
-                    with ordinality as given(inbound_id, seq, whatsapp_id, chat_id, body, counted, position)
-            ), done as (
-                update bm_in b set state = 'DONE', done_at = now()
-                from owner, answered
-                where b.id = answered.inbound_id and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
-                returning b.id, b.tenant_id, answered.suppressed
-            ), queued as (
-                insert into bm_out (tenant_id, inbound_id, seq, whatsapp_id, chat_id, body, counted)
-                select done.tenant_id, done.id, given.seq, given.whatsapp_id, given.chat_id, given.body, given.counted
-                from given join done on done.id = given.inbound_id
-                order by given.position
-                on conflict on constraint bm_out_once do nothing
-                returning *
-            ), tally as (
-                select (select count(*) from done where suppressed) as suppressed,
-                    exists(select from queued where not counted) as warned
-            ), limited as (
-                insert into reply_windows (tenant_id, started_at, suppressed)
-                select owner.tenant_id,
-                    case when warned then now() else coalesce(open_reply_window(owner.tenant_id), now()) end,
-                    tally.suppressed
-                from owner, tally where warned or tally.suppressed > 0
-                on conflict (tenant_id, started_at)
-                    do update set suppressed = reply_windows.suppressed + excluded.suppressed
-            )
-            select exists(select from owner) as "owns!", (select count(*) from done) as "done!",
-                q.id as "id?", q.inbound_id as "inbound_id?", q.seq as "seq?", q.whatsapp_id as "whatsapp_id?",
-                q.chat_id as "chat?", q.body as "body?"
-            from (select) as once left join queued q on true
-            order by q.id"#,
-            fence.tenant.as_str(),
-            fence.generation.0,
-            &done,
-            &suppressed,
-            &inbound_ids,
-            &seqs,
-            &whatsapp_ids,
-            &chats,
-            &bodies,
-            &counted,
-        );
-        let rows = self.all("complete the inbound messages", query).await?;
-        fence.check(rows.iter().any(|row| row.owns))?;
-        if rows.iter().any(|row| row.done < count(completions.len())) {
-            return self.outbound_of(fence, &done).await;
-        }
-        let queued = rows.into_iter().filter_map(|row| {
-            Some(Outbound {
-                id: row.id?,
-                inbound_id: row.inbound_id?,
-                seq: row.seq?,
-                whatsapp_id: row.whatsapp_id?,
-                chat: row.chat?,
-                body: row.body?,
-                attempts: 0,
-                due_in: Duration::ZERO,
-            })
-        });
-        Ok(queued.collect())
     }
 
     /// Puts a message back after an answer that failed.
@@ -346,7 +235,7 @@ fn in_order_given(
     known: &HashMap<String, i64>,
 ) -> Result<Vec<Admitted>, StoreError> {
     let mut admitted: Vec<Admitted> = Vec::with_capacity(whatsapp_ids.len());
-    let mut given = std::collections::HashSet::with_capacity(whatsapp_ids.len());
+    let mut given = HashSet::with_capacity(whatsapp_ids.len());
     for whatsapp_id in whatsapp_ids {
         if !given.insert(whatsapp_id.clone()) {
             continue;
@@ -359,8 +248,4 @@ fn in_order_given(
         admitted.push(Admitted { id, whatsapp_id, fresh, first_in_chat });
     }
     Ok(admitted)
-}
-
-fn count(of: usize) -> i64 {
-    i64::try_from(of).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,8 @@
 //!                                                         Postgres --- changes (LISTEN) ---> watchers
 //! ```
 //!
-//! Start reading at [`fence`], the argument for I2; then [`inbound`] and [`outbound`], the queues that make I6 true.
+//! Start reading at [`fence`], the argument for I2; then [`inbound`], [`completion`] and [`outbound`], the queues that
+//! make I6 true.
 //! Rules of the house:
 //!
 //! - A write made for a worker is one statement: fence, rows and log in one snapshot, one round trip and one commit.
@@ -20,6 +21,7 @@
 
 mod call;
 pub mod changes;
+pub mod completion;
 mod error;
 pub mod fence;
 pub mod heartbeat;
@@ -39,9 +41,10 @@ pub mod workers;
 
 pub use call::CALL_TIMEOUT;
 pub use changes::{Change, ChangeKind};
+pub use completion::{Completion, NewOutbound};
 pub use error::StoreError;
 pub use fence::Fence;
-pub use inbound::{Admitted, Completion, Inbound, NewInbound, NewOutbound};
+pub use inbound::{Admitted, Inbound, NewInbound};
 pub use ledger::PostgresLedger;
 pub use limits::ReplyWindow;
 pub use messages::{Direction, Message, MessageFilter};

@@ -23,9 +23,9 @@ impl Store {
             select exists(select from owner) as "owns!",
                 extract(epoch from now() - open_reply_window($1))::float8 as warned_age_s,
                 array(
-                    select extract(epoch from now() - b.created_at)::float8 from bm_out b join owner using (tenant_id)
-                    where b.counted and b.created_at > now() - interval '60 seconds'
-                    order by b.created_at desc
+                    select extract(epoch from now() - created_at)::float8 from bm_out
+                    where tenant_id = $1 and counted and created_at > now() - interval '60 seconds'
+                    order by created_at desc
                 ) as "counted_ages_s!""#,
             fence.tenant.as_str(),
             fence.generation.0,

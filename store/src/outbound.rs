@@ -60,9 +60,10 @@ impl Store {
             r#"with owner as (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2
             ), pending as (
-                select b.* from bm_out b join owner using (tenant_id)
-                where b.state = 'PENDING' and b.id > $3 and ($5::bigint[] is null or b.inbound_id = any($5))
-                order by b.id limit $4
+                select * from bm_out
+                where tenant_id = $1 and exists(select from owner) and state = 'PENDING' and id > $3
+                    and ($5::bigint[] is null or inbound_id = any($5))
+                order by id limit $4
             )
             select exists(select from owner) as "owns!", p.id as "id?", p.inbound_id as "inbound_id?",
                 p.seq as "seq?", p.whatsapp_id as "whatsapp_id?", p.chat_id as "chat?", p.body as "body?",

@@ -70,7 +70,10 @@ impl Store {
             Ok(connected) => connected.map_err(|source| StoreError::from_driver(step, source))?,
             Err(_elapsed) => return Err(StoreError::Unavailable { step, source: sqlx::Error::PoolTimedOut }),
         };
-        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|source| StoreError::Migration { source })?;
+        MIGRATIONS
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|source| StoreError::Migration { source })?;
         connection.close().await.map_err(|source| StoreError::from_driver(step, source))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use roost_cli::dev::{Cluster, Options, TenantRecord};
 use roost_proto::v1::{CreateTenantRequest, GetTenantRequest, StartWorkerRequest, Tenant};
 use tempfile::TempDir;
@@ -17,6 +17,7 @@ pub const SOON: Duration = Duration::from_secs(60);
 pub struct Scenario {
     pub cluster: Cluster,
     dir: TempDir,
+    expected_errors: Vec<&'static str>,
 }
 
 impl Scenario {
@@ -33,7 +34,7 @@ impl Scenario {
         adjust(&mut options);
         let cluster = Cluster::start(options).await?;
         cluster.connected(SOON).await?;
-        Ok(Self { cluster, dir })
+        Ok(Self { cluster, dir, expected_errors: vec![] })
     }
 
     pub fn tenant(&self, index: usize) -> TenantRecord {
@@ -56,14 +57,27 @@ impl Scenario {
         Ok(())
     }
 
+    /// This scenario does what a person must be told of: a log line with this text is no failure.
+    pub fn expect_error(&mut self, text: &'static str) {
+        self.expected_errors.push(text);
+    }
+
+    /// Everything that was said has been answered once, in order.
+    pub async fn settle(&self, conversation: &Conversation, within: Duration) -> Result<()> {
+        match conversation.settle(within).await {
+            Ok(()) => Ok(()),
+            Err(error) => bail!("{error}\n{}", self.cluster.diagnose().await),
+        }
+    }
+
     /// Judges the run, stops the cluster, and sees that nothing of it is left.
     pub async fn finish(self) -> Result<()> {
-        let Self { cluster, dir } = self;
+        let Self { cluster, dir, expected_errors } = self;
         let connections = cluster.simulator()?.connections().await?;
         judge::never_two_browsers(&connections)?;
         let logs = cluster.logs();
         cluster.stop().await?;
-        judge::no_error_was_logged(&logs)?;
+        judge::no_error_was_logged(&logs, &expected_errors)?;
         let left = processes_that_name(&dir.path().display().to_string())?;
         ensure!(left.is_empty(), "processes are left: {left:#?}");
         let path = dir.path().to_owned();

@@ -41,7 +41,8 @@ async fn conform(script: &str) -> Result<()> {
         .env("SIMULATOR_TLS", simulator.tls_addr().to_string())
         .kill_on_drop(true)
         .output();
-    let output = timeout(DEADLINE, output).await.with_context(|| format!("{script} took longer than {DEADLINE:?}"))?;
+    let output =
+        timeout(DEADLINE, output).await.with_context(|| format!("{script} took longer than {DEADLINE:?}"))?;
     let output = output.context("cannot run node: install Node.js 20 or newer, or run `make deps`")?;
     simulator.stop().await;
     ensure!(

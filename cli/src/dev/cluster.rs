@@ -55,9 +55,11 @@ impl Cluster {
         let programs = launches::Programs::find(&options)?;
         let (state_dir, ended_leftovers) = StateDir::take(&options.state_dir)?;
         let token = state_dir.token()?;
+        let etcd_port = state_dir.port("etcd", options.ports.etcd)?;
+        let postgres_port = state_dir.port("postgres", options.ports.postgres)?;
         let (etcd, postgres, simulator) = tokio::try_join!(
-            Etcd::start_on(state_dir.root(), options.ports.etcd),
-            Postgres::start_on(state_dir.root(), options.ports.postgres),
+            Etcd::start_on(state_dir.root(), Some(etcd_port)),
+            Postgres::start_on(state_dir.root(), Some(postgres_port)),
             launches::start_simulator(&programs, &state_dir, &options),
         )?;
         let services = launches::Services { etcd: &etcd, postgres: &postgres, simulator: simulator.as_ref() };

@@ -6,8 +6,9 @@ use rustix::process::Signal;
 
 use super::{
     error::{DevError, Result},
+    identity::Identity,
     ports::free_port,
-    process::{Identity, Launch, Process},
+    process::{Launch, Process},
     programs,
 };
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{
-    cluster::SimulatedSite, error::Result, etcd::Etcd, member::Member, options::Options, ports::free_port,
-    postgres::Postgres, process::Launch, programs, simulator::Simulator, state_dir::StateDir,
+    cluster::SimulatedSite, error::Result, etcd::Etcd, member::Member, options::Options, postgres::Postgres,
+    process::Launch, programs, simulator::Simulator, state_dir::StateDir,
 };
 
 const CLUSTER: &str = "dev";
@@ -57,7 +57,8 @@ pub(super) async fn start_simulator(
     if options.page_url.is_some() {
         return Ok(None);
     }
-    let (http, tls) = (loopback(options.ports.simulator)?, loopback(options.ports.simulator_tls)?);
+    let http = loopback(dir.port(SIMULATOR, options.ports.simulator)?);
+    let tls = loopback(dir.port("simulator-tls", options.ports.simulator_tls)?);
     let launch = Launch::new(SIMULATOR, &programs.simulator, dir.log(SIMULATOR))
         .args(["--http", &http, "--tls", &tls])
         .args(["--first-code".into(), duration(options.first_code)])
@@ -77,7 +78,7 @@ pub(super) fn coordinator(
 ) -> Result<Member> {
     let launch = Launch::new(id, &programs.coordinator, dir.log(id))
         .args(["run", "--id", id, "--cluster", CLUSTER, "--etcd", services.etcd.endpoint()])
-        .args(["--listen".into(), loopback(options.ports.admin)?])
+        .args(["--listen".into(), loopback(dir.port(id, options.ports.admin)?)])
         .args(["--token-file".into(), dir.token_file().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
         .args(["--stale-after".into(), duration(options.stale_after)])
@@ -119,8 +120,8 @@ pub(super) fn node(
     Ok(Member::new(id, launch, dir.announcement(id)))
 }
 
-fn loopback(port: Option<u16>) -> Result<String> {
-    Ok(format!("127.0.0.1:{}", port.map_or_else(free_port, Ok)?))
+fn loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 fn duration(duration: std::time::Duration) -> String {

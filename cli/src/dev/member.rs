@@ -8,7 +8,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     error::{DevError, Result},
     files,
-    process::{Descendant, Launch, Process, descendants},
+    identity::{Descendant, descendants},
+    process::{Launch, Process},
     state_dir::Started,
 };
 

@@ -23,11 +23,16 @@ pub fn free_port() -> Result<u16> {
     let span = first_outgoing_port().max(LOWEST + 1) - LOWEST;
     for _ in 0..TRIES {
         let port = LOWEST + u16::from_le_bytes(random()?) % span;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if is_free(port) {
             return Ok(port);
         }
     }
     Err(DevError::NoFreePort)
+}
+
+/// Nothing listens on this loopback port now.
+pub(super) fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 fn first_outgoing_port() -> u16 {

@@ -13,8 +13,9 @@ use tokio::process::Command;
 use super::{
     error::{DevError, Result},
     files::random_hex,
+    identity::{Identity, is_zombie},
     ports::free_port,
-    process::{Identity, Launch, Process, is_zombie, wait_until},
+    process::{Launch, Process, wait_until},
     system_user::SystemUser,
 };
 

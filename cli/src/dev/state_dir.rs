@@ -4,7 +4,9 @@
 //! started are recorded with their start times: the next owner ends those that outlived a crash, and nothing else.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::{DevError, Result},
     files,
-    process::Identity,
+    identity::Identity,
+    ports::{free_port, is_free},
     record::DevRecord,
 };
 
@@ -39,7 +42,9 @@ pub struct Started {
 impl StateDir {
     /// Takes the directory over: makes it, locks it, ends what a crashed owner left behind.
     pub fn take(dir: &Path) -> Result<(Self, Vec<Started>)> {
-        fs::create_dir_all(dir.join("logs")).map_err(DevError::file("create", dir))?;
+        for part in ["logs", "run"] {
+            fs::create_dir_all(dir.join(part)).map_err(DevError::file("create", dir))?;
+        }
         // Absolute, for its paths are passed to processes and recorded.
         let root = dir.canonicalize().map_err(DevError::file("resolve", dir))?;
         let lock = lock(&root)?;
@@ -59,7 +64,7 @@ impl StateDir {
 
     /// Where a process announces that it is ready.
     pub fn announcement(&self, name: &str) -> PathBuf {
-        self.root.join(format!("{name}.announce.json"))
+        self.root.join("run").join(format!("{name}.json"))
     }
 
     pub fn token_file(&self) -> PathBuf {
@@ -77,12 +82,31 @@ impl StateDir {
         files::secret::<32>(&path).map(|_| path)
     }
 
+    /// The port of a server: the given one, or the one that it had in this directory before if that is free, or a free
+    /// one. Sessions belong to the address of their page, and people keep addresses in their shell's history.
+    pub fn port(&self, name: &str, given: Option<u16>) -> Result<u16> {
+        let path = self.root.join("ports.json");
+        let malformed = |source| DevError::Malformed { path: path.clone(), source };
+        let mut ports: BTreeMap<String, u16> = match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(malformed)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(DevError::file("read", &path)(error)),
+        };
+        let before = ports.get(name).copied().filter(|port| is_free(*port));
+        let port = given.or(before).map_or_else(free_port, Ok)?;
+        if ports.insert(name.to_owned(), port) != Some(port) {
+            let text = serde_json::to_string_pretty(&ports).map_err(malformed)?;
+            files::write_private(&path, &(text + "\n"))?;
+        }
+        Ok(port)
+    }
+
     /// Remembers what runs, for the owner after a crash.
     pub fn remember(&self, started: &[Started]) -> Result<()> {
         let path = self.processes();
         let text = serde_json::to_string_pretty(started)
             .map_err(|source| DevError::Malformed { path: path.clone(), source })?;
-        files::write_private(&path, &text)
+        files::write_private(&path, &(text + "\n"))
     }
 
     /// Tells the world that the cluster is ready.
@@ -90,7 +114,7 @@ impl StateDir {
         let path = DevRecord::path(&self.root);
         let text = serde_json::to_string_pretty(record)
             .map_err(|source| DevError::Malformed { path: path.clone(), source })?;
-        files::write_private(&path, &text)
+        files::write_private(&path, &(text + "\n"))
     }
 
     /// Nothing runs any more.
@@ -169,6 +193,18 @@ mod tests {
         let (_second, ended) = StateDir::take(dir.path()).unwrap();
         assert_eq!(ended, [left]);
         assert!(bystander.is_running());
+    }
+
+    #[test]
+    fn a_server_keeps_its_port_while_it_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, _) = StateDir::take(dir.path()).unwrap();
+        let port = state.port("etcd", None).unwrap();
+        assert_eq!(state.port("etcd", None).unwrap(), port);
+        assert_ne!(state.port("postgres", None).unwrap(), port);
+        let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        assert_ne!(state.port("etcd", None).unwrap(), port);
+        assert_eq!(state.port("etcd", Some(4_321)).unwrap(), 4_321);
     }
 
     #[test]

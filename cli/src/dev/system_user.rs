@@ -2,7 +2,7 @@
 
 use std::{
     env, fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
 };
 
@@ -57,9 +57,14 @@ impl SystemUser {
             return Ok(dir);
         }
         let elsewhere = Path::new("/var/lib/roost-dev").join(flattened(&dir));
+        // `dir` is no link yet: what lies there belongs to a `dir` that was removed since.
+        fs::remove_dir_all(&elsewhere)
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            .map_err(DevError::file("remove", &elsewhere))?;
         fs::create_dir_all(&elsewhere).map_err(DevError::file("create", &elsewhere))?;
-        fs::remove_dir(&dir).map_err(DevError::file("make a link of", &dir))?;
-        std::os::unix::fs::symlink(&elsewhere, &dir).map_err(DevError::file("make a link of", &dir))?;
+        fs::remove_dir(&dir)
+            .and_then(|()| symlink(&elsewhere, &dir))
+            .map_err(DevError::file("make a link of", &dir))?;
         Ok(elsewhere)
     }
 

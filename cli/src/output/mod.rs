@@ -2,6 +2,8 @@
 
 mod table;
 
+pub use table::visible;
+
 use std::io::{self, Write};
 
 use serde::Serialize;

@@ -5,7 +5,7 @@ use comfy_table::{Table, presets::NOTHING};
 use super::Row;
 
 /// Text from outside may hold anything, also sequences that command a terminal: these are shown escaped.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if c.is_control() {
             shown.extend(c.escape_default())

@@ -174,6 +174,7 @@ impl<'a> Reign<'a> {
     /// Whether the ledger had been away.
     fn is_well(&self, troubles: &mut Troubles, term: Term) -> bool {
         troubles.over(Dependency::Etcd);
+        troubles.over(Dependency::Records);
         let ledger_is_back = troubles.over(Dependency::Ledger);
         let now = self.context.config.clock.now();
         self.context.status.send_replace(ControllerStatus {

@@ -56,6 +56,7 @@ impl Trouble {
     pub(super) fn dependency(&self) -> Dependency {
         match self {
             Self::Ledger(_) | Self::Deposed { .. } => Dependency::Ledger,
+            Self::Registry(RegistryError::Corrupt { .. }) => Dependency::Records,
             Self::Registry(_) | Self::LeaseInDoubt | Self::Doubtful { .. } | Self::Superseded => {
                 Dependency::Etcd
             }
@@ -75,6 +76,8 @@ impl Trouble {
 pub(super) enum Dependency {
     Etcd,
     Ledger,
+    /// What is written in the registry can be read.
+    Records,
 }
 
 /// Which dependencies are in trouble, so that each change is logged once.
@@ -88,8 +91,16 @@ impl Troubles {
     }
 
     pub(super) fn met(&mut self, dependency: Dependency, error: &dyn fmt::Display) {
-        if self.present.insert(dependency) {
-            tracing::warn!(?dependency, %error, "the controller waits for a dependency");
+        if !self.present.insert(dependency) {
+            return;
+        }
+        match dependency {
+            Dependency::Etcd | Dependency::Ledger => {
+                tracing::warn!(?dependency, %error, "the controller waits for a dependency");
+            }
+            Dependency::Records => {
+                tracing::error!(%error, "the controller cannot go on: a record is damaged")
+            }
         }
     }
 

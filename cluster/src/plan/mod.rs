@@ -3,11 +3,11 @@
 //!
 //! It goes in steps, each over the result of the one before:
 //!
-//! 1. what the live nodes have ([`holds`]): entries that were let go are removed, entries that must not stay are
+//! 1. what the live nodes have (`holds`): entries that were let go are removed, entries that must not stay are
 //!    released, and the others stay where they are, for nothing moves that need not;
-//! 2. the band of every open node ([`band`]): the least and the most that it should have;
-//! 3. with [`Goal::Rebalance`] only, releases that bring every node into its band ([`rebalance`]);
-//! 4. a node for every tenant that should run and that no live node has ([`choose`]).
+//! 2. the band of every open node (`band`): the least and the most that it should have;
+//! 3. with [`Goal::Rebalance`] only, releases that bring every node into its band (`rebalance`);
+//! 4. a node for every tenant that should run and that no live node has (`choose`).
 //!
 //! Why this keeps I1: a tenant is placed only while no live node has an entry of it, in any phase. An entry leaves a
 //! live node in one way, step 1's `Remove`, after that life of the node has acknowledged that the browser is dead.

@@ -4,7 +4,7 @@ use roost_proto::v1::{self, message_service_server::MessageService};
 use roost_store::MessageFilter;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{paging, tail_messages};
+use super::{paging, tail_messages::TailMessages};
 use crate::{
     backend::Backend,
     fault::from_store,
@@ -81,6 +81,7 @@ impl MessageService for Messages {
             store.get_tenant(tenant).await.map_err(from_store)?;
         }
         let filter = MessageFilter { tenant, ..MessageFilter::default() };
-        Ok(Response::new(self.streams.open(|outlet| tail_messages::run(store, filter, backlog, outlet))?))
+        let tail = TailMessages::begin(store, filter, backlog).await.map_err(from_store)?;
+        Ok(Response::new(self.streams.open(|outlet| tail.run(outlet))?))
     }
 }

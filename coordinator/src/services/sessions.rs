@@ -4,7 +4,7 @@ use roost_cluster::ids::TenantId;
 use roost_proto::v1::{self, session_service_server::SessionService};
 use tonic::{Request, Response, Status, async_trait};
 
-use super::watch_qr;
+use super::watch_qr::WatchQr;
 use crate::{
     backend::Backend,
     fault::from_store,
@@ -38,8 +38,8 @@ impl SessionService for Sessions {
         request: Request<v1::WatchQrRequest>,
     ) -> Result<Response<Self::WatchQrStream>, Status> {
         let id = tenant_id(&request.get_ref().tenant_id)?;
-        let store = self.backend.store()?.clone();
-        Ok(Response::new(self.streams.open(|outlet| watch_qr::run(store, id, outlet))?))
+        let watch = WatchQr::begin(self.backend.store()?.clone(), id).await.map_err(from_store)?;
+        Ok(Response::new(self.streams.open(|outlet| watch.run(outlet))?))
     }
 
     async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::Session>, Status> {

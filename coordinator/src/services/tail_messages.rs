@@ -13,7 +13,6 @@ use roost_proto::{error::ApiError, v1};
 use roost_store::{Message, MessageFilter, Store, StoreError};
 
 use crate::{
-    fault::from_store,
     stream::{Outage, Outlet},
     wire,
 };
@@ -28,24 +27,36 @@ const CHUNK: u32 = 500;
 /// The newest rows at the beginning, among which one may still appear.
 const LOOK_BACK: u32 = 100;
 
-pub async fn run(store: Store, filter: MessageFilter, backlog: u32, outlet: Outlet<v1::Message>) -> ApiError {
-    let mut newest = match store.list_messages(&filter, None, backlog.max(LOOK_BACK)).await {
-        Ok(newest) => newest,
-        Err(error) => return from_store(error),
-    };
-    newest.reverse();
-    let mut tail = Tail::begin(newest.iter().map(|message| message.id), Instant::now());
-    let old = newest.len().saturating_sub(backlog as usize);
-    send(&outlet, newest.split_off(old)).await;
-    let mut outage = Outage::default();
-    loop {
-        tokio::time::sleep(READ_EVERY).await;
-        if let Err(error) = catch_up(&store, &filter, &mut tail, &outlet).await {
-            if let Err(end) = outage.sit_out(error) {
-                return end;
+pub struct TailMessages {
+    store: Store,
+    filter: MessageFilter,
+    tail: Tail,
+    backlog: Vec<Message>,
+}
+
+impl TailMessages {
+    /// Reads the end of the log: what is written after this is told.
+    pub async fn begin(store: Store, filter: MessageFilter, backlog: u32) -> Result<Self, StoreError> {
+        let mut newest = store.list_messages(&filter, None, backlog.max(LOOK_BACK)).await?;
+        newest.reverse();
+        let tail = Tail::begin(newest.iter().map(|message| message.id), Instant::now());
+        let older = newest.len().saturating_sub(backlog as usize);
+        Ok(Self { store, filter, tail, backlog: newest.split_off(older) })
+    }
+
+    pub async fn run(self, outlet: Outlet<v1::Message>) -> ApiError {
+        let Self { store, filter, mut tail, backlog } = self;
+        let mut outage = Outage::default();
+        send(&outlet, backlog).await;
+        loop {
+            tokio::time::sleep(READ_EVERY).await;
+            if let Err(error) = catch_up(&store, &filter, &mut tail, &outlet).await {
+                if let Err(end) = outage.sit_out(error) {
+                    return end;
+                }
+            } else {
+                outage.over();
             }
-        } else {
-            outage.over();
         }
     }
 }
@@ -79,7 +90,7 @@ async fn send(outlet: &Outlet<v1::Message>, messages: Vec<Message>) {
 }
 
 /// What has been sent.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Tail {
     /// Everything up to this id has been sent or came too late.
     floor: i64,

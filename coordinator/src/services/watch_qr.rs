@@ -6,32 +6,42 @@ use roost_store::{Store, StoreError};
 
 use super::word::Word;
 use crate::{
-    fault::from_store,
     stream::{Outage, Outlet},
     wire,
 };
 
-pub async fn run(store: Store, tenant: TenantId, outlet: Outlet<v1::Session>) -> ApiError {
-    let mut word = Word::of(&store, Some(tenant.clone()));
-    let mut outage = Outage::default();
-    let mut sent = match look(&store, &tenant).await {
-        Ok(session) => session,
-        Err(error) => return from_store(error),
-    };
-    outlet.send(sent.clone()).await;
-    loop {
-        word.next().await;
-        match look(&store, &tenant).await {
-            Ok(session) => {
-                outage.over();
-                if differs(&sent, &session) {
-                    outlet.send(session.clone()).await;
-                    sent = session;
+pub struct WatchQr {
+    store: Store,
+    tenant: TenantId,
+    word: Word,
+    sent: v1::Session,
+}
+
+impl WatchQr {
+    /// Reads the session: what changes after this is told.
+    pub async fn begin(store: Store, tenant: TenantId) -> Result<Self, StoreError> {
+        let word = Word::of(&store, Some(tenant.clone()));
+        let sent = look(&store, &tenant).await?;
+        Ok(Self { store, tenant, word, sent })
+    }
+
+    pub async fn run(mut self, outlet: Outlet<v1::Session>) -> ApiError {
+        let mut outage = Outage::default();
+        outlet.send(self.sent.clone()).await;
+        loop {
+            self.word.next().await;
+            match look(&self.store, &self.tenant).await {
+                Ok(session) => {
+                    outage.over();
+                    if differs(&self.sent, &session) {
+                        outlet.send(session.clone()).await;
+                        self.sent = session;
+                    }
                 }
-            }
-            Err(error) => {
-                if let Err(end) = outage.sit_out(error) {
-                    return end;
+                Err(error) => {
+                    if let Err(end) = outage.sit_out(error) {
+                        return end;
+                    }
                 }
             }
         }

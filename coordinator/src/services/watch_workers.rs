@@ -8,42 +8,53 @@ use roost_store::{Store, StoreError, Worker, WorkerFilter};
 
 use super::word::{Look, Word};
 use crate::{
-    fault::from_store,
     stream::{Outage, Outlet},
     wire,
 };
 
 const CHUNK: u32 = 500;
 
-pub async fn run(store: Store, only: Option<TenantId>, outlet: Outlet<v1::WatchWorkersResponse>) -> ApiError {
-    let mut word = Word::of(&store, only.clone());
-    let mut sent = Sent::default();
-    let mut outage = Outage::default();
-    if let Some(tenant) = &only
-        && let Err(error) = store.get_worker(tenant).await
-    {
-        return from_store(error);
+pub struct WatchWorkers {
+    store: Store,
+    only: Option<TenantId>,
+    word: Word,
+    sent: Sent,
+    /// What was found at the beginning.
+    present: Vec<v1::WatchWorkersResponse>,
+}
+
+impl WatchWorkers {
+    /// Reads what there is: what changes after this is told. `NotFound` when it is to be one tenant and there is none.
+    pub async fn begin(store: Store, only: Option<TenantId>) -> Result<Self, StoreError> {
+        let word = Word::of(&store, only.clone());
+        if let Some(tenant) = &only {
+            store.get_worker(tenant).await?;
+        }
+        let mut sent = Sent::default();
+        let present = look(&store, &only, &Look::All, &mut sent).await?;
+        Ok(Self { store, only, word, sent, present })
     }
-    // The first look may fail for want of the database: there is nothing to wait with yet.
-    match look(&store, &only, &Look::All, &mut sent).await {
-        Ok(answers) => send(&outlet, answers).await,
-        Err(error) => return from_store(error),
-    }
-    let mut at = word.next().await;
-    loop {
-        match look(&store, &only, &at, &mut sent).await {
-            Ok(answers) => {
-                outage.over();
-                send(&outlet, answers).await;
-                at = word.next().await;
-            }
-            Err(error) => {
-                if let Err(end) = outage.sit_out(error) {
-                    return end;
+
+    pub async fn run(self, outlet: Outlet<v1::WatchWorkersResponse>) -> ApiError {
+        let Self { store, only, mut word, mut sent, present } = self;
+        let mut outage = Outage::default();
+        send(&outlet, present).await;
+        let mut at = word.next().await;
+        loop {
+            match look(&store, &only, &at, &mut sent).await {
+                Ok(answers) => {
+                    outage.over();
+                    send(&outlet, answers).await;
+                    at = word.next().await;
                 }
-                word.next().await;
-                // What was to be looked at, and what changed meanwhile.
-                at = Look::All;
+                Err(error) => {
+                    if let Err(end) = outage.sit_out(error) {
+                        return end;
+                    }
+                    word.next().await;
+                    // What was to be looked at, and what changed meanwhile.
+                    at = Look::All;
+                }
             }
         }
     }

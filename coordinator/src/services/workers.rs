@@ -6,7 +6,7 @@ use roost_proto::v1::{self, worker_service_server::WorkerService};
 use roost_store::WorkerFilter;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{paging, watch_workers};
+use super::{paging, watch_workers::WatchWorkers};
 use crate::{
     backend::Backend,
     fault::from_store,
@@ -115,7 +115,7 @@ impl WorkerService for Workers {
         let Some(only) = checks.optional_tenant_id("tenant_id", &request.get_ref().tenant_id) else {
             return Err(checks.refusal().into());
         };
-        let store = self.backend.store()?.clone();
-        Ok(Response::new(self.streams.open(|outlet| watch_workers::run(store, only, outlet))?))
+        let watch = WatchWorkers::begin(self.backend.store()?.clone(), only).await.map_err(from_store)?;
+        Ok(Response::new(self.streams.open(|outlet| watch.run(outlet))?))
     }
 }

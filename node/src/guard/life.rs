@@ -209,7 +209,7 @@ impl Life {
             Message::Lease(id) => self.lease = Some(id),
             Message::StoodDown => self.deadline = None,
             Message::Started(pid) => {
-                // One that is dead already needs no watching.
+                // One that is dead already needs no watching, and one that cannot be held is found in /proc.
                 let fd = i32::try_from(pid).ok().and_then(Pid::from_raw);
                 if let Some(Ok(fd)) = fd.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
                     self.browsers.insert(pid, fd);

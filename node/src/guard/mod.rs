@@ -107,7 +107,7 @@ pub fn run(plan: &Plan) -> Result<(), GuardError> {
             Ending::StopOverdue => return Err(GuardError::StopOverdue { grace: plan.grace }),
             Ending::Exited(_) | Ending::Signalled(_) | Ending::DeadlinePassed | Ending::Garbled(_) => {
                 let reason = error::Error::source(&ending).map(ToString::to_string);
-                tracing::error!(%ending, reason, "the node ended; its browsers are dead and its lease is given up");
+                tracing::warn!(%ending, reason, "the node ended; its browsers are dead and its lease is given up");
             }
         }
         if life.was_asked_to_stop() {

@@ -50,7 +50,7 @@ impl Keeper {
                 (sent_at + self.timing.keepalive_every).saturating_sub(boottime())
             }
             Err(RegistryError::LeaseLost { .. }) => {
-                tracing::error!(%lease, "the lease is lost");
+                tracing::warn!(%lease, "the lease is lost");
                 return Err(Expired);
             }
             Err(error) => {

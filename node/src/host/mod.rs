@@ -145,7 +145,7 @@ async fn live_until_stopped(
         }
         match life::live(parts, registration, stop).await {
             Ended::Stopped => break,
-            Ended::Lost => tracing::error!("the lease was lost and every browser is dead; registering anew"),
+            Ended::Lost => tracing::warn!("the lease was lost and every browser is dead; registering anew"),
         }
     }
     Ok(())

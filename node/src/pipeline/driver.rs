@@ -14,10 +14,10 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     BODY_BYTES, Gate, Now, PipelineContext,
-    inbound::{BATCH, Inbox, InboundJob},
+    inbound::{BATCH, InboundJob, Inbox},
     jobs::{self, Desk, Done, Job, insist},
     limit::{ReplyLimit, Verdict, WINDOW},
-    outbound::{Outbox, OutboundJob, Reply, reply_id},
+    outbound::{OutboundJob, Outbox, Reply, reply_id},
 };
 use crate::{
     engine::{ChatKind, InboundMessage, SendError},
@@ -236,7 +236,9 @@ impl Driver {
         message.attempts += 1;
         let delay = next_try(message.attempts, message.id);
         match delay {
-            Some(_) => warn!(%error, attempt = message.attempts, "a message could not be answered; it is tried again"),
+            Some(_) => {
+                warn!(%error, attempt = message.attempts, "a message could not be answered; it is tried again")
+            }
             None => error!(%error, message = message.id, "a message was given up"),
         }
         self.jobs.push(self.desk.clone().set_back_inbound(message, error.to_string(), delay));
@@ -274,7 +276,8 @@ fn to_store(message: InboundMessage) -> NewInbound {
         chat: message.chat,
         sender: message.sender,
         body: cut(message.body),
-        received_at: OffsetDateTime::from_unix_timestamp(message.timestamp).unwrap_or_else(|_| OffsetDateTime::now_utc()),
+        received_at: OffsetDateTime::from_unix_timestamp(message.timestamp)
+            .unwrap_or_else(|_| OffsetDateTime::now_utc()),
     }
 }
 

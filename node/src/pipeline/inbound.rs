@@ -35,7 +35,9 @@ const ANSWERING: usize = 32;
 pub(super) enum InboundJob {
     Admit(Vec<NewInbound>),
     /// Pending rows with an id above `after`, at most [`BATCH`].
-    Read { after: i64 },
+    Read {
+        after: i64,
+    },
     Answer(Inbound),
     Complete(Vec<Completion>),
 }

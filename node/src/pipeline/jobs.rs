@@ -16,16 +16,34 @@ use crate::{
 
 /// What came of a job.
 pub(super) enum Done {
-    Admitted { batch: Vec<NewInbound>, rows: Vec<Admitted>, unsure: bool },
+    Admitted {
+        batch: Vec<NewInbound>,
+        rows: Vec<Admitted>,
+        unsure: bool,
+    },
     InboundRead(Vec<Inbound>),
-    Answered { message: Inbound, replies: Result<Vec<String>, ResponderError> },
+    Answered {
+        message: Inbound,
+        replies: Result<Vec<String>, ResponderError>,
+    },
     Completed(Vec<Outbound>),
     OutboundRead(Vec<Outbound>),
-    Sent { reply: Reply, outcome: Result<(), SendError> },
-    Marked { count: usize },
+    Sent {
+        reply: Reply,
+        outcome: Result<(), SendError>,
+    },
+    Marked {
+        count: usize,
+    },
     /// The failure of a message or reply is durable; `delay` says when it is tried again, `None` that it is given up.
-    InboundSetBack { message: Inbound, delay: Option<Duration> },
-    OutboundSetBack { reply: Reply, delay: Option<Duration> },
+    InboundSetBack {
+        message: Inbound,
+        delay: Option<Duration>,
+    },
+    OutboundSetBack {
+        reply: Reply,
+        delay: Option<Duration>,
+    },
     /// Nothing follows from it.
     Confirmed,
     Failed(StoreError),
@@ -61,7 +79,9 @@ impl Desk {
                 let desk = self.clone();
                 async move { desk.store.pending_inbound(&desk.fence, after, BATCH as u32).await }
             };
-            insist("read pending messages", read).await.map_or_else(Done::Failed, |(rows, _)| Done::InboundRead(rows))
+            insist("read pending messages", read)
+                .await
+                .map_or_else(Done::Failed, |(rows, _)| Done::InboundRead(rows))
         })
     }
 
@@ -72,7 +92,9 @@ impl Desk {
                 let (desk, batch) = (self.clone(), batch.clone());
                 async move { desk.store.complete(&desk.fence, &batch).await }
             };
-            insist("complete messages", complete).await.map_or_else(Done::Failed, |(rows, _)| Done::Completed(rows))
+            insist("complete messages", complete)
+                .await
+                .map_or_else(Done::Failed, |(rows, _)| Done::Completed(rows))
         })
     }
 
@@ -82,7 +104,9 @@ impl Desk {
                 let desk = self.clone();
                 async move { desk.store.pending_outbound(&desk.fence, after, BATCH as u32).await }
             };
-            insist("read pending replies", read).await.map_or_else(Done::Failed, |(rows, _)| Done::OutboundRead(rows))
+            insist("read pending replies", read)
+                .await
+                .map_or_else(Done::Failed, |(rows, _)| Done::OutboundRead(rows))
         })
     }
 

@@ -37,7 +37,8 @@ impl<T> Lanes<T> {
     /// Puts an item behind the others of its chat, not to go before `due`.
     pub fn push(&mut self, chat: &str, due: Now, item: T) {
         self.len += 1;
-        let lane = self.lanes.entry(chat.to_owned()).or_insert_with(|| Lane { queue: VecDeque::new(), out: false });
+        let lane =
+            self.lanes.entry(chat.to_owned()).or_insert_with(|| Lane { queue: VecDeque::new(), out: false });
         lane.queue.push_back((due, item));
         if lane.queue.len() == 1 && !lane.out {
             self.waiting.insert((due, chat.to_owned()));

@@ -95,7 +95,11 @@ mod tests {
         assert_eq!(limit.judge(1, at(60)), Verdict::Reply, "the first reply has left the window");
         assert_eq!(limit.judge(1, at(60)), Verdict::Suppress);
         assert_eq!(limit.judge(1, at(61)), Verdict::Reply);
-        assert_eq!(limit.judge(2, at(61)), Verdict::Suppress, "a message's replies go together or not at all");
+        assert_eq!(
+            limit.judge(2, at(61)),
+            Verdict::Suppress,
+            "a message's replies go together or not at all"
+        );
         assert_eq!(limit.judge(2, at(63)), Verdict::Reply);
     }
 

@@ -17,7 +17,7 @@
 //! nor logged. Media without a caption is a message with an empty body and is answered. A body longer than
 //! [`BODY_BYTES`] is cut, as is a reply.
 //!
-//! [`inbound`] and [`outbound`] decide what is to be done next and are pure; [`driver`] does it. Whatever Postgres does
+//! `inbound` and `outbound` decide what is to be done next and are pure; `driver` does it. Whatever Postgres does
 //! not take is tried again until it does, in order, while the page holds what it has not acknowledged.
 
 mod driver;

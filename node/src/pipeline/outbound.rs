@@ -20,7 +20,9 @@ const QUEUED: usize = 512;
 #[derive(Debug)]
 pub(super) enum OutboundJob {
     /// Pending rows with an id above `after`, at most [`BATCH`].
-    Read { after: i64 },
+    Read {
+        after: i64,
+    },
     Send(Reply),
     MarkSent(Vec<i64>),
 }

@@ -20,6 +20,8 @@ mod profile;
 mod restore;
 mod snapshot;
 mod staging;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod vault;
 

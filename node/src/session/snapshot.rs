@@ -1,6 +1,7 @@
 //! Taking snapshots of one worker's session.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use roost_cluster::ids::Generation;
 use time::OffsetDateTime;
@@ -94,8 +95,13 @@ impl SnapshotTaker {
         let staged = vault::blocking(move || {
             staging::prepare(&staging)?;
             let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
+            let since = Instant::now();
             let staged = staging::stage(&browser_dir, &staging);
             drop(frozen);
+            tracing::debug!(
+                frozen_ms = since.elapsed().as_secs_f64() * 1e3,
+                "the session's files are staged"
+            );
             staged
         })
         .await?;

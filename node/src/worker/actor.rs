@@ -14,7 +14,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, info, info_span};
 
 use super::{
     StopMode, WorkerContext,
@@ -22,12 +22,11 @@ use super::{
     home::{Home, HomeError},
     report::Reporter,
     saver::Saver,
-    state::{Effect, Ending, Event, Machine, Now, State, step},
+    state::{Ending, Event, Machine, Now, State, step},
 };
 use crate::{
     engine::{EngineError, InboundMessage, Page, PageEvent, Probe},
     pipeline::{Pipeline, PipelineError},
-    worker::health,
 };
 
 /// The longest an ending worker waits for its last report.
@@ -64,8 +63,14 @@ pub(super) struct Browser {
 pub(super) enum Errand {
     Done,
     /// A call after which the page should have gone on.
-    Failed { step: &'static str, error: EngineError },
-    Probed { expects_session: bool, probe: Result<Probe, EngineError> },
+    Failed {
+        step: &'static str,
+        error: EngineError,
+    },
+    Probed {
+        expects_session: bool,
+        probe: Result<Probe, EngineError>,
+    },
     Swept(Vec<InboundMessage>),
     Owner(Option<bool>),
     Saved(Result<bool, HomeError>),
@@ -93,15 +98,15 @@ pub(super) struct Actor {
     pub next_probe: Instant,
     pub probing: bool,
     /// The last restart that was carried out, or that the start of this worker stands for.
-    restarted: i64,
+    pub restarted: i64,
     /// Those who wait for the end.
-    stoppers: Vec<oneshot::Sender<()>>,
-    orphaned: bool,
+    pub stoppers: Vec<oneshot::Sender<()>>,
+    pub orphaned: bool,
     pub ending: Option<Ending>,
 }
 
 /// What woke the actor.
-enum Happening {
+pub(super) enum Happening {
     Order(Option<Order>),
     Spec,
     Standing,
@@ -121,12 +126,18 @@ enum Happening {
 impl Actor {
     fn new(context: WorkerContext, channels: Channels) -> Self {
         let spec = &context.spec;
-        let home =
-            Home::new(context.store.clone(), context.fence.clone(), context.vault.clone(), &context.profiles, spec);
+        let home = Home::new(
+            context.store.clone(),
+            context.fence.clone(),
+            context.vault.clone(),
+            &context.profiles,
+            spec,
+        );
         // Any number that differs between tenants and between owners spreads the attempts.
         let seed = spec.tenant.uid.as_u64_pair().1 ^ context.fence.generation.0.unsigned_abs();
+        let machine = Machine::new(context.pace, &spec.tenant.phone, seed);
         Self {
-            machine: Machine::new(context.pace, &spec.tenant.phone, seed),
+            machine: if spec.snapshot.is_some() { machine.with_saved_session() } else { machine },
             begun: Instant::now(),
             home: Arc::new(home),
             reporter: Reporter::spawn(context.store.clone(), context.fence.clone()),
@@ -172,9 +183,9 @@ impl Actor {
         let now = Instant::now();
         let tick = self.machine.wake_at().map(|due| self.begun + due);
         let probe = (self.machine.wants_probes() && !self.probing).then_some(self.next_probe);
-        let running = matches!(self.machine.state(), State::Running { .. });
         let intake = self.pipeline.as_ref().map(|pipeline| pipeline.intake().clone());
-        let save = self.saver.due().filter(|_| running).map(|due| (self.begun + due).max(now));
+        let save =
+            self.saver.due().filter(|_| self.machine.may_save()).map(|due| (self.begun + due).max(now));
         tokio::select! {
             biased;
             // What ends the right to act comes first, what people ask for next.
@@ -195,38 +206,6 @@ impl Actor {
     }
 
     /// Turns what happened into events of the state machine.
-    fn interpret(&mut self, happening: Happening) -> Vec<Event> {
-        match happening {
-            Happening::Order(Some(Order::Stop { mode, done })) => {
-                self.stoppers.push(done);
-                vec![Event::StopAsked(mode)]
-            }
-            Happening::Order(None) => {
-                self.orphaned = true;
-                vec![Event::StopAsked(StopMode::Graceful)]
-            }
-            Happening::Spec => self.spec_changed(),
-            Happening::Standing => self.standing_changed(),
-            Happening::Operation(outcome) => self.operation_ended(outcome),
-            Happening::Page(Some(event)) => self.page_event(event),
-            Happening::Page(None) => self.page_event(PageEvent::Exited { reason: "its events ended".into() }),
-            Happening::Room => self.hand_over(),
-            Happening::Errand(errand) => self.errand_ended(errand),
-            Happening::PipelineEnded(error) => self.pipeline_ended(&error),
-            Happening::ReportRefused => {
-                self.reporting = false;
-                vec![Event::Fenced]
-            }
-            Happening::Changed => {
-                self.saver.changed(self.now());
-                Vec::new()
-            }
-            Happening::ProbeDue => self.probe(),
-            Happening::SaveDue => self.save(),
-            Happening::Tick => vec![Event::Tick],
-        }
-    }
-
     fn apply(&mut self, event: Event) {
         let before = self.machine.state().clone();
         let (machine, effects) = step(self.machine.clone(), event, self.now());
@@ -246,165 +225,6 @@ impl Actor {
 
     pub fn now(&self) -> Now {
         self.begun.elapsed()
-    }
-
-    fn spec_changed(&mut self) -> Vec<Event> {
-        let spec = self.channels.spec.borrow_and_update().clone();
-        self.machine = self.machine.clone().with_phone(&spec.tenant.phone);
-        if let Some(pipeline) = &self.pipeline {
-            pipeline.update(Arc::new(spec.tenant.clone()));
-        }
-        let asked = spec.restart_seq > self.restarted;
-        self.restarted = self.restarted.max(spec.restart_seq);
-        self.context.spec = spec;
-        asked.then_some(Event::RestartAsked(self.context.spec.restart_mode)).into_iter().collect()
-    }
-
-    fn standing_changed(&mut self) -> Vec<Event> {
-        let standing = *self.context.standing.borrow_and_update();
-        self.set_gate();
-        if standing == Standing::Expired { vec![Event::StandingExpired] } else { Vec::new() }
-    }
-
-    fn operation_ended(&mut self, outcome: Outcome) -> Vec<Event> {
-        self.operation = None;
-        match outcome {
-            Outcome::Launched(launched) => {
-                self.browser = Some(Browser { page: launched.page, events: launched.events });
-                self.next_probe = Instant::now() + self.context.pace.probe_every;
-                vec![Event::Launched]
-            }
-            Outcome::LaunchFailed(error) => {
-                warn!(%error, "the browser did not launch");
-                vec![Event::LaunchFailed { reason: error.to_string() }]
-            }
-            Outcome::Gone => {
-                self.let_go_of_browser();
-                vec![Event::BrowserGone]
-            }
-            Outcome::Forgotten(Ok(())) => vec![Event::SessionForgotten],
-            Outcome::Forgotten(Err(error)) if error.is_fenced() => vec![Event::Fenced],
-            Outcome::Forgotten(Err(error)) => {
-                warn!(%error, "the session is not forgotten yet");
-                self.forget_again();
-                Vec::new()
-            }
-        }
-    }
-
-    fn page_event(&mut self, event: PageEvent) -> Vec<Event> {
-        match event {
-            PageEvent::Message(message) => {
-                self.held.push_back(message);
-                return self.hand_over();
-            }
-            PageEvent::Qr { text, expires_in } => vec![Event::Code { text, expires_in }],
-            PageEvent::Ready { phone } => vec![Event::Ready { phone }],
-            PageEvent::Online(false) => vec![Event::WentOffline],
-            // What the page believes is no proof; it is asked for at once.
-            PageEvent::Online(true) | PageEvent::StreamInfo(_) => {
-                self.next_probe = Instant::now();
-                Vec::new()
-            }
-            PageEvent::LoggedOut { reason } => vec![Event::LoggedOut { reason }],
-            PageEvent::Conflict => vec![Event::Conflicted],
-            PageEvent::Outdated => vec![Event::Outdated],
-            PageEvent::Crashed { reason } => vec![Event::Broke { reason: format!("the page crashed: {reason}") }],
-            PageEvent::Exited { reason } => {
-                // One that is being stopped is let go of when that has ended.
-                if self.operation.is_none() {
-                    self.let_go_of_browser();
-                } else if let Some(browser) = &mut self.browser {
-                    browser.events.close();
-                }
-                vec![Event::Exited { reason: format!("the browser ended: {reason}") }]
-            }
-        }
-    }
-
-    /// Moves held messages on while the pipeline has room. Without a pipeline they are dropped: the page has not
-    /// acknowledged them, and the sweep at the next start of the flow finds them.
-    fn hand_over(&mut self) -> Vec<Event> {
-        while let Some(message) = self.held.pop_front() {
-            let Some(pipeline) = &self.pipeline else { continue };
-            if let Err(mpsc::error::TrySendError::Full(message)) = pipeline.intake().try_send(message) {
-                self.held.push_front(message);
-                break;
-            }
-        }
-        Vec::new()
-    }
-
-    fn errand_ended(&mut self, errand: Errand) -> Vec<Event> {
-        match errand {
-            Errand::Done => Vec::new(),
-            Errand::Failed { step, error } => {
-                warn!(%error, step, "the page did not do as told");
-                vec![Event::Broke { reason: format!("{step} failed: {error}") }]
-            }
-            Errand::Probed { expects_session, probe } => self.probed(expects_session, probe),
-            Errand::Swept(messages) => {
-                self.held.extend(messages);
-                self.hand_over()
-            }
-            Errand::Owner(answer) => vec![Event::Owner(answer)],
-            Errand::Saved(saved) => self.saved(saved),
-            Errand::AskedToForgetAgain => {
-                self.perform(Effect::ForgetSession);
-                Vec::new()
-            }
-        }
-    }
-
-    fn probed(&mut self, expects_session: bool, probe: Result<Probe, EngineError>) -> Vec<Event> {
-        self.probing = false;
-        self.next_probe = Instant::now() + self.context.pace.probe_every;
-        if expects_session != self.machine.expects_session() {
-            return Vec::new();
-        }
-        let verdict = match probe {
-            Ok(probe) => health::judge(&probe, expects_session).map_err(|unproven| unproven.to_string()),
-            Err(error) => Err(format!("the page does not answer: {error}")),
-        };
-        match verdict {
-            Ok(()) => {
-                self.channels.seen.send_replace(Some(std::time::Instant::now()));
-                vec![Event::Proved]
-            }
-            Err(reason) => vec![Event::Unproved { reason }],
-        }
-    }
-
-    fn saved(&mut self, saved: Result<bool, HomeError>) -> Vec<Event> {
-        match saved {
-            Ok(_) => self.saver.done(),
-            Err(error) if error.is_fenced() => return vec![Event::Fenced],
-            Err(error) => {
-                warn!(%error, "the session was not saved; it is tried again");
-                self.saver.failed(self.now());
-            }
-        }
-        Vec::new()
-    }
-
-    fn pipeline_ended(&mut self, error: &PipelineError) -> Vec<Event> {
-        self.pipeline = None;
-        self.changes = None;
-        if error.is_fenced() {
-            info!("a write of the pipeline was refused");
-            return vec![Event::Fenced];
-        }
-        warn!(%error, "the pipeline ended");
-        vec![Event::Broke { reason: error.to_string() }]
-    }
-
-    /// The browser is gone, and with it everything that was asked of it.
-    pub fn let_go_of_browser(&mut self) {
-        self.browser = None;
-        self.errands.clear();
-        self.held.clear();
-        self.probing = false;
-        self.saver.abandon();
     }
 
     /// The end: the browser is dead. Whoever waits for that is told when `self` is dropped.
@@ -437,7 +257,9 @@ async fn done(operation: &mut Option<Operation>) -> Outcome {
 
 async fn page_event(browser: &mut Option<Browser>) -> Option<PageEvent> {
     match browser {
-        Some(browser) if !browser.events.is_closed() || !browser.events.is_empty() => browser.events.recv().await,
+        Some(browser) if !browser.events.is_closed() || !browser.events.is_empty() => {
+            browser.events.recv().await
+        }
         _ => pending().await,
     }
 }

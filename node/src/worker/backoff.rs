@@ -39,7 +39,9 @@ mod tests {
 
     #[test]
     fn the_delay_doubles_from_one_second_to_sixty() {
-        for (attempt, whole) in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 16.0), (6, 32.0), (7, 60.0), (10, 60.0)] {
+        for (attempt, whole) in
+            [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 16.0), (6, 32.0), (7, 60.0), (10, 60.0)]
+        {
             let delay = BACKOFF.delay(attempt, 7).as_secs_f64();
             assert!((whole * 0.75..=whole * 1.25).contains(&delay), "attempt {attempt} waits {delay} s");
         }

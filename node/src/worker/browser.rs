@@ -8,7 +8,10 @@ use roost_cluster::{fence::Standing, ids::TenantId};
 use tokio::sync::{Semaphore, watch};
 use tracing::{debug, warn};
 
-use super::{home::{Home, HomeError}, pace::Pace};
+use super::{
+    home::{Home, HomeError},
+    pace::Pace,
+};
 use crate::{
     engine::{Engine, EngineError, Launch, Launched, Page},
     pipeline::Drain,
@@ -68,7 +71,13 @@ async fn is_good(standing: &mut watch::Receiver<Standing>) -> bool {
 }
 
 /// Finishes the messages in flight, closes the browser, and saves the session from it if there is one.
-pub(super) fn wind_down(page: Arc<dyn Page>, drain: Option<Drain>, home: Arc<Home>, save: bool, pace: Pace) -> Operation {
+pub(super) fn wind_down(
+    page: Arc<dyn Page>,
+    drain: Option<Drain>,
+    home: Arc<Home>,
+    save: bool,
+    pace: Pace,
+) -> Operation {
     Box::pin(async move {
         if let Some(drain) = drain
             && !drain.finish(pace.drain_within).await

@@ -29,7 +29,10 @@ pub(super) enum HomeError {
 impl HomeError {
     /// Whether it says that the tenant has another owner.
     pub fn is_fenced(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Fenced { .. }) | Self::Session(SessionError::Superseded { .. }))
+        matches!(
+            self,
+            Self::Store(StoreError::Fenced { .. }) | Self::Session(SessionError::Superseded { .. })
+        )
     }
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Home {
 struct Held {
     profile: Option<Arc<LockedProfile>>,
     taker: Option<SnapshotTaker>,
+    /// The last snapshot taken, until the pointer names it.
+    unrecorded: Option<SnapshotRef>,
     /// The newest snapshot when the worker began; none once the session is forgotten. Those it takes itself are never
     /// newer than its own profile.
     newest: Option<SnapshotRef>,
@@ -56,7 +61,14 @@ impl Home {
         let uid = spec.tenant.uid;
         let newest = spec.snapshot.clone().map(reference);
         let profile = Profile::new(profiles, &fence.tenant, uid);
-        Self { store, fence, vault, profile, uid, held: Mutex::new(Held { profile: None, taker: None, newest }) }
+        Self {
+            store,
+            fence,
+            vault,
+            profile,
+            uid,
+            held: Mutex::new(Held { profile: None, taker: None, unrecorded: None, newest }),
+        }
     }
 
     /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it.
@@ -71,13 +83,13 @@ impl Home {
     /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
     pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, HomeError> {
         let mut held = self.held.lock().await;
-        let taker = self.taker(&mut held).await?;
-        match taker.take_running(page).await {
-            Ok(Some(taken)) => self.record(taker, taken).await.map(|()| true),
-            // There is nothing that would be lost.
-            Ok(None) | Err(SessionError::Empty { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+        match self.taker(&mut held).await?.take_running(page).await {
+            Ok(Some(taken)) => held.unrecorded = Some(taken),
+            // Nothing has changed, or there is nothing yet that would be lost.
+            Ok(None) | Err(SessionError::Empty { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
+        self.record(&mut held).await
     }
 
     /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved
@@ -85,12 +97,11 @@ impl Home {
     pub async fn save_stopped(&self, clean: bool) {
         let save = async {
             let mut held = self.held.lock().await;
-            let taker = self.taker(&mut held).await?;
-            let taken = taker.take_stopped(clean).await?;
-            self.record(taker, taken).await
+            held.unrecorded = Some(self.taker(&mut held).await?.take_stopped(clean).await?);
+            self.record(&mut held).await
         };
         match timeout(LAST_SAVE, save).await {
-            Ok(Ok(())) => info!(clean, "the session is saved"),
+            Ok(Ok(_)) => info!(clean, "the session is saved"),
             Ok(Err(error)) => warn!(%error, "the last state of the session was not saved"),
             Err(_elapsed) => warn!("the last state of the session was not saved in time"),
         }
@@ -102,6 +113,7 @@ impl Home {
         let mut held = self.held.lock().await;
         let profile = self.lock(&mut held)?;
         held.newest = None;
+        held.unrecorded = None;
         profile.wipe()?;
         let clear = || async { self.store.clear_snapshot(&self.fence).await };
         insist("forget the session", clear).await?;
@@ -148,12 +160,14 @@ impl Home {
         Ok(held.taker.insert(taker))
     }
 
-    /// Makes a snapshot the one that counts, then lets older ones go.
-    async fn record(&self, taker: &mut SnapshotTaker, taken: SnapshotRef) -> Result<(), HomeError> {
+    /// Makes the last snapshot the one that counts, then lets older ones go. `false` when it counts already.
+    async fn record(&self, held: &mut Held) -> Result<bool, HomeError> {
+        let Some(taken) = held.unrecorded.clone() else { return Ok(false) };
         debug!(generation = %taken.generation, sequence = taken.sequence, clean = taken.clean, "a snapshot is taken");
         self.store.set_snapshot(&self.fence, &pointer(taken)).await?;
-        taker.recorded().await?;
-        Ok(())
+        held.unrecorded = None;
+        self.taker(held).await?.recorded().await?;
+        Ok(true)
     }
 }
 

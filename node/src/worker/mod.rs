@@ -14,6 +14,7 @@ mod backoff;
 mod browser;
 mod health;
 mod home;
+mod interpret;
 mod pace;
 mod perform;
 mod qr;
@@ -155,6 +156,9 @@ impl WorkerHandle {
 
 impl fmt::Debug for WorkerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerHandle").field("tenant", &self.tenant).field("generation", &self.generation).finish()
+        f.debug_struct("WorkerHandle")
+            .field("tenant", &self.tenant)
+            .field("generation", &self.generation)
+            .finish()
     }
 }

@@ -11,8 +11,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     actor::{Actor, Errand},
-    browser,
-    qr,
+    browser, qr,
     state::{Effect, Ending, Event, Next, State},
 };
 use crate::{
@@ -48,7 +47,11 @@ impl Actor {
             Effect::ShowCode { text, expires_in } => match qr::data_uri(&text) {
                 Ok(data_uri) => {
                     info!("a code waits to be scanned");
-                    self.reporter.show(QrCode { text, data_uri, expires_at: OffsetDateTime::now_utc() + expires_in });
+                    self.reporter.show(QrCode {
+                        text,
+                        data_uri,
+                        expires_at: OffsetDateTime::now_utc() + expires_in,
+                    });
                 }
                 Err(error) => warn!(%error, "a code could not be drawn"),
             },
@@ -147,7 +150,9 @@ impl Actor {
         let good = *self.context.standing.borrow() == Standing::Good;
         let page = self.browser.as_ref().map(|browser| browser.page.clone());
         let (taking, sending) = match self.machine.state() {
-            State::Stopping { next: Next::Launch | Next::End(Ending::Stopped) } if self.operation.is_some() => {
+            State::Stopping { next: Next::Launch | Next::End(Ending::Stopped) }
+                if self.operation.is_some() =>
+            {
                 if !good {
                     pipeline.shut_gate();
                 }
@@ -163,7 +168,8 @@ impl Actor {
         if let Some(browser) = &self.browser {
             let (page, expects_session) = (browser.page.clone(), self.machine.expects_session());
             self.probing = true;
-            self.errands.push(Box::pin(async move { Errand::Probed { expects_session, probe: page.probe().await } }));
+            self.errands
+                .push(Box::pin(async move { Errand::Probed { expects_session, probe: page.probe().await } }));
         }
         Vec::new()
     }

@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn the_newest_of_each_fact_counts() {
         let mut pending = Pending::default();
-        let restarted = StatusReport { restarted: true, last_error: Some("deaf".into()), ..StatusReport::default() };
+        let restarted =
+            StatusReport { restarted: true, last_error: Some("deaf".into()), ..StatusReport::default() };
         pending.tell(StatusReport { worker_status: Some(WorkerStatus::Running), ..restarted });
         pending.tell(StatusReport { last_error: Some(String::new()), ..connected() });
         let report = pending.report.unwrap();

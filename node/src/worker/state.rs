@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!              Begin                       code
-//!   Stopped ----------> Starting --+   +---------> QrReady -----+
-//!                        ^    |    |   |            |  ^        | Ready
-//!          launch (again)|    |    v   |     overdue|  |code    v
+//!   Stopped ----------> Starting --+   +---------> QrReady
+//!                        ^    |    |   |            |  ^
+//!          launch (again)|    |    v   | Ready, or  |  |code
 //!                        |    |   Connecting <------+  +--- (Running)
+//!                        |    |    |   ^    overdue
 //!                        |    |    |   ^   \
-//!             back-off over   |    |   |    \ Ready, or proof of life
+//!             back-off over   |    |   |    \ Ready, or proof of life, and the session is saved
 //!                        |    |    |   |     v
 //!                        |    |    |   |   Running ---- offline, deaf, crashed, exited, conflict
 //!                        |    |    |   |                      |
@@ -27,6 +28,8 @@
 //! - `Error` is entered only after every attempt to reconnect failed.
 //! - After a stop nothing is launched any more, and as soon as the browser is gone the machine is `Stopped`.
 //! - Messages are served in `Running` only.
+//! - `Running`, and with it CONNECTED, is entered only when a snapshot of the session has been recorded: a tenant that
+//!   was ever shown as connected survives the loss of its machine without another scan.
 
 use std::{fmt, time::Duration};
 
@@ -34,6 +37,7 @@ use roost_store::{RestartMode, SessionStatus, StatusReport, TenantStatus, Worker
 
 use super::{StopMode, pace::Pace};
 
+mod page;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -50,7 +54,7 @@ pub enum State {
     Starting,
     /// The page shows `code`; a newer one or a scan is due by `until`.
     QrReady { code: String, until: Now },
-    /// The page is loaded; a session or a code has to show by `until`.
+    /// The page is loaded; a session or a code has to show by `until`, and a session that was just linked be saved.
     Connecting { until: Now },
     /// Linked, online and proven; messages flow.
     Running { since: Now },
@@ -78,7 +82,9 @@ pub enum Next {
     Launch,
     /// The session is forgotten first: snapshot pointer cleared, profile wiped.
     Forget,
-    Fail { reason: String },
+    Fail {
+        reason: String,
+    },
     End(Ending),
 }
 
@@ -101,27 +107,46 @@ pub enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// `forget`: the session is still to be forgotten, in the way that an operator asked of an earlier owner.
-    Begin { forget: Option<RestartMode> },
+    Begin {
+        forget: Option<RestartMode>,
+    },
     Launched,
-    LaunchFailed { reason: String },
+    LaunchFailed {
+        reason: String,
+    },
     /// A close or a kill that was asked for has ended, and the browser with it.
     BrowserGone,
     SessionForgotten,
+    /// A snapshot of the session has been recorded.
+    SessionSaved,
     /// A code to scan, or none any more.
-    Code { text: Option<String>, expires_in: Option<Duration> },
-    Ready { phone: String },
+    Code {
+        text: Option<String>,
+        expires_in: Option<Duration>,
+    },
+    Ready {
+        phone: String,
+    },
     WentOffline,
-    LoggedOut { reason: String },
+    LoggedOut {
+        reason: String,
+    },
     Conflicted,
     Outdated,
     /// The page or a call to it failed; the browser lives.
-    Broke { reason: String },
+    Broke {
+        reason: String,
+    },
     /// The browser ended by itself.
-    Exited { reason: String },
+    Exited {
+        reason: String,
+    },
     /// The page proved that it works.
     Proved,
     /// It could not.
-    Unproved { reason: String },
+    Unproved {
+        reason: String,
+    },
     /// The answer of the registry to [`Effect::AskOwner`]; `None` when it could not be asked.
     Owner(Option<bool>),
     RestartAsked(RestartMode),
@@ -145,7 +170,9 @@ pub enum Effect {
     LogOut,
     /// Finish the messages in flight, close the browser, and save the session if there is one. Answered by
     /// `BrowserGone`.
-    WindDown { save: bool },
+    WindDown {
+        save: bool,
+    },
     /// Close the browser and save nothing. Answered by `BrowserGone`.
     Close,
     /// Kill the browser, whatever else is being done to it. Answered by `BrowserGone`.
@@ -158,9 +185,12 @@ pub enum Effect {
     Serve,
     /// Hold them.
     Hold,
-    /// The session has just been linked: save it at once.
+    /// No snapshot of the session exists: save it at once. Answered by `SessionSaved`.
     SaveSession,
-    ShowCode { text: String, expires_in: Duration },
+    ShowCode {
+        text: String,
+        expires_in: Duration,
+    },
     Report(StatusReport),
     End(Ending),
 }
@@ -193,6 +223,8 @@ pub struct Machine {
     coded: bool,
     /// The profile holds a session that was seen to work.
     session: bool,
+    /// No snapshot of the session has been recorded yet.
+    unsaved: bool,
     /// The session is to be logged out as soon as it is there: an earlier owner was asked to and did not.
     unlink: bool,
     /// Attempts that are left to the page itself, which went offline.
@@ -221,6 +253,7 @@ impl Machine {
             linked: false,
             coded: false,
             session: false,
+            unsaved: true,
             unlink: false,
             patience: 0,
             reloaded: false,
@@ -228,6 +261,17 @@ impl Machine {
             took_over: false,
             complaint: String::new(),
         }
+    }
+
+    /// A snapshot of the session was recorded by an earlier owner.
+    #[must_use]
+    pub fn with_saved_session(self) -> Self {
+        Self { unsaved: false, ..self }
+    }
+
+    /// Whether the session may be saved now: there is one, and the page that holds it is the tenant's.
+    pub fn may_save(&self) -> bool {
+        self.linked && matches!(self.state, State::Running { .. } | State::Connecting { .. })
     }
 
     pub fn state(&self) -> &State {
@@ -240,14 +284,24 @@ impl Machine {
             State::QrReady { until, .. } | State::Connecting { until } => Some(*until),
             State::Reconnecting { healing: Healing::Waiting { until }, .. } => Some(*until),
             State::Reconnecting { healing: Healing::Judging { ask_at }, .. } => *ask_at,
-            State::Stopped | State::Starting | State::Running { .. } | State::Stopping { .. } | State::Error { .. } => None,
+            State::Stopped
+            | State::Starting
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Error { .. } => None,
         }
     }
 
     /// Whether the page is to be probed in this state.
     pub fn wants_probes(&self) -> bool {
         self.browser == Browser::Up
-            && matches!(self.state, State::QrReady { .. } | State::Connecting { .. } | State::Running { .. } | State::Reconnecting { .. })
+            && matches!(
+                self.state,
+                State::QrReady { .. }
+                    | State::Connecting { .. }
+                    | State::Running { .. }
+                    | State::Reconnecting { .. }
+            )
     }
 
     /// Whether a probe has to find a session: not while a code waits to be scanned.

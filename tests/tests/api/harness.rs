@@ -119,11 +119,19 @@ pub async fn api_on(database_url: &str, etcd: &str, cluster: &str) -> Api {
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),
     };
-    let registry = EtcdRegistry::connect(&config.etcd, cluster, timing.request_timeout).await.expect("a registry");
+    let registry =
+        EtcdRegistry::connect(&config.etcd, cluster, timing.request_timeout).await.expect("a registry");
     let store = Store::connect_lazy(database_url, 4).expect("a store");
     let coordinator = Coordinator::start(config).await.expect("a coordinator");
     let endpoint = Endpoint::try_from(format!("http://{}", coordinator.addr())).expect("an endpoint");
-    Api { channel: endpoint.connect_lazy(), coordinator, registry: Arc::new(registry), store, token_file, dir }
+    Api {
+        channel: endpoint.connect_lazy(),
+        coordinator,
+        registry: Arc::new(registry),
+        store,
+        token_file,
+        dir,
+    }
 }
 
 impl Api {
@@ -162,7 +170,9 @@ impl Api {
     }
 
     async fn has_health(&self, service: &str, serving: bool) {
-        use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+        use tonic_health::pb::{
+            HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+        };
         let asked = || async {
             let request = HealthCheckRequest { service: service.to_owned() };
             let answer = HealthClient::new(self.channel.clone()).check(request).await;
@@ -191,7 +201,8 @@ impl Api {
             leaving: false,
             started_at_ms: 1_700_000_000_123,
         };
-        let put = Op::Put { key: keys::node(&record.node), value: keys::encode(&record), lease: Some(incarnation) };
+        let put =
+            Op::Put { key: keys::node(&record.node), value: keys::encode(&record), lease: Some(incarnation) };
         let written = self.registry.commit(&[], &[put]).await.expect("the node's record");
         assert!(matches!(written, Commit::Done { .. }));
         record
@@ -224,7 +235,11 @@ impl Api {
 
 /// A valid tenant.
 pub fn business(digits: u32) -> v1::Tenant {
-    v1::Tenant { display_name: format!("Duka {digits}"), phone: format!("+2557{digits:08}"), ..Default::default() }
+    v1::Tenant {
+        display_name: format!("Duka {digits}"),
+        phone: format!("+2557{digits:08}"),
+        ..Default::default()
+    }
 }
 
 /// The error of a call that must fail.

@@ -23,8 +23,10 @@ async fn stopping_ends_streams_with_a_reason_and_resigns_at_once() {
     let led = || async { api.registry.get(keys::LEADER).await.unwrap().is_some() };
     wait_until("it leads", SOON, led).await.unwrap();
     api.tenant("asha", 1).await;
-    let mut workers = api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
-    let mut messages = api.messages().tail_messages(v1::TailMessagesRequest::default()).await.unwrap().into_inner();
+    let mut workers =
+        api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
+    let mut messages =
+        api.messages().tail_messages(v1::TailMessagesRequest::default()).await.unwrap().into_inner();
     next(&mut workers).await.unwrap();
 
     let stopping = tokio::spawn(api.coordinator.stop());

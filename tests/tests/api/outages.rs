@@ -27,7 +27,8 @@ async fn own_postgres(dir: &Path) -> Postgres {
 async fn without_postgres_and_etcd_it_starts_and_names_what_is_down() {
     let api = api_on(NO_DATABASE, NO_ETCD, "nothing").await;
     api.is_not_serving("").await;
-    let create = v1::CreateTenantRequest { tenant: Some(crate::harness::business(1)), tenant_id: "asha".into() };
+    let create =
+        v1::CreateTenantRequest { tenant: Some(crate::harness::business(1)), tenant_id: "asha".into() };
     names(&refused(api.tenants().create_tenant(create).await), "postgres");
     names(&refused(api.workers().watch_workers(v1::WatchWorkersRequest::default()).await), "postgres");
     names(&refused(api.messages().tail_messages(v1::TailMessagesRequest::default()).await), "postgres");
@@ -54,7 +55,9 @@ async fn it_migrates_and_serves_once_postgres_and_etcd_are_there() {
     let _etcd = Etcd::start_on(dir.path(), Some(etcd_port)).await.unwrap();
     api.is_serving("roost.v1.NodeService").await;
     api.is_serving("").await;
-    assert!(api.nodes().list_nodes(v1::ListNodesRequest::default()).await.unwrap().into_inner().nodes.is_empty());
+    assert!(
+        api.nodes().list_nodes(v1::ListNodesRequest::default()).await.unwrap().into_inner().nodes.is_empty()
+    );
 }
 
 #[tokio::test]
@@ -64,7 +67,8 @@ async fn streams_and_calls_resume_after_postgres_was_away() {
     let api = api_on(postgres.url(), NO_ETCD, "away").await;
     api.is_serving("roost.v1.WorkerService").await;
     api.tenant("asha", 1).await;
-    let mut workers = api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
+    let mut workers =
+        api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
     let mut codes =
         api.sessions().watch_qr(v1::WatchQrRequest { tenant_id: "asha".into() }).await.unwrap().into_inner();
     next(&mut workers).await.unwrap();

@@ -3,7 +3,7 @@
 use roost_proto::{error::ErrorCode, v1};
 use tonic::Status;
 
-use crate::harness::{Api, api, error_of, next};
+use crate::harness::{Api, api, error_of, refused};
 
 /// Every call with this tenant's id, and the field that carries it.
 async fn every_call(api: &Api, id: &str) -> Vec<(&'static str, Status, &'static str)> {
@@ -14,18 +14,18 @@ async fn every_call(api: &Api, id: &str) -> Vec<(&'static str, Status, &'static 
     let delete = tenants.delete_tenant(v1::DeleteTenantRequest { id: id.into() }).await.unwrap_err();
     let update = v1::UpdateTenantRequest { tenant: Some(tenant), update_mask: None };
     let update = tenants.update_tenant(update).await.unwrap_err();
-    let start = workers.start_worker(v1::StartWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let start =
+        workers.start_worker(v1::StartWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
     let stop = workers.stop_worker(v1::StopWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
-    let restart = workers.restart_worker(v1::RestartWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let restart =
+        workers.restart_worker(v1::RestartWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
     let force = v1::ForceRestartWorkerRequest { tenant_id: tenant_id.clone(), wipe_session: false };
     let force = workers.force_restart_worker(force).await.unwrap_err();
-    let get_worker = workers.get_worker(v1::GetWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let get_worker =
+        workers.get_worker(v1::GetWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
     let get_qr = sessions.get_qr(v1::GetQrRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
     let logout = sessions.logout(v1::LogoutRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
-    let watch_qr = match sessions.watch_qr(v1::WatchQrRequest { tenant_id }).await {
-        Ok(stream) => next(&mut stream.into_inner()).await.unwrap_err(),
-        Err(status) => status,
-    };
+    let watch_qr = sessions.watch_qr(v1::WatchQrRequest { tenant_id }).await.unwrap_err();
     vec![
         ("GetTenant", get_tenant, "id"),
         ("DeleteTenant", delete, "id"),
@@ -50,14 +50,10 @@ async fn an_unknown_tenant_is_not_found_by_any_call() {
         let about = error.resource.unwrap_or_else(|| panic!("{call} names nothing"));
         assert_eq!((about.kind.as_str(), about.id.as_str()), ("tenant", "nobody"), "{call}");
     }
-    for tenant_id in ["nobody"] {
-        let list = v1::ListMessagesRequest { tenant_id: tenant_id.into(), ..Default::default() };
-        let status = api.messages().list_messages(list).await.unwrap_err();
-        assert_eq!(error_of(&status).code, ErrorCode::NotFound);
-        let tail = v1::TailMessagesRequest { tenant_id: tenant_id.into(), backlog: 0 };
-        let status = api.messages().tail_messages(tail).await.unwrap_err();
-        assert_eq!(error_of(&status).code, ErrorCode::NotFound);
-    }
+    let list = v1::ListMessagesRequest { tenant_id: "nobody".into(), ..Default::default() };
+    assert_eq!(refused(api.messages().list_messages(list).await).code, ErrorCode::NotFound);
+    let tail = v1::TailMessagesRequest { tenant_id: "nobody".into(), backlog: 0 };
+    assert_eq!(refused(api.messages().tail_messages(tail).await).code, ErrorCode::NotFound);
 }
 
 #[tokio::test]

@@ -14,10 +14,15 @@ async fn a_tenant_is_created_read_and_changed() {
     let api = api().await;
     let texts = v1::BusinessTexts {
         greeting: "Karibu {business} \u{1F44B}".into(),
-        menu: vec![v1::MenuItem { title: "Bei".into(), reply: "TSh 5,000\nkwa kilo".into(), keywords: vec!["bei".into()] }],
+        menu: vec![v1::MenuItem {
+            title: "Bei".into(),
+            reply: "TSh 5,000\nkwa kilo".into(),
+            keywords: vec!["bei".into()],
+        }],
         ..Default::default()
     };
-    let tenant = v1::Tenant { texts: Some(texts.clone()), template: v1::Template::Booking.into(), ..business(1) };
+    let tenant =
+        v1::Tenant { texts: Some(texts.clone()), template: v1::Template::Booking.into(), ..business(1) };
     let request = v1::CreateTenantRequest { tenant: Some(tenant), tenant_id: "asha".into() };
     let created = api.tenants().create_tenant(request).await.unwrap().into_inner();
     assert_eq!((created.id.as_str(), created.status()), ("asha", v1::TenantStatus::New));
@@ -25,10 +30,12 @@ async fn a_tenant_is_created_read_and_changed() {
     assert_eq!((created.texts.as_ref(), created.reply_limit_per_minute), (Some(&texts), Some(10)));
     assert!(created.create_time.is_some());
 
-    let read = api.tenants().get_tenant(v1::GetTenantRequest { id: "asha".into() }).await.unwrap().into_inner();
+    let read =
+        api.tenants().get_tenant(v1::GetTenantRequest { id: "asha".into() }).await.unwrap().into_inner();
     assert_eq!(read, created);
 
-    let change = v1::Tenant { id: "asha".into(), language: 2, reply_limit_per_minute: Some(0), ..Default::default() };
+    let change =
+        v1::Tenant { id: "asha".into(), language: 2, reply_limit_per_minute: Some(0), ..Default::default() };
     let request = v1::UpdateTenantRequest { tenant: Some(change), update_mask: mask(&["language"]) };
     let changed = api.tenants().update_tenant(request).await.unwrap().into_inner();
     assert_eq!((changed.language(), changed.reply_limit_per_minute), (v1::Language::Sw, Some(10)));
@@ -59,7 +66,8 @@ async fn a_second_tenant_with_the_same_phone_or_id_is_refused_by_field() {
     let api = api().await;
     api.tenant("asha", 1).await;
     api.tenant("juma", 2).await;
-    let create = |id: &str, digits| v1::CreateTenantRequest { tenant: Some(business(digits)), tenant_id: id.into() };
+    let create =
+        |id: &str, digits| v1::CreateTenantRequest { tenant: Some(business(digits)), tenant_id: id.into() };
     let error = refused(api.tenants().create_tenant(create("neema", 1)).await);
     assert_eq!(fields(&error, ErrorCode::AlreadyExists), ["tenant.phone"]);
     let error = refused(api.tenants().create_tenant(create("asha", 3)).await);
@@ -76,11 +84,13 @@ async fn a_mask_with_an_unknown_path_is_refused_by_its_name() {
     let api = api().await;
     api.tenant("asha", 1).await;
     let tenant = v1::Tenant { id: "asha".into(), display_name: "New".into(), ..Default::default() };
-    let request = v1::UpdateTenantRequest { tenant: Some(tenant), update_mask: mask(&["display_name", "shoe_size"]) };
+    let request =
+        v1::UpdateTenantRequest { tenant: Some(tenant), update_mask: mask(&["display_name", "shoe_size"]) };
     let error = refused(api.tenants().update_tenant(request).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["update_mask"]);
     assert!(error.message.contains("\"shoe_size\""), "{}", error.message);
-    let read = api.tenants().get_tenant(v1::GetTenantRequest { id: "asha".into() }).await.unwrap().into_inner();
+    let read =
+        api.tenants().get_tenant(v1::GetTenantRequest { id: "asha".into() }).await.unwrap().into_inner();
     assert_eq!(read.display_name, "Duka 1");
 }
 

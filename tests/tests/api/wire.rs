@@ -26,7 +26,11 @@ struct RawTenant {
     display_name: Vec<u8>,
 }
 
-async fn call<M>(api: &Api, path: &'static str, message: M) -> Result<tonic::Response<v1::Tenant>, tonic::Status>
+async fn call<M>(
+    api: &Api,
+    path: &'static str,
+    message: M,
+) -> Result<tonic::Response<v1::Tenant>, tonic::Status>
 where
     M: prost::Message + 'static,
 {
@@ -40,7 +44,8 @@ where
 async fn text_that_is_not_utf8_is_the_callers_error_and_is_named() {
     let api = api().await;
     let bad = b"caf\xe9".to_vec();
-    let error = refused(call(&api, "/roost.v1.TenantService/GetTenant", RawGetTenant { id: bad.clone() }).await);
+    let error =
+        refused(call(&api, "/roost.v1.TenantService/GetTenant", RawGetTenant { id: bad.clone() }).await);
     assert_eq!(error.code, ErrorCode::InvalidArgument, "{error:?}");
     for said in ["GetTenantRequest", "id", "UTF-8"] {
         assert!(error.message.contains(said), "{said}: {}", error.message);

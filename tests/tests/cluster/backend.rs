@@ -35,7 +35,8 @@ impl Backend {
     /// Keys of its own in an etcd that is shared.
     pub async fn etcd(endpoint: String, number: usize) -> Self {
         let cluster = format!("check-{number}");
-        let registry = EtcdRegistry::connect(&[endpoint.clone()], &cluster, REQUEST_TIMEOUT).await.unwrap();
+        let registry =
+            EtcdRegistry::connect(std::slice::from_ref(&endpoint), &cluster, REQUEST_TIMEOUT).await.unwrap();
         Self { registry: Arc::new(registry), kind: Kind::Etcd { endpoint } }
     }
 

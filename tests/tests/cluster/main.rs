@@ -4,6 +4,8 @@
 //! Then what only a real etcd does: it restarts, it freezes, its members fail one by one. And the controller on it,
 //! for the time that a failover takes.
 
+#![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
+
 mod backend;
 mod commits;
 mod controller;

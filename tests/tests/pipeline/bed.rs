@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::{AtomicU32, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use roost_cli::dev::Postgres;
@@ -25,9 +28,9 @@ pub struct Bed {
     pub phone: Arc<Phone>,
     ledger: PostgresLedger,
     term: Term,
-    id: TenantId,
+    pub id: TenantId,
     /// Removed when the bed is dropped, after Postgres.
-    _dir: TempDir,
+    pub dir: TempDir,
 }
 
 /// One owner of the tenant: a pipeline on a page.
@@ -70,7 +73,7 @@ impl Bed {
         store.start_worker(&id).await.unwrap();
         let ledger = PostgresLedger::new(store.clone());
         let term = ledger.begin_term("etcd", Revision(1), "coordinator/a").await.unwrap();
-        Self { postgres, store, phone: Arc::default(), ledger, term, id, _dir: dir }
+        Self { postgres, store, phone: Arc::default(), ledger, term, id, dir }
     }
 
     pub async fn tenant(&self) -> Tenant {
@@ -117,6 +120,10 @@ impl Bed {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        panic!("{} rows are still pending, {} messages unacknowledged", self.number(pending).await, self.phone.unacknowledged().len());
+        panic!(
+            "{} rows are still pending, {} messages unacknowledged",
+            self.number(pending).await,
+            self.phone.unacknowledged().len()
+        );
     }
 }

@@ -34,7 +34,8 @@ async fn a_burst_in_twenty_chats_is_answered_in_order() {
 async fn only_direct_messages_of_others_are_answered_stored_and_logged() {
     let bed = Bed::new(0).await;
     let life = bed.next_life().await;
-    let message = |id: &str, kind, from_me| InboundMessage { kind, from_me, ..bed.phone.write("1@c.us", id, "x") };
+    let message =
+        |id: &str, kind, from_me| InboundMessage { kind, from_me, ..bed.phone.write("1@c.us", id, "x") };
     let ignored = [
         message("G", ChatKind::Group, false),
         message("S", ChatKind::Status, false),

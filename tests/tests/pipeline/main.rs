@@ -1,9 +1,12 @@
 //! The node's pipeline on real Postgres, with a phone in the place of WhatsApp: it delivers a message until that is
 //! acknowledged, and it counts what it receives. Pipelines are dropped wherever they stand, owners change, sends fail
 //! with unknown outcome and Postgres restarts; what must hold is I6: answered once, in order within a chat.
+//!
+//! `worker` runs the whole worker on the null engine: its state machine, its session on disk and in the object store.
 
 mod bed;
 mod crashes;
 mod flow;
 mod limits;
 mod phone;
+mod worker;

@@ -74,7 +74,9 @@ impl Phone {
 
     fn receive(&self, text: &OutboundText) {
         let mut received = self.received.lock();
-        if !received.iter().any(|earlier| earlier.whatsapp_id == text.whatsapp_id) {
+        // As the real page does, it looks for an earlier send only when it is told that there may have been one.
+        let is_known = received.iter().any(|earlier| earlier.whatsapp_id == text.whatsapp_id);
+        if !(is_known && text.maybe_sent) {
             received.push(text.clone());
         }
     }

@@ -62,7 +62,7 @@ async fn a_burst_in_many_chats_is_answered_whole_and_in_order() -> anyhow::Resul
     for _ in 0..200 {
         conversation.say(20).await?;
     }
-    conversation.settle(SOON).await?;
+    scenario.settle(&conversation, SOON).await?;
     scenario.finish().await
 }
 

@@ -49,7 +49,7 @@ async fn fifty_messages_during_a_failover_are_each_answered_once_and_in_order() 
         conversation.say(5).await?;
     }
     moved_away(&scenario, &tenant, &worker.node_id, worker.generation).await?;
-    conversation.settle(SOON).await?;
+    scenario.settle(&conversation, SOON).await?;
     scenario.finish().await
 }
 
@@ -69,7 +69,7 @@ async fn a_node_asked_to_stop_hands_its_tenants_over_and_exits_cleanly() -> anyh
         conversation.say(3).await?;
     }
     moved_away(&scenario, &tenant, &worker.node_id, worker.generation).await?;
-    conversation.settle(SOON).await?;
+    scenario.settle(&conversation, SOON).await?;
     let connections = scenario.cluster.simulator()?.connections().await?.connections;
     let regressed = connections.iter().map(|connection| connection.regressed_by).max();
     assert_eq!(regressed, Some(0), "a handed-over session loses nothing of its ratchet");

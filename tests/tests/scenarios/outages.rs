@@ -53,7 +53,7 @@ async fn after_ten_seconds_without_etcd_everything_runs_again_by_itself() -> any
     }
     scenario.cluster.etcd().restart().await?;
     for conversation in &conversations {
-        conversation.settle(SOON).await?;
+        scenario.settle(conversation, SOON).await?;
     }
     scenario.cluster.connected(SOON).await?;
     assert_eq!(scenario.cluster.scans(), scans);
@@ -89,7 +89,7 @@ async fn ten_seconds_without_postgres_lose_no_message_and_no_worker() -> anyhow:
         conversation.say(3).await?;
     }
     scenario.cluster.postgres().restart().await?;
-    conversation.settle(SOON).await?;
+    scenario.settle(&conversation, SOON).await?;
     scenario.cluster.connected(SOON).await?;
     let after = scenario.cluster.worker(&tenant.id).await?;
     assert_eq!(
@@ -112,7 +112,7 @@ async fn a_frozen_postgres_is_waited_for() -> anyhow::Result<()> {
         conversation.say(3).await?;
     }
     freeze_postgres(&mut scenario, Signal::CONT)?;
-    conversation.settle(SOON).await?;
+    scenario.settle(&conversation, SOON).await?;
     scenario.finish().await
 }
 

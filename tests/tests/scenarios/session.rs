@@ -26,7 +26,9 @@ async fn a_tenant_unlinked_on_the_phone_shows_a_new_code_and_works_after_a_scan(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_owner_takes_a_session_back_that_was_opened_elsewhere() -> anyhow::Result<()> {
-    let scenario = Scenario::start(1, 1).await?;
+    let mut scenario = Scenario::start(1, 1).await?;
+    // A conflict is an alarm: somebody else may hold the tenant's credentials.
+    scenario.expect_error("opened elsewhere");
     let tenant = scenario.tenant(0);
     let before = scenario.cluster.worker(&tenant.id).await?;
     scenario.cluster.simulator()?.conflict(&tenant.phone).await?;
@@ -46,7 +48,7 @@ async fn a_deaf_page_heals_itself_and_loses_nothing() -> anyhow::Result<()> {
     for _ in 0..6 {
         conversation.say(3).await?;
     }
-    conversation.settle(SOON * 2).await?;
+    scenario.settle(&conversation, SOON * 2).await?;
     scenario.finish().await
 }
 

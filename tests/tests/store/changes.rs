@@ -25,7 +25,8 @@ async fn listening(db: &Db) -> Receiver<Change> {
 }
 
 async fn heard(changes: &mut Receiver<Change>) -> (ChangeKind, String) {
-    let change = timeout(Duration::from_secs(5), changes.recv()).await.expect("a change").expect("not behind");
+    let change =
+        timeout(Duration::from_secs(5), changes.recv()).await.expect("a change").expect("not behind");
     (change.kind, change.tenant.to_string())
 }
 

@@ -1,13 +1,7 @@
-//! I6: an owner may die at any point. Here it is cut off at every point where it waits for the database, one after the
-//! other; a new owner takes over, and each message is answered once and in order.
+//! I6: an owner may die at any point. Here it dies between any two steps, and at points where a statement is under way,
+//! one after the other; a new owner takes over, and each message is answered once and in order.
 
-use std::{
-    collections::BTreeMap,
-    future::poll_fn,
-    pin::pin,
-    sync::Mutex,
-    task::Poll,
-};
+use std::{cell::Cell, collections::BTreeMap, future::poll_fn, pin::pin, sync::Mutex, task::Poll};
 
 use roost_store::{Fence, NewInbound, Outbound, Store, StoreError};
 
@@ -46,32 +40,68 @@ impl Whatsapp {
     }
 }
 
-/// The life of an owner, as short as it can be: finish what was left, then take and answer what comes.
-async fn own(store: &Store, fence: &Fence, whatsapp: &Whatsapp) -> Result<(), StoreError> {
+/// How many more steps an owner lives.
+struct Life(Cell<u32>);
+
+/// Why an owner stopped.
+#[derive(Debug)]
+enum End {
+    Died,
+    Refused(#[expect(dead_code, reason = "shown when a test fails")] StoreError),
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Life {
+    /// Goes before every step that leaves a trace anywhere.
+    fn step(&self) -> Result<(), End> {
+        let left = self.0.get().checked_sub(1).ok_or(End::Died)?;
+        self.0.set(left);
+        Ok(())
+    }
+}
+
+/// What an owner does, as short as it can be: finish what was left, then take and answer what comes.
+async fn own(store: &Store, fence: &Fence, whatsapp: &Whatsapp, life: &Life) -> Result<(), End> {
     let left = store.pending_outbound(fence, 0, 100).await?;
-    send(store, fence, whatsapp, &left).await?;
-    answer_pending(store, fence, whatsapp).await?;
+    send(store, fence, whatsapp, life, &left).await?;
+    answer_pending(store, fence, whatsapp, life).await?;
     loop {
         let delivered = whatsapp.deliver(3);
         if delivered.is_empty() {
             return Ok(());
         }
+        life.step()?;
         store.admit(fence, &delivered).await?;
+        life.step()?;
         whatsapp.confirm(&delivered);
-        answer_pending(store, fence, whatsapp).await?;
+        answer_pending(store, fence, whatsapp, life).await?;
     }
 }
 
-async fn answer_pending(store: &Store, fence: &Fence, whatsapp: &Whatsapp) -> Result<(), StoreError> {
+async fn answer_pending(store: &Store, fence: &Fence, whatsapp: &Whatsapp, life: &Life) -> Result<(), End> {
     let pending = store.pending_inbound(fence, 0, 100).await?;
     let completions: Vec<_> = pending.iter().map(answer).collect();
+    life.step()?;
     let queued = store.complete(fence, &completions).await?;
-    send(store, fence, whatsapp, &queued).await
+    send(store, fence, whatsapp, life, &queued).await
 }
 
-async fn send(store: &Store, fence: &Fence, whatsapp: &Whatsapp, replies: &[Outbound]) -> Result<(), StoreError> {
+async fn send(
+    store: &Store,
+    fence: &Fence,
+    whatsapp: &Whatsapp,
+    life: &Life,
+    replies: &[Outbound],
+) -> Result<(), End> {
     for reply in replies {
+        life.step()?;
         whatsapp.send(reply);
+        life.step()?;
         store.mark_sent(fence, &[reply.id]).await?;
     }
     Ok(())
@@ -91,41 +121,60 @@ async fn cut_off_after<T>(polls: u32, life: impl Future<Output = T>) -> Option<T
     .await
 }
 
+const MESSAGES: usize = 8;
+
+fn immortal() -> Life {
+    Life(Cell::new(u32::MAX))
+}
+
 #[tokio::test]
-async fn an_owner_that_is_cut_off_anywhere_loses_nothing_and_doubles_nothing() {
-    const MESSAGES: usize = 8;
+async fn an_owner_that_dies_between_any_two_steps_loses_nothing_and_doubles_nothing() {
+    let db = Db::new().await;
+    for steps in 0.. {
+        let whatsapp = Whatsapp::with_messages(MESSAGES);
+        let first = db.owned(&format!("t{steps}")).await;
+        let outcome = own(&db.store, &first, &whatsapp, &Life(Cell::new(steps))).await;
+        let second = db.place(&first.tenant, "b").await;
+        own(&db.store, &second, &whatsapp, &immortal()).await.unwrap();
+        check(&db, &second, &whatsapp, &format!("died after {steps} steps")).await;
+        match outcome {
+            Err(End::Died) => {}
+            Ok(()) => return assert!(steps > 20, "only {steps} steps to die between"),
+            Err(refused) => panic!("{refused:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_is_cut_off_in_the_middle_of_a_call_loses_nothing_and_doubles_nothing() {
     let db = Db::new().await;
     let mut cuts = 0;
-    for polls in 1.. {
-        let id = format!("t{polls}");
+    for polls in 1..40 {
         let whatsapp = Whatsapp::with_messages(MESSAGES);
-        let first = db.owned(&id).await;
-        let outcome = cut_off_after(polls, own(&db.store, &first, &whatsapp)).await;
+        let first = db.owned(&format!("t{polls}")).await;
+        let outcome = cut_off_after(polls, own(&db.store, &first, &whatsapp, &immortal())).await;
         let second = db.place(&first.tenant, "b").await;
-        own(&db.store, &second, &whatsapp).await.unwrap();
-        check(&db, &second, &whatsapp, MESSAGES, polls).await;
+        own(&db.store, &second, &whatsapp, &immortal()).await.unwrap();
+        check(&db, &second, &whatsapp, &format!("cut off after {polls} polls")).await;
         match outcome {
-            Some(whole_life) => {
-                whole_life.unwrap();
-                break;
-            }
+            Some(whole_life) => whole_life.unwrap(),
             None => cuts += 1,
         }
     }
-    assert!(cuts > 20, "only {cuts} points to be cut off at: the test has lost its grip");
+    assert!(cuts > 10, "only {cuts} points to be cut off at: the test has lost its grip");
 }
 
-async fn check(db: &Db, fence: &Fence, whatsapp: &Whatsapp, messages: usize, polls: u32) {
-    let expected: Vec<String> = (0..messages).map(|n| format!("reply-m{n:02}")).collect();
+async fn check(db: &Db, fence: &Fence, whatsapp: &Whatsapp, case: &str) {
+    let expected: Vec<String> = (0..MESSAGES).map(|n| format!("reply-m{n:02}")).collect();
     let order = whatsapp.order.lock().unwrap().clone();
-    assert_eq!(order, expected, "cut off after {polls} polls: lost, doubled or out of order");
+    assert_eq!(order, expected, "{case}: lost, doubled or out of order");
     let resent = whatsapp.received.lock().unwrap().values().filter(|times| **times > 1).count();
-    assert!(resent <= 1, "cut off after {polls} polls: {resent} replies were sent again, and only one was in flight");
+    assert!(resent <= 1, "{case}: {resent} replies were sent again, and only one was in flight");
     assert!(db.store.pending_inbound(fence, 0, 1).await.unwrap().is_empty());
     assert!(db.store.pending_outbound(fence, 0, 1).await.unwrap().is_empty());
     let filter = roost_store::MessageFilter { tenant: Some(fence.tenant.clone()), ..Default::default() };
     let log = db.store.list_messages(&filter, None, 100).await.unwrap();
-    assert_eq!(log.len(), 2 * messages, "cut off after {polls} polls: each message and reply is logged once");
+    assert_eq!(log.len(), 2 * MESSAGES, "{case}: each message and reply is logged once");
 }
 
 #[tokio::test]

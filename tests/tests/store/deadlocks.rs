@@ -7,15 +7,12 @@ use roost_cluster::{
     ids::NodeId,
     ledger::{Ledger, LedgerError},
 };
-use roost_store::{
-    Fence, SessionStatus, StatusReport, StoreError, TenantPatch, TenantStatus, WorkerStatus,
-};
-use tokio::time::Instant;
+use roost_store::{Fence, SessionStatus, StatusReport, StoreError, TenantPatch, TenantStatus, WorkerStatus};
 
 use crate::support::{Db, answer, message, new_tenant, tenant};
 
 const TENANTS: u64 = 8;
-const FOR: Duration = Duration::from_secs(3);
+const ACTS: u32 = 60;
 
 /// A small generator, so that a run can be repeated from its printed seed.
 struct Dice(u64);
@@ -44,7 +41,9 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
     let id = tenant(&dice.tenant());
     let generation = match db.store.get_worker(&id).await {
         Ok(worker) => worker.generation,
-        Err(StoreError::NotFound { .. }) => return db.store.create_tenant(new_tenant(id.as_str())).await.map(drop),
+        Err(StoreError::NotFound { .. }) => {
+            return db.store.create_tenant(new_tenant(id.as_str())).await.map(drop);
+        }
         Err(other) => return Err(other),
     };
     let fence = Fence { tenant: id.clone(), generation };
@@ -87,7 +86,8 @@ async fn act_on_all(db: &Db, dice: &mut Dice) -> Result<(), LedgerError> {
         2 => db.ledger.mark_stale(db.term, Duration::ZERO).await.map(drop),
         _ => {
             let workers = db.store.list_workers(&Default::default(), None, 100).await.unwrap();
-            let fences = workers.into_iter().rev().map(|w| Fence { tenant: w.tenant, generation: w.generation });
+            let fences =
+                workers.into_iter().rev().map(|w| Fence { tenant: w.tenant, generation: w.generation });
             db.store.heartbeat(&fences.collect::<Vec<_>>()).await.unwrap();
             Ok(())
         }
@@ -99,40 +99,35 @@ async fn no_two_statements_wait_for_each_other_in_a_circle() {
     let seed = u64::from(std::process::id()) | 1 << 40;
     println!("seed {seed}");
     let db = std::sync::Arc::new(Db::new().await);
-    let until = Instant::now() + FOR;
     let actors = (0..8).map(|actor| {
         let db = db.clone();
         tokio::spawn(async move {
             let mut dice = Dice(seed + actor);
-            let mut done = 0;
-            while Instant::now() < until {
+            for _ in 0..ACTS {
                 let outcome = if actor < 6 {
                     act(&db, &mut dice).await.map_err(anyhow::Error::from)
                 } else {
                     act_on_all(&db, &mut dice).await.map_err(anyhow::Error::from)
                 };
-                done += check(outcome);
+                check(outcome);
             }
-            done
         })
     });
-    let mut done = 0;
     for actor in actors.collect::<Vec<_>>() {
-        done += actor.await.unwrap();
+        actor.await.unwrap();
     }
-    assert!(done > 200, "only {done} statements ran");
 }
 
 /// Refusals are the point of the fence; an unavailable database is what a deadlock would look like.
-fn check(outcome: anyhow::Result<()>) -> u32 {
-    let Err(error) = outcome else { return 1 };
+fn check(outcome: anyhow::Result<()>) {
+    let Err(error) = outcome else { return };
     match error.downcast_ref::<StoreError>() {
         Some(
             StoreError::Fenced { .. }
             | StoreError::NotFound { .. }
             | StoreError::AlreadyExists { .. }
             | StoreError::NotConnected { .. },
-        ) => 1,
+        ) => {}
         _ => panic!("{error:?}"),
     }
 }

@@ -23,7 +23,13 @@ const ALL_ROWS: &str = "select jsonb_build_array(
     (select jsonb_agg(to_jsonb(r)) from reply_windows r))::text";
 
 /// Every fenced call, with arguments that would change something if the fence let them through.
-async fn call(store: &Store, fence: &Fence, name: &str, inbound: i64, outbound: i64) -> Result<(), StoreError> {
+async fn call(
+    store: &Store,
+    fence: &Fence,
+    name: &str,
+    inbound: i64,
+    outbound: i64,
+) -> Result<(), StoreError> {
     let pointer = SnapshotPointer {
         manifest: "stolen".into(),
         generation: fence.generation,

@@ -18,12 +18,20 @@ async fn a_term_is_given_once_for_each_leader_key() {
     let begin = |cluster: &'static str, revision: i64, holder: &'static str| {
         db.ledger.begin_term(cluster, Revision(revision), holder)
     };
-    assert_eq!(begin("etcd", 10, "coordinator/a").await.unwrap(), db.term, "the answer to the first call was lost");
+    assert_eq!(
+        begin("etcd", 10, "coordinator/a").await.unwrap(),
+        db.term,
+        "the answer to the first call was lost"
+    );
     assert_eq!(begin("etcd", 11, "coordinator/b").await.unwrap(), Term(db.term.0 + 1));
     let deposed = Err(LedgerError::Deposed { term: Term(db.term.0 + 1) });
     assert_eq!(begin("etcd", 10, "coordinator/a").await, deposed, "an earlier leader");
     assert_eq!(begin("etcd", 11, "coordinator/a").await, deposed, "not the holder of that key");
-    assert_eq!(begin("refounded", 3, "coordinator/a").await.unwrap(), Term(db.term.0 + 2), "revisions start anew");
+    assert_eq!(
+        begin("refounded", 3, "coordinator/a").await.unwrap(),
+        Term(db.term.0 + 2),
+        "revisions start anew"
+    );
 }
 
 #[tokio::test]
@@ -78,8 +86,7 @@ async fn a_placement_bumps_every_generation_and_leaves_out_who_is_gone() {
     let db = Db::new().await;
     let (one, other) = (db.owned("a").await, db.owned("b").await);
     let node = |name| NodeId::new(name).unwrap();
-    let placements =
-        [(tenant("b"), node("n2")), (tenant("gone"), node("n1")), (tenant("a"), node("n1"))];
+    let placements = [(tenant("b"), node("n2")), (tenant("gone"), node("n1")), (tenant("a"), node("n1"))];
     let placed = db.ledger.place(db.term, &placements).await.unwrap();
     let names: Vec<_> = placed.iter().map(|(tenant, _)| tenant.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
@@ -141,7 +148,10 @@ async fn a_heartbeat_does_not_take_back_what_the_worker_itself_reported() {
     db.store.report(&fence, &gave_up).await.unwrap();
     db.store.heartbeat(std::slice::from_ref(&fence)).await.unwrap();
     let worker = db.store.get_worker(&fence.tenant).await.unwrap();
-    assert_eq!((worker.status, worker.last_error.as_str()), (WorkerStatus::Error, "10 attempts to reconnect failed"));
+    assert_eq!(
+        (worker.status, worker.last_error.as_str()),
+        (WorkerStatus::Error, "10 attempts to reconnect failed")
+    );
 }
 
 #[tokio::test]

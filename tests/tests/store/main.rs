@@ -14,4 +14,5 @@ mod queues;
 mod sessions;
 mod support;
 mod tenants;
+mod throughput;
 mod workers;

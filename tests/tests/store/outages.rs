@@ -143,6 +143,6 @@ async fn an_error_that_will_not_pass_is_not_called_an_outage() {
     let wrong = crate::support::with_database(&db.url, "no-such-database");
     let refused = Store::connect(&wrong, 1).await.map(drop);
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
-    let unusable = Store::connect_lazy("mysql://nowhere", 1).map(drop);
+    let unusable = Store::connect_lazy("nowhere", 1).map(drop);
     assert!(matches!(unusable, Err(StoreError::Url { .. })), "{unusable:?}");
 }

@@ -117,7 +117,10 @@ async fn what_failed_waits_and_keeps_its_place() {
     let fence = db.owned("duka").await;
     db.store.admit(&fence, &[message("m1", "c"), message("m2", "c")]).await.unwrap();
     let first = db.store.pending_inbound(&fence, 0, 1).await.unwrap().remove(0);
-    db.store.retry_inbound(&fence, first.id, "the responder\0 failed", Duration::from_secs(30)).await.unwrap();
+    db.store
+        .retry_inbound(&fence, first.id, "the responder\0 failed", Duration::from_secs(30))
+        .await
+        .unwrap();
     let pending = db.store.pending_inbound(&fence, 0, 10).await.unwrap();
     assert_eq!(pending.iter().map(|m| m.whatsapp_id.as_str()).collect::<Vec<_>>(), ["m1", "m2"]);
     assert_eq!((pending[0].attempts, pending[1].attempts), (1, 0));
@@ -182,7 +185,10 @@ async fn the_log_is_listed_backwards_and_tailed_forwards() {
     let db = Db::new().await;
     let (one, other) = (db.owned("a").await, db.owned("b").await);
     for n in 0..5 {
-        db.store.admit(&one, &[message(&format!("a{n}"), if n % 2 == 0 { "even" } else { "odd" })]).await.unwrap();
+        db.store
+            .admit(&one, &[message(&format!("a{n}"), if n % 2 == 0 { "even" } else { "odd" })])
+            .await
+            .unwrap();
         db.store.admit(&other, &[message(&format!("b{n}"), "even")]).await.unwrap();
     }
     let mine = MessageFilter { tenant: Some(one.tenant), ..MessageFilter::default() };

@@ -77,7 +77,10 @@ async fn only_a_connected_session_can_be_logged_out() {
     assert_eq!((after.restart_mode, after.forget_session), (RestartMode::Logout, true));
     assert!(after.restart_seq > before.restart_seq && after.spec_revision > before.spec_revision);
     db.store.set_qr(&fence, Some(code("new"))).await.unwrap();
-    assert!(!db.store.worker_spec(&fence.tenant).await.unwrap().forget_session, "a page that asks has no session");
+    assert!(
+        !db.store.worker_spec(&fence.tenant).await.unwrap().forget_session,
+        "a page that asks has no session"
+    );
 }
 
 #[tokio::test]

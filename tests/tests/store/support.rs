@@ -11,8 +11,8 @@ use roost_cluster::{
     ledger::Ledger,
 };
 use roost_store::{
-    Admitted, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store,
-    StoreError, TemplateKind, Texts,
+    Admitted, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant, PostgresLedger,
+    Store, StoreError, TemplateKind, Texts,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -50,7 +50,8 @@ impl Db {
 
     /// Gives the tenant to a node; any earlier fence is old from here on.
     pub async fn place(&self, tenant: &TenantId, node: &str) -> Fence {
-        let placed = self.ledger.place(self.term, &[(tenant.clone(), NodeId::new(node).unwrap())]).await.unwrap();
+        let placed =
+            self.ledger.place(self.term, &[(tenant.clone(), NodeId::new(node).unwrap())]).await.unwrap();
         let (tenant, generation) = placed.into_iter().next().expect("the tenant is there");
         Fence { tenant, generation }
     }

@@ -61,7 +61,10 @@ async fn an_update_changes_what_is_given_and_tells_the_worker() {
     };
     let changed = db.store.update_tenant(&made.id, patch).await.unwrap();
     assert_eq!((&changed.display_name, &changed.phone), (&made.display_name, &made.phone));
-    assert_eq!((&changed.texts, changed.language, changed.reply_limit_per_minute), (&texts, LanguageCode::Sw, 99));
+    assert_eq!(
+        (&changed.texts, changed.language, changed.reply_limit_per_minute),
+        (&texts, LanguageCode::Sw, 99)
+    );
     let spec = db.store.worker_spec(&made.id).await.unwrap();
     assert!(spec.spec_revision > before);
     assert_eq!(spec.tenant, changed);
@@ -133,10 +136,10 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
     }
     assert_eq!(db.store.existing_uids(&[uid, kept_uid]).await.unwrap(), [kept_uid]);
     let removals = db.store.recent_removals().await.unwrap();
-    assert_eq!(removals.iter().map(|removal| (removal.uid, &removal.tenant)).collect::<Vec<_>>(), [(
-        uid,
-        &fence.tenant
-    )]);
+    assert_eq!(
+        removals.iter().map(|removal| (removal.uid, &removal.tenant)).collect::<Vec<_>>(),
+        [(uid, &fence.tenant)]
+    );
     assert_eq!(db.store.purge_removals().await.unwrap(), 0, "an hour has not passed");
     db.execute("update tenant_removals set removed_at = now() - interval '61 minutes'").await;
     assert_eq!(db.store.purge_removals().await.unwrap(), 1);

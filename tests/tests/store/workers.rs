@@ -2,8 +2,8 @@
 
 use roost_cluster::ids::NodeId;
 use roost_store::{
-    DesiredState, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError, TenantStatus,
-    WorkerFilter, WorkerStatus,
+    DesiredState, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError,
+    TenantStatus, WorkerFilter, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -73,7 +73,8 @@ async fn stop_pauses_the_tenant_and_late_reports_do_not_undo_it() {
         assert_eq!(db.store.get_tenant(&fence.tenant).await.unwrap().status, TenantStatus::Paused);
         assert_eq!(db.store.get_session(&fence.tenant).await.unwrap().qr, None);
     }
-    let stopped = StatusReport { session_status: Some(SessionStatus::Disconnected), ..StatusReport::default() };
+    let stopped =
+        StatusReport { session_status: Some(SessionStatus::Disconnected), ..StatusReport::default() };
     db.store.report(&fence, &stopped).await.unwrap();
     assert_eq!(db.store.get_session(&fence.tenant).await.unwrap().status, SessionStatus::Disconnected);
 }

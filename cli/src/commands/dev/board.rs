@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use roost_proto::v1::{Direction, SessionStatus, Worker, WorkerStatus};
 
-use crate::dev::{TenantRecord, is_connected};
+use crate::{
+    dev::{TenantRecord, is_connected},
+    output::visible,
+};
 
 /// The newest lines are kept for the screen.
 const RECENT_LINES: usize = 12;
@@ -181,7 +184,7 @@ fn describe(worker: &Worker) -> String {
     );
     if !worker.last_error.is_empty() {
         told.push_str(": ");
-        told.push_str(&worker.last_error);
+        told.push_str(&visible(&worker.last_error));
     }
     told
 }

@@ -17,15 +17,16 @@ use crate::{
     failure::Failure,
 };
 
-const AFTER_HELP: &str = "\
-DIR/dev.json is written when everything is ready (against another site: when all processes serve): every endpoint, pid, \
-token file and tenant. The other `roost` commands find the cluster by it. DIR/logs has one log per process.
+const PAGE_URL_HELP: &str =
+    "Run against this site, such as https://web.whatsapp.com, and draw its QR codes here, for real phones";
 
-A process that is killed stays dead and is shown as dead, so that you can watch what the others do: `kill -9` a node's \
-pid and see its tenants move. At a terminal, `r` starts again whatever is dead and `a` adds a node.
+const AFTER_HELP: &str = r#"DIR/dev.json is written when everything is ready (against another site: when all processes serve): every endpoint, pid, token file and tenant. The other `roost` commands find the cluster by it. DIR/logs has one log per process.
 
-Ctrl-C or SIGTERM stops everything gracefully, and a second one at once. What a crash leaves behind is ended by the \
-next start in the same directory: only processes that were started from it. State is kept; remove DIR to start afresh.";
+A process that is killed stays dead and is shown as dead, so that you can watch what the others do: `kill -9` a node's pid and see its tenants move. At a terminal, `r` starts again whatever is dead, `a` adds a node, and `w` lets a customer write to each tenant. Elsewhere a customer writes with:
+  curl -H 'content-type: application/json' SIMULATOR_URL/control/message \
+    -d '{"phone": "+255700000001", "from": "+255600000001", "body": "Hello"}'
+
+Ctrl-C or SIGTERM stops everything gracefully, and a second one at once. What a crash leaves behind is ended by the next start in the same directory: only processes that were started from it. State is kept; remove DIR to start afresh."#;
 
 /// The options of `roost dev`.
 #[derive(Debug, Args)]
@@ -46,8 +47,8 @@ pub struct Dev {
     /// The tenants answer every message with `echo: <the message>`, without a reply limit.
     #[arg(long)]
     echo: bool,
-    /// Run against this site, such as https://web.whatsapp.com, and draw its QR codes here, for real phones.
-    #[arg(long, value_name = "URL")]
+    /// Run against another site, the real one for example, and draw its QR codes here, for real phones.
+    #[arg(long, value_name = "URL", help = PAGE_URL_HELP)]
     page_url: Option<String>,
     /// Print a line per change also at a terminal.
     #[arg(long)]
@@ -56,18 +57,23 @@ pub struct Dev {
     ports: PortArgs,
 }
 
-/// A port that is not given is a free one.
+/// A port that is not given is the one of the last start in this directory, or a free one.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Ports (free ones unless given)")]
 struct PortArgs {
+    /// The admin API.
     #[arg(long, value_name = "PORT")]
     admin_port: Option<u16>,
+    /// etcd's clients.
     #[arg(long, value_name = "PORT")]
     etcd_port: Option<u16>,
+    /// PostgreSQL.
     #[arg(long, value_name = "PORT")]
     postgres_port: Option<u16>,
+    /// The simulator's page and control API over HTTP.
     #[arg(long, value_name = "PORT")]
     simulator_port: Option<u16>,
+    /// The simulator's page over TLS.
     #[arg(long, value_name = "PORT")]
     simulator_tls_port: Option<u16>,
 }

@@ -32,6 +32,8 @@ const LOOK_FOR_KEYS_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     Quit,
+    /// A customer writes to each tenant.
+    Write,
     /// One node more.
     Add,
     /// Start again what is dead.
@@ -49,7 +51,7 @@ pub struct Screen {
 impl Screen {
     pub fn open(cluster: &Cluster) -> Result<Self, Failure> {
         let header = format!(
-            " Roost  admin {}  logs {}  |  q quits, r starts again what is dead, a adds a node",
+            " Roost  admin {}  logs {}  |  w writes to the tenants, a adds a node, r starts again what is dead, q quits",
             cluster.admin().address(),
             cluster.state_dir().join("logs").display()
         );
@@ -94,6 +96,7 @@ fn read_keys(closed: &AtomicBool, keys: &mpsc::Sender<Key>) {
         let asked = match pressed {
             // The raw terminal turns Ctrl-C into a key.
             (KeyCode::Char('c'), KeyModifiers::CONTROL) | (KeyCode::Char('q') | KeyCode::Esc, _) => Key::Quit,
+            (KeyCode::Char('w'), _) => Key::Write,
             (KeyCode::Char('a'), _) => Key::Add,
             (KeyCode::Char('r'), _) => Key::Revive,
             _ => continue,

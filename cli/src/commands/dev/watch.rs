@@ -9,12 +9,14 @@ use super::{
     screen::{Key, Screen},
 };
 use crate::{
-    dev::{Cluster, DevRecord},
+    dev::{Cluster, DevError, DevRecord},
     failure::Failure,
-    output::Output,
+    output::{Output, visible},
     qr,
 };
 
+/// Who writes to the tenants when the user asks for it.
+const CUSTOMER: &str = "+255600000001";
 const TICK: Duration = Duration::from_millis(250);
 
 /// Where the board is shown.
@@ -53,11 +55,14 @@ pub async fn until_asked_to_stop(
         tokio::select! {
             () = &mut stop => return Ok(()),
             event = feed.next() => show.event(&mut board, event)?,
-            key = show.key() => match key {
-                Key::Quit => return Ok(()),
-                Key::Add => { cluster.add_node().await?; }
-                Key::Revive => { cluster.revive().await?; }
-            },
+            key = show.key() => {
+                if key == Key::Quit {
+                    return Ok(());
+                }
+                if let Err(error) = obey(key, cluster).await {
+                    board.remember(&visible(&error.to_string()));
+                }
+            }
             _ = tick.tick() => {
                 let (services, nodes) = parts(cluster);
                 let changes = board.set_parts(services, nodes);
@@ -72,6 +77,21 @@ pub async fn until_asked_to_stop(
                 }
                 show.lines_told(&mut board, changes)?;
             }
+        }
+    }
+}
+
+/// What fails here is shown, and the cluster goes on.
+async fn obey(key: Key, cluster: &mut Cluster) -> Result<(), DevError> {
+    match key {
+        Key::Quit => Ok(()),
+        Key::Add => cluster.add_node().await.map(drop),
+        Key::Revive => cluster.revive().await.map(drop),
+        Key::Write => {
+            for tenant in cluster.tenants() {
+                cluster.simulator()?.message(&tenant.phone, CUSTOMER, "Hello").await?;
+            }
+            Ok(())
         }
     }
 }

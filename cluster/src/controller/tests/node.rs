@@ -40,7 +40,15 @@ impl TestNode {
     ) -> Self {
         let (life, lives) = watch::channel(None);
         let (wishes, heard) = watch::channel(Wishes { leaving: false, lets_go: true });
-        let body = Body { registry: registry.clone(), clock, judge: judge.clone(), id, life, wishes: heard };
+        let body = Body {
+            registry: registry.clone(),
+            clock,
+            judge: judge.clone(),
+            id,
+            life,
+            wishes: heard,
+            acknowledged: None,
+        };
         Self { lives, wishes, task: tokio::spawn(body.live()), judge, registry }
     }
 
@@ -76,6 +84,7 @@ struct Body {
     id: NodeId,
     life: watch::Sender<Option<Incarnation>>,
     wishes: watch::Receiver<Wishes>,
+    acknowledged: Option<AckRecord>,
 }
 
 impl Body {
@@ -178,14 +187,19 @@ impl Body {
     }
 
     async fn acknowledge(
-        &self,
+        &mut self,
         lease: Incarnation,
         applied: crate::ids::Revision,
         held: &BTreeMap<TenantId, Generation>,
     ) -> Result<(), RegistryError> {
         let held = held.iter().map(|(tenant, &generation)| HeldTenant { tenant: tenant.clone(), generation });
         let ack = AckRecord { incarnation: lease, applied, held: held.collect() };
+        if self.acknowledged.as_ref() == Some(&ack) {
+            return Ok(());
+        }
         let put = Op::Put { key: keys::ack(&self.id), value: keys::encode(&ack), lease: Some(lease) };
-        self.registry.commit(&[], &[put]).await.map(drop)
+        self.registry.commit(&[], &[put]).await?;
+        self.acknowledged = Some(ack);
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rig::{Rig, node_id, tenant};
-use crate::{ids::Generation, records::Phase, timing::Timing};
+use crate::{ids::Generation, keys, records::Phase, registry::Registry, timing::Timing};
 
 /// What the protocol itself may take from the end of a node's key to the new assignments.
 const FAILOVER_BUDGET: Duration = Duration::from_millis(20);
@@ -120,4 +120,16 @@ async fn tenants_that_find_no_room_are_placed_when_a_node_comes() {
     assert_eq!(rig.generation(&tenant(0)).await, None);
     let _node = rig.node("a");
     rig.until(async || rig.judge.browsers() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_while_nothing_changes() {
+    let (rig, controller, _nodes) = Rig::settled(&["a", "b"], 4).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let revision = async || rig.registry.list(keys::ALL).await.unwrap().revision;
+    let before = revision().await;
+    let passed_before = controller.status.borrow().last_pass_at;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(revision().await, before);
+    assert!(controller.status.borrow().last_pass_at > passed_before);
 }

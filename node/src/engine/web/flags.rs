@@ -23,7 +23,6 @@ const FLAGS: &[&str] = &[
     "--no-zygote",
     "--disable-gpu",
     "--disable-software-rasterizer",
-    "--blink-settings=imagesEnabled=false",
     "--window-size=800,600",
     // The page's own bundle comes from the disk at the next start; nothing else is worth keeping.
     "--disk-cache-size=67108864",

@@ -99,7 +99,11 @@ impl<'a> Script<'a> {
 }
 
 fn own_item(item: &MenuItem) -> Item<'_> {
-    Item { title: &item.title, reply: &item.reply, keywords: item.keywords.iter().map(String::as_str).collect() }
+    Item {
+        title: &item.title,
+        reply: &item.reply,
+        keywords: item.keywords.iter().map(String::as_str).collect(),
+    }
 }
 
 fn own_or<'a>(own: &'a str, template: &'a str) -> &'a str {

@@ -46,7 +46,13 @@ fn assert_golden(name: &str, transcript: &str) {
 }
 
 /// Every item of the template by its number, then some by keyword, a greeting, nonsense and a photo.
-fn assert_template(name: &str, template: TemplateKind, language: LanguageCode, items: usize, by_keyword: &[&str]) {
+fn assert_template(
+    name: &str,
+    template: TemplateKind,
+    language: LanguageCode,
+    items: usize,
+    by_keyword: &[&str],
+) {
     let tenant = tenant(template, language, Texts::default());
     let numbers: Vec<String> = (1..=items + 1).map(|number| number.to_string()).collect();
     let mut messages = vec!["1"];
@@ -103,7 +109,10 @@ fn the_business_own_words_take_the_place_of_the_template() {
         greeting: "Karibu {business}!".into(),
         fallback: "We did not get \"{message}\".".into(),
         limit_warning: "Slowly, please.".into(),
-        menu: vec![item("Pizza", "{business} bakes it in 20 minutes.", "margherita"), item("Juice", "Mango.", "juisi")],
+        menu: vec![
+            item("Pizza", "{business} bakes it in 20 minutes.", "margherita"),
+            item("Juice", "Mango.", "juisi"),
+        ],
     };
     let tenant = tenant(TemplateKind::Ecommerce, LanguageCode::En, texts);
     let messages = ["hi", "1", "a margherita, please", "juice", "order", "{business}", "3"];
@@ -114,7 +123,9 @@ fn the_business_own_words_take_the_place_of_the_template() {
 fn a_fallback_that_quotes_the_message_and_nothing_else_of_its_own_is_all_that_is_said() {
     let texts = Texts { fallback: "echo: {message}".into(), ..Texts::default() };
     let tenant = tenant(TemplateKind::Support, LanguageCode::En, texts);
-    for (message, first) in [("hello", true), ("1", false), ("menu", false), ("", false), ("{business} {message}", true)] {
+    for (message, first) in
+        [("hello", true), ("1", false), ("menu", false), ("", false), ("{business} {message}", true)]
+    {
         assert_eq!(Script::of(&tenant).reply(message, first), format!("echo: {message}"));
     }
 }

@@ -26,8 +26,26 @@ pub struct Item {
 /// Greetings in both languages, for people greet as they like: whatever the business's language, a message that
 /// begins with one of them is welcomed. `menu` and `menyu` ask for the menu again.
 pub const GREETINGS: &[&str] = &[
-    "hi", "hello", "hey", "good morning", "good afternoon", "good evening", "menu", "start", "habari", "hujambo",
-    "hamjambo", "jambo", "mambo", "niaje", "salamu", "salaam", "salama", "shikamoo", "hodi", "menyu",
+    "hi",
+    "hello",
+    "hey",
+    "good morning",
+    "good afternoon",
+    "good evening",
+    "menu",
+    "start",
+    "habari",
+    "hujambo",
+    "hamjambo",
+    "jambo",
+    "mambo",
+    "niaje",
+    "salamu",
+    "salaam",
+    "salama",
+    "shikamoo",
+    "hodi",
+    "menyu",
     "anza",
 ];
 

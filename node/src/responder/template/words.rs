@@ -81,7 +81,10 @@ mod tests {
 
     #[test]
     fn what_a_customer_writes_is_never_a_placeholder() {
-        assert_eq!(fill("{business}: {message}", "Duka", "{business} {message}"), "Duka: {business} {message}");
+        assert_eq!(
+            fill("{business}: {message}", "Duka", "{business} {message}"),
+            "Duka: {business} {message}"
+        );
         assert_eq!(fill("{other} { {message", "Duka", "x"), "{other} { {message");
     }
 }

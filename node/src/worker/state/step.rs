@@ -1,10 +1,9 @@
 //! The transitions. One method per event, each over every state in which the event means something; elsewhere it means
 //! nothing, because events of a browser may arrive after the machine has turned to something else.
 
-use std::time::Duration;
-
 use super::{
-    Browser, Effect, Ending, Event, Healing, Machine, Next, Now, RestartMode, SessionStatus, State, StatusReport, StopMode, TenantStatus, WorkerStatus, digits,
+    Browser, Effect, Ending, Event, Healing, Machine, Next, Now, RestartMode, SessionStatus, State,
+    StatusReport, StopMode, TenantStatus, WorkerStatus,
 };
 
 pub(super) struct Step {
@@ -21,6 +20,7 @@ impl Step {
             Event::LaunchFailed { reason } => self.launch_failed(reason),
             Event::BrowserGone => self.browser_gone(),
             Event::SessionForgotten => self.session_forgotten(),
+            Event::SessionSaved => self.session_saved(),
             Event::Code { text, expires_in } => self.code(text, expires_in),
             Event::Ready { phone } => self.ready(&phone),
             Event::WentOffline => self.went_offline(),
@@ -68,7 +68,9 @@ impl Step {
         match &self.machine.state {
             State::Starting => self.connect(),
             // Asked to stop while it was launching: now there is something to stop.
-            State::Stopping { next: Next::End(Ending::Stopped) } => self.wind_down_for(Next::End(Ending::Stopped)),
+            State::Stopping { next: Next::End(Ending::Stopped) } => {
+                self.wind_down_for(Next::End(Ending::Stopped))
+            }
             State::Stopping { .. } => self.effects.push(Effect::Kill),
             _ => {}
         }
@@ -100,6 +102,7 @@ impl Step {
             Next::Launch => self.launch(),
             Next::Forget => {
                 self.machine.session = false;
+                self.machine.unsaved = true;
                 self.machine.unlink = false;
                 self.effects.push(Effect::ForgetSession);
             }
@@ -113,171 +116,10 @@ impl Step {
     }
 
     fn session_forgotten(&mut self) {
-        if self.machine.state == (State::Stopping { next: Next::Forget }) && self.machine.browser == Browser::None {
+        if self.machine.state == (State::Stopping { next: Next::Forget })
+            && self.machine.browser == Browser::None
+        {
             self.launch();
-        }
-    }
-
-    fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {
-        let grace = self.machine.pace.code_grace;
-        match (&self.machine.state, text) {
-            (State::QrReady { code, .. }, Some(text)) if *code == text => {}
-            (State::Connecting { .. } | State::QrReady { .. } | State::Running { .. } | State::Reconnecting { .. }, Some(text)) => {
-                let pace = &self.machine.pace;
-                let usual = if self.machine.coded { pace.next_code } else { pace.first_code };
-                let expires_in = expires_in.unwrap_or(usual);
-                self.hold();
-                self.machine.coded = true;
-                self.machine.linked = false;
-                self.machine.session = false;
-                self.machine.unlink = false;
-                self.machine.strikes = 0;
-                self.machine.state = State::QrReady { code: text.clone(), until: self.now + expires_in + grace };
-                self.effects.push(Effect::ShowCode { text, expires_in });
-            }
-            // The page took its code back: either a phone has scanned it, or another one follows.
-            (State::QrReady { code, .. }, None) => {
-                self.machine.state = State::QrReady { code: code.clone(), until: self.now + grace };
-            }
-            _ => {}
-        }
-    }
-
-    fn ready(&mut self, phone: &str) {
-        if !matches!(
-            self.machine.state,
-            State::Connecting { .. } | State::QrReady { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
-        ) {
-            return;
-        }
-        if self.machine.unlink {
-            return self.stop_for(Next::Forget, Effect::LogOut);
-        }
-        let phone = digits(phone);
-        // An engine without a phone behind it gives none.
-        if !phone.is_empty() && phone != self.machine.phone {
-            self.machine.complaint =
-                format!("linked by the phone +{phone}, which was logged out again: scan with +{}", self.machine.phone);
-            self.tell_unlinked();
-            self.stop_for(Next::Forget, Effect::LogOut);
-            return;
-        }
-        let paired = std::mem::take(&mut self.machine.coded);
-        self.machine.linked = true;
-        self.machine.session = true;
-        self.machine.complaint.clear();
-        self.run();
-        if paired {
-            self.effects.push(Effect::SaveSession);
-        }
-    }
-
-    fn went_offline(&mut self) {
-        if matches!(self.machine.state, State::Running { .. }) {
-            self.machine.patience = self.machine.pace.patience;
-            self.fail("the page lost its connection to WhatsApp".to_owned());
-        }
-    }
-
-    fn logged_out(&mut self, reason: &str) {
-        if self.machine.browser != Browser::Up || matches!(self.machine.state, State::Stopping { .. }) {
-            return;
-        }
-        self.hold();
-        self.machine.complaint = format!("the device was logged out ({reason}): scan again");
-        self.tell_unlinked();
-        self.stop_for(Next::Forget, Effect::Kill);
-    }
-
-    fn conflicted(&mut self) {
-        if matches!(
-            self.machine.state,
-            State::Connecting { .. } | State::Running { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
-        ) {
-            self.hold();
-            let reason = "the session was opened elsewhere".to_owned();
-            self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
-            self.machine.state = State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
-            self.effects.push(Effect::AskOwner);
-        }
-    }
-
-    fn owner(&mut self, answer: Option<bool>) {
-        let State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } } = &self.machine.state else { return };
-        match answer {
-            Some(false) => self.let_go(Ending::NotOwner),
-            Some(true) if self.machine.browser == Browser::Up && !self.machine.took_over => {
-                self.machine.took_over = true;
-                self.effects.push(Effect::TakeOver);
-                self.connect();
-            }
-            // Once only: two that take over from each other would never stop. From here on it is a connection that
-            // fails, with back-off and an end.
-            Some(true) => {
-                let reason = reason.clone();
-                self.fail(reason);
-            }
-            None => {
-                let ask_at = Some(self.now + self.machine.pace.ask_again);
-                self.machine.state = State::Reconnecting { reason: reason.clone(), healing: Healing::Judging { ask_at } };
-            }
-        }
-    }
-
-    fn outdated(&mut self) {
-        if !self.machine.wants_probes() {
-            return;
-        }
-        if std::mem::replace(&mut self.machine.renewed, true) {
-            self.fail("WhatsApp wants a newer page than it delivers".to_owned());
-        } else {
-            self.hold();
-            self.reload();
-        }
-    }
-
-    fn broke(&mut self, reason: String) {
-        if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
-            self.fail(reason);
-        }
-    }
-
-    fn exited(&mut self, reason: String) {
-        if self.machine.browser != Browser::Up {
-            return;
-        }
-        // While one is stopping, the close or kill under way answers with BrowserGone.
-        if matches!(self.machine.state, State::Stopping { .. }) {
-            return;
-        }
-        self.machine.browser = Browser::None;
-        match self.machine.state {
-            State::Reconnecting { healing: Healing::Waiting { .. }, .. } => {}
-            _ => self.fail(reason),
-        }
-    }
-
-    fn proved(&mut self) {
-        self.machine.strikes = 0;
-        match self.machine.state {
-            State::Running { since } if self.now.saturating_sub(since) >= self.machine.pace.stable_after => {
-                self.machine.attempts = 0;
-                self.machine.took_over = false;
-            }
-            State::Connecting { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. } if self.machine.linked => {
-                self.run();
-            }
-            _ => {}
-        }
-    }
-
-    fn unproved(&mut self, reason: String) {
-        if !matches!(self.machine.state, State::Running { .. } | State::QrReady { .. }) {
-            return;
-        }
-        self.machine.strikes += 1;
-        if self.machine.strikes >= self.machine.pace.strikes {
-            self.fail(reason);
         }
     }
 
@@ -286,6 +128,9 @@ impl Step {
             return;
         }
         match &self.machine.state {
+            State::Connecting { .. } if self.machine.linked => {
+                self.fail("the newly linked session could not be saved in time".to_owned());
+            }
             State::Connecting { .. } => {
                 self.fail("the page showed neither a session nor a code in time".to_owned());
             }
@@ -294,7 +139,8 @@ impl Step {
             State::Reconnecting { healing: Healing::Waiting { .. }, .. } => self.attempt(),
             State::Reconnecting { reason, healing: Healing::Judging { .. } } => {
                 let reason = reason.clone();
-                self.machine.state = State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
+                self.machine.state =
+                    State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
                 self.effects.push(Effect::AskOwner);
             }
             _ => {}
@@ -303,7 +149,10 @@ impl Step {
 
     fn restart_asked(&mut self, mode: RestartMode) {
         let browser = self.machine.browser;
-        if matches!(self.machine.state, State::Stopped | State::Stopping { next: Next::End(_) | Next::Forget }) {
+        if matches!(
+            self.machine.state,
+            State::Stopped | State::Stopping { next: Next::End(_) | Next::Forget }
+        ) {
             return;
         }
         self.machine.attempts = 0;
@@ -348,7 +197,7 @@ impl Step {
     }
 
     /// Kills the browser and ends without another write.
-    fn let_go(&mut self, ending: Ending) {
+    pub(super) fn let_go(&mut self, ending: Ending) {
         match self.machine.state {
             State::Stopped => return,
             // A deleted tenant's profile goes, whatever else is learnt meanwhile.
@@ -365,7 +214,7 @@ impl Step {
     }
 
     /// Ends the browser as `how` says, with `next` to follow; at once when there is none.
-    fn stop_for(&mut self, next: Next, how: Effect) {
+    pub(super) fn stop_for(&mut self, next: Next, how: Effect) {
         self.machine.state = State::Stopping { next };
         match self.machine.browser {
             Browser::Up => self.effects.push(how),
@@ -374,7 +223,7 @@ impl Step {
         }
     }
 
-    fn wind_down_for(&mut self, next: Next) {
+    pub(super) fn wind_down_for(&mut self, next: Next) {
         self.stop_for(next, Effect::WindDown { save: self.machine.session });
     }
 
@@ -389,19 +238,19 @@ impl Step {
         self.effects.push(Effect::Launch);
     }
 
-    fn reload(&mut self) {
+    pub(super) fn reload(&mut self) {
         self.machine.patience = 0;
         self.machine.linked = false;
         self.effects.push(Effect::Reload);
         self.connect();
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.machine.strikes = 0;
         self.machine.state = State::Connecting { until: self.now + self.machine.pace.connect_within };
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         self.machine.strikes = 0;
         self.machine.patience = 0;
         self.machine.reloaded = false;
@@ -418,7 +267,7 @@ impl Step {
     }
 
     /// An attempt failed: the next one after a while, or none any more.
-    fn fail(&mut self, reason: String) {
+    pub(super) fn fail(&mut self, reason: String) {
         self.hold();
         let attempts = self.machine.pace.attempts;
         if self.machine.attempts >= attempts {
@@ -431,7 +280,8 @@ impl Step {
         let wait = self.machine.pace.reconnect.delay(attempt, self.machine.seed);
         let told = format!("{reason}; attempt {attempt} of {attempts} to reconnect");
         self.tell(StatusReport { last_error: Some(told), ..disconnected() });
-        self.machine.state = State::Reconnecting { reason, healing: Healing::Waiting { until: self.now + wait } };
+        self.machine.state =
+            State::Reconnecting { reason, healing: Healing::Waiting { until: self.now + wait } };
     }
 
     /// A page that is offline reconnects by itself, and loading it anew without a network would lose it: the first
@@ -466,7 +316,7 @@ impl Step {
     }
 
     /// There is no session any more; the complaint says why.
-    fn tell_unlinked(&mut self) {
+    pub(super) fn tell_unlinked(&mut self) {
         self.tell(StatusReport {
             tenant_status: Some(TenantStatus::QrPending),
             last_error: Some(self.machine.complaint.clone()),
@@ -474,17 +324,17 @@ impl Step {
         });
     }
 
-    fn tell(&mut self, report: StatusReport) {
+    pub(super) fn tell(&mut self, report: StatusReport) {
         self.effects.push(Effect::Report(report));
     }
 
-    fn hold(&mut self) {
+    pub(super) fn hold(&mut self) {
         if matches!(self.machine.state, State::Running { .. }) {
             self.effects.push(Effect::Hold);
         }
     }
 }
 
-fn disconnected() -> StatusReport {
+pub(super) fn disconnected() -> StatusReport {
     StatusReport { session_status: Some(SessionStatus::Disconnected), ..StatusReport::default() }
 }

@@ -12,7 +12,13 @@ fn secs(n: u64) -> Now {
     Duration::from_secs(n)
 }
 
+/// A tenant that was linked before.
 fn machine() -> Machine {
+    fresh().with_saved_session()
+}
+
+/// One that never was.
+fn fresh() -> Machine {
     Machine::new(Pace::default(), PHONE, 7)
 }
 
@@ -56,12 +62,19 @@ fn until_due(machine: Machine) -> (Machine, Vec<Effect>) {
 }
 
 fn reports(effects: &[Effect]) -> Vec<&StatusReport> {
-    effects.iter().filter_map(|effect| if let Effect::Report(report) = effect { Some(report) } else { None }).collect()
+    effects
+        .iter()
+        .filter_map(|effect| if let Effect::Report(report) = effect { Some(report) } else { None })
+        .collect()
 }
 
 #[test]
-fn pairing_shows_the_code_then_runs_and_saves_the_session() {
-    let (machine, effects) = play(machine(), secs(0), [BEGIN, Event::Launched, code("a"), code("b"), ready()]);
+fn pairing_shows_the_code_and_runs_only_when_the_session_is_saved() {
+    let (machine, mut effects) =
+        play(fresh(), secs(0), [BEGIN, Event::Launched, code("a"), code("b"), ready(), Event::Proved]);
+    assert!(matches!(machine.state(), State::Connecting { .. }), "a crash now would cost another scan");
+    let (machine, more) = step(machine, Event::SessionSaved, secs(9));
+    effects.extend(more);
     assert!(matches!(machine.state(), State::Running { .. }));
     assert!(effects.contains(&Effect::ShowCode { text: "a".into(), expires_in: secs(60) }));
     assert!(effects.contains(&Effect::ShowCode { text: "b".into(), expires_in: secs(20) }));
@@ -97,7 +110,8 @@ fn another_phone_is_logged_out_and_the_operator_told_which_one_was_expected() {
 fn a_logout_by_the_phone_forgets_the_session_and_asks_for_a_scan() {
     let (machine, effects) = step(running(), Event::LoggedOut { reason: "unlinked".into() }, secs(9));
     assert_eq!(reports(&effects)[0].tenant_status, Some(TenantStatus::QrPending));
-    let (_, more) = play(machine, secs(10), [Event::BrowserGone, Event::SessionForgotten, Event::Launched, code("a")]);
+    let (_, more) =
+        play(machine, secs(10), [Event::BrowserGone, Event::SessionForgotten, Event::Launched, code("a")]);
     assert_eq!(more[..2], [Effect::ForgetSession, Effect::Launch]);
     assert!(matches!(more[2], Effect::ShowCode { .. }));
 }
@@ -236,7 +250,8 @@ fn a_session_that_an_earlier_owner_was_to_forget_is_forgotten_first() {
 
 #[test]
 fn only_a_session_that_was_seen_to_work_is_saved_at_the_end() {
-    let (_, effects) = play(machine(), secs(0), [BEGIN, Event::Launched, Event::StopAsked(StopMode::Graceful)]);
+    let (_, effects) =
+        play(machine(), secs(0), [BEGIN, Event::Launched, Event::StopAsked(StopMode::Graceful)]);
     assert_eq!(effects.last(), Some(&Effect::WindDown { save: false }));
     let (_, effects) = step(running(), Event::StopAsked(StopMode::Graceful), secs(9));
     assert_eq!(effects, [Effect::WindDown { save: true }]);
@@ -274,6 +289,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         3 => (any::<bool>(), 0..3u8).prop_map(|(some, n)| Event::Code { text: some.then(|| n.to_string()), expires_in: None }),
         3 => Just(ready()),
         1 => Just(Event::Ready { phone: "1".into() }),
+        3 => Just(Event::SessionSaved),
         2 => Just(Event::WentOffline),
         1 => Just(Event::LoggedOut { reason: "gone".into() }),
         1 => Just(Event::Conflicted),
@@ -305,7 +321,11 @@ impl World {
             Event::BrowserGone => self.closing,
             Event::SessionForgotten => self.forgetting,
             Event::Exited { .. } => self.alive && !self.closing,
-            Event::Tick | Event::RestartAsked(_) | Event::StopAsked(_) | Event::Owner(_) | Event::Begin { .. } => true,
+            Event::Tick
+            | Event::RestartAsked(_)
+            | Event::StopAsked(_)
+            | Event::Owner(_)
+            | Event::Begin { .. } => true,
             _ => self.alive,
         }
     }
@@ -357,10 +377,15 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: Now) -> Ve
     for effect in &effects {
         world.obeys(effect);
     }
-    let entered_error = matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
+    let entered_error =
+        matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
     assert!(!entered_error || attempts == Pace::default().attempts, "Error after {attempts} attempts");
     let serves = effects.contains(&Effect::Serve);
-    assert_eq!(serves, matches!(machine.state(), State::Running { .. }) && !matches!(before, State::Running { .. }));
+    assert!(!serves || !machine.unsaved, "messages are served from a session that only this machine has");
+    assert_eq!(
+        serves,
+        matches!(machine.state(), State::Running { .. }) && !matches!(before, State::Running { .. })
+    );
     effects
 }
 
@@ -372,7 +397,7 @@ proptest! {
         events in prop::collection::vec((any_event(), 0u64..40_000), 0..80),
         mode in prop_oneof![Just(StopMode::Graceful), Just(StopMode::Kill), Just(StopMode::Deleted)],
     ) {
-        let (mut machine, mut world, mut now) = (machine(), World::default(), Duration::ZERO);
+        let (mut machine, mut world, mut now) = (fresh(), World::default(), Duration::ZERO);
         let mut before = drive(&mut machine, &mut world, BEGIN, now);
         for (event, later) in events {
             now += Duration::from_millis(later);

@@ -1,0 +1,205 @@
+//! The transitions for what a page says, or fails to say.
+
+use std::time::Duration;
+
+use super::{
+    Browser, Effect, Ending, Healing, Next, State, StatusReport, digits,
+    step::{Step, disconnected},
+};
+
+impl Step {
+    pub(super) fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {
+        let grace = self.machine.pace.code_grace;
+        match (&self.machine.state, text) {
+            (State::QrReady { code, .. }, Some(text)) if *code == text => {}
+            (
+                State::Connecting { .. }
+                | State::QrReady { .. }
+                | State::Running { .. }
+                | State::Reconnecting { .. },
+                Some(text),
+            ) => {
+                let pace = &self.machine.pace;
+                let usual = if self.machine.coded { pace.next_code } else { pace.first_code };
+                let expires_in = expires_in.unwrap_or(usual);
+                self.hold();
+                self.machine.coded = true;
+                self.machine.linked = false;
+                self.machine.session = false;
+                self.machine.unsaved = true;
+                self.machine.unlink = false;
+                self.machine.strikes = 0;
+                self.machine.state =
+                    State::QrReady { code: text.clone(), until: self.now + expires_in + grace };
+                self.effects.push(Effect::ShowCode { text, expires_in });
+            }
+            // The page took its code back: either a phone has scanned it, or another one follows.
+            (State::QrReady { code, .. }, None) => {
+                self.machine.state = State::QrReady { code: code.clone(), until: self.now + grace };
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn ready(&mut self, phone: &str) {
+        if !matches!(
+            self.machine.state,
+            State::Connecting { .. }
+                | State::QrReady { .. }
+                | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+        ) {
+            return;
+        }
+        if self.machine.unlink {
+            return self.stop_for(Next::Forget, Effect::LogOut);
+        }
+        let phone = digits(phone);
+        // An engine without a phone behind it gives none.
+        if !phone.is_empty() && phone != self.machine.phone {
+            self.machine.complaint = format!(
+                "linked by the phone +{phone}, which was logged out again: scan with +{}",
+                self.machine.phone
+            );
+            self.tell_unlinked();
+            self.stop_for(Next::Forget, Effect::LogOut);
+            return;
+        }
+        self.machine.coded = false;
+        self.machine.linked = true;
+        self.machine.session = true;
+        self.machine.complaint.clear();
+        if self.machine.unsaved {
+            self.connect();
+            self.effects.push(Effect::SaveSession);
+        } else {
+            self.run();
+        }
+    }
+
+    pub(super) fn session_saved(&mut self) {
+        if !self.machine.linked {
+            return;
+        }
+        let was_unsaved = std::mem::take(&mut self.machine.unsaved);
+        if was_unsaved && matches!(self.machine.state, State::Connecting { .. }) {
+            self.run();
+        }
+    }
+
+    pub(super) fn went_offline(&mut self) {
+        if matches!(self.machine.state, State::Running { .. }) {
+            self.machine.patience = self.machine.pace.patience;
+            self.fail("the page lost its connection to WhatsApp".to_owned());
+        }
+    }
+
+    pub(super) fn logged_out(&mut self, reason: &str) {
+        if self.machine.browser != Browser::Up || matches!(self.machine.state, State::Stopping { .. }) {
+            return;
+        }
+        self.hold();
+        self.machine.complaint = format!("the device was logged out ({reason}): scan again");
+        self.tell_unlinked();
+        self.stop_for(Next::Forget, Effect::Kill);
+    }
+
+    pub(super) fn conflicted(&mut self) {
+        if matches!(
+            self.machine.state,
+            State::Connecting { .. }
+                | State::Running { .. }
+                | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+        ) {
+            self.hold();
+            let reason = "the session was opened elsewhere".to_owned();
+            self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
+            self.machine.state = State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
+            self.effects.push(Effect::AskOwner);
+        }
+    }
+
+    pub(super) fn owner(&mut self, answer: Option<bool>) {
+        let State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } } = &self.machine.state
+        else {
+            return;
+        };
+        match answer {
+            Some(false) => self.let_go(Ending::NotOwner),
+            Some(true) if self.machine.browser == Browser::Up && !self.machine.took_over => {
+                self.machine.took_over = true;
+                self.effects.push(Effect::TakeOver);
+                self.connect();
+            }
+            // Once only: two that take over from each other would never stop. From here on it is a connection that
+            // fails, with back-off and an end.
+            Some(true) => {
+                let reason = reason.clone();
+                self.fail(reason);
+            }
+            None => {
+                let ask_at = Some(self.now + self.machine.pace.ask_again);
+                self.machine.state =
+                    State::Reconnecting { reason: reason.clone(), healing: Healing::Judging { ask_at } };
+            }
+        }
+    }
+
+    pub(super) fn outdated(&mut self) {
+        if !self.machine.wants_probes() {
+            return;
+        }
+        if std::mem::replace(&mut self.machine.renewed, true) {
+            self.fail("WhatsApp wants a newer page than it delivers".to_owned());
+        } else {
+            self.hold();
+            self.reload();
+        }
+    }
+
+    pub(super) fn broke(&mut self, reason: String) {
+        if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
+            self.fail(reason);
+        }
+    }
+
+    pub(super) fn exited(&mut self, reason: String) {
+        if self.machine.browser != Browser::Up {
+            return;
+        }
+        // While one is stopping, the close or kill under way answers with BrowserGone.
+        if matches!(self.machine.state, State::Stopping { .. }) {
+            return;
+        }
+        self.machine.browser = Browser::None;
+        match self.machine.state {
+            State::Reconnecting { healing: Healing::Waiting { .. }, .. } => {}
+            _ => self.fail(reason),
+        }
+    }
+
+    pub(super) fn proved(&mut self) {
+        self.machine.strikes = 0;
+        match self.machine.state {
+            State::Running { since } if self.now.saturating_sub(since) >= self.machine.pace.stable_after => {
+                self.machine.attempts = 0;
+                self.machine.took_over = false;
+            }
+            State::Connecting { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+                if self.machine.linked && !self.machine.unsaved =>
+            {
+                self.run();
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn unproved(&mut self, reason: String) {
+        if !matches!(self.machine.state, State::Running { .. } | State::QrReady { .. }) {
+            return;
+        }
+        self.machine.strikes += 1;
+        if self.machine.strikes >= self.machine.pace.strikes {
+            self.fail(reason);
+        }
+    }
+}

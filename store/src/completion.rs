@@ -1,0 +1,120 @@
+//! The step from one queue to the other: messages are answered and their replies queued, in one statement (I6).
+
+use std::time::Duration;
+
+use crate::{Fence, Outbound, Store, StoreError, text::storable};
+
+/// The answer to one message: replies, none (nothing to say), or none because the reply limit suppressed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    pub inbound_id: i64,
+    pub replies: Vec<NewOutbound>,
+    pub suppressed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOutbound {
+    /// Position among the replies to one message.
+    pub seq: i32,
+    /// Chosen before sending, and the same each time this reply to this message is made.
+    pub whatsapp_id: String,
+    pub chat: String,
+    pub body: String,
+    /// False for the warning that the reply limit was reached: it does not count, and it opens a window.
+    pub counted: bool,
+}
+
+impl Store {
+    /// Marks messages answered and queues their replies, all in one step. Answers with the replies that are to be
+    /// sent, by id. A completion made again changes nothing, whatever its replies are now: the answer is then what
+    /// the first one queued and has not been sent.
+    pub async fn complete(
+        &self,
+        fence: &Fence,
+        completions: &[Completion],
+    ) -> Result<Vec<Outbound>, StoreError> {
+        let done: Vec<i64> = completions.iter().map(|c| c.inbound_id).collect();
+        let suppressed: Vec<bool> = completions.iter().map(|c| c.suppressed).collect();
+        let replies: Vec<(i64, &NewOutbound)> =
+            completions.iter().flat_map(|c| c.replies.iter().map(|reply| (c.inbound_id, reply))).collect();
+        let column = |of: fn(&NewOutbound) -> &str| {
+            replies.iter().map(|(_, r)| storable(of(r)).into_owned()).collect()
+        };
+        let inbound_ids: Vec<i64> = replies.iter().map(|(inbound_id, _)| *inbound_id).collect();
+        let seqs: Vec<i32> = replies.iter().map(|(_, r)| r.seq).collect();
+        let whatsapp_ids: Vec<String> = column(|r| &r.whatsapp_id);
+        let chats: Vec<String> = column(|r| &r.chat);
+        let bodies: Vec<String> = column(|r| &r.body);
+        let counted: Vec<bool> = replies.iter().map(|(_, r)| r.counted).collect();
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+            ), answered as (
+                select * from unnest($3::bigint[], $4::boolean[]) as answered(inbound_id, suppressed)
+            ), given as (
+                select * from unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::boolean[])
+                    with ordinality as given(inbound_id, seq, whatsapp_id, chat_id, body, counted, position)
+            ), done as (
+                update bm_in b set state = 'DONE', done_at = now()
+                from owner, answered
+                where b.id = answered.inbound_id and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
+                returning b.id, b.tenant_id, answered.suppressed
+            ), queued as (
+                insert into bm_out (tenant_id, inbound_id, seq, whatsapp_id, chat_id, body, counted)
+                select done.tenant_id, done.id, given.seq, given.whatsapp_id, given.chat_id, given.body, given.counted
+                from given join done on done.id = given.inbound_id
+                order by given.position
+                on conflict on constraint bm_out_once do nothing
+                returning *
+            ), tally as (
+                select (select count(*) from done where suppressed) as suppressed,
+                    exists(select from queued where not counted) as warned
+            ), limited as (
+                insert into reply_windows (tenant_id, started_at, suppressed)
+                select owner.tenant_id,
+                    case when warned then now() else coalesce(open_reply_window(owner.tenant_id), now()) end,
+                    tally.suppressed
+                from owner, tally where warned or tally.suppressed > 0
+                on conflict (tenant_id, started_at)
+                    do update set suppressed = reply_windows.suppressed + excluded.suppressed
+            )
+            select exists(select from owner) as "owns!", (select count(*) from done) as "done!",
+                q.id as "id?", q.inbound_id as "inbound_id?", q.seq as "seq?", q.whatsapp_id as "whatsapp_id?",
+                q.chat_id as "chat?", q.body as "body?"
+            from (select) as once left join queued q on true
+            order by q.id"#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            &done,
+            &suppressed,
+            &inbound_ids,
+            &seqs,
+            &whatsapp_ids,
+            &chats,
+            &bodies,
+            &counted,
+        );
+        let rows = self.all("complete the inbound messages", query).await?;
+        fence.check(rows.iter().any(|row| row.owns))?;
+        if rows.iter().any(|row| row.done < count(completions.len())) {
+            return self.outbound_of(fence, &done).await;
+        }
+        let queued = rows.into_iter().filter_map(|row| {
+            Some(Outbound {
+                id: row.id?,
+                inbound_id: row.inbound_id?,
+                seq: row.seq?,
+                whatsapp_id: row.whatsapp_id?,
+                chat: row.chat?,
+                body: row.body?,
+                attempts: 0,
+                due_in: Duration::ZERO,
+            })
+        });
+        Ok(queued.collect())
+    }
+}
+
+fn count(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}

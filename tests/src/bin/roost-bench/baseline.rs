@@ -1,0 +1,53 @@
+//! The baseline: whatsapp-web.js as its documentation runs it, one Node.js process and one full Chromium per tenant, on
+//! the same simulator.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use roost_cli::dev::{Launch, Process, TenantRecord, demo_tenant, tail, wait_until};
+use tempfile::TempDir;
+
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+pub struct Bots {
+    pub bots: Vec<Process>,
+    pub tenants: Vec<TenantRecord>,
+    // Last: their profiles go when they are dead.
+    _dir: TempDir,
+}
+
+impl Bots {
+    /// So many bots, ready. Their phones are others than the cluster's.
+    pub async fn start(count: usize, simulator_url: &str, simulator_tls: &str) -> Result<Self> {
+        let dir = TempDir::with_prefix("roost-baseline-")?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulator/conformance/echo-bot.js");
+        let tenants: Vec<_> = (50..50 + count).map(demo_tenant).collect();
+        let mut bots = Vec::new();
+        for tenant in &tenants {
+            let data = dir.path().join(&tenant.id);
+            std::fs::create_dir(&data)?;
+            let log = dir.path().join(format!("{}.log", tenant.id));
+            let launch = Launch::new(&tenant.id, "node", &log)
+                .args([script.as_os_str()])
+                .env("SIMULATOR_URL", simulator_url)
+                .env("SIMULATOR_TLS", simulator_tls)
+                .env("PHONE", &tenant.phone)
+                .env("BROWSER", "/usr/lib/chromium/chromium")
+                .env("DATA_PATH", &data);
+            let bot = launch.spawn().context("starting a bot; `make bench` installs what it needs")?;
+            let ready = || async { tail(&log).contains("\"ready\":true") };
+            wait_until(&format!("the bot {} is ready", tenant.id), READY_WITHIN, ready)
+                .await
+                .with_context(|| tail(&log))?;
+            bots.push(bot);
+        }
+        Ok(Self { bots, tenants, _dir: dir })
+    }
+
+    pub async fn stop(mut self) -> Result<()> {
+        for bot in &mut self.bots {
+            bot.stop(roost_cli::dev::Signal::TERM, Duration::from_secs(10)).await?;
+        }
+        Ok(())
+    }
+}

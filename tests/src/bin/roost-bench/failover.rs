@@ -1,0 +1,63 @@
+//! From SIGKILL of a node to all of its tenants answering elsewhere. Two nodes take turns: the one with the four tenants
+//! is killed, and started again when the other one has them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use roost_cli::dev::is_connected;
+use roost_tests::{Scenario, judge};
+
+use crate::report::{Report, percentile};
+
+const TENANTS: usize = 4;
+const WITHIN: Duration = Duration::from_secs(60);
+
+pub async fn measure(runs: usize, report: &mut Report) -> Result<()> {
+    // All tenants start on the first node; the second one joins empty-handed, for nothing moves that need not.
+    let mut scenario = Scenario::start(1, TENANTS).await?;
+    let ttl = scenario.cluster.options().lease_ttl;
+    let (mut owner, mut spare) = ("node-1".to_owned(), scenario.cluster.add_node().await?);
+    let scans = scenario.cluster.scans();
+    let mut conversations = Vec::new();
+    for index in 0..TENANTS {
+        conversations.push(scenario.conversation(&scenario.tenant(index))?);
+    }
+    let mut took = Vec::new();
+    for run in 0..runs {
+        for conversation in &mut conversations {
+            conversation.say(5).await?;
+        }
+        let began = Instant::now();
+        scenario.cluster.node(&owner)?.kill().await?;
+        for conversation in &mut conversations {
+            for _ in 0..5 {
+                conversation.say(5).await?;
+            }
+        }
+        try_join_all(conversations.iter().map(|conversation| scenario.settle(conversation, WITHIN))).await?;
+        let connected = || async {
+            let workers = scenario.cluster.workers().await.unwrap_or_default();
+            workers.iter().all(|worker| is_connected(worker) && worker.node_id == spare)
+        };
+        scenario.cluster.wait("all are connected elsewhere", WITHIN, connected).await?;
+        took.push(began.elapsed().as_secs_f64());
+        eprintln!("failover {} of {runs}: {:.2} s", run + 1, took[run]);
+        scenario.cluster.start_node(&owner).await?;
+        std::mem::swap(&mut owner, &mut spare);
+    }
+    ensure!(scenario.cluster.scans() == scans, "a failover needed a new scan");
+    judge::never_two_browsers(&scenario.cluster.simulator()?.connections().await?)?;
+    scenario.finish().await?;
+    took.sort_by(f64::total_cmp);
+    let bound = (ttl + Duration::from_secs(4)).as_secs_f64();
+    let worst = percentile(&took, 100);
+    report.row(
+        format!("failover of {TENANTS} tenants, {runs} runs: p50 / worst"),
+        format!("{:.2} / {worst:.2} s", percentile(&took, 50)),
+        "35 s (best published, sockets without a browser)",
+        format!("at most TTL + 4 s = {bound:.0} s, no scan, none lost, none twice"),
+        worst <= bound,
+    );
+    Ok(())
+}

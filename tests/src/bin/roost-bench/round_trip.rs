@@ -1,0 +1,89 @@
+//! Memory and speed with five tenants, first on a node, then on five bots of the baseline, on one simulator.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use roost_cli::dev::Simulator;
+use roost_tests::Scenario;
+
+use crate::{
+    baseline::Bots,
+    load::{self, Answered},
+    memory::pss_mib,
+    report::{Report, percentile},
+};
+
+const TENANTS: usize = 5;
+/// From ready to the measurement, so that start-up garbage is gone on both sides.
+const SETTLE: Duration = Duration::from_secs(10);
+
+struct Side {
+    mib_per_tenant: f64,
+    paced: Answered,
+    burst: Answered,
+}
+
+pub async fn measure(report: &mut Report) -> Result<()> {
+    let mut scenario = Scenario::start(1, TENANTS).await?;
+    let simulator = scenario.cluster.simulator()?.clone();
+    let record = scenario.cluster.record();
+    tokio::time::sleep(SETTLE).await;
+    let node = record.nodes[0].pid;
+    let roost = side(&simulator, &scenario.tenant(0).phone, || pss_mib(node)).await?;
+    // The bots have the machine to themselves, as the node had.
+    scenario.cluster.node("node-1")?.terminate().await?;
+    let tls = record.simulator_tls_addr.unwrap_or_default();
+    let bots = Bots::start(TENANTS, simulator.url(), &tls).await?;
+    tokio::time::sleep(SETTLE).await;
+    let pss = || bots.bots.iter().map(|bot| pss_mib(bot.pid())).sum();
+    let baseline = side(&simulator, &bots.tenants[0].phone, pss).await?;
+    bots.stop().await?;
+    scenario.finish().await?;
+    compare(report, &roost, &baseline);
+    Ok(())
+}
+
+async fn side(simulator: &Simulator, phone: &str, pss: impl Fn() -> Result<f64>) -> Result<Side> {
+    let mib_per_tenant = pss()? / TENANTS as f64;
+    // Chats are made and code is compiled; neither is what is measured.
+    load::run(simulator, phone, "warm-up", 60, Some(Duration::from_millis(25))).await?;
+    let paced = load::run(simulator, phone, "paced", 200, Some(Duration::from_millis(25))).await?;
+    let burst = load::run(simulator, phone, "burst", 500, None).await?;
+    Ok(Side { mib_per_tenant, paced, burst })
+}
+
+fn compare(report: &mut Report, roost: &Side, baseline: &Side) {
+    let mib = |side: &Side| format!("{:.0} MiB", side.mib_per_tenant);
+    let ratio = roost.mib_per_tenant / baseline.mib_per_tenant;
+    report.row(
+        format!("memory per tenant (PSS, {TENANTS} tenants)"),
+        mib(roost),
+        mib(baseline),
+        format!("at most 1/3; ratio {ratio:.2}"),
+        ratio <= 1.0 / 3.0,
+    );
+    let at = |side: &Side, percent| percentile(&side.paced.latencies_ms, percent);
+    let times = |side: &Side| format!("{:.1} / {:.1} ms", at(side, 50), at(side, 99));
+    report.row(
+        "round trip, 200 messages in 20 chats 25 ms apart: p50 / p99",
+        times(roost),
+        times(baseline),
+        format!("p50 no worse; ratio {:.2}", at(roost, 50) / at(baseline, 50)),
+        at(roost, 50) <= at(baseline, 50) && complete(&roost.paced),
+    );
+    let burst = |side: &Side| {
+        let Answered { asked, latencies_ms, .. } = &side.burst;
+        format!("{:.0}/s, {} of {asked} answered", side.burst.rate(), latencies_ms.len())
+    };
+    report.row(
+        "burst of 500 messages in 20 chats",
+        burst(roost),
+        burst(baseline),
+        format!("every one once, at twice the rate; ratio {:.2}", roost.burst.rate() / baseline.burst.rate()),
+        complete(&roost.burst) && roost.burst.rate() >= 2.0 * baseline.burst.rate(),
+    );
+}
+
+fn complete(answered: &Answered) -> bool {
+    answered.latencies_ms.len() == answered.asked && answered.twice == 0
+}

@@ -1,0 +1,268 @@
+//! The worker as a whole on the null engine: statuses in the database, the session in the object store, and the ways in
+//! which it ends.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use roost_cluster::{
+    fence::Standing,
+    ids::{Generation, TenantId},
+};
+use roost_node::{
+    engine::{PageEvent, null::NullEngine},
+    session::{SnapshotKey, Vault},
+    worker::{OwnershipCheck, OwnershipUnknown, Pace, State, StopMode, Worker, WorkerContext, WorkerHandle},
+};
+use roost_store::{Fence, SessionStatus, TenantStatus, WorkerStatus};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+
+use crate::bed::Bed;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A node with one worker.
+struct Node {
+    bed: Bed,
+    engine: NullEngine,
+    vault: Vault,
+    standing: watch::Sender<Standing>,
+    owner: Arc<Owner>,
+}
+
+struct Owner(AtomicBool);
+
+#[async_trait]
+impl OwnershipCheck for Owner {
+    async fn still_owner(&self, _: &TenantId, _: Generation) -> Result<bool, OwnershipUnknown> {
+        Ok(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Node {
+    async fn new() -> Self {
+        let bed = Bed::new(0).await;
+        let key = SnapshotKey::from_hex(&"5a".repeat(32)).unwrap();
+        let vault = Vault::open(bed.dir.path().join("objects").to_str().unwrap(), key).unwrap();
+        let (standing, _) = watch::channel(Standing::Good);
+        Self {
+            bed,
+            engine: NullEngine::default(),
+            vault,
+            standing,
+            owner: Arc::new(Owner(AtomicBool::new(true))),
+        }
+    }
+
+    /// The tenant's next owner, with profiles of its own under `name`.
+    async fn spawn(&self, name: &str) -> WorkerHandle {
+        let fence = self.bed.place().await;
+        self.spawn_as(fence, name).await
+    }
+
+    async fn spawn_as(&self, fence: Fence, name: &str) -> WorkerHandle {
+        let spec = self.bed.store.worker_spec(&self.bed.id).await.unwrap();
+        Worker::spawn(WorkerContext {
+            fence,
+            spec,
+            store: self.bed.store.clone(),
+            engine: Arc::new(self.engine.clone()),
+            vault: self.vault.clone(),
+            profiles: self.bed.dir.path().join(name),
+            launches: Arc::new(Semaphore::new(2)),
+            standing: self.standing.subscribe(),
+            ownership: self.owner.clone(),
+            pace: Pace { probe_every: Duration::from_millis(100), ..Pace::default() },
+        })
+    }
+
+    async fn running(&self, name: &str) -> WorkerHandle {
+        let worker = self.spawn(name).await;
+        self.wait_until_running(&worker).await;
+        worker
+    }
+
+    async fn wait_until_running(&self, worker: &WorkerHandle) {
+        wait(worker, |state| matches!(state, State::Running { .. })).await;
+        self.until("the session is CONNECTED", async || {
+            let worker = self.bed.store.get_worker(&self.bed.id).await.unwrap();
+            worker.session_status == SessionStatus::Connected && worker.status == WorkerStatus::Running
+        })
+        .await;
+    }
+
+    async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let poll = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(SOON, poll).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    }
+
+    fn raise(&self, event: PageEvent) {
+        assert!(self.engine.raise(&self.bed.id, event), "there is no page to raise an event on");
+    }
+
+    async fn session_status(&self) -> SessionStatus {
+        self.bed.store.get_session(&self.bed.id).await.unwrap().status
+    }
+}
+
+async fn wait(worker: &WorkerHandle, is_so: impl FnMut(&State) -> bool) {
+    let mut state = worker.state();
+    let reached = timeout(SOON, state.wait_for(is_so)).await;
+    assert!(matches!(reached, Ok(Ok(_))), "it is {}", *worker.state().borrow());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_runs_answers_saves_its_session_and_stops_gracefully() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    assert_eq!(node.bed.tenant().await.status, TenantStatus::Active);
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    node.until("the answer", async || node.engine.sent(&node.bed.id).len() == 1).await;
+    assert_eq!(node.engine.sent(&node.bed.id)[0].body, "echo: hello");
+    let pointer = async || node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap();
+    node.until("a snapshot of the running browser", async || pointer().await.is_some()).await;
+    node.until("evidence", async || worker.seen().is_some()).await;
+
+    worker.stop(StopMode::Graceful).await;
+    timeout(SOON, worker.ended()).await.unwrap();
+    assert_eq!(*worker.state().borrow(), State::Stopped);
+    assert!(pointer().await.unwrap().clean, "the last snapshot is of the closed browser");
+    assert_eq!(node.session_status().await, SessionStatus::Disconnected);
+    worker.stop(StopMode::Graceful).await;
+
+    let elsewhere = node.running("b").await;
+    elsewhere.stop(StopMode::Graceful).await;
+    let again = pointer().await.unwrap();
+    assert!(again.generation == elsewhere.generation() && again.clean);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_tenant_has_moved_is_fenced_off_and_ends() {
+    let node = Node::new().await;
+    let old = node.running("a").await;
+    let fence = node.bed.place().await;
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    timeout(SOON, old.ended()).await.unwrap();
+    assert!(node.engine.sent(&node.bed.id).is_empty());
+    let new = node.spawn_as(fence, "b").await;
+    node.wait_until_running(&new).await;
+    new.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_ends_a_worker_that_is_not_the_owner_and_no_other() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.raise(PageEvent::Conflict);
+    wait(&worker, |state| !matches!(state, State::Running { .. })).await;
+    node.wait_until_running(&worker).await;
+    node.owner.0.store(false, Ordering::Relaxed);
+    node.raise(PageEvent::Conflict);
+    timeout(SOON, worker.ended()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_standing_of_the_node_holds_messages_and_its_end_kills() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.standing.send_replace(Standing::SoftStop);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(node.bed.number("select count(*) from bm_in").await, 0, "nothing is taken");
+    node.standing.send_replace(Standing::Good);
+    node.until("the answer", async || node.engine.sent(&node.bed.id).len() == 1).await;
+    node.standing.send_replace(Standing::Expired);
+    timeout(SOON, worker.ended()).await.unwrap();
+    assert_eq!(*worker.state().borrow(), State::Stopped);
+    assert_eq!(node.session_status().await, SessionStatus::Connected, "it writes nothing any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_dies_is_replaced_and_the_restart_counted() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.raise(PageEvent::Exited { reason: "killed".into() });
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    node.wait_until_running(&worker).await;
+    node.until("the count", async || node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts == 1)
+        .await;
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_goes_offline_and_comes_back_is_the_same_page() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.engine.set_online(&node.bed.id, false);
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    node.until("the word", async || node.session_status().await == SessionStatus::Disconnected).await;
+    node.engine.set_online(&node.bed.id, true);
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0);
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_shown_as_text_and_picture_until_it_is_scanned() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.raise(PageEvent::Qr { text: Some("2@code".into()), expires_in: None });
+    node.until("the code", async || node.session_status().await == SessionStatus::QrReady).await;
+    let qr = node.bed.store.get_session(&node.bed.id).await.unwrap().qr.expect("a code");
+    assert_eq!(qr.text, "2@code");
+    assert!(qr.data_uri.starts_with("data:image/png;base64,"));
+    assert_eq!(node.bed.tenant().await.status, TenantStatus::QrPending);
+    node.raise(PageEvent::Ready { phone: "255700000001@c.us".into() });
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.bed.store.get_session(&node.bed.id).await.unwrap().qr, None);
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_and_a_logout_are_carried_out_and_a_forgotten_session_is_nowhere() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    let pass_on = async || worker.update(node.bed.store.worker_spec(&node.bed.id).await.unwrap());
+    let pointer = async || node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap();
+
+    node.bed.store.restart_worker(&node.bed.id).await.unwrap();
+    pass_on().await;
+    wait(&worker, |state| matches!(state, State::Stopping { .. } | State::Starting)).await;
+    node.wait_until_running(&worker).await;
+    assert!(pointer().await.is_some());
+
+    node.bed.store.request_logout(&node.bed.id).await.unwrap();
+    pass_on().await;
+    node.until("the session is forgotten", async || {
+        pointer().await.is_none() && !node.bed.store.worker_spec(&node.bed.id).await.unwrap().forget_session
+    })
+    .await;
+    node.wait_until_running(&worker).await;
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    node.until("a snapshot of the new session", async || pointer().await.is_some()).await;
+
+    node.bed.store.force_restart_worker(&node.bed.id, true).await.unwrap();
+    assert_eq!(node.bed.tenant().await.status, TenantStatus::QrPending);
+    pass_on().await;
+    node.until("it is wiped", async || {
+        !node.bed.store.worker_spec(&node.bed.id).await.unwrap().forget_session
+    })
+    .await;
+    node.wait_until_running(&worker).await;
+    worker.stop(StopMode::Deleted).await;
+    let left = std::fs::read_dir(node.bed.dir.path().join("a")).unwrap().count();
+    assert_eq!(left, 0, "the profile of a deleted tenant is gone");
+}
