@@ -18,6 +18,7 @@
   const REMEMBERED = 4_096;
   const SEND_MS = 20_000;
   const PROBE_MS = 5_000;
+  const READ_MS = 500;
   const HEARD_RECENTLY_MS = 5_000;
   const PENDING_GRACE_MS = 1_000;
   const FIRST_CODE_SECONDS = 60;
@@ -222,6 +223,20 @@
     return outcome;
   }
 
+  // Chats that were answered and not yet marked as read: once per chat and pause, not once per message.
+  const unread = new Set();
+
+  function markReadSoon(chat) {
+    if (!unread.size) setTimeout(markRead, READ_MS);
+    unread.add(chat);
+  }
+
+  function markRead() {
+    const chats = [...unread];
+    unread.clear();
+    for (const chat of chats) WPP.chat.markIsRead(chat).catch(() => {});
+  }
+
   async function deliver({ whatsapp_id: id, chat, body, maybe_sent: maybeSent }) {
     if (!isOnline()) return { status: 'offline' };
     if (await wasSent(id, maybeSent)) return { status: 'sent' };
@@ -237,7 +252,7 @@
     if (result === 'ERROR_NETWORK') return { status: 'offline' };
     if (result !== 'OK') return { status: 'refused', result: String(result) };
     heardAt = Date.now();
-    WPP.chat.markIsRead(chat).catch(() => {});
+    markReadSoon(chat);
     return { status: 'sent' };
   }
 

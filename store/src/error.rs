@@ -28,9 +28,10 @@ pub enum StoreError {
     #[error("the database URL cannot be used")]
     Url { source: sqlx::Error },
     /// Postgres answered and will not do it: wrong password, missing table, a value that a column cannot hold.
-    #[error("Postgres refused ({step})")]
+    /// Its words are part of the message: what is logged is the message alone, and without them nobody could act.
+    #[error("Postgres refused ({step}): {source}")]
     Refused { step: &'static str, source: sqlx::Error },
-    #[error("the migration of the database failed")]
+    #[error("the migration of the database failed: {source}")]
     Migration { source: sqlx::migrate::MigrateError },
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::session::{Profile, SessionError, Vault};
 
 /// Nothing waits for a sweep: a deletion has taken effect long before.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(10);
 
 /// What is swept.
 pub(super) struct Sweeper {

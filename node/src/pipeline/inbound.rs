@@ -176,3 +176,93 @@ fn as_pending(message: NewInbound, row: &Admitted) -> Inbound {
         first_in_chat: row.first_in_chat,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    const NOW: Now = Duration::from_secs(60);
+
+    fn message(nth: i64) -> NewInbound {
+        NewInbound {
+            whatsapp_id: nth.to_string(),
+            chat: nth.to_string(),
+            sender: String::new(),
+            body: String::new(),
+            received_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn row(id: i64, fresh: bool) -> Admitted {
+        Admitted { id, whatsapp_id: id.to_string(), fresh, first_in_chat: false }
+    }
+
+    /// An inbox that has read what an earlier owner left: nothing.
+    fn inbox() -> Inbox {
+        let mut inbox = Inbox::new();
+        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
+        inbox.read(Vec::new(), NOW);
+        inbox
+    }
+
+    fn admit(inbox: &mut Inbox, rows: &[Admitted], unsure: bool) {
+        rows.iter().for_each(|row| inbox.receive(message(row.id)));
+        let Some(InboundJob::Admit(batch)) = inbox.next(NOW, true, true) else { panic!("nothing to admit") };
+        inbox.admitted(batch, rows, unsure, NOW);
+    }
+
+    #[test]
+    fn what_an_earlier_owner_left_is_read_before_anything_is_taken() {
+        let mut inbox = Inbox::new();
+        inbox.receive(message(1));
+        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
+        assert!(inbox.next(NOW, true, true).is_none(), "never both at once");
+    }
+
+    #[test]
+    fn only_fresh_messages_are_answered() {
+        let mut inbox = inbox();
+        admit(&mut inbox, &[row(1, true), row(2, false)], false);
+        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Answer(message)) if message.id == 1));
+        assert!(inbox.next(NOW, true, true).is_none());
+    }
+
+    #[test]
+    fn after_an_answer_that_was_lost_the_rows_are_read_again() {
+        let mut inbox = inbox();
+        admit(&mut inbox, &[row(7, false)], true);
+        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
+    }
+
+    #[test]
+    fn more_than_can_be_held_stays_in_the_database_until_there_is_room() {
+        let mut inbox = inbox();
+        let mut id = 0;
+        while !inbox.behind {
+            let rows: Vec<_> = (0..BATCH as i64).map(|n| row(id + n + 1, true)).collect();
+            id += BATCH as i64;
+            admit(&mut inbox, &rows, false);
+        }
+        assert!(inbox.lanes.len() <= QUEUED + BATCH);
+        let known_to = inbox.known_to;
+        assert!(known_to < id, "the last batch is not held");
+        assert!(inbox.next(NOW, true, false).is_none(), "there is no room yet");
+        while inbox.lanes.len() > QUEUED / 2 {
+            let chat = inbox.lanes.take(NOW).expect("a message").chat;
+            inbox.lanes.finish(&chat);
+        }
+        assert!(
+            matches!(inbox.next(NOW, true, false), Some(InboundJob::Read { after }) if after == known_to)
+        );
+    }
+
+    #[test]
+    fn nothing_becomes_durable_while_nothing_may_be_taken() {
+        let mut inbox = inbox();
+        inbox.receive(message(1));
+        assert!(inbox.next(NOW, false, true).is_none());
+        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Admit(_))));
+    }
+}

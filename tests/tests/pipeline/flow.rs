@@ -113,3 +113,17 @@ async fn nothing_is_sent_while_the_gate_is_shut_and_all_of_it_afterwards() {
     life.pipeline.set_gate(Some(life.page.clone()), true, true);
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_can_never_be_sent_is_buried_and_its_chat_goes_on() {
+    let bed = Bed::new(0).await;
+    bed.phone.refuse("echo: one");
+    let life = bed.next_life().await;
+    for body in ["one", "two"] {
+        life.pipeline.intake().send(bed.phone.write("1@c.us", body, body)).await.unwrap();
+    }
+    bed.phone.wait_for(1, Duration::from_secs(10)).await;
+    bed.settle().await;
+    assert_eq!(bed.phone.received_by_chat()["1@c.us"], ["echo: two"]);
+    assert_eq!(bed.number("select count(*) from bm_out where state = 'DEAD'").await, 1);
+}

@@ -4,6 +4,12 @@
 //!
 //! `worker` runs the whole worker on the null engine: its state machine, its session on disk and in the object store.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is the report of a test, and a seed is printed to repeat it"
+)]
+
 mod bed;
 mod crashes;
 mod flow;

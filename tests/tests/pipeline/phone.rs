@@ -24,6 +24,8 @@ pub struct Phone {
     sends: AtomicU64,
     /// Each send whose count divides by this fails, alternately before and after it took effect; 0 for none.
     fail_every: AtomicU64,
+    /// A reply to this body is refused: the account is gone.
+    unreachable: Mutex<Option<String>>,
 }
 
 impl Phone {
@@ -43,6 +45,10 @@ impl Phone {
 
     pub fn fail_every(&self, nth: u64) {
         self.fail_every.store(nth, Ordering::Relaxed);
+    }
+
+    pub fn refuse(&self, body: &str) {
+        *self.unreachable.lock() = Some(body.to_owned());
     }
 
     /// What a page that has just connected is given.
@@ -107,6 +113,9 @@ impl Page for FakePage {
     async fn send(&self, text: &OutboundText) -> Result<(), SendError> {
         tokio::task::yield_now().await;
         self.check()?;
+        if self.phone.unreachable.lock().as_ref() == Some(&text.body) {
+            return Err(SendError::InvalidRecipient);
+        }
         let nth = self.phone.sends.fetch_add(1, Ordering::Relaxed) + 1;
         let every = self.phone.fail_every.load(Ordering::Relaxed);
         let fails = every > 0 && nth.is_multiple_of(every);

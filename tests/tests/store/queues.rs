@@ -60,13 +60,37 @@ async fn a_reader_that_has_seen_an_id_has_missed_none_below_it() {
     });
     let admissions: Vec<_> = admissions.collect();
     let mut seen = Vec::new();
-    while seen.len() < 320 {
+    loop {
+        let all_in = admissions.iter().all(tokio::task::JoinHandle::is_finished);
         let after = seen.last().copied().unwrap_or(0);
         let pending = db.store.pending_inbound(&fence, after, 50).await.unwrap();
+        if all_in && pending.is_empty() {
+            break;
+        }
         seen.extend(pending.iter().map(|message| message.id));
-        let all_in = admissions.iter().all(tokio::task::JoinHandle::is_finished);
-        assert!(!(all_in && pending.is_empty() && seen.len() < 320), "only {} of 320 were seen", seen.len());
     }
+    for admission in admissions {
+        admission.await.unwrap();
+    }
+    assert_eq!(seen.len(), 320);
+}
+
+#[tokio::test]
+async fn the_first_message_of_a_chat_is_known_as_such() {
+    let db = Db::new().await;
+    let (fence, other) = (db.owned("a").await, db.owned("b").await);
+    db.store.admit(&other, &[message("elsewhere", "c")]).await.unwrap();
+    let batch = [message("m1", "c"), message("m2", "d"), message("m3", "c"), message("m1", "c")];
+    let first: Vec<_> =
+        db.store.admit(&fence, &batch).await.unwrap().iter().map(|a| a.first_in_chat).collect();
+    assert_eq!(first, [true, true, false]);
+    let again = [message("m1", "c"), message("m4", "d"), message("m5", "e")];
+    let first: Vec<_> =
+        db.store.admit(&fence, &again).await.unwrap().iter().map(|a| a.first_in_chat).collect();
+    assert_eq!(first, [false, false, true], "m1 was greeted when it came first");
+    let pending = db.store.pending_inbound(&fence, 0, 10).await.unwrap();
+    let first: Vec<_> = pending.iter().map(|m| (m.whatsapp_id.as_str(), m.first_in_chat)).collect();
+    assert_eq!(first, [("m1", true), ("m2", true), ("m3", false), ("m4", false), ("m5", true)]);
 }
 
 #[tokio::test]

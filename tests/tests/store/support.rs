@@ -81,6 +81,9 @@ async fn server() -> &'static Postgres {
             std::fs::create_dir_all(&dir).unwrap();
             let postgres = Postgres::start(&dir).await.unwrap();
             let mut admin = PgConnection::connect(postgres.url()).await.unwrap();
+            // Processes die here, never the machine, and what the kernel has outlives them.
+            admin.execute("alter system set fsync = off").await.unwrap();
+            admin.execute("select pg_reload_conf()").await.unwrap();
             admin.execute("create database migrated").await.unwrap();
             let template = Store::connect(&with_database(postgres.url(), "migrated"), 1).await.unwrap();
             template.migrate().await.unwrap();

