@@ -123,7 +123,8 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     assert!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap().is_empty(), "placed just now");
     db.execute("update worker_processes set expected_since = now() - interval '3 minutes'").await;
     db.store.heartbeat(std::slice::from_ref(&seen)).await.unwrap();
-    assert_eq!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap(), [silent.tenant.clone()]);
+    let marked = db.ledger.mark_stale(db.term, two_minutes).await.unwrap();
+    assert_eq!(marked, std::slice::from_ref(&silent.tenant));
     assert!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap().is_empty(), "marked once");
     let worker = db.store.get_worker(&silent.tenant).await.unwrap();
     assert_eq!(worker.status, WorkerStatus::Error);
