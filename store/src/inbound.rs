@@ -109,8 +109,10 @@ impl Store {
         );
         let rows = self.all("admit the inbound messages", query).await?;
         fence.check(rows.iter().any(|row| row.owns))?;
-        let fresh: HashMap<String, (i64, bool)> =
-            rows.into_iter().filter_map(|row| Some((row.whatsapp_id?, (row.id?, row.first_in_chat?)))).collect();
+        let fresh: HashMap<String, (i64, bool)> = rows
+            .into_iter()
+            .filter_map(|row| Some((row.whatsapp_id?, (row.id?, row.first_in_chat?))))
+            .collect();
         let known =
             self.known_inbound(fence, whatsapp_ids.iter().filter(|id| !fresh.contains_key(*id))).await?;
         in_order_given(fence, whatsapp_ids, &fresh, &known)

@@ -51,10 +51,14 @@ impl Conversation {
     fn verdict(&self, sent: &[SentMessage]) -> Verdict {
         let mut missing = Vec::new();
         for (chat, asked) in &self.asked {
-            let answers: Vec<&str> =
-                sent.iter().filter(|message| &message.to == chat).map(|message| message.body.as_str()).collect();
+            let answers: Vec<&str> = sent
+                .iter()
+                .filter(|message| &message.to == chat)
+                .map(|message| message.body.as_str())
+                .collect();
             let expected: Vec<String> = asked.iter().map(|body| format!("echo: {body}")).collect();
-            if answers.len() > expected.len() || answers.iter().zip(&expected).any(|(got, want)| got != want) {
+            if answers.len() > expected.len() || answers.iter().zip(&expected).any(|(got, want)| got != want)
+            {
                 return Verdict::Wrong(format!("{chat} was told {answers:?} where {expected:?} was due"));
             }
             if answers.len() < expected.len() {

@@ -7,8 +7,15 @@ use roost_cli::dev::Connections;
 
 /// I1, by WhatsApp's own view: no two live connections of one phone at any time.
 pub fn never_two_browsers(connections: &Connections) -> Result<()> {
-    ensure!(!connections.connections.is_empty(), "the simulator saw no connection at all: nothing was judged");
-    ensure!(connections.overlaps.is_empty(), "live connections of one phone overlapped: {:#?}", connections.overlaps);
+    ensure!(
+        !connections.connections.is_empty(),
+        "the simulator saw no connection at all: nothing was judged"
+    );
+    ensure!(
+        connections.overlaps.is_empty(),
+        "live connections of one phone overlapped: {:#?}",
+        connections.overlaps
+    );
     Ok(())
 }
 

@@ -53,7 +53,12 @@ impl Scenario {
     /// A message and its answer, as the plainest sign of life.
     pub async fn answers(&self, tenant: &TenantRecord, body: &str) -> Result<()> {
         let answer = self.cluster.ask(tenant, "+255711000111", body, SOON).await?;
-        ensure!(answer.body == format!("echo: {body}"), "{} answered {:?} to {body:?}", tenant.id, answer.body);
+        ensure!(
+            answer.body == format!("echo: {body}"),
+            "{} answered {:?} to {body:?}",
+            tenant.id,
+            answer.body
+        );
         Ok(())
     }
 
@@ -100,7 +105,8 @@ fn processes_that_name(text: &str) -> Result<Vec<String>> {
 
 /// Makes a tenant and starts its worker, for tests that hold the phone themselves.
 pub async fn create_started(cluster: &mut Cluster, record: &TenantRecord) -> Result<()> {
-    let tenant = Tenant { display_name: record.name.clone(), phone: record.phone.clone(), ..Tenant::default() };
+    let tenant =
+        Tenant { display_name: record.name.clone(), phone: record.phone.clone(), ..Tenant::default() };
     let create = CreateTenantRequest { tenant: Some(tenant), tenant_id: record.id.clone() };
     cluster.admin().tenants().create_tenant(create).await?;
     let start = StartWorkerRequest { tenant_id: record.id.clone() };

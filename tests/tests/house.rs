@@ -35,7 +35,11 @@ fn allowed(package: &str) -> &'static [&'static str] {
 
 #[test]
 fn imports_go_one_way() {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().expect("cargo metadata");
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo metadata");
     let members: BTreeSet<String> = metadata.packages.iter().map(|p| p.name.to_string()).collect();
     assert!(members.len() >= 8, "the workspace lists only {members:?}");
     for package in &metadata.packages {

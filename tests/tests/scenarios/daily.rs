@@ -6,7 +6,8 @@ use roost_tests::{SOON, Scenario};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_is_paired_and_answers_by_its_template_and_both_directions_are_logged() -> anyhow::Result<()> {
+async fn a_tenant_is_paired_and_answers_by_its_template_and_both_directions_are_logged() -> anyhow::Result<()>
+{
     let scenario = Scenario::start_with(|options| {
         (options.nodes, options.tenants, options.echo) = (1, 1, false);
     })
@@ -18,7 +19,8 @@ async fn a_tenant_is_paired_and_answers_by_its_template_and_both_directions_are_
     let chosen = scenario.cluster.ask(&tenant, "+255733000001", "1", SOON).await?;
     assert_ne!(chosen.body, greeting.body);
     let logged = messages(&scenario, &tenant, 4).await?;
-    let directions: Vec<_> = logged.iter().rev().map(|message| (message.direction(), message.body.as_str())).collect();
+    let directions: Vec<_> =
+        logged.iter().rev().map(|message| (message.direction(), message.body.as_str())).collect();
     assert_eq!(
         directions,
         [
@@ -32,7 +34,8 @@ async fn a_tenant_is_paired_and_answers_by_its_template_and_both_directions_are_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_reply_limit_warns_once_and_then_keeps_silent_and_groups_are_not_answered() -> anyhow::Result<()> {
+async fn the_reply_limit_warns_once_and_then_keeps_silent_and_groups_are_not_answered() -> anyhow::Result<()>
+{
     let scenario = Scenario::start_with(|options| {
         (options.nodes, options.tenants, options.echo) = (1, 1, false);
     })
@@ -67,7 +70,11 @@ async fn a_burst_in_many_chats_is_answered_whole_and_in_order() -> anyhow::Resul
 }
 
 /// The log, newest first, once it has so many entries.
-async fn messages(scenario: &Scenario, tenant: &TenantRecord, at_least: usize) -> anyhow::Result<Vec<Message>> {
+async fn messages(
+    scenario: &Scenario,
+    tenant: &TenantRecord,
+    at_least: usize,
+) -> anyhow::Result<Vec<Message>> {
     let list = || async {
         let request = ListMessagesRequest { tenant_id: tenant.id.clone(), ..ListMessagesRequest::default() };
         let page = scenario.cluster.admin().messages().list_messages(request).await;

@@ -6,7 +6,12 @@ use roost_cli::dev::{Signal, TenantRecord};
 use roost_tests::{SOON, Scenario};
 
 /// Waits until the tenant is connected on another node than `old`, with a higher generation than `before`.
-async fn moved_away(scenario: &Scenario, tenant: &TenantRecord, old: &str, before: i64) -> anyhow::Result<()> {
+async fn moved_away(
+    scenario: &Scenario,
+    tenant: &TenantRecord,
+    old: &str,
+    before: i64,
+) -> anyhow::Result<()> {
     let connected_elsewhere = |worker: &roost_proto::v1::Worker| {
         roost_cli::dev::is_connected(worker) && worker.node_id != old && worker.generation > before
     };
@@ -77,16 +82,23 @@ async fn a_node_asked_to_stop_hands_its_tenants_over_and_exits_cleanly() -> anyh
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crashed_working_process_is_started_again_by_its_guard_and_its_tenants_run_again() -> anyhow::Result<()> {
+async fn a_crashed_working_process_is_started_again_by_its_guard_and_its_tenants_run_again()
+-> anyhow::Result<()> {
     let mut scenario = Scenario::start(1, 1).await?;
     let tenant = scenario.tenant(0);
     scenario.answers(&tenant, "before").await?;
     let worker = scenario.cluster.worker(&tenant.id).await?;
     let node = scenario.cluster.node(&worker.node_id)?;
     let guard = node.pid().expect("it runs");
-    let child = node.descendants().into_iter().find(|process| process.parent == guard).expect("the guard has a child");
+    let child = node
+        .descendants()
+        .into_iter()
+        .find(|process| process.parent == guard)
+        .expect("the guard has a child");
     assert!(child.identity.signal(Signal::KILL)?);
-    let again = |now: &roost_proto::v1::Worker| roost_cli::dev::is_connected(now) && now.generation > worker.generation;
+    let again = |now: &roost_proto::v1::Worker| {
+        roost_cli::dev::is_connected(now) && now.generation > worker.generation
+    };
     scenario.cluster.worker_until(&tenant.id, "runs again", SOON, again).await?;
     scenario.answers(&tenant, "after").await?;
     assert_eq!(scenario.cluster.node(&worker.node_id)?.pid(), Some(guard), "the guard lives on");
@@ -94,13 +106,18 @@ async fn a_crashed_working_process_is_started_again_by_its_guard_and_its_tenants
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_working_process_loses_its_browsers_before_its_tenants_run_elsewhere() -> anyhow::Result<()> {
+async fn a_frozen_working_process_loses_its_browsers_before_its_tenants_run_elsewhere() -> anyhow::Result<()>
+{
     let mut scenario = Scenario::start(2, 1).await?;
     let tenant = scenario.tenant(0);
     let worker = scenario.cluster.worker(&tenant.id).await?;
     let node = scenario.cluster.node(&worker.node_id)?;
     let guard = node.pid().expect("it runs");
-    let child = node.descendants().into_iter().find(|process| process.parent == guard).expect("the guard has a child");
+    let child = node
+        .descendants()
+        .into_iter()
+        .find(|process| process.parent == guard)
+        .expect("the guard has a child");
     assert!(child.identity.signal(Signal::STOP)?);
     moved_away(&scenario, &tenant, &worker.node_id, worker.generation).await?;
     scenario.answers(&tenant, "from elsewhere").await?;
@@ -114,7 +131,8 @@ async fn a_killed_browser_is_replaced_on_its_node() -> anyhow::Result<()> {
     scenario.answers(&tenant, "before").await?;
     let (scans, node) = (scenario.cluster.scans(), scenario.owner(&tenant).await?);
     let browsers: Vec<_> = scenario.cluster.node(&node)?.descendants();
-    let browser = browsers.iter().find(|process| process.command.contains("--user-data-dir")).expect("a browser");
+    let browser =
+        browsers.iter().find(|process| process.command.contains("--user-data-dir")).expect("a browser");
     assert!(browser.identity.signal(Signal::KILL)?);
     scenario.answers(&tenant, "after").await?;
     assert_eq!(scenario.cluster.scans(), scans);

@@ -4,8 +4,8 @@ use std::fs;
 
 use roost_cli::dev::is_connected;
 use roost_proto::v1::{
-    DeleteTenantRequest, ForceRestartWorkerRequest, GetTenantRequest, LogoutRequest, RestartWorkerRequest, SessionStatus,
-    StartWorkerRequest, StopWorkerRequest, TenantStatus, Worker, WorkerStatus,
+    DeleteTenantRequest, ForceRestartWorkerRequest, GetTenantRequest, LogoutRequest, RestartWorkerRequest,
+    SessionStatus, StartWorkerRequest, StopWorkerRequest, TenantStatus, Worker, WorkerStatus,
 };
 use roost_tests::{SOON, Scenario, scenario};
 
@@ -15,7 +15,8 @@ async fn a_worker_is_stopped_started_and_restarted_and_keeps_its_session() -> an
     let (tenant, admin) = (scenario.tenant(0), scenario.cluster.admin());
     let (tenant_id, scans) = (tenant.id.clone(), scenario.cluster.scans());
 
-    let again = admin.workers().start_worker(StartWorkerRequest { tenant_id: tenant_id.clone() }).await?.into_inner();
+    let again =
+        admin.workers().start_worker(StartWorkerRequest { tenant_id: tenant_id.clone() }).await?.into_inner();
     assert!(again.already_running, "Start on a running worker says that it runs");
 
     admin.workers().stop_worker(StopWorkerRequest { tenant_id: tenant_id.clone() }).await?;
@@ -53,7 +54,10 @@ async fn a_forced_restart_keeps_the_session_unless_told_to_wipe_it() -> anyhow::
     assert_eq!(scenario.cluster.scans(), scans);
 
     admin.workers().force_restart_worker(force(true)).await?;
-    scenario.cluster.wait("a wiped session is scanned anew", SOON, || async { scenario.cluster.scans() > scans }).await?;
+    scenario
+        .cluster
+        .wait("a wiped session is scanned anew", SOON, || async { scenario.cluster.scans() > scans })
+        .await?;
     scenario.answers(&tenant, "after wipe").await?;
     scenario.finish().await
 }
@@ -80,7 +84,9 @@ async fn a_deleted_tenant_leaves_nothing_behind() -> anyhow::Result<()> {
     assert!(!traces()?.is_empty(), "its profile is on the disk");
     scenario
         .cluster
-        .wait("both tenants have snapshots", SOON, || async { snapshot_folders(&state).is_ok_and(|n| n == 2) })
+        .wait("both tenants have snapshots", SOON, || async {
+            snapshot_folders(&state).is_ok_and(|n| n == 2)
+        })
         .await?;
 
     let request = DeleteTenantRequest { id: tenant.id.clone() };
@@ -123,5 +129,6 @@ fn snapshot_folders(root: &std::path::Path) -> anyhow::Result<usize> {
 }
 
 fn holds_a_file(path: &std::path::Path) -> bool {
-    path.is_file() || fs::read_dir(path).into_iter().flatten().flatten().any(|entry| holds_a_file(&entry.path()))
+    path.is_file()
+        || fs::read_dir(path).into_iter().flatten().flatten().any(|entry| holds_a_file(&entry.path()))
 }

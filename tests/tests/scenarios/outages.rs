@@ -9,7 +9,8 @@ use roost_tests::{SOON, Scenario};
 const AWAY: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tenants_are_answered_while_the_coordinator_is_dead_and_it_goes_on_when_restarted() -> anyhow::Result<()> {
+async fn tenants_are_answered_while_the_coordinator_is_dead_and_it_goes_on_when_restarted()
+-> anyhow::Result<()> {
     let mut scenario = Scenario::start(2, 1).await?;
     let tenant = scenario.tenant(0);
     scenario.cluster.coordinator().kill().await?;

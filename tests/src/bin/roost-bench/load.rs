@@ -33,7 +33,13 @@ impl Answered {
 }
 
 /// So many messages, `every` apart, or as fast as they go.
-pub async fn run(simulator: &Simulator, phone: &str, name: &str, count: usize, every: Option<Duration>) -> Result<Answered> {
+pub async fn run(
+    simulator: &Simulator,
+    phone: &str,
+    name: &str,
+    count: usize,
+    every: Option<Duration>,
+) -> Result<Answered> {
     let before = simulator.sent(phone, 0).await?.last().map_or(0, |message| message.index);
     let began = now_ms();
     let posted: HashMap<String, f64> = match every {

@@ -24,8 +24,13 @@ impl Report {
         bound: impl Into<String>,
         holds: bool,
     ) {
-        let row =
-            Row { what: what.into(), roost: roost.into(), baseline: baseline.into(), bound: bound.into(), holds };
+        let row = Row {
+            what: what.into(),
+            roost: roost.into(),
+            baseline: baseline.into(),
+            bound: bound.into(),
+            holds,
+        };
         eprintln!("measured: {}: {} ({})", row.what, row.roost, row.baseline);
         self.rows.push(row);
     }
