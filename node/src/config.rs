@@ -23,7 +23,7 @@ pub struct NodeArgs {
     #[arg(long, env = "ROOST_NODE_ID")]
     pub id: NodeId,
     /// The cluster's name; several may share one etcd
-    #[arg(long, env = "ROOST_NODE_CLUSTER", default_value = "default")]
+    #[arg(long, env = "ROOST_NODE_CLUSTER", default_value = "roost")]
     pub cluster: ClusterName,
     /// etcd's endpoints
     #[arg(long, env = "ROOST_NODE_ETCD", value_delimiter = ',', required = true)]

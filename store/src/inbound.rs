@@ -73,6 +73,8 @@ impl Store {
         let senders: Vec<String> = column(|m| &m.sender);
         let bodies: Vec<String> = column(|m| &m.body);
         let received: Vec<OffsetDateTime> = messages.iter().map(|m| m.received_at).collect();
+        // The chat's newest message is asked for in the order of an index, not by `exists`: the planner takes a scan of
+        // the whole log for a good way to find just one of them.
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
@@ -84,10 +86,11 @@ impl Store {
             ), fresh as (
                 insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, received_at, first_in_chat)
                 select turn.tenant_id, whatsapp_id, chat_id, sender, body, received_at,
-                    row_number() over (partition by chat_id order by position) = 1 and not exists(
-                        select from message_logs l
+                    row_number() over (partition by chat_id order by position) = 1 and (
+                        select l.id from message_logs l
                         where l.tenant_id = $1 and l.chat_id = given.chat_id and l.direction = 'IN'
-                    )
+                        order by l.tenant_id, l.chat_id, l.id desc limit 1
+                    ) is null
                 from turn, given
                 order by position
                 on conflict on constraint bm_in_once do nothing
