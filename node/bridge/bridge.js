@@ -19,6 +19,7 @@
   const SEND_MS = 20_000;
   const PROBE_MS = 5_000;
   const READ_MS = 500;
+  const CONFIRM_MS = 10;
   const HEARD_RECENTLY_MS = 5_000;
   const PENDING_GRACE_MS = 1_000;
   const FIRST_CODE_SECONDS = 60;
@@ -119,7 +120,18 @@
     tellWaiting();
   }
 
+  // Durable, but not yet told to the page: what follows from an acknowledgement is work for the same few cores that are
+  // on their way to the reply, and nobody waits for it.
+  let confirmable = [];
+
   function confirm(ids) {
+    if (!confirmable.length) setTimeout(confirmNow, CONFIRM_MS);
+    confirmable.push(...ids);
+  }
+
+  function confirmNow() {
+    const ids = confirmable;
+    confirmable = [];
     for (const id of ids) {
       confirmed.add(id);
       const entry = held.get(id);

@@ -27,6 +27,11 @@ pub struct Answered {
 }
 
 impl Answered {
+    /// Not answered, or not once.
+    pub fn wrong(&self) -> usize {
+        self.asked - self.latencies_ms.len() + self.twice
+    }
+
     pub fn rate(&self) -> f64 {
         self.latencies_ms.len() as f64 / self.took.as_secs_f64()
     }

@@ -17,10 +17,15 @@ const TENANTS: usize = 5;
 /// From ready to the measurement, so that start-up garbage is gone on both sides.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// Rounds of each load; the one in the middle counts, for the machines are noisy.
+const ROUNDS: usize = 5;
+
 struct Side {
     mib_per_tenant: f64,
     paced: Answered,
     burst: Answered,
+    /// Messages of any round that were not answered, or not once.
+    wrong: usize,
 }
 
 pub async fn measure(report: &mut Report) -> Result<()> {
@@ -47,9 +52,20 @@ async fn side(simulator: &Simulator, phone: &str, pss: impl Fn() -> Result<f64>)
     let mib_per_tenant = pss()? / TENANTS as f64;
     // Chats are made and code is compiled; neither is what is measured.
     load::run(simulator, phone, "warm-up", 60, Some(Duration::from_millis(25))).await?;
-    let paced = load::run(simulator, phone, "paced", 200, Some(Duration::from_millis(25))).await?;
-    let burst = load::run(simulator, phone, "burst", 500, None).await?;
-    Ok(Side { mib_per_tenant, paced, burst })
+    let (mut paced, mut bursts) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let every = Some(Duration::from_millis(25));
+        paced.push(load::run(simulator, phone, &format!("paced {round}"), 200, every).await?);
+        bursts.push(load::run(simulator, phone, &format!("burst {round}"), 500, None).await?);
+    }
+    let wrong = paced.iter().chain(&bursts).map(Answered::wrong).sum();
+    let paced = middle(paced, |paced| percentile(&paced.latencies_ms, 50));
+    Ok(Side { mib_per_tenant, paced, burst: middle(bursts, Answered::rate), wrong })
+}
+
+fn middle(mut rounds: Vec<Answered>, by: impl Fn(&Answered) -> f64) -> Answered {
+    rounds.sort_by(|a, b| by(a).total_cmp(&by(b)));
+    rounds.swap_remove(rounds.len() / 2)
 }
 
 fn compare(report: &mut Report, roost: &Side, baseline: &Side) {
@@ -65,25 +81,26 @@ fn compare(report: &mut Report, roost: &Side, baseline: &Side) {
     let at = |side: &Side, percent| percentile(&side.paced.latencies_ms, percent);
     let times = |side: &Side| format!("{:.1} / {:.1} ms", at(side, 50), at(side, 99));
     report.row(
-        "round trip, 200 messages in 20 chats 25 ms apart: p50 / p99",
+        "round trip, 200 messages in 20 chats 25 ms apart, median of 5: p50 / p99",
         times(roost),
         times(baseline),
         format!("p50 no worse; ratio {:.2}", at(roost, 50) / at(baseline, 50)),
-        at(roost, 50) <= at(baseline, 50) && complete(&roost.paced),
+        at(roost, 50) <= at(baseline, 50) && roost.wrong == 0,
     );
     let burst = |side: &Side| {
         let Answered { asked, latencies_ms, .. } = &side.burst;
-        format!("{:.0}/s, {} of {asked} answered", side.burst.rate(), latencies_ms.len())
+        format!(
+            "{:.0}/s, {} of {asked} answered, {} wrong in all",
+            side.burst.rate(),
+            latencies_ms.len(),
+            side.wrong
+        )
     };
     report.row(
-        "burst of 500 messages in 20 chats",
+        "burst of 500 messages in 20 chats, median of 5",
         burst(roost),
         burst(baseline),
         format!("every one once, at twice the rate; ratio {:.2}", roost.burst.rate() / baseline.burst.rate()),
-        complete(&roost.burst) && roost.burst.rate() >= 2.0 * baseline.burst.rate(),
+        roost.wrong == 0 && roost.burst.rate() >= 2.0 * baseline.burst.rate(),
     );
-}
-
-fn complete(answered: &Answered) -> bool {
-    answered.latencies_ms.len() == answered.asked && answered.twice == 0
 }
