@@ -33,7 +33,7 @@ check: deps ## format, clippy, docs, proto lint, import directions
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
-	proto/lint/node_modules/.bin/buf lint proto
+	proto/lint/node_modules/@bufbuild/buf-linux-*/bin/buf lint proto
 	cargo test --quiet -p roost-tests --test house
 
 deny: ## licences, bans and sources of dependencies; advisories where their database can be reached
