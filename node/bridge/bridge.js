@@ -120,20 +120,20 @@
     tellWaiting();
   }
 
-  // Durable, but not yet told to the page: what follows from an acknowledgement is work for the same few cores that are
+  // Durable, but the page is not told at once: what follows from an acknowledgement is work for the same few cores that are
   // on their way to the reply, and nobody waits for it.
   let confirmable = [];
 
   function confirm(ids) {
     if (!confirmable.length) setTimeout(confirmNow, CONFIRM_MS);
     confirmable.push(...ids);
+    for (const id of ids) confirmed.add(id);
   }
 
   function confirmNow() {
     const ids = confirmable;
     confirmable = [];
     for (const id of ids) {
-      confirmed.add(id);
       const entry = held.get(id);
       if (!entry) continue;
       held.delete(id);
