@@ -19,6 +19,15 @@ async fn moved_away(
     Ok(())
 }
 
+/// Signals the process that does a node's work, which is the child of the one that was started, its guard; the guard's pid.
+fn signal_working_process(scenario: &mut Scenario, node: &str, signal: Signal) -> anyhow::Result<u32> {
+    let node = scenario.cluster.node(node)?;
+    let guard = node.pid().expect("it runs");
+    let child = node.descendants().into_iter().find(|process| process.parent == guard);
+    assert!(child.expect("the guard has a child").identity.signal(signal)?);
+    Ok(guard)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_nodes_tenants_are_answered_from_another_without_a_scan() -> anyhow::Result<()> {
     let mut scenario = Scenario::start(2, 2).await?;
@@ -88,14 +97,7 @@ async fn a_crashed_working_process_is_started_again_by_its_guard_and_its_tenants
     let tenant = scenario.tenant(0);
     scenario.answers(&tenant, "before").await?;
     let worker = scenario.cluster.worker(&tenant.id).await?;
-    let node = scenario.cluster.node(&worker.node_id)?;
-    let guard = node.pid().expect("it runs");
-    let child = node
-        .descendants()
-        .into_iter()
-        .find(|process| process.parent == guard)
-        .expect("the guard has a child");
-    assert!(child.identity.signal(Signal::KILL)?);
+    let guard = signal_working_process(&mut scenario, &worker.node_id, Signal::KILL)?;
     let again = |now: &roost_proto::v1::Worker| {
         roost_cli::dev::is_connected(now) && now.generation > worker.generation
     };
@@ -111,14 +113,7 @@ async fn a_frozen_working_process_loses_its_browsers_before_its_tenants_run_else
     let mut scenario = Scenario::start(2, 1).await?;
     let tenant = scenario.tenant(0);
     let worker = scenario.cluster.worker(&tenant.id).await?;
-    let node = scenario.cluster.node(&worker.node_id)?;
-    let guard = node.pid().expect("it runs");
-    let child = node
-        .descendants()
-        .into_iter()
-        .find(|process| process.parent == guard)
-        .expect("the guard has a child");
-    assert!(child.identity.signal(Signal::STOP)?);
+    signal_working_process(&mut scenario, &worker.node_id, Signal::STOP)?;
     moved_away(&scenario, &tenant, &worker.node_id, worker.generation).await?;
     scenario.answers(&tenant, "from elsewhere").await?;
     scenario.finish().await
