@@ -32,6 +32,13 @@ export function recordOf(model) {
   return { key: String(id), body, type, t, ack, from: text(from), to: text(to), author: text(author), notifyName };
 }
 
+// Resolves when the record is on disk. Whichever message of a chat gets there first brings the chat with it: found without
+// its chat, a message would be as good as lost.
+export async function append(record, chat) {
+  await storage.append(record, chat.isOnDisk ? undefined : { id: String(chat.id) });
+  chat.isOnDisk = true;
+}
+
 // The message of a key from memory or disk, or undefined. One that comes from disk is not new.
 Msg.load = async function load(key) {
   const known = Msg.get(key);
@@ -113,10 +120,9 @@ async function receive(chat, entries) {
     turn = turn.then(look, look);
     const fresh = await turn;
     if (fresh.length) {
-      const isNewChat = !Chat.get(chat);
       const messages = fresh.map((entry) => entry.message);
       await live('WAWebMsgCollection').MsgCollection.processMultipleMessages(chat, messages, { isNewMsg: true });
-      await persist(chat, messages, isNewChat);
+      await persist(chat, messages);
     }
     acknowledge(wireIds);
   } catch (error) {
@@ -133,14 +139,15 @@ async function withoutProcessed(entries) {
   return entries.filter((_, index) => !known[index]);
 }
 
-function persist(chat, messages, isNewChat) {
+function persist(chatId, messages) {
+  const { chat } = findOrCreateChat(chatId);
   return Promise.all(
     messages.map(async (message) => {
       const model = Msg.get(message.id);
       if (model?.record) return;
       const record = recordOf(model ?? message);
       if (model) model.record = record;
-      await storage.append(record, isNewChat ? { id: String(chat) } : undefined);
+      await append(record, chat);
     }),
   );
 }

@@ -31,6 +31,8 @@ MsgModel.prototype.proxyName = 'msg';
 
 export class ChatModel extends Model {
   msgs = new Collection();
+  // Its record is in the store.
+  isOnDisk = false;
   presence = { subscribe: async () => {}, id: this.id, isSubscribed: true };
 
   constructor(attributes) {

@@ -7,8 +7,8 @@
 
 import { connection } from './connection.js';
 import { createWid, MsgKey } from './ids.js';
-import { keepInMemory, recordOf } from './inbound.js';
-import { Chat, findOrCreateChat, Msg, MsgModel } from './models.js';
+import { append, keepInMemory, recordOf } from './inbound.js';
+import { findOrCreateChat, Msg, MsgModel } from './models.js';
 import { live } from './registry.js';
 import { storage } from './storage.js';
 import { Socket } from './session.js';
@@ -21,7 +21,6 @@ const unanswered = new Map();
 // Synchronously [Promise<Msg>, Promise<result>], as both libraries destructure it.
 export function addAndSendMsgToChat(chat, message) {
   const key = MsgKey.from(message.id);
-  const isNewChat = !chat.msgs.length;
   let model = Msg.get(key);
   if (model) {
     model.set({ ack: ACK.CLOCK });
@@ -30,14 +29,14 @@ export function addAndSendMsgToChat(chat, message) {
     chat.set({ t: model.t });
     keepInMemory(chat, model);
   }
-  return [Promise.resolve(model), send(chat, model, isNewChat)];
+  return [Promise.resolve(model), send(chat, model)];
 }
 
-async function send(chat, model, isNewChat) {
+async function send(chat, model) {
   if (Socket.state !== 'CONNECTED') return failed(model);
   if (!model.record) {
     model.record = recordOf(model);
-    await storage.append(model.record, isNewChat ? { id: String(chat.id) } : undefined);
+    await append(model.record, chat);
     if (!connection.isOpen) return failed(model);
   }
   const answer = new Promise((resolve) => unanswered.set(String(model.id), { model, resolve }));
@@ -105,5 +104,5 @@ export function getSearchContext(argument, key) {
 }
 
 export async function restoreChats() {
-  for (const { id } of await storage.chats()) if (!Chat.get(id)) findOrCreateChat(id);
+  for (const { id } of await storage.chats()) findOrCreateChat(id).chat.isOnDisk = true;
 }
