@@ -17,6 +17,7 @@
   const WINDOW = 512;
   const REMEMBERED = 4_096;
   const SEND_MS = 20_000;
+  const COMPANY_MS = 10;
   const PROBE_MS = 5_000;
   const READ_MS = 500;
   const CONFIRM_MS = 10;
@@ -52,8 +53,9 @@
 
   // --- messages in ---
 
-  // id -> { resolve, reject, timer }: told or about to be told, and not confirmed.
+  // id -> { resolve, reject, until }: told or about to be told, and not confirmed; the oldest first.
   const held = new Map();
+  let isExpiring = false;
   // Described messages that wait for room in the window.
   const waiting = [];
   let told = 0;
@@ -91,17 +93,29 @@
     if (confirmed.has(id)) return Promise.resolve();
     const known = held.get(id);
     if (known) return known.durable;
-    const entry = {};
+    const entry = { until: Date.now() + HOLD_MS };
     entry.durable = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
-    entry.timer = setTimeout(() => {
-      held.delete(id);
-      release(entry);
-      entry.reject(new Error(`message ${id} was not made durable in time`));
-    }, HOLD_MS);
     held.set(id, entry);
+    if (!isExpiring) expire();
     waiting.push({ entry, message: describe(message) });
     tellWaiting();
     return entry.durable;
+  }
+
+  // One timer for all that is held, for the oldest of them.
+  function expire() {
+    const now = Date.now();
+    for (const [id, entry] of held) {
+      isExpiring = true;
+      if (entry.until > now) {
+        setTimeout(expire, entry.until - now);
+        return;
+      }
+      held.delete(id);
+      release(entry);
+      entry.reject(new Error(`message ${id} was not made durable in time`));
+    }
+    isExpiring = false;
   }
 
   function tellWaiting() {
@@ -115,13 +129,12 @@
   }
 
   function release(entry) {
-    clearTimeout(entry.timer);
     if (entry.isTold) told -= 1;
     tellWaiting();
   }
 
   // Durable, but the page is not told at once: what follows from an acknowledgement is work for the same few cores that are
-  // on their way to the reply, and nobody waits for it.
+  // on their way to the reply, and nobody waits for it. Not for longer either: put off until a pause it made bursts slower.
   let confirmable = [];
 
   function confirm(ids) {
@@ -225,14 +238,26 @@
   // id -> promise of the outcome, while a send is under way.
   const sending = new Map();
 
-  function send(text) {
+  function send(text, late = after(SEND_MS, { status: 'timed_out' })) {
     const known = sending.get(text.whatsapp_id);
     if (known) return known;
-    const outcome = Promise.race([deliver(text), after(SEND_MS, { status: 'timed_out' })]);
+    const outcome = Promise.race([deliver(text).catch(thrown), late]);
     sending.set(text.whatsapp_id, outcome);
-    const done = () => sending.delete(text.whatsapp_id);
-    outcome.then(done, done);
+    outcome.then(() => sending.delete(text.whatsapp_id));
     return outcome;
+  }
+
+  const thrown = (error) => ({ status: 'failed', exception: String(error?.stack ?? error) });
+
+  // Many chats' texts in one call. Resolves with the outcomes when all are there, or a moment after the first: what takes
+  // longer has none then, and the node asks for it alone.
+  async function sendAll(texts) {
+    const outcomes = texts.map(() => null);
+    const late = after(SEND_MS, { status: 'timed_out' });
+    const done = texts.map((text, at) => send(text, late).then((outcome) => { outcomes[at] = outcome; }));
+    await Promise.race(done);
+    if (done.length > 1) await Promise.race([Promise.all(done), after(COMPANY_MS)]);
+    return outcomes;
   }
 
   // Chats that were answered and not yet marked as read: once per chat and pause, not once per message.
@@ -320,6 +345,7 @@
   const bridge = {
     confirm,
     send,
+    sendAll,
     sweep,
     probe,
     logout: () => { WPP.conn.logout().catch(() => {}); },

@@ -125,6 +125,7 @@ async fn ends() -> Result<()> {
         maybe_sent: false,
     };
     ensure!(matches!(page.send(&to_nobody).await, Err(SendError::InvalidRecipient)));
+    together(&world, &browser, to_nobody).await?;
 
     world.control("conflict", json!({ "phone": PHONE })).await?;
     browser.until(|event| *event == PageEvent::Conflict).await?;
@@ -141,6 +142,32 @@ async fn ends() -> Result<()> {
     browser.until(|event| matches!(event, PageEvent::Qr { text: Some(_), .. })).await?;
     page.kill().await;
     browser.until(|event| matches!(event, PageEvent::Exited { .. })).await
+}
+
+/// Texts in one call: each has its own outcome, and one that is there twice is sent once.
+async fn together(world: &World, browser: &Browser, to_nobody: OutboundText) -> Result<()> {
+    let text = |name: &str| {
+        let chat = format!("{FRIEND}@c.us");
+        let whatsapp_id = format!("true_{chat}_3EB0{name:0>18}");
+        OutboundText { whatsapp_id, chat, body: name.to_owned(), maybe_sent: false }
+    };
+    let texts = [text("A"), to_nobody, text("B"), text("A")];
+    let outcomes = browser.launched.page.send_all(&texts).await?;
+    ensure!(outcomes.len() == texts.len(), "{outcomes:?}");
+    for (text, outcome) in texts.iter().zip(outcomes) {
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => browser.launched.page.send(text).await,
+        };
+        match outcome {
+            Ok(()) => ensure!(text.chat != "nobody"),
+            Err(SendError::InvalidRecipient) => ensure!(text.chat == "nobody"),
+            Err(error) => bail!("{}: {error}", text.body),
+        }
+    }
+    let sent = world.sent().await?;
+    ensure!(sent.len() == 2, "two texts arrived: {sent:?}");
+    Ok(())
 }
 
 /// One tenant, one simulator, one object store.

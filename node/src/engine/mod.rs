@@ -56,12 +56,20 @@ pub struct Launched {
     pub pid: Option<u32>,
 }
 
+/// What became of texts that were sent together; `None` while it is open.
+pub type SendOutcomes = Vec<Option<Result<(), SendError>>>;
+
 /// One tenant's WhatsApp Web. Dropping it kills the browser.
 #[async_trait]
 pub trait Page: Send + Sync {
     /// Sends a text and waits for the server's acknowledgement. An earlier send with the same id is found and not
     /// repeated, so a caller that knows nothing of the outcome just calls again.
     async fn send(&self, text: &OutboundText) -> Result<(), SendError>;
+
+    /// Sends texts of different chats together, each as by [`Page::send`] and whatever becomes of the others; the
+    /// outcomes are in the order given. One that takes longer than the others has none yet and goes on being sent:
+    /// [`Page::send`] waits for it. An error is that of every text.
+    async fn send_all(&self, texts: &[OutboundText]) -> Result<SendOutcomes, SendError>;
 
     /// These inbound messages are durable: the page may acknowledge them to WhatsApp. Unknown ids are ignored.
     async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError>;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText, Page,
-    PageEvent, Probe, SendError, StreamInfo, StreamMode,
+    PageEvent, Probe, SendError, SendOutcomes, StreamInfo, StreamMode,
 };
 
 /// Events that wait for the worker.
@@ -130,6 +130,14 @@ impl Page for NullPage {
             }
         }
         Ok(())
+    }
+
+    async fn send_all(&self, texts: &[OutboundText]) -> Result<SendOutcomes, SendError> {
+        let mut outcomes = Vec::with_capacity(texts.len());
+        for text in texts {
+            outcomes.push(Some(self.send(text).await));
+        }
+        Ok(outcomes)
     }
 
     async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError> {

@@ -1,6 +1,8 @@
 //! The loop that does what [`super::inbound`] and [`super::outbound`] ask for. One task owns all state; the jobs are
 //! futures within it, so nothing is locked, and dropping the task drops whatever is under way.
 
+mod sends;
+
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -17,10 +19,10 @@ use super::{
     inbound::{BATCH, InboundJob, Inbox},
     jobs::{self, Desk, Done, Job, insist},
     limit::{ReplyLimit, Verdict, WINDOW},
-    outbound::{OutboundJob, Outbox, Reply, reply_id},
+    outbound::{OutboundJob, Outbox, reply_id},
 };
 use crate::{
-    engine::{ChatKind, InboundMessage, SendError},
+    engine::{ChatKind, InboundMessage},
     responder::{Question, Responder, ResponderError, template},
     worker::Backoff,
 };
@@ -83,7 +85,7 @@ impl Driver {
         let mut events = Vec::with_capacity(BATCH);
         loop {
             self.start_jobs();
-            let idle = self.jobs.is_empty();
+            let idle = self.jobs.is_empty() && self.outbox.is_marked();
             self.ports.idle.send_if_modified(|told| std::mem::replace(told, idle) != idle);
             let due = [self.inbox.next_due(), self.outbox.next_due()].into_iter().flatten().min();
             let wake = due.map(|due| self.begun + due.saturating_sub(WINDOW));
@@ -126,9 +128,12 @@ impl Driver {
             self.jobs.push(match (job, &gate.page) {
                 (OutboundJob::Read { after }, _) => desk.read_outbound(after),
                 (OutboundJob::MarkSent(ids), _) => desk.mark_sent(ids),
-                (OutboundJob::Send(reply), Some(page)) => jobs::send(page.clone(), reply),
-                (OutboundJob::Send(reply), None) => {
-                    self.outbox.retry(reply, now + OFFLINE_WAIT);
+                (OutboundJob::Send(replies), Some(page)) => {
+                    self.send(page, replies);
+                    continue;
+                }
+                (OutboundJob::Send(replies), None) => {
+                    replies.into_iter().for_each(|reply| self.outbox.retry(reply, now + OFFLINE_WAIT));
                     continue;
                 }
             });
@@ -194,11 +199,10 @@ impl Driver {
                 self.outbox.completed(rows, now);
             }
             Done::OutboundRead(rows) => self.outbox.read(rows, now),
-            Done::Sent { reply, outcome: Ok(()) } => {
-                self.outbox.sent(&reply);
-                self.changed(1);
+            Done::Sent { reply, outcome } => self.sent(reply, outcome, now),
+            Done::SentTogether { page, replies, outcomes } => {
+                self.sent_together(&page, replies, outcomes, now)
             }
-            Done::Sent { reply, outcome: Err(error) } => self.not_sent(reply, &error, now),
             Done::OutboundSetBack { reply, delay: Some(delay) } => self.outbox.retry(reply, now + delay),
             Done::OutboundSetBack { reply, delay: None } => self.outbox.buried(&reply),
             Done::Marked { count } => {
@@ -229,7 +233,7 @@ impl Driver {
             counted: verdict == Verdict::Reply,
         });
         let completion = Completion { inbound_id: message.id, replies: replies.collect(), suppressed };
-        self.inbox.answered(message.chat, completion);
+        self.inbox.answered(&message.chat, completion);
     }
 
     fn not_answered(&mut self, mut message: Inbound, error: &ResponderError) {
@@ -242,22 +246,6 @@ impl Driver {
             None => error!(%error, message = message.id, "a message was given up"),
         }
         self.jobs.push(self.desk.clone().set_back_inbound(message, error.to_string(), delay));
-    }
-
-    fn not_sent(&mut self, mut reply: Reply, error: &SendError, now: Now) {
-        // The page's troubles are not the message's: they end with the page, which its worker sees to.
-        let page_gone = !self.ports.gate.borrow().sending;
-        if page_gone || matches!(error, SendError::Offline) {
-            return self.outbox.retry(reply, now + OFFLINE_WAIT);
-        }
-        reply.row.attempts += 1;
-        let hopeless = matches!(error, SendError::InvalidRecipient);
-        let delay = next_try(reply.row.attempts, reply.row.id).filter(|_| !hopeless);
-        match delay {
-            Some(_) => warn!(%error, attempt = reply.row.attempts, "a reply was not sent; it is tried again"),
-            None => error!(%error, reply = reply.row.id, "a reply was given up"),
-        }
-        self.jobs.push(self.desk.clone().set_back_outbound(reply, error.to_string(), delay));
     }
 
     fn changed(&self, messages: usize) {

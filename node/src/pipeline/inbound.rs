@@ -29,6 +29,8 @@ const RECEIVED: usize = 4 * BATCH;
 const QUEUED: usize = 1024;
 /// Being answered at the same time, so that a slow responder holds up its own chats only.
 const ANSWERING: usize = 32;
+/// Answered and not yet taken up by a Complete; with more nothing is answered until Postgres keeps up.
+const ANSWERED: usize = 2 * BATCH;
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -46,8 +48,8 @@ pub(super) enum InboundJob {
 pub(super) struct Inbox {
     received: VecDeque<NewInbound>,
     lanes: Lanes<Inbound>,
-    /// Answers whose completion is not durable yet, with their chats.
-    answered: Vec<(String, Completion)>,
+    /// Answers whose completion is not durable yet, in the order in which they were given.
+    answered: Vec<Completion>,
     /// Every pending row up to this id is in the lanes.
     known_to: i64,
     /// There may be pending rows above `known_to`.
@@ -55,8 +57,8 @@ pub(super) struct Inbox {
     /// An Admit or a Read is under way: never both, so that rows come in the order of their ids.
     taking_in: bool,
     answering: usize,
-    /// The chats of the Complete that is under way.
-    completing: Vec<String>,
+    /// A Complete is under way: one at a time, so that what is durable of a chat has no gap.
+    completing: bool,
 }
 
 impl Inbox {
@@ -86,13 +88,12 @@ impl Inbox {
             let batch = self.received.len().min(BATCH);
             return Some(InboundJob::Admit(self.received.drain(..batch).collect()));
         }
-        if self.completing.is_empty() && !self.answered.is_empty() {
+        if !self.completing && !self.answered.is_empty() {
+            self.completing = true;
             let rest = self.answered.split_off(self.answered.len().min(BATCH));
-            let (chats, batch) = mem::replace(&mut self.answered, rest).into_iter().unzip();
-            self.completing = chats;
-            return Some(InboundJob::Complete(batch));
+            return Some(InboundJob::Complete(mem::replace(&mut self.answered, rest)));
         }
-        if answering && self.answering < ANSWERING {
+        if answering && self.answering < ANSWERING && self.answered.len() < ANSWERED {
             let message = self.lanes.take(now)?;
             self.answering += 1;
             return Some(InboundJob::Answer(message));
@@ -130,17 +131,17 @@ impl Inbox {
         }
     }
 
-    /// A message has its answer, to be made durable with the next Complete.
-    pub fn answered(&mut self, chat: String, completion: Completion) {
+    /// A message has its answer, to be made durable with the next Complete. Its chat goes on at once: answers become
+    /// durable in the order in which they were given, so after a crash a chat is taken up at its first one that is not.
+    pub fn answered(&mut self, chat: &str, completion: Completion) {
         self.answering -= 1;
-        self.answered.push((chat, completion));
+        self.answered.push(completion);
+        self.lanes.finish(chat);
     }
 
     /// The answers of the last Complete are durable.
     pub fn completed(&mut self) {
-        for chat in mem::take(&mut self.completing) {
-            self.lanes.finish(&chat);
-        }
+        self.completing = false;
     }
 
     /// A message could not be answered and is tried again; its chat waits for it.
@@ -178,91 +179,4 @@ fn as_pending(message: NewInbound, row: &Admitted) -> Inbound {
 }
 
 #[cfg(test)]
-mod tests {
-    use time::OffsetDateTime;
-
-    use super::*;
-
-    const NOW: Now = Duration::from_secs(60);
-
-    fn message(nth: i64) -> NewInbound {
-        NewInbound {
-            whatsapp_id: nth.to_string(),
-            chat: nth.to_string(),
-            sender: String::new(),
-            body: String::new(),
-            received_at: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
-
-    fn row(id: i64, fresh: bool) -> Admitted {
-        Admitted { id, whatsapp_id: id.to_string(), fresh, first_in_chat: false }
-    }
-
-    /// An inbox that has read what an earlier owner left: nothing.
-    fn inbox() -> Inbox {
-        let mut inbox = Inbox::new();
-        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
-        inbox.read(Vec::new(), NOW);
-        inbox
-    }
-
-    fn admit(inbox: &mut Inbox, rows: &[Admitted], unsure: bool) {
-        rows.iter().for_each(|row| inbox.receive(message(row.id)));
-        let Some(InboundJob::Admit(batch)) = inbox.next(NOW, true, true) else { panic!("nothing to admit") };
-        inbox.admitted(batch, rows, unsure, NOW);
-    }
-
-    #[test]
-    fn what_an_earlier_owner_left_is_read_before_anything_is_taken() {
-        let mut inbox = Inbox::new();
-        inbox.receive(message(1));
-        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
-        assert!(inbox.next(NOW, true, true).is_none(), "never both at once");
-    }
-
-    #[test]
-    fn only_fresh_messages_are_answered() {
-        let mut inbox = inbox();
-        admit(&mut inbox, &[row(1, true), row(2, false)], false);
-        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Answer(message)) if message.id == 1));
-        assert!(inbox.next(NOW, true, true).is_none());
-    }
-
-    #[test]
-    fn after_an_answer_that_was_lost_the_rows_are_read_again() {
-        let mut inbox = inbox();
-        admit(&mut inbox, &[row(7, false)], true);
-        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
-    }
-
-    #[test]
-    fn more_than_can_be_held_stays_in_the_database_until_there_is_room() {
-        let mut inbox = inbox();
-        let mut id = 0;
-        while !inbox.behind {
-            let rows: Vec<_> = (0..BATCH as i64).map(|n| row(id + n + 1, true)).collect();
-            id += BATCH as i64;
-            admit(&mut inbox, &rows, false);
-        }
-        assert!(inbox.lanes.len() <= QUEUED + BATCH);
-        let known_to = inbox.known_to;
-        assert!(known_to < id, "the last batch is not held");
-        assert!(inbox.next(NOW, true, false).is_none(), "there is no room yet");
-        while inbox.lanes.len() > QUEUED / 2 {
-            let chat = inbox.lanes.take(NOW).expect("a message").chat;
-            inbox.lanes.finish(&chat);
-        }
-        assert!(
-            matches!(inbox.next(NOW, true, false), Some(InboundJob::Read { after }) if after == known_to)
-        );
-    }
-
-    #[test]
-    fn nothing_becomes_durable_while_nothing_may_be_taken() {
-        let mut inbox = inbox();
-        inbox.receive(message(1));
-        assert!(inbox.next(NOW, false, true).is_none());
-        assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Admit(_))));
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::{inbound::BATCH, outbound::Reply};
 use crate::{
-    engine::{OutboundText, Page, SendError},
+    engine::{OutboundText, Page, SendError, SendOutcomes},
     responder::{Question, Responder, ResponderError},
 };
 
@@ -31,6 +31,12 @@ pub(super) enum Done {
     Sent {
         reply: Reply,
         outcome: Result<(), SendError>,
+    },
+    /// Sent together by this page, which may not know the outcome of each yet; an error is that of every one.
+    SentTogether {
+        page: Arc<dyn Page>,
+        replies: Vec<Reply>,
+        outcomes: Result<SendOutcomes, SendError>,
     },
     Marked {
         count: usize,
@@ -168,15 +174,26 @@ pub(super) fn answer(responder: Arc<dyn Responder>, message: Inbound, question: 
 
 pub(super) fn send(page: Arc<dyn Page>, reply: Reply) -> Job {
     Box::pin(async move {
-        let text = OutboundText {
-            whatsapp_id: reply.row.whatsapp_id.clone(),
-            chat: reply.row.chat.clone(),
-            body: reply.row.body.clone(),
-            maybe_sent: reply.maybe_sent,
-        };
-        let outcome = page.send(&text).await;
+        let outcome = page.send(&text_of(&reply)).await;
         Done::Sent { reply, outcome }
     })
+}
+
+pub(super) fn send_together(page: Arc<dyn Page>, replies: Vec<Reply>) -> Job {
+    Box::pin(async move {
+        let texts: Vec<_> = replies.iter().map(text_of).collect();
+        let outcomes = page.send_all(&texts).await;
+        Done::SentTogether { page, replies, outcomes }
+    })
+}
+
+fn text_of(reply: &Reply) -> OutboundText {
+    OutboundText {
+        whatsapp_id: reply.row.whatsapp_id.clone(),
+        chat: reply.row.chat.clone(),
+        body: reply.row.body.clone(),
+        maybe_sent: reply.maybe_sent,
+    }
 }
 
 /// Lets the page acknowledge durable messages. If it cannot, WhatsApp delivers them again and they are found.

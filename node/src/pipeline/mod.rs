@@ -3,13 +3,14 @@
 //! ```text
 //!   page event -> intake -> Admit (batch, fenced) -> confirm to the page
 //!                             -> Answer (one of a chat at a time) -> reply limit -> Complete (batch, fenced)
-//!                                  -> Send (one of a chat at a time) -> MarkSent (batch, fenced)
+//!                                  -> Send (together, one of a chat at a time) -> MarkSent (batch, fenced)
 //! ```
 //!
 //! Why a message is answered once, whatever crashes (I6):
 //! - Before Admit has committed, the page has not acknowledged it: WhatsApp delivers it again.
 //! - Admit is unique by WhatsApp's id, so what is delivered again is found and only confirmed.
-//! - An answer is durable together with the end of its question, so no question is answered twice.
+//! - An answer is durable together with the end of its question, so no question is answered twice. Answers become
+//!   durable in the order in which they were given; a crash takes the last ones, and those are asked for again.
 //! - A reply's id is derived from the question ([`reply_id`]): a second send of it is found by the page, and a second
 //!   completion, by whomever, is the same row.
 //!

@@ -3,7 +3,7 @@
 //! A reply leaves its chat's lane when WhatsApp has acknowledged it, not when that is durable: should this process
 //! die in between, the next owner sends it again under the same id, and the page finds the first one (I6).
 
-use std::{collections::HashSet, mem};
+use std::{collections::HashSet, iter, mem, time::Duration};
 
 use roost_store::Outbound;
 use sha2::{Digest, Sha256};
@@ -13,6 +13,9 @@ use super::{Now, inbound::BATCH, lanes::Lanes};
 
 /// Being sent at the same time.
 const SENDING: usize = 32;
+/// While other replies are on their way, the sent ones wait so long for company before they are marked: nobody waits for
+/// the mark, and the reply would share the cores with it.
+const MARK_WAIT: Duration = Duration::from_millis(50);
 /// With this many replies waiting nothing more is answered until some are sent. A batch of answers may go above it.
 const QUEUED: usize = 512;
 
@@ -23,7 +26,8 @@ pub(super) enum OutboundJob {
     Read {
         after: i64,
     },
-    Send(Reply),
+    /// Of different chats, to be sent together.
+    Send(Vec<Reply>),
     MarkSent(Vec<i64>),
 }
 
@@ -46,6 +50,8 @@ pub(super) struct Outbox {
     reading: bool,
     sending: usize,
     sent: Vec<i64>,
+    /// When the first of `sent` is to be marked at the latest.
+    mark_by: Now,
     marking: Vec<i64>,
 }
 
@@ -62,7 +68,7 @@ impl Outbox {
 
     /// The next job, or none for now.
     pub fn next(&mut self, now: Now, sending: bool) -> Option<OutboundJob> {
-        if self.marking.is_empty() && !self.sent.is_empty() {
+        if self.marking.is_empty() && self.may_mark(now) {
             let rest = self.sent.split_off(self.sent.len().min(BATCH));
             self.marking = mem::replace(&mut self.sent, rest);
             return Some(OutboundJob::MarkSent(self.marking.clone()));
@@ -71,12 +77,23 @@ impl Outbox {
             let idle = !mem::replace(&mut self.reading, true);
             return idle.then_some(OutboundJob::Read { after });
         }
-        if sending && self.sending < SENDING {
-            let reply = self.lanes.take(now)?;
-            self.sending += 1;
-            return Some(OutboundJob::Send(reply));
+        if !sending {
+            return None;
         }
-        None
+        let room = SENDING - self.sending;
+        let replies: Vec<_> = iter::from_fn(|| self.lanes.take(now)).take(room).collect();
+        self.sending += replies.len();
+        (!replies.is_empty()).then_some(OutboundJob::Send(replies))
+    }
+
+    fn may_mark(&self, now: Now) -> bool {
+        let waits = self.lanes.len() > 0 && self.sent.len() < BATCH && now < self.mark_by;
+        !self.sent.is_empty() && !waits
+    }
+
+    /// Nothing waits to be marked: what has been sent is durable, or about to be.
+    pub fn is_marked(&self) -> bool {
+        self.sent.is_empty()
     }
 
     /// Pending rows, in the order of their ids; fewer than [`BATCH`] means that there are no more.
@@ -100,9 +117,12 @@ impl Outbox {
         }
     }
 
-    pub fn sent(&mut self, reply: &Reply) {
+    pub fn sent(&mut self, reply: &Reply, now: Now) {
         self.sending -= 1;
         self.lanes.finish(&reply.row.chat);
+        if self.sent.is_empty() {
+            self.mark_by = now + MARK_WAIT;
+        }
         self.sent.push(reply.row.id);
     }
 
@@ -128,9 +148,10 @@ impl Outbox {
         self.known.remove(&reply.row.id);
     }
 
-    /// When a reply that waits for another try is due.
+    /// When a reply that waits for another try is due, or a mark.
     pub fn next_due(&self) -> Option<Now> {
-        self.lanes.next_due()
+        let mark_by = (self.marking.is_empty() && !self.sent.is_empty()).then_some(self.mark_by);
+        [self.lanes.next_due(), mark_by].into_iter().flatten().min()
     }
 }
 
@@ -139,4 +160,68 @@ impl Outbox {
 pub fn reply_id(tenant: Uuid, inbound_whatsapp_id: &str, chat: &str, seq: i32) -> String {
     let digest = Sha256::digest(format!("{tenant}|{inbound_whatsapp_id}|{seq}"));
     format!("true_{chat}_3EB0{}", hex::encode_upper(&digest[..9]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Duration::from_secs(60);
+
+    fn row(id: i64, chat: &str) -> Outbound {
+        Outbound {
+            id,
+            inbound_id: id,
+            seq: 0,
+            whatsapp_id: format!("true_{chat}_{id}"),
+            chat: chat.into(),
+            body: String::new(),
+            attempts: 0,
+            due_in: Duration::ZERO,
+        }
+    }
+
+    /// An outbox that has read what an earlier owner left: nothing.
+    fn outbox() -> Outbox {
+        let mut outbox = Outbox::new();
+        assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
+        outbox.read(Vec::new(), NOW);
+        outbox
+    }
+
+    fn send(outbox: &mut Outbox) -> Vec<Reply> {
+        match outbox.next(NOW, true) {
+            Some(OutboundJob::Send(replies)) => replies,
+            job => panic!("{job:?} instead of a send"),
+        }
+    }
+
+    #[test]
+    fn what_is_ready_goes_together_and_one_of_a_chat() {
+        let mut outbox = outbox();
+        outbox.completed(vec![row(1, "a"), row(2, "a"), row(3, "b")], NOW);
+        let together = send(&mut outbox);
+        assert_eq!(together.iter().map(|reply| reply.row.id).collect::<Vec<_>>(), [1, 3]);
+        assert!(outbox.next(NOW, true).is_none());
+        outbox.sent(&together[0], NOW);
+        assert_eq!(send(&mut outbox)[0].row.id, 2);
+    }
+
+    #[test]
+    fn a_mark_waits_for_company_while_others_are_on_their_way_but_not_for_long() {
+        let mut outbox = outbox();
+        outbox.completed(vec![row(1, "a"), row(2, "b")], NOW);
+        let together = send(&mut outbox);
+        outbox.sent(&together[0], NOW);
+        assert!(outbox.next(NOW, true).is_none() && !outbox.is_marked());
+        assert_eq!(outbox.next_due(), Some(NOW + MARK_WAIT));
+        let Some(OutboundJob::MarkSent(ids)) = outbox.next(NOW + MARK_WAIT, true) else { panic!("no mark") };
+        assert_eq!(ids, [1]);
+        outbox.marked();
+        outbox.sent(&together[1], NOW);
+        assert!(
+            matches!(outbox.next(NOW, true), Some(OutboundJob::MarkSent(ids)) if ids == [2]),
+            "the last one"
+        );
+    }
 }

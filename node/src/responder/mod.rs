@@ -10,7 +10,8 @@ use roost_store::Tenant;
 
 pub use template::TemplateResponder;
 
-/// Answers messages. Called for one message of a chat at a time; again for the same one after a failure or a crash.
+/// Answers messages. Called for one message of a chat at a time, in order; again for the same one after a failure, and
+/// after a crash for those whose answers were not durable yet, from the first of them on.
 #[async_trait]
 pub trait Responder: Send + Sync {
     /// The replies in order; none leaves the message unanswered. An error is tried again later.

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_node::engine::{
     ChatKind, EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError,
+    SendOutcomes,
 };
 
 /// What was delivered and is not acknowledged, and what was received.
@@ -125,6 +126,16 @@ impl Page for FakePage {
         self.phone.receive(text);
         tokio::task::yield_now().await;
         if fails { Err(SendError::TimedOut) } else { Ok(()) }
+    }
+
+    async fn send_all(&self, texts: &[OutboundText]) -> Result<SendOutcomes, SendError> {
+        self.check()?;
+        let mut outcomes = Vec::new();
+        for (place, text) in texts.iter().enumerate() {
+            // Every third one takes longer than the others.
+            outcomes.push(if place % 3 == 1 { None } else { Some(self.send(text).await) });
+        }
+        Ok(outcomes)
     }
 
     async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError> {

@@ -82,6 +82,11 @@ impl BridgeEvent {
     }
 }
 
+/// An exception of the page as it goes into an error: its stack can be long.
+pub(super) fn cut(exception: &str) -> String {
+    exception.chars().take(400).collect()
+}
+
 /// The argument of the bridge's `send`.
 #[derive(Debug, Serialize)]
 pub(super) struct SendRequest<'a> {
@@ -105,8 +110,14 @@ pub(super) enum SendOutcome {
     Sent,
     Offline,
     InvalidRecipient,
-    Refused { result: String },
+    Refused {
+        result: String,
+    },
     TimedOut,
+    /// The page's script threw.
+    Failed {
+        exception: String,
+    },
 }
 
 impl SendOutcome {
@@ -117,6 +128,9 @@ impl SendOutcome {
             Self::InvalidRecipient => Err(SendError::InvalidRecipient),
             Self::Refused { result } => Err(SendError::Refused { result }),
             Self::TimedOut => Err(SendError::TimedOut),
+            Self::Failed { exception } => {
+                Err(EngineError::Page { step: "sending", exception: cut(&exception) }.into())
+            }
         }
     }
 }
@@ -153,6 +167,19 @@ mod tests {
             serde_json::from_str(r#"{"status":"refused","result":"ERROR_UNKNOWN"}"#).unwrap();
         assert!(
             matches!(outcome.into_result(), Err(SendError::Refused { result }) if result == "ERROR_UNKNOWN")
+        );
+    }
+
+    #[test]
+    fn of_texts_sent_together_each_has_its_own_outcome_or_none_yet() {
+        let told = r#"[{"status":"sent"},null,{"status":"failed","exception":"TypeError: x"}]"#;
+        let outcomes: Vec<Option<SendOutcome>> = serde_json::from_str(told).unwrap();
+        let [Some(SendOutcome::Sent), None, Some(failed)] = <[_; 3]>::try_from(outcomes).unwrap() else {
+            panic!("{told} is understood differently")
+        };
+        let error = failed.into_result().unwrap_err();
+        assert!(
+            matches!(error, SendError::Page(EngineError::Page { exception, .. }) if exception == "TypeError: x")
         );
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! A launch: `process` starts the browser, `cdp` speaks to it over two pipes, `start` attaches to its one tab, puts
 //! localStorage back if it must, installs wa-js and `bridge/bridge.js` and navigates; from then on `pump` turns what the
-//! bridge tells into events and `page` turns calls into calls of the bridge. One message in is one event, one message out
-//! is one call; nothing polls.
+//! bridge tells into events and `page` turns calls into calls of the bridge. Messages that come together are one event,
+//! texts that are ready together are one call, and a lone one waits for nobody; nothing polls.
 //!
 //! # The browser's configuration, and why
 //! PSS of the whole process tree, each of five tenants side by side, paired, 5 s after ready, on the simulated page with

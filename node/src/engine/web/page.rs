@@ -16,11 +16,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::bridge::{SendOutcome, SendRequest};
+use super::bridge::{SendOutcome, SendRequest, cut};
 use super::cdp::Cdp;
 use super::process::{BrowserProcess, Tree};
 use crate::engine::{
-    EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError,
+    EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
 };
 
 /// For calls that the page answers out of its memory.
@@ -90,10 +90,18 @@ fn is_about_a_lost_document(reason: &str) -> bool {
     .any(|known| reason.contains(known))
 }
 
+/// A send whose page does not answer is like one whose server does not: nobody knows.
+fn timed_out(error: EngineError) -> SendError {
+    match error {
+        EngineError::TimedOut { .. } => SendError::TimedOut,
+        error => error.into(),
+    }
+}
+
 fn describe(details: &ExceptionDetails) -> String {
     let thrown = details.exception.as_ref().and_then(|exception| exception.description.as_deref());
     let text = thrown.unwrap_or(&details.text);
-    text.chars().take(400).collect()
+    cut(text)
 }
 
 #[async_trait]
@@ -102,10 +110,15 @@ impl Page for WebPage {
         let request = SendRequest::from(text);
         let sent: Result<SendOutcome, _> =
             self.call("sending", "(text) => __roost.send(text)", request, SEND).await;
-        match sent {
-            Err(EngineError::TimedOut { .. }) => Err(SendError::TimedOut),
-            sent => sent?.into_result(),
-        }
+        sent.map_err(timed_out)?.into_result()
+    }
+
+    async fn send_all(&self, texts: &[OutboundText]) -> Result<SendOutcomes, SendError> {
+        let requests: Vec<_> = texts.iter().map(SendRequest::from).collect();
+        let sent: Result<Vec<Option<SendOutcome>>, _> =
+            self.call("sending", "(texts) => __roost.sendAll(texts)", requests, SEND).await;
+        let sent = sent.map_err(timed_out)?;
+        Ok(sent.into_iter().map(|outcome| outcome.map(SendOutcome::into_result)).collect())
     }
 
     async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError> {
