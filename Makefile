@@ -7,8 +7,10 @@ NODES ?= 3
 TENANTS ?= 6
 STATE_DIR ?= ./.roost
 UP_FLAGS ?=
+CHAOS_SECS ?= 1800
+SEED ?=
 
-.PHONY: help deps up demo test check deny bench prepare-sql release
+.PHONY: help deps up demo test check deny bench chaos soak mutants prepare-sql release
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +47,17 @@ bench: release ## the figures of BENCHMARKS.md, each beside its baseline in the 
 	@deploy/deps.sh --bench
 	@cargo build --release --quiet -p roost-tests --bins
 	@target/release/roost-bench
+
+chaos: deps ## half an hour of kills, freezes and partitions on real processes (CHAOS_SECS=1800 SEED=)
+	cargo build --workspace --bins
+	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --test chaos every -- --nocapture
+
+soak: deps ## longer: many seeds of the simulation, then two hours of chaos
+	ROOST_SEEDS=200000 cargo test --workspace --test proofs simulation -- --nocapture
+	$(MAKE) chaos CHAOS_SECS=7200
+
+mutants: deps ## takes out one guard of ownership at a time; the test named for it must fail (tests/README.md)
+	@tests/mutants/run.sh
 
 prepare-sql: deps ## refresh .sqlx after a query or a migration changed
 	@store/prepare-sql.sh

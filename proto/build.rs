@@ -7,7 +7,7 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 5] = ["tenant", "worker", "session", "message", "node"];
+const FILES: [&str; 7] = ["tenant", "worker", "session", "message", "node", "operation", "cluster"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES.map(|file| format!("roost/v1/{file}.proto")), ["."])?;

@@ -3,7 +3,8 @@
 use std::{str::FromStr, time::Duration};
 
 use roost_proto::v1::{
-    message_service_client::MessageServiceClient, node_service_client::NodeServiceClient,
+    cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
+    node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
     session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
     worker_service_client::WorkerServiceClient,
 };
@@ -19,6 +20,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// A stream on a connection that has silently died ends after this.
 const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// Some 300,000 moves.
+const LARGEST_PLAN: usize = 64 << 20;
 
 /// The transport under each service's client.
 pub type Transport = InterceptedService<Channel, Bearer>;
@@ -76,6 +80,16 @@ impl Admin {
 
     pub fn messages(&self) -> MessageServiceClient<Transport> {
         MessageServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn cluster(&self) -> ClusterServiceClient<Transport> {
+        ClusterServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn operations(&self) -> OperationServiceClient<Transport> {
+        // A plan for thousands of tenants is larger than the 4 MiB that a client takes by itself.
+        OperationServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+            .max_decoding_message_size(LARGEST_PLAN)
     }
 
     pub fn nodes(&self) -> NodeServiceClient<Transport> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::Demo, dev::Dev, message::MessageVerb, node::NodeVerb, session::SessionVerb, tenant::TenantVerb,
+    cluster::ClusterVerb, demo::Demo, dev::Dev, message::MessageVerb, node::NodeVerb,
+    operation::OperationVerb, rebalance::Rebalance, session::SessionVerb, tenant::TenantVerb,
     worker::WorkerVerb,
 };
 
@@ -13,7 +14,8 @@ const AFTER_HELP: &str = "\
 Where the coordinator is and the token are taken from the options, from the environment, or, when no address is given, \
 from the cluster that `roost dev` runs in --state-dir.
 
-Exit codes: 0 success; 1 error, with one line `error: ...` on stderr; 2 wrong usage.";
+Exit codes: 0 success; 1 error, with one line `error: ...` on stderr; 2 wrong usage; 130 when Ctrl-C ended the watching \
+of an operation, which goes on.";
 
 /// Operates a Roost cluster: WhatsApp automations that survive the loss of a machine.
 #[derive(Debug, Parser)]
@@ -76,6 +78,17 @@ pub(crate) enum Command {
     /// Nodes: the processes that host workers.
     #[command(subcommand)]
     Node(NodeVerb),
+    Rebalance(Rebalance),
+    /// Says why a tenant is where it is, or nowhere, and what would move it.
+    Explain {
+        tenant: String,
+    },
+    /// The cluster as a whole: how it is, what happened, its standing orders.
+    #[command(subcommand)]
+    Cluster(ClusterVerb),
+    /// Operations: drains, rebalances and moves, with their history.
+    #[command(subcommand)]
+    Operation(OperationVerb),
     /// Runs a whole cluster on this machine until Ctrl-C, with phones that scan by themselves.
     Dev(Dev),
     /// A tour that runs by itself: pair, answer, kill a node, fail over, add a node; ends with a table of figures.

@@ -30,9 +30,18 @@ pub enum Failure {
     Invalid { what: String, source: serde_json::Error },
     #[error("{0}")]
     Refused(String),
+    /// Ctrl-C while an operation was followed.
+    #[error(
+        "stopped watching; operation {operation} goes on (`roost operation watch {operation}`, \
+         `roost operation cancel {operation}`)"
+    )]
+    StoppedWatching { operation: i64 },
     #[error(transparent)]
     Dev(#[from] DevError),
 }
+
+/// What a shell says of a command that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
 
 impl Failure {
     /// Prints it and gives the exit code. A reader that went away (`roost ... | head`) is no error.
@@ -41,6 +50,10 @@ impl Failure {
             && source.kind() == io::ErrorKind::BrokenPipe
         {
             return ExitCode::SUCCESS;
+        }
+        if let Failure::StoppedWatching { .. } = self {
+            eprintln!("{self}");
+            return ExitCode::from(INTERRUPTED);
         }
         eprintln!("error: {}", self.line());
         ExitCode::FAILURE

@@ -5,9 +5,21 @@
 
 mod support;
 
-use std::{env, fs, net::SocketAddr, path::Path, process::Output};
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+const SOON: Duration = Duration::from_secs(30);
 
 async fn roost(addr: SocketAddr, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
@@ -118,9 +130,112 @@ async fn messages_and_nodes_are_printed_as_golden() {
             &["node", "list"],
             &["node", "get", "node-2"],
             &["node", "get", "node-9"],
+            &["node", "list", "--all"],
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn orders_on_nodes_and_tenants_are_printed_as_golden() {
+    golden(
+        "orders",
+        &[
+            &["node", "cordon", "node-2", "--reason", "its disk is failing", "--by", "asha"],
+            &["node", "cordon", "node-9"],
+            &["node", "uncordon", "node-2", "-o", "json"],
+            &["node", "restart-window", "node-2", "5m"],
+            &["node", "restart-window", "node-2", "--clear"],
+            &["tenant", "pin", "lodge", "node-2"],
+            &["tenant", "unpin", "lodge"],
+            &["explain", "lodge"],
+            &["explain", "lodge", "-o", "json"],
+            &["explain", "nobody"],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn operations_are_printed_as_golden() {
+    golden(
+        "operation",
+        &[
+            &["node", "drain", "node-1", "--plan"],
+            &["node", "drain", "node-1", "--plan", "-o", "json"],
+            &["node", "drain", "node-1", "--deadline", "10m", "--reason", "upgrade", "--by", "asha"],
+            &["node", "drain", "node-1", "-o", "json"],
+            &["node", "drain", "node-1", "--detach", "--force"],
+            &["node", "drain", "node-2"],
+            &["node", "drain", "node-1", "--cancel"],
+            &["node", "drain", "node-2", "--cancel"],
+            &["rebalance", "--plan"],
+            &["rebalance", "--detach", "--max-concurrent", "2", "--max-unavailable", "5%"],
+            &["tenant", "move", "lodge", "node-3"],
+            &["tenant", "move", "shop", "node-3"],
+            &["operation", "list"],
+            &["operation", "list", "--state", "running", "-o", "json"],
+            &["operation", "get", "7"],
+            &["operation", "get", "99"],
+            &["operation", "watch", "7"],
+            &["operation", "cancel", "6"],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_cluster_is_printed_as_golden() {
+    golden(
+        "cluster",
+        &[
+            &["cluster", "status"],
+            &["cluster", "status", "-o", "json"],
+            &["cluster", "pause-failover", "--reason", "the switch is replaced", "--by", "asha"],
+            &["cluster", "resume-failover"],
+            &["cluster", "policy"],
+            &["cluster", "policy", "--auto-rebalance", "on"],
+            &["cluster", "events", "--limit", "2"],
+            &["cluster", "events", "--follow", "-o", "json"],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn ctrl_c_stops_the_watching_and_says_that_the_operation_goes_on() {
+    let addr = support::coordinator().await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
+    command.args(["operation", "watch", "8"]).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", support::TOKEN);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // It is being watched once it has told something.
+    let first = tokio::time::timeout(SOON, lines.next_line()).await.unwrap().unwrap().unwrap();
+    assert!(first.contains("RUNNING"), "{first}");
+    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let output = tokio::time::timeout(SOON, child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("operation 8 goes on") && told.contains("roost operation cancel 8"), "{told}");
+}
+
+#[tokio::test]
+async fn orders_that_contradict_themselves_are_wrong_usage() {
+    let addr = support::coordinator().await;
+    for args in [
+        &["node", "drain", "node-1", "--plan", "--cancel"][..],
+        &["node", "drain", "node-1", "--deadline", "soon"],
+        &["node", "restart-window", "node-1"],
+        &["node", "restart-window", "node-1", "5m", "--clear"],
+        &["rebalance", "--max-unavailable", "0%"],
+        &["rebalance", "--max-concurrent", "0"],
+        &["cluster", "policy", "--auto-rebalance", "maybe"],
+        &["operation", "get", "seven"],
+    ] {
+        assert_eq!(roost(addr, args).await.status.code(), Some(2), "{args:?}");
+    }
 }
 
 #[tokio::test]

@@ -119,6 +119,10 @@ number!(
     SpecRevision
 );
 number!(
+    /// A drain, rebalance or move, given by Postgres.
+    OperationId
+);
+number!(
     /// A revision of the registry (etcd's, store-wide).
     Revision
 );

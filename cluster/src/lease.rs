@@ -55,6 +55,7 @@ impl LeaseKeeper {
                 return;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(deadline - now) => {}
                 Ok(()) = fence.changed() => {}
             }

@@ -49,6 +49,9 @@ pub enum Phase {
     Active,
     /// The node stops the worker and acknowledges.
     Releasing,
+    /// Another node has the tenant and this one is next: it fetches the session and starts a browser that opens
+    /// nothing yet, and acknowledges. It owns nothing; the generation is the present owner's.
+    Preparing,
 }
 
 /// `acks/<node>`: how far the node has come. Written by the node, leased.
@@ -59,6 +62,9 @@ pub struct AckRecord {
     /// its browser is launched until after its browser is dead.
     pub applied: Revision,
     pub held: Vec<HeldTenant>,
+    /// Entries of phase `Preparing` for which all is done that can be done ahead; none of them is in `held`.
+    #[serde(default)]
+    pub prepared: Vec<HeldTenant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

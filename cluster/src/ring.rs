@@ -7,10 +7,7 @@
 //! The bytes that are hashed are written out here, never derived: a derived `Hash` may change with the compiler, and
 //! then every tenant of a cluster in the middle of an upgrade would have two orders.
 
-use std::{
-    collections::HashMap,
-    hash::{Hash, Hasher},
-};
+use std::hash::{Hash, Hasher};
 
 use hashring::HashRing;
 
@@ -23,19 +20,21 @@ const POINTS_PER_WEIGHT: u32 = 3;
 /// Built for one set of nodes.
 pub struct Ring {
     ring: HashRing<Point>,
-    /// The points as they lie on the ring.
-    order: Vec<Point>,
-    /// Where each point is in `order`.
-    positions: HashMap<(usize, u32), usize>,
+    /// The node of each point, as they lie on the ring.
+    order: Vec<u32>,
+    /// By a point's number: where it is in `order`.
+    positions: Vec<u32>,
     nodes: usize,
 }
 
 #[derive(Clone)]
 struct Point {
     id: NodeId,
-    /// Into the nodes that the ring was built for.
-    node: usize,
     replica: u32,
+    /// Into the nodes that the ring was built for.
+    node: u32,
+    /// Among all points, in the order that they were added in.
+    number: u32,
 }
 
 impl Hash for Point {
@@ -59,32 +58,41 @@ impl Ring {
     /// Nodes with their weights; [`Ring::walk`] names them by their place in this list. The order of the ring does not
     /// depend on the order of the list. A weight of zero has no points.
     pub fn new<'a>(nodes: impl IntoIterator<Item = (&'a NodeId, u32)>) -> Self {
-        let mut points = Vec::new();
-        let mut count = 0;
-        for (node, (id, weight)) in nodes.into_iter().enumerate() {
-            let replicas = 0..weight.saturating_mul(POINTS_PER_WEIGHT);
-            points.extend(replicas.map(|replica| Point { id: id.clone(), node, replica }));
-            count += 1;
-        }
+        let mut nodes: Vec<_> = (0_u32..).zip(nodes).collect();
+        let count = nodes.len();
         // Points whose hashes collide stay in the order they are added in.
-        points.sort_by(|a, b| (&a.id, a.replica).cmp(&(&b.id, b.replica)));
+        nodes.sort_by_key(|&(_, (id, _))| id);
+        let of_all = nodes.into_iter().flat_map(|(node, (id, weight))| {
+            let replicas = 0..weight.saturating_mul(POINTS_PER_WEIGHT);
+            replicas.map(move |replica| (id, node, replica))
+        });
+        let points = (0_u32..).zip(of_all).map(|(number, (id, node, replica))| Point {
+            id: id.clone(),
+            replica,
+            node,
+            number,
+        });
         let mut ring = HashRing::new();
-        ring.batch_add(points);
-        let order: Vec<Point> = ring.clone().into_iter().collect();
-        let positions =
-            order.iter().enumerate().map(|(at, point)| ((point.node, point.replica), at)).collect();
+        ring.batch_add(points.collect());
+        let mut order = Vec::with_capacity(ring.len());
+        let mut positions = vec![0; ring.len()];
+        for (at, point) in (0_u32..).zip(ring.clone()) {
+            order.push(point.node);
+            positions[point.number as usize] = at;
+        }
         Self { ring, order, positions, nodes: count }
     }
 
     /// The tenant's order of nodes, each once, as places in the list that the ring was built from.
     pub fn walk(&self, tenant: &TenantId) -> impl Iterator<Item = usize> {
         let start =
-            self.ring.get(&TenantKey(tenant)).map_or(0, |point| self.positions[&(point.node, point.replica)]);
+            self.ring.get(&TenantKey(tenant)).map_or(0, |point| self.positions[point.number as usize]);
         let mut met = vec![false; self.nodes];
-        let (before, from) = self.order.split_at(start);
-        from.iter().chain(before).filter_map(move |point| {
-            let first_time = !std::mem::replace(&mut met[point.node], true);
-            first_time.then_some(point.node)
+        let (before, from) = self.order.split_at(start as usize);
+        from.iter().chain(before).filter_map(move |&node| {
+            let node = node as usize;
+            let first_time = !std::mem::replace(&mut met[node], true);
+            first_time.then_some(node)
         })
     }
 }

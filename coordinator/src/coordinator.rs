@@ -1,7 +1,7 @@
 //! A coordinator from start to stop.
 //!
-//! Four things run: the server, the health checks, the migration of the schema, and, from its success on, the
-//! controller. They share one token to stop. Stopping is a hand-over: streams end so that their callers go elsewhere,
+//! Five things run: the server, the health checks, the migration of the schema, and, from its success on, the controller
+//! and the retention. They share one token to stop. Stopping is a hand-over: streams end so that their callers go elsewhere,
 //! the controller resigns so that another takes over at once and not after a lease, calls under way are finished.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -28,7 +28,7 @@ use crate::{
     auth::AuthLayer,
     backend::Backend,
     config::Config,
-    health,
+    health, retention,
     server::{self, Parts, ServeError},
     stream::Streams,
     tokens::{TokenFile, TokenFileError},
@@ -138,9 +138,10 @@ fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {
 }
 
 /// The controller needs the ledger's tables, so it stands for election when they are there and not before: one that
-/// cannot act must not keep the place from one that can.
+/// cannot act must not keep the place from one that can. So do the rounds of the retention.
 async fn control(backend: Backend, config: ControllerConfig, stop: CancellationToken) {
     let Some(store) = backend.migrated(stop.clone()).await else { return };
-    let ledger = Arc::new(PostgresLedger::new(store));
-    Controller::new(backend.registry().clone(), ledger, config).run(stop).await;
+    let ledger = Arc::new(PostgresLedger::new(store.clone()));
+    let controller = Controller::new(backend.registry().clone(), ledger, config);
+    tokio::join!(controller.run(stop.clone()), retention::run(store, stop));
 }

@@ -5,7 +5,7 @@
 
 use std::{error::Error, time::Duration};
 
-use roost_cluster::registry::RegistryError;
+use roost_cluster::{ids::OperationId, ledger::LedgerError, registry::RegistryError};
 use roost_proto::error::{ApiError, ErrorCode, Violation};
 use roost_store::StoreError;
 
@@ -36,6 +36,9 @@ pub fn from_store(error: StoreError) -> ApiError {
             ApiError::new(ErrorCode::NotFound, format!("{error}; check the id")).about(kind, id)
         }
         StoreError::AlreadyExists { field, value } => already_exists(field, value),
+        StoreError::Conflict { operation, .. } => {
+            under_way(ErrorCode::FailedPrecondition, *operation, &error)
+        }
         StoreError::NotConnected { tenant } => {
             let message =
                 format!("{error}; there is nothing to log out, start the worker and scan its QR code first");
@@ -49,6 +52,30 @@ pub fn from_store(error: StoreError) -> ApiError {
             tracing::error!(reason = causes(&error), "fault in the use of the database");
             ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has the reason"))
         }
+    }
+}
+
+/// What the caller is told who wanted to start an operation: there is one already.
+pub fn from_start(error: StoreError) -> ApiError {
+    match &error {
+        StoreError::Conflict { operation, .. } => under_way(ErrorCode::AlreadyExists, *operation, &error),
+        _ => from_store(error),
+    }
+}
+
+fn under_way(code: ErrorCode, operation: OperationId, error: &StoreError) -> ApiError {
+    let message = format!("{error}; wait for its end, or cancel it");
+    ApiError::new(code, message).about("operation", &operation.to_string())
+}
+
+/// What the caller is told.
+pub fn from_ledger(error: LedgerError) -> ApiError {
+    match &error {
+        LedgerError::Unavailable { .. } => {
+            tracing::warn!(%error, "call failed for want of the database");
+            ApiError::unavailable(POSTGRES, RETRY_AFTER, format!("{error}; try again (Postgres)"))
+        }
+        LedgerError::Deposed { .. } => ApiError::new(ErrorCode::Superseded, error.to_string()),
     }
 }
 

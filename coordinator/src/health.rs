@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use roost_cluster::keys;
 use roost_proto::v1::{
-    message_service_server as messages, node_service_server as nodes, session_service_server as sessions,
+    cluster_service_server as cluster, message_service_server as messages, node_service_server as nodes,
+    operation_service_server as operations, session_service_server as sessions,
     tenant_service_server as tenants, worker_service_server as workers,
 };
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,9 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 const ON_POSTGRES: [&str; 4] =
     [tenants::SERVICE_NAME, workers::SERVICE_NAME, sessions::SERVICE_NAME, messages::SERVICE_NAME];
-const ON_ETCD: [&str; 1] = [nodes::SERVICE_NAME];
+/// These stand on etcd as well, as the server as a whole does.
+const ON_BOTH: [&str; 4] =
+    [nodes::SERVICE_NAME, operations::SERVICE_NAME, cluster::SERVICE_NAME, WHOLE_SERVER];
 const WHOLE_SERVER: &str = "";
 
 /// What answers.
@@ -55,7 +58,7 @@ pub async fn run(mut reporter: HealthReporter, backend: Backend, stop: Cancellat
     };
     stop.run_until_cancelled(watching).await;
     report(&reporter, NOTHING).await;
-    for service in ON_POSTGRES.into_iter().chain(ON_ETCD).chain([WHOLE_SERVER]) {
+    for service in ON_POSTGRES.into_iter().chain(ON_BOTH) {
         reporter.clear_service_status(service).await;
     }
 }
@@ -84,10 +87,9 @@ async fn report(reporter: &HealthReporter, standing: Standing) {
     for service in ON_POSTGRES {
         reporter.set_service_status(service, status(standing.postgres)).await;
     }
-    for service in ON_ETCD {
-        reporter.set_service_status(service, status(standing.etcd)).await;
+    for service in ON_BOTH {
+        reporter.set_service_status(service, status(standing.postgres && standing.etcd)).await;
     }
-    reporter.set_service_status(WHOLE_SERVER, status(standing.postgres && standing.etcd)).await;
 }
 
 fn status(serving: bool) -> ServingStatus {

@@ -5,7 +5,8 @@ use std::{future::Future, time::Duration};
 use roost_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
+        cluster_service_server::ClusterServiceServer, message_service_server::MessageServiceServer,
+        node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -21,7 +22,7 @@ use tonic_reflection::server::Builder as Reflection;
 use crate::{
     auth::AuthLayer,
     backend::Backend,
-    services::{Messages, Nodes, Sessions, Tenants, Workers},
+    services::{Clusters, Messages, Nodes, Operations, Sessions, Tenants, Workers},
     stream::Streams,
 };
 
@@ -53,7 +54,9 @@ pub async fn serve(
     let tenants = Tenants { backend: backend.clone() };
     let workers = Workers { backend: backend.clone(), streams: streams.clone() };
     let sessions = Sessions { backend: backend.clone(), streams: streams.clone() };
-    let messages = Messages { backend: backend.clone(), streams };
+    let messages = Messages { backend: backend.clone(), streams: streams.clone() };
+    let operations = Operations { backend: backend.clone(), streams: streams.clone() };
+    let cluster = Clusters { backend: backend.clone(), streams };
     let nodes = Nodes { backend };
 
     Server::builder()
@@ -69,6 +72,8 @@ pub async fn serve(
         .add_service(SessionServiceServer::new(sessions).max_decoding_message_size(MAX_REQUEST))
         .add_service(MessageServiceServer::new(messages).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(MAX_REQUEST))
+        .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
+        .add_service(ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_REQUEST))
         // Small answers wait 40 ms for the peer's acknowledgement without TCP_NODELAY.
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await?;

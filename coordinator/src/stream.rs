@@ -42,11 +42,13 @@ impl Streams {
         Self { slots: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
     }
 
-    /// Runs `body` until it ends, the caller leaves or the coordinator stops.
-    pub fn open<T, F>(&self, body: impl FnOnce(Outlet<T>) -> F) -> Result<Answers<T>, ApiError>
+    /// Runs `body` until it ends, the caller leaves or the coordinator stops. A body without an error at its end has told
+    /// all that there was to tell.
+    pub fn open<T, F, E>(&self, body: impl FnOnce(Outlet<T>) -> F) -> Result<Answers<T>, ApiError>
     where
         T: Send + 'static,
-        F: Future<Output = ApiError> + Send + 'static,
+        F: Future<Output = E> + Send + 'static,
+        E: Into<Option<ApiError>>,
     {
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| too_many())?;
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -56,11 +58,13 @@ impl Streams {
             let _slot = slot;
             let end = tokio::select! {
                 () = sender.closed() => return,
-                () = stop.cancelled() => stopping(),
-                end = running => end,
+                () = stop.cancelled() => Some(stopping()),
+                end = running => end.into(),
             };
-            // A caller that has left needs no reason.
-            sender.send(Err(end.into())).await.ok();
+            if let Some(end) = end {
+                // A caller that has left needs no reason.
+                sender.send(Err(end.into())).await.ok();
+            }
         });
         Ok(ReceiverStream::new(receiver))
     }
@@ -114,13 +118,14 @@ mod tests {
     use super::*;
 
     fn endless(streams: &Streams) -> Result<Answers<u32>, ApiError> {
-        streams.open(|outlet| async move {
+        async fn count(outlet: Outlet<u32>) -> ApiError {
             let mut number = 0;
             loop {
                 outlet.send(number).await;
                 number += 1;
             }
-        })
+        }
+        streams.open(count)
     }
 
     #[tokio::test]
@@ -134,6 +139,18 @@ mod tests {
         assert_eq!(answers.next().await.unwrap().unwrap(), 7);
         assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::NotFound);
         assert!(answers.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_has_told_all_ends_without_an_error() {
+        let streams = Streams::new(CancellationToken::new());
+        let body = |outlet: Outlet<u32>| async move {
+            outlet.send(7).await;
+            None
+        };
+        let answers = streams.open(body).unwrap();
+        let told: Vec<u32> = answers.map(Result::unwrap).collect().await;
+        assert_eq!(told, [7]);
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ pub mod guard;
 pub mod health;
 pub mod host;
 pub mod launch;
+pub mod launches;
 pub mod pipeline;
 pub mod responder;
 pub mod revoke;

@@ -4,10 +4,7 @@ use std::{env, ffi::OsString, io::IsTerminal, process::ExitCode, time::Duration}
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use roost_cluster::{
-    ids::{ClusterName, Incarnation},
-    timing::Timing,
-};
+use roost_cluster::{ids::ClusterName, timing::Timing};
 use roost_node::{
     config::NodeArgs,
     guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy},
@@ -45,7 +42,7 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
-    /// End the lease of a dead node
+    /// End the leases of a dead node
     #[command(hide = true)]
     Revoke(RevokeArgs),
 }
@@ -58,7 +55,6 @@ struct RevokeArgs {
     cluster: ClusterName,
     #[arg(long, value_parser = humantime::parse_duration)]
     lease_ttl: Duration,
-    lease: i64,
 }
 
 fn main() -> ExitCode {
@@ -77,7 +73,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Run(args) => run(args),
         Command::Child { guard, node } => return child(guard, node),
-        Command::Revoke(args) => revoke_lease(&args),
+        Command::Revoke(args) => revoke_leases(&args),
         Command::Launch { .. } => unreachable!("handled above"),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
@@ -100,7 +96,6 @@ fn run(args: NodeArgs) -> anyhow::Result<()> {
         format!("--etcd={}", config.args.etcd.join(",")).into(),
         format!("--cluster={}", config.args.cluster).into(),
         format!("--lease-ttl={}", humantime::format_duration(config.timing.ttl)).into(),
-        "--".into(),
     ];
     let plan = Plan {
         child: Program { path: this.clone(), args: child },
@@ -132,9 +127,10 @@ fn run_child(guard: i32, args: NodeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn revoke_lease(args: &RevokeArgs) -> anyhow::Result<()> {
+fn revoke_leases(args: &RevokeArgs) -> anyhow::Result<()> {
     let timing = Timing::from_ttl(args.lease_ttl)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(revoke::revoke(&args.etcd, args.cluster.as_str(), &timing, Incarnation(args.lease)))?;
+    let input = &mut std::io::stdin().lock();
+    runtime.block_on(revoke::revoke(&args.etcd, args.cluster.as_str(), &timing, input))?;
     Ok(())
 }

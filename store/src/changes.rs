@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use roost_cluster::ids::TenantId;
+use roost_cluster::ids::{OperationId, TenantId};
 use sqlx::{
     Executor,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -41,24 +41,47 @@ pub enum ChangeKind {
     Session,
 }
 
+/// What concerns the cluster as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClusterChange {
+    /// An operator has ordered something. Not: the controller has noted something.
+    Orders,
+    /// The operation has begun, gone on or ended.
+    Operation(OperationId),
+    /// There is a new event.
+    Event,
+}
+
 impl Store {
-    /// The changes from now on. One connection serves all receivers of a process.
+    /// The changes of tenants from now on. One connection serves all receivers of a process.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.listener().sender.subscribe()
+        self.listener().senders.tenants.subscribe()
     }
+
+    /// The changes of the cluster from now on, over the same connection.
+    pub fn cluster_changes(&self) -> broadcast::Receiver<ClusterChange> {
+        self.listener().senders.cluster.subscribe()
+    }
+}
+
+#[derive(Clone)]
+struct Senders {
+    tenants: broadcast::Sender<Change>,
+    cluster: broadcast::Sender<ClusterChange>,
 }
 
 /// The one task of a process that listens. It ends with the [`Store`] it belongs to.
 pub(crate) struct Listener {
-    sender: broadcast::Sender<Change>,
+    senders: Senders,
     task: AbortHandle,
 }
 
 impl Listener {
     pub(crate) fn spawn(options: PgConnectOptions) -> Self {
-        let (sender, _receiver) = broadcast::channel(BACKLOG);
-        let task = tokio::spawn(keep_listening(options, sender.clone())).abort_handle();
-        Self { sender, task }
+        let senders =
+            Senders { tenants: broadcast::Sender::new(BACKLOG), cluster: broadcast::Sender::new(BACKLOG) };
+        let task = tokio::spawn(keep_listening(options, senders.clone())).abort_handle();
+        Self { senders, task }
     }
 }
 
@@ -68,9 +91,9 @@ impl Drop for Listener {
     }
 }
 
-async fn keep_listening(options: PgConnectOptions, sender: broadcast::Sender<Change>) {
+async fn keep_listening(options: PgConnectOptions, senders: Senders) {
     loop {
-        let Err(reason) = listen(&options, &sender).await;
+        let Err(reason) = listen(&options, &senders).await;
         tracing::info!(%reason, "lost the database's word of changes; listening again soon");
         sleep(RECONNECT_AFTER).await;
     }
@@ -79,7 +102,7 @@ async fn keep_listening(options: PgConnectOptions, sender: broadcast::Sender<Cha
 /// Listens until the connection fails.
 async fn listen(
     options: &PgConnectOptions,
-    sender: &broadcast::Sender<Change>,
+    senders: &Senders,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
     let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
@@ -90,7 +113,7 @@ async fn listen(
         match timeout(SILENCE, listener.try_recv()).await {
             Ok(word) => {
                 let word = word?.ok_or(sqlx::Error::WorkerCrashed)?;
-                publish(word.payload(), sender);
+                publish(word.payload(), senders);
             }
             Err(_elapsed) => {
                 let asked = timeout(CONNECT_TIMEOUT, listener.execute("select 1")).await;
@@ -100,34 +123,50 @@ async fn listen(
     }
 }
 
-fn publish(payload: &str, sender: &broadcast::Sender<Change>) {
+fn publish(payload: &str, senders: &Senders) {
     match parse(payload) {
         // Without receivers there is nobody to tell.
-        Some(change) => drop(sender.send(change)),
+        Some(Word::Tenant(change)) => drop(senders.tenants.send(change)),
+        Some(Word::Cluster(change)) => drop(senders.cluster.send(change)),
         None => tracing::warn!(payload, "the database told of a change that this version does not know"),
     }
 }
 
-fn parse(payload: &str) -> Option<Change> {
-    let (kind, tenant) = payload.split_once(':')?;
-    let kind = match kind {
-        "spec" => ChangeKind::Spec,
-        "worker" => ChangeKind::Worker,
-        "session" => ChangeKind::Session,
-        _ => return None,
-    };
-    Some(Change { kind, tenant: TenantId::new(tenant).ok()? })
+#[derive(Debug, PartialEq, Eq)]
+enum Word {
+    Tenant(Change),
+    Cluster(ClusterChange),
+}
+
+fn parse(payload: &str) -> Option<Word> {
+    let (kind, of) = payload.split_once(':').unwrap_or((payload, ""));
+    let tenant = |kind| Some(Word::Tenant(Change { kind, tenant: TenantId::new(of).ok()? }));
+    match kind {
+        "spec" => tenant(ChangeKind::Spec),
+        "worker" => tenant(ChangeKind::Worker),
+        "session" => tenant(ChangeKind::Session),
+        "orders" => Some(Word::Cluster(ClusterChange::Orders)),
+        "operation" => Some(Word::Cluster(ClusterChange::Operation(OperationId(of.parse().ok()?)))),
+        "event" => Some(Word::Cluster(ClusterChange::Event)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ChangeKind, parse};
+    use roost_cluster::ids::{OperationId, TenantId};
+
+    use super::{Change, ChangeKind, ClusterChange, Word, parse};
 
     #[test]
     fn what_the_triggers_say_is_understood() {
-        let change = parse("session:duka-1").expect("a known kind");
-        assert_eq!((change.kind, change.tenant.as_str()), (ChangeKind::Session, "duka-1"));
+        let tenant = TenantId::new("duka-1").expect("an id");
+        assert_eq!(parse("session:duka-1"), Some(Word::Tenant(Change { kind: ChangeKind::Session, tenant })));
+        assert_eq!(parse("orders"), Some(Word::Cluster(ClusterChange::Orders)));
+        assert_eq!(parse("operation:7"), Some(Word::Cluster(ClusterChange::Operation(OperationId(7)))));
+        assert_eq!(parse("event"), Some(Word::Cluster(ClusterChange::Event)));
         assert_eq!(parse("weather:duka-1"), None);
         assert_eq!(parse("spec"), None);
+        assert_eq!(parse("operation:x"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a call to the store, by what the caller can do about it.
 
-use roost_cluster::ids::{Generation, InvalidId, TenantId, Term};
+use roost_cluster::ids::{Generation, InvalidId, OperationId, TenantId, Term};
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum StoreError {
     /// The field must be unique, and another row has this value.
     #[error("{field} {value:?} is taken")]
     AlreadyExists { field: &'static str, value: String },
+    /// Nothing was written: an operation that runs stands against it.
+    #[error("{what}")]
+    Conflict { operation: OperationId, what: String },
     #[error("the session of tenant {tenant} is not connected")]
     NotConnected { tenant: TenantId },
     /// A row holds what no version of this program writes.
@@ -57,6 +60,12 @@ impl StoreError {
             | E::BeginFailed => Self::Unavailable { step, source },
             other => Self::Refused { step, source: other },
         }
+    }
+
+    /// Other orders came first again and again; nothing was written.
+    pub(crate) fn outrun(step: &'static str) -> Self {
+        let source = std::io::Error::new(std::io::ErrorKind::WouldBlock, "other orders came first");
+        Self::Unavailable { step, source: sqlx::Error::Io(source) }
     }
 
     pub(crate) fn no_tenant(id: &TenantId) -> Self {

@@ -1,8 +1,9 @@
 //! Postgres, the home of every fact that must outlive the cluster (I3), and the only place with SQL.
 //!
 //! ```text
-//!   coordinator: tenants, workers, sessions, messages        node: reports, inbound, outbound, limits, snapshots
-//!                        \                                    /  each call names its Fence (I2)
+//!   coordinator: tenants, workers, sessions, messages,       node: reports, inbound, outbound, limits, snapshots
+//!     operations, node orders, pins, policy, events           /  each call names its Fence (I2)
+//!                        \                                   /
 //!                         +------------- Store --------------+
 //!   controller: PostgresLedger (each call names its Term)    |
 //!                                                         Postgres --- changes (LISTEN) ---> watchers
@@ -23,14 +24,21 @@ mod call;
 pub mod changes;
 pub mod completion;
 mod error;
+pub mod events;
 pub mod fence;
 pub mod heartbeat;
 pub mod inbound;
 pub mod ledger;
 pub mod limits;
 pub mod messages;
+pub mod node_orders;
+pub mod operations;
 pub mod outbound;
+pub mod pins;
+pub mod placements;
+pub mod policy;
 mod pool;
+pub mod purge;
 pub mod removals;
 pub mod reports;
 pub mod sessions;
@@ -40,16 +48,25 @@ mod text;
 pub mod workers;
 
 pub use call::CALL_TIMEOUT;
-pub use changes::{Change, ChangeKind};
+pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound};
 pub use error::StoreError;
+pub use events::{By, ClusterEvent, EventFilter};
 pub use fence::Fence;
 pub use inbound::{Admitted, Inbound, NewInbound};
 pub use ledger::PostgresLedger;
 pub use limits::ReplyWindow;
 pub use messages::{Direction, Message, MessageFilter};
+pub use node_orders::{NodeOrders, RestartWindowUntil};
+pub use operations::{
+    Cancellation, NewDrain, NewMove, NewRebalance, OperationFilter, OperationOrder, OperationRecord,
+    OperationState,
+};
 pub use outbound::Outbound;
+pub use placements::Placement;
+pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch};
 pub use pool::Store;
+pub use purge::Purged;
 pub use removals::Removal;
 pub use reports::StatusReport;
 pub use sessions::{QrCode, Session, SessionStatus};

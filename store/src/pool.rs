@@ -97,9 +97,13 @@ fn with_server_limits(options: PgConnectOptions) -> PgConnectOptions {
     let statement = CALL_TIMEOUT.mul_f32(0.8).as_millis();
     let lock = CALL_TIMEOUT.mul_f32(0.4).as_millis();
     let idle = CALL_TIMEOUT.as_millis();
-    options.options([
-        ("statement_timeout", statement),
-        ("lock_timeout", lock),
-        ("idle_in_transaction_session_timeout", idle),
-    ])
+    options
+        .options([
+            ("statement_timeout", statement),
+            ("lock_timeout", lock),
+            ("idle_in_transaction_session_timeout", idle),
+        ])
+        // A statement over many tables is taken for a long one by its estimates, and compiling it takes seconds longer
+        // than running it.
+        .options([("jit", "off")])
 }

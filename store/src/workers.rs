@@ -11,7 +11,10 @@
 use roost_cluster::ids::{Generation, NodeId, SpecRevision, TenantId};
 use time::OffsetDateTime;
 
-use crate::{SessionStatus, SnapshotPointer, Store, StoreError, Tenant, snapshots::pointer_from_columns};
+use crate::{
+    SessionStatus, SnapshotPointer, Store, StoreError, Tenant, events::unsigned,
+    snapshots::pointer_from_columns,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
@@ -22,10 +25,14 @@ pub struct Worker {
     pub desired: DesiredState,
     /// The owner by the controller's last decision.
     pub node: Option<NodeId>,
+    /// The only node that may have it.
+    pub pin: Option<NodeId>,
     pub generation: Generation,
     pub spec_revision: SpecRevision,
     /// Restarts by operators and by the worker itself.
     pub restarts: u64,
+    /// How often its owner took the session back from a newer connection.
+    pub conflicts: u64,
     /// Empty when all is well.
     pub last_error: String,
     pub last_seen_at: Option<OffsetDateTime>,
@@ -76,6 +83,8 @@ pub struct WorkerSpec {
     /// started, and a local profile must not be resumed for good. Ends with `clear_snapshot` or with a QR code shown.
     pub forget_session: bool,
     pub snapshot: Option<SnapshotPointer>,
+    /// Those that have been down longest start first.
+    pub last_seen_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -128,7 +137,7 @@ impl Store {
         let query = sqlx::query_as!(
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
-                w.node, w.generation, w.spec_revision, w.restarts, w.last_error, w.last_seen_at,
+                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, w.last_seen_at,
                 s.status as "session_status: SessionStatus"
             from worker_processes w join whatsapp_sessions s using (tenant_id)
             where w.tenant_id = $1"#,
@@ -148,7 +157,7 @@ impl Store {
         let query = sqlx::query_as!(
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
-                w.node, w.generation, w.spec_revision, w.restarts, w.last_error, w.last_seen_at,
+                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, w.last_seen_at,
                 s.status as "session_status: SessionStatus"
             from worker_processes w join whatsapp_sessions s using (tenant_id)
             where w.tenant_id > $1 and ($2::text is null or w.node = $2)
@@ -167,7 +176,7 @@ impl Store {
         let query = sqlx::query!(
             r#"select w.desired as "desired: DesiredState", w.generation, w.spec_revision, w.restart_seq,
                 w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
-                s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at
+                s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at, w.last_seen_at
             from worker_processes w join whatsapp_sessions s using (tenant_id)
             where w.tenant_id = $1"#,
             id.as_str(),
@@ -190,6 +199,7 @@ impl Store {
             restart_mode: row.restart_mode,
             forget_session: row.forget,
             snapshot,
+            last_seen_at: row.last_seen_at,
         })
     }
 
@@ -248,9 +258,11 @@ struct WorkerRow {
     status: WorkerStatus,
     desired: DesiredState,
     node: Option<String>,
+    pin: Option<String>,
     generation: i64,
     spec_revision: i64,
     restarts: i64,
+    conflicts: i64,
     last_error: String,
     last_seen_at: Option<OffsetDateTime>,
     session_status: SessionStatus,
@@ -261,16 +273,18 @@ impl TryFrom<WorkerRow> for Worker {
 
     fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
         let node = row.node.as_deref().map(NodeId::new).transpose();
+        let pin = row.pin.as_deref().map(NodeId::new).transpose();
         Ok(Self {
             tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
             name: row.name,
             status: row.status,
             desired: row.desired,
             node: node.map_err(StoreError::corrupt_id)?,
+            pin: pin.map_err(StoreError::corrupt_id)?,
             generation: Generation(row.generation),
             spec_revision: SpecRevision(row.spec_revision),
-            restarts: u64::try_from(row.restarts)
-                .map_err(|reason| StoreError::Corrupt { what: "restarts", reason: reason.to_string() })?,
+            restarts: unsigned("restarts", row.restarts)?,
+            conflicts: unsigned("conflicts", row.conflicts)?,
             last_error: row.last_error,
             last_seen_at: row.last_seen_at,
             session_status: row.session_status,

@@ -1,6 +1,8 @@
 //! The web engine and the session's way between machines, with a real browser and the simulator: what no test beside
 //! the code can show. The cluster's own scenarios build on exactly this.
 
+#![allow(clippy::print_stdout, reason = "a test of a figure prints it")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +12,9 @@ use roost_cli::dev;
 use roost_cluster::ids::{Generation, TenantId};
 use roost_node::engine::web::{Launcher, WebConfig, WebEngine};
 use roost_node::engine::{BrowserLedger, Engine, Launch, Launched, OutboundText, PageEvent, SendError};
-use roost_node::session::{LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Source, Vault};
+use roost_node::session::{
+    Fetched, LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Source, Vault,
+};
 use roost_simulator::{Config, Simulator, Timing};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -38,6 +42,63 @@ async fn a_deaf_page_is_found_and_a_reload_heals_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_end_of_a_session_or_a_browser_is_told() {
     ends().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_browser_opens_nothing_until_it_is_told_to_and_then_the_session_that_came_last() {
+    warm().await.unwrap();
+}
+
+async fn warm() -> Result<()> {
+    let world = World::start()?;
+    let here = world.profile("here")?;
+    let mut browser = world.launch(&here, None, 1).await?;
+    browser.pair(&world).await?;
+    browser.answer_one(&world, "before").await?;
+    let early = world.save(&here, &browser).await?;
+
+    let there = world.profile("there")?;
+    let mut fetched = Fetched::default();
+    let dir = there.make_room()?;
+    ensure!(there.fetch_ahead(&world.vault, &early, &mut fetched).await? > 0, "something is fetched ahead");
+    let warm = world.engine.warm(&world.tenant, &dir).await?;
+    ensure!(there.fetch_ahead(&world.vault, &early, &mut fetched).await? == 0, "nothing is fetched twice");
+    ensure!(!dir.join("Default/IndexedDB").exists(), "the warm browser has opened no database");
+    // The old owner's browser goes on, and its session with it.
+    let text = browser.answer_one(&world, "meanwhile").await?;
+    ensure!(world.connections().await? == 1, "only the owner's browser is connected");
+
+    let stopped_at = Instant::now();
+    let last = world.stop(&here, &browser).await?;
+    let saved_after = stopped_at.elapsed();
+    let furnished = there.furnish(&world.vault, Some(&last), Generation(2), &mut fetched).await?;
+    let furnished = furnished.context("a session with its localStorage can be put under a warm browser")?;
+    ensure!(furnished.source == Source::Restored { generation: Generation(1), sequence: last.sequence });
+    let furnished_after = stopped_at.elapsed();
+    let launch = Launch {
+        tenant: world.tenant.clone(),
+        profile: furnished.browser_dir,
+        local_storage: furnished.local_storage,
+    };
+    let mut browser = Browser { launched: warm.open(launch).await?, source: furnished.source };
+    let opened_after = stopped_at.elapsed();
+    browser.ready_without_a_code().await?;
+    println!(
+        "saved after {saved_after:?}, in place after {furnished_after:?}, page there after {opened_after:?}, ready after {:?}",
+        stopped_at.elapsed()
+    );
+    browser.launched.page.send(&OutboundText { maybe_sent: true, ..text }).await?;
+    ensure!(world.sent().await?.len() == 2, "what the old browser sent last is known to the new one");
+    browser.answer_one(&world, "after").await?;
+    ensure!(world.connections().await? == 2);
+
+    // What a warm browser leaves behind is a session like any other.
+    let again = world.stop(&there, &browser).await?;
+    let third = world.profile("third")?;
+    let mut browser = world.launch(&third, Some(&again), 3).await?;
+    browser.ready_without_a_code().await?;
+    browser.launched.page.kill().await;
+    world.judge().await
 }
 
 async fn outlive() -> Result<()> {
@@ -228,6 +289,21 @@ impl World {
     async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
         let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(1)).await?;
         taker.take_running(&browser.launched.page).await?.context("there is a session to save")
+    }
+
+    /// As a worker stops: what the page has in localStorage, then the files of the closed browser.
+    async fn stop(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
+        let values = browser.launched.page.local_storage().await?;
+        ensure!(browser.launched.page.close().await, "the browser closes by itself");
+        let generation = profile.stamp().context("the profile is stamped")?.generation;
+        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), generation).await?;
+        Ok(taker.take_stopped(true, Some(values)).await?)
+    }
+
+    /// How many there have been.
+    async fn connections(&self) -> Result<usize> {
+        let seen: Value = self.asked("connections").await?;
+        Ok(seen["connections"].as_array().map_or(0, Vec::len))
     }
 
     async fn control(&self, verb: &str, body: Value) -> Result<()> {

@@ -1,14 +1,22 @@
 //! One file per noun of the command line.
 
+mod asked;
+pub mod cluster;
 pub mod demo;
 pub mod dev;
+mod drain;
+mod follow;
 pub mod message;
 pub mod node;
+pub mod operation;
+mod place;
+pub mod rebalance;
 pub mod session;
+mod start;
 pub mod tenant;
 pub mod worker;
 
-use std::io;
+use std::{io, time::Duration};
 
 use clap::CommandFactory;
 
@@ -41,6 +49,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Session(verb) => verb.run(&mut context).await,
         Command::Message(verb) => verb.run(&mut context).await,
         Command::Node(verb) => verb.run(&mut context).await,
+        Command::Rebalance(rebalance) => rebalance.run(&mut context).await,
+        Command::Explain { tenant } => place::explain(&mut context, tenant).await,
+        Command::Cluster(verb) => verb.run(&mut context).await,
+        Command::Operation(verb) => verb.run(&mut context).await,
         Command::Dev(dev) => dev.run(&mut context).await,
         Command::Demo(demo) => demo.run(&mut context).await,
         Command::Completions { shell } => {
@@ -73,4 +85,9 @@ where
         }
         token = next;
     }
+}
+
+fn wire_duration(span: Duration) -> Result<prost_types::Duration, Failure> {
+    let too_long = |_| Failure::Refused(format!("{span:?} is too long a time"));
+    prost_types::Duration::try_from(span).map_err(too_long)
 }

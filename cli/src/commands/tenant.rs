@@ -13,7 +13,7 @@ use roost_proto::v1::{
     StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
 };
 
-use super::{Context, all_pages};
+use super::{Context, all_pages, asked::Asked, place};
 use crate::{
     failure::Failure,
     views::{MenuItemView, TenantView},
@@ -47,6 +47,21 @@ pub enum TenantVerb {
         id: String,
         #[command(flatten)]
         settings: Settings,
+    },
+    /// Moves a tenant to a node and waits for the end. Ctrl-C ends the waiting and not the move.
+    Move(place::Move),
+    /// Lets the tenant be on this node only.
+    Pin {
+        id: String,
+        node: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Lets the tenant be on any node again; it stays where it is.
+    Unpin {
+        id: String,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Stops the worker and removes everything the tenant has, its session included.
     Delete {
@@ -156,6 +171,9 @@ impl TenantVerb {
             }
             Self::List { status, limit } => list(context, status, limit).await,
             Self::Update { id, settings } => update(context, id, settings).await,
+            Self::Move(order) => order.run(context).await,
+            Self::Pin { id, node, asked } => place::pin(context, id, node, asked).await,
+            Self::Unpin { id, asked } => place::unpin(context, id, asked).await,
             Self::Delete { id, yes } => delete(context, id, yes).await,
         }
     }

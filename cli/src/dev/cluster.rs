@@ -17,6 +17,7 @@ use super::{
     phones::Phones,
     postgres::Postgres,
     record::{CoordinatorRecord, DevRecord, EtcdRecord, NodeRecord, PostgresRecord, TenantRecord},
+    roads::Roads,
     simulator::Simulator,
     state_dir::{Started, StateDir},
     tenants,
@@ -32,8 +33,11 @@ pub struct Cluster {
     coordinators: Vec<Member>,
     simulator: Option<SimulatedSite>,
     postgres: Postgres,
-    etcd: Etcd,
-    admin: Admin,
+    /// One, or all members.
+    etcd: Vec<Etcd>,
+    roads: Roads,
+    /// One for each coordinator.
+    admins: Vec<Admin>,
     tenants: Vec<TenantRecord>,
     options: Options,
     ended_leftovers: Vec<Started>,
@@ -55,28 +59,32 @@ impl Cluster {
         let programs = launches::Programs::find(&options)?;
         let (state_dir, ended_leftovers) = StateDir::take(&options.state_dir)?;
         let token = state_dir.token()?;
-        let etcd_port = state_dir.port("etcd", options.ports.etcd)?;
         let postgres_port = state_dir.port("postgres", options.ports.postgres)?;
         let (etcd, postgres, simulator) = tokio::try_join!(
-            Etcd::start_on(state_dir.root(), Some(etcd_port)),
+            launches::start_etcd(&state_dir, &options),
             Postgres::start_on(state_dir.root(), Some(postgres_port)),
             launches::start_simulator(&programs, &state_dir, &options),
         )?;
-        let services = launches::Services { etcd: &etcd, postgres: &postgres, simulator: simulator.as_ref() };
-        let mut coordinator =
-            launches::coordinator("coordinator-1", &programs, &state_dir, &options, &services)?;
-        coordinator.start().await?;
-        let admin = Admin::new(coordinator.addr(), &token)?;
-        tenants::served(&admin).await?;
+        let roads = launches::build_roads(&options, &etcd, &postgres).await?;
+        let site = simulator.as_ref();
+        let services =
+            launches::Services { etcd: &etcd, roads: &roads, postgres: &postgres, simulator: site };
+        let coordinators = launches::start_coordinators(&programs, &state_dir, &options, &services).await?;
+        let admins = coordinators.iter().map(|coordinator| Admin::new(coordinator.addr(), &token));
+        let admins = admins.collect::<std::result::Result<Vec<_>, _>>()?;
+        for admin in &admins {
+            tenants::served(admin).await?;
+        }
         let tenants: Vec<_> = (0..options.tenants).map(tenants::demo_tenant).collect();
         let mut cluster = Self {
             phones: None,
             nodes: vec![],
-            coordinators: vec![coordinator],
+            coordinators,
             simulator,
             postgres,
             etcd,
-            admin,
+            roads,
+            admins,
             tenants,
             options,
             ended_leftovers,
@@ -84,11 +92,11 @@ impl Cluster {
         };
         cluster.remember()?;
         cluster.start_nodes().await?;
-        tenants::prepare_all(&cluster.admin, &cluster.tenants, cluster.options.echo).await?;
+        tenants::prepare_all(cluster.admin(), &cluster.tenants, cluster.options.echo).await?;
         if cluster.options.phones_scan
             && let Some(site) = &cluster.simulator
         {
-            cluster.phones = Some(Phones::watch(&cluster.admin, &site.client, &cluster.tenants));
+            cluster.phones = Some(Phones::watch(cluster.admin(), &site.client, &cluster.tenants));
         }
         Ok(cluster)
     }
@@ -103,7 +111,10 @@ impl Cluster {
             Some(site) => site.member.terminate().await.map(drop),
             None => Ok(()),
         };
-        let stores = [self.postgres.stop().await, self.etcd.stop().await, self.state_dir.forget()];
+        let postgres = self.postgres.stop().await;
+        // Together: the last one of several would wait in vain for the others.
+        let etcd = futures::future::join_all(self.etcd.iter_mut().map(Etcd::stop)).await;
+        let stores = etcd.into_iter().chain([postgres, self.state_dir.forget()]);
         nodes
             .into_iter()
             .chain(coordinators)
@@ -130,9 +141,14 @@ impl Cluster {
         &self.tenants
     }
 
-    /// The client of the admin API, with the token.
+    /// The client of the first coordinator's admin API, with the token.
     pub fn admin(&self) -> &Admin {
-        &self.admin
+        &self.admins[0]
+    }
+
+    /// A client of each coordinator's.
+    pub fn admins(&self) -> &[Admin] {
+        &self.admins
     }
 
     pub fn token_file(&self) -> PathBuf {
@@ -151,8 +167,18 @@ impl Cluster {
         self.phones.as_ref().map_or(0, Phones::scans)
     }
 
+    /// The only member of etcd, or the first one.
     pub fn etcd(&mut self) -> &mut Etcd {
+        &mut self.etcd[0]
+    }
+
+    pub fn etcd_members(&mut self) -> &mut [Etcd] {
         &mut self.etcd
+    }
+
+    /// What lies between the processes and the servers; see [`Options::relays`].
+    pub fn roads(&self) -> &Roads {
+        &self.roads
     }
 
     pub fn postgres(&mut self) -> &mut Postgres {
@@ -161,6 +187,10 @@ impl Cluster {
 
     pub fn coordinator(&mut self) -> &mut Member {
         &mut self.coordinators[0]
+    }
+
+    pub fn coordinators(&mut self) -> &mut [Member] {
+        &mut self.coordinators
     }
 
     pub fn nodes(&mut self) -> &mut [Member] {
@@ -175,7 +205,11 @@ impl Cluster {
 
     /// Starts one node more; its id.
     pub async fn add_node(&mut self) -> Result<String> {
-        let mut node = self.new_node(self.nodes.len() + 1)?;
+        let number = self.nodes.len() + 1;
+        if self.options.relays {
+            self.roads.build(&launches::node_id(number), &self.etcd, &self.postgres).await?;
+        }
+        let mut node = self.new_node(number)?;
         node.start().await?;
         let id = node.id().to_owned();
         self.nodes.push(node);
@@ -187,10 +221,10 @@ impl Cluster {
     pub async fn add_tenant(&mut self) -> Result<TenantRecord> {
         let index = self.tenants.len();
         let tenant = tenants::demo_tenant(index);
-        tenants::prepare(&self.admin, index, &tenant, self.options.echo).await?;
+        tenants::prepare(self.admin(), index, &tenant, self.options.echo).await?;
         self.tenants.push(tenant.clone());
         if let (Some(phones), Some(site)) = (&mut self.phones, &self.simulator) {
-            phones.add(self.admin.clone(), site.client.clone(), tenant.clone());
+            phones.add(self.admins[0].clone(), site.client.clone(), tenant.clone());
         }
         Ok(tenant)
     }
@@ -208,10 +242,10 @@ impl Cluster {
             self.postgres.restart().await?;
             revived.push("postgres".to_owned());
         }
-        if !self.etcd.is_running() {
-            self.etcd.restart().await?;
-            revived.push("etcd".to_owned());
-        }
+        // Together: one of several alone would wait in vain for the others.
+        let dead = self.etcd.iter_mut().filter_map(|member| (!member.is_running()).then_some(member));
+        let restarted = dead.map(async |member| member.restart().await.map(|()| member.name().to_owned()));
+        revived.extend(try_join_all(restarted).await?);
         let members = self.simulator.as_mut().map(|site| &mut site.member).into_iter();
         for member in members.chain(&mut self.coordinators).chain(&mut self.nodes) {
             if !member.is_running() {
@@ -225,10 +259,10 @@ impl Cluster {
 
     /// The coordinators, the simulator and the stores: the name of each, its pid, and whether it runs.
     pub fn services(&mut self) -> Vec<(String, u32, bool)> {
-        let mut services = vec![
-            ("etcd".to_owned(), self.etcd.pid(), self.etcd.is_running()),
-            ("postgres".to_owned(), self.postgres.pid(), self.postgres.is_running()),
-        ];
+        let etcd = self.etcd.iter_mut();
+        let mut services: Vec<_> =
+            etcd.map(|member| (member.name().to_owned(), member.pid(), member.is_running())).collect();
+        services.push(("postgres".to_owned(), self.postgres.pid(), self.postgres.is_running()));
         let members =
             self.simulator.as_mut().map(|site| &mut site.member).into_iter().chain(&mut self.coordinators);
         services.extend(
@@ -258,9 +292,9 @@ impl Cluster {
             Some(CoordinatorRecord { id: coordinator.id().to_owned(), pid: coordinator.pid()?, admin_addr })
         });
         DevRecord {
-            etcd: EtcdRecord { endpoint: self.etcd.endpoint().to_owned(), pid: self.etcd.pid() },
+            etcd: EtcdRecord { endpoint: self.etcd[0].endpoint().to_owned(), pid: self.etcd[0].pid() },
             postgres: PostgresRecord { url: self.postgres.url().to_owned(), pid: self.postgres.pid() },
-            admin_addr: self.admin.address().to_owned(),
+            admin_addr: self.admin().address().to_owned(),
             token_file: self.token_file(),
             simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),
             simulator_tls_addr: self.simulator.as_ref().map(|site| site.tls_addr.clone()),
@@ -274,7 +308,8 @@ impl Cluster {
     pub fn logs(&self) -> Vec<(String, PathBuf)> {
         let members = self.simulator.as_ref().map(|site| &site.member).into_iter();
         let members = members.chain(&self.coordinators).chain(&self.nodes);
-        let stores = ["etcd", "postgres"].map(|name| (name.to_owned(), self.state_dir.log(name)));
+        let stores = self.etcd.iter().map(Etcd::name).chain(["postgres"]);
+        let stores = stores.map(|name| (name.to_owned(), self.state_dir.log(name)));
         members.map(|member| (member.id().to_owned(), member.log().to_owned())).chain(stores).collect()
     }
 
@@ -289,15 +324,17 @@ impl Cluster {
     fn new_node(&self, number: usize) -> Result<Member> {
         let programs = launches::Programs::find(&self.options)?;
         let simulator = self.simulator.as_ref();
-        let services = launches::Services { etcd: &self.etcd, postgres: &self.postgres, simulator };
-        launches::node(&format!("node-{number}"), &programs, &self.state_dir, &self.options, &services)
+        let (etcd, roads, postgres) = (&self.etcd, &self.roads, &self.postgres);
+        let services = launches::Services { etcd, roads, postgres, simulator };
+        launches::node(&launches::node_id(number), &programs, &self.state_dir, &self.options, &services)
     }
 
     fn remember(&self) -> Result<()> {
         let members = self.simulator.as_ref().map(|site| &site.member).into_iter();
         let members = members.chain(&self.coordinators).chain(&self.nodes).filter_map(Member::started);
-        let stores = [("etcd", self.etcd.identity()), ("postgres", self.postgres.identity())];
+        let etcd = self.etcd.iter().map(|member| (member.name(), member.identity()));
+        let stores = etcd.chain([("postgres", self.postgres.identity())]);
         let stores = stores.map(|(name, identity)| Started { name: name.to_owned(), identity });
-        self.state_dir.remember(&stores.into_iter().chain(members).collect::<Vec<_>>())
+        self.state_dir.remember(&stores.chain(members).collect::<Vec<_>>())
     }
 }

@@ -1,8 +1,11 @@
-//! A private etcd of one member.
+//! A private etcd: one member, or several.
 
 use std::{path::Path, time::Duration};
 
+use futures::future::try_join_all;
 use rustix::process::Signal;
+
+use serde::Deserialize;
 
 use super::{
     error::{DevError, Result},
@@ -13,16 +16,41 @@ use super::{
 };
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Another process may bind a port between its choice and etcd's bind.
 const PORT_TRIES: u32 = 3;
+/// The name of the only member.
+const ALONE: &str = "etcd";
 
-/// Data in `<dir>/etcd`, log in `<dir>/logs/etcd.log`. It syncs to disk as in production. Dropping it kills it.
+/// One member. Data in `<dir>/etcd`, log in `<dir>/logs/etcd.log` (of several: `etcd-1` and so on). It syncs to disk as
+/// in production. Dropping it kills it.
 #[derive(Debug)]
 pub struct Etcd {
+    name: String,
     launch: Launch,
     process: Process,
+    port: u16,
     endpoint: String,
+}
+
+/// Where a member listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EtcdPorts {
+    pub client: u16,
+    pub peer: u16,
+}
+
+/// The part of etcd's answer to a status request that is of use here; 64-bit numbers are text in its JSON.
+#[derive(Debug, Deserialize)]
+struct Status {
+    header: Header,
+    leader: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Header {
+    member_id: String,
 }
 
 impl Etcd {
@@ -36,21 +64,57 @@ impl Etcd {
         let program = programs::installed("etcd")?;
         let mut tries = if port.is_some() { 1 } else { PORT_TRIES };
         loop {
-            let client_port = port.map_or_else(free_port, Ok)?;
-            let launch = launch(&program, dir, client_port, free_port()?);
-            let endpoint = format!("http://127.0.0.1:{client_port}");
+            let ports = EtcdPorts { client: port.map_or_else(free_port, Ok)?, peer: free_port()? };
+            let launch = launch(&program, dir, ALONE, ports, &cluster_of(&[(ALONE.into(), ports)]));
             tries -= 1;
-            match run(&launch, &endpoint).await {
-                Ok(process) => return Ok(Self { launch, process, endpoint }),
+            match run(&launch, ports.client).await {
+                Ok(process) => return Ok(Self::new(ALONE, launch, process, ports)),
                 Err(DevError::Exited { .. }) if tries > 0 => continue,
                 Err(error) => return Err(error),
             }
         }
     }
 
+    /// Starts several members of one etcd, and waits until all serve.
+    pub(super) async fn start_members(dir: &Path, ports: &[EtcdPorts]) -> Result<Vec<Self>> {
+        let program = programs::installed("etcd")?;
+        let names = (1..=ports.len()).map(|number| format!("{ALONE}-{number}"));
+        let members: Vec<_> = names.zip(ports.iter().copied()).collect();
+        let cluster = cluster_of(&members);
+        let starting = members.iter().map(async |(name, ports)| {
+            let launch = launch(&program, dir, name, *ports, &cluster);
+            let process = run(&launch, ports.client).await?;
+            Ok(Self::new(name, launch, process, *ports))
+        });
+        try_join_all(starting).await
+    }
+
+    fn new(name: &str, launch: Launch, process: Process, ports: EtcdPorts) -> Self {
+        let endpoint = endpoint(ports.client);
+        Self { name: name.to_owned(), launch, process, port: ports.client, endpoint }
+    }
+
+    /// `etcd`, or of several `etcd-1` and so on.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// `http://127.0.0.1:PORT`
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Where clients connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it is the leader of its members; None when it does not answer.
+    pub async fn leads(&self) -> Option<bool> {
+        let url = format!("{}/v3/maintenance/status", self.endpoint());
+        let ask = async { reqwest::Client::new().post(url).body("{}").send().await?.json::<Status>().await };
+        let status = tokio::time::timeout(ANSWER_WITHIN, ask).await.ok()?.ok()?;
+        Some(status.leader == status.header.member_id)
     }
 
     pub fn pid(&self) -> u32 {
@@ -83,33 +147,42 @@ impl Etcd {
     /// Starts it again on the same port with its data, after stopping it if it runs.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
-        self.process = run(&self.launch, &self.endpoint).await?;
+        self.process = run(&self.launch, self.port).await?;
         Ok(())
     }
 }
 
-fn launch(program: &Path, dir: &Path, client_port: u16, peer_port: u16) -> Launch {
-    let client = format!("http://127.0.0.1:{client_port}");
-    let peer = format!("http://127.0.0.1:{peer_port}");
-    Launch::new("etcd", program, dir.join("logs/etcd.log"))
-        .args(["--name", "dev", "--logger", "zap", "--log-level", "warn"])
-        .args(["--data-dir".into(), dir.join("etcd").into_os_string()])
+fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// `NAME=PEER_URL,...`
+fn cluster_of(members: &[(String, EtcdPorts)]) -> String {
+    let members = members.iter().map(|(name, ports)| format!("{name}={}", endpoint(ports.peer)));
+    members.collect::<Vec<_>>().join(",")
+}
+
+fn launch(program: &Path, dir: &Path, name: &str, ports: EtcdPorts, cluster: &str) -> Launch {
+    let (client, peer) = (endpoint(ports.client), endpoint(ports.peer));
+    Launch::new(name, program, dir.join("logs").join(format!("{name}.log")))
+        .args(["--name", name, "--logger", "zap", "--log-level", "warn"])
+        .args(["--data-dir".into(), dir.join(name).into_os_string()])
         .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-        .args(["--initial-cluster".into(), format!("dev={peer}")])
+        .args(["--initial-cluster", cluster])
         // Keeps a long `roost dev` small; a watcher that falls behind it lists again.
         .args(["--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000"])
 }
 
-async fn run(launch: &Launch, endpoint: &str) -> Result<Process> {
+async fn run(launch: &Launch, port: u16) -> Result<Process> {
     let mut process = launch.spawn()?;
-    let health = format!("{endpoint}/health");
+    let health = format!("{}/health", endpoint(port));
     process.ready_when(READY_WITHIN, || is_healthy(&health)).await?;
     Ok(process)
 }
 
 async fn is_healthy(url: &str) -> bool {
-    let asked = tokio::time::timeout(Duration::from_secs(1), reqwest::get(url));
+    let asked = tokio::time::timeout(ANSWER_WITHIN, reqwest::get(url));
     matches!(asked.await, Ok(Ok(answer)) if answer.status().is_success())
 }
 
@@ -128,5 +201,33 @@ mod tests {
         assert_eq!(etcd.endpoint(), endpoint);
         assert_ne!(etcd.pid(), pid);
         assert!(is_healthy(&format!("{endpoint}/health")).await);
+    }
+
+    #[tokio::test]
+    async fn one_of_three_members_leads_and_another_does_when_it_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let ports = || EtcdPorts { client: free_port().unwrap(), peer: free_port().unwrap() };
+        let mut members = Etcd::start_members(dir.path(), &[ports(), ports(), ports()]).await.unwrap();
+        let first = leader(&members).await;
+        members[first].kill().await.unwrap();
+        let led = || async { leads(&members).await.is_some_and(|now| now != first) };
+        crate::dev::wait_until("another leads", READY_WITHIN, led).await.unwrap();
+        members[first].restart().await.unwrap();
+        assert!(is_healthy(&format!("{}/health", members[first].endpoint())).await);
+    }
+
+    async fn leader(members: &[Etcd]) -> usize {
+        let led = || async { leads(members).await.is_some() };
+        crate::dev::wait_until("one leads", READY_WITHIN, led).await.unwrap();
+        leads(members).await.unwrap()
+    }
+
+    async fn leads(members: &[Etcd]) -> Option<usize> {
+        for (index, member) in members.iter().enumerate() {
+            if member.leads().await == Some(true) {
+                return Some(index);
+            }
+        }
+        None
     }
 }

@@ -1,12 +1,21 @@
 //! The command lines of the product's programs.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
 use super::{
-    cluster::SimulatedSite, error::Result, etcd::Etcd, member::Member, options::Options, postgres::Postgres,
-    process::Launch, programs, simulator::Simulator, state_dir::StateDir,
+    cluster::SimulatedSite,
+    error::Result,
+    etcd::{Etcd, EtcdPorts},
+    member::Member,
+    options::Options,
+    postgres::Postgres,
+    process::Launch,
+    programs,
+    roads::Roads,
+    simulator::Simulator,
+    state_dir::StateDir,
 };
 
 const CLUSTER: &str = "dev";
@@ -38,7 +47,8 @@ impl Programs {
 
 /// What the product's programs speak to.
 pub(super) struct Services<'a> {
-    pub etcd: &'a Etcd,
+    pub etcd: &'a [Etcd],
+    pub roads: &'a Roads,
     pub postgres: &'a Postgres,
     pub simulator: Option<&'a SimulatedSite>,
 }
@@ -69,21 +79,25 @@ pub(super) async fn start_simulator(
 }
 
 /// It listens on one port for as long as the cluster lives, so that clients find it again after a restart.
-pub(super) fn coordinator(
-    id: &str,
+fn coordinator(
+    number: usize,
     programs: &Programs,
     dir: &StateDir,
     options: &Options,
     services: &Services<'_>,
 ) -> Result<Member> {
+    let id = &coordinator_id(number);
+    // The port that was asked for is the first one's.
+    let port = options.ports.admin.filter(|_| number == 1);
     let launch = Launch::new(id, &programs.coordinator, dir.log(id))
-        .args(["run", "--id", id, "--cluster", CLUSTER, "--etcd", services.etcd.endpoint()])
-        .args(["--listen".into(), loopback(dir.port(id, options.ports.admin)?)])
+        .args(["run", "--id", id, "--cluster", CLUSTER])
+        .args(["--etcd".into(), services.roads.etcd_of(id, services.etcd)])
+        .args(["--listen".into(), loopback(dir.port(id, port)?)])
         .args(["--token-file".into(), dir.token_file().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
         .args(["--stale-after".into(), duration(options.stale_after)])
         // The environment of a process is its owner's alone to read, unlike its arguments.
-        .env("ROOST_DATABASE_URL", services.postgres.url())
+        .env("ROOST_DATABASE_URL", services.roads.postgres_of(id, services.postgres))
         .args(&options.coordinator_args);
     Ok(Member::new(id, launch, dir.announcement(id)))
 }
@@ -97,33 +111,75 @@ pub(super) fn node(
 ) -> Result<Member> {
     let simulated = services.simulator.map(|site| site.client.url());
     let page_url = options.page_url.as_deref().or(simulated).unwrap_or_default();
+    let object_store = options.object_store.clone().unwrap_or_else(|| dir.root().join("snapshots"));
     let launch = Launch::new(id, &programs.node, dir.log(id))
-        .args([
-            "run",
-            "--id",
-            id,
-            "--cluster",
-            CLUSTER,
-            "--etcd",
-            services.etcd.endpoint(),
-            "--page-url",
-            page_url,
-        ])
+        .through(&options.node_through)
+        .args(["run", "--id", id, "--cluster", CLUSTER, "--page-url", page_url])
+        .args(["--etcd".into(), services.roads.etcd_of(id, services.etcd)])
         .args(["--state-dir".into(), dir.root().join("nodes").join(id).into_os_string()])
-        .args(["--object-store".into(), dir.root().join("snapshots").into_os_string()])
+        .args(["--object-store".into(), object_store.into_os_string()])
         .args(["--snapshot-key-file".into(), dir.snapshot_key_file()?.into_os_string()])
         .args(["--browser".into(), programs.browser.clone().into_os_string()])
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
-        .env("ROOST_NODE_DATABASE_URL", services.postgres.url())
+        .env("ROOST_NODE_DATABASE_URL", services.roads.postgres_of(id, services.postgres))
         .args(&options.node_args);
+    let own = options.node_env.get(id).into_iter().flatten();
+    let launch = own.fold(launch, |launch, (key, value)| launch.env(key, value));
     Ok(Member::new(id, launch, dir.announcement(id)))
+}
+
+fn coordinator_id(number: usize) -> String {
+    format!("coordinator-{number}")
+}
+
+pub(super) fn node_id(number: usize) -> String {
+    format!("node-{number}")
+}
+
+/// Relays from everything that will run to all servers, when they were asked for.
+pub(super) async fn build_roads(options: &Options, etcd: &[Etcd], postgres: &Postgres) -> Result<Roads> {
+    let mut roads = Roads::default();
+    let coordinators = (1..=options.coordinators).map(coordinator_id);
+    for id in coordinators.chain((1..=options.nodes).map(node_id)).filter(|_| options.relays) {
+        roads.build(&id, etcd, postgres).await?;
+    }
+    Ok(roads)
+}
+
+/// The first one alone: it makes the tables of a new database.
+pub(super) async fn start_coordinators(
+    programs: &Programs,
+    dir: &StateDir,
+    options: &Options,
+    services: &Services<'_>,
+) -> Result<Vec<Member>> {
+    let mut coordinators = Vec::with_capacity(options.coordinators);
+    for number in 1..=options.coordinators {
+        let mut member = coordinator(number, programs, dir, options, services)?;
+        member.start().await?;
+        coordinators.push(member);
+    }
+    Ok(coordinators)
+}
+
+/// On the ports of the last start in this directory: members know each other by them.
+pub(super) async fn start_etcd(dir: &StateDir, options: &Options) -> Result<Vec<Etcd>> {
+    let first = options.ports.etcd;
+    if options.etcd_members <= 1 {
+        return Ok(vec![Etcd::start_on(dir.root(), Some(dir.port("etcd", first)?)).await?]);
+    }
+    let ports = (1..=options.etcd_members).map(|number| {
+        let client = dir.port(&format!("etcd-{number}"), first.filter(|_| number == 1))?;
+        Ok(EtcdPorts { client, peer: dir.port(&format!("etcd-{number}-peer"), None)? })
+    });
+    Etcd::start_members(dir.root(), &ports.collect::<Result<Vec<_>>>()?).await
 }
 
 fn loopback(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-fn duration(duration: std::time::Duration) -> String {
+fn duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }

@@ -1,11 +1,14 @@
 //! What a cluster on this machine can be told.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Holds all state and all logs.
     pub state_dir: PathBuf,
+    /// Members of etcd.
+    pub etcd_members: usize,
+    pub coordinators: usize,
     pub nodes: usize,
     pub tenants: usize,
     pub lease_ttl: Duration,
@@ -23,6 +26,14 @@ pub struct Options {
     /// Further arguments of every node and coordinator.
     pub node_args: Vec<String>,
     pub coordinator_args: Vec<String>,
+    /// Variables of single nodes, by their ids.
+    pub node_env: BTreeMap<String, Vec<(OsString, OsString)>>,
+    /// A command that becomes the node, such as `nsenter`: it is given the node's own command line.
+    pub node_through: Vec<OsString>,
+    /// Where snapshots go; in the state directory unless given.
+    pub object_store: Option<PathBuf>,
+    /// Nodes and coordinators reach etcd and PostgreSQL by relays: [`super::Cluster::roads`].
+    pub relays: bool,
     pub ports: Ports,
 }
 
@@ -41,6 +52,8 @@ impl Options {
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
         Self {
             state_dir: state_dir.into(),
+            etcd_members: 1,
+            coordinators: 1,
             nodes: 3,
             tenants: 6,
             lease_ttl: Duration::from_secs(5),
@@ -52,6 +65,10 @@ impl Options {
             code_every: Duration::from_secs(20),
             node_args: vec![],
             coordinator_args: vec![],
+            node_env: BTreeMap::new(),
+            node_through: vec![],
+            object_store: None,
+            relays: false,
             ports: Ports::default(),
         }
     }

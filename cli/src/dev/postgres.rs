@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::{
     error::{DevError, Result},
     files::random_hex,
-    identity::{Identity, is_zombie},
+    identity::{Identity, descendants, is_zombie},
     ports::free_port,
     process::{Launch, Process, wait_until},
     system_user::SystemUser,
@@ -34,6 +34,8 @@ pub struct Postgres {
     launch: Launch,
     process: Process,
     data: PathBuf,
+    password: String,
+    port: u16,
     url: String,
 }
 
@@ -60,8 +62,8 @@ impl Postgres {
             tries -= 1;
             match run(&launch, &data).await {
                 Ok(process) => {
-                    let url = format!("postgres://roost:{password}@127.0.0.1:{port}/postgres");
-                    return Ok(Self { launch, process, data, url });
+                    let url = url(&password, port);
+                    return Ok(Self { launch, process, data, password, port, url });
                 }
                 Err(DevError::Exited { .. }) if tries > 0 => continue,
                 Err(error) => return Err(error),
@@ -72,6 +74,15 @@ impl Postgres {
     /// `postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE`
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same by another port that leads to it.
+    pub(super) fn url_through(&self, port: u16) -> String {
+        url(&self.password, port)
     }
 
     pub fn pid(&self) -> u32 {
@@ -102,12 +113,27 @@ impl Postgres {
         self.process.signal(signal)
     }
 
+    /// Signals all of it: the postmaster and its backends. SIGSTOP and SIGCONT freeze and thaw it.
+    pub fn signal_all(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)?;
+        for backend in descendants(self.pid()) {
+            let pid = backend.identity.pid;
+            let failed = |source| DevError::Signal { name: "postgres".into(), pid, source };
+            backend.identity.signal(signal).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Starts it again on the same port with its data, after stopping it if it runs.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
         self.process = run(&self.launch, &self.data).await?;
         Ok(())
     }
+}
+
+fn url(password: &str, port: u16) -> String {
+    format!("postgres://roost:{password}@127.0.0.1:{port}/postgres")
 }
 
 fn newest_version(versions: &Path) -> Result<PathBuf> {

@@ -29,6 +29,7 @@ pub struct Launch {
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    through: Vec<OsString>,
     log: PathBuf,
     user: Option<SystemUser>,
 }
@@ -41,6 +42,7 @@ impl Launch {
             program: program.into(),
             args: vec![],
             env: vec![],
+            through: vec![],
             log: log.into(),
             user: None,
         }
@@ -53,6 +55,12 @@ impl Launch {
 
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// A command that is started in the program's place, is given its command line, and becomes it.
+    pub(super) fn through(mut self, command: &[OsString]) -> Self {
+        self.through = command.to_vec();
         self
     }
 
@@ -96,7 +104,12 @@ impl Launch {
         if let Some(user) = &self.user {
             command.args(user.setpriv_args());
         }
-        command.arg("--").arg(&self.program).args(&self.args).envs(self.env.iter().cloned());
+        command
+            .arg("--")
+            .args(&self.through)
+            .arg(&self.program)
+            .args(&self.args)
+            .envs(self.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
         Ok(command)
     }

@@ -69,7 +69,8 @@ impl Output {
         eprintln!("{text}");
     }
 
-    fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
+    /// An object that is more than a row.
+    pub fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         self.text(&serde_json::to_string_pretty(value).map_err(|e| Failure::Print(e.into()))?)
     }
 }

@@ -1,8 +1,13 @@
 //! What is printed of the API's messages. The JSON has the field names of the .proto files, the enums without their
 //! prefix and the times as RFC 3339; a field that is not set is null.
 
+mod cluster;
+mod event;
 mod message;
 mod node;
+mod operation;
+mod placement;
+mod plan;
 mod session;
 mod tenant;
 mod worker;
@@ -10,8 +15,13 @@ mod worker;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
+pub use cluster::{ClusterView, PolicyView};
+pub use event::EventView;
 pub use message::MessageView;
 pub use node::NodeView;
+pub use operation::{MoveView, OperationView};
+pub use placement::PlacementView;
+pub use plan::PlanView;
 pub use session::SessionView;
 pub use tenant::{MenuItemView, TenantView};
 pub use worker::WorkerView;

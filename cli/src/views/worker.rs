@@ -16,6 +16,8 @@ pub struct WorkerView {
     last_error: String,
     restarts: i64,
     last_seen_time: Option<String>,
+    pinned_node_id: String,
+    conflicts: i64,
     /// Only in the stream of `worker watch`: the tenant was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
@@ -34,6 +36,8 @@ impl From<Worker> for WorkerView {
             generation: worker.generation,
             last_error: worker.last_error,
             restarts: worker.restarts,
+            pinned_node_id: worker.pinned_node_id,
+            conflicts: worker.conflicts,
             deleted: false,
         }
     }
@@ -75,6 +79,8 @@ impl Row for WorkerView {
     fn details(&self) -> Vec<(&'static str, String)> {
         let mut lines = vec![("name", self.name.clone())];
         lines.extend(Self::HEADER.iter().copied().zip(self.cells()));
+        lines.push(("pinned to", self.pinned_node_id.clone()));
+        lines.push(("conflicts", self.conflicts.to_string()));
         lines
     }
 }

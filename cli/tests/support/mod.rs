@@ -7,8 +7,10 @@ use prost_types::Timestamp;
 use roost_proto::{
     error::{ApiError, ErrorCode, Violation},
     v1::{
+        cluster_service_server::ClusterServiceServer,
         message_service_server::{MessageService, MessageServiceServer},
         node_service_server::{NodeService, NodeServiceServer},
+        operation_service_server::OperationServiceServer,
         session_service_server::{SessionService, SessionServiceServer},
         tenant_service_server::{TenantService, TenantServiceServer},
         worker_service_server::{WorkerService, WorkerServiceServer},
@@ -18,6 +20,8 @@ use roost_proto::{
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
+
+mod orders;
 
 pub const TOKEN: &str = "sesame";
 
@@ -36,7 +40,9 @@ pub async fn coordinator() -> SocketAddr {
         .add_service(WorkerServiceServer::with_interceptor(Script, authorised))
         .add_service(SessionServiceServer::with_interceptor(Script, authorised))
         .add_service(MessageServiceServer::with_interceptor(Script, authorised))
-        .add_service(NodeServiceServer::with_interceptor(Script, authorised));
+        .add_service(NodeServiceServer::with_interceptor(Script, authorised))
+        .add_service(OperationServiceServer::with_interceptor(Script, authorised))
+        .add_service(ClusterServiceServer::with_interceptor(Script, authorised));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     addr
 }
@@ -168,6 +174,19 @@ impl TenantService for Script {
     async fn delete_tenant(&self, request: Request<DeleteTenantRequest>) -> Answer<()> {
         tenant(&request.into_inner().id).map(|_| Response::new(()))
     }
+
+    async fn pin_tenant(&self, request: Request<PinTenantRequest>) -> Answer<Worker> {
+        let PinTenantRequest { tenant_id, node_id, .. } = request.into_inner();
+        Ok(Response::new(Worker { pinned_node_id: node_id, ..worker(&tenant_id)? }))
+    }
+
+    async fn unpin_tenant(&self, request: Request<UnpinTenantRequest>) -> Answer<Worker> {
+        worker(&request.into_inner().tenant_id).map(Response::new)
+    }
+
+    async fn explain_placement(&self, request: Request<ExplainPlacementRequest>) -> Answer<Placement> {
+        tenant(&request.into_inner().tenant_id).map(|tenant| Response::new(orders::placement(tenant.id)))
+    }
 }
 
 fn worker(tenant_id: &str) -> Result<Worker, Status> {
@@ -182,6 +201,8 @@ fn worker(tenant_id: &str) -> Result<Worker, Status> {
         restarts: 1,
         last_seen_time: at(120),
         session_status: SessionStatus::Connected as i32,
+        pinned_node_id: String::new(),
+        conflicts: 0,
     };
     let failed = Worker {
         tenant_id: "shop".into(),
@@ -327,7 +348,7 @@ impl MessageService for Script {
     }
 }
 
-fn node(id: &str, tenants: i32, leaving: bool) -> Node {
+fn node(id: &str, tenants: i32) -> Node {
     Node {
         id: id.into(),
         address: "127.0.0.1:4001".into(),
@@ -337,22 +358,50 @@ fn node(id: &str, tenants: i32, leaving: bool) -> Node {
         version: "0.1.0".into(),
         incarnation: 7_587,
         tenants,
-        leaving,
         start_time: at(0),
+        live: true,
+        ..Default::default()
     }
+}
+
+fn known_node(id: &str) -> Result<Node, Status> {
+    if id == "node-2" { Ok(node("node-2", 1)) } else { Err(unknown("node", id)) }
 }
 
 #[tonic::async_trait]
 impl NodeService for Script {
-    async fn list_nodes(&self, _: Request<ListNodesRequest>) -> Answer<ListNodesResponse> {
-        let nodes = vec![node("node-1", 0, true), node("node-2", 1, false)];
+    async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Answer<ListNodesResponse> {
+        let mut nodes = vec![Node { leaving: true, ..node("node-1", 0) }, node("node-2", 1)];
+        nodes.push(Node { cordoned: true, suspect_until_time: at(60), ..node("node-3", 2) });
+        nodes.push(Node { cordoned: true, draining: true, ..node("node-4", 3) });
+        if request.into_inner().show_lost {
+            let lost = Node { id: "node-5".into(), tenants: 4, ..Default::default() };
+            nodes.push(Node { restart_window_end_time: at(60), ..lost });
+        }
         Ok(Response::new(ListNodesResponse { nodes, next_page_token: String::new() }))
     }
 
     async fn get_node(&self, request: Request<GetNodeRequest>) -> Answer<Node> {
-        match request.into_inner().id.as_str() {
-            "node-2" => Ok(Response::new(node("node-2", 1, false))),
-            id => Err(unknown("node", id)),
-        }
+        known_node(&request.into_inner().id).map(Response::new)
+    }
+
+    async fn cordon(&self, request: Request<CordonRequest>) -> Answer<Node> {
+        let CordonRequest { id, requested_by, reason } = request.into_inner();
+        let node = known_node(&id)?;
+        Ok(Response::new(Node { cordoned: true, cordoned_by: requested_by, cordon_reason: reason, ..node }))
+    }
+
+    async fn uncordon(&self, request: Request<UncordonRequest>) -> Answer<Node> {
+        known_node(&request.into_inner().id).map(Response::new)
+    }
+
+    async fn set_restart_window(&self, request: Request<SetRestartWindowRequest>) -> Answer<Node> {
+        let SetRestartWindowRequest { id, window, .. } = request.into_inner();
+        let seconds = window.map(|window| window.seconds).unwrap_or_default();
+        Ok(Response::new(Node { restart_window_end_time: at(seconds), ..known_node(&id)? }))
+    }
+
+    async fn clear_restart_window(&self, request: Request<ClearRestartWindowRequest>) -> Answer<Node> {
+        known_node(&request.into_inner().id).map(Response::new)
     }
 }

@@ -21,6 +21,10 @@ impl Journal {
                 Action::Place { node, cause, choice } => {
                     tracing::info!(%tenant, %node, %cause, %choice, "placing a tenant");
                 }
+                Action::Prepare { node, from, reason, choice } => {
+                    tracing::info!(%tenant, %node, %from, %reason, %choice, "preparing a move");
+                }
+                Action::Forget { node } => tracing::info!(%tenant, %node, "a preparation is given up"),
                 Action::Release { node, reason } => {
                     tracing::info!(%tenant, %node, %reason, "releasing a tenant")
                 }

@@ -7,8 +7,14 @@
 //!     └── deposed, lease lost, or a write whose outcome is not known
 //! ```
 //!
-//! A pass takes no input: it reads everything anew, plans, and does what the plan says, so it does not matter what
-//! the last one came to, or which process it ran in. No step is retried inside a pass. What makes that safe:
+//! A pass takes no input: it reads everything (the `mirror` saves it from reading twice what has not changed), plans,
+//! and does what the plan says, so it does not matter what the last one came to, or which process it ran in. No step is
+//! retried inside a pass. Around the plan there are small state machines, pure, one file each: which nodes were lost
+//! (`losses`), which are awaited (`windows`) or come and go (`flapping`), whether too many are gone (`brake`), whether
+//! all is calm (`calm`); `senses` and `directions` bring them together, and `operations` reads from a plan how far each
+//! operation has come. They live in the memory of one reign, and nothing that a later one needs is only there.
+//!
+//! What makes that safe:
 //!
 //! - **One controller writes.** Every commit is guarded by the create revision of the leader's key and by the mod
 //!   revisions of the records it replaces; every write to the ledger names the term. A deposed one changes nothing.
@@ -19,6 +25,8 @@
 //! - **A doubtful write ends the reign.** A commit without an answer may still arrive, and if a later pass had placed
 //!   the same tenant on another node, both could be taken: they touch different records. So the controller resigns,
 //!   and is elected anew at another revision (and term) that the late write does not name.
+//! - **An operation is no script.** A drain, a rebalance or a move changes what the plan is made from and nothing else,
+//!   so that any controller goes on with it from any point, and a cancelled one is a plan without it.
 //! - **A commit is not a plan.** Large plans are published in several commits and a crash may leave some out. Each is
 //!   complete for the nodes it is about, and a removal never shares a plan with the placement that follows it.
 
@@ -37,16 +45,30 @@ use crate::{
     timing::Timing,
 };
 
+mod brake;
+mod calm;
+mod directions;
+mod events;
+mod flapping;
 mod founding;
 mod journal;
+mod losses;
+mod memory;
+mod mirror;
+mod operations;
 mod pass;
 mod publish;
 mod reign;
+mod senses;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod trouble;
 mod view;
 mod wake;
+mod windows;
+
+pub use survey::{Survey, SurveyError, survey};
 
 use reign::Reign;
 use trouble::{Dependency, Troubles};

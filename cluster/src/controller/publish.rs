@@ -1,18 +1,17 @@
 //! From a plan to the records of the nodes it is about, and to commits that etcd takes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
     election::Leadership,
-    ids::{Generation, NodeId, Revision, TenantId},
+    ids::{Generation, NodeId, Revision, SpecRevision, TenantId},
     keys,
-    ledger::Demand,
-    plan::{Action, Plan},
+    plan::{Action, Decision, Plan},
     records::{AssignmentEntry, AssignmentRecord, Phase},
     registry::{Guard, MAX_OPS, Op},
 };
 
-use super::view::View;
+use super::view::{Demands, View, is_current};
 
 /// Well below the 1.5 MB that etcd takes in one request.
 const MAX_COMMIT_BYTES: usize = 1 << 20;
@@ -29,89 +28,143 @@ pub(super) struct Update {
 /// One guarded write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Batch {
+    /// Whose records it is about.
+    pub(super) nodes: Vec<NodeId>,
     pub(super) guards: Vec<Guard>,
     pub(super) ops: Vec<Op>,
 }
 
 /// The records that differ from what is published once the plan is carried out. Records of lives that have ended go;
-/// entries of running workers carry the spec revision that the ledger has now. `generations` are those that the
-/// ledger gave for the plan's placements; a placement without one is left out, for its tenant has been deleted.
+/// entries of running workers carry the spec revision that the ledger has now; preparations go whose tenant was placed
+/// since. `generations` are those that the ledger gave for the plan's placements; a placement without one is left out,
+/// for its tenant has been deleted.
 pub(super) fn updates(
     view: &View,
     plan: &Plan,
-    generations: &BTreeMap<TenantId, Generation>,
-    demands: &[Demand],
+    generations: &HashMap<TenantId, Generation>,
+    by_tenant: &Demands<'_>,
 ) -> Vec<Update> {
-    let specs: BTreeMap<&TenantId, &Demand> = demands.iter().map(|demand| (&demand.tenant, demand)).collect();
-    let mut entries: BTreeMap<&NodeId, BTreeMap<&TenantId, AssignmentEntry>> = BTreeMap::new();
-    for node in view.nodes.keys() {
-        let live = view.live_entries(node).iter().map(|entry| (&entry.tenant, entry.clone()));
-        entries.insert(node, live.collect());
-    }
-    carry_out(plan, generations, &mut entries);
-    for entry in entries.values_mut().flat_map(BTreeMap::values_mut) {
-        if let Some(demand) = specs.get(&entry.tenant).filter(|_| entry.phase == Phase::Active) {
-            entry.spec_revision = demand.spec_revision;
-        }
-    }
+    let drafting = Drafting { view, orders: by_node(plan), generations, by_tenant };
     let nodes: BTreeSet<&NodeId> = view.nodes.keys().chain(view.assignments.keys()).collect();
-    nodes.into_iter().filter_map(|node| update(view, node, entries.remove(node))).collect()
+    nodes.into_iter().filter_map(|node| drafting.update(node)).collect()
 }
 
-fn carry_out<'a>(
-    plan: &'a Plan,
-    generations: &BTreeMap<TenantId, Generation>,
-    entries: &mut BTreeMap<&'a NodeId, BTreeMap<&'a TenantId, AssignmentEntry>>,
-) {
+/// What the plan wants of each node.
+fn by_node(plan: &Plan) -> HashMap<&NodeId, Vec<&Decision>> {
+    let mut orders: HashMap<&NodeId, Vec<&Decision>> = HashMap::new();
     for decision in &plan.decisions {
+        match &decision.action {
+            Action::Place { node, .. }
+            | Action::Prepare { node, .. }
+            | Action::Forget { node }
+            | Action::Release { node, .. }
+            | Action::Remove { node } => orders.entry(node).or_default().push(decision),
+            Action::Wait { .. } => {}
+        }
+    }
+    orders
+}
+
+type Entries = BTreeMap<TenantId, AssignmentEntry>;
+
+struct Drafting<'a> {
+    view: &'a View,
+    orders: HashMap<&'a NodeId, Vec<&'a Decision>>,
+    generations: &'a HashMap<TenantId, Generation>,
+    by_tenant: &'a Demands<'a>,
+}
+
+impl Drafting<'_> {
+    fn update(&self, node: &NodeId) -> Option<Update> {
+        let published = self.view.assignments.get(node);
+        let read_at = published.map(|(_, read_at)| *read_at);
+        let Some(alive) = self.view.nodes.get(node) else {
+            return Some(Update { node: node.clone(), read_at, record: None });
+        };
+        let entries = self.view.live_entries(node);
+        let ordered = self.orders.get(node).map_or(&[][..], Vec::as_slice);
+        let same_life = published.is_some_and(|(record, _)| record.incarnation == alive.incarnation);
+        // Nearly all records of a large cluster stay as they are: these are not copied.
+        if ordered.is_empty() && same_life && entries.iter().all(|entry| self.is_up_to_date(entry)) {
+            return None;
+        }
+        let mut drafted: Entries = entries
+            .iter()
+            .filter_map(|entry| self.refreshed(entry))
+            .map(|entry| (entry.tenant.clone(), entry))
+            .collect();
+        for decision in ordered {
+            self.carry_out(decision, &mut drafted);
+        }
+        let entries: Vec<AssignmentEntry> = drafted.into_values().collect();
+        // A node that has nothing and never had anything in this life needs no record.
+        let needed = same_life || !entries.is_empty();
+        let record = needed.then_some(AssignmentRecord { incarnation: alive.incarnation, entries });
+        let differs = published.map(|(record, _)| record) != record.as_ref();
+        differs.then(|| Update { node: node.clone(), read_at, record })
+    }
+
+    fn is_up_to_date(&self, entry: &AssignmentEntry) -> bool {
+        self.stays(entry) && self.spec_revision(entry) == entry.spec_revision
+    }
+
+    fn refreshed(&self, entry: &AssignmentEntry) -> Option<AssignmentEntry> {
+        let spec_revision = self.spec_revision(entry);
+        self.stays(entry).then(|| AssignmentEntry { spec_revision, ..entry.clone() })
+    }
+
+    /// Whatever may hold a tenant stays until the plan says otherwise.
+    fn stays(&self, entry: &AssignmentEntry) -> bool {
+        match entry.phase {
+            Phase::Active | Phase::Releasing => true,
+            Phase::Preparing => {
+                is_current(entry, self.by_tenant) && !self.generations.contains_key(&entry.tenant)
+            }
+        }
+    }
+
+    fn spec_revision(&self, entry: &AssignmentEntry) -> SpecRevision {
+        match (entry.phase, self.by_tenant.get(&entry.tenant)) {
+            (Phase::Active, Some(demand)) => demand.spec_revision,
+            (Phase::Active | Phase::Releasing | Phase::Preparing, _) => entry.spec_revision,
+        }
+    }
+
+    fn carry_out(&self, decision: &Decision, entries: &mut Entries) {
         let tenant = &decision.tenant;
         match &decision.action {
-            Action::Place { node, .. } => {
-                let (Some(entries), Some(&generation)) = (entries.get_mut(node), generations.get(tenant))
-                else {
-                    continue;
-                };
-                let entry = AssignmentEntry {
-                    tenant: tenant.clone(),
-                    generation,
-                    phase: Phase::Active,
-                    spec_revision: Default::default(),
-                };
-                entries.insert(tenant, entry);
+            Action::Place { .. } => {
+                if let Some(&generation) = self.generations.get(tenant) {
+                    entries.insert(tenant.clone(), self.entry(tenant, generation, Phase::Active));
+                }
             }
-            Action::Release { node, .. } => {
-                if let Some(entry) = entries.get_mut(node).and_then(|entries| entries.get_mut(tenant)) {
+            Action::Prepare { .. } => {
+                if let Some(demand) = self.by_tenant.get(tenant) {
+                    let entry = || self.entry(tenant, demand.generation, Phase::Preparing);
+                    entries.entry(tenant.clone()).or_insert_with(entry);
+                }
+            }
+            Action::Release { .. } => {
+                if let Some(entry) = entries.get_mut(tenant) {
                     entry.phase = Phase::Releasing;
                 }
             }
-            Action::Remove { node } => {
-                if let Some(entries) = entries.get_mut(node) {
+            Action::Forget { .. } => {
+                if entries.get(tenant).is_some_and(|entry| entry.phase == Phase::Preparing) {
                     entries.remove(tenant);
                 }
+            }
+            Action::Remove { .. } => {
+                entries.remove(tenant);
             }
             Action::Wait { .. } => {}
         }
     }
-}
 
-fn update(
-    view: &View,
-    node: &NodeId,
-    entries: Option<BTreeMap<&TenantId, AssignmentEntry>>,
-) -> Option<Update> {
-    let published = view.assignments.get(node);
-    let entries: Vec<AssignmentEntry> = entries.unwrap_or_default().into_values().collect();
-    let record = match view.nodes.get(node) {
-        None => None,
-        Some(alive) => {
-            let same_life = published.is_some_and(|(record, _)| record.incarnation == alive.incarnation);
-            // A node that has nothing and never had anything in this life needs no record.
-            let needed = same_life || !entries.is_empty();
-            needed.then_some(AssignmentRecord { incarnation: alive.incarnation, entries })
-        }
-    };
-    let differs = published.map(|(record, _)| record) != record.as_ref();
-    differs.then(|| Update { node: node.clone(), read_at: published.map(|(_, read_at)| *read_at), record })
+    fn entry(&self, tenant: &TenantId, generation: Generation, phase: Phase) -> AssignmentEntry {
+        let spec_revision = self.by_tenant.get(tenant).map(|demand| demand.spec_revision).unwrap_or_default();
+        AssignmentEntry { tenant: tenant.clone(), generation, phase, spec_revision }
+    }
 }
 
 /// The updates as commits, each guarded by the leadership and by what was read of every record in it.
@@ -132,10 +185,11 @@ pub(super) fn batches(updates: &[Update], leadership: &Leadership) -> Vec<Batch>
         };
         let fits = |batch: &Batch| batch.guards.len() < MAX_OPS && bytes + size <= MAX_COMMIT_BYTES;
         if !batches.last().is_some_and(fits) {
-            batches.push(Batch { guards: vec![leadership.guard()], ops: Vec::new() });
+            batches.push(Batch { nodes: Vec::new(), guards: vec![leadership.guard()], ops: Vec::new() });
             bytes = 0;
         }
         if let Some(batch) = batches.last_mut() {
+            batch.nodes.push(update.node.clone());
             batch.guards.push(guard);
             batch.ops.push(op);
             bytes += size;
@@ -149,7 +203,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ids::{Incarnation, SpecRevision};
+    use crate::ids::Incarnation;
 
     const LEADERSHIP: Leadership =
         Leadership { lease: Incarnation(1), revision: Revision(7), sent_at: Duration::ZERO };

@@ -9,8 +9,8 @@ use crate::{
 };
 
 use super::{
-    Context, ControllerStatus, founding,
-    journal::Journal,
+    Context, ControllerStatus, events, founding,
+    memory::Memory,
     pass::{Mandate, Passed},
     trouble::{Dependency, Trouble, Troubles},
     wake::Wake,
@@ -72,11 +72,12 @@ impl<'a> Reign<'a> {
         let Timing { heartbeat_every, watch_retry, coalesce, .. } = self.context.config.timing;
         let mandate = Mandate { leadership: &self.leadership, term, keeper: &self.keeper };
         let mut wake = self.wake();
-        let mut journal = Journal::default();
+        let mut memory = Memory::new(self.context.config.timing.ttl);
+        memory.untold.happened([events::elected(&self.context.config.candidate.holder, term)]);
         // Time for workers to be seen again that could not be while there was no controller or no ledger.
         let mut silence = Silence::check_after(self.context, heartbeat_every * 2);
         loop {
-            match self.pass(&mandate, &mut journal, &mut silence).await {
+            match self.pass(&mandate, &mut memory, &mut silence).await {
                 Ok(passed) => {
                     if self.is_well(troubles, term) {
                         silence = Silence::check_after(self.context, heartbeat_every * 2);
@@ -84,7 +85,7 @@ impl<'a> Reign<'a> {
                     if passed.again {
                         tokio::time::sleep(coalesce).await;
                     } else {
-                        wake.after(passed.seen).await;
+                        wake.after(passed.seen, passed.look_in).await;
                     }
                 }
                 Err(trouble) if trouble.ends_the_reign() => return trouble,
@@ -99,10 +100,10 @@ impl<'a> Reign<'a> {
     async fn pass(
         &self,
         mandate: &Mandate<'_>,
-        journal: &mut Journal,
+        memory: &mut Memory,
         silence: &mut Silence,
     ) -> Result<Passed, Trouble> {
-        let passed = self.context.pass(mandate, journal).await?;
+        let passed = self.context.pass(mandate, memory).await?;
         silence.check(self.context, mandate.term).await?;
         Ok(passed)
     }

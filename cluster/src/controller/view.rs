@@ -1,57 +1,58 @@
 //! The registry and the ledger as a pass finds them, and the [`Snapshot`] that follows from them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    election::Leadership,
-    ids::{NodeId, Revision, TenantId},
-    keys::{self, Key},
+    ids::{Generation, Incarnation, NodeId, Revision, TenantId},
     ledger::Demand,
-    plan::{Goal, Hold, Intake, NodeView, Snapshot, TenantView, Wanted},
-    records::{AckRecord, AssignmentEntry, AssignmentRecord, NodeRecord},
-    registry::{Listing, RegistryError},
+    plan::{Hold, Intake, NodeView, Snapshot, TenantView, Wanted, Warm},
+    records::{AckRecord, AssignmentEntry, AssignmentRecord, HeldTenant, NodeRecord, Phase},
 };
 
-use super::trouble::Trouble;
+use super::directions::Directions;
 
 /// One moment of the registry.
+#[derive(Default)]
 pub(super) struct View {
     pub(super) revision: Revision,
     /// The live ones.
     pub(super) nodes: BTreeMap<NodeId, NodeRecord>,
     /// What is published, of nodes alive and dead, with the mod revision of each.
     pub(super) assignments: BTreeMap<NodeId, (AssignmentRecord, Revision)>,
-    acks: BTreeMap<NodeId, AckRecord>,
+    pub(super) acks: BTreeMap<NodeId, Ack>,
+}
+
+/// An [`AckRecord`] that can be asked quickly.
+pub(super) struct Ack {
+    incarnation: Incarnation,
+    applied: Revision,
+    /// In order.
+    held: Vec<TenantId>,
+    /// In order.
+    prepared: Vec<HeldTenant>,
+}
+
+impl Ack {
+    pub(super) fn of(record: AckRecord) -> Self {
+        let AckRecord { incarnation, applied, held, mut prepared } = record;
+        let mut held: Vec<TenantId> = held.into_iter().map(|held| held.tenant).collect();
+        held.sort_unstable();
+        prepared.sort_unstable();
+        Self { incarnation, applied, held, prepared }
+    }
+}
+
+/// What the ledger wants, by tenant.
+pub(super) type Demands<'a> = HashMap<&'a TenantId, &'a Demand>;
+
+/// What the live nodes have of one tenant.
+#[derive(Default)]
+struct Presence {
+    holds: Vec<Hold>,
+    warm: Vec<Warm>,
 }
 
 impl View {
-    /// A listing of everything, taken in at one revision; `Superseded` if it shows another leader than `leadership`.
-    pub(super) fn read(listing: &Listing, leadership: &Leadership) -> Result<Self, Trouble> {
-        let mut view = Self {
-            revision: listing.revision,
-            nodes: BTreeMap::new(),
-            assignments: BTreeMap::new(),
-            acks: BTreeMap::new(),
-        };
-        let mut leads = false;
-        for entry in &listing.entries {
-            match Key::parse(&entry.key) {
-                Some(Key::Leader) => leads = entry.create_revision == leadership.revision,
-                Some(Key::Node(node)) => {
-                    view.nodes.insert(node, readable(keys::decode(entry))?);
-                }
-                Some(Key::Assignments(node)) => {
-                    view.assignments.insert(node, (readable(keys::decode(entry))?, entry.mod_revision));
-                }
-                Some(Key::Ack(node)) => {
-                    view.acks.insert(node, readable(keys::decode(entry))?);
-                }
-                Some(Key::Store) | None => {}
-            }
-        }
-        if leads { Ok(view) } else { Err(Trouble::Superseded) }
-    }
-
     /// The published entries of a node that are addressed to its present life; those of an ended life count for
     /// nothing, for nothing of it is alive.
     pub(super) fn live_entries(&self, node: &NodeId) -> &[AssignmentEntry] {
@@ -62,73 +63,115 @@ impl View {
         }
     }
 
+    pub(super) fn snapshot(
+        &self,
+        demands: &[Demand],
+        by_tenant: &Demands<'_>,
+        given: &Directions,
+    ) -> Snapshot {
+        let mut presences = self.presences(by_tenant);
+        let mut tenants = Vec::with_capacity(demands.len());
+        for demand in demands {
+            let presence = presences.remove(&demand.tenant).unwrap_or_default();
+            tenants.push(TenantView {
+                tenant: demand.tenant.clone(),
+                wanted: if demand.running { Wanted::Running } else { Wanted::Stopped },
+                generation: demand.generation,
+                last: demand.node.clone(),
+                pin: demand.pin.clone(),
+                move_to: given.moves.get(&demand.tenant).cloned(),
+                warm: presence.warm,
+                holds: presence.holds,
+            });
+        }
+        // What is left of them is no tenant's any more.
+        tenants.extend(presences.into_iter().map(|(tenant, presence)| deleted(tenant, presence)));
+        Snapshot {
+            nodes: self.nodes.values().map(|record| node_view(record, given)).collect(),
+            tenants,
+            goal: given.goal,
+            awaited: given.awaited.clone(),
+            failover_paused: given.failover_paused,
+            failing_zones: given.failing_zones.clone(),
+            pace: given.pace,
+        }
+    }
+
+    fn presences(&self, by_tenant: &Demands<'_>) -> HashMap<&TenantId, Presence> {
+        let mut presences: HashMap<&TenantId, Presence> = HashMap::with_capacity(by_tenant.len());
+        for node in self.nodes.keys() {
+            for entry in self.live_entries(node) {
+                let tenant = &entry.tenant;
+                match entry.phase {
+                    Phase::Active | Phase::Releasing => {
+                        let hold = Hold {
+                            node: node.clone(),
+                            generation: entry.generation,
+                            phase: entry.phase,
+                            let_go: entry.phase == Phase::Releasing && self.has_let_go(node, tenant),
+                        };
+                        presences.entry(tenant).or_default().holds.push(hold);
+                    }
+                    // One from before the last placement is on its way out: see the publishing.
+                    Phase::Preparing if is_current(entry, by_tenant) => {
+                        let ready = self.has_prepared(node, tenant, entry.generation);
+                        presences.entry(tenant).or_default().warm.push(Warm { node: node.clone(), ready });
+                    }
+                    Phase::Preparing => {}
+                }
+            }
+        }
+        presences
+    }
+
     /// The node has taken in its record as it is published, and does not have the tenant.
     fn has_let_go(&self, node: &NodeId, tenant: &TenantId) -> bool {
         let Some((published, modified_at)) = self.assignments.get(node) else { return false };
         self.acks.get(node).is_some_and(|ack| {
             ack.incarnation == published.incarnation
                 && ack.applied >= *modified_at
-                && !ack.held.iter().any(|held| held.tenant == *tenant)
+                && ack.held.binary_search(tenant).is_err()
         })
     }
 
-    pub(super) fn snapshot(&self, demands: &[Demand], goal: Goal) -> Snapshot {
-        let mut holds = self.holds();
-        let wanted: BTreeSet<&TenantId> = demands.iter().map(|demand| &demand.tenant).collect();
-        let deleted: Vec<TenantId> =
-            holds.keys().filter(|tenant| !wanted.contains(tenant)).cloned().collect();
-        let mut tenants = Vec::with_capacity(demands.len() + deleted.len());
-        for demand in demands {
-            tenants.push(TenantView {
-                tenant: demand.tenant.clone(),
-                wanted: if demand.running { Wanted::Running } else { Wanted::Stopped },
-                generation: demand.generation,
-                last: demand.node.clone(),
-                pin: None,
-                holds: holds.remove(&demand.tenant).unwrap_or_default(),
-            });
-        }
-        for tenant in deleted {
-            let holds = holds.remove(&tenant).unwrap_or_default();
-            let generation = holds.iter().map(|hold| hold.generation).max().unwrap_or_default();
-            tenants.push(TenantView {
-                tenant,
-                wanted: Wanted::Deleted,
-                generation,
-                last: None,
-                pin: None,
-                holds,
-            });
-        }
-        Snapshot { nodes: self.nodes.values().map(node_view).collect(), tenants, goal }
-    }
-
-    fn holds(&self) -> BTreeMap<TenantId, Vec<Hold>> {
-        let mut holds: BTreeMap<TenantId, Vec<Hold>> = BTreeMap::new();
-        for node in self.nodes.keys() {
-            for entry in self.live_entries(node) {
-                holds.entry(entry.tenant.clone()).or_default().push(Hold {
-                    node: node.clone(),
-                    generation: entry.generation,
-                    phase: entry.phase,
-                    let_go: self.has_let_go(node, &entry.tenant),
-                });
-            }
-        }
-        holds
+    /// This life of the node has done all that can be done ahead. An ack of an earlier preparation under the same
+    /// generation counts too: at worst the start is a cold one.
+    fn has_prepared(&self, node: &NodeId, tenant: &TenantId, generation: Generation) -> bool {
+        let alive = self.nodes.get(node).map(|record| record.incarnation);
+        let prepared = HeldTenant { tenant: tenant.clone(), generation };
+        self.acks.get(node).is_some_and(|ack| {
+            Some(ack.incarnation) == alive && ack.prepared.binary_search(&prepared).is_ok()
+        })
     }
 }
 
-/// A record that cannot be read stops every pass: what it says may be what keeps a tenant from being placed twice.
-fn readable<R>(decoded: Result<R, RegistryError>) -> Result<R, Trouble> {
-    decoded.map_err(Trouble::Registry)
+/// A preparation is for the next generation after the one it names; once the tenant was placed it is void, and so it
+/// is when nobody wants the tenant to run.
+pub(super) fn is_current(entry: &AssignmentEntry, by_tenant: &Demands<'_>) -> bool {
+    by_tenant.get(&entry.tenant).is_some_and(|demand| demand.running && demand.generation == entry.generation)
 }
 
-fn node_view(record: &NodeRecord) -> NodeView {
+fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
+    let Presence { holds, warm } = presence;
+    TenantView {
+        tenant: tenant.clone(),
+        wanted: Wanted::Deleted,
+        generation: holds.iter().map(|hold| hold.generation).max().unwrap_or_default(),
+        last: None,
+        pin: None,
+        move_to: None,
+        warm,
+        holds,
+    }
+}
+
+fn node_view(record: &NodeRecord, given: &Directions) -> NodeView {
+    let ordered = given.intakes.get(&record.node).copied().unwrap_or(Intake::Open);
     NodeView {
         node: record.node.clone(),
         capacity: record.capacity,
         weight: record.weight,
-        intake: if record.leaving { Intake::Leaving } else { Intake::Open },
+        zone: record.zone.clone(),
+        intake: if record.leaving { Intake::Leaving } else { ordered },
     }
 }

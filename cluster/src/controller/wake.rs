@@ -36,13 +36,17 @@ impl Wake {
         Self { latest, ledger_changed, reconcile_every, coalesce, _listeners: listeners }
     }
 
-    /// Resolves a moment after something has changed since `seen`, so that what comes together is seen together.
-    pub(super) async fn after(&mut self, seen: Revision) {
+    /// Resolves a moment after something has changed since `seen`, so that what comes together is seen together; at
+    /// the latest after `look_in`.
+    pub(super) async fn after(&mut self, seen: Revision, look_in: Option<Duration>) {
+        let at_the_latest = look_in.map_or(self.reconcile_every, |span| span.min(self.reconcile_every));
         tokio::select! {
+            // In order, so that a simulation of the same seed is the same.
+            biased;
             // An error means that the listener is gone, which it is only together with this.
             Ok(_) = self.latest.wait_for(|latest| *latest > seen) => {}
             () = self.ledger_changed.notified() => {}
-            () = tokio::time::sleep(self.reconcile_every) => return,
+            () = tokio::time::sleep(at_the_latest) => return,
         }
         tokio::time::sleep(self.coalesce).await;
     }

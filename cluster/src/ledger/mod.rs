@@ -10,8 +10,13 @@ use async_trait::async_trait;
 use crate::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 
 mod memory;
+mod orders;
 
-pub use memory::MemoryLedger;
+pub use memory::{End, MemoryLedger};
+pub use orders::{
+    Event, EventKind, NodeOrder, Note, Operation, OperationKind, Orders, Outcome, Policy, Progress,
+    RestartWindow,
+};
 
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
@@ -29,6 +34,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// What is wanted, one for every tenant there is.
     async fn demands(&self) -> Result<Vec<Demand>, LedgerError>;
 
+    /// What operators have ordered.
+    async fn orders(&self) -> Result<Orders, LedgerError>;
+
+    /// Takes the notes down, all or none, under the term. What a note is about may be gone by then: that is no error.
+    /// A few thousand placements at once are as much as the ledger takes in good time.
+    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError>;
+
     /// Gives each tenant to its node under a new generation, and answers with the generations. One statement that
     /// also checks the term: from its commit on every write of an earlier owner is refused (I2). Tenants that have
     /// been deleted are left out of the answer.
@@ -44,8 +56,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Marks the workers that should run and were last seen longer ago than `older_than`, and answers with them.
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError>;
 
-    /// Resolves when [`Ledger::demands`] may have changed since the last call. A hint: it may resolve without need,
-    /// and it may miss a change, so callers look from time to time anyway.
+    /// Resolves when [`Ledger::demands`] or [`Ledger::orders`] may have changed since the last call. A hint: it may
+    /// resolve without need, and it may miss a change, so callers look from time to time anyway.
     async fn changed(&self);
 }
 
@@ -58,6 +70,8 @@ pub struct Demand {
     pub generation: Generation,
     /// Of the last placement, until it is unplaced.
     pub node: Option<NodeId>,
+    /// The only node that may have it.
+    pub pin: Option<NodeId>,
     pub spec_revision: SpecRevision,
 }
 

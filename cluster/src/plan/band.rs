@@ -1,40 +1,92 @@
-//! Step 2: the least and the most that each open node should have.
+//! Step 3: the least and the most that each open node should have.
 //!
 //! The mean is weighted, and what a node's capacity cuts off its share is shared out among the others. Around its
 //! share a node has a band of a tenth, so that the order of the ring decides and not the last tenant; where a tenth
 //! is less than one tenant the share itself, rounded, is the band. The sum of the most is never below, the sum of the
 //! least never above the number of tenants: there is room for everyone within the band, if there is room at all.
+//!
+//! A zone's share is that of its nodes together, so with every node in its band every zone is within a tenth of the
+//! share that its weight gives it, however many nodes it has.
+//!
+//! A rebalance fills a node that is below its least up to its whole share: stopping at nine tenths of it would leave
+//! the next node that is added less to take. It does not touch one that is between the two, for then adding a node
+//! would also move what the ring has unevenly spread before, many times the new node's share in a large cluster. So
+//! it has to know later on which nodes it has begun with: those that a move of it is still on its way to. For the same
+//! reason it takes a node for too full a little later than placing does: a new node makes every share a little smaller,
+//! and one tenant from each of the nodes that were just at their most is more than the new node's share.
 
-use super::{Draft, Goal};
+use super::{
+    Goal,
+    draft::{Case, Draft, State},
+    warm,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Band {
     pub(super) least: usize,
+    /// Rounded down.
+    pub(super) share: usize,
     pub(super) most: usize,
+    /// Above this a rebalance takes tenants away.
+    pub(super) too_full: usize,
 }
 
-/// By node; nothing for a node that takes no tenants.
-pub(super) fn bands(draft: &Draft<'_>, goal: Goal) -> Vec<Band> {
-    let open: Vec<usize> = (0..draft.nodes.len()).filter(|&node| draft.is_open(node)).collect();
-    let staying: usize = open.iter().map(|&node| draft.load(node)).sum();
-    let total = staying + draft.homeless.len() + draft.in_transit;
+/// Sets the bands of the open nodes, and up to where each is to be filled. The others have none.
+pub(super) fn set(draft: &mut Draft<'_>) {
+    let open: Vec<usize> = draft.open_nodes().collect();
+    let settled: usize = open.iter().map(|&node| draft.rooms.load(node)).sum();
+    let total = settled + draft.cases.iter().filter(|case| is_to_come(case)).count();
     let shares: Vec<Share> = open
         .iter()
         .map(|&node| Share { weight: draft.nodes[node].weight, capacity: draft.nodes[node].capacity })
         .collect();
-    let mut bands = vec![Band::default(); draft.nodes.len()];
-    for (&node, band) in open.iter().zip(share_out(total, &shares, goal)) {
-        bands[node] = band;
+    let filling = filling(draft);
+    for (&node, band) in open.iter().zip(share_out(total, &shares)) {
+        let begun = draft.rooms.load(node) < band.least || filling[node];
+        let fill_to = match draft.snapshot.goal {
+            Goal::Rebalance if begun => band.share,
+            Goal::Rebalance | Goal::Settle => band.least,
+        };
+        draft.rooms.set_band(node, band, fill_to);
     }
-    bands
 }
 
+/// It counts nowhere yet and needs a place on some open node.
+fn is_to_come(case: &Case<'_>) -> bool {
+    let placeless = match &case.state {
+        State::Homeless { held } => held.is_none(),
+        State::InTransit { .. } => true,
+        State::Resident { asks, .. } => asks.is_some(),
+    };
+    placeless && case.next.is_none()
+}
+
+/// By node: whether a move of a rebalance is on its way there. A release has lost its reason by the next plan; from an
+/// open node, and without an order of its own, only a rebalance moves a tenant.
+pub(super) fn filling(draft: &Draft<'_>) -> Vec<bool> {
+    let mut filling = vec![false; draft.nodes.len()];
+    for case in draft.cases.iter().filter(|case| warm::is_movable(case)) {
+        let from = match &case.state {
+            State::Homeless { .. } => case.tenant.last.as_ref().and_then(|last| draft.find(last)),
+            State::InTransit { from, .. } => Some(*from),
+            State::Resident { node, asks } => asks.is_none().then_some(*node),
+        };
+        if let (Some(next), Some(from)) = (case.next, from)
+            && draft.is_open(from)
+        {
+            filling[next.node] = true;
+        }
+    }
+    filling
+}
+
+#[derive(Clone, Copy)]
 struct Share {
     weight: u32,
     capacity: u32,
 }
 
-fn share_out(total: usize, nodes: &[Share], goal: Goal) -> Vec<Band> {
+fn share_out(total: usize, nodes: &[Share]) -> Vec<Band> {
     let mut bands = vec![Band::default(); nodes.len()];
     let mut unfilled: Vec<usize> = (0..nodes.len()).filter(|&node| nodes[node].weight > 0).collect();
     let mut rest = total;
@@ -45,13 +97,19 @@ fn share_out(total: usize, nodes: &[Share], goal: Goal) -> Vec<Band> {
             unfilled.iter().partition(|&&node| share(node).floor() >= u64::from(nodes[node].capacity));
         if full.is_empty() {
             for node in roomy {
-                bands[node] = share(node).band(goal, nodes[node].capacity);
+                bands[node] = share(node).band(nodes[node].capacity);
             }
             return bands;
         }
         for node in full {
             let capacity = nodes[node].capacity as usize;
-            bands[node] = Band { least: capacity, most: capacity };
+            // A tenth of play here too, or a node that is about full would never be left alone.
+            bands[node] = Band {
+                least: (capacity * 9).div_ceil(10),
+                share: capacity,
+                most: capacity,
+                too_full: capacity,
+            };
             rest -= capacity.min(rest);
         }
         unfilled = roomy;
@@ -69,17 +127,18 @@ impl Ratio {
         self.of / self.by
     }
 
-    fn band(&self, goal: Goal, capacity: u32) -> Band {
+    fn band(&self, capacity: u32) -> Band {
         let nine_tenths_up = (self.of * 9).div_ceil(self.by * 10);
         let eleven_tenths_down = self.of * 11 / (self.by * 10);
-        let least = match goal {
-            Goal::Settle => self.floor().min(nine_tenths_up),
-            // Whoever gets tenants in a rebalance is filled to its share: stopping at nine tenths of it would leave
-            // the next node that is added less to take.
-            Goal::Rebalance => self.floor(),
-        };
-        let most = self.of.div_ceil(self.by).max(eleven_tenths_down).min(u64::from(capacity));
-        Band { least: least as usize, most: most as usize }
+        let eleven_tenths_up = (self.of * 11).div_ceil(self.by * 10);
+        let most = self.of.div_ceil(self.by).max(eleven_tenths_down);
+        let capacity = u64::from(capacity);
+        Band {
+            least: self.floor().min(nine_tenths_up) as usize,
+            share: self.floor() as usize,
+            most: most.min(capacity) as usize,
+            too_full: eleven_tenths_up.min(capacity) as usize,
+        }
     }
 }
 
@@ -87,40 +146,47 @@ impl Ratio {
 mod tests {
     use super::*;
 
-    fn bands_of(total: usize, nodes: &[(u32, u32)], goal: Goal) -> Vec<(usize, usize)> {
+    /// Least, share, most.
+    fn bands_of(total: usize, nodes: &[(u32, u32)]) -> Vec<(usize, usize, usize)> {
         let shares: Vec<Share> = nodes.iter().map(|&(weight, capacity)| Share { weight, capacity }).collect();
-        share_out(total, &shares, goal).into_iter().map(|band| (band.least, band.most)).collect()
+        share_out(total, &shares).into_iter().map(|band| (band.least, band.share, band.most)).collect()
+    }
+
+    #[test]
+    fn a_rebalance_leaves_alone_what_a_slightly_smaller_share_makes_too_full() {
+        let share = |total| share_out(total, &[Share { weight: 100, capacity: 500 }; 10])[0];
+        assert_eq!((share(1_000).most, share(999).most, share(999).too_full), (110, 109, 110));
+        assert_eq!((share(10).too_full, share(11).too_full), (2, 2));
     }
 
     #[test]
     fn a_few_tenants_are_spread_evenly() {
-        assert_eq!(bands_of(6, &[(100, 50); 3], Goal::Settle), [(2, 2); 3]);
-        assert_eq!(bands_of(7, &[(100, 50); 3], Goal::Settle), [(2, 3); 3]);
+        assert_eq!(bands_of(6, &[(100, 50); 3]), [(2, 2, 2); 3]);
+        assert_eq!(bands_of(7, &[(100, 50); 3]), [(2, 2, 3); 3]);
     }
 
     #[test]
     fn many_tenants_have_a_tenth_of_play() {
-        assert_eq!(bands_of(300, &[(100, 500); 3], Goal::Settle), [(90, 110); 3]);
-        assert_eq!(bands_of(300, &[(100, 500); 3], Goal::Rebalance), [(100, 110); 3]);
+        assert_eq!(bands_of(300, &[(100, 500); 3]), [(90, 100, 110); 3]);
     }
 
     #[test]
     fn shares_follow_the_weights() {
-        let bands = bands_of(400, &[(100, 500), (300, 500), (0, 500)], Goal::Settle);
-        assert_eq!(bands, [(90, 110), (270, 330), (0, 0)]);
+        let bands = bands_of(400, &[(100, 500), (300, 500), (0, 500)]);
+        assert_eq!(bands, [(90, 100, 110), (270, 300, 330), (0, 0, 0)]);
     }
 
     #[test]
     fn what_a_small_node_cannot_take_is_shared_out_among_the_others() {
         assert_eq!(
-            bands_of(300, &[(100, 20), (100, 500), (100, 500)], Goal::Settle),
-            [(20, 20), (126, 154), (126, 154)]
+            bands_of(300, &[(100, 20), (100, 500), (100, 500)]),
+            [(18, 20, 20), (126, 140, 154), (126, 140, 154)]
         );
     }
 
     #[test]
     fn more_tenants_than_places_fill_every_node() {
-        assert_eq!(bands_of(100, &[(100, 10), (100, 20)], Goal::Settle), [(10, 10), (20, 20)]);
-        assert_eq!(bands_of(100, &[], Goal::Settle), []);
+        assert_eq!(bands_of(100, &[(100, 10), (100, 20)]), [(9, 10, 10), (18, 20, 20)]);
+        assert_eq!(bands_of(100, &[]), []);
     }
 }

@@ -1,46 +1,181 @@
 //! What is true of every plan, whatever the snapshot. Asserted after each plan in debug builds, and what the property
 //! tests look for. Written without the planner's own helpers, so that an error is not made twice.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::{Action, Goal, Intake, NodeView, Plan, Snapshot, TenantView, Wanted};
-use crate::{ids::NodeId, records::Phase};
+use super::{
+    Action, Choice, Goal, Hold, Intake, MoverState, NodeView, Plan, ReleaseReason, Snapshot, TenantView,
+    Wanted,
+};
+use crate::{
+    ids::{NodeId, TenantId},
+    records::Phase,
+};
+
+mod amounts;
 
 /// The first rule that a plan breaks.
 pub(super) fn broken_rule(snapshot: &Snapshot, plan: &Plan) -> Option<String> {
-    let tenants = snapshot.tenants.iter().map(|tenant| broken_by_tenant(snapshot, tenant, plan));
-    let nodes = snapshot.nodes.iter().map(|node| overfilled(snapshot, node, plan));
-    tenants.chain(nodes).flatten().next()
+    let facts = Facts::new(snapshot, plan);
+    let tenants = snapshot.tenants.iter().find_map(|tenant| {
+        let broken = facts.of_tenant(tenant)?;
+        Some(format!("{}: {broken}", tenant.tenant))
+    });
+    tenants.or_else(|| unlisted(plan)).or_else(|| amounts::broken(&facts))
 }
 
-fn broken_by_tenant(snapshot: &Snapshot, tenant: &TenantView, plan: &Plan) -> Option<String> {
-    let from = plan.decisions.partition_point(|decision| decision.tenant < tenant.tenant);
-    let actions: Vec<&Action> =
-        plan.decisions[from..].iter().take_while(|d| d.tenant == tenant.tenant).map(|d| &d.action).collect();
-    let id = &tenant.tenant;
-    let answers = actions.iter().filter(|a| matches!(a, Action::Place { .. } | Action::Wait { .. })).count();
-    let homeless = tenant.wanted == Wanted::Running && tenant.holds.is_empty();
-    if answers != usize::from(homeless) {
-        return Some(format!("{id} is placed or held back {answers} times"));
+struct Facts<'a> {
+    snapshot: &'a Snapshot,
+    nodes: BTreeMap<&'a NodeId, &'a NodeView>,
+    /// What the plan does about each tenant.
+    actions: BTreeMap<&'a TenantId, Vec<&'a Action>>,
+}
+
+impl<'a> Facts<'a> {
+    fn new(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
+        let mut actions: BTreeMap<_, Vec<&Action>> = BTreeMap::new();
+        for decision in &plan.decisions {
+            actions.entry(&decision.tenant).or_default().push(&decision.action);
+        }
+        let nodes = snapshot.nodes.iter().map(|view| (&view.node, view)).collect();
+        Self { snapshot, nodes, actions }
     }
-    for action in &actions {
-        let broken = match action {
-            Action::Place { node, .. } => {
-                let open = snapshot.nodes.iter().any(|n| n.node == *node && n.intake == Intake::Open);
-                let allowed = tenant.pin.as_ref().is_none_or(|pin| pin == node);
-                !(open && allowed)
+
+    fn actions(&self, tenant: &TenantView) -> &[&'a Action] {
+        self.actions.get(&tenant.tenant).map_or(&[], Vec::as_slice)
+    }
+
+    fn of_tenant(&self, tenant: &TenantView) -> Option<String> {
+        let actions = self.actions(tenant);
+        let answers =
+            actions.iter().filter(|a| matches!(a, Action::Place { .. } | Action::Wait { .. })).count();
+        let homeless = tenant.wanted == Wanted::Running && tenant.holds.is_empty();
+        if answers != usize::from(homeless) {
+            return Some(format!("placed or held back {answers} times"));
+        }
+        let wrong = actions.iter().find(|action| !self.follows(tenant, action));
+        if let Some(wrong) = wrong {
+            return Some(format!("{wrong:?} does not follow from the snapshot"));
+        }
+        let warm = self.warm_afterwards(tenant);
+        if warm.len() > 1 || tenant.wanted != Wanted::Running && !warm.is_empty() {
+            return Some(format!("{warm:?} are left preparing"));
+        }
+        let placed = actions.iter().find_map(|action| match action {
+            Action::Place { node, .. } => Some(node),
+            _ => None,
+        });
+        let elsewhere = placed.is_some_and(|placed| warm.iter().any(|node| *node != placed));
+        elsewhere.then(|| format!("placed on one node while {warm:?} prepares"))
+    }
+
+    fn follows(&self, tenant: &TenantView, action: &Action) -> bool {
+        match action {
+            Action::Place { node, .. } => self.may_come(tenant, node) && !self.is_paused(tenant),
+            Action::Prepare { node, from, reason, .. } => {
+                let [hold] = tenant.holds.as_slice() else { return false };
+                tenant.wanted == Wanted::Running
+                    && is_settled(tenant, hold)
+                    && hold.node == *from
+                    && node != from
+                    && tenant.warm.iter().all(|warm| warm.node != *node)
+                    && self.may_come(tenant, node)
+                    && self.is_reason_to_move(tenant, from, node, reason)
             }
-            Action::Release { node, .. } => !has_hold(tenant, node, Phase::Active, false),
-            Action::Remove { node } => !has_hold(tenant, node, Phase::Releasing, true),
-            Action::Wait { .. } => false,
-        };
-        if broken {
-            return Some(format!("{id}: {action:?} does not follow from the snapshot"));
+            Action::Forget { node } => tenant.warm.iter().any(|warm| warm.node == *node),
+            Action::Release { node, reason } => {
+                has_hold(tenant, node, Phase::Active, false) && self.may_release(tenant, node, reason)
+            }
+            Action::Remove { node } => has_hold(tenant, node, Phase::Releasing, true),
+            Action::Wait { .. } => true,
         }
     }
-    let moved = actions.iter().any(|action| matches!(action, Action::Release { .. }));
-    (moved && snapshot.goal == Goal::Settle && may_stay(snapshot, tenant))
-        .then(|| format!("{id} need not move"))
+
+    /// The node takes tenants, and this one.
+    fn may_come(&self, tenant: &TenantView, node: &NodeId) -> bool {
+        let Some(view) = self.nodes.get(node) else { return false };
+        let sent = tenant.pin.as_ref() == Some(node) || tenant.move_to.as_ref() == Some(node);
+        let allowed = tenant.pin.is_none() || tenant.pin.as_ref() == Some(node);
+        let takes = matches!(view.intake, Intake::Open | Intake::Suspect);
+        takes && allowed && (sent || view.weight > 0)
+    }
+
+    fn is_paused(&self, tenant: &TenantView) -> bool {
+        let lost = tenant.last.as_ref().is_some_and(|last| !self.nodes.contains_key(last));
+        self.snapshot.failover_paused && lost
+    }
+
+    /// A tenant is released for a move only when the next node is ready, and else only when it must not stay.
+    fn may_release(&self, tenant: &TenantView, node: &NodeId, reason: &ReleaseReason) -> bool {
+        let leaving = self.nodes[node].intake == Intake::Leaving;
+        let settled = tenant.holds.iter().any(|hold| hold.node == *node && is_settled(tenant, hold));
+        match reason {
+            ReleaseReason::Stopped => tenant.wanted == Wanted::Stopped,
+            ReleaseReason::Deleted => tenant.wanted == Wanted::Deleted,
+            ReleaseReason::Fenced { .. } => !settled,
+            ReleaseReason::Superseded { by } => {
+                tenant.holds.iter().any(|hold| hold.node == *by && hold.node != *node)
+            }
+            ReleaseReason::NodeLeaving => leaving,
+            moves => {
+                let left = self.warm_afterwards(tenant);
+                let ready = tenant.warm.iter().find(|warm| warm.ready && left.contains(&&warm.node));
+                settled
+                    && tenant.holds.len() == 1
+                    && ready.is_some_and(|warm| self.is_reason_to_move(tenant, node, &warm.node, moves))
+            }
+        }
+    }
+
+    /// Nothing moves that need not.
+    fn is_reason_to_move(
+        &self,
+        tenant: &TenantView,
+        from: &NodeId,
+        to: &NodeId,
+        reason: &ReleaseReason,
+    ) -> bool {
+        let intake = |node| self.nodes.get(node).map(|view| view.intake);
+        match reason {
+            ReleaseReason::PinnedElsewhere { node } => tenant.pin.as_ref() == Some(node) && node == to,
+            ReleaseReason::MovedTo { node } => {
+                tenant.pin.is_none() && tenant.move_to.as_ref() == Some(node) && node == to
+            }
+            ReleaseReason::NodeDraining => intake(from) == Some(Intake::Draining),
+            ReleaseReason::TooFull { .. } | ReleaseReason::OthersTooEmpty { .. } => {
+                let both_open = intake(from) == Some(Intake::Open) && intake(to) == Some(Intake::Open);
+                self.snapshot.goal == Goal::Rebalance && tenant.pin.is_none() && both_open
+            }
+            ReleaseReason::Stopped
+            | ReleaseReason::Deleted
+            | ReleaseReason::NodeLeaving
+            | ReleaseReason::Fenced { .. }
+            | ReleaseReason::Superseded { .. } => false,
+        }
+    }
+
+    /// The nodes that prepare for it once the plan is carried out.
+    fn warm_afterwards<'b>(&self, tenant: &'b TenantView) -> Vec<&'b NodeId>
+    where
+        'a: 'b,
+    {
+        let mut warm: Vec<&NodeId> = tenant.warm.iter().map(|warm| &warm.node).collect();
+        for action in self.actions(tenant) {
+            match action {
+                Action::Prepare { node, .. } => warm.push(node),
+                Action::Forget { node } => warm.retain(|other| *other != node),
+                Action::Place { .. }
+                | Action::Release { .. }
+                | Action::Remove { .. }
+                | Action::Wait { .. } => {}
+            }
+        }
+        warm
+    }
+}
+
+fn is_settled(tenant: &TenantView, hold: &Hold) -> bool {
+    hold.phase == Phase::Active && hold.generation == tenant.generation
 }
 
 fn has_hold(tenant: &TenantView, node: &NodeId, phase: Phase, must_be_let_go: bool) -> bool {
@@ -48,29 +183,21 @@ fn has_hold(tenant: &TenantView, node: &NodeId, phase: Phase, must_be_let_go: bo
     holds.any(|hold| hold.node == *node && hold.phase == phase && (hold.let_go || !must_be_let_go))
 }
 
-fn may_stay(snapshot: &Snapshot, tenant: &TenantView) -> bool {
-    let [hold] = tenant.holds.as_slice() else { return false };
-    let leaving = snapshot.nodes.iter().any(|node| node.node == hold.node && node.intake == Intake::Leaving);
-    tenant.wanted == Wanted::Running
-        && hold.generation == tenant.generation
-        && !leaving
-        && tenant.pin.as_ref().is_none_or(|pin| *pin == hold.node)
-}
-
-/// A node is never given more than it takes; that it already has more is no fault of the plan.
-fn overfilled(snapshot: &Snapshot, node: &NodeView, plan: &Plan) -> Option<String> {
-    let placed = plan.placements().filter(|(_, on)| **on == node.node).count();
-    if placed == 0 {
-        return None;
+/// Every tenant that a plan moves is among its movers, and none twice.
+fn unlisted(plan: &Plan) -> Option<String> {
+    if !plan.movers.is_sorted_by(|a, b| a.tenant < b.tenant) {
+        return Some("the movers are not in the order of tenants".to_owned());
     }
-    let removed: BTreeSet<_> = plan
-        .decisions
-        .iter()
-        .filter(|decision| matches!(&decision.action, Action::Remove { node: from } if *from == node.node))
-        .map(|decision| &decision.tenant)
-        .collect();
-    let remaining = snapshot.tenants.iter().filter(|tenant| !removed.contains(&tenant.tenant));
-    let kept = remaining.flat_map(|tenant| &tenant.holds).filter(|hold| hold.node == node.node).count();
-    let hosted = kept + placed;
-    (hosted > node.capacity as usize).then(|| format!("{} is given more than it takes", node.node))
+    let missing = plan.decisions.iter().find(|decision| {
+        let listed = |state: &MoverState| {
+            let at = plan.movers.binary_search_by(|mover| mover.tenant.cmp(&decision.tenant));
+            at.is_ok_and(|at| plan.movers[at].state == *state)
+        };
+        match &decision.action {
+            Action::Prepare { .. } => !listed(&MoverState::Preparing),
+            Action::Release { reason: ReleaseReason::NodeDraining, .. } => !listed(&MoverState::Releasing),
+            _ => false,
+        }
+    });
+    missing.map(|decision| format!("{decision}: it is not among the movers"))
 }

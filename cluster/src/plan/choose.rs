@@ -1,86 +1,110 @@
-//! Step 4: a node for every tenant that should run and that no live node has.
+//! Which node a tenant goes to, whether it has none or is to leave one.
+//!
+//! A pin and a move say which. Else the tenant's order of nodes decides, but among the nodes that lack tenants first
+//! if there are enough such places for all that need one, then among those within their band, then among those with
+//! room at all. Nodes of failing zones come after all others for a tenant that has just lost its node, and suspect
+//! nodes come last for every tenant.
 
-use super::{Action, Cause, Choice, Draft, TenantView, WaitReason, band::Band};
-use crate::ring::Ring;
+use super::{
+    Choice, Intake, TenantView, WaitReason,
+    draft::Draft,
+    rooms::{Fit, Group},
+};
+use crate::ids::NodeId;
 
-/// Places as many as there is room for; the others wait with a reason.
-pub(super) fn place(draft: &mut Draft<'_>, bands: &[Band]) {
-    let homeless = std::mem::take(&mut draft.homeless);
-    if homeless.is_empty() {
-        return;
-    }
-    let open =
-        (0..draft.nodes.len()).map(|node| if draft.is_open(node) { draft.nodes[node].weight } else { 0 });
-    let ring = Ring::new(draft.nodes.iter().map(|view| &view.node).zip(open));
-    let mut to_place = homeless.len();
-    let mut lacking: usize = (0..draft.nodes.len()).map(|node| lacks(draft, bands, node)).sum();
-    for tenant in homeless {
-        let only_to_lacking = lacking > 0 && to_place <= lacking;
-        match choose(draft, bands, &ring, tenant, only_to_lacking) {
-            Ok((node, choice)) => {
-                lacking -= usize::from(lacks(draft, bands, node) > 0);
-                draft.hosted[node] += 1;
-                draft.staying[node].push(tenant);
-                let cause = cause(draft, tenant, node);
-                draft.decide(tenant, Action::Place { node: draft.nodes[node].node.clone(), cause, choice });
-            }
-            Err(reason) => draft.decide(tenant, Action::Wait { reason }),
-        }
-        to_place -= 1;
-    }
+pub(super) struct Target {
+    pub(super) node: usize,
+    pub(super) choice: Choice,
 }
 
-/// How many more the node should have at least, and can take.
-fn lacks(draft: &Draft<'_>, bands: &[Band], node: usize) -> usize {
-    if !draft.has_room(node) {
-        return 0;
-    }
-    let room = (draft.nodes[node].capacity - draft.hosted[node]) as usize;
-    bands[node].least.saturating_sub(draft.load(node)).min(room)
-}
+const OPEN: &[Group] = &[Group::Open, Group::OpenFailing];
+const SUSPECT: &[Group] = &[Group::Suspect, Group::SuspectFailing];
+
+/// From the best to the last resort.
+const ANY_ZONE: &[&[Group]] = &[OPEN, SUSPECT];
+const SOUND_ZONES_FIRST: &[&[Group]] =
+    &[&[Group::Open], &[Group::OpenFailing], &[Group::Suspect], &[Group::SuspectFailing]];
 
 /// `only_to_lacking`: there are no more tenants than the nodes below their band lack, so all go there. Without it a
 /// node that is new would wait for the others to be full.
-fn choose(
+pub(super) fn choose(
     draft: &Draft<'_>,
-    bands: &[Band],
-    ring: &Ring,
     tenant: &TenantView,
     only_to_lacking: bool,
-) -> Result<(usize, Choice), WaitReason> {
+) -> Result<Target, WaitReason> {
     if let Some(pin) = &tenant.pin {
-        return match draft.by_id.get(pin) {
-            Some(&node) if draft.has_room(node) => Ok((node, Choice::Pinned)),
-            Some(&node) if draft.is_open(node) => Err(WaitReason::PinnedNodeFull { node: pin.clone() }),
-            Some(_) | None => Err(WaitReason::PinnedNodeUnavailable { node: pin.clone() }),
-        };
+        return pinned(draft, pin);
     }
-    let fits = |&node: &usize| {
-        let within_band = draft.load(node) < bands[node].most;
-        let wanted = !only_to_lacking || lacks(draft, bands, node) > 0;
-        draft.has_room(node) && within_band && wanted
+    if let Some(Ok(target)) = tenant.move_to.as_ref().map(|to| moved(draft, to)) {
+        return Ok(target);
+    }
+    let last = tenant.last.as_ref().map(|last| (last, draft.find(last)));
+    let lost = tenant.holds.is_empty() && matches!(last, Some((_, None)));
+    let groups = if lost { SOUND_ZONES_FIRST } else { ANY_ZONE };
+    let fits: &[Fit] = if only_to_lacking {
+        &[Fit::Lacking, Fit::WithinBand, Fit::AnyRoom]
+    } else {
+        &[Fit::WithinBand, Fit::AnyRoom]
     };
-    // Its profile is there still: nothing has to be restored.
-    let last = tenant.last.as_ref().and_then(|last| draft.by_id.get(last).copied());
-    if let Some(node) = last.filter(fits) {
-        return Ok((node, Choice::Returns));
+    let last = last.and_then(|(_, live)| live);
+    for &groups in groups {
+        for &fit in fits {
+            if let Some(target) = first_that_fits(draft, tenant, last, groups, fit) {
+                return Ok(target);
+            }
+        }
     }
-    if let Some((skipped, node)) = ring.walk(&tenant.tenant).enumerate().find(|(_, node)| fits(node)) {
-        return Ok((node, if only_to_lacking { Choice::FillsUp } else { Choice::Order { skipped } }));
-    }
-    // Pins and nodes above their band have taken the room that the bands count on: the capacity alone decides.
-    match ring.walk(&tenant.tenant).find(|&node| draft.has_room(node)) {
-        Some(node) => Ok((node, Choice::AboveBand { most: bands[node].most })),
-        None if (0..draft.nodes.len()).any(|node| draft.is_open(node)) => Err(WaitReason::EveryNodeFull),
-        None => Err(WaitReason::NoOpenNode),
+    let anyone_takes = draft.nodes.iter().any(|view| view.intake.takes());
+    Err(if anyone_takes { WaitReason::EveryNodeFull } else { WaitReason::NoOpenNode })
+}
+
+/// The node that the tenant is pinned to.
+pub(super) fn pinned(draft: &Draft<'_>, pin: &NodeId) -> Result<Target, WaitReason> {
+    match draft.find(pin) {
+        Some(node) if draft.rooms.has_room(node) => Ok(Target { node, choice: Choice::Pinned }),
+        Some(node) if draft.intake(node).takes() => Err(WaitReason::PinnedNodeFull { node: pin.clone() }),
+        Some(_) | None => Err(WaitReason::PinnedNodeUnavailable { node: pin.clone() }),
     }
 }
 
-fn cause(draft: &Draft<'_>, tenant: &TenantView, node: usize) -> Cause {
-    match &tenant.last {
-        None => Cause::New,
-        Some(last) if draft.nodes[node].node == *last => Cause::Restarted,
-        Some(last) if draft.by_id.contains_key(last) => Cause::Moved { from: last.clone() },
-        Some(last) => Cause::NodeLost { node: last.clone() },
+/// The node that an operator moves the tenant to.
+pub(super) fn moved(draft: &Draft<'_>, to: &NodeId) -> Result<Target, WaitReason> {
+    match draft.find(to) {
+        Some(node) if draft.rooms.has_room(node) => Ok(Target { node, choice: Choice::MoveTarget }),
+        Some(node) if draft.intake(node).takes() => Err(WaitReason::MoveTargetFull { node: to.clone() }),
+        Some(_) | None => Err(WaitReason::MoveTargetUnavailable { node: to.clone() }),
     }
+}
+
+/// The first open node in the tenant's order that fits, and how many come before it.
+pub(super) fn first_open(draft: &Draft<'_>, tenant: &TenantView, fit: Fit) -> Option<(usize, usize)> {
+    if !draft.rooms.any(OPEN, fit) {
+        return None;
+    }
+    draft.order(&tenant.tenant).enumerate().find(|&(_, node)| draft.rooms.fits(node, OPEN, fit))
+}
+
+fn first_that_fits(
+    draft: &Draft<'_>,
+    tenant: &TenantView,
+    last: Option<usize>,
+    groups: &[Group],
+    fit: Fit,
+) -> Option<Target> {
+    if !draft.rooms.any(groups, fit) {
+        return None;
+    }
+    let fits = |&node: &usize| draft.rooms.fits(node, groups, fit);
+    // Its profile is there still: nothing has to be restored. Above its band the order decides, for everyone's sake.
+    if let Some(node) = last.filter(fits).filter(|_| fit != Fit::AnyRoom) {
+        return Some(Target { node, choice: Choice::Returns });
+    }
+    let (skipped, node) = draft.order(&tenant.tenant).enumerate().find(|(_, node)| fits(node))?;
+    let choice = match fit {
+        Fit::Lacking => Choice::FillsUp,
+        Fit::WithinBand => Choice::Order { skipped },
+        Fit::AnyRoom if draft.intake(node) == Intake::Suspect => Choice::LastResort,
+        Fit::AnyRoom => Choice::AboveBand { most: draft.rooms.band(node).most },
+    };
+    Some(Target { node, choice })
 }

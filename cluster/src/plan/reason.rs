@@ -1,4 +1,4 @@
-//! Why a decision was made: for the log, for `explain`, and for tests.
+//! Why a decision was made: for the log, for operators, and for tests.
 
 use std::fmt;
 
@@ -22,6 +22,10 @@ pub enum Cause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     Pinned,
+    /// An operator moves it there.
+    MoveTarget,
+    /// The node has prepared for it.
+    Prepared,
     /// It was there last.
     Returns,
     /// The first in the tenant's order, but for `skipped` ones that are full, at their most, or not open.
@@ -34,6 +38,8 @@ pub enum Choice {
     AboveBand {
         most: usize,
     },
+    /// No open node has room; this is the first suspect one in the tenant's order that has.
+    LastResort,
 }
 
 /// Why an entry cannot stay where it is.
@@ -42,7 +48,12 @@ pub enum ReleaseReason {
     Stopped,
     Deleted,
     NodeLeaving,
+    NodeDraining,
     PinnedElsewhere {
+        node: NodeId,
+    },
+    /// An operator moves it.
+    MovedTo {
         node: NodeId,
     },
     /// The ledger has another generation than the entry: no write of the worker is taken.
@@ -66,7 +77,7 @@ pub enum ReleaseReason {
     },
 }
 
-/// Why a tenant that should run does not.
+/// Why a tenant that needs a node is not given one. One that should run waits; one that should move stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitReason {
     NoOpenNode,
@@ -78,6 +89,32 @@ pub enum WaitReason {
     PinnedNodeUnavailable {
         node: NodeId,
     },
+    MoveTargetFull {
+        node: NodeId,
+    },
+    /// Gone, cordoned or leaving.
+    MoveTargetUnavailable {
+        node: NodeId,
+    },
+    /// An operator moves it, but a pin says where it has to be.
+    PinnedElsewhere {
+        node: NodeId,
+    },
+    /// Its node is away for a moment.
+    NodeRestarting {
+        node: NodeId,
+    },
+    /// Its node is gone, and nothing is to be moved for that now.
+    FailoverPaused {
+        node: NodeId,
+    },
+}
+
+impl ReleaseReason {
+    /// Whether it is asked for by [`super::Goal::Rebalance`] only.
+    pub fn is_rebalance(&self) -> bool {
+        matches!(self, Self::TooFull { .. } | Self::OthersTooEmpty { .. })
+    }
 }
 
 impl fmt::Display for Plan {
@@ -95,12 +132,27 @@ impl fmt::Display for Plan {
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenant = &self.tenant;
-        match &self.action {
-            Action::Place { node, cause, choice } => write!(f, "place {tenant} on {node}: {cause}; {choice}"),
-            Action::Release { node, reason } => write!(f, "release {tenant} from {node}: {reason}"),
-            Action::Remove { node } => write!(f, "remove {tenant} from {node}: it has let go"),
-            Action::Wait { reason } => write!(f, "hold {tenant} back: {reason}"),
+        self.action.write(&self.tenant, f)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(&"it", f)
+    }
+}
+
+impl Action {
+    fn write(&self, tenant: &dyn fmt::Display, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place { node, cause, choice } => write!(f, "place {tenant} on {node}: {cause}; {choice}"),
+            Self::Prepare { node, from, reason, choice } => {
+                write!(f, "prepare {tenant} on {node}: it leaves {from}, for {reason}; {choice}")
+            }
+            Self::Forget { node } => write!(f, "forget {tenant} on {node}: it does not move there"),
+            Self::Release { node, reason } => write!(f, "release {tenant} from {node}: {reason}"),
+            Self::Remove { node } => write!(f, "remove {tenant} from {node}: it has let go"),
+            Self::Wait { reason } => write!(f, "hold {tenant} back: {reason}"),
         }
     }
 }
@@ -120,6 +172,8 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pinned => f.write_str("it is pinned there"),
+            Self::MoveTarget => f.write_str("an operator moves it there"),
+            Self::Prepared => f.write_str("it has prepared for it"),
             Self::Returns => f.write_str("it was there last"),
             Self::Order { skipped: 0 } => f.write_str("the first in its order"),
             Self::Order { skipped } => {
@@ -129,6 +183,7 @@ impl fmt::Display for Choice {
             Self::AboveBand { most } => {
                 write!(f, "the first in its order with room, although it has its {most}")
             }
+            Self::LastResort => f.write_str("the first suspect one in its order, for no other has room"),
         }
     }
 }
@@ -139,7 +194,9 @@ impl fmt::Display for ReleaseReason {
             Self::Stopped => f.write_str("it is to be stopped"),
             Self::Deleted => f.write_str("it is deleted"),
             Self::NodeLeaving => f.write_str("the node is leaving"),
+            Self::NodeDraining => f.write_str("the node is being drained"),
             Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
+            Self::MovedTo { node } => write!(f, "an operator moves it to {node}"),
             Self::Fenced { published, ledger } => {
                 write!(f, "its generation there is {published}, the ledger's is {ledger}")
             }
@@ -161,6 +218,13 @@ impl fmt::Display for WaitReason {
             Self::PinnedNodeUnavailable { node } => {
                 write!(f, "it is pinned to {node}, which takes no tenants")
             }
+            Self::MoveTargetFull { node } => write!(f, "{node}, where it is moved to, is full"),
+            Self::MoveTargetUnavailable { node } => {
+                write!(f, "{node}, where it is moved to, takes no tenants")
+            }
+            Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
+            Self::NodeRestarting { node } => write!(f, "its node {node} is restarting"),
+            Self::FailoverPaused { node } => write!(f, "its node {node} is gone and failover is paused"),
         }
     }
 }

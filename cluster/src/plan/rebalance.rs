@@ -1,69 +1,173 @@
-//! Step 3, on request: releases that bring every node into its band.
+//! Step 6, on request: the fewest moves that bring every node into its band.
 //!
-//! Nothing here says where a tenant goes. A node that is too full releases down to its most; where others would still
-//! be short, the fullest release as many as the others lack. The step that places then finds room in no other place
-//! than where it was missing. What is already on its way counts as moved, so that the same goal, planned again and
-//! again, releases nothing twice.
+//! A node that is too full gives away until it is not; where others are short, the fullest give as many as those
+//! lack. What is given goes where tenants are lacking, and only when nobody lacks any to where the band has room.
+//! Each giver chooses the tenants that have a receiver earliest in their order.
 
-use super::{Action, Draft, ReleaseReason, TenantView, band::Band};
-use crate::ring::Ring;
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
 
-pub(super) fn release(draft: &mut Draft<'_>, bands: &[Band]) {
-    let ring = Ring::new(draft.nodes.iter().map(|view| (&view.node, view.weight)));
-    let mut coming = draft.homeless.len() + draft.in_transit;
-    for node in open_nodes(draft) {
-        while draft.load(node) > bands[node].most {
-            let reason = ReleaseReason::TooFull { load: draft.load(node), most: bands[node].most };
-            let Some(tenant) = most_willing(draft, bands, &ring, node) else { break };
-            let_go(draft, node, tenant, reason);
-            coming += 1;
+use super::{
+    Choice, ReleaseReason,
+    band::Band,
+    choose,
+    choose::Target,
+    draft::{Draft, Move, Stage, State},
+    moves,
+    rooms::Fit,
+    warm,
+};
+
+/// Before anything else is given a node: goes on with the moves that have been prepared, unless the nodes that they
+/// are from and to have changed so that they would do harm.
+pub(super) fn go_on(draft: &mut Draft<'_>) {
+    for case in 0..draft.cases.len() {
+        let of = &draft.cases[case];
+        let (State::Resident { node: from, asks: None }, Some(next)) = (of.state.clone(), of.next) else {
+            continue;
+        };
+        let (giver, receiver) = (draft.rooms.band(from), draft.rooms.band(next.node));
+        if draft.rooms.load(from) < giver.least || draft.rooms.load(next.node) > receiver.most {
+            draft.rooms.untake(next.node);
+            draft.rooms.settle(from);
+            draft.cases[case].next = None;
+        } else {
+            let reason = reason(draft.rooms.load(from) + 1, giver);
+            draft.moves.push(Move { case, from, reason, stage: Stage::Prepared(next) });
         }
     }
-    while coming < lacking(draft, bands) {
-        let Some(donor) = fullest(draft, bands) else { return };
-        let reason = ReleaseReason::OthersTooEmpty { load: draft.load(donor), least: bands[donor].least };
-        let Some(tenant) = most_willing(draft, bands, &ring, donor) else { return };
-        let_go(draft, donor, tenant, reason);
-        coming += 1;
+}
+
+pub(super) fn choose(draft: &mut Draft<'_>) {
+    let mut givers = Givers::new(draft);
+    for node in draft.open_nodes() {
+        while draft.rooms.load(node) > draft.rooms.band(node).too_full {
+            let fit = if draft.rooms.lacking() > 0 { Fit::Lacking } else { Fit::WithinBand };
+            if !givers.give(draft, node, fit) {
+                break;
+            }
+        }
+    }
+    let coming = draft.cases.iter().filter(|case| is_coming(&case.state) && case.next.is_none()).count();
+    let spare = |draft: &Draft<'_>, node| draft.rooms.load(node) > draft.rooms.band(node).share;
+    let open = draft.open_nodes().filter(|&node| spare(draft, node));
+    let mut fullest: BinaryHeap<Fullness> = open.map(|node| Fullness::of(draft, node)).collect();
+    while draft.rooms.lacking() > coming
+        && let Some(Fullness { node, .. }) = fullest.pop()
+    {
+        if givers.give(draft, node, Fit::Lacking) && spare(draft, node) {
+            fullest.push(Fullness::of(draft, node));
+        }
     }
 }
 
-fn open_nodes(draft: &Draft<'_>) -> Vec<usize> {
-    (0..draft.nodes.len()).filter(|&node| draft.is_open(node)).collect()
+/// It will need a place soon, and is given one where tenants are lacking.
+fn is_coming(state: &State) -> bool {
+    matches!(state, State::InTransit { .. })
 }
 
-/// How many tenants the nodes below their band are short of.
-fn lacking(draft: &Draft<'_>, bands: &[Band]) -> usize {
-    open_nodes(draft).into_iter().map(|node| bands[node].least.saturating_sub(draft.load(node))).sum()
+/// Why a rebalance takes a tenant from a node that has so many.
+pub(super) fn reason(load: usize, band: Band) -> ReleaseReason {
+    if load > band.too_full {
+        ReleaseReason::TooFull { load, most: band.too_full }
+    } else {
+        ReleaseReason::OthersTooEmpty { load, least: band.share }
+    }
 }
 
-/// The node with the most tenants for its weight among those that can spare one.
-fn fullest(draft: &Draft<'_>, bands: &[Band]) -> Option<usize> {
-    let can_spare = |&node: &usize| draft.load(node) > bands[node].least && has_movable(draft, node);
-    open_nodes(draft).into_iter().filter(can_spare).max_by(|&a, &b| {
-        let scaled =
-            |node: usize, other: usize| draft.load(node) as u64 * u64::from(draft.nodes[other].weight);
-        // Of two that are equal the first by name.
-        scaled(a, b).cmp(&scaled(b, a)).then(b.cmp(&a))
-    })
+/// By node: the tenants that it may give away, the most willing on top. Ordered when it gives its first, for most
+/// nodes give none.
+struct Givers {
+    movable: Vec<Vec<usize>>,
+    willing: Vec<Option<(Fit, Willing)>>,
 }
 
-fn has_movable(draft: &Draft<'_>, node: usize) -> bool {
-    draft.staying[node].iter().any(|tenant| tenant.pin.is_none())
+/// By how many nodes come before the first that fits in the tenant's order. That number can only grow while nodes fill
+/// up, so it is looked at again when the tenant is on top.
+type Willing = BinaryHeap<Reverse<(usize, usize)>>;
+
+impl Givers {
+    fn new(draft: &Draft<'_>) -> Self {
+        let mut movable = vec![Vec::new(); draft.nodes.len()];
+        for (case, of) in draft.cases.iter().enumerate() {
+            if let State::Resident { node, asks: None } = of.state
+                && of.next.is_none()
+                && draft.is_open(node)
+                && warm::is_movable(of)
+            {
+                movable[node].push(case);
+            }
+        }
+        Self { movable, willing: vec![None; draft.nodes.len()] }
+    }
+
+    /// Whether the node had a tenant to give.
+    fn give(&mut self, draft: &mut Draft<'_>, from: usize, fit: Fit) -> bool {
+        let Some((case, target)) = self.most_willing(draft, from, fit) else { return false };
+        let reason = reason(draft.rooms.load(from), draft.rooms.band(from));
+        draft.rooms.unsettle(from);
+        moves::begin(draft, case, from, reason, target);
+        true
+    }
+
+    fn most_willing(&mut self, draft: &Draft<'_>, from: usize, fit: Fit) -> Option<(usize, Target)> {
+        let first = |case: usize| choose::first_open(draft, draft.cases[case].tenant, fit);
+        let willing = match &mut self.willing[from] {
+            Some((ordered_by, willing)) if *ordered_by == fit => willing,
+            unordered => {
+                // What is left of an earlier order is what has not been given.
+                let left: Vec<usize> = match unordered.take() {
+                    Some((_, willing)) => willing.into_iter().map(|Reverse((_, case))| case).collect(),
+                    None => std::mem::take(&mut self.movable[from]),
+                };
+                let ordered =
+                    left.into_iter().filter_map(|case| first(case).map(|(rank, _)| Reverse((rank, case))));
+                &mut unordered.insert((fit, ordered.collect())).1
+            }
+        };
+        while let Some(Reverse((rank, case))) = willing.pop() {
+            match first(case) {
+                Some((now, node)) if now == rank => {
+                    let choice = match fit {
+                        Fit::Lacking => Choice::FillsUp,
+                        Fit::WithinBand | Fit::AnyRoom => Choice::Order { skipped: rank },
+                    };
+                    return Some((case, Target { node, choice }));
+                }
+                Some((now, _)) => willing.push(Reverse((now, case))),
+                None => {}
+            }
+        }
+        None
+    }
 }
 
-/// The place in the node's list of the tenant that has a node in want of tenants earliest in its own order.
-fn most_willing(draft: &Draft<'_>, bands: &[Band], ring: &Ring, node: usize) -> Option<usize> {
-    let rank = |tenant: &TenantView| {
-        ring.walk(&tenant.tenant)
-            .position(|other| draft.is_open(other) && draft.load(other) < bands[other].least)
-    };
-    let movable = draft.staying[node].iter().enumerate().filter(|(_, tenant)| tenant.pin.is_none());
-    movable.min_by_key(|(_, tenant)| (rank(tenant).unwrap_or(usize::MAX), &tenant.tenant)).map(|(at, _)| at)
+/// How full a node is for its weight; of two that are equal the first by name is the fuller.
+#[derive(Debug, PartialEq, Eq)]
+struct Fullness {
+    load: u64,
+    weight: u64,
+    node: usize,
 }
 
-fn let_go(draft: &mut Draft<'_>, node: usize, at: usize, reason: ReleaseReason) {
-    let tenant = draft.staying[node].remove(at);
-    draft.in_transit += 1;
-    draft.decide(tenant, Action::Release { node: draft.nodes[node].node.clone(), reason });
+impl Fullness {
+    fn of(draft: &Draft<'_>, node: usize) -> Self {
+        Self { load: draft.rooms.load(node) as u64, weight: draft.nodes[node].weight.into(), node }
+    }
+}
+
+impl Ord for Fullness {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // As fractions: a float would round differently for different loads.
+        let (own, others) = (self.load * other.weight, other.load * self.weight);
+        own.cmp(&others).then(other.node.cmp(&self.node))
+    }
+}
+
+impl PartialOrd for Fullness {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }

@@ -47,6 +47,15 @@ pub trait Registry: Send + Sync + 'static {
     /// Every entry under a prefix at one revision, paged below the client's message limit. Linearizable.
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError>;
 
+    /// What [`Registry::list`] says, told as what is new since the revision `since`: every key there is, and the entries
+    /// written after it. One revision, linearizable. For a reader that keeps what it has read: see [`Update`].
+    async fn list_since(&self, prefix: &str, since: Revision) -> Result<Update, RegistryError> {
+        let Listing { entries, revision } = self.list(prefix).await?;
+        let keys = entries.iter().map(|entry| (entry.key.clone(), entry.mod_revision)).collect();
+        let written = entries.into_iter().filter(|entry| entry.mod_revision > since).collect();
+        Ok(Update { keys, written, revision })
+    }
+
     /// All of `ops` if all of `guards` hold, in one step. At most [`MAX_OPS`] of each, and each key at most once in
     /// `ops`, else `Refused` as an error. A put under a lease that has ended is `LeaseLost`.
     async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError>;
@@ -73,6 +82,17 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     pub entries: Vec<Entry>,
+    pub revision: Revision,
+}
+
+/// From one reading to the next. A reader that drops what is not in `keys` and takes in what was `written` has the
+/// listing of `revision`, if each of the keys has then the mod revision that is given here; if not, the store is not
+/// the one it read before, and it begins anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// All there are, with their mod revisions, in order.
+    pub keys: Vec<(String, Revision)>,
+    pub written: Vec<Entry>,
     pub revision: Revision,
 }
 

@@ -6,11 +6,14 @@
 use roost_cluster::ids::{NodeId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
+mod orders;
 pub mod page;
+mod policy;
 mod tenant;
 mod text;
 
 pub use page::List;
+pub use policy::policy_patch;
 pub use tenant::{new_tenant, tenant_patch};
 pub use text::Text;
 
@@ -55,6 +58,12 @@ impl Checks {
     /// How many rows the page may have.
     pub fn page_size(&mut self, given: i32) -> Option<usize> {
         self.take("page_size", page::size(given))
+    }
+
+    /// How much from before the call a stream begins with.
+    pub fn backlog(&mut self, given: i32, most: u32) -> Option<u32> {
+        let backlog = u32::try_from(given).ok().filter(|backlog| *backlog <= most);
+        self.take("backlog", backlog.ok_or_else(|| format!("{given} is not allowed: 0 to {most}")))
     }
 
     /// The key after which the page begins, read by `parse`; None inside for the first page.

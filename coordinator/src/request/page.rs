@@ -26,6 +26,8 @@ pub enum List {
     Workers = 2,
     Messages = 3,
     Nodes = 4,
+    Operations = 5,
+    Events = 6,
 }
 
 /// The page size that is meant by `page_size`.

@@ -72,9 +72,7 @@ impl MessageService for Messages {
         let request = request.into_inner();
         let mut checks = Checks::default();
         let tenant = checks.optional_tenant_id("tenant_id", &request.tenant_id);
-        let backlog = u32::try_from(request.backlog).ok().filter(|backlog| *backlog <= MAX_BACKLOG);
-        let why = || format!("{} is not allowed: 0 to {MAX_BACKLOG}", request.backlog);
-        let backlog = checks.take("backlog", backlog.ok_or_else(why));
+        let backlog = checks.backlog(request.backlog, MAX_BACKLOG);
         let (Some(tenant), Some(backlog)) = (tenant, backlog) else { return Err(checks.refusal().into()) };
         let store = self.backend.store()?.clone();
         if let Some(tenant) = &tenant {

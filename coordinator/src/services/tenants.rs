@@ -1,7 +1,10 @@
 //! TenantService.
 
 use roost_cluster::ids::TenantId;
-use roost_proto::v1::{self, tenant_service_server::TenantService};
+use roost_proto::{
+    error::ApiError,
+    v1::{self, tenant_service_server::TenantService},
+};
 use roost_store::TenantFilter;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -9,9 +12,13 @@ use super::paging;
 use crate::{
     backend::Backend,
     fault::from_store,
+    orders,
     request::{Checks, List, new_tenant, page, tenant_patch},
     wire,
 };
+
+/// Placements that an explanation tells.
+const HISTORY: u32 = 20;
 
 pub struct Tenants {
     pub backend: Backend,
@@ -84,5 +91,53 @@ impl TenantService for Tenants {
         self.backend.store()?.delete_tenant(&id).await.map_err(from_store)?;
         tracing::info!(tenant = %id, "tenant deleted");
         Ok(Response::new(()))
+    }
+
+    async fn pin_tenant(
+        &self,
+        request: Request<v1::PinTenantRequest>,
+    ) -> Result<Response<v1::Worker>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let node = checks.node_id("node_id", &request.node_id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(node), Some(by)) = (tenant, node, by) else {
+            return Err(checks.refusal().into());
+        };
+        let survey = orders::survey(&self.backend).await?;
+        orders::may_pin(&survey, &tenant, &node).map_err(ApiError::from)?;
+        let worker = self.backend.store()?.pin_tenant(&tenant, &node, &by).await.map_err(from_store)?;
+        tracing::info!(%tenant, %node, "tenant pinned");
+        Ok(Response::new(wire::worker(worker)))
+    }
+
+    async fn unpin_tenant(
+        &self,
+        request: Request<v1::UnpinTenantRequest>,
+    ) -> Result<Response<v1::Worker>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(by)) = (tenant, by) else { return Err(checks.refusal().into()) };
+        let worker = self.backend.store()?.unpin_tenant(&tenant, &by).await.map_err(from_store)?;
+        tracing::info!(%tenant, "tenant unpinned");
+        Ok(Response::new(wire::worker(worker)))
+    }
+
+    async fn explain_placement(
+        &self,
+        request: Request<v1::ExplainPlacementRequest>,
+    ) -> Result<Response<v1::Placement>, Status> {
+        let mut checks = Checks::default();
+        let Some(tenant) = checks.tenant_id("tenant_id", &request.get_ref().tenant_id) else {
+            return Err(checks.refusal().into());
+        };
+        let survey = orders::survey(&self.backend).await?;
+        let store = self.backend.store()?;
+        let history = store.placements_of_tenant(&tenant, HISTORY).await.map_err(from_store)?;
+        let explained = orders::explain(&survey, &tenant, history)?;
+        Ok(Response::new(explained))
     }
 }

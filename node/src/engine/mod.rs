@@ -18,7 +18,7 @@ mod event;
 pub mod null;
 pub mod web;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,6 +36,21 @@ pub trait Engine: Send + Sync {
     /// Starts a browser on a profile and navigates it to WhatsApp Web. Returns once the page drives; whether its session
     /// is good comes as an event. Nothing is left running when it fails.
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError>;
+
+    /// Starts a browser ahead of its session, on a directory without one. Nothing of the site is loaded or opened until
+    /// [`WarmBrowser::open`]. Nothing is left running when it fails.
+    async fn warm(&self, tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError>;
+}
+
+/// A browser that runs and has opened nothing. Dropping it kills it.
+#[async_trait]
+pub trait WarmBrowser: Send + Sync {
+    /// Opens the site, as [`Engine::launch`] does. The profile is the one that it was started on, and holds the session by
+    /// now but for the localStorage. Nothing is left running when it fails.
+    async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError>;
+
+    /// Ends it and waits until its tree is gone.
+    async fn kill(self: Box<Self>);
 }
 
 /// What to start.

@@ -2,10 +2,11 @@
 //! of the cluster, where thousands of tenants must fit on one machine; nothing of the engine's contract is weaker, so the
 //! worker on top of it is the real one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText, Page,
-    PageEvent, Probe, SendError, SendOutcomes, StreamInfo, StreamMode,
+    PageEvent, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, WarmBrowser,
 };
 
 /// Events that wait for the worker.
@@ -26,6 +27,7 @@ const REMEMBERED: usize = 4096;
 #[derive(Clone, Default)]
 pub struct NullEngine {
     tenants: Arc<Mutex<HashMap<TenantId, Arc<NullPage>>>>,
+    warm: Arc<Mutex<HashSet<TenantId>>>,
 }
 
 impl NullEngine {
@@ -55,6 +57,21 @@ impl NullEngine {
         self.raise(tenant, PageEvent::Online(online))
     }
 
+    /// Whether a browser of the tenant runs that has opened nothing.
+    pub fn is_warm(&self, tenant: &TenantId) -> bool {
+        self.warm.lock().contains(tenant)
+    }
+
+    /// Whether a page of the tenant is open.
+    pub fn is_open(&self, tenant: &TenantId) -> bool {
+        self.page(tenant).is_some_and(|page| page.check_open().is_ok())
+    }
+
+    /// How often the tenant's page was told to take its session back.
+    pub fn take_overs(&self, tenant: &TenantId) -> u32 {
+        self.page(tenant).map_or(0, |page| page.take_overs.load(Ordering::Relaxed))
+    }
+
     fn page(&self, tenant: &TenantId) -> Option<Arc<NullPage>> {
         self.tenants.lock().get(tenant).cloned()
     }
@@ -70,10 +87,37 @@ impl Engine for NullEngine {
         let page = Arc::new(NullPage {
             events: Mutex::new(Some(events)),
             online: AtomicBool::new(true),
+            take_overs: AtomicU32::new(0),
             state: Mutex::default(),
         });
         self.tenants.lock().insert(launch.tenant, page.clone());
         Ok(Launched { page, events: received, pid: None })
+    }
+
+    async fn warm(&self, tenant: &TenantId, _profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
+        self.warm.lock().insert(tenant.clone());
+        Ok(Box::new(NullWarm { engine: self.clone(), tenant: tenant.clone() }))
+    }
+}
+
+/// A browser that is pretended to run.
+struct NullWarm {
+    engine: NullEngine,
+    tenant: TenantId,
+}
+
+#[async_trait]
+impl WarmBrowser for NullWarm {
+    async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
+        self.engine.launch(launch).await
+    }
+
+    async fn kill(self: Box<Self>) {}
+}
+
+impl Drop for NullWarm {
+    fn drop(&mut self) {
+        self.engine.warm.lock().remove(&self.tenant);
     }
 }
 
@@ -89,6 +133,7 @@ struct NullPage {
     /// `None` once closed.
     events: Mutex<Option<mpsc::Sender<PageEvent>>>,
     online: AtomicBool,
+    take_overs: AtomicU32,
     state: Mutex<NullState>,
 }
 
@@ -176,7 +221,9 @@ impl Page for NullPage {
     }
 
     async fn take_over(&self) -> Result<(), EngineError> {
-        self.check_open()
+        self.check_open()?;
+        self.take_overs.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn reload(&self) -> Result<(), EngineError> {

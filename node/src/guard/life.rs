@@ -1,7 +1,7 @@
 //! One life of the child: start it, watch it, and leave nothing of it behind.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io::{self, Read},
     os::{fd::OwnedFd, unix::process::CommandExt},
     process::{Command, Stdio},
@@ -24,8 +24,8 @@ use super::{
     tree,
 };
 
-/// How often the guard looks whether what it killed is gone.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long the guard waits for what it killed before it looks again what is left.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a life ended.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub(super) struct Life {
     deadline: Option<Duration>,
     /// When a child that was asked to stop must be gone.
     stop_by: Option<Duration>,
-    lease: Option<i64>,
+    leases: BTreeSet<i64>,
     /// A pidfd each, so that a number that is used again never means another process.
     browsers: HashMap<u32, OwnedFd>,
 }
@@ -85,7 +85,7 @@ impl Life {
                 .map_err(io::Error::from)?,
             deadline: None,
             stop_by: None,
-            lease: None,
+            leases: BTreeSet::new(),
             browsers: HashMap::new(),
         })
     }
@@ -126,26 +126,25 @@ impl Life {
         }
     }
 
-    /// Kills every browser, then the child, and returns once nothing of them is left.
-    pub(super) fn end(&mut self) -> Result<(), GuardError> {
+    /// Kills every browser, then the child, and returns once nothing of them is left. `helper` is not theirs.
+    pub(super) fn end(&mut self, helper: Option<Pid>) -> Result<(), GuardError> {
         for browser in self.browsers.values() {
             // One that is gone already is what we want; one that cannot be signalled is met again below.
             let _ = pidfd_send_signal(browser, Signal::KILL);
         }
-        for process in tree::descendants(getpid(), &[self.child])? {
+        let spared: Vec<Pid> = helper.into_iter().collect();
+        let last: Vec<Pid> = helper.into_iter().chain([self.child]).collect();
+        for process in tree::descendants(getpid(), &last)? {
             tree::kill(process)?;
         }
         let _ = pidfd_send_signal(&self.child_fd, Signal::KILL);
         loop {
             tree::reap(self.child)?;
-            let left = tree::descendants(getpid(), &[])?;
+            let left = tree::descendants(getpid(), &spared)?;
             if left.is_empty() {
                 return Ok(());
             }
-            for process in left {
-                tree::kill(process)?;
-            }
-            std::thread::sleep(LOOK_EVERY);
+            tree::kill_and_wait(&left, LOOK_AGAIN)?;
         }
     }
 
@@ -153,9 +152,9 @@ impl Life {
         self.stop_by.is_some()
     }
 
-    /// The lease that the child held last.
-    pub(super) fn lease(&self) -> Option<i64> {
-        self.lease
+    /// The leases that the child held when it was last heard.
+    pub(super) fn leases(&self) -> &BTreeSet<i64> {
+        &self.leases
     }
 
     fn sleep_until_something_happens(&self, signals: &Signals) -> Result<(), GuardError> {
@@ -206,7 +205,8 @@ impl Life {
     fn take(&mut self, message: Message) {
         match message {
             Message::Deadline(at) => self.deadline = Some(at),
-            Message::Lease(id) => self.lease = Some(id),
+            Message::Lease(id) => drop(self.leases.insert(id)),
+            Message::Unlease(id) => drop(self.leases.remove(&id)),
             Message::StoodDown => self.deadline = None,
             Message::Started(pid) => {
                 // One that is dead already needs no watching, and one that cannot be held is found in /proc.

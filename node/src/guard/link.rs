@@ -38,9 +38,14 @@ impl GuardLink {
         self.tell(Message::Deadline(at));
     }
 
-    /// The lease of this life.
+    /// This lease is to end with this process.
     pub fn lease(&self, id: i64) {
         self.tell(Message::Lease(id));
+    }
+
+    /// It has ended.
+    pub fn unlease(&self, id: i64) {
+        self.tell(Message::Unlease(id));
     }
 
     /// A browser has this root process.

@@ -16,6 +16,9 @@
 //!          +--- back-off --- end the lease (a process of its own) <--------------+--> stop, if asked to
 //! ```
 //!
+//! The browsers that it was told of are killed first, before it looks for others; the process that ends the leases is
+//! started while they die.
+//!
 //! When the guard itself is killed, the kernel kills the child (parent death signal), and with it the browsers (theirs).
 //! When guard and child are frozen together nothing of ours runs, so nothing can be promised until they thaw; then the
 //! timer fires before the child can have renewed anything.
@@ -24,6 +27,7 @@ mod life;
 mod link;
 mod protocol;
 mod restarts;
+mod revoker;
 mod signals;
 mod tree;
 
@@ -32,7 +36,6 @@ use std::{
     ffi::OsString,
     io,
     path::PathBuf,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -44,6 +47,7 @@ pub use restarts::RestartPolicy;
 
 use life::{Ending, Life};
 use restarts::Restarts;
+use revoker::Revoker;
 use signals::Signals;
 
 /// The exit code of a child that must not be started again: it was refused, and would be again.
@@ -53,7 +57,7 @@ pub const EXIT_REFUSED: u8 = 3;
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub child: Program,
-    /// Ends the lease whose id is added as the last argument.
+    /// Ends the leases whose ids it is told: one line on its standard input, once they may end. See [`crate::revoke`].
     pub revoke: Program,
     pub restarts: RestartPolicy,
     /// How long a child that was asked to stop may take.
@@ -92,16 +96,15 @@ pub fn run(plan: &Plan) -> Result<(), GuardError> {
             Ok(ending) => ending,
             Err(error) => {
                 // A guard that cannot watch must not leave anything unwatched.
-                life.end()?;
+                life.end(None)?;
                 return Err(error);
             }
         };
-        life.end()?;
         if matches!(ending, Ending::Exited(0)) {
-            // It gave its lease back itself.
-            return Ok(());
+            // It gave its leases back itself.
+            return life.end(None);
         }
-        end_lease(&plan.revoke, &life)?;
+        end(&mut life, &plan.revoke)?;
         match ending {
             Ending::Exited(code) if code == i32::from(EXIT_REFUSED) => return Err(GuardError::Refused),
             Ending::StopOverdue => return Err(GuardError::StopOverdue { grace: plan.grace }),
@@ -122,16 +125,14 @@ pub fn run(plan: &Plan) -> Result<(), GuardError> {
     }
 }
 
-/// Starts the program that ends the lease, and does not wait for it: the registry may be out of reach, and then the
-/// lease ends by its TTL.
-fn end_lease(revoke: &Program, life: &Life) -> Result<(), GuardError> {
-    let Some(lease) = life.lease() else { return Ok(()) };
-    Command::new(&revoke.path)
-        .args(&revoke.args)
-        .arg(lease.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .map(drop)
-        .map_err(|source| GuardError::Spawn { program: revoke.path.clone(), source })
+/// Ends the life, and with it its leases.
+fn end(life: &mut Life, revoke: &Program) -> Result<(), GuardError> {
+    // Without one the leases end by their TTL; nothing keeps the browsers alive.
+    let revoker = if life.leases().is_empty() { None } else { Some(Revoker::start(revoke)) };
+    let revoker = revoker.transpose();
+    life.end(revoker.as_ref().ok().and_then(|revoker| Some(revoker.as_ref()?.pid())))?;
+    if let Some(revoker) = revoker? {
+        revoker.revoke(life.leases());
+    }
+    Ok(())
 }

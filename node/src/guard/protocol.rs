@@ -3,7 +3,7 @@
 //!
 //! A lost line never makes anything unsafe. Without the newest `deadline` the guard kills earlier; without `started`
 //! it finds the browser in /proc; without `gone` it holds a pidfd, which never means another process; without `lease`
-//! the lease ends by its TTL; without `stood_down` a child that has nothing to lose is restarted.
+//! the lease ends by its TTL, without `unlease` one is ended that is over already; without `stood_down` a child that has nothing to lose is restarted.
 
 use std::{fmt, time::Duration};
 
@@ -15,8 +15,10 @@ const LONGEST_LINE: usize = 128;
 pub enum Message {
     /// Every browser must be dead at this time of CLOCK_BOOTTIME unless a later one is told before.
     Deadline(Duration),
-    /// The lease of this life in the registry.
+    /// A lease in the registry that is to end with this process: its life's, and its reign's if it leads.
     Lease(i64),
+    /// That lease is over.
+    Unlease(i64),
     /// A browser's root process.
     Started(u32),
     /// That browser's tree is dead.
@@ -46,6 +48,7 @@ impl Message {
         let parsed = match text.split_once(' ') {
             Some(("deadline", ns)) => ns.parse().ok().map(|ns| Self::Deadline(Duration::from_nanos(ns))),
             Some(("lease", id)) => id.parse().ok().map(Self::Lease),
+            Some(("unlease", id)) => id.parse().ok().map(Self::Unlease),
             Some(("started", pid)) => pid.parse().ok().map(Self::Started),
             Some(("gone", pid)) => pid.parse().ok().map(Self::Gone),
             Some(_) => None,
@@ -60,6 +63,7 @@ impl fmt::Display for Message {
         match self {
             Self::Deadline(at) => write!(f, "deadline {}", at.as_nanos()),
             Self::Lease(id) => write!(f, "lease {id}"),
+            Self::Unlease(id) => write!(f, "unlease {id}"),
             Self::Started(pid) => write!(f, "started {pid}"),
             Self::Gone(pid) => write!(f, "gone {pid}"),
             Self::StoodDown => f.write_str("stood_down"),
@@ -101,6 +105,7 @@ mod tests {
         prop_oneof![
             any::<u64>().prop_map(|ns| Message::Deadline(Duration::from_nanos(ns))),
             any::<i64>().prop_map(Message::Lease),
+            any::<i64>().prop_map(Message::Unlease),
             any::<u32>().prop_map(Message::Started),
             any::<u32>().prop_map(Message::Gone),
             Just(Message::StoodDown),
@@ -139,6 +144,7 @@ mod tests {
             "deadline -1",
             "deadline 1 2",
             "lease x",
+            "unlease",
             "started -3",
             "gone 1.5",
             "stood_down 1",

@@ -4,9 +4,16 @@
 //! in between. So "every browser" is "everything below the guard but the processes that it started itself", and /proc
 //! is enough to know it; nobody has to have announced anything.
 
-use std::{collections::HashMap, fs, io};
+use std::{
+    collections::HashMap,
+    fs, io,
+    time::{Duration, Instant},
+};
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open},
+};
 
 /// One line of /proc: who, whose child, and whether it is only a zombie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +41,31 @@ pub(super) fn kill(pid: Pid) -> io::Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// SIGKILL to all of them; returns when all are dead, or after `patience`. What was not seen to die is found again by the
+/// next look at the tree.
+pub(super) fn kill_and_wait(processes: &[Pid], patience: Duration) -> io::Result<()> {
+    let mut dying = Vec::with_capacity(processes.len());
+    for &pid in processes {
+        // Without a descriptor, for want of them or because it is gone: not waited for.
+        dying.extend(pidfd_open(pid, PidfdFlags::empty()));
+        kill(pid)?;
+    }
+    let until = Instant::now() + patience;
+    while !dying.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = left.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut ready: Vec<_> = dying.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        match poll(&mut ready, Some(&timeout)) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut dead = ready.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter();
+        dying.retain(|_| !dead.next().unwrap_or_default());
+    }
+    Ok(())
 }
 
 /// Collects every dead child and orphan, and returns how `watched` ended if it is among them.

@@ -17,32 +17,33 @@ use tokio::sync::watch;
 
 /// Hands states to the writer.
 #[derive(Debug)]
-pub(super) struct Acks {
+pub struct Acks {
     wanted: watch::Sender<(u64, AckRecord)>,
     written: watch::Receiver<u64>,
 }
 
 /// A state that was handed over.
 #[derive(Debug, Clone)]
-pub(super) struct Published {
+pub struct Published {
     number: u64,
     written: watch::Receiver<u64>,
 }
 
 /// The writer has ended: this life of the node is over.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NeverPublished;
+pub struct NeverPublished;
 
 impl Acks {
     /// Also returns the writer, to be run as a task for as long as the lease lives.
-    pub(super) fn new(
+    pub fn new(
         registry: SharedRegistry,
         node: &NodeId,
         incarnation: Incarnation,
         timing: Timing,
     ) -> (Self, Writer) {
         // What the registration has written.
-        let nothing_held = AckRecord { incarnation, applied: Revision(0), held: Vec::new() };
+        let nothing_held =
+            AckRecord { incarnation, applied: Revision(0), held: Vec::new(), prepared: Vec::new() };
         let (wanted_tx, wanted) = watch::channel((0, nothing_held));
         let (written_tx, written) = watch::channel(0);
         let writer = Writer { registry, key: keys::ack(node), timing, wanted, written: written_tx };
@@ -50,7 +51,7 @@ impl Acks {
     }
 
     /// Replaces the state that is to be written.
-    pub(super) fn publish(&self, record: AckRecord) -> Published {
+    pub fn publish(&self, record: AckRecord) -> Published {
         let mut number = 0;
         self.wanted.send_modify(|wanted| {
             number = wanted.0 + 1;
@@ -62,14 +63,14 @@ impl Acks {
 
 impl Published {
     /// Returns once this state, or a later one, is in the registry.
-    pub(super) async fn wait(&mut self) -> Result<(), NeverPublished> {
+    pub async fn wait(&mut self) -> Result<(), NeverPublished> {
         let number = self.number;
         self.written.wait_for(|&written| written >= number).await.map(drop).map_err(|_| NeverPublished)
     }
 }
 
 /// Writes what [`Acks`] is given.
-pub(super) struct Writer {
+pub struct Writer {
     registry: SharedRegistry,
     key: String,
     timing: Timing,
@@ -79,7 +80,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Ends when the lease is gone or nobody wants anything any more.
-    pub(super) async fn run(mut self) {
+    pub async fn run(mut self) {
         let mut last: Option<Revision> = None;
         while self.wanted.changed().await.is_ok() {
             let (number, record) = self.wanted.borrow_and_update().clone();
@@ -154,7 +155,12 @@ mod tests {
     impl Bench {
         fn holding(&self, applied: i64) -> AckRecord {
             let held = HeldTenant { tenant: TenantId::new("t").unwrap(), generation: Generation(applied) };
-            AckRecord { incarnation: self.lease, applied: Revision(applied), held: vec![held] }
+            AckRecord {
+                incarnation: self.lease,
+                applied: Revision(applied),
+                held: vec![held],
+                prepared: Vec::new(),
+            }
         }
 
         async fn written(&self) -> AckRecord {

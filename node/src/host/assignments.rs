@@ -11,15 +11,15 @@ use tokio::sync::watch;
 
 /// The newest record that has been seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Assigned {
+pub struct Assigned {
     /// The mod revision of the record, or where it was seen not to be.
-    pub(super) revision: Revision,
+    pub revision: Revision,
     /// Empty when there is no record, or it was meant for another life of this node.
-    pub(super) entries: Vec<AssignmentEntry>,
+    pub entries: Vec<AssignmentEntry>,
 }
 
 /// Follows `key` for as long as `into` has a receiver. The value is replaced whole: only the newest counts.
-pub(super) async fn follow(
+pub async fn follow(
     registry: SharedRegistry,
     key: String,
     incarnation: Incarnation,

@@ -8,7 +8,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use roost_cluster::{
-    clock::boottime,
+    clock::Clock,
     fence::{Fence, Standing},
     ids::Incarnation,
     registry::{RegistryError, SharedRegistry},
@@ -19,13 +19,14 @@ use tokio::sync::watch;
 use crate::guard::GuardLink;
 
 /// Renews one lease until it is lost.
-pub(super) struct Keeper {
-    pub(super) registry: SharedRegistry,
-    pub(super) lease: Incarnation,
-    pub(super) timing: Timing,
-    pub(super) fence: Fence,
-    pub(super) link: Arc<GuardLink>,
-    pub(super) standing: watch::Sender<Standing>,
+pub struct Keeper {
+    pub registry: SharedRegistry,
+    pub lease: Incarnation,
+    pub timing: Timing,
+    pub clock: Arc<dyn Clock>,
+    pub fence: Fence,
+    pub link: Arc<GuardLink>,
+    pub standing: watch::Sender<Standing>,
 }
 
 /// The deadline has passed or the lease is gone.
@@ -33,21 +34,21 @@ struct Expired;
 
 impl Keeper {
     /// Returns when the standing has become [`Standing::Expired`].
-    pub(super) async fn run(mut self) {
+    pub async fn run(mut self) {
         while self.renew_once().await.is_ok() {}
         self.fence.lost();
         self.standing.send_replace(Standing::Expired);
     }
 
     async fn renew_once(&mut self) -> Result<(), Expired> {
-        let sent_at = boottime();
+        let sent_at = self.clock.now();
         let registry = self.registry.clone();
         let lease = self.lease;
         let pause = match self.watchful(async move { registry.keep_alive(lease).await }).await? {
             Ok(()) => {
                 self.fence.renewed(sent_at);
                 self.tell_guard();
-                (sent_at + self.timing.keepalive_every).saturating_sub(boottime())
+                (sent_at + self.timing.keepalive_every).saturating_sub(self.clock.now())
             }
             Err(RegistryError::LeaseLost { .. }) => {
                 tracing::warn!(%lease, "the lease is lost");
@@ -80,7 +81,7 @@ impl Keeper {
 
     /// Publishes the standing of now and returns how long it holds.
     fn update_standing(&mut self) -> Result<Duration, Expired> {
-        let now = boottime();
+        let now = self.clock.now();
         let standing = self.fence.standing(now);
         self.standing.send_if_modified(|known| {
             let changed = *known != standing;
@@ -98,7 +99,7 @@ impl Keeper {
     }
 
     /// Whose lease it is, and until when browsers may live.
-    pub(super) fn tell_guard(&self) {
+    pub fn tell_guard(&self) {
         self.link.lease(self.lease.0);
         // Half of the kill time is ours, half the guard's.
         self.link.deadline(self.fence.deadline() + self.timing.kill_time / 2);
@@ -109,7 +110,10 @@ impl Keeper {
 mod tests {
     use std::io::Read;
 
-    use roost_cluster::registry::{MemoryRegistry, Registry};
+    use roost_cluster::{
+        clock::{BootClock, boottime},
+        registry::{MemoryRegistry, Registry},
+    };
 
     use super::*;
     use crate::guard::Message;
@@ -133,7 +137,15 @@ mod tests {
         let (guard, pipe) = rustix::pipe::pipe().unwrap();
         let (standing_tx, mut standing) = watch::channel(Standing::Good);
         let link = Arc::new(GuardLink::new(pipe).unwrap());
-        let keeper = Keeper { registry: registry.clone(), lease, timing, fence, link, standing: standing_tx };
+        let keeper = Keeper {
+            registry: registry.clone(),
+            lease,
+            timing,
+            clock: Arc::new(BootClock),
+            fence,
+            link,
+            standing: standing_tx,
+        };
         keeper.tell_guard();
         registry.cut_off();
         keeper.run().await;
@@ -157,7 +169,8 @@ mod tests {
         let (standing_tx, mut standing) = watch::channel(Standing::Good);
         let link = Arc::new(GuardLink::new(pipe).unwrap());
         let lease = Incarnation(404);
-        tokio::spawn(Keeper { registry, lease, timing, fence, link, standing: standing_tx }.run());
+        let clock = Arc::new(BootClock);
+        tokio::spawn(Keeper { registry, lease, timing, clock, fence, link, standing: standing_tx }.run());
         reaches(&mut standing, Standing::Expired).await;
     }
 }

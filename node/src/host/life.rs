@@ -3,10 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::{fence::Standing, keys, registry::SharedRegistry, timing::Timing};
+use roost_cluster::{clock::BootClock, fence::Standing, keys, registry::SharedRegistry, timing::Timing};
 use roost_store::Store;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Notify, watch},
     task::JoinSet,
     time::Instant,
 };
@@ -23,7 +23,7 @@ use super::{
     supervisor::Supervisor,
     tenure::Shared,
 };
-use crate::{engine::Engine, guard::GuardLink, health::Board, session::Vault};
+use crate::{engine::Engine, guard::GuardLink, health::Board, launches::LaunchQueue, session::Vault};
 
 /// How long the tenants may take to be handed over. What follows, giving the lease back and resigning, takes seconds
 /// when etcd is slow, and at 20 s the guard kills.
@@ -37,8 +37,9 @@ pub(super) struct Parts {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) vault: Vault,
     pub(super) profiles: std::path::PathBuf,
-    pub(super) launches: Arc<Semaphore>,
+    pub(super) launches: Arc<LaunchQueue>,
     pub(super) link: Arc<GuardLink>,
+    pub(super) removed: Arc<Notify>,
     pub(super) roster: Roster,
     pub(super) board: Board,
     pub(super) timing: Timing,
@@ -61,6 +62,7 @@ pub(super) async fn live(parts: &Parts, registration: Registration, stop: &Cance
         registry: parts.registry.clone(),
         lease: incarnation,
         timing: parts.timing,
+        clock: Arc::new(BootClock),
         fence: registration.fence,
         link: parts.link.clone(),
         standing: standing_tx,
@@ -99,7 +101,7 @@ pub(super) async fn live(parts: &Parts, registration: Registration, stop: &Cance
                 }
                 Err(_) => unreachable!("the follower lives as long as its receiver"),
             },
-            () = supervisor.ended() => {}
+            () = supervisor.progress() => {}
         }
     };
 
@@ -109,6 +111,7 @@ pub(super) async fn live(parts: &Parts, registration: Registration, stop: &Cance
     helpers.shutdown().await;
     parts.board.end();
     give_back(&parts.registry, incarnation).await;
+    parts.link.unlease(incarnation.0);
     ended
 }
 
@@ -141,6 +144,7 @@ fn begin(
         standing,
         ownership,
         roster: parts.roster.clone(),
+        removed: parts.removed.clone(),
     };
     (Supervisor::new(Arc::new(shared), incarnation, acks), assigned)
 }

@@ -11,20 +11,24 @@
 //!
 //! A process may have several lives: when its lease is lost it kills what it hosts and registers anew, empty-handed, as
 //! another incarnation (`life`). Nothing of one life reaches into the next.
+//!
+//! Public are the parts that I1 rests on and that need no database: the simulation in tests runs these very ones.
 
-mod acks;
-mod assignments;
+pub mod acks;
+pub mod assignments;
 mod candidate;
 mod heartbeat;
-mod keepalive;
+pub mod keepalive;
 mod life;
 mod ownership;
-mod reconcile;
-mod registration;
+mod preparation;
+pub mod reconcile;
+pub mod registration;
 pub mod roster;
 mod supervisor;
 mod sweeps;
 mod tenure;
+mod told;
 
 use std::{
     fs, io,
@@ -35,6 +39,7 @@ use std::{
 };
 
 use roost_cluster::{
+    clock::BootClock,
     ids::{Incarnation, NodeId},
     records::NodeRecord,
     registry::{EtcdRegistry, RegistryError},
@@ -43,7 +48,6 @@ use roost_store::{Store, StoreError};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -57,11 +61,13 @@ use crate::{
     },
     guard::GuardLink,
     health::{self, Board},
+    launches::LaunchQueue,
 };
 use candidate::Candidate;
 use life::{Ended, Parts};
 use roster::Roster;
 use sweeps::Sweeper;
+use told::Told;
 
 /// Connections to Postgres of one node: its workers' writes are short and come in batches.
 const DATABASE_CONNECTIONS: u32 = 8;
@@ -111,10 +117,12 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
         }
     });
     let (vault, profiles) = (parts.vault.clone(), parts.profiles.clone());
-    helpers.spawn(Sweeper { store: parts.store.clone(), vault, profiles }.run());
+    let removed = parts.removed.clone();
+    helpers.spawn(Sweeper { store: parts.store.clone(), vault, profiles, removed }.run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
-    let (registry, node) = (parts.registry.clone(), config.args.id.clone());
+    let registry = Arc::new(Told { registry: parts.registry.clone(), link: parts.link.clone() });
+    let node = config.args.id.clone();
     let candidate = Candidate { registry, store: parts.store.clone(), node, timing: parts.timing };
     let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
@@ -136,7 +144,7 @@ async fn live_until_stopped(
     stop: &CancellationToken,
 ) -> Result<(), HostError> {
     while let Some(registration) =
-        registration::register(&parts.registry, record, &parts.timing, stop).await?
+        registration::register(&parts.registry, record, &parts.timing, &BootClock, stop).await?
     {
         let incarnation = registration.incarnation();
         tracing::info!(node = %record.node, %incarnation, address = record.address, "registered");
@@ -161,8 +169,9 @@ async fn assemble(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Parts, Ho
         engine: engine(config, link.clone())?,
         vault: config.vault.clone(),
         profiles: config.profiles.clone(),
-        launches: Arc::new(Semaphore::new(args.max_launches.into())),
+        launches: LaunchQueue::new(args.max_launches.into()),
         link,
+        removed: Arc::default(),
         board: Board::new(args.id.clone(), roster.clone()),
         roster,
         timing,

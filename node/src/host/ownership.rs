@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use roost_cluster::{
     ids::{Generation, Incarnation, NodeId, TenantId},
     keys,
-    records::{AssignmentRecord, NodeRecord},
+    records::{AssignmentRecord, NodeRecord, Phase},
     registry::{RegistryError, SharedRegistry},
 };
 
@@ -23,8 +23,10 @@ impl Ownership {
             Some(entry) => keys::decode::<AssignmentRecord>(&entry)?,
             None => return Ok(false),
         };
-        let named =
-            assigned.entries.iter().any(|entry| entry.tenant == *tenant && entry.generation == generation);
+        let named = assigned.entries.iter().any(|entry| {
+            // A preparation has the generation of the owner that it prepares to take over from.
+            entry.tenant == *tenant && entry.generation == generation && entry.phase != Phase::Preparing
+        });
         if assigned.incarnation != self.incarnation || !named {
             return Ok(false);
         }
@@ -50,7 +52,7 @@ mod tests {
 
     use roost_cluster::{
         ids::SpecRevision,
-        records::{AssignmentEntry, Phase},
+        records::AssignmentEntry,
         registry::{MemoryRegistry, Op, Registry},
     };
 
@@ -67,7 +69,9 @@ mod tests {
             phase: Phase::Releasing,
             spec_revision: SpecRevision(1),
         };
-        let assigned = AssignmentRecord { incarnation, entries: vec![entry] };
+        let prepared =
+            AssignmentEntry { tenant: TenantId::new("p").unwrap(), phase: Phase::Preparing, ..entry.clone() };
+        let assigned = AssignmentRecord { incarnation, entries: vec![entry, prepared] };
         let record = NodeRecord {
             node: node.clone(),
             incarnation,
@@ -91,6 +95,8 @@ mod tests {
         assert!(owns(2).await.unwrap());
         assert!(!owns(1).await.unwrap(), "an earlier generation");
         assert!(!ownership.still_owner(&TenantId::new("u").unwrap(), Generation(2)).await.unwrap());
+        let prepared = ownership.still_owner(&TenantId::new("p").unwrap(), Generation(2)).await.unwrap();
+        assert!(!prepared, "it is another node's");
         registry.cut_off();
         owns(2).await.unwrap_err();
         registry.reconnect();

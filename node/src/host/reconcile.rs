@@ -11,16 +11,33 @@ use crate::worker::StopMode;
 
 /// A tenant that the node holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) generation: Generation,
-    pub(super) spec_revision: SpecRevision,
+pub struct Held {
+    pub generation: Generation,
+    pub spec_revision: SpecRevision,
     /// How it is being stopped, if it is.
-    pub(super) stopping: Option<StopMode>,
+    pub stopping: Option<StopMode>,
+}
+
+/// A tenant of another node that this one prepares to take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preparing {
+    /// The owner's.
+    pub generation: Generation,
+    /// It is being undone.
+    pub ending: bool,
+}
+
+/// What the node has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Now {
+    pub held: BTreeMap<TenantId, Held>,
+    /// Never one that is held too, for both need the tenant's profile.
+    pub preparing: BTreeMap<TenantId, Preparing>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Hold the tenant, then run its worker.
+pub enum Step {
+    /// Hold the tenant, then run its worker, in the browser that was prepared if one was.
     Begin {
         tenant: TenantId,
         generation: Generation,
@@ -35,40 +52,78 @@ pub(super) enum Step {
         tenant: TenantId,
         mode: StopMode,
     },
+    /// Do ahead what can be done ahead; nothing is held by it.
+    Prepare {
+        tenant: TenantId,
+        generation: Generation,
+    },
+    /// Undo what was prepared.
+    Forget {
+        tenant: TenantId,
+    },
 }
 
-/// The steps from what is held to what is assigned. A tenant whose generation has changed is stopped first; it is begun
-/// by the call after its old worker is gone. A node that is `leaving` begins nothing.
-pub(super) fn steps(
-    held: &BTreeMap<TenantId, Held>,
-    assigned: &[AssignmentEntry],
-    leaving: bool,
-) -> Vec<Step> {
+/// The steps from what the node has to what is assigned. A tenant whose generation has changed is stopped first; it is begun
+/// by the call after its old worker is gone, and likewise after a preparation that has to be undone. A node that is
+/// `leaving` begins and prepares nothing.
+///
+/// I1: what was prepared under a generation is begun under a newer one only. Under the same one the tenant is the node's
+/// that it is being taken over from, whatever the record says.
+pub fn steps(now: &Now, assigned: &[AssignmentEntry], leaving: bool) -> Vec<Step> {
     let wanted: BTreeMap<&TenantId, &AssignmentEntry> =
         assigned.iter().map(|entry| (&entry.tenant, entry)).collect();
-    let mut steps = Vec::new();
-    for (tenant, held) in held {
-        let stop = |mode| Step::Stop { tenant: tenant.clone(), mode };
-        match wanted.get(tenant) {
-            // Taken away without asking: it may be another node's by now, so nothing of it is touched.
-            None if held.stopping != Some(StopMode::Kill) => steps.push(stop(StopMode::Kill)),
-            Some(entry) if held.stopping.is_none() => {
-                if entry.phase == Phase::Releasing || entry.generation != held.generation {
-                    steps.push(stop(StopMode::Graceful));
-                } else if entry.spec_revision != held.spec_revision {
-                    steps.push(Step::Look { tenant: tenant.clone(), spec_revision: entry.spec_revision });
-                }
-            }
-            None | Some(_) => {}
+    let held =
+        now.held.iter().filter_map(|(tenant, held)| change(tenant, *held, wanted.get(tenant).copied()));
+    let undone = now.preparing.iter().filter(|(tenant, preparing)| {
+        !preparing.ending && (leaving || is_undone(**preparing, wanted.get(tenant).copied()))
+    });
+    let undone = undone.map(|(tenant, _)| Step::Forget { tenant: tenant.clone() });
+    let begun = wanted.values().filter(|_| !leaving).filter_map(|entry| addition(now, entry));
+    held.chain(undone).chain(begun).collect()
+}
+
+/// What is to be done about a tenant that is held.
+fn change(tenant: &TenantId, held: Held, wanted: Option<&AssignmentEntry>) -> Option<Step> {
+    let stop = |mode| Some(Step::Stop { tenant: tenant.clone(), mode });
+    match wanted {
+        // Taken away without asking: it may be another node's by now, so nothing of it is touched.
+        None | Some(AssignmentEntry { phase: Phase::Preparing, .. }) => {
+            if held.stopping == Some(StopMode::Kill) { None } else { stop(StopMode::Kill) }
         }
+        Some(_) if held.stopping.is_some() => None,
+        Some(entry) if entry.phase == Phase::Releasing || entry.generation != held.generation => {
+            stop(StopMode::Graceful)
+        }
+        Some(entry) if entry.spec_revision != held.spec_revision => {
+            Some(Step::Look { tenant: tenant.clone(), spec_revision: entry.spec_revision })
+        }
+        Some(_) => None,
     }
-    let begun = wanted.values().filter(|entry| !leaving && entry.phase == Phase::Active);
-    steps.extend(begun.filter(|entry| !held.contains_key(&entry.tenant)).map(|entry| Step::Begin {
-        tenant: entry.tenant.clone(),
-        generation: entry.generation,
-        spec_revision: entry.spec_revision,
-    }));
-    steps
+}
+
+/// Whether nothing comes of a preparation.
+fn is_undone(preparing: Preparing, wanted: Option<&AssignmentEntry>) -> bool {
+    match wanted {
+        Some(AssignmentEntry { phase: Phase::Preparing, generation, .. }) => {
+            *generation != preparing.generation
+        }
+        Some(AssignmentEntry { phase: Phase::Active, .. }) => false,
+        Some(AssignmentEntry { phase: Phase::Releasing, .. }) | None => true,
+    }
+}
+
+/// What an entry adds to what the node has.
+fn addition(now: &Now, entry: &AssignmentEntry) -> Option<Step> {
+    let (tenant, generation) = (entry.tenant.clone(), entry.generation);
+    if now.held.contains_key(&tenant) {
+        return None;
+    }
+    match (entry.phase, now.preparing.get(&tenant)) {
+        (Phase::Active, Some(preparing)) if preparing.ending || generation <= preparing.generation => None,
+        (Phase::Active, _) => Some(Step::Begin { tenant, generation, spec_revision: entry.spec_revision }),
+        (Phase::Preparing, None) => Some(Step::Prepare { tenant, generation }),
+        (Phase::Preparing, Some(_)) | (Phase::Releasing, _) => None,
+    }
 }
 
 #[cfg(test)]
@@ -96,9 +151,24 @@ mod tests {
         (tenant(number), held)
     }
 
+    fn preparing(number: u8, generation: i64, ending: bool) -> (TenantId, Preparing) {
+        (tenant(number), Preparing { generation: Generation(generation), ending })
+    }
+
+    fn begin(number: u8, generation: i64) -> Step {
+        Step::Begin {
+            tenant: tenant(number),
+            generation: Generation(generation),
+            spec_revision: SpecRevision(1),
+        }
+    }
+
     #[test]
     fn each_difference_has_its_step() {
-        let now = BTreeMap::from([held(1, 1, 1), held(2, 1, 1), held(3, 1, 1), held(4, 1, 1), held(5, 1, 1)]);
+        let now = Now {
+            held: [held(1, 1, 1), held(2, 1, 1), held(3, 1, 1), held(4, 1, 1), held(5, 1, 1)].into(),
+            ..Now::default()
+        };
         let assigned = [
             entry(1, 1, Phase::Active, 1),
             entry(2, 1, Phase::Active, 2),
@@ -106,62 +176,121 @@ mod tests {
             entry(4, 2, Phase::Active, 1),
             entry(6, 1, Phase::Active, 1),
             entry(7, 1, Phase::Releasing, 1),
+            entry(8, 1, Phase::Preparing, 1),
         ];
         let expected = [
             Step::Look { tenant: tenant(2), spec_revision: SpecRevision(2) },
             Step::Stop { tenant: tenant(3), mode: StopMode::Graceful },
             Step::Stop { tenant: tenant(4), mode: StopMode::Graceful },
             Step::Stop { tenant: tenant(5), mode: StopMode::Kill },
-            Step::Begin { tenant: tenant(6), generation: Generation(1), spec_revision: SpecRevision(1) },
+            begin(6, 1),
+            Step::Prepare { tenant: tenant(8), generation: Generation(1) },
         ];
         assert_eq!(steps(&now, &assigned, false), expected);
-        assert_eq!(steps(&now, &assigned, true), expected[..4], "a leaving node begins nothing");
+        assert_eq!(steps(&now, &assigned, true), expected[..4], "a leaving node begins and prepares nothing");
     }
 
-    fn apply(held: &mut BTreeMap<TenantId, Held>, steps: Vec<Step>) {
+    #[test]
+    fn what_is_prepared_is_begun_under_a_newer_generation_only() {
+        let now = Now { preparing: [preparing(1, 3, false)].into(), ..Now::default() };
+        let wants = |generation, phase| steps(&now, &[entry(1, generation, phase, 1)], false);
+        assert_eq!(wants(3, Phase::Preparing), []);
+        assert_eq!(wants(3, Phase::Active), [], "I1: it is still the other node's");
+        assert_eq!(wants(2, Phase::Active), []);
+        assert_eq!(wants(4, Phase::Active), [begin(1, 4)]);
+    }
+
+    #[test]
+    fn a_preparation_is_undone_when_its_entry_goes_or_is_of_another_generation_and_the_next_waits_for_that() {
+        let forget = [Step::Forget { tenant: tenant(1) }];
+        let mut now = Now { preparing: [preparing(1, 3, false)].into(), ..Now::default() };
+        assert_eq!(steps(&now, &[], false), forget);
+        assert_eq!(steps(&now, &[entry(1, 4, Phase::Preparing, 1)], false), forget);
+        assert_eq!(steps(&now, &[entry(1, 3, Phase::Releasing, 1)], false), forget);
+        assert_eq!(steps(&now, &[entry(1, 3, Phase::Preparing, 1)], true), forget);
+        now.preparing = [preparing(1, 3, true)].into();
+        for entries in [vec![], vec![entry(1, 4, Phase::Preparing, 1)], vec![entry(1, 4, Phase::Active, 1)]] {
+            assert_eq!(steps(&now, &entries, false), [], "the profile is not free yet");
+        }
+        now.preparing.clear();
+        assert_eq!(steps(&now, &[entry(1, 4, Phase::Active, 1)], false), [begin(1, 4)]);
+    }
+
+    #[test]
+    fn a_tenant_that_is_held_is_let_go_before_it_is_prepared_for() {
+        let mut now = Now { held: [held(1, 3, 1)].into(), ..Now::default() };
+        let assigned = [entry(1, 4, Phase::Preparing, 1)];
+        assert_eq!(steps(&now, &assigned, false), [Step::Stop { tenant: tenant(1), mode: StopMode::Kill }]);
+        now.held.clear();
+        let prepare = Step::Prepare { tenant: tenant(1), generation: Generation(4) };
+        assert_eq!(steps(&now, &assigned, false), [prepare]);
+    }
+
+    fn apply(now: &mut Now, steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::Begin { tenant, generation, spec_revision } => {
-                    let before = held.insert(tenant, Held { generation, spec_revision, stopping: None });
+                    if let Some(prepared) = now.preparing.remove(&tenant) {
+                        assert!(generation > prepared.generation, "I1");
+                    }
+                    let before = now.held.insert(tenant, Held { generation, spec_revision, stopping: None });
                     assert_eq!(before, None, "begun while it was held");
                 }
                 Step::Look { tenant, spec_revision } => {
-                    held.get_mut(&tenant).unwrap().spec_revision = spec_revision
+                    now.held.get_mut(&tenant).unwrap().spec_revision = spec_revision
                 }
-                Step::Stop { tenant, mode } => held.get_mut(&tenant).unwrap().stopping = Some(mode),
+                Step::Stop { tenant, mode } => now.held.get_mut(&tenant).unwrap().stopping = Some(mode),
+                Step::Prepare { tenant, generation } => {
+                    assert!(!now.held.contains_key(&tenant), "both need the profile");
+                    let before = now.preparing.insert(tenant, Preparing { generation, ending: false });
+                    assert_eq!(before, None, "prepared twice");
+                }
+                Step::Forget { tenant } => now.preparing.get_mut(&tenant).unwrap().ending = true,
             }
         }
     }
 
+    fn phase() -> impl Strategy<Value = Phase> {
+        prop_oneof![Just(Phase::Active), Just(Phase::Releasing), Just(Phase::Preparing)]
+    }
+
     proptest! {
         #[test]
-        fn once_the_stopped_are_gone_the_node_holds_what_it_is_assigned_and_rests(
-            before in prop::collection::btree_map(0_u8..8, (1_i64..4, 1_i64..3), 0..8),
-            assigned in prop::collection::btree_map(0_u8..8, (1_i64..4, 1_i64..3, any::<bool>()), 0..8),
+        fn once_the_stopped_are_gone_the_node_has_what_it_is_assigned_and_rests(
+            before in prop::collection::btree_map(0_u8..8, (1_i64..4, 1_i64..3, any::<bool>()), 0..8),
+            assigned in prop::collection::btree_map(0_u8..8, (1_i64..4, 1_i64..3, phase()), 0..8),
         ) {
-            let mut now: BTreeMap<_, _> =
-                before.iter().map(|(&number, &(generation, spec))| held(number, generation, spec)).collect();
+            let mut now = Now::default();
+            for (&number, &(generation, spec, is_held)) in &before {
+                if is_held {
+                    now.held.extend([held(number, generation, spec)]);
+                } else {
+                    now.preparing.extend([preparing(number, generation, false)]);
+                }
+            }
+            let prepared = now.preparing.clone();
             let assigned: Vec<_> = assigned
                 .iter()
-                .map(|(&number, &(generation, spec, active))| {
-                    entry(number, generation, if active { Phase::Active } else { Phase::Releasing }, spec)
-                })
+                .map(|(&number, &(generation, spec, phase))| entry(number, generation, phase, spec))
                 .collect();
             let first = steps(&now, &assigned, false);
             apply(&mut now, first);
             prop_assert_eq!(steps(&now, &assigned, false), vec![], "nothing is asked for twice");
-            now.retain(|_, held| held.stopping.is_none());
+            now.held.retain(|_, held| held.stopping.is_none());
+            now.preparing.retain(|_, preparing| !preparing.ending);
             let second = steps(&now, &assigned, false);
             apply(&mut now, second);
-            let active: BTreeMap<_, _> = assigned
-                .iter()
-                .filter(|entry| entry.phase == Phase::Active)
-                .map(|entry| {
-                    let held = Held { generation: entry.generation, spec_revision: entry.spec_revision, stopping: None };
-                    (entry.tenant.clone(), held)
-                })
-                .collect();
-            prop_assert_eq!(now, active);
+            prop_assert_eq!(steps(&now, &assigned, false), vec![]);
+            for entry in &assigned {
+                // Never opened under the generation of the one who may still have it.
+                let is_too_old = prepared.get(&entry.tenant).is_some_and(|preparing| entry.generation <= preparing.generation);
+                let is_held = now.held.get(&entry.tenant).is_some_and(|held| held.generation == entry.generation);
+                prop_assert_eq!(is_held, entry.phase == Phase::Active && !is_too_old);
+                if entry.phase == Phase::Preparing {
+                    prop_assert_eq!(now.preparing[&entry.tenant].generation, entry.generation);
+                }
+            }
+            prop_assert!(now.held.keys().all(|tenant| !now.preparing.contains_key(tenant)));
         }
     }
 }

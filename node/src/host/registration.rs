@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use roost_cluster::{
-    clock::boottime,
+    clock::Clock,
     fence::Fence,
     ids::{Incarnation, Revision},
     keys,
@@ -26,21 +26,21 @@ const PATIENCE_BEYOND_TTL: Duration = Duration::from_secs(2);
 
 /// One life of the node, begun.
 #[derive(Debug, Clone)]
-pub(super) struct Registration {
-    pub(super) record: NodeRecord,
+pub struct Registration {
+    pub record: NodeRecord,
     /// Counts from before the lease was asked for.
-    pub(super) fence: Fence,
+    pub fence: Fence,
     /// When `nodes/<node>` was created; the guard of every later write to it.
     created: Revision,
 }
 
 impl Registration {
-    pub(super) fn incarnation(&self) -> Incarnation {
+    pub fn incarnation(&self) -> Incarnation {
         self.record.incarnation
     }
 
     /// Tells the controller to place this node's tenants elsewhere, one by one as they are released.
-    pub(super) async fn announce_leaving(&self, registry: &SharedRegistry) -> Result<(), RegistryError> {
+    pub async fn announce_leaving(&self, registry: &SharedRegistry) -> Result<(), RegistryError> {
         let key = keys::node(&self.record.node);
         let record = NodeRecord { leaving: true, ..self.record.clone() };
         let guard = Guard::CreatedAt { key: key.clone(), revision: self.created };
@@ -54,16 +54,17 @@ impl Registration {
 
 /// Registers, however long the registry is out of reach. `record` is complete but for its incarnation. None when the
 /// node is asked to stop first; that is looked at between attempts, so that none is left half done.
-pub(super) async fn register(
+pub async fn register(
     registry: &SharedRegistry,
     record: &NodeRecord,
     timing: &Timing,
+    clock: &dyn Clock,
     stop: &CancellationToken,
 ) -> Result<Option<Registration>, HostError> {
     // Whose the name is, and since when it has been that one's.
     let mut rival: Option<(Incarnation, Instant)> = None;
     loop {
-        match attempt(registry, record, timing).await {
+        match attempt(registry, record, timing, clock).await {
             Ok(Attempt::Registered(registration)) => return Ok(Some(registration)),
             Ok(Attempt::InUse(other)) => {
                 let since = match rival {
@@ -101,17 +102,19 @@ async fn attempt(
     registry: &SharedRegistry,
     record: &NodeRecord,
     timing: &Timing,
+    clock: &dyn Clock,
 ) -> Result<Attempt, RegistryError> {
     let key = keys::node(&record.node);
     if let Some(entry) = registry.get(&key).await? {
         return Ok(Attempt::InUse(keys::decode(&entry)?));
     }
     let mut fence = Fence::new(timing);
-    let sent_at = boottime();
+    let sent_at = clock.now();
     let incarnation = registry.grant(timing.ttl).await?;
     fence.renewed(sent_at);
     let record = NodeRecord { incarnation, ..record.clone() };
-    let nothing_held = AckRecord { incarnation, applied: Revision(0), held: Vec::new() };
+    let nothing_held =
+        AckRecord { incarnation, applied: Revision(0), held: Vec::new(), prepared: Vec::new() };
     let lease = Some(incarnation);
     let ops = [
         Op::Put { key: key.clone(), value: keys::encode(&record), lease },
@@ -138,7 +141,7 @@ async fn attempt(
 }
 
 /// Ends a lease of this process under which no browser lives. If the registry does not take it, the TTL ends it.
-pub(super) async fn give_back(registry: &SharedRegistry, lease: Incarnation) {
+pub async fn give_back(registry: &SharedRegistry, lease: Incarnation) {
     if let Err(error) = registry.revoke(lease).await {
         tracing::warn!(%lease, %error, "a lease could not be given back and will run out");
     }
@@ -148,7 +151,7 @@ pub(super) async fn give_back(registry: &SharedRegistry, lease: Incarnation) {
 mod tests {
     use std::sync::Arc;
 
-    use roost_cluster::{ids::NodeId, registry::MemoryRegistry};
+    use roost_cluster::{clock::BootClock, ids::NodeId, registry::MemoryRegistry};
 
     use super::*;
 
@@ -168,7 +171,7 @@ mod tests {
 
     async fn registered(registry: &SharedRegistry) -> Registration {
         let (timing, stop) = (Timing::default(), CancellationToken::new());
-        register(registry, &a_node(), &timing, &stop).await.unwrap().unwrap()
+        register(registry, &a_node(), &timing, &BootClock, &stop).await.unwrap().unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -194,7 +197,7 @@ mod tests {
             }
         });
         let (timing, stop) = (Timing::default(), CancellationToken::new());
-        let refused = register(&registry, &a_node(), &timing, &stop).await.unwrap_err();
+        let refused = register(&registry, &a_node(), &timing, &BootClock, &stop).await.unwrap_err();
         assert!(refused.is_final());
         assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
     }
@@ -206,13 +209,13 @@ mod tests {
         memory.cut_off();
         let (timing, stop) = (Timing::default(), CancellationToken::new());
         let record = a_node();
-        let waiting = register(&registry, &record, &timing, &stop);
+        let waiting = register(&registry, &record, &timing, &BootClock, &stop);
         assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_err());
         memory.reconnect();
-        assert!(register(&registry, &record, &timing, &stop).await.unwrap().is_some());
+        assert!(register(&registry, &record, &timing, &BootClock, &stop).await.unwrap().is_some());
         memory.cut_off();
         stop.cancel();
-        assert!(register(&registry, &record, &timing, &stop).await.unwrap().is_none());
+        assert!(register(&registry, &record, &timing, &BootClock, &stop).await.unwrap().is_none());
     }
 
     #[tokio::test(start_paused = true)]

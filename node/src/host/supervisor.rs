@@ -3,23 +3,25 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use roost_cluster::{
-    ids::{Incarnation, SpecRevision, TenantId},
+    ids::{Generation, Incarnation, SpecRevision, TenantId},
     records::{AckRecord, HeldTenant},
 };
 use roost_store::Fence;
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     task::{JoinError, JoinSet},
 };
 
 use super::{
     acks::{Acks, Published},
     assignments::Assigned,
-    reconcile::{Held, Step, steps},
+    preparation::{Fate, Preparation},
+    reconcile::{Held, Now, Preparing, Step, steps},
     tenure::{Shared, Tenure},
 };
-use crate::worker::StopMode;
+use crate::worker::{StopMode, Warmed};
 
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
@@ -28,7 +30,24 @@ pub(super) struct Supervisor {
     assigned: Assigned,
     leaving: bool,
     tenures: BTreeMap<TenantId, Running>,
-    tasks: JoinSet<TenantId>,
+    preparations: BTreeMap<TenantId, Prospect>,
+    tasks: JoinSet<Done>,
+}
+
+enum Done {
+    Tenure(TenantId),
+    Preparation(TenantId),
+}
+
+/// A preparation's strings.
+struct Prospect {
+    /// The owner's when it was begun.
+    generation: Generation,
+    ready: watch::Receiver<bool>,
+    /// As it was acknowledged.
+    is_ready: bool,
+    /// None once it has been told that it is given up.
+    fate: Option<oneshot::Sender<Fate>>,
 }
 
 /// A tenure's strings.
@@ -47,6 +66,7 @@ impl Supervisor {
             assigned: Assigned::default(),
             leaving: false,
             tenures: BTreeMap::new(),
+            preparations: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -61,10 +81,13 @@ impl Supervisor {
         self.reconcile();
     }
 
-    /// Begins nothing more, and stops everything; [`Supervisor::ended`] tells of each.
+    /// Begins nothing more, and stops everything; [`Supervisor::progress`] tells of each.
     pub(super) fn leave(&mut self) {
         self.leaving = true;
         self.stop_all(StopMode::Graceful);
+        for preparing in self.preparations.values_mut() {
+            preparing.give_up();
+        }
     }
 
     pub(super) fn stop_all(&mut self, mode: StopMode) {
@@ -73,34 +96,52 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the next tenure to end and acknowledges it. Never resolves while there is none; may be cancelled.
-    pub(super) async fn ended(&mut self) {
-        match self.tasks.join_next().await {
-            Some(Ok(tenant)) => {
-                self.tenures.remove(&tenant);
-                self.reconcile();
+    /// Waits for the next tenure or preparation to end, or preparation to be ready, and acknowledges it. Never resolves while
+    /// there is none; may be cancelled.
+    pub(super) async fn progress(&mut self) {
+        let ready = self.preparations.values_mut().filter(|preparing| !preparing.is_ready);
+        let mut ready: FuturesUnordered<_> = ready.map(Prospect::readiness).collect();
+        let ended = tokio::select! {
+            Some(ended) = self.tasks.join_next() => ended,
+            Some(()) = ready.next() => {
+                drop(ready);
+                for preparing in self.preparations.values_mut() {
+                    preparing.is_ready = *preparing.ready.borrow();
+                }
+                drop(self.acks.publish(self.ack()));
+                return;
             }
-            Some(Err(error)) => propagate(error),
-            None => std::future::pending().await,
-        }
+            else => return std::future::pending().await,
+        };
+        drop(ready);
+        self.forget(ended);
+        self.reconcile();
     }
 
     /// Kills every worker and returns when all browsers are dead. Nothing is acknowledged: the lease is no more.
     pub(super) async fn kill_all(&mut self) {
         self.leaving = true;
         self.stop_all(StopMode::Kill);
+        for preparing in self.preparations.values_mut() {
+            preparing.give_up();
+        }
         while let Some(ended) = self.tasks.join_next().await {
-            match ended {
-                Ok(tenant) => drop(self.tenures.remove(&tenant)),
-                Err(error) => propagate(error),
-            }
+            self.forget(ended);
+        }
+    }
+
+    fn forget(&mut self, ended: Result<Done, JoinError>) {
+        match ended {
+            Ok(Done::Tenure(tenant)) => drop(self.tenures.remove(&tenant)),
+            // One that was handed over is the tenure's.
+            Ok(Done::Preparation(tenant)) => drop(self.preparations.remove(&tenant)),
+            Err(error) => propagate(error),
         }
     }
 
     fn reconcile(&mut self) {
-        let held = self.tenures.iter().map(|(tenant, running)| (tenant.clone(), running.held)).collect();
         let mut begun = Vec::new();
-        for step in steps(&held, &self.assigned.entries, self.leaving) {
+        for step in steps(&self.now(), &self.assigned.entries, self.leaving) {
             match step {
                 Step::Begin { tenant, generation, spec_revision } => {
                     let running = Running::new(Held { generation, spec_revision, stopping: None });
@@ -113,26 +154,72 @@ impl Supervisor {
                 Step::Stop { tenant, mode } => {
                     self.tenures.entry(tenant).and_modify(|running| running.stop(mode));
                 }
+                Step::Prepare { tenant, generation } => self.prepare(tenant, generation),
+                Step::Forget { tenant } => {
+                    self.preparations.entry(tenant).and_modify(Prospect::give_up);
+                }
             }
         }
+        // Taken out before the state is published: from here on they are held.
+        let begun: Vec<_> = begun
+            .into_iter()
+            .map(|tenant| {
+                let prospect = self.preparations.remove(&tenant);
+                (tenant, prospect)
+            })
+            .collect();
         // Held first, launched after: the tenures wait for this write.
         let published = self.acks.publish(self.ack());
-        for tenant in begun {
-            self.begin(tenant, published.clone());
+        for (tenant, prospect) in begun {
+            self.begin(tenant, prospect, published.clone());
         }
     }
 
-    fn begin(&mut self, tenant: TenantId, published: Published) {
+    fn begin(&mut self, tenant: TenantId, prospect: Option<Prospect>, published: Published) {
         let Some(running) = self.tenures.get(&tenant) else { return };
-        tracing::info!(%tenant, generation = %running.held.generation, "a tenant is assigned to this node");
+        let generation = running.held.generation;
+        if let Some(prospect) = &prospect {
+            // `steps` sees to it; a mistake there must not open the session beside its owner's browser.
+            assert!(
+                generation > prospect.generation,
+                "I1: {tenant} was prepared under {}, begun as {generation}",
+                prospect.generation
+            );
+        }
+        tracing::info!(%tenant, %generation, prepared = prospect.is_some(), "a tenant is assigned to this node");
         let tenure = Tenure {
             shared: self.shared.clone(),
-            fence: Fence { tenant, generation: running.held.generation },
+            fence: Fence { tenant, generation },
             published,
+            warm: prospect.and_then(Prospect::hand_over),
             spec_revision: running.spec_revision.subscribe(),
             stop: running.stop.subscribe(),
         };
-        self.tasks.spawn(tenure.run());
+        self.tasks.spawn(async move { Done::Tenure(tenure.run().await) });
+    }
+
+    fn prepare(&mut self, tenant: TenantId, generation: Generation) {
+        let (fate_tx, fate) = oneshot::channel();
+        let (ready_tx, ready) = watch::channel(false);
+        let preparation = Preparation {
+            shared: self.shared.clone(),
+            tenant: tenant.clone(),
+            generation,
+            ready: ready_tx,
+            fate,
+        };
+        self.tasks.spawn(async move { Done::Preparation(preparation.run().await) });
+        let prospect = Prospect { generation, ready, is_ready: false, fate: Some(fate_tx) };
+        self.preparations.insert(tenant, prospect);
+    }
+
+    fn now(&self) -> Now {
+        let held = self.tenures.iter().map(|(tenant, running)| (tenant.clone(), running.held));
+        let preparing = self.preparations.iter().map(|(tenant, prospect)| {
+            let preparing = Preparing { generation: prospect.generation, ending: prospect.fate.is_none() };
+            (tenant.clone(), preparing)
+        });
+        Now { held: held.collect(), preparing: preparing.collect() }
     }
 
     fn ack(&self) -> AckRecord {
@@ -141,7 +228,36 @@ impl Supervisor {
             tenant: tenant.clone(),
             generation: running.held.generation,
         });
-        AckRecord { incarnation: self.incarnation, applied: self.assigned.revision, held: held.collect() }
+        let prepared =
+            self.preparations.iter().filter(|(_, prospect)| prospect.is_ready && prospect.fate.is_some());
+        let prepared = prepared
+            .map(|(tenant, prospect)| HeldTenant { tenant: tenant.clone(), generation: prospect.generation });
+        AckRecord {
+            incarnation: self.incarnation,
+            applied: self.assigned.revision,
+            held: held.collect(),
+            prepared: prepared.collect(),
+        }
+    }
+}
+
+impl Prospect {
+    fn readiness(&mut self) -> impl Future<Output = ()> {
+        // An error says that it has ended, which is told by itself.
+        self.ready.wait_for(|ready| *ready).map(drop)
+    }
+
+    fn give_up(&mut self) {
+        if let Some(fate) = self.fate.take() {
+            drop(fate.send(Fate::GiveUp));
+        }
+    }
+
+    /// What the tenure is to wait for.
+    fn hand_over(mut self) -> Option<oneshot::Receiver<Option<Warmed>>> {
+        let (to, warm) = oneshot::channel();
+        drop(self.fate.take()?.send(Fate::HandOver(to)));
+        Some(warm)
     }
 }
 

@@ -6,21 +6,25 @@
 //! for longer than removals are remembered; but only while it knows other tenants of this disk: a node that was pointed
 //! at an empty database must not remove every session it has. A profile in use is left for the next sweep.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use roost_store::{Store, StoreError};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::session::{Profile, SessionError, Vault};
 
-/// Nothing waits for a sweep: a deletion has taken effect long before.
-const EVERY: Duration = Duration::from_secs(10);
+/// Nothing waits for a sweep: a deletion has taken effect long before. Whoever had the tenant when it was deleted sweeps at
+/// once, so this is for what was missed, such as the profiles that earlier owners have.
+const EVERY: Duration = Duration::from_secs(60);
 
 /// What is swept.
 pub(super) struct Sweeper {
     pub(super) store: Store,
     pub(super) vault: Vault,
     pub(super) profiles: PathBuf,
+    /// A tenant of this node was deleted and its browser is gone.
+    pub(super) removed: Arc<Notify>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +43,8 @@ impl Sweeper {
                 let reason = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, reason, "a sweep was not finished");
             }
-            tokio::time::sleep(EVERY).await;
+            // An error is the timeout's: it is time all the same.
+            let _early = tokio::time::timeout(EVERY, self.removed.notified()).await;
         }
     }
 

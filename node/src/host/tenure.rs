@@ -21,13 +21,14 @@ use roost_store::{
     Fence, Store, StoreError,
     workers::{DesiredState, WorkerSpec},
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::{acks::Published, roster::Roster};
 use crate::{
     engine::Engine,
+    launches::LaunchQueue,
     session::Vault,
-    worker::{OwnershipCheck, Pace, StopMode, Worker, WorkerContext, WorkerHandle},
+    worker::{OwnershipCheck, Pace, StopMode, Warmed, Worker, WorkerContext, WorkerHandle},
 };
 
 /// From a spec that could not be read, or a worker that ended by itself, to the next look.
@@ -39,10 +40,12 @@ pub(super) struct Shared {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) vault: Vault,
     pub(super) profiles: std::path::PathBuf,
-    pub(super) launches: Arc<Semaphore>,
+    pub(super) launches: Arc<LaunchQueue>,
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) ownership: Arc<dyn OwnershipCheck>,
     pub(super) roster: Roster,
+    /// Told when a deleted tenant has left the node.
+    pub(super) removed: Arc<Notify>,
 }
 
 /// Runs as a task; when it returns, the tenant's browser is dead.
@@ -51,6 +54,8 @@ pub(super) struct Tenure {
     pub(super) fence: Fence,
     /// That the tenant is held.
     pub(super) published: Published,
+    /// The browser that was prepared, if there was a preparation.
+    pub(super) warm: Option<oneshot::Receiver<Option<Warmed>>>,
     /// Of the assignment: a change means that the spec must be read again.
     pub(super) spec_revision: watch::Receiver<SpecRevision>,
     /// Set once the tenure is to end; it may become stricter.
@@ -67,24 +72,40 @@ enum Happened {
 impl Tenure {
     pub(super) async fn run(mut self) -> TenantId {
         let mut stop = self.stop.clone();
-        tokio::select! {
+        let is_published = tokio::select! {
             biased;
-            // Nothing has been launched yet.
-            () = stopped(&mut stop) => return self.fence.tenant,
-            published = self.published.wait() => if published.is_err() { return self.fence.tenant },
+            () = stopped(&mut stop) => false,
+            published = self.published.wait() => published.is_ok(),
+        };
+        // Here in any case: its browser is this tenure's from now on, and its profile is free once it has ended.
+        let mut warm = self.take_warm().await;
+        if is_published {
+            self.shared.roster.hold(&self.fence.tenant, self.fence.generation);
+            self.serve(&mut stop, &mut warm).await;
+            self.shared.roster.drop_hold(&self.fence.tenant);
         }
-        self.shared.roster.hold(&self.fence.tenant, self.fence.generation);
-        while let Some(spec) = self.spec_to_run(&mut stop).await {
-            let worker = Worker::spawn(self.context(spec));
+        if let Some(warm) = warm {
+            warm.kill().await;
+        }
+        self.fence.tenant
+    }
+
+    /// One worker after the other, until the tenure is to end.
+    async fn serve(&mut self, stop: &mut watch::Receiver<Option<StopMode>>, warm: &mut Option<Warmed>) {
+        while let Some(spec) = self.spec_to_run(stop).await {
+            let worker = Worker::spawn(self.context(spec, warm.take()));
             self.shared.roster.set_worker(&self.fence.tenant, Some(worker.clone()));
-            let over = self.attend(&worker, &mut stop).await;
+            let over = self.attend(&worker, stop).await;
             self.shared.roster.set_worker(&self.fence.tenant, None);
             if over {
                 break;
             }
         }
-        self.shared.roster.drop_hold(&self.fence.tenant);
-        self.fence.tenant
+    }
+
+    async fn take_warm(&mut self) -> Option<Warmed> {
+        // An error says that the preparation ended before it heard of this.
+        self.warm.take()?.await.ok().flatten()
     }
 
     /// The spec, once the tenant is to run under this generation; None when the tenure is to end instead.
@@ -164,6 +185,9 @@ impl Tenure {
                 worker.stop(StopMode::Kill).await;
             }
         }
+        if mode == StopMode::Deleted {
+            self.shared.removed.notify_one();
+        }
     }
 
     /// A tenant that is released because it was deleted leaves no profile behind.
@@ -178,7 +202,7 @@ impl Tenure {
         }
     }
 
-    fn context(&self, spec: WorkerSpec) -> WorkerContext {
+    fn context(&self, spec: WorkerSpec, warm: Option<Warmed>) -> WorkerContext {
         let shared = &self.shared;
         WorkerContext {
             fence: self.fence.clone(),
@@ -188,6 +212,7 @@ impl Tenure {
             vault: shared.vault.clone(),
             profiles: shared.profiles.clone(),
             launches: shared.launches.clone(),
+            warm,
             standing: shared.standing.clone(),
             ownership: shared.ownership.clone(),
             pace: Pace::default(),

@@ -2,6 +2,7 @@
 //! last used.
 
 use roost_cluster::ids::Generation;
+use roost_store::SnapshotPointer;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -20,6 +21,20 @@ pub struct SnapshotRef {
     pub taken_at: OffsetDateTime,
 }
 
+impl From<SnapshotPointer> for SnapshotRef {
+    fn from(pointer: SnapshotPointer) -> Self {
+        let SnapshotPointer { manifest, generation, sequence, clean, at } = pointer;
+        Self { manifest, generation, sequence, clean, taken_at: at }
+    }
+}
+
+impl From<SnapshotRef> for SnapshotPointer {
+    fn from(reference: SnapshotRef) -> Self {
+        let SnapshotRef { manifest, generation, sequence, clean, taken_at } = reference;
+        Self { manifest, generation, sequence, clean, at: taken_at }
+    }
+}
+
 /// The content of a manifest object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
@@ -31,7 +46,8 @@ pub(super) struct Manifest {
     #[serde(with = "time::serde::timestamp::milliseconds")]
     pub taken_at: OffsetDateTime,
     pub files: Vec<FileEntry>,
-    /// JSON of [`crate::engine::LocalStorage`]; absent from a clean snapshot, whose files hold it.
+    /// JSON of [`crate::engine::LocalStorage`]. The files of a clean snapshot hold it too; there it is for a browser that has
+    /// opened its own files before these came.
     pub local_storage: Option<FileEntry>,
 }
 

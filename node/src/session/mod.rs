@@ -8,6 +8,7 @@
 //! - [`SnapshotTaker`]: from a frozen browser (the tree stands still for milliseconds) or a closed one.
 //! - [`Vault`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
+//! - [`LockedProfile::make_room`], [`LockedProfile::furnish`]: the same for a browser that runs before its session is here.
 //!
 //! Order of snapshots is (generation, sequence). Who may say that a snapshot is *the* newest is not decided here: the
 //! pointer row in Postgres does, fenced by the generation (I2). What is here keeps a deposed owner harmless: it writes
@@ -15,6 +16,7 @@
 
 mod crypto;
 mod error;
+mod fetch;
 mod manifest;
 mod profile;
 mod restore;
@@ -24,9 +26,11 @@ mod staging;
 mod tests;
 mod upload;
 mod vault;
+mod warm;
 
 pub use crypto::SnapshotKey;
 pub use error::SessionError;
+pub use fetch::Fetched;
 pub use manifest::SnapshotRef;
 pub use profile::{LockedProfile, Profile, Stamp};
 pub use restore::{Prepared, Source};
@@ -34,4 +38,6 @@ pub use snapshot::SnapshotTaker;
 pub use vault::Vault;
 
 /// What of a profile makes the session, relative to the browser's user data directory.
-const STORES: [&str; 2] = ["Default/IndexedDB", "Default/Local Storage"];
+const STORES: [&str; 2] = [INDEXED_DB, "Default/Local Storage"];
+/// The part of it that a browser opens with the first document of the site, and not when it starts.
+const INDEXED_DB: &str = "Default/IndexedDB";

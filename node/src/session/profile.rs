@@ -9,6 +9,7 @@
 //!   incoming/            a restore under way
 //!   staging/             a snapshot under way
 //!   discarded/           what a restore has replaced
+//!   aside/               the browser directory that was here before a warm browser was started; see `warm`
 //! ```
 //!
 //! The shell build of Chromium does not lock its profile, so this does. The full build does, by `SingletonLock`, a link
@@ -91,7 +92,10 @@ impl Profile {
         // For people and for the error above only: the lock itself is the kernel's.
         let note = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         note.map_err(SessionError::disk("signing the profile's lock", &path))?;
-        Ok(LockedProfile { root: self.root.clone(), uid: self.uid, _lock: file })
+        let locked = LockedProfile { root: self.root.clone(), uid: self.uid, _lock: file };
+        // A preparation that a crash has ended is undone.
+        locked.cool_down()?;
+        Ok(locked)
     }
 }
 
@@ -125,7 +129,7 @@ impl LockedProfile {
 
     /// Forgets the session: the browser directory and everything saved beside it.
     pub fn wipe(&self) -> Result<(), SessionError> {
-        for name in [BROWSER, INCOMING, STAGING, DISCARDED] {
+        for name in [BROWSER, INCOMING, STAGING, DISCARDED, ASIDE] {
             remove_dir(&self.root.join(name))?;
         }
         remove_file(&self.root.join(LOCAL_STORAGE))
@@ -148,16 +152,22 @@ impl LockedProfile {
         self.root.join(STAGING)
     }
 
+    pub(super) fn aside(&self) -> PathBuf {
+        self.root.join(ASIDE)
+    }
+
+    /// What the directory that was set aside holds, in the terms of [`LockedProfile::stamp`].
+    pub(super) fn stamp_aside(&self) -> Option<Stamp> {
+        read_stamp(&self.aside()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
+    }
+
     /// Puts a whole browser directory in the place of the present one. A crash between the two renames leaves none,
     /// which the next start sees as "nothing here": never half of one.
     pub(super) fn replace_browser_dir(&self, with: &Path) -> Result<(), SessionError> {
         let at = self.browser_dir();
         let old = self.root.join(DISCARDED);
         remove_dir(&old)?;
-        match fs::rename(&at, &old) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            moved => moved.map_err(SessionError::disk("setting the old profile aside", &at))?,
-        }
+        rename_if_there(&at, &old)?;
         fs::rename(with, &at).map_err(SessionError::disk("moving the restored profile into place", &at))?;
         sync_dir(&self.root)?;
         remove_dir(&old)
@@ -197,6 +207,7 @@ impl LockedProfile {
 const INCOMING: &str = "incoming";
 const STAGING: &str = "staging";
 const DISCARDED: &str = "discarded";
+const ASIDE: &str = "aside";
 const LOCAL_STORAGE: &str = "local-storage.json";
 
 fn uses_dir(pid: u32, dir: &Path) -> bool {
@@ -235,6 +246,14 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), SessionError> 
         fs::rename(&new, path)
     });
     written.map_err(SessionError::disk("writing", path))
+}
+
+/// Moves a directory, if it is there.
+pub(super) fn rename_if_there(from: &Path, to: &Path) -> Result<(), SessionError> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        moved => moved.map_err(SessionError::disk("moving a directory of the profile", from)),
+    }
 }
 
 pub(super) fn remove_dir(path: &Path) -> Result<(), SessionError> {

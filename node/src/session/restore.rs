@@ -4,15 +4,15 @@
 //! profile in use under `s`. So if `g >= s` the profile here is at least as new as the snapshot: it went on after it.
 //! If `g < s` another node went on from where this profile stopped, and going back would replay an old ratchet.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Component, Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use roost_cluster::ids::Generation;
 
-use super::manifest::{FileEntry, Manifest, ManifestName};
+use super::fetch::{self, Fetched};
+use super::manifest::ManifestName;
 use super::profile::{self, LockedProfile, Stamp};
-use super::{STORES, SessionError, SnapshotRef, Vault, vault};
+use super::{STORES, SessionError, SnapshotRef, Vault};
 use crate::engine::LocalStorage;
 
 /// A profile ready to be launched.
@@ -37,7 +37,7 @@ pub enum Source {
 }
 
 /// The rule above.
-fn choose(local: Option<&Stamp>, newest: Option<&SnapshotRef>) -> Source {
+pub(super) fn choose(local: Option<&Stamp>, newest: Option<&SnapshotRef>) -> Source {
     match (local, newest) {
         (Some(stamp), Some(newest)) if stamp.generation >= newest.generation => Source::Local,
         (_, Some(newest)) => Source::Restored { generation: newest.generation, sequence: newest.sequence },
@@ -87,12 +87,8 @@ impl LockedProfile {
         let manifest = vault.manifest(&name).await?;
         let incoming = self.incoming();
         profile::remove_dir(&incoming)?;
-        for file in &manifest.files {
-            let path = incoming.join(checked_path(&name, file)?);
-            let content = vault.file(&name, file).await?;
-            vault::blocking(move || write(&path, &content)).await?;
-        }
-        let local_storage = fetch_local_storage(vault, &name, &manifest).await?;
+        fetch::files(vault, &manifest, &STORES, &incoming, &mut Fetched::default()).await?;
+        let local_storage = fetch::local_storage(vault, &manifest).await?;
         let stamp = Stamp {
             uid: self.uid(),
             generation: from.generation,
@@ -108,42 +104,9 @@ impl LockedProfile {
             None => self.forget_local_storage()?,
         }
         self.replace_browser_dir(&incoming)?;
-        Ok(local_storage)
+        // The files of a browser that has closed hold it to the last write, and what was read before may be older.
+        Ok(local_storage.filter(|_| !manifest.clean))
     }
-}
-
-async fn fetch_local_storage(
-    vault: &Vault,
-    name: &ManifestName,
-    manifest: &Manifest,
-) -> Result<Option<LocalStorage>, SessionError> {
-    let Some(file) = &manifest.local_storage else { return Ok(None) };
-    let text = vault.file(name, file).await?;
-    let corrupt =
-        |error: serde_json::Error| SessionError::Corrupt { object: name.object(), reason: error.to_string() };
-    serde_json::from_slice(&text).map(Some).map_err(corrupt)
-}
-
-/// A manifest is authentic, but a path that leads out of the stores is refused all the same.
-fn checked_path(name: &ManifestName, file: &FileEntry) -> Result<PathBuf, SessionError> {
-    let path = PathBuf::from(&file.path);
-    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    if is_plain && STORES.iter().any(|store| path.starts_with(store)) {
-        Ok(path)
-    } else {
-        let reason = format!("the path {:?} is outside the session's stores", file.path);
-        Err(SessionError::Corrupt { object: name.object(), reason })
-    }
-}
-
-/// On disk when it returns: a stamp must never vouch for files that a power cut empties.
-fn write(path: &Path, content: &[u8]) -> Result<(), SessionError> {
-    let parent = path.parent().unwrap_or(path);
-    fs::create_dir_all(parent)
-        .and_then(|()| File::create(path))
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
-        .map_err(SessionError::disk("writing a restored file", path))?;
-    profile::sync_dir(parent)
 }
 
 #[cfg(test)]

@@ -70,13 +70,24 @@ impl SnapshotTaker {
         Ok(Some(taken))
     }
 
-    /// From a browser that has closed: `clean` is what [`Page::close`] returned. A clean snapshot needs no localStorage
-    /// beside the files; for one that had to be killed the copy of the last snapshot stands in.
-    pub async fn take_stopped(&mut self, clean: bool) -> Result<SnapshotRef, SessionError> {
+    /// From a browser that has closed: `clean` is what [`Page::close`] returned, `local_storage` was read just before. For a
+    /// browser that had to be killed before it could be read the copy of the last snapshot stands in.
+    pub async fn take_stopped(
+        &mut self,
+        clean: bool,
+        local_storage: Option<LocalStorage>,
+    ) -> Result<SnapshotRef, SessionError> {
         // First, so that the profile counts as clean also when the object store cannot be reached.
         self.stamp(clean)?;
         let staged = self.stage(None).await?;
-        let local_storage = if clean { None } else { self.profile.saved_local_storage()? };
+        let local_storage = match local_storage {
+            Some(values) => {
+                self.profile.save_local_storage(&values)?;
+                Some(values)
+            }
+            None if clean => None,
+            None => self.profile.saved_local_storage()?,
+        };
         self.last = None;
         self.save(&staged, local_storage.as_ref(), clean).await
     }

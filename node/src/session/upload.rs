@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use roost_cluster::ids::Generation;
 use uuid::Uuid;
 
@@ -38,22 +39,30 @@ impl Uploads {
         staging: &Path,
         staged: Vec<Found>,
     ) -> Result<Vec<FileEntry>, SessionError> {
-        let mut entries = Vec::with_capacity(staged.len());
-        let mut seen = HashMap::with_capacity(staged.len());
-        for found in staged {
-            let before = self.files.get(&found.path);
-            let entry = match before {
-                Some((known, entry)) if *known == found => entry.clone(),
-                _ => {
-                    let before = before.map(|(_, entry)| entry.clone());
-                    self.upload_file(vault, staging.join(&found.path), &found, before).await?
-                }
-            };
-            seen.insert(found.path.clone(), (found, entry.clone()));
-            entries.push(entry);
-        }
-        self.files = seen;
+        // A worker that is stopping waits for this, and so does the tenant's next owner.
+        let uploads: Vec<_> = staged.iter().map(|found| self.entry_of(vault, staging, found)).collect();
+        let entries: Vec<FileEntry> =
+            stream::iter(uploads).buffered(vault::CONCURRENCY).try_collect().await?;
+        self.blobs.extend(entries.iter().flat_map(|entry| entry.blobs.iter().cloned()));
+        let seen = staged.into_iter().zip(&entries);
+        self.files = seen.map(|(found, entry)| (found.path.clone(), (found, entry.clone()))).collect();
         Ok(entries)
+    }
+
+    /// As it was saved the last time if nothing has happened to it since, else as it is saved now.
+    async fn entry_of(
+        &self,
+        vault: &Vault,
+        staging: &Path,
+        found: &Found,
+    ) -> Result<FileEntry, SessionError> {
+        match self.files.get(&found.path) {
+            Some((known, entry)) if known == found => Ok(entry.clone()),
+            before => {
+                let before = before.map(|(_, entry)| entry.clone());
+                self.upload_file(vault, staging.join(&found.path), found, before).await
+            }
+        }
     }
 
     /// The same for the localStorage, which is no file.
@@ -66,7 +75,8 @@ impl Uploads {
         let content = serde_json::to_vec(values)
             .map_err(|error| SessionError::Corrupt { object: path.clone(), reason: error.to_string() })?;
         let (size, sha256) = (content.len() as u64, crypto::sha256(&content));
-        let blob = vault.put_blob(self.uid, self.generation, &mut self.blobs, content).await?;
+        let blob = vault.put_blob(self.uid, self.generation, &self.blobs, content).await?;
+        self.blobs.insert(blob.clone());
         let entry = FileEntry { path, size, sha256, blobs: vec![blob] };
         self.local_storage = Some(entry.clone());
         Ok(entry)
@@ -79,7 +89,7 @@ impl Uploads {
     }
 
     async fn upload_file(
-        &mut self,
+        &self,
         vault: &Vault,
         staged: PathBuf,
         found: &Found,
@@ -92,7 +102,7 @@ impl Uploads {
             Some(before) => (before.blobs, content.split_off(before.size as usize)),
             None => (Vec::new(), content),
         };
-        blobs.push(vault.put_blob(self.uid, self.generation, &mut self.blobs, tail).await?);
+        blobs.push(vault.put_blob(self.uid, self.generation, &self.blobs, tail).await?);
         Ok(FileEntry { path, size, sha256, blobs })
     }
 }

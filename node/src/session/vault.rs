@@ -27,7 +27,7 @@ use super::{SessionError, SnapshotKey, crypto};
 /// How many snapshots are kept beside the last clean one.
 const KEPT: usize = 3;
 /// Requests to the object store under way for one snapshot.
-const CONCURRENCY: usize = 8;
+pub(super) const CONCURRENCY: usize = 8;
 
 /// Where snapshots are kept. Cheap to clone.
 #[derive(Clone)]
@@ -109,18 +109,17 @@ impl Vault {
         Manifest::decode(name, &self.get(&name.object()).await?)
     }
 
-    /// Stores content unless `known` says that it is there, and returns the blob's name.
+    /// Stores content unless it is among the blobs that are `known` to be there, and returns the blob's name.
     pub(super) async fn put_blob(
         &self,
         uid: Uuid,
         generation: Generation,
-        known: &mut HashSet<String>,
+        known: &HashSet<String>,
         content: Vec<u8>,
     ) -> Result<String, SessionError> {
         let name = self.key.content_name(&content);
         if !known.contains(&name) {
             self.put(&blob_object(uid, generation, &name), content, PutMode::Overwrite).await?;
-            known.insert(name.clone());
         }
         Ok(name)
     }

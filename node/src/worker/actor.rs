@@ -9,7 +9,7 @@ use std::{collections::VecDeque, future::pending, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use roost_cluster::fence::Standing;
-use roost_store::{Fence, WorkerSpec};
+use roost_store::{Fence, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
@@ -23,6 +23,7 @@ use super::{
     report::Reporter,
     saver::Saver,
     state::{Ending, Event, Machine, Now, State, step},
+    warm::Warmed,
 };
 use crate::{
     engine::{EngineError, InboundMessage, Page, PageEvent, Probe},
@@ -73,7 +74,12 @@ pub(super) enum Errand {
     },
     Swept(Vec<InboundMessage>),
     Owner(Option<bool>),
-    Saved(Result<bool, HomeError>),
+    Saved {
+        link: u64,
+        saved: Result<bool, HomeError>,
+    },
+    /// That a session was taken back, and how often by now.
+    Counted(Result<u64, StoreError>),
     AskedToForgetAgain,
 }
 
@@ -90,6 +96,8 @@ pub(super) struct Actor {
     pub saver: Saver,
     /// The count of messages up to which the saver knows.
     pub changes: Option<watch::Receiver<u64>>,
+    /// Until the first launch, or until the session that it was to open is forgotten.
+    pub warm: Option<Warmed>,
     pub browser: Option<Browser>,
     pub operation: Option<Operation>,
     pub errands: FuturesUnordered<BoxFuture<'static, Errand>>,
@@ -124,7 +132,8 @@ pub(super) enum Happening {
 }
 
 impl Actor {
-    fn new(context: WorkerContext, channels: Channels) -> Self {
+    fn new(mut context: WorkerContext, channels: Channels) -> Self {
+        let warm = context.warm.take();
         let spec = &context.spec;
         let home = Home::new(
             context.store.clone(),
@@ -132,6 +141,7 @@ impl Actor {
             context.vault.clone(),
             &context.profiles,
             spec,
+            warm.as_ref().map(Warmed::profile),
         );
         // Any number that differs between tenants and between owners spreads the attempts.
         let seed = spec.tenant.uid.as_u64_pair().1 ^ context.fence.generation.0.unsigned_abs();
@@ -145,6 +155,7 @@ impl Actor {
             pipeline: None,
             saver: Saver::new(context.pace),
             changes: None,
+            warm,
             browser: None,
             operation: None,
             errands: FuturesUnordered::new(),
@@ -212,7 +223,8 @@ impl Actor {
         self.machine = machine;
         let after = self.machine.state();
         if std::mem::discriminant(&before) != std::mem::discriminant(after) {
-            info!(from = %before, to = %after, "the worker's state changed");
+            let after_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            info!(from = %before, to = %after, after_ms, "the worker's state changed");
         }
         if before != *after {
             self.channels.state.send_replace(after.clone());
@@ -232,6 +244,9 @@ impl Actor {
         let Some(ending) = self.ending else { return };
         drop(self.pipeline.take());
         self.errands.clear();
+        if let Some(warm) = self.warm.take() {
+            warm.kill().await;
+        }
         match ending {
             Ending::Stopped => self.reporter.flush(LAST_REPORT).await,
             Ending::Deleted => self.home.remove().await,

@@ -1,22 +1,30 @@
 //! What is done to a browser, each a future that ends with the event that tells the state machine. One at a time: the
 //! actor holds a single slot for them, and a kill takes the place of whatever is in it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use roost_cluster::{fence::Standing, ids::TenantId};
-use tokio::sync::{Semaphore, watch};
-use tracing::{debug, warn};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tracing::{debug, info, warn};
 
 use super::{
     home::{Home, HomeError},
     pace::Pace,
+    warm::Warmed,
 };
 use crate::{
-    engine::{Engine, EngineError, Launch, Launched, Page},
+    engine::{Engine, EngineError, Launch, Launched, LocalStorage, Page},
+    launches::{LaunchQueue, Rank},
     pipeline::Drain,
     session::{Prepared, SessionError},
 };
+
+/// A page answers it out of its memory, or hangs.
+const LOCAL_STORAGE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What came of an operation.
 pub(super) enum Outcome {
@@ -35,37 +43,51 @@ pub(super) enum LaunchError {
     Session(#[from] SessionError),
     #[error("the node's lease ran out before the browser was launched")]
     NoStanding,
+    #[error("the session can only be opened by a browser that starts with it")]
+    Cold,
     #[error("the browser could not be launched: {0}")]
     Engine(#[from] EngineError),
 }
 
-/// Restores the session if need be and launches a browser on it. Restoring is not bounded by `launches`, so that one
-/// tenant's snapshot is fetched while another's browser starts. The last thing before the launch is a look at the
-/// node's standing: a browser is not begun on a lease that may run out while it starts.
-pub(super) fn launch(
-    home: Arc<Home>,
-    engine: Arc<dyn Engine>,
-    launches: Arc<Semaphore>,
-    mut standing: watch::Receiver<Standing>,
-    tenant: TenantId,
-) -> Operation {
+/// What a launch takes.
+pub(super) struct Start {
+    pub home: Arc<Home>,
+    pub engine: Arc<dyn Engine>,
+    pub launches: Arc<LaunchQueue>,
+    pub standing: watch::Receiver<Standing>,
+    pub tenant: TenantId,
+    /// How long the tenant has been down, for its place in the queue.
+    pub rank: Rank,
+    pub warm: Option<Warmed>,
+}
+
+/// Opens the session in the warm browser if there is one, else restores it if need be and launches a browser on it.
+pub(super) fn launch(mut start: Start) -> Operation {
     Box::pin(async move {
-        let launched = async {
-            let prepared = home.prepare().await?;
-            // Both are closed only when the node ends, and then there is nobody left to launch for.
-            let _turn = launches.acquire().await.map_err(|_closed| LaunchError::NoStanding)?;
-            if !is_good(&mut standing).await {
-                return Err(LaunchError::NoStanding);
+        if let Some(warm) = start.warm.take() {
+            match start.home.open(warm, &mut start.standing).await {
+                Ok(launched) => return Outcome::Launched(launched),
+                Err(error) => warn!(%error, "the warm browser was of no use; another one is launched"),
             }
-            let Prepared { browser_dir: profile, local_storage, .. } = prepared;
-            Ok(engine.launch(Launch { tenant, profile, local_storage }).await?)
-        };
-        launched.await.map_or_else(Outcome::LaunchFailed, Outcome::Launched)
+        }
+        launch_cold(start).await.map_or_else(Outcome::LaunchFailed, Outcome::Launched)
     })
 }
 
+/// Restoring is not bounded by `launches`, so that one tenant's snapshot is fetched while another's browser starts. The last
+/// thing before the launch is a look at the node's standing: a browser is not begun on a lease that may run out while it
+/// starts.
+async fn launch_cold(mut start: Start) -> Result<Launched, LaunchError> {
+    let Prepared { browser_dir: profile, local_storage, .. } = start.home.prepare().await?;
+    let _turn = start.launches.turn(start.rank).await;
+    if !is_good(&mut start.standing).await {
+        return Err(LaunchError::NoStanding);
+    }
+    Ok(start.engine.launch(Launch { tenant: start.tenant, profile, local_storage }).await?)
+}
+
 /// Whether the node may begin something; waits while that is open.
-async fn is_good(standing: &mut watch::Receiver<Standing>) -> bool {
+pub(super) async fn is_good(standing: &mut watch::Receiver<Standing>) -> bool {
     let decided = standing.wait_for(|standing| *standing != Standing::SoftStop).await;
     decided.is_ok_and(|standing| *standing == Standing::Good)
 }
@@ -79,17 +101,45 @@ pub(super) fn wind_down(
     pace: Pace,
 ) -> Operation {
     Box::pin(async move {
+        let since = Instant::now();
         if let Some(drain) = drain
             && !drain.finish(pace.drain_within).await
         {
             warn!("messages were still in flight; they are pending in the database");
         }
+        // As late as can be: the snapshot's files and this are to fit together.
+        let drained = since.elapsed();
+        let local_storage = if save { read_local_storage(&page).await } else { None };
         let clean = page.close().await;
+        let closed = since.elapsed();
         if save {
-            home.save_stopped(clean).await;
+            home.save_stopped(clean, local_storage).await;
         }
+        info!(
+            drained_ms = ms(drained),
+            closed_ms = ms(closed),
+            saved_ms = ms(since.elapsed()),
+            clean,
+            "the worker has let go"
+        );
         Outcome::Gone
     })
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// For the next owner's browser, which may run by the time that it gets the session. Without it that one starts anew.
+async fn read_local_storage(page: &Arc<dyn Page>) -> Option<LocalStorage> {
+    match timeout(LOCAL_STORAGE_WITHIN, page.local_storage()).await {
+        Ok(Ok(values)) => Some(values),
+        Ok(Err(error)) => {
+            debug!(%error, "the localStorage of a stopping page was not read");
+            None
+        }
+        Err(_elapsed) => None,
+    }
 }
 
 pub(super) fn close(page: Arc<dyn Page>) -> Operation {
@@ -118,6 +168,11 @@ pub(super) fn log_out(page: Arc<dyn Page>) -> Operation {
     })
 }
 
-pub(super) fn forget(home: Arc<Home>) -> Operation {
-    Box::pin(async move { Outcome::Forgotten(home.forget().await) })
+pub(super) fn forget(home: Arc<Home>, warm: Option<Warmed>) -> Operation {
+    Box::pin(async move {
+        if let Some(warm) = warm {
+            warm.kill().await;
+        }
+        Outcome::Forgotten(home.forget().await)
+    })
 }

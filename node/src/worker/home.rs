@@ -3,13 +3,18 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use roost_store::{Fence, SnapshotPointer, Store, StoreError, WorkerSpec};
-use tokio::{sync::Mutex, time::timeout};
+use roost_cluster::fence::Standing;
+use roost_store::{Fence, Store, StoreError, WorkerSpec};
+use tokio::{
+    sync::{Mutex, watch},
+    time::timeout,
+};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use super::{browser::LaunchError, warm::Warmed};
 use crate::{
-    engine::Page,
+    engine::{Launched, LocalStorage, Page},
     pipeline::insist,
     session::{LockedProfile, Prepared, Profile, SessionError, SnapshotRef, SnapshotTaker, Vault},
 };
@@ -57,9 +62,17 @@ struct Held {
 }
 
 impl Home {
-    pub fn new(store: Store, fence: Fence, vault: Vault, profiles: &Path, spec: &WorkerSpec) -> Self {
+    /// `locked` when the profile is held already.
+    pub fn new(
+        store: Store,
+        fence: Fence,
+        vault: Vault,
+        profiles: &Path,
+        spec: &WorkerSpec,
+        locked: Option<Arc<LockedProfile>>,
+    ) -> Self {
         let uid = spec.tenant.uid;
-        let newest = spec.snapshot.clone().map(reference);
+        let newest = spec.snapshot.clone().map(SnapshotRef::from);
         let profile = Profile::new(profiles, &fence.tenant, uid);
         Self {
             store,
@@ -67,7 +80,7 @@ impl Home {
             vault,
             profile,
             uid,
-            held: Mutex::new(Held { profile: None, taker: None, unrecorded: None, newest }),
+            held: Mutex::new(Held { profile: locked, taker: None, unrecorded: None, newest }),
         }
     }
 
@@ -80,6 +93,16 @@ impl Home {
         Ok(prepared)
     }
 
+    /// Opens the session in a browser that runs already.
+    pub async fn open(
+        &self,
+        warm: Warmed,
+        standing: &mut watch::Receiver<Standing>,
+    ) -> Result<Launched, LaunchError> {
+        let newest = self.held.lock().await.newest.clone();
+        warm.open(&self.fence, &self.vault, newest.as_ref(), standing).await
+    }
+
     /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
     pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, HomeError> {
         let mut held = self.held.lock().await;
@@ -89,15 +112,21 @@ impl Home {
             Ok(None) | Err(SessionError::Empty { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        self.record(&mut held).await
+        let recorded = self.record(&mut held).await?;
+        if recorded {
+            self.taker(&mut held).await?.recorded().await?;
+        }
+        Ok(recorded)
     }
 
     /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved
-    /// in time stays in the profile of this node, and an older snapshot is the newest.
-    pub async fn save_stopped(&self, clean: bool) {
+    /// in time stays in the profile of this node, and an older snapshot is the newest. Older snapshots are left to the next
+    /// owner, who is waiting.
+    pub async fn save_stopped(&self, clean: bool, local_storage: Option<LocalStorage>) {
         let save = async {
             let mut held = self.held.lock().await;
-            held.unrecorded = Some(self.taker(&mut held).await?.take_stopped(clean).await?);
+            let taken = self.taker(&mut held).await?.take_stopped(clean, local_storage).await?;
+            held.unrecorded = Some(taken);
             self.record(&mut held).await
         };
         match timeout(LAST_SAVE, save).await {
@@ -160,23 +189,12 @@ impl Home {
         Ok(held.taker.insert(taker))
     }
 
-    /// Makes the last snapshot the one that counts, then lets older ones go. `false` when it counts already.
+    /// Makes the last snapshot the one that counts. `false` when it counts already.
     async fn record(&self, held: &mut Held) -> Result<bool, HomeError> {
         let Some(taken) = held.unrecorded.clone() else { return Ok(false) };
         debug!(generation = %taken.generation, sequence = taken.sequence, clean = taken.clean, "a snapshot is taken");
-        self.store.set_snapshot(&self.fence, &pointer(taken)).await?;
+        self.store.set_snapshot(&self.fence, &taken.into()).await?;
         held.unrecorded = None;
-        self.taker(held).await?.recorded().await?;
         Ok(true)
     }
-}
-
-fn reference(pointer: SnapshotPointer) -> SnapshotRef {
-    let SnapshotPointer { manifest, generation, sequence, clean, at } = pointer;
-    SnapshotRef { manifest, generation, sequence, clean, taken_at: at }
-}
-
-fn pointer(reference: SnapshotRef) -> SnapshotPointer {
-    let SnapshotRef { manifest, generation, sequence, clean, taken_at } = reference;
-    SnapshotPointer { manifest, generation, sequence, clean, at: taken_at }
 }

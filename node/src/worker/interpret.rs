@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use roost_cluster::fence::Standing;
+use roost_store::StoreError;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
@@ -154,7 +155,8 @@ impl Actor {
                 self.hand_over()
             }
             Errand::Owner(answer) => vec![Event::Owner(answer)],
-            Errand::Saved(saved) => self.saved(saved),
+            Errand::Saved { link, saved } => self.saved(link, saved),
+            Errand::Counted(counted) => self.counted(counted),
             Errand::AskedToForgetAgain => {
                 self.perform(Effect::ForgetSession);
                 Vec::new()
@@ -181,17 +183,26 @@ impl Actor {
         }
     }
 
-    fn saved(&mut self, saved: Result<bool, HomeError>) -> Vec<Event> {
+    fn saved(&mut self, link: u64, saved: Result<bool, HomeError>) -> Vec<Event> {
         match saved {
             Ok(_) => {
                 self.saver.done();
-                return vec![Event::SessionSaved];
+                return vec![Event::SessionSaved { link }];
             }
             Err(error) if error.is_fenced() => return vec![Event::Fenced],
             Err(error) => {
                 warn!(%error, "the session was not saved; it is tried again");
                 self.saver.failed(self.now());
             }
+        }
+        Vec::new()
+    }
+
+    fn counted(&mut self, counted: Result<u64, StoreError>) -> Vec<Event> {
+        match counted {
+            Ok(conflicts) => info!(conflicts, "the conflict is counted"),
+            Err(StoreError::Fenced { .. }) => return vec![Event::Fenced],
+            Err(error) => warn!(%error, "a conflict was not counted"),
         }
         Vec::new()
     }

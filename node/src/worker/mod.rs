@@ -21,6 +21,7 @@ mod qr;
 mod report;
 mod saver;
 pub mod state;
+mod warm;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
 
@@ -30,13 +31,14 @@ use roost_cluster::{
     ids::{Generation, TenantId},
 };
 use roost_store::{Fence, Store, WorkerSpec};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backoff::Backoff;
 pub use pace::Pace;
 pub use state::{Ending, State};
+pub use warm::Warmed;
 
-use crate::{engine::Engine, session::Vault};
+use crate::{engine::Engine, launches::LaunchQueue, session::Vault};
 
 /// Everything a worker needs; nothing in it is shared with another worker of the tenant.
 pub struct WorkerContext {
@@ -50,7 +52,9 @@ pub struct WorkerContext {
     /// The directory that holds every tenant's profile.
     pub profiles: PathBuf,
     /// Bounds how many browsers of this node launch at once.
-    pub launches: Arc<Semaphore>,
+    pub launches: Arc<LaunchQueue>,
+    /// A browser that waits for this worker's session.
+    pub warm: Option<Warmed>,
     /// The node's own standing: soft stop pauses the messages, expiry kills the browser.
     pub standing: watch::Receiver<Standing>,
     pub ownership: Arc<dyn OwnershipCheck>,

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     engine::{EngineError, Page},
-    pipeline::{Pipeline, PipelineContext},
+    launches::Rank,
+    pipeline::{Pipeline, PipelineContext, insist},
     responder::TemplateResponder,
 };
 
@@ -25,10 +26,7 @@ impl Actor {
         match effect {
             Effect::Launch => self.launch(),
             Effect::Reload => self.on_page("reload", |page| Box::pin(async move { page.reload().await })),
-            Effect::TakeOver => {
-                error!("whatsapp says that the session was opened elsewhere; this owner takes it back");
-                self.on_page("take over", |page| Box::pin(async move { page.take_over().await }));
-            }
+            Effect::TakeOver => self.take_over(),
             Effect::LogOut => self.operate(browser::log_out),
             Effect::WindDown { save } => self.wind_down(save),
             Effect::Close => self.operate(browser::close),
@@ -38,7 +36,9 @@ impl Actor {
                 self.saver.abandon();
                 self.operate(browser::kill);
             }
-            Effect::ForgetSession => self.operation = Some(browser::forget(self.home.clone())),
+            Effect::ForgetSession => {
+                self.operation = Some(browser::forget(self.home.clone(), self.warm.take()));
+            }
             Effect::AskOwner => self.ask_owner(),
             Effect::Serve => self.serve(),
             // The gate follows the state.
@@ -63,13 +63,15 @@ impl Actor {
     fn launch(&mut self) {
         self.let_go_of_browser();
         let context = &self.context;
-        self.operation = Some(browser::launch(
-            self.home.clone(),
-            context.engine.clone(),
-            context.launches.clone(),
-            context.standing.clone(),
-            context.fence.tenant.clone(),
-        ));
+        self.operation = Some(browser::launch(browser::Start {
+            home: self.home.clone(),
+            engine: context.engine.clone(),
+            launches: context.launches.clone(),
+            standing: context.standing.clone(),
+            tenant: context.fence.tenant.clone(),
+            rank: Rank::down_since(context.spec.last_seen_at),
+            warm: self.warm.take(),
+        }));
     }
 
     /// Does something to the browser as a whole, in the place of what is being done to it.
@@ -99,6 +101,17 @@ impl Actor {
                 Ok(()) => Errand::Done,
                 Err(error) => Errand::Failed { step, error },
             }
+        }));
+    }
+
+    /// An alarm: somebody else may hold the tenant's credentials.
+    fn take_over(&mut self) {
+        error!("whatsapp says that the session was opened elsewhere; this owner takes it back");
+        self.on_page("take over", |page| Box::pin(async move { page.take_over().await }));
+        let (store, fence) = (self.context.store.clone(), self.context.fence.clone());
+        self.errands.push(Box::pin(async move {
+            let counted = insist("count a conflict", || store.record_conflict(&fence)).await;
+            Errand::Counted(counted.map(|(conflicts, _)| conflicts))
         }));
     }
 
@@ -178,7 +191,9 @@ impl Actor {
         if let Some(browser) = &self.browser {
             let (page, home) = (browser.page.clone(), self.home.clone());
             self.saver.begin();
-            self.errands.push(Box::pin(async move { Errand::Saved(home.save_running(&page).await) }));
+            let link = self.machine.link();
+            self.errands
+                .push(Box::pin(async move { Errand::Saved { link, saved: home.save_running(&page).await } }));
         }
         Vec::new()
     }

@@ -117,8 +117,10 @@ pub enum Event {
     /// A close or a kill that was asked for has ended, and the browser with it.
     BrowserGone,
     SessionForgotten,
-    /// A snapshot of the session has been recorded.
-    SessionSaved,
+    /// A snapshot has been recorded that was begun when [`Machine::link`] was `link`.
+    SessionSaved {
+        link: u64,
+    },
     /// A code to scan, or none any more.
     Code {
         text: Option<String>,
@@ -219,6 +221,8 @@ pub struct Machine {
     strikes: u32,
     /// The right phone is linked in the page as it is loaded now.
     linked: bool,
+    /// Counts the sessions: what was saved of one is nothing of the next.
+    link: u64,
     /// A code was shown since the browser was launched.
     coded: bool,
     /// The profile holds a session that was seen to work.
@@ -251,6 +255,7 @@ impl Machine {
             attempts: 0,
             strikes: 0,
             linked: false,
+            link: 0,
             coded: false,
             session: false,
             unsaved: true,
@@ -272,6 +277,11 @@ impl Machine {
     /// Whether the session may be saved now: there is one, and the page that holds it is the tenant's.
     pub fn may_save(&self) -> bool {
         self.linked && matches!(self.state, State::Running { .. } | State::Connecting { .. })
+    }
+
+    /// Which session it is, counted from 0.
+    pub fn link(&self) -> u64 {
+        self.link
     }
 
     pub fn state(&self) -> &State {

@@ -23,7 +23,8 @@ use roost_coordinator::{Config, Coordinator};
 use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{
-        self, message_service_client::MessageServiceClient, node_service_client::NodeServiceClient,
+        self, cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
+        node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
         session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
         worker_service_client::WorkerServiceClient,
     },
@@ -94,22 +95,40 @@ pub struct Api {
 
 /// One that serves.
 pub async fn api() -> Api {
+    let [api] = apis(["c1"]).await;
+    api
+}
+
+/// Several of one cluster, all of which serve.
+pub async fn apis<const N: usize>(ids: [&str; N]) -> [Api; N] {
     let servers = servers().await;
     let number = TESTS.fetch_add(1, Ordering::Relaxed);
-    let database = new_database(servers.postgres.url(), &format!("test_{number}")).await;
-    let api = api_on(&database, servers.etcd.endpoint(), &format!("test-{number}")).await;
-    api.is_serving("").await;
-    api
+    let database = &new_database(servers.postgres.url(), &format!("test_{number}")).await;
+    let cluster = &format!("test-{number}");
+    let start = |id: &str| {
+        let id = id.to_owned();
+        async move {
+            let api = start(&id, database, servers.etcd.endpoint(), cluster).await;
+            api.is_serving("").await;
+            api
+        }
+    };
+    let started = futures::future::join_all(ids.map(start)).await;
+    started.try_into().unwrap_or_else(|_| panic!("as many as there are ids"))
 }
 
 /// One on the given servers, which need not be up.
 pub async fn api_on(database_url: &str, etcd: &str, cluster: &str) -> Api {
+    start("c1", database_url, etcd, cluster).await
+}
+
+async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
     let dir = tempfile::tempdir().expect("a directory");
     let token_file = dir.path().join("tokens");
     fs::write(&token_file, format!("{TOKEN}\n")).expect("the token file");
     let timing = Timing::from_ttl(Duration::from_secs(2)).expect("a TTL that etcd takes");
     let config = Config {
-        id: "c1".into(),
+        id: id.into(),
         cluster: cluster.parse().expect("a cluster's name"),
         etcd: vec![etcd.to_owned()],
         database_url: database_url.to_owned(),
@@ -155,6 +174,14 @@ impl Api {
         NodeServiceClient::new(self.authed(TOKEN))
     }
 
+    pub fn operations(&self) -> OperationServiceClient<Authed> {
+        OperationServiceClient::new(self.authed(TOKEN))
+    }
+
+    pub fn cluster(&self) -> ClusterServiceClient<Authed> {
+        ClusterServiceClient::new(self.authed(TOKEN))
+    }
+
     pub fn authed(&self, token: &str) -> Authed {
         InterceptedService::new(self.channel.clone(), Bearer(token.to_owned()))
     }
@@ -189,8 +216,13 @@ impl Api {
 
     /// Registers a node under a lease that outlives the test.
     pub async fn node(&self, id: &str) -> NodeRecord {
+        self.node_that(id, |_| {}).await
+    }
+
+    /// Registers a node whose record is changed before.
+    pub async fn node_that(&self, id: &str, change: impl FnOnce(&mut NodeRecord)) -> NodeRecord {
         let incarnation = self.registry.grant(Duration::from_secs(600)).await.expect("a lease");
-        let record = NodeRecord {
+        let mut record = NodeRecord {
             node: NodeId::new(id).expect("an id"),
             incarnation,
             address: "127.0.0.1:9".into(),
@@ -201,6 +233,7 @@ impl Api {
             leaving: false,
             started_at_ms: 1_700_000_000_123,
         };
+        change(&mut record);
         let put =
             Op::Put { key: keys::node(&record.node), value: keys::encode(&record), lease: Some(incarnation) };
         let written = self.registry.commit(&[], &[put]).await.expect("the node's record");

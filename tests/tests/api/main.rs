@@ -4,11 +4,18 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
 
 mod auth;
+mod cluster;
+mod drains;
 mod harness;
 mod lifecycle;
 mod messages;
+mod moves;
 mod nodes;
+mod operations;
+mod orders;
 mod outages;
+mod puppets;
+mod rebalances;
 mod reflection;
 mod refusals;
 mod sessions;

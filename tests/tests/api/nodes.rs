@@ -21,7 +21,8 @@ async fn live_nodes_are_listed_with_their_tenants() {
 
     let first = v1::ListNodesRequest { page_size: 2, ..Default::default() };
     let first = api.nodes().list_nodes(first).await.unwrap().into_inner();
-    let second = v1::ListNodesRequest { page_size: 2, page_token: first.next_page_token };
+    let second =
+        v1::ListNodesRequest { page_size: 2, page_token: first.next_page_token, ..Default::default() };
     let second = api.nodes().list_nodes(second).await.unwrap().into_inner();
     assert_eq!(second.next_page_token, "");
     let nodes: Vec<_> = first.nodes.into_iter().chain(second.nodes).collect();
@@ -44,7 +45,7 @@ async fn a_node_whose_lease_has_ended_is_not_found() {
     assert_eq!(error.resource.unwrap().kind, "node");
     let error = refused(api.nodes().get_node(v1::GetNodeRequest { id: "N 1".into() }).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["id"]);
-    let request = v1::ListNodesRequest { page_size: -1, page_token: "junk".into() };
+    let request = v1::ListNodesRequest { page_size: -1, page_token: "junk".into(), show_lost: false };
     let error = refused(api.nodes().list_nodes(request).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["page_size", "page_token"]);
 }

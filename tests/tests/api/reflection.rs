@@ -4,9 +4,11 @@ use futures::stream;
 
 use crate::harness::{Api, api, next};
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 7] = [
+    "roost.v1.ClusterService",
     "roost.v1.MessageService",
     "roost.v1.NodeService",
+    "roost.v1.OperationService",
     "roost.v1.SessionService",
     "roost.v1.TenantService",
     "roost.v1.WorkerService",

@@ -47,7 +47,10 @@ const CHECKS: &[Check] = &checks! {
     listings:
         a_listing_has_what_begins_with_the_prefix_in_order_of_keys,
         a_listing_of_more_keys_than_a_page_is_whole,
-        a_listing_of_more_bytes_than_the_client_takes_at_once_is_whole;
+        a_listing_of_more_bytes_than_the_client_takes_at_once_is_whole,
+        a_listing_since_a_revision_has_every_key_and_what_was_written_after,
+        a_listing_since_a_revision_says_what_is_gone_and_what_came_back,
+        a_listing_since_a_revision_is_whole_when_it_is_large;
     watches:
         a_watch_sees_the_changes_under_its_prefix_in_order,
         a_watch_begins_after_the_revision_it_is_given,

@@ -15,15 +15,15 @@ use roost_cluster::{
     ids::{Generation, TenantId},
 };
 use roost_node::{
-    engine::{PageEvent, null::NullEngine},
-    session::{SnapshotKey, Vault},
-    worker::{OwnershipCheck, OwnershipUnknown, Pace, State, StopMode, Worker, WorkerContext, WorkerHandle},
+    engine::{Engine, PageEvent, null::NullEngine},
+    launches::LaunchQueue,
+    session::{Fetched, Profile, SnapshotKey, Vault},
+    worker::{
+        OwnershipCheck, OwnershipUnknown, Pace, State, StopMode, Warmed, Worker, WorkerContext, WorkerHandle,
+    },
 };
 use roost_store::{Fence, SessionStatus, TenantStatus, WorkerStatus};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 use crate::bed::Bed;
 
@@ -69,15 +69,26 @@ impl Node {
     }
 
     async fn spawn_as(&self, fence: Fence, name: &str) -> WorkerHandle {
+        self.spawn_with(fence, name, self.engine.clone(), None).await
+    }
+
+    async fn spawn_with(
+        &self,
+        fence: Fence,
+        name: &str,
+        engine: NullEngine,
+        warm: Option<Warmed>,
+    ) -> WorkerHandle {
         let spec = self.bed.store.worker_spec(&self.bed.id).await.unwrap();
         Worker::spawn(WorkerContext {
             fence,
             spec,
             store: self.bed.store.clone(),
-            engine: Arc::new(self.engine.clone()),
+            engine: Arc::new(engine),
             vault: self.vault.clone(),
             profiles: self.bed.dir.path().join(name),
-            launches: Arc::new(Semaphore::new(2)),
+            launches: LaunchQueue::new(2),
+            warm,
             standing: self.standing.subscribe(),
             ownership: self.owner.clone(),
             pace: Pace { probe_every: Duration::from_millis(100), ..Pace::default() },
@@ -165,12 +176,98 @@ async fn a_worker_whose_tenant_has_moved_is_fenced_off_and_ends() {
 async fn a_conflict_ends_a_worker_that_is_not_the_owner_and_no_other() {
     let node = Node::new().await;
     let worker = node.running("a").await;
+    let told = async || node.bed.store.get_worker(&node.bed.id).await.unwrap();
     node.raise(PageEvent::Conflict);
-    wait(&worker, |state| !matches!(state, State::Running { .. })).await;
+    node.until("the conflict is counted", async || told().await.conflicts == 1).await;
     node.wait_until_running(&worker).await;
+    assert_eq!(node.engine.take_overs(&node.bed.id), 1, "the owner takes its session back");
+
+    // At once again: two that take over from each other would never stop.
+    node.raise(PageEvent::Conflict);
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    node.wait_until_running(&worker).await;
+    assert_eq!((node.engine.take_overs(&node.bed.id), told().await.conflicts), (1, 1), "once");
+
     node.owner.0.store(false, Ordering::Relaxed);
+    let before = told().await;
     node.raise(PageEvent::Conflict);
     timeout(SOON, worker.ended()).await.unwrap();
+    assert!(!node.engine.is_open(&node.bed.id), "who is not the owner closes");
+    assert_eq!(node.engine.take_overs(&node.bed.id), 1);
+    let after = told().await;
+    assert_eq!(
+        (after.session_status, after.status, after.last_error, after.conflicts),
+        (before.session_status, before.status, before.last_error, before.conflicts),
+        "and touches nothing"
+    );
+}
+
+/// What a node does ahead for a tenant that is about to come to it.
+async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> Warmed {
+    let spec = node.bed.store.worker_spec(&node.bed.id).await.unwrap();
+    let profiles = node.bed.dir.path().join(name);
+    let profile = Profile::new(&profiles, &node.bed.id, spec.tenant.uid).lock().unwrap();
+    let dir = profile.make_room().unwrap();
+    let mut fetched = Fetched::default();
+    if let Some(pointer) = spec.snapshot {
+        profile.fetch_ahead(&node.vault, &pointer.into(), &mut fetched).await.unwrap();
+    }
+    Warmed::new(under, profile, fetched, engine.warm(&node.bed.id, &dir).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_browser_is_opened_by_the_next_owner_with_the_last_state_of_the_session() {
+    let node = Node::new().await;
+    let old = node.running("a").await;
+    let there = NullEngine::default();
+    let warm = warmed(&node, &there, "b", old.generation()).await;
+    assert!(there.is_warm(&node.bed.id) && !there.is_open(&node.bed.id));
+    old.stop(StopMode::Graceful).await;
+    let fence = node.bed.place().await;
+    let new = node.spawn_with(fence.clone(), "b", there.clone(), Some(warm)).await;
+    node.wait_until_running(&new).await;
+    assert!(there.is_open(&node.bed.id) && !there.is_warm(&node.bed.id), "the warm browser is the one");
+    let uid = node.bed.tenant().await.uid;
+    let session = std::fs::read_dir(node.bed.dir.path().join("b")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::read_to_string(session.join("browser/Default/IndexedDB/null")).unwrap(), "duka");
+    assert!(!session.join("aside").exists() && !session.join("incoming").exists());
+    new.stop(StopMode::Graceful).await;
+    let listed = Profile::list(&node.bed.dir.path().join("b")).unwrap();
+    assert_eq!(listed.iter().map(|(uid, _)| *uid).collect::<Vec<_>>(), [uid]);
+    assert_eq!(
+        node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap().unwrap().generation,
+        fence.generation
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_browser_is_never_opened_under_the_generation_that_it_was_prepared_under() {
+    let node = Node::new().await;
+    let fence = node.bed.place().await;
+    let there = NullEngine::default();
+    let warm = warmed(&node, &there, "b", fence.generation).await;
+    let worker = node.spawn_with(fence, "b", there.clone(), Some(warm)).await;
+    timeout(SOON, worker.ended()).await.unwrap();
+    assert!(!there.is_open(&node.bed.id), "I1: the session is another node's under this generation");
+    assert!(!there.is_warm(&node.bed.id), "and nothing is left running");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_browser_that_is_of_no_use_is_replaced_by_one_started_cold() {
+    let node = Node::new().await;
+    let first = node.running("a").await;
+    let warm = warmed(&node, &node.engine, "b", first.generation()).await;
+    first.stop(StopMode::Graceful).await;
+    let objects = node.bed.dir.path().join("objects");
+    std::fs::rename(&objects, node.bed.dir.path().join("away")).unwrap();
+    let fence = node.bed.place().await;
+    let worker = node.spawn_with(fence, "b", node.engine.clone(), Some(warm)).await;
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    assert!(!node.engine.is_warm(&node.bed.id), "a browser without its session is not kept");
+    std::fs::remove_dir_all(&objects).ok();
+    std::fs::rename(node.bed.dir.path().join("away"), &objects).unwrap();
+    node.wait_until_running(&worker).await;
+    worker.stop(StopMode::Kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 
 mod daily;
 mod failover;
+mod moves;
 mod operations;
 mod outages;
 mod session;

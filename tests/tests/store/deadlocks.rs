@@ -4,12 +4,18 @@
 use std::time::Duration;
 
 use roost_cluster::{
-    ids::NodeId,
-    ledger::{Ledger, LedgerError},
+    ids::{NodeId, TenantId},
+    ledger::{Ledger, LedgerError, Note},
 };
-use roost_store::{Fence, SessionStatus, StatusReport, StoreError, TenantPatch, TenantStatus, WorkerStatus};
+use roost_store::{
+    By, Fence, NewMove, OperationFilter, OperationState, SessionStatus, StatusReport, StoreError,
+    TenantPatch, TenantStatus, WorkerStatus,
+};
 
-use crate::support::{Db, answer, message, new_tenant, tenant};
+use crate::{
+    operations::drain,
+    support::{Db, answer, message, new_tenant, node, tenant},
+};
 
 const TENANTS: u64 = 8;
 const ACTS: u32 = 60;
@@ -53,7 +59,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         session_status: Some(SessionStatus::Connected),
         ..StatusReport::default()
     };
-    match dice.roll(12) {
+    match dice.roll(17) {
         0 => db.store.start_worker(&id).await.map(drop),
         1 => db.store.stop_worker(&id).await.map(drop),
         2 => db.store.force_restart_worker(&id, true).await.map(drop),
@@ -70,13 +76,44 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
             db.store.mark_sent(&fence, &ids).await
         }
         9 => db.store.report(&fence, &report).await,
+        10 => db.store.pin_tenant(&id, &node("a"), &By::default()).await.map(drop),
+        11 => db.store.unpin_tenant(&id, &By::default()).await.map(drop),
+        12 => db.store.record_conflict(&fence).await.map(drop),
+        13 => act_on_operations(db, dice, &id).await,
         _ => db.store.admit(&fence, &[message(&dice.roll(u64::MAX).to_string(), "c")]).await.map(drop),
+    }
+}
+
+async fn act_on_operations(db: &Db, dice: &mut Dice, id: &TenantId) -> Result<(), StoreError> {
+    let nobody = By::default();
+    let order = NewMove { tenant: id.clone(), to: node("b") };
+    match dice.roll(6) {
+        0 => db.store.start_drain(&drain("a"), &nobody).await.map(drop),
+        1 => db.store.start_move(&order, &nobody).await.map(drop),
+        2 => db.store.cordon(&node("a"), &nobody).await.map(drop),
+        3 => db.store.uncordon(&node("a"), &nobody).await.map(drop),
+        4 => db.store.purge().await.map(drop),
+        _ => {
+            let running = OperationFilter { state: Some(OperationState::Running), ..Default::default() };
+            for record in db.store.list_operations(&running, None, 10).await? {
+                db.store.cancel_operation(record.id, &nobody).await?;
+            }
+            Ok(())
+        }
     }
 }
 
 async fn act_on_all(db: &Db, dice: &mut Dice) -> Result<(), LedgerError> {
     let all: Vec<_> = dice.shuffled().iter().map(|id| tenant(id)).collect();
-    match dice.roll(4) {
+    match dice.roll(5) {
+        4 => {
+            let placed =
+                |tenant| Note::Placed { tenant, node: node("a"), because: "x".into(), operation: None };
+            let mut notes: Vec<_> = all.into_iter().map(placed).collect();
+            notes.push(Note::Suspect { node: node("a"), span: Duration::from_secs(1) });
+            notes.push(Note::StartRebalance);
+            db.ledger.note(db.term, &notes).await
+        }
         0 => {
             let node = NodeId::new("a").unwrap();
             let placements: Vec<_> = all.into_iter().map(|tenant| (tenant, node.clone())).collect();
@@ -126,6 +163,7 @@ fn check(outcome: anyhow::Result<()>) {
             StoreError::Fenced { .. }
             | StoreError::NotFound { .. }
             | StoreError::AlreadyExists { .. }
+            | StoreError::Conflict { .. }
             | StoreError::NotConnected { .. },
         ) => {}
         _ => panic!("{error:?}"),

@@ -8,10 +8,17 @@
 mod changes;
 mod crashes;
 mod deadlocks;
+mod events;
 mod fencing;
 mod ledger;
 mod limits;
+mod node_orders;
+mod notes;
+mod operations;
 mod outages;
+mod pins;
+mod policy;
+mod purge;
 mod queues;
 mod sessions;
 mod support;

@@ -11,8 +11,8 @@ use roost_cluster::{
     ledger::Ledger,
 };
 use roost_store::{
-    Admitted, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant, PostgresLedger,
-    Store, StoreError, TemplateKind, Texts,
+    Admitted, By, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant,
+    PostgresLedger, Store, StoreError, TemplateKind, Texts,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -99,6 +99,14 @@ pub fn with_database(url: &str, name: &str) -> String {
 
 pub fn tenant(id: &str) -> TenantId {
     TenantId::new(id).unwrap()
+}
+
+pub fn node(id: &str) -> NodeId {
+    NodeId::new(id).unwrap()
+}
+
+pub fn by(who: &str, why: &str) -> By {
+    By { who: who.into(), why: why.into() }
 }
 
 /// The phone number follows from the id, so that different tenants have different ones.

@@ -1,10 +1,11 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
+use roost_cluster::ledger::{Ledger, Note};
 use roost_store::{
     LanguageCode, MenuItem, StoreError, TemplateKind, TenantFilter, TenantPatch, TenantStatus, Texts,
 };
 
-use crate::support::{Db, answer, message, new_tenant, tenant};
+use crate::support::{Db, answer, message, new_tenant, node, tenant};
 
 #[tokio::test]
 async fn a_tenant_is_read_as_it_was_made() {
@@ -111,16 +112,20 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         let pending = db.store.pending_inbound(fence, 0, 1).await.unwrap();
         let suppressed = roost_store::Completion { suppressed: true, ..answer(&pending[0]) };
         db.store.complete(fence, &[suppressed]).await.unwrap();
+        let (tenant, node) = (fence.tenant.clone(), node("a"));
+        let placed = Note::Placed { tenant, node, because: "it was new".into(), operation: None };
+        db.ledger.note(db.term, &[placed]).await.unwrap();
     }
     let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
     let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;
     assert_eq!(db.store.existing_uids(&[uid, kept_uid]).await.unwrap().len(), 2);
 
     db.store.delete_tenant(&fence.tenant).await.unwrap();
-    // From the catalogue, so that a table that is added later and forgotten is found.
+    // From the catalogue, so that a table that is added later and forgotten is found. What operators did and what
+    // happened to them is history, and stays.
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.columns where column_name = 'tenant_id'
-            and table_schema = 'public' and table_name <> 'tenant_removals'",
+            and table_schema = 'public' and table_name not in ('tenant_removals', 'operations', 'cluster_events')",
     )
     .fetch_all(db.store.pool())
     .await

@@ -12,13 +12,16 @@ use super::{
     rig::{Rig, node_id, tenant},
 };
 use crate::{
-    controller::{Context, ControllerStatus, journal::Journal, pass::Mandate, trouble::Trouble, view::View},
+    controller::{
+        Context, ControllerStatus, directions::Directions, memory::Memory, mirror::Mirror, pass::Mandate,
+        senses::Findings, trouble::Trouble, view::Demands,
+    },
     election::{self, Leadership},
     ids::{Generation, Incarnation, Revision, Term},
     keys,
     lease::LeaseKeeper,
-    ledger::Ledger,
-    plan::{self, Goal},
+    ledger::{Ledger, Orders},
+    plan,
     registry::{
         Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, SharedRegistry,
     },
@@ -117,7 +120,8 @@ impl Stepper {
     }
 
     async fn pass(&self) -> Result<bool, Trouble> {
-        self.context.pass(&self.mandate(), &mut Journal::default()).await.map(|passed| passed.again)
+        let mut memory = Memory::new(self.context.config.timing.ttl);
+        self.context.pass(&self.mandate(), &mut memory).await.map(|passed| passed.again)
     }
 
     async fn resign(&self) {
@@ -141,10 +145,13 @@ async fn a_deposed_controller_changes_nothing() {
     let (rig, _nodes) = rig_with_nodes().await;
     let old = Stepper::elected(&rig, rig.registry.clone(), "old").await;
     // It has read and planned, and then it is frozen; another is elected.
-    let listing = rig.registry.list(keys::ALL).await.unwrap();
-    let view = View::read(&listing, &old.leadership).unwrap();
+    let mut mirror = Mirror::default();
+    mirror.refresh(rig.registry.as_ref(), &old.leadership).await.unwrap();
     let demands = rig.ledger.demands().await.unwrap();
-    let plan = plan::plan(&view.snapshot(&demands, Goal::Settle));
+    let by_tenant: Demands<'_> = demands.iter().map(|demand| (&demand.tenant, demand)).collect();
+    let given = Directions::new(&Orders::default(), &Findings::default(), &demands);
+    let view = mirror.view();
+    let plan = plan::plan(&view.snapshot(&demands, &by_tenant, &given));
     assert_eq!(plan.placements().count(), 1);
     old.resign().await;
     let _new = Stepper::elected(&rig, rig.registry.clone(), "new").await;
@@ -152,7 +159,7 @@ async fn a_deposed_controller_changes_nothing() {
     let placed = old.context.place(&old.mandate(), &plan).await;
     assert!(matches!(placed, Err(Trouble::Deposed { term: Term(2) })), "{placed:?}");
     let generations = [(tenant(0), Generation(1))].into();
-    old.context.publish(&old.mandate(), &view, &plan, &generations, &demands).await.unwrap();
+    old.context.publish(&old.mandate(), view, &plan, &generations, &by_tenant).await.unwrap();
     let passed = old.pass().await;
     assert!(matches!(passed, Err(Trouble::Superseded)), "{passed:?}");
 

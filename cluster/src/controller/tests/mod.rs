@@ -1,8 +1,16 @@
 //! The whole controller over the registry and the ledger in memory, with nodes that do what they are told. Time is
 //! paused: it jumps to the next timer, so the figures here are those of the protocol and not of a machine.
 
+mod brakes;
+mod cutter;
 mod guards;
+mod moves;
 mod node;
 mod outages;
 mod placement;
+mod recorder;
+mod records;
+mod resumption;
 mod rig;
+
+pub(super) use records::live_node;

@@ -29,6 +29,21 @@ struct Wishes {
     leaving: bool,
     /// Browsers close when they are to.
     lets_go: bool,
+    /// Preparations come to an end.
+    prepares: bool,
+}
+
+/// What a node says of itself.
+#[derive(Clone)]
+pub(super) struct Traits {
+    pub(super) capacity: u32,
+    pub(super) zone: &'static str,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Self { capacity: 50, zone: "default" }
+    }
 }
 
 impl TestNode {
@@ -37,14 +52,16 @@ impl TestNode {
         clock: Arc<RuntimeClock>,
         judge: Arc<Judge>,
         id: NodeId,
+        traits: Traits,
     ) -> Self {
         let (life, lives) = watch::channel(None);
-        let (wishes, heard) = watch::channel(Wishes { leaving: false, lets_go: true });
+        let (wishes, heard) = watch::channel(Wishes { leaving: false, lets_go: true, prepares: true });
         let body = Body {
             registry: registry.clone(),
             clock,
             judge: judge.clone(),
             id,
+            traits,
             life,
             wishes: heard,
             acknowledged: None,
@@ -75,6 +92,18 @@ impl TestNode {
     pub(super) fn keep_browsers(&self, keep: bool) {
         self.wishes.send_modify(|wishes| wishes.lets_go = !keep);
     }
+
+    /// Preparations that were begun or are begun from now on do not end, or do again.
+    pub(super) fn never_prepare(&self, never: bool) {
+        self.wishes.send_modify(|wishes| wishes.prepares = !never);
+    }
+}
+
+/// Some tests build one cluster after the other: the last one's nodes are no part of the next.
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 struct Body {
@@ -82,6 +111,7 @@ struct Body {
     clock: Arc<RuntimeClock>,
     judge: Arc<Judge>,
     id: NodeId,
+    traits: Traits,
     life: watch::Sender<Option<Incarnation>>,
     wishes: watch::Receiver<Wishes>,
     acknowledged: Option<AckRecord>,
@@ -117,7 +147,8 @@ impl Body {
                 let record: AssignmentRecord = keys::decode(entry)?;
                 if record.incarnation == lease {
                     self.take_in(lease, &record, &mut held);
-                    self.acknowledge(lease, entry.mod_revision, &held).await?;
+                    let prepared = self.prepared(&record);
+                    self.acknowledge(lease, entry.mod_revision, &held, prepared).await?;
                 }
             }
             tokio::select! {
@@ -147,9 +178,9 @@ impl Body {
             node: self.id.clone(),
             incarnation: lease,
             address: String::new(),
-            capacity: 50,
+            capacity: self.traits.capacity,
             weight: 100,
-            zone: "default".to_owned(),
+            zone: self.traits.zone.to_owned(),
             version: String::new(),
             leaving: self.wishes.borrow().leaving,
             started_at_ms: 0,
@@ -181,9 +212,18 @@ impl Body {
                     held.remove(&entry.tenant);
                     self.judge.closed(&entry.tenant, lease);
                 }
-                Phase::Releasing => {}
+                // Nothing is opened, so there is nothing for the judge to know.
+                Phase::Releasing | Phase::Preparing => {}
             }
         }
+    }
+
+    fn prepared(&self, record: &AssignmentRecord) -> Vec<HeldTenant> {
+        let prepares = self.wishes.borrow().prepares;
+        let preparing = record.entries.iter().filter(|entry| prepares && entry.phase == Phase::Preparing);
+        preparing
+            .map(|entry| HeldTenant { tenant: entry.tenant.clone(), generation: entry.generation })
+            .collect()
     }
 
     async fn acknowledge(
@@ -191,9 +231,10 @@ impl Body {
         lease: Incarnation,
         applied: crate::ids::Revision,
         held: &BTreeMap<TenantId, Generation>,
+        prepared: Vec<HeldTenant>,
     ) -> Result<(), RegistryError> {
         let held = held.iter().map(|(tenant, &generation)| HeldTenant { tenant: tenant.clone(), generation });
-        let ack = AckRecord { incarnation: lease, applied, held: held.collect() };
+        let ack = AckRecord { incarnation: lease, applied, held: held.collect(), prepared };
         if self.acknowledged.as_ref() == Some(&ack) {
             return Ok(());
         }

@@ -6,15 +6,15 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::node::TestNode;
+use super::node::{TestNode, Traits};
 use crate::{
     clock::{Clock, RuntimeClock},
     controller::{Controller, ControllerConfig, ControllerStatus},
     ids::{Generation, Incarnation, NodeId, TenantId},
     keys,
-    ledger::MemoryLedger,
-    records::{AssignmentEntry, AssignmentRecord, LeaderRecord},
-    registry::{MemoryRegistry, Registry},
+    ledger::{Ledger, MemoryLedger},
+    records::{AssignmentEntry, AssignmentRecord, LeaderRecord, Phase},
+    registry::{MemoryRegistry, Registry, SharedRegistry},
     timing::Timing,
 };
 
@@ -76,7 +76,12 @@ impl Rig {
     }
 
     pub(super) fn node(&self, name: &str) -> TestNode {
-        TestNode::start(self.registry.clone(), self.clock.clone(), self.judge.clone(), node_id(name))
+        self.node_with(name, Traits::default())
+    }
+
+    pub(super) fn node_with(&self, name: &str, traits: Traits) -> TestNode {
+        let (registry, clock, judge) = (self.registry.clone(), self.clock.clone(), self.judge.clone());
+        TestNode::start(registry, clock, judge, node_id(name), traits)
     }
 
     pub(super) fn config(&self, name: &str) -> ControllerConfig {
@@ -87,7 +92,16 @@ impl Rig {
     }
 
     pub(super) fn controller(&self, name: &str) -> Running {
-        let controller = Controller::new(self.registry.clone(), self.ledger.clone(), self.config(name));
+        self.controller_over(self.registry.clone(), self.ledger.clone(), name)
+    }
+
+    pub(super) fn controller_over(
+        &self,
+        registry: SharedRegistry,
+        ledger: Arc<dyn Ledger>,
+        name: &str,
+    ) -> Running {
+        let controller = Controller::new(registry, ledger, self.config(name));
         let status = controller.status();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(controller.run(shutdown.clone()));
@@ -98,25 +112,47 @@ impl Rig {
         self.clock.now()
     }
 
-    async fn live_nodes(&self) -> usize {
+    pub(super) async fn live_nodes(&self) -> usize {
         self.registry.list(keys::NODES).await.unwrap().entries.len()
     }
 
-    /// Where each tenant is published, on nodes alive or dead.
+    /// Where each tenant is published, on nodes alive or dead; preparations are not counted.
     pub(super) async fn published(&self) -> BTreeMap<TenantId, (NodeId, AssignmentEntry)> {
-        let listing = self.registry.list(keys::ASSIGNMENTS).await.unwrap();
         let mut published = BTreeMap::new();
+        for (node, entry) in self.entries().await {
+            if entry.phase != Phase::Preparing {
+                let twice = published.insert(entry.tenant.clone(), (node, entry));
+                assert_eq!(twice, None);
+            }
+        }
+        published
+    }
+
+    pub(super) async fn preparing(&self) -> Vec<(NodeId, AssignmentEntry)> {
+        let entries = self.entries().await;
+        entries.into_iter().filter(|(_, entry)| entry.phase == Phase::Preparing).collect()
+    }
+
+    async fn entries(&self) -> Vec<(NodeId, AssignmentEntry)> {
+        let listing = self.registry.list(keys::ASSIGNMENTS).await.unwrap();
+        let mut entries = Vec::new();
         for entry in &listing.entries {
             let record: AssignmentRecord = keys::decode(entry).unwrap();
             let Some(keys::Key::Assignments(node)) = keys::Key::parse(&entry.key) else {
                 panic!("{}", entry.key)
             };
-            for entry in record.entries {
-                let twice = published.insert(entry.tenant.clone(), (node.clone(), entry));
-                assert_eq!(twice, None);
-            }
+            entries.extend(record.entries.into_iter().map(|entry| (node.clone(), entry)));
         }
-        published
+        entries
+    }
+
+    /// So many on each node, preparations not counted.
+    pub(super) async fn loads(&self) -> BTreeMap<NodeId, usize> {
+        let mut loads = BTreeMap::new();
+        for (node, _) in self.published().await.into_values() {
+            *loads.entry(node).or_default() += 1;
+        }
+        loads
     }
 
     pub(super) async fn generation(&self, tenant: &TenantId) -> Option<Generation> {
@@ -136,13 +172,19 @@ impl Rig {
 }
 
 impl Running {
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.shutdown.cancel();
-        self.task.await.unwrap();
+        (&mut self.task).await.unwrap();
     }
 
     /// Without a word: the leader's key is left behind.
     pub(super) fn kill(self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
         self.task.abort();
     }
 }

@@ -16,10 +16,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use etcd_client::{Client, ConnectOptions, GetOptions, Txn};
+use etcd_client::{Client, ConnectOptions, GetOptions, KeyValue, Txn};
 use tokio::sync::mpsc;
 
-use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError};
+use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
 use crate::ids::{ClusterName, Incarnation, Revision};
 
 mod convert;
@@ -30,6 +30,8 @@ use fault::Fault;
 
 /// Keys of one page of a listing: far below [`LISTING_LIMIT`] with records of the usual kilobytes.
 const PAGE_KEYS: i64 = 512;
+/// Likewise of one without values.
+const BARE_PAGE_KEYS: i64 = 8_192;
 /// The largest page that is taken in; the client's own limit is 4 MiB.
 const LISTING_LIMIT: usize = 64 << 20;
 /// etcd drops clients that ping more often than every 5 s.
@@ -100,6 +102,50 @@ impl EtcdRegistry {
         }
         outcome
     }
+
+    /// Everything under a prefix, page after page at one revision, with that revision.
+    async fn range(&self, prefix: &str, pages: Pages) -> Result<(Vec<KeyValue>, i64), Fault> {
+        const STEP: &str = "listing keys";
+        let Pages { of, options, mut revision } = pages;
+        let mut from = self.full_key(prefix).into_bytes();
+        let end = convert::end_of_prefix(&from);
+        let mut all = Vec::new();
+        loop {
+            let options = options.clone().with_range(end.clone()).with_limit(of).with_revision(revision);
+            let start = from.clone();
+            let mut page = self
+                .call(STEP, |client| async move {
+                    client
+                        .kv_client()
+                        .max_decoding_message_size(LISTING_LIMIT)
+                        .get(start, Some(options))
+                        .await
+                })
+                .await?;
+            if revision == 0 {
+                // The first page fixes the revision of all.
+                revision = page.header().ok_or_else(|| Fault::bare_answer(STEP))?.revision();
+            }
+            let more = page.more();
+            let found = page.take_kvs();
+            if let Some(last) = found.last() {
+                from = convert::successor(last.key());
+            }
+            all.extend(found);
+            if !more {
+                return Ok((all, revision));
+            }
+        }
+    }
+}
+
+/// How a listing is asked for.
+struct Pages {
+    /// Keys of one page.
+    of: i64,
+    options: GetOptions,
+    /// 0 for the latest.
+    revision: i64,
 }
 
 #[async_trait]
@@ -156,38 +202,28 @@ impl Registry for EtcdRegistry {
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
-        const STEP: &str = "listing keys";
-        let mut from = self.full_key(prefix).into_bytes();
-        let end = convert::end_of_prefix(&from);
-        let mut entries = Vec::new();
-        let mut revision = 0;
-        loop {
-            // The first page fixes the revision of all.
-            let options =
-                GetOptions::new().with_range(end.clone()).with_limit(PAGE_KEYS).with_revision(revision);
-            let start = from.clone();
-            let mut page = self
-                .call(STEP, |client| async move {
-                    client
-                        .kv_client()
-                        .max_decoding_message_size(LISTING_LIMIT)
-                        .get(start, Some(options))
-                        .await
-                })
-                .await?;
-            if revision == 0 {
-                revision = page.header().ok_or_else(|| Fault::bare_answer(STEP))?.revision();
-            }
-            let more = page.more();
-            let found = page.take_kvs();
-            if let Some(last) = found.last() {
-                from = convert::successor(last.key());
-            }
-            entries.extend(found.into_iter().map(|one| convert::entry(&self.prefix, one)));
-            if !more {
-                return Ok(Listing { entries, revision: Revision(revision) });
-            }
+        let pages = Pages { of: PAGE_KEYS, options: GetOptions::new(), revision: 0 };
+        let (found, revision) = self.range(prefix, pages).await?;
+        let entries = found.into_iter().map(|one| convert::entry(&self.prefix, one)).collect();
+        Ok(Listing { entries, revision: Revision(revision) })
+    }
+
+    /// Two listings at the first one's revision: the keys without their values, and the values that are new. etcd
+    /// looks through all of them and sends few.
+    async fn list_since(&self, prefix: &str, since: Revision) -> Result<Update, RegistryError> {
+        let pages = Pages { of: BARE_PAGE_KEYS, options: GetOptions::new().with_keys_only(), revision: 0 };
+        let (found, revision) = self.range(prefix, pages).await?;
+        let keys: Vec<(String, Revision)> = found
+            .iter()
+            .map(|one| (convert::relative(&self.prefix, one.key()), Revision(one.mod_revision())))
+            .collect();
+        let mut written = Vec::new();
+        if keys.iter().any(|(_, modified)| *modified > since) {
+            let options = GetOptions::new().with_min_mod_revision(since.0 + 1);
+            let (found, _) = self.range(prefix, Pages { of: PAGE_KEYS, options, revision }).await?;
+            written.extend(found.into_iter().map(|one| convert::entry(&self.prefix, one)));
         }
+        Ok(Update { keys, written, revision: Revision(revision) })
     }
 
     async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError};
+use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
 use crate::ids::{Incarnation, Revision};
 
 mod state;
@@ -101,6 +101,10 @@ impl Registry for MemoryRegistry {
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
         Ok(self.reach("listing keys")?.list(prefix))
+    }
+
+    async fn list_since(&self, prefix: &str, since: Revision) -> Result<Update, RegistryError> {
+        Ok(self.reach("listing keys")?.list_since(prefix, since))
     }
 
     async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {

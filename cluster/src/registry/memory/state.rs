@@ -6,7 +6,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     ids::{Incarnation, Revision},
-    registry::{Change, Commit, Entry, Guard, Listing, Op, RegistryError, WATCH_BUFFER},
+    registry::{Change, Commit, Entry, Guard, Listing, Op, RegistryError, Update, WATCH_BUFFER},
 };
 
 /// The changes that are kept for watches from the past (I5).
@@ -64,10 +64,22 @@ impl State {
     }
 
     pub(super) fn list(&self, prefix: &str) -> Listing {
+        Listing { entries: self.under(prefix).cloned().collect(), revision: Revision(self.revision) }
+    }
+
+    pub(super) fn list_since(&self, prefix: &str, since: Revision) -> Update {
+        let keys = self.under(prefix).map(|entry| (entry.key.clone(), entry.mod_revision));
+        let written = self.under(prefix).filter(|entry| entry.mod_revision > since);
+        Update {
+            keys: keys.collect(),
+            written: written.cloned().collect(),
+            revision: Revision(self.revision),
+        }
+    }
+
+    fn under(&self, prefix: &str) -> impl Iterator<Item = &Entry> {
         let from_prefix = self.keys.range(prefix.to_owned()..);
-        let entries =
-            from_prefix.take_while(|(key, _)| key.starts_with(prefix)).map(|(_, entry)| entry.clone());
-        Listing { entries: entries.collect(), revision: Revision(self.revision) }
+        from_prefix.take_while(move |(key, _)| key.starts_with(prefix)).map(|(_, entry)| entry)
     }
 
     pub(super) fn commit(&mut self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {

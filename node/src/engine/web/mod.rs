@@ -6,10 +6,11 @@
 //!                       process: the tree behind it, frozen, killed and reaped as one
 //! ```
 //!
-//! A launch: `process` starts the browser, `cdp` speaks to it over two pipes, `start` attaches to its one tab, puts
-//! localStorage back if it must, installs wa-js and `bridge/bridge.js` and navigates; from then on `pump` turns what the
-//! bridge tells into events and `page` turns calls into calls of the bridge. Messages that come together are one event,
-//! texts that are ready together are one call, and a lone one waits for nobody; nothing polls.
+//! A launch: `process` starts the browser, `cdp` speaks to it over two pipes, `start` attaches to its one tab and installs
+//! wa-js and `bridge/bridge.js` for the documents to come. That far a warm browser goes too. Then `start` has localStorage
+//! put back if it must and navigates; from then on `pump` turns what the bridge tells into events and `page` turns calls
+//! into calls of the bridge. Messages that come together are one event, texts that are ready together are one call, and a
+//! lone one waits for nobody; nothing polls.
 //!
 //! # The browser's configuration, and why
 //! PSS of the whole process tree, each of five tenants side by side, paired, 5 s after ready, on the simulated page with
@@ -40,17 +41,19 @@ mod process;
 mod pump;
 mod start;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chromiumoxide::cdp::browser_protocol::target::SessionId;
+use roost_cluster::ids::TenantId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 pub use process::Launcher;
 
-use super::{BrowserLedger, Engine, EngineError, Launch, Launched};
+use super::{BrowserLedger, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
 use cdp::Cdp;
 use page::WebPage;
 use process::BrowserProcess;
@@ -90,27 +93,53 @@ impl WebEngine {
         Ok(Self { config, script })
     }
 
-    async fn drive(
-        &self,
-        launch: &Launch,
-        process: BrowserProcess,
-        pipes: process::Pipes,
-    ) -> Result<Launched, EngineError> {
-        let (cdp, mut raw) = Cdp::open(pipes.input, pipes.output);
-        let mut start = Start { cdp: &cdp, events: &mut raw };
-        let url = &self.config.page_url;
-        let session = start.attach().await?;
-        if let Some(values) = &launch.local_storage {
-            start.put_back(&session, url, values).await?;
+    /// A browser on this profile, with the bridge ready for whatever document comes.
+    async fn start(&self, profile: &Path) -> Result<WebWarm, EngineError> {
+        let WebConfig { launcher, browser, ledger, page_url, .. } = &self.config;
+        let (process, pipes) =
+            BrowserProcess::spawn(launcher, browser, &flags::flags(profile), ledger.clone())?;
+        let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
+        let mut start = Start { cdp: &cdp, events: &mut events };
+        let attached = async {
+            let session = start.attach().await?;
+            start.install(&session, &self.script).await?;
+            Ok(session)
+        };
+        match attached.await {
+            Ok(session) => Ok(WebWarm { url: page_url.clone(), process, cdp, events, session }),
+            Err(error) => {
+                end(&process, &error).await;
+                Err(error)
+            }
         }
-        start.install(&session, &self.script).await?;
+    }
+}
+
+/// A browser whose one tab shows nothing.
+struct WebWarm {
+    url: String,
+    process: BrowserProcess,
+    cdp: Cdp,
+    /// Few come while no page is loaded; they are dropped when one is.
+    events: mpsc::Receiver<cdp::Event>,
+    session: SessionId,
+}
+
+impl WebWarm {
+    async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
+        let Self { url, process, cdp, events: raw, session } = self;
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
-        start.navigate(&session, url).await?;
-        let (of, tree) = (session.clone(), process.tree());
-        let pump =
-            Pump { cdp: cdp.clone(), session: of, tree, document: document_tx, events, console_entries: 0 };
+        let pump = Pump {
+            cdp: cdp.clone(),
+            session: session.clone(),
+            tree: process.tree(),
+            document: document_tx,
+            events,
+            console_entries: 0,
+        };
         tokio::spawn(pump.run(raw));
+        start::open(&cdp, &session, &url, local_storage).await?;
         let step = "loading the bridge";
         let loaded = timeout(BRIDGE_LOADED, document.wait_for(Option::is_some)).await;
         loaded
@@ -122,17 +151,34 @@ impl WebEngine {
 }
 
 #[async_trait]
+impl WarmBrowser for WebWarm {
+    async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
+        let tree = self.process.tree();
+        let opened = self.drive(launch.local_storage.as_ref()).await;
+        if let Err(error) = &opened {
+            let ended = tree.kill().await;
+            tracing::debug!(tenant = %launch.tenant, %error, ended, "a page did not come up");
+        }
+        opened
+    }
+
+    async fn kill(self: Box<Self>) {
+        self.process.tree().kill().await;
+    }
+}
+
+async fn end(process: &BrowserProcess, error: &EngineError) {
+    let ended = process.tree().kill().await;
+    tracing::debug!(%error, ended, "a browser did not come up");
+}
+
+#[async_trait]
 impl Engine for WebEngine {
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
-        let WebConfig { launcher, browser, ledger, .. } = &self.config;
-        let flags = flags::flags(&launch.profile);
-        let (process, pipes) = BrowserProcess::spawn(launcher, browser, &flags, ledger.clone())?;
-        let tree = process.tree();
-        let launched = self.drive(&launch, process, pipes).await;
-        if let Err(error) = &launched {
-            let ended = tree.kill().await;
-            tracing::debug!(tenant = %launch.tenant, %error, ended, "a browser did not come up");
-        }
-        launched
+        Box::new(self.start(&launch.profile).await?).open(launch).await
+    }
+
+    async fn warm(&self, _tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
+        Ok(Box::new(self.start(profile).await?))
     }
 }

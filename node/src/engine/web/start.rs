@@ -2,21 +2,15 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chromiumoxide::cdp::browser_protocol::browser::GetVersionParams;
 use chromiumoxide::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
-use chromiumoxide::cdp::browser_protocol::fetch::{
-    DisableParams, EnableParams as FetchParams, EventRequestPaused, FulfillRequestParams, RequestPattern,
-};
 use chromiumoxide::cdp::browser_protocol::inspector::EnableParams as InspectorParams;
 use chromiumoxide::cdp::browser_protocol::page::{
     AddScriptToEvaluateOnNewDocumentParams, EnableParams as PageParams, NavigateParams,
+    RemoveScriptToEvaluateOnNewDocumentParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::{EventAttachedToTarget, SessionId, SetAutoAttachParams};
-use chromiumoxide::cdp::js_protocol::runtime::{
-    AddBindingParams, EnableParams as RuntimeParams, EvaluateParams,
-};
+use chromiumoxide::cdp::js_protocol::runtime::{AddBindingParams, EnableParams as RuntimeParams};
 use chromiumoxide::types::{Command, MethodType};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -60,56 +54,6 @@ impl Start<'_> {
         self.on_page(session, "adding the bridge", script).await
     }
 
-    /// Fills localStorage before any script of the page runs: the site's address is answered with an empty page of our
-    /// own, which has the site's origin and nothing else. Values that are on disk and not among these stay.
-    pub(super) async fn put_back(
-        &mut self,
-        session: &SessionId,
-        url: &str,
-        values: &LocalStorage,
-    ) -> Result<(), EngineError> {
-        let every =
-            RequestPattern { url_pattern: Some("*".to_owned()), resource_type: None, request_stage: None };
-        let intercept = FetchParams { patterns: Some(vec![every]), handle_auth_requests: None };
-        self.on_page(session, "intercepting the page", intercept).await?;
-        let (cdp, of, url) = (self.cdp.clone(), session.clone(), url.to_owned());
-        let navigating = tokio::spawn(async move { navigate_to(&cdp, &of, &url).await });
-        let step = "answering for the site";
-        let paused = self.wait_for(step, NAVIGATION, |_: &EventRequestPaused| true).await?;
-        let mut answer = FulfillRequestParams::new(paused.request_id, 200);
-        answer.body = Some(STANDARD.encode("<!doctype html>").into());
-        self.on_page(session, step, answer).await?;
-        navigating.await.map_err(|_| EngineError::Gone)??;
-        self.write_values(session, values).await?;
-        self.on_page(session, "ending the interception", DisableParams::default()).await
-    }
-
-    /// Loads the site; returns when its document has begun.
-    pub(super) async fn navigate(&self, session: &SessionId, url: &str) -> Result<(), EngineError> {
-        navigate_to(self.cdp, session, url).await
-    }
-
-    async fn write_values(&self, session: &SessionId, values: &LocalStorage) -> Result<(), EngineError> {
-        let step = "putting localStorage back";
-        let malformed = |source| EngineError::Malformed { step, source };
-        let (origin, items) = (serde_json::to_string(&values.origin), serde_json::to_string(&values.items));
-        // JSON is JavaScript, so it can stand in the expression as it is.
-        let expression = format!(
-            "if (location.origin !== {}) throw new Error(`the values are not of ${{location.origin}}`);\n\
-             for (const [name, value] of Object.entries({})) localStorage.setItem(name, value);",
-            origin.map_err(malformed)?,
-            items.map_err(malformed)?,
-        );
-        let evaluated = self.cdp.call(step, Some(session), EvaluateParams::new(expression), STEP).await?;
-        match evaluated.exception_details {
-            None => Ok(()),
-            Some(details) => {
-                let thrown = details.exception.and_then(|exception| exception.description);
-                Err(EngineError::Page { step, exception: thrown.unwrap_or(details.text) })
-            }
-        }
-    }
-
     /// WhatsApp turns away a browser that calls itself headless.
     async fn user_agent(&self) -> Result<SetUserAgentOverrideParams, EngineError> {
         let version = self.cdp.call("asking the version", None, GetVersionParams::default(), STEP).await?;
@@ -149,11 +93,83 @@ impl Start<'_> {
     }
 }
 
-async fn navigate_to(cdp: &Cdp, session: &SessionId, url: &str) -> Result<(), EngineError> {
+/// Loads the site; returns when its document has begun. `values` are in its localStorage before any script of the page
+/// runs; what is on disk and not among them stays.
+pub(super) async fn open(
+    cdp: &Cdp,
+    session: &SessionId,
+    url: &str,
+    values: Option<&LocalStorage>,
+) -> Result<(), EngineError> {
+    let Some(values) = values else { return navigate(cdp, session, url).await };
+    let script = AddScriptToEvaluateOnNewDocumentParams::new(put_back(url, values)?);
+    let step = "putting localStorage back";
+    let added = cdp.call(step, Some(session), script, STEP).await?;
+    navigate(cdp, session, url).await?;
+    // The values are of this moment; a document that the page loads later has newer ones.
+    let removal = RemoveScriptToEvaluateOnNewDocumentParams::new(added.identifier);
+    cdp.call(step, Some(session), removal, STEP).await.map(drop)
+}
+
+/// The script that fills localStorage. The origin is compared before anything is loaded: values of another one would leave
+/// the page without its session, and it would ask for a scan.
+fn put_back(url: &str, values: &LocalStorage) -> Result<String, EngineError> {
+    let step = "putting localStorage back";
+    if origin(url) != values.origin {
+        let reason = format!("the values are of {} and the page is at {url}", values.origin);
+        return Err(EngineError::Refused { step, reason });
+    }
+    let malformed = |source| EngineError::Malformed { step, source };
+    let (origin, items) = (serde_json::to_string(&values.origin), serde_json::to_string(&values.items));
+    // JSON is JavaScript, so it can stand in the script as it is. A reload between the first document and the removal of
+    // the script must not undo what the page has written.
+    Ok(format!(
+        "if (window === window.top && location.origin === {} && performance.getEntriesByType('navigation')[0]?.type !== 'reload') {{\n\
+         for (const [name, value] of Object.entries({})) localStorage.setItem(name, value);\n}}",
+        origin.map_err(malformed)?,
+        items.map_err(malformed)?,
+    ))
+}
+
+/// As `location.origin` gives it: without the port that the scheme implies.
+fn origin(url: &str) -> &str {
+    let host_begins = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host_begins..].find(['/', '?', '#']).map_or(url.len(), |at| host_begins + at);
+    let origin = &url[..end];
+    let implied = if origin.starts_with("https://") { ":443" } else { ":80" };
+    origin.strip_suffix(implied).unwrap_or(origin)
+}
+
+async fn navigate(cdp: &Cdp, session: &SessionId, url: &str) -> Result<(), EngineError> {
     let step = "loading the page";
     let navigated = cdp.call(step, Some(session), NavigateParams::new(url), NAVIGATION).await?;
     match navigated.error_text {
         Some(reason) if !reason.is_empty() => Err(EngineError::Refused { step, reason }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn values_are_put_back_into_their_own_origin_only() {
+        let values = |origin: &str| LocalStorage {
+            origin: origin.to_owned(),
+            items: BTreeMap::from([("a\"b".to_owned(), "</script>".to_owned())]),
+        };
+        for (url, of) in [
+            ("https://web.whatsapp.com", "https://web.whatsapp.com"),
+            ("https://web.whatsapp.com:443/", "https://web.whatsapp.com"),
+            ("http://127.0.0.1:8080/?x", "http://127.0.0.1:8080"),
+        ] {
+            let script = put_back(url, &values(of)).unwrap();
+            assert!(script.contains(r#"{"a\"b":"</script>"}"#), "{script}");
+            let other = put_back(url, &values("https://elsewhere"));
+            assert!(matches!(other, Err(EngineError::Refused { .. })), "{url}");
+        }
     }
 }

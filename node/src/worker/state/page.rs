@@ -27,6 +27,7 @@ impl Step {
                 self.machine.linked = false;
                 self.machine.session = false;
                 self.machine.unsaved = true;
+                self.machine.link += 1;
                 self.machine.unlink = false;
                 self.machine.strikes = 0;
                 self.machine.state =
@@ -76,8 +77,9 @@ impl Step {
         }
     }
 
-    pub(super) fn session_saved(&mut self) {
-        if !self.machine.linked {
+    pub(super) fn session_saved(&mut self, link: u64) {
+        // One that was under way when a code was shown holds the session before.
+        if !self.machine.linked || link != self.machine.link {
             return;
         }
         let was_unsaved = std::mem::take(&mut self.machine.unsaved);
@@ -111,8 +113,8 @@ impl Step {
                 | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
         ) {
             self.hold();
+            // Nothing is told before it is known whose the session is: who is not the owner touches nothing.
             let reason = "the session was opened elsewhere".to_owned();
-            self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
             self.machine.state = State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
             self.effects.push(Effect::AskOwner);
         }
@@ -127,6 +129,7 @@ impl Step {
             Some(false) => self.let_go(Ending::NotOwner),
             Some(true) if self.machine.browser == Browser::Up && !self.machine.took_over => {
                 self.machine.took_over = true;
+                self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
                 self.effects.push(Effect::TakeOver);
                 self.connect();
             }

@@ -20,7 +20,7 @@ impl Step {
             Event::LaunchFailed { reason } => self.launch_failed(reason),
             Event::BrowserGone => self.browser_gone(),
             Event::SessionForgotten => self.session_forgotten(),
-            Event::SessionSaved => self.session_saved(),
+            Event::SessionSaved { link } => self.session_saved(link),
             Event::Code { text, expires_in } => self.code(text, expires_in),
             Event::Ready { phone } => self.ready(&phone),
             Event::WentOffline => self.went_offline(),
@@ -103,6 +103,7 @@ impl Step {
             Next::Forget => {
                 self.machine.session = false;
                 self.machine.unsaved = true;
+                self.machine.link += 1;
                 self.machine.unlink = false;
                 self.effects.push(Effect::ForgetSession);
             }

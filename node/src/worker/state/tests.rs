@@ -73,7 +73,8 @@ fn pairing_shows_the_code_and_runs_only_when_the_session_is_saved() {
     let (machine, mut effects) =
         play(fresh(), secs(0), [BEGIN, Event::Launched, code("a"), code("b"), ready(), Event::Proved]);
     assert!(matches!(machine.state(), State::Connecting { .. }), "a crash now would cost another scan");
-    let (machine, more) = step(machine, Event::SessionSaved, secs(9));
+    let saved = Event::SessionSaved { link: machine.link() };
+    let (machine, more) = step(machine, saved, secs(9));
     effects.extend(more);
     assert!(matches!(machine.state(), State::Running { .. }));
     assert!(effects.contains(&Effect::ShowCode { text: "a".into(), expires_in: secs(60) }));
@@ -84,6 +85,16 @@ fn pairing_shows_the_code_and_runs_only_when_the_session_is_saved() {
     assert_eq!(last.worker_status, Some(WorkerStatus::Running));
     assert_eq!(last.last_error.as_deref(), Some(""));
     assert!(effects.contains(&Effect::SaveSession));
+}
+
+#[test]
+fn a_snapshot_of_the_session_before_does_not_count_for_the_one_that_was_linked_since() {
+    let before = running().link();
+    let (machine, _) = play(running(), secs(9), [code("a"), ready(), Event::SessionSaved { link: before }]);
+    assert!(matches!(machine.state(), State::Connecting { .. }), "it is of the session before");
+    let saved = Event::SessionSaved { link: machine.link() };
+    let (machine, _) = step(machine, saved, secs(13));
+    assert!(matches!(machine.state(), State::Running { .. }));
 }
 
 #[test]
@@ -196,7 +207,7 @@ fn only_a_connection_that_held_starts_the_count_anew() {
 #[test]
 fn a_conflict_is_decided_by_the_lease() {
     let (judging, effects) = step(running(), Event::Conflicted, secs(9));
-    assert_eq!(effects.last(), Some(&Effect::AskOwner));
+    assert_eq!(effects, [Effect::Hold, Effect::AskOwner], "nothing is told before it is known whose it is");
 
     let (machine, effects) = play(judging.clone(), secs(10), [Event::Owner(Some(false)), Event::BrowserGone]);
     assert_eq!(effects, [Effect::Kill, Effect::End(Ending::NotOwner)]);
@@ -207,7 +218,7 @@ fn a_conflict_is_decided_by_the_lease() {
     assert_eq!(until_due(unknown).1, [Effect::AskOwner]);
 
     let (machine, effects) = play(judging, secs(10), [Event::Owner(Some(true)), Event::Proved]);
-    assert_eq!(effects[0], Effect::TakeOver);
+    assert_eq!(effects[1], Effect::TakeOver);
     assert!(matches!(machine.state(), State::Running { .. }));
     let (_, effects) = play(machine, secs(15), [Event::Conflicted, Event::Owner(Some(true))]);
     assert!(!effects.contains(&Effect::TakeOver), "it takes over once");
@@ -289,7 +300,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         3 => (any::<bool>(), 0..3u8).prop_map(|(some, n)| Event::Code { text: some.then(|| n.to_string()), expires_in: None }),
         3 => Just(ready()),
         1 => Just(Event::Ready { phone: "1".into() }),
-        3 => Just(Event::SessionSaved),
+        3 => (0..3u64).prop_map(|link| Event::SessionSaved { link }),
         2 => Just(Event::WentOffline),
         1 => Just(Event::LoggedOut { reason: "gone".into() }),
         1 => Just(Event::Conflicted),

@@ -3,38 +3,68 @@
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
 mod baseline;
+mod claims;
+mod crash;
 mod failover;
 mod load;
 mod memory;
+mod planned;
+mod rebalance;
 mod report;
 mod round_trip;
+mod scale;
 
 use clap::Parser;
 use report::Report;
 
 #[derive(Parser)]
 struct Args {
-    /// Failovers to measure.
+    /// Failovers, and planned moves, to measure.
     #[arg(long, default_value_t = 10)]
     runs: usize,
-    /// Only this part.
-    #[arg(long, value_enum)]
-    only: Option<Part>,
+    /// Process crashes to measure: four tenants each, and the bound is on the 99th percentile.
+    #[arg(long, default_value_t = 25)]
+    crashes: usize,
+    /// Only these parts.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
+    /// A machine is lost.
     Failover,
+    /// A node's process crashes.
+    Crash,
+    /// A tenant is moved.
+    Planned,
+    /// A node is added.
+    Rebalance,
+    /// A hundred thousand tenants.
+    Scale,
+    /// Memory, round trip and burst.
     Tenants,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let wanted = |part| args.only.is_none_or(|only| only == part);
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut report = Report::default();
     if wanted(Part::Failover) {
         failover::measure(args.runs, &mut report).await?;
+    }
+    if wanted(Part::Crash) {
+        crash::measure(args.crashes, &mut report).await?;
+    }
+    if wanted(Part::Planned) {
+        planned::measure(args.runs, &mut report).await?;
+    }
+    if wanted(Part::Rebalance) {
+        rebalance::measure(&mut report).await?;
+    }
+    if wanted(Part::Scale) {
+        scale::measure(&mut report).await?;
     }
     if wanted(Part::Tenants) {
         round_trip::measure(&mut report).await?;

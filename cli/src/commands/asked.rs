@@ -1,0 +1,21 @@
+//! Who asks for something, and why: for the history.
+
+use std::env;
+
+#[derive(Debug, clap::Args)]
+pub struct Asked {
+    /// Why, for the history: at most 200 characters.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Who asks, for the history [default: $USER].
+    #[arg(long, env = "ROOST_OPERATOR", value_name = "NAME")]
+    by: Option<String>,
+}
+
+impl Asked {
+    /// Who asks, and why. Without a name the coordinator notes what it knows of the token.
+    pub fn words(self) -> (String, String) {
+        let by = self.by.or_else(|| env::var("USER").ok()).unwrap_or_default();
+        (by, self.reason)
+    }
+}

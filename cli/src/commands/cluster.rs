@@ -1,0 +1,144 @@
+//! `roost cluster`
+
+use clap::{Subcommand, ValueEnum};
+use prost_types::FieldMask;
+use roost_proto::v1::{
+    GetClusterStatusRequest, ListEventsRequest, PauseFailoverRequest, Policy, ResumeFailoverRequest,
+    UpdatePolicyRequest, WatchEventsRequest,
+};
+
+use super::{Context, all_pages, asked::Asked};
+use crate::{
+    failure::Failure,
+    views::{ClusterView, EventView, PolicyView},
+};
+
+/// Events that are shown when the number is not chosen.
+const EVENTS: usize = 50;
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterVerb {
+    /// Shows the controller, the nodes, the tenants and what runs.
+    Status,
+    /// Lists what happened, the newest first.
+    Events {
+        /// Print the last events, the oldest first, then each new one, until Ctrl-C.
+        #[arg(short, long)]
+        follow: bool,
+        /// At most this many from before.
+        #[arg(long, default_value_t = EVENTS)]
+        limit: usize,
+        /// Only events about this node.
+        #[arg(long)]
+        node: Option<String>,
+        /// Only events about this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// From now on the tenants of a lost node wait for it; new tenants and operations go on.
+    PauseFailover {
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Places the tenants that wait for lost nodes elsewhere.
+    ResumeFailover {
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Shows the standing orders, or changes those that are given.
+    Policy {
+        /// Rebalance by itself when the cluster has been calm for a while.
+        #[arg(long, value_enum)]
+        auto_rebalance: Option<Switch>,
+        /// Pause failover when many nodes are lost at once.
+        #[arg(long, value_enum)]
+        mass_loss_brake: Option<Switch>,
+        #[command(flatten)]
+        asked: Asked,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+impl ClusterVerb {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let mut client = context.admin()?.cluster();
+        let status = match self {
+            Self::Events { follow, limit, node, tenant } => {
+                let (node_id, tenant_id) = (node.unwrap_or_default(), tenant.unwrap_or_default());
+                if follow {
+                    let backlog = i32::try_from(limit).unwrap_or(i32::MAX);
+                    let request = WatchEventsRequest { backlog, node_id, tenant_id };
+                    return follow_events(context, request).await;
+                }
+                let filter = ListEventsRequest { node_id, tenant_id, ..Default::default() };
+                return list_events(context, filter, limit).await;
+            }
+            Self::Policy { auto_rebalance, mass_loss_brake, asked } => {
+                return policy(context, auto_rebalance, mass_loss_brake, asked).await;
+            }
+            Self::Status => client.get_cluster_status(GetClusterStatusRequest {}).await?,
+            Self::PauseFailover { asked } => {
+                let (requested_by, reason) = asked.words();
+                client.pause_failover(PauseFailoverRequest { requested_by, reason }).await?
+            }
+            Self::ResumeFailover { asked } => {
+                let (requested_by, reason) = asked.words();
+                client.resume_failover(ResumeFailoverRequest { requested_by, reason }).await?
+            }
+        };
+        ClusterView::from(status.into_inner()).print(&mut context.output)
+    }
+}
+
+async fn list_events(context: &mut Context, filter: ListEventsRequest, limit: usize) -> Result<(), Failure> {
+    let admin = context.admin()?;
+    let events = all_pages(Some(limit), |page_size, page_token| {
+        let mut client = admin.cluster();
+        let request = ListEventsRequest { page_size, page_token, ..filter.clone() };
+        async move {
+            let page = client.list_events(request).await?.into_inner();
+            Ok((page.events, page.next_page_token))
+        }
+    });
+    let rows: Vec<_> = events.await?.into_iter().map(EventView::from).collect();
+    context.output.list(&rows)
+}
+
+async fn follow_events(context: &mut Context, request: WatchEventsRequest) -> Result<(), Failure> {
+    let mut events = context.admin()?.cluster().watch_events(request).await?.into_inner();
+    while let Some(event) = events.message().await? {
+        context.output.event(&EventView::from(event))?;
+    }
+    Ok(())
+}
+
+async fn policy(
+    context: &mut Context,
+    auto_rebalance: Option<Switch>,
+    mass_loss_brake: Option<Switch>,
+    asked: Asked,
+) -> Result<(), Failure> {
+    let mut client = context.admin()?.cluster();
+    let given = [("auto_rebalance", auto_rebalance), ("mass_loss_brake", mass_loss_brake)];
+    let paths: Vec<String> =
+        given.iter().filter(|(_, switch)| switch.is_some()).map(|(path, _)| (*path).to_owned()).collect();
+    let policy = if paths.is_empty() {
+        let status = client.get_cluster_status(GetClusterStatusRequest {}).await?.into_inner();
+        status.policy.unwrap_or_default()
+    } else {
+        let policy = Policy {
+            auto_rebalance: auto_rebalance == Some(Switch::On),
+            mass_loss_brake: mass_loss_brake == Some(Switch::On),
+        };
+        let (requested_by, reason) = asked.words();
+        let update_mask = Some(FieldMask { paths });
+        let request = UpdatePolicyRequest { policy: Some(policy), update_mask, requested_by, reason };
+        client.update_policy(request).await?.into_inner()
+    };
+    context.output.one(&PolicyView::from(policy))
+}

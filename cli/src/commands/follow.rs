@@ -1,0 +1,113 @@
+//! Follows an operation to its end: as a progress bar on a terminal, as lines or objects elsewhere.
+//!
+//! The operation does not depend on being watched. When the coordinator ends the stream another one may go on with it, so
+//! the client asks again for a while; Ctrl-C ends the watching and nothing else.
+
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use roost_proto::v1::{Operation, OperationState, WatchOperationRequest};
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+
+use super::Context;
+use crate::{admin::Admin, failure::Failure, output::visible, views::OperationView};
+
+/// How long the client looks for a coordinator that answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Prints each change. Err when the operation ends without its goal, and when Ctrl-C came before the end.
+pub async fn follow(context: &mut Context, id: i64) -> Result<(), Failure> {
+    let admin = context.admin()?;
+    let watched = tokio::select! {
+        watched = watch(context, &admin, id) => watched?,
+        _ = tokio::signal::ctrl_c() => return Err(Failure::StoppedWatching { operation: id }),
+    };
+    let Operation { message, .. } = &watched;
+    let why = if message.is_empty() { String::new() } else { format!(": {message}") };
+    match watched.state() {
+        OperationState::Failed => Err(Failure::Refused(format!("operation {id} failed{why}"))),
+        OperationState::Cancelled => Err(Failure::Refused(format!("operation {id} was cancelled{why}"))),
+        OperationState::Done | OperationState::Running | OperationState::Unspecified => Ok(()),
+    }
+}
+
+/// The operation as it ended.
+async fn watch(context: &mut Context, admin: &Admin, id: i64) -> Result<Operation, Failure> {
+    let mut shown = Shown::new(context);
+    let mut silent_since = None;
+    loop {
+        let ended = match admin.operations().watch_operation(WatchOperationRequest { id }).await {
+            Ok(answer) => {
+                let mut changes = answer.into_inner();
+                loop {
+                    match changes.message().await {
+                        Ok(Some(operation)) => {
+                            silent_since = None;
+                            shown.show(context, &operation)?;
+                            if operation.state() != OperationState::Running {
+                                return Ok(operation);
+                            }
+                        }
+                        Ok(None) => break tonic::Status::unavailable("the coordinator ended the stream"),
+                        Err(status) => break status,
+                    }
+                }
+            }
+            Err(status) => status,
+        };
+        let since = *silent_since.get_or_insert_with(Instant::now);
+        if ended.code() != Code::Unavailable || since.elapsed() > PATIENCE {
+            return Err(ended.into());
+        }
+        sleep(ASK_AGAIN).await;
+    }
+}
+
+/// What is on the screen.
+struct Shown {
+    /// On a terminal, for people.
+    bar: Option<ProgressBar>,
+    /// An operation is told again after the coordinator has changed.
+    last: Option<Operation>,
+}
+
+impl Shown {
+    fn new(context: &Context) -> Self {
+        let on_terminal = !context.output.is_json() && io::stderr().is_terminal();
+        Self { bar: on_terminal.then(new_bar), last: None }
+    }
+
+    fn show(&mut self, context: &mut Context, operation: &Operation) -> Result<(), Failure> {
+        if self.last.as_ref() == Some(operation) {
+            return Ok(());
+        }
+        self.last = Some(operation.clone());
+        let over = operation.state() != OperationState::Running;
+        match &self.bar {
+            Some(bar) if !over => {
+                bar.set_length(u64::try_from(operation.total_tenants).unwrap_or_default());
+                bar.set_position(u64::try_from(operation.done_tenants).unwrap_or_default());
+                bar.set_message(visible(&operation.message));
+                return Ok(());
+            }
+            Some(bar) => bar.finish_and_clear(),
+            None => {}
+        }
+        context.output.event(&OperationView::from(operation.clone()))
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    const LAYOUT: &str = "{elapsed:>5} [{bar:30}] {pos}/{len} tenants  {wide_msg}";
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template(LAYOUT) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}

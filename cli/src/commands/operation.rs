@@ -1,0 +1,118 @@
+//! `roost operation`
+
+use clap::{Subcommand, ValueEnum};
+use roost_proto::v1::{
+    CancelOperationRequest, GetOperationRequest, ListOperationsRequest, Operation, OperationState,
+};
+
+use super::{Context, all_pages, asked::Asked, follow::follow};
+use crate::{
+    failure::Failure,
+    views::{MoveView, OperationView},
+};
+
+#[derive(Debug, Subcommand)]
+pub enum OperationVerb {
+    /// Lists operations, the newest first.
+    List {
+        /// Only operations in this state.
+        #[arg(long, value_enum)]
+        state: Option<StateArg>,
+        /// Only drains of this node and moves to it.
+        #[arg(long)]
+        node: Option<String>,
+        /// Only moves of this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// At most this many.
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Shows an operation and what it moved.
+    Get { id: i64 },
+    /// Follows an operation to its end. Ctrl-C ends the watching and not the operation.
+    Watch { id: i64 },
+    /// Begins nothing more of an operation; what is on its way arrives.
+    Cancel {
+        id: i64,
+        #[command(flatten)]
+        asked: Asked,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum StateArg {
+    Running,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+impl From<StateArg> for OperationState {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::Running => OperationState::Running,
+            StateArg::Done => OperationState::Done,
+            StateArg::Failed => OperationState::Failed,
+            StateArg::Cancelled => OperationState::Cancelled,
+        }
+    }
+}
+
+impl OperationVerb {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self {
+            Self::List { state, node, tenant, limit } => {
+                let filter = ListOperationsRequest {
+                    state: state.map_or(OperationState::Unspecified, OperationState::from) as i32,
+                    node_id: node.unwrap_or_default(),
+                    tenant_id: tenant.unwrap_or_default(),
+                    ..Default::default()
+                };
+                let operations = listed(context, filter, limit).await?;
+                let rows: Vec<_> = operations.into_iter().map(OperationView::from).collect();
+                context.output.list(&rows)
+            }
+            Self::Get { id } => get(context, id).await,
+            Self::Watch { id } => follow(context, id).await,
+            Self::Cancel { id, asked } => cancel(context, id, asked).await,
+        }
+    }
+}
+
+/// Every operation that the filter lets through, or the newest `limit` of them.
+pub(super) async fn listed(
+    context: &Context,
+    filter: ListOperationsRequest,
+    limit: Option<usize>,
+) -> Result<Vec<Operation>, Failure> {
+    let admin = context.admin()?;
+    all_pages(limit, |page_size, page_token| {
+        let mut client = admin.operations();
+        let request = ListOperationsRequest { page_size, page_token, ..filter.clone() };
+        async move {
+            let page = client.list_operations(request).await?.into_inner();
+            Ok((page.operations, page.next_page_token))
+        }
+    })
+    .await
+}
+
+async fn get(context: &mut Context, id: i64) -> Result<(), Failure> {
+    let request = GetOperationRequest { id };
+    let operation = context.admin()?.operations().get_operation(request).await?.into_inner();
+    let moves: Vec<_> = operation.moves.iter().cloned().map(MoveView::from).collect();
+    context.output.one(&OperationView::from(operation))?;
+    if context.output.is_json() || moves.is_empty() {
+        return Ok(());
+    }
+    context.output.text("")?;
+    context.output.list(&moves)
+}
+
+pub(super) async fn cancel(context: &mut Context, id: i64, asked: Asked) -> Result<(), Failure> {
+    let (requested_by, reason) = asked.words();
+    let request = CancelOperationRequest { id, requested_by, reason };
+    let operation = context.admin()?.operations().cancel_operation(request).await?.into_inner();
+    context.output.one(&OperationView::from(operation))
+}

@@ -1,0 +1,153 @@
+use roost_proto::v1::{ClusterStatus, FailoverPause, Leader, NodeCounts, Policy, TenantCounts};
+use serde::Serialize;
+
+use super::{OperationView, ago, rfc3339};
+use crate::{
+    failure::Failure,
+    output::{Output, Row},
+};
+
+/// How the cluster is.
+#[derive(Debug, Serialize)]
+pub struct ClusterView {
+    leader: Option<LeaderView>,
+    nodes: NodeCountsView,
+    tenants: TenantCountsView,
+    failover_pause: Option<PauseView>,
+    policy: PolicyView,
+    operations: Vec<OperationView>,
+    conflicts: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct LeaderView {
+    holder: String,
+    address: String,
+    term: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeCountsView {
+    live: i32,
+    lost: i32,
+    cordoned: i32,
+    draining: i32,
+    suspect: i32,
+}
+
+#[derive(Debug, Serialize)]
+struct TenantCountsView {
+    running: i32,
+    placed: i32,
+    waiting: i32,
+    error: i32,
+}
+
+#[derive(Debug, Serialize)]
+struct PauseView {
+    reason: String,
+    requested_by: String,
+    start_time: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct PolicyView {
+    auto_rebalance: bool,
+    mass_loss_brake: bool,
+}
+
+impl From<ClusterStatus> for ClusterView {
+    fn from(status: ClusterStatus) -> Self {
+        let leader = |Leader { holder, address, term }| LeaderView { holder, address, term };
+        let pause = |FailoverPause { reason, requested_by, start_time }| PauseView {
+            reason,
+            requested_by,
+            start_time: rfc3339(&start_time),
+        };
+        let NodeCounts { live, lost, cordoned, draining, suspect } = status.nodes.unwrap_or_default();
+        let TenantCounts { running, placed, waiting, error } = status.tenants.unwrap_or_default();
+        Self {
+            leader: status.leader.map(leader),
+            nodes: NodeCountsView { live, lost, cordoned, draining, suspect },
+            tenants: TenantCountsView { running, placed, waiting, error },
+            failover_pause: status.failover_pause.map(pause),
+            policy: status.policy.unwrap_or_default().into(),
+            operations: status.operations.into_iter().map(OperationView::from).collect(),
+            conflicts: status.conflicts,
+        }
+    }
+}
+
+impl ClusterView {
+    /// A line for each part, then a table of what runs.
+    pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
+        if output.is_json() {
+            return output.json(self);
+        }
+        output.one(self)?;
+        if self.operations.is_empty() {
+            return Ok(());
+        }
+        output.text("")?;
+        output.list(&self.operations)
+    }
+
+    fn controller(&self) -> String {
+        match &self.leader {
+            None => "none is elected".to_owned(),
+            Some(LeaderView { holder, address, term }) if address.is_empty() => {
+                format!("{holder}, term {term}")
+            }
+            Some(LeaderView { holder, address, term }) => format!("{holder} at {address}, term {term}"),
+        }
+    }
+
+    fn failover(&self) -> String {
+        let Some(PauseView { reason, requested_by, start_time }) = &self.failover_pause else {
+            return "on".to_owned();
+        };
+        let since = ago(start_time.as_deref());
+        let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        format!("paused by {requested_by} {since}{why}")
+    }
+}
+
+impl Row for ClusterView {
+    const HEADER: &'static [&'static str] =
+        &["controller", "nodes", "tenants", "failover", "auto-rebalance", "mass-loss brake", "conflicts"];
+
+    fn cells(&self) -> Vec<String> {
+        let NodeCountsView { live, lost, cordoned, draining, suspect } = self.nodes;
+        let TenantCountsView { running, placed, waiting, error } = self.tenants;
+        let nodes =
+            format!("{live} live, {lost} lost, {cordoned} cordoned, {draining} draining, {suspect} suspect");
+        let tenants = format!("{running} should run: {placed} placed, {waiting} waiting; {error} in error");
+        let mut cells = vec![self.controller(), nodes, tenants, self.failover()];
+        cells.extend(self.policy.cells());
+        cells.push(self.conflicts.to_string());
+        cells
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Self::HEADER.iter().copied().zip(self.cells()).collect()
+    }
+}
+
+impl From<Policy> for PolicyView {
+    fn from(Policy { auto_rebalance, mass_loss_brake }: Policy) -> Self {
+        Self { auto_rebalance, mass_loss_brake }
+    }
+}
+
+impl Row for PolicyView {
+    const HEADER: &'static [&'static str] = &["auto-rebalance", "mass-loss brake"];
+
+    fn cells(&self) -> Vec<String> {
+        let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
+        vec![switch(self.auto_rebalance), switch(self.mass_loss_brake)]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Self::HEADER.iter().copied().zip(self.cells()).collect()
+    }
+}

@@ -1,0 +1,150 @@
+use prost_types::Timestamp;
+use roost_proto::v1::{Move, Operation, OperationKind, OperationState};
+use serde::Serialize;
+
+use super::{ago, enum_name, rfc3339};
+use crate::output::Row;
+
+#[derive(Debug, Serialize)]
+pub struct OperationView {
+    id: i64,
+    kind: String,
+    state: String,
+    node_id: String,
+    tenant_id: String,
+    deadline: Option<String>,
+    force: bool,
+    max_concurrent: i32,
+    max_unavailable_percent: i32,
+    total_tenants: i32,
+    done_tenants: i32,
+    message: String,
+    requested_by: String,
+    reason: String,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    /// Only `operation get` has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<MoveView>,
+    #[serde(skip)]
+    took: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct MoveView {
+    tenant_id: String,
+    from_node_id: String,
+    to_node_id: String,
+    reason: String,
+    time: Option<String>,
+}
+
+impl From<Operation> for OperationView {
+    fn from(operation: Operation) -> Self {
+        Self {
+            kind: enum_name(operation.kind, "OPERATION_KIND_", OperationKind::as_str_name),
+            state: enum_name(operation.state, "OPERATION_STATE_", OperationState::as_str_name),
+            deadline: rfc3339(&operation.deadline),
+            start_time: rfc3339(&operation.start_time),
+            end_time: rfc3339(&operation.end_time),
+            took: took(&operation),
+            id: operation.id,
+            node_id: operation.node_id,
+            tenant_id: operation.tenant_id,
+            force: operation.force,
+            max_concurrent: operation.max_concurrent,
+            max_unavailable_percent: operation.max_unavailable_percent,
+            total_tenants: operation.total_tenants,
+            done_tenants: operation.done_tenants,
+            message: operation.message,
+            requested_by: operation.requested_by,
+            reason: operation.reason,
+            moves: operation.moves.into_iter().map(MoveView::from).collect(),
+        }
+    }
+}
+
+/// From its start to its end, once it has one.
+fn took(operation: &Operation) -> Option<String> {
+    let millis = |at: &Timestamp| at.seconds * 1_000 + i64::from(at.nanos) / 1_000_000;
+    let millis = millis(operation.end_time.as_ref()?) - millis(operation.start_time.as_ref()?);
+    let span = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+    let whole = std::time::Duration::from_secs(span.as_secs());
+    Some(humantime::format_duration(if whole.is_zero() { span } else { whole }).to_string())
+}
+
+impl OperationView {
+    /// What it is about: a node, a tenant and its target, or the cluster.
+    fn about(&self) -> String {
+        match (self.tenant_id.as_str(), self.node_id.as_str()) {
+            ("", "") => "cluster".to_owned(),
+            ("", node) => node.to_owned(),
+            (tenant, node) => format!("{tenant}>{node}"),
+        }
+    }
+
+    fn limits(&self) -> String {
+        let deadline = self.deadline.as_ref().map(|at| format!("at once from {at} on"));
+        let force = self.force.then(|| "at once".to_owned());
+        let pace = (self.max_concurrent > 0).then(|| {
+            format!("{} at once, {}% unavailable", self.max_concurrent, self.max_unavailable_percent)
+        });
+        [deadline, force, pace].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Row for OperationView {
+    const HEADER: &'static [&'static str] =
+        &["id", "kind", "about", "state", "done", "by", "started", "took", "message"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.kind.clone(),
+            self.about(),
+            self.state.clone(),
+            format!("{}/{}", self.done_tenants, self.total_tenants),
+            self.requested_by.clone(),
+            ago(self.start_time.as_deref()),
+            self.took.clone().unwrap_or_default(),
+            self.message.clone(),
+        ]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        let mut lines: Vec<_> = Self::HEADER.iter().copied().zip(self.cells()).collect();
+        lines.push(("limits", self.limits()));
+        lines.push(("reason", self.reason.clone()));
+        lines
+    }
+}
+
+impl From<Move> for MoveView {
+    fn from(made: Move) -> Self {
+        Self {
+            time: rfc3339(&made.time),
+            tenant_id: made.tenant_id,
+            from_node_id: made.from_node_id,
+            to_node_id: made.to_node_id,
+            reason: made.reason,
+        }
+    }
+}
+
+impl Row for MoveView {
+    const HEADER: &'static [&'static str] = &["time", "tenant", "from", "to", "reason"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            ago(self.time.as_deref()),
+            self.tenant_id.clone(),
+            self.from_node_id.clone(),
+            self.to_node_id.clone(),
+            self.reason.clone(),
+        ]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Self::HEADER.iter().copied().zip(self.cells()).collect()
+    }
+}

@@ -1,0 +1,272 @@
+//! The scripted coordinator's operations and its cluster.
+
+use futures::{StreamExt, stream};
+use roost_proto::{
+    error::{ApiError, ErrorCode},
+    v1::{cluster_service_server::ClusterService, operation_service_server::OperationService, *},
+};
+use tonic::{Request, Response, Status};
+
+use super::{Answer, Items, Script, at, items, known_node, tenant, unknown};
+
+/// 6 is over, 7 ends while it is watched, 8 goes on for ever.
+fn operation(id: i64) -> Result<Operation, Status> {
+    let drain = Operation {
+        id: 7,
+        kind: OperationKind::Drain as i32,
+        state: OperationState::Running as i32,
+        node_id: "node-1".into(),
+        total_tenants: 2,
+        done_tenants: 1,
+        requested_by: "asha".into(),
+        reason: "upgrade".into(),
+        deadline: at(600),
+        start_time: at(0),
+        ..Default::default()
+    };
+    let cancelled = Operation {
+        id: 6,
+        kind: OperationKind::Rebalance as i32,
+        state: OperationState::Cancelled as i32,
+        node_id: String::new(),
+        max_concurrent: 4,
+        max_unavailable_percent: 10,
+        message: "cancelled by juma".into(),
+        requested_by: "policy".into(),
+        reason: String::new(),
+        deadline: None,
+        end_time: at(75),
+        ..drain.clone()
+    };
+    match id {
+        6 => Ok(cancelled),
+        7 | 8 => Ok(Operation { id, ..drain }),
+        9 => Ok(failed_move()),
+        _ => Err(unknown("operation", &id.to_string())),
+    }
+}
+
+fn failed_move() -> Operation {
+    Operation {
+        id: 9,
+        kind: OperationKind::Move as i32,
+        state: OperationState::Failed as i32,
+        node_id: "node-3".into(),
+        tenant_id: "lodge".into(),
+        total_tenants: 1,
+        message: "node node-3 is gone".into(),
+        requested_by: "admin".into(),
+        start_time: at(0),
+        end_time: at(4),
+        ..Default::default()
+    }
+}
+
+fn done(operation: Operation) -> Operation {
+    Operation {
+        state: OperationState::Done as i32,
+        done_tenants: operation.total_tenants,
+        end_time: at(12),
+        ..operation
+    }
+}
+
+fn plan() -> Plan {
+    let moved = PlannedMove {
+        tenant_id: "lodge".into(),
+        from_node_id: "node-1".into(),
+        to_node_id: "node-2".into(),
+        reason: "the node is drained; the first in its order".into(),
+    };
+    let blocked = BlockedMove {
+        tenant_id: "shop".into(),
+        from_node_id: "node-1".into(),
+        reason: "it is pinned to node-1; unpin it, or pin it to another node".into(),
+    };
+    Plan { moves: vec![moved], blocked: vec![blocked] }
+}
+
+fn moved() -> Move {
+    Move {
+        tenant_id: "lodge".into(),
+        from_node_id: "node-1".into(),
+        to_node_id: "node-2".into(),
+        reason: "node-1 has let go of it; it is ready there".into(),
+        time: at(2),
+    }
+}
+
+pub fn placement(tenant_id: String) -> Placement {
+    let candidate = |node_id: &str, fits, reason: &str| Candidate {
+        node_id: node_id.into(),
+        fits,
+        reason: reason.into(),
+    };
+    Placement {
+        tenant_id,
+        node_id: "node-2".into(),
+        pinned_node_id: String::new(),
+        summary: "lodge is on node-2 since it was moved there from node-1".into(),
+        candidates: vec![
+            candidate("node-2", true, "it has it"),
+            candidate("node-1", false, "it is cordoned"),
+        ],
+        movers: vec!["the loss of node-2".into(), "a drain of node-2".into()],
+        history: vec![moved()],
+    }
+}
+
+#[tonic::async_trait]
+impl OperationService for Script {
+    type WatchOperationStream = Items<Operation>;
+
+    async fn plan_drain(&self, _: Request<PlanDrainRequest>) -> Answer<Plan> {
+        Ok(Response::new(plan()))
+    }
+
+    async fn start_drain(&self, request: Request<StartDrainRequest>) -> Answer<Operation> {
+        let StartDrainRequest { node_id, force, requested_by, .. } = request.into_inner();
+        if node_id == "node-2" {
+            let why = "node node-2 is being drained (operation 5); wait for its end, or cancel it";
+            return Err(ApiError::new(ErrorCode::AlreadyExists, why).about("operation", "5").into());
+        }
+        Ok(Response::new(Operation { force, requested_by, done_tenants: 0, ..operation(7)? }))
+    }
+
+    async fn plan_rebalance(&self, _: Request<PlanRebalanceRequest>) -> Answer<Plan> {
+        Ok(Response::new(Plan::default()))
+    }
+
+    async fn start_rebalance(&self, request: Request<StartRebalanceRequest>) -> Answer<Operation> {
+        let StartRebalanceRequest { max_concurrent, max_unavailable_percent, .. } = request.into_inner();
+        let running = OperationState::Running as i32;
+        let message = String::new();
+        let started = Operation { state: running, message, end_time: None, ..operation(6)? };
+        Ok(Response::new(Operation { max_concurrent, max_unavailable_percent, ..started }))
+    }
+
+    async fn plan_move(&self, _: Request<PlanMoveRequest>) -> Answer<Plan> {
+        Ok(Response::new(plan()))
+    }
+
+    async fn start_move(&self, request: Request<StartMoveRequest>) -> Answer<Operation> {
+        let StartMoveRequest { tenant_id, .. } = request.into_inner();
+        if tenant_id == "shop" {
+            let why = "tenant shop is on node node-3 already; there is nothing to move";
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).about("tenant", "shop").into());
+        }
+        tenant(&tenant_id)?;
+        operation(9).map(Response::new)
+    }
+
+    async fn get_operation(&self, request: Request<GetOperationRequest>) -> Answer<Operation> {
+        let operation = operation(request.into_inner().id)?;
+        Ok(Response::new(Operation { moves: vec![moved()], ..operation }))
+    }
+
+    /// One operation a page, so that the client has to walk.
+    async fn list_operations(
+        &self,
+        request: Request<ListOperationsRequest>,
+    ) -> Answer<ListOperationsResponse> {
+        let ListOperationsRequest { page_token, state, node_id, .. } = request.into_inner();
+        let fits = |operation: &Operation| {
+            (state == 0 || operation.state == state) && (node_id.is_empty() || operation.node_id == node_id)
+        };
+        let (id, next) = if page_token.is_empty() { (7, "6") } else { (6, "") };
+        let operations = [operation(id)?].into_iter().filter(fits).collect();
+        Ok(Response::new(ListOperationsResponse { operations, next_page_token: next.into() }))
+    }
+
+    async fn watch_operation(
+        &self,
+        request: Request<WatchOperationRequest>,
+    ) -> Answer<Self::WatchOperationStream> {
+        let running = operation(request.into_inner().id)?;
+        match running.id {
+            7 => Ok(Response::new(items(vec![running.clone(), done(running)]))),
+            8 => Ok(Response::new(stream::iter([Ok(running)]).chain(stream::pending()).boxed())),
+            _ => Ok(Response::new(items(vec![running]))),
+        }
+    }
+
+    async fn cancel_operation(&self, request: Request<CancelOperationRequest>) -> Answer<Operation> {
+        match request.into_inner().id {
+            6 => {
+                let why = "operation 6 was cancelled already; there is nothing to cancel";
+                Err(ApiError::new(ErrorCode::FailedPrecondition, why).about("operation", "6").into())
+            }
+            id => {
+                let state = OperationState::Cancelled as i32;
+                let message = "cancelled by admin".into();
+                Ok(Response::new(Operation { state, message, end_time: at(3), ..operation(id)? }))
+            }
+        }
+    }
+}
+
+fn status() -> Result<ClusterStatus, Status> {
+    let leader = Leader { holder: "coordinator/c1".into(), address: "127.0.0.1:7117".into(), term: 3 };
+    Ok(ClusterStatus {
+        leader: Some(leader),
+        nodes: Some(NodeCounts { live: 4, lost: 1, cordoned: 2, draining: 1, suspect: 1 }),
+        tenants: Some(TenantCounts { running: 10, placed: 6, waiting: 4, error: 1 }),
+        failover_pause: None,
+        policy: Some(Policy { auto_rebalance: false, mass_loss_brake: true }),
+        operations: vec![operation(7)?],
+        conflicts: 2,
+    })
+}
+
+fn event(id: i64, kind: EventKind, text: &str) -> Event {
+    Event { id, kind: kind as i32, text: text.into(), time: at(id), ..Default::default() }
+}
+
+fn events() -> Vec<Event> {
+    let lost = event(2, EventKind::NodeLost, "node node-5 is lost");
+    let cordoned = event(1, EventKind::NodeCordoned, "node node-3 is cordoned");
+    vec![
+        Event { node_id: "node-5".into(), ..lost },
+        Event {
+            node_id: "node-3".into(),
+            requested_by: "asha".into(),
+            reason: "its disk is failing".into(),
+            ..cordoned
+        },
+    ]
+}
+
+#[tonic::async_trait]
+impl ClusterService for Script {
+    type WatchEventsStream = Items<Event>;
+
+    async fn get_cluster_status(&self, _: Request<GetClusterStatusRequest>) -> Answer<ClusterStatus> {
+        Ok(Response::new(status()?))
+    }
+
+    async fn list_events(&self, request: Request<ListEventsRequest>) -> Answer<ListEventsResponse> {
+        let node = request.into_inner().node_id;
+        if !node.is_empty() {
+            known_node(&node)?;
+        }
+        Ok(Response::new(ListEventsResponse { events: events(), next_page_token: String::new() }))
+    }
+
+    async fn watch_events(&self, _: Request<WatchEventsRequest>) -> Answer<Self::WatchEventsStream> {
+        Ok(Response::new(items(events().into_iter().rev().collect())))
+    }
+
+    async fn pause_failover(&self, request: Request<PauseFailoverRequest>) -> Answer<ClusterStatus> {
+        let PauseFailoverRequest { requested_by, reason } = request.into_inner();
+        let pause = FailoverPause { reason, start_time: at(0), requested_by };
+        Ok(Response::new(ClusterStatus { failover_pause: Some(pause), operations: vec![], ..status()? }))
+    }
+
+    async fn resume_failover(&self, _: Request<ResumeFailoverRequest>) -> Answer<ClusterStatus> {
+        Ok(Response::new(ClusterStatus { leader: None, operations: vec![], ..status()? }))
+    }
+
+    async fn update_policy(&self, request: Request<UpdatePolicyRequest>) -> Answer<Policy> {
+        Ok(Response::new(request.into_inner().policy.unwrap_or_default()))
+    }
+}

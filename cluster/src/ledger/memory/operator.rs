@@ -1,0 +1,109 @@
+//! What operators do through the API in the product, and what they read there.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{End, MemoryLedger};
+use crate::{
+    ids::{Incarnation, NodeId, OperationId, TenantId},
+    ledger::{Event, EventKind, Note, OperationKind, Progress},
+};
+
+impl MemoryLedger {
+    /// Starts an operation without asking whether it makes sense; a drain cordons its node. `deadline`: from then on
+    /// a drain is urgent.
+    pub fn start_operation(&self, kind: OperationKind, deadline: Option<Duration>) -> OperationId {
+        let id = self.state.lock().standing.start(kind, deadline.map(|span| Instant::now() + span));
+        self.changed.notify_one();
+        id
+    }
+
+    /// A drain that prepares its moves.
+    pub fn start_drain(&self, node: &NodeId) -> OperationId {
+        self.start_operation(OperationKind::Drain { node: node.clone(), urgent: false }, None)
+    }
+
+    pub fn start_rebalance(&self, max_concurrent: u32, max_unavailable_percent: u32) -> OperationId {
+        self.start_operation(OperationKind::Rebalance { max_concurrent, max_unavailable_percent }, None)
+    }
+
+    pub fn start_move(&self, tenant: &TenantId, to: &NodeId) -> OperationId {
+        self.start_operation(OperationKind::Move { tenant: tenant.clone(), to: to.clone() }, None)
+    }
+
+    /// Whether it was running. The cordon of a drain's node is put back to what it was.
+    pub fn cancel_operation(&self, id: OperationId) -> bool {
+        let was_running = self.state.lock().standing.cancel(id);
+        self.changed.notify_one();
+        was_running
+    }
+
+    pub fn operation_progress(&self, id: OperationId) -> Option<Progress> {
+        self.state.lock().standing.progress(id)
+    }
+
+    /// `None` while it runs.
+    pub fn operation_end(&self, id: OperationId) -> Option<End> {
+        self.state.lock().standing.end(id)
+    }
+
+    pub fn cordon(&self, node: &NodeId, cordoned: bool) {
+        self.state.lock().standing.cordon(node, cordoned);
+        self.changed.notify_one();
+    }
+
+    /// The node, in this life, is about to restart.
+    pub fn set_restart_window(&self, node: &NodeId, incarnation: Incarnation, span: Duration) {
+        let window = Some((incarnation, Instant::now() + span));
+        self.state.lock().standing.set_window(node, window);
+        self.changed.notify_one();
+    }
+
+    pub fn clear_restart_window(&self, node: &NodeId) {
+        self.state.lock().standing.set_window(node, None);
+        self.changed.notify_one();
+    }
+
+    /// `None` unpins. An unknown tenant is left unknown.
+    pub fn pin(&self, tenant: &TenantId, node: Option<&NodeId>) {
+        if let Some(row) = self.state.lock().tenants.get_mut(tenant) {
+            row.demand.pin = node.cloned();
+        }
+        self.changed.notify_one();
+    }
+
+    pub fn pause_failover(&self, reason: &str) {
+        self.state.lock().standing.pause(reason);
+        self.changed.notify_one();
+    }
+
+    pub fn resume_failover(&self) {
+        self.state.lock().standing.resume(Instant::now());
+        self.changed.notify_one();
+    }
+
+    pub fn set_mass_loss_brake(&self, on: bool) {
+        self.state.lock().standing.set_brake(on);
+        self.changed.notify_one();
+    }
+
+    pub fn set_auto_rebalance(&self, on: bool) {
+        self.state.lock().standing.set_auto_rebalance(on);
+        self.changed.notify_one();
+    }
+
+    /// Everything that was noted, in order.
+    pub fn notes(&self) -> Vec<Note> {
+        self.state.lock().notes.clone()
+    }
+
+    /// The events among the notes, and the ledger's own.
+    pub fn events(&self) -> Vec<Event> {
+        self.state.lock().events.clone()
+    }
+
+    pub fn events_of(&self, kind: EventKind) -> Vec<Event> {
+        self.events().into_iter().filter(|event| event.kind == kind).collect()
+    }
+}

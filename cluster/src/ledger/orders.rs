@@ -1,0 +1,193 @@
+//! What operators have ordered, as the controller reads it in every pass. Spans of time and not points in time: the
+//! ledger's clock is the only one that they are measured on.
+
+use std::time::Duration;
+
+use crate::ids::{Incarnation, NodeId, OperationId, TenantId};
+
+/// All of it, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Orders {
+    pub policy: Policy,
+    /// Of nodes alive or not, ordered by node; those about which nothing was ordered are not here.
+    pub nodes: Vec<NodeOrder>,
+    /// Those that run, oldest first.
+    pub operations: Vec<Operation>,
+}
+
+impl Orders {
+    /// The operation for whose sake `from`, a live node, has let go of the tenant, if it was for one.
+    pub fn cause_of(&self, tenant: &TenantId, from: &NodeId) -> Option<OperationId> {
+        let find = |is_it: &dyn Fn(&OperationKind) -> bool| {
+            self.operations.iter().find(|operation| is_it(&operation.kind)).map(|operation| operation.id)
+        };
+        find(&|kind| matches!(kind, OperationKind::Move { tenant: moved, .. } if moved == tenant))
+            .or_else(|| find(&|kind| matches!(kind, OperationKind::Drain { node, .. } if node == from)))
+            .or_else(|| find(&|kind| matches!(kind, OperationKind::Rebalance { .. })))
+    }
+}
+
+/// The cluster's standing orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// A lost node's tenants wait until an operator resumes failover; why it is paused, if it is.
+    pub failover_paused: Option<String>,
+    /// How long ago an operator resumed failover: losses from before are accepted and brake nothing any more.
+    pub resumed_ago: Option<Duration>,
+    /// Whether the loss of many nodes at once pauses failover.
+    pub mass_loss_brake: bool,
+    /// Whether the controller starts a rebalance by itself when the cluster has been calm for a while.
+    pub auto_rebalance: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { failover_paused: None, resumed_ago: None, mass_loss_brake: true, auto_rebalance: false }
+    }
+}
+
+/// What is ordered of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeOrder {
+    pub node: NodeId,
+    /// It keeps what it has and takes nothing.
+    pub cordoned: bool,
+    pub restart_window: Option<RestartWindow>,
+    /// It came and went too often: for so long it takes tenants only when no other node does.
+    pub suspect_for: Option<Duration>,
+}
+
+/// The node is about to restart: its tenants keep their places while it is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartWindow {
+    /// The life that is to end. Once the node is back under another one, the window has served its purpose.
+    pub incarnation: Incarnation,
+    /// What is left of it.
+    pub left: Duration,
+}
+
+/// A change of placement that an operator, or a policy, has started and that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    pub id: OperationId,
+    pub kind: OperationKind,
+    /// As last noted.
+    pub progress: Progress,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationKind {
+    /// Every tenant leaves the node, which takes no other. `urgent`: its deadline has passed or it was forced, so
+    /// nothing is prepared or paced any more.
+    Drain { node: NodeId, urgent: bool },
+    /// Tenants move until every node is within its band.
+    Rebalance { max_concurrent: u32, max_unavailable_percent: u32 },
+    /// One tenant moves to one node.
+    Move { tenant: TenantId, to: NodeId },
+}
+
+/// How far an operation has come, in tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    pub total: u32,
+    pub done: u32,
+}
+
+/// What the controller tells the ledger, beside placements: for operators to read, and for the next controller to go
+/// on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    Event(Event),
+    /// A tenant was given to a node; `because` is the plan's reason, `operation` is [`Orders::cause_of`] if another
+    /// live node has let go of it.
+    Placed {
+        tenant: TenantId,
+        node: NodeId,
+        because: String,
+        operation: Option<OperationId>,
+    },
+    Progress {
+        operation: OperationId,
+        progress: Progress,
+    },
+    /// The operation is over. Ending one that is over already changes nothing. The ledger writes the event itself, for
+    /// it alone knows whether this was the end.
+    Ended {
+        operation: OperationId,
+        progress: Progress,
+        outcome: Outcome,
+    },
+    /// Too many nodes were lost at once. Pausing what is paused already keeps the first reason.
+    PauseFailover {
+        reason: String,
+    },
+    /// The node came and went too often.
+    Suspect {
+        node: NodeId,
+        span: Duration,
+    },
+    /// The policy's own rebalance, unless one is running. The ledger writes the event itself, for the same reason.
+    StartRebalance,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Failed { reason: String },
+}
+
+/// Something that operators want to know of afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub kind: EventKind,
+    pub node: Option<NodeId>,
+    pub tenant: Option<TenantId>,
+    /// One line, for people.
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    NodeJoined,
+    NodeLeft,
+    NodeLost,
+    NodeSuspect,
+    ControllerElected,
+    FailoverPaused,
+    FailoverResumed,
+    OperationStarted,
+    OperationEnded,
+    /// The owner of a worker took its session back from a newer connection.
+    Conflict,
+    NodeCordoned,
+    NodeUncordoned,
+    RestartWindowSet,
+    RestartWindowCleared,
+    TenantPinned,
+    TenantUnpinned,
+    PolicyChanged,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_goes_for_its_own_sake_first_then_for_its_nodes_and_then_for_the_balance() {
+        let tenant = |id: &str| TenantId::new(id).unwrap();
+        let node = |id: &str| NodeId::new(id).unwrap();
+        let operation = |id, kind| Operation { id: OperationId(id), kind, progress: Progress::default() };
+        let orders = Orders {
+            operations: vec![
+                operation(1, OperationKind::Rebalance { max_concurrent: 4, max_unavailable_percent: 10 }),
+                operation(2, OperationKind::Drain { node: node("a"), urgent: false }),
+                operation(3, OperationKind::Move { tenant: tenant("duka"), to: node("c") }),
+            ],
+            ..Orders::default()
+        };
+        assert_eq!(orders.cause_of(&tenant("duka"), &node("a")), Some(OperationId(3)));
+        assert_eq!(orders.cause_of(&tenant("soko"), &node("a")), Some(OperationId(2)));
+        assert_eq!(orders.cause_of(&tenant("soko"), &node("b")), Some(OperationId(1)));
+        assert_eq!(Orders::default().cause_of(&tenant("duka"), &node("a")), None);
+    }
+}

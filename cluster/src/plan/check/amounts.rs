@@ -1,0 +1,127 @@
+//! Rules about how many: what a node takes, and what may be on its way at once.
+
+use std::collections::BTreeMap;
+
+use super::{Action, Choice, Facts, Intake, NodeId, Phase, ReleaseReason, TenantView, Wanted};
+
+pub(super) fn broken(facts: &Facts<'_>) -> Option<String> {
+    let amounts = Amounts::after(facts);
+    overfilled(facts, &amounts).or_else(|| too_fast(facts, &amounts))
+}
+
+/// Once the plan is carried out.
+#[derive(Default)]
+struct Amounts<'a> {
+    hosted: BTreeMap<&'a NodeId, u32>,
+    /// Nodes that the plan gives a tenant or a preparation.
+    given: Vec<&'a NodeId>,
+    /// Placed on a suspect node that was neither ordered nor prepared.
+    last_resorts: usize,
+    /// Moves on their way, and from and to which node.
+    moving: u32,
+    out: BTreeMap<&'a NodeId, u32>,
+    into: BTreeMap<&'a NodeId, u32>,
+    unavailable: u32,
+    /// Of moves, by this plan, and from and to which node.
+    prepared: Vec<(&'a NodeId, &'a NodeId)>,
+    released: u32,
+}
+
+impl<'a> Amounts<'a> {
+    fn after(facts: &Facts<'a>) -> Self {
+        let mut amounts = Self::default();
+        for tenant in &facts.snapshot.tenants {
+            amounts.add(facts, tenant);
+        }
+        amounts
+    }
+
+    fn add(&mut self, facts: &Facts<'a>, tenant: &'a TenantView) {
+        let warm = facts.warm_afterwards(tenant);
+        let (mut removed, mut released, mut placed) = (Vec::new(), None, None);
+        for action in facts.actions(tenant) {
+            match action {
+                Action::Place { node, choice, .. } => {
+                    self.last_resorts += usize::from(is_last_resort(facts, node, choice));
+                    placed = Some(node);
+                }
+                Action::Prepare { node, from, .. } => {
+                    self.prepared.push((from, node));
+                    self.given.push(node);
+                }
+                Action::Release { reason, .. } => released = Some(reason),
+                Action::Remove { node } => removed.push(node),
+                Action::Forget { .. } | Action::Wait { .. } => {}
+            }
+        }
+        for node in warm.iter().filter(|node| Some(**node) != placed) {
+            *self.hosted.entry(node).or_default() += 1;
+        }
+        if let Some(node) = placed {
+            self.given.push(node);
+            *self.hosted.entry(node).or_default() += 1;
+        }
+        for hold in tenant.holds.iter().filter(|hold| !removed.contains(&&hold.node)) {
+            *self.hosted.entry(&hold.node).or_default() += 1;
+        }
+        self.add_traffic(facts, tenant, warm.first().copied(), released);
+    }
+
+    fn add_traffic(
+        &mut self,
+        facts: &Facts<'a>,
+        tenant: &'a TenantView,
+        warm: Option<&'a NodeId>,
+        released: Option<&ReleaseReason>,
+    ) {
+        let [hold] = tenant.holds.as_slice() else { return };
+        let leaving = facts.nodes.get(&hold.node).is_none_or(|view| view.intake == Intake::Leaving);
+        if leaving || tenant.wanted != Wanted::Running || hold.generation != tenant.generation {
+            return;
+        }
+        let in_transit = hold.phase == Phase::Releasing || released.is_some();
+        self.released += u32::from(released.is_some());
+        self.unavailable += u32::from(in_transit);
+        if in_transit || warm.is_some() {
+            self.moving += 1;
+            *self.out.entry(&hold.node).or_default() += 1;
+            if let Some(warm) = warm {
+                *self.into.entry(warm).or_default() += 1;
+            }
+        }
+    }
+}
+
+fn is_last_resort(facts: &Facts<'_>, node: &NodeId, choice: &Choice) -> bool {
+    let suspect = facts.nodes.get(node).is_some_and(|view| view.intake == Intake::Suspect);
+    suspect && !matches!(choice, Choice::Pinned | Choice::MoveTarget | Choice::Prepared)
+}
+
+/// A node is never given more than it takes; that it already has more is no fault of the plan. And a suspect node is
+/// given nothing while another has room.
+fn overfilled(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
+    let hosted = |node| amounts.hosted.get(node).copied().unwrap_or_default();
+    let mut given = amounts.given.iter();
+    if let Some(node) = given.find(|node| hosted(**node) > facts.nodes[**node].capacity) {
+        return Some(format!("{node} is given more than it takes"));
+    }
+    let mut open = facts.snapshot.nodes.iter().filter(|view| view.intake == Intake::Open && view.weight > 0);
+    let roomy = open.find(|view| hosted(&view.node) < view.capacity)?;
+    (amounts.last_resorts > 0)
+        .then(|| format!("a suspect node is given a tenant while {} has room", roomy.node))
+}
+
+/// What a plan begins does not bring the traffic above the pace; that it is above it already is no fault of the plan.
+fn too_fast(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
+    let pace = facts.snapshot.pace;
+    if amounts.released > 0 && amounts.unavailable > pace.unavailable {
+        return Some(format!("{} tenants are unavailable at once", amounts.unavailable));
+    }
+    if !amounts.prepared.is_empty() && amounts.moving > pace.per_cluster {
+        return Some(format!("{} tenants move at once", amounts.moving));
+    }
+    let of = |counts: &BTreeMap<&NodeId, u32>, node| counts.get(node).copied().unwrap_or_default();
+    let mut prepared = amounts.prepared.iter();
+    let busy = prepared.find(|(from, to)| of(&amounts.out, from).max(of(&amounts.into, to)) > pace.per_node);
+    busy.map(|(from, to)| format!("too many tenants move from {from} or to {to} at once"))
+}

@@ -1,0 +1,128 @@
+//! All that a plan depends on. Built by the controller from the registry and the ledger, and by tests from nothing.
+
+use std::collections::BTreeSet;
+
+use crate::ids::{Generation, NodeId, TenantId};
+use crate::records::Phase;
+
+/// One moment. The order of the lists does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Live ones only.
+    pub nodes: Vec<NodeView>,
+    /// Every tenant that is wanted or that a live node has.
+    pub tenants: Vec<TenantView>,
+    pub goal: Goal,
+    /// Nodes that are away for a moment: those of their tenants that were there last wait for them.
+    pub awaited: BTreeSet<NodeId>,
+    /// Tenants whose last node is not live wait for it, or for an operator.
+    pub failover_paused: bool,
+    /// Zones that are losing nodes: tenants that lost theirs go there last.
+    pub failing_zones: BTreeSet<String>,
+    pub pace: Pace,
+}
+
+/// How many tenants may be on their way between live nodes at once. What has to be released at once (a stopped tenant, a
+/// node that is leaving, an urgent drain) is not counted and not held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// In the whole cluster, being prepared or released.
+    pub per_cluster: u32,
+    /// From, and likewise to, any one node.
+    pub per_node: u32,
+    /// In the whole cluster, released by one node and not yet placed on the next.
+    pub unavailable: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { per_cluster: 16, per_node: 4, unavailable: 16 }
+    }
+}
+
+/// How much may be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Only what must be.
+    Settle,
+    /// Also what brings every node into its band.
+    Rebalance,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    pub node: NodeId,
+    /// The most tenants it takes.
+    pub capacity: u32,
+    /// Its share relative to the other nodes; one of weight 0 takes no tenant that is not pinned to it.
+    pub weight: u32,
+    pub zone: String,
+    pub intake: Intake,
+}
+
+/// Whether a live node takes tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    Open,
+    /// It comes and goes: it keeps what it has, and takes tenants that no open node has room for.
+    Suspect,
+    /// It keeps what it has and takes nothing.
+    Cordoned,
+    /// An operator wants it empty: its tenants move, prepared and paced, and it takes nothing.
+    Draining,
+    /// It is about to end, or has to be empty now: it hands over everything at once and takes nothing.
+    Leaving,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantView {
+    pub tenant: TenantId,
+    pub wanted: Wanted,
+    /// The ledger's: an entry of another one cannot write.
+    pub generation: Generation,
+    /// Where the ledger had it last.
+    pub last: Option<NodeId>,
+    /// The only node that may have it.
+    pub pin: Option<NodeId>,
+    /// An operator moves it there; once it is there this says nothing any more.
+    pub move_to: Option<NodeId>,
+    /// The live nodes that prepare for it: none or one, but the plan does not rely on that.
+    pub warm: Vec<Warm>,
+    /// Its entries on live nodes: none or one, but the plan does not rely on that.
+    pub holds: Vec<Hold>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Running,
+    Stopped,
+    Deleted,
+}
+
+/// An entry of phase [`Phase::Preparing`] on a live node, addressed to its present life. No owner: see there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warm {
+    pub node: NodeId,
+    /// The node says that all is done that can be done ahead.
+    pub ready: bool,
+}
+
+/// An entry of a tenant on a live node, addressed to its present life, of any phase but `Preparing`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    pub node: NodeId,
+    pub generation: Generation,
+    pub phase: Phase,
+    /// The node has taken the entry in as it is and says that it does not have the tenant (any more).
+    pub let_go: bool,
+}
+
+impl Intake {
+    /// Whether it takes tenants at all, be it as a last resort.
+    pub(super) fn takes(self) -> bool {
+        match self {
+            Self::Open | Self::Suspect => true,
+            Self::Cordoned | Self::Draining | Self::Leaving => false,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Snapshots of every kind, also such as no controller would see.
+
+use super::*;
+
+const NODES: usize = 5;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// `plan` asserts its rules in debug builds; here they are asserted in every build.
+    #[test]
+    fn no_snapshot_makes_a_plan_that_breaks_a_rule(snapshot in any_snapshot()) {
+        let plan = plan(&snapshot);
+        prop_assert_eq!(check::broken_rule(&snapshot, &plan), None, "{}", plan);
+    }
+
+    #[test]
+    fn the_plan_does_not_depend_on_the_order_of_the_snapshot(snapshot in any_snapshot()) {
+        let mut reversed = snapshot.clone();
+        reversed.nodes.reverse();
+        reversed.tenants.reverse();
+        for tenant in &mut reversed.tenants {
+            tenant.warm.reverse();
+            tenant.holds.reverse();
+        }
+        prop_assert_eq!(plan(&snapshot), plan(&reversed));
+    }
+
+    /// Whatever the snapshot, plans that are carried out come to an end, and leave nothing prepared.
+    #[test]
+    fn every_cluster_comes_to_rest(snapshot in any_snapshot()) {
+        let goal = snapshot.goal;
+        let mut world = World { snapshot };
+        for tenant in &mut world.snapshot.tenants {
+            for hold in &mut tenant.holds {
+                hold.let_go = hold.phase == Phase::Releasing;
+            }
+            for warm in &mut tenant.warm {
+                warm.ready = true;
+            }
+        }
+        world.settle(goal);
+        prop_assert!(world.snapshot.tenants.iter().all(|tenant| tenant.warm.is_empty()));
+        for mover in movers(&world.snapshot) {
+            prop_assert!(matches!(mover.state, MoverState::Stuck(_)), "{}", mover);
+        }
+    }
+
+    #[test]
+    fn any_tenant_can_be_explained(snapshot in any_snapshot()) {
+        if let Some(tenant) = snapshot.tenants.first() {
+            let explained = explain(&snapshot, &tenant.tenant).unwrap();
+            prop_assert_eq!(explained.candidates.len(), snapshot.nodes.len());
+        }
+    }
+}
+
+fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+    let nodes = proptest::collection::vec(proptest::option::weighted(0.8, any_node()), NODES);
+    let tenants = proptest::collection::vec(any_tenant(), 0..40);
+    let goal = prop_oneof![Just(Goal::Settle), Just(Goal::Rebalance)];
+    let brakes =
+        (proptest::option::of(some_node()), proptest::bool::weighted(0.2), proptest::bool::weighted(0.3));
+    let pace = (1_u32..20, 1_u32..6, 1_u32..10);
+    (nodes, tenants, goal, brakes, pace).prop_map(|(nodes, tenants, goal, brakes, pace)| {
+        let (awaited, failover_paused, zone_fails) = brakes;
+        let (per_cluster, per_node, unavailable) = pace;
+        let named = nodes.into_iter().enumerate();
+        let nodes: Vec<NodeView> = named
+            .filter_map(|(at, node)| node.map(|node| NodeView { node: node_id(&format!("n{at}")), ..node }))
+            .collect();
+        let tenants =
+            tenants.into_iter().enumerate().map(|(at, tenant)| fit_to(tenant, at, &nodes)).collect();
+        Snapshot {
+            goal,
+            awaited: awaited.into_iter().collect(),
+            failover_paused,
+            failing_zones: zone_fails.then(|| "z0".to_owned()).into_iter().collect(),
+            pace: Pace { per_cluster, per_node, unavailable },
+            ..snapshot(nodes, tenants)
+        }
+    })
+}
+
+/// Entries of nodes that are gone are in no snapshot, and a node has one entry of a tenant.
+fn fit_to(mut tenant: TenantView, number: usize, nodes: &[NodeView]) -> TenantView {
+    let live: BTreeSet<&NodeId> = nodes.iter().map(|node| &node.node).collect();
+    tenant.tenant = tenant_id(number);
+    tenant.holds.retain(|hold| live.contains(&hold.node));
+    tenant.holds.dedup_by(|a, b| a.node == b.node);
+    let taken: BTreeSet<NodeId> = tenant.holds.iter().map(|hold| hold.node.clone()).collect();
+    tenant.warm.retain(|warm| live.contains(&warm.node) && !taken.contains(&warm.node));
+    tenant.warm.dedup_by(|a, b| a.node == b.node);
+    tenant
+}
+
+fn any_node() -> impl Strategy<Value = NodeView> {
+    let weight = prop_oneof![Just(0), Just(50), Just(100), Just(300)];
+    let intake = prop_oneof![
+        4 => Just(Intake::Open),
+        1 => Just(Intake::Suspect),
+        1 => Just(Intake::Cordoned),
+        1 => Just(Intake::Draining),
+        1 => Just(Intake::Leaving),
+    ];
+    (0_u32..15, weight, 0..2, intake).prop_map(|(capacity, weight, zone, intake)| NodeView {
+        node: node_id("unnamed"),
+        capacity,
+        weight,
+        zone: format!("z{zone}"),
+        intake,
+    })
+}
+
+fn some_node() -> impl Strategy<Value = NodeId> {
+    (0..NODES).prop_map(|at| node_id(&format!("n{at}")))
+}
+
+fn any_tenant() -> impl Strategy<Value = TenantView> {
+    let wanted =
+        prop_oneof![6 => Just(Wanted::Running), 1 => Just(Wanted::Stopped), 1 => Just(Wanted::Deleted)];
+    let orders = (
+        proptest::option::of(some_node()),
+        proptest::option::weighted(0.1, some_node()),
+        proptest::option::weighted(0.1, some_node()),
+    );
+    let holds = prop_oneof![
+        6 => proptest::collection::vec(any_hold(), 0..=1),
+        1 => proptest::collection::vec(any_hold(), 2),
+    ];
+    let warm = prop_oneof![
+        4 => Just(Vec::new()),
+        2 => proptest::collection::vec(any_warm(), 1),
+        1 => proptest::collection::vec(any_warm(), 2),
+    ];
+    (wanted, 1_i64..3, orders, holds, warm).prop_map(|(wanted, generation, orders, mut holds, mut warm)| {
+        holds.sort_by(|a, b| a.node.cmp(&b.node));
+        warm.sort_by(|a, b| a.node.cmp(&b.node));
+        let generation = Generation(generation);
+        let (last, pin, move_to) = orders;
+        TenantView { tenant: tenant_id(0), wanted, generation, last, pin, move_to, warm, holds }
+    })
+}
+
+fn any_hold() -> impl Strategy<Value = Hold> {
+    let phase = prop_oneof![3 => Just(Phase::Active), 1 => Just(Phase::Releasing)];
+    (0..NODES, 1_i64..3, phase, any::<bool>()).prop_map(|(at, generation, phase, let_go)| Hold {
+        node: node_id(&format!("n{at}")),
+        generation: Generation(generation),
+        phase,
+        let_go,
+    })
+}
+
+fn any_warm() -> impl Strategy<Value = Warm> {
+    (some_node(), any::<bool>()).prop_map(|(node, ready)| Warm { node, ready })
+}

@@ -1,0 +1,104 @@
+//! The registry as the candidate has it: every lease that is granted through it is told to the guard, and when it is over
+//! too. So the leader's key of a node that leads goes as soon as its process has died, and the next controller need not
+//! wait for a TTL.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use roost_cluster::{
+    ids::{Incarnation, Revision},
+    registry::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, SharedRegistry, Update},
+};
+use tokio::sync::mpsc;
+
+use crate::guard::GuardLink;
+
+pub(super) struct Told {
+    pub(super) registry: SharedRegistry,
+    pub(super) link: Arc<GuardLink>,
+}
+
+#[async_trait]
+impl Registry for Told {
+    async fn cluster_id(&self) -> Result<String, RegistryError> {
+        self.registry.cluster_id().await
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Incarnation, RegistryError> {
+        let lease = self.registry.grant(ttl).await?;
+        self.link.lease(lease.0);
+        Ok(lease)
+    }
+
+    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
+        let kept = self.registry.keep_alive(lease).await;
+        if matches!(kept, Err(RegistryError::LeaseLost { .. })) {
+            self.link.unlease(lease.0);
+        }
+        kept
+    }
+
+    async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
+        self.registry.revoke(lease).await?;
+        self.link.unlease(lease.0);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
+        self.registry.get(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
+        self.registry.list(prefix).await
+    }
+
+    async fn list_since(&self, prefix: &str, since: Revision) -> Result<Update, RegistryError> {
+        self.registry.list_since(prefix, since).await
+    }
+
+    async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {
+        self.registry.commit(guards, ops).await
+    }
+
+    async fn watch(
+        &self,
+        prefix: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        self.registry.watch(prefix, after).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use roost_cluster::registry::MemoryRegistry;
+
+    use super::*;
+    use crate::guard::Message;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_guard_knows_which_leases_are_alive() {
+        let (guard, pipe) = rustix::pipe::pipe().unwrap();
+        let registry: SharedRegistry = Arc::new(MemoryRegistry::new("m"));
+        let told = Told { registry: registry.clone(), link: Arc::new(GuardLink::new(pipe).unwrap()) };
+        let ttl = Duration::from_secs(5);
+        let (revoked, lost) = (told.grant(ttl).await.unwrap(), told.grant(ttl).await.unwrap());
+        told.keep_alive(revoked).await.unwrap();
+        told.revoke(revoked).await.unwrap();
+        registry.revoke(lost).await.unwrap();
+        told.keep_alive(lost).await.unwrap_err();
+        drop(told);
+        let mut text = String::new();
+        std::fs::File::from(guard).read_to_string(&mut text).unwrap();
+        let messages: Vec<_> = text.lines().map(|line| Message::parse(line.as_bytes()).unwrap()).collect();
+        let expected = [
+            Message::Lease(revoked.0),
+            Message::Lease(lost.0),
+            Message::Unlease(revoked.0),
+            Message::Unlease(lost.0),
+        ];
+        assert_eq!(messages, expected);
+    }
+}

@@ -1,0 +1,108 @@
+//! A profile for a browser that is started before its session is here.
+//!
+//! A browser opens its Local Storage when it starts and an origin's IndexedDB with the first document of that origin. So a
+//! warm browser gets a directory with nothing in it; the session's IndexedDB is put there before the site is opened, and
+//! its localStorage through the page. What was in the directory before is set aside, and comes back when nothing comes of
+//! the warm browser ([`LockedProfile::cool_down`]): it may be newer than every snapshot.
+//!
+//! Which of the two directories counts is told by their stamps alone, so that a crash at any point is undone by the next
+//! one who takes the profile: a directory that has not been furnished is stamped with the generation 0, which is nobody's.
+
+use std::fs;
+use std::path::PathBuf;
+
+use roost_cluster::ids::Generation;
+
+use super::fetch::{self, Fetched};
+use super::manifest::ManifestName;
+use super::profile::{self, LockedProfile, Stamp};
+use super::restore::choose;
+use super::{INDEXED_DB, Prepared, SessionError, SnapshotRef, Source, Vault};
+
+/// The generation of a directory that holds no session.
+const NOBODYS: Generation = Generation(0);
+
+impl LockedProfile {
+    /// An empty directory for a browser that is to be warm.
+    pub fn make_room(&self) -> Result<PathBuf, SessionError> {
+        self.cool_down()?;
+        let dir = self.browser_dir();
+        profile::rename_if_there(&dir, &self.aside())?;
+        fs::create_dir_all(&dir).map_err(SessionError::disk("making the browser directory", &dir))?;
+        profile::write_stamp(
+            &dir,
+            &Stamp { uid: self.uid(), generation: NOBODYS, sequence: 0, clean: false },
+        )?;
+        Ok(dir)
+    }
+
+    /// Fetches the snapshot beside the browser directory, so that later only what has changed since has to be.
+    pub async fn fetch_ahead(
+        &self,
+        vault: &Vault,
+        newest: &SnapshotRef,
+        fetched: &mut Fetched,
+    ) -> Result<usize, SessionError> {
+        let manifest = vault.manifest(&self.named(newest)).await?;
+        fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming(), fetched).await
+    }
+
+    /// Makes the directory of a warm browser, which has not opened the site yet, hold the session for `generation`. `None`
+    /// when only a browser started anew can have it: the session is the one that was set aside, or its localStorage is
+    /// nowhere but in its files.
+    pub async fn furnish(
+        &self,
+        vault: &Vault,
+        newest: Option<&SnapshotRef>,
+        generation: Generation,
+        fetched: &mut Fetched,
+    ) -> Result<Option<Prepared>, SessionError> {
+        let source = choose(self.stamp_aside().as_ref(), newest);
+        let local_storage = match (source, newest) {
+            (Source::Restored { .. }, Some(newest)) => {
+                let manifest = vault.manifest(&self.named(newest)).await?;
+                let Some(values) = fetch::local_storage(vault, &manifest).await? else { return Ok(None) };
+                fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming(), fetched).await?;
+                self.move_in()?;
+                self.save_local_storage(&values)?;
+                Some(values)
+            }
+            (Source::Fresh, _) => {
+                self.forget_local_storage()?;
+                None
+            }
+            (Source::Local | Source::Restored { .. }, _) => return Ok(None),
+        };
+        // From here on this directory is the one that counts.
+        self.write_stamp(&Stamp { uid: self.uid(), generation, sequence: 0, clean: false })?;
+        self.cool_down()?;
+        Ok(Some(Prepared { browser_dir: self.browser_dir(), local_storage, source }))
+    }
+
+    /// Ends a preparation: of the browser directory and the one that was set aside, the one that holds a session stays. No
+    /// browser may be running on the directory unless it has been furnished.
+    pub fn cool_down(&self) -> Result<(), SessionError> {
+        let is_nobodys = self.stamp().is_none_or(|stamp| stamp.generation == NOBODYS);
+        if is_nobodys && self.stamp_aside().is_some() {
+            profile::remove_dir(&self.browser_dir())?;
+            profile::rename_if_there(&self.aside(), &self.browser_dir())?;
+        } else if is_nobodys && self.stamp().is_some() {
+            profile::remove_dir(&self.browser_dir())?;
+        }
+        profile::remove_dir(&self.aside())?;
+        profile::remove_dir(&self.incoming())
+    }
+
+    fn move_in(&self) -> Result<(), SessionError> {
+        let (from, to) = (self.incoming().join(INDEXED_DB), self.browser_dir().join(INDEXED_DB));
+        let parent = self.browser_dir().join("Default");
+        fs::create_dir_all(&parent).map_err(SessionError::disk("making the browser directory", &parent))?;
+        profile::remove_dir(&to)?;
+        profile::rename_if_there(&from, &to)?;
+        profile::sync_dir(&parent)
+    }
+
+    fn named(&self, snapshot: &SnapshotRef) -> ManifestName {
+        ManifestName { uid: self.uid(), generation: snapshot.generation, sequence: snapshot.sequence }
+    }
+}

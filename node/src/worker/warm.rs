@@ -1,0 +1,90 @@
+//! A browser that was started while another node owned the tenant, waiting to be this node's worker's.
+
+use std::sync::Arc;
+
+use roost_cluster::{fence::Standing, ids::Generation};
+use roost_store::Fence;
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::browser::{LaunchError, is_good};
+use crate::{
+    engine::{Launch, Launched, WarmBrowser},
+    session::{Fetched, LockedProfile, Prepared, SnapshotRef, Vault},
+};
+
+/// A browser that has opened nothing, on a profile that this process holds. To be ended by [`Warmed::kill`], or by a worker
+/// that is given it.
+pub struct Warmed {
+    /// The owner's generation when this was begun.
+    under: Generation,
+    profile: Arc<LockedProfile>,
+    fetched: Fetched,
+    browser: Box<dyn WarmBrowser>,
+}
+
+impl Warmed {
+    pub fn new(
+        under: Generation,
+        profile: LockedProfile,
+        fetched: Fetched,
+        browser: Box<dyn WarmBrowser>,
+    ) -> Self {
+        Self { under, profile: Arc::new(profile), fetched, browser }
+    }
+
+    /// Ends the browser; the profile is what it was before.
+    pub async fn kill(self) {
+        self.browser.kill().await;
+        cool_down(&self.profile);
+    }
+
+    pub(super) fn profile(&self) -> Arc<LockedProfile> {
+        self.profile.clone()
+    }
+
+    /// Puts the session in place and opens the site. When it fails the browser is gone and the profile is ready to be used
+    /// by another one.
+    pub(super) async fn open(
+        mut self,
+        fence: &Fence,
+        vault: &Vault,
+        newest: Option<&SnapshotRef>,
+        standing: &mut watch::Receiver<Standing>,
+    ) -> Result<Launched, LaunchError> {
+        // I1: up to the generation that it was prepared under the session is another node's, and may be open there.
+        assert!(
+            fence.generation > self.under,
+            "I1: a warm browser of {} was to be opened as {}",
+            self.under,
+            fence.generation
+        );
+        let furnished = self.profile.furnish(vault, newest, fence.generation, &mut self.fetched).await;
+        let Prepared { browser_dir, local_storage, .. } = match furnished {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => {
+                self.kill().await;
+                return Err(LaunchError::Cold);
+            }
+            Err(error) => {
+                self.kill().await;
+                return Err(error.into());
+            }
+        };
+        if !is_good(standing).await {
+            self.kill().await;
+            return Err(LaunchError::NoStanding);
+        }
+        Ok(self
+            .browser
+            .open(Launch { tenant: fence.tenant.clone(), profile: browser_dir, local_storage })
+            .await?)
+    }
+}
+
+/// When the disk refuses, the next one to take the profile does it.
+fn cool_down(profile: &LockedProfile) {
+    if let Err(error) = profile.cool_down() {
+        warn!(%error, "what was prepared is not cleared away");
+    }
+}

@@ -1,0 +1,216 @@
+//! What happened in the cluster, for people: written in the statement that made it happen, with who ordered it and why.
+//! The table keeps the newest 10,000 (its own trigger sees to that).
+//!
+//! Ids commit in order, for whoever writes an event holds the row of the policy from before it takes the id until its
+//! commit: a reader that has seen an id has missed none below it.
+
+use roost_cluster::{
+    ids::{NodeId, OperationId, TenantId},
+    ledger::EventKind,
+};
+use time::OffsetDateTime;
+
+use crate::{Fence, Store, StoreError, text::storable};
+
+/// Who gives an order, and why, in the operator's words; both may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct By {
+    pub who: String,
+    pub why: String,
+}
+
+impl By {
+    pub(crate) fn columns(&self) -> (String, String) {
+        (storable(&self.who).into_owned(), storable(&self.why).into_owned())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterEvent {
+    pub id: i64,
+    pub at: OffsetDateTime,
+    pub kind: EventKind,
+    pub node: Option<NodeId>,
+    pub tenant: Option<TenantId>,
+    pub operation: Option<OperationId>,
+    /// One line.
+    pub text: String,
+    /// Empty when nobody ordered it.
+    pub who: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    pub node: Option<NodeId>,
+    pub tenant: Option<TenantId>,
+}
+
+impl Store {
+    /// Newest first, from the one before `before` on.
+    pub async fn list_events(
+        &self,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<ClusterEvent>, StoreError> {
+        let query = sqlx::query_as!(
+            EventRow,
+            "select id, at, kind, node, tenant_id, operation_id, text, who, reason from cluster_events
+            where id < $1 and ($2::text is null or node = $2) and ($3::text is null or tenant_id = $3)
+            order by id desc limit $4",
+            before.unwrap_or(i64::MAX),
+            filter.node.as_ref().map(NodeId::as_str),
+            filter.tenant.as_ref().map(TenantId::as_str),
+            i64::from(limit),
+        );
+        self.all("list the events", query).await?.into_iter().map(ClusterEvent::try_from).collect()
+    }
+
+    /// Oldest first, from the one after `after` on: for a watch.
+    pub async fn events_after(
+        &self,
+        filter: &EventFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<ClusterEvent>, StoreError> {
+        let query = sqlx::query_as!(
+            EventRow,
+            "select id, at, kind, node, tenant_id, operation_id, text, who, reason from cluster_events
+            where id > $1 and ($2::text is null or node = $2) and ($3::text is null or tenant_id = $3)
+            order by id limit $4",
+            after,
+            filter.node.as_ref().map(NodeId::as_str),
+            filter.tenant.as_ref().map(TenantId::as_str),
+            i64::from(limit),
+        );
+        self.all("follow the events", query).await?.into_iter().map(ClusterEvent::try_from).collect()
+    }
+
+    /// Where a watch of what comes begins; 0 when there is none yet.
+    pub async fn last_event_id(&self) -> Result<i64, StoreError> {
+        let query = sqlx::query!(r#"select coalesce(max(id), 0) as "id!" from cluster_events"#);
+        Ok(self.one("read the last event", query).await?.id)
+    }
+
+    /// Notes that the owner of a worker took its session back from a newer connection. Answers with how often that
+    /// has happened to the tenant.
+    pub async fn record_conflict(&self, fence: &Fence) -> Result<u64, StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id, node from worker_processes
+                where tenant_id = $1 and generation = $2 for no key update
+            ), turn as materialized (
+                select owner.* from owner, cluster_policy c for no key update of c
+            ), counted as (
+                update worker_processes w set conflicts = w.conflicts + 1, updated_at = now()
+                from turn where w.tenant_id = turn.tenant_id
+                returning w.conflicts
+            ), told as (
+                insert into cluster_events (kind, node, tenant_id, text)
+                select 'CONFLICT', node, tenant_id,
+                    'WhatsApp closed the session for a newer connection; its owner has taken it back'
+                from turn
+            )
+            select exists(select from owner) as "owns!", (select conflicts from counted)"#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+        );
+        let row = self.one("record the conflict", query).await?;
+        fence.check(row.owns)?;
+        unsigned("conflicts", row.conflicts.unwrap_or_default())
+    }
+
+    /// Of all tenants there are.
+    pub async fn total_conflicts(&self) -> Result<u64, StoreError> {
+        let query = sqlx::query!(
+            r#"select coalesce(sum(conflicts), 0)::bigint as "conflicts!" from worker_processes"#
+        );
+        unsigned("conflicts", self.one("count the conflicts", query).await?.conflicts)
+    }
+}
+
+/// A column that only grows from 0.
+pub(crate) fn unsigned(what: &'static str, column: i64) -> Result<u64, StoreError> {
+    u64::try_from(column).map_err(|reason| StoreError::Corrupt { what, reason: reason.to_string() })
+}
+
+/// As the columns come, before they are checked.
+struct EventRow {
+    id: i64,
+    at: OffsetDateTime,
+    kind: String,
+    node: Option<String>,
+    tenant_id: Option<String>,
+    operation_id: Option<i64>,
+    text: String,
+    who: String,
+    reason: String,
+}
+
+impl TryFrom<EventRow> for ClusterEvent {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        let node = row.node.as_deref().map(NodeId::new).transpose();
+        let tenant = row.tenant_id.as_deref().map(TenantId::new).transpose();
+        Ok(Self {
+            id: row.id,
+            at: row.at,
+            kind: kind_from_column(&row.kind)?,
+            node: node.map_err(StoreError::corrupt_id)?,
+            tenant: tenant.map_err(StoreError::corrupt_id)?,
+            operation: row.operation_id.map(OperationId),
+            text: row.text,
+            who: row.who,
+            reason: row.reason,
+        })
+    }
+}
+
+const KINDS: [EventKind; 17] = [
+    EventKind::NodeJoined,
+    EventKind::NodeLeft,
+    EventKind::NodeLost,
+    EventKind::NodeSuspect,
+    EventKind::ControllerElected,
+    EventKind::FailoverPaused,
+    EventKind::FailoverResumed,
+    EventKind::OperationStarted,
+    EventKind::OperationEnded,
+    EventKind::Conflict,
+    EventKind::NodeCordoned,
+    EventKind::NodeUncordoned,
+    EventKind::RestartWindowSet,
+    EventKind::RestartWindowCleared,
+    EventKind::TenantPinned,
+    EventKind::TenantUnpinned,
+    EventKind::PolicyChanged,
+];
+
+pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::NodeJoined => "NODE_JOINED",
+        EventKind::NodeLeft => "NODE_LEFT",
+        EventKind::NodeLost => "NODE_LOST",
+        EventKind::NodeSuspect => "NODE_SUSPECT",
+        EventKind::ControllerElected => "CONTROLLER_ELECTED",
+        EventKind::FailoverPaused => "FAILOVER_PAUSED",
+        EventKind::FailoverResumed => "FAILOVER_RESUMED",
+        EventKind::OperationStarted => "OPERATION_STARTED",
+        EventKind::OperationEnded => "OPERATION_ENDED",
+        EventKind::Conflict => "CONFLICT",
+        EventKind::NodeCordoned => "NODE_CORDONED",
+        EventKind::NodeUncordoned => "NODE_UNCORDONED",
+        EventKind::RestartWindowSet => "RESTART_WINDOW_SET",
+        EventKind::RestartWindowCleared => "RESTART_WINDOW_CLEARED",
+        EventKind::TenantPinned => "TENANT_PINNED",
+        EventKind::TenantUnpinned => "TENANT_UNPINNED",
+        EventKind::PolicyChanged => "POLICY_CHANGED",
+    }
+}
+
+fn kind_from_column(column: &str) -> Result<EventKind, StoreError> {
+    let kind = KINDS.into_iter().find(|kind| kind_to_column(*kind) == column);
+    kind.ok_or_else(|| StoreError::Corrupt { what: "an event", reason: format!("its kind is {column:?}") })
+}

@@ -1,0 +1,254 @@
+//! The controller's view of the database: what is wanted, and the fence of the controller itself.
+//!
+//! Every write names its term and begins, in the same statement, with
+//!
+//! ```sql
+//! reign as materialized (select term from controller_term where term = $1 for share)
+//! ```
+//!
+//! [`Ledger::begin_term`] updates that row. It waits for placements under way, and from its commit on those of earlier
+//! terms find no `reign` and write nothing: the argument of [`crate::fence`], one level up.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use roost_cluster::{
+    ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term},
+    ledger::{Demand, Ledger, LedgerError, Note, Orders},
+};
+use tokio::sync::{Mutex, broadcast};
+
+use crate::{Change, ChangeKind, ClusterChange, Store, StoreError};
+
+mod notes;
+mod orders;
+
+/// [`Ledger`] on Postgres.
+pub struct PostgresLedger {
+    store: Store,
+    changes: Mutex<Changes>,
+}
+
+/// What the controller is told of.
+struct Changes {
+    tenants: broadcast::Receiver<Change>,
+    cluster: broadcast::Receiver<ClusterChange>,
+}
+
+impl PostgresLedger {
+    pub fn new(store: Store) -> Self {
+        let changes = Mutex::new(Changes { tenants: store.changes(), cluster: store.cluster_changes() });
+        Self { store, changes }
+    }
+
+    /// Turns a statement's word on whether `reign` was there into a result.
+    async fn check(&self, reigns: bool) -> Result<(), StoreError> {
+        if reigns { Ok(()) } else { Err(StoreError::Deposed { term: self.store.present_term().await? }) }
+    }
+}
+
+impl Store {
+    /// The number of the present controller's reign, or of the last one's.
+    pub async fn present_term(&self) -> Result<Term, StoreError> {
+        let row = self.one("read the term", sqlx::query!("select term from controller_term")).await?;
+        Ok(Term(row.term))
+    }
+}
+
+#[async_trait]
+impl Ledger for PostgresLedger {
+    async fn begin_term(
+        &self,
+        etcd_cluster: &str,
+        leader_revision: Revision,
+        holder: &str,
+    ) -> Result<Term, LedgerError> {
+        // The same key of the same holder gets the same term again: the answer to its first call may have been lost.
+        let query = sqlx::query!(
+            r#"update controller_term set
+                term = case when etcd_cluster = $1 and leader_revision = $2 then term else term + 1 end,
+                holder = $3, etcd_cluster = $1, leader_revision = $2, begun_at = now()
+            where etcd_cluster <> $1 or leader_revision < $2 or (leader_revision = $2 and holder = $3)
+            returning term"#,
+            etcd_cluster,
+            leader_revision.0,
+            holder,
+        );
+        match self.store.maybe("begin the term", query).await.map_err(to_ledger)? {
+            Some(row) => Ok(Term(row.term)),
+            None => Err(LedgerError::Deposed { term: self.store.present_term().await.map_err(to_ledger)? }),
+        }
+    }
+
+    async fn demands(&self) -> Result<Vec<Demand>, LedgerError> {
+        let query = sqlx::query!(
+            r#"select tenant_id, desired = 'RUNNING' as "running!", generation, node, pin,
+                spec_revision
+            from worker_processes order by tenant_id"#
+        );
+        let rows = self.store.all("list the demands", query).await.map_err(to_ledger)?;
+        let demands = rows.into_iter().map(|row| {
+            Ok(Demand {
+                tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
+                running: row.running,
+                generation: Generation(row.generation),
+                node: row.node.as_deref().map(NodeId::new).transpose().map_err(StoreError::corrupt_id)?,
+                pin: row.pin.as_deref().map(NodeId::new).transpose().map_err(StoreError::corrupt_id)?,
+                spec_revision: SpecRevision(row.spec_revision),
+            })
+        });
+        demands.collect::<Result<_, StoreError>>().map_err(to_ledger)
+    }
+
+    async fn orders(&self) -> Result<Orders, LedgerError> {
+        self.read_orders().await.map_err(to_ledger)
+    }
+
+    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError> {
+        self.write_notes(term, notes).await.map_err(to_ledger)
+    }
+
+    async fn place(
+        &self,
+        term: Term,
+        placements: &[(TenantId, NodeId)],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        let tenants: Vec<&str> = placements.iter().map(|(tenant, _)| tenant.as_str()).collect();
+        let nodes: Vec<&str> = placements.iter().map(|(_, node)| node.as_str()).collect();
+        let query = sqlx::query!(
+            r#"with reign as materialized (
+                select term from controller_term where term = $1 for share
+            ), held as materialized (
+                select w.tenant_id, given.node
+                from reign, worker_processes w
+                join unnest($2::text[], $3::text[]) as given(tenant_id, node) using (tenant_id)
+                order by w.tenant_id for no key update of w
+            ), placed as (
+                update worker_processes w set
+                    node = held.node, generation = nextval('generations'), expected_since = now(), updated_at = now()
+                from held where w.tenant_id = held.tenant_id
+                returning w.tenant_id, w.generation
+            ), moved as (
+                update whatsapp_sessions s set
+                    status = 'DISCONNECTED', qr_text = null, qr_data_uri = null, qr_expires_at = null,
+                    updated_at = now()
+                from placed where s.tenant_id = placed.tenant_id and s.status <> 'DISCONNECTED'
+            )
+            select exists(select from reign) as "reigns!", placed.tenant_id as "tenant_id?",
+                placed.generation as "generation?"
+            from (select) as once left join placed on true
+            order by placed.tenant_id"#,
+            term.0,
+            &tenants as &[&str],
+            &nodes as &[&str],
+        );
+        let rows = self.store.all("place the tenants", query).await.map_err(to_ledger)?;
+        self.check(rows.iter().any(|row| row.reigns)).await.map_err(to_ledger)?;
+        let placed = rows.into_iter().filter_map(|row| row.tenant_id.zip(row.generation));
+        placed
+            .map(|(tenant, generation)| Ok((TenantId::new(&tenant)?, Generation(generation))))
+            .collect::<Result<_, _>>()
+            .map_err(|reason| to_ledger(StoreError::corrupt_id(reason)))
+    }
+
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+        let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
+        let query = sqlx::query!(
+            r#"with reign as materialized (
+                select term from controller_term where term = $1 for share
+            ), held as materialized (
+                select w.tenant_id from reign, worker_processes w
+                where w.tenant_id = any($2) order by w.tenant_id for no key update of w
+            ), unplaced as (
+                update worker_processes w set node = null, updated_at = now()
+                from held where w.tenant_id = held.tenant_id
+            ), left_behind as (
+                update whatsapp_sessions s set
+                    status = 'DISCONNECTED', qr_text = null, qr_data_uri = null, qr_expires_at = null,
+                    updated_at = now()
+                from held where s.tenant_id = held.tenant_id and s.status <> 'DISCONNECTED'
+            )
+            select exists(select from reign) as "reigns!""#,
+            term.0,
+            &tenants as &[&str],
+        );
+        let row = self.store.one("unplace the tenants", query).await.map_err(to_ledger)?;
+        self.check(row.reigns).await.map_err(to_ledger)
+    }
+
+    async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {
+        let query = sqlx::query!(
+            r#"with reign as materialized (
+                select term from controller_term where term = $1 for share
+            ), held as materialized (
+                select w.tenant_id, w.node,
+                    extract(epoch from now() - greatest(w.last_seen_at, w.expected_since))::bigint as unseen_s
+                from reign, worker_processes w
+                where w.desired = 'RUNNING' and w.status = 'RUNNING'
+                    and greatest(w.last_seen_at, w.expected_since) < now() - make_interval(secs => $2)
+                order by w.tenant_id for no key update of w skip locked
+            ), marked as (
+                update worker_processes w set
+                    status = 'ERROR', stale = true, updated_at = now(),
+                    last_error = case
+                        when held.node is null then format('no node has taken the worker for %s s', held.unseen_s)
+                        else format('not seen for %s s on node %s', held.unseen_s, held.node)
+                    end
+                from held where w.tenant_id = held.tenant_id
+                returning w.tenant_id
+            ), told as (
+                update tenants t set status = 'ERROR', updated_at = now()
+                from marked where t.id = marked.tenant_id
+            )
+            select exists(select from reign) as "reigns!", marked.tenant_id as "tenant_id?"
+            from (select) as once left join marked on true
+            order by marked.tenant_id"#,
+            term.0,
+            older_than.as_secs_f64(),
+        );
+        let rows = self.store.all("mark stale workers", query).await.map_err(to_ledger)?;
+        self.check(rows.iter().any(|row| row.reigns)).await.map_err(to_ledger)?;
+        let marked = rows.iter().filter_map(|row| row.tenant_id.as_deref()).map(TenantId::new);
+        marked.collect::<Result<_, _>>().map_err(|reason| to_ledger(StoreError::corrupt_id(reason)))
+    }
+
+    async fn changed(&self) {
+        let mut changes = self.changes.lock().await;
+        loop {
+            let Changes { tenants, cluster } = &mut *changes;
+            // Cancelling a receive loses nothing.
+            let concerns = tokio::select! {
+                change = tenants.recv() => concerns(change, |change| change.kind == ChangeKind::Spec),
+                change = cluster.recv() => concerns(change, |change| *change == ClusterChange::Orders),
+            };
+            match concerns {
+                Some(true) => return,
+                Some(false) => {}
+                // The listener lives as long as the store, which this holds.
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Whether the word is for the controller; what was missed may have been.
+fn concerns<T>(word: Result<T, broadcast::error::RecvError>, is_it: impl Fn(&T) -> bool) -> Option<bool> {
+    match word {
+        Ok(change) => Some(is_it(&change)),
+        Err(broadcast::error::RecvError::Lagged(_)) => Some(true),
+        Err(broadcast::error::RecvError::Closed) => None,
+    }
+}
+
+fn to_ledger(error: StoreError) -> LedgerError {
+    if let StoreError::Deposed { term } = error {
+        return LedgerError::Deposed { term };
+    }
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
+    }
+    LedgerError::Unavailable { reason }
+}

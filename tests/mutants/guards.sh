@@ -1,0 +1,45 @@
+# The guards that I1 and I2 rest on: how each is taken out (mutate_NAME, in a copy of the tree), and the test that must fail
+# then (test_of[NAME]).
+
+guards=(deadline guard_process generation term leader_cas conflict)
+declare -A test_of
+
+# A lease never runs out for its holder: nothing stops by itself.
+mutate_deadline() {
+  edit cluster/src/fence.rs 'if now >= self.deadline() {' 'if now == Duration::MAX {'
+}
+test_of[deadline]='cargo test -p roost-cluster --lib -- fence:: lease::'
+
+# The guard does not act on the deadline of a child that hangs or is frozen.
+mutate_guard_process() {
+  edit node/src/guard/life.rs 'self.deadline.is_some_and(|deadline| now >= deadline)' 'self.deadline.is_some_and(|_| false)'
+}
+test_of[guard_process]='cargo test -p roost-node --test guard'
+
+# Writes of an old owner are taken.
+mutate_generation() {
+  edit "$(echo store/src/*.rs)" 'and generation = $2' 'and ($2::bigint is not null)' &&
+    store/prepare-sql.sh
+}
+test_of[generation]='cargo test -p roost-tests --test store -- fencing'
+
+# Writes of a deposed controller are taken.
+mutate_term() {
+  edit "$(echo store/src/*.rs)" 'where term = $1 for share' 'where $1::bigint is not null for share' &&
+    store/prepare-sql.sh
+}
+test_of[term]='cargo test -p roost-tests --test store -- ledger'
+
+# A controller's commits are not bound to its own leader key.
+mutate_leader_cas() {
+  edit cluster/src/election.rs \
+    'Guard::CreatedAt { key: keys::LEADER.to_owned(), revision: self.revision }' \
+    'Guard::Absent { key: format!("no-such-key-{}", self.revision) }'
+}
+test_of[leader_cas]='cargo test -p roost-cluster --lib -- controller::tests::guards'
+
+# A worker that is evicted takes the session back without asking whose it is.
+mutate_conflict() {
+  edit node/src/worker/interpret.rs 'vec![Event::Owner(answer)]' 'vec![Event::Owner(answer.map(|_| true))]'
+}
+test_of[conflict]='cargo test -p roost-tests --test pipeline -- conflict'

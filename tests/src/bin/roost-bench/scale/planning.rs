@@ -1,0 +1,46 @@
+//! The plan function alone, on its largest task.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use roost_cluster::{
+    ids::{Generation, NodeId, TenantId},
+    plan::{Goal, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, plan},
+};
+
+/// Every tenant to be placed on empty nodes.
+pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
+    let nodes = (0..nodes).map(|number| {
+        let node = NodeId::new(&format!("n{number:04}"))?;
+        Ok(NodeView { node, capacity: 200, weight: 100, zone: "default".to_owned(), intake: Intake::Open })
+    });
+    let new_tenants = (0..tenants).map(|number| {
+        Ok(TenantView {
+            tenant: TenantId::new(&format!("t{number}"))?,
+            wanted: Wanted::Running,
+            generation: Generation(0),
+            last: None,
+            pin: None,
+            move_to: None,
+            warm: Vec::new(),
+            holds: Vec::new(),
+        })
+    });
+    let snapshot = Snapshot {
+        nodes: nodes.collect::<Result<_>>()?,
+        tenants: new_tenants.collect::<Result<_>>()?,
+        goal: Goal::Settle,
+        awaited: BTreeSet::new(),
+        failover_paused: false,
+        failing_zones: BTreeSet::new(),
+        pace: Pace::default(),
+    };
+    let began = Instant::now();
+    let plan = plan(&snapshot);
+    let took = began.elapsed();
+    ensure!(plan.placements().count() == tenants, "not every tenant was placed");
+    Ok(took)
+}

@@ -1,0 +1,31 @@
+//! Rows in bulk: through the API a hundred thousand tenants would take minutes, and how they came is not what is measured.
+
+use anyhow::Result;
+use roost_store::{By, PolicyPatch, Store};
+use sqlx::{Connection, PgConnection};
+
+/// Tenants that should run, placed nowhere.
+pub async fn make(url: &str, count: usize) -> Result<()> {
+    Store::connect(url, 1).await?.migrate().await?;
+    let mut connection = PgConnection::connect(url).await?;
+    let count = i64::try_from(count)?;
+    for statement in [
+        "insert into tenants (id, display_name, phone)
+            select 't' || n, 'Tenant ' || n, '+2557' || lpad(n::text, 8, '0') from generate_series(1, $1) n",
+        "insert into whatsapp_sessions (tenant_id) select 't' || n from generate_series(1, $1) n",
+        "insert into worker_processes (tenant_id, status, desired)
+            select 't' || n, 'RUNNING', 'RUNNING' from generate_series(1, $1) n",
+    ] {
+        sqlx::query(statement).bind(count).execute(&mut connection).await?;
+    }
+    sqlx::query("analyze").execute(&mut connection).await?;
+    Ok(())
+}
+
+/// A quarter of the nodes is about to go, and that is not to pause anything.
+pub async fn release_the_brake(url: &str) -> Result<()> {
+    let store = Store::connect(url, 1).await?;
+    let by = By { who: "bench".to_owned(), why: "a quarter of the nodes is about to go".to_owned() };
+    store.update_policy(PolicyPatch { mass_loss_brake: Some(false), auto_rebalance: None }, &by).await?;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! What can happen, and in which order a seed makes it happen. Pure.
+
+use std::{fmt, time::Duration};
+
+use super::dice::Dice;
+
+/// One in so many steps has two faults at a time.
+const PAIRED: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    KillChild,
+    KillMachine,
+    KillBrowser,
+    KillCoordinator,
+    /// Whoever holds the leader key.
+    KillController,
+    KillEtcdLeader,
+    FreezeChild,
+    FreezeGuard,
+    /// Guard, child and browsers together.
+    FreezeMachine,
+    FreezeController,
+    FreezeEtcdLeader,
+    FreezePostgres,
+    CutFromEtcd,
+    CutFromPostgres,
+    CutFromBoth,
+    SlowNetwork,
+    FillDisk,
+    /// SIGTERM: the node hands its tenants over. The next step finds it started again.
+    Leave,
+}
+
+impl Kind {
+    pub const ALL: [Self; 18] = [
+        Self::KillChild,
+        Self::KillMachine,
+        Self::KillBrowser,
+        Self::KillCoordinator,
+        Self::KillController,
+        Self::KillEtcdLeader,
+        Self::FreezeChild,
+        Self::FreezeGuard,
+        Self::FreezeMachine,
+        Self::FreezeController,
+        Self::FreezeEtcdLeader,
+        Self::FreezePostgres,
+        Self::CutFromEtcd,
+        Self::CutFromPostgres,
+        Self::CutFromBoth,
+        Self::SlowNetwork,
+        Self::FillDisk,
+        Self::Leave,
+    ];
+
+    /// What it is done to. Two faults at a time have different subjects: a dead process cannot be frozen.
+    fn subject(self) -> Subject {
+        match self {
+            Self::KillCoordinator | Self::KillController | Self::FreezeController => Subject::Control,
+            Self::KillEtcdLeader | Self::FreezeEtcdLeader => Subject::Etcd,
+            Self::FreezePostgres => Subject::Postgres,
+            Self::FillDisk => Subject::Disk,
+            Self::KillChild
+            | Self::KillMachine
+            | Self::KillBrowser
+            | Self::FreezeChild
+            | Self::FreezeGuard
+            | Self::FreezeMachine
+            | Self::CutFromEtcd
+            | Self::CutFromPostgres
+            | Self::CutFromBoth
+            | Self::SlowNetwork
+            | Self::Leave => Subject::Node,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Node,
+    Control,
+    Etcd,
+    Postgres,
+    Disk,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KillChild => "kill a node's child",
+            Self::KillMachine => "kill guard and child together",
+            Self::KillBrowser => "kill a browser",
+            Self::KillCoordinator => "kill a coordinator",
+            Self::KillController => "kill the controller",
+            Self::KillEtcdLeader => "kill etcd's leader",
+            Self::FreezeChild => "freeze a node's child",
+            Self::FreezeGuard => "freeze a guard",
+            Self::FreezeMachine => "freeze guard, child and browsers",
+            Self::FreezeController => "freeze the controller",
+            Self::FreezeEtcdLeader => "freeze etcd's leader",
+            Self::FreezePostgres => "freeze PostgreSQL",
+            Self::CutFromEtcd => "cut a node off from etcd",
+            Self::CutFromPostgres => "cut a node off from PostgreSQL",
+            Self::CutFromBoth => "cut a node off from both",
+            Self::SlowNetwork => "slow a node's network",
+            Self::FillDisk => "fill the disk of the snapshots",
+            Self::Leave => "stop a node in order",
+        })
+    }
+}
+
+/// How a node is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    ToServer,
+    ToNode,
+    Both,
+    /// Connections are reset and refused.
+    Refused,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: Kind,
+    /// Taken modulo the number of what there is.
+    pub victim: usize,
+    pub way: Way,
+    /// Of what is frozen, cut off, slowed or filled; what is killed stays dead until the tenants have recovered.
+    pub lasts: Duration,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (victim {}", self.kind, self.victim)?;
+        if matches!(self.kind, Kind::CutFromEtcd | Kind::CutFromPostgres | Kind::CutFromBoth) {
+            write!(f, ", {:?}", self.way)?;
+        }
+        write!(f, ", {:.1} s)", self.lasts.as_secs_f64())
+    }
+}
+
+/// The endless list of a seed's steps. Every kind comes once before any comes again.
+#[derive(Debug)]
+pub struct Schedule {
+    dice: Dice,
+    ttl: Duration,
+    nodes: usize,
+    deck: Vec<Kind>,
+}
+
+impl Schedule {
+    pub fn new(seed: u64, ttl: Duration, nodes: usize) -> Self {
+        Self { dice: Dice::new(seed), ttl, nodes, deck: vec![] }
+    }
+
+    fn draw(&mut self) -> Kind {
+        loop {
+            if let Some(kind) = self.deck.pop() {
+                return kind;
+            }
+            self.deck = Kind::ALL.to_vec();
+            self.dice.shuffle(&mut self.deck);
+        }
+    }
+
+    fn fault(&mut self, kind: Kind) -> Fault {
+        let ways = [Way::ToServer, Way::ToNode, Way::Both, Way::Refused];
+        Fault {
+            kind,
+            victim: self.dice.roll(self.nodes),
+            way: ways[self.dice.roll(ways.len())],
+            lasts: self.dice.between(self.ttl / 2, self.ttl * 3),
+        }
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Vec<Fault>;
+
+    fn next(&mut self) -> Option<Vec<Fault>> {
+        let first = self.draw();
+        let mut step = vec![self.fault(first)];
+        let another = self.deck.iter().rposition(|kind| kind.subject() != first.subject());
+        if self.dice.roll(PAIRED) == 0
+            && let Some(another) = another
+        {
+            let kind = self.deck.remove(another);
+            step.push(self.fault(kind));
+        }
+        Some(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(3);
+
+    #[test]
+    fn a_seed_gives_the_same_steps_again_and_another_seed_others() {
+        let steps = |seed| Schedule::new(seed, TTL, 4).take(40).collect::<Vec<_>>();
+        assert_eq!(steps(7), steps(7));
+        assert_ne!(steps(7), steps(8));
+    }
+
+    #[test]
+    fn every_kind_comes_once_before_any_comes_again() {
+        for seed in 0..50 {
+            let drawn: Vec<Kind> = Schedule::new(seed, TTL, 4).flatten().map(|f| f.kind).take(18).collect();
+            assert_eq!(
+                drawn.iter().collect::<BTreeSet<_>>().len(),
+                Kind::ALL.len(),
+                "seed {seed}: {drawn:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn faults_last_from_half_to_three_times_to_live_and_pairs_have_different_subjects() {
+        let steps: Vec<_> = Schedule::new(3, TTL, 4).take(400).collect();
+        assert!(steps.iter().flatten().all(|fault| (TTL / 2..=TTL * 3).contains(&fault.lasts)));
+        let pairs: Vec<_> = steps.iter().filter(|step| step.len() == 2).collect();
+        assert!(pairs.len() > 50, "{} pairs", pairs.len());
+        assert!(pairs.iter().all(|pair| pair[0].kind.subject() != pair[1].kind.subject()));
+    }
+}

@@ -1,0 +1,239 @@
+//! Does what a [`Fault`] says to the cluster, and undoes what does not undo itself.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use roost_cli::dev::{Cluster, Identity, Road, Servers, Signal};
+
+use super::{
+    disk::Disk,
+    fault::{Fault, Kind, Way},
+    load::now,
+    machine,
+    observer::Observer,
+};
+
+const ETCD: Servers = Servers { etcd: true, postgres: false };
+const POSTGRES: Servers = Servers { etcd: false, postgres: true };
+const BOTH: Servers = Servers { etcd: true, postgres: true };
+/// Much for a network, little for a lease.
+const SLOW_BY: Duration = Duration::from_millis(100);
+const LEADER_WITHIN: Duration = Duration::from_secs(15);
+
+pub(super) struct Nemesis<'a> {
+    pub cluster: &'a mut Cluster,
+    pub observer: &'a Observer,
+    pub disk: &'a Disk,
+}
+
+/// What a fault leaves behind.
+#[derive(Debug)]
+pub(super) enum Wound {
+    /// Whoever is concerned gets over it alone.
+    Passing,
+    Frozen(Vec<Identity>),
+    FrozenPostgres,
+    BadRoad {
+        node: String,
+        servers: Servers,
+    },
+    FullDisk,
+    DeadNode(String),
+    DeadCoordinator(usize),
+    DeadEtcd(usize),
+}
+
+/// A machine stood still: the one time when two connections of a phone may be open, for nothing on the older one can
+/// act. See [`super::report`].
+#[derive(Debug, Clone)]
+pub struct Standstill {
+    pub phones: Vec<String>,
+    pub from: u64,
+    /// u64::MAX while it lasts.
+    pub until: u64,
+}
+
+impl Wound {
+    /// Whether [`Nemesis::heal`] ends it when its time is over; what is dead is revived after the recovery.
+    pub fn lasts(&self) -> bool {
+        match self {
+            Self::Frozen(_) | Self::FrozenPostgres | Self::BadRoad { .. } | Self::FullDisk => true,
+            Self::Passing | Self::DeadNode(_) | Self::DeadCoordinator(_) | Self::DeadEtcd(_) => false,
+        }
+    }
+}
+
+impl Nemesis<'_> {
+    /// The victim, or the next node that has tenants: what is done to an idle one proves little.
+    pub fn node_for(&mut self, fault: &Fault) -> String {
+        let nodes = self.cluster.nodes();
+        let ids = (0..nodes.len()).map(|step| nodes[(fault.victim + step) % nodes.len()].id().to_owned());
+        let ids: Vec<String> = ids.collect();
+        let busy = ids.iter().find(|id| !self.observer.tenants_on(id).is_empty());
+        busy.unwrap_or(&ids[0]).clone()
+    }
+
+    pub async fn inject(&mut self, fault: &Fault, node: String) -> Result<Wound> {
+        Ok(match fault.kind {
+            Kind::KillChild => self.kill_child(&node)?,
+            Kind::KillMachine => {
+                let child = machine::child(self.cluster.node(&node)?)?;
+                let guard = self.cluster.node(&node)?;
+                guard.signal(Signal::KILL)?;
+                child.signal(Signal::KILL)?;
+                guard.kill().await?;
+                Wound::DeadNode(node)
+            }
+            Kind::KillBrowser => self.kill_browser(&node)?,
+            Kind::KillCoordinator => {
+                let index = fault.victim % self.cluster.coordinators().len();
+                self.kill_coordinator(index).await?
+            }
+            Kind::KillController => match self.controller().await? {
+                Controller::Coordinator(index) => self.kill_coordinator(index).await?,
+                Controller::Node(node) => self.kill_child(&node)?,
+            },
+            Kind::KillEtcdLeader => {
+                let leader = self.etcd_leader().await?;
+                self.cluster.etcd_members()[leader].kill().await?;
+                Wound::DeadEtcd(leader)
+            }
+            Kind::FreezeChild => frozen(machine::child(self.cluster.node(&node)?)?)?,
+            Kind::FreezeGuard => frozen(running(self.cluster.node(&node)?.pid())?)?,
+            Kind::FreezeMachine => Wound::Frozen(machine::freeze(self.cluster.node(&node)?)?),
+            Kind::FreezeController => match self.controller().await? {
+                Controller::Coordinator(index) => frozen(running(self.cluster.coordinators()[index].pid())?)?,
+                Controller::Node(node) => frozen(machine::child(self.cluster.node(&node)?)?)?,
+            },
+            Kind::FreezeEtcdLeader => {
+                let leader = self.etcd_leader().await?;
+                frozen(self.cluster.etcd_members()[leader].identity())?
+            }
+            Kind::FreezePostgres => {
+                self.cluster.postgres().signal_all(Signal::STOP)?;
+                Wound::FrozenPostgres
+            }
+            Kind::CutFromEtcd => self.spoil(node, ETCD, road(fault.way))?,
+            Kind::CutFromPostgres => self.spoil(node, POSTGRES, road(fault.way))?,
+            Kind::CutFromBoth => self.spoil(node, BOTH, road(fault.way))?,
+            Kind::SlowNetwork => self.spoil(node, BOTH, Road::Slow(SLOW_BY))?,
+            Kind::FillDisk => {
+                self.disk.fill()?;
+                Wound::FullDisk
+            }
+            Kind::Leave => {
+                let ended = self.cluster.node(&node)?.terminate().await?.context("it ran")?;
+                if !ended.success() {
+                    bail!("{node} was stopped in order and ended with {ended}");
+                }
+                Wound::DeadNode(node)
+            }
+        })
+    }
+
+    /// Ends what lasts.
+    pub fn heal(&mut self, wound: &Wound) -> Result<()> {
+        match wound {
+            Wound::Frozen(frozen) => machine::thaw(frozen),
+            Wound::FrozenPostgres => Ok(self.cluster.postgres().signal_all(Signal::CONT)?),
+            Wound::BadRoad { node, servers } => Ok(self.cluster.roads().set(node, *servers, Road::Open)?),
+            Wound::FullDisk => self.disk.empty(),
+            Wound::Passing | Wound::DeadNode(_) | Wound::DeadCoordinator(_) | Wound::DeadEtcd(_) => Ok(()),
+        }
+    }
+
+    /// Starts again what is dead.
+    pub async fn revive(&mut self, wound: &Wound) -> Result<()> {
+        match wound {
+            Wound::DeadNode(node) => self.cluster.start_node(node).await?,
+            Wound::DeadCoordinator(index) => self.cluster.coordinators()[*index].start().await?,
+            Wound::DeadEtcd(index) => self.cluster.etcd_members()[*index].restart().await?,
+            Wound::Passing
+            | Wound::Frozen(_)
+            | Wound::FrozenPostgres
+            | Wound::BadRoad { .. }
+            | Wound::FullDisk => {}
+        }
+        Ok(())
+    }
+
+    /// The standstill that a freeze of this node's machine begins now.
+    pub fn standstill(&self, node: &str) -> Standstill {
+        let tenants = self.observer.tenants_on(node);
+        let here = self.cluster.tenants().iter().filter(|tenant| tenants.contains(&tenant.id));
+        let phones = here.map(|tenant| tenant.phone.trim_start_matches('+').to_owned()).collect();
+        Standstill { phones, from: now(), until: u64::MAX }
+    }
+
+    fn kill_child(&mut self, node: &str) -> Result<Wound> {
+        machine::child(self.cluster.node(node)?)?.signal(Signal::KILL)?;
+        Ok(Wound::Passing)
+    }
+
+    fn kill_browser(&mut self, node: &str) -> Result<Wound> {
+        let browsers = machine::browsers(self.cluster.node(node)?);
+        browsers.first().context("a node that has tenants has a browser")?.signal(Signal::KILL)?;
+        Ok(Wound::Passing)
+    }
+
+    async fn kill_coordinator(&mut self, index: usize) -> Result<Wound> {
+        self.cluster.coordinators()[index].kill().await?;
+        Ok(Wound::DeadCoordinator(index))
+    }
+
+    fn spoil(&mut self, node: String, servers: Servers, road: Road) -> Result<Wound> {
+        self.cluster.roads().set(&node, servers, road)?;
+        Ok(Wound::BadRoad { node, servers })
+    }
+
+    async fn etcd_leader(&mut self) -> Result<usize> {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < LEADER_WITHIN {
+            for (index, member) in self.cluster.etcd_members().iter().enumerate() {
+                if member.leads().await == Some(true) {
+                    return Ok(index);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("no member of etcd leads")
+    }
+
+    async fn controller(&mut self) -> Result<Controller> {
+        let reigns = || async { self.observer.controller().is_some() };
+        roost_cli::dev::wait_until("somebody is the controller", LEADER_WITHIN, reigns).await?;
+        let holder = self.observer.controller().context("somebody is the controller")?;
+        match holder.split_once('/') {
+            Some(("node", node)) => Ok(Controller::Node(node.to_owned())),
+            Some(("coordinator", id)) => {
+                let coordinators = self.cluster.coordinators();
+                let index = coordinators.iter().position(|coordinator| coordinator.id() == id);
+                Ok(Controller::Coordinator(index.with_context(|| format!("there is a coordinator {id}"))?))
+            }
+            _ => bail!("{holder:?} is no controller"),
+        }
+    }
+}
+
+enum Controller {
+    Coordinator(usize),
+    Node(String),
+}
+
+fn running(pid: Option<u32>) -> Result<Identity> {
+    pid.and_then(Identity::of).context("the process to be frozen runs")
+}
+
+fn frozen(process: Identity) -> Result<Wound> {
+    process.signal(Signal::STOP)?;
+    Ok(Wound::Frozen(vec![process]))
+}
+
+fn road(way: Way) -> Road {
+    match way {
+        Way::ToServer => Road::Held { to_server: true, to_client: false },
+        Way::ToNode => Road::Held { to_server: false, to_client: true },
+        Way::Both => Road::Held { to_server: true, to_client: true },
+        Way::Refused => Road::Cut,
+    }
+}

@@ -1,0 +1,327 @@
+//! The controllers: election, term, and passes of the product's own plan.
+
+use std::collections::{BTreeSet, HashMap};
+
+use parking_lot::Mutex;
+use roost_cluster::{
+    ids::{Generation, NodeId, TenantId},
+    plan::{self, Action, Goal, Hold, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, Warm},
+};
+
+use super::{
+    events::{ControllerEvent, Ownership},
+    state::{
+        CONTROLLERS, Controller, Entry, FlatUpdate, Leader, Message, NODES, Node, PhaseOf, Record, State,
+        Update, Updates,
+    },
+};
+
+/// What a plan comes to for the one tenant, by node.
+type Decided = [Option<Decision>; NODES];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Decision {
+    Place,
+    Release,
+    Remove,
+    Prepare,
+    Forget,
+}
+
+/// What a plan depends on, of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Seen {
+    alive: bool,
+    leaving: bool,
+    entry: Option<Entry>,
+    let_go: bool,
+    is_ready: bool,
+}
+
+/// The nodes, the generation, where it was last, and whether leaving is urgent.
+type Asked = ([Seen; NODES], u8, Option<usize>, bool);
+
+/// The product's plan, remembered: the same few snapshots come up again and again.
+#[derive(Default)]
+pub struct Planner {
+    known: Mutex<HashMap<Asked, Decided>>,
+}
+
+impl Planner {
+    fn decide(&self, seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bool) -> Decided {
+        let plan = || decided(seen, generation, last, urgent);
+        *self.known.lock().entry((seen, generation, last, urgent)).or_insert_with(plan)
+    }
+}
+
+fn node_id(number: usize) -> NodeId {
+    NodeId::new(["a", "b"][number]).expect("an id")
+}
+
+fn decided(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bool) -> Decided {
+    let plan = plan::plan(&snapshot(seen, generation, last, urgent));
+    let mut decided = [None; NODES];
+    for decision in plan.decisions {
+        let (node, what) = match decision.action {
+            Action::Place { node, .. } => (node, Decision::Place),
+            Action::Release { node, .. } => (node, Decision::Release),
+            Action::Remove { node } => (node, Decision::Remove),
+            Action::Prepare { node, .. } => (node, Decision::Prepare),
+            Action::Forget { node } => (node, Decision::Forget),
+            Action::Wait { .. } => continue,
+        };
+        let number = (0..NODES).find(|number| node_id(*number) == node).expect("one of the two");
+        decided[number] = Some(what);
+    }
+    decided
+}
+
+fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bool) -> Snapshot {
+    let leaving = if urgent { Intake::Leaving } else { Intake::Draining };
+    let alive = || seen.into_iter().enumerate().filter(|(_, seen)| seen.alive);
+    let nodes = alive().map(|(number, seen)| NodeView {
+        node: node_id(number),
+        capacity: 1,
+        weight: 100,
+        zone: String::new(),
+        intake: if seen.leaving { leaving } else { Intake::Open },
+    });
+    let entries = || alive().filter_map(|(number, seen)| seen.entry.map(|entry| (number, seen, entry)));
+    let warm = entries().filter(|(.., entry)| entry.phase == PhaseOf::Preparing);
+    let holds = entries().filter(|(.., entry)| entry.phase != PhaseOf::Preparing);
+    let tenant = TenantView {
+        tenant: TenantId::new("t").expect("an id"),
+        wanted: Wanted::Running,
+        generation: Generation(generation.into()),
+        last: last.map(node_id),
+        pin: None,
+        move_to: None,
+        warm: warm.map(|(number, seen, _)| Warm { node: node_id(number), ready: seen.is_ready }).collect(),
+        holds: holds
+            .map(|(number, seen, entry)| Hold {
+                node: node_id(number),
+                generation: Generation(entry.generation.into()),
+                phase: entry.phase.into(),
+                let_go: seen.let_go,
+            })
+            .collect(),
+    };
+    Snapshot {
+        nodes: nodes.collect(),
+        tenants: vec![tenant],
+        goal: Goal::Settle,
+        awaited: BTreeSet::new(),
+        failover_paused: false,
+        failing_zones: BTreeSet::new(),
+        pace: Pace::default(),
+    }
+}
+
+impl Seen {
+    fn of(node: &Node, newest: u8) -> Self {
+        let has_let_go = node.assigned.zip(node.ack).is_some_and(|(record, ack)| {
+            ack.life == record.life && ack.applied >= record.revision && !ack.held
+        });
+        Self {
+            alive: node.registered.is_some(),
+            leaving: node.registered.is_some_and(|registered| registered.leaving),
+            entry: node
+                .live_entry()
+                .filter(|one| one.phase != PhaseOf::Preparing || one.generation == newest),
+            let_go: has_let_go,
+            is_ready: is_ready(node),
+        }
+    }
+}
+
+/// What the node says it has prepared is what it is asked to prepare.
+fn is_ready(node: &Node) -> bool {
+    let asked = node.live_entry().map(|entry| entry.generation);
+    let life = node.registered.map(|registered| registered.life);
+    node.ack.is_some_and(|ack| Some(ack.life) == life && ack.prepared.is_some() && ack.prepared == asked)
+}
+
+impl Ownership {
+    pub fn controller_event(&self, state: &mut State, number: usize, event: ControllerEvent) -> Option<()> {
+        match event {
+            ControllerEvent::Stand => state.stand(number),
+            ControllerEvent::BeginTerm => state.begin_term(number),
+            ControllerEvent::Pass => self.pass(state, number),
+            ControllerEvent::GiveUp => state.give_up(number),
+        }
+    }
+
+    /// Lists, plans, and sends the first write of what follows.
+    fn pass(&self, state: &mut State, number: usize) -> Option<()> {
+        let reign = state.reigning(number)?;
+        let newest = state.postgres.generation;
+        let seen = [Seen::of(&state.nodes[0], newest), Seen::of(&state.nodes[1], newest)];
+        let decided = self.planner.decide(seen, state.postgres.generation, state.postgres.last, self.urgent);
+        let updates = state.updates(decided);
+        if let Some(on) = (0..NODES).find(|node| decided[*node] == Some(Decision::Place)) {
+            state.controllers[number] = Controller::Placing { reign, updates, on };
+            state.send(Message::Place { by: number, reign, on });
+            return Some(());
+        }
+        state.publish(number, reign, updates)
+    }
+
+    pub fn place(&self, state: &mut State, by: usize, reign: u8, on: usize) {
+        if reign < state.postgres.term {
+            if self.guards.term {
+                return;
+            }
+            state.broken = Some("a deposed controller has written to the ledger");
+        }
+        state.postgres.generation += 1;
+        state.postgres.last = Some(on);
+        let generation = state.postgres.generation;
+        state.send(Message::Placed { by, reign, generation });
+    }
+
+    pub fn commit(&self, state: &mut State, by: usize, reign: u8, updates: [Option<FlatUpdate>; NODES]) {
+        let leads = state.leader.is_some_and(|leader| leader.reign == reign);
+        let unchanged = updates.iter().zip(&state.nodes).all(|(update, node)| {
+            update.is_none_or(|(read, _)| read == node.assigned.map(|record| record.revision))
+        });
+        if (leads || !self.guards.leader) && unchanged {
+            for (update, node) in updates.into_iter().zip(&mut state.nodes) {
+                let Some((_, record)) = update else { continue };
+                node.writes += 1;
+                node.assigned = record.map(|(life, entry)| Record {
+                    life,
+                    entry: entry.map(rounded),
+                    revision: node.writes,
+                });
+            }
+        }
+        if state.controllers[by] == (Controller::Publishing { reign }) {
+            state.controllers[by] = Controller::Reigning { reign };
+        }
+    }
+}
+
+impl State {
+    fn reigning(&self, number: usize) -> Option<u8> {
+        match self.controllers[number] {
+            Controller::Reigning { reign } => Some(reign),
+            _ => None,
+        }
+    }
+
+    fn stand(&mut self, number: usize) -> Option<()> {
+        // In turns: which of two equal candidates is first makes no difference.
+        let is_next = usize::from(self.reigns) % CONTROLLERS == number;
+        if self.leader.is_some() || self.controllers[number] != Controller::Candidate || !is_next {
+            return None;
+        }
+        self.reigns += 1;
+        self.leader = Some(Leader { who: number, reign: self.reigns });
+        self.controllers[number] = Controller::Elected { reign: self.reigns };
+        Some(())
+    }
+
+    fn begin_term(&mut self, number: usize) -> Option<()> {
+        let Controller::Elected { reign } = self.controllers[number] else { return None };
+        self.controllers[number] = if reign > self.postgres.term {
+            self.postgres.term = reign;
+            Controller::Reigning { reign }
+        } else {
+            Controller::Candidate
+        };
+        Some(())
+    }
+
+    /// The records as the plan wants them; the generation of a placement is not known yet.
+    fn updates(&self, decided: Decided) -> Updates {
+        let mut updates = [None; NODES];
+        for (number, node) in self.nodes.iter().enumerate() {
+            let record = node.registered.map(|registered| {
+                // One that prepares from before the last placement prepares for nothing.
+                let entry = node.live_entry().filter(|entry| {
+                    entry.phase != PhaseOf::Preparing || entry.generation == self.postgres.generation
+                });
+                let entry = match decided[number] {
+                    Some(Decision::Place) => Some(Entry { generation: 0, phase: PhaseOf::Active }),
+                    Some(Decision::Prepare) => {
+                        Some(Entry { generation: self.postgres.generation, phase: PhaseOf::Preparing })
+                    }
+                    Some(Decision::Release) => {
+                        entry.map(|entry| Entry { phase: PhaseOf::Releasing, ..entry })
+                    }
+                    Some(Decision::Remove | Decision::Forget) => None,
+                    None => entry,
+                };
+                (registered.life, entry)
+            });
+            let published = node.assigned.map(|record| (record.life, record.entry));
+            let is_needed = published.is_some_and(|(life, _)| record.is_some_and(|(alive, _)| alive == life))
+                || record.is_some_and(|(_, entry)| entry.is_some());
+            let record = record.filter(|_| is_needed);
+            if published != record {
+                updates[number] = Some(Update { read: node.assigned.map(|record| record.revision), record });
+            }
+        }
+        updates
+    }
+
+    fn publish(&mut self, number: usize, reign: u8, updates: Updates) -> Option<()> {
+        if updates.iter().all(Option::is_none) {
+            return None;
+        }
+        self.controllers[number] = Controller::Publishing { reign };
+        self.send(Message::Commit { by: number, reign, updates: updates.map(|update| update.map(flat)) });
+        Some(())
+    }
+
+    pub fn placed(&mut self, by: usize, reign: u8, generation: u8) {
+        let Controller::Placing { reign: waits, mut updates, on } = self.controllers[by].clone() else {
+            return;
+        };
+        if waits != reign {
+            return;
+        }
+        if let Some(Update { record: Some((_, Some(entry))), .. }) = &mut updates[on] {
+            entry.generation = generation;
+        }
+        self.controllers[by] = Controller::Reigning { reign };
+        let _nothing_to_publish = self.publish(by, reign, updates);
+    }
+
+    /// The outcome of a write is not known: the reign ends, the write is still on its way.
+    fn give_up(&mut self, number: usize) -> Option<()> {
+        let reign = match self.controllers[number] {
+            Controller::Placing { reign, .. } | Controller::Publishing { reign } => reign,
+            // Deposed, and told so by what it reads.
+            Controller::Reigning { reign } if self.leader.is_none_or(|leader| leader.reign != reign) => reign,
+            Controller::Elected { reign } if self.leader.is_none_or(|leader| leader.reign != reign) => reign,
+            _ => return None,
+        };
+        self.controllers[number] = Controller::Candidate;
+        if self.leader.is_some_and(|leader| leader.reign == reign) {
+            self.budget.lapses = self.budget.lapses.checked_sub(1)?;
+            self.leader = None;
+        }
+        Some(())
+    }
+}
+
+fn flat(update: Update) -> FlatUpdate {
+    let number = |phase| match phase {
+        PhaseOf::Active => 0,
+        PhaseOf::Releasing => 1,
+        PhaseOf::Preparing => 2,
+    };
+    let record =
+        update.record.map(|(life, entry)| (life, entry.map(|one| (one.generation, number(one.phase)))));
+    (update.read, record)
+}
+
+fn rounded((generation, phase): (u8, u8)) -> Entry {
+    let phase = match phase {
+        0 => PhaseOf::Active,
+        1 => PhaseOf::Releasing,
+        _ => PhaseOf::Preparing,
+    };
+    Entry { generation, phase }
+}

@@ -1,0 +1,245 @@
+//! What can happen next, and what comes of it.
+
+use std::collections::HashSet;
+
+use parking_lot::Mutex;
+use stateright::{Model, Property};
+
+use super::{
+    controller::Planner,
+    guards::Guards,
+    recovery,
+    state::{Budget, Message, NODES, State},
+    time::{SLOW, is_urgent, older},
+};
+
+/// The system, with or without a guard.
+pub struct Ownership {
+    pub guards: Guards,
+    pub budget: Budget,
+    /// A node that leaves hands over at once; else its tenants move prepared.
+    pub urgent: bool,
+    /// Also ask of every state whether the tenant runs again once nothing goes wrong any more.
+    pub checks_recovery: bool,
+    pub planner: Planner,
+    /// States that are known to lead to a tenant that runs: the fair order leads from many states through the same ones.
+    pub recovering: Mutex<HashSet<u64>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Tick,
+    /// Of those on their way, by place.
+    Deliver(usize),
+    Lose(usize),
+    /// The lease has run out, and etcd has noticed.
+    Expire(usize),
+    Node(usize, NodeEvent),
+    Controller(usize, ControllerEvent),
+    /// The leader's key goes.
+    Lapse,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeEvent {
+    Register,
+    KeepAlive,
+    SeeRecord,
+    Acknowledge,
+    ReadSpec,
+    Launch,
+    Write,
+    /// The browser of a tenure that is stopping is killed.
+    Close,
+    Die,
+    TenureOver,
+    /// The guard's, at the deadline, and the node's own.
+    Kill,
+    Crash,
+    Revoke,
+    Leave,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControllerEvent {
+    Stand,
+    BeginTerm,
+    Pass,
+    /// No answer came in time; it resigns.
+    GiveUp,
+}
+
+const NODE_EVENTS: [NodeEvent; 14] = [
+    NodeEvent::Register,
+    NodeEvent::KeepAlive,
+    NodeEvent::SeeRecord,
+    NodeEvent::Acknowledge,
+    NodeEvent::ReadSpec,
+    NodeEvent::Launch,
+    NodeEvent::Write,
+    NodeEvent::Close,
+    NodeEvent::Die,
+    NodeEvent::TenureOver,
+    NodeEvent::Kill,
+    NodeEvent::Crash,
+    NodeEvent::Revoke,
+    NodeEvent::Leave,
+];
+
+const CONTROLLER_EVENTS: [ControllerEvent; 4] =
+    [ControllerEvent::Stand, ControllerEvent::BeginTerm, ControllerEvent::Pass, ControllerEvent::GiveUp];
+
+/// The most messages that are on their way at once.
+const IN_FLIGHT: usize = 3;
+
+const MOST_LIVES: u8 = 2;
+const MOST_WRITES: u8 = 4;
+const MOST_GENERATIONS: u8 = 3;
+
+impl Ownership {
+    pub fn new(guards: Guards, budget: Budget) -> Self {
+        Self {
+            guards,
+            budget,
+            urgent: false,
+            checks_recovery: false,
+            planner: Planner::default(),
+            recovering: Mutex::default(),
+        }
+    }
+
+    /// What comes of it; None when it cannot happen.
+    pub fn after(&self, state: &State, event: &Event) -> Option<State> {
+        let mut next = state.clone();
+        let happened = match event {
+            Event::Tick => state.may_tick(self.guards).then(|| next.tick()),
+            Event::Deliver(at) => next.take_message(*at).map(|message| self.deliver(&mut next, message)),
+            Event::Lose(at) => next.lose(*at),
+            Event::Expire(node) => self.expire(&mut next, *node),
+            Event::Node(node, event) => self.node_event(&mut next, *node, *event),
+            Event::Controller(controller, event) => self.controller_event(&mut next, *controller, *event),
+            Event::Lapse => next.lapse(),
+        };
+        happened.filter(|()| next.flying.len() <= IN_FLIGHT && next != *state).map(|()| next)
+    }
+
+    /// At the very end of a lease what has to be dead by then is dead.
+    fn expire(&self, state: &mut State, node: usize) -> Option<()> {
+        let waits = is_urgent(&state.nodes[node], self.guards);
+        let node = &mut state.nodes[node];
+        node.registered.filter(|registered| registered.left == 0 && !waits)?;
+        node.registered = None;
+        node.ack = None;
+        Some(())
+    }
+
+    fn deliver(&self, state: &mut State, message: Message) {
+        match message {
+            Message::KeepAlive { node, life, age } => state.renew(node, life, age),
+            Message::KeptAlive { node, life, age } => state.kept_alive(node, life, age),
+            Message::Place { by, reign, on } => self.place(state, by, reign, on),
+            Message::Placed { by, reign, generation } => state.placed(by, reign, generation),
+            Message::Commit { by, reign, updates } => self.commit(state, by, reign, updates),
+            Message::Write { generation } => {
+                let is_late = generation < state.postgres.generation;
+                if is_late && !self.guards.generation {
+                    state.broken = Some("I2: a write under an old generation was taken");
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn take_message(&mut self, at: usize) -> Option<Message> {
+        (at < self.flying.len()).then(|| self.flying.remove(at))
+    }
+
+    fn lose(&mut self, at: usize) -> Option<()> {
+        self.budget.losses = self.budget.losses.checked_sub(1)?;
+        self.take_message(at).map(drop)
+    }
+
+    fn lapse(&mut self) -> Option<()> {
+        self.leader?;
+        self.budget.lapses = self.budget.lapses.checked_sub(1)?;
+        self.leader = None;
+        Some(())
+    }
+}
+
+impl Message {
+    /// Of a controller's request, or of the answer to one.
+    pub fn is_of(&self, reign_of: u8) -> bool {
+        match self {
+            Self::Place { reign, .. } | Self::Placed { reign, .. } | Self::Commit { reign, .. } => {
+                *reign == reign_of
+            }
+            Self::KeepAlive { .. } | Self::KeptAlive { .. } | Self::Write { .. } => false,
+        }
+    }
+
+    /// Keepalives are counted from when they were sent, on the clock of their node.
+    pub fn grow_older(&mut self, slow_stands_still: bool) {
+        if let Self::KeepAlive { node, age, .. } | Self::KeptAlive { node, age, .. } = self
+            && !(*node == SLOW && slow_stands_still)
+        {
+            *age = older(*age);
+        }
+    }
+}
+
+impl Model for Ownership {
+    type State = State;
+    type Action = Event;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State::new(self.budget)]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Event>) {
+        actions.extend((0..state.flying.len()).map(Event::Deliver));
+        if state.budget.losses > 0 {
+            actions.extend((0..state.flying.len()).map(Event::Lose));
+        }
+        for node in 0..NODES {
+            actions.extend(NODE_EVENTS.map(|event| Event::Node(node, event)));
+            actions.push(Event::Expire(node));
+        }
+        for controller in 0..state.controllers.len() {
+            actions.extend(CONTROLLER_EVENTS.map(|event| Event::Controller(controller, event)));
+        }
+        actions.extend([Event::Lapse, Event::Tick]);
+    }
+
+    fn next_state(&self, state: &State, event: Event) -> Option<State> {
+        self.after(state, &event)
+    }
+
+    /// Enough for what each guard is there for: three owners one after the other.
+    fn within_boundary(&self, state: &State) -> bool {
+        let is_small = state.nodes.iter().all(|node| node.lives <= MOST_LIVES && node.writes <= MOST_WRITES);
+        is_small && state.postgres.generation <= MOST_GENERATIONS
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = vec![
+            Property::always(ONE_BROWSER, |_: &Self, state: &State| state.browsers() <= 1),
+            Property::always(NOTHING_BROKEN, |_: &Self, state: &State| state.broken.is_none()),
+            Property::sometimes(RUNS, |_: &Self, state: &State| state.runs()),
+            Property::sometimes(MOVES, |_: &Self, state: &State| {
+                state.runs() && state.postgres.generation > 1
+            }),
+        ];
+        if self.checks_recovery {
+            properties.push(Property::always(RUNS_AGAIN, recovery::runs_again));
+        }
+        properties
+    }
+}
+
+pub const ONE_BROWSER: &str = "I1: never two browsers";
+pub const NOTHING_BROKEN: &str = "I2: terms and generations fence";
+pub const RUNS: &str = "the tenant can run";
+pub const MOVES: &str = "the tenant can run again under a later generation";
+pub const RUNS_AGAIN: &str = "the tenant runs again once nothing goes wrong any more";

@@ -1,0 +1,163 @@
+//! One tenant under one generation, from the acknowledgement that it is held until its browser is dead.
+
+use std::{sync::Arc, time::Duration};
+
+use roost_cluster::{
+    fence::Standing,
+    ids::{Generation, TenantId},
+};
+use roost_node::{host::acks::Published, worker::StopMode};
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    super::{postgres, process::Process},
+    Machine,
+    browsers::Pid,
+};
+
+/// As the product's.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What all tenures of one life share.
+pub struct Post {
+    pub machine: Arc<Machine>,
+    pub process: Process,
+    pub standing: watch::Receiver<Standing>,
+}
+
+pub struct Tenure {
+    pub post: Arc<Post>,
+    pub tenant: TenantId,
+    pub generation: Generation,
+    pub published: Published,
+    pub stop: watch::Receiver<Option<StopMode>>,
+}
+
+enum Ended {
+    Asked,
+    /// A write was refused.
+    Fenced,
+}
+
+impl Tenure {
+    pub async fn run(mut self) -> TenantId {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return self.tenant,
+            published = self.published.wait() => if published.is_err() { return self.tenant },
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return self.tenant,
+                () = self.until_it_may_run() => {}
+            }
+            let machine = self.post.machine.clone();
+            let browser = machine.browsers.launch(&self.tenant, self.generation);
+            let ended = tokio::select! {
+                biased;
+                () = stopped(&mut stop) => Ended::Asked,
+                () = self.work() => Ended::Fenced,
+            };
+            match ended {
+                Ended::Asked => {
+                    self.wind_down(browser, &mut stop).await;
+                    return self.tenant;
+                }
+                Ended::Fenced => {
+                    machine.browsers.kill(browser);
+                    machine.browsers.until_gone(browser).await;
+                }
+            }
+        }
+    }
+
+    /// The spec names this generation and wants the tenant to run, and the lease is good for a launch.
+    async fn until_it_may_run(&self) {
+        let (machine, dice) = (&self.post.machine, self.post.machine.dice);
+        let mut standing = self.post.standing.clone();
+        let kind = format!("spec of {}", self.tenant);
+        loop {
+            let (postgres, tenant) = (machine.shared.postgres.clone(), self.tenant.clone());
+            let asked = machine.to_ledger.call(
+                &self.post.process,
+                &kind,
+                machine.shared.timing.ledger_timeout,
+                async move { postgres.reach().ok().and_then(|ledger| ledger.demand(&tenant)) },
+            );
+            let demand = asked.await.flatten();
+            if demand.is_some_and(|demand| demand.running && demand.generation == self.generation) {
+                break;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        // Restoring the session, and waiting for a turn to launch.
+        let dice = dice.of("restore").of(self.tenant.as_str()).nth(self.generation.0 as u64);
+        sleep(dice.between(Duration::ZERO, Duration::from_millis(400))).await;
+        // An error means that this life is over, and the stop is on its way.
+        if standing.wait_for(|standing| *standing == Standing::Good).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// The worker's: writes as long as they are taken. The first tells that the page works.
+    async fn work(&self) {
+        let machine = &self.post.machine;
+        let mut standing = self.post.standing.clone();
+        sleep(Duration::from_millis(300)).await;
+        loop {
+            if standing.wait_for(|standing| *standing == Standing::Good).await.is_err() {
+                std::future::pending().await
+            }
+            if self.write().await == Some(Err(postgres::Refused)) {
+                return;
+            }
+            sleep(machine.shared.timing.ttl / 2).await;
+        }
+    }
+
+    /// None when there was no answer.
+    async fn write(&self) -> Option<Result<(), postgres::Refused>> {
+        let machine = &self.post.machine;
+        let (postgres, tenant, generation) =
+            (machine.shared.postgres.clone(), self.tenant.clone(), self.generation);
+        let kind = format!("write of {}", self.tenant);
+        let limit = machine.shared.timing.ledger_timeout;
+        let write = async move { postgres.reach().ok().map(|_| postgres.write(&tenant, generation)) };
+        machine.to_ledger.call(&self.post.process, &kind, limit, write).await.flatten()
+    }
+
+    async fn wind_down(&self, browser: Pid, stop: &mut watch::Receiver<Option<StopMode>>) {
+        let machine = &self.post.machine;
+        if !machine.shared.guards.let_go {
+            // The browser goes on for a while after its end was acknowledged.
+            let browsers = machine.browsers.clone();
+            tokio::spawn(async move {
+                sleep(LOOK_AGAIN).await;
+                browsers.kill(browser);
+            });
+            return;
+        }
+        let dice = machine.dice.of("drain").of(self.tenant.as_str()).nth(self.generation.0 as u64);
+        let drain = async {
+            sleep(dice.between(Duration::ZERO, Duration::from_millis(500))).await;
+            self.write().await
+        };
+        tokio::select! {
+            biased;
+            () = killed(stop) => {}
+            _ = drain => {}
+        }
+        machine.browsers.kill(browser);
+        machine.browsers.until_gone(browser).await;
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<Option<StopMode>>) {
+    let _over = stop.wait_for(Option::is_some).await;
+}
+
+async fn killed(stop: &mut watch::Receiver<Option<StopMode>>) {
+    let _over = stop.wait_for(|mode| *mode == Some(StopMode::Kill)).await;
+}

@@ -1,0 +1,183 @@
+//! The database: the ledger in memory, and beside it the one thing that workers want of it: writes that name their
+//! generation.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use roost_cluster::{
+    ids::{Generation, NodeId, Revision, TenantId, Term},
+    ledger::{Demand, Ledger, LedgerError, MemoryLedger, Note, Orders},
+};
+use tokio::sync::watch;
+
+use super::{
+    guards::Guards,
+    judge::Judge,
+    link::{Link, pass},
+    process::Process,
+};
+
+pub struct Postgres {
+    pub ledger: MemoryLedger,
+    judge: Arc<Judge>,
+    guards: Guards,
+    is_down: Mutex<bool>,
+    /// Moves with every change that is worth a look; every connection listens by itself.
+    changes: watch::Sender<u64>,
+}
+
+/// A write that was refused: the tenant has a newer generation, or is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
+/// Nobody reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Down;
+
+impl Postgres {
+    pub fn new(judge: Arc<Judge>, guards: Guards) -> Self {
+        Self {
+            ledger: MemoryLedger::new(),
+            judge,
+            guards,
+            is_down: Mutex::new(false),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Listeners are told.
+    pub fn changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// The ledger, unless the database is down.
+    pub fn reach(&self) -> Result<&MemoryLedger, Down> {
+        if *self.is_down.lock() { Err(Down) } else { Ok(&self.ledger) }
+    }
+
+    pub fn set_down(&self, is_down: bool) {
+        *self.is_down.lock() = is_down;
+        if is_down { self.ledger.cut_off() } else { self.ledger.reconnect() }
+    }
+
+    /// What a worker writes. In one step with the check of its generation, as in the store's transactions.
+    pub fn write(&self, tenant: &TenantId, generation: Generation) -> Result<(), Refused> {
+        let newest = self.ledger.demand(tenant).ok_or(Refused)?.generation;
+        if self.guards.generation && generation != newest {
+            return Err(Refused);
+        }
+        self.ledger.seen(tenant);
+        self.judge.wrote(tenant, generation, newest);
+        Ok(())
+    }
+
+    /// The term that a write is checked against.
+    fn admit(&self, term: Term) -> Term {
+        if self.guards.term { term } else { self.ledger.term() }
+    }
+}
+
+/// The database as one controller reaches it.
+#[derive(Clone)]
+pub struct LinkedLedger {
+    pub postgres: Arc<Postgres>,
+    pub link: Link,
+    pub process: Process,
+    /// The controller's own limit is shorter.
+    pub timeout: Duration,
+}
+
+impl LinkedLedger {
+    async fn call<T, F>(
+        &self,
+        step: &'static str,
+        work: impl FnOnce(Arc<Postgres>) -> F,
+    ) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LedgerError>> + Send + 'static,
+    {
+        let work = work(self.postgres.clone());
+        let answer = self.link.call(&self.process, step, self.timeout, work).await;
+        answer.unwrap_or_else(|| Err(LedgerError::Unavailable { reason: "no answer".to_owned() }))
+    }
+}
+
+#[async_trait]
+impl Ledger for LinkedLedger {
+    async fn begin_term(
+        &self,
+        etcd_cluster: &str,
+        leader_revision: Revision,
+        holder: &str,
+    ) -> Result<Term, LedgerError> {
+        let (etcd_cluster, holder) = (etcd_cluster.to_owned(), holder.to_owned());
+        let work = move |postgres: Arc<Postgres>| async move {
+            let term = postgres.ledger.begin_term(&etcd_cluster, leader_revision, &holder).await?;
+            postgres.judge.began(term);
+            Ok(term)
+        };
+        self.call("begin term", work).await
+    }
+
+    async fn demands(&self) -> Result<Vec<Demand>, LedgerError> {
+        self.call("demands", |postgres| async move { postgres.ledger.demands().await }).await
+    }
+
+    async fn orders(&self) -> Result<Orders, LedgerError> {
+        self.call("orders", |postgres| async move { postgres.ledger.orders().await }).await
+    }
+
+    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError> {
+        let notes = notes.to_vec();
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.note(postgres.admit(term), &notes).await?;
+            postgres.judge.ledger_written(term);
+            postgres.changed();
+            Ok(())
+        };
+        self.call("note", work).await
+    }
+
+    async fn place(
+        &self,
+        term: Term,
+        placements: &[(TenantId, NodeId)],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        let placements = placements.to_vec();
+        let work = move |postgres: Arc<Postgres>| async move {
+            let placed = postgres.ledger.place(postgres.admit(term), &placements).await?;
+            postgres.judge.ledger_written(term);
+            for (tenant, generation) in &placed {
+                postgres.judge.placed(tenant, *generation);
+            }
+            Ok(placed)
+        };
+        self.call("place", work).await
+    }
+
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+        let tenants = tenants.to_vec();
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.unplace(postgres.admit(term), &tenants).await?;
+            postgres.judge.ledger_written(term);
+            Ok(())
+        };
+        self.call("unplace", work).await
+    }
+
+    async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.mark_stale(postgres.admit(term), older_than).await
+        };
+        self.call("mark stale", work).await
+    }
+
+    async fn changed(&self) {
+        let mut changes = self.postgres.changes.subscribe();
+        let _changed = changes.changed().await;
+        pass(self.link.transit("notification")).await;
+        self.link.whole().await;
+    }
+}
