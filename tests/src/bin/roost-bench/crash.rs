@@ -77,7 +77,7 @@ async fn answer_all(scenario: &Scenario, run: usize) -> Result<()> {
 async fn registered(scenario: &Scenario, node: &str) -> Result<()> {
     let is_listed = || async {
         let request = roost_proto::v1::GetNodeRequest { id: node.to_owned() };
-        scenario.cluster.admin().nodes().get_node(request).await.is_ok()
+        scenario.cluster.admin().nodes().get_node(request).await.is_ok_and(|node| node.into_inner().live)
     };
     Ok(scenario.cluster.wait("the crashed node is back", WITHIN, is_listed).await?)
 }
