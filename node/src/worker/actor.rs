@@ -1,24 +1,24 @@
-//! The loop of a worker: waits for whatever happens next, gives it to the state machine and has the effects performed
-//! (see [`super::perform`]). One task owns all of a worker's state, so nothing is locked and events have one order.
+//! The loop of a worker: waits for whatever happens next (see [`super::wait`]), gives it to the state machine and has the
+//! effects performed (see [`super::perform`]). One task owns all of a worker's state, so nothing is locked and events have
+//! one order.
 //!
 //! Nothing here waits for anything but the next event: what takes time runs as a future in one of two places. The slot
 //! `operation` holds what is being done to the browser as a whole, one at a time; `errands` are calls to the page and
 //! questions to the registry, which end with the browser they were sent to.
 
-use std::{collections::VecDeque, future::pending, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use roost_cluster::fence::Standing;
+use futures::{future::BoxFuture, stream::FuturesUnordered};
 use roost_store::{Fence, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 use tracing::{Instrument, info, info_span};
 
 use super::{
     StopMode, WorkerContext,
-    browser::{Operation, Outcome},
+    browser::Operation,
     home::{Home, HomeError},
     report::Reporter,
     saver::Saver,
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     engine::{EngineError, InboundMessage, Page, PageEvent, Probe},
-    pipeline::{Pipeline, PipelineError},
+    pipeline::Pipeline,
 };
 
 /// The longest an ending worker waits for its last report.
@@ -113,24 +113,6 @@ pub(super) struct Actor {
     pub ending: Option<Ending>,
 }
 
-/// What woke the actor.
-pub(super) enum Happening {
-    Order(Option<Order>),
-    Spec,
-    Standing,
-    Operation(Outcome),
-    Page(Option<PageEvent>),
-    /// The pipeline has room for a held message.
-    Room,
-    Errand(Errand),
-    PipelineEnded(PipelineError),
-    ReportRefused,
-    Changed,
-    ProbeDue,
-    SaveDue,
-    Tick,
-}
-
 impl Actor {
     fn new(mut context: WorkerContext, channels: Channels) -> Self {
         let warm = context.warm.take();
@@ -189,33 +171,6 @@ impl Actor {
         self.conclude().await;
     }
 
-    /// Waits for the next thing to happen. Every branch may be dropped unfinished without losing anything.
-    async fn next(&mut self, standing: &mut watch::Receiver<Standing>) -> Happening {
-        let now = Instant::now();
-        let tick = self.machine.wake_at().map(|due| self.begun + due);
-        let probe = (self.machine.wants_probes() && !self.probing).then_some(self.next_probe);
-        let intake = self.pipeline.as_ref().map(|pipeline| pipeline.intake().clone());
-        let save =
-            self.saver.due().filter(|_| self.machine.may_save()).map(|due| (self.begun + due).max(now));
-        tokio::select! {
-            biased;
-            // What ends the right to act comes first, what people ask for next.
-            Ok(()) = standing.changed() => Happening::Standing,
-            () = self.reporter.fenced(), if self.reporting => Happening::ReportRefused,
-            error = ended(&mut self.pipeline) => Happening::PipelineEnded(error),
-            order = self.channels.inbox.recv(), if !self.orphaned => Happening::Order(order),
-            Ok(()) = self.channels.spec.changed() => Happening::Spec,
-            outcome = done(&mut self.operation) => Happening::Operation(outcome),
-            event = page_event(&mut self.browser), if self.held.is_empty() => Happening::Page(event),
-            () = room(intake), if !self.held.is_empty() => Happening::Room,
-            Some(errand) = self.errands.next() => Happening::Errand(errand),
-            () = changed(&mut self.changes) => Happening::Changed,
-            () = until(tick) => Happening::Tick,
-            () = until(save) => Happening::SaveDue,
-            () = until(probe) => Happening::ProbeDue,
-        }
-    }
-
     /// Turns what happened into events of the state machine.
     fn apply(&mut self, event: Event) {
         let before = self.machine.state().clone();
@@ -254,51 +209,4 @@ impl Actor {
         }
         info!(?ending, "the worker has ended");
     }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => pending().await,
-    }
-}
-
-async fn done(operation: &mut Option<Operation>) -> Outcome {
-    match operation {
-        Some(operation) => operation.await,
-        None => pending().await,
-    }
-}
-
-async fn page_event(browser: &mut Option<Browser>) -> Option<PageEvent> {
-    match browser {
-        Some(browser) if !browser.events.is_closed() || !browser.events.is_empty() => {
-            browser.events.recv().await
-        }
-        _ => pending().await,
-    }
-}
-
-async fn ended(pipeline: &mut Option<Pipeline>) -> PipelineError {
-    match pipeline {
-        Some(pipeline) => pipeline.failed().await,
-        None => pending().await,
-    }
-}
-
-/// Waits until the pipeline takes a message, or is gone.
-async fn room(intake: Option<mpsc::Sender<InboundMessage>>) {
-    if let Some(intake) = intake {
-        // An error says that it is closed; the message is then dealt with like one without a pipeline.
-        let _permit = intake.reserve().await;
-    }
-}
-
-async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
-    if let Some(changes) = changes
-        && changes.changed().await.is_ok()
-    {
-        return;
-    }
-    pending().await
 }

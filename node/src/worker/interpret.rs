@@ -9,11 +9,12 @@ use tracing::{info, warn};
 
 use super::{
     StopMode,
-    actor::{Actor, Browser, Errand, Happening, Order},
+    actor::{Actor, Browser, Errand, Order},
     browser::Outcome,
     health,
     home::HomeError,
     state::{Effect, Event},
+    wait::Happening,
 };
 use crate::{
     engine::{EngineError, PageEvent, Probe},

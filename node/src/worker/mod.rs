@@ -21,6 +21,7 @@ mod qr;
 mod report;
 mod saver;
 pub mod state;
+mod wait;
 mod warm;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Instant};

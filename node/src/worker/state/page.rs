@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{
-    Browser, Effect, Ending, Healing, Next, State, StatusReport, digits,
-    step::{Step, disconnected},
-};
+use roost_store::StatusReport;
+
+use super::{Browser, Effect, Ending, Healing, Next, State, digits, step::Step, turns::disconnected};
 
 impl Step {
     pub(super) fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {

@@ -1,10 +1,9 @@
 //! The transitions. One method per event, each over every state in which the event means something; elsewhere it means
 //! nothing, because events of a browser may arrive after the machine has turned to something else.
+//!
+//! What a page says is in `page`, what is asked of a worker in `orders`, and what they all are made of in `turns`.
 
-use super::{
-    Browser, Effect, Ending, Event, Healing, Machine, Next, Now, RestartMode, SessionStatus, State,
-    StatusReport, StopMode, TenantStatus, WorkerStatus,
-};
+use super::{Browser, Effect, Ending, Event, Healing, Machine, Next, Now, State, turns::disconnected};
 
 pub(super) struct Step {
     pub machine: Machine,
@@ -37,26 +36,6 @@ impl Step {
             Event::StandingExpired => self.let_go(Ending::Expired),
             Event::Fenced => self.let_go(Ending::NotOwner),
             Event::Tick => self.tick(),
-        }
-    }
-
-    fn begin(&mut self, forget: Option<RestartMode>) {
-        if self.machine.state != State::Stopped || self.machine.browser != Browser::None {
-            return;
-        }
-        self.tell(StatusReport {
-            worker_status: Some(WorkerStatus::Running),
-            last_error: Some(String::new()),
-            ..disconnected()
-        });
-        match forget {
-            None => self.launch(),
-            // To be logged out it has to be resumed once more.
-            Some(RestartMode::Logout) => {
-                self.machine.unlink = true;
-                self.launch();
-            }
-            Some(_) => self.stop_for(Next::Forget, Effect::Kill),
         }
     }
 
@@ -96,7 +75,7 @@ impl Step {
     }
 
     /// The browser is gone: what `Stopping` was for.
-    fn follow(&mut self) {
+    pub(super) fn follow(&mut self) {
         let State::Stopping { next } = &self.machine.state else { return };
         match next.clone() {
             Next::Launch => self.launch(),
@@ -147,195 +126,4 @@ impl Step {
             _ => {}
         }
     }
-
-    fn restart_asked(&mut self, mode: RestartMode) {
-        let browser = self.machine.browser;
-        if matches!(
-            self.machine.state,
-            State::Stopped | State::Stopping { next: Next::End(_) | Next::Forget }
-        ) {
-            return;
-        }
-        self.machine.attempts = 0;
-        self.machine.complaint.clear();
-        self.tell(StatusReport {
-            worker_status: Some(WorkerStatus::Running),
-            last_error: Some(String::new()),
-            ..disconnected()
-        });
-        match (&self.machine.state, mode) {
-            // It is being started afresh already; only a session to forget is more than that.
-            (State::Starting, RestartMode::Graceful | RestartMode::Force) => return,
-            (State::Stopping { .. }, RestartMode::Graceful | RestartMode::Force) => {
-                self.machine.state = State::Stopping { next: Next::Launch };
-                return;
-            }
-            // The messages in flight are finished first, through the page that is still there.
-            (_, RestartMode::Graceful) => return self.wind_down_for(Next::Launch),
-            _ => self.hold(),
-        }
-        match mode {
-            RestartMode::Graceful | RestartMode::Force => self.stop_for(Next::Launch, Effect::Kill),
-            RestartMode::ForceWipe => self.stop_for(Next::Forget, Effect::Kill),
-            RestartMode::Logout if browser == Browser::Up => self.stop_for(Next::Forget, Effect::LogOut),
-            RestartMode::Logout => self.stop_for(Next::Forget, Effect::Kill),
-        }
-    }
-
-    fn stop_asked(&mut self, mode: StopMode) {
-        match mode {
-            StopMode::Graceful => match &self.machine.state {
-                State::Stopped | State::Stopping { next: Next::End(_) } => {}
-                // The browser is going already, and what it had to save is in the hands of that step.
-                State::Stopping { .. } if self.machine.browser == Browser::Up => {
-                    self.machine.state = State::Stopping { next: Next::End(Ending::Stopped) };
-                }
-                _ => self.wind_down_for(Next::End(Ending::Stopped)),
-            },
-            StopMode::Kill => self.let_go(Ending::Killed),
-            StopMode::Deleted => self.let_go(Ending::Deleted),
-        }
-    }
-
-    /// Kills the browser and ends without another write.
-    pub(super) fn let_go(&mut self, ending: Ending) {
-        match self.machine.state {
-            State::Stopped => return,
-            // A deleted tenant's profile goes, whatever else is learnt meanwhile.
-            State::Stopping { next: Next::End(Ending::Deleted) } => return,
-            _ => {}
-        }
-        self.hold();
-        self.machine.state = State::Stopping { next: Next::End(ending) };
-        match self.machine.browser {
-            Browser::Up => self.effects.push(Effect::Kill),
-            Browser::Launching => {}
-            Browser::None => self.follow(),
-        }
-    }
-
-    /// Ends the browser as `how` says, with `next` to follow; at once when there is none.
-    pub(super) fn stop_for(&mut self, next: Next, how: Effect) {
-        self.machine.state = State::Stopping { next };
-        match self.machine.browser {
-            Browser::Up => self.effects.push(how),
-            Browser::Launching => {}
-            Browser::None => self.follow(),
-        }
-    }
-
-    pub(super) fn wind_down_for(&mut self, next: Next) {
-        self.stop_for(next, Effect::WindDown { save: self.machine.session });
-    }
-
-    fn launch(&mut self) {
-        debug_assert_eq!(self.machine.browser, Browser::None, "I1: a launch beside a browser");
-        self.machine.browser = Browser::Launching;
-        self.machine.linked = false;
-        self.machine.coded = false;
-        self.machine.strikes = 0;
-        self.machine.patience = 0;
-        self.machine.state = State::Starting;
-        self.effects.push(Effect::Launch);
-    }
-
-    pub(super) fn reload(&mut self) {
-        self.machine.patience = 0;
-        self.machine.linked = false;
-        self.effects.push(Effect::Reload);
-        self.connect();
-    }
-
-    pub(super) fn connect(&mut self) {
-        self.machine.strikes = 0;
-        self.machine.state = State::Connecting { until: self.now + self.machine.pace.connect_within };
-    }
-
-    pub(super) fn run(&mut self) {
-        self.machine.strikes = 0;
-        self.machine.patience = 0;
-        self.machine.reloaded = false;
-        self.machine.renewed = false;
-        self.machine.state = State::Running { since: self.now };
-        self.effects.push(Effect::Serve);
-        self.tell(StatusReport {
-            tenant_status: Some(TenantStatus::Active),
-            session_status: Some(SessionStatus::Connected),
-            worker_status: Some(WorkerStatus::Running),
-            last_error: Some(String::new()),
-            restarted: false,
-        });
-    }
-
-    /// An attempt failed: the next one after a while, or none any more.
-    pub(super) fn fail(&mut self, reason: String) {
-        self.hold();
-        let attempts = self.machine.pace.attempts;
-        if self.machine.attempts >= attempts {
-            let reason = format!("{reason}; gave up after {attempts} attempts to reconnect");
-            self.stop_for(Next::Fail { reason }, Effect::Kill);
-            return;
-        }
-        self.machine.attempts += 1;
-        let attempt = self.machine.attempts;
-        let wait = self.machine.pace.reconnect.delay(attempt, self.machine.seed);
-        let told = format!("{reason}; attempt {attempt} of {attempts} to reconnect");
-        self.tell(StatusReport { last_error: Some(told), ..disconnected() });
-        self.machine.state =
-            State::Reconnecting { reason, healing: Healing::Waiting { until: self.now + wait } };
-    }
-
-    /// A page that is offline reconnects by itself, and loading it anew without a network would lose it: the first
-    /// attempts are its own. Then it is reloaded, for a deaf one heals by that. What is left is a new browser.
-    fn attempt(&mut self) {
-        if self.machine.browser == Browser::Up && self.machine.patience > 0 {
-            self.machine.patience -= 1;
-            let State::Reconnecting { reason, .. } = &self.machine.state else { return };
-            let reason = reason.clone();
-            return self.fail(reason);
-        }
-        if self.machine.browser == Browser::Up && !std::mem::replace(&mut self.machine.reloaded, true) {
-            return self.reload();
-        }
-        self.tell(StatusReport { restarted: true, ..StatusReport::default() });
-        self.stop_for(Next::Launch, Effect::Close);
-    }
-
-    fn give_up(&mut self, reason: String) {
-        self.tell(StatusReport {
-            tenant_status: Some(TenantStatus::Error),
-            worker_status: Some(WorkerStatus::Error),
-            last_error: Some(reason.clone()),
-            ..disconnected()
-        });
-        self.machine.state = State::Error { reason };
-    }
-
-    fn end(&mut self, ending: Ending) {
-        self.machine.state = State::Stopped;
-        self.effects.push(Effect::End(ending));
-    }
-
-    /// There is no session any more; the complaint says why.
-    pub(super) fn tell_unlinked(&mut self) {
-        self.tell(StatusReport {
-            tenant_status: Some(TenantStatus::QrPending),
-            last_error: Some(self.machine.complaint.clone()),
-            ..disconnected()
-        });
-    }
-
-    pub(super) fn tell(&mut self, report: StatusReport) {
-        self.effects.push(Effect::Report(report));
-    }
-
-    pub(super) fn hold(&mut self) {
-        if matches!(self.machine.state, State::Running { .. }) {
-            self.effects.push(Effect::Hold);
-        }
-    }
-}
-
-pub(super) fn disconnected() -> StatusReport {
-    StatusReport { session_status: Some(SessionStatus::Disconnected), ..StatusReport::default() }
 }

@@ -1,8 +1,13 @@
-//! Sentences about the machine, and the rules over arbitrary sequences of events.
+//! Sentences about the machine. The rules over arbitrary sequences of events are in `rules`.
 
-use proptest::prelude::*;
+use std::time::Duration;
+
+use roost_store::{RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
 use super::*;
+use crate::worker::StopMode;
+
+mod rules;
 
 const PHONE: &str = "+255700000001";
 
@@ -282,146 +287,5 @@ fn a_fenced_worker_kills_its_browser_and_writes_nothing() {
 fn phones_are_compared_by_their_digits() {
     for phone in ["+255 700-000-001", "255700000001", "255700000001@c.us", "255700000001:12@s.whatsapp.net"] {
         assert_eq!(digits(phone), "255700000001");
-    }
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    let restart = prop_oneof![
-        Just(RestartMode::Graceful),
-        Just(RestartMode::Force),
-        Just(RestartMode::ForceWipe),
-        Just(RestartMode::Logout)
-    ];
-    prop_oneof![
-        4 => Just(Event::Launched),
-        2 => Just(Event::LaunchFailed { reason: "no".into() }),
-        4 => Just(Event::BrowserGone),
-        2 => Just(Event::SessionForgotten),
-        3 => (any::<bool>(), 0..3u8).prop_map(|(some, n)| Event::Code { text: some.then(|| n.to_string()), expires_in: None }),
-        3 => Just(ready()),
-        1 => Just(Event::Ready { phone: "1".into() }),
-        3 => (0..3u64).prop_map(|link| Event::SessionSaved { link }),
-        2 => Just(Event::WentOffline),
-        1 => Just(Event::LoggedOut { reason: "gone".into() }),
-        1 => Just(Event::Conflicted),
-        1 => Just(Event::Outdated),
-        1 => Just(Event::Broke { reason: "crash".into() }),
-        1 => Just(exited()),
-        3 => Just(Event::Proved),
-        3 => Just(unproved()),
-        2 => prop::option::of(any::<bool>()).prop_map(Event::Owner),
-        1 => restart.prop_map(Event::RestartAsked),
-        6 => Just(Event::Tick),
-    ]
-}
-
-/// The browser as the world sees it, moved only by effects and by what the world answers.
-#[derive(Default)]
-struct World {
-    launching: bool,
-    alive: bool,
-    closing: bool,
-    forgetting: bool,
-}
-
-impl World {
-    /// Whether this event can happen now; the machine is told nothing that the world has not done.
-    fn admits(&self, event: &Event) -> bool {
-        match event {
-            Event::Launched | Event::LaunchFailed { .. } => self.launching,
-            Event::BrowserGone => self.closing,
-            Event::SessionForgotten => self.forgetting,
-            Event::Exited { .. } => self.alive && !self.closing,
-            Event::Tick
-            | Event::RestartAsked(_)
-            | Event::StopAsked(_)
-            | Event::Owner(_)
-            | Event::Begin { .. } => true,
-            _ => self.alive,
-        }
-    }
-
-    fn happens(&mut self, event: &Event) {
-        match event {
-            Event::Launched => (self.launching, self.alive) = (false, true),
-            Event::LaunchFailed { .. } => self.launching = false,
-            Event::BrowserGone => (self.alive, self.closing) = (false, false),
-            Event::Exited { .. } => self.alive = false,
-            Event::SessionForgotten => self.forgetting = false,
-            _ => {}
-        }
-    }
-
-    fn obeys(&mut self, effect: &Effect) {
-        match effect {
-            Effect::Launch => {
-                assert!(!self.launching && !self.alive, "I1: a launch beside a browser");
-                assert!(!self.forgetting, "a launch on a profile that is being wiped");
-                self.launching = true;
-            }
-            Effect::Kill | Effect::Close | Effect::WindDown { .. } | Effect::LogOut => {
-                assert!(self.alive, "{effect:?} without a browser");
-                self.closing = true;
-            }
-            Effect::ForgetSession => {
-                assert!(!self.launching && !self.alive, "a profile wiped under a browser");
-                self.forgetting = true;
-            }
-            Effect::End(_) => {
-                assert!(!self.launching && !self.alive, "an end that leaves a browser");
-                self.forgetting = false;
-            }
-            _ => {}
-        }
-    }
-}
-
-fn drive(machine: &mut Machine, world: &mut World, event: Event, now: Now) -> Vec<Effect> {
-    if !world.admits(&event) {
-        return Vec::new();
-    }
-    world.happens(&event);
-    let before = machine.state().clone();
-    let attempts = machine.attempts;
-    let (next, effects) = step(machine.clone(), event, now);
-    *machine = next;
-    for effect in &effects {
-        world.obeys(effect);
-    }
-    let entered_error =
-        matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
-    assert!(!entered_error || attempts == Pace::default().attempts, "Error after {attempts} attempts");
-    let serves = effects.contains(&Effect::Serve);
-    assert!(!serves || !machine.unsaved, "messages are served from a session that only this machine has");
-    assert_eq!(
-        serves,
-        matches!(machine.state(), State::Running { .. }) && !matches!(before, State::Running { .. })
-    );
-    effects
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
-
-    #[test]
-    fn the_rules_hold_over_every_sequence_and_every_stop_ends(
-        events in prop::collection::vec((any_event(), 0u64..40_000), 0..80),
-        mode in prop_oneof![Just(StopMode::Graceful), Just(StopMode::Kill), Just(StopMode::Deleted)],
-    ) {
-        let (mut machine, mut world, mut now) = (fresh(), World::default(), Duration::ZERO);
-        let mut before = drive(&mut machine, &mut world, BEGIN, now);
-        for (event, later) in events {
-            now += Duration::from_millis(later);
-            before.extend(drive(&mut machine, &mut world, event, now));
-        }
-        let mut effects = drive(&mut machine, &mut world, Event::StopAsked(mode), now);
-        // Whatever the world still owes, it answers; nothing may be launched any more.
-        for event in [Event::Launched, Event::BrowserGone, Event::SessionForgotten, Event::Tick] {
-            effects.extend(drive(&mut machine, &mut world, event, now + Duration::from_secs(600)));
-        }
-        let ends = before.iter().chain(&effects).filter(|effect| matches!(effect, Effect::End(_))).count();
-        prop_assert_eq!(ends, 1, "it ends once, by itself or by the stop");
-        prop_assert!(!effects.contains(&Effect::Launch));
-        prop_assert_eq!(machine.state(), &State::Stopped);
     }
 }
