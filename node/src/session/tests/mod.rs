@@ -1,0 +1,86 @@
+//! A session's way from one profile through the vault into another, with files in the place of a browser.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use roost_cluster::ids::{Generation, TenantId};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{LockedProfile, Profile, SnapshotKey, SnapshotTaker, Vault};
+use crate::engine::{Engine, Launch, Page, null::NullEngine};
+
+mod restoring;
+mod saving;
+mod warming;
+
+const LOG: &str = "Default/IndexedDB/s.indexeddb.leveldb/000003.log";
+const TABLE: &str = "Default/IndexedDB/s.indexeddb.leveldb/000002.ldb";
+
+/// One tenant, one vault, and as many nodes as a test names.
+struct World {
+    dir: TempDir,
+    tenant: TenantId,
+    uid: Uuid,
+    vault: Vault,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
+        let vault = Vault::open(dir.path().join("objects").to_str().unwrap(), key).unwrap();
+        Self { dir, tenant: TenantId::new("t").unwrap(), uid: Uuid::now_v7(), vault }
+    }
+
+    fn profile(&self, node: &str) -> Arc<LockedProfile> {
+        Arc::new(Profile::new(&self.dir.path().join(node), &self.tenant, self.uid).lock().unwrap())
+    }
+
+    async fn page(&self, profile: &LockedProfile) -> Arc<dyn Page> {
+        let launch =
+            Launch { tenant: self.tenant.clone(), profile: profile.browser_dir(), local_storage: None };
+        NullEngine::default().launch(launch).await.unwrap().page
+    }
+
+    async fn taker(&self, profile: &Arc<LockedProfile>, generation: i64) -> SnapshotTaker {
+        SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(generation)).await.unwrap()
+    }
+
+    /// A profile in use by a generation, with these files.
+    async fn used(&self, node: &str, generation: i64, files: &[(&str, &str)]) -> Arc<LockedProfile> {
+        let profile = self.profile(node);
+        profile.prepare(&self.vault, None, Generation(generation)).await.unwrap();
+        for (path, content) in files {
+            write(&profile, path, content);
+        }
+        profile
+    }
+
+    fn objects(&self, below: &str) -> Vec<PathBuf> {
+        files_below(&self.dir.path().join("objects").join(self.uid.to_string()).join(below))
+    }
+}
+
+fn write(profile: &LockedProfile, path: &str, content: &str) {
+    let path = profile.browser_dir().join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+fn read(profile: &LockedProfile, path: &str) -> String {
+    fs::read_to_string(profile.browser_dir().join(path)).unwrap()
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let Ok(listing) = fs::read_dir(dir) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in listing.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}

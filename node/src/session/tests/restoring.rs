@@ -1,0 +1,113 @@
+//! What of a session comes into a profile, and what is refused or kept.
+
+use std::fs;
+
+use roost_cluster::ids::Generation;
+use uuid::Uuid;
+
+use super::{LOG, TABLE, World, read, write};
+use crate::session::{Profile, SessionError, SnapshotKey, Source, Stamp, Vault};
+
+#[tokio::test]
+async fn a_session_goes_through_the_vault_into_another_profile_whole() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(TABLE, "table"), (LOG, "log")]).await;
+    let page = world.page(&here).await;
+    let mut taker = world.taker(&here, 1).await;
+    let first = taker.take_running(&page).await.unwrap().unwrap();
+    assert!(taker.take_running(&page).await.unwrap().is_none(), "nothing has changed");
+    write(&here, LOG, "log and more");
+    let second = taker.take_running(&page).await.unwrap().unwrap();
+    assert_eq!((first.sequence, second.sequence, second.clean), (1, 2, false));
+
+    let there = world.profile("b");
+    let prepared = there.prepare(&world.vault, Some(&second), Generation(2)).await.unwrap();
+    assert_eq!(prepared.source, Source::Restored { generation: Generation(1), sequence: 2 });
+    assert_eq!((read(&there, TABLE).as_str(), read(&there, LOG).as_str()), ("table", "log and more"));
+    assert_eq!(prepared.local_storage.unwrap().origin, "null", "what was read from the page comes with it");
+}
+
+#[tokio::test]
+async fn a_torn_or_missing_object_is_refused_and_leaves_the_profile_as_it_was() {
+    let world = World::new();
+    let here = world.used("a", 5, &[(LOG, "the newer session")]).await;
+    let taken = world.taker(&here, 5).await.take_stopped(true, None).await.unwrap();
+    let there = world.used("b", 4, &[(LOG, "the older session")]).await;
+    let blob = world.objects("blobs").into_iter().next_back().unwrap();
+    let whole = fs::read(&blob).unwrap();
+
+    fs::write(&blob, &whole[..whole.len() / 2]).unwrap();
+    let torn = there.prepare(&world.vault, Some(&taken), Generation(6)).await;
+    assert!(matches!(torn, Err(SessionError::Sealed { .. })), "{torn:?}");
+    fs::remove_file(&blob).unwrap();
+    let missing = there.prepare(&world.vault, Some(&taken), Generation(6)).await;
+    assert!(matches!(missing, Err(SessionError::Missing { .. })), "{missing:?}");
+    assert_eq!(read(&there, LOG), "the older session");
+    assert_eq!(there.stamp().unwrap().generation, Generation(4));
+
+    fs::write(&blob, whole).unwrap();
+    there.prepare(&world.vault, Some(&taken), Generation(6)).await.unwrap();
+    assert_eq!(read(&there, LOG), "the newer session");
+}
+
+#[tokio::test]
+async fn another_key_opens_nothing() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let taken = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    let other = SnapshotKey::from_hex(&"08".repeat(32)).unwrap();
+    let vault = Vault::open(world.dir.path().join("objects").to_str().unwrap(), other).unwrap();
+    let refused = world.profile("b").prepare(&vault, Some(&taken), Generation(2)).await;
+    assert!(matches!(refused, Err(SessionError::Sealed { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_newer_local_profile_is_kept() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "saved")]).await;
+    let taken = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    write(&here, LOG, "gone on since");
+    let prepared = here.prepare(&world.vault, Some(&taken), Generation(2)).await.unwrap();
+    assert_eq!(prepared.source, Source::Local);
+    assert_eq!(read(&here, LOG), "gone on since");
+}
+
+#[tokio::test]
+async fn a_killed_browser_gets_its_local_storage_back_and_a_closed_one_needs_none() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let page = world.page(&here).await;
+    let mut taker = world.taker(&here, 1).await;
+    taker.take_running(&page).await.unwrap().unwrap();
+    let killed = here.prepare(&world.vault, None, Generation(1)).await.unwrap();
+    assert!(killed.local_storage.is_some());
+    taker.take_stopped(true, None).await.unwrap();
+    let closed = here.prepare(&world.vault, None, Generation(1)).await.unwrap();
+    assert!(closed.local_storage.is_none());
+}
+
+#[tokio::test]
+async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_over() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let profile = Profile::new(&world.dir.path().join("a"), &world.tenant, world.uid);
+    assert!(
+        matches!(profile.lock(), Err(SessionError::InUse { holder: Some(pid), .. }) if pid == std::process::id())
+    );
+    assert_eq!(Profile::list(&world.dir.path().join("a")).unwrap()[0].0, world.uid);
+    drop(here);
+    let stamp = Stamp { uid: Uuid::nil(), generation: Generation(9), sequence: 0, clean: true };
+    let locked = profile.lock().unwrap();
+    locked.write_stamp(&stamp).unwrap();
+    assert_eq!(locked.stamp(), None);
+}
+
+#[tokio::test]
+async fn a_singleton_link_is_removed_when_its_process_is_not_a_browser_of_this_profile() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let link = here.browser_dir().join("SingletonLock");
+    std::os::unix::fs::symlink(format!("host-{}", std::process::id()), &link).unwrap();
+    here.prepare(&world.vault, None, Generation(1)).await.unwrap();
+    assert!(fs::symlink_metadata(&link).is_err());
+}

@@ -1,0 +1,78 @@
+//! What of a session is kept in the vault, for how long, and whose it is.
+
+use roost_cluster::ids::Generation;
+
+use super::{LOG, World, read, write};
+use crate::session::SessionError;
+
+#[tokio::test]
+async fn of_a_log_that_grew_only_the_tail_is_stored() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, &"x".repeat(50_000))]).await;
+    let mut taker = world.taker(&here, 1).await;
+    taker.take_stopped(true, None).await.unwrap();
+    let before = world.objects("blobs").len();
+    write(&here, LOG, &format!("{}tail", "x".repeat(50_000)));
+    let taken = taker.take_stopped(true, None).await.unwrap();
+    assert_eq!(world.objects("blobs").len(), before + 1);
+    let there = world.profile("b");
+    there.prepare(&world.vault, Some(&taken), Generation(2)).await.unwrap();
+    assert!(read(&there, LOG).ends_with("xtail"));
+}
+
+#[tokio::test]
+async fn the_last_three_and_the_last_clean_one_are_kept_with_their_blobs_and_nothing_else() {
+    let world = World::new();
+    let here = world.used("a", 1, &[]).await;
+    let mut taker = world.taker(&here, 1).await;
+    let mut taken = Vec::new();
+    for (number, clean) in [(1, true), (2, true), (3, false), (4, false), (5, false), (6, false)] {
+        write(&here, LOG, &format!("state {number}"));
+        taken.push(taker.take_stopped(clean, None).await.unwrap());
+        taker.recorded().await.unwrap();
+    }
+    let kept: Vec<_> =
+        world.vault.manifests(world.uid).await.unwrap().iter().map(|name| name.sequence).collect();
+    assert_eq!(kept, [2, 4, 5, 6]);
+    assert_eq!(world.objects("blobs").len(), 4, "one log for each");
+    for (node, index) in [("b", 1), ("c", 5)] {
+        let there = world.profile(node);
+        there.prepare(&world.vault, Some(&taken[index]), Generation(2)).await.unwrap();
+        assert_eq!(read(&there, LOG), format!("state {}", index + 1));
+    }
+}
+
+#[tokio::test]
+async fn a_deposed_owner_saves_nothing_and_removes_nothing_of_its_successor() {
+    let world = World::new();
+    let old = world.used("a", 1, &[(LOG, "old")]).await;
+    let mut deposed = world.taker(&old, 1).await;
+    deposed.take_stopped(true, None).await.unwrap();
+    let new = world.used("b", 2, &[(LOG, "new")]).await;
+    let taken = world.taker(&new, 2).await.take_stopped(true, None).await.unwrap();
+
+    write(&old, LOG, "old and deposed");
+    let refused = deposed.take_stopped(true, None).await;
+    assert!(matches!(refused, Err(SessionError::Superseded { newest: Generation(2), .. })), "{refused:?}");
+    deposed.recorded().await.unwrap();
+    world.profile("c").prepare(&world.vault, Some(&taken), Generation(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn sequences_go_on_after_a_restart_of_the_owner() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    let again = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    assert_eq!(again.sequence, 2);
+}
+
+#[tokio::test]
+async fn a_removed_tenant_leaves_nothing_in_the_vault() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    assert_eq!(world.vault.tenants().await.unwrap(), [world.uid]);
+    world.vault.delete_tenant(world.uid).await.unwrap();
+    assert!(world.objects("").is_empty());
+}
