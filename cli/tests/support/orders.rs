@@ -7,7 +7,7 @@ use roost_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Items, Script, at, items, known_node, tenant, unknown};
+use super::{Answer, Items, Script, at, items, nodes::known_node, tenants::tenant, unknown};
 
 /// 6 is over, 7 ends while it is watched, 8 goes on for ever.
 fn operation(id: i64) -> Result<Operation, Status> {

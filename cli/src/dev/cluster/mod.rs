@@ -4,9 +4,10 @@
 //! Every process can be killed, stopped, frozen and started again on its own. Nothing is restarted behind the caller's
 //! back: a killed node stays dead, so that one can see what the others do.
 
-use std::path::{Path, PathBuf};
+mod inventory;
+mod starts;
 
-use futures::future::try_join_all;
+use std::path::{Path, PathBuf};
 
 use super::{
     error::{DevError, Result},
@@ -16,7 +17,7 @@ use super::{
     options::Options,
     phones::Phones,
     postgres::Postgres,
-    record::{CoordinatorRecord, DevRecord, EtcdRecord, NodeRecord, PostgresRecord, TenantRecord},
+    record::TenantRecord,
     roads::Roads,
     simulator::Simulator,
     state_dir::{Started, StateDir},
@@ -201,140 +202,5 @@ impl Cluster {
     pub fn node(&mut self, id: &str) -> Result<&mut Member> {
         let found = self.nodes.iter_mut().find(|node| node.id() == id);
         found.ok_or_else(|| DevError::UnknownNode { id: id.to_owned() })
-    }
-
-    /// Starts one node more; its id.
-    pub async fn add_node(&mut self) -> Result<String> {
-        let number = self.nodes.len() + 1;
-        if self.options.relays {
-            self.roads.build(&launches::node_id(number), &self.etcd, &self.postgres).await?;
-        }
-        let mut node = self.new_node(number)?;
-        node.start().await?;
-        let id = node.id().to_owned();
-        self.nodes.push(node);
-        self.remember()?;
-        Ok(id)
-    }
-
-    /// Makes one demo tenant more, with its phone, and starts its worker.
-    pub async fn add_tenant(&mut self) -> Result<TenantRecord> {
-        let index = self.tenants.len();
-        let tenant = tenants::demo_tenant(index);
-        tenants::prepare(self.admin(), index, &tenant, self.options.echo).await?;
-        self.tenants.push(tenant.clone());
-        if let (Some(phones), Some(site)) = (&mut self.phones, &self.simulator) {
-            phones.add(self.admins[0].clone(), site.client.clone(), tenant.clone());
-        }
-        Ok(tenant)
-    }
-
-    /// Starts a node that is dead again, with the profiles that it has on its disk.
-    pub async fn start_node(&mut self, id: &str) -> Result<()> {
-        self.node(id)?.start().await?;
-        self.remember()
-    }
-
-    /// Starts again whatever is dead; the names of what was.
-    pub async fn revive(&mut self) -> Result<Vec<String>> {
-        let mut revived = vec![];
-        if !self.postgres.is_running() {
-            self.postgres.restart().await?;
-            revived.push("postgres".to_owned());
-        }
-        // Together: one of several alone would wait in vain for the others.
-        let dead = self.etcd.iter_mut().filter_map(|member| (!member.is_running()).then_some(member));
-        let restarted = dead.map(async |member| member.restart().await.map(|()| member.name().to_owned()));
-        revived.extend(try_join_all(restarted).await?);
-        let members = self.simulator.as_mut().map(|site| &mut site.member).into_iter();
-        for member in members.chain(&mut self.coordinators).chain(&mut self.nodes) {
-            if !member.is_running() {
-                member.start_again().await?;
-                revived.push(member.id().to_owned());
-            }
-        }
-        self.remember()?;
-        Ok(revived)
-    }
-
-    /// The coordinators, the simulator and the stores: the name of each, its pid, and whether it runs.
-    pub fn services(&mut self) -> Vec<(String, u32, bool)> {
-        let etcd = self.etcd.iter_mut();
-        let mut services: Vec<_> =
-            etcd.map(|member| (member.name().to_owned(), member.pid(), member.is_running())).collect();
-        services.push(("postgres".to_owned(), self.postgres.pid(), self.postgres.is_running()));
-        let members =
-            self.simulator.as_mut().map(|site| &mut site.member).into_iter().chain(&mut self.coordinators);
-        services.extend(
-            members.map(|member| {
-                (member.id().to_owned(), member.pid().unwrap_or_default(), member.is_running())
-            }),
-        );
-        services
-    }
-
-    /// Writes dev.json: what runs now.
-    pub fn publish(&mut self) -> Result<()> {
-        self.remember()?;
-        let record = self.record();
-        self.state_dir.publish(&record)
-    }
-
-    /// What dev.json says.
-    pub fn record(&mut self) -> DevRecord {
-        let nodes = self.nodes.iter_mut().filter_map(|node| {
-            let (id, addr) = (node.id().to_owned(), node.addr().to_owned());
-            if node.is_running() { Some(NodeRecord { id, pid: node.pid()?, addr }) } else { None }
-        });
-        let nodes = nodes.collect();
-        let coordinators = self.coordinators.iter().filter_map(|coordinator| {
-            let admin_addr = coordinator.addr().to_owned();
-            Some(CoordinatorRecord { id: coordinator.id().to_owned(), pid: coordinator.pid()?, admin_addr })
-        });
-        DevRecord {
-            etcd: EtcdRecord { endpoint: self.etcd[0].endpoint().to_owned(), pid: self.etcd[0].pid() },
-            postgres: PostgresRecord { url: self.postgres.url().to_owned(), pid: self.postgres.pid() },
-            admin_addr: self.admin().address().to_owned(),
-            token_file: self.token_file(),
-            simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),
-            simulator_tls_addr: self.simulator.as_ref().map(|site| site.tls_addr.clone()),
-            coordinators: coordinators.collect(),
-            nodes,
-            tenants: self.tenants.clone(),
-        }
-    }
-
-    /// Every log, with the name of its process.
-    pub fn logs(&self) -> Vec<(String, PathBuf)> {
-        let members = self.simulator.as_ref().map(|site| &site.member).into_iter();
-        let members = members.chain(&self.coordinators).chain(&self.nodes);
-        let stores = self.etcd.iter().map(Etcd::name).chain(["postgres"]);
-        let stores = stores.map(|name| (name.to_owned(), self.state_dir.log(name)));
-        members.map(|member| (member.id().to_owned(), member.log().to_owned())).chain(stores).collect()
-    }
-
-    async fn start_nodes(&mut self) -> Result<()> {
-        let nodes =
-            (1..=self.options.nodes).map(|number| self.new_node(number)).collect::<Result<Vec<_>>>()?;
-        self.nodes = nodes;
-        try_join_all(self.nodes.iter_mut().map(Member::start)).await?;
-        self.remember()
-    }
-
-    fn new_node(&self, number: usize) -> Result<Member> {
-        let programs = launches::Programs::find(&self.options)?;
-        let simulator = self.simulator.as_ref();
-        let (etcd, roads, postgres) = (&self.etcd, &self.roads, &self.postgres);
-        let services = launches::Services { etcd, roads, postgres, simulator };
-        launches::node(&launches::node_id(number), &programs, &self.state_dir, &self.options, &services)
-    }
-
-    fn remember(&self) -> Result<()> {
-        let members = self.simulator.as_ref().map(|site| &site.member).into_iter();
-        let members = members.chain(&self.coordinators).chain(&self.nodes).filter_map(Member::started);
-        let etcd = self.etcd.iter().map(|member| (member.name(), member.identity()));
-        let stores = etcd.chain([("postgres", self.postgres.identity())]);
-        let stores = stores.map(|(name, identity)| Started { name: name.to_owned(), identity });
-        self.state_dir.remember(&stores.chain(members).collect::<Vec<_>>())
     }
 }

@@ -1,0 +1,92 @@
+//! The scripted coordinator's sessions and messages.
+
+use roost_proto::{
+    error::{ApiError, ErrorCode},
+    v1::{message_service_server::MessageService, session_service_server::SessionService, *},
+};
+use tonic::{Request, Response, Status};
+
+use super::{Answer, Items, Script, at, items, unknown};
+
+fn session(tenant_id: &str) -> Result<Session, Status> {
+    let code = QrCode {
+        text: "2@code-1".into(),
+        data_uri: "data:image/png;base64,AAAA".into(),
+        expire_time: at(20),
+    };
+    let waiting = Session {
+        tenant_id: "shop".into(),
+        status: SessionStatus::QrReady as i32,
+        qr: Some(code),
+        ..Default::default()
+    };
+    let linked = Session {
+        tenant_id: "lodge".into(),
+        status: SessionStatus::Connected as i32,
+        connect_time: at(30),
+        last_seen_time: at(120),
+        ..Default::default()
+    };
+    let idle = Session {
+        tenant_id: "idle".into(),
+        status: SessionStatus::Disconnected as i32,
+        ..Default::default()
+    };
+    match tenant_id {
+        "shop" => Ok(waiting),
+        "lodge" => Ok(linked),
+        "idle" => Ok(idle),
+        _ => Err(unknown("tenant", tenant_id)),
+    }
+}
+
+#[tonic::async_trait]
+impl SessionService for Script {
+    type WatchQrStream = Items<Session>;
+
+    async fn get_qr(&self, request: Request<GetQrRequest>) -> Answer<Session> {
+        session(&request.into_inner().tenant_id).map(Response::new)
+    }
+
+    /// A code, then a phone scans it.
+    async fn watch_qr(&self, request: Request<WatchQrRequest>) -> Answer<Self::WatchQrStream> {
+        let waiting = session(&request.into_inner().tenant_id)?;
+        let linked = Session { tenant_id: waiting.tenant_id.clone(), ..session("lodge")? };
+        Ok(Response::new(items(vec![waiting, linked])))
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Answer<Session> {
+        let id = request.into_inner().tenant_id;
+        let why = format!("the session of {id} is not connected; there is nothing to log out");
+        Err(ApiError::new(ErrorCode::FailedPrecondition, why).into())
+    }
+}
+
+fn messages() -> Vec<Message> {
+    let message = |id, direction: Direction, body: &str| Message {
+        id,
+        tenant_id: "lodge".into(),
+        direction: direction as i32,
+        chat_id: "255711111111@c.us".into(),
+        body: body.into(),
+        whatsapp_id: format!("3EB0{id}"),
+        create_time: at(id),
+    };
+    vec![
+        message(2, Direction::Out, "Karibu Safari Lodge!\nHow can we help?"),
+        message(1, Direction::In, "Habari \u{1b}[31m"),
+    ]
+}
+
+#[tonic::async_trait]
+impl MessageService for Script {
+    type TailMessagesStream = Items<Message>;
+
+    async fn list_messages(&self, _: Request<ListMessagesRequest>) -> Answer<ListMessagesResponse> {
+        Ok(Response::new(ListMessagesResponse { messages: messages(), next_page_token: String::new() }))
+    }
+
+    async fn tail_messages(&self, _: Request<TailMessagesRequest>) -> Answer<Self::TailMessagesStream> {
+        Ok(Response::new(items(messages().into_iter().rev().collect())))
+    }
+}

@@ -1,0 +1,126 @@
+//! The scripted coordinator's tenants.
+
+use roost_proto::{
+    error::{ApiError, ErrorCode, Violation},
+    v1::{tenant_service_server::TenantService, *},
+};
+use tonic::{Request, Response, Status};
+
+use super::{Answer, Script, at, orders::placement, unknown, workers::worker};
+
+pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
+    let menu = MenuItem {
+        title: "Rooms".into(),
+        reply: "From 40,000 a night".into(),
+        keywords: vec!["room".into()],
+    };
+    let lodge = Tenant {
+        id: "lodge".into(),
+        display_name: "Safari Lodge".into(),
+        phone: "+255700000001".into(),
+        template: Template::Booking as i32,
+        language: Language::En as i32,
+        status: TenantStatus::Active as i32,
+        texts: Some(BusinessTexts {
+            greeting: "Karibu {business}!\nHow can we help?".into(),
+            menu: vec![menu],
+            ..Default::default()
+        }),
+        reply_limit_per_minute: Some(10),
+        create_time: at(0),
+        update_time: at(60),
+    };
+    let shop = Tenant {
+        id: "shop".into(),
+        display_name: "Duka la Asha".into(),
+        phone: "+255700000002".into(),
+        template: Template::Ecommerce as i32,
+        language: Language::Sw as i32,
+        status: TenantStatus::QrPending as i32,
+        texts: None,
+        reply_limit_per_minute: Some(0),
+        ..lodge.clone()
+    };
+    match id {
+        "lodge" => Ok(lodge),
+        "shop" => Ok(shop),
+        _ => Err(unknown("tenant", id)),
+    }
+}
+
+#[tonic::async_trait]
+impl TenantService for Script {
+    async fn create_tenant(&self, request: Request<CreateTenantRequest>) -> Answer<Tenant> {
+        let CreateTenantRequest { tenant, tenant_id } = request.into_inner();
+        let given = tenant.unwrap_or_default();
+        let wrong = |field: &str, description: &str| Violation {
+            field: field.into(),
+            description: description.into(),
+        };
+        let mut violations = vec![];
+        if given.display_name.is_empty() {
+            violations.push(wrong("tenant.display_name", "is empty; it takes 1 to 200 characters"));
+        }
+        if !given.phone.starts_with('+') {
+            violations.push(wrong("tenant.phone", "is not E.164; it takes '+' and 8 to 15 digits"));
+        }
+        if !violations.is_empty() {
+            return Err(ApiError::invalid(violations).into());
+        }
+        if given.phone == "+255700000001" {
+            let taken = "the phone number +255700000001 belongs to another tenant";
+            return Err(ApiError::new(ErrorCode::AlreadyExists, taken).into());
+        }
+        let made = Tenant {
+            id: tenant_id,
+            status: TenantStatus::New as i32,
+            create_time: at(0),
+            update_time: at(0),
+            ..given
+        };
+        Ok(Response::new(made))
+    }
+
+    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Answer<Tenant> {
+        tenant(&request.into_inner().id).map(Response::new)
+    }
+
+    /// One tenant a page, so that the client has to walk.
+    async fn list_tenants(&self, request: Request<ListTenantsRequest>) -> Answer<ListTenantsResponse> {
+        let (id, next) =
+            if request.into_inner().page_token.is_empty() { ("lodge", "2") } else { ("shop", "") };
+        Ok(Response::new(ListTenantsResponse { tenants: vec![tenant(id)?], next_page_token: next.into() }))
+    }
+
+    async fn update_tenant(&self, request: Request<UpdateTenantRequest>) -> Answer<Tenant> {
+        let UpdateTenantRequest { tenant: given, update_mask } = request.into_inner();
+        let given = given.unwrap_or_default();
+        let mut changed = tenant(&given.id)?;
+        for path in update_mask.unwrap_or_default().paths {
+            match path.as_str() {
+                "display_name" => changed.display_name.clone_from(&given.display_name),
+                "texts" => changed.texts.clone_from(&given.texts),
+                "reply_limit_per_minute" => changed.reply_limit_per_minute = given.reply_limit_per_minute,
+                other => return Err(Status::invalid_argument(format!("unexpected path {other}"))),
+            }
+        }
+        Ok(Response::new(changed))
+    }
+
+    async fn delete_tenant(&self, request: Request<DeleteTenantRequest>) -> Answer<()> {
+        tenant(&request.into_inner().id).map(|_| Response::new(()))
+    }
+
+    async fn pin_tenant(&self, request: Request<PinTenantRequest>) -> Answer<Worker> {
+        let PinTenantRequest { tenant_id, node_id, .. } = request.into_inner();
+        Ok(Response::new(Worker { pinned_node_id: node_id, ..worker(&tenant_id)? }))
+    }
+
+    async fn unpin_tenant(&self, request: Request<UnpinTenantRequest>) -> Answer<Worker> {
+        worker(&request.into_inner().tenant_id).map(Response::new)
+    }
+
+    async fn explain_placement(&self, request: Request<ExplainPlacementRequest>) -> Answer<Placement> {
+        tenant(&request.into_inner().tenant_id).map(|tenant| Response::new(placement(tenant.id)))
+    }
+}

@@ -1,0 +1,87 @@
+//! The scripted coordinator's workers.
+
+use std::time::Duration;
+
+use roost_proto::{
+    error::ApiError,
+    v1::{worker_service_server::WorkerService, *},
+};
+use tonic::{Request, Response, Status};
+
+use super::{Answer, Items, Script, at, items, unknown};
+
+pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
+    let running = Worker {
+        tenant_id: "lodge".into(),
+        name: "roost-worker-lodge".into(),
+        status: WorkerStatus::Running as i32,
+        desired_state: DesiredState::Running as i32,
+        node_id: "node-2".into(),
+        generation: 3,
+        last_error: String::new(),
+        restarts: 1,
+        last_seen_time: at(120),
+        session_status: SessionStatus::Connected as i32,
+        pinned_node_id: String::new(),
+        conflicts: 0,
+    };
+    let failed = Worker {
+        tenant_id: "shop".into(),
+        name: "roost-worker-shop".into(),
+        status: WorkerStatus::Error as i32,
+        node_id: String::new(),
+        generation: 1,
+        last_error: "not seen for 2m".into(),
+        last_seen_time: None,
+        session_status: SessionStatus::Disconnected as i32,
+        ..running.clone()
+    };
+    match tenant_id {
+        "lodge" => Ok(running),
+        "shop" => Ok(failed),
+        _ => Err(unknown("tenant", tenant_id)),
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for Script {
+    type WatchWorkersStream = Items<WatchWorkersResponse>;
+
+    async fn start_worker(&self, request: Request<StartWorkerRequest>) -> Answer<StartWorkerResponse> {
+        let worker = Some(worker(&request.into_inner().tenant_id)?);
+        Ok(Response::new(StartWorkerResponse { worker, already_running: true }))
+    }
+
+    async fn stop_worker(&self, request: Request<StopWorkerRequest>) -> Answer<Worker> {
+        let _ = worker(&request.into_inner().tenant_id)?;
+        Err(ApiError::unavailable(
+            "postgres",
+            Duration::from_secs(2),
+            "postgres does not answer; nothing was changed",
+        )
+        .into())
+    }
+
+    async fn restart_worker(&self, request: Request<RestartWorkerRequest>) -> Answer<Worker> {
+        worker(&request.into_inner().tenant_id).map(Response::new)
+    }
+
+    async fn force_restart_worker(&self, request: Request<ForceRestartWorkerRequest>) -> Answer<Worker> {
+        worker(&request.into_inner().tenant_id).map(Response::new)
+    }
+
+    async fn get_worker(&self, request: Request<GetWorkerRequest>) -> Answer<Worker> {
+        worker(&request.into_inner().tenant_id).map(Response::new)
+    }
+
+    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
+        let workers = vec![worker("lodge")?, worker("shop")?];
+        Ok(Response::new(ListWorkersResponse { workers, next_page_token: String::new() }))
+    }
+
+    async fn watch_workers(&self, _: Request<WatchWorkersRequest>) -> Answer<Self::WatchWorkersStream> {
+        let changes = [("lodge", false), ("shop", true)];
+        let change = |(id, deleted)| Ok(WatchWorkersResponse { worker: Some(worker(id)?), deleted });
+        Ok(Response::new(items(changes.into_iter().map(change).collect::<Result<Vec<_>, Status>>()?)))
+    }
+}
