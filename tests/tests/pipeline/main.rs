@@ -14,5 +14,6 @@ mod bed;
 mod crashes;
 mod flow;
 mod limits;
+mod node;
 mod phone;
 mod worker;

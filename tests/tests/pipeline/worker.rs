@@ -1,138 +1,18 @@
 //! The worker as a whole on the null engine: statuses in the database, the session in the object store, and the ways in
 //! which it ends.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use async_trait::async_trait;
-use roost_cluster::{
-    fence::Standing,
-    ids::{Generation, TenantId},
-};
+use roost_cluster::{fence::Standing, ids::Generation};
 use roost_node::{
     engine::{Engine, PageEvent, null::NullEngine},
-    launches::LaunchQueue,
-    session::{Fetched, Profile, SnapshotKey, Vault},
-    worker::{
-        OwnershipCheck, OwnershipUnknown, Pace, State, StopMode, Warmed, Worker, WorkerContext, WorkerHandle,
-    },
+    session::{Fetched, Profile},
+    worker::{State, StopMode, Warmed},
 };
-use roost_store::{Fence, SessionStatus, TenantStatus, WorkerStatus};
-use tokio::{sync::watch, time::timeout};
+use roost_store::{SessionStatus, TenantStatus};
+use tokio::time::timeout;
 
-use crate::bed::Bed;
-
-const SOON: Duration = Duration::from_secs(20);
-
-/// A node with one worker.
-struct Node {
-    bed: Bed,
-    engine: NullEngine,
-    vault: Vault,
-    standing: watch::Sender<Standing>,
-    owner: Arc<Owner>,
-}
-
-struct Owner(AtomicBool);
-
-#[async_trait]
-impl OwnershipCheck for Owner {
-    async fn still_owner(&self, _: &TenantId, _: Generation) -> Result<bool, OwnershipUnknown> {
-        Ok(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl Node {
-    async fn new() -> Self {
-        let bed = Bed::new(0).await;
-        let key = SnapshotKey::from_hex(&"5a".repeat(32)).unwrap();
-        let vault = Vault::open(bed.dir.path().join("objects").to_str().unwrap(), key).unwrap();
-        let (standing, _) = watch::channel(Standing::Good);
-        Self {
-            bed,
-            engine: NullEngine::default(),
-            vault,
-            standing,
-            owner: Arc::new(Owner(AtomicBool::new(true))),
-        }
-    }
-
-    /// The tenant's next owner, with profiles of its own under `name`.
-    async fn spawn(&self, name: &str) -> WorkerHandle {
-        let fence = self.bed.place().await;
-        self.spawn_as(fence, name).await
-    }
-
-    async fn spawn_as(&self, fence: Fence, name: &str) -> WorkerHandle {
-        self.spawn_with(fence, name, self.engine.clone(), None).await
-    }
-
-    async fn spawn_with(
-        &self,
-        fence: Fence,
-        name: &str,
-        engine: NullEngine,
-        warm: Option<Warmed>,
-    ) -> WorkerHandle {
-        let spec = self.bed.store.worker_spec(&self.bed.id).await.unwrap();
-        Worker::spawn(WorkerContext {
-            fence,
-            spec,
-            store: self.bed.store.clone(),
-            engine: Arc::new(engine),
-            vault: self.vault.clone(),
-            profiles: self.bed.dir.path().join(name),
-            launches: LaunchQueue::new(2),
-            warm,
-            standing: self.standing.subscribe(),
-            ownership: self.owner.clone(),
-            pace: Pace { probe_every: Duration::from_millis(100), ..Pace::default() },
-        })
-    }
-
-    async fn running(&self, name: &str) -> WorkerHandle {
-        let worker = self.spawn(name).await;
-        self.wait_until_running(&worker).await;
-        worker
-    }
-
-    async fn wait_until_running(&self, worker: &WorkerHandle) {
-        wait(worker, |state| matches!(state, State::Running { .. })).await;
-        self.until("the session is CONNECTED", async || {
-            let worker = self.bed.store.get_worker(&self.bed.id).await.unwrap();
-            worker.session_status == SessionStatus::Connected && worker.status == WorkerStatus::Running
-        })
-        .await;
-    }
-
-    async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
-        let poll = async {
-            while !is_so().await {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(SOON, poll).await.unwrap_or_else(|_| panic!("not in time: {what}"));
-    }
-
-    fn raise(&self, event: PageEvent) {
-        assert!(self.engine.raise(&self.bed.id, event), "there is no page to raise an event on");
-    }
-
-    async fn session_status(&self) -> SessionStatus {
-        self.bed.store.get_session(&self.bed.id).await.unwrap().status
-    }
-}
-
-async fn wait(worker: &WorkerHandle, is_so: impl FnMut(&State) -> bool) {
-    let mut state = worker.state();
-    let reached = timeout(SOON, state.wait_for(is_so)).await;
-    assert!(matches!(reached, Ok(Ok(_))), "it is {}", *worker.state().borrow());
-}
+use crate::node::{Node, SOON, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_runs_answers_saves_its_session_and_stops_gracefully() {

@@ -7,3 +7,4 @@ mod moves;
 mod operations;
 mod outages;
 mod session;
+mod stage;

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use stateright::{Model, Property};
 
 use super::{
-    controller::Planner,
     guards::Guards,
+    planner::Planner,
     recovery,
     state::{Budget, Message, NODES, State},
     time::{SLOW, is_urgent, older},

@@ -20,6 +20,7 @@ mod controller;
 mod events;
 mod guards;
 mod node;
+mod planner;
 mod recovery;
 mod state;
 mod time;

@@ -3,26 +3,23 @@
 
 #![allow(clippy::print_stdout, reason = "a test of a figure prints it")]
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod browser;
+mod world;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_cli::dev;
-use roost_cluster::ids::{Generation, TenantId};
-use roost_node::engine::web::{Launcher, WebConfig, WebEngine};
-use roost_node::engine::{BrowserLedger, Engine, Launch, Launched, OutboundText, PageEvent, SendError};
-use roost_node::session::{
-    Fetched, LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Source, Vault,
+use roost_cluster::ids::Generation;
+use roost_node::{
+    engine::{Engine, Launch, OutboundText, PageEvent, SendError},
+    session::{Fetched, Source},
 };
-use roost_simulator::{Config, Simulator, Timing};
-use serde_json::{Value, json};
-use tokio::time::timeout;
-use uuid::Uuid;
+use serde_json::json;
 
-const PHONE: &str = "254700000001";
-const FRIEND: &str = "255700000007";
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::{
+    browser::Browser,
+    world::{FRIEND, PHONE, World},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_its_browser_and_its_machine() {
@@ -229,216 +226,4 @@ async fn together(world: &World, browser: &Browser, to_nobody: OutboundText) -> 
     let sent = world.sent().await?;
     ensure!(sent.len() == 2, "two texts arrived: {sent:?}");
     Ok(())
-}
-
-/// One tenant, one simulator, one object store.
-struct World {
-    dir: tempfile::TempDir,
-    simulator: Simulator,
-    engine: WebEngine,
-    vault: Vault,
-    tenant: TenantId,
-    uid: Uuid,
-}
-
-struct Unwatched;
-
-impl BrowserLedger for Unwatched {
-    fn started(&self, _pid: u32) {}
-    fn gone(&self, _pid: u32) {}
-}
-
-impl World {
-    fn start() -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let any = "127.0.0.1:0".parse()?;
-        let simulator = Simulator::start(&Config { http: any, tls: any, timing: Timing::default() })?;
-        // What `roost-node launch` does for a node's browsers.
-        let args = ["--pdeathsig", "KILL", "--"].map(str::to_owned).to_vec();
-        let engine = WebEngine::new(WebConfig {
-            launcher: Launcher { program: PathBuf::from("setpriv"), args },
-            browser: dev::browser()?,
-            page_url: simulator.http_url(),
-            wa_js: dev::bridge()?,
-            ledger: Arc::new(Unwatched),
-        })?;
-        let objects = dir.path().join("objects");
-        let vault = Vault::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;
-        Ok(Self { dir, simulator, engine, vault, tenant: TenantId::new("acme")?, uid: Uuid::now_v7() })
-    }
-
-    fn profile(&self, node: &str) -> Result<Arc<LockedProfile>> {
-        Ok(Arc::new(Profile::new(&self.dir.path().join(node), &self.tenant, self.uid).lock()?))
-    }
-
-    async fn launch(
-        &self,
-        profile: &LockedProfile,
-        from: Option<&SnapshotRef>,
-        generation: i64,
-    ) -> Result<Browser> {
-        let prepared = profile.prepare(&self.vault, from, Generation(generation)).await?;
-        let launch = Launch {
-            tenant: self.tenant.clone(),
-            profile: prepared.browser_dir,
-            local_storage: prepared.local_storage,
-        };
-        Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })
-    }
-
-    async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(1)).await?;
-        taker.take_running(&browser.launched.page).await?.context("there is a session to save")
-    }
-
-    /// As a worker stops: what the page has in localStorage, then the files of the closed browser.
-    async fn stop(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
-        let values = browser.launched.page.local_storage().await?;
-        ensure!(browser.launched.page.close().await, "the browser closes by itself");
-        let generation = profile.stamp().context("the profile is stamped")?.generation;
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), generation).await?;
-        Ok(taker.take_stopped(true, Some(values)).await?)
-    }
-
-    /// How many there have been.
-    async fn connections(&self) -> Result<usize> {
-        let seen: Value = self.asked("connections").await?;
-        Ok(seen["connections"].as_array().map_or(0, Vec::len))
-    }
-
-    async fn control(&self, verb: &str, body: Value) -> Result<()> {
-        let url = format!("{}/control/{verb}", self.simulator.http_url());
-        let answer = reqwest::Client::new().post(url).json(&body).send().await?;
-        ensure!(answer.status().is_success(), "{verb} was refused: {}", answer.text().await?);
-        Ok(())
-    }
-
-    async fn asked<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
-        Ok(reqwest::get(format!("{}/control/{path}", self.simulator.http_url())).await?.json().await?)
-    }
-
-    async fn deliver(&self, body: &str) -> Result<()> {
-        self.control("message", json!({ "phone": PHONE, "from": FRIEND, "body": body })).await
-    }
-
-    async fn sent(&self) -> Result<Vec<Value>> {
-        self.asked(&format!("sent?phone={PHONE}")).await
-    }
-
-    /// I1: never two live connections of one session.
-    async fn judge(self) -> Result<()> {
-        let seen: Value = self.asked("connections").await?;
-        ensure!(seen["overlaps"].as_array().is_some_and(Vec::is_empty), "connections overlapped: {seen}");
-        let regressed = |connection: &&Value| connection["regressed_by"].as_i64().is_some_and(|by| by > 0);
-        let behind: Vec<_> = seen["connections"].as_array().into_iter().flatten().filter(regressed).collect();
-        ensure!(behind.is_empty(), "a session came back older than it was: {behind:?}");
-        self.simulator.stop().await;
-        Ok(())
-    }
-}
-
-struct Browser {
-    launched: Launched,
-    source: Source,
-}
-
-impl Browser {
-    async fn next(&mut self) -> Result<PageEvent> {
-        let event = timeout(DEADLINE, self.launched.events.recv()).await.context("the page tells nothing")?;
-        event.context("the page's events have ended")
-    }
-
-    async fn until(&mut self, wanted: impl Fn(&PageEvent) -> bool) -> Result<()> {
-        while !wanted(&self.next().await?) {}
-        Ok(())
-    }
-
-    async fn pair(&mut self, world: &World) -> Result<()> {
-        loop {
-            match self.next().await? {
-                PageEvent::Qr { text: Some(code), .. } => {
-                    world
-                        .control("scan", json!({ "code": code, "phone": PHONE, "pushname": "Acme" }))
-                        .await?;
-                }
-                PageEvent::Ready { phone } => {
-                    ensure!(phone == PHONE, "the page is linked to {phone}");
-                    return Ok(());
-                }
-                _ => {}
-            }
-        }
-    }
-
-    async fn ready_without_a_code(&mut self) -> Result<()> {
-        loop {
-            match self.next().await? {
-                PageEvent::Qr { text: Some(_), .. } => bail!("the session is lost: the page asks for a scan"),
-                PageEvent::Ready { .. } => return Ok(()),
-                _ => {}
-            }
-        }
-    }
-
-    async fn next_message(&mut self) -> Result<String> {
-        loop {
-            if let PageEvent::Message(message) = self.next().await? {
-                return Ok(message.whatsapp_id);
-            }
-        }
-    }
-
-    /// A message in, confirmed, and a text out.
-    async fn answer_one(&mut self, world: &World, body: &str) -> Result<OutboundText> {
-        world.deliver(body).await?;
-        let received = self.next_message().await?;
-        self.launched.page.confirm(&[received]).await?;
-        let chat = format!("{FRIEND}@c.us");
-        let suffix = Uuid::now_v7().simple().to_string().to_uppercase();
-        let text = OutboundText {
-            whatsapp_id: format!("true_{chat}_3EB0{}", &suffix[14..]),
-            chat,
-            body: format!("echo: {body}"),
-            maybe_sent: false,
-        };
-        self.launched.page.send(&text).await?;
-        let sent = world.sent().await?;
-        ensure!(sent.last().is_some_and(|sent| sent["body"] == text.body.as_str()), "not sent: {sent:?}");
-        Ok(text)
-    }
-
-    fn kill_root(&self) -> Result<()> {
-        kill(self.launched.pid.context("the browser has a process")?)
-    }
-
-    fn kill_renderer(&self) -> Result<()> {
-        let root = self.launched.pid.context("the browser has a process")?;
-        let renderer = members(root)?.into_iter().find(|pid| {
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&command).contains("--type=renderer")
-        });
-        kill(renderer.context("the browser has a renderer")?)
-    }
-}
-
-/// The processes of the browser's group.
-fn members(group: u32) -> Result<Vec<u32>> {
-    let pids =
-        std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    Ok(pids
-        .filter(|pid| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-            after_name.split(' ').nth(2) == Some(group.to_string().as_str())
-        })
-        .collect())
-}
-
-fn kill(pid: u32) -> Result<()> {
-    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).context("a pid is positive")?;
-    Ok(rustix::process::kill_process(pid, rustix::process::Signal::KILL)?)
-}
-
-fn path_text(path: &Path) -> Result<&str> {
-    path.to_str().context("the path is text")
 }

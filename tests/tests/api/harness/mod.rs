@@ -1,0 +1,142 @@
+//! One etcd and one Postgres for the binary; a coordinator, a database and a cluster of its own for each test.
+
+mod answers;
+mod calls;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use roost_cli::dev::{Etcd, Postgres};
+use roost_cluster::{
+    registry::{EtcdRegistry, Registry},
+    timing::Timing,
+};
+use roost_coordinator::{Config, Coordinator};
+use roost_store::Store;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tonic::transport::{Channel, Endpoint};
+
+pub use answers::{error_of, fields, next, refused, until};
+pub use calls::business;
+
+/// How long anything may take that is to happen; tests run beside each other on small machines.
+pub const SOON: Duration = Duration::from_secs(30);
+pub const TOKEN: &str = "a-token-of-the-tests";
+
+struct Servers {
+    etcd: Etcd,
+    postgres: Postgres,
+}
+
+static SERVERS: OnceCell<Servers> = OnceCell::const_new();
+static TESTS: AtomicU32 = AtomicU32::new(0);
+
+async fn servers() -> &'static Servers {
+    let start = || async {
+        let dir = run_dir();
+        let (etcd, postgres) = tokio::join!(Etcd::start(&dir), Postgres::start(&dir));
+        Servers { etcd: etcd.expect("an etcd"), postgres: postgres.expect("a Postgres") }
+    };
+    SERVERS.get_or_init(start).await
+}
+
+/// A directory for this run. The servers die with this process, and nothing runs after the last test, so what a run
+/// left behind is removed by a later one.
+fn run_dir() -> PathBuf {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("api");
+    for old in fs::read_dir(&all).into_iter().flatten().flatten() {
+        let alive = Path::new("/proc").join(old.file_name()).exists();
+        if !alive {
+            fs::remove_dir_all(old.path()).expect("removing what an earlier run left");
+        }
+    }
+    let dir = all.join(std::process::id().to_string());
+    fs::create_dir_all(&dir).expect("a directory for this run");
+    dir
+}
+
+async fn new_database(server_url: &str, name: &str) -> String {
+    let mut connection = sqlx::PgConnection::connect(server_url).await.expect("a connection to Postgres");
+    connection.execute(AssertSqlSafe(format!("create database {name}"))).await.expect("a new database");
+    let (server, _) = server_url.rsplit_once('/').expect("a URL with a database");
+    format!("{server}/{name}")
+}
+
+/// A coordinator and what it stands on.
+pub struct Api {
+    pub coordinator: Coordinator,
+    pub channel: Channel,
+    pub registry: Arc<dyn Registry>,
+    pub store: Store,
+    pub token_file: PathBuf,
+    pub dir: TempDir,
+}
+
+/// One that serves.
+pub async fn api() -> Api {
+    let [api] = apis(["c1"]).await;
+    api
+}
+
+/// Several of one cluster, all of which serve.
+pub async fn apis<const N: usize>(ids: [&str; N]) -> [Api; N] {
+    let servers = servers().await;
+    let number = TESTS.fetch_add(1, Ordering::Relaxed);
+    let database = &new_database(servers.postgres.url(), &format!("test_{number}")).await;
+    let cluster = &format!("test-{number}");
+    let start = |id: &str| {
+        let id = id.to_owned();
+        async move {
+            let api = start(&id, database, servers.etcd.endpoint(), cluster).await;
+            api.is_serving("").await;
+            api
+        }
+    };
+    let started = futures::future::join_all(ids.map(start)).await;
+    started.try_into().unwrap_or_else(|_| panic!("as many as there are ids"))
+}
+
+/// One on the given servers, which need not be up.
+pub async fn api_on(database_url: &str, etcd: &str, cluster: &str) -> Api {
+    start("c1", database_url, etcd, cluster).await
+}
+
+async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
+    let dir = tempfile::tempdir().expect("a directory");
+    let token_file = dir.path().join("tokens");
+    fs::write(&token_file, format!("{TOKEN}\n")).expect("the token file");
+    let timing = Timing::from_ttl(Duration::from_secs(2)).expect("a TTL that etcd takes");
+    let config = Config {
+        id: id.into(),
+        cluster: cluster.parse().expect("a cluster's name"),
+        etcd: vec![etcd.to_owned()],
+        database_url: database_url.to_owned(),
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        announce: Some(dir.path().join("coordinator.json")),
+        token_file: token_file.clone(),
+        lease_ttl: timing,
+        stale_after: Duration::from_secs(120),
+    };
+    let registry =
+        EtcdRegistry::connect(&config.etcd, cluster, timing.request_timeout).await.expect("a registry");
+    let store = Store::connect_lazy(database_url, 4).expect("a store");
+    let coordinator = Coordinator::start(config).await.expect("a coordinator");
+    let endpoint = Endpoint::try_from(format!("http://{}", coordinator.addr())).expect("an endpoint");
+    Api {
+        channel: endpoint.connect_lazy(),
+        coordinator,
+        registry: Arc::new(registry),
+        store,
+        token_file,
+        dir,
+    }
+}

@@ -1,0 +1,135 @@
+//! What the tests stand on: one tenant, one simulator, one object store, and profiles on as many nodes as a test names.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, ensure};
+use roost_cli::dev;
+use roost_cluster::ids::{Generation, TenantId};
+use roost_node::{
+    engine::{
+        BrowserLedger, Engine, Launch,
+        web::{Launcher, WebConfig, WebEngine},
+    },
+    session::{LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Vault},
+};
+use roost_simulator::{Config, Simulator, Timing};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::browser::Browser;
+
+pub const PHONE: &str = "254700000001";
+pub const FRIEND: &str = "255700000007";
+
+/// One tenant, one simulator, one object store.
+pub struct World {
+    dir: tempfile::TempDir,
+    simulator: Simulator,
+    pub engine: WebEngine,
+    pub vault: Vault,
+    pub tenant: TenantId,
+    uid: Uuid,
+}
+
+struct Unwatched;
+
+impl BrowserLedger for Unwatched {
+    fn started(&self, _pid: u32) {}
+    fn gone(&self, _pid: u32) {}
+}
+
+impl World {
+    pub fn start() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let any = "127.0.0.1:0".parse()?;
+        let simulator = Simulator::start(&Config { http: any, tls: any, timing: Timing::default() })?;
+        // What `roost-node launch` does for a node's browsers.
+        let args = ["--pdeathsig", "KILL", "--"].map(str::to_owned).to_vec();
+        let engine = WebEngine::new(WebConfig {
+            launcher: Launcher { program: PathBuf::from("setpriv"), args },
+            browser: dev::browser()?,
+            page_url: simulator.http_url(),
+            wa_js: dev::bridge()?,
+            ledger: Arc::new(Unwatched),
+        })?;
+        let objects = dir.path().join("objects");
+        let vault = Vault::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;
+        Ok(Self { dir, simulator, engine, vault, tenant: TenantId::new("acme")?, uid: Uuid::now_v7() })
+    }
+
+    pub fn profile(&self, node: &str) -> Result<Arc<LockedProfile>> {
+        Ok(Arc::new(Profile::new(&self.dir.path().join(node), &self.tenant, self.uid).lock()?))
+    }
+
+    pub async fn launch(
+        &self,
+        profile: &LockedProfile,
+        from: Option<&SnapshotRef>,
+        generation: i64,
+    ) -> Result<Browser> {
+        let prepared = profile.prepare(&self.vault, from, Generation(generation)).await?;
+        let launch = Launch {
+            tenant: self.tenant.clone(),
+            profile: prepared.browser_dir,
+            local_storage: prepared.local_storage,
+        };
+        Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })
+    }
+
+    pub async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
+        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(1)).await?;
+        taker.take_running(&browser.launched.page).await?.context("there is a session to save")
+    }
+
+    /// As a worker stops: what the page has in localStorage, then the files of the closed browser.
+    pub async fn stop(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
+        let values = browser.launched.page.local_storage().await?;
+        ensure!(browser.launched.page.close().await, "the browser closes by itself");
+        let generation = profile.stamp().context("the profile is stamped")?.generation;
+        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), generation).await?;
+        Ok(taker.take_stopped(true, Some(values)).await?)
+    }
+
+    /// How many there have been.
+    pub async fn connections(&self) -> Result<usize> {
+        let seen: Value = self.asked("connections").await?;
+        Ok(seen["connections"].as_array().map_or(0, Vec::len))
+    }
+
+    pub async fn control(&self, verb: &str, body: Value) -> Result<()> {
+        let url = format!("{}/control/{verb}", self.simulator.http_url());
+        let answer = reqwest::Client::new().post(url).json(&body).send().await?;
+        ensure!(answer.status().is_success(), "{verb} was refused: {}", answer.text().await?);
+        Ok(())
+    }
+
+    async fn asked<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
+        Ok(reqwest::get(format!("{}/control/{path}", self.simulator.http_url())).await?.json().await?)
+    }
+
+    pub async fn deliver(&self, body: &str) -> Result<()> {
+        self.control("message", json!({ "phone": PHONE, "from": FRIEND, "body": body })).await
+    }
+
+    pub async fn sent(&self) -> Result<Vec<Value>> {
+        self.asked(&format!("sent?phone={PHONE}")).await
+    }
+
+    /// I1: never two live connections of one session.
+    pub async fn judge(self) -> Result<()> {
+        let seen: Value = self.asked("connections").await?;
+        ensure!(seen["overlaps"].as_array().is_some_and(Vec::is_empty), "connections overlapped: {seen}");
+        let regressed = |connection: &&Value| connection["regressed_by"].as_i64().is_some_and(|by| by > 0);
+        let behind: Vec<_> = seen["connections"].as_array().into_iter().flatten().filter(regressed).collect();
+        ensure!(behind.is_empty(), "a session came back older than it was: {behind:?}");
+        self.simulator.stop().await;
+        Ok(())
+    }
+}
+
+fn path_text(path: &Path) -> Result<&str> {
+    path.to_str().context("the path is text")
+}
