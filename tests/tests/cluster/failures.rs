@@ -3,9 +3,15 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use roost_cli::dev::Etcd;
-use roost_cluster::registry::{EtcdRegistry, Registry, RegistryError};
+use roost_cluster::{
+    ids::Revision,
+    registry::{EtcdRegistry, Registry, RegistryError},
+};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::backend::{Backend, PATIENCE, TTL, next};
 
@@ -100,11 +106,59 @@ async fn a_client_goes_to_the_next_member_when_one_does_not_answer() {
     let dir = tempfile::tempdir().unwrap();
     let etcd = Etcd::start(dir.path()).await.unwrap();
     let registry = connected(&["http://127.0.0.1:1", etcd.endpoint()]).await;
-    let first = registry.list("").await;
-    assert!(matches!(first, Err(RegistryError::Unavailable { .. })), "{first:?}");
+    // Which of the two is asked first is not said.
+    if let Err(first) = registry.list("").await {
+        assert!(matches!(first, RegistryError::Unavailable { .. }), "{first:?}");
+    }
     for _ in 0..10 {
         registry.list("").await.unwrap();
     }
+}
+
+/// Connections to it are made, and nothing is ever said on them.
+async fn mute() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    (listener, endpoint)
+}
+
+#[tokio::test]
+async fn a_silent_member_is_passed_over_while_another_one_is_down() {
+    let (_listener, mute) = mute().await;
+    let registry = connected(&["http://127.0.0.1:1", &mute]).await;
+    let mut timed_out = 0;
+    for _ in 0..8 {
+        let begun = Instant::now();
+        registry.list("").await.unwrap_err();
+        timed_out += usize::from(begun.elapsed() >= TIMEOUT);
+    }
+    assert_eq!(timed_out, 1, "calls that waited for a member known to be silent");
+}
+
+/// Far sooner than pings tell of it: the tenants of a node that watches a frozen member must not wait for those.
+#[tokio::test]
+async fn a_watch_on_a_frozen_member_ends_when_another_one_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let etcd = Etcd::start(dir.path()).await.unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let other = Etcd::start(other.path()).await.unwrap();
+    let registry = connected(&[etcd.endpoint(), other.endpoint()]).await;
+    // Two stores of one member each, so it shows which of them is asked.
+    let used = registry.cluster_id().await.unwrap();
+    let is_first = connected(&[etcd.endpoint()]).await.cluster_id().await.unwrap() == used;
+    let frozen = if is_first { &etcd } else { &other };
+    let mut watch = registry.watch("", Revision(0)).await.unwrap();
+    signal(frozen, Signal::STOP);
+    let begun = Instant::now();
+    let silent = registry.cluster_id().await;
+    let answered = registry.cluster_id().await;
+    let ended = timeout(PATIENCE, watch.recv()).await;
+    let took = begun.elapsed();
+    signal(frozen, Signal::CONT);
+    assert!(matches!(silent, Err(RegistryError::Unavailable { .. })), "{silent:?}");
+    assert_ne!(answered.unwrap(), used);
+    assert_eq!(ended.expect("the watch hangs"), None);
+    assert!(took < TIMEOUT * 3, "{took:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The registry in etcd.
 //!
 //! Decisions, each against something that bites:
-//! - One client per endpoint, one of them in use, the next after a call that failed. The client's own balancer picks
-//!   at random and would go on sending its share of the keepalives to a member that is frozen.
+//! - One client per endpoint, one of them in use, the next after a call that failed (`members`). The client's own
+//!   balancer picks at random and would go on sending its share of the keepalives to a member that is frozen.
 //! - Every call has a timeout, for a connection to a frozen member fails only after pings have gone unanswered.
 //! - `hasleader` on every call: a member that is cut off from its quorum refuses at once and ends its watches.
 //! - A keepalive is a stream of its own. The client's keeper only enqueues, so an answer read from a shared stream
@@ -11,22 +11,25 @@
 
 use std::{
     future::Future,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use etcd_client::{Client, ConnectOptions, GetOptions, KeyValue, Txn};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
 use crate::ids::{ClusterName, Incarnation, Revision};
 
 mod convert;
 mod fault;
+mod members;
 mod watch;
 
 use fault::Fault;
+use members::Rotation;
 
 /// Keys of one page of a listing: far below [`LISTING_LIMIT`] with records of the usual kilobytes.
 const PAGE_KEYS: i64 = 512;
@@ -34,6 +37,8 @@ const PAGE_KEYS: i64 = 512;
 const BARE_PAGE_KEYS: i64 = 8_192;
 /// The largest page that is taken in; the client's own limit is 4 MiB.
 const LISTING_LIMIT: usize = 64 << 20;
+/// A member that was silent is passed over for so many timeouts; that is a TTL.
+const SHUNNED_FOR: u32 = 5;
 /// etcd drops clients that ping more often than every 5 s.
 const PING_EVERY: Duration = Duration::from_secs(6);
 
@@ -41,8 +46,7 @@ const PING_EVERY: Duration = Duration::from_secs(6);
 pub struct EtcdRegistry {
     prefix: String,
     members: Vec<Client>,
-    /// Index into `members`; grows without end and is taken modulo.
-    current: AtomicUsize,
+    rotation: Mutex<Rotation>,
     request_timeout: Duration,
 }
 
@@ -71,10 +75,12 @@ impl EtcdRegistry {
                 .map_err(|error| refused(format!("endpoint {endpoint:?}: {error}")))?;
             members.push(member);
         }
+        // Anyone first, so that a member that fails is not everybody's.
+        let first = usize::from(Uuid::now_v7().into_bytes()[15]);
         Ok(Self {
             prefix: format!("/roost/v1/{cluster}/"),
+            rotation: Mutex::new(Rotation::new(members.len(), first, request_timeout * SHUNNED_FOR)),
             members,
-            current: AtomicUsize::new(0),
             request_timeout,
         })
     }
@@ -88,18 +94,31 @@ impl EtcdRegistry {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let used = self.current.load(Ordering::Relaxed);
-        let member = self.members[used % self.members.len()].clone();
-        let outcome = match tokio::time::timeout(self.request_timeout, call(member)).await {
-            Ok(answered) => answered.map_err(|error| Fault::from_client(step, error)),
-            Err(_) => Err(Fault::timed_out(step, self.request_timeout)),
+        let member = self.rotation.lock().current();
+        self.call_to(member, step, call).await
+    }
+
+    async fn call_to<T, F>(
+        &self,
+        member: usize,
+        step: &'static str,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let called = call(self.members[member].clone());
+        let Ok(answered) = tokio::time::timeout(self.request_timeout, called).await else {
+            self.rotation.lock().silent(member, Instant::now());
+            return Err(Fault::timed_out(step, self.request_timeout));
         };
-        if let Err(Fault::Unavailable { .. }) = &outcome {
-            // Only the first of several calls that fail together moves on.
-            let next = used.wrapping_add(1);
-            let _already_moved =
-                self.current.compare_exchange(used, next, Ordering::Relaxed, Ordering::Relaxed);
+        let outcome = answered.map_err(|error| Fault::from_client(step, error));
+        let mut rotation = self.rotation.lock();
+        match &outcome {
+            Err(Fault::Unavailable { .. }) => rotation.failed(member, Instant::now()),
+            Ok(_) | Err(Fault::LeaseGone { .. } | Fault::Refused { .. }) => rotation.answered(member),
         }
+        drop(rotation);
         outcome
     }
 
@@ -253,7 +272,12 @@ impl Registry for EtcdRegistry {
         after: Revision,
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
         let key = self.full_key(prefix);
-        let stream = self.call("starting a watch", |client| watch::open(client, key, after)).await?;
-        Ok(watch::pump(stream, self.prefix.clone()))
+        let (member, ended) = {
+            let rotation = self.rotation.lock();
+            (rotation.current(), rotation.watches_of(rotation.current()))
+        };
+        let stream =
+            self.call_to(member, "starting a watch", |client| watch::open(client, key, after)).await?;
+        Ok(watch::pump(stream, self.prefix.clone(), ended))
     }
 }

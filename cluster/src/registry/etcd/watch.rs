@@ -2,6 +2,7 @@
 
 use etcd_client::{Client, Error, EventType, WatchOptions, WatchResponse, WatchStream};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::convert;
 use crate::{
@@ -21,14 +22,22 @@ pub(super) async fn open(client: Client, key: String, after: Revision) -> Result
     }
 }
 
-/// Passes the changes on until the stream or the reader ends. Waits for a slow reader: etcd keeps what it has not sent.
-pub(super) fn pump(mut stream: WatchStream, prefix: String) -> mpsc::Receiver<Vec<Change>> {
+/// Passes the changes on until the stream or the reader ends, or `ended` is cancelled. Waits for a slow reader: etcd keeps what it has not sent.
+pub(super) fn pump(
+    mut stream: WatchStream,
+    prefix: String,
+    ended: CancellationToken,
+) -> mpsc::Receiver<Vec<Change>> {
     let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
     tokio::spawn(async move {
         loop {
             let message = tokio::select! {
                 message = stream.message() => message,
                 () = sender.closed() => return,
+                () = ended.cancelled() => {
+                    tracing::debug!("a watch is on a member that is silent");
+                    return;
+                }
             };
             match message {
                 Ok(Some(answer)) if !answer.canceled() && answer.compact_revision() == 0 => {
