@@ -53,7 +53,8 @@ impl Untold {
         &self.notes
     }
 
-    pub(super) fn were_told(&mut self) {
-        self.notes.clear();
+    /// The first of them.
+    pub(super) fn were_told(&mut self, count: usize) {
+        self.notes.drain(..count);
     }
 }

@@ -27,6 +27,10 @@ use super::{
     view::{Demands, View},
 };
 
+/// What one write to the ledger may be about: a cluster that starts places all of its tenants in one pass, and a database
+/// that is busy must not be asked for more than it does within the call's time.
+pub(super) const ROWS_AT_ONCE: usize = 5_000;
+
 /// What a pass found and did.
 pub(super) struct Passed {
     /// The registry's revision that it has seen.
@@ -105,11 +109,13 @@ impl Context {
         if placements.is_empty() {
             return Ok(HashMap::new());
         }
-        mandate.check()?;
-        let placed = self.ask_ledger(self.ledger.place(mandate.term, &placements)).await;
-        placed
-            .map(|generations| generations.into_iter().collect())
-            .map_err(|error| Trouble::writing_ledger("a placement", error))
+        let mut generations = HashMap::new();
+        for some in placements.chunks(ROWS_AT_ONCE) {
+            mandate.check()?;
+            let placed = self.ask_ledger(self.ledger.place(mandate.term, some)).await;
+            generations.extend(placed.map_err(|error| Trouble::writing_ledger("a placement", error))?);
+        }
+        Ok(generations)
     }
 
     pub(super) async fn publish(
@@ -158,13 +164,17 @@ impl Context {
         if nowhere.is_empty() {
             return Ok(false);
         }
-        mandate.check()?;
-        let noted = self.ask_ledger(self.ledger.unplace(mandate.term, &nowhere)).await;
-        noted.map(|()| true).map_err(|error| Trouble::writing_ledger("an end of a placement", error))
+        for some in nowhere.chunks(ROWS_AT_ONCE) {
+            mandate.check()?;
+            let noted = self.ask_ledger(self.ledger.unplace(mandate.term, some)).await;
+            noted.map_err(|error| Trouble::writing_ledger("an end of a placement", error))?;
+        }
+        Ok(true)
     }
 
-    /// One call for everything that a pass has to tell. Whether the orders are others now. Without an answer the notes
-    /// are told again, by this reign: a line of the history may be there twice, and nothing else can come of it.
+    /// Everything that a pass has to tell: one call, but for more rows than a call should write. Whether the orders are
+    /// others now. Without an answer the notes are told again, by this reign: a line of the history may be there twice,
+    /// and nothing else can come of it.
     async fn note(
         &self,
         mandate: &Mandate<'_>,
@@ -172,15 +182,24 @@ impl Context {
         mut news: Vec<Note>,
     ) -> Result<bool, Trouble> {
         let ordered = news.iter().any(changes_orders);
+        while let Some(some) = untold.notes().get(..ROWS_AT_ONCE) {
+            self.tell(mandate, some).await?;
+            untold.were_told(ROWS_AT_ONCE);
+        }
+        let rest = untold.notes().len();
         news.splice(0..0, untold.notes().iter().cloned());
         if news.is_empty() {
             return Ok(false);
         }
-        mandate.check()?;
-        let noted = self.ask_ledger(self.ledger.note(mandate.term, &news)).await;
-        noted.map_err(Trouble::reading_ledger)?;
-        untold.were_told();
+        self.tell(mandate, &news).await?;
+        untold.were_told(rest);
         Ok(ordered)
+    }
+
+    async fn tell(&self, mandate: &Mandate<'_>, notes: &[Note]) -> Result<(), Trouble> {
+        mandate.check()?;
+        let noted = self.ask_ledger(self.ledger.note(mandate.term, notes)).await;
+        noted.map_err(Trouble::reading_ledger)
     }
 
     /// The ledger bounds its calls itself or not: here they end.

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use super::rig::{Rig, node_id, tenant};
-use crate::{ids::Generation, keys, records::Phase, registry::Registry, timing::Timing};
+use super::{
+    node::Traits,
+    rig::{Rig, node_id, tenant},
+};
+use crate::{
+    controller::pass::ROWS_AT_ONCE, ids::Generation, keys, ledger::Note, records::Phase, registry::Registry,
+    timing::Timing,
+};
 
 /// What the protocol itself may take from the end of a node's key to the new assignments.
 const FAILOVER_BUDGET: Duration = Duration::from_millis(20);
@@ -36,6 +42,22 @@ async fn tenants_of_a_lost_machine_are_elsewhere_when_its_lease_ends() {
     nodes[&node_id("b")].kill();
     rig.until(async || rig.judge.browsers() == 6).await;
     assert!(rig.now() - lost_at <= Timing::default().ttl + FAILOVER_BUDGET);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_starts_asks_the_ledger_for_no_more_than_it_does_in_time() {
+    let tenants = ROWS_AT_ONCE * 2 + 1;
+    let rig = Rig::new();
+    let _roomy = rig.node_with("a", Traits { capacity: 20_000, ..Traits::default() });
+    rig.until(async || rig.live_nodes().await == 1).await;
+    for number in 0..tenants {
+        rig.ledger.add(&tenant(number), true);
+    }
+    let _controller = rig.controller("one");
+    rig.until(async || rig.judge.browsers() == tenants).await;
+    let is_placed = |note: &Note| matches!(note, Note::Placed { .. });
+    rig.until(async || rig.ledger.notes().iter().filter(|note| is_placed(note)).count() == tenants).await;
+    assert!(rig.ledger.largest_write() <= ROWS_AT_ONCE, "{} rows", rig.ledger.largest_write());
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,6 +35,7 @@ struct State {
     standing: Standing,
     notes: Vec<Note>,
     events: Vec<Event>,
+    largest_write: usize,
 }
 
 struct Tenant {
@@ -108,14 +109,24 @@ impl MemoryLedger {
         self.state.lock().cut_off = false;
     }
 
+    /// Of how many rows the largest of the controller's writes was.
+    pub fn largest_write(&self) -> usize {
+        self.state.lock().largest_write
+    }
+
     fn reach(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
         let state = self.state.lock();
         if state.cut_off { Err(LedgerError::Unavailable { reason: "cut off".to_owned() }) } else { Ok(state) }
     }
 
-    fn reach_under(&self, term: Term) -> Result<MutexGuard<'_, State>, LedgerError> {
-        let state = self.reach()?;
-        if state.term == term { Ok(state) } else { Err(LedgerError::Deposed { term: state.term }) }
+    /// For a write of so many rows.
+    fn reach_under(&self, term: Term, rows: usize) -> Result<MutexGuard<'_, State>, LedgerError> {
+        let mut state = self.reach()?;
+        if state.term != term {
+            return Err(LedgerError::Deposed { term: state.term });
+        }
+        state.largest_write = state.largest_write.max(rows);
+        Ok(state)
     }
 }
 
@@ -171,7 +182,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError> {
-        self.reach_under(term)?.note(notes);
+        self.reach_under(term, notes.len())?.note(notes);
         // As a database does that tells of every change, whoever made it.
         self.changed.notify_one();
         Ok(())
@@ -182,7 +193,7 @@ impl Ledger for MemoryLedger {
         term: Term,
         placements: &[(TenantId, NodeId)],
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
-        let mut state = self.reach_under(term)?;
+        let mut state = self.reach_under(term, placements.len())?;
         let mut placed = Vec::with_capacity(placements.len());
         for (tenant, node) in placements {
             if let Some(row) = state.tenants.get_mut(tenant) {
@@ -196,7 +207,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
-        let mut state = self.reach_under(term)?;
+        let mut state = self.reach_under(term, tenants.len())?;
         for tenant in tenants {
             if let Some(row) = state.tenants.get_mut(tenant) {
                 row.demand.node = None;
@@ -206,7 +217,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {
-        let mut state = self.reach_under(term)?;
+        let mut state = self.reach_under(term, 0)?;
         let mut marked = Vec::new();
         for (tenant, row) in &mut state.tenants {
             if row.demand.running && !row.stale && row.last_seen_at.elapsed() > older_than {
