@@ -1,14 +1,13 @@
 //! One life of the node: from its registration until its lease is lost or the node has been asked to stop. Whatever it
 //! began has ended when [`live`] returns.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use roost_cluster::{clock::BootClock, fence::Standing, keys, registry::SharedRegistry, timing::Timing};
 use roost_store::Store;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
-    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,14 +19,11 @@ use super::{
     ownership::Ownership,
     registration::{Registration, give_back},
     roster::Roster,
+    serve::{Ended, serve},
     supervisor::Supervisor,
     tenure::Shared,
 };
 use crate::{engine::Engine, guard::GuardLink, health::Board, launches::LaunchQueue, session::Vault};
-
-/// How long the tenants may take to be handed over. What follows, giving the lease back and resigning, takes seconds
-/// when etcd is slow, and at 20 s the guard kills.
-const HAND_OVER_WITHIN: Duration = Duration::from_secs(16);
 
 /// What outlives a life.
 #[derive(Clone)]
@@ -43,14 +39,6 @@ pub(super) struct Parts {
     pub(super) roster: Roster,
     pub(super) board: Board,
     pub(super) timing: Timing,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// The lease is gone, and every browser with it.
-    Lost,
-    /// Asked to; the tenants have been handed over.
-    Stopped,
 }
 
 /// Hosts what is assigned to this life.
@@ -73,37 +61,15 @@ pub(super) async fn live(parts: &Parts, registration: Registration, stop: &Cance
     let mut helpers = JoinSet::new();
     let (mut supervisor, mut assigned) = begin(parts, &registration, standing, &mut helpers);
 
-    let mut hand_over_by: Option<Instant> = None;
-    let ended = loop {
-        if hand_over_by.is_some() && supervisor.is_empty() {
-            break Ended::Stopped;
-        }
-        tokio::select! {
-            biased;
-            // Also when the keeper has panicked: without it nobody knows the standing.
-            _ = &mut keeper => break Ended::Lost,
-            () = stop.cancelled(), if hand_over_by.is_none() => {
-                tracing::info!("handing the tenants over");
-                hand_over_by = Some(Instant::now() + HAND_OVER_WITHIN);
-                parts.board.leave();
-                supervisor.leave();
-                helpers.spawn(announce_leaving(parts.registry.clone(), registration.clone()));
-            }
-            () = tokio::time::sleep_until(hand_over_by.unwrap_or_else(Instant::now)), if hand_over_by.is_some() => {
-                tracing::warn!("not every tenant could be handed over in time");
-                break Ended::Stopped;
-            }
-            // A leaving node still takes records in: they say that its tenants are released.
-            changed = assigned.changed() => match changed {
-                Ok(()) => {
-                    let assigned = assigned.borrow_and_update().clone();
-                    supervisor.assign(assigned);
-                }
-                Err(_) => unreachable!("the follower lives as long as its receiver"),
-            },
-            () = supervisor.progress() => {}
-        }
+    let lost = async {
+        // Also when the keeper has panicked: without it nobody knows the standing.
+        drop((&mut keeper).await);
     };
+    let ended = serve(&mut supervisor, &mut assigned, lost, stop, || {
+        parts.board.leave();
+        helpers.spawn(announce_leaving(parts.registry.clone(), registration.clone()));
+    });
+    let ended = ended.await;
 
     supervisor.kill_all().await;
     parts.link.stood_down();
@@ -120,7 +86,7 @@ fn begin(
     registration: &Registration,
     standing: watch::Receiver<Standing>,
     helpers: &mut JoinSet<()>,
-) -> (Supervisor, watch::Receiver<Assigned>) {
+) -> (Supervisor<Shared>, watch::Receiver<Assigned>) {
     let node = registration.record.node.clone();
     let incarnation = registration.incarnation();
     let (assigned_tx, assigned) = watch::channel(Assigned::default());

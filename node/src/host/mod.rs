@@ -17,6 +17,7 @@
 pub mod acks;
 pub mod assignments;
 mod candidate;
+pub mod crew;
 mod heartbeat;
 pub mod keepalive;
 mod life;
@@ -25,7 +26,8 @@ mod preparation;
 pub mod reconcile;
 pub mod registration;
 pub mod roster;
-mod supervisor;
+pub mod serve;
+pub mod supervisor;
 mod sweeps;
 mod tenure;
 mod told;
@@ -64,8 +66,9 @@ use crate::{
     launches::LaunchQueue,
 };
 use candidate::Candidate;
-use life::{Ended, Parts};
+use life::Parts;
 use roster::Roster;
+use serve::Ended;
 use sweeps::Sweeper;
 use told::Told;
 

@@ -18,7 +18,10 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::tenure::Shared;
+use super::{
+    crew::{Errand, Fate},
+    tenure::Shared,
+};
 use crate::{
     engine::EngineError,
     launches::Rank,
@@ -41,74 +44,59 @@ enum PreparationError {
     Stopped,
 }
 
-/// Runs as a task; when it returns, nothing of it is left but what was handed over.
 pub(super) struct Preparation {
     pub(super) shared: Arc<Shared>,
-    pub(super) tenant: TenantId,
-    /// The owner's.
-    pub(super) generation: Generation,
-    /// Set once all is done that can be done.
-    pub(super) ready: watch::Sender<bool>,
-    /// What is to become of it.
-    pub(super) fate: oneshot::Receiver<Fate>,
-}
-
-/// Dropping the sender gives the preparation up.
-pub(super) enum Fate {
-    /// The tenant is this node's now. The answer is `None` when there is no browser to hand over.
-    HandOver(oneshot::Sender<Option<Warmed>>),
-    GiveUp,
+    pub(super) errand: Errand<Warmed>,
 }
 
 impl Preparation {
-    pub(super) async fn run(self) -> TenantId {
-        let Self { shared, tenant, generation, ready, mut fate } = self;
+    pub(super) async fn run(self) {
+        let Self { shared, errand: Errand { tenant, generation, ready, fate } } = self;
         info!(%tenant, %generation, "preparing to take a tenant over");
         let stop = CancellationToken::new();
-        // Never dropped half done: files may be on their way to the disk, or a browser on its way up.
-        let mut work = pin!(warm_up(&shared, &tenant, generation, &stop));
-        let (early, finished) = tokio::select! {
-            early = &mut fate => (Some(early), None),
-            () = tokio::time::sleep(WITHIN) => (None, None),
-            finished = &mut work => (None, Some(logged(&tenant, finished))),
+        let work = async {
+            let warmed = logged(&tenant, warm_up(&shared, &tenant, generation, &stop).await);
+            info!(%tenant, %generation, warm = warmed.is_some(), "prepared");
+            warmed
         };
-        let warmed = match (&early, finished) {
-            (None, Some(warmed)) => {
-                info!(%tenant, %generation, warm = warmed.is_some(), "prepared");
-                ready.send_replace(true);
-                warmed
-            }
-            (None, None) => {
-                warn!(%tenant, "preparing takes too long; the tenant will start cold");
-                ready.send_replace(true);
-                stop.cancel();
-                give_up(work.await.ok()).await;
-                None
-            }
-            (Some(_), _) => {
-                stop.cancel();
-                work.await.ok()
-            }
-        };
-        let fate = match early {
-            Some(fate) => fate,
-            None => fate.await,
-        };
-        match fate {
-            Ok(Fate::HandOver(to)) => {
-                if let Err(unwanted) = to.send(warmed) {
-                    give_up(unwanted).await;
-                }
-            }
-            Ok(Fate::GiveUp) | Err(_) => give_up(warmed).await,
+        if let Some(unwanted) = see_through(work, &stop, &ready, fate).await {
+            unwanted.kill().await;
         }
-        tenant.clone()
     }
 }
 
-async fn give_up(warmed: Option<Warmed>) {
-    if let Some(warmed) = warmed {
-        warmed.kill().await;
+/// Does the work and hands over what comes of it, when that is asked for. What is not wanted is returned, to be ended.
+async fn see_through<W>(
+    work: impl Future<Output = Option<W>>,
+    stop: &CancellationToken,
+    ready: &watch::Sender<bool>,
+    mut fate: oneshot::Receiver<Fate<W>>,
+) -> Option<W> {
+    // Never dropped half done: files may be on their way to the disk, or a browser on its way up.
+    let mut work = pin!(work);
+    let mut early = None;
+    let warmed = tokio::select! {
+        warmed = &mut work => warmed,
+        known = &mut fate => {
+            early = Some(known);
+            stop.cancel();
+            work.await
+        }
+        () = tokio::time::sleep(WITHIN) => {
+            warn!("preparing takes too long; the move does not wait for it");
+            ready.send_replace(true);
+            stop.cancel();
+            work.await
+        }
+    };
+    ready.send_replace(true);
+    let fate = match early {
+        Some(fate) => fate,
+        None => fate.await,
+    };
+    match fate {
+        Ok(Fate::HandOver(to)) => to.send(warmed).err().flatten(),
+        Ok(Fate::GiveUp) | Err(_) => warmed,
     }
 }
 
@@ -158,4 +146,91 @@ async fn warm_up(
 
 async fn unless<T>(stop: &CancellationToken, step: impl Future<Output = T>) -> Result<T, PreparationError> {
     stop.run_until_cancelled(step).await.ok_or(PreparationError::Stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{task::JoinHandle, time::Instant};
+
+    use super::*;
+
+    struct Bench {
+        stop: CancellationToken,
+        ready: watch::Receiver<bool>,
+        fate: oneshot::Sender<Fate<&'static str>>,
+        leftover: JoinHandle<Option<&'static str>>,
+    }
+
+    /// Work that takes so long and ends at once, with nothing, when it is stopped.
+    fn begin(takes: Duration) -> Bench {
+        let (stop, (ready_tx, ready), (fate, told)) =
+            (CancellationToken::new(), watch::channel(false), oneshot::channel());
+        let stopped = stop.clone();
+        let leftover = tokio::spawn(async move {
+            let work =
+                async { stopped.run_until_cancelled(tokio::time::sleep(takes)).await.map(|()| "a browser") };
+            see_through(work, &stopped, &ready_tx, told).await
+        });
+        Bench { stop, ready, fate, leftover }
+    }
+
+    impl Bench {
+        /// After so long.
+        async fn ready(&mut self) -> Duration {
+            let begun = Instant::now();
+            drop(self.ready.wait_for(|ready| *ready).await.unwrap());
+            begun.elapsed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_ready_waits_for_its_hand_over() {
+        let mut bench = begin(Duration::from_secs(3));
+        assert_eq!(bench.ready().await, Duration::from_secs(3));
+        tokio::time::sleep(WITHIN * 10).await;
+        let (to, handed) = oneshot::channel();
+        bench.fate.send(Fate::HandOver(to)).ok().unwrap();
+        assert_eq!(handed.await.unwrap(), Some("a browser"));
+        assert_eq!(bench.leftover.await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_move_does_not_wait_longer_than_the_limit_and_starts_cold() {
+        let mut bench = begin(WITHIN * 100);
+        assert_eq!(bench.ready().await, WITHIN);
+        let (to, handed) = oneshot::channel();
+        bench.fate.send(Fate::HandOver(to)).ok().unwrap();
+        assert_eq!(handed.await.unwrap(), None);
+        assert!(bench.stop.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_that_comes_early_stops_the_work() {
+        let begun = Instant::now();
+        let bench = begin(WITHIN);
+        let (to, handed) = oneshot::channel();
+        bench.fate.send(Fate::HandOver(to)).ok().unwrap();
+        assert_eq!(handed.await.unwrap(), None);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_up_or_not_fetched_is_left_to_be_ended() {
+        let mut given_up = begin(Duration::ZERO);
+        given_up.ready().await;
+        given_up.fate.send(Fate::GiveUp).ok().unwrap();
+        assert_eq!(given_up.leftover.await.unwrap(), Some("a browser"));
+
+        let mut forgotten = begin(Duration::ZERO);
+        forgotten.ready().await;
+        drop(forgotten.fate);
+        assert_eq!(forgotten.leftover.await.unwrap(), Some("a browser"));
+
+        let mut not_fetched = begin(Duration::ZERO);
+        not_fetched.ready().await;
+        let (to, handed) = oneshot::channel();
+        drop(handed);
+        not_fetched.fate.send(Fate::HandOver(to)).ok().unwrap();
+        assert_eq!(not_fetched.leftover.await.unwrap(), Some("a browser"));
+    }
 }

@@ -17,20 +17,19 @@ use tokio::{
 use super::{
     acks::{Acks, Published},
     assignments::Assigned,
-    preparation::{Fate, Preparation},
+    crew::{Charge, Crew, Errand, Fate},
     reconcile::{Held, Now, Preparing, Step, steps},
-    tenure::{Shared, Tenure},
 };
-use crate::worker::{StopMode, Warmed};
+use crate::worker::StopMode;
 
-pub(super) struct Supervisor {
-    shared: Arc<Shared>,
+pub struct Supervisor<C: Crew> {
+    crew: Arc<C>,
     incarnation: Incarnation,
     acks: Acks,
     assigned: Assigned,
     leaving: bool,
     tenures: BTreeMap<TenantId, Running>,
-    preparations: BTreeMap<TenantId, Prospect>,
+    preparations: BTreeMap<TenantId, Prospect<C::Warmed>>,
     tasks: JoinSet<Done>,
 }
 
@@ -40,14 +39,14 @@ enum Done {
 }
 
 /// A preparation's strings.
-struct Prospect {
+struct Prospect<W> {
     /// The owner's when it was begun.
     generation: Generation,
     ready: watch::Receiver<bool>,
     /// As it was acknowledged.
     is_ready: bool,
     /// None once it has been told that it is given up.
-    fate: Option<oneshot::Sender<Fate>>,
+    fate: Option<oneshot::Sender<Fate<W>>>,
 }
 
 /// A tenure's strings.
@@ -57,10 +56,10 @@ struct Running {
     stop: watch::Sender<Option<StopMode>>,
 }
 
-impl Supervisor {
-    pub(super) fn new(shared: Arc<Shared>, incarnation: Incarnation, acks: Acks) -> Self {
+impl<C: Crew> Supervisor<C> {
+    pub fn new(crew: Arc<C>, incarnation: Incarnation, acks: Acks) -> Self {
         Self {
-            shared,
+            crew,
             incarnation,
             acks,
             assigned: Assigned::default(),
@@ -71,18 +70,18 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.tenures.is_empty()
     }
 
     /// Takes a newer record in.
-    pub(super) fn assign(&mut self, assigned: Assigned) {
+    pub fn assign(&mut self, assigned: Assigned) {
         self.assigned = assigned;
         self.reconcile();
     }
 
     /// Begins nothing more, and stops everything; [`Supervisor::progress`] tells of each.
-    pub(super) fn leave(&mut self) {
+    pub fn leave(&mut self) {
         self.leaving = true;
         self.stop_all(StopMode::Graceful);
         for preparing in self.preparations.values_mut() {
@@ -90,7 +89,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn stop_all(&mut self, mode: StopMode) {
+    pub fn stop_all(&mut self, mode: StopMode) {
         for running in self.tenures.values_mut() {
             running.stop(mode);
         }
@@ -98,7 +97,7 @@ impl Supervisor {
 
     /// Waits for the next tenure or preparation to end, or preparation to be ready, and acknowledges it. Never resolves while
     /// there is none; may be cancelled.
-    pub(super) async fn progress(&mut self) {
+    pub async fn progress(&mut self) {
         let ready = self.preparations.values_mut().filter(|preparing| !preparing.is_ready);
         let mut ready: FuturesUnordered<_> = ready.map(Prospect::readiness).collect();
         let ended = tokio::select! {
@@ -119,7 +118,7 @@ impl Supervisor {
     }
 
     /// Kills every worker and returns when all browsers are dead. Nothing is acknowledged: the lease is no more.
-    pub(super) async fn kill_all(&mut self) {
+    pub async fn kill_all(&mut self) {
         self.leaving = true;
         self.stop_all(StopMode::Kill);
         for preparing in self.preparations.values_mut() {
@@ -175,7 +174,7 @@ impl Supervisor {
         }
     }
 
-    fn begin(&mut self, tenant: TenantId, prospect: Option<Prospect>, published: Published) {
+    fn begin(&mut self, tenant: TenantId, prospect: Option<Prospect<C::Warmed>>, published: Published) {
         let Some(running) = self.tenures.get(&tenant) else { return };
         let generation = running.held.generation;
         if let Some(prospect) = &prospect {
@@ -187,28 +186,24 @@ impl Supervisor {
             );
         }
         tracing::info!(%tenant, %generation, prepared = prospect.is_some(), "a tenant is assigned to this node");
-        let tenure = Tenure {
-            shared: self.shared.clone(),
-            fence: Fence { tenant, generation },
+        let charge = Charge {
+            fence: Fence { tenant: tenant.clone(), generation },
             published,
             warm: prospect.and_then(Prospect::hand_over),
             spec_revision: running.spec_revision.subscribe(),
             stop: running.stop.subscribe(),
         };
-        self.tasks.spawn(async move { Done::Tenure(tenure.run().await) });
+        let tenure = self.crew.tenure(charge);
+        self.tasks.spawn(tenure.map(|()| Done::Tenure(tenant)));
     }
 
     fn prepare(&mut self, tenant: TenantId, generation: Generation) {
         let (fate_tx, fate) = oneshot::channel();
         let (ready_tx, ready) = watch::channel(false);
-        let preparation = Preparation {
-            shared: self.shared.clone(),
-            tenant: tenant.clone(),
-            generation,
-            ready: ready_tx,
-            fate,
-        };
-        self.tasks.spawn(async move { Done::Preparation(preparation.run().await) });
+        let preparation =
+            self.crew.preparation(Errand { tenant: tenant.clone(), generation, ready: ready_tx, fate });
+        let done = Done::Preparation(tenant.clone());
+        self.tasks.spawn(preparation.map(|()| done));
         let prospect = Prospect { generation, ready, is_ready: false, fate: Some(fate_tx) };
         self.preparations.insert(tenant, prospect);
     }
@@ -241,8 +236,8 @@ impl Supervisor {
     }
 }
 
-impl Prospect {
-    fn readiness(&mut self) -> impl Future<Output = ()> {
+impl<W> Prospect<W> {
+    fn readiness(&mut self) -> impl Future<Output = ()> + use<'_, W> {
         // An error says that it has ended, which is told by itself.
         self.ready.wait_for(|ready| *ready).map(drop)
     }
@@ -254,7 +249,7 @@ impl Prospect {
     }
 
     /// What the tenure is to wait for.
-    fn hand_over(mut self) -> Option<oneshot::Receiver<Option<Warmed>>> {
+    fn hand_over(mut self) -> Option<oneshot::Receiver<Option<W>>> {
         let (to, warm) = oneshot::channel();
         drop(self.fate.take()?.send(Fate::HandOver(to)));
         Some(warm)

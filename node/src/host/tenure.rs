@@ -13,17 +13,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::{
-    fence::Standing,
-    ids::{SpecRevision, TenantId},
-};
+use roost_cluster::fence::Standing;
 use roost_store::{
     Fence, Store, StoreError,
     workers::{DesiredState, WorkerSpec},
 };
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
-use super::{acks::Published, roster::Roster};
+use super::{
+    crew::{Charge, Crew, Errand},
+    preparation::Preparation,
+    roster::Roster,
+};
 use crate::{
     engine::Engine,
     launches::LaunchQueue,
@@ -48,18 +49,21 @@ pub(super) struct Shared {
     pub(super) removed: Arc<Notify>,
 }
 
-/// Runs as a task; when it returns, the tenant's browser is dead.
-pub(super) struct Tenure {
-    pub(super) shared: Arc<Shared>,
-    pub(super) fence: Fence,
-    /// That the tenant is held.
-    pub(super) published: Published,
-    /// The browser that was prepared, if there was a preparation.
-    pub(super) warm: Option<oneshot::Receiver<Option<Warmed>>>,
-    /// Of the assignment: a change means that the spec must be read again.
-    pub(super) spec_revision: watch::Receiver<SpecRevision>,
-    /// Set once the tenure is to end; it may become stricter.
-    pub(super) stop: watch::Receiver<Option<StopMode>>,
+impl Crew for Shared {
+    type Warmed = Warmed;
+
+    fn tenure(self: &Arc<Self>, charge: Charge<Warmed>) -> impl Future<Output = ()> + Send + 'static {
+        Tenure { shared: self.clone(), charge }.run()
+    }
+
+    fn preparation(self: &Arc<Self>, errand: Errand<Warmed>) -> impl Future<Output = ()> + Send + 'static {
+        Preparation { shared: self.clone(), errand }.run()
+    }
+}
+
+struct Tenure {
+    shared: Arc<Shared>,
+    charge: Charge<Warmed>,
 }
 
 enum Happened {
@@ -70,85 +74,79 @@ enum Happened {
 }
 
 impl Tenure {
-    pub(super) async fn run(mut self) -> TenantId {
-        let mut stop = self.stop.clone();
+    async fn run(mut self) {
         let is_published = tokio::select! {
             biased;
-            () = stopped(&mut stop) => false,
-            published = self.published.wait() => published.is_ok(),
+            () = self.charge.stopped() => false,
+            published = self.charge.published.wait() => published.is_ok(),
         };
         // Here in any case: its browser is this tenure's from now on, and its profile is free once it has ended.
-        let mut warm = self.take_warm().await;
+        let mut warm = self.charge.take_warm().await;
         if is_published {
-            self.shared.roster.hold(&self.fence.tenant, self.fence.generation);
-            self.serve(&mut stop, &mut warm).await;
-            self.shared.roster.drop_hold(&self.fence.tenant);
+            let Fence { tenant, generation } = &self.charge.fence;
+            self.shared.roster.hold(tenant, *generation);
+            self.serve(&mut warm).await;
+            self.shared.roster.drop_hold(&self.charge.fence.tenant);
         }
         if let Some(warm) = warm {
             warm.kill().await;
         }
-        self.fence.tenant
     }
 
     /// One worker after the other, until the tenure is to end.
-    async fn serve(&mut self, stop: &mut watch::Receiver<Option<StopMode>>, warm: &mut Option<Warmed>) {
-        while let Some(spec) = self.spec_to_run(stop).await {
+    async fn serve(&mut self, warm: &mut Option<Warmed>) {
+        while let Some(spec) = self.spec_to_run().await {
             let worker = Worker::spawn(self.context(spec, warm.take()));
-            self.shared.roster.set_worker(&self.fence.tenant, Some(worker.clone()));
-            let over = self.attend(&worker, stop).await;
-            self.shared.roster.set_worker(&self.fence.tenant, None);
+            self.shared.roster.set_worker(&self.charge.fence.tenant, Some(worker.clone()));
+            let over = self.attend(&worker).await;
+            self.shared.roster.set_worker(&self.charge.fence.tenant, None);
             if over {
                 break;
             }
         }
     }
 
-    async fn take_warm(&mut self) -> Option<Warmed> {
-        // An error says that the preparation ended before it heard of this.
-        self.warm.take()?.await.ok().flatten()
-    }
-
     /// The spec, once the tenant is to run under this generation; None when the tenure is to end instead.
-    async fn spec_to_run(&mut self, stop: &mut watch::Receiver<Option<StopMode>>) -> Option<WorkerSpec> {
+    async fn spec_to_run(&mut self) -> Option<WorkerSpec> {
         loop {
             tokio::select! {
                 biased;
-                () = stopped(stop) => return None,
-                spec = self.shared.store.worker_spec(&self.fence.tenant) => match spec {
-                    Ok(spec) if spec.generation == self.fence.generation && spec.desired == DesiredState::Running => {
+                () = self.charge.stopped() => return None,
+                spec = self.shared.store.worker_spec(&self.charge.fence.tenant) => match spec {
+                    Ok(spec) if spec.generation == self.charge.fence.generation && spec.desired == DesiredState::Running => {
                         return Some(spec);
                     }
                     // The controller is about to release it or to assign it anew.
                     Ok(_) | Err(StoreError::NotFound { .. }) => {}
-                    Err(error) => tracing::warn!(tenant = %self.fence.tenant, %error, "the spec is not read yet"),
+                    Err(error) => tracing::warn!(tenant = %self.charge.fence.tenant, %error, "the spec is not read yet"),
                 },
             }
             tokio::select! {
-                () = stopped(stop) => return None,
+                () = self.charge.stopped() => return None,
                 // A change makes it worth looking at once.
-                _ = self.spec_revision.changed() => {}
+                _ = self.charge.spec_revision.changed() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
     }
 
     /// Sees a worker through. True when the tenure is over, false when the worker ended by itself.
-    async fn attend(&mut self, worker: &WorkerHandle, stop: &mut watch::Receiver<Option<StopMode>>) -> bool {
+    async fn attend(&mut self, worker: &WorkerHandle) -> bool {
         loop {
             let happened = tokio::select! {
                 biased;
-                () = stopped(stop) => Happened::Stop,
+                () = self.charge.stopped() => Happened::Stop,
                 () = worker.ended() => Happened::Ended,
-                changed = self.spec_revision.changed() => changed.map_or(Happened::Stop, |()| Happened::NewSpec),
+                changed = self.charge.spec_revision.changed() => changed.map_or(Happened::Stop, |()| Happened::NewSpec),
             };
             match happened {
                 Happened::Stop => {
-                    self.stop_worker(worker, stop).await;
+                    self.stop_worker(worker).await;
                     return true;
                 }
                 Happened::Ended => {
-                    tracing::warn!(tenant = %self.fence.tenant, generation = %self.fence.generation, "a worker ended by itself");
-                    let is_over = tokio::time::timeout(LOOK_AGAIN, stopped(stop)).await;
+                    tracing::warn!(tenant = %self.charge.fence.tenant, generation = %self.charge.fence.generation, "a worker ended by itself");
+                    let is_over = tokio::time::timeout(LOOK_AGAIN, self.charge.stopped()).await;
                     return is_over.is_ok();
                 }
                 Happened::NewSpec => self.pass_spec_on(worker).await,
@@ -157,31 +155,31 @@ impl Tenure {
     }
 
     async fn pass_spec_on(&mut self, worker: &WorkerHandle) {
-        match self.shared.store.worker_spec(&self.fence.tenant).await {
+        match self.shared.store.worker_spec(&self.charge.fence.tenant).await {
             Ok(spec) => worker.update(spec),
             // Deleted; the controller releases it.
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => {
-                tracing::warn!(tenant = %self.fence.tenant, %error, "a changed spec is not read yet");
-                self.spec_revision.mark_changed();
+                tracing::warn!(tenant = %self.charge.fence.tenant, %error, "a changed spec is not read yet");
+                self.charge.spec_revision.mark_changed();
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
     }
 
     /// Stops in the way that was asked for, and harder when that is asked for meanwhile.
-    async fn stop_worker(&self, worker: &WorkerHandle, stop: &mut watch::Receiver<Option<StopMode>>) {
-        let asked = *stop.borrow_and_update();
+    async fn stop_worker(&self, worker: &WorkerHandle) {
+        let asked = *self.charge.stop.borrow();
         let mode = match asked.unwrap_or(StopMode::Kill) {
             StopMode::Graceful => tokio::select! {
                 mode = self.graceful_or_deleted() => mode,
-                () = killed(stop) => StopMode::Kill,
+                () = self.charge.killed() => StopMode::Kill,
             },
             other => other,
         };
         tokio::select! {
             () = worker.stop(mode) => {}
-            () = killed(stop), if mode != StopMode::Kill => {
+            () = self.charge.killed(), if mode != StopMode::Kill => {
                 worker.stop(StopMode::Kill).await;
             }
         }
@@ -192,11 +190,11 @@ impl Tenure {
 
     /// A tenant that is released because it was deleted leaves no profile behind.
     async fn graceful_or_deleted(&self) -> StopMode {
-        match self.shared.store.worker_spec(&self.fence.tenant).await {
+        match self.shared.store.worker_spec(&self.charge.fence.tenant).await {
             Err(StoreError::NotFound { .. }) => StopMode::Deleted,
             Ok(_) => StopMode::Graceful,
             Err(error) => {
-                tracing::warn!(tenant = %self.fence.tenant, %error, "a stop does not know whether its tenant was deleted; the sweep will");
+                tracing::warn!(tenant = %self.charge.fence.tenant, %error, "a stop does not know whether its tenant was deleted; the sweep will");
                 StopMode::Graceful
             }
         }
@@ -205,7 +203,7 @@ impl Tenure {
     fn context(&self, spec: WorkerSpec, warm: Option<Warmed>) -> WorkerContext {
         let shared = &self.shared;
         WorkerContext {
-            fence: self.fence.clone(),
+            fence: self.charge.fence.clone(),
             spec,
             store: shared.store.clone(),
             engine: shared.engine.clone(),
@@ -218,14 +216,4 @@ impl Tenure {
             pace: Pace::default(),
         }
     }
-}
-
-/// Resolves once the tenure is to end: asked for, or with nobody left to ask.
-async fn stopped(stop: &mut watch::Receiver<Option<StopMode>>) {
-    drop(stop.wait_for(Option::is_some).await);
-}
-
-/// Resolves once the tenure is to end at once.
-async fn killed(stop: &mut watch::Receiver<Option<StopMode>>) {
-    drop(stop.wait_for(|mode| *mode == Some(StopMode::Kill)).await);
 }

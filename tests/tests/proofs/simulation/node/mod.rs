@@ -2,7 +2,6 @@
 
 mod browsers;
 mod guard;
-mod supervisor;
 mod tenure;
 mod work;
 

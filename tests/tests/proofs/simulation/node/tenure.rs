@@ -1,4 +1,5 @@
-//! One tenant under one generation, from the acknowledgement that it is held until its browser is dead.
+//! The crew of a simulated node, under the product's supervisor: tenures whose browsers are the simulation's, and preparations
+//! that only take time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +7,8 @@ use roost_cluster::{
     fence::Standing,
     ids::{Generation, TenantId},
 };
-use roost_node::{host::acks::Published, worker::StopMode};
+use roost_node::host::crew::{Charge, Crew, Errand, Fate};
+use roost_store::Fence;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -18,19 +20,57 @@ use super::{
 /// As the product's.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What all tenures of one life share.
+/// For fetching a snapshot and starting a browser, at the worst that the simulation has.
+const PREPARED_WITHIN: Duration = Duration::from_millis(800);
+
+/// What all of one life share.
 pub struct Post {
     pub machine: Arc<Machine>,
     pub process: Process,
     pub standing: watch::Receiver<Standing>,
 }
 
-pub struct Tenure {
-    pub post: Arc<Post>,
-    pub tenant: TenantId,
-    pub generation: Generation,
-    pub published: Published,
-    pub stop: watch::Receiver<Option<StopMode>>,
+impl Crew for Post {
+    type Warmed = Warmed;
+
+    fn tenure(self: &Arc<Self>, charge: Charge<Warmed>) -> impl Future<Output = ()> + Send + 'static {
+        let Fence { tenant, generation } = charge.fence.clone();
+        let tenure = Tenure { post: self.clone(), tenant, generation, charge };
+        self.process.clone().run(tenure.run())
+    }
+
+    fn preparation(self: &Arc<Self>, errand: Errand<Warmed>) -> impl Future<Output = ()> + Send + 'static {
+        self.process.clone().run(prepare(self.clone(), errand))
+    }
+}
+
+/// A browser that opens nothing: the judge does not see it.
+pub struct Warmed;
+
+async fn prepare(post: Arc<Post>, errand: Errand<Warmed>) {
+    let Errand { tenant, generation, ready, mut fate } = errand;
+    let dice = post.machine.dice.of("prepare").of(tenant.as_str()).nth(generation.0 as u64);
+    let early = tokio::select! {
+        early = &mut fate => Some(early),
+        () = sleep(dice.between(Duration::ZERO, PREPARED_WITHIN)) => None,
+    };
+    ready.send_replace(true);
+    let fate = match early {
+        Some(fate) => fate,
+        None => fate.await,
+    };
+    match fate {
+        Ok(Fate::HandOver(to)) => drop(to.send(Some(Warmed))),
+        // Its browser takes a moment to die.
+        Ok(Fate::GiveUp) | Err(_) => sleep(post.machine.shared.timing.kill_time / 2).await,
+    }
+}
+
+struct Tenure {
+    post: Arc<Post>,
+    tenant: TenantId,
+    generation: Generation,
+    charge: Charge<Warmed>,
 }
 
 enum Ended {
@@ -40,30 +80,30 @@ enum Ended {
 }
 
 impl Tenure {
-    pub async fn run(mut self) -> TenantId {
-        let mut stop = self.stop.clone();
+    async fn run(mut self) {
         tokio::select! {
             biased;
-            () = stopped(&mut stop) => return self.tenant,
-            published = self.published.wait() => if published.is_err() { return self.tenant },
+            () = self.charge.stopped() => return,
+            published = self.charge.published.wait() => if published.is_err() { return },
         }
+        let _opens_nothing = self.charge.take_warm().await;
         loop {
             tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return self.tenant,
+                () = self.charge.stopped() => return,
                 () = self.until_it_may_run() => {}
             }
             let machine = self.post.machine.clone();
             let browser = machine.browsers.launch(&self.tenant, self.generation);
             let ended = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => Ended::Asked,
+                () = self.charge.stopped() => Ended::Asked,
                 () = self.work() => Ended::Fenced,
             };
             match ended {
                 Ended::Asked => {
-                    self.wind_down(browser, &mut stop).await;
-                    return self.tenant;
+                    self.wind_down(browser).await;
+                    return;
                 }
                 Ended::Fenced => {
                     machine.browsers.kill(browser);
@@ -128,7 +168,7 @@ impl Tenure {
         machine.to_ledger.call(&self.post.process, &kind, limit, write).await.flatten()
     }
 
-    async fn wind_down(&self, browser: Pid, stop: &mut watch::Receiver<Option<StopMode>>) {
+    async fn wind_down(&self, browser: Pid) {
         let machine = &self.post.machine;
         if !machine.shared.guards.let_go {
             // The browser goes on for a while after its end was acknowledged.
@@ -146,18 +186,10 @@ impl Tenure {
         };
         tokio::select! {
             biased;
-            () = killed(stop) => {}
+            () = self.charge.killed() => {}
             _ = drain => {}
         }
         machine.browsers.kill(browser);
         machine.browsers.until_gone(browser).await;
     }
-}
-
-async fn stopped(stop: &mut watch::Receiver<Option<StopMode>>) {
-    let _over = stop.wait_for(Option::is_some).await;
-}
-
-async fn killed(stop: &mut watch::Receiver<Option<StopMode>>) {
-    let _over = stop.wait_for(|mode| *mode == Some(StopMode::Kill)).await;
 }

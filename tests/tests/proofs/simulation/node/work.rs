@@ -1,6 +1,6 @@
 //! The node's working process: one life after the other, as in the product's `host`, of the product's own parts.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use roost_cluster::{fence::Standing, keys};
 use roost_node::{
@@ -10,25 +10,18 @@ use roost_node::{
         assignments::{self, Assigned},
         keepalive::Keeper,
         registration::{self, Registration},
+        serve::{Ended, serve},
+        supervisor::Supervisor,
     },
 };
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Machine, supervisor::Supervisor, tenure::Post};
-
-/// As the product's.
-const HAND_OVER_WITHIN: Duration = Duration::from_secs(16);
+use super::{Machine, tenure::Post};
 
 /// The name is another living node's.
 #[derive(Debug)]
 pub struct Refused;
-
-#[derive(PartialEq, Eq)]
-enum Ended {
-    Lost,
-    Stopped,
-}
 
 pub async fn run(
     machine: Arc<Machine>,
@@ -85,34 +78,17 @@ async fn live(
     let post = Arc::new(Post { machine: machine.clone(), process: process.clone(), standing });
     let mut supervisor = Supervisor::new(post, incarnation, acks);
 
-    let mut hand_over_by: Option<Instant> = None;
-    let ended = loop {
-        if hand_over_by.is_some() && supervisor.is_empty() {
-            break Ended::Stopped;
-        }
-        tokio::select! {
-            biased;
-            _ = keepers.join_next() => break Ended::Lost,
-            () = stop.cancelled(), if hand_over_by.is_none() => {
-                hand_over_by = Some(Instant::now() + HAND_OVER_WITHIN);
-                supervisor.leave();
-                let (registry, registration) = (registry.clone(), registration.clone());
-                let announce = async move {
-                    let _placed_when_the_lease_ends = registration.announce_leaving(&registry).await;
-                };
-                helpers.spawn(process.clone().run(announce));
-            }
-            () = tokio::time::sleep_until(hand_over_by.unwrap_or_else(Instant::now)), if hand_over_by.is_some() => {
-                break Ended::Stopped;
-            }
-            changed = assigned.changed() => {
-                changed.expect("the follower lives as long as its receiver");
-                let assigned = assigned.borrow_and_update().clone();
-                supervisor.assign(assigned);
-            }
-            () = supervisor.progress() => {}
-        }
+    let lost = async {
+        keepers.join_next().await;
     };
+    let ended = serve(&mut supervisor, &mut assigned, lost, stop, || {
+        let (registry, registration) = (registry.clone(), registration.clone());
+        let announce = async move {
+            let _placed_when_the_lease_ends = registration.announce_leaving(&registry).await;
+        };
+        helpers.spawn(process.clone().run(announce));
+    });
+    let ended = ended.await;
     supervisor.kill_all().await;
     link.stood_down();
     keepers.shutdown().await;
