@@ -25,7 +25,7 @@ test_of[generation]='cargo test -p roost-tests --test store -- fencing'
 
 # Writes of a deposed controller are taken.
 mutate_term() {
-  edit "$(echo store/src/*.rs)" 'where term = $1 for share' 'where $1::bigint is not null for share' &&
+  edit "$(echo store/src/ledger/*.rs)" 'where term = $1 for share' 'where $1::bigint is not null for share' &&
     store/prepare-sql.sh
 }
 test_of[term]='cargo test -p roost-tests --test store -- ledger'

@@ -11,7 +11,7 @@ use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{self, node_service_server::NodeService},
 };
-use roost_store::{NodeOrders, WorkerFilter};
+use roost_store::{By, NodeOrders, WorkerFilter};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
@@ -147,10 +147,7 @@ impl NodeService for Nodes {
 
     async fn cordon(&self, request: Request<v1::CordonRequest>) -> Result<Response<v1::Node>, Status> {
         let request = request.into_inner();
-        let mut checks = Checks::default();
-        let id = checks.node_id("id", &request.id);
-        let by = checks.by(request.requested_by, request.reason);
-        let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal().into()) };
+        let (id, by) = order(&request.id, request.requested_by, request.reason)?;
         self.one(&id).await?;
         let changed = self.backend.store()?.cordon(&id, &by).await.map_err(from_store)?;
         tracing::info!(node = %id, changed, "node cordoned");
@@ -159,10 +156,7 @@ impl NodeService for Nodes {
 
     async fn uncordon(&self, request: Request<v1::UncordonRequest>) -> Result<Response<v1::Node>, Status> {
         let request = request.into_inner();
-        let mut checks = Checks::default();
-        let id = checks.node_id("id", &request.id);
-        let by = checks.by(request.requested_by, request.reason);
-        let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal().into()) };
+        let (id, by) = order(&request.id, request.requested_by, request.reason)?;
         let before = self.one(&id).await?;
         let changed = self.backend.store()?.uncordon(&id, &by).await.map_err(from_store)?;
         tracing::info!(node = %id, changed, "node uncordoned");
@@ -195,10 +189,7 @@ impl NodeService for Nodes {
         request: Request<v1::ClearRestartWindowRequest>,
     ) -> Result<Response<v1::Node>, Status> {
         let request = request.into_inner();
-        let mut checks = Checks::default();
-        let id = checks.node_id("id", &request.id);
-        let by = checks.by(request.requested_by, request.reason);
-        let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal().into()) };
+        let (id, by) = order(&request.id, request.requested_by, request.reason)?;
         let before = self.one(&id).await?;
         let changed = self.backend.store()?.clear_restart_window(&id, &by).await.map_err(from_store)?;
         tracing::info!(node = %id, changed, "restart window closed");
@@ -216,6 +207,15 @@ impl Nodes {
             found => found,
         }
     }
+}
+
+/// Of a call that orders something of a node.
+fn order(id: &str, requested_by: String, reason: String) -> Result<(NodeId, By), ApiError> {
+    let mut checks = Checks::default();
+    let id = checks.node_id("id", id);
+    let by = checks.by(requested_by, reason);
+    let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal()) };
+    Ok((id, by))
 }
 
 fn unknown(id: &NodeId) -> ApiError {
