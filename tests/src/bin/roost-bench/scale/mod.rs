@@ -31,9 +31,10 @@ pub async fn measure(report: &mut Report) -> Result<()> {
     let plan = planning::full_plan(NODES, TENANTS)?.as_secs_f64();
     let dir = tempfile::TempDir::with_prefix("roost-bench-")?;
     let etcd = Etcd::start(dir.path()).await?;
-    let postgres = Postgres::start(dir.path()).await?;
-    let site = Site { dir: dir.path(), etcd: etcd.endpoint(), postgres: postgres.url() };
-    tenants::make(postgres.url(), TENANTS).await?;
+    let mut postgres = Postgres::start(dir.path()).await?;
+    let url = postgres.url().to_owned();
+    let site = Site { dir: dir.path(), etcd: etcd.endpoint(), postgres: &url };
+    tenants::make(&url, TENANTS).await?;
     let mut fleet = Fleet::register(etcd.endpoint(), NODES).await?;
     let began = Instant::now();
     let mut coordinator = site.coordinator("coordinator-1").await?;
@@ -54,10 +55,12 @@ pub async fn measure(report: &mut Report) -> Result<()> {
     fleet.until_moved(WITHIN).await?;
     let restart = restarted.elapsed().as_secs_f64();
     fleet.until_quiet(Duration::from_secs(2), WITHIN).await?;
-    tenants::release_the_brake(postgres.url()).await?;
+    tenants::release_the_brake(&url).await?;
     let many = fleet.lose(MANY_LOST, WITHIN).await?.as_secs_f64();
     let memory = metrics::peak_memory_mib(coordinator.pid())?;
     coordinator.stop(Signal::TERM, GRACE).await?;
+    // Its backends outlive a postmaster that is killed for a moment, and write into the directory that is to go.
+    postgres.stop().await?;
     tell(report, &Measured { plan, one, many, restart, memory, writes });
     Ok(())
 }
