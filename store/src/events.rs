@@ -10,7 +10,11 @@ use roost_cluster::{
 };
 use time::OffsetDateTime;
 
-use crate::{Fence, Store, StoreError, text::storable};
+use crate::{
+    Fence, Store, StoreError,
+    columns::{optional_id, unsigned},
+    text::storable,
+};
 
 /// Who gives an order, and why, in the operator's words; both may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,11 +134,6 @@ impl Store {
     }
 }
 
-/// A column that only grows from 0.
-pub(crate) fn unsigned(what: &'static str, column: i64) -> Result<u64, StoreError> {
-    u64::try_from(column).map_err(|reason| StoreError::Corrupt { what, reason: reason.to_string() })
-}
-
 /// As the columns come, before they are checked.
 struct EventRow {
     id: i64,
@@ -152,14 +151,12 @@ impl TryFrom<EventRow> for ClusterEvent {
     type Error = StoreError;
 
     fn try_from(row: EventRow) -> Result<Self, StoreError> {
-        let node = row.node.as_deref().map(NodeId::new).transpose();
-        let tenant = row.tenant_id.as_deref().map(TenantId::new).transpose();
         Ok(Self {
             id: row.id,
             at: row.at,
             kind: kind_from_column(&row.kind)?,
-            node: node.map_err(StoreError::corrupt_id)?,
-            tenant: tenant.map_err(StoreError::corrupt_id)?,
+            node: optional_id(row.node.as_deref(), NodeId::new)?,
+            tenant: optional_id(row.tenant_id.as_deref(), TenantId::new)?,
             operation: row.operation_id.map(OperationId),
             text: row.text,
             who: row.who,

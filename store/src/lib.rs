@@ -22,6 +22,7 @@
 
 mod call;
 pub mod changes;
+mod columns;
 pub mod completion;
 mod error;
 pub mod events;

@@ -3,7 +3,7 @@
 use roost_cluster::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, columns::optional_id};
 
 /// Of each tenant; the controller's notes forget what is older.
 pub(crate) const KEPT_PLACEMENTS: i64 = 50;
@@ -74,11 +74,10 @@ impl TryFrom<PlacementRow> for Placement {
     type Error = StoreError;
 
     fn try_from(row: PlacementRow) -> Result<Self, StoreError> {
-        let from = row.from_node.as_deref().map(NodeId::new).transpose();
         Ok(Self {
             tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
             seq: row.seq,
-            from: from.map_err(StoreError::corrupt_id)?,
+            from: optional_id(row.from_node.as_deref(), NodeId::new)?,
             to: NodeId::new(&row.to_node).map_err(StoreError::corrupt_id)?,
             because: row.because,
             operation: row.operation_id.map(OperationId),

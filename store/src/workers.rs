@@ -12,7 +12,8 @@ use roost_cluster::ids::{Generation, NodeId, SpecRevision, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
-    SessionStatus, SnapshotPointer, Store, StoreError, Tenant, events::unsigned,
+    SessionStatus, SnapshotPointer, Store, StoreError, Tenant,
+    columns::{optional_id, unsigned},
     snapshots::pointer_from_columns,
 };
 
@@ -171,6 +172,16 @@ impl Store {
         self.all("list the workers", query).await?.into_iter().map(Worker::try_from).collect()
     }
 
+    pub async fn count_workers(&self, filter: &WorkerFilter) -> Result<u64, StoreError> {
+        let query = sqlx::query!(
+            r#"select count(*) as "workers!" from worker_processes
+            where ($1::text is null or node = $1) and ($2::worker_status is null or status = $2)"#,
+            filter.node.as_ref().map(NodeId::as_str),
+            filter.status as Option<WorkerStatus>,
+        );
+        unsigned("workers", self.one("count the workers", query).await?.workers)
+    }
+
     /// What the owner needs. The tenant is read after the rest, so it is as new as `spec_revision` says or newer.
     pub async fn worker_spec(&self, id: &TenantId) -> Result<WorkerSpec, StoreError> {
         let query = sqlx::query!(
@@ -272,15 +283,13 @@ impl TryFrom<WorkerRow> for Worker {
     type Error = StoreError;
 
     fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
-        let node = row.node.as_deref().map(NodeId::new).transpose();
-        let pin = row.pin.as_deref().map(NodeId::new).transpose();
         Ok(Self {
             tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
             name: row.name,
             status: row.status,
             desired: row.desired,
-            node: node.map_err(StoreError::corrupt_id)?,
-            pin: pin.map_err(StoreError::corrupt_id)?,
+            node: optional_id(row.node.as_deref(), NodeId::new)?,
+            pin: optional_id(row.pin.as_deref(), NodeId::new)?,
             generation: Generation(row.generation),
             spec_revision: SpecRevision(row.spec_revision),
             restarts: unsigned("restarts", row.restarts)?,

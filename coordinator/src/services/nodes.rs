@@ -100,17 +100,9 @@ impl Nodes {
     }
 
     async fn placed_on(&self, id: &NodeId) -> Result<usize, ApiError> {
-        const CHUNK: u32 = 500;
         let filter = WorkerFilter { node: Some(id.clone()), status: None };
-        let (mut total, mut after) = (0, None);
-        loop {
-            let page = self.backend.store()?.list_workers(&filter, after, CHUNK).await.map_err(from_store)?;
-            total += page.len();
-            if page.len() < CHUNK as usize {
-                return Ok(total);
-            }
-            after = page.last().map(|last| last.tenant.clone());
-        }
+        let placed = self.backend.store()?.count_workers(&filter).await.map_err(from_store)?;
+        Ok(usize::try_from(placed).unwrap_or(usize::MAX))
     }
 }
 

@@ -14,29 +14,19 @@ use roost_store::{ClusterPolicy, OperationRecord, Store, StoreError, WorkerFilte
 
 use crate::wire::{self, count};
 
-const CHUNK: u32 = 500;
-
 /// What is read from the database beside the survey.
 pub struct Ledger {
     pub term: Term,
     pub policy: ClusterPolicy,
     pub operations: Vec<OperationRecord>,
-    pub in_error: usize,
+    pub in_error: u64,
     pub conflicts: u64,
 }
 
 /// How many workers have given up.
-pub async fn in_error(store: &Store) -> Result<usize, StoreError> {
+pub async fn in_error(store: &Store) -> Result<u64, StoreError> {
     let filter = WorkerFilter { node: None, status: Some(WorkerStatus::Error) };
-    let (mut total, mut after) = (0, None);
-    loop {
-        let page = store.list_workers(&filter, after, CHUNK).await?;
-        total += page.len();
-        if page.len() < CHUNK as usize {
-            return Ok(total);
-        }
-        after = page.last().map(|last| last.tenant.clone());
-    }
+    store.count_workers(&filter).await
 }
 
 pub fn told(survey: Survey, ledger: Ledger) -> v1::ClusterStatus {

@@ -18,7 +18,7 @@ use roost_cluster::{
 };
 use tokio::sync::{Mutex, broadcast};
 
-use crate::{Change, ChangeKind, ClusterChange, Store, StoreError};
+use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, columns::optional_id};
 
 mod notes;
 mod orders;
@@ -92,8 +92,8 @@ impl Ledger for PostgresLedger {
                 tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
                 running: row.running,
                 generation: Generation(row.generation),
-                node: row.node.as_deref().map(NodeId::new).transpose().map_err(StoreError::corrupt_id)?,
-                pin: row.pin.as_deref().map(NodeId::new).transpose().map_err(StoreError::corrupt_id)?,
+                node: optional_id(row.node.as_deref(), NodeId::new)?,
+                pin: optional_id(row.pin.as_deref(), NodeId::new)?,
                 spec_revision: SpecRevision(row.spec_revision),
             })
         });

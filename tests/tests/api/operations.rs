@@ -20,7 +20,7 @@ fn ids(answer: &v1::ListOperationsResponse) -> Vec<i64> {
 }
 
 /// A drain of n1 that does not end, for a tenant that is pinned there.
-async fn endless_drain(api: &Api) -> v1::Operation {
+pub async fn endless_drain(api: &Api) -> v1::Operation {
     api.node("n1").await;
     api.node("n2").await;
     api.tenant("asha", 1).await;

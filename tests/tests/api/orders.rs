@@ -4,8 +4,8 @@ use roost_cli::dev::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
 use crate::{
-    drains::drain,
     harness::{Api, SOON, api, fields, refused},
+    operations::endless_drain,
 };
 
 fn cordon(id: &str) -> v1::CordonRequest {
@@ -80,13 +80,7 @@ async fn an_order_on_an_absent_node_can_be_withdrawn() {
 #[tokio::test]
 async fn a_node_that_is_drained_is_not_uncordoned() {
     let api = api().await;
-    api.node("n1").await;
-    api.node("n2").await;
-    api.tenant("asha", 1).await;
-    let pin = v1::PinTenantRequest { tenant_id: "asha".into(), node_id: "n1".into(), ..Default::default() };
-    api.tenants().pin_tenant(pin).await.unwrap();
-    api.placed("asha").await;
-    let running = api.operations().start_drain(drain("n1")).await.unwrap().into_inner();
+    let running = endless_drain(&api).await;
     let error = refused(api.nodes().uncordon(uncordon("n1")).await);
     assert_eq!(error.code, ErrorCode::FailedPrecondition, "{error:?}");
     assert_eq!(error.resource.unwrap().id, running.id.to_string());
