@@ -16,7 +16,7 @@ use roost_cluster::{
 };
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::{
     crew::{Errand, Fate},
@@ -54,12 +54,9 @@ impl Preparation {
         let Self { shared, errand: Errand { tenant, generation, ready, fate } } = self;
         info!(%tenant, %generation, "preparing to take a tenant over");
         let stop = CancellationToken::new();
-        let work = async {
-            let warmed = logged(&tenant, warm_up(&shared, &tenant, generation, &stop).await);
-            info!(%tenant, %generation, warm = warmed.is_some(), "prepared");
-            warmed
-        };
-        if let Some(unwanted) = see_through(work, &stop, &ready, fate).await {
+        let work = async { logged(warm_up(&shared, &tenant, generation, &stop).await) };
+        let seen_through = see_through(work, &stop, &ready, fate);
+        if let Some(unwanted) = seen_through.instrument(info_span!("preparation", %tenant)).await {
             unwanted.kill().await;
         }
     }
@@ -100,13 +97,17 @@ async fn see_through<W>(
     }
 }
 
-fn logged(tenant: &TenantId, warmed: Result<Warmed, PreparationError>) -> Option<Warmed> {
-    warmed
-        .inspect_err(|error| {
+fn logged(warmed: Result<Warmed, PreparationError>) -> Option<Warmed> {
+    match &warmed {
+        Ok(_) => info!("prepared"),
+        // Whoever stopped it knows why.
+        Err(PreparationError::Stopped) => debug!("the preparation was stopped"),
+        Err(error) => {
             let reason = std::error::Error::source(error).map(ToString::to_string);
-            warn!(%tenant, %error, reason, "nothing could be prepared; the tenant will start cold");
-        })
-        .ok()
+            warn!(%error, reason, "nothing could be prepared; the tenant will start cold");
+        }
+    }
+    warmed.ok()
 }
 
 /// A browser on an empty directory, with the newest snapshot beside it. Ends at the next step once `stop` is cancelled.
@@ -124,7 +125,7 @@ async fn warm_up(
         if let Some(pointer) = spec.snapshot {
             let newest = SnapshotRef::from(pointer);
             let files = profile.fetch_ahead(&shared.vault, &newest, &mut fetched).await?;
-            debug!(%tenant, files, "the newest snapshot is here");
+            debug!(files, "the newest snapshot is here");
         }
         // Counts until the browser is there.
         let _turn = unless(stop, shared.launches.turn(Rank::Ahead)).await?;
