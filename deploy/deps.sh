@@ -71,7 +71,7 @@ if ! command -v cargo >/dev/null; then
 fi
 
 # npm packages, from the lock files; again only when a lock file is newer than what it installed.
-for folder in node/bridge simulator/conformance proto/lint; do
+for folder in engine/bridge simulator/conformance proto/lint; do
   if [ ! -e $folder/node_modules/.package-lock.json ] || [ $folder/package-lock.json -nt $folder/node_modules/.package-lock.json ]; then
     echo "deps: npm ci in $folder"
     (cd $folder && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)

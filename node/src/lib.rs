@@ -4,20 +4,18 @@
 //! roost-node run        guard      holds the deadline and the power to kill; knows nothing else
 //!   '- child            host       registration, keepalive, assignments, acks, supervisor, health
 //!        |                '- worker (one per tenant)   state machine, pipeline, snapshots
-//!        |                     '- engine               one browser, driven through the bridge
+//!        |                     '- roost_engine         one browser, driven through the bridge
 //!        '- launch -> browser                          dies with the child, by the kernel
 //! ```
 //!
 //! To follow one tenant from its assignment to its browser, read [`host`] (`assignments`, `supervisor`, `tenure`), then
-//! [`worker`], then [`engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
+//! [`worker`], then [`roost_engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
 //! `roost_cluster::fence`, then `host::keepalive`, then [`guard`].
 
 pub mod config;
-pub mod engine;
 pub mod guard;
 pub mod health;
 pub mod host;
-pub mod launch;
 pub mod launches;
 pub mod pipeline;
 pub mod responder;

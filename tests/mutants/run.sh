@@ -23,7 +23,7 @@ restore() {
     mkdir -p "$tree/$(dirname "$file")"
     cp "$file" "$tree/$file"
   done
-  for modules in node/bridge simulator/conformance; do
+  for modules in engine/bridge simulator/conformance; do
     [[ -e $tree/$modules/node_modules ]] || ln -s "$root/$modules/node_modules" "$tree/$modules/node_modules"
   done
 }

@@ -16,8 +16,8 @@ fn root() -> PathBuf {
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
         "roost-proto" | "roost-cluster" | "roost-simulator" => &[],
-        "roost-store" => &["roost-cluster"],
-        "roost-node" => &["roost-proto", "roost-cluster", "roost-store"],
+        "roost-store" | "roost-engine" => &["roost-cluster"],
+        "roost-node" => &["roost-proto", "roost-cluster", "roost-store", "roost-engine"],
         "roost-coordinator" => &["roost-proto", "roost-cluster", "roost-store"],
         "roost-cli" => &["roost-proto"],
         "roost-tests" => &[
@@ -25,6 +25,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "roost-cluster",
             "roost-store",
             "roost-cli",
+            "roost-engine",
             "roost-node",
             "roost-coordinator",
             "roost-simulator",

@@ -7,7 +7,7 @@ use std::{
 
 use super::error::{DevError, Result};
 
-const BRIDGE: &str = "node/bridge/node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
+const BRIDGE: &str = "engine/bridge/node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
 const BRIDGE_VARIABLE: &str = "ROOST_BRIDGE";
 const BROWSERS: [&str; 2] = ["/usr/lib/chromium/chromium-headless-shell", "/usr/lib/chromium/chromium"];
 const BROWSER_VARIABLE: &str = "ROOST_BROWSER";

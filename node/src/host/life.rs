@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use roost_cluster::{clock::BootClock, fence::Standing, keys, registry::SharedRegistry, timing::Timing};
+use roost_engine::Engine;
 use roost_store::Store;
 use tokio::{
     sync::{Notify, watch},
@@ -23,7 +24,7 @@ use super::{
     supervisor::Supervisor,
     tenure::Shared,
 };
-use crate::{engine::Engine, guard::GuardLink, health::Board, launches::LaunchQueue, session::Vault};
+use crate::{guard::GuardLink, health::Board, launches::LaunchQueue, session::Vault};
 
 /// What outlives a life.
 #[derive(Clone)]

@@ -46,6 +46,11 @@ use roost_cluster::{
     records::NodeRecord,
     registry::{EtcdRegistry, RegistryError},
 };
+use roost_engine::{
+    BrowserLedger, Engine, EngineError,
+    null::NullEngine,
+    web::{Launcher, WebConfig, WebEngine},
+};
 use roost_store::{Store, StoreError};
 use tokio::{
     net::TcpListener,
@@ -56,11 +61,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{EngineConfig, NodeConfig},
-    engine::{
-        BrowserLedger, Engine, EngineError,
-        null::NullEngine,
-        web::{Launcher, WebConfig, WebEngine},
-    },
     guard::GuardLink,
     health::{self, Board},
     launches::LaunchQueue,

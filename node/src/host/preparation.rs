@@ -14,6 +14,7 @@ use roost_cluster::{
     fence::Standing,
     ids::{Generation, TenantId},
 };
+use roost_engine::EngineError;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -23,7 +24,6 @@ use super::{
     tenure::Shared,
 };
 use crate::{
-    engine::EngineError,
     launches::Rank,
     session::{Fetched, Profile, SessionError, SnapshotRef},
     worker::Warmed,

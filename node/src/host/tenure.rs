@@ -14,6 +14,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_cluster::fence::Standing;
+use roost_engine::Engine;
 use roost_store::{
     Fence, Store, StoreError,
     workers::{DesiredState, WorkerSpec},
@@ -26,7 +27,6 @@ use super::{
     roster::Roster,
 };
 use crate::{
-    engine::Engine,
     launches::LaunchQueue,
     session::Vault,
     worker::{OwnershipCheck, Pace, StopMode, Warmed, Worker, WorkerContext, WorkerHandle},

@@ -6,6 +6,7 @@ mod sends;
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
+use roost_engine::{ChatKind, InboundMessage};
 use roost_store::{Completion, Inbound, NewInbound, NewOutbound, StoreError, Tenant};
 use time::OffsetDateTime;
 use tokio::{
@@ -22,7 +23,6 @@ use super::{
     outbound::{OutboundJob, Outbox, reply_id},
 };
 use crate::{
-    engine::{ChatKind, InboundMessage},
     responder::{Question, Responder, ResponderError, template},
     worker::Backoff,
 };

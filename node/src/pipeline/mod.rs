@@ -40,10 +40,9 @@ use tokio_util::task::AbortOnDropHandle;
 pub(crate) use jobs::insist;
 pub use outbound::reply_id;
 
-use crate::{
-    engine::{InboundMessage, Page},
-    responder::Responder,
-};
+use roost_engine::{InboundMessage, Page};
+
+use crate::responder::Responder;
 
 /// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
 pub const BODY_BYTES: usize = 65_536;

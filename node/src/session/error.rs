@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use roost_cluster::ids::Generation;
-
-use crate::engine::EngineError;
+use roost_engine::EngineError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {

@@ -6,10 +6,10 @@ use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use roost_engine::LocalStorage;
 
 use super::manifest::{FileEntry, Manifest};
 use super::{STORES, SessionError, Vault, profile, vault};
-use crate::engine::LocalStorage;
 
 /// What lies in a directory that was fetched into: path and checksum of each file.
 #[derive(Debug, Default)]

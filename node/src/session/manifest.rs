@@ -46,7 +46,7 @@ pub(super) struct Manifest {
     #[serde(with = "time::serde::timestamp::milliseconds")]
     pub taken_at: OffsetDateTime,
     pub files: Vec<FileEntry>,
-    /// JSON of [`crate::engine::LocalStorage`]. The files of a clean snapshot hold it too; there it is for a browser that has
+    /// JSON of [`roost_engine::LocalStorage`]. The files of a clean snapshot hold it too; there it is for a browser that has
     /// opened its own files before these came.
     pub local_storage: Option<FileEntry>,
 }

@@ -20,12 +20,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use roost_cluster::ids::{Generation, TenantId};
+use roost_engine::LocalStorage;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::SessionError;
-use crate::engine::LocalStorage;
 
 /// A tenant's profile, whether it exists or not.
 #[derive(Debug, Clone)]
@@ -111,7 +111,7 @@ const BROWSER: &str = "browser";
 const STAMP: &str = "roost-stamp.json";
 
 impl LockedProfile {
-    /// The browser's user data directory, for [`crate::engine::Launch`].
+    /// The browser's user data directory, for [`roost_engine::Launch`].
     pub fn browser_dir(&self) -> PathBuf {
         self.root.join(BROWSER)
     }

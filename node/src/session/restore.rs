@@ -8,19 +8,19 @@ use std::fs;
 use std::path::PathBuf;
 
 use roost_cluster::ids::Generation;
+use roost_engine::LocalStorage;
 
 use super::fetch::{self, Fetched};
 use super::manifest::ManifestName;
 use super::profile::{self, LockedProfile, Stamp};
 use super::{STORES, SessionError, SnapshotRef, Vault};
-use crate::engine::LocalStorage;
 
 /// A profile ready to be launched.
 #[derive(Debug)]
 pub struct Prepared {
-    /// For [`crate::engine::Launch::profile`].
+    /// For [`roost_engine::Launch::profile`].
     pub browser_dir: PathBuf,
-    /// For [`crate::engine::Launch::local_storage`].
+    /// For [`roost_engine::Launch::local_storage`].
     pub local_storage: Option<LocalStorage>,
     pub source: Source,
 }

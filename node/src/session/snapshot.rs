@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roost_cluster::ids::Generation;
+use roost_engine::{Frozen, LocalStorage, Page};
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, VERSION};
@@ -11,7 +12,6 @@ use super::profile::{self, LockedProfile, Stamp};
 use super::staging::{self, Found};
 use super::upload::Uploads;
 use super::{SessionError, SnapshotRef, Vault, vault};
-use crate::engine::{Frozen, LocalStorage, Page};
 
 /// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
 /// written its reference to the pointer row; then it calls [`SnapshotTaker::recorded`].

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use roost_cluster::ids::Generation;
+use roost_engine::LocalStorage;
 use uuid::Uuid;
 
 use super::manifest::FileEntry;
 use super::staging::Found;
 use super::{SessionError, Vault, crypto, vault};
-use crate::engine::LocalStorage;
 
 /// After so many tails a log is uploaded whole again, so that a restore fetches few blobs.
 const MOST_BLOBS: usize = 24;

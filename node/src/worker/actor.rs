@@ -9,6 +9,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::FuturesUnordered};
+use roost_engine::{EngineError, InboundMessage, Page, PageEvent, Probe};
 use roost_store::{Fence, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -25,10 +26,7 @@ use super::{
     state::{Ending, Event, Machine, Now, State, step},
     warm::Warmed,
 };
-use crate::{
-    engine::{EngineError, InboundMessage, Page, PageEvent, Probe},
-    pipeline::Pipeline,
-};
+use crate::pipeline::Pipeline;
 
 /// The longest an ending worker waits for its last report.
 const LAST_REPORT: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use roost_cluster::{fence::Standing, ids::TenantId};
+use roost_engine::{Engine, EngineError, Launch, Launched, LocalStorage, Page};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -17,7 +18,6 @@ use super::{
     warm::Warmed,
 };
 use crate::{
-    engine::{Engine, EngineError, Launch, Launched, LocalStorage, Page},
     launches::{LaunchQueue, Rank},
     pipeline::Drain,
     session::{Prepared, SessionError},

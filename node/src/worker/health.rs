@@ -1,8 +1,7 @@
 //! What counts as proof that a page works. A worker may only say CONNECTED on evidence: a page can show itself linked
 //! and online and yet be deaf, so the evidence is an answer of the server behind it, asked for by the probe itself.
 
-use crate::engine::{Probe, StreamMode};
-
+use roost_engine::{Probe, StreamMode};
 /// Why a page is not proven.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unproven {
@@ -36,7 +35,7 @@ pub fn judge(probe: &Probe, expects_session: bool) -> Result<(), Unproven> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::StreamInfo;
+    use roost_engine::StreamInfo;
 
     fn good() -> Probe {
         Probe {

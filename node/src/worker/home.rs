@@ -4,6 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use roost_cluster::fence::Standing;
+use roost_engine::{Launched, LocalStorage, Page};
 use roost_store::{Fence, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
@@ -14,7 +15,6 @@ use uuid::Uuid;
 
 use super::{browser::LaunchError, warm::Warmed};
 use crate::{
-    engine::{Launched, LocalStorage, Page},
     pipeline::insist,
     session::{LockedProfile, Prepared, Profile, SessionError, SnapshotRef, SnapshotTaker, Vault},
 };

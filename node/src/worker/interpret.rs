@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use roost_cluster::fence::Standing;
+use roost_engine::{EngineError, PageEvent, Probe};
 use roost_store::StoreError;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
@@ -16,10 +17,7 @@ use super::{
     state::{Effect, Event},
     wait::Happening,
 };
-use crate::{
-    engine::{EngineError, PageEvent, Probe},
-    pipeline::PipelineError,
-};
+use crate::pipeline::PipelineError;
 
 impl Actor {
     pub(super) fn interpret(&mut self, happening: Happening) -> Vec<Event> {

@@ -39,7 +39,9 @@ pub use pace::Pace;
 pub use state::{Ending, State};
 pub use warm::Warmed;
 
-use crate::{engine::Engine, launches::LaunchQueue, session::Vault};
+use roost_engine::Engine;
+
+use crate::{launches::LaunchQueue, session::Vault};
 
 /// Everything a worker needs; nothing in it is shared with another worker of the tenant.
 pub struct WorkerContext {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use roost_cluster::fence::Standing;
+use roost_engine::{EngineError, Page};
 use roost_store::QrCode;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
@@ -15,7 +16,6 @@ use super::{
     state::{Effect, Ending, Event, Next, State},
 };
 use crate::{
-    engine::{EngineError, Page},
     launches::Rank,
     pipeline::{Pipeline, PipelineContext, insist},
     responder::TemplateResponder,

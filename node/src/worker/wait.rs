@@ -4,6 +4,7 @@ use std::future::pending;
 
 use futures::StreamExt;
 use roost_cluster::fence::Standing;
+use roost_engine::{InboundMessage, PageEvent};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
@@ -13,10 +14,7 @@ use super::{
     actor::{Actor, Browser, Errand, Order},
     browser::{Operation, Outcome},
 };
-use crate::{
-    engine::{InboundMessage, PageEvent},
-    pipeline::{Pipeline, PipelineError},
-};
+use crate::pipeline::{Pipeline, PipelineError};
 
 /// What woke the actor.
 pub(super) enum Happening {

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use roost_cluster::{fence::Standing, ids::Generation};
+use roost_engine::{Launch, Launched, WarmBrowser};
 use roost_store::Fence;
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::browser::{LaunchError, is_good};
-use crate::{
-    engine::{Launch, Launched, WarmBrowser},
-    session::{Fetched, LockedProfile, Prepared, SnapshotRef, Vault},
-};
+use crate::session::{Fetched, LockedProfile, Prepared, SnapshotRef, Vault};
 
 /// A browser that has opened nothing, on a profile that this process holds. To be ended by [`Warmed::kill`], or by a worker
 /// that is given it.

@@ -20,7 +20,7 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use roost_cluster::clock::boottime;
-use roost_node::launch;
+use roost_engine::launch;
 use rustix::process::Signal;
 
 use crate::{

@@ -14,10 +14,8 @@ use std::{
 };
 
 use roost_cluster::clock::boottime;
-use roost_node::{
-    guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy},
-    launch,
-};
+use roost_engine::launch;
+use roost_node::guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy};
 
 use super::{
     FENCE, LEASE, PATIENCE, REIGN, RENEW_EVERY,

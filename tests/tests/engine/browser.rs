@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_node::{
-    engine::{Launched, OutboundText, PageEvent},
-    session::Source,
-};
+use roost_engine::{Launched, OutboundText, PageEvent};
+use roost_node::session::Source;
 use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;

@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use roost_cluster::ids::Generation;
-use roost_node::{
-    engine::{Engine, Launch, OutboundText, PageEvent, SendError},
-    session::{Fetched, Source},
-};
+use roost_engine::{Engine, Launch, OutboundText, PageEvent, SendError};
+use roost_node::session::{Fetched, Source};
 use serde_json::json;
 
 use crate::{

@@ -8,13 +8,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use roost_cli::dev;
 use roost_cluster::ids::{Generation, TenantId};
-use roost_node::{
-    engine::{
-        BrowserLedger, Engine, Launch,
-        web::{Launcher, WebConfig, WebEngine},
-    },
-    session::{LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Vault},
+use roost_engine::{
+    BrowserLedger, Engine, Launch,
+    web::{Launcher, WebConfig, WebEngine},
 };
+use roost_node::session::{LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Vault};
 use roost_simulator::{Config, Simulator, Timing};
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use roost_node::{
-    engine::{ChatKind, InboundMessage},
-    pipeline::{BODY_BYTES, reply_id},
-};
+use roost_engine::{ChatKind, InboundMessage};
+use roost_node::pipeline::{BODY_BYTES, reply_id};
 
 use crate::bed::Bed;
 

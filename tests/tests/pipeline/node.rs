@@ -13,8 +13,8 @@ use roost_cluster::{
     fence::Standing,
     ids::{Generation, TenantId},
 };
+use roost_engine::{PageEvent, null::NullEngine};
 use roost_node::{
-    engine::{PageEvent, null::NullEngine},
     launches::LaunchQueue,
     session::{SnapshotKey, Vault},
     worker::{OwnershipCheck, OwnershipUnknown, Pace, State, Warmed, Worker, WorkerContext, WorkerHandle},

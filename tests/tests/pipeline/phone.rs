@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_node::engine::{
+use roost_engine::{
     ChatKind, EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError,
     SendOutcomes,
 };

@@ -4,8 +4,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use roost_cluster::{fence::Standing, ids::Generation};
+use roost_engine::{Engine, PageEvent, null::NullEngine};
 use roost_node::{
-    engine::{Engine, PageEvent, null::NullEngine},
     session::{Fetched, Profile},
     worker::{State, StopMode, Warmed},
 };

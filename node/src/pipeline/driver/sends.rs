@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
+use roost_engine::{Page, SendError, SendOutcomes};
 use tracing::{error, warn};
 
 use super::{Driver, OFFLINE_WAIT, next_try};
-use crate::{
-    engine::{Page, SendError, SendOutcomes},
-    pipeline::{Now, jobs, outbound::Reply},
-};
+use crate::pipeline::{Now, jobs, outbound::Reply};
 
 impl Driver {
     /// Together; but what has failed before goes alone, so that one which makes the whole call fail takes no other with it

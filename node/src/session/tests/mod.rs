@@ -7,11 +7,11 @@ use std::{
 };
 
 use roost_cluster::ids::{Generation, TenantId};
+use roost_engine::{Engine, Launch, Page, null::NullEngine};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{LockedProfile, Profile, SnapshotKey, SnapshotTaker, Vault};
-use crate::engine::{Engine, Launch, Page, null::NullEngine};
 
 mod restoring;
 mod saving;

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use roost_cluster::ids::Generation;
+use roost_engine::LocalStorage;
 
 use super::{LOG, TABLE, World, files_below, read, write};
-use crate::{
-    engine::LocalStorage,
-    session::{Fetched, Source},
-};
+use crate::session::{Fetched, Source};
 
 fn local_storage(value: &str) -> LocalStorage {
     LocalStorage {

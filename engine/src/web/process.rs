@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
-use crate::engine::{BrowserLedger, EngineError};
+use crate::{BrowserLedger, EngineError};
 
 /// How to start a browser: a program and its first arguments; the browser's own command line follows.
 #[derive(Debug, Clone)]

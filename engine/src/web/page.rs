@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::bridge::{SendOutcome, SendRequest, cut};
 use super::cdp::Cdp;
 use super::process::{BrowserProcess, Tree};
-use crate::engine::{
+use crate::{
     EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
 };
 

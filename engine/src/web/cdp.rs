@@ -23,7 +23,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::engine::EngineError;
+use crate::EngineError;
 
 /// Commands that wait to be written.
 const COMMANDS: usize = 256;

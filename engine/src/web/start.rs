@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::STEP;
 use super::bridge::BINDING;
 use super::cdp::{Cdp, Event};
-use crate::engine::{EngineError, LocalStorage};
+use crate::{EngineError, LocalStorage};
 
 /// For the first answer of a browser on a machine that starts many at once.
 const FIRST_ANSWER: Duration = Duration::from_secs(20);

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::bridge::{BINDING, BridgeEvent};
 use super::cdp::{Cdp, Event};
 use super::process::Tree;
-use crate::engine::PageEvent;
+use crate::PageEvent;
 
 /// The browser keeps everything that is written to the console alive for the inspector, which nobody reads here.
 const CONSOLE_ENTRIES: u32 = 100;

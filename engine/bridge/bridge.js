@@ -1,5 +1,5 @@
 // The page's side of the engine. Runs in every new document, right after wa-js and before the page's own scripts; the
-// node's side is src/engine/web/.
+// engine's side is src/web/.
 //
 // Two rules make a message that WhatsApp delivered safe (I6):
 // - The page acknowledges a message to the server when `MsgCollection.processMultipleMessages` has resolved. That

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{EngineError, InboundMessage, OutboundText, PageEvent, SendError, StreamInfo};
+use crate::{EngineError, InboundMessage, OutboundText, PageEvent, SendError, StreamInfo};
 
 /// The function in the page that the bridge tells its events through.
 pub(super) const BINDING: &str = "__roostEvents";
-const BRIDGE: &str = include_str!("../../../bridge/bridge.js");
+const BRIDGE: &str = include_str!("../../bridge/bridge.js");
 
 /// The script for every new document: wa-js and our bridge, in the page itself and not in what it frames, nor in the
 /// browser's own error pages.
@@ -137,7 +137,7 @@ impl SendOutcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::ChatKind;
+    use crate::ChatKind;
 
     use super::*;
 

@@ -3,6 +3,10 @@
 //!
 //! - [`web`] is the product's engine: a headless Chromium per tenant, driven over the DevTools protocol.
 //! - [`null`] starts no process and echoes; it is for scale tests of the cluster.
+//! - [`launch`] is the program between a process and its child that has the kernel end the one with the other.
+//!
+//! Of ours it imports the ids alone, and only the node imports it. Start reading at [`Engine`] and [`Page`], then at
+//! [`web`].
 //!
 //! The contract that the worker builds on:
 //! - Events arrive in the order in which the page raised them, in a bounded channel. When the worker does not keep up,
@@ -15,6 +19,7 @@
 
 mod error;
 mod event;
+pub mod launch;
 pub mod null;
 pub mod web;
 
@@ -57,7 +62,7 @@ pub trait WarmBrowser: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub tenant: TenantId,
-    /// The browser's user data directory; the caller holds its lock ([`crate::session::Profile`]).
+    /// The browser's user data directory; the caller holds its lock.
     pub profile: PathBuf,
     /// Put back before the page's own scripts run. `None` when the profile's own copy is whole.
     pub local_storage: Option<LocalStorage>,
