@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use roost_model::ids::{Incarnation, Revision};
+
 use crate::{
     clock::Clock,
-    ids::{Incarnation, Revision},
     keys,
     records::LeaderRecord,
     registry::{Change, Commit, Guard, Op, Registry, RegistryError},

@@ -18,12 +18,10 @@
 //! [`AssignmentRecord`]: crate::records::AssignmentRecord
 //! [`AckRecord`]: crate::records::AckRecord
 
+use roost_model::ids::NodeId;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{
-    ids::NodeId,
-    registry::{Entry, RegistryError},
-};
+use crate::registry::{Entry, RegistryError};
 
 pub const LEADER: &str = "leader";
 pub const STORE: &str = "store";

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roost_model::ids::Incarnation;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     clock::Clock,
     fence::{Fence, Standing},
-    ids::Incarnation,
     registry::{RegistryError, SharedRegistry},
     timing::Timing,
 };

@@ -11,7 +11,7 @@
 //!
 //! Pure, and the place to start reading: [`fence`] (until when a lease may be acted on, the argument for I1),
 //! [`plan`] (every placement there is), [`ring`] (a tenant's order of nodes), [`timing`] (every interval).
-//! With I/O: [`registry`], [`election`], [`controller`]. The words and the keys: [`ids`], [`records`], [`keys`].
+//! With I/O: [`registry`], [`election`], [`controller`]. The words and the keys: [`roost_model::ids`], [`records`], [`keys`].
 //!
 //! Invariants held here: a tenant is placed only when no live node may have it (I1), under a generation that has
 //! grown (I2), by a function without side effects (I4), from facts that have one home each (I3).
@@ -20,7 +20,6 @@ pub mod clock;
 pub mod controller;
 pub mod election;
 pub mod fence;
-pub mod ids;
 pub mod keys;
 pub mod lease;
 pub mod ledger;

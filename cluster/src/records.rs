@@ -1,9 +1,8 @@
 //! The values kept in the registry, as JSON. [`crate::keys`] lists under which key each one is, who writes it and
 //! whether it is leased.
 
+use roost_model::ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId};
 use serde::{Deserialize, Serialize};
-
-use crate::ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId};
 
 /// `nodes/<node>`: a live node. Written by the node, leased: gone means dead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,7 @@
 use std::hash::{Hash, Hasher};
 
 use hashring::HashRing;
-
-use crate::ids::{NodeId, TenantId};
+use roost_model::ids::{NodeId, TenantId};
 
 /// Points per unit of weight. A node of the usual weight 100 has 300, with which the fullest node's share is within
 /// about a fifth of the mean before the plan's band trims it.

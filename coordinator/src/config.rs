@@ -3,10 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use roost_cluster::{
-    ids::{ClusterName, NodeId},
-    timing::Timing,
-};
+use roost_cluster::timing::Timing;
+use roost_model::ids::{ClusterName, NodeId};
 
 #[derive(Debug, Clone, Args)]
 pub struct Config {

@@ -5,7 +5,8 @@
 
 use std::{error::Error, time::Duration};
 
-use roost_cluster::{ids::OperationId, ledger::LedgerError, registry::RegistryError};
+use roost_cluster::{ledger::LedgerError, registry::RegistryError};
+use roost_model::ids::OperationId;
 use roost_proto::error::{ApiError, ErrorCode, Violation};
 use roost_store::StoreError;
 
@@ -135,7 +136,7 @@ fn already_exists(field: &str, value: &str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use roost_cluster::ids::{Generation, Incarnation, TenantId, Term};
+    use roost_model::ids::{Generation, Incarnation, TenantId, Term};
 
     use super::*;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roost_model::ChatKind;
 use serde::{Deserialize, Serialize};
 
 /// What a page tells. [`PageEvent::Exited`] is the last one.
@@ -75,17 +76,6 @@ pub enum StreamMode {
     /// A name that this build does not know.
     #[serde(untagged)]
     Other(String),
-}
-
-/// What kind of chat a message came from; only direct ones are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChatKind {
-    Direct,
-    Group,
-    Status,
-    Broadcast,
-    Other,
 }
 
 /// A message that someone sent to the tenant.

@@ -5,7 +5,7 @@
 //! - [`null`] starts no process and echoes; it is for scale tests of the cluster.
 //! - [`launch`] is the program between a process and its child that has the kernel end the one with the other.
 //!
-//! Of ours it imports the ids alone, and only the node imports it. Start reading at [`Engine`] and [`Page`], then at
+//! Of ours it imports model alone, and only the node imports it. Start reading at [`Engine`] and [`Page`], then at
 //! [`web`].
 //!
 //! The contract that the worker builds on:
@@ -27,13 +27,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use tokio::sync::mpsc;
 
 pub use error::{EngineError, SendError};
-pub use event::{
-    ChatKind, InboundMessage, LocalStorage, OutboundText, PageEvent, Probe, StreamInfo, StreamMode,
-};
+pub use event::{InboundMessage, LocalStorage, OutboundText, PageEvent, Probe, StreamInfo, StreamMode};
 
 /// Starts browsers.
 #[async_trait]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use tokio::sync::mpsc;
 
 use super::{

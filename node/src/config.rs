@@ -9,10 +9,8 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use roost_cluster::{
-    ids::{ClusterName, NodeId},
-    timing::{InvalidTtl, Timing},
-};
+use roost_cluster::timing::{InvalidTtl, Timing};
+use roost_model::ids::{ClusterName, NodeId};
 
 use crate::session::{SessionError, SnapshotKey, Vault};
 

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use parking_lot::Mutex;
-use roost_cluster::{
-    fence::Standing,
-    ids::{Incarnation, NodeId},
-};
+use roost_cluster::fence::Standing;
+use roost_model::ids::{Incarnation, NodeId};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
 

@@ -4,8 +4,9 @@ use std::{env, ffi::OsString, io::IsTerminal, process::ExitCode, time::Duration}
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use roost_cluster::{ids::ClusterName, timing::Timing};
+use roost_cluster::timing::Timing;
 use roost_engine::launch;
+use roost_model::ids::ClusterName;
 use roost_node::{
     config::NodeArgs,
     guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy},

@@ -8,10 +8,10 @@ use std::{io::BufRead, time::Duration};
 
 use futures::future::join_all;
 use roost_cluster::{
-    ids::Incarnation,
     registry::{EtcdRegistry, Registry, RegistryError},
     timing::Timing,
 };
+use roost_model::ids::Incarnation;
 
 /// Why leases are left to their TTL.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use roost_cluster::ids::{OperationId, TenantId};
+use roost_model::ids::{OperationId, TenantId};
 use sqlx::{
     Executor,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -154,7 +154,7 @@ fn parse(payload: &str) -> Option<Word> {
 
 #[cfg(test)]
 mod tests {
-    use roost_cluster::ids::{OperationId, TenantId};
+    use roost_model::ids::{OperationId, TenantId};
 
     use super::{Change, ChangeKind, ClusterChange, Word, parse};
 

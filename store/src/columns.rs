@@ -1,6 +1,6 @@
 //! What columns hold, checked on the way out.
 
-use roost_cluster::ids::InvalidId;
+use roost_model::ids::InvalidId;
 
 use crate::StoreError;
 

@@ -1,6 +1,6 @@
 //! What can go wrong with a call to the store, by what the caller can do about it.
 
-use roost_cluster::ids::{Generation, InvalidId, OperationId, TenantId, Term};
+use roost_model::ids::{Generation, InvalidId, OperationId, TenantId, Term};
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,8 @@
 //! Ids commit in order, for whoever writes an event holds the row of the policy from before it takes the id until its
 //! commit: a reader that has seen an id has missed none below it.
 
-use roost_cluster::{
-    ids::{NodeId, OperationId, TenantId},
-    ledger::EventKind,
-};
+use roost_cluster::ledger::EventKind;
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
 use crate::{

@@ -22,7 +22,7 @@
 //! A tenant that is deleted takes the row with it, and one that is made again under the same id starts above every
 //! generation of its predecessor (sequence `generations`), so a worker left over is refused in both cases.
 
-use roost_cluster::ids::{Generation, TenantId};
+use roost_model::ids::{Generation, TenantId};
 
 use crate::StoreError;
 

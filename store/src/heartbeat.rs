@@ -1,6 +1,6 @@
 //! The flush of what a node's workers have proved: one statement per node and interval, whatever the number of tenants.
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 
 use crate::{Fence, Store, StoreError};
 

@@ -43,6 +43,7 @@ pub mod purge;
 pub mod removals;
 pub mod reports;
 pub mod sessions;
+mod settings;
 pub mod snapshots;
 pub mod tenants;
 mod text;
@@ -72,7 +73,5 @@ pub use removals::Removal;
 pub use reports::StatusReport;
 pub use sessions::{QrCode, Session, SessionStatus};
 pub use snapshots::SnapshotPointer;
-pub use tenants::{
-    LanguageCode, MenuItem, NewTenant, TemplateKind, Tenant, TenantFilter, TenantPatch, TenantStatus, Texts,
-};
+pub use tenants::{NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};
 pub use workers::{DesiredState, RestartMode, Worker, WorkerFilter, WorkerSpec, WorkerStatus};

@@ -1,6 +1,6 @@
 //! The log of messages received and sent, for people. Nothing is decided by it.
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use time::OffsetDateTime;
 
 use crate::{Store, StoreError};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_cluster::ids::{Incarnation, NodeId, OperationId};
+use roost_model::ids::{Incarnation, NodeId, OperationId};
 use time::OffsetDateTime;
 
 use crate::{By, Store, StoreError, policy::ATTEMPTS};

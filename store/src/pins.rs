@@ -1,6 +1,6 @@
 //! Pins: the only node that may have a tenant.
 
-use roost_cluster::ids::{NodeId, OperationId, TenantId};
+use roost_model::ids::{NodeId, OperationId, TenantId};
 
 use crate::{By, Store, StoreError, Worker, policy::ATTEMPTS};
 

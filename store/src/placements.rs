@@ -1,6 +1,6 @@
 //! Where tenants were placed and why, as the controller noted it: for `explain` and for the history of operations.
 
-use roost_cluster::ids::{NodeId, OperationId, TenantId};
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
 use crate::{Store, StoreError, columns::optional_id};

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! Sessions: a tenant's link to its phone, as far as people see it. The session itself is in the profile and in the
 //! snapshots ([`crate::snapshots`]); the database never holds credentials.
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use time::OffsetDateTime;
 
 use crate::{Fence, Store, StoreError};

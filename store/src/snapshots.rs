@@ -1,6 +1,6 @@
 //! The pointer to a session's newest snapshot in the object store. The snapshots themselves are never in the database.
 
-use roost_cluster::ids::{Generation, TenantId};
+use roost_model::ids::{Generation, TenantId};
 use time::OffsetDateTime;
 
 use crate::{Fence, Store, StoreError};

@@ -1,27 +1,24 @@
 //! Tenants: who the customers are and what they want said in their name.
 
-use roost_cluster::ids::TenantId;
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use roost_model::{TenantSettings, Texts, ids::TenantId};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    settings::{LanguageCode, TemplateKind},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     pub id: TenantId,
     /// Names the tenant's profile and snapshots; another one when a tenant is made again under the same id.
     pub uid: Uuid,
-    pub display_name: String,
-    /// E.164.
-    pub phone: String,
-    pub template: TemplateKind,
-    pub language: LanguageCode,
+    pub settings: Arc<TenantSettings>,
     pub status: TenantStatus,
-    pub texts: Texts,
-    /// 0 lifts the limit.
-    pub reply_limit_per_minute: u32,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
@@ -36,47 +33,14 @@ pub enum TenantStatus {
     Error,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
-#[sqlx(type_name = "template_kind", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TemplateKind {
-    Booking,
-    Ecommerce,
-    Support,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
-#[sqlx(type_name = "language_code", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum LanguageCode {
-    En,
-    Sw,
-}
-
-/// The business's own words. An empty field stands for the template's text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Texts {
-    pub greeting: String,
-    pub fallback: String,
-    pub limit_warning: String,
-    pub menu: Vec<MenuItem>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MenuItem {
-    pub title: String,
-    pub reply: String,
-    pub keywords: Vec<String>,
-}
-
 /// The caller has validated the fields; the id is its choice too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTenant {
     pub id: TenantId,
     pub display_name: String,
     pub phone: String,
-    pub template: TemplateKind,
-    pub language: LanguageCode,
+    pub template: roost_model::TemplateKind,
+    pub language: roost_model::LanguageCode,
     pub texts: Texts,
     pub reply_limit_per_minute: u32,
 }
@@ -86,8 +50,8 @@ pub struct NewTenant {
 pub struct TenantPatch {
     pub display_name: Option<String>,
     pub phone: Option<String>,
-    pub template: Option<TemplateKind>,
-    pub language: Option<LanguageCode>,
+    pub template: Option<roost_model::TemplateKind>,
+    pub language: Option<roost_model::LanguageCode>,
     pub texts: Option<Texts>,
     pub reply_limit_per_minute: Option<u32>,
 }
@@ -118,8 +82,8 @@ impl Store {
             new.id.as_str(),
             new.display_name,
             new.phone,
-            new.template as TemplateKind,
-            new.language as LanguageCode,
+            TemplateKind::from(new.template) as TemplateKind,
+            LanguageCode::from(new.language) as LanguageCode,
             Json(&new.texts) as Json<&Texts>,
             limit_to_column(new.reply_limit_per_minute),
         );
@@ -186,8 +150,8 @@ impl Store {
             id.as_str(),
             patch.display_name,
             patch.phone,
-            patch.template as Option<TemplateKind>,
-            patch.language as Option<LanguageCode>,
+            patch.template.map(TemplateKind::from) as Option<TemplateKind>,
+            patch.language.map(LanguageCode::from) as Option<LanguageCode>,
             patch.texts.map(Json) as Option<Json<Texts>>,
             patch.reply_limit_per_minute.map(limit_to_column),
         );
@@ -224,13 +188,15 @@ impl TryFrom<TenantRow> for Tenant {
         Ok(Self {
             id: TenantId::new(&row.id).map_err(StoreError::corrupt_id)?,
             uid: row.uid,
-            display_name: row.display_name,
-            phone: row.phone,
-            template: row.template,
-            language: row.language,
+            settings: Arc::new(TenantSettings {
+                display_name: row.display_name,
+                phone: row.phone,
+                template: row.template.into(),
+                language: row.language.into(),
+                texts: row.texts.0,
+                reply_limit_per_minute: limit,
+            }),
             status: row.status,
-            texts: row.texts.0,
-            reply_limit_per_minute: limit,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })

@@ -8,7 +8,7 @@
 //! A start sets the status RUNNING at once and `expected_since` to now: from then on the worker must be seen, and a
 //! worker that no node takes becomes ERROR by stale detection like one that has died.
 
-use roost_cluster::ids::{Generation, NodeId, SpecRevision, TenantId};
+use roost_model::ids::{Generation, NodeId, SpecRevision, TenantId};
 use time::OffsetDateTime;
 
 use crate::{

@@ -15,13 +15,15 @@ fn root() -> PathBuf {
 /// What each crate may import of the others, as ARCHITECTURE.md says.
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
-        "roost-proto" | "roost-cluster" | "roost-simulator" => &[],
-        "roost-store" | "roost-engine" => &["roost-cluster"],
-        "roost-node" => &["roost-proto", "roost-cluster", "roost-store", "roost-engine"],
-        "roost-coordinator" => &["roost-proto", "roost-cluster", "roost-store"],
+        "roost-proto" | "roost-model" | "roost-simulator" => &[],
+        "roost-cluster" | "roost-engine" => &["roost-model"],
+        "roost-store" => &["roost-model", "roost-cluster"],
+        "roost-node" => &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-engine"],
+        "roost-coordinator" => &["roost-proto", "roost-model", "roost-cluster", "roost-store"],
         "roost-cli" => &["roost-proto"],
         "roost-tests" => &[
             "roost-proto",
+            "roost-model",
             "roost-cluster",
             "roost-store",
             "roost-cli",

@@ -15,7 +15,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{ids::NodeId, ledger::Policy};
+use roost_model::ids::NodeId;
+
+use crate::ledger::Policy;
 
 use super::losses::Losses;
 

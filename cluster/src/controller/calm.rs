@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    ids::{NodeId, Revision},
-    plan::Intake,
-};
+use roost_model::ids::{NodeId, Revision};
+
+use crate::plan::Intake;
 
 /// In TTLs: long enough for a node that restarts to be back, and for tenants that were placed to have connected.
 const CALM_TTLS: u32 = 6;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use roost_model::ids::{NodeId, TenantId};
+
 use crate::{
-    ids::{NodeId, TenantId},
     ledger::{Demand, NodeOrder, OperationKind, Orders},
     plan::{Goal, Intake, Pace},
 };

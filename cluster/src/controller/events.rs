@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    ids::{NodeId, Term},
-    ledger::{Event, EventKind},
-};
+use roost_model::ids::{NodeId, Term};
+
+use crate::ledger::{Event, EventKind};
 
 use super::losses::Sighting;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::ids::NodeId;
+use roost_model::ids::NodeId;
 
 /// So many losses ...
 const LOSSES: usize = 3;

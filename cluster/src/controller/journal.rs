@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    ids::TenantId,
-    plan::{Action, Decision, Plan, WaitReason},
-};
+use roost_model::ids::TenantId;
+
+use crate::plan::{Action, Decision, Plan, WaitReason};
 
 #[derive(Default)]
 pub(super) struct Journal {

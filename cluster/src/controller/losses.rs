@@ -14,10 +14,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    ids::{Incarnation, NodeId},
-    records::NodeRecord,
-};
+use roost_model::ids::{Incarnation, NodeId};
+
+use crate::records::NodeRecord;
 
 pub(super) struct Losses {
     ttl: Duration,

@@ -9,9 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use roost_model::ids::Revision;
+
 use crate::{
     election::Leadership,
-    ids::Revision,
     keys::{self, Key},
     registry::{Entry, Registry, RegistryError, Update},
 };

@@ -32,13 +32,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roost_model::ids::Term;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{BootClock, Clock},
     election,
-    ids::Term,
     ledger::Ledger,
     records::LeaderRecord,
     registry::SharedRegistry,

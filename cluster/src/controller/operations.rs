@@ -2,8 +2,9 @@
 //! and the snapshot of the moment, so whichever controller looks next goes on from there, and a cancelled operation
 //! leaves nothing behind but a plan without it.
 
+use roost_model::ids::{NodeId, TenantId};
+
 use crate::{
-    ids::{NodeId, TenantId},
     ledger::{Note, Operation, OperationKind, Outcome, Progress},
     plan::{Intake, Mover, MoverState, NodeView, Plan, Snapshot, TenantView, Wanted},
     records::Phase,

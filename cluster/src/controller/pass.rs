@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
+
 use crate::{
     election::Leadership,
     fence::Standing,
-    ids::{Generation, NodeId, Revision, TenantId, Term},
     lease::LeaseKeeper,
     ledger::{Demand, LedgerError, Note, Orders},
     plan::{self, Action, Cause, Decision, Goal, Plan, Snapshot, TenantView, Wanted},

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId};
+
 use crate::{
     election::Leadership,
-    ids::{Generation, NodeId, Revision, SpecRevision, TenantId},
     keys,
     plan::{Action, Decision, Plan},
     records::{AssignmentEntry, AssignmentRecord, Phase},
@@ -202,8 +203,9 @@ pub(super) fn batches(updates: &[Update], leadership: &Leadership) -> Vec<Batch>
 mod tests {
     use std::time::Duration;
 
+    use roost_model::ids::Incarnation;
+
     use super::*;
-    use crate::ids::Incarnation;
 
     const LEADERSHIP: Leadership =
         Leadership { lease: Incarnation(1), revision: Revision(7), sent_at: Duration::ZERO };

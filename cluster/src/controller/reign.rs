@@ -2,11 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
+use roost_model::ids::Term;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    election::Leadership, ids::Term, keys, lease::LeaseKeeper, records::StoreRecord, timing::Timing,
-};
+use crate::{election::Leadership, keys, lease::LeaseKeeper, records::StoreRecord, timing::Timing};
 
 use super::{
     Context, ControllerStatus, events, founding,

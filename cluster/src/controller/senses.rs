@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
+use roost_model::ids::NodeId;
+
 use crate::{
-    ids::NodeId,
     ledger::{Demand, Event, EventKind, Note, Orders},
     records::NodeRecord,
 };

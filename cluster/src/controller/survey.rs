@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use roost_model::ids::NodeId;
+
 use crate::{
-    ids::NodeId,
     keys,
     ledger::{Ledger, LedgerError, Orders},
     plan::Snapshot,

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{ids::Term, ledger::LedgerError, registry::RegistryError};
+use roost_model::ids::Term;
+
+use crate::{ledger::LedgerError, registry::RegistryError};
 
 /// Why a step of a reign could not be taken.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use roost_model::ids::{Generation, Incarnation, NodeId, Revision, TenantId};
+
 use crate::{
-    ids::{Generation, Incarnation, NodeId, Revision, TenantId},
     ledger::Demand,
     plan::{Hold, Intake, NodeView, Snapshot, TenantView, Wanted, Warm},
     records::{AckRecord, AssignmentEntry, AssignmentRecord, HeldTenant, NodeRecord, Phase},

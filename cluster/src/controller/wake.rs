@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roost_model::ids::Revision;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
 };
 
 use crate::{
-    ids::Revision,
     keys,
     ledger::Ledger,
     registry::{RegistryError, SharedRegistry},

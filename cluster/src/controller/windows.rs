@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use roost_model::ids::{Incarnation, NodeId};
+
 use crate::{
-    ids::{Incarnation, NodeId},
     ledger::{NodeOrder, RestartWindow},
     records::NodeRecord,
 };

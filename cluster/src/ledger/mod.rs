@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-
-use crate::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
+use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 
 mod memory;
 mod orders;

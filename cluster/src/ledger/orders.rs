@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::ids::{Incarnation, NodeId, OperationId, TenantId};
+use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 
 /// All of it, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

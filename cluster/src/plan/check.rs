@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use roost_model::ids::{NodeId, TenantId};
+
 use super::{
     Action, Choice, Goal, Hold, Intake, MoverState, NodeView, Plan, ReleaseReason, Snapshot, TenantView,
     Wanted,
 };
-use crate::{
-    ids::{NodeId, TenantId},
-    records::Phase,
-};
+use crate::records::Phase;
 
 mod amounts;
 

@@ -10,7 +10,7 @@ use super::{
     draft::Draft,
     rooms::{Fit, Group},
 };
-use crate::ids::NodeId;
+use roost_model::ids::NodeId;
 
 pub(super) struct Target {
     pub(super) node: usize,

@@ -2,14 +2,13 @@
 
 use std::{cell::OnceCell, collections::HashMap};
 
+use roost_model::ids::{NodeId, TenantId};
+
 use super::{
     Action, Decision, Goal, Intake, Mover, NodeView, Plan, ReleaseReason, Snapshot, TenantView, WaitReason,
     band, choose::Target, holds, moves, pace, place, rebalance, rooms::Rooms, warm,
 };
-use crate::{
-    ids::{NodeId, TenantId},
-    ring::Ring,
-};
+use crate::ring::Ring;
 
 /// Nodes and cases are named by their places in these lists, which are ordered by id.
 pub(super) struct Draft<'a> {

@@ -4,16 +4,15 @@
 
 use std::fmt;
 
+use roost_model::ids::{NodeId, TenantId};
+
 use super::{
     Action, Goal, Intake, Mover, NodeView, Plan, Snapshot, TenantView, Wanted,
     draft::Draft,
     plan,
     rooms::{Fit, Rooms},
 };
-use crate::{
-    ids::{NodeId, TenantId},
-    records::Phase,
-};
+use crate::records::Phase;
 
 mod words;
 

@@ -24,8 +24,7 @@
 //! browser is dead. A removal and the placement that follows it are never in one plan, so that a plan of which only a
 //! part is published cannot have added the new owner before the old one was removed. A preparation owns nothing.
 
-use crate::ids::{NodeId, TenantId};
-
+use roost_model::ids::{NodeId, TenantId};
 mod band;
 #[cfg(any(test, debug_assertions))]
 mod check;

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use roost_model::ids::{NodeId, TenantId};
+
 use super::{ReleaseReason, WaitReason};
-use crate::ids::{NodeId, TenantId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mover {

@@ -101,7 +101,7 @@ fn reason_in_transit(
     graceful: bool,
 ) -> Option<ReleaseReason> {
     let (tenant, node) = (case.tenant, &draft.nodes[from].node);
-    let elsewhere = |to: &&crate::ids::NodeId| *to != node;
+    let elsewhere = |to: &&roost_model::ids::NodeId| *to != node;
     match (
         draft.intake(from),
         tenant.pin.as_ref().filter(elsewhere),

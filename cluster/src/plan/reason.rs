@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use roost_model::ids::{Generation, NodeId};
+
 use super::{Action, Decision, Plan};
-use crate::ids::{Generation, NodeId};
 
 /// Why a tenant needed a node.
 #[derive(Debug, Clone, PartialEq, Eq)]

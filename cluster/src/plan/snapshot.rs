@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{Generation, NodeId, TenantId};
+use roost_model::ids::{Generation, NodeId, TenantId};
+
 use crate::records::Phase;
 
 /// One moment. The order of the lists does not matter.

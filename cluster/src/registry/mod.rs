@@ -4,9 +4,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::mpsc;
-
-use crate::ids::{Incarnation, Revision};
 
 mod etcd;
 mod memory;

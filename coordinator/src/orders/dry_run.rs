@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use roost_cluster::{
-    ids::{NodeId, TenantId},
-    plan::{self, Action, Decision, Goal, Intake, Mover, MoverState, Pace, Plan, ReleaseReason, Snapshot},
+use roost_cluster::plan::{
+    self, Action, Decision, Goal, Intake, Mover, MoverState, Pace, Plan, ReleaseReason, Snapshot,
 };
+use roost_model::ids::{NodeId, TenantId};
 use roost_proto::v1;
 
 /// As many as there are.

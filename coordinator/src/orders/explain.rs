@@ -2,10 +2,10 @@
 
 use roost_cluster::{
     controller::Survey,
-    ids::TenantId,
     plan::{self, Candidate, Explanation, Verdict},
     records::Phase,
 };
+use roost_model::ids::TenantId;
 use roost_proto::{error::ApiError, v1};
 use roost_store::Placement;
 

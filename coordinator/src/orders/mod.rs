@@ -8,7 +8,8 @@ mod dry_run;
 mod explain;
 mod refusal;
 
-use roost_cluster::{controller::Survey, ids::NodeId};
+use roost_cluster::controller::Survey;
+use roost_model::ids::NodeId;
 use roost_proto::error::ApiError;
 use roost_store::PostgresLedger;
 

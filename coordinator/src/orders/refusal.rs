@@ -4,10 +4,10 @@ use std::fmt;
 
 use roost_cluster::{
     controller::Survey,
-    ids::{NodeId, TenantId},
     plan::{Intake, NodeView, TenantView, Wanted},
     records::Phase,
 };
+use roost_model::ids::{NodeId, TenantId};
 use roost_proto::error::{ApiError, ErrorCode};
 
 /// Why an order is refused.

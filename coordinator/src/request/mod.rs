@@ -3,7 +3,7 @@
 //! [`Checks`] collects. Each check answers with the domain's value or None; a handler takes them apart with `let else`,
 //! so it cannot go on with a value that was refused, and there is one answer for all of them.
 
-use roost_cluster::ids::{NodeId, TenantId};
+use roost_model::ids::{NodeId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
 mod orders;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_cluster::ids::OperationId;
+use roost_model::ids::OperationId;
 use roost_store::By;
 
 use super::{Checks, Text};

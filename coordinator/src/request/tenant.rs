@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use roost_cluster::ids::TenantId;
+use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts, ids::TenantId};
 use roost_proto::{error::ApiError, v1};
-use roost_store::{LanguageCode, MenuItem, NewTenant, TemplateKind, TenantPatch, Texts};
+use roost_store::{NewTenant, TenantPatch};
 use uuid::Uuid;
 
 use super::{Checks, Text, text::check_phone};

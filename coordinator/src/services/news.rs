@@ -63,7 +63,7 @@ impl News {
 
 #[cfg(test)]
 mod tests {
-    use roost_cluster::ids::OperationId;
+    use roost_model::ids::OperationId;
     use tokio::{sync::broadcast, time::Instant};
 
     use super::*;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use roost_cluster::{
-    ids::NodeId,
     keys::{self, Key},
     records::{AssignmentRecord, NodeRecord},
 };
+use roost_model::ids::NodeId;
 use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{self, node_service_server::NodeService},

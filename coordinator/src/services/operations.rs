@@ -1,7 +1,7 @@
 //! OperationService. An operation that is started is a row in the database and nothing else; the controller carries it
 //! out and notes how far it has come.
 
-use roost_cluster::ids::NodeId;
+use roost_model::ids::NodeId;
 use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{self, operation_service_server::OperationService},
@@ -190,7 +190,7 @@ impl OperationService for Operations {
         let state = state.and_then(wire::operation_state_filter);
         let (store, filter) = (self.backend.store()?, &OperationFilter { state, node, tenant });
         let fetch = move |before: Option<i64>, limit| {
-            store.list_operations(filter, before.map(roost_cluster::ids::OperationId), limit)
+            store.list_operations(filter, before.map(roost_model::ids::OperationId), limit)
         };
         let page = paging::fill(size, before, fetch, |row| (row.id.0, wire::operation(row))).await;
         let page = page.map_err(from_store)?;

@@ -1,6 +1,6 @@
 //! SessionService.
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use roost_proto::v1::{self, session_service_server::SessionService};
 use tonic::{Request, Response, Status, async_trait};
 

@@ -2,13 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use roost_cluster::{
-    controller::Survey,
-    ids::{NodeId, Term},
-    ledger::OperationKind,
-    plan::Wanted,
-    records::Phase,
-};
+use roost_cluster::{controller::Survey, ledger::OperationKind, plan::Wanted, records::Phase};
+use roost_model::ids::{NodeId, Term};
 use roost_proto::v1;
 use roost_store::{ClusterPolicy, OperationRecord, Store, StoreError, WorkerFilter, WorkerStatus};
 

@@ -1,6 +1,6 @@
 //! TenantService.
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use roost_proto::{
     error::ApiError,
     v1::{self, tenant_service_server::TenantService},

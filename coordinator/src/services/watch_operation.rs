@@ -1,6 +1,6 @@
 //! WatchOperation: the operation now and at each change, until it is over.
 
-use roost_cluster::ids::OperationId;
+use roost_model::ids::OperationId;
 use roost_proto::{error::ApiError, v1};
 use roost_store::{ClusterChange, Store, StoreError};
 

@@ -1,6 +1,6 @@
 //! WatchQr: the session now and at each change, until the tenant is deleted.
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use roost_proto::{error::ApiError, v1};
 use roost_store::{Store, StoreError};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use roost_proto::{error::ApiError, v1};
 use roost_store::{Store, StoreError, Worker, WorkerFilter};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use roost_store::{Change, Store};
 use tokio::{
     sync::broadcast::{

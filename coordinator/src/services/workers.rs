@@ -1,7 +1,7 @@
 //! WorkerService. What an operator asks for is written to the database and nothing else; the controller and the node
 //! that owns the worker see it there and act.
 
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use roost_proto::v1::{self, worker_service_server::WorkerService};
 use roost_store::WorkerFilter;
 use tonic::{Request, Response, Status, async_trait};

@@ -3,11 +3,14 @@
 mod node;
 mod orders;
 
+use std::sync::Arc;
+
 use prost_types::Timestamp;
+use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
-    DesiredState, Direction, LanguageCode, MenuItem, Message, QrCode, Session, SessionStatus, TemplateKind,
-    Tenant, TenantStatus, Texts, Worker, WorkerStatus,
+    DesiredState, Direction, Message, QrCode, Session, SessionStatus, Tenant, TenantStatus, Worker,
+    WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -15,16 +18,17 @@ pub use node::{known_node, live_node};
 pub use orders::{event, failover_pause, made_move, operation, operation_state_filter, policy};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
+    let settings = Arc::unwrap_or_clone(row.settings);
     v1::Tenant {
         id: row.id.into(),
-        display_name: row.display_name,
-        phone: row.phone,
-        template: template(row.template).into(),
-        language: language(row.language).into(),
+        display_name: settings.display_name,
+        phone: settings.phone,
+        template: template(settings.template).into(),
+        language: language(settings.language).into(),
         status: tenant_status(row.status).into(),
-        texts: Some(texts(row.texts)),
+        texts: Some(texts(settings.texts)),
         // The column is an integer of the same width.
-        reply_limit_per_minute: Some(i32::try_from(row.reply_limit_per_minute).unwrap_or(i32::MAX)),
+        reply_limit_per_minute: Some(i32::try_from(settings.reply_limit_per_minute).unwrap_or(i32::MAX)),
         create_time: Some(timestamp(row.created_at)),
         update_time: Some(timestamp(row.updated_at)),
     }

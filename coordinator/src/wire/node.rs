@@ -1,10 +1,8 @@
 //! Nodes: what the registry says of them, with what is ordered.
 
 use prost_types::Timestamp;
-use roost_cluster::{
-    ids::NodeId,
-    records::{AssignmentRecord, NodeRecord, Phase},
-};
+use roost_cluster::records::{AssignmentRecord, NodeRecord, Phase};
+use roost_model::ids::NodeId;
 use roost_proto::v1;
 use roost_store::NodeOrders;
 

@@ -137,7 +137,7 @@ impl SendOutcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::ChatKind;
+    use roost_model::ChatKind;
 
     use super::*;
 

@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chromiumoxide::cdp::browser_protocol::target::SessionId;
-use roost_cluster::ids::TenantId;
+use roost_model::ids::TenantId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 

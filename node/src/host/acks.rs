@@ -7,12 +7,12 @@
 //! before: a write whose answer never came may still be on its way, and must not undo a later one.
 
 use roost_cluster::{
-    ids::{Incarnation, NodeId, Revision},
     keys,
     records::AckRecord,
     registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
     timing::Timing,
 };
+use roost_model::ids::{Incarnation, NodeId, Revision};
 use tokio::sync::watch;
 
 /// Hands states to the writer.
@@ -127,10 +127,10 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use roost_cluster::{
-        ids::{Generation, TenantId},
         records::HeldTenant,
         registry::{MemoryRegistry, Registry},
     };
+    use roost_model::ids::{Generation, TenantId};
 
     use super::*;
 

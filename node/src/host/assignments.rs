@@ -1,12 +1,12 @@
 //! Following `assignments/<node>`: what the controller wants this life of the node to host.
 
 use roost_cluster::{
-    ids::{Incarnation, Revision},
     keys,
     records::{AssignmentEntry, AssignmentRecord},
     registry::{Change, Entry, RegistryError, SharedRegistry},
     timing::Timing,
 };
+use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::watch;
 
 /// The newest record that has been seen.
@@ -90,10 +90,10 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use roost_cluster::{
-        ids::{Generation, SpecRevision, TenantId},
         records::Phase,
         registry::{Commit, MemoryRegistry, Op, Registry},
     };
+    use roost_model::ids::{Generation, SpecRevision, TenantId};
 
     use super::*;
 

@@ -7,12 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use roost_cluster::{
     controller::{Controller, ControllerConfig},
-    ids::NodeId,
     keys,
     records::LeaderRecord,
     registry::{Change, RegistryError, SharedRegistry},
     timing::Timing,
 };
+use roost_model::ids::NodeId;
 use roost_store::{PostgresLedger, Store};
 use tokio_util::sync::CancellationToken;
 

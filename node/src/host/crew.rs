@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use roost_cluster::ids::{Generation, SpecRevision, TenantId};
+use roost_model::ids::{Generation, SpecRevision, TenantId};
 use roost_store::Fence;
 use tokio::sync::{oneshot, watch};
 

@@ -10,10 +10,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use roost_cluster::{
     clock::Clock,
     fence::{Fence, Standing},
-    ids::Incarnation,
     registry::{RegistryError, SharedRegistry},
     timing::Timing,
 };
+use roost_model::ids::Incarnation;
 use tokio::sync::watch;
 
 use crate::guard::GuardLink;

@@ -42,7 +42,6 @@ use std::{
 
 use roost_cluster::{
     clock::BootClock,
-    ids::{Incarnation, NodeId},
     records::NodeRecord,
     registry::{EtcdRegistry, RegistryError},
 };
@@ -51,6 +50,7 @@ use roost_engine::{
     null::NullEngine,
     web::{Launcher, WebConfig, WebEngine},
 };
+use roost_model::ids::{Incarnation, NodeId};
 use roost_store::{Store, StoreError};
 use tokio::{
     net::TcpListener,

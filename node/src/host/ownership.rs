@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use roost_cluster::{
-    ids::{Generation, Incarnation, NodeId, TenantId},
     keys,
     records::{AssignmentRecord, NodeRecord, Phase},
     registry::{RegistryError, SharedRegistry},
 };
+use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
 
 use crate::worker::{OwnershipCheck, OwnershipUnknown};
 
@@ -51,10 +51,10 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use roost_cluster::{
-        ids::SpecRevision,
         records::AssignmentEntry,
         registry::{MemoryRegistry, Op, Registry},
     };
+    use roost_model::ids::SpecRevision;
 
     use super::*;
 

@@ -10,11 +10,9 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use roost_cluster::{
-    fence::Standing,
-    ids::{Generation, TenantId},
-};
+use roost_cluster::fence::Standing;
 use roost_engine::EngineError;
+use roost_model::ids::{Generation, TenantId};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};

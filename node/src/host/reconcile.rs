@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use roost_cluster::{
-    ids::{Generation, SpecRevision, TenantId},
-    records::{AssignmentEntry, Phase},
-};
+use roost_cluster::records::{AssignmentEntry, Phase};
+use roost_model::ids::{Generation, SpecRevision, TenantId};
 
 use crate::worker::StopMode;
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 use roost_cluster::{
     clock::Clock,
     fence::Fence,
-    ids::{Incarnation, Revision},
     keys,
     records::{AckRecord, NodeRecord},
     registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
     timing::Timing,
 };
+use roost_model::ids::{Incarnation, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -151,7 +151,8 @@ pub async fn give_back(registry: &SharedRegistry, lease: Incarnation) {
 mod tests {
     use std::sync::Arc;
 
-    use roost_cluster::{clock::BootClock, ids::NodeId, registry::MemoryRegistry};
+    use roost_cluster::{clock::BootClock, registry::MemoryRegistry};
+    use roost_model::ids::NodeId;
 
     use super::*;
 

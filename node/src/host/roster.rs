@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use roost_cluster::ids::{Generation, TenantId};
+use roost_model::ids::{Generation, TenantId};
 use roost_store::Fence;
 use serde::Serialize;
 

@@ -4,10 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use roost_cluster::{
-    ids::{Generation, Incarnation, SpecRevision, TenantId},
-    records::{AckRecord, HeldTenant},
-};
+use roost_cluster::records::{AckRecord, HeldTenant};
+use roost_model::ids::{Generation, Incarnation, SpecRevision, TenantId};
 use roost_store::Fence;
 use tokio::{
     sync::{oneshot, watch},

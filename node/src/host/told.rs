@@ -5,10 +5,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use roost_cluster::{
-    ids::{Incarnation, Revision},
-    registry::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, SharedRegistry, Update},
+use roost_cluster::registry::{
+    Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, SharedRegistry, Update,
 };
+use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::mpsc;
 
 use crate::guard::GuardLink;

@@ -6,7 +6,8 @@ mod sends;
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use roost_engine::{ChatKind, InboundMessage};
+use roost_engine::InboundMessage;
+use roost_model::ChatKind;
 use roost_store::{Completion, Inbound, NewInbound, NewOutbound, StoreError, Tenant};
 use time::OffsetDateTime;
 use tokio::{
@@ -55,7 +56,8 @@ pub(super) async fn run(context: PipelineContext, ports: Ports) -> StoreError {
         Ok((window, _)) => window,
         Err(error) => return error,
     };
-    let limit = ReplyLimit::seeded(context.tenant.reply_limit_per_minute, &window, WINDOW + begun.elapsed());
+    let limit =
+        ReplyLimit::seeded(context.tenant.settings.reply_limit_per_minute, &window, WINDOW + begun.elapsed());
     let driver = Driver {
         desk,
         responder: context.responder,
@@ -104,7 +106,7 @@ impl Driver {
                 }
                 Ok(()) = self.ports.gate.changed() => {}
                 Ok(()) = self.ports.tenant.changed() => {
-                    self.limit.set(self.ports.tenant.borrow_and_update().reply_limit_per_minute);
+                    self.limit.set(self.ports.tenant.borrow_and_update().settings.reply_limit_per_minute);
                 }
                 () = sleep_until(wake.unwrap_or(self.begun)), if wake.is_some() => {}
             }
@@ -151,7 +153,7 @@ impl Driver {
 
     fn answer(&self, message: Inbound) -> Job {
         let question = Question {
-            tenant: self.ports.tenant.borrow().clone(),
+            tenant: self.ports.tenant.borrow().settings.clone(),
             chat: message.chat.clone(),
             sender: message.sender.clone(),
             body: message.body.clone(),
@@ -221,7 +223,7 @@ impl Driver {
             Verdict::Suppress => (Vec::new(), true),
             Verdict::Warn => {
                 info!("the reply limit is reached; replies are suppressed");
-                (vec![template::limit_warning(&self.ports.tenant.borrow(), &message.body)], true)
+                (vec![template::limit_warning(&self.ports.tenant.borrow().settings, &message.body)], true)
             }
         };
         let uid = self.ports.tenant.borrow().uid;

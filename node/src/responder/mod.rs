@@ -6,7 +6,7 @@ pub mod template;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use roost_store::Tenant;
+use roost_model::TenantSettings;
 
 pub use template::TemplateResponder;
 
@@ -22,7 +22,7 @@ pub trait Responder: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Question {
     /// The business that is asked: its name, texts, template and language as they are now.
-    pub tenant: Arc<Tenant>,
+    pub tenant: Arc<TenantSettings>,
     pub chat: String,
     pub sender: String,
     /// What was written; empty for media without a caption.

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use roost_cluster::ids::Generation;
 use roost_engine::EngineError;
+use roost_model::ids::Generation;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {

@@ -1,7 +1,7 @@
 //! What a snapshot consists of. The manifest is sealed as the blobs are: it tells how large a session is and when it was
 //! last used.
 
-use roost_cluster::ids::Generation;
+use roost_model::ids::Generation;
 use roost_store::SnapshotPointer;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -19,8 +19,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use roost_cluster::ids::{Generation, TenantId};
 use roost_engine::LocalStorage;
+use roost_model::ids::{Generation, TenantId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

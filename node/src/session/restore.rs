@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use roost_cluster::ids::Generation;
 use roost_engine::LocalStorage;
+use roost_model::ids::Generation;
 
 use super::fetch::{self, Fetched};
 use super::manifest::ManifestName;

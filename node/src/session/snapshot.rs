@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use roost_cluster::ids::Generation;
 use roost_engine::{Frozen, LocalStorage, Page};
+use roost_model::ids::Generation;
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, VERSION};

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use roost_cluster::ids::Generation;
 use roost_engine::LocalStorage;
+use roost_model::ids::Generation;
 use uuid::Uuid;
 
 use super::manifest::FileEntry;

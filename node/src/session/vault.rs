@@ -18,7 +18,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
-use roost_cluster::ids::Generation;
+use roost_model::ids::Generation;
 use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};

@@ -11,7 +11,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use roost_cluster::ids::Generation;
+use roost_model::ids::Generation;
 
 use super::fetch::{self, Fetched};
 use super::manifest::ManifestName;

@@ -125,7 +125,7 @@ impl Actor {
         );
         // Any number that differs between tenants and between owners spreads the attempts.
         let seed = spec.tenant.uid.as_u64_pair().1 ^ context.fence.generation.0.unsigned_abs();
-        let machine = Machine::new(context.pace, &spec.tenant.phone, seed);
+        let machine = Machine::new(context.pace, &spec.tenant.settings.phone, seed);
         Self {
             machine: if spec.snapshot.is_some() { machine.with_saved_session() } else { machine },
             begun: Instant::now(),

@@ -4,8 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use roost_cluster::{fence::Standing, ids::TenantId};
+use roost_cluster::fence::Standing;
 use roost_engine::{Engine, EngineError, Launch, Launched, LocalStorage, Page};
+use roost_model::ids::TenantId;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},

@@ -27,10 +27,8 @@ mod warm;
 use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use roost_cluster::{
-    fence::Standing,
-    ids::{Generation, TenantId},
-};
+use roost_cluster::fence::Standing;
+use roost_model::ids::{Generation, TenantId};
 use roost_store::{Fence, Store, WorkerSpec};
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use roost_cluster::{fence::Standing, ids::Generation};
+use roost_cluster::fence::Standing;
 use roost_engine::{Launch, Launched, WarmBrowser};
+use roost_model::ids::Generation;
 use roost_store::Fence;
 use tokio::sync::watch;
 use tracing::warn;

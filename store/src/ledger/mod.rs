@@ -12,10 +12,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roost_cluster::{
-    ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term},
-    ledger::{Demand, Ledger, LedgerError, Note, Orders},
-};
+use roost_cluster::ledger::{Demand, Ledger, LedgerError, Note, Orders};
+use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, columns::optional_id};

@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use roost_cluster::{
-    ids::{NodeId, OperationId, TenantId, Term},
-    ledger::{Event, Note, Outcome, Progress},
-};
+use roost_cluster::ledger::{Event, Note, Outcome, Progress};
+use roost_model::ids::{NodeId, OperationId, TenantId, Term};
 
 use super::PostgresLedger;
 use crate::{

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use roost_cluster::{
-    ids::{Incarnation, NodeId, OperationId, TenantId},
-    ledger::{NodeOrder, Operation, OperationKind, Orders, Policy, Progress, RestartWindow},
-};
+use roost_cluster::ledger::{NodeOrder, Operation, OperationKind, Orders, Policy, Progress, RestartWindow};
+use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 use serde::Deserialize;
 use sqlx::types::Json;
 

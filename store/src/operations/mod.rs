@@ -11,10 +11,8 @@
 
 use std::time::Duration;
 
-use roost_cluster::{
-    ids::{NodeId, OperationId, TenantId},
-    ledger::Progress,
-};
+use roost_cluster::ledger::Progress;
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
 use crate::{By, Store, StoreError};

@@ -1,9 +1,7 @@
 //! The rows of `operations`, and what their columns mean.
 
-use roost_cluster::{
-    ids::{NodeId, OperationId, TenantId},
-    ledger::Progress,
-};
+use roost_cluster::ledger::Progress;
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
 use super::{OperationOrder, OperationRecord, OperationState};

@@ -1,6 +1,6 @@
 //! How an operation starts: one statement, which makes it or meets the one that runs.
 
-use roost_cluster::ids::OperationId;
+use roost_model::ids::OperationId;
 
 use super::{NewDrain, NewMove, NewRebalance, OperationRecord, number_to_column};
 use crate::{By, Store, StoreError};

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, ensure};
 use parking_lot::Mutex;
 use roost_cluster::{
-    ids::Revision,
     keys,
     registry::{Change, EtcdRegistry, Registry, RegistryError},
 };
+use roost_model::ids::Revision;
 use tokio::task::JoinHandle;
 
 use super::registered::Registered;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use roost_cluster::{
-    ids::{Generation, Incarnation, NodeId, Revision, TenantId},
     keys::{self, Key},
     records::{AckRecord, AssignmentRecord, LeaderRecord, NodeRecord, Phase},
     registry::{Change, Entry},
 };
+use roost_model::ids::{Generation, Incarnation, NodeId, Revision, TenantId};
 
 /// The state as of a revision, and the marks that only grow.
 #[derive(Debug, Default)]

@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::{
-    ids::{Incarnation, Revision},
-    registry::{Change, Commit, Entry, EtcdRegistry, Guard, MemoryRegistry, Op, Registry},
-};
+use roost_cluster::registry::{Change, Commit, Entry, EtcdRegistry, Guard, MemoryRegistry, Op, Registry};
+use roost_model::ids::{Incarnation, Revision};
 use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 

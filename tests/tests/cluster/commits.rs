@@ -1,9 +1,7 @@
 use std::sync::Arc;
 
-use roost_cluster::{
-    ids::Revision,
-    registry::{Commit, Guard, MAX_OPS, Op, RegistryError},
-};
+use roost_cluster::registry::{Commit, Guard, MAX_OPS, Op, RegistryError};
+use roost_model::ids::Revision;
 
 use crate::backend::{Backend, TTL, absent, delete, put};
 

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use roost_cli::dev::Etcd;
 use roost_cluster::{
     controller::{Controller, ControllerConfig},
-    ids::{Incarnation, NodeId, TenantId},
     keys,
     ledger::MemoryLedger,
     records::{AssignmentRecord, LeaderRecord, NodeRecord},
     registry::{EtcdRegistry, Op, Registry},
     timing::Timing,
 };
+use roost_model::ids::{Incarnation, NodeId, TenantId};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

@@ -3,10 +3,8 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use roost_cli::dev::Etcd;
-use roost_cluster::{
-    ids::Revision,
-    registry::{EtcdRegistry, Registry, RegistryError},
-};
+use roost_cluster::registry::{EtcdRegistry, Registry, RegistryError};
+use roost_model::ids::Revision;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     net::TcpListener,

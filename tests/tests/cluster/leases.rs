@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::{ids::Incarnation, registry::RegistryError};
+use roost_cluster::registry::RegistryError;
+use roost_model::ids::Incarnation;
 use tokio::time::{Instant, sleep};
 
 use crate::backend::{Backend, PATIENCE, TTL};

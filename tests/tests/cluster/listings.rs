@@ -1,9 +1,7 @@
 use std::sync::Arc;
 
-use roost_cluster::{
-    ids::Revision,
-    registry::{MAX_OPS, Op, Update},
-};
+use roost_cluster::registry::{MAX_OPS, Op, Update};
+use roost_model::ids::Revision;
 
 use crate::backend::{Backend, delete, put};
 

@@ -9,8 +9,8 @@ mod world;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_cluster::ids::Generation;
 use roost_engine::{Engine, Launch, OutboundText, PageEvent, SendError};
+use roost_model::ids::Generation;
 use roost_node::session::{Fetched, Source};
 use serde_json::json;
 

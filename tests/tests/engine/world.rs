@@ -7,11 +7,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use roost_cli::dev;
-use roost_cluster::ids::{Generation, TenantId};
 use roost_engine::{
     BrowserLedger, Engine, Launch,
     web::{Launcher, WebConfig, WebEngine},
 };
+use roost_model::ids::{Generation, TenantId};
 use roost_node::session::{LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Vault};
 use roost_simulator::{Config, Simulator, Timing};
 use serde_json::{Value, json};

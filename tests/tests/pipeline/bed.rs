@@ -9,15 +9,16 @@ use std::{
 };
 
 use roost_cli::dev::Postgres;
-use roost_cluster::{
+use roost_cluster::ledger::Ledger;
+use roost_model::{
+    LanguageCode, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},
-    ledger::Ledger,
 };
 use roost_node::{
     pipeline::{Pipeline, PipelineContext},
     responder::TemplateResponder,
 };
-use roost_store::{Fence, LanguageCode, NewTenant, PostgresLedger, Store, TemplateKind, Tenant, Texts};
+use roost_store::{Fence, NewTenant, PostgresLedger, Store, Tenant};
 use tempfile::TempDir;
 
 use crate::phone::{FakePage, Phone};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use roost_engine::{ChatKind, InboundMessage};
+use roost_engine::InboundMessage;
+use roost_model::ChatKind;
 use roost_node::pipeline::{BODY_BYTES, reply_id};
 
 use crate::bed::Bed;

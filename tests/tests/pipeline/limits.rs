@@ -37,7 +37,7 @@ async fn a_failover_neither_lifts_the_reply_limit_nor_repeats_the_warning() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_first_message_of_a_chat_is_greeted_whoever_owns_the_tenant() {
     let bed = Bed::new(0).await;
-    let plain = roost_store::TenantPatch { texts: Some(roost_store::Texts::default()), ..Default::default() };
+    let plain = roost_store::TenantPatch { texts: Some(roost_model::Texts::default()), ..Default::default() };
     bed.store.update_tenant(&bed.tenant().await.id, plain).await.unwrap();
     let first = bed.next_life().await;
     ask(&bed, &first, "zzz").await;

@@ -9,11 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use roost_cluster::{
-    fence::Standing,
-    ids::{Generation, TenantId},
-};
+use roost_cluster::fence::Standing;
 use roost_engine::{PageEvent, null::NullEngine};
+use roost_model::ids::{Generation, TenantId};
 use roost_node::{
     launches::LaunchQueue,
     session::{SnapshotKey, Vault},

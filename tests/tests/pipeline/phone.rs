@@ -12,9 +12,9 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_engine::{
-    ChatKind, EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError,
-    SendOutcomes,
+    EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
 };
+use roost_model::ChatKind;
 
 /// What was delivered and is not acknowledged, and what was received.
 #[derive(Default)]

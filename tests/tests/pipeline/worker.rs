@@ -3,8 +3,9 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use roost_cluster::{fence::Standing, ids::Generation};
+use roost_cluster::fence::Standing;
 use roost_engine::{Engine, PageEvent, null::NullEngine};
+use roost_model::ids::Generation;
 use roost_node::{
     session::{Fetched, Profile},
     worker::{State, StopMode, Warmed},

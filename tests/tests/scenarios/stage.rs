@@ -8,14 +8,17 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use roost_cli::dev::{Etcd, Launch, Postgres, Process, Simulator, TenantRecord, bridge, browser, product};
 use roost_cluster::{
-    ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId, Term},
     keys,
     ledger::Ledger,
     records::{AckRecord, AssignmentEntry, AssignmentRecord, LeaderRecord, NodeRecord, Phase},
     registry::{Commit, EtcdRegistry, Op, Registry},
     timing::Timing,
 };
-use roost_store::{LanguageCode, NewTenant, PostgresLedger, SessionStatus, Store, TemplateKind, Texts};
+use roost_model::{
+    LanguageCode, TemplateKind, Texts,
+    ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId, Term},
+};
+use roost_store::{NewTenant, PostgresLedger, SessionStatus, Store};
 use roost_tests::SOON;
 use tempfile::TempDir;
 

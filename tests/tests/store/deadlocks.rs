@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use roost_cluster::{
-    ids::{NodeId, TenantId},
-    ledger::{Ledger, LedgerError, Note},
-};
+use roost_cluster::ledger::{Ledger, LedgerError, Note};
+use roost_model::ids::{NodeId, TenantId};
 use roost_store::{
     By, Fence, NewMove, OperationFilter, OperationState, SessionStatus, StatusReport, StoreError,
     TenantPatch, TenantStatus, WorkerStatus,

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use roost_cluster::{
-    ids::{Incarnation, OperationId},
-    ledger::{Event, EventKind, Ledger, Note},
-};
+use roost_cluster::ledger::{Event, EventKind, Ledger, Note};
+use roost_model::ids::{Incarnation, OperationId};
 use roost_store::{ClusterChange, EventFilter, NewRebalance, PolicyPatch};
 use tokio::{sync::broadcast::Receiver, time::timeout};
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use roost_cluster::{
-    ids::{NodeId, Revision, Term},
-    ledger::{Ledger, LedgerError},
-};
+use roost_cluster::ledger::{Ledger, LedgerError};
+use roost_model::ids::{NodeId, Revision, Term};
 use roost_store::{PostgresLedger, StatusReport, TenantStatus, WorkerStatus};
 use sqlx::Connection;
 use tokio::time::timeout;

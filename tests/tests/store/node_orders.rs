@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use roost_cluster::{
-    ids::Incarnation,
-    ledger::{Ledger, NodeOrder, Note, RestartWindow},
-};
+use roost_cluster::ledger::{Ledger, NodeOrder, Note, RestartWindow};
+use roost_model::ids::Incarnation;
 use roost_store::StoreError;
 
 use crate::{

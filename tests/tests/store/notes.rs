@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use roost_cluster::{
-    ids::{OperationId, Revision, Term},
-    ledger::{Event, EventKind, Ledger, LedgerError, Note, Outcome, Progress},
-};
+use roost_cluster::ledger::{Event, EventKind, Ledger, LedgerError, Note, Outcome, Progress};
+use roost_model::ids::{OperationId, Revision, Term};
 use roost_store::{By, Cancellation, EventFilter, OperationFilter, OperationOrder, OperationState};
 use sqlx::Connection;
 use tokio::time::timeout;

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use roost_cluster::{
-    ids::OperationId,
-    ledger::{Ledger, Operation, OperationKind, Progress},
-};
+use roost_cluster::ledger::{Ledger, Operation, OperationKind, Progress};
+use roost_model::ids::OperationId;
 use roost_store::{
     Cancellation, NewDrain, NewMove, NewRebalance, OperationFilter, OperationOrder, OperationRecord,
     OperationState, StoreError,

@@ -6,13 +6,14 @@ use std::{
 };
 
 use roost_cli::dev::Postgres;
-use roost_cluster::{
+use roost_cluster::ledger::Ledger;
+use roost_model::{
+    LanguageCode, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},
-    ledger::Ledger,
 };
 use roost_store::{
-    Admitted, By, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant,
-    PostgresLedger, Store, StoreError, TemplateKind, Texts,
+    Admitted, By, Completion, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store,
+    StoreError,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;

@@ -1,9 +1,8 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
 use roost_cluster::ledger::{Ledger, Note};
-use roost_store::{
-    LanguageCode, MenuItem, StoreError, TemplateKind, TenantFilter, TenantPatch, TenantStatus, Texts,
-};
+use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
+use roost_store::{StoreError, TenantFilter, TenantPatch, TenantStatus};
 
 use crate::support::{Db, answer, message, new_tenant, node, tenant};
 
@@ -21,8 +20,11 @@ async fn a_tenant_is_read_as_it_was_made() {
     };
     let made = db.store.create_tenant(new.clone()).await.unwrap();
     assert_eq!(made, db.store.get_tenant(&new.id).await.unwrap());
-    assert_eq!((made.template, made.language, made.status), (new.template, new.language, TenantStatus::New));
-    assert_eq!((made.texts, made.reply_limit_per_minute), (new.texts, 0));
+    assert_eq!(
+        (made.settings.template, made.settings.language, made.status),
+        (new.template, new.language, TenantStatus::New)
+    );
+    assert_eq!((&made.settings.texts, made.settings.reply_limit_per_minute), (&new.texts, 0));
 }
 
 #[tokio::test]
@@ -34,14 +36,14 @@ async fn a_taken_id_or_phone_is_named_and_nothing_is_half_made() {
         Err(StoreError::AlreadyExists { field: "id", value }) => assert_eq!(value, "duka"),
         other => panic!("{other:?}"),
     }
-    let same_phone = roost_store::NewTenant { phone: first.phone.clone(), ..new_tenant("other") };
+    let same_phone = roost_store::NewTenant { phone: first.settings.phone.clone(), ..new_tenant("other") };
     match db.store.create_tenant(same_phone).await {
-        Err(StoreError::AlreadyExists { field: "phone", value }) => assert_eq!(value, first.phone),
+        Err(StoreError::AlreadyExists { field: "phone", value }) => assert_eq!(value, first.settings.phone),
         other => panic!("{other:?}"),
     }
     assert!(matches!(db.store.get_worker(&tenant("other")).await, Err(StoreError::NotFound { .. })));
     db.store.create_tenant(new_tenant("other")).await.unwrap();
-    let patch = TenantPatch { phone: Some(first.phone.clone()), ..TenantPatch::default() };
+    let patch = TenantPatch { phone: Some(first.settings.phone.clone()), ..TenantPatch::default() };
     let revision = db.store.get_worker(&tenant("other")).await.unwrap().spec_revision;
     let refused = db.store.update_tenant(&tenant("other"), patch).await;
     assert!(matches!(refused, Err(StoreError::AlreadyExists { field: "phone", .. })), "{refused:?}");
@@ -61,9 +63,12 @@ async fn an_update_changes_what_is_given_and_tells_the_worker() {
         ..TenantPatch::default()
     };
     let changed = db.store.update_tenant(&made.id, patch).await.unwrap();
-    assert_eq!((&changed.display_name, &changed.phone), (&made.display_name, &made.phone));
     assert_eq!(
-        (&changed.texts, changed.language, changed.reply_limit_per_minute),
+        (&changed.settings.display_name, &changed.settings.phone),
+        (&made.settings.display_name, &made.settings.phone)
+    );
+    assert_eq!(
+        (&changed.settings.texts, changed.settings.language, changed.settings.reply_limit_per_minute),
         (&texts, LanguageCode::Sw, 99)
     );
     let spec = db.store.worker_spec(&made.id).await.unwrap();

@@ -1,6 +1,6 @@
 //! What operators ask for, and what becomes of it.
 
-use roost_cluster::ids::NodeId;
+use roost_model::ids::NodeId;
 use roost_store::{
     DesiredState, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError,
     TenantStatus, WorkerFilter, WorkerStatus,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use roost_model::ids::{NodeId, TenantId};
+
 use super::rig::{Rig, node_id, tenant};
 use crate::{
-    ids::{NodeId, TenantId},
     ledger::{EventKind, Ledger},
     timing::Timing,
 };

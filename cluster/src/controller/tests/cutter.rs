@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use roost_model::ids::{Generation, Incarnation, NodeId, Revision, TenantId, Term};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    ids::{Generation, Incarnation, NodeId, Revision, TenantId, Term},
     ledger::{Demand, Ledger, LedgerError, MemoryLedger, Note, Orders},
     registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, Update},
 };

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use roost_model::ids::{Generation, Incarnation, Revision, Term};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -17,7 +18,6 @@ use crate::{
         senses::Findings, trouble::Trouble, view::Demands,
     },
     election::{self, Leadership},
-    ids::{Generation, Incarnation, Revision, Term},
     keys,
     lease::LeaseKeeper,
     ledger::{Ledger, Orders},

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
+use roost_model::ids::OperationId;
+
 use super::{
     node::Traits,
     recorder::Recorder,
     rig::{Rig, node_id, tenant},
 };
-use crate::{
-    ids::OperationId,
-    ledger::{End, EventKind, Ledger, OperationKind, Outcome, Progress},
-};
+use crate::ledger::{End, EventKind, Ledger, OperationKind, Outcome, Progress};
 
 const DONE: Option<End> = Some(End::Outcome(Outcome::Done));
 

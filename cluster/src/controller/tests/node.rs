@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::rig::Judge;
 use crate::{
     clock::{Clock, RuntimeClock},
-    ids::{Generation, Incarnation, NodeId, TenantId},
     keys,
     lease::LeaseKeeper,
     records::{AckRecord, AssignmentRecord, HeldTenant, NodeRecord, Phase},
@@ -164,7 +164,7 @@ impl Body {
         }
     }
 
-    async fn own_revision(&self) -> Result<crate::ids::Revision, RegistryError> {
+    async fn own_revision(&self) -> Result<roost_model::ids::Revision, RegistryError> {
         Ok(self
             .registry
             .get(&keys::node(&self.id))
@@ -229,7 +229,7 @@ impl Body {
     async fn acknowledge(
         &mut self,
         lease: Incarnation,
-        applied: crate::ids::Revision,
+        applied: roost_model::ids::Revision,
         held: &BTreeMap<TenantId, Generation>,
         prepared: Vec<HeldTenant>,
     ) -> Result<(), RegistryError> {

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use roost_model::ids::{Generation, Term};
+
 use super::rig::{Rig, node_id, tenant};
 use crate::{
-    ids::{Generation, Term},
     keys,
     ledger::Ledger,
     registry::{MemoryRegistry, Op, Registry},

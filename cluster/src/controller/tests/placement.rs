@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use roost_model::ids::Generation;
+
 use super::{
     node::Traits,
     rig::{Rig, node_id, tenant},
 };
 use crate::{
-    controller::pass::ROWS_AT_ONCE, ids::Generation, keys, ledger::Note, records::Phase, registry::Registry,
-    timing::Timing,
+    controller::pass::ROWS_AT_ONCE, keys, ledger::Note, records::Phase, registry::Registry, timing::Timing,
 };
 
 /// What the protocol itself may take from the end of a node's key to the new assignments.

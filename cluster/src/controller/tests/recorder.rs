@@ -6,10 +6,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use roost_model::ids::{NodeId, TenantId};
 
 use super::rig::Rig;
 use crate::{
-    ids::{NodeId, TenantId},
     keys::{self, Key},
     records::{AssignmentEntry, AssignmentRecord, Phase},
     registry::{Change, Registry},

@@ -1,9 +1,8 @@
 //! Records for tests that need no node.
 
-use crate::{
-    ids::{Incarnation, NodeId},
-    records::NodeRecord,
-};
+use roost_model::ids::{Incarnation, NodeId};
+
+use crate::records::NodeRecord;
 
 pub(in crate::controller) fn live_node(name: &str, life: i64, zone: &str) -> NodeRecord {
     NodeRecord {

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use roost_model::ids::NodeId;
+
 use super::{
     cutter::{Cut, Cutter},
     node::TestNode,
     rig::{Rig, node_id, tenant},
 };
 use crate::{
-    ids::NodeId,
     ledger::{End, EventKind, Outcome, Progress},
     timing::Timing,
 };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,6 @@ use super::node::{TestNode, Traits};
 use crate::{
     clock::{Clock, RuntimeClock},
     controller::{Controller, ControllerConfig, ControllerStatus},
-    ids::{Generation, Incarnation, NodeId, TenantId},
     keys,
     ledger::{Ledger, MemoryLedger},
     records::{AssignmentEntry, AssignmentRecord, LeaderRecord, Phase},

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
+use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{Demand, Event, Ledger, LedgerError, Note, Orders};
-use crate::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 
 mod operator;
 mod standing;

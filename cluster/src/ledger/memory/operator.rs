@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 use tokio::time::Instant;
 
 use super::{End, MemoryLedger};
-use crate::{
-    ids::{Incarnation, NodeId, OperationId, TenantId},
-    ledger::{Event, EventKind, Note, OperationKind, Progress},
-};
+use crate::ledger::{Event, EventKind, Note, OperationKind, Progress};
 
 impl MemoryLedger {
     /// Starts an operation without asking whether it makes sense; a drain cordons its node. `deadline`: from then on

@@ -2,14 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use roost_model::ids::{Incarnation, NodeId, OperationId};
 use tokio::time::Instant;
 
-use crate::{
-    ids::{Incarnation, NodeId, OperationId},
-    ledger::{
-        Event, EventKind, NodeOrder, Note, Operation, OperationKind, Orders, Outcome, Policy, Progress,
-        RestartWindow,
-    },
+use crate::ledger::{
+    Event, EventKind, NodeOrder, Note, Operation, OperationKind, Orders, Outcome, Policy, Progress,
+    RestartWindow,
 };
 
 /// The limits of a rebalance that the policy starts.

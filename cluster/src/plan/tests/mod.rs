@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use roost_model::ids::{Generation, NodeId, TenantId};
 
 use super::*;
-use crate::ids::{Generation, NodeId, TenantId};
 use crate::records::Phase;
 
 mod any;

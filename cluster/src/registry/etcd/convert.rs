@@ -1,11 +1,9 @@
 //! The registry's words in etcd's.
 
 use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, TxnOp};
+use roost_model::ids::{Incarnation, Revision};
 
-use crate::{
-    ids::{Incarnation, Revision},
-    registry::{Entry, Guard, Op},
-};
+use crate::registry::{Entry, Guard, Op};
 
 pub(super) fn entry(prefix: &str, found: KeyValue) -> Entry {
     let create_revision = Revision(found.create_revision());

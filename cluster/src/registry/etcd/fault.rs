@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use etcd_client::Error;
+use roost_model::ids::Incarnation;
 use tonic::{Code, Status};
 
-use crate::{ids::Incarnation, registry::RegistryError};
+use crate::registry::RegistryError;
 
 /// [`RegistryError`] before it is known which lease it is about.
 #[derive(Debug)]

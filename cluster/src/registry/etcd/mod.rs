@@ -17,11 +17,11 @@ use std::{
 use async_trait::async_trait;
 use etcd_client::{Client, ConnectOptions, GetOptions, KeyValue, Txn};
 use parking_lot::Mutex;
+use roost_model::ids::{ClusterName, Incarnation, Revision};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
-use crate::ids::{ClusterName, Incarnation, Revision};
 
 mod convert;
 mod fault;

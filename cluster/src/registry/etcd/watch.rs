@@ -1,14 +1,12 @@
 //! A watch of etcd as a channel that ends when the watch cannot go on.
 
 use etcd_client::{Client, Error, EventType, WatchOptions, WatchResponse, WatchStream};
+use roost_model::ids::Revision;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::convert;
-use crate::{
-    ids::Revision,
-    registry::{Change, WATCH_BUFFER},
-};
+use crate::registry::{Change, WATCH_BUFFER};
 
 /// Open once etcd has said so; what it sends after that is for [`pump`].
 pub(super) async fn open(client: Client, key: String, after: Revision) -> Result<WatchStream, Error> {

@@ -7,10 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use roost_model::ids::{Incarnation, Revision};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
-use crate::ids::{Incarnation, Revision};
 
 mod state;
 

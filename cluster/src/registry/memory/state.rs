@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use roost_model::ids::{Incarnation, Revision};
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{
-    ids::{Incarnation, Revision},
-    registry::{Change, Commit, Entry, Guard, Listing, Op, RegistryError, Update, WATCH_BUFFER},
-};
+use crate::registry::{Change, Commit, Entry, Guard, Listing, Op, RegistryError, Update, WATCH_BUFFER};
 
 /// The changes that are kept for watches from the past (I5).
 const HISTORY: usize = 10_000;

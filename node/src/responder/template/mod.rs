@@ -21,7 +21,7 @@ mod words;
 mod tests;
 
 use async_trait::async_trait;
-use roost_store::Tenant;
+use roost_model::TenantSettings;
 
 use super::{Question, Responder, ResponderError};
 use script::Script;
@@ -39,6 +39,6 @@ impl Responder for TemplateResponder {
 }
 
 /// What a chat is told, once per window, when the tenant's reply limit is reached.
-pub fn limit_warning(tenant: &Tenant, message: &str) -> String {
+pub fn limit_warning(tenant: &TenantSettings, message: &str) -> String {
     Script::of(tenant).limit_warning(message)
 }

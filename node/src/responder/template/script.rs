@@ -1,6 +1,6 @@
 //! One tenant's texts: its own where it has them, the template's in its language otherwise.
 
-use roost_store::{MenuItem, Tenant};
+use roost_model::{MenuItem, TenantSettings};
 
 use super::{
     texts::{self, Texts},
@@ -8,7 +8,7 @@ use super::{
 };
 
 pub(super) struct Script<'a> {
-    tenant: &'a Tenant,
+    tenant: &'a TenantSettings,
     texts: &'static Texts,
 }
 
@@ -20,7 +20,7 @@ struct Item<'a> {
 }
 
 impl<'a> Script<'a> {
-    pub fn of(tenant: &'a Tenant) -> Self {
+    pub fn of(tenant: &'a TenantSettings) -> Self {
         Self { tenant, texts: texts::of(tenant.template, tenant.language) }
     }
 

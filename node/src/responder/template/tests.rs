@@ -3,30 +3,22 @@
 
 use std::{fmt::Write, fs, path::PathBuf};
 
-use roost_cluster::ids::TenantId;
-use roost_store::{LanguageCode, MenuItem, TemplateKind, Tenant, TenantStatus, Texts};
-use time::OffsetDateTime;
-use uuid::Uuid;
+use roost_model::{LanguageCode, MenuItem, TemplateKind, TenantSettings, Texts};
 
 use super::{limit_warning, script::Script};
 
-fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenant {
-    Tenant {
-        id: TenantId::new("duka").unwrap(),
-        uid: Uuid::nil(),
+fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> TenantSettings {
+    TenantSettings {
         display_name: "Duka la Amina".into(),
         phone: "+255700000001".into(),
         template,
         language,
-        status: TenantStatus::Active,
         texts,
         reply_limit_per_minute: 10,
-        created_at: OffsetDateTime::UNIX_EPOCH,
-        updated_at: OffsetDateTime::UNIX_EPOCH,
     }
 }
 
-fn converse(tenant: &Tenant, messages: &[&str]) -> String {
+fn converse(tenant: &TenantSettings, messages: &[&str]) -> String {
     let mut transcript = String::new();
     for (nth, message) in messages.iter().enumerate() {
         let reply = Script::of(tenant).reply(message, nth == 0);

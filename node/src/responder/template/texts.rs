@@ -1,6 +1,6 @@
 //! The templates' words.
 
-use roost_store::{LanguageCode, TemplateKind};
+use roost_model::{LanguageCode, TemplateKind};
 
 mod en;
 mod sw;

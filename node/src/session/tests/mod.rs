@@ -6,8 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use roost_cluster::ids::{Generation, TenantId};
 use roost_engine::{Engine, Launch, Page, null::NullEngine};
+use roost_model::ids::{Generation, TenantId};
 use tempfile::TempDir;
 use uuid::Uuid;
 

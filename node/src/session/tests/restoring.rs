@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use roost_cluster::ids::Generation;
+use roost_model::ids::Generation;
 use uuid::Uuid;
 
 use super::{LOG, TABLE, World, read, write};

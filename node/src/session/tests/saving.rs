@@ -1,6 +1,6 @@
 //! What of a session is kept in the vault, for how long, and whose it is.
 
-use roost_cluster::ids::Generation;
+use roost_model::ids::Generation;
 
 use super::{LOG, World, read, write};
 use crate::session::SessionError;

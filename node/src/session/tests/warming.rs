@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use roost_cluster::ids::Generation;
 use roost_engine::LocalStorage;
+use roost_model::ids::Generation;
 
 use super::{LOG, TABLE, World, files_below, read, write};
 use crate::session::{Fetched, Source};

@@ -7,11 +7,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use roost_cluster::{
-    ids::TenantId,
     keys::{self, Key},
     records::AckRecord,
     registry::{Change, EtcdRegistry, Registry},
 };
+use roost_model::ids::TenantId;
 use tokio::{sync::mpsc, time::timeout_at};
 
 /// What `roost dev` calls its cluster.

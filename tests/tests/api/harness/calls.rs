@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use roost_cli::dev::wait_until;
 use roost_cluster::{
-    ids::{Generation, NodeId, TenantId},
     keys,
     records::NodeRecord,
     registry::{Commit, Op},
 };
+use roost_model::ids::{Generation, NodeId, TenantId};
 use roost_proto::v1::{
     self, cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
     node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,

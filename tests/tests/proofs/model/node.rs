@@ -2,9 +2,9 @@
 
 use roost_cluster::{
     fence::Standing,
-    ids::{Generation, SpecRevision, TenantId},
     records::{AssignmentEntry, Phase},
 };
+use roost_model::ids::{Generation, SpecRevision, TenantId};
 use roost_node::host::reconcile::{Now, Preparing, Step, steps};
 
 use super::{

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
-use roost_cluster::{
-    ids::{Generation, NodeId, TenantId},
-    plan::{self, Action, Goal, Hold, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, Warm},
+use roost_cluster::plan::{
+    self, Action, Goal, Hold, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, Warm,
 };
+use roost_model::ids::{Generation, NodeId, TenantId};
 
 use super::state::{Entry, NODES, Node, PhaseOf};
 

@@ -237,8 +237,8 @@ impl Node {
 impl Tenure {
     pub fn held(self) -> Held {
         Held {
-            generation: roost_cluster::ids::Generation(self.generation.into()),
-            spec_revision: roost_cluster::ids::SpecRevision(0),
+            generation: roost_model::ids::Generation(self.generation.into()),
+            spec_revision: roost_model::ids::SpecRevision(0),
             stopping: self.is_stopping.then_some(StopMode::Graceful),
         }
     }

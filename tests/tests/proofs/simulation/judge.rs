@@ -8,7 +8,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use roost_cluster::ids::{Generation, NodeId, TenantId, Term};
+use roost_model::ids::{Generation, NodeId, TenantId, Term};
 use tokio::time::Instant;
 
 /// One browser, in the whole history.

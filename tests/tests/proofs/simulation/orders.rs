@@ -2,12 +2,12 @@
 
 use futures::FutureExt;
 use roost_cluster::{
-    ids::{NodeId, OperationId},
     keys,
     ledger::{Ledger, OperationKind},
     records::NodeRecord,
     registry::Registry,
 };
+use roost_model::ids::{NodeId, OperationId};
 
 use super::{faults::Order, world::World};
 

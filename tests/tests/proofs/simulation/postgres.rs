@@ -5,10 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_cluster::{
-    ids::{Generation, NodeId, Revision, TenantId, Term},
-    ledger::{Demand, Ledger, LedgerError, MemoryLedger, Note, Orders},
-};
+use roost_cluster::ledger::{Demand, Ledger, LedgerError, MemoryLedger, Note, Orders};
+use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
 use tokio::sync::watch;
 
 use super::{

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::{
-    ids::{Incarnation, Revision},
     keys,
     registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError},
 };
+use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::mpsc;
 
 use super::{

@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use roost_cluster::{
-    ids::{NodeId, OperationId, TenantId},
-    registry::MemoryRegistry,
-    timing::Timing,
-};
+use roost_cluster::{registry::MemoryRegistry, timing::Timing};
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use tokio::{sync::watch, time::sleep};
 
 use super::{

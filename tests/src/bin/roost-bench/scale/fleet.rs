@@ -9,11 +9,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use roost_cluster::{
-    ids::{Incarnation, NodeId, Revision, TenantId},
     keys::{self, Key},
     records::{AckRecord, AssignmentRecord, HeldTenant, NodeRecord, Phase},
     registry::{Change, Entry, EtcdRegistry, Op, Registry},
 };
+use roost_model::ids::{Incarnation, NodeId, Revision, TenantId};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 pub const CLUSTER: &str = "scale";

@@ -6,10 +6,8 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use roost_cluster::{
-    ids::{Generation, NodeId, TenantId},
-    plan::{Goal, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, plan},
-};
+use roost_cluster::plan::{Goal, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, plan};
+use roost_model::ids::{Generation, NodeId, TenantId};
 
 /// Every tenant to be placed on empty nodes.
 pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {

@@ -3,10 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use roost_cluster::{
-    ids::{Generation, NodeId, TenantId},
-    timing::Timing,
-};
+use roost_cluster::timing::Timing;
+use roost_model::ids::{Generation, NodeId, TenantId};
 use tokio::sync::watch;
 
 use super::super::{

@@ -9,7 +9,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use roost_cluster::{ids::Incarnation, registry::Registry};
+use roost_cluster::registry::Registry;
+use roost_model::ids::Incarnation;
 use roost_node::guard::{GuardLink, Message};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;

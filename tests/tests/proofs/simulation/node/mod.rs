@@ -11,12 +11,8 @@ use std::sync::{
 };
 
 use parking_lot::Mutex;
-use roost_cluster::{
-    clock::Clock,
-    ids::{Incarnation, NodeId},
-    records::NodeRecord,
-    registry::SharedRegistry,
-};
+use roost_cluster::{clock::Clock, records::NodeRecord, registry::SharedRegistry};
+use roost_model::ids::{Incarnation, NodeId};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 

@@ -3,10 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::{
-    fence::Standing,
-    ids::{Generation, TenantId},
-};
+use roost_cluster::fence::Standing;
+use roost_model::ids::{Generation, TenantId};
 use roost_node::host::crew::{Charge, Crew, Errand, Fate};
 use roost_store::Fence;
 use tokio::{sync::watch, time::sleep};

@@ -1,0 +1,13 @@
+//! The words that every room shares: what a tenant is called, what it wants said, what kind of chat a message came from.
+//!
+//! Plain values that serde can write, without I/O and without a rule of the cluster. It imports nothing of ours and no
+//! driver: the store keeps these types in columns of its own kind, the coordinator turns them into messages of the wire.
+//!
+//! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked.
+
+pub mod ids;
+pub mod message;
+pub mod tenant;
+
+pub use message::ChatKind;
+pub use tenant::{LanguageCode, MenuItem, TemplateKind, TenantSettings, Texts};

@@ -1,0 +1,49 @@
+//! What a tenant has settled about itself: who it is to its customers and what it wants said in its name.
+
+use serde::{Deserialize, Serialize};
+
+/// What operators set of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantSettings {
+    pub display_name: String,
+    /// E.164.
+    pub phone: String,
+    pub template: TemplateKind,
+    pub language: LanguageCode,
+    pub texts: Texts,
+    /// 0 lifts the limit.
+    pub reply_limit_per_minute: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TemplateKind {
+    Booking,
+    Ecommerce,
+    Support,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LanguageCode {
+    En,
+    Sw,
+}
+
+/// The business's own words. An empty field stands for the template's text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Texts {
+    pub greeting: String,
+    pub fallback: String,
+    pub limit_warning: String,
+    pub menu: Vec<MenuItem>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MenuItem {
+    pub title: String,
+    pub reply: String,
+    pub keywords: Vec<String>,
+}
