@@ -18,7 +18,6 @@ pub mod health;
 pub mod host;
 pub mod launches;
 pub mod pipeline;
-pub mod responder;
 pub mod revoke;
 pub mod session;
 pub mod worker;

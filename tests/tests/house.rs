@@ -16,9 +16,11 @@ fn root() -> PathBuf {
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
         "roost-proto" | "roost-model" | "roost-simulator" => &[],
-        "roost-cluster" | "roost-engine" => &["roost-model"],
+        "roost-cluster" | "roost-engine" | "roost-responder" => &["roost-model"],
         "roost-store" => &["roost-model", "roost-cluster"],
-        "roost-node" => &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-engine"],
+        "roost-node" => {
+            &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-engine", "roost-responder"]
+        }
         "roost-coordinator" => &["roost-proto", "roost-model", "roost-cluster", "roost-store"],
         "roost-cli" => &["roost-proto"],
         "roost-tests" => &[
@@ -28,6 +30,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "roost-store",
             "roost-cli",
             "roost-engine",
+            "roost-responder",
             "roost-node",
             "roost-coordinator",
             "roost-simulator",

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, stream::FuturesUnordered};
 use roost_engine::InboundMessage;
 use roost_model::ChatKind;
+use roost_responder::{Question, Responder, ResponderError, template};
 use roost_store::{Completion, Inbound, NewInbound, NewOutbound, StoreError, Tenant};
 use time::OffsetDateTime;
 use tokio::{
@@ -23,10 +24,7 @@ use super::{
     limit::{ReplyLimit, Verdict, WINDOW},
     outbound::{OutboundJob, Outbox, reply_id},
 };
-use crate::{
-    responder::{Question, Responder, ResponderError, template},
-    worker::Backoff,
-};
+use crate::worker::Backoff;
 
 /// Tries of one message or reply before it is given up.
 const TRIES: u32 = 8;

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use roost_engine::{OutboundText, Page, SendError, SendOutcomes};
+use roost_responder::{Question, Responder, ResponderError};
 use roost_store::{Admitted, Completion, Fence, Inbound, NewInbound, Outbound, Store, StoreError};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::{inbound::BATCH, outbound::Reply};
-use crate::responder::{Question, Responder, ResponderError};
 
 /// What came of a job.
 pub(super) enum Done {

@@ -41,8 +41,7 @@ pub(crate) use jobs::insist;
 pub use outbound::reply_id;
 
 use roost_engine::{InboundMessage, Page};
-
-use crate::responder::Responder;
+use roost_responder::Responder;
 
 /// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
 pub const BODY_BYTES: usize = 65_536;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use roost_cluster::fence::Standing;
 use roost_engine::{EngineError, Page};
+use roost_responder::TemplateResponder;
 use roost_store::QrCode;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
@@ -18,7 +19,6 @@ use super::{
 use crate::{
     launches::Rank,
     pipeline::{Pipeline, PipelineContext, insist},
-    responder::TemplateResponder,
 };
 
 impl Actor {

@@ -14,10 +14,8 @@ use roost_model::{
     LanguageCode, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},
 };
-use roost_node::{
-    pipeline::{Pipeline, PipelineContext},
-    responder::TemplateResponder,
-};
+use roost_node::pipeline::{Pipeline, PipelineContext};
+use roost_responder::TemplateResponder;
 use roost_store::{Fence, NewTenant, PostgresLedger, Store, Tenant};
 use tempfile::TempDir;
 

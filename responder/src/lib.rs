@@ -1,5 +1,8 @@
 //! What turns a message into replies. The pipeline knows only this trait; it keeps the order, the limit and the
 //! durability, so a responder is free to be slow, to fail and to be called again for the same message.
+//!
+//! Of ours it imports model alone: who runs a responder, and where its answers are kept, is not its business. Start
+//! reading at [`Responder`]; [`template`] is the one that there is.
 
 pub mod template;
 

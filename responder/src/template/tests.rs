@@ -29,7 +29,7 @@ fn converse(tenant: &TenantSettings, messages: &[&str]) -> String {
 }
 
 fn assert_golden(name: &str, transcript: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/responder/template/golden").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/template/golden").join(name);
     if std::env::var_os("ROOST_BLESS").is_some() {
         fs::write(&path, transcript).unwrap();
     }
