@@ -5,21 +5,26 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    cluster::ClusterVerb, demo::Demo, dev::Dev, message::MessageVerb, node::NodeVerb,
-    operation::OperationVerb, rebalance::Rebalance, session::SessionVerb, tenant::TenantVerb,
-    worker::WorkerVerb,
+    cluster::ClusterVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
+    rebalance::Rebalance, session::SessionVerb, tenant::TenantVerb, worker::WorkerVerb,
+};
+#[cfg(feature = "dev")]
+use crate::commands::{demo::Demo, dev::Dev};
+
+const WHERE: &str = if cfg!(feature = "dev") {
+    "Where the coordinator is and the token are taken from the options, from the environment, or, when no address is \
+     given, from the cluster that `roost dev` runs in --state-dir."
+} else {
+    "Where the coordinator is and the token are taken from the options or from the environment."
 };
 
-const AFTER_HELP: &str = "\
-Where the coordinator is and the token are taken from the options, from the environment, or, when no address is given, \
-from the cluster that `roost dev` runs in --state-dir.
-
+const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 error, with one line `error: ...` on stderr; 2 wrong usage; 130 when Ctrl-C ended the watching \
 of an operation, which goes on.";
 
 /// Operates a Roost cluster: WhatsApp automations that survive the loss of a machine.
 #[derive(Debug, Parser)]
-#[command(name = "roost", version, after_help = AFTER_HELP, propagate_version = true)]
+#[command(name = "roost", version, after_help = format!("{WHERE}\n\n{EXIT_CODES}"), propagate_version = true)]
 pub struct Args {
     #[command(flatten)]
     pub(crate) globals: Globals,
@@ -39,6 +44,7 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// State of the cluster on this machine that `roost dev` runs [default: ./.roost].
+    #[cfg(feature = "dev")]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// How to print.
@@ -46,6 +52,7 @@ pub struct Globals {
     pub output: Format,
 }
 
+#[cfg(feature = "dev")]
 impl Globals {
     /// Where `roost dev` keeps its state.
     pub fn state_dir(&self) -> PathBuf {
@@ -90,8 +97,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Operation(OperationVerb),
     /// Runs a whole cluster on this machine until Ctrl-C, with phones that scan by themselves.
+    #[cfg(feature = "dev")]
     Dev(Dev),
     /// A tour that runs by itself: pair, answer, kill a node, fail over, add a node; ends with a table of figures.
+    #[cfg(feature = "dev")]
     Demo(Demo),
     /// Prints the completions for a shell.
     Completions {

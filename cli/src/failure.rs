@@ -2,10 +2,12 @@
 
 use std::{error::Error, io, process::ExitCode};
 
+#[cfg(feature = "dev")]
+use roost_devcluster::DevError;
 use roost_proto::error::ApiError;
 use tonic::{Code, Status};
 
-use crate::{dev::DevError, target::TargetError};
+use crate::target::TargetError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -36,6 +38,7 @@ pub enum Failure {
          `roost operation cancel {operation}`)"
     )]
     StoppedWatching { operation: i64 },
+    #[cfg(feature = "dev")]
     #[error(transparent)]
     Dev(#[from] DevError),
 }
@@ -59,7 +62,7 @@ impl Failure {
         ExitCode::FAILURE
     }
 
-    /// The error with its causes. Only the errors of [`crate::dev`] have more than a line: the end of a log.
+    /// The error with its causes. Only the errors of the local cluster have more than a line: the end of a log.
     fn line(&self) -> String {
         let mut line = self.to_string();
         let mut cause = self.source();
@@ -69,6 +72,7 @@ impl Failure {
             cause = source.source();
         }
         match self {
+            #[cfg(feature = "dev")]
             Failure::Dev(_) => line.trim_end().to_owned(),
             _ => line.lines().collect::<Vec<_>>().join(" "),
         }

@@ -1,16 +1,14 @@
-//! `roost`: the operators' client of the admin API, and the launcher of whole clusters on one machine (`roost dev`).
+//! `roost`: the operators' client of the admin API, and, with the feature `dev`, the face of a whole cluster on one
+//! machine (`roost dev`, `roost demo`).
 //!
-//! It knows a cluster through the admin API only, like any other client; [`dev`] starts the product's binaries as
-//! processes and never links them. [`dev`] is a library because the scenario tests run on the same launcher as
-//! people.
+//! It knows a cluster through the admin API only, like any other client, and imports proto, and devcluster behind that
+//! feature. The feature is on unless it is switched off: an operator's `roost`, built with `--no-default-features`, has
+//! neither those two commands nor the code that starts servers.
 //!
 //! Where to start reading: [`args`] is the command line; `commands/` has one file per noun of it; each turns the
-//! answers of [`admin`] into the rows of `views/`, which `output/` prints as a table or as JSON. [`dev::Cluster`] is
-//! the other half.
+//! answers of [`roost_proto::client`] into the rows of `views/`, which `output/` prints as a table or as JSON.
 
-pub mod admin;
 pub mod args;
-pub mod dev;
 
 mod commands;
 mod failure;

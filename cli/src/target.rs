@@ -8,26 +8,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    admin::{Admin, AdminError},
-    args::Globals,
-    dev::DevRecord,
-};
+#[cfg(feature = "dev")]
+use roost_devcluster::DevRecord;
+use roost_proto::client::{Admin, AdminError};
+
+use crate::args::Globals;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
+    #[cfg(feature = "dev")]
     #[error(
         "no cluster to speak to: there is no {record}; start one with `roost dev`, or give --addr and --token \
          (ROOST_ADDR, ROOST_TOKEN)",
         record = .record.display()
     )]
     Nowhere { record: PathBuf },
+    #[cfg(not(feature = "dev"))]
+    #[error("no cluster to speak to: give --addr and --token (ROOST_ADDR, ROOST_TOKEN)")]
+    NoAddress,
     #[error("no token for {addr}; give --token or --token-file, or set ROOST_TOKEN")]
     NoToken { addr: String },
     #[error("cannot read {path}", path = .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{path} holds no token", path = .path.display())]
     EmptyTokenFile { path: PathBuf },
+    #[cfg(feature = "dev")]
     #[error("{path} is not a record of `roost dev`", path = .path.display())]
     Malformed { path: PathBuf, source: serde_json::Error },
     #[error(transparent)]
@@ -43,15 +48,25 @@ pub fn resolve(globals: &Globals) -> Result<Admin, TargetError> {
     };
     let (addr, token) = match &globals.addr {
         Some(addr) => (addr.clone(), given.ok_or_else(|| TargetError::NoToken { addr: addr.clone() })?),
-        None => {
-            let record = read_record(&globals.state_dir())?;
-            let token = given.map_or_else(|| read_token(&record.token_file), Ok)?;
-            (record.admin_addr, token)
-        }
+        None => recorded(globals, given)?,
     };
     Ok(Admin::new(&addr, &token)?)
 }
 
+/// The address of the cluster that `roost dev` runs, with its token unless one was given.
+#[cfg(feature = "dev")]
+fn recorded(globals: &Globals, given: Option<String>) -> Result<(String, String), TargetError> {
+    let record = read_record(&globals.state_dir())?;
+    let token = given.map_or_else(|| read_token(&record.token_file), Ok)?;
+    Ok((record.admin_addr, token))
+}
+
+#[cfg(not(feature = "dev"))]
+fn recorded(_: &Globals, _: Option<String>) -> Result<(String, String), TargetError> {
+    Err(TargetError::NoAddress)
+}
+
+#[cfg(feature = "dev")]
 fn read_record(state_dir: &Path) -> Result<DevRecord, TargetError> {
     let path = DevRecord::path(state_dir);
     let text = fs::read_to_string(&path).map_err(|source| match source.kind() {

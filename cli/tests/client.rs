@@ -250,7 +250,7 @@ async fn errors_are_one_line_and_wrong_usage_ends_with_2() {
 
 #[tokio::test]
 async fn a_coordinator_that_is_not_there_is_named_in_one_line() {
-    let addr = SocketAddr::from(([127, 0, 0, 1], roost_cli::dev::free_port().unwrap()));
+    let addr = SocketAddr::from(([127, 0, 0, 1], roost_devcluster::free_port().unwrap()));
     let Output { status, stderr, .. } = roost(addr, &["node", "list"]).await;
     let line = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1));

@@ -1,8 +1,10 @@
 //! The wire of Roost: the messages, clients and servers of `roost.v1`, and the one table of its errors.
 //!
 //! Start with the .proto files in `roost/v1`: they are the reference of the API. [`error`] says how a failure travels
-//! as a gRPC status and back; [`codec`] is why an unreadable request is the caller's error.
+//! as a gRPC status and back; [`codec`] is why an unreadable request is the caller's error; [`client`] is how our own
+//! programs call it. It imports nothing of ours.
 
+pub mod client;
 pub mod codec;
 pub mod error;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use roost_cli::dev::{SentMessage, Simulator, TenantRecord};
+use roost_devcluster::{SentMessage, Simulator, TenantRecord};
 
 /// What was written to one tenant, chat by chat.
 pub struct Conversation {

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Result, ensure};
-use roost_cli::dev::Connections;
+use roost_devcluster::Connections;
 
 /// I1, by WhatsApp's own view: no two live connections of one phone at any time.
 pub fn never_two_browsers(connections: &Connections) -> Result<()> {

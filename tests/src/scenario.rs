@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_cli::dev::{Cluster, Options, TenantRecord};
+use roost_devcluster::{Cluster, Options, TenantRecord};
 use roost_proto::v1::{CreateTenantRequest, GetTenantRequest, StartWorkerRequest, Tenant};
 use tempfile::TempDir;
 

@@ -22,13 +22,14 @@ fn allowed(package: &str) -> &'static [&'static str] {
             &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-engine", "roost-responder"]
         }
         "roost-coordinator" => &["roost-proto", "roost-model", "roost-cluster", "roost-store"],
-        "roost-cli" => &["roost-proto"],
+        "roost-devcluster" => &["roost-proto"],
+        "roost-cli" => &["roost-proto", "roost-devcluster"],
         "roost-tests" => &[
             "roost-proto",
             "roost-model",
             "roost-cluster",
             "roost-store",
-            "roost-cli",
+            "roost-devcluster",
             "roost-engine",
             "roost-responder",
             "roost-node",

@@ -9,12 +9,13 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use roost_proto::client::Admin;
 use roost_proto::v1::{Operation, OperationState, WatchOperationRequest};
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 
 use super::Context;
-use crate::{admin::Admin, failure::Failure, output::visible, views::OperationView};
+use crate::{failure::Failure, output::visible, views::OperationView};
 
 /// How long the client looks for a coordinator that answers.
 const PATIENCE: Duration = Duration::from_secs(60);

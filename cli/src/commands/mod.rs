@@ -2,7 +2,9 @@
 
 mod asked;
 pub mod cluster;
+#[cfg(feature = "dev")]
 pub mod demo;
+#[cfg(feature = "dev")]
 pub mod dev;
 mod drain;
 mod follow;
@@ -19,9 +21,9 @@ pub mod worker;
 use std::{io, time::Duration};
 
 use clap::CommandFactory;
+use roost_proto::client::Admin;
 
 use crate::{
-    admin::Admin,
     args::{Args, Command, Globals},
     failure::Failure,
     output::Output,
@@ -53,7 +55,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Explain { tenant } => place::explain(&mut context, tenant).await,
         Command::Cluster(verb) => verb.run(&mut context).await,
         Command::Operation(verb) => verb.run(&mut context).await,
+        #[cfg(feature = "dev")]
         Command::Dev(dev) => dev.run(&mut context).await,
+        #[cfg(feature = "dev")]
         Command::Demo(demo) => demo.run(&mut context).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "roost", &mut io::stdout());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roost_cli::dev::{SentMessage, TenantRecord};
+use roost_devcluster::{SentMessage, TenantRecord};
 
 /// Milliseconds since the epoch; the simulator and this process share the machine's clock.
 pub(super) type Millis = u64;

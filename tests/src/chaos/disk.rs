@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use roost_cli::dev::{Launch, Process};
+use roost_devcluster::{Launch, Process};
 
 /// Six tenants' snapshots take a tenth of it.
 const SIZE: &str = "256m";

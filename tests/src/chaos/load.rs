@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use parking_lot::Mutex;
-use roost_cli::dev::{Simulator, TenantRecord, wait_until};
+use roost_devcluster::{Simulator, TenantRecord, wait_until};
 use tokio::{sync::watch, task::JoinHandle};
 
 pub use super::book::Count;

@@ -1,7 +1,7 @@
 //! A node as a machine: its guard, its child and its browsers.
 
 use anyhow::{Context, Result};
-use roost_cli::dev::{Descendant, Identity, Member, Signal};
+use roost_devcluster::{Descendant, Identity, Member, Signal};
 
 /// Processes may start others while they are being frozen; after so many looks all of them stand still.
 const LOOKS: usize = 3;

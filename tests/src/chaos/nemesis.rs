@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use roost_cli::dev::{Cluster, Identity, Road, Servers, Signal};
+use roost_devcluster::{Cluster, Identity, Road, Servers, Signal};
 
 use super::{
     disk::Disk,
@@ -201,7 +201,7 @@ impl Nemesis<'_> {
 
     async fn controller(&mut self) -> Result<Controller> {
         let reigns = || async { self.observer.controller().is_some() };
-        roost_cli::dev::wait_until("somebody is the controller", LEADER_WITHIN, reigns).await?;
+        roost_devcluster::wait_until("somebody is the controller", LEADER_WITHIN, reigns).await?;
         let holder = self.observer.controller().context("somebody is the controller")?;
         match holder.split_once('/') {
             Some(("node", node)) => Ok(Controller::Node(node.to_owned())),

@@ -75,7 +75,7 @@ impl Observer {
         let newest = self.registry.list(keys::ALL).await.context("the end of the observation")?;
         let newest = newest.entries.iter().map(|entry| entry.mod_revision).max().unwrap_or_default();
         let caught_up = || async { self.seen.lock().revision >= newest || self.watcher.is_finished() };
-        roost_cli::dev::wait_until("the observer has seen everything", within, caught_up).await?;
+        roost_devcluster::wait_until("the observer has seen everything", within, caught_up).await?;
         ensure!(!self.watcher.is_finished(), "the observer ended early: nothing was judged");
         self.seen.lock().judge();
         Ok(self.observed())

@@ -4,10 +4,8 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use prost_types::FieldMask;
-use roost_cli::{
-    admin::Admin,
-    dev::{TenantRecord, wait_until},
-};
+use roost_devcluster::{TenantRecord, wait_until};
+use roost_proto::client::Admin;
 use roost_proto::v1::{
     CancelOperationRequest, GetClusterStatusRequest, GetOperationRequest, Operation, OperationState, Policy,
     StartDrainRequest, StartMoveRequest, StartRebalanceRequest, UncordonRequest, UpdatePolicyRequest,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use roost_cli::dev::{Connections, Overlap};
+use roost_devcluster::{Connections, Overlap};
 
 use super::{
     fault::Kind, fences::Seen, load::Count, nemesis::Standstill, observer::Observed, operator::Orders,
@@ -185,7 +185,7 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, tally: &Tally) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use roost_cli::dev::Connection;
+    use roost_devcluster::Connection;
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_cli::dev::{Cluster, Options};
+use roost_devcluster::{Cluster, Options};
 use tempfile::TempDir;
 
 use super::{
@@ -182,7 +182,7 @@ impl Bed {
             && must_lose_its_lease(fault, ttl)
         {
             let lost = || async { self.observer.losses_of(node) > *before };
-            roost_cli::dev::wait_until("the fault has cost the node its lease", SEEN_WITHIN, lost).await?;
+            roost_devcluster::wait_until("the fault has cost the node its lease", SEEN_WITHIN, lost).await?;
         }
         let answered_at = match self.load.all_answer(ended_at, RECOVERED_WITHIN).await {
             Ok(at) => at,

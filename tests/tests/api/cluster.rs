@@ -1,7 +1,7 @@
 //! ClusterService.
 
 use prost_types::FieldMask;
-use roost_cli::dev::wait_until;
+use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
 use crate::{

@@ -2,8 +2,8 @@
 
 use std::{fs, time::Duration};
 
-use roost_cli::dev::wait_until;
 use roost_cluster::keys;
+use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
 use crate::harness::{SOON, api, error_of, next};

@@ -1,6 +1,6 @@
 //! Moves of one tenant, pins, and why a tenant is where it is.
 
-use roost_cli::dev::wait_until;
+use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use roost_cli::dev::{Etcd, Postgres, free_port, wait_until};
+use roost_devcluster::{Etcd, Postgres, free_port, wait_until};
 use roost_proto::{error::ErrorCode, v1};
 
 use crate::harness::{Api, SOON, api_on, error_of, next, refused, until};

@@ -1,6 +1,6 @@
 //! TenantService.
 
-use roost_cli::dev::wait_until;
+use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
 use crate::harness::{Api, SOON, api, business, fields, refused};

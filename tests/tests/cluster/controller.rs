@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use roost_cli::dev::Etcd;
 use roost_cluster::{
     controller::{Controller, ControllerConfig},
     keys,
@@ -11,6 +10,7 @@ use roost_cluster::{
     registry::{EtcdRegistry, Op, Registry},
     timing::Timing,
 };
+use roost_devcluster::Etcd;
 use roost_model::ids::{Incarnation, NodeId, TenantId};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

@@ -2,8 +2,8 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use roost_cli::dev::Etcd;
 use roost_cluster::registry::{EtcdRegistry, Registry, RegistryError};
+use roost_devcluster::Etcd;
 use roost_model::ids::Revision;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{

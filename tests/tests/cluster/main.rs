@@ -67,7 +67,7 @@ async fn the_registry_in_memory_keeps_its_promises() {
 #[tokio::test]
 async fn the_registry_in_etcd_keeps_its_promises() {
     let dir = tempfile::tempdir().unwrap();
-    let etcd = roost_cli::dev::Etcd::start(dir.path()).await.unwrap();
+    let etcd = roost_devcluster::Etcd::start(dir.path()).await.unwrap();
     run_all(|number| Backend::etcd(etcd.endpoint().to_owned(), number)).await;
     // Alone, for it ends the watches of everyone.
     let backend = Backend::etcd(etcd.endpoint().to_owned(), CHECKS.len()).await;

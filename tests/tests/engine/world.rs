@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use roost_cli::dev;
 use roost_engine::{
     BrowserLedger, Engine, Launch,
     web::{Launcher, WebConfig, WebEngine},
@@ -48,9 +47,9 @@ impl World {
         let args = ["--pdeathsig", "KILL", "--"].map(str::to_owned).to_vec();
         let engine = WebEngine::new(WebConfig {
             launcher: Launcher { program: PathBuf::from("setpriv"), args },
-            browser: dev::browser()?,
+            browser: roost_devcluster::browser()?,
             page_url: simulator.http_url(),
-            wa_js: dev::bridge()?,
+            wa_js: roost_devcluster::bridge()?,
             ledger: Arc::new(Unwatched),
         })?;
         let objects = dir.path().join("objects");

@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use roost_cli::dev::Postgres;
 use roost_cluster::ledger::Ledger;
+use roost_devcluster::Postgres;
 use roost_model::{
     LanguageCode, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},

@@ -1,6 +1,6 @@
 //! What happens all day: a phone is linked, messages come, answers go.
 
-use roost_cli::dev::TenantRecord;
+use roost_devcluster::TenantRecord;
 use roost_proto::v1::{Direction, ListMessagesRequest, Message};
 use roost_tests::{SOON, Scenario};
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_cli::dev::{Signal, TenantRecord};
+use roost_devcluster::{Signal, TenantRecord};
 use roost_tests::{SOON, Scenario};
 
 /// Waits until the tenant is connected on another node than `old`, with a higher generation than `before`.
@@ -13,7 +13,7 @@ async fn moved_away(
     before: i64,
 ) -> anyhow::Result<()> {
     let connected_elsewhere = |worker: &roost_proto::v1::Worker| {
-        roost_cli::dev::is_connected(worker) && worker.node_id != old && worker.generation > before
+        roost_devcluster::is_connected(worker) && worker.node_id != old && worker.generation > before
     };
     scenario.cluster.worker_until(&tenant.id, "is connected elsewhere", SOON, connected_elsewhere).await?;
     Ok(())
@@ -99,7 +99,7 @@ async fn a_crashed_working_process_is_started_again_by_its_guard_and_its_tenants
     let worker = scenario.cluster.worker(&tenant.id).await?;
     let guard = signal_working_process(&mut scenario, &worker.node_id, Signal::KILL)?;
     let again = |now: &roost_proto::v1::Worker| {
-        roost_cli::dev::is_connected(now) && now.generation > worker.generation
+        roost_devcluster::is_connected(now) && now.generation > worker.generation
     };
     scenario.cluster.worker_until(&tenant.id, "runs again", SOON, again).await?;
     scenario.answers(&tenant, "after").await?;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use roost_cli::dev::{Signal, wait_until};
 use roost_cluster::{records::Phase, registry::Registry, timing::Timing};
+use roost_devcluster::{Signal, wait_until};
 use roost_store::Fence;
 use roost_tests::{Conversation, SOON};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use roost_cli::dev::is_connected;
+use roost_devcluster::is_connected;
 use roost_proto::v1::{
     DeleteTenantRequest, ForceRestartWorkerRequest, GetTenantRequest, LogoutRequest, RestartWorkerRequest,
     SessionStatus, StartWorkerRequest, StopWorkerRequest, TenantStatus, Worker, WorkerStatus,

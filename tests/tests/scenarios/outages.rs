@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_cli::dev::Signal;
+use roost_devcluster::Signal;
 use roost_tests::{SOON, Scenario};
 
 /// How long a dependency is away, as the documentation's promise has it.
@@ -120,7 +120,7 @@ async fn a_frozen_postgres_is_waited_for() -> anyhow::Result<()> {
 fn freeze_postgres(scenario: &mut Scenario, signal: Signal) -> anyhow::Result<()> {
     let postmaster = scenario.cluster.postgres().pid();
     scenario.cluster.postgres().signal(signal)?;
-    for backend in roost_cli::dev::descendants(postmaster) {
+    for backend in roost_devcluster::descendants(postmaster) {
         backend.identity.signal(signal)?;
     }
     Ok(())

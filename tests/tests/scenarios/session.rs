@@ -68,9 +68,9 @@ async fn a_cut_line_is_reconnected_and_an_outdated_page_is_loaded_anew() -> anyh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_persons_phone_is_unlinked_again_and_the_error_names_the_right_one() -> anyhow::Result<()> {
     let mut scenario = Scenario::start(1, 0).await?;
-    let tenant = roost_cli::dev::demo_tenant(0);
+    let tenant = roost_devcluster::demo_tenant(0);
     roost_tests::scenario::create_started(&mut scenario.cluster, &tenant).await?;
-    let stranger = roost_cli::dev::TenantRecord { phone: "+255799999999".into(), ..tenant.clone() };
+    let stranger = roost_devcluster::TenantRecord { phone: "+255799999999".into(), ..tenant.clone() };
     scenario.cluster.scan(&stranger, SOON).await?;
     let refused = |worker: &Worker| {
         worker.last_error.contains(tenant.phone.trim_start_matches('+'))

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_cli::dev::{Etcd, Launch, Postgres, Process, Simulator, TenantRecord, bridge, browser, product};
 use roost_cluster::{
     keys,
     ledger::Ledger,
@@ -14,6 +13,7 @@ use roost_cluster::{
     registry::{Commit, EtcdRegistry, Op, Registry},
     timing::Timing,
 };
+use roost_devcluster::{Etcd, Launch, Postgres, Process, Simulator, TenantRecord, bridge, browser, product};
 use roost_model::{
     LanguageCode, TemplateKind, Texts,
     ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId, Term},
@@ -172,7 +172,7 @@ impl Stage {
     pub fn browsers(&self, node: &str) -> usize {
         let flag = format!("--user-data-dir={}", self.dir.path().join("nodes").join(node).display());
         let at = if node == "a" { 0 } else { 1 };
-        let below = roost_cli::dev::descendants(self.nodes[at].pid());
+        let below = roost_devcluster::descendants(self.nodes[at].pid());
         below
             .iter()
             .filter(|process| process.command.contains(&flag) && !process.command.contains("--type="))
@@ -187,9 +187,9 @@ impl Stage {
     }
 
     /// The process that does a node's work.
-    pub fn working_process(&self, node: usize) -> Result<roost_cli::dev::Identity> {
+    pub fn working_process(&self, node: usize) -> Result<roost_devcluster::Identity> {
         let guard = self.nodes[node].pid();
-        let below = roost_cli::dev::descendants(guard);
+        let below = roost_devcluster::descendants(guard);
         let child = below.into_iter().find(|process| process.parent == guard);
         Ok(child.context("the guard has a child")?.identity)
     }

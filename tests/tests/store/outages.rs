@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use roost_cli::dev::Postgres;
+use roost_devcluster::Postgres;
 use roost_store::{CALL_TIMEOUT, Store, StoreError};
 use sqlx::Connection;
 use tokio::{

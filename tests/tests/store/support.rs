@@ -5,8 +5,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use roost_cli::dev::Postgres;
 use roost_cluster::ledger::Ledger;
+use roost_devcluster::Postgres;
 use roost_model::{
     LanguageCode, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},

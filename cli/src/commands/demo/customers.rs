@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::dev::{Cluster, Result, SentMessage, Simulator, TenantRecord};
+use roost_devcluster::{Cluster, Result, SentMessage, Simulator, TenantRecord};
 
 #[derive(Debug, Default)]
 pub struct Customers {

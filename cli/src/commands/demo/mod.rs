@@ -6,13 +6,11 @@ mod figures;
 mod tour;
 
 use clap::Args;
+use roost_devcluster::{DevError, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Context;
-use crate::{
-    dev::{DevError, Options},
-    failure::Failure,
-};
+use crate::failure::Failure;
 
 /// The options of `roost demo`.
 #[derive(Debug, Args)]

@@ -2,14 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use roost_devcluster::{Cluster, DevError, Options, Result, TenantRecord, is_connected};
 use roost_proto::v1::{Tenant, UpdateTenantRequest};
 
 use super::{customers::Customers, figures::Figures};
-use crate::{
-    dev::{Cluster, DevError, Options, Result, TenantRecord, is_connected},
-    failure::Failure,
-    output::Output,
-};
+use crate::{failure::Failure, output::Output};
 
 const PAIRED_WITHIN: Duration = Duration::from_secs(180);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use roost_devcluster::{TenantRecord, is_connected};
 use roost_proto::v1::{Direction, SessionStatus, Worker, WorkerStatus};
 
-use crate::{
-    dev::{TenantRecord, is_connected},
-    output::visible,
-};
+use crate::output::visible;
 
 /// The newest lines are kept for the screen.
 const RECENT_LINES: usize = 12;
@@ -192,7 +190,7 @@ fn describe(worker: &Worker) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::demo_tenant;
+    use roost_devcluster::demo_tenant;
 
     fn connected(tenant: &str, node: &str, generation: i64) -> Event {
         let worker = Worker {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use roost_devcluster::TenantRecord;
+use roost_proto::client::Admin;
 use roost_proto::v1::{TailMessagesRequest, WatchQrRequest, WatchWorkersRequest};
 use tokio::{sync::mpsc, task::JoinSet};
 use tonic::Status;
 
 use super::board::Event;
-use crate::{admin::Admin, dev::TenantRecord};
 
 const QUEUE: usize = 256;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);

@@ -9,13 +9,11 @@ mod watch;
 use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::Args;
+use roost_devcluster::{Cluster, Options, Ports};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Context;
-use crate::{
-    dev::{Cluster, Options, Ports},
-    failure::Failure,
-};
+use crate::failure::Failure;
 
 const PAGE_URL_HELP: &str =
     "Run against this site, such as https://web.whatsapp.com, and draw its QR codes here, for real phones";

@@ -18,13 +18,11 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Block, Cell, Paragraph, Row, Table},
 };
+use roost_devcluster::{Cluster, is_connected};
 use tokio::sync::mpsc;
 
 use super::board::{Board, Part, session_status, worker_status};
-use crate::{
-    dev::{Cluster, is_connected},
-    failure::Failure,
-};
+use crate::failure::Failure;
 
 const LOOK_FOR_KEYS_EVERY: Duration = Duration::from_millis(100);
 
@@ -195,7 +193,7 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;
-    use crate::dev::demo_tenant;
+    use roost_devcluster::demo_tenant;
 
     #[test]
     fn the_screen_names_every_part_node_and_tenant() {

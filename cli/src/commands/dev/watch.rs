@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roost_devcluster::{Cluster, DevError, DevRecord};
+
 use super::{
     board::{Board, Event, Part},
     feed::Feed,
@@ -9,7 +11,6 @@ use super::{
     screen::{Key, Screen},
 };
 use crate::{
-    dev::{Cluster, DevError, DevRecord},
     failure::Failure,
     output::{Output, visible},
     qr,

@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use roost_cli::dev::{Launch, Process, TenantRecord, demo_tenant, tail, wait_until};
+use roost_devcluster::{Launch, Process, TenantRecord, demo_tenant, tail, wait_until};
 use tempfile::TempDir;
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -46,7 +46,7 @@ impl Bots {
 
     pub async fn stop(mut self) -> Result<()> {
         for bot in &mut self.bots {
-            bot.stop(roost_cli::dev::Signal::TERM, Duration::from_secs(10)).await?;
+            bot.stop(roost_devcluster::Signal::TERM, Duration::from_secs(10)).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use roost_cli::dev::{Signal, is_connected};
+use roost_devcluster::{Signal, is_connected};
 use roost_model::ids::TenantId;
 use roost_tests::{Scenario, judge};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
-use roost_cli::dev::is_connected;
+use roost_devcluster::is_connected;
 use roost_model::ids::TenantId;
 use roost_tests::{Scenario, judge};
 

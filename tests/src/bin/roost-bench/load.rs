@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use futures::{StreamExt, stream};
-use roost_cli::dev::Simulator;
+use roost_devcluster::Simulator;
 
 const CHATS: usize = 20;
 /// Posts that are under way at once in a burst.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use roost_cli::dev::descendants;
+use roost_devcluster::descendants;
 
 /// Of a process and all below it, in MiB.
 pub fn pss_mib(pid: u32) -> Result<f64> {

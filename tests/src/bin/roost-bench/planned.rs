@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use roost_cli::dev::is_connected;
+use roost_devcluster::is_connected;
 use roost_proto::v1::StartMoveRequest;
 use roost_tests::{Conversation, Scenario, judge};
 

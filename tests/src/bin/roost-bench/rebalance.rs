@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use roost_cli::dev::{Cluster, Options};
+use roost_devcluster::{Cluster, Options};
 use roost_proto::v1::{GetOperationRequest, OperationState, StartRebalanceRequest};
 
 use crate::report::Report;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use roost_cli::dev::Simulator;
+use roost_devcluster::Simulator;
 use roost_tests::Scenario;
 
 use crate::{

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use roost_cli::dev::wait_until;
 use roost_cluster::{
     keys,
     records::NodeRecord,
     registry::{Commit, Op},
 };
+use roost_devcluster::wait_until;
 use roost_model::ids::{Generation, NodeId, TenantId};
 use roost_proto::v1::{
     self, cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,

@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-use roost_cli::dev::{Etcd, Postgres};
 use roost_cluster::{
     registry::{EtcdRegistry, Registry},
     timing::Timing,
 };
 use roost_coordinator::{Config, Coordinator};
+use roost_devcluster::{Etcd, Postgres};
 use roost_store::Store;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;

@@ -9,7 +9,7 @@ mod tenants;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use roost_cli::dev::{Etcd, Launch, Postgres, Process, Signal, free_port, product};
+use roost_devcluster::{Etcd, Launch, Postgres, Process, Signal, free_port, product};
 
 use crate::report::Report;
 use fleet::Fleet;

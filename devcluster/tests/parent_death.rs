@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use roost_cli::dev::{Etcd, Identity, Postgres, wait_until};
+use roost_devcluster::{Etcd, Identity, Postgres, wait_until};
 
 const DIR: &str = "ROOST_TEST_PARENT_DIR";
 

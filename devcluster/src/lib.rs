@@ -1,10 +1,11 @@
-//! Private servers and whole clusters on one machine, for `roost dev`, `roost demo` and the tests.
+//! Private servers and whole clusters on one machine, for `roost dev`, `roost demo` and the tests: it starts the product's
+//! programs as processes and never links them. Of ours it imports proto alone.
 //!
 //! Everything here shares three rules. All state and every log lies in one directory. A server is dead when the process
 //! that started it is dead, even by SIGKILL. Nothing is ever signalled that this process did not start, or that its
 //! record (pid and start time) does not prove to be the one that an earlier run started.
 //!
-//! From the bottom up: [`Process`] is one child; [`Etcd`] and [`Postgres`] are servers of their own; [`Member`] is one
+//! Start reading at [`Cluster`], or from the bottom up: [`Process`] is one child; [`Etcd`] and [`Postgres`] are servers of their own; [`Member`] is one
 //! of the product's processes; [`Cluster`] is all of them, and what tests wait for is in its `waits.rs`.
 
 mod cluster;

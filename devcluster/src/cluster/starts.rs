@@ -3,7 +3,7 @@
 use futures::future::try_join_all;
 
 use super::Cluster;
-use crate::dev::{error::Result, launches, member::Member, record::TenantRecord, tenants};
+use crate::{error::Result, launches, member::Member, record::TenantRecord, tenants};
 
 impl Cluster {
     /// Starts one node more; its id.

@@ -15,7 +15,7 @@ use super::{
     record::TenantRecord,
     simulator::{Scan, Simulator},
 };
-use crate::admin::Admin;
+use roost_proto::client::Admin;
 
 /// After the stream has ended or a scan has failed: the coordinator restarts, or the simulator does.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Process;
-use crate::dev::{
+use crate::{
     error::{DevError, Result},
     identity::{Identity, stat},
     spawner,
@@ -54,12 +54,12 @@ impl Launch {
     }
 
     /// A command that is started in the program's place, is given its command line, and becomes it.
-    pub(in crate::dev) fn through(mut self, command: &[OsString]) -> Self {
+    pub(crate) fn through(mut self, command: &[OsString]) -> Self {
         self.through = command.to_vec();
         self
     }
 
-    pub(in crate::dev) fn user(mut self, user: Option<SystemUser>) -> Self {
+    pub(crate) fn user(mut self, user: Option<SystemUser>) -> Self {
         self.user = user;
         self
     }

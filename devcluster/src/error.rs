@@ -43,7 +43,7 @@ pub enum DevError {
     #[error("the simulator does not answer {call}")]
     SimulatorGone { call: String, source: reqwest::Error },
     #[error(transparent)]
-    Admin(#[from] crate::admin::AdminError),
+    Admin(#[from] roost_proto::client::AdminError),
     #[error("the coordinator failed to {step}: {}", .status.message())]
     Call { step: String, status: Box<tonic::Status> },
     #[error("{what}\n{diagnosis}")]
@@ -57,11 +57,13 @@ pub enum DevError {
 }
 
 impl DevError {
-    pub(crate) fn file(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    /// What an operation on a file that failed becomes.
+    pub fn file(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { step, path: path.to_owned(), source }
     }
 
-    pub(crate) fn call(step: impl Into<String>) -> impl FnOnce(tonic::Status) -> Self {
+    /// What a call that failed becomes.
+    pub fn call(step: impl Into<String>) -> impl FnOnce(tonic::Status) -> Self {
         move |status| Self::Call { step: step.into(), status: Box::new(status) }
     }
 }

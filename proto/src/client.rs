@@ -1,8 +1,12 @@
 //! The client of the admin API: one connection, the token on every call.
+//!
+//! It lies beside the wire because the command line and the local cluster both use it and neither imports the other when
+//! the command line is built without the cluster. No feature guards it: it needs no crate that the generated clients do
+//! not need, and a second set of features would have the generated code compiled twice.
 
 use std::{str::FromStr, time::Duration};
 
-use roost_proto::v1::{
+use crate::v1::{
     cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
     node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
     session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,

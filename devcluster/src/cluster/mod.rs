@@ -23,7 +23,7 @@ use super::{
     state_dir::{Started, StateDir},
     tenants,
 };
-use crate::admin::Admin;
+use roost_proto::client::Admin;
 
 /// Dropping it kills every process; [`Cluster::stop`] stops them gracefully.
 #[derive(Debug)]

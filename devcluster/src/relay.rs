@@ -152,7 +152,7 @@ async fn pass(road: &mut watch::Receiver<Road>, way: Way) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::process::wait_until;
+    use crate::process::wait_until;
 
     const SOON: Duration = Duration::from_secs(5);
     /// Long enough for a loopback connection to deliver what it would deliver.

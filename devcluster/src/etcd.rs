@@ -211,14 +211,14 @@ mod tests {
         let first = leader(&members).await;
         members[first].kill().await.unwrap();
         let led = || async { leads(&members).await.is_some_and(|now| now != first) };
-        crate::dev::wait_until("another leads", READY_WITHIN, led).await.unwrap();
+        crate::wait_until("another leads", READY_WITHIN, led).await.unwrap();
         members[first].restart().await.unwrap();
         assert!(is_healthy(&format!("{}/health", members[first].endpoint())).await);
     }
 
     async fn leader(members: &[Etcd]) -> usize {
         let led = || async { leads(members).await.is_some() };
-        crate::dev::wait_until("one leads", READY_WITHIN, led).await.unwrap();
+        crate::wait_until("one leads", READY_WITHIN, led).await.unwrap();
         leads(members).await.unwrap()
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Cluster;
-use crate::dev::{
+use crate::{
     error::Result,
     etcd::Etcd,
     member::Member,

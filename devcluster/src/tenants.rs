@@ -13,7 +13,7 @@ use super::{
     process::wait_until,
     record::TenantRecord,
 };
-use crate::admin::Admin;
+use roost_proto::client::Admin;
 
 /// A new database is migrated by the coordinator after it has begun to listen.
 const SERVED_WITHIN: Duration = Duration::from_secs(30);

@@ -165,7 +165,7 @@ fn lock(root: &Path) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::process::Launch;
+    use crate::process::Launch;
 
     #[test]
     fn a_second_owner_is_refused_and_told_who_the_first_one_is() {
