@@ -13,6 +13,8 @@
 //! [`plan`] (every placement there is), [`ring`] (a tenant's order of nodes), [`timing`] (every interval).
 //! With I/O: [`registry`], [`election`], [`controller`]. The words and the keys: [`roost_model::ids`], [`records`], [`keys`].
 //!
+//! Of ours it imports model alone.
+//!
 //! Invariants held here: a tenant is placed only when no live node may have it (I1), under a generation that has
 //! grown (I2), by a function without side effects (I4), from facts that have one home each (I3).
 

@@ -8,6 +8,8 @@
 //!        '- launch -> browser                          dies with the child, by the kernel
 //! ```
 //!
+//! Of ours it imports model, cluster, store, engine and responder; nobody but the tests imports it.
+//!
 //! To follow one tenant from its assignment to its browser, read [`host`] (`assignments`, `supervisor`, `tenure`), then
 //! [`worker`], then [`roost_engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
 //! `roost_cluster::fence`, then `host::keepalive`, then [`guard`].

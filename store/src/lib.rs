@@ -9,6 +9,8 @@
 //!                                                         Postgres --- changes (LISTEN) ---> watchers
 //! ```
 //!
+//! Of ours it imports model, whose enums it keeps as Postgres enums (`settings`), and cluster, whose `Ledger` it is.
+//!
 //! Start reading at [`fence`], the argument for I2; then [`inbound`], [`completion`] and [`outbound`], the queues that
 //! make I6 true.
 //! Rules of the house:
