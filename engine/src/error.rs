@@ -15,6 +15,17 @@ pub enum EngineError {
     /// It ended, or its connection did, while the call was under way.
     #[error("the browser is gone")]
     Gone,
+    /// It ended before it could be used; `reason` has its last words.
+    #[error("{reason}")]
+    Ended { reason: String },
+    /// The same, for want of what its sandbox is made of.
+    #[error(
+        "{reason}. Browsers run only in their sandbox, for which the kernel must let the browsers' user make user \
+         namespaces (sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone, \
+         kernel.apparmor_restrict_unprivileged_userns), or, where the node is not root, Debian's package \
+         chromium-sandbox be installed; --allow-no-sandbox lets them run without it"
+    )]
+    NoSandbox { reason: String },
     #[error("{step} took longer than {limit:?}")]
     TimedOut { step: &'static str, limit: Duration },
     /// The browser refused the command; `reason` is its own text.
@@ -38,6 +49,19 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl EngineError {
+    /// A browser that ended by itself, with this to say.
+    pub(super) fn ended(reason: String) -> Self {
+        let for_want_of_a_sandbox =
+            ["No usable sandbox", "user namespace", "Failed to move to new namespace"];
+        if for_want_of_a_sandbox.iter().any(|words| reason.contains(words)) {
+            Self::NoSandbox { reason }
+        } else {
+            Self::Ended { reason }
+        }
+    }
 }
 
 /// A text that was not sent, or of which nobody knows whether it was. Every kind may be tried again with the same id.

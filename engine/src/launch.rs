@@ -1,19 +1,31 @@
-//! `roost-node launch`: becomes a browser that dies with the node's child.
+//! `roost-node launch`: becomes a browser that dies with the node's child and is not root.
 //!
 //! The death signal has to be set by the process itself between fork and exec, and hooks there need unsafe code; so this
 //! program is the hook. The kernel sends the signal when the *thread* that forked ends, hence the rule for whoever starts
 //! one: only from a thread that lives as long as the runtime (a tokio worker thread or the main thread), never within
 //! `spawn_blocking` or `block_in_place`.
+//!
+//! The order matters: a change of user clears the death signal, so it is set last, and only then is the parent's pid a
+//! proof that the signal will come.
 
-use std::{ffi::OsString, io, os::unix::process::CommandExt, process::Command};
+use std::{ffi::OsString, fmt, fs, io, os::unix::process::CommandExt, path::Path, process::Command};
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use nix::sched::{CloneFlags, unshare};
+use rustix::process::{Gid, Pid, Signal, Uid, getegid, geteuid, getppid, set_parent_process_death_signal};
+use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 /// Why there is no browser.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     #[error("no program was given")]
     NoProgram,
+    #[error("root could not become user {uid}, group {gid}")]
+    DropRoot { uid: u32, gid: u32, source: io::Error },
+    /// Chromium does not run as root, and here nobody but root exists.
+    #[error("no user namespace could be made in which the browser is not root")]
+    UserNamespace(#[source] io::Error),
+    #[error("new privileges could not be given up")]
+    NoNewPrivileges(#[source] io::Error),
     #[error("the death signal could not be set")]
     DeathSignal(#[source] io::Error),
     /// The death signal came too late to be sent, so this process ends by itself.
@@ -21,6 +33,137 @@ pub enum LaunchError {
     Orphaned { parent: i32 },
     #[error("{program:?} could not be executed")]
     Exec { program: OsString, source: io::Error },
+}
+
+/// A user by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserIds {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// As whom browsers run. Never as root: Chromium refuses its sandbox to root, and a page that breaks out of a browser would
+/// own the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunAs {
+    /// As whoever starts them, who is not root.
+    Caller,
+    /// As this user: root gives up being root.
+    User(UserIds),
+    /// As this user of a user namespace of the browser's own, in which the number stands for the caller: root is the only
+    /// user that exists here, as in some containers. Outside, the files belong to the caller.
+    Namespace(UserIds),
+}
+
+/// Why no user could be found for the browsers.
+#[derive(Debug, thiserror::Error)]
+pub enum UnknownUser {
+    #[error("there is no user {name:?}; give the name of one, or its number")]
+    NoSuchUser { name: String },
+    #[error("browsers cannot run as root; give another user")]
+    Root,
+    #[error("the users could not be read")]
+    Users(#[source] io::Error),
+}
+
+impl RunAs {
+    /// For the browsers of this process; `user`, a name or a number, counts only when this process is root.
+    pub fn for_browsers(user: &str) -> Result<Self, UnknownUser> {
+        if !geteuid().is_root() {
+            return Ok(Self::Caller);
+        }
+        let ids = UserIds::find(user)?;
+        if ids.uid == 0 || ids.gid == 0 {
+            return Err(UnknownUser::Root);
+        }
+        let is_mapped =
+            |map: &str, id| fs::read_to_string(map).map(|map| maps(&map, id)).map_err(UnknownUser::Users);
+        let exists = is_mapped("/proc/self/uid_map", ids.uid)? && is_mapped("/proc/self/gid_map", ids.gid)?;
+        Ok(if exists { Self::User(ids) } else { Self::Namespace(ids) })
+    }
+
+    /// Who the browser's files have to belong to, where that is another user than this process.
+    pub fn owner(&self) -> Option<UserIds> {
+        match self {
+            Self::Caller | Self::Namespace(_) => None,
+            Self::User(ids) => Some(*ids),
+        }
+    }
+
+    /// For the command line of `launch`.
+    pub fn to_args(self) -> Vec<String> {
+        let ids = |ids: UserIds| ["--uid".into(), ids.uid.to_string(), "--gid".into(), ids.gid.to_string()];
+        match self {
+            Self::Caller => Vec::new(),
+            Self::User(user) => ids(user).into(),
+            Self::Namespace(user) => {
+                ids(user).into_iter().chain(["--new-user-namespace".to_owned()]).collect()
+            }
+        }
+    }
+
+    /// Makes this process, which has one thread, run as that user.
+    fn become_it(self) -> Result<(), LaunchError> {
+        match self {
+            Self::Caller => return Ok(()),
+            Self::User(ids) => drop_root(ids)?,
+            Self::Namespace(ids) => enter_user_namespace(ids).map_err(LaunchError::UserNamespace)?,
+        }
+        // No program that it starts gets root back, by a set-user-id bit for instance.
+        set_no_new_privs(true).map_err(|error| LaunchError::NoNewPrivileges(error.into()))
+    }
+}
+
+impl UserIds {
+    fn find(user: &str) -> Result<Self, UnknownUser> {
+        if let Ok(uid) = user.parse::<u32>() {
+            let named = nix::unistd::User::from_uid(uid.into()).map_err(|e| UnknownUser::Users(e.into()))?;
+            return Ok(Self { uid, gid: named.map_or(uid, |user| user.gid.as_raw()) });
+        }
+        let named = nix::unistd::User::from_name(user).map_err(|error| UnknownUser::Users(error.into()))?;
+        let named = named.ok_or_else(|| UnknownUser::NoSuchUser { name: user.to_owned() })?;
+        Ok(Self { uid: named.uid.as_raw(), gid: named.gid.as_raw() })
+    }
+}
+
+impl fmt::Display for UserIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match nix::unistd::User::from_uid(self.uid.into()) {
+            Ok(Some(user)) => f.write_str(&user.name),
+            _ => write!(f, "{}", self.uid),
+        }
+    }
+}
+
+/// Lines of `first-inside first-outside count`.
+fn maps(id_map: &str, id: u32) -> bool {
+    id_map.lines().any(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(_outside)), Some(Ok(count))) =
+            (numbers.next(), numbers.next(), numbers.next())
+        else {
+            return false;
+        };
+        (first..first + count).contains(&u64::from(id))
+    })
+}
+
+/// Groups first: without the user's privileges they could not be changed any more.
+fn drop_root(UserIds { uid, gid }: UserIds) -> Result<(), LaunchError> {
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let dropped = set_thread_groups(&[])
+        .and_then(|()| set_thread_res_gid(group, group, group))
+        .and_then(|()| set_thread_res_uid(user, user, user));
+    dropped.map_err(|error| LaunchError::DropRoot { uid, gid, source: error.into() })
+}
+
+fn enter_user_namespace(UserIds { uid, gid }: UserIds) -> io::Result<()> {
+    let (outer_uid, outer_gid) = (geteuid().as_raw(), getegid().as_raw());
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    // The kernel takes a group map of one who is not privileged outside only without the right to change groups.
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/gid_map", format!("{gid} {outer_gid} 1"))?;
+    fs::write("/proc/self/uid_map", format!("{uid} {outer_uid} 1"))
 }
 
 /// Ties this process to its parent: SIGKILL when that dies. Fails when it is dead already.
@@ -35,13 +178,80 @@ pub fn die_with(parent: i32) -> Result<(), LaunchError> {
     }
 }
 
-/// Ties this process to `parent` and becomes `command`. Returns only when that fails.
-pub fn launch(parent: i32, command: &[OsString]) -> LaunchError {
+/// Becomes that user, ties this process to `parent` and becomes `command`. Returns only when that fails.
+pub fn launch(parent: i32, run_as: RunAs, command: &[OsString]) -> LaunchError {
     let Some((program, args)) = command.split_first() else { return LaunchError::NoProgram };
-    if let Err(error) = die_with(parent) {
+    if let Err(error) = run_as.become_it().and_then(|()| die_with(parent)) {
         return error;
     }
     // The signal survives exec.
     let source = Command::new(program).args(args).exec();
     LaunchError::Exec { program: program.clone(), source }
+}
+
+/// Whether a browser of that user could make the namespaces that its sandbox is built of. Changes this process for good.
+pub fn try_sandbox(run_as: RunAs) -> Result<(), LaunchError> {
+    run_as.become_it()?;
+    // All at once, as Chromium needs them: some systems let a user namespace be made but nothing be done in it.
+    let namespaces = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET;
+    unshare(namespaces).map_err(|error| LaunchError::UserNamespace(error.into()))
+}
+
+/// The first directory on the way to `path`, itself included, that the user may not pass through.
+pub fn impassable(path: &Path, user: UserIds) -> Option<&Path> {
+    use std::os::unix::fs::MetadataExt;
+    let may_pass = |dir: &&Path| {
+        fs::metadata(dir).is_ok_and(|meta| {
+            let bit = match &meta {
+                meta if meta.uid() == user.uid => 0o100,
+                meta if meta.gid() == user.gid => 0o010,
+                _ => 0o001,
+            };
+            !meta.is_dir() || meta.mode() & bit != 0
+        })
+    };
+    path.ancestors().filter(|dir| !dir.as_os_str().is_empty()).filter(|dir| !may_pass(dir)).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_map_of_ids_says_who_exists() {
+        let all = "         0          0 4294967295\n";
+        assert!(maps(all, 0) && maps(all, 65_534));
+        let root_alone = "         0       1000          1\n";
+        assert!(maps(root_alone, 0) && !maps(root_alone, 65_534));
+        let two_ranges = "0 1000 1\n1 100000 65536\n";
+        assert!(maps(two_ranges, 65_536) && !maps(two_ranges, 65_537));
+        assert!(!maps("nonsense", 0));
+    }
+
+    #[test]
+    fn a_user_is_found_by_name_or_number() {
+        let nobody = UserIds::find("nobody").unwrap();
+        assert_eq!(UserIds::find(&nobody.uid.to_string()).unwrap(), nobody);
+        assert_eq!(nobody.to_string(), "nobody");
+        assert_eq!(UserIds::find("4242").unwrap(), UserIds { uid: 4242, gid: 4242 });
+        assert!(matches!(UserIds::find("no such user"), Err(UnknownUser::NoSuchUser { .. })));
+    }
+
+    #[test]
+    fn a_closed_directory_on_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let stranger = UserIds { uid: 4242, gid: 4242 };
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(dir.path(), 0o711);
+        mode(&inner, 0o711);
+        assert_eq!(impassable(&inner, stranger), None);
+        mode(&inner, 0o700);
+        assert_eq!(impassable(&inner, stranger), Some(inner.as_path()));
+        mode(dir.path(), 0o700);
+        assert_eq!(impassable(&inner, stranger), Some(dir.path()), "the outermost is the one to begin with");
+    }
 }

@@ -10,9 +10,10 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use roost_cluster::timing::{InvalidTtl, Timing};
+use roost_engine::launch::{RunAs, UnknownUser, impassable};
 use roost_model::ids::{ClusterName, NodeId};
 
-use crate::session::{SessionError, SnapshotKey, Vault};
+use crate::session::{Profiles, SessionError, SnapshotKey, Vault};
 
 /// The settings of a node as they were given.
 #[derive(Debug, Clone, Args)]
@@ -44,6 +45,13 @@ pub struct NodeArgs {
     /// The browser: chromium-headless-shell, or chromium
     #[arg(long, env = "ROOST_NODE_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
     pub browser: PathBuf,
+    /// The user, by name or number, that browsers run as where the node is root; elsewhere they run as the node's own
+    #[arg(long, env = "ROOST_NODE_BROWSER_USER", default_value = "nobody")]
+    pub browser_user: String,
+    /// Run browsers without their sandbox where the kernel does not permit one: a page that breaks out of its renderer
+    /// can then do all that the browsers' user can
+    #[arg(long, env = "ROOST_NODE_ALLOW_NO_SANDBOX")]
+    pub allow_no_sandbox: bool,
     /// wppconnect-wa.js of the npm package @wppconnect/wa-js
     #[arg(long, env = "ROOST_NODE_BRIDGE")]
     pub bridge: Option<PathBuf>,
@@ -120,14 +128,13 @@ pub struct NodeConfig {
     pub engine: EngineConfig,
     /// Where snapshots go.
     pub vault: Vault,
-    /// Where the tenants' profiles are.
-    pub profiles: PathBuf,
+    pub profiles: Profiles,
 }
 
 /// The engine, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineConfig {
-    Web { browser: PathBuf, wa_js: PathBuf },
+    Web { browser: PathBuf, wa_js: PathBuf, run_as: RunAs },
     Null,
 }
 
@@ -150,8 +157,17 @@ pub enum ConfigError {
     NoBridge,
     #[error("{flag} {path} is not a file", path = path.display())]
     NotAFile { flag: &'static str, path: PathBuf },
-    #[error("--state-dir: {path} could not be created", path = path.display())]
-    StateDir { path: PathBuf, source: std::io::Error },
+    #[error("--state-dir is not usable")]
+    StateDir(#[source] SessionError),
+    #[error("--browser-user is not usable")]
+    BrowserUser(#[from] UnknownUser),
+    #[error(
+        "--browser {browser} is closed to the browsers' user {user} at {at}: open it to others (chmod o+x), or run \
+         browsers as another user (--browser-user)",
+        browser = browser.display(),
+        at = at.display()
+    )]
+    ClosedBrowser { browser: PathBuf, user: String, at: PathBuf },
 }
 
 impl NodeArgs {
@@ -172,9 +188,12 @@ impl NodeArgs {
         let engine = self.engine_config()?;
         let key = SnapshotKey::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
         let vault = Vault::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
-        let profiles = self.state_dir.join("profiles");
-        std::fs::create_dir_all(&profiles)
-            .map_err(|source| ConfigError::StateDir { path: profiles.clone(), source })?;
+        let run_as = match engine {
+            EngineConfig::Web { run_as, .. } => run_as,
+            EngineConfig::Null => RunAs::Caller,
+        };
+        let profiles =
+            Profiles::open(&self.state_dir.join("profiles"), run_as).map_err(ConfigError::StateDir)?;
         Ok(NodeConfig { args: self, timing, engine, vault, profiles })
     }
 }
@@ -185,10 +204,15 @@ impl NodeArgs {
             EngineKind::Null => Ok(EngineConfig::Null),
             EngineKind::Web => {
                 let wa_js = self.bridge.clone().ok_or(ConfigError::NoBridge)?;
-                Ok(EngineConfig::Web {
-                    browser: a_file("--browser", &self.browser)?,
-                    wa_js: a_file("--bridge", &wa_js)?,
-                })
+                let browser = a_file("--browser", &self.browser)?;
+                let run_as = RunAs::for_browsers(&self.browser_user)?;
+                if let Some(user) = run_as.owner()
+                    && let Some(at) = impassable(&browser, user)
+                {
+                    let (at, user) = (at.to_owned(), user.to_string());
+                    return Err(ConfigError::ClosedBrowser { browser, user, at });
+                }
+                Ok(EngineConfig::Web { browser, wa_js: a_file("--bridge", &wa_js)?, run_as })
             }
         }
     }
@@ -207,6 +231,8 @@ fn is_http(given: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use clap::Parser;
 
     use super::*;
@@ -241,8 +267,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let objects = format!("file://{}/objects", dir.path().display());
         let config = check(dir.path(), &[("--object-store", &objects)]).unwrap();
-        assert!(config.profiles.is_dir());
-        assert!(dir.path().join("objects").is_dir());
+        for made in ["state/profiles", "objects"] {
+            let mode = std::fs::metadata(dir.path().join(made)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o700, "{made}");
+        }
+        drop(config);
     }
 
     #[test]

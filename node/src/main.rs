@@ -5,7 +5,7 @@ use std::{env, ffi::OsString, io::IsTerminal, process::ExitCode, time::Duration}
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use roost_cluster::timing::Timing;
-use roost_engine::launch;
+use roost_engine::launch::{self, LaunchError, RunAs, UserIds};
 use roost_model::ids::ClusterName;
 use roost_node::{
     config::NodeArgs,
@@ -36,17 +36,31 @@ enum Command {
         #[command(flatten)]
         node: NodeArgs,
     },
-    /// Become a browser that dies with its parent
+    /// Become a browser that dies with its parent and is not root
     #[command(hide = true)]
-    Launch {
-        #[arg(long)]
-        parent: i32,
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
+    Launch(LaunchArgs),
     /// End the leases of a dead node
     #[command(hide = true)]
     Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+struct LaunchArgs {
+    #[arg(long, required_unless_present = "try_sandbox")]
+    parent: Option<i32>,
+    /// The user to become
+    #[arg(long, requires = "gid")]
+    uid: Option<u32>,
+    #[arg(long, requires = "uid")]
+    gid: Option<u32>,
+    /// The user exists in a user namespace of its own only
+    #[arg(long, requires = "uid")]
+    new_user_namespace: bool,
+    /// Only say whether that user's browser could have its sandbox
+    #[arg(long, conflicts_with = "command")]
+    try_sandbox: bool,
+    #[arg(last = true, required_unless_present = "try_sandbox")]
+    command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -61,9 +75,9 @@ struct RevokeArgs {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    if let Command::Launch { parent, command } = command {
+    if let Command::Launch(args) = command {
         // Between the node and its browser: nothing that costs time is set up.
-        return fail(&anyhow::Error::new(launch::launch(parent, &command)));
+        return become_browser(&args).map_or_else(|error| fail(&error.into()), |()| ExitCode::SUCCESS);
     }
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -76,9 +90,22 @@ fn main() -> ExitCode {
         Command::Run(args) => run(args),
         Command::Child { guard, node } => return child(guard, node),
         Command::Revoke(args) => revoke_leases(&args),
-        Command::Launch { .. } => unreachable!("handled above"),
+        Command::Launch(_) => unreachable!("handled above"),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+/// Returns after a trial, or when there is no browser.
+fn become_browser(args: &LaunchArgs) -> Result<(), LaunchError> {
+    let run_as = match (args.uid, args.gid) {
+        (Some(uid), Some(gid)) if args.new_user_namespace => RunAs::Namespace(UserIds { uid, gid }),
+        (Some(uid), Some(gid)) => RunAs::User(UserIds { uid, gid }),
+        _ => RunAs::Caller,
+    };
+    match args.parent {
+        Some(parent) if !args.try_sandbox => Err(launch::launch(parent, run_as, &args.command)),
+        _ => launch::try_sandbox(run_as),
+    }
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

@@ -27,8 +27,8 @@
 //! `--single-process` would save 11 MiB more. It is not used: it is a debugging aid that Chromium does not support, and
 //! with it a fault in the page's scripts takes the storage down with them, while here a renderer that crashes is one
 //! reload ([`super::PageEvent::Crashed`]). What is given up is isolation of GPU and network code from the browser's
-//! process; what the sandbox protects is given up too where the node runs as root, for Chromium insists on `--no-sandbox`
-//! there. A tenant's page is isolated from other tenants' by being in other processes with other profiles either way.
+//! process. A page's scripts run in Chromium's sandbox: a renderer sees no file, no other process and no network but
+//! through the browser's process, which is not root whoever runs the node ([`crate::launch`]).
 //!
 //! Tried without a gain worth a flag: images off, `--enable-low-end-device-mode`, V8's `--lite-mode`,
 //! `--optimize-for-size` and smaller young generations, `--disable-field-trial-config`, no 3D APIs.
@@ -36,9 +36,11 @@
 mod bridge;
 mod cdp;
 mod flags;
+mod last_words;
 mod page;
 mod process;
 mod pump;
+mod sandbox;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -52,11 +54,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 pub use process::Launcher;
+pub use sandbox::Sandbox;
 
 use super::{BrowserLedger, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
 use cdp::Cdp;
 use page::WebPage;
-use process::BrowserProcess;
+use process::{BrowserProcess, Tree};
 use pump::Pump;
 use start::Start;
 
@@ -64,6 +67,8 @@ use start::Start;
 const STEP: Duration = Duration::from_secs(10);
 /// From the document's beginning to the bridge in it: both are in the same process by then.
 const BRIDGE_LOADED: Duration = Duration::from_secs(10);
+/// From the end of a browser's pipe to the end of all its processes.
+const ENDED_BY_ITSELF: Duration = Duration::from_secs(2);
 /// Events that wait for the worker.
 const EVENTS: usize = 256;
 
@@ -73,6 +78,8 @@ pub struct WebConfig {
     pub launcher: Launcher,
     /// The browser's own binary. A shell script in front of it that does not `exec` would be killed in its place.
     pub browser: PathBuf,
+    /// Whether a page's scripts are kept in Chromium's sandbox.
+    pub sandbox: bool,
     /// WhatsApp Web, or the simulator.
     pub page_url: String,
     /// `wppconnect-wa.js`.
@@ -95,9 +102,9 @@ impl WebEngine {
 
     /// A browser on this profile, with the bridge ready for whatever document comes.
     async fn start(&self, profile: &Path) -> Result<WebWarm, EngineError> {
-        let WebConfig { launcher, browser, ledger, page_url, .. } = &self.config;
-        let (process, pipes) =
-            BrowserProcess::spawn(launcher, browser, &flags::flags(profile), ledger.clone())?;
+        let WebConfig { launcher, browser, sandbox, ledger, page_url, .. } = &self.config;
+        let flags = flags::flags(profile, *sandbox);
+        let (process, pipes) = BrowserProcess::spawn(launcher, browser, profile, &flags, ledger.clone())?;
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Start { cdp: &cdp, events: &mut events };
         let attached = async {
@@ -107,10 +114,7 @@ impl WebEngine {
         };
         match attached.await {
             Ok(session) => Ok(WebWarm { url: page_url.clone(), process, cdp, events, session }),
-            Err(error) => {
-                end(&process, &error).await;
-                Err(error)
-            }
+            Err(error) => Err(end(&process.tree(), error).await),
         }
     }
 }
@@ -154,12 +158,10 @@ impl WebWarm {
 impl WarmBrowser for WebWarm {
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         let tree = self.process.tree();
-        let opened = self.drive(launch.local_storage.as_ref()).await;
-        if let Err(error) = &opened {
-            let ended = tree.kill().await;
-            tracing::debug!(tenant = %launch.tenant, %error, ended, "a page did not come up");
+        match self.drive(launch.local_storage.as_ref()).await {
+            Ok(launched) => Ok(launched),
+            Err(error) => Err(end(&tree, error).await),
         }
-        opened
     }
 
     async fn kill(self: Box<Self>) {
@@ -167,9 +169,14 @@ impl WarmBrowser for WebWarm {
     }
 }
 
-async fn end(process: &BrowserProcess, error: &EngineError) {
-    let ended = process.tree().kill().await;
-    tracing::debug!(%error, ended, "a browser did not come up");
+/// Ends a browser that did not come up. One that has ended by itself knows better why than whoever was calling it.
+async fn end(tree: &Tree, error: EngineError) -> EngineError {
+    let by_itself = match &error {
+        EngineError::Gone => timeout(ENDED_BY_ITSELF, tree.wait()).await.ok(),
+        _ => None,
+    };
+    tree.kill().await;
+    by_itself.map_or(error, EngineError::ended)
 }
 
 #[async_trait]

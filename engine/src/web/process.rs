@@ -4,34 +4,76 @@
 //! one system call, and nothing that forks meanwhile escapes it. `launch` (see [`crate::launch`]) has the kernel kill the
 //! root when this process dies; the others end when they lose it.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
+use super::last_words;
+use crate::launch::RunAs;
 use crate::{BrowserLedger, EngineError};
 
-/// How to start a browser: a program and its first arguments; the browser's own command line follows.
+/// How to start a browser: by `roost-node launch`, so that it dies with this process and is not root.
 #[derive(Debug, Clone)]
 pub struct Launcher {
-    pub program: PathBuf,
-    pub args: Vec<String>,
+    program: PathBuf,
+    /// Its arguments, as far as they do not depend on what is launched.
+    args: Vec<String>,
+    run_as: RunAs,
 }
 
 impl Launcher {
-    /// Through this program's own `launch`, so that the browser dies with this process.
-    pub fn this_program() -> std::io::Result<Self> {
-        let parent = std::process::id().to_string();
-        let args = ["launch", "--parent", &parent, "--"].map(str::to_owned).to_vec();
-        Ok(Self { program: std::env::current_exe()?, args })
+    pub fn new(roost_node: PathBuf, run_as: RunAs) -> Self {
+        let args = std::iter::once("launch".to_owned()).chain(run_as.to_args()).collect();
+        Self { program: roost_node, args, run_as }
+    }
+
+    /// Becomes what follows.
+    fn launch(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).args(["--parent", &std::process::id().to_string(), "--"]);
+        command
+    }
+
+    /// Only tries whether a browser could have its sandbox.
+    pub(super) fn trial(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).arg("--try-sandbox");
+        command
+    }
+
+    /// Whether a browser may become root by a program with the set-user-id bit.
+    pub(super) fn keeps_privileges(&self) -> bool {
+        self.run_as == RunAs::Caller && rustix::thread::no_new_privs().is_ok_and(|given_up| !given_up)
     }
 }
+
+/// What of the node's environment a browser is given. The rest is none of its business: the database's password is there.
+const ENVIRONMENT: &[&str] = &[
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "FONTCONFIG_FILE",
+    "FONTCONFIG_PATH",
+    // The way out of this network. Chromium asks no proxy for loopback addresses.
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
 
 /// Chromium takes commands on descriptor 3 and answers on 4. Placing them there between fork and exec needs unsafe code;
 /// a shell does it with two redirections and then is the browser.
@@ -52,16 +94,25 @@ impl BrowserProcess {
     /// To be called on a thread that lives as long as the runtime: the kernel ties the browser to the thread.
     pub(super) fn spawn(
         launcher: &Launcher,
-        browser: &PathBuf,
-        flags: &[String],
+        browser: &Path,
+        home: &Path,
+        flags: &[OsString],
         ledger: Arc<dyn BrowserLedger>,
     ) -> Result<(Self, Pipes), EngineError> {
         let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
-        let mut child = Command::new(&launcher.program)
-            .args(&launcher.args)
+        let mut child = launcher
+            .launch()
             .args(["/bin/sh", "-c", ON_3_AND_4])
             .arg(browser)
             .args(flags)
+            // This process may stand where the browser's user may not be.
+            .current_dir("/")
+            .env_clear()
+            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .env("HOME", home)
+            // There is no desktop, and looking for its bus takes time.
+            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
+            .env("DBUS_SYSTEM_BUS_ADDRESS", "disabled:")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -135,17 +186,18 @@ impl Tree {
 async fn watch_over(
     mut child: Child,
     root: Pid,
-    errors: ChildStderr,
+    errors: tokio::process::ChildStderr,
     gone: watch::Sender<Option<String>>,
     ledger: Arc<dyn BrowserLedger>,
 ) {
-    let last_words = tokio::spawn(keep_tail(errors));
+    let last_words = tokio::spawn(last_words::collect(errors));
     let ended = child.wait().await;
     end_group(root).await;
     let last_words = last_words.await.unwrap_or_default();
     let reason = match ended {
         Ok(status) if status.success() => "the browser closed".to_owned(),
-        Ok(status) => format!("the browser ended with {status}{last_words}"),
+        Ok(status) if last_words.is_empty() => format!("the browser ended with {status}"),
+        Ok(status) => format!("the browser ended with {status}, saying: {last_words}"),
         Err(error) => format!("the browser could not be waited for: {error}"),
     };
     ledger.gone(root.as_raw_pid().cast_unsigned());
@@ -178,18 +230,6 @@ fn is_living_member(stat: &str, group: i32) -> bool {
     of.and_then(|of| of.parse().ok()) == Some(group) && !matches!(state, Some("Z" | "X"))
 }
 
-/// The last lines that the browser wrote to its standard error: the only place where it says why it does not start.
-async fn keep_tail(errors: ChildStderr) -> String {
-    const KEPT: usize = 600;
-    let (mut errors, mut tail, mut part) = (BufReader::new(errors), Vec::new(), [0; 1024]);
-    while let Ok(read @ 1..) = errors.read(&mut part).await {
-        tail.extend_from_slice(&part[..read]);
-        tail.drain(..tail.len().saturating_sub(KEPT));
-    }
-    let text = String::from_utf8_lossy(&tail);
-    if text.trim().is_empty() { String::new() } else { format!(", saying: {}", text.trim()) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -210,10 +250,14 @@ mod tests {
 
     fn spawn(script: &str) -> (BrowserProcess, Arc<Counted>) {
         let ledger = Arc::new(Counted::default());
-        let launcher = Launcher { program: "/usr/bin/env".into(), args: Vec::new() };
-        let flags = ["-c".to_owned(), script.to_owned()];
+        // `roost-node launch` is a program of its own; what follows `--` is what it becomes.
+        let becomes = r#"while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
+        let args = ["-c", becomes, "sh"].map(str::to_owned).to_vec();
+        let launcher = Launcher { program: "/bin/sh".into(), args, run_as: RunAs::Caller };
+        let (shell, home) = (Path::new("/bin/sh"), Path::new("/nonexistent"));
+        let flags = ["-c", script].map(OsString::from);
         let (process, _pipes) =
-            BrowserProcess::spawn(&launcher, &"/bin/sh".into(), &flags, ledger.clone()).unwrap();
+            BrowserProcess::spawn(&launcher, shell, home, &flags, ledger.clone()).unwrap();
         (process, ledger)
     }
 
@@ -231,6 +275,15 @@ mod tests {
         let reason = process.tree().wait().await;
         assert!(reason.contains("7") && reason.contains("no display"), "{reason}");
         assert!(!has_living_member(process.tree.root));
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_given_a_home_and_nothing_of_the_nodes_environment() {
+        // The variable is cargo's, and stands for every other one of the node's.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let (process, _ledger) = spawn("echo \"$HOME, $(env | grep -c ^CARGO)\" >&2; exit 1");
+        let reason = process.tree().wait().await;
+        assert!(reason.ends_with("saying: /nonexistent, 0"), "{reason}");
     }
 
     #[tokio::test]

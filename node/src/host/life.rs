@@ -24,7 +24,12 @@ use super::{
     supervisor::Supervisor,
     tenure::Shared,
 };
-use crate::{guard::GuardLink, health::Board, launches::LaunchQueue, session::Vault};
+use crate::{
+    guard::GuardLink,
+    health::Board,
+    launches::LaunchQueue,
+    session::{Profiles, Vault},
+};
 
 /// What outlives a life.
 #[derive(Clone)]
@@ -33,7 +38,7 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) vault: Vault,
-    pub(super) profiles: std::path::PathBuf,
+    pub(super) profiles: Profiles,
     pub(super) launches: Arc<LaunchQueue>,
     pub(super) link: Arc<GuardLink>,
     pub(super) removed: Arc<Notify>,

@@ -48,7 +48,7 @@ use roost_cluster::{
 use roost_engine::{
     BrowserLedger, Engine, EngineError,
     null::NullEngine,
-    web::{Launcher, WebConfig, WebEngine},
+    web::{Launcher, Sandbox, WebConfig, WebEngine},
 };
 use roost_model::ids::{Incarnation, NodeId};
 use roost_store::{Store, StoreError};
@@ -169,7 +169,7 @@ async fn assemble(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Parts, Ho
     Ok(Parts {
         registry: Arc::new(registry),
         store: Store::connect_lazy(args.database_url.expose(), DATABASE_CONNECTIONS)?,
-        engine: engine(config, link.clone())?,
+        engine: engine(config, link.clone()).await?,
         vault: config.vault.clone(),
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
@@ -239,12 +239,15 @@ impl Announcement<'_> {
 }
 
 /// The engine that was chosen, its browsers announced to the guard.
-fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
+async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
         EngineConfig::Null => Ok(Arc::new(NullEngine::default())),
-        EngineConfig::Web { browser, wa_js } => {
-            let launcher = Launcher::this_program().map_err(HostError::Myself)?;
+        EngineConfig::Web { browser, wa_js, run_as } => {
+            let this_program = std::env::current_exe().map_err(HostError::Myself)?;
+            let launcher = Launcher::new(this_program, *run_as);
+            let sandbox = Sandbox::find(&launcher, browser).await;
             let config = WebConfig {
+                sandbox: has_sandbox(sandbox, config.args.allow_no_sandbox),
                 launcher,
                 browser: browser.clone(),
                 page_url: config.args.page_url.clone(),
@@ -252,6 +255,26 @@ fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, 
                 ledger: link,
             };
             Ok(Arc::new(WebEngine::new(config)?))
+        }
+    }
+}
+
+/// What browsers of this node are to have; where there is no sandbox, whoever runs the node is told.
+fn has_sandbox(found: Sandbox, may_go_without: bool) -> bool {
+    match found {
+        Sandbox::Usable => true,
+        Sandbox::Missing { reason } if may_go_without => {
+            tracing::warn!(reason, "browsers run without their sandbox, as --allow-no-sandbox permits");
+            false
+        }
+        Sandbox::Missing { reason } => {
+            // Chromium has the last word: it may be let do what this program is not.
+            tracing::error!(
+                reason,
+                "browsers will not start: the kernel does not let their user make the namespaces of a sandbox; see \
+                 docs/operating.md, or run them without one by --allow-no-sandbox"
+            );
+            true
         }
     }
 }

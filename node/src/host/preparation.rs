@@ -22,8 +22,9 @@ use super::{
     tenure::Shared,
 };
 use crate::{
+    causes::with_causes,
     launches::Rank,
-    session::{Fetched, Profile, SessionError, SnapshotRef},
+    session::{Fetched, SessionError, SnapshotRef},
     worker::Warmed,
 };
 
@@ -101,8 +102,8 @@ fn logged(warmed: Result<Warmed, PreparationError>) -> Option<Warmed> {
         // Whoever stopped it knows why.
         Err(PreparationError::Stopped) => debug!("the preparation was stopped"),
         Err(error) => {
-            let reason = std::error::Error::source(error).map(ToString::to_string);
-            warn!(%error, reason, "nothing could be prepared; the tenant will start cold");
+            let reason = with_causes(error);
+            warn!(reason, "nothing could be prepared; the tenant will start cold");
         }
     }
     warmed.ok()
@@ -116,7 +117,7 @@ async fn warm_up(
     stop: &CancellationToken,
 ) -> Result<Warmed, PreparationError> {
     let spec = unless(stop, shared.store.worker_spec(tenant)).await??;
-    let profile = Profile::new(&shared.profiles, tenant, spec.tenant.uid).lock()?;
+    let profile = shared.profiles.of(tenant, spec.tenant.uid).lock()?;
     let mut fetched = Fetched::default();
     let browser = async {
         let dir = profile.make_room()?;

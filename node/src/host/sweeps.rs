@@ -6,13 +6,14 @@
 //! for longer than removals are remembered; but only while it knows other tenants of this disk: a node that was pointed
 //! at an empty database must not remove every session it has. A profile in use is left for the next sweep.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use roost_store::{Store, StoreError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::session::{Profile, SessionError, Vault};
+use crate::causes::with_causes;
+use crate::session::{Profiles, SessionError, Vault};
 
 /// Nothing waits for a sweep: a deletion has taken effect long before. Whoever had the tenant when it was deleted sweeps at
 /// once, so this is for what was missed, such as the profiles that earlier owners have.
@@ -22,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Sweeper {
     pub(super) store: Store,
     pub(super) vault: Vault,
-    pub(super) profiles: PathBuf,
+    pub(super) profiles: Profiles,
     /// A tenant of this node was deleted and its browser is gone.
     pub(super) removed: Arc<Notify>,
 }
@@ -40,8 +41,7 @@ impl Sweeper {
     pub(super) async fn run(self) {
         loop {
             if let Err(error) = self.sweep().await {
-                let reason = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, reason, "a sweep was not finished");
+                tracing::warn!(reason = with_causes(&error), "a sweep was not finished");
             }
             // An error is the timeout's: it is time all the same.
             let _early = tokio::time::timeout(EVERY, self.removed.notified()).await;
@@ -56,7 +56,7 @@ impl Sweeper {
         }
         self.store.purge_removals().await?;
         let profiles = self.profiles.clone();
-        let here = in_background(move || Profile::list(&profiles)).await?;
+        let here = in_background(move || profiles.list()).await?;
         let uids: Vec<_> = here.iter().map(|(uid, _)| *uid).collect();
         let known: HashSet<_> = self.store.existing_uids(&uids).await?.into_iter().collect();
         let is_over = |uid: &Uuid| removed.contains(uid) || (!known.is_empty() && !known.contains(uid));

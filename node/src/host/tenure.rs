@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     launches::LaunchQueue,
-    session::Vault,
+    session::{Profiles, Vault},
     worker::{OwnershipCheck, Pace, StopMode, Warmed, Worker, WorkerContext, WorkerHandle},
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) vault: Vault,
-    pub(super) profiles: std::path::PathBuf,
+    pub(super) profiles: Profiles,
     pub(super) launches: Arc<LaunchQueue>,
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) ownership: Arc<dyn OwnershipCheck>,

@@ -18,6 +18,10 @@ pub enum SessionError {
     /// Another process of this machine uses the profile.
     #[error("the profile at {} is in use{}", path.display(), holder.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
     InUse { path: PathBuf, holder: Option<u32> },
+    /// Browsers would find it out one by one, and not say it as well.
+    #[error("the browsers' user {user} may not pass through {}: open it to others (chmod o+x), keep the state \
+        elsewhere, or run browsers as another user (--browser-user)", path.display())]
+    Closed { path: PathBuf, user: String },
     #[error("{step} failed in the object store")]
     Store {
         step: &'static str,

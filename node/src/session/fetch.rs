@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use roost_engine::LocalStorage;
 
 use super::manifest::{FileEntry, Manifest};
-use super::{STORES, SessionError, Vault, profile, vault};
+use super::{STORES, SessionError, Vault, files, vault};
 
 /// What lies in a directory that was fetched into: path and checksum of each file.
 #[derive(Debug, Default)]
@@ -89,5 +89,5 @@ fn write(path: &Path, content: &[u8]) -> Result<(), SessionError> {
         .and_then(|()| File::create(path))
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
         .map_err(SessionError::disk("writing a restored file", path))?;
-    profile::sync_dir(parent)
+    files::sync_dir(parent)
 }

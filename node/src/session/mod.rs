@@ -4,7 +4,7 @@
 //! can be copied. So a session is the profile's `Default/IndexedDB` and `Default/Local Storage`, and a snapshot is a copy
 //! of these at one instant, plus the localStorage as the page sees it, which reaches the disk seconds to minutes late.
 //!
-//! - [`Profile`]: the directory of one tenant on this node, locked while used, stamped with what it holds.
+//! - [`Profiles`], [`Profile`]: the directories of this node and of one tenant on it, locked while used, stamped with what it holds.
 //! - [`SnapshotTaker`]: from a frozen browser (the tree stands still for milliseconds) or a closed one.
 //! - [`Vault`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
@@ -17,6 +17,7 @@
 mod crypto;
 mod error;
 mod fetch;
+mod files;
 mod manifest;
 mod profile;
 mod restore;
@@ -32,7 +33,7 @@ pub use crypto::SnapshotKey;
 pub use error::SessionError;
 pub use fetch::Fetched;
 pub use manifest::SnapshotRef;
-pub use profile::{LockedProfile, Profile, Stamp};
+pub use profile::{LockedProfile, Profile, Profiles, Stamp};
 pub use restore::{Prepared, Source};
 pub use snapshot::SnapshotTaker;
 pub use vault::Vault;

@@ -1,37 +1,85 @@
-//! The directory of one tenant on this node:
+//! The directories of a node's tenants, and one tenant's:
 //!
 //! ```text
-//! <profiles>/<tenant>-<first 8 digits of uid>/
+//! <state dir>/profiles/<tenant>-<first 8 digits of uid>/
 //!   lock                 held by flock while anything uses the profile
 //!   local-storage.json   the page's localStorage at the last snapshot
-//!   browser/             the browser's user data directory
-//!     roost-stamp.json   what the directory holds; it comes and goes with the directory
-//!   incoming/            a restore under way
+//!   current/
+//!     stamp.json         what `browser/` holds; it comes and goes with it
+//!     browser/           the browser's user data directory
+//!   incoming/            a restore under way, laid out like `current/`
 //!   staging/             a snapshot under way
 //!   discarded/           what a restore has replaced
-//!   aside/               the browser directory that was here before a warm browser was started; see `warm`
+//!   aside/               the `current/` that was here before a warm browser was started; see `warm`
 //! ```
+//!
+//! `browser/` alone belongs to the browsers' user; everything else is the node's, and closed to all others. So whatever
+//! a browser does to its files, it cannot make the node read or write anywhere else: see `files`.
 //!
 //! The shell build of Chromium does not lock its profile, so this does. The full build does, by `SingletonLock`, a link
 //! to `<host>-<pid>` that a killed browser leaves behind: with the flock held, it is removed when its process is dead.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use roost_engine::LocalStorage;
 use roost_model::ids::{Generation, TenantId};
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::SessionError;
+use super::files::{self, read_json, remove_dir, remove_file, write_json};
+use roost_engine::launch::{RunAs, impassable};
+
+/// The profiles of a node, and who its browsers run as.
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    dir: PathBuf,
+    run_as: RunAs,
+}
+
+impl Profiles {
+    /// Makes the directory, if need be, and sees that a browser can get to what will be its own below it.
+    pub fn open(dir: &Path, run_as: RunAs) -> Result<Self, SessionError> {
+        // A browser is started in another directory.
+        let dir = std::path::absolute(dir).map_err(SessionError::disk("finding the profiles", dir))?;
+        files::make_passage(&dir, run_as)?;
+        if let Some(user) = run_as.owner()
+            && let Some(closed) = impassable(&dir, user)
+        {
+            return Err(SessionError::Closed { path: closed.to_owned(), user: user.to_string() });
+        }
+        Ok(Self { dir, run_as })
+    }
+
+    /// The profile of this tenant.
+    pub fn of(&self, tenant: &TenantId, uid: Uuid) -> Profile {
+        let digits = uid.simple().to_string();
+        Profile { root: self.dir.join(format!("{tenant}-{}", &digits[..8])), uid, run_as: self.run_as }
+    }
+
+    /// Every profile on this node that has a browser directory, with the uid in its stamp: for the sweep of what
+    /// removed tenants left. Directories without a readable stamp are not listed.
+    pub fn list(&self) -> Result<Vec<(Uuid, Profile)>, SessionError> {
+        let listing = fs::read_dir(&self.dir);
+        let listing = listing.map_err(SessionError::disk("listing the profiles", &self.dir))?;
+        let roots = listing.filter_map(Result::ok).map(|entry| entry.path());
+        Ok(roots
+            .filter_map(|root| {
+                let stamp = read_stamp(&root.join(CURRENT)).ok()??;
+                Some((stamp.uid, Profile { root, uid: stamp.uid, run_as: self.run_as }))
+            })
+            .collect())
+    }
+}
 
 /// A tenant's profile, whether it exists or not.
 #[derive(Debug, Clone)]
 pub struct Profile {
     root: PathBuf,
     uid: Uuid,
+    run_as: RunAs,
 }
 
 /// What the browser directory holds.
@@ -47,32 +95,10 @@ pub struct Stamp {
 }
 
 impl Profile {
-    /// The profile of this tenant among the node's profiles.
-    pub fn new(profiles: &Path, tenant: &TenantId, uid: Uuid) -> Self {
-        let digits = uid.simple().to_string();
-        Self { root: profiles.join(format!("{tenant}-{}", &digits[..8])), uid }
-    }
-
-    /// Every profile on this node that has a browser directory, with the uid in its stamp: for the sweep of what
-    /// removed tenants left. Directories without a readable stamp are not listed.
-    pub fn list(profiles: &Path) -> Result<Vec<(Uuid, Self)>, SessionError> {
-        let listing = match fs::read_dir(profiles) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            listing => listing.map_err(SessionError::disk("listing the profiles", profiles))?,
-        };
-        let roots = listing.filter_map(Result::ok).map(|entry| entry.path());
-        Ok(roots
-            .filter_map(|root| {
-                let stamp = read_stamp(&root.join(BROWSER)).ok()??;
-                Some((stamp.uid, Self { root, uid: stamp.uid }))
-            })
-            .collect())
-    }
-
     /// Takes the profile for this process; it is created if need be. Held until the value is dropped, by the kernel:
     /// a dead process holds nothing.
     pub fn lock(&self) -> Result<LockedProfile, SessionError> {
-        fs::create_dir_all(&self.root).map_err(SessionError::disk("making the profile", &self.root))?;
+        files::make_passage(&self.root, self.run_as)?;
         let path = self.root.join("lock");
         let mut file = File::options()
             .read(true)
@@ -81,18 +107,21 @@ impl Profile {
             .truncate(false)
             .open(&path)
             .map_err(SessionError::disk("opening the profile's lock", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&path).ok().and_then(|pid| pid.trim().parse().ok());
                 return Err(SessionError::InUse { path: self.root.clone(), holder });
             }
-            Err(error) => return Err(SessionError::disk("locking the profile", path)(error.into())),
+            Err(TryLockError::Error(error)) => {
+                return Err(SessionError::disk("locking the profile", path)(error));
+            }
         }
         // For people and for the error above only: the lock itself is the kernel's.
         let note = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         note.map_err(SessionError::disk("signing the profile's lock", &path))?;
-        let locked = LockedProfile { root: self.root.clone(), uid: self.uid, _lock: file };
+        let locked =
+            LockedProfile { root: self.root.clone(), uid: self.uid, run_as: self.run_as, _lock: file };
         // A preparation that a crash has ended is undone.
         locked.cool_down()?;
         Ok(locked)
@@ -104,16 +133,24 @@ impl Profile {
 pub struct LockedProfile {
     root: PathBuf,
     uid: Uuid,
+    run_as: RunAs,
     _lock: File,
 }
 
+const CURRENT: &str = "current";
+const INCOMING: &str = "incoming";
+const STAGING: &str = "staging";
+const DISCARDED: &str = "discarded";
+const ASIDE: &str = "aside";
+const LOCAL_STORAGE: &str = "local-storage.json";
+/// In `current`, `incoming`, `discarded` and `aside`.
 const BROWSER: &str = "browser";
-const STAMP: &str = "roost-stamp.json";
+const STAMP: &str = "stamp.json";
 
 impl LockedProfile {
     /// The browser's user data directory, for [`roost_engine::Launch`].
     pub fn browser_dir(&self) -> PathBuf {
-        self.root.join(BROWSER)
+        self.current().join(BROWSER)
     }
 
     /// Whose profile it is.
@@ -124,12 +161,12 @@ impl LockedProfile {
     /// What the browser directory holds; `None` when there is none, or it is another tenant's of the same name, or its
     /// stamp cannot be read: then nothing is known of it and it counts for nothing.
     pub fn stamp(&self) -> Option<Stamp> {
-        read_stamp(&self.browser_dir()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
+        read_stamp(&self.current()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
     /// Forgets the session: the browser directory and everything saved beside it.
     pub fn wipe(&self) -> Result<(), SessionError> {
-        for name in [BROWSER, INCOMING, STAGING, DISCARDED, ASIDE] {
+        for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE] {
             remove_dir(&self.root.join(name))?;
         }
         remove_file(&self.root.join(LOCAL_STORAGE))
@@ -141,11 +178,20 @@ impl LockedProfile {
     }
 
     pub(super) fn write_stamp(&self, stamp: &Stamp) -> Result<(), SessionError> {
-        write_stamp(&self.browser_dir(), stamp)
+        write_stamp(&self.current(), stamp)
+    }
+
+    pub(super) fn current(&self) -> PathBuf {
+        self.root.join(CURRENT)
     }
 
     pub(super) fn incoming(&self) -> PathBuf {
         self.root.join(INCOMING)
+    }
+
+    /// What is to become the browser directory.
+    pub(super) fn incoming_browser_dir(&self) -> PathBuf {
+        self.incoming().join(BROWSER)
     }
 
     pub(super) fn staging(&self) -> PathBuf {
@@ -161,16 +207,35 @@ impl LockedProfile {
         read_stamp(&self.aside()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
-    /// Puts a whole browser directory in the place of the present one. A crash between the two renames leaves none,
-    /// which the next start sees as "nothing here": never half of one.
-    pub(super) fn replace_browser_dir(&self, with: &Path) -> Result<(), SessionError> {
-        let at = self.browser_dir();
-        let old = self.root.join(DISCARDED);
+    /// Makes the browser directory, if need be, and gives it to the browsers' user: it may be as another one left it.
+    pub(super) fn make_browser_dir(&self) -> Result<(), SessionError> {
+        files::make_passage(&self.current(), self.run_as)?;
+        files::make_owned(&self.browser_dir(), self.run_as)
+    }
+
+    /// Gives what was fetched to the browsers' user.
+    pub(super) fn give_incoming(&self) -> Result<(), SessionError> {
+        files::make_passage(&self.incoming(), self.run_as)?;
+        files::make_owned(&self.incoming_browser_dir(), self.run_as)
+    }
+
+    /// Puts what is in `incoming` in the place of the present browser directory. A crash between the two renames leaves
+    /// none, which the next start sees as "nothing here": never half of one.
+    pub(super) fn move_incoming_in(&self) -> Result<(), SessionError> {
+        let (at, old) = (self.current(), self.root.join(DISCARDED));
         remove_dir(&old)?;
-        rename_if_there(&at, &old)?;
-        fs::rename(with, &at).map_err(SessionError::disk("moving the restored profile into place", &at))?;
-        sync_dir(&self.root)?;
+        files::rename_if_there(&at, &old)?;
+        let step = "moving the restored profile into place";
+        fs::rename(self.incoming(), &at).map_err(SessionError::disk(step, &at))?;
+        files::sync_dir(&self.root)?;
         remove_dir(&old)
+    }
+
+    /// Gives what was fetched of one directory to a browser that is running on the present directory and has not opened it.
+    pub(super) fn move_into_browser_dir(&self, below: &str) -> Result<(), SessionError> {
+        let from = self.incoming_browser_dir().join(below);
+        files::make_owned(&from, self.run_as)?;
+        files::replace_beneath(&from, &self.browser_dir(), Path::new(below), self.run_as)
     }
 
     pub(super) fn save_local_storage(&self, values: &LocalStorage) -> Result<(), SessionError> {
@@ -204,73 +269,18 @@ impl LockedProfile {
     }
 }
 
-const INCOMING: &str = "incoming";
-const STAGING: &str = "staging";
-const DISCARDED: &str = "discarded";
-const ASIDE: &str = "aside";
-const LOCAL_STORAGE: &str = "local-storage.json";
-
 fn uses_dir(pid: u32, dir: &Path) -> bool {
     let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     let dir = dir.as_os_str().as_encoded_bytes();
     command.windows(dir.len()).any(|window| window == dir)
 }
 
-fn read_stamp(browser_dir: &Path) -> Result<Option<Stamp>, SessionError> {
-    read_json(&browser_dir.join(STAMP))
+/// Of any of the directories that hold a browser directory.
+fn read_stamp(dir: &Path) -> Result<Option<Stamp>, SessionError> {
+    read_json(&dir.join(STAMP))
 }
 
-/// Into any browser directory, also one that is not in place yet.
-pub(super) fn write_stamp(browser_dir: &Path, stamp: &Stamp) -> Result<(), SessionError> {
-    write_json(&browser_dir.join(STAMP), stamp)
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, SessionError> {
-    let text = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(SessionError::disk("reading", path))?,
-    };
-    serde_json::from_slice(&text).map(Some).map_err(|error| SessionError::Corrupt {
-        object: path.display().to_string(),
-        reason: error.to_string(),
-    })
-}
-
-/// Whole or not at all, also across a power cut.
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), SessionError> {
-    let new = path.with_extension("json.new");
-    let written = serde_json::to_vec(value).map_err(io::Error::from).and_then(|text| {
-        let mut file = File::create(&new)?;
-        file.write_all(&text)?;
-        file.sync_data()?;
-        fs::rename(&new, path)
-    });
-    written.map_err(SessionError::disk("writing", path))
-}
-
-/// Moves a directory, if it is there.
-pub(super) fn rename_if_there(from: &Path, to: &Path) -> Result<(), SessionError> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        moved => moved.map_err(SessionError::disk("moving a directory of the profile", from)),
-    }
-}
-
-pub(super) fn remove_dir(path: &Path) -> Result<(), SessionError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done.map_err(SessionError::disk("removing", path)),
-    }
-}
-
-fn remove_file(path: &Path) -> Result<(), SessionError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done.map_err(SessionError::disk("removing", path)),
-    }
-}
-
-/// Makes renames in a directory survive a power cut.
-pub(super) fn sync_dir(path: &Path) -> Result<(), SessionError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(SessionError::disk("syncing", path))
+/// Also of one that is not in place yet.
+pub(super) fn write_stamp(dir: &Path, stamp: &Stamp) -> Result<(), SessionError> {
+    write_json(&dir.join(STAMP), stamp)
 }

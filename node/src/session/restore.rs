@@ -4,7 +4,6 @@
 //! profile in use under `s`. So if `g >= s` the profile here is at least as new as the snapshot: it went on after it.
 //! If `g < s` another node went on from where this profile stopped, and going back would replay an old ratchet.
 
-use std::fs;
 use std::path::PathBuf;
 
 use roost_engine::LocalStorage;
@@ -13,7 +12,7 @@ use roost_model::ids::Generation;
 use super::fetch::{self, Fetched};
 use super::manifest::ManifestName;
 use super::profile::{self, LockedProfile, Stamp};
-use super::{STORES, SessionError, SnapshotRef, Vault};
+use super::{STORES, SessionError, SnapshotRef, Vault, files};
 
 /// A profile ready to be launched.
 #[derive(Debug)]
@@ -73,8 +72,7 @@ impl LockedProfile {
 
     /// From now on the directory is this generation's and not clean.
     fn begin_use(&self, generation: Generation) -> Result<(), SessionError> {
-        let dir = self.browser_dir();
-        fs::create_dir_all(&dir).map_err(SessionError::disk("making the browser directory", &dir))?;
+        self.make_browser_dir()?;
         self.remove_stale_singleton()?;
         let sequence =
             self.stamp().filter(|stamp| stamp.generation == generation).map_or(0, |stamp| stamp.sequence);
@@ -85,9 +83,10 @@ impl LockedProfile {
     async fn restore(&self, vault: &Vault, from: &SnapshotRef) -> Result<Option<LocalStorage>, SessionError> {
         let name = ManifestName { uid: self.uid(), generation: from.generation, sequence: from.sequence };
         let manifest = vault.manifest(&name).await?;
-        let incoming = self.incoming();
-        profile::remove_dir(&incoming)?;
-        fetch::files(vault, &manifest, &STORES, &incoming, &mut Fetched::default()).await?;
+        files::remove_dir(&self.incoming())?;
+        let into = self.incoming_browser_dir();
+        fetch::files(vault, &manifest, &STORES, &into, &mut Fetched::default()).await?;
+        self.give_incoming()?;
         let local_storage = fetch::local_storage(vault, &manifest).await?;
         let stamp = Stamp {
             uid: self.uid(),
@@ -95,15 +94,13 @@ impl LockedProfile {
             sequence: from.sequence,
             clean: from.clean,
         };
-        fs::create_dir_all(&incoming)
-            .map_err(SessionError::disk("making the restored profile", &incoming))?;
-        profile::write_stamp(&incoming, &stamp)?;
+        profile::write_stamp(&self.incoming(), &stamp)?;
         // Before the directory is moved: the copy beside it must not outlive the session that it belonged to.
         match &local_storage {
             Some(values) => self.save_local_storage(values)?,
             None => self.forget_local_storage()?,
         }
-        self.replace_browser_dir(&incoming)?;
+        self.move_incoming_in()?;
         // The files of a browser that has closed hold it to the last write, and what was read before may be older.
         Ok(local_storage.filter(|_| !manifest.clean))
     }

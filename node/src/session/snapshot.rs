@@ -8,10 +8,10 @@ use roost_model::ids::Generation;
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, VERSION};
-use super::profile::{self, LockedProfile, Stamp};
+use super::profile::{LockedProfile, Stamp};
 use super::staging::{self, Found};
 use super::upload::Uploads;
-use super::{SessionError, SnapshotRef, Vault, vault};
+use super::{SessionError, SnapshotRef, Vault, files, vault};
 
 /// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
 /// written its reference to the pointer row; then it calls [`SnapshotTaker::recorded`].
@@ -149,7 +149,7 @@ impl SnapshotTaker {
         self.vault.put_manifest(&manifest).await?;
         self.sequence = manifest.sequence;
         self.stamp(clean)?;
-        profile::remove_dir(&staging)?;
+        files::remove_dir(&staging)?;
         Ok(manifest.reference())
     }
 

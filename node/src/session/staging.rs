@@ -4,12 +4,17 @@
 //! the rest, logs and manifests of a few megabytes at most, is copied. So the browser is frozen for milliseconds, however
 //! large the session is; hashing and uploading happen after the thaw, from the staged files.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{STORES, SessionError, profile};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, linkat, openat, statat};
+use rustix::io::Errno;
+
+use super::{STORES, SessionError, files};
 
 /// A file of the session, as it was when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +30,11 @@ pub(super) struct Found {
 pub(super) fn find(browser_dir: &Path) -> Result<Vec<Found>, SessionError> {
     let mut found = Vec::new();
     for store in STORES {
-        search(browser_dir, Path::new(store), &mut found)?;
+        let step = "listing the session's files";
+        let failed = |error: io::Error| SessionError::disk(step, browser_dir.join(store))(error);
+        if let Some(dir) = files::open_beneath(browser_dir, Path::new(store)).map_err(failed)? {
+            search(&dir, Path::new(store), &mut found).map_err(|error| failed(error.into()))?;
+        }
     }
     found.sort();
     Ok(found)
@@ -34,22 +43,49 @@ pub(super) fn find(browser_dir: &Path) -> Result<Vec<Found>, SessionError> {
 /// Copies the session's files into `staging`, which is made anew. To be called with the browser frozen or closed.
 pub(super) fn stage(browser_dir: &Path, staging: &Path) -> Result<Vec<Found>, SessionError> {
     let found = find(browser_dir)?;
+    let mut open: Option<(PathBuf, OwnedFd)> = None;
     for file in &found {
-        let (from, to) = (browser_dir.join(&file.path), staging.join(&file.path));
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).map_err(SessionError::disk("making the staging directory", parent))?;
+        let failed = |error| SessionError::disk("staging", browser_dir.join(&file.path))(error);
+        let parent = file.path.parent().unwrap_or(Path::new("."));
+        if open.as_ref().is_none_or(|(path, _)| path != parent) {
+            let dir = files::open_beneath(browser_dir, parent).map_err(failed)?;
+            let dir = dir.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+            fs::create_dir_all(staging.join(parent)).map_err(failed)?;
+            open = Some((parent.to_owned(), dir));
         }
-        let copied =
-            if is_immutable(&file.path) { fs::hard_link(&from, &to) } else { fs::copy(&from, &to).map(drop) };
-        copied.map_err(SessionError::disk("staging", from))?;
+        if let Some((_, dir)) = &open {
+            stage_file(dir, file, &staging.join(&file.path)).map_err(failed)?;
+        }
     }
     Ok(found)
 }
 
 /// An empty staging directory. Before the freeze: an old one takes time to remove.
 pub(super) fn prepare(staging: &Path) -> Result<(), SessionError> {
-    profile::remove_dir(staging)?;
+    files::remove_dir(staging)?;
     fs::create_dir_all(staging).map_err(SessionError::disk("making the staging directory", staging))
+}
+
+/// Links or copies a file of an open directory; something else than a file by that name is refused.
+fn stage_file(dir: &OwnedFd, file: &Found, to: &Path) -> io::Result<()> {
+    let name = file.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let no_file = || io::Error::other("it is no plain file");
+    if is_immutable(&file.path) {
+        // Of a symbolic link this makes another link, which is seen and goes.
+        linkat(dir, name, rustix::fs::CWD, to, AtFlags::empty())?;
+        return if fs::symlink_metadata(to)?.is_file() {
+            Ok(())
+        } else {
+            fs::remove_file(to).and(Err(no_file()))
+        };
+    }
+    // Without NONBLOCK a pipe of that name would be waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut from = File::from(openat(dir, name, flags, Mode::empty())?);
+    if !from.metadata()?.is_file() {
+        return Err(no_file());
+    }
+    io::copy(&mut from, &mut File::create(to)?).map(drop)
 }
 
 /// LevelDB writes tables once, and Chromium the files of `*.indexeddb.blob` likewise.
@@ -65,28 +101,39 @@ fn is_left_out(name: &std::ffi::OsStr) -> bool {
     name == "LOCK" || name == "LOG" || name == "LOG.old"
 }
 
-fn search(root: &Path, below: &Path, found: &mut Vec<Found>) -> Result<(), SessionError> {
-    let dir = root.join(below);
-    let step = "listing the session's files";
-    let listing = match fs::read_dir(&dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        listing => listing.map_err(SessionError::disk(step, &dir))?,
-    };
-    for entry in listing {
-        let entry = entry.map_err(SessionError::disk(step, &dir))?;
-        let path = below.join(entry.file_name());
-        let metadata = match entry.metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            metadata => metadata.map_err(SessionError::disk(step, root.join(&path)))?,
+/// Links are not followed, and like everything else that is neither file nor directory they are no part of a session.
+fn search(dir: &OwnedFd, below: &Path, found: &mut Vec<Found>) -> Result<(), Errno> {
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => continue,
+            stat => stat?,
         };
-        if metadata.is_dir() {
-            search(root, &path, found)?;
-        } else if metadata.is_file() && !is_left_out(&entry.file_name()) {
-            let modified = metadata.modified().map_err(SessionError::disk(step, root.join(&path)))?;
-            found.push(Found { path, size: metadata.len(), modified });
+        let path = below.join(name);
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                match openat(dir, name, flags, Mode::empty()) {
+                    Err(Errno::NOENT) => {}
+                    inner => search(&inner?, &path, found)?,
+                }
+            }
+            FileType::RegularFile if !is_left_out(name) => {
+                found.push(Found { path, size: stat.st_size.cast_unsigned(), modified: modified(&stat) });
+            }
+            _ => {}
         }
     }
     Ok(())
+}
+
+fn modified(stat: &Stat) -> SystemTime {
+    let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
+    UNIX_EPOCH + Duration::new(u64::try_from(stat.st_mtime).unwrap_or_default(), nanos)
 }
 
 #[cfg(test)]
@@ -122,6 +169,40 @@ mod tests {
             ]
         );
         assert_eq!(fs::read_to_string(staging.join(&staged[2].path)).unwrap(), "log");
+    }
+
+    #[test]
+    fn what_a_browser_links_to_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (browser, staging) = (dir.path().join("browser"), dir.path().join("staging"));
+        let secret = dir.path().join("secret");
+        fs::create_dir_all(secret.join("leveldb")).unwrap();
+        fs::write(secret.join("leveldb/000003.log"), "the node's").unwrap();
+        write(&browser, "Default/IndexedDB/x.indexeddb.leveldb/000001.log", "the browser's");
+        let database = browser.join("Default/IndexedDB/x.indexeddb.leveldb");
+        std::os::unix::fs::symlink(secret.join("leveldb/000003.log"), database.join("000002.log")).unwrap();
+        std::os::unix::fs::symlink(secret.join("leveldb/000003.log"), database.join("000003.ldb")).unwrap();
+        std::os::unix::fs::symlink(secret.join("leveldb"), database.join("deeper")).unwrap();
+        prepare(&staging).unwrap();
+        let staged = stage(&browser, &staging).unwrap();
+        assert_eq!(staged.len(), 1, "{staged:?}");
+
+        // One that is put in the place of a file after it was found.
+        let dir_of_it = files::open_beneath(&browser, Path::new("Default/IndexedDB/x.indexeddb.leveldb"));
+        let dir_of_it = dir_of_it.unwrap().unwrap();
+        for name in ["000002.log", "000003.ldb"] {
+            let found = Found { path: name.into(), size: 1, modified: SystemTime::now() };
+            assert!(stage_file(&dir_of_it, &found, &staging.join(name)).is_err(), "{name}");
+            assert!(!staging.join(name).exists());
+        }
+
+        // A store that is a link as a whole, and one on the way to it.
+        fs::rename(browser.join("Default/IndexedDB"), dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), browser.join("Default/IndexedDB")).unwrap();
+        assert!(find(&browser).is_err(), "a store that is a link is refused");
+        fs::rename(browser.join("Default"), dir.path().join("default")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("default"), browser.join("Default")).unwrap();
+        assert!(find(&browser).is_err());
     }
 
     #[test]

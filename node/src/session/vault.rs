@@ -11,6 +11,7 @@
 //! later than the caller's. A manifest is put after its blobs, and only if no object of that name exists.
 
 use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,7 +44,11 @@ impl Vault {
         if dir.is_empty() || dir.contains("://") {
             return Err(SessionError::UnknownStore { given: location.to_owned() });
         }
-        std::fs::create_dir_all(dir)
+        // One that is there already is shared as its owner wants it to be.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
             .map_err(SessionError::disk("making the object store's directory", dir))?;
         let store =
             LocalFileSystem::new_with_prefix(dir).map_err(SessionError::store("opening the object store"))?;

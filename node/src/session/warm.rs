@@ -8,16 +8,15 @@
 //! Which of the two directories counts is told by their stamps alone, so that a crash at any point is undone by the next
 //! one who takes the profile: a directory that has not been furnished is stamped with the generation 0, which is nobody's.
 
-use std::fs;
 use std::path::PathBuf;
 
 use roost_model::ids::Generation;
 
 use super::fetch::{self, Fetched};
 use super::manifest::ManifestName;
-use super::profile::{self, LockedProfile, Stamp};
+use super::profile::{LockedProfile, Stamp};
 use super::restore::choose;
-use super::{INDEXED_DB, Prepared, SessionError, SnapshotRef, Source, Vault};
+use super::{INDEXED_DB, Prepared, SessionError, SnapshotRef, Source, Vault, files};
 
 /// The generation of a directory that holds no session.
 const NOBODYS: Generation = Generation(0);
@@ -26,14 +25,10 @@ impl LockedProfile {
     /// An empty directory for a browser that is to be warm.
     pub fn make_room(&self) -> Result<PathBuf, SessionError> {
         self.cool_down()?;
-        let dir = self.browser_dir();
-        profile::rename_if_there(&dir, &self.aside())?;
-        fs::create_dir_all(&dir).map_err(SessionError::disk("making the browser directory", &dir))?;
-        profile::write_stamp(
-            &dir,
-            &Stamp { uid: self.uid(), generation: NOBODYS, sequence: 0, clean: false },
-        )?;
-        Ok(dir)
+        files::rename_if_there(&self.current(), &self.aside())?;
+        self.make_browser_dir()?;
+        self.write_stamp(&Stamp { uid: self.uid(), generation: NOBODYS, sequence: 0, clean: false })?;
+        Ok(self.browser_dir())
     }
 
     /// Fetches the snapshot beside the browser directory, so that later only what has changed since has to be.
@@ -44,7 +39,7 @@ impl LockedProfile {
         fetched: &mut Fetched,
     ) -> Result<usize, SessionError> {
         let manifest = vault.manifest(&self.named(newest)).await?;
-        fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming(), fetched).await
+        fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched).await
     }
 
     /// Makes the directory of a warm browser, which has not opened the site yet, hold the session for `generation`. `None`
@@ -62,8 +57,8 @@ impl LockedProfile {
             (Source::Restored { .. }, Some(newest)) => {
                 let manifest = vault.manifest(&self.named(newest)).await?;
                 let Some(values) = fetch::local_storage(vault, &manifest).await? else { return Ok(None) };
-                fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming(), fetched).await?;
-                self.move_in()?;
+                fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched).await?;
+                self.move_into_browser_dir(INDEXED_DB)?;
                 self.save_local_storage(&values)?;
                 Some(values)
             }
@@ -84,22 +79,13 @@ impl LockedProfile {
     pub fn cool_down(&self) -> Result<(), SessionError> {
         let is_nobodys = self.stamp().is_none_or(|stamp| stamp.generation == NOBODYS);
         if is_nobodys && self.stamp_aside().is_some() {
-            profile::remove_dir(&self.browser_dir())?;
-            profile::rename_if_there(&self.aside(), &self.browser_dir())?;
+            files::remove_dir(&self.current())?;
+            files::rename_if_there(&self.aside(), &self.current())?;
         } else if is_nobodys && self.stamp().is_some() {
-            profile::remove_dir(&self.browser_dir())?;
+            files::remove_dir(&self.current())?;
         }
-        profile::remove_dir(&self.aside())?;
-        profile::remove_dir(&self.incoming())
-    }
-
-    fn move_in(&self) -> Result<(), SessionError> {
-        let (from, to) = (self.incoming().join(INDEXED_DB), self.browser_dir().join(INDEXED_DB));
-        let parent = self.browser_dir().join("Default");
-        fs::create_dir_all(&parent).map_err(SessionError::disk("making the browser directory", &parent))?;
-        profile::remove_dir(&to)?;
-        profile::rename_if_there(&from, &to)?;
-        profile::sync_dir(&parent)
+        files::remove_dir(&self.aside())?;
+        files::remove_dir(&self.incoming())
     }
 
     fn named(&self, snapshot: &SnapshotRef) -> ManifestName {

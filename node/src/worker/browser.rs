@@ -40,13 +40,13 @@ pub(super) type Operation = BoxFuture<'static, Outcome>;
 /// Why there is no browser.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LaunchError {
-    #[error("the session could not be made ready: {0}")]
+    #[error("the session could not be made ready")]
     Session(#[from] SessionError),
     #[error("the node's lease ran out before the browser was launched")]
     NoStanding,
     #[error("the session can only be opened by a browser that starts with it")]
     Cold,
-    #[error("the browser could not be launched: {0}")]
+    #[error("the browser could not be launched")]
     Engine(#[from] EngineError),
 }
 

@@ -1,7 +1,7 @@
 //! Where a worker's session lives: the profile on this node, its snapshots, and the pointer to the newest of them.
 //! Everything here touches the disk, the object store or Postgres; when it happens is the state machine's business.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use roost_cluster::fence::Standing;
 use roost_engine::{Launched, LocalStorage, Page};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{browser::LaunchError, warm::Warmed};
 use crate::{
     pipeline::insist,
-    session::{LockedProfile, Prepared, Profile, SessionError, SnapshotRef, SnapshotTaker, Vault},
+    session::{LockedProfile, Prepared, Profile, Profiles, SessionError, SnapshotRef, SnapshotTaker, Vault},
 };
 
 /// The longest a stopping worker waits for its last snapshot.
@@ -67,13 +67,13 @@ impl Home {
         store: Store,
         fence: Fence,
         vault: Vault,
-        profiles: &Path,
+        profiles: &Profiles,
         spec: &WorkerSpec,
         locked: Option<Arc<LockedProfile>>,
     ) -> Self {
         let uid = spec.tenant.uid;
         let newest = spec.snapshot.clone().map(SnapshotRef::from);
-        let profile = Profile::new(profiles, &fence.tenant, uid);
+        let profile = profiles.of(&fence.tenant, uid);
         Self {
             store,
             fence,

@@ -17,7 +17,7 @@ use super::{
     state::{Effect, Event},
     wait::Happening,
 };
-use crate::pipeline::PipelineError;
+use crate::{causes::with_causes, pipeline::PipelineError};
 
 impl Actor {
     pub(super) fn interpret(&mut self, happening: Happening) -> Vec<Event> {
@@ -79,8 +79,9 @@ impl Actor {
                 vec![Event::Launched]
             }
             Outcome::LaunchFailed(error) => {
-                warn!(%error, "the browser did not launch");
-                vec![Event::LaunchFailed { reason: error.to_string() }]
+                let reason = with_causes(&error);
+                warn!(reason, "the browser did not launch");
+                vec![Event::LaunchFailed { reason }]
             }
             Outcome::Gone => {
                 self.let_go_of_browser();

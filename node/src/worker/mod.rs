@@ -24,7 +24,7 @@ pub mod state;
 mod wait;
 mod warm;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use roost_cluster::fence::Standing;
@@ -37,9 +37,11 @@ pub use pace::Pace;
 pub use state::{Ending, State};
 pub use warm::Warmed;
 
+use crate::{
+    launches::LaunchQueue,
+    session::{Profiles, Vault},
+};
 use roost_engine::Engine;
-
-use crate::{launches::LaunchQueue, session::Vault};
 
 /// Everything a worker needs; nothing in it is shared with another worker of the tenant.
 pub struct WorkerContext {
@@ -50,8 +52,8 @@ pub struct WorkerContext {
     pub store: Store,
     pub engine: Arc<dyn Engine>,
     pub vault: Vault,
-    /// The directory that holds every tenant's profile.
-    pub profiles: PathBuf,
+    /// Every tenant's profile on this node.
+    pub profiles: Profiles,
     /// Bounds how many browsers of this node launch at once.
     pub launches: Arc<LaunchQueue>,
     /// A browser that waits for this worker's session.

@@ -20,7 +20,7 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use roost_cluster::clock::boottime;
-use roost_engine::launch;
+use roost_engine::launch::{self, RunAs};
 use rustix::process::Signal;
 
 use crate::{
@@ -48,7 +48,9 @@ fn main() -> ExitCode {
     match args.get(1).and_then(|role| role.to_str()) {
         Some("play-guard") => play_guard(Path::new(&args[2]), text(3)),
         Some("play-child") => play_child(Path::new(&args[2]), text(3), text(4).parse().unwrap()),
-        Some("play-launch") => panic!("{}", launch::launch(text(2).parse().unwrap(), &args[3..])),
+        Some("play-launch") => {
+            panic!("{}", launch::launch(text(2).parse().unwrap(), RunAs::Caller, &args[3..]))
+        }
         Some("play-revoke") => play_revoke(Path::new(&args[2])),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }

@@ -1,17 +1,20 @@
 //! What the tests stand on: one tenant, one simulator, one object store, and profiles on as many nodes as a test names.
 
 use std::{
-    path::{Path, PathBuf},
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     sync::Arc,
 };
 
 use anyhow::{Context, Result, ensure};
 use roost_engine::{
     BrowserLedger, Engine, Launch,
+    launch::RunAs,
     web::{Launcher, WebConfig, WebEngine},
 };
 use roost_model::ids::{Generation, TenantId};
-use roost_node::session::{LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Vault};
+use roost_node::session::{LockedProfile, Profiles, SnapshotKey, SnapshotRef, SnapshotTaker, Vault};
 use roost_simulator::{Config, Simulator, Timing};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -27,6 +30,7 @@ pub struct World {
     simulator: Simulator,
     pub engine: WebEngine,
     pub vault: Vault,
+    run_as: RunAs,
     pub tenant: TenantId,
     uid: Uuid,
 }
@@ -43,10 +47,12 @@ impl World {
         let dir = tempfile::tempdir()?;
         let any = "127.0.0.1:0".parse()?;
         let simulator = Simulator::start(&Config { http: any, tls: any, timing: Timing::default() })?;
-        // What `roost-node launch` does for a node's browsers.
-        let args = ["--pdeathsig", "KILL", "--"].map(str::to_owned).to_vec();
+        // As a node of this user would run them.
+        let run_as = RunAs::for_browsers("nobody")?;
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
         let engine = WebEngine::new(WebConfig {
-            launcher: Launcher { program: PathBuf::from("setpriv"), args },
+            launcher: Launcher::new(roost_devcluster::product("roost-node")?, run_as),
+            sandbox: true,
             browser: roost_devcluster::browser()?,
             page_url: simulator.http_url(),
             wa_js: roost_devcluster::bridge()?,
@@ -54,11 +60,13 @@ impl World {
         })?;
         let objects = dir.path().join("objects");
         let vault = Vault::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;
-        Ok(Self { dir, simulator, engine, vault, tenant: TenantId::new("acme")?, uid: Uuid::now_v7() })
+        let tenant = TenantId::new("acme")?;
+        Ok(Self { dir, simulator, engine, vault, run_as, tenant, uid: Uuid::now_v7() })
     }
 
     pub fn profile(&self, node: &str) -> Result<Arc<LockedProfile>> {
-        Ok(Arc::new(Profile::new(&self.dir.path().join(node), &self.tenant, self.uid).lock()?))
+        let profiles = Profiles::open(&self.dir.path().join(node), self.run_as)?;
+        Ok(Arc::new(profiles.of(&self.tenant, self.uid).lock()?))
     }
 
     pub async fn launch(

@@ -10,11 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use roost_cluster::fence::Standing;
-use roost_engine::{PageEvent, null::NullEngine};
+use roost_engine::{PageEvent, launch::RunAs, null::NullEngine};
 use roost_model::ids::{Generation, TenantId};
 use roost_node::{
     launches::LaunchQueue,
-    session::{SnapshotKey, Vault},
+    session::{Profiles, SnapshotKey, Vault},
     worker::{OwnershipCheck, OwnershipUnknown, Pace, State, Warmed, Worker, WorkerContext, WorkerHandle},
 };
 use roost_store::{Fence, SessionStatus, WorkerStatus};
@@ -81,13 +81,18 @@ impl Node {
             store: self.bed.store.clone(),
             engine: Arc::new(engine),
             vault: self.vault.clone(),
-            profiles: self.bed.dir.path().join(name),
+            profiles: self.profiles(name),
             launches: LaunchQueue::new(2),
             warm,
             standing: self.standing.subscribe(),
             ownership: self.owner.clone(),
             pace: Pace { probe_every: Duration::from_millis(100), ..Pace::default() },
         })
+    }
+
+    /// Those of a node called so.
+    pub fn profiles(&self, name: &str) -> Profiles {
+        Profiles::open(&self.bed.dir.path().join(name), RunAs::Caller).unwrap()
     }
 
     pub async fn running(&self, name: &str) -> WorkerHandle {

@@ -7,7 +7,7 @@ use roost_cluster::fence::Standing;
 use roost_engine::{Engine, PageEvent, null::NullEngine};
 use roost_model::ids::Generation;
 use roost_node::{
-    session::{Fetched, Profile},
+    session::Fetched,
     worker::{State, StopMode, Warmed},
 };
 use roost_store::{SessionStatus, TenantStatus};
@@ -86,8 +86,7 @@ async fn a_conflict_ends_a_worker_that_is_not_the_owner_and_no_other() {
 /// What a node does ahead for a tenant that is about to come to it.
 async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> Warmed {
     let spec = node.bed.store.worker_spec(&node.bed.id).await.unwrap();
-    let profiles = node.bed.dir.path().join(name);
-    let profile = Profile::new(&profiles, &node.bed.id, spec.tenant.uid).lock().unwrap();
+    let profile = node.profiles(name).of(&node.bed.id, spec.tenant.uid).lock().unwrap();
     let dir = profile.make_room().unwrap();
     let mut fetched = Fetched::default();
     if let Some(pointer) = spec.snapshot {
@@ -110,10 +109,13 @@ async fn a_warm_browser_is_opened_by_the_next_owner_with_the_last_state_of_the_s
     assert!(there.is_open(&node.bed.id) && !there.is_warm(&node.bed.id), "the warm browser is the one");
     let uid = node.bed.tenant().await.uid;
     let session = std::fs::read_dir(node.bed.dir.path().join("b")).unwrap().next().unwrap().unwrap().path();
-    assert_eq!(std::fs::read_to_string(session.join("browser/Default/IndexedDB/null")).unwrap(), "duka");
+    assert_eq!(
+        std::fs::read_to_string(session.join("current/browser/Default/IndexedDB/null")).unwrap(),
+        "duka"
+    );
     assert!(!session.join("aside").exists() && !session.join("incoming").exists());
     new.stop(StopMode::Graceful).await;
-    let listed = Profile::list(&node.bed.dir.path().join("b")).unwrap();
+    let listed = node.profiles("b").list().unwrap();
     assert_eq!(listed.iter().map(|(uid, _)| *uid).collect::<Vec<_>>(), [uid]);
     assert_eq!(
         node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap().unwrap().generation,

@@ -11,7 +11,8 @@ use roost_model::ids::{Generation, TenantId};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{LockedProfile, Profile, SnapshotKey, SnapshotTaker, Vault};
+use super::{LockedProfile, Profiles, SnapshotKey, SnapshotTaker, Vault};
+use roost_engine::launch::RunAs;
 
 mod restoring;
 mod saving;
@@ -37,7 +38,12 @@ impl World {
     }
 
     fn profile(&self, node: &str) -> Arc<LockedProfile> {
-        Arc::new(Profile::new(&self.dir.path().join(node), &self.tenant, self.uid).lock().unwrap())
+        Arc::new(self.profiles(node).of(&self.tenant, self.uid).lock().unwrap())
+    }
+
+    /// Of a node whose browsers run as itself.
+    fn profiles(&self, node: &str) -> Profiles {
+        Profiles::open(&self.dir.path().join(node), RunAs::Caller).unwrap()
     }
 
     async fn page(&self, profile: &LockedProfile) -> Arc<dyn Page> {

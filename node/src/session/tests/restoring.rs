@@ -1,12 +1,17 @@
 //! What of a session comes into a profile, and what is refused or kept.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
+use roost_engine::LocalStorage;
+use roost_engine::launch::{RunAs, UserIds};
 use roost_model::ids::Generation;
 use uuid::Uuid;
 
 use super::{LOG, TABLE, World, read, write};
-use crate::session::{Profile, SessionError, SnapshotKey, Source, Stamp, Vault};
+use crate::session::{Fetched, Profiles, SessionError, SnapshotKey, Source, Stamp, Vault};
 
 #[tokio::test]
 async fn a_session_goes_through_the_vault_into_another_profile_whole() {
@@ -90,11 +95,11 @@ async fn a_killed_browser_gets_its_local_storage_back_and_a_closed_one_needs_non
 async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_over() {
     let world = World::new();
     let here = world.used("a", 1, &[(LOG, "log")]).await;
-    let profile = Profile::new(&world.dir.path().join("a"), &world.tenant, world.uid);
+    let profile = world.profiles("a").of(&world.tenant, world.uid);
     assert!(
         matches!(profile.lock(), Err(SessionError::InUse { holder: Some(pid), .. }) if pid == std::process::id())
     );
-    assert_eq!(Profile::list(&world.dir.path().join("a")).unwrap()[0].0, world.uid);
+    assert_eq!(world.profiles("a").list().unwrap()[0].0, world.uid);
     drop(here);
     let stamp = Stamp { uid: Uuid::nil(), generation: Generation(9), sequence: 0, clean: true };
     let locked = profile.lock().unwrap();
@@ -110,4 +115,71 @@ async fn a_singleton_link_is_removed_when_its_process_is_not_a_browser_of_this_p
     std::os::unix::fs::symlink(format!("host-{}", std::process::id()), &link).unwrap();
     here.prepare(&world.vault, None, Generation(1)).await.unwrap();
     assert!(fs::symlink_metadata(&link).is_err());
+}
+
+/// The user that root's browsers run as; `None` for an ordinary user, whose browsers run as himself.
+fn browsers_user() -> (RunAs, Option<UserIds>) {
+    let run_as = RunAs::for_browsers("nobody").unwrap();
+    (run_as, run_as.owner())
+}
+
+#[tokio::test]
+async fn a_browser_owns_its_own_directory_and_nothing_else() {
+    let world = World::new();
+    fs::set_permissions(world.dir.path(), Permissions::from_mode(0o711)).unwrap();
+    let (run_as, owner) = browsers_user();
+    let (me, my_group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let owner = owner.unwrap_or(UserIds { uid: me, gid: my_group });
+    let owner_of = |path: &Path| {
+        let meta = fs::symlink_metadata(path).unwrap();
+        (meta.uid(), meta.permissions().mode() & 0o7777)
+    };
+
+    let here = world.used("a", 1, &[(TABLE, "table"), (LOG, "log")]).await;
+    let taken = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    let profiles = Profiles::open(&world.dir.path().join("b"), run_as).unwrap();
+    let there = profiles.of(&world.tenant, world.uid).lock().unwrap();
+    for restored in [Some(&taken), None] {
+        there.prepare(&world.vault, restored, Generation(2)).await.unwrap();
+        let browser_dir = there.browser_dir();
+        assert_eq!(owner_of(&browser_dir), (owner.uid, 0o700));
+        for file in super::files_below(&browser_dir) {
+            assert_eq!(owner_of(&file).0, owner.uid, "{}", file.display());
+        }
+        assert_eq!(read(&there, LOG), "log");
+        for dir in browser_dir.ancestors().skip(1).take(3) {
+            let for_passing = if owner.uid == me { 0o700 } else { 0o710 };
+            assert_eq!(owner_of(dir), (me, for_passing), "{}", dir.display());
+        }
+        assert_eq!(owner_of(&browser_dir.with_file_name("stamp.json")).0, me);
+    }
+}
+
+#[tokio::test]
+async fn what_a_running_browser_links_to_is_not_written_to() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let values = LocalStorage { origin: "null".to_owned(), items: BTreeMap::new() };
+    let taken = world.taker(&here, 1).await.take_stopped(true, Some(values)).await.unwrap();
+    let there = world.profile("b");
+    let dir = there.make_room().unwrap();
+    let elsewhere = world.dir.path().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("IndexedDB")).unwrap();
+    fs::write(elsewhere.join("IndexedDB/precious"), "the node's").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, dir.join("Default")).unwrap();
+    let furnished = there.furnish(&world.vault, Some(&taken), Generation(2), &mut Fetched::default()).await;
+    assert!(matches!(furnished, Err(SessionError::Disk { .. })), "{furnished:?}");
+    assert_eq!(fs::read_to_string(elsewhere.join("IndexedDB/precious")).unwrap(), "the node's");
+}
+
+#[test]
+fn a_path_that_browsers_cannot_pass_is_refused_by_name() {
+    let (RunAs::User(_), _) = browsers_user() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let closed = dir.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let refused = Profiles::open(&closed.join("profiles"), browsers_user().0).unwrap_err().to_string();
+    assert!(refused.contains(&format!("nobody may not pass through {}", closed.display())), "{refused}");
 }

@@ -1,0 +1,154 @@
+//! The disk below a profile. What is beneath a browser directory belongs to the browser, which may be another user and may
+//! have been taken over by what it loaded: a node that is root and follows a link there could be made to read or write any
+//! file of the machine. So the node opens what is in there beneath the directory only, and follows no link.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
+use std::path::{Path, PathBuf};
+
+use roost_engine::launch::RunAs;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::SessionError;
+
+/// For the node alone, and for browsers' users to pass through: they may know a name in there but not list any.
+const PASSAGE: u32 = 0o710;
+const PRIVATE: u32 = 0o700;
+
+/// Makes a directory of the node's, with its parents, on the way to one of the browser's.
+pub(super) fn make_passage(dir: &Path, run_as: RunAs) -> Result<(), SessionError> {
+    let mode = if run_as.owner().is_some() { PASSAGE } else { PRIVATE };
+    let made = DirBuilder::new().recursive(true).mode(mode).create(dir).and_then(|()| {
+        if let Some(user) = run_as.owner() {
+            chown(dir, None, Some(user.gid))?;
+        }
+        fs::set_permissions(dir, Permissions::from_mode(mode))
+    });
+    made.map_err(SessionError::disk("making a directory", dir))
+}
+
+/// Makes a directory of the browser's in one of the node's, and gives it with all that is in it to the browsers' user.
+pub(super) fn make_owned(dir: &Path, run_as: RunAs) -> Result<(), SessionError> {
+    let made = DirBuilder::new().recursive(true).mode(PRIVATE).create(dir);
+    made.and_then(|()| fs::set_permissions(dir, Permissions::from_mode(PRIVATE)))
+        .and_then(|()| give(dir, run_as))
+        .map_err(SessionError::disk("making a directory of the browser's", dir))
+}
+
+/// Where everything belongs to the user already this is one look at each directory's own owner.
+fn give(path: &Path, run_as: RunAs) -> io::Result<()> {
+    let Some(user) = run_as.owner() else { return Ok(()) };
+    let meta = fs::symlink_metadata(path)?;
+    if (meta.uid(), meta.gid()) == (user.uid, user.gid) {
+        return Ok(());
+    }
+    if meta.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), run_as)?;
+        }
+    }
+    // After what is in it, so that a directory that has its owner has it all the way down, also after a crash.
+    lchown(path, Some(user.uid), Some(user.gid))
+}
+
+/// A directory beneath another one, reached without a link; none when there is no such directory.
+pub(super) fn open_beneath(dir: &Path, below: &Path) -> io::Result<Option<OwnedFd>> {
+    let dir = File::open(dir)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match openat2(&dir, below, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A path that leads to this very directory, wherever a path to it would lead by now.
+pub(super) fn path_of(dir: impl AsFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()))
+}
+
+/// Moves a directory to `below`, one name in one directory, beneath the browser's directory; what was there goes.
+pub(super) fn replace_beneath(
+    from: &Path,
+    browser_dir: &Path,
+    below: &Path,
+    run_as: RunAs,
+) -> Result<(), SessionError> {
+    let replaced = || -> io::Result<()> {
+        let (Some(parent), Some(name)) = (below.parent(), below.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let parent = match open_beneath(browser_dir, parent)? {
+            Some(parent) => parent,
+            None => {
+                // In the browser's directory itself, which is in one of the node's.
+                let new = browser_dir.join(parent);
+                fs::create_dir(&new)?;
+                give(&new, run_as)?;
+                open_beneath(browser_dir, parent)?.ok_or(io::ErrorKind::NotFound)?
+            }
+        };
+        let to = path_of(&parent).join(name);
+        match fs::remove_dir_all(&to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::rename(from, &to)?,
+        }
+        File::from(parent).sync_all()
+    };
+    replaced().map_err(SessionError::disk("giving a session to its browser", browser_dir.join(below)))
+}
+
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SessionError> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(SessionError::disk("reading", path))?,
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| SessionError::Corrupt {
+        object: path.display().to_string(),
+        reason: error.to_string(),
+    })
+}
+
+/// Whole or not at all, also across a power cut.
+pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), SessionError> {
+    let written = || -> io::Result<()> {
+        let text = serde_json::to_vec(value)?;
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path))?;
+        file.write_all(&text)?;
+        file.as_file().sync_data()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    written().map_err(SessionError::disk("writing", path))
+}
+
+/// Moves a directory, if it is there.
+pub(super) fn rename_if_there(from: &Path, to: &Path) -> Result<(), SessionError> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        moved => moved.map_err(SessionError::disk("moving a directory of the profile", from)),
+    }
+}
+
+/// Follows no link, neither at the path nor below it.
+pub(super) fn remove_dir(path: &Path) -> Result<(), SessionError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(SessionError::disk("removing", path)),
+    }
+}
+
+pub(super) fn remove_file(path: &Path) -> Result<(), SessionError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(SessionError::disk("removing", path)),
+    }
+}
+
+/// Makes renames in a directory survive a power cut.
+pub(super) fn sync_dir(path: &Path) -> Result<(), SessionError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(SessionError::disk("syncing", path))
+}
