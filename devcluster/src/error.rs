@@ -26,8 +26,10 @@ pub enum DevError {
     Signal { name: String, pid: u32, source: io::Error },
     #[error("{name} ended with {status} before it was ready; the end of its log {log}:\n{tail}", log = .log.display())]
     Exited { name: String, status: ExitStatus, log: PathBuf, tail: String },
-    #[error("{name} was not ready after {waited:?}; the end of its log {log}:\n{tail}", log = .log.display())]
-    NotReady { name: String, waited: Duration, log: PathBuf, tail: String },
+    #[error("{name} was not ready after {waited:?}: {last}; the end of its log {log}:\n{tail}", log = .log.display())]
+    NotReady { name: String, waited: Duration, last: String, log: PathBuf, tail: String },
+    #[error("the state directory {dir} has a name that is not text (UTF-8), which dev.json could not hold; give another --state-dir", dir = .dir.display())]
+    NotText { dir: PathBuf },
     #[error("gave up after {waited:?} waiting until {what}")]
     TimedOut { what: String, waited: Duration },
     #[error("{dir} belongs to a `roost dev` that runs (pid {pid}); stop it, or give another --state-dir", dir = .dir.display())]

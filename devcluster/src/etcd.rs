@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{
     error::{DevError, Result},
     identity::Identity,
+    loopback::{described, loopback_client},
     ports::free_port,
     process::{Launch, Process},
     programs,
@@ -112,8 +113,8 @@ impl Etcd {
     /// Whether it is the leader of its members; None when it does not answer.
     pub async fn leads(&self) -> Option<bool> {
         let url = format!("{}/v3/maintenance/status", self.endpoint());
-        let ask = async { reqwest::Client::new().post(url).body("{}").send().await?.json::<Status>().await };
-        let status = tokio::time::timeout(ANSWER_WITHIN, ask).await.ok()?.ok()?;
+        let asked = loopback_client(ANSWER_WITHIN).ok()?.post(url).body("{}").send().await.ok()?;
+        let status: Status = asked.json().await.ok()?;
         Some(status.leader == status.header.member_id)
     }
 
@@ -177,13 +178,14 @@ fn launch(program: &Path, dir: &Path, name: &str, ports: EtcdPorts, cluster: &st
 async fn run(launch: &Launch, port: u16) -> Result<Process> {
     let mut process = launch.spawn()?;
     let health = format!("{}/health", endpoint(port));
-    process.ready_when(READY_WITHIN, || is_healthy(&health)).await?;
+    process.ready_when(READY_WITHIN, || healthy(&health)).await?;
     Ok(process)
 }
 
-async fn is_healthy(url: &str) -> bool {
-    let asked = tokio::time::timeout(ANSWER_WITHIN, reqwest::get(url));
-    matches!(asked.await, Ok(Ok(answer)) if answer.status().is_success())
+/// Or why it is not.
+async fn healthy(url: &str) -> Result<(), String> {
+    let asked = async { loopback_client(ANSWER_WITHIN)?.get(url).send().await?.error_for_status() };
+    asked.await.map(drop).map_err(|error| described(&error))
 }
 
 #[cfg(test)]
@@ -196,11 +198,11 @@ mod tests {
         let mut etcd = Etcd::start(dir.path()).await.unwrap();
         let (endpoint, pid) = (etcd.endpoint().to_owned(), etcd.pid());
         etcd.kill().await.unwrap();
-        assert!(!is_healthy(&format!("{endpoint}/health")).await);
+        assert!(healthy(&format!("{endpoint}/health")).await.is_err());
         etcd.restart().await.unwrap();
         assert_eq!(etcd.endpoint(), endpoint);
         assert_ne!(etcd.pid(), pid);
-        assert!(is_healthy(&format!("{endpoint}/health")).await);
+        assert_eq!(healthy(&format!("{endpoint}/health")).await, Ok(()));
     }
 
     #[tokio::test]
@@ -213,7 +215,7 @@ mod tests {
         let led = || async { leads(&members).await.is_some_and(|now| now != first) };
         crate::wait_until("another leads", READY_WITHIN, led).await.unwrap();
         members[first].restart().await.unwrap();
-        assert!(is_healthy(&format!("{}/health", members[first].endpoint())).await);
+        assert_eq!(healthy(&format!("{}/health", members[first].endpoint())).await, Ok(()));
     }
 
     async fn leader(members: &[Etcd]) -> usize {

@@ -1,6 +1,11 @@
 //! One of the product's processes in a cluster: a node, a coordinator or the simulator.
 
-use std::{fs, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -90,7 +95,7 @@ impl Member {
         let announcement = self.announcement.clone();
         files::remove(&announcement).map_err(DevError::file("remove", &announcement))?;
         let process = self.process.insert(self.launch.spawn()?);
-        process.ready_when(READY_WITHIN, || async { announcement.exists() }).await?;
+        process.ready_when(READY_WITHIN, || async { announced_in(&announcement) }).await?;
         let text = fs::read_to_string(&announcement).map_err(DevError::file("read", &announcement))?;
         serde_json::from_str(&text).map_err(|source| DevError::Malformed { path: announcement, source })
     }
@@ -125,4 +130,9 @@ impl Member {
     pub(super) fn started(&self) -> Option<Started> {
         self.process.as_ref().map(|process| Started { name: self.id.clone(), identity: process.identity() })
     }
+}
+
+/// For [`Process::ready_when`]: a process announces itself by writing this file.
+pub fn announced_in(announcement: &Path) -> Result<(), String> {
+    if announcement.exists() { Ok(()) } else { Err("it has not announced itself".to_owned()) }
 }

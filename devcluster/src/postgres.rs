@@ -16,7 +16,7 @@ use super::{
     identity::{Identity, descendants, is_zombie},
     ports::free_port,
     process::{Launch, Process, wait_until},
-    system_user::SystemUser,
+    system_user::{self, SystemUser},
 };
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -148,7 +148,7 @@ fn newest_version(versions: &Path) -> Result<PathBuf> {
 fn prepare(home: &Path, user: Option<SystemUser>) -> Result<PathBuf> {
     let home = match user {
         None => home.to_owned(),
-        Some(user) => user.reachable(home)?,
+        Some(user) => user.place(home)?,
     };
     fs::create_dir_all(&home).map_err(DevError::file("create", &home))?;
     user.map_or(Ok(()), |user| user.own(&home))?;
@@ -166,9 +166,8 @@ async fn initdb(bin: &Path, home: &Path, user: Option<SystemUser>) -> Result<()>
         _ => {}
     }
     write_password(&password, user)?;
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).args(user.iter().flat_map(SystemUser::setpriv_args));
-    command.arg("--").arg(bin.join("initdb")).arg("-D").arg(&unfinished).arg("--pwfile").arg(&password);
+    let mut command = Command::from(system_user::command_as(user));
+    command.arg(bin.join("initdb")).arg("-D").arg(&unfinished).arg("--pwfile").arg(&password);
     // --no-sync: a data directory that a power cut spoils before its first start is made again.
     command.args(["-U", "roost", "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C", "--no-sync"]);
     command.stdin(Stdio::null()).kill_on_drop(true);
@@ -212,15 +211,21 @@ async fn run(launch: &Launch, data: &Path) -> Result<Process> {
     backends_gone(data).await?;
     let mut process = launch.spawn()?;
     let pid = process.pid();
-    process.ready_when(READY_WITHIN, || async { is_ready(data, pid) }).await?;
+    process.ready_when(READY_WITHIN, || async { ready(data, pid) }).await?;
     Ok(process)
 }
 
 /// What `pg_ctl` looks at: line 1 of postmaster.pid is the pid, line 8 the state.
-fn is_ready(data: &Path, pid: u32) -> bool {
-    let Ok(record) = fs::read_to_string(data.join("postmaster.pid")) else { return false };
+fn ready(data: &Path, pid: u32) -> Result<(), String> {
+    let record = fs::read_to_string(data.join("postmaster.pid"));
+    let record = record.map_err(|error| format!("postmaster.pid cannot be read: {error}"))?;
     let mut lines = record.lines();
-    lines.next() == Some(pid.to_string().as_str()) && lines.nth(6).map(str::trim_end) == Some("ready")
+    match (lines.next(), lines.nth(6).map(str::trim_end)) {
+        (Some(own), Some("ready")) if own == pid.to_string() => Ok(()),
+        (own, state) => {
+            Err(format!("postmaster.pid says {state:?} of the process {own:?}, which is to be {pid}"))
+        }
+    }
 }
 
 /// A new postmaster refuses to start while a backend of a killed one holds the shared memory, or while the killed one

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::error::{DevError, Result};
+use super::{
+    error::{DevError, Result},
+    loopback::loopback_client,
+};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -72,8 +75,8 @@ pub enum Scan {
 impl Simulator {
     /// `url` as in dev.json. Phones are given as `+255700000001` or `255700000001`.
     pub fn new(url: &str) -> Result<Self> {
-        let built = reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build();
-        let http = built.map_err(|source| DevError::SimulatorGone { call: "client".into(), source })?;
+        let http = loopback_client(ANSWER_WITHIN)
+            .map_err(|source| DevError::SimulatorGone { call: "client".into(), source })?;
         Ok(Self { url: url.trim_end_matches('/').to_owned(), http })
     }
 

@@ -5,15 +5,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    process::Signal,
-};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -22,6 +20,7 @@ use super::{
     identity::Identity,
     ports::{free_port, is_free},
     record::DevRecord,
+    system_user::{is_root, reachable},
 };
 
 #[derive(Debug)]
@@ -42,11 +41,19 @@ pub struct Started {
 impl StateDir {
     /// Takes the directory over: makes it, locks it, ends what a crashed owner left behind.
     pub fn take(dir: &Path) -> Result<(Self, Vec<Started>)> {
+        if dir.to_str().is_none() {
+            return Err(DevError::NotText { dir: dir.to_owned() });
+        }
+        // Root's servers and browsers run as other users, who pass through it.
+        make(dir, if is_root() { 0o711 } else { 0o700 })?;
         for part in ["logs", "run"] {
-            fs::create_dir_all(dir.join(part)).map_err(DevError::file("create", dir))?;
+            make(&dir.join(part), 0o700)?;
         }
         // Absolute, for its paths are passed to processes and recorded.
         let root = dir.canonicalize().map_err(DevError::file("resolve", dir))?;
+        if is_root() {
+            reachable(&root.join("nodes"))?;
+        }
         let lock = lock(&root)?;
         let state_dir = Self { root, _lock: lock };
         let ended = state_dir.end_leftovers()?;
@@ -146,17 +153,24 @@ impl StateDir {
     }
 }
 
+/// A directory of this mode, whoever made it.
+fn make(dir: &Path, mode: u32) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
+    made.and_then(|()| fs::set_permissions(dir, Permissions::from_mode(mode)))
+        .map_err(DevError::file("create", dir))
+}
+
 fn lock(root: &Path) -> Result<File> {
     let path = root.join("lock");
     let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
     let file = opened.map_err(DevError::file("open", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match file.try_lock() {
         Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
+        Err(TryLockError::WouldBlock) => {
             let pid = fs::read_to_string(&path).map_err(DevError::file("read", &path))?;
             return Err(DevError::InUse { dir: root.to_owned(), pid: pid.trim().to_owned() });
         }
-        Err(error) => return Err(DevError::file("lock", &path)(error.into())),
+        Err(TryLockError::Error(error)) => return Err(DevError::file("lock", &path)(error)),
     }
     fs::write(&path, std::process::id().to_string()).map_err(DevError::file("write", &path))?;
     Ok(file)
@@ -193,6 +207,21 @@ mod tests {
         let (_second, ended) = StateDir::take(dir.path()).unwrap();
         assert_eq!(ended, [left]);
         assert!(bystander.is_running());
+    }
+
+    #[test]
+    fn a_name_that_is_not_text_is_refused_and_the_others_are_closed_to_strangers() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let dir = tempfile::tempdir().unwrap();
+        let refused = StateDir::take(&dir.path().join(OsStr::from_bytes(b"\xff"))).unwrap_err();
+        assert!(matches!(refused, DevError::NotText { .. }));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        let odd = dir.path().join("duka la Mama \u{c4}sha");
+        let (_state, _) = StateDir::take(&odd).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&odd.join("logs")), 0o700);
+        assert_eq!(mode(&odd), if is_root() { 0o711 } else { 0o700 });
     }
 
     #[test]

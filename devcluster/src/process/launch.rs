@@ -14,7 +14,7 @@ use crate::{
     error::{DevError, Result},
     identity::{Identity, stat},
     spawner,
-    system_user::SystemUser,
+    system_user::{self, SystemUser},
 };
 
 /// What to start. The command runs through `setpriv --pdeathsig KILL`: the kernel kills it when this process dies.
@@ -94,17 +94,8 @@ impl Launch {
         }
         let log = open_log(&self.log)?;
         let errors = log.try_clone().map_err(DevError::file("open", &self.log))?;
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]);
-        if let Some(user) = &self.user {
-            command.args(user.setpriv_args());
-        }
-        command
-            .arg("--")
-            .args(&self.through)
-            .arg(&self.program)
-            .args(&self.args)
-            .envs(self.env.iter().cloned());
+        let mut command = system_user::command_as(self.user);
+        command.args(&self.through).arg(&self.program).args(&self.args).envs(self.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
         Ok(command)
     }

@@ -100,10 +100,11 @@ impl Process {
         Ok(self.wait().await)
     }
 
-    /// Waits until `ready` holds; an error with the end of the log when the process ends or the time is over before.
+    /// Waits until `ready` succeeds; an error with the end of the log when the process ends or the time is over before,
+    /// and with what `ready` said last.
     pub async fn ready_when<F>(&mut self, within: Duration, mut ready: impl FnMut() -> F) -> Result<()>
     where
-        F: Future<Output = bool>,
+        F: Future<Output = Result<(), String>>,
     {
         let begun = Instant::now();
         loop {
@@ -116,14 +117,13 @@ impl Process {
                     tail,
                 });
             }
-            if ready().await {
-                return Ok(());
-            }
+            let Err(last) = ready().await else { return Ok(()) };
             if begun.elapsed() > within {
                 let tail = tail(&self.log);
                 return Err(DevError::NotReady {
                     name: self.name.clone(),
                     waited: within,
+                    last,
                     log: self.log.clone(),
                     tail,
                 });
@@ -175,6 +175,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::member::announced_in;
 
     fn shell(dir: &Path, script: &str) -> Launch {
         Launch::new("shell", "sh", dir.join("logs/shell.log")).args(["-c", script])
@@ -184,9 +185,19 @@ mod tests {
     async fn a_child_that_ends_early_is_reported_with_its_status_and_the_end_of_its_log() {
         let dir = tempfile::tempdir().unwrap();
         let mut process = shell(dir.path(), "echo no disk left >&2; exit 7").spawn().unwrap();
-        let error = process.ready_when(Duration::from_secs(5), || async { false }).await.unwrap_err();
+        let error =
+            process.ready_when(Duration::from_secs(5), || async { Err("no".to_owned()) }).await.unwrap_err();
         assert!(matches!(&error, DevError::Exited { status, tail, .. }
             if status.code() == Some(7) && tail == "no disk left\n"));
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_last_is_part_of_the_error_of_a_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = shell(dir.path(), "exec sleep 60").spawn().unwrap();
+        let asked = || async { Err("connection refused".to_owned()) };
+        let error = process.ready_when(Duration::from_millis(50), asked).await.unwrap_err();
+        assert!(error.to_string().contains("connection refused"), "{error}");
     }
 
     #[tokio::test]
@@ -207,7 +218,7 @@ mod tests {
         let ready = dir.path().join("ready");
         let script = format!("trap '' TERM; touch {}; while :; do sleep 1; done", ready.display());
         let mut process = shell(dir.path(), &script).spawn().unwrap();
-        process.ready_when(Duration::from_secs(5), || async { ready.exists() }).await.unwrap();
+        process.ready_when(Duration::from_secs(5), || async { announced_in(&ready) }).await.unwrap();
         let status = process.stop(Signal::TERM, Duration::from_millis(100)).await.unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
     }

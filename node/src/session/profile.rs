@@ -42,9 +42,9 @@ pub struct Profiles {
 impl Profiles {
     /// Makes the directory, if need be, and sees that a browser can get to what will be its own below it.
     pub fn open(dir: &Path, run_as: RunAs) -> Result<Self, SessionError> {
-        // A browser is started in another directory.
-        let dir = std::path::absolute(dir).map_err(SessionError::disk("finding the profiles", dir))?;
-        files::make_passage(&dir, run_as)?;
+        files::make_passage(dir, run_as)?;
+        // A browser is started in another directory, and a link may lead through one that is closed to it.
+        let dir = dir.canonicalize().map_err(SessionError::disk("finding the profiles", dir))?;
         if let Some(user) = run_as.owner()
             && let Some(closed) = impassable(&dir, user)
         {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use roost_devcluster::{Launch, Process};
+use roost_devcluster::{Launch, Process, announced_in};
 
 /// Six tenants' snapshots take a tenth of it.
 const SIZE: &str = "256m";
@@ -36,7 +36,7 @@ impl Disk {
             .args([path.as_os_str(), SIZE.as_ref()])
             .spawn()?;
         let mounted = within(&holder, &path).join(".mounted");
-        let ready = holder.ready_when(READY_WITHIN, || async { mounted.exists() }).await;
+        let ready = holder.ready_when(READY_WITHIN, || async { announced_in(&mounted) }).await;
         let holder = ready.is_ok().then_some(holder);
         Ok(Self { path, holder })
     }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_cluster::registry::{Change, Commit, Entry, EtcdRegistry, Guard, MemoryRegistry, Op, Registry};
+use roost_devcluster::loopback_client;
 use roost_model::ids::{Incarnation, Revision};
 use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
@@ -45,7 +46,13 @@ impl Backend {
             Kind::Etcd { endpoint } => {
                 let url = format!("{endpoint}/v3/kv/compaction");
                 let body = json!({ "revision": revision.0.to_string(), "physical": true });
-                let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+                let answer = loopback_client(Duration::from_secs(10))
+                    .unwrap()
+                    .post(url)
+                    .json(&body)
+                    .send()
+                    .await
+                    .unwrap();
                 assert!(answer.status().is_success(), "{answer:?}");
             }
         }

@@ -5,9 +5,11 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
+use roost_devcluster::loopback_client;
 use roost_engine::{
     BrowserLedger, Engine, Launch,
     launch::RunAs,
@@ -22,6 +24,7 @@ use uuid::Uuid;
 use crate::browser::Browser;
 
 pub const PHONE: &str = "254700000001";
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub const FRIEND: &str = "255700000007";
 
 /// One tenant, one simulator, one object store.
@@ -106,13 +109,14 @@ impl World {
 
     pub async fn control(&self, verb: &str, body: Value) -> Result<()> {
         let url = format!("{}/control/{verb}", self.simulator.http_url());
-        let answer = reqwest::Client::new().post(url).json(&body).send().await?;
+        let answer = loopback_client(ANSWER_WITHIN)?.post(url).json(&body).send().await?;
         ensure!(answer.status().is_success(), "{verb} was refused: {}", answer.text().await?);
         Ok(())
     }
 
     async fn asked<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
-        Ok(reqwest::get(format!("{}/control/{path}", self.simulator.http_url())).await?.json().await?)
+        let url = format!("{}/control/{path}", self.simulator.http_url());
+        Ok(loopback_client(ANSWER_WITHIN)?.get(url).send().await?.json().await?)
     }
 
     pub async fn deliver(&self, body: &str) -> Result<()> {

@@ -1,8 +1,9 @@
 //! What etcd counts itself, and what a process has held at most.
 
-use std::{fmt, fs, ops::Sub};
+use std::{fmt, fs, ops::Sub, time::Duration};
 
 use anyhow::{Context, Result};
+use roost_devcluster::loopback_client;
 
 /// Writes since etcd's start, or between two moments.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,8 @@ impl fmt::Display for Writes {
 }
 
 pub async fn etcd(endpoint: &str) -> Result<Writes> {
-    let text = reqwest::get(format!("{endpoint}/metrics")).await?.error_for_status()?.text().await?;
+    let http = loopback_client(Duration::from_secs(10))?;
+    let text = http.get(format!("{endpoint}/metrics")).send().await?.error_for_status()?.text().await?;
     // The first two have lost "debugging" from their names in later versions.
     let read = |names: &[&str]| -> Result<u64> {
         let line = text

@@ -9,7 +9,7 @@ mod tenants;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use roost_devcluster::{Etcd, Launch, Postgres, Process, Signal, free_port, product};
+use roost_devcluster::{Etcd, Launch, Postgres, Process, Signal, announced_in, free_port, product};
 
 use crate::report::Report;
 use fleet::Fleet;
@@ -147,7 +147,10 @@ impl Site<'_> {
             .args(["--announce".into(), announcement.clone().into_os_string()])
             .env("ROOST_DATABASE_URL", self.postgres);
         let mut process = launch.spawn()?;
-        process.ready_when(WITHIN, || async { announcement.exists() }).await.context("the coordinator")?;
+        process
+            .ready_when(WITHIN, || async { announced_in(&announcement) })
+            .await
+            .context("the coordinator")?;
         Ok(process)
     }
 }
