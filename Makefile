@@ -36,7 +36,7 @@ check: deps ## format, clippy, docs, proto lint, import directions
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	proto/lint/node_modules/@bufbuild/buf-linux-*/bin/buf lint proto
-	cargo test --quiet -p roost-tests --test house
+	cargo test --quiet -p roost-house
 
 deny: ## licences, bans and sources of dependencies; advisories where their database can be reached
 	@command -v cargo-deny >/dev/null || cargo install --locked --quiet cargo-deny

@@ -1,0 +1,8 @@
+//! The order of the house: what no compiler checks and a machine can. It reads the sources and builds none of them.
+
+#![cfg(test)]
+
+mod circles;
+mod files;
+mod imports;
+mod tree;
