@@ -5,4 +5,5 @@
 mod circles;
 mod files;
 mod imports;
+mod retired;
 mod tree;
