@@ -7,3 +7,4 @@ mod files;
 mod imports;
 mod retired;
 mod tree;
+mod walks;

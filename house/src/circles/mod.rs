@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use self::modules::{attributes, is_test};
 use self::{
     modules::{Crate, Read},
     uses::Edges,
