@@ -5,7 +5,7 @@
 //! people.
 //!
 //! Where to start reading: [`args`] is the command line; `commands/` has one file per noun of it; each turns the
-//! answers of [`admin`] into the rows of `views/`, which `output/` prints as a table or as JSON. [`dev::Cluster`] is
+//! answers of [`admin`] into the rows of `views/`, which `output.rs` prints as a table or as JSON. [`dev::Cluster`] is
 //! the other half.
 
 pub mod admin;
@@ -14,6 +14,7 @@ pub mod dev;
 
 mod commands;
 mod failure;
+mod globals;
 mod output;
 mod qr;
 mod target;

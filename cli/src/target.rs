@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     admin::{Admin, AdminError},
-    args::Globals,
     dev::DevRecord,
+    globals::Globals,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ fn read_token(path: &Path) -> Result<String, TargetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Format;
+    use crate::globals::Format;
 
     fn globals(state_dir: &Path) -> Globals {
         Globals {
