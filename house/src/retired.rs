@@ -31,7 +31,7 @@ const WORDS: &[Retired] = &[
     retired("Charge", "RunRequest", 11),
     retired("Errand", "PrepareRequest", 41),
     retired("Fate", "Disposition", 19),
-    retired("Told", "LeaseReportingRegistry", 9),
+    retired("Told", "LeaseReportingRegistry", 5),
     retired("Senses", "FailureDetector", 5),
     retired("Findings", "Assessment", 15),
     retired("Calm", "StabilisationWindow", 14),

@@ -20,7 +20,7 @@ use roost_node::{
 };
 
 use super::{
-    FENCE, LEASE, PATIENCE, REIGN, RENEW_EVERY,
+    figures::{FENCE, LEASE, PATIENCE, REIGN, RENEW_EVERY},
     stage::{is_alive, read_pid},
 };
 

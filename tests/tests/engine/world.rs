@@ -7,19 +7,17 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use roost_cli::dev;
-use roost_cluster::ids::{Generation, TenantId};
+use roost_cluster::ids::TenantId;
 use roost_node::{
     engine::{
-        BrowserLedger, Engine, Launch,
+        BrowserLedger,
         web::{Launcher, WebConfig, WebEngine},
     },
-    session::{LockedProfile, Profile, SnapshotKey, SnapshotRef, SnapshotTaker, Vault},
+    session::{LockedProfile, Profile, SnapshotKey, Vault},
 };
 use roost_simulator::{Config, Simulator, Timing};
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::browser::Browser;
 
 pub const PHONE: &str = "254700000001";
 pub const FRIEND: &str = "255700000007";
@@ -62,35 +60,6 @@ impl World {
 
     pub fn profile(&self, node: &str) -> Result<Arc<LockedProfile>> {
         Ok(Arc::new(Profile::new(&self.dir.path().join(node), &self.tenant, self.uid).lock()?))
-    }
-
-    pub async fn launch(
-        &self,
-        profile: &LockedProfile,
-        from: Option<&SnapshotRef>,
-        generation: i64,
-    ) -> Result<Browser> {
-        let prepared = profile.prepare(&self.vault, from, Generation(generation)).await?;
-        let launch = Launch {
-            tenant: self.tenant.clone(),
-            profile: prepared.browser_dir,
-            local_storage: prepared.local_storage,
-        };
-        Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })
-    }
-
-    pub async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(1)).await?;
-        taker.take_running(&browser.launched.page).await?.context("there is a session to save")
-    }
-
-    /// As a worker stops: what the page has in localStorage, then the files of the closed browser.
-    pub async fn stop(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
-        let values = browser.launched.page.local_storage().await?;
-        ensure!(browser.launched.page.close().await, "the browser closes by itself");
-        let generation = profile.stamp().context("the profile is stamped")?.generation;
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), generation).await?;
-        Ok(taker.take_stopped(true, Some(values)).await?)
     }
 
     /// How many there have been.
