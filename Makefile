@@ -31,17 +31,17 @@ test: deps ## every test, on real etcd, PostgreSQL and Chromium
 	cargo build --workspace --bins
 	cargo test --workspace
 
-check: deps ## format, clippy, docs, proto lint, import directions
+check: deps ## format, clippy, docs, proto lint, the order of the house
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	proto/lint/node_modules/@bufbuild/buf-linux-*/bin/buf lint proto
-	cargo test --quiet -p roost-tests --test house
+	cargo test --quiet -p roost-house
 
 deny: ## licences, bans and sources of dependencies; advisories where their database can be reached
-	@command -v cargo-deny >/dev/null || cargo install --locked --quiet cargo-deny
-	cargo deny check licenses bans sources
-	@cargo deny check advisories || { cargo deny fetch db >/dev/null 2>&1 && exit 1 || echo "deny: the advisory database cannot be reached from here; advisories were not checked"; }
+	@deploy/deps.sh --deny
+	PATH="target/tools/deny/bin:$$PATH" cargo deny check licenses bans sources
+	@export PATH="target/tools/deny/bin:$$PATH"; cargo deny check advisories || { cargo deny fetch db >/dev/null 2>&1 && exit 1 || echo "deny: the advisory database cannot be reached from here; advisories were not checked"; }
 
 bench: release ## the figures of BENCHMARKS.md, each beside its baseline in the same run
 	@deploy/deps.sh --bench

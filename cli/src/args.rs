@@ -1,15 +1,16 @@
 //! The command line.
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Parser, Subcommand, ValueEnum};
-
-use crate::commands::{
-    cluster::ClusterVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
-    rebalance::Rebalance, session::SessionVerb, tenant::TenantVerb, worker::WorkerVerb,
-};
 #[cfg(feature = "dev")]
 use crate::commands::{demo::Demo, dev::Dev};
+use crate::{
+    commands::{
+        cluster::ClusterVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
+        rebalance::Rebalance, session::SessionVerb, tenant::TenantVerb, worker::WorkerVerb,
+    },
+    globals::Globals,
+};
 
 const WHERE: &str = if cfg!(feature = "dev") {
     "Where the coordinator is and the token are taken from the options, from the environment, or, when no address is \
@@ -30,42 +31,6 @@ pub struct Args {
     pub(crate) globals: Globals,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-#[derive(Debug, Clone, clap::Args)]
-pub struct Globals {
-    /// The coordinator's admin address, HOST:PORT or http://HOST:PORT.
-    #[arg(long, global = true, env = "ROOST_ADDR", value_name = "ADDR")]
-    pub addr: Option<String>,
-    /// The bearer token.
-    #[arg(long, global = true, env = "ROOST_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
-    pub token: Option<String>,
-    /// A file whose first line begins with the bearer token.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// State of the cluster on this machine that `roost dev` runs [default: ./.roost].
-    #[cfg(feature = "dev")]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
-    /// How to print.
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
-    pub output: Format,
-}
-
-#[cfg(feature = "dev")]
-impl Globals {
-    /// Where `roost dev` keeps its state.
-    pub fn state_dir(&self) -> PathBuf {
-        self.state_dir.clone().unwrap_or_else(|| "./.roost".into())
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Table,
-    /// For programs: an array for lists, an object for one thing, one object per line for streams.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,12 +6,13 @@
 //! neither those two commands nor the code that starts servers.
 //!
 //! Where to start reading: [`args`] is the command line; `commands/` has one file per noun of it; each turns the
-//! answers of [`roost_proto::client`] into the rows of `views/`, which `output/` prints as a table or as JSON.
+//! answers of [`roost_proto::client`] into the rows of `views/`, which `output.rs` prints as a table or as JSON.
 
 pub mod args;
 
 mod commands;
 mod failure;
+mod globals;
 mod output;
 mod qr;
 mod target;

@@ -12,7 +12,7 @@ use std::{
 use roost_devcluster::DevRecord;
 use roost_proto::client::{Admin, AdminError};
 
-use crate::args::Globals;
+use crate::globals::Globals;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
@@ -88,7 +88,7 @@ fn read_token(path: &Path) -> Result<String, TargetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Format;
+    use crate::globals::Format;
 
     fn globals(state_dir: &Path) -> Globals {
         Globals {

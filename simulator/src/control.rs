@@ -16,10 +16,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::app_state::AppState;
 use crate::clock::UnixMillis;
 use crate::journal::Report;
 use crate::phone::SentMessage;
-use crate::server::Shared;
 use crate::world::{ControlError, Incoming};
 
 const LARGEST_BODY: usize = 256 * 1024;
@@ -28,7 +28,7 @@ const LONGEST_CUT_MS: u64 = 3_600_000;
 
 type Done = Result<Json<Value>, ControlError>;
 
-pub fn routes() -> Router<Shared> {
+pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/scan", post(scan))
         .route("/message", post(message))
@@ -54,10 +54,10 @@ struct Scan {
     pushname: Option<String>,
 }
 
-async fn scan(State(shared): State<Shared>, Body(scan): Body<Scan>) -> Done {
+async fn scan(State(state): State<AppState>, Body(scan): Body<Scan>) -> Done {
     let phone = number("phone", &scan.phone)?;
     let pushname = scan.pushname.unwrap_or_else(|| format!("Phone {phone}"));
-    let device = shared.world.lock().scan(scan.code.trim(), &phone, pushname)?;
+    let device = state.world.lock().scan(scan.code.trim(), &phone, pushname)?;
     Ok(Json(json!({ "device": device })))
 }
 
@@ -71,7 +71,7 @@ struct NewMessage {
     id: Option<String>,
 }
 
-async fn message(State(shared): State<Shared>, Body(message): Body<NewMessage>) -> Done {
+async fn message(State(state): State<AppState>, Body(message): Body<NewMessage>) -> Done {
     let phone = number("phone", &message.phone)?;
     let from = format!("{}@c.us", number("from", &message.from)?);
     let chat = message.chat.map_or(Ok(from.clone()), |chat| chat_address(&chat))?;
@@ -90,7 +90,7 @@ async fn message(State(shared): State<Shared>, Body(message): Body<NewMessage>) 
     let participant = if chat.ends_with("@c.us") { String::new() } else { format!("_{from}") };
     let key = format!("{from_me}_{chat}_{id}{participant}");
     let incoming = Incoming { from, chat, body: message.body, id };
-    shared.world.lock().message(&phone, incoming, UnixMillis::now())?;
+    state.world.lock().message(&phone, incoming, UnixMillis::now())?;
     Ok(Json(json!({ "id": key })))
 }
 
@@ -100,23 +100,23 @@ struct Phone {
     phone: String,
 }
 
-async fn log_out(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
-    shared.world.lock().log_out(&number("phone", &phone)?)?;
+async fn log_out(State(state): State<AppState>, Body(Phone { phone }): Body<Phone>) -> Done {
+    state.world.lock().log_out(&number("phone", &phone)?)?;
     done()
 }
 
-async fn conflict(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
-    shared.world.lock().conflict(&number("phone", &phone)?)?;
+async fn conflict(State(state): State<AppState>, Body(Phone { phone }): Body<Phone>) -> Done {
+    state.world.lock().conflict(&number("phone", &phone)?)?;
     done()
 }
 
-async fn outdated(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
-    shared.world.lock().outdated(&number("phone", &phone)?)?;
+async fn outdated(State(state): State<AppState>, Body(Phone { phone }): Body<Phone>) -> Done {
+    state.world.lock().outdated(&number("phone", &phone)?)?;
     done()
 }
 
-async fn hang(State(shared): State<Shared>, Body(Phone { phone }): Body<Phone>) -> Done {
-    shared.world.lock().hang(&number("phone", &phone)?)?;
+async fn hang(State(state): State<AppState>, Body(Phone { phone }): Body<Phone>) -> Done {
+    state.world.lock().hang(&number("phone", &phone)?)?;
     done()
 }
 
@@ -127,7 +127,7 @@ struct Cut {
     for_ms: u64,
 }
 
-async fn cut(State(shared): State<Shared>, Body(cut): Body<Cut>) -> Done {
+async fn cut(State(state): State<AppState>, Body(cut): Body<Cut>) -> Done {
     if cut.for_ms > LONGEST_CUT_MS {
         return Err(invalid(
             "for_ms",
@@ -135,7 +135,7 @@ async fn cut(State(shared): State<Shared>, Body(cut): Body<Cut>) -> Done {
         ));
     }
     let phone = cut.phone.map(|phone| number("phone", &phone)).transpose()?;
-    shared.world.lock().cut(phone.as_deref(), Duration::from_millis(cut.for_ms), UnixMillis::now())?;
+    state.world.lock().cut(phone.as_deref(), Duration::from_millis(cut.for_ms), UnixMillis::now())?;
     done()
 }
 
@@ -148,15 +148,15 @@ struct SentQuery {
 }
 
 async fn sent(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Query(query): Query<SentQuery>,
 ) -> Result<Json<Vec<SentMessage>>, ControlError> {
     let phone = number("phone", &query.phone)?;
-    Ok(Json(shared.world.lock().sent(&phone, query.after)?))
+    Ok(Json(state.world.lock().sent(&phone, query.after)?))
 }
 
-async fn connections(State(shared): State<Shared>) -> Json<Report> {
-    Json(shared.world.lock().report())
+async fn connections(State(state): State<AppState>) -> Json<Report> {
+    Json(state.world.lock().report())
 }
 
 fn done() -> Done {

@@ -27,6 +27,7 @@
 //! | connections, and overlaps, remembered | 100,000 | the oldest closed ones are forgotten |
 //! | retired pairing codes remembered | 10,000 | the oldest is answered with 404 instead of 409 |
 
+mod app_state;
 mod clock;
 mod config;
 mod control;

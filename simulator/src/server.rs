@@ -9,23 +9,16 @@ use axum::routing::get;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use parking_lot::Mutex;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Timing};
-use crate::world::World;
+use crate::app_state::AppState;
+use crate::config::Config;
 use crate::{control, page, socket};
 
 /// Connections of browsers that do not close by themselves are cut after this time.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
-
-#[derive(Debug, Clone)]
-pub struct Shared {
-    pub world: Arc<Mutex<World>>,
-    pub timing: Timing,
-}
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -52,7 +45,7 @@ impl Simulator {
         let (http, http_addr) = bind(config.http)?;
         let (tls, tls_addr) = bind(config.tls)?;
         let acceptor = RustlsAcceptor::new(tls_config()?).acceptor(NoDelayAcceptor::new());
-        let app = router(Shared { world: Arc::default(), timing: config.timing }).into_make_service();
+        let app = router(AppState { world: Arc::default(), timing: config.timing }).into_make_service();
         let handle = Handle::new();
 
         let listen = |address| move |source| StartError::Listen { address, source };
@@ -90,12 +83,12 @@ impl Drop for Simulator {
     }
 }
 
-fn router(shared: Shared) -> Router {
+fn router(state: AppState) -> Router {
     Router::new()
         .merge(page::routes())
         .nest("/control", control::routes())
         .route("/ws", get(socket::upgrade))
-        .with_state(shared)
+        .with_state(state)
 }
 
 fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -8,11 +8,11 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use tokio::time::{Instant, sleep_until};
 
+use crate::app_state::AppState;
 use crate::clock::UnixMillis;
 use crate::config::Timing;
 use crate::journal::ConnectionId;
 use crate::outlet::{Inlet, Outlet};
-use crate::server::Shared;
 use crate::wire::{FromPage, ToPage};
 
 const LARGEST_FRAME: usize = 1 << 20;
@@ -20,12 +20,12 @@ const FRAMES_AT_ONCE: usize = 256;
 /// More than a page can refuse of one delivery window.
 const REFUSALS: usize = 1024;
 
-pub async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.max_message_size(LARGEST_FRAME).on_upgrade(|socket| Session::serve(shared, socket))
+pub async fn upgrade(State(state): State<AppState>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.max_message_size(LARGEST_FRAME).on_upgrade(|socket| Session::serve(state, socket))
 }
 
 struct Session {
-    shared: Shared,
+    state: AppState,
     id: ConnectionId,
     timing: Timing,
     rotate_at: Option<Instant>,
@@ -34,14 +34,14 @@ struct Session {
 }
 
 impl Session {
-    async fn serve(shared: Shared, mut socket: WebSocket) {
+    async fn serve(state: AppState, mut socket: WebSocket) {
         let (outlet, inlet) = Outlet::new();
-        let id = shared.world.lock().connect(outlet);
-        let timing = shared.timing;
-        let mut session = Self { shared, id, timing, rotate_at: None, refused: VecDeque::new() };
+        let id = state.world.lock().connect(outlet);
+        let timing = state.timing;
+        let mut session = Self { state, id, timing, rotate_at: None, refused: VecDeque::new() };
         session.run(&mut socket, inlet).await;
         // Recorded before the socket is dropped: the page opens its next connection when it has seen this one close.
-        session.shared.world.lock().disconnect(id, UnixMillis::now());
+        session.state.world.lock().disconnect(id, UnixMillis::now());
     }
 
     async fn run(&mut self, socket: &mut WebSocket, mut inlet: Inlet) {
@@ -80,7 +80,7 @@ impl Session {
             }
         };
         let now = Instant::now();
-        let mut world = self.shared.world.lock();
+        let mut world = self.state.world.lock();
         match frame {
             FromPage::Hello { .. } => {
                 world.frame(self.id, frame, UnixMillis::now());
@@ -102,7 +102,7 @@ impl Session {
     }
 
     fn timer_fired(&mut self, now: Instant) {
-        let mut world = self.shared.world.lock();
+        let mut world = self.state.world.lock();
         if self.rotate_at.is_some_and(|at| at <= now) {
             self.rotate_at = world.show_code(self.id).then(|| now + self.timing.code_every);
         }

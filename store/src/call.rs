@@ -4,10 +4,7 @@ use std::{io, time::Duration};
 
 use sqlx::{IntoArguments, PgConnection, Postgres, pool::PoolConnection, postgres::PgRow, query::Map};
 
-use crate::{Store, StoreError};
-
-/// The longest any call takes.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::{Store, StoreError, pool::CALL_TIMEOUT};
 
 impl Store {
     pub(crate) async fn all<'q, T, F, A>(

@@ -15,8 +15,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::Store;
-
 const CHANNEL: &str = "roost_changes";
 /// Changes that a receiver may be behind before it loses the oldest.
 const BACKLOG: usize = 1024;
@@ -52,25 +50,13 @@ pub enum ClusterChange {
     Event,
 }
 
-impl Store {
-    /// The changes of tenants from now on. One connection serves all receivers of a process.
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.listener().senders.tenants.subscribe()
-    }
-
-    /// The changes of the cluster from now on, over the same connection.
-    pub fn cluster_changes(&self) -> broadcast::Receiver<ClusterChange> {
-        self.listener().senders.cluster.subscribe()
-    }
-}
-
 #[derive(Clone)]
 struct Senders {
     tenants: broadcast::Sender<Change>,
     cluster: broadcast::Sender<ClusterChange>,
 }
 
-/// The one task of a process that listens. It ends with the [`Store`] it belongs to.
+/// The one task of a process that listens. It ends with the [`Store`](crate::Store) it belongs to.
 pub(crate) struct Listener {
     senders: Senders,
     task: AbortHandle,
@@ -82,6 +68,14 @@ impl Listener {
             Senders { tenants: broadcast::Sender::new(BACKLOG), cluster: broadcast::Sender::new(BACKLOG) };
         let task = tokio::spawn(keep_listening(options, senders.clone())).abort_handle();
         Self { senders, task }
+    }
+
+    pub(crate) fn tenants(&self) -> broadcast::Receiver<Change> {
+        self.senders.tenants.subscribe()
+    }
+
+    pub(crate) fn cluster(&self) -> broadcast::Receiver<ClusterChange> {
+        self.senders.cluster.subscribe()
     }
 }
 

@@ -51,7 +51,6 @@ pub mod tenants;
 mod text;
 pub mod workers;
 
-pub use call::CALL_TIMEOUT;
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound};
 pub use error::StoreError;
@@ -69,7 +68,7 @@ pub use operations::{
 pub use outbound::Outbound;
 pub use placements::Placement;
 pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch};
-pub use pool::Store;
+pub use pool::{CALL_TIMEOUT, Store};
 pub use purge::Purged;
 pub use removals::Removal;
 pub use reports::StatusReport;

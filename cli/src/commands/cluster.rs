@@ -7,7 +7,7 @@ use roost_proto::v1::{
     UpdatePolicyRequest, WatchEventsRequest,
 };
 
-use super::{Context, all_pages, asked::Asked};
+use super::{Context, all_pages, attribution::Attribution};
 use crate::{
     failure::Failure,
     views::{ClusterView, EventView, PolicyView},
@@ -38,12 +38,12 @@ pub enum ClusterVerb {
     /// From now on the tenants of a lost node wait for it; new tenants and operations go on.
     PauseFailover {
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
     /// Places the tenants that wait for lost nodes elsewhere.
     ResumeFailover {
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
     /// Shows the standing orders, or changes those that are given.
     Policy {
@@ -54,7 +54,7 @@ pub enum ClusterVerb {
         #[arg(long, value_enum)]
         mass_loss_brake: Option<Switch>,
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
 }
 
@@ -78,16 +78,16 @@ impl ClusterVerb {
                 let filter = ListEventsRequest { node_id, tenant_id, ..Default::default() };
                 return list_events(context, filter, limit).await;
             }
-            Self::Policy { auto_rebalance, mass_loss_brake, asked } => {
-                return policy(context, auto_rebalance, mass_loss_brake, asked).await;
+            Self::Policy { auto_rebalance, mass_loss_brake, attribution } => {
+                return policy(context, auto_rebalance, mass_loss_brake, attribution).await;
             }
             Self::Status => client.get_cluster_status(GetClusterStatusRequest {}).await?,
-            Self::PauseFailover { asked } => {
-                let (requested_by, reason) = asked.words();
+            Self::PauseFailover { attribution } => {
+                let (requested_by, reason) = attribution.into_parts();
                 client.pause_failover(PauseFailoverRequest { requested_by, reason }).await?
             }
-            Self::ResumeFailover { asked } => {
-                let (requested_by, reason) = asked.words();
+            Self::ResumeFailover { attribution } => {
+                let (requested_by, reason) = attribution.into_parts();
                 client.resume_failover(ResumeFailoverRequest { requested_by, reason }).await?
             }
         };
@@ -121,7 +121,7 @@ async fn policy(
     context: &mut Context,
     auto_rebalance: Option<Switch>,
     mass_loss_brake: Option<Switch>,
-    asked: Asked,
+    attribution: Attribution,
 ) -> Result<(), Failure> {
     let mut client = context.admin()?.cluster();
     let given = [("auto_rebalance", auto_rebalance), ("mass_loss_brake", mass_loss_brake)];
@@ -135,7 +135,7 @@ async fn policy(
             auto_rebalance: auto_rebalance == Some(Switch::On),
             mass_loss_brake: mass_loss_brake == Some(Switch::On),
         };
-        let (requested_by, reason) = asked.words();
+        let (requested_by, reason) = attribution.into_parts();
         let update_mask = Some(FieldMask { paths });
         let request = UpdatePolicyRequest { policy: Some(policy), update_mask, requested_by, reason };
         client.update_policy(request).await?.into_inner()

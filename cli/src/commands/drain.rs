@@ -6,7 +6,7 @@ use roost_proto::v1::{
     ListOperationsRequest, Operation, OperationKind, OperationState, PlanDrainRequest, StartDrainRequest,
 };
 
-use super::{Context, asked::Asked, operation, start::started, wire_duration};
+use super::{Context, attribution::Attribution, follow::started, operation, wire_duration};
 use crate::{failure::Failure, views::PlanView};
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub struct Drain {
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]
-    asked: Asked,
+    attribution: Attribution,
 }
 
 impl Drain {
@@ -36,14 +36,14 @@ impl Drain {
         let mut client = context.admin()?.operations();
         if self.cancel {
             let running = running_drain(context, &self.node).await?;
-            return operation::cancel(context, running.id, self.asked).await;
+            return operation::cancel(context, running.id, self.attribution).await;
         }
         if self.plan {
             let request = PlanDrainRequest { node_id: self.node, force: self.force };
             let plan = client.plan_drain(request).await?.into_inner();
             return PlanView::from(plan).print(&mut context.output);
         }
-        let (requested_by, reason) = self.asked.words();
+        let (requested_by, reason) = self.attribution.into_parts();
         let request = StartDrainRequest {
             node_id: self.node,
             deadline: self.deadline.map(wire_duration).transpose()?,

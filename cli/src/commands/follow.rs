@@ -21,6 +21,14 @@ use crate::{failure::Failure, output::visible, views::OperationView};
 const PATIENCE: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Follows what was just started, or shows it when nobody is to wait for it.
+pub async fn started(context: &mut Context, operation: Operation, detach: bool) -> Result<(), Failure> {
+    if detach {
+        return context.output.one(&OperationView::from(operation));
+    }
+    follow(context, operation.id).await
+}
+
 /// Prints each change. Err when the operation ends without its goal, and when Ctrl-C came before the end.
 pub async fn follow(context: &mut Context, id: i64) -> Result<(), Failure> {
     let admin = context.admin()?;

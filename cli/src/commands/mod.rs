@@ -1,7 +1,8 @@
 //! One file per noun of the command line.
 
-mod asked;
+mod attribution;
 pub mod cluster;
+mod context;
 #[cfg(feature = "dev")]
 pub mod demo;
 #[cfg(feature = "dev")]
@@ -14,33 +15,20 @@ pub mod operation;
 mod place;
 pub mod rebalance;
 pub mod session;
-mod start;
 pub mod tenant;
 pub mod worker;
 
-use std::{io, time::Duration};
+use std::io;
 
 use clap::CommandFactory;
-use roost_proto::client::Admin;
+
+pub use context::{Context, all_pages, wire_duration};
 
 use crate::{
-    args::{Args, Command, Globals},
+    args::{Args, Command},
     failure::Failure,
     output::Output,
-    target,
 };
-
-/// What every command needs.
-pub struct Context {
-    pub globals: Globals,
-    pub output: Output,
-}
-
-impl Context {
-    pub fn admin(&self) -> Result<Admin, Failure> {
-        Ok(target::resolve(&self.globals)?)
-    }
-}
 
 pub async fn run(args: Args) -> Result<(), Failure> {
     let output = Output::stdout(args.globals.output);
@@ -64,34 +52,4 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             Ok(())
         }
     }
-}
-
-/// Walks the pages of a list: `page` gets a size and a token and gives items and the next token.
-async fn all_pages<T, F>(
-    limit: Option<usize>,
-    mut page: impl FnMut(i32, String) -> F,
-) -> Result<Vec<T>, Failure>
-where
-    F: Future<Output = Result<(Vec<T>, String), tonic::Status>>,
-{
-    const PAGE: usize = 1_000;
-    let limit = limit.unwrap_or(usize::MAX);
-    let (mut items, mut token) = (Vec::new(), String::new());
-    loop {
-        let size = limit.saturating_sub(items.len()).min(PAGE);
-        if size == 0 {
-            return Ok(items);
-        }
-        let (more, next) = page(size as i32, token).await?;
-        items.extend(more);
-        if next.is_empty() {
-            return Ok(items);
-        }
-        token = next;
-    }
-}
-
-fn wire_duration(span: Duration) -> Result<prost_types::Duration, Failure> {
-    let too_long = |_| Failure::Refused(format!("{span:?} is too long a time"));
-    prost_types::Duration::try_from(span).map_err(too_long)
 }

@@ -8,7 +8,7 @@ use roost_proto::v1::{
     UncordonRequest,
 };
 
-use super::{Context, all_pages, asked::Asked, drain::Drain, wire_duration};
+use super::{Context, all_pages, attribution::Attribution, drain::Drain, wire_duration};
 use crate::{failure::Failure, views::NodeView};
 
 #[derive(Debug, Subcommand)]
@@ -25,13 +25,13 @@ pub enum NodeVerb {
     Cordon {
         node: String,
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
     /// Lets the node take tenants again.
     Uncordon {
         node: String,
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
     /// Moves every tenant off the node, which stays cordoned afterwards, and waits for the end. Ctrl-C ends the waiting
     /// and not the drain.
@@ -46,7 +46,7 @@ pub enum NodeVerb {
         #[arg(long, conflicts_with = "window")]
         clear: bool,
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
 }
 
@@ -57,16 +57,16 @@ impl NodeVerb {
             Self::List { all } => return list(context, all).await,
             Self::Drain(drain) => return drain.run(context).await,
             Self::Get { id } => client.get_node(GetNodeRequest { id }).await?,
-            Self::Cordon { node: id, asked } => {
-                let (requested_by, reason) = asked.words();
+            Self::Cordon { node: id, attribution } => {
+                let (requested_by, reason) = attribution.into_parts();
                 client.cordon(CordonRequest { id, requested_by, reason }).await?
             }
-            Self::Uncordon { node: id, asked } => {
-                let (requested_by, reason) = asked.words();
+            Self::Uncordon { node: id, attribution } => {
+                let (requested_by, reason) = attribution.into_parts();
                 client.uncordon(UncordonRequest { id, requested_by, reason }).await?
             }
-            Self::RestartWindow { node: id, window, asked, clear: _ } => {
-                let (requested_by, reason) = asked.words();
+            Self::RestartWindow { node: id, window, attribution, clear: _ } => {
+                let (requested_by, reason) = attribution.into_parts();
                 match window.map(wire_duration).transpose()? {
                     None => {
                         let request = ClearRestartWindowRequest { id, requested_by, reason };

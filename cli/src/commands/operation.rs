@@ -5,7 +5,7 @@ use roost_proto::v1::{
     CancelOperationRequest, GetOperationRequest, ListOperationsRequest, Operation, OperationState,
 };
 
-use super::{Context, all_pages, asked::Asked, follow::follow};
+use super::{Context, all_pages, attribution::Attribution, follow::follow};
 use crate::{
     failure::Failure,
     views::{MoveView, OperationView},
@@ -36,7 +36,7 @@ pub enum OperationVerb {
     Cancel {
         id: i64,
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
 }
 
@@ -75,7 +75,7 @@ impl OperationVerb {
             }
             Self::Get { id } => get(context, id).await,
             Self::Watch { id } => follow(context, id).await,
-            Self::Cancel { id, asked } => cancel(context, id, asked).await,
+            Self::Cancel { id, attribution } => cancel(context, id, attribution).await,
         }
     }
 }
@@ -110,8 +110,8 @@ async fn get(context: &mut Context, id: i64) -> Result<(), Failure> {
     context.output.list(&moves)
 }
 
-pub(super) async fn cancel(context: &mut Context, id: i64, asked: Asked) -> Result<(), Failure> {
-    let (requested_by, reason) = asked.words();
+pub(super) async fn cancel(context: &mut Context, id: i64, attribution: Attribution) -> Result<(), Failure> {
+    let (requested_by, reason) = attribution.into_parts();
     let request = CancelOperationRequest { id, requested_by, reason };
     let operation = context.admin()?.operations().cancel_operation(request).await?.into_inner();
     context.output.one(&OperationView::from(operation))

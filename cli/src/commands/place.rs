@@ -4,7 +4,7 @@ use roost_proto::v1::{
     ExplainPlacementRequest, PinTenantRequest, PlanMoveRequest, StartMoveRequest, UnpinTenantRequest,
 };
 
-use super::{Context, asked::Asked, start::started};
+use super::{Context, attribution::Attribution, follow::started};
 use crate::{
     failure::Failure,
     views::{PlacementView, PlanView, WorkerView},
@@ -21,7 +21,7 @@ pub struct Move {
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]
-    asked: Asked,
+    attribution: Attribution,
 }
 
 impl Move {
@@ -32,22 +32,31 @@ impl Move {
             let plan = client.plan_move(PlanMoveRequest { tenant_id, node_id }).await?.into_inner();
             return PlanView::from(plan).print(&mut context.output);
         }
-        let (requested_by, reason) = self.asked.words();
+        let (requested_by, reason) = self.attribution.into_parts();
         let request = StartMoveRequest { tenant_id, node_id, requested_by, reason };
         let operation = client.start_move(request).await?.into_inner();
         started(context, operation, self.detach).await
     }
 }
 
-pub async fn pin(context: &mut Context, tenant: String, node: String, asked: Asked) -> Result<(), Failure> {
-    let (requested_by, reason) = asked.words();
+pub async fn pin(
+    context: &mut Context,
+    tenant: String,
+    node: String,
+    attribution: Attribution,
+) -> Result<(), Failure> {
+    let (requested_by, reason) = attribution.into_parts();
     let request = PinTenantRequest { tenant_id: tenant, node_id: node, requested_by, reason };
     let worker = context.admin()?.tenants().pin_tenant(request).await?.into_inner();
     context.output.one(&WorkerView::from(worker))
 }
 
-pub async fn unpin(context: &mut Context, tenant_id: String, asked: Asked) -> Result<(), Failure> {
-    let (requested_by, reason) = asked.words();
+pub async fn unpin(
+    context: &mut Context,
+    tenant_id: String,
+    attribution: Attribution,
+) -> Result<(), Failure> {
+    let (requested_by, reason) = attribution.into_parts();
     let request = UnpinTenantRequest { tenant_id, requested_by, reason };
     let worker = context.admin()?.tenants().unpin_tenant(request).await?.into_inner();
     context.output.one(&WorkerView::from(worker))

@@ -2,7 +2,7 @@
 
 use roost_proto::v1::{PlanRebalanceRequest, StartRebalanceRequest};
 
-use super::{Context, asked::Asked, start::started};
+use super::{Context, attribution::Attribution, follow::started};
 use crate::{failure::Failure, views::PlanView};
 
 /// Moves tenants until every node has its share, and no more than that takes.
@@ -21,7 +21,7 @@ pub struct Rebalance {
     #[arg(short, long)]
     detach: bool,
     #[command(flatten)]
-    asked: Asked,
+    attribution: Attribution,
 }
 
 impl Rebalance {
@@ -31,7 +31,7 @@ impl Rebalance {
             let plan = client.plan_rebalance(PlanRebalanceRequest {}).await?.into_inner();
             return PlanView::from(plan).print(&mut context.output);
         }
-        let (requested_by, reason) = self.asked.words();
+        let (requested_by, reason) = self.attribution.into_parts();
         let request = StartRebalanceRequest {
             max_concurrent: self.max_concurrent,
             max_unavailable_percent: self.max_unavailable,

@@ -13,7 +13,7 @@ use roost_proto::v1::{
     StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
 };
 
-use super::{Context, all_pages, asked::Asked, place};
+use super::{Context, all_pages, attribution::Attribution, place};
 use crate::{
     failure::Failure,
     views::{MenuItemView, TenantView},
@@ -55,13 +55,13 @@ pub enum TenantVerb {
         id: String,
         node: String,
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
     /// Lets the tenant be on any node again; it stays where it is.
     Unpin {
         id: String,
         #[command(flatten)]
-        asked: Asked,
+        attribution: Attribution,
     },
     /// Stops the worker and removes everything the tenant has, its session included.
     Delete {
@@ -172,8 +172,8 @@ impl TenantVerb {
             Self::List { status, limit } => list(context, status, limit).await,
             Self::Update { id, settings } => update(context, id, settings).await,
             Self::Move(order) => order.run(context).await,
-            Self::Pin { id, node, asked } => place::pin(context, id, node, asked).await,
-            Self::Unpin { id, asked } => place::unpin(context, id, asked).await,
+            Self::Pin { id, node, attribution } => place::pin(context, id, node, attribution).await,
+            Self::Unpin { id, attribution } => place::unpin(context, id, attribution).await,
             Self::Delete { id, yes } => delete(context, id, yes).await,
         }
     }

@@ -1,3 +1,5 @@
+//! How the cluster is: its leader, its counts, its policy.
+
 use roost_proto::v1::{ClusterStatus, FailoverPause, Leader, NodeCounts, Policy, TenantCounts};
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! One event of the cluster's history.
+
 use roost_proto::v1::{Event, EventKind};
 use serde::Serialize;
 

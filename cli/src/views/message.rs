@@ -1,3 +1,5 @@
+//! One message to or from a customer.
+
 use roost_proto::v1::{Direction, Message};
 use serde::Serialize;
 

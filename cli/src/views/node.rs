@@ -1,3 +1,5 @@
+//! One node, live or known from before.
+
 use roost_proto::v1::Node;
 use serde::Serialize;
 

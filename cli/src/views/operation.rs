@@ -1,3 +1,5 @@
+//! One operation, and the moves that it or the controller made.
+
 use prost_types::Timestamp;
 use roost_proto::v1::{Move, Operation, OperationKind, OperationState};
 use serde::Serialize;

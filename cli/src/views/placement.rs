@@ -1,3 +1,5 @@
+//! Why a tenant is where it is.
+
 use roost_proto::v1::{Candidate, Placement};
 use serde::Serialize;
 

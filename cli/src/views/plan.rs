@@ -1,3 +1,5 @@
+//! What an operation would do.
+
 use roost_proto::v1::{BlockedMove, Plan, PlannedMove};
 use serde::Serialize;
 

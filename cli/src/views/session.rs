@@ -1,3 +1,5 @@
+//! One tenant's WhatsApp session and the QR code that it shows.
+
 use roost_proto::v1::{Session, SessionStatus};
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! One tenant and its settings.
+
 use roost_proto::v1::{BusinessTexts, Language, MenuItem, Template, Tenant, TenantStatus};
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! One tenant's worker.
+
 use roost_proto::v1::{DesiredState, SessionStatus, Worker, WorkerStatus};
 use serde::Serialize;
 

@@ -7,7 +7,12 @@ use roost_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Items, Script, at, items, nodes::known_node, tenants::tenant, unknown};
+use super::{
+    Answer, Items, Script, at, items,
+    nodes::known_node,
+    tenants::{moved, tenant},
+    unknown,
+};
 
 /// 6 is over, 7 ends while it is watched, 8 goes on for ever.
 fn operation(id: i64) -> Result<Operation, Status> {
@@ -84,36 +89,6 @@ fn plan() -> Plan {
         reason: "it is pinned to node-1; unpin it, or pin it to another node".into(),
     };
     Plan { moves: vec![moved], blocked: vec![blocked] }
-}
-
-fn moved() -> Move {
-    Move {
-        tenant_id: "lodge".into(),
-        from_node_id: "node-1".into(),
-        to_node_id: "node-2".into(),
-        reason: "node-1 has let go of it; it is ready there".into(),
-        time: at(2),
-    }
-}
-
-pub fn placement(tenant_id: String) -> Placement {
-    let candidate = |node_id: &str, fits, reason: &str| Candidate {
-        node_id: node_id.into(),
-        fits,
-        reason: reason.into(),
-    };
-    Placement {
-        tenant_id,
-        node_id: "node-2".into(),
-        pinned_node_id: String::new(),
-        summary: "lodge is on node-2 since it was moved there from node-1".into(),
-        candidates: vec![
-            candidate("node-2", true, "it has it"),
-            candidate("node-1", false, "it is cordoned"),
-        ],
-        movers: vec!["the loss of node-2".into(), "a drain of node-2".into()],
-        history: vec![moved()],
-    }
 }
 
 #[tonic::async_trait]

@@ -6,7 +6,7 @@ use roost_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Script, at, orders::placement, unknown, workers::worker};
+use super::{Answer, Script, at, unknown, workers::worker};
 
 pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
     let menu = MenuItem {
@@ -45,6 +45,36 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         "lodge" => Ok(lodge),
         "shop" => Ok(shop),
         _ => Err(unknown("tenant", id)),
+    }
+}
+
+pub fn moved() -> Move {
+    Move {
+        tenant_id: "lodge".into(),
+        from_node_id: "node-1".into(),
+        to_node_id: "node-2".into(),
+        reason: "node-1 has let go of it; it is ready there".into(),
+        time: at(2),
+    }
+}
+
+fn placement(tenant_id: String) -> Placement {
+    let candidate = |node_id: &str, fits, reason: &str| Candidate {
+        node_id: node_id.into(),
+        fits,
+        reason: reason.into(),
+    };
+    Placement {
+        tenant_id,
+        node_id: "node-2".into(),
+        pinned_node_id: String::new(),
+        summary: "lodge is on node-2 since it was moved there from node-1".into(),
+        candidates: vec![
+            candidate("node-2", true, "it has it"),
+            candidate("node-1", false, "it is cordoned"),
+        ],
+        movers: vec!["the loss of node-2".into(), "a drain of node-2".into()],
+        history: vec![moved()],
     }
 }
 

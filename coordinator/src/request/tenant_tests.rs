@@ -1,3 +1,5 @@
+//! Which tenants are accepted as they are written in a request, and which are refused.
+
 use super::*;
 
 fn tenant() -> v1::Tenant {

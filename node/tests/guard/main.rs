@@ -7,6 +7,7 @@
     reason = "a panic in a test is its report, and a figure is printed"
 )]
 
+mod figures;
 mod roles;
 mod stage;
 
@@ -24,20 +25,11 @@ use roost_engine::launch::{self, RunAs};
 use rustix::process::Signal;
 
 use crate::{
+    figures::{FENCE, LATE, RENEW_EVERY},
     roles::{play_child, play_guard, play_revoke},
     stage::{Stage, is_alive, until},
 };
 
-/// Much longer than anything takes; a condition that is not met by then fails the test.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How far ahead the child's deadline is, each time it renews it.
-const FENCE: Duration = Duration::from_millis(400);
-/// What killing may take on a loaded machine.
-const LATE: Duration = Duration::from_millis(600);
-const RENEW_EVERY: Duration = Duration::from_millis(50);
-const LEASE: i64 = 77;
-/// The second lease of a child that leads.
-const REIGN: i64 = 78;
 /// From the child's death to the word that its leases may end, browsers dead: half of what the figure allows a whole
 /// failover's first step, on a machine that may be loaded.
 const PROMPT: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ use roost_engine::launch;
 use roost_node::guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy};
 
 use super::{
-    FENCE, LEASE, PATIENCE, REIGN, RENEW_EVERY,
+    figures::{FENCE, LEASE, PATIENCE, REIGN, RENEW_EVERY},
     stage::{is_alive, read_pid},
 };
 

@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{LEASE, PATIENCE, REIGN};
+use super::figures::{LEASE, PATIENCE, REIGN};
 
 /// A guard that runs, and a directory in which its processes leave their traces.
 pub(super) struct Stage {

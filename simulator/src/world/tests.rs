@@ -1,3 +1,5 @@
+//! Pages and phones against the simulated world, without sockets.
+
 use std::time::Duration;
 
 use super::{ControlError, Incoming, World};

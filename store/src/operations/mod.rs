@@ -11,66 +11,21 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::Progress;
 use roost_model::ids::{NodeId, OperationId, TenantId};
-use time::OffsetDateTime;
 
 use crate::{By, Store, StoreError};
 
-mod rows;
+mod record;
 mod start;
 
-use rows::{Kind, OperationRow};
-pub(crate) use rows::{count, number_to_column};
+use record::{Kind, OperationRow};
+pub use record::{OperationOrder, OperationRecord, OperationState};
+pub(crate) use record::{count, number_to_column};
 
 /// Of the rebalance that the policy starts.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 4;
 /// Of the rebalance that the policy starts.
 pub const DEFAULT_MAX_UNAVAILABLE_PERCENT: u32 = 10;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperationRecord {
-    pub id: OperationId,
-    pub order: OperationOrder,
-    pub state: OperationState,
-    /// As the controller last noted.
-    pub progress: Progress,
-    /// Why it failed or who cancelled it.
-    pub message: String,
-    /// Empty when nobody did: the policy started it.
-    pub requested_by: String,
-    pub reason: String,
-    pub started_at: OffsetDateTime,
-    pub ended_at: Option<OffsetDateTime>,
-}
-
-/// What was ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OperationOrder {
-    /// `force`: at once; else it is paced, until the deadline if there is one.
-    Drain {
-        node: NodeId,
-        deadline: Option<OffsetDateTime>,
-        force: bool,
-    },
-    Rebalance {
-        max_concurrent: u32,
-        max_unavailable_percent: u32,
-    },
-    Move {
-        tenant: TenantId,
-        to: NodeId,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
-#[sqlx(type_name = "operation_state", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum OperationState {
-    Running,
-    Done,
-    Failed,
-    Cancelled,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDrain {

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use roost_devcluster::{Simulator, TenantRecord, wait_until};
 use tokio::{sync::watch, task::JoinHandle};
 
-pub use super::book::Count;
-use super::book::{Book, Millis};
+pub use super::transcript::Count;
+use super::transcript::{Millis, Transcript};
 
 /// From one message to a tenant to the next.
 const PACE: Duration = Duration::from_millis(400);
@@ -21,7 +21,7 @@ const CHATS: usize = 3;
 /// Dropping it stops the writing.
 #[derive(Debug)]
 pub struct Load {
-    book: Arc<Mutex<Book>>,
+    transcript: Arc<Mutex<Transcript>>,
     writing: watch::Sender<bool>,
     writer: JoinHandle<Result<()>>,
     reader: JoinHandle<Result<()>>,
@@ -29,28 +29,29 @@ pub struct Load {
 
 impl Load {
     pub fn begin(simulator: &Simulator, tenants: &[TenantRecord]) -> Self {
-        let book = Arc::new(Mutex::new(Book::new(tenants)));
+        let transcript = Arc::new(Mutex::new(Transcript::new(tenants)));
         let (writing, goes_on) = watch::channel(true);
-        let writer = tokio::spawn(write(simulator.clone(), book.clone(), goes_on));
-        let reader = tokio::spawn(read(simulator.clone(), book.clone()));
-        Self { book, writing, writer, reader }
+        let writer = tokio::spawn(write(simulator.clone(), transcript.clone(), goes_on));
+        let reader = tokio::spawn(read(simulator.clone(), transcript.clone()));
+        Self { transcript, writing, writer, reader }
     }
 
     /// Waits until every tenant has answered something that was asked at or after `since`; when that was.
     pub async fn all_answer(&self, since: Millis, within: Duration) -> Result<Millis> {
-        let answered = || async { self.book.lock().all_answered_since(since).is_ok() || self.has_ended() };
+        let answered =
+            || async { self.transcript.lock().all_answered_since(since).is_ok() || self.has_ended() };
         let waited = wait_until("every tenant answers again", within, answered).await;
         if self.has_ended() {
             bail!("the simulator failed the judge: its phones cannot write or read any more");
         }
-        match (self.book.lock().all_answered_since(since), waited) {
+        match (self.transcript.lock().all_answered_since(since), waited) {
             (Ok(at), _) => Ok(at),
             (Err(silent), _) => bail!("not answered within {within:?}: {}", silent.join(", ")),
         }
     }
 
     pub fn count(&self) -> Count {
-        self.book.lock().count()
+        self.transcript.lock().count()
     }
 
     /// Nothing more is written, and all that was written is awaited; what came of it.
@@ -80,10 +81,10 @@ pub(super) fn now() -> Millis {
 
 async fn write(
     simulator: Simulator,
-    book: Arc<Mutex<Book>>,
+    transcript: Arc<Mutex<Transcript>>,
     mut goes_on: watch::Receiver<bool>,
 ) -> Result<()> {
-    let tenants = book.lock().tenants();
+    let tenants = transcript.lock().tenants();
     let mut pace = tokio::time::interval(PACE / tenants as u32);
     for number in 0_usize.. {
         tokio::select! {
@@ -93,23 +94,23 @@ async fn write(
         let (tenant, turn) = (number % tenants, number / tenants);
         let from = format!("2557110{:05}", turn % CHATS);
         let body = format!("message {turn}");
-        let phone = book.lock().phone(tenant);
+        let phone = transcript.lock().phone(tenant);
         // Asked first: an answer may be there before the simulator's own.
-        book.lock().ask(tenant, &from, body.clone(), now());
+        transcript.lock().ask(tenant, &from, body.clone(), now());
         simulator.message(&phone, &from, &body).await?;
     }
     Ok(())
 }
 
-async fn read(simulator: Simulator, book: Arc<Mutex<Book>>) -> Result<()> {
+async fn read(simulator: Simulator, transcript: Arc<Mutex<Transcript>>) -> Result<()> {
     let mut pace = tokio::time::interval(READ_EVERY);
-    let tenants = book.lock().tenants();
+    let tenants = transcript.lock().tenants();
     loop {
         pace.tick().await;
         for tenant in 0..tenants {
-            let (phone, after) = book.lock().bookmark(tenant);
+            let (phone, after) = transcript.lock().cursor(tenant);
             let answers = simulator.sent(&phone, after).await?;
-            book.lock().answered(tenant, answers);
+            transcript.lock().answered(tenant, answers);
         }
     }
 }

@@ -8,7 +8,6 @@
 //! The seed fixes what is done to whom and for how long. It does not fix what the machine's scheduler makes of it: a
 //! failing seed fails again often, not always, which is why a failing run keeps its logs.
 
-mod book;
 mod dice;
 mod disk;
 pub mod fault;
@@ -22,5 +21,6 @@ mod registered;
 pub mod report;
 pub mod run;
 pub mod skew;
+mod transcript;
 
 pub use run::{Config, run};

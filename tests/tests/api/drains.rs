@@ -27,12 +27,12 @@ async fn untouched(api: &Api, id: &str) {
 #[tokio::test]
 async fn a_drain_moves_every_tenant_and_leaves_the_node_cordoned() {
     let api = api().await;
-    let _n1 = api.puppet("n1").await;
+    let _n1 = api.fake_node("n1").await;
     for (tenant, digits) in [("asha", 1), ("juma", 2)] {
         api.tenant(tenant, digits).await;
         api.placed(tenant).await;
     }
-    let _n2 = api.puppet("n2").await;
+    let _n2 = api.fake_node("n2").await;
     let request = v1::PlanDrainRequest { node_id: "n1".into(), force: false };
     let plan = api.operations().plan_drain(request).await.unwrap().into_inner();
     let told: Vec<_> = plan
@@ -75,8 +75,8 @@ async fn a_drain_moves_every_tenant_and_leaves_the_node_cordoned() {
 #[tokio::test]
 async fn a_tenant_that_cannot_leave_is_told_with_its_reason() {
     let api = api().await;
-    let _n1 = api.puppet("n1").await;
-    let _n2 = api.puppet("n2").await;
+    let _n1 = api.fake_node("n1").await;
+    let _n2 = api.fake_node("n2").await;
     api.tenant("asha", 1).await;
     let pin = v1::PinTenantRequest { tenant_id: "asha".into(), node_id: "n1".into(), ..Default::default() };
     api.tenants().pin_tenant(pin).await.unwrap();

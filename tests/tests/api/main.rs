@@ -6,6 +6,7 @@
 mod auth;
 mod cluster;
 mod drains;
+mod fake_nodes;
 mod harness;
 mod lifecycle;
 mod messages;
@@ -14,7 +15,6 @@ mod nodes;
 mod operations;
 mod orders;
 mod outages;
-mod puppets;
 mod rebalances;
 mod reflection;
 mod refusals;

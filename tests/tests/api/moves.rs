@@ -39,10 +39,10 @@ async fn explain(api: &Api, tenant: &str) -> v1::Placement {
 #[tokio::test]
 async fn a_move_is_planned_done_and_explained() {
     let api = api().await;
-    let _n1 = api.puppet("n1").await;
+    let _n1 = api.fake_node("n1").await;
     api.tenant("asha", 1).await;
     api.placed("asha").await;
-    let _n2 = api.puppet("n2").await;
+    let _n2 = api.fake_node("n2").await;
     let plan = v1::PlanMoveRequest { tenant_id: "asha".into(), node_id: "n2".into() };
     let plan = api.operations().plan_move(plan).await.unwrap().into_inner();
     assert_eq!((plan.moves.len(), plan.blocked.len()), (1, 0), "{plan:?}");
@@ -107,10 +107,10 @@ async fn a_move_that_makes_no_sense_is_refused() {
 #[tokio::test]
 async fn a_pinned_tenant_goes_to_its_node_and_an_unpinned_one_stays() {
     let api = api().await;
-    let _n1 = api.puppet("n1").await;
+    let _n1 = api.fake_node("n1").await;
     api.tenant("asha", 1).await;
     api.placed("asha").await;
-    let _n2 = api.puppet("n2").await;
+    let _n2 = api.fake_node("n2").await;
     let pinned = api.tenants().pin_tenant(pin("asha", "n2")).await.unwrap().into_inner();
     assert_eq!(pinned.pinned_node_id, "n2");
     let has_moved = || async { api.worker("asha").await.node_id == "n2" };

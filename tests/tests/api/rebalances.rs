@@ -7,13 +7,13 @@ use crate::harness::{api, fields, refused, until};
 #[tokio::test]
 async fn a_rebalance_gives_a_new_node_its_share_and_no_more() {
     let api = api().await;
-    let _n1 = api.puppet("n1").await;
+    let _n1 = api.fake_node("n1").await;
     for number in 1..=4 {
         let tenant = format!("t{number}");
         api.tenant(&tenant, number).await;
         api.placed(&tenant).await;
     }
-    let _n2 = api.puppet("n2").await;
+    let _n2 = api.fake_node("n2").await;
     let plan = api.operations().plan_rebalance(v1::PlanRebalanceRequest {}).await.unwrap().into_inner();
     assert!((1..=2).contains(&plan.moves.len()) && plan.blocked.is_empty(), "{plan:?}");
     assert!(plan.moves.iter().all(|planned| planned.to_node_id == "n2"), "{plan:?}");

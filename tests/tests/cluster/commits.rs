@@ -1,3 +1,5 @@
+//! Commits of the registry: all or nothing, under guards.
+
 use std::sync::Arc;
 
 use roost_cluster::registry::{Commit, Guard, MAX_OPS, Op, RegistryError};

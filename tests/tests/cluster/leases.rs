@@ -1,3 +1,5 @@
+//! Leases of the registry: what goes with them, and when.
+
 use std::{sync::Arc, time::Duration};
 
 use roost_cluster::registry::RegistryError;

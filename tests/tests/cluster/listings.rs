@@ -1,3 +1,5 @@
+//! Listings of the registry: whole, in order, of one revision.
+
 use std::sync::Arc;
 
 use roost_cluster::registry::{MAX_OPS, Op, Update};

@@ -1,3 +1,5 @@
+//! Watches of the registry: every change once and in order.
+
 use std::sync::Arc;
 
 use roost_cluster::registry::{Change, MAX_OPS, Op};

@@ -1,10 +1,11 @@
 //! A browser under test: what its page tells, and what a person or an operating system does to it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_engine::{Launched, OutboundText, PageEvent};
-use roost_node::session::Source;
+use roost_engine::{Engine, Launch, Launched, OutboundText, PageEvent};
+use roost_model::ids::Generation;
+use roost_node::session::{LockedProfile, SnapshotRef, SnapshotTaker, Source};
 use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -16,6 +17,37 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Browser {
     pub launched: Launched,
     pub source: Source,
+}
+
+impl World {
+    pub async fn launch(
+        &self,
+        profile: &LockedProfile,
+        from: Option<&SnapshotRef>,
+        generation: i64,
+    ) -> Result<Browser> {
+        let prepared = profile.prepare(&self.vault, from, Generation(generation)).await?;
+        let launch = Launch {
+            tenant: self.tenant.clone(),
+            profile: prepared.browser_dir,
+            local_storage: prepared.local_storage,
+        };
+        Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })
+    }
+
+    pub async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
+        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(1)).await?;
+        taker.take_running(&browser.launched.page).await?.context("there is a session to save")
+    }
+
+    /// As a worker stops: what the page has in localStorage, then the files of the closed browser.
+    pub async fn stop(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
+        let values = browser.launched.page.local_storage().await?;
+        ensure!(browser.launched.page.close().await, "the browser closes by itself");
+        let generation = profile.stamp().context("the profile is stamped")?.generation;
+        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), generation).await?;
+        Ok(taker.take_stopped(true, Some(values)).await?)
+    }
 }
 
 impl Browser {

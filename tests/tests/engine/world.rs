@@ -11,17 +11,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use roost_devcluster::loopback_client;
 use roost_engine::{
-    BrowserLedger, Engine, Launch,
+    BrowserLedger,
     launch::RunAs,
     web::{Launcher, WebConfig, WebEngine},
 };
-use roost_model::ids::{Generation, TenantId};
-use roost_node::session::{LockedProfile, Profiles, SnapshotKey, SnapshotRef, SnapshotTaker, Vault};
+use roost_model::ids::TenantId;
+use roost_node::session::{LockedProfile, Profiles, SnapshotKey, Vault};
 use roost_simulator::{Config, Simulator, Timing};
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::browser::Browser;
 
 pub const PHONE: &str = "254700000001";
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -70,35 +68,6 @@ impl World {
     pub fn profile(&self, node: &str) -> Result<Arc<LockedProfile>> {
         let profiles = Profiles::open(&self.dir.path().join(node), self.run_as)?;
         Ok(Arc::new(profiles.of(&self.tenant, self.uid).lock()?))
-    }
-
-    pub async fn launch(
-        &self,
-        profile: &LockedProfile,
-        from: Option<&SnapshotRef>,
-        generation: i64,
-    ) -> Result<Browser> {
-        let prepared = profile.prepare(&self.vault, from, Generation(generation)).await?;
-        let launch = Launch {
-            tenant: self.tenant.clone(),
-            profile: prepared.browser_dir,
-            local_storage: prepared.local_storage,
-        };
-        Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })
-    }
-
-    pub async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(1)).await?;
-        taker.take_running(&browser.launched.page).await?.context("there is a session to save")
-    }
-
-    /// As a worker stops: what the page has in localStorage, then the files of the closed browser.
-    pub async fn stop(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
-        let values = browser.launched.page.local_storage().await?;
-        ensure!(browser.launched.page.close().await, "the browser closes by itself");
-        let generation = profile.stamp().context("the profile is stamped")?.generation;
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), generation).await?;
-        Ok(taker.take_stopped(true, Some(values)).await?)
     }
 
     /// How many there have been.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::bed::Bed;
+use crate::test_bed::TestBed;
 
 /// Deterministic noise, so that a failing run can be repeated.
 struct Noise(u64);
@@ -15,7 +15,7 @@ impl Noise {
 }
 
 /// Writes to random chats; returns what each chat must be answered with, in order.
-fn write_some(bed: &Bed, noise: &mut Noise, count: u64, expected: &mut BTreeMap<String, Vec<String>>) {
+fn write_some(bed: &TestBed, noise: &mut Noise, count: u64, expected: &mut BTreeMap<String, Vec<String>>) {
     for _ in 0..count {
         let chat = format!("25570000010{}@c.us", noise.below(6));
         let nth = expected.values().map(Vec::len).sum::<usize>();
@@ -26,7 +26,7 @@ fn write_some(bed: &Bed, noise: &mut Noise, count: u64, expected: &mut BTreeMap<
 
 async fn survive_crashes(seed: u64) {
     println!("seed {seed}");
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let (mut noise, mut expected) = (Noise(seed), BTreeMap::new());
     bed.phone.fail_every(29);
     for _ in 0..40 {
@@ -59,7 +59,7 @@ async fn every_message_is_answered_once_and_in_order_whenever_its_owner_crashes(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_that_lives_on_after_its_tenant_has_moved_is_stopped_by_its_next_write() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let mut old = bed.next_life().await;
     bed.phone.write("1@c.us", "M1", "one");
     old.pipeline.intake().send(bed.phone.unacknowledged().remove(0)).await.unwrap();
@@ -79,7 +79,7 @@ async fn an_owner_that_lives_on_after_its_tenant_has_moved_is_stopped_by_its_nex
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_wait_for_postgres_and_none_is_lost_when_it_restarts() {
-    let mut bed = Bed::new(0).await;
+    let mut bed = TestBed::new(0).await;
     let (mut noise, mut expected) = (Noise(7), BTreeMap::new());
     let life = bed.next_life().await;
     for round in 0..6 {

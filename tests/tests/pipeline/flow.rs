@@ -6,11 +6,11 @@ use roost_engine::InboundMessage;
 use roost_model::ChatKind;
 use roost_node::pipeline::{BODY_BYTES, reply_id};
 
-use crate::bed::Bed;
+use crate::test_bed::TestBed;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_in_twenty_chats_is_answered_in_order() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     let began = Instant::now();
     for nth in 0..500 {
@@ -31,7 +31,7 @@ async fn a_burst_in_twenty_chats_is_answered_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_direct_messages_of_others_are_answered_stored_and_logged() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     let message =
         |id: &str, kind, from_me| InboundMessage { kind, from_me, ..bed.phone.write("1@c.us", id, "x") };
@@ -55,7 +55,7 @@ async fn only_direct_messages_of_others_are_answered_stored_and_logged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_photo_is_answered_and_a_body_beyond_the_limit_is_cut_at_a_character() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     life.pipeline.intake().send(bed.phone.write("1@c.us", "P", "")).await.unwrap();
     let long = "\u{1F600}".repeat(BODY_BYTES);
@@ -69,7 +69,7 @@ async fn a_photo_is_answered_and_a_body_beyond_the_limit_is_cut_at_a_character()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_has_the_id_that_its_question_gives_it() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     let question = bed.phone.write("1@c.us", "Q", "hello");
     life.pipeline.intake().send(question.clone()).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_reply_has_the_id_that_its_question_gives_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_pipeline_has_sent_what_it_took_and_takes_no_more() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     for nth in 0..40 {
         let message = bed.phone.write("1@c.us", &format!("M{nth}"), &nth.to_string());
@@ -100,7 +100,7 @@ async fn a_drained_pipeline_has_sent_what_it_took_and_takes_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_sent_while_the_gate_is_shut_and_all_of_it_afterwards() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     life.pipeline.set_gate(Some(life.page.clone()), true, false);
     let message = bed.phone.write("1@c.us", "M", "hello");
@@ -115,7 +115,7 @@ async fn nothing_is_sent_while_the_gate_is_shut_and_all_of_it_afterwards() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_can_never_be_sent_is_buried_and_its_chat_goes_on() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     bed.phone.refuse("echo: one");
     let life = bed.next_life().await;
     for body in ["one", "two"] {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::bed::{Bed, Life};
+use crate::test_bed::{Life, TestBed};
 
-async fn ask(bed: &Bed, life: &Life, id: &str) {
+async fn ask(bed: &TestBed, life: &Life, id: &str) {
     let message = bed.phone.write("1@c.us", id, id);
     life.pipeline.intake().send(message).await.unwrap();
     bed.settle().await;
@@ -12,7 +12,7 @@ async fn ask(bed: &Bed, life: &Life, id: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_neither_lifts_the_reply_limit_nor_repeats_the_warning() {
-    let bed = Bed::new(3).await;
+    let bed = TestBed::new(3).await;
     let first = bed.next_life().await;
     for id in ["A", "B"] {
         ask(&bed, &first, id).await;
@@ -36,7 +36,7 @@ async fn a_failover_neither_lifts_the_reply_limit_nor_repeats_the_warning() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_first_message_of_a_chat_is_greeted_whoever_owns_the_tenant() {
-    let bed = Bed::new(0).await;
+    let bed = TestBed::new(0).await;
     let plain = roost_store::TenantPatch { texts: Some(roost_model::Texts::default()), ..Default::default() };
     bed.store.update_tenant(&bed.tenant().await.id, plain).await.unwrap();
     let first = bed.next_life().await;

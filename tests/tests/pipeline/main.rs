@@ -10,10 +10,10 @@
     reason = "a panic is the report of a test, and a seed is printed to repeat it"
 )]
 
-mod bed;
 mod crashes;
 mod flow;
 mod limits;
 mod node;
 mod phone;
+mod test_bed;
 mod worker;

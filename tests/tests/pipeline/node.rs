@@ -20,13 +20,13 @@ use roost_node::{
 use roost_store::{Fence, SessionStatus, WorkerStatus};
 use tokio::{sync::watch, time::timeout};
 
-use crate::bed::Bed;
+use crate::test_bed::TestBed;
 
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// A node with one worker.
 pub struct Node {
-    pub bed: Bed,
+    pub bed: TestBed,
     pub engine: NullEngine,
     pub vault: Vault,
     pub standing: watch::Sender<Standing>,
@@ -44,7 +44,7 @@ impl OwnershipCheck for Owner {
 
 impl Node {
     pub async fn new() -> Self {
-        let bed = Bed::new(0).await;
+        let bed = TestBed::new(0).await;
         let key = SnapshotKey::from_hex(&"5a".repeat(32)).unwrap();
         let vault = Vault::open(bed.dir.path().join("objects").to_str().unwrap(), key).unwrap();
         let (standing, _) = watch::channel(Standing::Good);

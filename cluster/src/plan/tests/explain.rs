@@ -1,3 +1,5 @@
+//! What an explanation says of each node, and of what would move a tenant.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Tenants keep away from a zone that is losing nodes.
+
 use super::*;
 
 fn in_zone(name: &str, zone: &str) -> NodeView {

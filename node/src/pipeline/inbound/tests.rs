@@ -1,3 +1,5 @@
+//! What the inbox takes, in which order, and what it asks for again.
+
 use time::OffsetDateTime;
 
 use super::*;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use stateright::{Checker, CheckerBuilder, HasDiscoveries, Model};
 
 use super::{
-    events::{MOVES, NOTHING_BROKEN, ONE_BROWSER, Ownership, RUNS, RUNS_AGAIN},
+    events::Ownership,
+    exploration::{MOVES, NOTHING_BROKEN, ONE_BROWSER, RUNS, RUNS_AGAIN},
     guards::Guards,
     state::Budget,
     time::{SHOWN_BY_THE_SLOW, timing},

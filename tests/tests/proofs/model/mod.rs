@@ -18,6 +18,7 @@
 mod checks;
 mod controller;
 mod events;
+mod exploration;
 mod guards;
 mod node;
 mod planner;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     clock::MachineClock, link::Link, postgres::LinkedLedger, process::Process, registry::LinkedRegistry,
-    world::Shared,
+    shared::Shared,
 };
 
 pub struct Coordinator {

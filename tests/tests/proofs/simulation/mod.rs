@@ -29,5 +29,6 @@ mod postgres;
 mod process;
 mod registry;
 mod runs;
+mod shared;
 mod storm;
 mod world;

@@ -8,23 +8,12 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{
     coordinator::Coordinator, dice::Dice, faults::Order, guards::Guards, judge::Judge, link::Weather,
-    node::Machine, postgres::Postgres,
+    node::Machine, postgres::Postgres, shared::Shared,
 };
 
 /// In which everything runs again once nothing is broken any more, in TTLs: at the worst a request of the storm is two TTLs
 /// on its way, the leader's lease has to end, then a node's, and each is followed by a start.
 const RECOVERY_TTLS: u32 = 8;
-
-/// What all parts of it have in common.
-pub struct Shared {
-    pub dice: Dice,
-    pub timing: Timing,
-    pub guards: Guards,
-    pub judge: Arc<Judge>,
-    pub registry: Arc<MemoryRegistry>,
-    pub postgres: Arc<Postgres>,
-    pub weather: watch::Sender<Weather>,
-}
 
 pub struct World {
     pub shared: Arc<Shared>,

@@ -2,20 +2,18 @@
 //! messages over a pipe.
 
 use std::{
-    collections::BTreeSet,
-    io::{ErrorKind, Read},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use roost_cluster::registry::Registry;
 use roost_model::ids::Incarnation;
-use roost_node::guard::{GuardLink, Message};
+use roost_node::guard::GuardLink;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{super::process::Process, Machine, work};
+use super::{super::process::Process, Machine, pipe::PipeReader, work};
 
 /// What an operator's service manager gives a node that was asked to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -23,22 +21,9 @@ const GRACE: Duration = Duration::from_secs(20);
 /// The first back-off of the product; the later ones only take longer.
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 
-pub struct Guard {
+struct Guard {
     machine: Arc<Machine>,
     stop: CancellationToken,
-}
-
-/// What the child has told.
-#[derive(Debug, Clone, Default)]
-pub struct Told {
-    pub deadline: Option<Duration>,
-    pub leases: BTreeSet<i64>,
-}
-
-/// The guard's end of the pipe.
-pub struct Ears {
-    pipe: std::fs::File,
-    told: Told,
 }
 
 enum Ending {
@@ -50,24 +35,36 @@ enum Ending {
     StopOverdue,
 }
 
-impl Guard {
-    pub fn new(machine: Arc<Machine>, stop: CancellationToken) -> Self {
-        Self { machine, stop }
+impl Machine {
+    /// Starts the node, unless it runs.
+    pub fn start(self: &Arc<Self>) {
+        let mut power = self.power.lock();
+        while power.tasks.try_join_next().is_some() {}
+        if power.tasks.is_empty() {
+            self.is_asleep.store(false, Relaxed);
+            self.whole.thaw();
+            power.stop = CancellationToken::new();
+            let guard = Guard { machine: self.clone(), stop: power.stop.clone() };
+            let whole = self.whole.clone();
+            power.tasks.spawn(whole.run(guard.run()));
+        }
     }
+}
 
-    pub async fn run(self) {
+impl Guard {
+    async fn run(self) {
         loop {
             let process = Process::default();
             *self.machine.child.lock() = process.clone();
             let (pipe, theirs) = rustix::pipe::pipe().expect("a pipe");
             rustix::io::ioctl_fionbio(&pipe, true).expect("a pipe that does not block");
-            let ears = Arc::new(Mutex::new(Ears { pipe: pipe.into(), told: Told::default() }));
-            *self.machine.ears.lock() = Some(ears.clone());
+            let pipe = Arc::new(Mutex::new(PipeReader::new(pipe)));
+            *self.machine.pipe.lock() = Some(pipe.clone());
             let link = Arc::new(GuardLink::new(theirs).expect("a pipe that does not block"));
             let mut child = JoinSet::new();
             let work = work::run(self.machine.clone(), link, self.stop.clone());
             child.spawn(process.clone().run(work));
-            let ending = self.watch(&mut child, &ears).await;
+            let ending = self.watch(&mut child, &pipe).await;
             self.machine.browsers.kill_all();
             process.kill();
             drop(child);
@@ -78,7 +75,7 @@ impl Guard {
                     self.machine.shared.judge.violated(&format!("{} was refused", self.machine.id));
                     return;
                 }
-                Ending::Dead | Ending::DeadlinePassed | Ending::StopOverdue => self.end_leases(&ears),
+                Ending::Dead | Ending::DeadlinePassed | Ending::StopOverdue => self.end_leases(&pipe),
             }
             if self.stop.is_cancelled() {
                 return;
@@ -87,10 +84,14 @@ impl Guard {
         }
     }
 
-    async fn watch(&self, child: &mut JoinSet<Result<(), work::Refused>>, ears: &Mutex<Ears>) -> Ending {
+    async fn watch(
+        &self,
+        child: &mut JoinSet<Result<(), work::Refused>>,
+        pipe: &Mutex<PipeReader>,
+    ) -> Ending {
         let mut stop_by = None;
         loop {
-            let deadline = ears.lock().listen().deadline.filter(|_| self.machine.shared.guards.deadline);
+            let deadline = pipe.lock().read().deadline.filter(|_| self.machine.shared.guards.deadline);
             let left = deadline.map(|at| self.machine.clock.until(at));
             if left == Some(Duration::ZERO) {
                 return Ending::DeadlinePassed;
@@ -123,35 +124,14 @@ impl Guard {
     }
 
     /// A process of its own, that nobody waits for.
-    fn end_leases(&self, ears: &Mutex<Ears>) {
-        let leases = ears.lock().listen().leases;
+    fn end_leases(&self, pipe: &Mutex<PipeReader>) {
+        let leases = pipe.lock().read().leases;
         let registry = self.machine.registry(&Process::default());
         tokio::spawn(async move {
             for lease in leases {
                 let _ended_by_its_ttl = registry.revoke(Incarnation(lease)).await;
             }
         });
-    }
-}
-
-impl Ears {
-    /// Takes in everything that is in the pipe.
-    pub fn listen(&mut self) -> Told {
-        let mut text = Vec::new();
-        match self.pipe.read_to_end(&mut text) {
-            Ok(_) => {}
-            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
-        }
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match Message::parse(line).expect("a message of the product's own") {
-                Message::Deadline(at) => self.told.deadline = Some(at),
-                Message::Lease(id) => drop(self.told.leases.insert(id)),
-                Message::Unlease(id) => drop(self.told.leases.remove(&id)),
-                Message::StoodDown => self.told.deadline = None,
-                Message::Started(_) | Message::Gone(_) => {}
-            }
-        }
-        self.told.clone()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod browsers;
 mod guard;
+mod pipe;
 mod tenure;
 mod work;
 
@@ -22,10 +23,10 @@ use super::{
     link::Link,
     process::Process,
     registry::LinkedRegistry,
-    world::Shared,
+    shared::Shared,
 };
 use browsers::Browsers;
-use guard::Ears;
+use pipe::PipeReader;
 
 pub struct Machine {
     pub shared: Arc<Shared>,
@@ -43,7 +44,7 @@ pub struct Machine {
     child_killed: Notify,
     is_asleep: AtomicBool,
     /// The present guard's end of the pipe.
-    ears: Mutex<Option<Arc<Mutex<Ears>>>>,
+    pipe: Mutex<Option<Arc<Mutex<PipeReader>>>>,
     power: Mutex<Power>,
 }
 
@@ -67,27 +68,13 @@ impl Machine {
             browsers: Browsers::new(shared.judge.clone(), id.clone(), shared.timing, dice.of("browsers")),
             child_killed: Notify::new(),
             is_asleep: AtomicBool::new(false),
-            ears: Mutex::default(),
+            pipe: Mutex::default(),
             power: Mutex::default(),
             shared,
             id,
             zone,
             dice,
         })
-    }
-
-    /// Starts the node, unless it runs.
-    pub fn start(self: &Arc<Self>) {
-        let mut power = self.power.lock();
-        while power.tasks.try_join_next().is_some() {}
-        if power.tasks.is_empty() {
-            self.is_asleep.store(false, Relaxed);
-            self.whole.thaw();
-            power.stop = CancellationToken::new();
-            let guard = guard::Guard::new(self.clone(), power.stop.clone());
-            let whole = self.whole.clone();
-            power.tasks.spawn(whole.run(guard.run()));
-        }
     }
 
     /// SIGTERM to the guard.
@@ -99,7 +86,7 @@ impl Machine {
     pub fn cut_power(&self) {
         self.child().kill();
         *self.power.lock() = Power::default();
-        *self.ears.lock() = None;
+        *self.pipe.lock() = None;
         self.browsers.vanish();
     }
 
@@ -133,8 +120,8 @@ impl Machine {
         if !self.is_asleep.swap(false, Relaxed) {
             return;
         }
-        let ears = self.ears.lock().clone();
-        let deadline = ears.and_then(|ears| ears.lock().listen().deadline);
+        let pipe = self.pipe.lock().clone();
+        let deadline = pipe.and_then(|pipe| pipe.lock().read().deadline);
         let is_over = deadline.is_some_and(|at| self.clock.now() >= at) && self.shared.guards.deadline;
         self.browsers.resume(!is_over);
         self.whole.thaw();

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::phone::{FakePage, Phone};
 
-pub struct Bed {
+pub struct TestBed {
     pub postgres: Postgres,
     pub store: Store,
     pub phone: Arc<Phone>,
@@ -46,7 +46,7 @@ impl Life {
     }
 }
 
-impl Bed {
+impl TestBed {
     /// A tenant that answers `echo: <message>`, at most `limit` times in 60 s.
     pub async fn new(limit: u32) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -15,11 +15,11 @@ use crate::harness::Api;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Stops acknowledging when dropped.
-pub struct Puppet {
+pub struct FakeNode {
     task: AbortHandle,
 }
 
-impl Drop for Puppet {
+impl Drop for FakeNode {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -27,14 +27,14 @@ impl Drop for Puppet {
 
 impl Api {
     /// Registers a node that acknowledges what is assigned to it.
-    pub async fn puppet(&self, id: &str) -> Puppet {
+    pub async fn fake_node(&self, id: &str) -> FakeNode {
         let record = self.node(id).await;
-        self.animate(record)
+        self.fake_node_of(record)
     }
 
     /// Lets a registered node acknowledge.
-    pub fn animate(&self, record: NodeRecord) -> Puppet {
-        Puppet { task: tokio::spawn(obey(self.registry.clone(), record)).abort_handle() }
+    pub fn fake_node_of(&self, record: NodeRecord) -> FakeNode {
+        FakeNode { task: tokio::spawn(obey(self.registry.clone(), record)).abort_handle() }
     }
 }
 

@@ -1,14 +1,12 @@
-//! Printing: rows as a table for people or as JSON for programs.
-
-mod table;
-
-pub use table::visible;
+//! Printing: rows as a table for people or as JSON for programs. Tables have no rules between the cells, so that `awk` and `cut` can
+//! read them as people can.
 
 use std::io::{self, Write};
 
+use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
 
-use crate::{args::Format, failure::Failure};
+use crate::{failure::Failure, globals::Format};
 
 /// Something that can be printed: its fields as JSON, chosen ones as a row of a table, all of them line by line.
 pub trait Row: Serialize {
@@ -38,7 +36,7 @@ impl Output {
     /// A list: a table, or an array.
     pub fn list<R: Row>(&mut self, rows: &[R]) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.text(&table::list(rows)),
+            Format::Table => self.text(&table_of(rows)),
             Format::Json => self.json(rows),
         }
     }
@@ -46,7 +44,7 @@ impl Output {
     /// One thing: a line per field, or an object.
     pub fn one<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.text(&table::details(row)),
+            Format::Table => self.text(&details_of(row)),
             Format::Json => self.json(row),
         }
     }
@@ -54,7 +52,7 @@ impl Output {
     /// One of a stream: a line with its cells, or an object on one line.
     pub fn event<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.text(&table::line(row)),
+            Format::Table => self.text(&line_of(row)),
             Format::Json => self.text(&serde_json::to_string(row).map_err(|e| Failure::Print(e.into()))?),
         }
     }
@@ -72,5 +70,62 @@ impl Output {
     /// An object that is more than a row.
     pub fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         self.text(&serde_json::to_string_pretty(value).map_err(|e| Failure::Print(e.into()))?)
+    }
+}
+
+/// Text from outside may hold anything, also sequences that command a terminal: these are shown escaped.
+pub fn visible(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if c.is_control() {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}
+
+fn table_of<R: Row>(rows: &[R]) -> String {
+    let mut table = bare();
+    table.set_header(R::HEADER.iter().map(|name| name.to_uppercase()));
+    table.add_rows(rows.iter().map(|row| row.cells().iter().map(|cell| filled(cell)).collect::<Vec<_>>()));
+    finish(table)
+}
+
+fn details_of<R: Row>(row: &R) -> String {
+    let mut table = bare();
+    table.add_rows(row.details().iter().map(|(name, value)| [format!("{name}:"), filled(value)]));
+    finish(table)
+}
+
+fn line_of<R: Row>(row: &R) -> String {
+    row.cells().iter().map(|cell| filled(cell)).collect::<Vec<_>>().join("  ")
+}
+
+/// An empty cell would shift the columns of whoever splits at blanks.
+fn filled(cell: &str) -> String {
+    if cell.is_empty() { "-".to_owned() } else { visible(cell) }
+}
+
+fn bare() -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table
+}
+
+fn finish(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_commands_a_terminal_is_shown_and_not_done() {
+        assert_eq!(visible("red \u{1b}[31m\nHabari ☀"), "red \\u{1b}[31m\\nHabari ☀");
     }
 }

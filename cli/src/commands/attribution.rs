@@ -3,7 +3,7 @@
 use std::env;
 
 #[derive(Debug, clap::Args)]
-pub struct Asked {
+pub struct Attribution {
     /// Why, for the history: at most 200 characters.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
@@ -12,9 +12,9 @@ pub struct Asked {
     by: Option<String>,
 }
 
-impl Asked {
+impl Attribution {
     /// Who asks, and why. Without a name the coordinator notes what it knows of the token.
-    pub fn words(self) -> (String, String) {
+    pub fn into_parts(self) -> (String, String) {
         let by = self.by.or_else(|| env::var("USER").ok()).unwrap_or_default();
         (by, self.reason)
     }

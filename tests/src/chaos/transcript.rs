@@ -13,9 +13,9 @@ struct Asked {
     at: Millis,
 }
 
-/// One tenant's pages.
+/// One tenant's messages and their answers.
 #[derive(Debug)]
-struct Page {
+struct Messages {
     tenant: TenantRecord,
     asked: BTreeMap<String, Vec<Asked>>,
     answers: BTreeMap<String, Vec<SentMessage>>,
@@ -24,8 +24,8 @@ struct Page {
 }
 
 #[derive(Debug)]
-pub(super) struct Book {
-    pages: Vec<Page>,
+pub(super) struct Transcript {
+    of_tenants: Vec<Messages>,
 }
 
 /// What is to be said of all messages, at the end.
@@ -43,48 +43,52 @@ pub struct Count {
     pub resends: u64,
 }
 
-impl Book {
+impl Transcript {
     pub fn new(tenants: &[TenantRecord]) -> Self {
-        let page = |tenant: &TenantRecord| Page {
+        let messages = |tenant: &TenantRecord| Messages {
             tenant: tenant.clone(),
             asked: BTreeMap::new(),
             answers: BTreeMap::new(),
             read_up_to: 0,
         };
-        Self { pages: tenants.iter().map(page).collect() }
+        Self { of_tenants: tenants.iter().map(messages).collect() }
     }
 
     pub fn phone(&self, tenant: usize) -> String {
-        self.pages[tenant].tenant.phone.clone()
+        self.of_tenants[tenant].tenant.phone.clone()
     }
 
     pub fn tenants(&self) -> usize {
-        self.pages.len()
+        self.of_tenants.len()
     }
 
     pub fn ask(&mut self, tenant: usize, from: &str, body: String, at: Millis) {
         let chat = format!("{from}@c.us");
-        self.pages[tenant].asked.entry(chat).or_default().push(Asked { body, at });
+        self.of_tenants[tenant].asked.entry(chat).or_default().push(Asked { body, at });
     }
 
     /// The tenant's phone, and the index of the answer that was read last.
-    pub fn bookmark(&self, tenant: usize) -> (String, u64) {
-        (self.phone(tenant), self.pages[tenant].read_up_to)
+    pub fn cursor(&self, tenant: usize) -> (String, u64) {
+        (self.phone(tenant), self.of_tenants[tenant].read_up_to)
     }
 
     pub fn answered(&mut self, tenant: usize, answers: Vec<SentMessage>) {
-        let page = &mut self.pages[tenant];
+        let messages = &mut self.of_tenants[tenant];
         for answer in answers {
-            page.read_up_to = answer.index;
-            page.answers.entry(answer.to.clone()).or_default().push(answer);
+            messages.read_up_to = answer.index;
+            messages.answers.entry(answer.to.clone()).or_default().push(answer);
         }
     }
 
     /// When every tenant had answered something that was asked at or after `since`; who has not.
     pub fn all_answered_since(&self, since: Millis) -> Result<Millis, Vec<&str>> {
-        let times: Vec<_> = self.pages.iter().map(|page| (page, page.answered_since(since))).collect();
-        let silent: Vec<&str> =
-            times.iter().filter(|(_, at)| at.is_none()).map(|(page, _)| page.tenant.id.as_str()).collect();
+        let times: Vec<_> =
+            self.of_tenants.iter().map(|messages| (messages, messages.answered_since(since))).collect();
+        let silent: Vec<&str> = times
+            .iter()
+            .filter(|(_, at)| at.is_none())
+            .map(|(messages, _)| messages.tenant.id.as_str())
+            .collect();
         if silent.is_empty() {
             Ok(times.iter().filter_map(|(_, at)| *at).max().unwrap_or(since))
         } else {
@@ -94,14 +98,14 @@ impl Book {
 
     pub fn count(&self) -> Count {
         let mut count = Count::default();
-        for page in &self.pages {
-            page.count(&mut count);
+        for messages in &self.of_tenants {
+            messages.count(&mut count);
         }
         count
     }
 }
 
-impl Page {
+impl Messages {
     fn answered_since(&self, since: Millis) -> Option<Millis> {
         let chats = self.asked.iter().filter_map(|(chat, asked)| {
             let answers = self.answers.get(chat)?;
@@ -153,11 +157,11 @@ fn is_answer(answer: &str, asked: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn book(asked: &[&str], answers: &[&str]) -> Book {
+    fn transcript(asked: &[&str], answers: &[&str]) -> Transcript {
         let tenant = TenantRecord { id: "a".into(), name: "A".into(), phone: "+255700000001".into() };
-        let mut book = Book::new(&[tenant]);
+        let mut transcript = Transcript::new(&[tenant]);
         for (at, body) in asked.iter().enumerate() {
-            book.ask(0, "1", (*body).into(), at as Millis * 10);
+            transcript.ask(0, "1", (*body).into(), at as Millis * 10);
         }
         let sent = |(index, body): (usize, &&str)| SentMessage {
             index: index as u64 + 1,
@@ -167,28 +171,28 @@ mod tests {
             at_ms: 100 + index as u64,
             resends: 0,
         };
-        book.answered(0, answers.iter().enumerate().map(sent).collect());
-        book
+        transcript.answered(0, answers.iter().enumerate().map(sent).collect());
+        transcript
     }
 
     #[test]
     fn each_message_answered_once_in_order_is_sound() {
-        let count = book(&["x", "y"], &["x", "y"]).count();
+        let count = transcript(&["x", "y"], &["x", "y"]).count();
         assert_eq!(count, Count { asked: 2, answered: 2, ..Count::default() });
     }
 
     #[test]
     fn what_is_missing_twice_out_of_order_or_not_asked_for_is_counted() {
-        assert_eq!(book(&["x", "y"], &["x"]).count().missing, 1);
-        assert_eq!(book(&["x", "y"], &["x", "x", "y"]).count().twice.len(), 1);
-        assert_eq!(book(&["x", "y"], &["y", "x"]).count().out_of_order.len(), 1);
-        assert_eq!(book(&["x"], &["x", "z"]).count().twice.len(), 1);
+        assert_eq!(transcript(&["x", "y"], &["x"]).count().missing, 1);
+        assert_eq!(transcript(&["x", "y"], &["x", "x", "y"]).count().twice.len(), 1);
+        assert_eq!(transcript(&["x", "y"], &["y", "x"]).count().out_of_order.len(), 1);
+        assert_eq!(transcript(&["x"], &["x", "z"]).count().twice.len(), 1);
     }
 
     #[test]
     fn recovery_is_the_first_answer_to_what_was_asked_since() {
-        let book = book(&["x", "y", "z"], &["x", "y", "z"]);
-        assert_eq!(book.all_answered_since(5), Ok(101));
-        assert_eq!(book.all_answered_since(25), Err(vec!["a"]));
+        let transcript = transcript(&["x", "y", "z"], &["x", "y", "z"]);
+        assert_eq!(transcript.all_answered_since(5), Ok(101));
+        assert_eq!(transcript.all_answered_since(25), Err(vec!["a"]));
     }
 }

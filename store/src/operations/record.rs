@@ -1,11 +1,54 @@
-//! The rows of `operations`, and what their columns mean.
+//! An operation as it is read: the row of `operations`, and what its columns mean.
 
 use roost_cluster::ledger::Progress;
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
-use super::{OperationOrder, OperationRecord, OperationState};
 use crate::StoreError;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationRecord {
+    pub id: OperationId,
+    pub order: OperationOrder,
+    pub state: OperationState,
+    /// As the controller last noted.
+    pub progress: Progress,
+    /// Why it failed or who cancelled it.
+    pub message: String,
+    /// Empty when nobody did: the policy started it.
+    pub requested_by: String,
+    pub reason: String,
+    pub started_at: OffsetDateTime,
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+/// What was ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationOrder {
+    /// `force`: at once; else it is paced, until the deadline if there is one.
+    Drain {
+        node: NodeId,
+        deadline: Option<OffsetDateTime>,
+        force: bool,
+    },
+    Rebalance {
+        max_concurrent: u32,
+        max_unavailable_percent: u32,
+    },
+    Move {
+        tenant: TenantId,
+        to: NodeId,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "operation_state", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OperationState {
+    Running,
+    Done,
+    Failed,
+    Cancelled,
+}
 
 /// What does not fit the column is beyond what its check allows, and is refused by that.
 pub(crate) fn number_to_column(number: u32) -> i32 {

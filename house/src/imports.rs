@@ -1,0 +1,74 @@
+//! Which folder may import which.
+
+use std::collections::BTreeSet;
+
+use cargo_metadata::DependencyKind;
+
+use crate::tree::{self, METADATA};
+
+/// What each crate may import of the others, as ARCHITECTURE.md says.
+fn allowed(package: &str) -> &'static [&'static str] {
+    match package {
+        "roost-proto" | "roost-model" | "roost-simulator" | "roost-house" => &[],
+        "roost-cluster" | "roost-engine" | "roost-responder" => &["roost-model"],
+        "roost-store" => &["roost-model", "roost-cluster"],
+        "roost-node" => {
+            &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-engine", "roost-responder"]
+        }
+        "roost-coordinator" => &["roost-proto", "roost-model", "roost-cluster", "roost-store"],
+        "roost-devcluster" => &["roost-proto"],
+        "roost-cli" => &["roost-proto", "roost-devcluster"],
+        "roost-tests" => &[
+            "roost-proto",
+            "roost-model",
+            "roost-cluster",
+            "roost-store",
+            "roost-devcluster",
+            "roost-engine",
+            "roost-responder",
+            "roost-node",
+            "roost-coordinator",
+            "roost-simulator",
+        ],
+        other => panic!("{other} has no place in the order of imports: add it to ARCHITECTURE.md and here"),
+    }
+}
+
+#[test]
+fn imports_go_one_way() {
+    let members: BTreeSet<String> = METADATA.packages.iter().map(|p| p.name.to_string()).collect();
+    assert!(members.len() >= 8, "the workspace lists only {members:?}");
+    for package in &METADATA.packages {
+        let may = allowed(&package.name);
+        for dependency in &package.dependencies {
+            let is_ours = members.contains(&dependency.name);
+            assert!(
+                !is_ours || may.contains(&dependency.name.as_str()),
+                "{} imports {} ({:?}), which the order of the house forbids",
+                package.name,
+                dependency.name,
+                dependency.kind
+            );
+            assert!(dependency.kind != DependencyKind::Unknown);
+        }
+    }
+}
+
+#[test]
+fn sql_is_only_in_the_store() {
+    for path in tree::files(&["rs"]) {
+        if path.starts_with("store") || path.starts_with("tests") {
+            continue;
+        }
+        assert!(
+            !tree::read(&path).contains(concat!("sqlx", "::")),
+            "{} speaks SQL; only store/ does",
+            path.display()
+        );
+    }
+    for package in &METADATA.packages {
+        let may = matches!(package.name.as_str(), "roost-store" | "roost-tests");
+        let has = package.dependencies.iter().any(|dependency| dependency.name == "sqlx");
+        assert!(may || !has, "{} depends on sqlx; only store/ and the tests do", package.name);
+    }
+}
