@@ -18,16 +18,26 @@ use super::SessionError;
 const PASSAGE: u32 = 0o710;
 const PRIVATE: u32 = 0o700;
 
-/// Makes a directory of the node's, with its parents, on the way to one of the browser's.
+/// Makes a directory of the node's, with its parents, on the way to one of the browser's. Parents that are there already
+/// are left as they are.
 pub(super) fn make_passage(dir: &Path, run_as: RunAs) -> Result<(), SessionError> {
-    let mode = if run_as.owner().is_some() { PASSAGE } else { PRIVATE };
-    let made = DirBuilder::new().recursive(true).mode(mode).create(dir).and_then(|()| {
-        if let Some(user) = run_as.owner() {
-            chown(dir, None, Some(user.gid))?;
-        }
-        fs::set_permissions(dir, Permissions::from_mode(mode))
-    });
+    let missing =
+        dir.ancestors().skip(1).take_while(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    let missing: Vec<&Path> = missing.collect();
+    let made = missing.into_iter().rev().chain([dir]).try_for_each(|dir| make_one_passage(dir, run_as));
     made.map_err(SessionError::disk("making a directory", dir))
+}
+
+fn make_one_passage(dir: &Path, run_as: RunAs) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made?,
+    }
+    if let Some(user) = run_as.owner() {
+        chown(dir, None, Some(user.gid))?;
+    }
+    let mode = if run_as.owner().is_some() { PASSAGE } else { PRIVATE };
+    fs::set_permissions(dir, Permissions::from_mode(mode))
 }
 
 /// Makes a directory of the browser's in one of the node's, and gives it with all that is in it to the browsers' user.
