@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use parking_lot::Mutex;
 use roost_cluster::{
-    fence::Standing,
     ids::{Incarnation, NodeId},
+    lease_deadline::Standing,
 };
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};

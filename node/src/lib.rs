@@ -10,7 +10,7 @@
 //!
 //! To follow one tenant from its assignment to its browser, read [`host`] (`assignments`, `supervisor`, `tenure`), then
 //! [`worker`], then [`engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
-//! `roost_cluster::fence`, then `host::keepalive`, then [`guard`].
+//! `roost_cluster::lease_deadline`, then `host::keepalive`, then [`guard`].
 
 pub mod config;
 pub mod engine;

@@ -10,14 +10,11 @@ use std::{
 };
 
 use super::{
-    Choice, ReleaseReason,
-    band::Band,
-    choose,
-    choose::Target,
-    draft::{Draft, Move, Stage, State},
-    moves,
-    rooms::Fit,
-    warm,
+    assign, choose,
+    draft::{Draft, PendingMove, Stage, Target, TenantState},
+    node_loads::{Band, Fit},
+    preparations,
+    reason::{Choice, ReleaseReason},
 };
 
 /// Before anything else is given a node: goes on with the moves that have been prepared, unless the nodes that they
@@ -25,17 +22,18 @@ use super::{
 pub(super) fn go_on(draft: &mut Draft<'_>) {
     for case in 0..draft.cases.len() {
         let of = &draft.cases[case];
-        let (State::Resident { node: from, asks: None }, Some(next)) = (of.state.clone(), of.next) else {
+        let (TenantState::Resident { node: from, asks: None }, Some(next)) = (of.state.clone(), of.next)
+        else {
             continue;
         };
-        let (giver, receiver) = (draft.rooms.band(from), draft.rooms.band(next.node));
-        if draft.rooms.load(from) < giver.least || draft.rooms.load(next.node) > receiver.most {
-            draft.rooms.untake(next.node);
-            draft.rooms.settle(from);
+        let (giver, receiver) = (draft.loads.band(from), draft.loads.band(next.node));
+        if draft.loads.load(from) < giver.least || draft.loads.load(next.node) > receiver.most {
+            draft.loads.untake(next.node);
+            draft.loads.settle(from);
             draft.cases[case].next = None;
         } else {
-            let reason = reason(draft.rooms.load(from) + 1, giver);
-            draft.moves.push(Move { case, from, reason, stage: Stage::Prepared(next) });
+            let reason = reason(draft.loads.load(from) + 1, giver);
+            draft.pending_moves.push(PendingMove { case, from, reason, stage: Stage::Prepared(next) });
         }
     }
 }
@@ -43,18 +41,18 @@ pub(super) fn go_on(draft: &mut Draft<'_>) {
 pub(super) fn choose(draft: &mut Draft<'_>) {
     let mut givers = Givers::new(draft);
     for node in draft.open_nodes() {
-        while draft.rooms.load(node) > draft.rooms.band(node).too_full {
-            let fit = if draft.rooms.lacking() > 0 { Fit::Lacking } else { Fit::WithinBand };
+        while draft.loads.load(node) > draft.loads.band(node).too_full {
+            let fit = if draft.loads.lacking() > 0 { Fit::Lacking } else { Fit::WithinBand };
             if !givers.give(draft, node, fit) {
                 break;
             }
         }
     }
     let coming = draft.cases.iter().filter(|case| is_coming(&case.state) && case.next.is_none()).count();
-    let spare = |draft: &Draft<'_>, node| draft.rooms.load(node) > draft.rooms.band(node).share;
+    let spare = |draft: &Draft<'_>, node| draft.loads.load(node) > draft.loads.band(node).share;
     let open = draft.open_nodes().filter(|&node| spare(draft, node));
     let mut fullest: BinaryHeap<Fullness> = open.map(|node| Fullness::of(draft, node)).collect();
-    while draft.rooms.lacking() > coming
+    while draft.loads.lacking() > coming
         && let Some(Fullness { node, .. }) = fullest.pop()
     {
         if givers.give(draft, node, Fit::Lacking) && spare(draft, node) {
@@ -64,8 +62,8 @@ pub(super) fn choose(draft: &mut Draft<'_>) {
 }
 
 /// It will need a place soon, and is given one where tenants are lacking.
-fn is_coming(state: &State) -> bool {
-    matches!(state, State::InTransit { .. })
+fn is_coming(state: &TenantState) -> bool {
+    matches!(state, TenantState::InTransit { .. })
 }
 
 /// Why a rebalance takes a tenant from a node that has so many.
@@ -92,10 +90,10 @@ impl Givers {
     fn new(draft: &Draft<'_>) -> Self {
         let mut movable = vec![Vec::new(); draft.nodes.len()];
         for (case, of) in draft.cases.iter().enumerate() {
-            if let State::Resident { node, asks: None } = of.state
+            if let TenantState::Resident { node, asks: None } = of.state
                 && of.next.is_none()
                 && draft.is_open(node)
-                && warm::is_movable(of)
+                && preparations::is_movable(of)
             {
                 movable[node].push(case);
             }
@@ -106,9 +104,9 @@ impl Givers {
     /// Whether the node had a tenant to give.
     fn give(&mut self, draft: &mut Draft<'_>, from: usize, fit: Fit) -> bool {
         let Some((case, target)) = self.most_willing(draft, from, fit) else { return false };
-        let reason = reason(draft.rooms.load(from), draft.rooms.band(from));
-        draft.rooms.unsettle(from);
-        moves::begin(draft, case, from, reason, target);
+        let reason = reason(draft.loads.load(from), draft.loads.band(from));
+        draft.loads.unsettle(from);
+        assign::begin_move(draft, case, from, reason, target);
         true
     }
 
@@ -154,7 +152,7 @@ struct Fullness {
 
 impl Fullness {
     fn of(draft: &Draft<'_>, node: usize) -> Self {
-        Self { load: draft.rooms.load(node) as u64, weight: draft.nodes[node].weight.into(), node }
+        Self { load: draft.loads.load(node) as u64, weight: draft.nodes[node].weight.into(), node }
     }
 }
 

@@ -11,8 +11,8 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use roost_cluster::{
-    fence::Standing,
     ids::{Generation, TenantId},
+    lease_deadline::Standing,
 };
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;

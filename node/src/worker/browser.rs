@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use roost_cluster::{fence::Standing, ids::TenantId};
+use roost_cluster::{ids::TenantId, lease_deadline::Standing};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},

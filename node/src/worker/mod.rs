@@ -28,8 +28,8 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use roost_cluster::{
-    fence::Standing,
     ids::{Generation, TenantId},
+    lease_deadline::Standing,
 };
 use roost_store::{Fence, Store, WorkerSpec};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roost_cluster::{fence::Standing, ids::Generation};
+use roost_cluster::{ids::Generation, lease_deadline::Standing};
 use roost_store::Fence;
 use tokio::sync::watch;
 use tracing::warn;

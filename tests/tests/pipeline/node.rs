@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use roost_cluster::{
-    fence::Standing,
     ids::{Generation, TenantId},
+    lease_deadline::Standing,
 };
 use roost_node::{
     engine::{PageEvent, null::NullEngine},

@@ -3,7 +3,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use roost_cluster::{fence::Standing, ids::Generation};
+use roost_cluster::{ids::Generation, lease_deadline::Standing};
 use roost_node::{
     engine::{Engine, PageEvent, null::NullEngine},
     session::{Fetched, Profile},

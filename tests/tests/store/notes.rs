@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roost_cluster::{
     ids::{OperationId, Revision, Term},
-    ledger::{Event, EventKind, Ledger, LedgerError, Note, Outcome, Progress},
+    ledger::{Event, EventKind, Ledger, LedgerError, LedgerRecord, Outcome, Progress},
 };
 use roost_store::{By, Cancellation, EventFilter, OperationFilter, OperationOrder, OperationState};
 use sqlx::Connection;
@@ -15,29 +15,29 @@ use crate::{
     support::{Db, by, new_tenant, node, tenant},
 };
 
-fn placed(id: &str, on: &str, operation: Option<OperationId>) -> Note {
-    Note::Placed { tenant: tenant(id), node: node(on), because: format!("to {on}"), operation }
+fn placed(id: &str, on: &str, operation: Option<OperationId>) -> LedgerRecord {
+    LedgerRecord::Placed { tenant: tenant(id), node: node(on), because: format!("to {on}"), operation }
 }
 
 fn progress(total: u32, done: u32) -> Progress {
     Progress { total, done }
 }
 
-fn event(text: &str) -> Note {
+fn event(text: &str) -> LedgerRecord {
     let event = Event { kind: EventKind::NodeLost, node: Some(node("a")), tenant: None, text: text.into() };
-    Note::Event(event)
+    LedgerRecord::Event(event)
 }
 
 /// One of each.
-fn one_of_each(operation: OperationId) -> Vec<Note> {
+fn one_of_each(operation: OperationId) -> Vec<LedgerRecord> {
     vec![
         event("node a is lost"),
         placed("duka", "a", None),
-        Note::Progress { operation, progress: progress(5, 1) },
-        Note::Ended { operation, progress: progress(5, 5), outcome: Outcome::Done },
-        Note::PauseFailover { reason: "half of the nodes".into() },
-        Note::Suspect { node: node("a"), span: Duration::from_secs(600) },
-        Note::StartRebalance,
+        LedgerRecord::Progress { operation, progress: progress(5, 1) },
+        LedgerRecord::Ended { operation, progress: progress(5, 5), outcome: Outcome::Done },
+        LedgerRecord::PauseFailover { reason: "half of the nodes".into() },
+        LedgerRecord::Suspect { node: node("a"), span: Duration::from_secs(600) },
+        LedgerRecord::StartRebalance,
     ]
 }
 
@@ -55,12 +55,12 @@ async fn a_deposed_controller_notes_nothing() {
     let before = db.text(EVERYTHING).await;
     let deposed = Err(LedgerError::Deposed { term: later });
     for note in one_of_each(operation) {
-        assert_eq!(db.ledger.note(db.term, std::slice::from_ref(&note)).await, deposed, "{note:?}");
+        assert_eq!(db.ledger.record(db.term, std::slice::from_ref(&note)).await, deposed, "{note:?}");
     }
-    assert_eq!(db.ledger.note(db.term, &one_of_each(operation)).await, deposed);
-    assert_eq!(db.ledger.note(db.term, &[]).await, deposed, "even with nothing to note");
+    assert_eq!(db.ledger.record(db.term, &one_of_each(operation)).await, deposed);
+    assert_eq!(db.ledger.record(db.term, &[]).await, deposed, "even with nothing to note");
     assert_eq!(db.text(EVERYTHING).await, before);
-    db.ledger.note(later, &one_of_each(operation)).await.unwrap();
+    db.ledger.record(later, &one_of_each(operation)).await.unwrap();
     assert_ne!(db.text(EVERYTHING).await, before);
 }
 
@@ -71,7 +71,7 @@ async fn a_note_that_meets_a_new_term_waits_for_it_and_is_refused() {
     let mut beginning = other.begin().await.unwrap();
     sqlx::query("update controller_term set term = term + 1").execute(&mut *beginning).await.unwrap();
     let notes = [event("node a is lost")];
-    let note = db.ledger.note(db.term, &notes);
+    let note = db.ledger.record(db.term, &notes);
     tokio::pin!(note);
     assert!(timeout(Duration::from_millis(100), &mut note).await.is_err(), "it did not wait");
     beginning.commit().await.unwrap();
@@ -84,7 +84,7 @@ async fn everything_in_one_note_is_taken_down() {
     let db = Db::new().await;
     db.owned("duka").await;
     let operation = db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id;
-    db.ledger.note(db.term, &one_of_each(operation)).await.unwrap();
+    db.ledger.record(db.term, &one_of_each(operation)).await.unwrap();
     let ended = db.store.get_operation(operation).await.unwrap();
     assert_eq!((ended.state, ended.progress), (OperationState::Done, progress(5, 5)));
     assert!(ended.ended_at.is_some());
@@ -111,27 +111,30 @@ async fn everything_in_one_note_is_taken_down() {
 async fn what_is_over_stays_as_it_ended() {
     let db = Db::new().await;
     let start = || async { db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id };
-    let failed = |operation| Note::Ended {
+    let failed = |operation| LedgerRecord::Ended {
         operation,
         progress: progress(3, 1),
         outcome: Outcome::Failed { reason: "no other node".into() },
     };
     let first = start().await;
-    db.ledger.note(db.term, &[Note::Progress { operation: first, progress: progress(3, 1) }]).await.unwrap();
+    db.ledger
+        .record(db.term, &[LedgerRecord::Progress { operation: first, progress: progress(3, 1) }])
+        .await
+        .unwrap();
     assert_eq!(db.ledger.orders().await.unwrap().operations[0].progress, progress(3, 1));
-    db.ledger.note(db.term, &[failed(first)]).await.unwrap();
+    db.ledger.record(db.term, &[failed(first)]).await.unwrap();
     let record = db.store.get_operation(first).await.unwrap();
     assert_eq!((record.state, record.message.as_str()), (OperationState::Failed, "no other node"));
-    let done = Note::Ended { operation: first, progress: progress(3, 3), outcome: Outcome::Done };
-    let late = Note::Progress { operation: first, progress: progress(9, 9) };
-    db.ledger.note(db.term, &[done, late]).await.unwrap();
+    let done = LedgerRecord::Ended { operation: first, progress: progress(3, 3), outcome: Outcome::Done };
+    let late = LedgerRecord::Progress { operation: first, progress: progress(9, 9) };
+    db.ledger.record(db.term, &[done, late]).await.unwrap();
     assert_eq!(db.store.get_operation(first).await.unwrap(), record);
     let cancelled = db.store.cancel_operation(first, &By::default()).await.unwrap();
     assert_eq!(cancelled, Cancellation::AlreadyOver { state: OperationState::Failed });
 
     let second = start().await;
     db.store.cancel_operation(second, &By::default()).await.unwrap();
-    db.ledger.note(db.term, &[failed(second), failed(OperationId(4711))]).await.unwrap();
+    db.ledger.record(db.term, &[failed(second), failed(OperationId(4711))]).await.unwrap();
     assert_eq!(db.store.get_operation(second).await.unwrap().state, OperationState::Cancelled);
     let ends = "select count(*) from cluster_events where kind = 'OPERATION_ENDED'";
     assert_eq!(db.number(ends).await, 2, "each ended once");
@@ -141,7 +144,7 @@ async fn what_is_over_stays_as_it_ended() {
 async fn the_policy_starts_one_rebalance_at_a_time() {
     let db = Db::new().await;
     for _ in 0..2 {
-        db.ledger.note(db.term, &[Note::StartRebalance]).await.unwrap();
+        db.ledger.record(db.term, &[LedgerRecord::StartRebalance]).await.unwrap();
     }
     let all = db.store.list_operations(&OperationFilter::default(), None, 10).await.unwrap();
     assert_eq!(all.len(), 1);
@@ -152,9 +155,9 @@ async fn the_policy_starts_one_rebalance_at_a_time() {
 #[tokio::test]
 async fn the_brake_keeps_its_first_reason() {
     let db = Db::new().await;
-    let pause = |reason: &str| Note::PauseFailover { reason: reason.into() };
+    let pause = |reason: &str| LedgerRecord::PauseFailover { reason: reason.into() };
     for reason in ["3 of 5 nodes lost", "4 of 5 nodes lost"] {
-        db.ledger.note(db.term, &[pause(reason)]).await.unwrap();
+        db.ledger.record(db.term, &[pause(reason)]).await.unwrap();
     }
     let policy = db.store.policy().await.unwrap();
     let paused = policy.failover_paused.expect("it is paused");
@@ -170,8 +173,8 @@ async fn placements_tell_where_a_tenant_was_and_why() {
     let operation = db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id;
     assert_eq!(db.store.last_placement(&tenant("duka")).await.unwrap(), None);
     let first = [placed("duka", "a", None), placed("gone", "a", None), placed("soko", "b", None)];
-    db.ledger.note(db.term, &first).await.unwrap();
-    db.ledger.note(db.term, &[placed("duka", "b", Some(operation))]).await.unwrap();
+    db.ledger.record(db.term, &first).await.unwrap();
+    db.ledger.record(db.term, &[placed("duka", "b", Some(operation))]).await.unwrap();
     let last = db.store.last_placement(&tenant("duka")).await.unwrap().expect("it was placed");
     assert_eq!((last.from, last.to, last.seq), (Some(node("a")), node("b"), 2));
     assert_eq!((last.because.as_str(), last.operation), ("to b", Some(operation)));
@@ -189,9 +192,9 @@ async fn the_newest_50_placements_of_each_tenant_are_kept() {
     for id in ["duka", "soko"] {
         db.store.create_tenant(new_tenant(id)).await.unwrap();
     }
-    db.ledger.note(db.term, &[placed("soko", "a", None)]).await.unwrap();
+    db.ledger.record(db.term, &[placed("soko", "a", None)]).await.unwrap();
     for round in 0..60 {
-        db.ledger.note(db.term, &[placed("duka", &format!("n{round}"), None)]).await.unwrap();
+        db.ledger.record(db.term, &[placed("duka", &format!("n{round}"), None)]).await.unwrap();
     }
     let history = db.store.placements_of_tenant(&tenant("duka"), 100).await.unwrap();
     assert_eq!(history.len(), 50);
@@ -217,7 +220,7 @@ async fn the_controller_hears_of_orders_and_not_of_its_own_notes() {
     quiet().await;
     let operation = db.store.start_drain(&drain("a"), &asha).await.unwrap().id;
     heard().await;
-    db.ledger.note(db.term, &one_of_each(operation)).await.unwrap();
+    db.ledger.record(db.term, &one_of_each(operation)).await.unwrap();
     let word = timeout(Duration::from_millis(500), db.ledger.changed()).await;
     assert!(word.is_err(), "the controller was woken by its own notes");
 

@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::rig::Rig;
+use super::test_cluster::TestCluster;
 use crate::{
     ids::{NodeId, TenantId},
     keys::{self, Key},
@@ -23,9 +23,9 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) async fn start(rig: &Rig) -> Self {
-        let listing = rig.registry.list(keys::ASSIGNMENTS).await.unwrap();
-        let mut changes = rig.registry.watch(keys::ASSIGNMENTS, listing.revision).await.unwrap();
+    pub(super) async fn start(cluster: &TestCluster) -> Self {
+        let listing = cluster.registry.list(keys::ASSIGNMENTS).await.unwrap();
+        let mut changes = cluster.registry.watch(keys::ASSIGNMENTS, listing.revision).await.unwrap();
         let mut published = Published::new();
         for entry in listing.entries {
             apply(&mut published, &Change::Put(entry));

@@ -12,7 +12,7 @@ use crate::{
 /// The changes that are kept for watches from the past (I5).
 const HISTORY: usize = 10_000;
 
-pub(super) struct State {
+pub(super) struct KeyValueStore {
     reachable: bool,
     revision: i64,
     keys: BTreeMap<String, Entry>,
@@ -34,7 +34,7 @@ struct Watcher {
     sender: mpsc::Sender<Vec<Change>>,
 }
 
-impl State {
+impl KeyValueStore {
     pub(super) fn new() -> Self {
         Self {
             reachable: true,

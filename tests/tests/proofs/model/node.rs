@@ -1,8 +1,8 @@
 //! The nodes: leases, records seen, tenures, browsers, and the guard.
 
 use roost_cluster::{
-    fence::Standing,
     ids::{Generation, SpecRevision, TenantId},
+    lease_deadline::Standing,
     records::{AssignmentEntry, Phase},
 };
 use roost_node::host::reconcile::{Now, Preparing, Step, steps};

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 use roost_cluster::{
     ids::{Generation, NodeId, TenantId},
-    plan::{Goal, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, plan},
+    plan::{Goal, Intake, MoveLimits, NodeView, Snapshot, TenantView, Wanted, plan},
 };
 
 /// Every tenant to be placed on empty nodes.
@@ -25,7 +25,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
             last: None,
             pin: None,
             move_to: None,
-            warm: Vec::new(),
+            preparations: Vec::new(),
             holds: Vec::new(),
         })
     });
@@ -36,7 +36,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
         awaited: BTreeSet::new(),
         failover_paused: false,
         failing_zones: BTreeSet::new(),
-        pace: Pace::default(),
+        limits: MoveLimits::default(),
     };
     let began = Instant::now();
     let plan = plan(&snapshot);

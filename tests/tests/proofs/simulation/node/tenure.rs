@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_cluster::{
-    fence::Standing,
     ids::{Generation, TenantId},
+    lease_deadline::Standing,
 };
 use roost_node::host::crew::{Charge, Crew, Errand, Fate};
 use roost_store::Fence;
@@ -124,7 +124,7 @@ impl Tenure {
                 &self.post.process,
                 &kind,
                 machine.shared.timing.ledger_timeout,
-                async move { postgres.reach().ok().and_then(|ledger| ledger.demand(&tenant)) },
+                async move { postgres.reach().ok().and_then(|ledger| ledger.desired(&tenant)) },
             );
             let demand = asked.await.flatten();
             if demand.is_some_and(|demand| demand.running && demand.generation == self.generation) {

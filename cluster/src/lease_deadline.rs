@@ -26,15 +26,15 @@ pub enum Standing {
 
 /// The deadline of one lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fence {
+pub struct LeaseDeadline {
     soft_stop_after: Duration,
     deadline_after: Duration,
     /// When the last keepalive (or grant) that was answered had been sent.
     renewed_at: Option<Duration>,
 }
 
-impl Fence {
-    /// Nothing is allowed until the first [`Fence::renewed`].
+impl LeaseDeadline {
+    /// Nothing is allowed until the first [`LeaseDeadline::renewed`].
     pub fn new(timing: &Timing) -> Self {
         Self {
             soft_stop_after: timing.soft_stop_after,
@@ -80,41 +80,41 @@ mod tests {
 
     const SENT: Duration = Duration::from_secs(100);
 
-    fn renewed_fence() -> (Fence, Timing) {
+    fn renewed_deadline() -> (LeaseDeadline, Timing) {
         let timing = Timing::default();
-        let mut fence = Fence::new(&timing);
-        fence.renewed(SENT);
-        (fence, timing)
+        let mut lease_deadline = LeaseDeadline::new(&timing);
+        lease_deadline.renewed(SENT);
+        (lease_deadline, timing)
     }
 
     #[test]
-    fn a_fence_that_was_never_renewed_allows_nothing() {
-        let fence = Fence::new(&Timing::default());
-        assert_eq!(fence.standing(Duration::ZERO), Standing::Expired);
+    fn a_deadline_that_was_never_renewed_allows_nothing() {
+        let lease_deadline = LeaseDeadline::new(&Timing::default());
+        assert_eq!(lease_deadline.standing(Duration::ZERO), Standing::Expired);
     }
 
     #[test]
     fn standing_sinks_with_the_time_since_the_last_renewal() {
-        let (fence, timing) = renewed_fence();
+        let (lease_deadline, timing) = renewed_deadline();
         let nearly = Duration::from_nanos(1);
-        assert_eq!(fence.standing(SENT + timing.soft_stop_after - nearly), Standing::Good);
-        assert_eq!(fence.standing(SENT + timing.soft_stop_after), Standing::SoftStop);
-        assert_eq!(fence.standing(SENT + timing.deadline_after - nearly), Standing::SoftStop);
-        assert_eq!(fence.standing(SENT + timing.deadline_after), Standing::Expired);
+        assert_eq!(lease_deadline.standing(SENT + timing.soft_stop_after - nearly), Standing::Good);
+        assert_eq!(lease_deadline.standing(SENT + timing.soft_stop_after), Standing::SoftStop);
+        assert_eq!(lease_deadline.standing(SENT + timing.deadline_after - nearly), Standing::SoftStop);
+        assert_eq!(lease_deadline.standing(SENT + timing.deadline_after), Standing::Expired);
     }
 
     #[test]
     fn an_answer_that_was_overtaken_does_not_move_the_deadline_back() {
-        let (mut fence, _) = renewed_fence();
-        let deadline = fence.deadline();
-        fence.renewed(SENT - Duration::from_secs(1));
-        assert_eq!(fence.deadline(), deadline);
+        let (mut lease_deadline, _) = renewed_deadline();
+        let deadline = lease_deadline.deadline();
+        lease_deadline.renewed(SENT - Duration::from_secs(1));
+        assert_eq!(lease_deadline.deadline(), deadline);
     }
 
     #[test]
     fn a_lost_lease_expires_at_once() {
-        let (mut fence, _) = renewed_fence();
-        fence.lost();
-        assert_eq!(fence.standing(SENT), Standing::Expired);
+        let (mut lease_deadline, _) = renewed_deadline();
+        lease_deadline.lost();
+        assert_eq!(lease_deadline.standing(SENT), Standing::Expired);
     }
 }

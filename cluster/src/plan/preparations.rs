@@ -1,15 +1,17 @@
 //! Step 2: which preparations still serve, and at the end of all steps the end of those that do not.
 
 use super::{
-    Action, Goal, Intake, ReleaseReason,
-    draft::{Case, Draft, Next, State},
-    rooms::{Fit, Group},
+    decision::Action,
+    draft::{Case, Draft, Next, TenantState},
+    node_loads::{Fit, Group},
+    reason::ReleaseReason,
+    snapshot::{Goal, Intake},
 };
 
 /// Keeps at most one preparation of each tenant, and counts the tenant as moved there.
 pub(super) fn keep(draft: &mut Draft<'_>) {
     let prepared: Vec<usize> =
-        (0..draft.cases.len()).filter(|&at| !draft.cases[at].tenant.warm.is_empty()).collect();
+        (0..draft.cases.len()).filter(|&at| !draft.cases[at].tenant.preparations.is_empty()).collect();
     // Whether a suspect node may take a tenant depends on what is left on the others.
     for suspect in [false, true] {
         for &case in &prepared {
@@ -22,49 +24,48 @@ pub(super) fn keep(draft: &mut Draft<'_>) {
 
 fn keep_best(draft: &mut Draft<'_>, case: usize, suspect: bool) {
     let of = &draft.cases[case];
-    let warm = of.tenant.warm.iter().filter_map(|warm| {
-        let node = draft.find(&warm.node)?;
-        Some(Next { node, ready: warm.ready })
+    let preparation = of.tenant.preparations.iter().filter_map(|preparation| {
+        let node = draft.find(&preparation.node)?;
+        Some(Next { node, ready: preparation.ready })
     });
-    let serving = warm.filter(|next| {
+    let serving = preparation.filter(|next| {
         (draft.intake(next.node) == Intake::Suspect) == suspect
             && may_take(draft, of, next.node)
             && is_asked_for(draft, of, next.node)
     });
     let Some(next) = serving.min_by_key(|next| (!next.ready, next.node)) else { return };
-    draft.rooms.take(next.node);
-    if let State::Resident { node, asks: None } = of.state {
-        draft.rooms.unsettle(node);
+    draft.loads.take(next.node);
+    if let TenantState::Resident { node, asks: None } = of.state {
+        draft.loads.unsettle(node);
     }
     let of = &mut draft.cases[case];
     of.next = Some(next);
-    if let State::Homeless { held } = &mut of.state {
+    if let TenantState::Unplaced { held } = &mut of.state {
         *held = None;
     }
 }
 
 /// The node is as good a choice as when it was chosen.
 fn may_take(draft: &Draft<'_>, case: &Case<'_>, node: usize) -> bool {
-    let view = draft.nodes[node];
-    let sent = case.tenant.is_sent_to(&view.node);
-    let last_resort =
-        view.intake == Intake::Suspect && draft.rooms.any(&[Group::Open, Group::OpenFailing], Fit::AnyRoom);
-    draft.rooms.has_room(node) && case.tenant.allows(&view.node) && (sent || view.weight > 0 && !last_resort)
+    let others_have_room = || draft.loads.any_fits(&[Group::Open, Group::OpenFailing], Fit::AnyRoom);
+    let last_resort = draft.intake(node) == Intake::Suspect && others_have_room();
+    let sent = case.tenant.is_sent_to(&draft.nodes[node].node);
+    draft.admits(node, case.tenant).is_ok() && (sent || !last_resort)
 }
 
 /// Somebody still wants the tenant to go there, or it has to go somewhere.
 fn is_asked_for(draft: &Draft<'_>, case: &Case<'_>, next: usize) -> bool {
     match &case.state {
-        State::Homeless { .. } => !is_paused(draft, case),
-        State::InTransit { from, .. } => *from != next,
-        State::Resident { node, .. } if *node == next => false,
-        State::Resident { asks: Some(asks), .. } => match asks {
+        TenantState::Unplaced { .. } => !is_paused(draft, case),
+        TenantState::InTransit { from, .. } => *from != next,
+        TenantState::Resident { node, .. } if *node == next => false,
+        TenantState::Resident { asks: Some(asks), .. } => match asks {
             ReleaseReason::PinnedElsewhere { node } | ReleaseReason::MovedTo { node } => {
                 draft.find(node) == Some(next) && case.tenant.is_sent_to(node)
             }
             _ => true,
         },
-        State::Resident { node, asks: None } => {
+        TenantState::Resident { node, asks: None } => {
             draft.snapshot.goal == Goal::Rebalance
                 && draft.is_open(*node)
                 && draft.is_open(next)
@@ -87,9 +88,9 @@ fn is_paused(draft: &Draft<'_>, case: &Case<'_>) -> bool {
 pub(super) fn forget(draft: &mut Draft<'_>) {
     for case in 0..draft.cases.len() {
         let Case { tenant, next, .. } = draft.cases[case];
-        for warm in &tenant.warm {
-            if next.is_none_or(|next| draft.nodes[next.node].node != warm.node) {
-                draft.decide(tenant, Action::Forget { node: warm.node.clone() });
+        for preparation in &tenant.preparations {
+            if next.is_none_or(|next| draft.nodes[next.node].node != preparation.node) {
+                draft.decide(tenant, Action::Forget { node: preparation.node.clone() });
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::{
 /// In TTLs: long enough for a node that restarts to be back, and for tenants that were placed to have connected.
 const CALM_TTLS: u32 = 6;
 
-pub(super) struct Calm {
+pub(super) struct StabilisationWindow {
     span: Duration,
     since: Option<Duration>,
     /// Of what it was found last that nothing is to be moved.
@@ -24,7 +24,7 @@ pub(super) struct Situation {
     pub(super) intakes: BTreeMap<NodeId, Intake>,
 }
 
-impl Calm {
+impl StabilisationWindow {
     pub(super) fn new(ttl: Duration) -> Self {
         Self { span: ttl * CALM_TTLS, since: None, balanced: None }
     }
@@ -52,8 +52,8 @@ mod tests {
 
     #[test]
     fn it_takes_six_ttls_without_a_disturbance() {
-        let mut calm = Calm::new(Duration::from_secs(5));
-        let mut at = |secs: u64, disturbed: bool| calm.step(disturbed, Duration::from_secs(secs));
+        let mut stabilisation = StabilisationWindow::new(Duration::from_secs(5));
+        let mut at = |secs: u64, disturbed: bool| stabilisation.step(disturbed, Duration::from_secs(secs));
         assert!(!at(100, false));
         assert!(!at(129, false));
         assert!(at(130, false));
@@ -64,11 +64,11 @@ mod tests {
 
     #[test]
     fn what_is_balanced_is_asked_about_once() {
-        let mut calm = Calm::new(Duration::from_secs(5));
+        let mut stabilisation = StabilisationWindow::new(Duration::from_secs(5));
         let situation = |seen: i64| Situation { seen: Revision(seen), intakes: BTreeMap::new() };
-        assert!(calm.is_unknown(&situation(7)));
-        calm.is_balanced(situation(7));
-        assert!(!calm.is_unknown(&situation(7)));
-        assert!(calm.is_unknown(&situation(8)));
+        assert!(stabilisation.is_unknown(&situation(7)));
+        stabilisation.is_balanced(situation(7));
+        assert!(!stabilisation.is_unknown(&situation(7)));
+        assert!(stabilisation.is_unknown(&situation(8)));
     }
 }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use crate::{
     ids::{Incarnation, NodeId, OperationId},
     ledger::{
-        Event, EventKind, NodeOrder, Note, Operation, OperationKind, Orders, Outcome, Policy, Progress,
-        RestartWindow,
+        Event, EventKind, LedgerRecord, NodeOrder, Operation, OperationKind, Orders, Outcome, Policy,
+        Progress, RestartWindow,
     },
 };
 
@@ -17,26 +17,26 @@ const AUTO_REBALANCE: OperationKind =
     OperationKind::Rebalance { max_concurrent: 4, max_unavailable_percent: 10 };
 
 #[derive(Default)]
-pub(super) struct Standing {
+pub(super) struct StoredOrders {
     paused: Option<String>,
     resumed_at: Option<Instant>,
     brake_off: bool,
     auto_rebalance: bool,
-    nodes: BTreeMap<NodeId, NodeStanding>,
-    operations: BTreeMap<OperationId, Entry>,
+    nodes: BTreeMap<NodeId, StoredNodeOrder>,
+    operations: BTreeMap<OperationId, StoredOperation>,
 }
 
 #[derive(Default)]
-struct NodeStanding {
+struct StoredNodeOrder {
     cordoned: bool,
     window: Option<(Incarnation, Instant)>,
     suspect_until: Option<Instant>,
 }
 
-struct Entry {
+struct StoredOperation {
     kind: OperationKind,
     progress: Progress,
-    end: Option<End>,
+    end: Option<OperationEnd>,
     /// Of a drain: from then on it is urgent.
     deadline: Option<Instant>,
     /// Of a drain: what a cancellation puts back.
@@ -45,12 +45,12 @@ struct Entry {
 
 /// How an operation came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum OperationEnd {
     Outcome(Outcome),
     Cancelled,
 }
 
-impl Standing {
+impl StoredOrders {
     pub(super) fn orders(&self, now: Instant) -> Orders {
         let policy = Policy {
             failover_paused: self.paused.clone(),
@@ -58,7 +58,7 @@ impl Standing {
             mass_loss_brake: !self.brake_off,
             auto_rebalance: self.auto_rebalance,
         };
-        let nodes = self.nodes.iter().filter_map(|(node, standing)| standing.order(node, now));
+        let nodes = self.nodes.iter().filter_map(|(node, order)| order.order(node, now));
         let running = self.operations.iter().filter(|(_, entry)| entry.end.is_none());
         let operations =
             running.map(|(&id, entry)| Operation { id, kind: entry.kind_at(now), progress: entry.progress });
@@ -69,10 +69,11 @@ impl Standing {
         let id = OperationId(self.operations.len() as i64 + 1);
         let mut was_cordoned = false;
         if let OperationKind::Drain { node, .. } = &kind {
-            let standing = self.nodes.entry(node.clone()).or_default();
-            was_cordoned = std::mem::replace(&mut standing.cordoned, true);
+            let order = self.nodes.entry(node.clone()).or_default();
+            was_cordoned = std::mem::replace(&mut order.cordoned, true);
         }
-        let entry = Entry { kind, progress: Progress::default(), end: None, deadline, was_cordoned };
+        let entry =
+            StoredOperation { kind, progress: Progress::default(), end: None, deadline, was_cordoned };
         self.operations.insert(id, entry);
         id
     }
@@ -82,7 +83,7 @@ impl Standing {
         let Some(entry) = self.operations.get_mut(&id).filter(|entry| entry.end.is_none()) else {
             return false;
         };
-        entry.end = Some(End::Cancelled);
+        entry.end = Some(OperationEnd::Cancelled);
         if let OperationKind::Drain { node, .. } = &entry.kind {
             self.nodes.entry(node.clone()).or_default().cordoned = entry.was_cordoned;
         }
@@ -93,7 +94,7 @@ impl Standing {
         self.operations.get(&id).map(|entry| entry.progress)
     }
 
-    pub(super) fn end(&self, id: OperationId) -> Option<End> {
+    pub(super) fn end(&self, id: OperationId) -> Option<OperationEnd> {
         self.operations.get(&id).and_then(|entry| entry.end.clone())
     }
 
@@ -122,35 +123,35 @@ impl Standing {
         self.auto_rebalance = on;
     }
 
-    /// What a note changes of the orders. The event that the ledger itself has to add, if any.
-    pub(super) fn note(&mut self, note: &Note, now: Instant) -> Option<Event> {
-        match note {
-            Note::Event(_) | Note::Placed { .. } => {}
-            Note::Progress { operation, progress } => {
+    /// What a record changes of the orders. The event that the ledger itself has to add, if any.
+    pub(super) fn record(&mut self, record: &LedgerRecord, now: Instant) -> Option<Event> {
+        match record {
+            LedgerRecord::Event(_) | LedgerRecord::Placed { .. } => {}
+            LedgerRecord::Progress { operation, progress } => {
                 if let Some(entry) = self.running(*operation) {
                     entry.progress = *progress;
                 }
             }
-            Note::Ended { operation, progress, outcome } => {
+            LedgerRecord::Ended { operation, progress, outcome } => {
                 let entry = self.running(*operation)?;
                 entry.progress = *progress;
-                entry.end = Some(End::Outcome(outcome.clone()));
+                entry.end = Some(OperationEnd::Outcome(outcome.clone()));
                 let Progress { total, done } = progress;
                 let text =
                     format!("operation {operation} is over after {done} of {total} tenants: {outcome:?}");
                 return Some(Event { kind: EventKind::OperationEnded, node: None, tenant: None, text });
             }
-            Note::PauseFailover { reason } => self.pause(reason),
-            Note::Suspect { node, span } => {
+            LedgerRecord::PauseFailover { reason } => self.pause(reason),
+            LedgerRecord::Suspect { node, span } => {
                 self.nodes.entry(node.clone()).or_default().suspect_until = Some(now + *span);
             }
-            Note::StartRebalance => return self.start_rebalance(),
+            LedgerRecord::StartRebalance => return self.start_rebalance(),
         }
         None
     }
 
     fn start_rebalance(&mut self) -> Option<Event> {
-        let is_rebalance = |entry: &Entry| matches!(entry.kind, OperationKind::Rebalance { .. });
+        let is_rebalance = |entry: &StoredOperation| matches!(entry.kind, OperationKind::Rebalance { .. });
         if self.operations.values().any(|entry| entry.end.is_none() && is_rebalance(entry)) {
             return None;
         }
@@ -159,12 +160,12 @@ impl Standing {
         Some(Event { kind: EventKind::OperationStarted, node: None, tenant: None, text })
     }
 
-    fn running(&mut self, id: OperationId) -> Option<&mut Entry> {
+    fn running(&mut self, id: OperationId) -> Option<&mut StoredOperation> {
         self.operations.get_mut(&id).filter(|entry| entry.end.is_none())
     }
 }
 
-impl NodeStanding {
+impl StoredNodeOrder {
     fn order(&self, node: &NodeId, now: Instant) -> Option<NodeOrder> {
         let left = |until: Instant| until.checked_duration_since(now).filter(|left| *left > Duration::ZERO);
         let order = NodeOrder {
@@ -180,7 +181,7 @@ impl NodeStanding {
     }
 }
 
-impl Entry {
+impl StoredOperation {
     fn kind_at(&self, now: Instant) -> OperationKind {
         let overdue = self.deadline.is_some_and(|deadline| now >= deadline);
         match &self.kind {

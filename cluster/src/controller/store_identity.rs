@@ -18,32 +18,35 @@ use uuid::Uuid;
 use crate::{
     election::Leadership,
     keys,
-    ledger::Demand,
+    ledger::DesiredTenant,
     records::StoreRecord,
     registry::{Commit, Guard, Op, Registry},
 };
 
-use super::trouble::Trouble;
+use super::error::ControllerError;
 
 /// Reads the store's record, and writes a new one where there is none or where it is a copy from another etcd.
 pub(super) async fn identify(
     registry: &dyn Registry,
     leadership: &Leadership,
-) -> Result<StoreRecord, Trouble> {
-    let etcd_cluster = registry.cluster_id().await.map_err(Trouble::Registry)?;
-    let known = registry.get(keys::STORE).await.map_err(Trouble::Registry)?;
+) -> Result<StoreRecord, ControllerError> {
+    let etcd_cluster = registry.cluster_id().await.map_err(ControllerError::Registry)?;
+    let known = registry.get(keys::STORE).await.map_err(ControllerError::Registry)?;
     if let Some(entry) = &known {
-        let record: StoreRecord = keys::decode(entry).map_err(Trouble::Registry)?;
+        let record: StoreRecord = keys::decode(entry).map_err(ControllerError::Registry)?;
         if record.etcd_cluster == etcd_cluster {
             return Ok(record);
         }
     }
-    found(registry, leadership).await
+    initialise(registry, leadership).await
 }
 
 /// Makes this a store that was never seen before.
-pub(super) async fn found(registry: &dyn Registry, leadership: &Leadership) -> Result<StoreRecord, Trouble> {
-    let etcd_cluster = registry.cluster_id().await.map_err(Trouble::Registry)?;
+pub(super) async fn initialise(
+    registry: &dyn Registry,
+    leadership: &Leadership,
+) -> Result<StoreRecord, ControllerError> {
+    let etcd_cluster = registry.cluster_id().await.map_err(ControllerError::Registry)?;
     let record = StoreRecord { id: Uuid::now_v7().to_string(), etcd_cluster, settled: false };
     tracing::info!(store = record.id, etcd_cluster = record.etcd_cluster, "a new store is taken into use");
     write(registry, leadership, &record).await?;
@@ -51,17 +54,21 @@ pub(super) async fn found(registry: &dyn Registry, leadership: &Leadership) -> R
 }
 
 /// How long to wait before the first placement, and then to call [`settle`].
-pub(super) fn wait_before_placing(record: &StoreRecord, demands: &[Demand], ttl: Duration) -> Duration {
-    let nothing_placed = demands.iter().all(|demand| demand.node.is_none());
+pub(super) fn wait_before_placing(
+    record: &StoreRecord,
+    desired_tenants: &[DesiredTenant],
+    ttl: Duration,
+) -> Duration {
+    let nothing_placed = desired_tenants.iter().all(|desired| desired.node.is_none());
     if record.settled || nothing_placed { Duration::ZERO } else { ttl }
 }
 
-/// Notes that nothing from before this store can be alive.
+/// Writes down that nothing from before this store can be alive.
 pub(super) async fn settle(
     registry: &dyn Registry,
     leadership: &Leadership,
     record: &StoreRecord,
-) -> Result<(), Trouble> {
+) -> Result<(), ControllerError> {
     if record.settled {
         return Ok(());
     }
@@ -72,14 +79,14 @@ async fn write(
     registry: &dyn Registry,
     leadership: &Leadership,
     record: &StoreRecord,
-) -> Result<(), Trouble> {
+) -> Result<(), ControllerError> {
     const WRITE: &str = "the store's record";
     // Only the leader writes it, so its guard is all that is needed.
     let put = Op::Put { key: keys::STORE.to_owned(), value: keys::encode(record), lease: None };
     let guards: [Guard; 1] = [leadership.guard()];
     match registry.commit(&guards, &[put]).await {
         Ok(Commit::Done { .. }) => Ok(()),
-        Ok(Commit::Refused) => Err(Trouble::Superseded),
-        Err(error) => Err(Trouble::writing_registry(WRITE, error)),
+        Ok(Commit::Refused) => Err(ControllerError::Superseded),
+        Err(error) => Err(ControllerError::writing_registry(WRITE, error)),
     }
 }

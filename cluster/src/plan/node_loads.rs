@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Intake, NodeView, band::Band};
+use super::snapshot::{Intake, NodeView};
 
 /// Nodes that are as good as each other for a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,14 +25,25 @@ pub(super) enum Fit {
     AnyRoom,
 }
 
-pub(super) struct Rooms {
-    nodes: Vec<Occupancy>,
+/// How many tenants a node should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Band {
+    pub(super) least: usize,
+    /// Rounded down.
+    pub(super) share: usize,
+    pub(super) most: usize,
+    /// Above this a rebalance takes tenants away.
+    pub(super) too_full: usize,
+}
+
+pub(super) struct NodeLoads {
+    nodes: Vec<NodeLoad>,
     /// By group and fit: how many nodes.
     fitting: [[usize; 3]; 4],
     lacking: usize,
 }
 
-struct Occupancy {
+struct NodeLoad {
     /// None: it takes nothing.
     group: Option<Group>,
     capacity: u32,
@@ -45,9 +56,9 @@ struct Occupancy {
     fill_to: usize,
 }
 
-impl Rooms {
+impl NodeLoads {
     pub(super) fn new(nodes: &[&NodeView], failing_zones: &BTreeSet<String>) -> Self {
-        let occupancy = |view: &&NodeView| Occupancy {
+        let occupancy = |view: &&NodeView| NodeLoad {
             group: group(view, failing_zones),
             capacity: view.capacity,
             weighted: view.weight > 0,
@@ -56,12 +67,12 @@ impl Rooms {
             band: Band::default(),
             fill_to: 0,
         };
-        let mut rooms =
+        let mut loads =
             Self { nodes: nodes.iter().map(occupancy).collect(), fitting: [[0; 3]; 4], lacking: 0 };
         for node in 0..nodes.len() {
-            rooms.count(node, |total, more| *total += more);
+            loads.count(node, |total, more| *total += more);
         }
-        rooms
+        loads
     }
 
     pub(super) fn load(&self, node: usize) -> usize {
@@ -72,19 +83,18 @@ impl Rooms {
         self.nodes[node].band
     }
 
+    /// How many places of the node are given away.
+    pub(super) fn hosted(&self, node: usize) -> u32 {
+        self.nodes[node].hosted
+    }
+
     /// How many the nodes that have fewer than they should are short of, and have room for.
     pub(super) fn lacking(&self) -> usize {
         self.lacking
     }
 
-    /// Whether the node takes one more at all.
-    pub(super) fn has_room(&self, node: usize) -> bool {
-        let node = &self.nodes[node];
-        node.group.is_some() && node.hosted < node.capacity
-    }
-
     /// Whether any node of the groups fits. Nodes without weight do not count: they are in no tenant's order.
-    pub(super) fn any(&self, groups: &[Group], fit: Fit) -> bool {
+    pub(super) fn any_fits(&self, groups: &[Group], fit: Fit) -> bool {
         groups.iter().any(|&group| self.fitting[group as usize][fit as usize] > 0)
     }
 
@@ -127,7 +137,7 @@ impl Rooms {
         self.change(node, |node| (node.hosted, node.load) = (node.hosted - 1, node.load - 1));
     }
 
-    fn change(&mut self, node: usize, change: impl FnOnce(&mut Occupancy)) {
+    fn change(&mut self, node: usize, change: impl FnOnce(&mut NodeLoad)) {
         self.count(node, |total, less| *total -= less);
         change(&mut self.nodes[node]);
         self.count(node, |total, more| *total += more);
@@ -143,7 +153,7 @@ impl Rooms {
     }
 }
 
-impl Occupancy {
+impl NodeLoad {
     fn fits(&self, fit: Fit) -> bool {
         let has_room = self.hosted < self.capacity;
         match fit {

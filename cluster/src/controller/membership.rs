@@ -6,7 +6,7 @@
 //!                                      └── else ────────────────────────────────────────────► lost
 //! ```
 //!
-//! Kept in the memory of a reign. At its start, nodes that the ledger has tenants on and that are not there count as
+//! Kept in the memory of a term. At its start, nodes that the ledger has tenants on and that are not there count as
 //! lost now: whoever led before has not got to placing their tenants elsewhere.
 
 use std::{
@@ -19,7 +19,7 @@ use crate::{
     records::NodeRecord,
 };
 
-pub(super) struct Losses {
+pub(super) struct Membership {
     ttl: Duration,
     began: bool,
     live: BTreeMap<NodeId, Life>,
@@ -41,7 +41,7 @@ struct Loss {
 }
 
 /// What is seen beside the nodes themselves.
-pub(super) struct Circumstances<'a> {
+pub(super) struct Expectations<'a> {
     /// Nodes that the ledger has tenants on.
     pub(super) placed_on: &'a BTreeSet<&'a NodeId>,
     /// Nodes that are to be away for a moment.
@@ -50,13 +50,13 @@ pub(super) struct Circumstances<'a> {
 
 /// What happened to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Sighting {
+pub(super) enum MembershipChange {
     Joined { node: NodeId },
     Left { node: NodeId },
     Lost { node: NodeId },
 }
 
-impl Losses {
+impl Membership {
     pub(super) fn new(ttl: Duration) -> Self {
         Self { ttl, began: false, live: BTreeMap::new(), lost: Vec::new() }
     }
@@ -65,19 +65,19 @@ impl Losses {
     pub(super) fn observe(
         &mut self,
         nodes: &BTreeMap<NodeId, NodeRecord>,
-        around: &Circumstances<'_>,
+        expected: &Expectations<'_>,
         now: Duration,
-    ) -> Vec<Sighting> {
+    ) -> Vec<MembershipChange> {
         self.lost.retain(|loss| loss.at + self.ttl * 2 > now);
-        let mut sightings = Vec::new();
+        let mut changes = Vec::new();
         if !std::mem::replace(&mut self.began, true) {
-            let away = around.placed_on.iter().filter(|node| !nodes.contains_key(**node));
-            for &node in away.filter(|node| !around.awaited.contains(**node)) {
+            let away = expected.placed_on.iter().filter(|node| !nodes.contains_key(**node));
+            for &node in away.filter(|node| !expected.awaited.contains(**node)) {
                 self.lost.push(Loss { node: node.clone(), zone: None, at: now });
-                sightings.push(Sighting::Lost { node: node.clone() });
+                changes.push(MembershipChange::Lost { node: node.clone() });
             }
             self.live = nodes.iter().map(|(node, record)| (node.clone(), Life::of(record))).collect();
-            return sightings;
+            return changes;
         }
         let ended: Vec<NodeId> = self
             .live
@@ -86,23 +86,23 @@ impl Losses {
             .map(|(node, _)| node.clone())
             .collect();
         for node in ended {
-            sightings.extend(self.end(node, around, now));
+            changes.extend(self.end(node, expected, now));
         }
         for (node, record) in nodes {
             if self.live.insert(node.clone(), Life::of(record)).is_none() {
-                sightings.push(Sighting::Joined { node: node.clone() });
+                changes.push(MembershipChange::Joined { node: node.clone() });
             }
         }
-        sightings
+        changes
     }
 
-    fn end(&mut self, node: NodeId, around: &Circumstances<'_>, now: Duration) -> Option<Sighting> {
+    fn end(&mut self, node: NodeId, expected: &Expectations<'_>, now: Duration) -> Option<MembershipChange> {
         let life = self.live.remove(&node)?;
-        if life.leaving || around.awaited.contains(&node) {
-            return Some(Sighting::Left { node });
+        if life.leaving || expected.awaited.contains(&node) {
+            return Some(MembershipChange::Left { node });
         }
         self.lost.push(Loss { node: node.clone(), zone: Some(life.zone), at: now });
-        Some(Sighting::Lost { node })
+        Some(MembershipChange::Lost { node })
     }
 
     /// Lost at `since` or later and not back.
@@ -162,74 +162,74 @@ mod tests {
         given.iter().map(record).collect()
     }
 
-    fn observe(losses: &mut Losses, given: &[(&str, i64, bool)], secs: u64) -> Vec<Sighting> {
-        let around = Circumstances { placed_on: &BTreeSet::new(), awaited: &BTreeSet::new() };
-        losses.observe(&nodes(given), &around, Duration::from_secs(secs))
+    fn observe(membership: &mut Membership, given: &[(&str, i64, bool)], secs: u64) -> Vec<MembershipChange> {
+        let expected = Expectations { placed_on: &BTreeSet::new(), awaited: &BTreeSet::new() };
+        membership.observe(&nodes(given), &expected, Duration::from_secs(secs))
     }
 
-    fn zones(losses: &Losses) -> Vec<String> {
-        losses.failing_zones().into_iter().collect()
+    fn zones(membership: &Membership) -> Vec<String> {
+        membership.failing_zones().into_iter().collect()
     }
 
     #[test]
     fn nodes_join_leave_and_are_lost() {
-        let mut losses = Losses::new(TTL);
-        assert_eq!(observe(&mut losses, &[("a1", 1, false), ("b1", 1, false)], 0), []);
+        let mut membership = Membership::new(TTL);
+        assert_eq!(observe(&mut membership, &[("a1", 1, false), ("b1", 1, false)], 0), []);
         assert_eq!(
-            observe(&mut losses, &[("a1", 1, true), ("b1", 1, false), ("c1", 1, false)], 1),
-            [Sighting::Joined { node: id("c1") }]
+            observe(&mut membership, &[("a1", 1, true), ("b1", 1, false), ("c1", 1, false)], 1),
+            [MembershipChange::Joined { node: id("c1") }]
         );
         assert_eq!(
-            observe(&mut losses, &[("c1", 2, false)], 2),
+            observe(&mut membership, &[("c1", 2, false)], 2),
             [
-                Sighting::Left { node: id("a1") },
-                Sighting::Lost { node: id("b1") },
-                Sighting::Lost { node: id("c1") },
-                Sighting::Joined { node: id("c1") },
+                MembershipChange::Left { node: id("a1") },
+                MembershipChange::Lost { node: id("b1") },
+                MembershipChange::Lost { node: id("c1") },
+                MembershipChange::Joined { node: id("c1") },
             ]
         );
-        let missing = losses.missing_since(Duration::from_secs(2));
+        let missing = membership.missing_since(Duration::from_secs(2));
         assert_eq!(missing, [&id("b1")].into(), "c1 is back under a new life");
     }
 
     #[test]
     fn what_the_ledger_has_on_nodes_that_are_gone_is_lost_at_the_beginning() {
         let (there, gone, restarting) = (id("a1"), id("gone"), id("restarting"));
-        let mut losses = Losses::new(TTL);
-        let around = Circumstances {
+        let mut membership = Membership::new(TTL);
+        let expected = Expectations {
             placed_on: &[&there, &gone, &restarting].into(),
             awaited: &[restarting.clone()].into(),
         };
-        let sightings = losses.observe(&nodes(&[("a1", 1, false)]), &around, Duration::from_secs(7));
-        assert_eq!(sightings, [Sighting::Lost { node: gone.clone() }]);
-        assert_eq!(losses.missing_since(Duration::from_secs(7)), [&gone].into());
+        let changes = membership.observe(&nodes(&[("a1", 1, false)]), &expected, Duration::from_secs(7));
+        assert_eq!(changes, [MembershipChange::Lost { node: gone.clone() }]);
+        assert_eq!(membership.missing_since(Duration::from_secs(7)), [&gone].into());
     }
 
     #[test]
     fn a_node_that_is_awaited_is_not_lost() {
-        let mut losses = Losses::new(TTL);
-        observe(&mut losses, &[("a1", 1, false)], 0);
-        let around = Circumstances { placed_on: &BTreeSet::new(), awaited: &[id("a1")].into() };
-        let sightings = losses.observe(&nodes(&[]), &around, Duration::from_secs(1));
-        assert_eq!(sightings, [Sighting::Left { node: id("a1") }]);
-        assert_eq!(losses.missing_since(Duration::ZERO), BTreeSet::new());
-        assert_eq!(zones(&losses), [""; 0]);
+        let mut membership = Membership::new(TTL);
+        observe(&mut membership, &[("a1", 1, false)], 0);
+        let expected = Expectations { placed_on: &BTreeSet::new(), awaited: &[id("a1")].into() };
+        let changes = membership.observe(&nodes(&[]), &expected, Duration::from_secs(1));
+        assert_eq!(changes, [MembershipChange::Left { node: id("a1") }]);
+        assert_eq!(membership.missing_since(Duration::ZERO), BTreeSet::new());
+        assert_eq!(zones(&membership), [""; 0]);
     }
 
     #[test]
     fn a_zone_fails_with_two_losses_or_its_last_node_and_recovers() {
         let all = [("a1", 1, false), ("a2", 1, false), ("a3", 1, false), ("b1", 1, false), ("c1", 1, false)];
-        let mut losses = Losses::new(TTL);
-        observe(&mut losses, &all, 0);
-        observe(&mut losses, &all[1..], 1);
-        assert_eq!(zones(&losses), [""; 0], "one of three is an ordinary loss");
-        observe(&mut losses, &all[2..], 5);
-        assert_eq!(zones(&losses), ["a"]);
-        observe(&mut losses, &all[2..4], 6);
-        assert_eq!(zones(&losses), ["a", "c"]);
-        observe(&mut losses, &all[2..4], 11);
-        assert_eq!(zones(&losses), ["c"], "the first loss is too long ago");
-        observe(&mut losses, &all[2..4], 16);
-        assert_eq!(zones(&losses), [""; 0]);
+        let mut membership = Membership::new(TTL);
+        observe(&mut membership, &all, 0);
+        observe(&mut membership, &all[1..], 1);
+        assert_eq!(zones(&membership), [""; 0], "one of three is an ordinary loss");
+        observe(&mut membership, &all[2..], 5);
+        assert_eq!(zones(&membership), ["a"]);
+        observe(&mut membership, &all[2..4], 6);
+        assert_eq!(zones(&membership), ["a", "c"]);
+        observe(&mut membership, &all[2..4], 11);
+        assert_eq!(zones(&membership), ["c"], "the first loss is too long ago");
+        observe(&mut membership, &all[2..4], 16);
+        assert_eq!(zones(&membership), [""; 0]);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     timing::Timing,
 };
 
-pub(super) struct Rig {
+pub(super) struct TestCluster {
     pub(super) registry: Arc<MemoryRegistry>,
     pub(super) ledger: Arc<MemoryLedger>,
     pub(super) clock: Arc<RuntimeClock>,
@@ -46,7 +46,7 @@ pub(super) fn node_id(name: &str) -> NodeId {
     NodeId::new(name).unwrap()
 }
 
-impl Rig {
+impl TestCluster {
     pub(super) fn new() -> Self {
         Self {
             registry: Arc::new(MemoryRegistry::new("memory")),
@@ -61,18 +61,18 @@ impl Rig {
         nodes: &[&str],
         tenants: usize,
     ) -> (Self, Running, BTreeMap<NodeId, TestNode>) {
-        let rig = Self::new();
+        let cluster = Self::new();
         let mut running_nodes = BTreeMap::new();
         for name in nodes {
-            running_nodes.insert(node_id(name), rig.node(name));
+            running_nodes.insert(node_id(name), cluster.node(name));
         }
-        rig.until(async || rig.live_nodes().await == nodes.len()).await;
+        cluster.until(async || cluster.live_nodes().await == nodes.len()).await;
         for number in 0..tenants {
-            rig.ledger.add(&tenant(number), true);
+            cluster.ledger.add(&tenant(number), true);
         }
-        let controller = rig.controller("one");
-        rig.until(async || rig.judge.browsers() == tenants).await;
-        (rig, controller, running_nodes)
+        let controller = cluster.controller("one");
+        cluster.until(async || cluster.judge.browsers() == tenants).await;
+        (cluster, controller, running_nodes)
     }
 
     pub(super) fn node(&self, name: &str) -> TestNode {

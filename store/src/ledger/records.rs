@@ -1,11 +1,11 @@
-//! What the controller notes: one statement for all of it, like every write under a term, so that a controller that is
+//! What the controller records: one statement for all of it, like every write under a term, so that a controller that is
 //! frozen in the middle of it holds nothing.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use roost_cluster::{
     ids::{NodeId, OperationId, TenantId, Term},
-    ledger::{Event, Note, Outcome, Progress},
+    ledger::{Event, LedgerRecord, Outcome, Progress},
 };
 
 use super::PostgresLedger;
@@ -18,15 +18,15 @@ use crate::{
     text::storable,
 };
 
-const STEP: &str = "take the notes down";
+const STEP: &str = "write the records";
 
 impl PostgresLedger {
-    /// Notes of one kind about one subject are taken as one, the last: a row is written once in a statement.
-    pub(super) async fn write_notes(&self, term: Term, notes: &[Note]) -> Result<(), StoreError> {
-        let sheet = Sheet::of(notes);
+    /// Records of one kind about one subject are taken as one, the last: a row is written once in a statement.
+    pub(super) async fn write_records(&self, term: Term, records: &[LedgerRecord]) -> Result<(), StoreError> {
+        let sheet = Sheet::of(records);
         for _ in 0..ATTEMPTS {
             match self.write(term, &sheet).await {
-                // It has waited for a note that an earlier call left behind, and did not see what that one counted.
+                // It has waited for a record that an earlier call left behind, and did not see what that one counted.
                 Err(error) if error.unique_violation() == Some("placements_pkey") => {}
                 written => return written,
             }
@@ -129,7 +129,7 @@ impl PostgresLedger {
     }
 }
 
-/// The notes, by what they are about.
+/// The records, by what they are about.
 #[derive(Default)]
 struct Sheet<'a> {
     placed: BTreeMap<&'a TenantId, (&'a NodeId, &'a str, Option<OperationId>)>,
@@ -141,26 +141,26 @@ struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
-    fn of(notes: &'a [Note]) -> Self {
+    fn of(records: &'a [LedgerRecord]) -> Self {
         let mut sheet = Self::default();
-        for note in notes {
-            match note {
-                Note::Event(event) => sheet.events.push(event),
-                Note::Placed { tenant, node, because, operation } => {
+        for record in records {
+            match record {
+                LedgerRecord::Event(event) => sheet.events.push(event),
+                LedgerRecord::Placed { tenant, node, because, operation } => {
                     sheet.placed.insert(tenant, (node, because, *operation));
                 }
                 // An end is not taken back by a progress that was noted after it.
-                Note::Progress { operation, progress } => {
+                LedgerRecord::Progress { operation, progress } => {
                     sheet.progress.entry(*operation).or_insert((*progress, None)).0 = *progress;
                 }
-                Note::Ended { operation, progress, outcome } => {
+                LedgerRecord::Ended { operation, progress, outcome } => {
                     sheet.progress.insert(*operation, (*progress, Some(outcome)));
                 }
-                Note::PauseFailover { reason } => sheet.pause = Some(storable(reason).into_owned()),
-                Note::Suspect { node, span } => {
+                LedgerRecord::PauseFailover { reason } => sheet.pause = Some(storable(reason).into_owned()),
+                LedgerRecord::Suspect { node, span } => {
                     sheet.suspects.insert(node, *span);
                 }
-                Note::StartRebalance => sheet.start_rebalance = true,
+                LedgerRecord::StartRebalance => sheet.start_rebalance = true,
             }
         }
         sheet

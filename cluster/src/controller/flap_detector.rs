@@ -13,11 +13,11 @@ pub(super) const SUSPECT_FOR: Duration = Duration::from_secs(600);
 
 /// The recent losses of each node.
 #[derive(Default)]
-pub(super) struct Flapping {
+pub(super) struct FlapDetector {
     losses: BTreeMap<NodeId, Vec<Duration>>,
 }
 
-impl Flapping {
+impl FlapDetector {
     /// Whether that makes it suspect; the count begins anew then.
     pub(super) fn lost(&mut self, node: &NodeId, now: Duration) -> bool {
         self.losses.retain(|_, losses| {
@@ -41,21 +41,21 @@ mod tests {
     #[test]
     fn the_third_loss_within_ten_minutes_makes_a_node_suspect() {
         let (a, b) = (NodeId::new("a").unwrap(), NodeId::new("b").unwrap());
-        let mut flapping = Flapping::default();
+        let mut flap_detector = FlapDetector::default();
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        assert!(!flapping.lost(&a, minutes(0)));
-        assert!(!flapping.lost(&a, minutes(4)));
-        assert!(!flapping.lost(&b, minutes(5)));
-        assert!(flapping.lost(&a, minutes(9)));
-        assert!(!flapping.lost(&a, minutes(10)), "it was counted already");
+        assert!(!flap_detector.lost(&a, minutes(0)));
+        assert!(!flap_detector.lost(&a, minutes(4)));
+        assert!(!flap_detector.lost(&b, minutes(5)));
+        assert!(flap_detector.lost(&a, minutes(9)));
+        assert!(!flap_detector.lost(&a, minutes(10)), "it was counted already");
     }
 
     #[test]
     fn losses_that_are_far_between_are_bad_luck() {
         let a = NodeId::new("a").unwrap();
-        let mut flapping = Flapping::default();
+        let mut flap_detector = FlapDetector::default();
         for at in 0..20 {
-            assert!(!flapping.lost(&a, Duration::from_secs(301 * at)));
+            assert!(!flap_detector.lost(&a, Duration::from_secs(301 * at)));
         }
     }
 }

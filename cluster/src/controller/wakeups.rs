@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Listens until it is dropped.
-pub(super) struct Wake {
+pub(super) struct Wakeups {
     latest: watch::Receiver<Revision>,
     ledger_changed: Arc<Notify>,
     reconcile_every: Duration,
@@ -25,7 +25,7 @@ pub(super) struct Wake {
     _listeners: JoinSet<()>,
 }
 
-impl Wake {
+impl Wakeups {
     pub(super) fn new(registry: SharedRegistry, ledger: Arc<dyn Ledger>, timing: Timing) -> Self {
         let (sender, latest) = watch::channel(Revision::default());
         let ledger_changed = Arc::new(Notify::new());

@@ -8,11 +8,11 @@ use crate::{
 };
 
 #[derive(Default)]
-pub(super) struct Journal {
+pub(super) struct DecisionLog {
     waiting: BTreeMap<TenantId, WaitReason>,
 }
 
-impl Journal {
+impl DecisionLog {
     pub(super) fn write(&mut self, plan: &Plan) {
         let mut waiting = BTreeMap::new();
         for decision in &plan.decisions {

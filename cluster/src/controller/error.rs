@@ -1,12 +1,12 @@
-//! What gets in the way of a pass, and the log of it: one line when it begins and one when it is over.
+//! What gets in the way of a pass or a term, and the log of it: one line when it begins and one when it is over.
 
 use std::{collections::BTreeSet, fmt};
 
 use crate::{ids::Term, ledger::LedgerError, registry::RegistryError};
 
-/// Why a step of a reign could not be taken.
+/// Why a step of a term could not be taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum ControllerError {
     /// Nothing was written: the next pass may fare better.
     #[error(transparent)]
     Registry(RegistryError),
@@ -16,18 +16,18 @@ pub(super) enum Trouble {
     /// The lease was not renewed for a while: nothing new is begun.
     #[error("the lease of the leader's key is close to its end")]
     LeaseInDoubt,
-    /// A write without an answer. Ends the reign.
+    /// A write without an answer. Ends the term.
     #[error("the outcome of {write} is not known: {reason}")]
     Doubtful { write: &'static str, reason: String },
-    /// The leader's key is gone or another's. Ends the reign.
+    /// The leader's key is gone or another's. Ends the term.
     #[error("another controller leads")]
     Superseded,
-    /// The ledger has seen a later term. Ends the reign.
+    /// The ledger has seen a later term. Ends the term.
     #[error("the ledger is at term {term}")]
     Deposed { term: Term },
 }
 
-impl Trouble {
+impl ControllerError {
     /// Of a call that writes nothing, or that may as well be made again.
     pub(super) fn reading_ledger(error: LedgerError) -> Self {
         match error {
@@ -63,7 +63,7 @@ impl Trouble {
         }
     }
 
-    pub(super) fn ends_the_reign(&self) -> bool {
+    pub(super) fn ends_the_term(&self) -> bool {
         match self {
             Self::Doubtful { .. } | Self::Superseded | Self::Deposed { .. } => true,
             Self::Registry(_) | Self::Ledger(_) | Self::LeaseInDoubt => false,
@@ -80,18 +80,18 @@ pub(super) enum Dependency {
     Records,
 }
 
-/// Which dependencies are in trouble, so that each change is logged once.
-pub(super) struct Troubles {
-    present: BTreeSet<Dependency>,
+/// Which dependencies fail now, so that each change is logged once.
+pub(super) struct DependencyHealth {
+    failing: BTreeSet<Dependency>,
 }
 
-impl Troubles {
+impl DependencyHealth {
     pub(super) fn new() -> Self {
-        Self { present: BTreeSet::new() }
+        Self { failing: BTreeSet::new() }
     }
 
-    pub(super) fn met(&mut self, dependency: Dependency, error: &dyn fmt::Display) {
-        if !self.present.insert(dependency) {
+    pub(super) fn failed(&mut self, dependency: Dependency, error: &dyn fmt::Display) {
+        if !self.failing.insert(dependency) {
             return;
         }
         match dependency {
@@ -104,12 +104,12 @@ impl Troubles {
         }
     }
 
-    /// Whether it had been in trouble.
-    pub(super) fn over(&mut self, dependency: Dependency) -> bool {
-        let was_present = self.present.remove(&dependency);
-        if was_present {
+    /// Whether it had been failing.
+    pub(super) fn recovered(&mut self, dependency: Dependency) -> bool {
+        let was_failing = self.failing.remove(&dependency);
+        if was_failing {
             tracing::info!(?dependency, "the dependency is back");
         }
-        was_present
+        was_failing
     }
 }

@@ -15,8 +15,8 @@ use crate::{
 };
 
 #[derive(Default)]
-pub(super) struct Windows {
-    /// Windows whose node came back; as long as the ledger tells of them.
+pub(super) struct RestartWindows {
+    /// RestartWindows whose node came back; as long as the ledger tells of them.
     used: BTreeSet<(NodeId, Incarnation)>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Awaited {
     pub(super) for_at_most: Option<Duration>,
 }
 
-impl Windows {
+impl RestartWindows {
     pub(super) fn awaited(&mut self, orders: &[NodeOrder], live: &BTreeMap<NodeId, NodeRecord>) -> Awaited {
         let ordered: Vec<(&NodeId, RestartWindow)> =
             orders.iter().filter_map(|order| Some((&order.node, order.restart_window?))).collect();
@@ -73,16 +73,16 @@ mod tests {
 
     #[test]
     fn a_window_counts_from_the_end_of_its_life_until_another_one() {
-        let mut windows = Windows::default();
+        let mut restart_windows = RestartWindows::default();
         let orders = window(1, 60);
         let waits =
             Awaited { nodes: [NodeId::new("a").unwrap()].into(), for_at_most: Some(Duration::from_secs(60)) };
-        assert_eq!(windows.awaited(&orders, &live(1, false)), Awaited::default(), "it runs still");
-        assert_eq!(windows.awaited(&orders, &live(1, true)), waits);
-        assert_eq!(windows.awaited(&orders, &BTreeMap::new()), waits);
-        assert_eq!(windows.awaited(&orders, &live(2, false)), Awaited::default());
-        assert_eq!(windows.awaited(&orders, &BTreeMap::new()), Awaited::default(), "it was used up");
+        assert_eq!(restart_windows.awaited(&orders, &live(1, false)), Awaited::default(), "it runs still");
+        assert_eq!(restart_windows.awaited(&orders, &live(1, true)), waits);
+        assert_eq!(restart_windows.awaited(&orders, &BTreeMap::new()), waits);
+        assert_eq!(restart_windows.awaited(&orders, &live(2, false)), Awaited::default());
+        assert_eq!(restart_windows.awaited(&orders, &BTreeMap::new()), Awaited::default(), "it was used up");
         // A new window for the new life is another one.
-        assert_eq!(windows.awaited(&window(3, 60), &BTreeMap::new()), waits);
+        assert_eq!(restart_windows.awaited(&window(3, 60), &BTreeMap::new()), waits);
     }
 }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     ids::{Generation, Incarnation, NodeId, Revision, TenantId},
-    ledger::Demand,
-    plan::{Hold, Intake, NodeView, Snapshot, TenantView, Wanted, Warm},
+    ledger::DesiredTenant,
+    plan::{Hold, Intake, NodeView, Preparation, Snapshot, TenantView, Wanted},
     records::{AckRecord, AssignmentEntry, AssignmentRecord, HeldTenant, NodeRecord, Phase},
 };
 
-use super::directions::Directions;
+use super::plan_inputs::PlanInputs;
 
 /// One moment of the registry.
 #[derive(Default)]
-pub(super) struct View {
+pub(super) struct RegistryView {
     pub(super) revision: Revision,
     /// The live ones.
     pub(super) nodes: BTreeMap<NodeId, NodeRecord>,
@@ -43,16 +43,16 @@ impl Ack {
 }
 
 /// What the ledger wants, by tenant.
-pub(super) type Demands<'a> = HashMap<&'a TenantId, &'a Demand>;
+pub(super) type DesiredByTenant<'a> = HashMap<&'a TenantId, &'a DesiredTenant>;
 
 /// What the live nodes have of one tenant.
 #[derive(Default)]
 struct Presence {
     holds: Vec<Hold>,
-    warm: Vec<Warm>,
+    preparations: Vec<Preparation>,
 }
 
-impl View {
+impl RegistryView {
     /// The published entries of a node that are addressed to its present life; those of an ended life count for
     /// nothing, for nothing of it is alive.
     pub(super) fn live_entries(&self, node: &NodeId) -> &[AssignmentEntry] {
@@ -65,39 +65,39 @@ impl View {
 
     pub(super) fn snapshot(
         &self,
-        demands: &[Demand],
-        by_tenant: &Demands<'_>,
-        given: &Directions,
+        desired_tenants: &[DesiredTenant],
+        by_tenant: &DesiredByTenant<'_>,
+        inputs: &PlanInputs,
     ) -> Snapshot {
         let mut presences = self.presences(by_tenant);
-        let mut tenants = Vec::with_capacity(demands.len());
-        for demand in demands {
-            let presence = presences.remove(&demand.tenant).unwrap_or_default();
+        let mut tenants = Vec::with_capacity(desired_tenants.len());
+        for desired in desired_tenants {
+            let presence = presences.remove(&desired.tenant).unwrap_or_default();
             tenants.push(TenantView {
-                tenant: demand.tenant.clone(),
-                wanted: if demand.running { Wanted::Running } else { Wanted::Stopped },
-                generation: demand.generation,
-                last: demand.node.clone(),
-                pin: demand.pin.clone(),
-                move_to: given.moves.get(&demand.tenant).cloned(),
-                warm: presence.warm,
+                tenant: desired.tenant.clone(),
+                wanted: if desired.running { Wanted::Running } else { Wanted::Stopped },
+                generation: desired.generation,
+                last: desired.node.clone(),
+                pin: desired.pin.clone(),
+                move_to: inputs.moves.get(&desired.tenant).cloned(),
+                preparations: presence.preparations,
                 holds: presence.holds,
             });
         }
         // What is left of them is no tenant's any more.
         tenants.extend(presences.into_iter().map(|(tenant, presence)| deleted(tenant, presence)));
         Snapshot {
-            nodes: self.nodes.values().map(|record| node_view(record, given)).collect(),
+            nodes: self.nodes.values().map(|record| node_view(record, inputs)).collect(),
             tenants,
-            goal: given.goal,
-            awaited: given.awaited.clone(),
-            failover_paused: given.failover_paused,
-            failing_zones: given.failing_zones.clone(),
-            pace: given.pace,
+            goal: inputs.goal,
+            awaited: inputs.awaited.clone(),
+            failover_paused: inputs.failover_paused,
+            failing_zones: inputs.failing_zones.clone(),
+            limits: inputs.limits,
         }
     }
 
-    fn presences(&self, by_tenant: &Demands<'_>) -> HashMap<&TenantId, Presence> {
+    fn presences(&self, by_tenant: &DesiredByTenant<'_>) -> HashMap<&TenantId, Presence> {
         let mut presences: HashMap<&TenantId, Presence> = HashMap::with_capacity(by_tenant.len());
         for node in self.nodes.keys() {
             for entry in self.live_entries(node) {
@@ -115,7 +115,11 @@ impl View {
                     // One from before the last placement is on its way out: see the publishing.
                     Phase::Preparing if is_current(entry, by_tenant) => {
                         let ready = self.has_prepared(node, tenant, entry.generation);
-                        presences.entry(tenant).or_default().warm.push(Warm { node: node.clone(), ready });
+                        presences
+                            .entry(tenant)
+                            .or_default()
+                            .preparations
+                            .push(Preparation { node: node.clone(), ready });
                     }
                     Phase::Preparing => {}
                 }
@@ -147,12 +151,14 @@ impl View {
 
 /// A preparation is for the next generation after the one it names; once the tenant was placed it is void, and so it
 /// is when nobody wants the tenant to run.
-pub(super) fn is_current(entry: &AssignmentEntry, by_tenant: &Demands<'_>) -> bool {
-    by_tenant.get(&entry.tenant).is_some_and(|demand| demand.running && demand.generation == entry.generation)
+pub(super) fn is_current(entry: &AssignmentEntry, by_tenant: &DesiredByTenant<'_>) -> bool {
+    by_tenant
+        .get(&entry.tenant)
+        .is_some_and(|desired| desired.running && desired.generation == entry.generation)
 }
 
 fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
-    let Presence { holds, warm } = presence;
+    let Presence { holds, preparations } = presence;
     TenantView {
         tenant: tenant.clone(),
         wanted: Wanted::Deleted,
@@ -160,13 +166,13 @@ fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
         last: None,
         pin: None,
         move_to: None,
-        warm,
+        preparations,
         holds,
     }
 }
 
-fn node_view(record: &NodeRecord, given: &Directions) -> NodeView {
-    let ordered = given.intakes.get(&record.node).copied().unwrap_or(Intake::Open);
+fn node_view(record: &NodeRecord, inputs: &PlanInputs) -> NodeView {
+    let ordered = inputs.intakes.get(&record.node).copied().unwrap_or(Intake::Open);
     NodeView {
         node: record.node.clone(),
         capacity: record.capacity,

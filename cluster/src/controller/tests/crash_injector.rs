@@ -9,33 +9,37 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     ids::{Generation, Incarnation, NodeId, Revision, TenantId, Term},
-    ledger::{Demand, Ledger, LedgerError, MemoryLedger, Note, Orders},
+    ledger::{DesiredTenant, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders},
     registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, Update},
 };
 
 /// Where it dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(super) struct CrashPoint {
     /// Counted from 0, over registry and ledger.
     pub(super) write: usize,
     /// Whether that write happens.
     pub(super) happens: bool,
 }
 
-pub(super) struct Cutter {
+pub(super) struct CrashInjector {
     registry: Arc<MemoryRegistry>,
     ledger: Arc<MemoryLedger>,
-    cut: Cut,
+    crash: CrashPoint,
     written: Mutex<usize>,
     armed: Mutex<bool>,
     died: Notify,
 }
 
-impl Cutter {
+impl CrashInjector {
     /// Counts from when it is armed.
-    pub(super) fn new(registry: Arc<MemoryRegistry>, ledger: Arc<MemoryLedger>, cut: Cut) -> Arc<Self> {
+    pub(super) fn new(
+        registry: Arc<MemoryRegistry>,
+        ledger: Arc<MemoryLedger>,
+        crash: CrashPoint,
+    ) -> Arc<Self> {
         let (written, armed) = (Mutex::new(0), Mutex::new(false));
-        Arc::new(Self { registry, ledger, cut, written, armed, died: Notify::new() })
+        Arc::new(Self { registry, ledger, crash, written, armed, died: Notify::new() })
     }
 
     pub(super) fn arm(&self) {
@@ -57,10 +61,10 @@ impl Cutter {
                 *written - 1
             }
         };
-        if number == usize::MAX || number < self.cut.write {
+        if number == usize::MAX || number < self.crash.write {
             return write.await;
         }
-        if number == self.cut.write && self.cut.happens {
+        if number == self.crash.write && self.crash.happens {
             drop(write.await);
         }
         self.died.notify_one();
@@ -69,7 +73,7 @@ impl Cutter {
 }
 
 #[async_trait]
-impl Registry for Cutter {
+impl Registry for CrashInjector {
     async fn cluster_id(&self) -> Result<String, RegistryError> {
         self.registry.cluster_id().await
     }
@@ -104,7 +108,7 @@ impl Registry for Cutter {
 }
 
 #[async_trait]
-impl Ledger for Cutter {
+impl Ledger for CrashInjector {
     async fn begin_term(
         &self,
         etcd_cluster: &str,
@@ -113,14 +117,14 @@ impl Ledger for Cutter {
     ) -> Result<Term, LedgerError> {
         self.ledger.begin_term(etcd_cluster, leader_revision, holder).await
     }
-    async fn demands(&self) -> Result<Vec<Demand>, LedgerError> {
-        self.ledger.demands().await
+    async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
+        self.ledger.desired_tenants().await
     }
     async fn orders(&self) -> Result<Orders, LedgerError> {
         self.ledger.orders().await
     }
-    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError> {
-        self.write(self.ledger.note(term, notes)).await
+    async fn record(&self, term: Term, records: &[LedgerRecord]) -> Result<(), LedgerError> {
+        self.write(self.ledger.record(term, records)).await
     }
     async fn place(
         &self,
