@@ -1,6 +1,6 @@
 //! What the controller needs of the database: the home of desired states, generations and terms (I3).
 //!
-//! `MemoryLedger` is for simulation and tests; the product's is in the store, which implements
+//! `MemoryLedger` is for simulation and tests (the feature `memory`); the product's is in the store, which implements
 //! this trait so that the rules of the cluster need not know of SQL.
 
 use std::time::Duration;
@@ -10,10 +10,12 @@ use async_trait::async_trait;
 use crate::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 
 mod history;
+#[cfg(any(test, feature = "memory"))]
 mod memory;
 mod orders;
 
 pub use history::{Event, EventKind, LedgerRecord, Outcome};
+#[cfg(any(test, feature = "memory"))]
 pub use memory::{MemoryLedger, OperationEnd};
 pub use orders::{NodeOrder, Operation, OperationKind, Orders, Policy, Progress, RestartWindow};
 
