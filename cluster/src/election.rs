@@ -17,7 +17,7 @@ use crate::{
     timing::Timing,
 };
 
-/// A term won.
+/// An election won.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leadership {
     pub lease: Incarnation,
@@ -28,7 +28,7 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// What every write of the term is guarded by.
+    /// What every write of the leader is guarded by.
     pub fn guard(&self) -> Guard {
         Guard::CreatedAt { key: keys::LEADER.to_owned(), revision: self.revision }
     }

@@ -41,7 +41,7 @@ pub(super) struct Assessment {
     /// Found again in every pass until the orders show them.
     pub(super) records: Vec<LedgerRecord>,
     /// The assessment changes by themselves after so long.
-    pub(super) change_in: Option<Duration>,
+    pub(super) recheck_after: Option<Duration>,
 }
 
 impl FailureDetector {
@@ -70,7 +70,7 @@ impl FailureDetector {
         let mut assessment = Assessment {
             failing_zones: self.membership.failing_zones(),
             nodes_changed: is_first || !changes.is_empty(),
-            change_in: awaited.for_at_most,
+            recheck_after: awaited.for_at_most,
             ..Assessment::default()
         };
         for change in &changes {
@@ -108,7 +108,8 @@ impl FailureDetector {
             BreakerState::Open { until } => {
                 assessment.failover_held = true;
                 let left = until.saturating_sub(now);
-                assessment.change_in = Some(assessment.change_in.map_or(left, |other| other.min(left)));
+                assessment.recheck_after =
+                    Some(assessment.recheck_after.map_or(left, |other| other.min(left)));
             }
             BreakerState::Tripped { reason } => {
                 tracing::error!(reason, "failover is paused until an operator resumes it");

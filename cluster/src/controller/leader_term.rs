@@ -86,7 +86,7 @@ impl<'a> LeaderTerm<'a> {
                     if passed.again {
                         tokio::time::sleep(coalesce).await;
                     } else {
-                        wakeups.after(passed.seen, passed.look_in).await;
+                        wakeups.after(passed.seen, passed.recheck_after).await;
                     }
                 }
                 Err(error) if error.ends_the_term() => return error,

@@ -40,7 +40,7 @@ pub(super) struct PassOutcome {
     /// It changed something, or found that something had changed meanwhile: look again at once.
     pub(super) again: bool,
     /// What it found changes by itself after so long.
-    pub(super) look_in: Option<Duration>,
+    pub(super) recheck_after: Option<Duration>,
 }
 
 /// What is kept from pass to pass, for one term. None of it is needed by the next one: what has to outlive a term is in
@@ -102,7 +102,7 @@ impl Context {
         let snapshot = view.snapshot(&desired_tenants, &by_tenant, &inputs);
         let plan = plan::plan(&snapshot);
         state.decision_log.write(&plan);
-        let (seen, look_in) = (view.revision, assessment.change_in);
+        let (seen, recheck_after) = (view.revision, assessment.recheck_after);
 
         let generations = self.place(authority, &plan).await?;
         let published = self.publish(authority, view, &plan, &generations, &by_tenant).await?;
@@ -118,7 +118,7 @@ impl Context {
             news.extend(auto_rebalance(&mut state.stabilisation, seen, &inputs, snapshot));
         }
         let ordered = self.record(authority, &mut state.pending, news).await?;
-        Ok(PassOutcome { seen, again: !published.is_empty() || unplaced || ordered, look_in })
+        Ok(PassOutcome { seen, again: !published.is_empty() || unplaced || ordered, recheck_after })
     }
 
     pub(super) async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, ControllerError> {

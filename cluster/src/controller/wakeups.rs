@@ -37,9 +37,9 @@ impl Wakeups {
     }
 
     /// Resolves a moment after something has changed since `seen`, so that what comes together is seen together; at
-    /// the latest after `look_in`.
-    pub(super) async fn after(&mut self, seen: Revision, look_in: Option<Duration>) {
-        let at_the_latest = look_in.map_or(self.reconcile_every, |span| span.min(self.reconcile_every));
+    /// the latest after `recheck_after`.
+    pub(super) async fn after(&mut self, seen: Revision, recheck_after: Option<Duration>) {
+        let at_the_latest = recheck_after.map_or(self.reconcile_every, |span| span.min(self.reconcile_every));
         tokio::select! {
             // In order, so that a simulation of the same seed is the same.
             biased;

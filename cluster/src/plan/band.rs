@@ -16,7 +16,7 @@
 //! and one tenant from each of the nodes that were just at their most is more than the new node's share.
 
 use super::{
-    draft::{Case, Draft, TenantState},
+    draft::{Draft, PlannedTenant, TenantState},
     node_loads::Band,
     preparations,
     snapshot::Goal,
@@ -26,7 +26,7 @@ use super::{
 pub(super) fn set(draft: &mut Draft<'_>) {
     let open: Vec<usize> = draft.open_nodes().collect();
     let settled: usize = open.iter().map(|&node| draft.loads.load(node)).sum();
-    let total = settled + draft.cases.iter().filter(|case| is_to_come(case)).count();
+    let total = settled + draft.tenants.iter().filter(|planned| is_to_come(planned)).count();
     let shares: Vec<Share> = open
         .iter()
         .map(|&node| Share { weight: draft.nodes[node].weight, capacity: draft.nodes[node].capacity })
@@ -43,26 +43,26 @@ pub(super) fn set(draft: &mut Draft<'_>) {
 }
 
 /// It counts nowhere yet and needs a place on some open node.
-fn is_to_come(case: &Case<'_>) -> bool {
-    let placeless = match &case.state {
+fn is_to_come(planned: &PlannedTenant<'_>) -> bool {
+    let placeless = match &planned.state {
         TenantState::Unplaced { held } => held.is_none(),
         TenantState::InTransit { .. } => true,
         TenantState::Resident { asks, .. } => asks.is_some(),
     };
-    placeless && case.next.is_none()
+    placeless && planned.next.is_none()
 }
 
 /// By node: whether a move of a rebalance is on its way there. A release has lost its reason by the next plan; from an
 /// open node, and without an order of its own, only a rebalance moves a tenant.
 pub(super) fn filling(draft: &Draft<'_>) -> Vec<bool> {
     let mut filling = vec![false; draft.nodes.len()];
-    for case in draft.cases.iter().filter(|case| preparations::is_movable(case)) {
-        let from = match &case.state {
-            TenantState::Unplaced { .. } => case.tenant.last.as_ref().and_then(|last| draft.find(last)),
+    for planned in draft.tenants.iter().filter(|planned| preparations::is_movable(planned)) {
+        let from = match &planned.state {
+            TenantState::Unplaced { .. } => planned.tenant.last.as_ref().and_then(|last| draft.find(last)),
             TenantState::InTransit { from, .. } => Some(*from),
             TenantState::Resident { node, asks } => asks.is_none().then_some(*node),
         };
-        if let (Some(next), Some(from)) = (case.next, from)
+        if let (Some(next), Some(from)) = (planned.next, from)
             && draft.is_open(from)
         {
             filling[next.node] = true;

@@ -10,8 +10,7 @@ use crate::ids::{NodeId, TenantId};
 pub struct Plan {
     pub decisions: Vec<Decision>,
     /// Every tenant that is on its way from one live node to another, or should be, for the progress of operations and
-    /// for dry runs; in the order of tenants. Those that
-    /// have not begun may be given another target by the next plan.
+    /// for dry runs; in the order of tenants. Those that have not begun may be given another target by the next plan.
     pub moves: Vec<TenantMove>,
 }
 

@@ -14,7 +14,7 @@ use crate::{
     ring::Ring,
 };
 
-/// Nodes and cases are named by their places in these lists, which are ordered by id.
+/// Nodes and tenants are named by their places in these lists, which are ordered by id.
 pub(super) struct Draft<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) nodes: Vec<&'a NodeView>,
@@ -23,7 +23,7 @@ pub(super) struct Draft<'a> {
     ring: OnceCell<Ring>,
     pub(super) loads: NodeLoads,
     /// Every tenant that should run.
-    pub(super) cases: Vec<Case<'a>>,
+    pub(super) tenants: Vec<PlannedTenant<'a>>,
     /// Residents that are to leave. Which of these moves begin now is for the throttle to say.
     pub(super) pending_moves: Vec<PendingMove>,
     pub(super) decisions: Vec<Decision>,
@@ -31,7 +31,7 @@ pub(super) struct Draft<'a> {
 }
 
 /// A tenant that should run.
-pub(super) struct Case<'a> {
+pub(super) struct PlannedTenant<'a> {
     pub(super) tenant: &'a TenantView,
     pub(super) state: TenantState,
     /// The preparation that stays, and later the node that it is placed on.
@@ -54,8 +54,10 @@ pub(super) struct Next {
     pub(super) ready: bool,
 }
 
+/// A tenant that is to leave its node.
 pub(super) struct PendingMove {
-    pub(super) case: usize,
+    /// Of the tenant.
+    pub(super) index: usize,
     pub(super) from: usize,
     pub(super) reason: ReleaseReason,
     pub(super) stage: Stage,
@@ -84,7 +86,7 @@ impl<'a> Draft<'a> {
             ring: OnceCell::new(),
             loads: NodeLoads::new(&nodes, &snapshot.failing_zones),
             nodes,
-            cases: Vec::with_capacity(snapshot.tenants.len()),
+            tenants: Vec::with_capacity(snapshot.tenants.len()),
             pending_moves: Vec::new(),
             decisions: Vec::new(),
             moves: Vec::new(),

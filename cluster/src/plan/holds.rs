@@ -2,7 +2,7 @@
 
 use super::{
     decision::Action,
-    draft::{Case, Draft, TenantState},
+    draft::{Draft, PlannedTenant, TenantState},
     reason::{ReleaseReason, WaitReason},
     snapshot::{Hold, Intake, TenantView, Wanted},
 };
@@ -24,7 +24,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
         }
         match state {
             Some(state) if tenant.wanted == Wanted::Running => {
-                draft.cases.push(Case { tenant, state, next: None });
+                draft.tenants.push(PlannedTenant { tenant, state, next: None });
             }
             Some(_) | None => {
                 for preparation in &tenant.preparations {

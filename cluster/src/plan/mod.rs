@@ -5,8 +5,8 @@
 //!
 //! 1. what the live nodes have (`holds`): entries that were let go are removed, entries that must not stay are
 //!    released, and the others stay where they are unless somebody asks them to go;
-//! 2. what the live nodes prepare (`preparations`): preparations that still serve count as moves that have been made, so that
-//!    the same snapshot, planned again and again, moves nothing twice; the others are forgotten;
+//! 2. what the live nodes prepare (`preparations`): those that still serve count as moves that have been made, so that the
+//!    same snapshot, planned again and again, moves nothing twice; the others are forgotten;
 //! 3. the band of every open node (`band`): the least and the most that it should have;
 //! 4. a node for every tenant that should run and that no live node has (`assign`);
 //! 5. a node for every tenant that is asked to go: pinned elsewhere, moved, drained (`assign`);

@@ -20,9 +20,10 @@ use super::{
 /// Before anything else is given a node: goes on with the moves that have been prepared, unless the nodes that they
 /// are from and to have changed so that they would do harm.
 pub(super) fn go_on(draft: &mut Draft<'_>) {
-    for case in 0..draft.cases.len() {
-        let of = &draft.cases[case];
-        let (TenantState::Resident { node: from, asks: None }, Some(next)) = (of.state.clone(), of.next)
+    for index in 0..draft.tenants.len() {
+        let planned = &draft.tenants[index];
+        let (TenantState::Resident { node: from, asks: None }, Some(next)) =
+            (planned.state.clone(), planned.next)
         else {
             continue;
         };
@@ -30,10 +31,10 @@ pub(super) fn go_on(draft: &mut Draft<'_>) {
         if draft.loads.load(from) < giver.least || draft.loads.load(next.node) > receiver.most {
             draft.loads.untake(next.node);
             draft.loads.settle(from);
-            draft.cases[case].next = None;
+            draft.tenants[index].next = None;
         } else {
             let reason = reason(draft.loads.load(from) + 1, giver);
-            draft.pending_moves.push(PendingMove { case, from, reason, stage: Stage::Prepared(next) });
+            draft.pending_moves.push(PendingMove { index, from, reason, stage: Stage::Prepared(next) });
         }
     }
 }
@@ -48,7 +49,8 @@ pub(super) fn choose(draft: &mut Draft<'_>) {
             }
         }
     }
-    let coming = draft.cases.iter().filter(|case| is_coming(&case.state) && case.next.is_none()).count();
+    let coming =
+        draft.tenants.iter().filter(|planned| is_coming(&planned.state) && planned.next.is_none()).count();
     let spare = |draft: &Draft<'_>, node| draft.loads.load(node) > draft.loads.band(node).share;
     let open = draft.open_nodes().filter(|&node| spare(draft, node));
     let mut fullest: BinaryHeap<Fullness> = open.map(|node| Fullness::of(draft, node)).collect();
@@ -89,13 +91,13 @@ type Willing = BinaryHeap<Reverse<(usize, usize)>>;
 impl Givers {
     fn new(draft: &Draft<'_>) -> Self {
         let mut movable = vec![Vec::new(); draft.nodes.len()];
-        for (case, of) in draft.cases.iter().enumerate() {
-            if let TenantState::Resident { node, asks: None } = of.state
-                && of.next.is_none()
+        for (index, planned) in draft.tenants.iter().enumerate() {
+            if let TenantState::Resident { node, asks: None } = planned.state
+                && planned.next.is_none()
                 && draft.is_open(node)
-                && preparations::is_movable(of)
+                && preparations::is_movable(planned)
             {
-                movable[node].push(case);
+                movable[node].push(index);
             }
         }
         Self { movable, willing: vec![None; draft.nodes.len()] }
@@ -103,38 +105,38 @@ impl Givers {
 
     /// Whether the node had a tenant to give.
     fn give(&mut self, draft: &mut Draft<'_>, from: usize, fit: Fit) -> bool {
-        let Some((case, target)) = self.most_willing(draft, from, fit) else { return false };
+        let Some((index, target)) = self.most_willing(draft, from, fit) else { return false };
         let reason = reason(draft.loads.load(from), draft.loads.band(from));
         draft.loads.unsettle(from);
-        assign::begin_move(draft, case, from, reason, target);
+        assign::begin_move(draft, index, from, reason, target);
         true
     }
 
     fn most_willing(&mut self, draft: &Draft<'_>, from: usize, fit: Fit) -> Option<(usize, Target)> {
-        let first = |case: usize| choose::first_open(draft, draft.cases[case].tenant, fit);
+        let first = |index: usize| choose::first_open(draft, draft.tenants[index].tenant, fit);
         let willing = match &mut self.willing[from] {
             Some((ordered_by, willing)) if *ordered_by == fit => willing,
             unordered => {
                 // What is left of an earlier order is what has not been given.
                 let left: Vec<usize> = match unordered.take() {
-                    Some((_, willing)) => willing.into_iter().map(|Reverse((_, case))| case).collect(),
+                    Some((_, willing)) => willing.into_iter().map(|Reverse((_, index))| index).collect(),
                     None => std::mem::take(&mut self.movable[from]),
                 };
                 let ordered =
-                    left.into_iter().filter_map(|case| first(case).map(|(rank, _)| Reverse((rank, case))));
+                    left.into_iter().filter_map(|index| first(index).map(|(rank, _)| Reverse((rank, index))));
                 &mut unordered.insert((fit, ordered.collect())).1
             }
         };
-        while let Some(Reverse((rank, case))) = willing.pop() {
-            match first(case) {
+        while let Some(Reverse((rank, index))) = willing.pop() {
+            match first(index) {
                 Some((now, node)) if now == rank => {
                     let choice = match fit {
                         Fit::Lacking => Choice::FillsUp,
                         Fit::WithinBand | Fit::AnyRoom => Choice::Order { skipped: rank },
                     };
-                    return Some((case, Target { node, choice }));
+                    return Some((index, Target { node, choice }));
                 }
-                Some((now, _)) => willing.push(Reverse((now, case))),
+                Some((now, _)) => willing.push(Reverse((now, index))),
                 None => {}
             }
         }

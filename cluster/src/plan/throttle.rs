@@ -6,7 +6,7 @@
 use super::{
     band,
     decision::{Action, MoveState, TenantMove},
-    draft::{Case, Draft, Next, PendingMove, Stage, TenantState},
+    draft::{Draft, Next, PendingMove, PlannedTenant, Stage, TenantState},
     reason::ReleaseReason,
     rebalance,
     snapshot::{Goal, Intake, MoveLimits},
@@ -31,9 +31,9 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
     let filling = band::filling(draft);
     pending.sort_by_key(|of| (urgency(&of.reason), !of.target().is_some_and(|node| filling[node])));
     for of in &pending {
-        moves.push((of.case, decide(draft, &mut traffic, of)));
+        moves.push((of.index, decide(draft, &mut traffic, of)));
     }
-    moves.sort_by_key(|(case, _)| *case);
+    moves.sort_by_key(|(index, _)| *index);
     draft.moves = moves.into_iter().map(|(_, tenant_move)| tenant_move).collect();
 }
 
@@ -47,8 +47,8 @@ fn urgency(reason: &ReleaseReason) -> u8 {
 }
 
 fn decide(draft: &mut Draft<'_>, traffic: &mut Traffic, of: &PendingMove) -> TenantMove {
-    let PendingMove { case, from, reason, stage } = of;
-    let tenant = draft.cases[*case].tenant;
+    let PendingMove { index, from, reason, stage } = of;
+    let tenant = draft.tenants[*index].tenant;
     // With a second entry somewhere it is not settled which one is to move.
     let settled = tenant.holds.len() == 1;
     let node = draft.id(*from);
@@ -62,7 +62,7 @@ fn decide(draft: &mut Draft<'_>, traffic: &mut Traffic, of: &PendingMove) -> Ten
         Stage::Prepared(_) => MoveState::Preparing,
         Stage::Chosen(target) if settled && traffic.may_prepare(*from, target.node) => {
             traffic.add(*from, Some(target.node));
-            draft.cases[*case].next = Some(Next { node: target.node, ready: false });
+            draft.tenants[*index].next = Some(Next { node: target.node, ready: false });
             let prepare = Action::Prepare {
                 node: draft.id(target.node),
                 from: node.clone(),
@@ -78,16 +78,16 @@ fn decide(draft: &mut Draft<'_>, traffic: &mut Traffic, of: &PendingMove) -> Ten
     TenantMove { tenant: tenant.tenant.clone(), from: node, to, reason: reason.clone(), state }
 }
 
-/// Those that have been released, by case.
+/// Those that have been released, by index.
 fn in_transit(draft: &Draft<'_>) -> Vec<(usize, TenantMove)> {
-    let cases = draft.cases.iter().enumerate();
-    let moves = cases.filter_map(|(at, case)| {
-        let TenantState::InTransit { from, graceful } = case.state else { return None };
-        let reason = reason_in_transit(draft, case, from, graceful)?;
+    let tenants = draft.tenants.iter().enumerate();
+    let moves = tenants.filter_map(|(at, planned)| {
+        let TenantState::InTransit { from, graceful } = planned.state else { return None };
+        let reason = reason_in_transit(draft, planned, from, graceful)?;
         let tenant_move = TenantMove {
-            tenant: case.tenant.tenant.clone(),
+            tenant: planned.tenant.tenant.clone(),
             from: draft.id(from),
-            to: case.next.map(|next| draft.id(next.node)),
+            to: planned.next.map(|next| draft.id(next.node)),
             reason,
             state: MoveState::Releasing,
         };
@@ -99,11 +99,11 @@ fn in_transit(draft: &Draft<'_>) -> Vec<(usize, TenantMove)> {
 /// A release does not say why it was made: what still holds is the reason. None if nothing does.
 fn reason_in_transit(
     draft: &Draft<'_>,
-    case: &Case<'_>,
+    planned: &PlannedTenant<'_>,
     from: usize,
     graceful: bool,
 ) -> Option<ReleaseReason> {
-    let (tenant, node) = (case.tenant, &draft.nodes[from].node);
+    let (tenant, node) = (planned.tenant, &draft.nodes[from].node);
     let elsewhere = |to: &&crate::ids::NodeId| *to != node;
     match (
         draft.intake(from),
@@ -129,9 +129,9 @@ impl Traffic {
         let limits = draft.snapshot.limits;
         let mut traffic =
             Self { limits, total: 0, unavailable: 0, out: vec![0; nodes], into: vec![0; nodes] };
-        for case in &draft.cases {
-            let next = case.next.map(|next| next.node);
-            match case.state {
+        for planned in &draft.tenants {
+            let next = planned.next.map(|next| next.node);
+            match planned.state {
                 TenantState::Resident { node, .. } if next.is_some() => traffic.add(node, next),
                 TenantState::InTransit { from, graceful: true } => {
                     traffic.unavailable += 1;

@@ -113,10 +113,10 @@ async fn act_on_all(db: &Db, dice: &mut Dice) -> Result<(), LedgerError> {
                 because: "x".into(),
                 operation: None,
             };
-            let mut notes: Vec<_> = all.into_iter().map(placed).collect();
-            notes.push(LedgerRecord::Suspect { node: node("a"), span: Duration::from_secs(1) });
-            notes.push(LedgerRecord::StartRebalance);
-            db.ledger.record(db.term, &notes).await
+            let mut records: Vec<_> = all.into_iter().map(placed).collect();
+            records.push(LedgerRecord::Suspect { node: node("a"), span: Duration::from_secs(1) });
+            records.push(LedgerRecord::StartRebalance);
+            db.ledger.record(db.term, &records).await
         }
         0 => {
             let node = NodeId::new("a").unwrap();

@@ -175,7 +175,7 @@ async fn a_node_that_comes_and_goes_is_suspect_after_the_third_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leads_and_who_joins_is_noted() {
+async fn who_leads_and_who_joins_is_recorded() {
     let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b"], 2).await;
     let elected = cluster.ledger.events_of(EventKind::ControllerElected);
     assert_eq!(elected[0].text, "coordinator/one is the controller of term 1");

@@ -197,7 +197,7 @@ async fn what_was_placed_and_not_published_is_placed_again_under_the_next_genera
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_that_arrives_after_the_reign_it_was_made_in_is_refused() {
+async fn a_commit_that_arrives_after_the_term_it_was_made_in_is_refused() {
     let (cluster, _nodes) = cluster_with_nodes().await;
     let registry = LossyRegistry::new(cluster.registry.clone());
     let first = Stepper::elected(&cluster, registry.clone(), "first").await;
@@ -213,7 +213,7 @@ async fn a_commit_that_arrives_after_the_reign_it_was_made_in_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controller_goes_on_after_a_lost_commit_in_a_new_reign() {
+async fn a_controller_goes_on_after_a_lost_commit_in_a_new_term() {
     let (cluster, _nodes) = cluster_with_nodes().await;
     let registry = LossyRegistry::new(cluster.registry.clone());
     let stepper = Stepper::elected(&cluster, registry.clone(), "stepper").await;

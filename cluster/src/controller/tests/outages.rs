@@ -62,7 +62,7 @@ async fn after_a_long_outage_of_etcd_everything_runs_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_the_ledger_leaves_the_reign_and_the_tenants_where_they_are() {
+async fn an_outage_of_the_ledger_leaves_the_term_and_the_tenants_where_they_are() {
     let (cluster, controller, nodes) = TestCluster::settled(&["a", "b"], 4).await;
     cluster.ledger.cut_off();
     let before = cluster.published().await;

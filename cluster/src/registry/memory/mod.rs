@@ -12,9 +12,9 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
 use crate::ids::{Incarnation, Revision};
 
-mod state;
+mod key_value_store;
 
-use state::KeyValueStore;
+use key_value_store::KeyValueStore;
 
 /// Shared by everything that is to see the same keys: wrap it in an `Arc`.
 pub struct MemoryRegistry {

@@ -1,4 +1,4 @@
-//! What the controller notes, and that it notes nothing when its term is over.
+//! What the controller records, and that it records nothing when its term is over.
 
 use std::time::Duration;
 
@@ -47,18 +47,18 @@ const EVERYTHING: &str = "select jsonb_build_array(
     (select to_jsonb(c) from cluster_policy c))::text";
 
 #[tokio::test]
-async fn a_deposed_controller_notes_nothing() {
+async fn a_deposed_controller_records_nothing() {
     let db = Db::new().await;
     db.owned("duka").await;
     let operation = db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id;
     let later = db.ledger.begin_term("etcd", Revision(11), "coordinator/b").await.unwrap();
     let before = db.text(EVERYTHING).await;
     let deposed = Err(LedgerError::Deposed { term: later });
-    for note in one_of_each(operation) {
-        assert_eq!(db.ledger.record(db.term, std::slice::from_ref(&note)).await, deposed, "{note:?}");
+    for record in one_of_each(operation) {
+        assert_eq!(db.ledger.record(db.term, std::slice::from_ref(&record)).await, deposed, "{record:?}");
     }
     assert_eq!(db.ledger.record(db.term, &one_of_each(operation)).await, deposed);
-    assert_eq!(db.ledger.record(db.term, &[]).await, deposed, "even with nothing to note");
+    assert_eq!(db.ledger.record(db.term, &[]).await, deposed, "even with nothing to record");
     assert_eq!(db.text(EVERYTHING).await, before);
     db.ledger.record(later, &one_of_each(operation)).await.unwrap();
     assert_ne!(db.text(EVERYTHING).await, before);
@@ -70,12 +70,12 @@ async fn a_note_that_meets_a_new_term_waits_for_it_and_is_refused() {
     let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
     let mut beginning = other.begin().await.unwrap();
     sqlx::query("update controller_term set term = term + 1").execute(&mut *beginning).await.unwrap();
-    let notes = [event("node a is lost")];
-    let note = db.ledger.record(db.term, &notes);
-    tokio::pin!(note);
-    assert!(timeout(Duration::from_millis(100), &mut note).await.is_err(), "it did not wait");
+    let records = [event("node a is lost")];
+    let record = db.ledger.record(db.term, &records);
+    tokio::pin!(record);
+    assert!(timeout(Duration::from_millis(100), &mut record).await.is_err(), "it did not wait");
     beginning.commit().await.unwrap();
-    assert_eq!(note.await.unwrap_err(), LedgerError::Deposed { term: Term(db.term.0 + 1) });
+    assert_eq!(record.await.unwrap_err(), LedgerError::Deposed { term: Term(db.term.0 + 1) });
     assert_eq!(db.number("select count(*) from cluster_events").await, 0);
 }
 
@@ -203,7 +203,7 @@ async fn the_newest_50_placements_of_each_tenant_are_kept() {
 }
 
 #[tokio::test]
-async fn the_controller_hears_of_orders_and_not_of_its_own_notes() {
+async fn the_controller_hears_of_orders_and_not_of_its_own_records() {
     let db = Db::new().await;
     db.owned("duka").await;
     let asha = by("asha", "");
@@ -222,7 +222,7 @@ async fn the_controller_hears_of_orders_and_not_of_its_own_notes() {
     heard().await;
     db.ledger.record(db.term, &one_of_each(operation)).await.unwrap();
     let word = timeout(Duration::from_millis(500), db.ledger.changed()).await;
-    assert!(word.is_err(), "the controller was woken by its own notes");
+    assert!(word.is_err(), "the controller was woken by its own records");
 
     db.store.uncordon(&node("a"), &asha).await.unwrap();
     heard().await;
