@@ -40,7 +40,7 @@ pub(super) struct Assessment {
     pub(super) events: Vec<Event>,
     /// Found again in every pass until the orders show them.
     pub(super) records: Vec<LedgerRecord>,
-    /// The assessment changes by themselves after so long.
+    /// The assessment changes by itself after so long.
     pub(super) recheck_after: Option<Duration>,
 }
 

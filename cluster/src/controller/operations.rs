@@ -9,7 +9,7 @@ use crate::{
     records::Phase,
 };
 
-/// The news of an operation: progress if it is not what was noted last, or its end.
+/// The news of an operation: progress if it is not what was recorded last, or its end.
 pub(super) fn assess(operation: &Operation, snapshot: &Snapshot, plan: &Plan) -> Vec<LedgerRecord> {
     let before = operation.progress;
     let (progress, outcome) = match &operation.kind {

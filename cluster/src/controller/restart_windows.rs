@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct RestartWindows {
-    /// RestartWindows whose node came back; as long as the ledger tells of them.
+    /// Windows whose node came back; as long as the ledger tells of them.
     used: BTreeSet<(NodeId, Incarnation)>,
 }
 

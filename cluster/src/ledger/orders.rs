@@ -71,7 +71,7 @@ pub struct RestartWindow {
 pub struct Operation {
     pub id: OperationId,
     pub kind: OperationKind,
-    /// As last noted.
+    /// As last recorded.
     pub progress: Progress,
 }
 

@@ -1,4 +1,4 @@
-//! Membership that are not answered at once: pauses, brakes, restart windows, nodes that flap.
+//! Losses that are not answered at once: pauses, the breaker, restart windows, nodes that flap.
 
 use std::time::Duration;
 
