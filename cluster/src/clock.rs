@@ -31,12 +31,14 @@ impl Clock for BootClock {
     }
 }
 
-/// The runtime's clock: stands still and jumps with tokio's paused time. For simulation and tests.
+/// The runtime's clock: stands still and jumps with tokio's paused time.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy)]
 pub struct RuntimeClock {
     origin: tokio::time::Instant,
 }
 
+#[cfg(test)]
 impl RuntimeClock {
     /// Begins at zero.
     pub fn start() -> Self {
@@ -44,6 +46,7 @@ impl RuntimeClock {
     }
 }
 
+#[cfg(test)]
 impl Clock for RuntimeClock {
     fn now(&self) -> Duration {
         self.origin.elapsed()

@@ -18,7 +18,7 @@ use crate::{
     timing::Timing,
 };
 
-/// A reign won.
+/// An election won.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leadership {
     pub lease: Incarnation,
@@ -29,7 +29,7 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// What every write of the reign is guarded by.
+    /// What every write of the leader is guarded by.
     pub fn guard(&self) -> Guard {
         Guard::CreatedAt { key: keys::LEADER.to_owned(), revision: self.revision }
     }

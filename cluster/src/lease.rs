@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     clock::Clock,
-    fence::{Fence, Standing},
+    lease_deadline::{LeaseDeadline, Standing},
     registry::{RegistryError, SharedRegistry},
     timing::Timing,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Renews a lease until it is dropped or the lease is gone; it does not revoke. One request is under way at a time,
 /// and each renewal counts from before its request was sent.
 pub struct LeaseKeeper {
-    fence: watch::Receiver<Fence>,
+    lease_deadline: watch::Receiver<LeaseDeadline>,
     clock: Arc<dyn Clock>,
     task: JoinHandle<()>,
 }
@@ -29,27 +29,27 @@ impl LeaseKeeper {
         lease: Incarnation,
         sent_at: Duration,
     ) -> Self {
-        let mut fence = Fence::new(&timing);
-        fence.renewed(sent_at);
-        let (sender, receiver) = watch::channel(fence);
+        let mut lease_deadline = LeaseDeadline::new(&timing);
+        lease_deadline.renewed(sent_at);
+        let (sender, receiver) = watch::channel(lease_deadline);
         let task = tokio::spawn(keep(registry, clock.clone(), timing, lease, sender));
-        Self { fence: receiver, clock, task }
+        Self { lease_deadline: receiver, clock, task }
     }
 
     pub fn standing(&self) -> Standing {
-        self.fence.borrow().standing(self.clock.now())
+        self.lease_deadline.borrow().standing(self.clock.now())
     }
 
     /// Follows every renewal, and the loss. Its sender is gone once the lease is lost.
-    pub fn fence(&self) -> watch::Receiver<Fence> {
-        self.fence.clone()
+    pub fn deadline(&self) -> watch::Receiver<LeaseDeadline> {
+        self.lease_deadline.clone()
     }
 
     /// Resolves when nothing may be done under the lease any more.
     pub async fn ended(&self) {
-        let mut fence = self.fence.clone();
+        let mut lease_deadline = self.lease_deadline.clone();
         loop {
-            let deadline = fence.borrow_and_update().deadline();
+            let deadline = lease_deadline.borrow_and_update().deadline();
             let now = self.clock.now();
             if now >= deadline {
                 return;
@@ -57,7 +57,7 @@ impl LeaseKeeper {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(deadline - now) => {}
-                Ok(()) = fence.changed() => {}
+                Ok(()) = lease_deadline.changed() => {}
             }
         }
     }
@@ -74,7 +74,7 @@ async fn keep(
     clock: Arc<dyn Clock>,
     timing: Timing,
     lease: Incarnation,
-    fence: watch::Sender<Fence>,
+    lease_deadline: watch::Sender<LeaseDeadline>,
 ) {
     let mut pause = timing.keepalive_every;
     let mut failing = false;
@@ -83,7 +83,7 @@ async fn keep(
         let sent_at = clock.now();
         match registry.keep_alive(lease).await {
             Ok(()) => {
-                fence.send_modify(|fence| fence.renewed(sent_at));
+                lease_deadline.send_modify(|lease_deadline| lease_deadline.renewed(sent_at));
                 if std::mem::take(&mut failing) {
                     tracing::info!(%lease, "the lease is renewed again");
                 }
@@ -91,7 +91,7 @@ async fn keep(
                 pause = timing.keepalive_every.saturating_sub(spent);
             }
             Err(RegistryError::LeaseLost { .. }) => {
-                fence.send_modify(Fence::lost);
+                lease_deadline.send_modify(LeaseDeadline::lost);
                 tracing::warn!(%lease, "the lease is lost");
                 return;
             }

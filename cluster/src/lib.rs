@@ -9,7 +9,7 @@
 //!                                   assignments/<node> ------+------> node ----> acks/<node>
 //! ```
 //!
-//! Pure, and the place to start reading: [`fence`] (until when a lease may be acted on, the argument for I1),
+//! Pure, and the place to start reading: [`lease_deadline`] (until when a lease may be acted on, the argument for I1),
 //! [`plan`] (every placement there is), [`ring`] (a tenant's order of nodes), [`timing`] (every interval).
 //! With I/O: [`registry`], [`election`], [`controller`]. The words and the keys: [`roost_model::ids`], [`records`], [`keys`].
 //!
@@ -21,9 +21,9 @@
 pub mod clock;
 pub mod controller;
 pub mod election;
-pub mod fence;
 pub mod keys;
 pub mod lease;
+pub mod lease_deadline;
 pub mod ledger;
 pub mod plan;
 pub mod records;

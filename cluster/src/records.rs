@@ -85,7 +85,7 @@ pub struct LeaderRecord {
 ///
 /// etcd's own cluster id is no identity: a store that is wiped and founded again with the same flags has the same id.
 /// And what a lost store knew of living nodes is lost with it, so a new one is not `settled` until a lease's time has
-/// passed in which every node of the old one has had to stop; see the controller's founding.
+/// passed in which every node of the old one has had to stop; see the controller's `store_identity`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRecord {
     /// Given when the record was written first.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use parking_lot::Mutex;
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_model::ids::{Incarnation, NodeId};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};

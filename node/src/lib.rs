@@ -12,7 +12,7 @@
 //!
 //! To follow one tenant from its assignment to its browser, read [`host`] (`assignments`, `supervisor`, `tenure`), then
 //! [`worker`], then [`roost_engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
-//! `roost_cluster::fence`, then `host::keepalive`, then [`guard`].
+//! `roost_cluster::lease_deadline`, then `host::keepalive`, then [`guard`].
 
 mod causes;
 pub mod config;

@@ -6,9 +6,9 @@ declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
 mutate_deadline() {
-  edit cluster/src/fence.rs 'if now >= self.deadline() {' 'if now == Duration::MAX {'
+  edit cluster/src/lease_deadline.rs 'if now >= self.deadline() {' 'if now == Duration::MAX {'
 }
-test_of[deadline]='cargo test -p roost-cluster --lib -- fence:: lease::'
+test_of[deadline]='cargo test -p roost-cluster --lib -- lease_deadline:: lease::'
 
 # The guard does not act on the deadline of a child that hangs or is frozen.
 mutate_guard_process() {

@@ -1,4 +1,4 @@
-//! The registry as the reign has read it so far, kept from pass to pass.
+//! The registry as the term has read it so far, kept from pass to pass.
 //!
 //! A pass relies on one revision of everything. At 100,000 tenants that is some fifteen megabytes of JSON, nearly all
 //! of it as it was a moment ago, and a drain takes hundreds of passes. So each pass asks for the keys with their mod
@@ -18,13 +18,13 @@ use crate::{
 };
 
 use super::{
-    trouble::Trouble,
-    view::{Ack, View},
+    error::ControllerError,
+    registry_view::{Ack, RegistryView},
 };
 
 #[derive(Default)]
 pub(super) struct Mirror {
-    view: View,
+    view: RegistryView,
     /// The mod revision of every key, also of those that this version does not know.
     versions: BTreeMap<String, Revision>,
     /// The create revision of the leader's key.
@@ -38,22 +38,25 @@ impl Mirror {
         &mut self,
         registry: &dyn Registry,
         leadership: &Leadership,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ControllerError> {
         let since = self.view.revision;
-        let update = registry.list_since(keys::ALL, since).await.map_err(Trouble::Registry)?;
-        if !self.take_in(&update).map_err(Trouble::Registry)? {
+        let update = registry.list_since(keys::ALL, since).await.map_err(ControllerError::Registry)?;
+        if !self.take_in(&update).map_err(ControllerError::Registry)? {
             tracing::warn!(%since, "the registry is not the one that was read before: it is read anew");
             *self = Self::default();
-            let all = registry.list_since(keys::ALL, Revision(0)).await.map_err(Trouble::Registry)?;
-            if !self.take_in(&all).map_err(Trouble::Registry)? {
+            let all = registry.list_since(keys::ALL, Revision(0)).await.map_err(ControllerError::Registry)?;
+            if !self.take_in(&all).map_err(ControllerError::Registry)? {
                 let reason = "a value is missing, or of another revision than its key".to_owned();
-                return Err(Trouble::Registry(RegistryError::Refused { step: "listing keys", reason }));
+                return Err(ControllerError::Registry(RegistryError::Refused {
+                    step: "listing keys",
+                    reason,
+                }));
             }
         }
-        if self.leader == Some(leadership.revision) { Ok(()) } else { Err(Trouble::Superseded) }
+        if self.leader == Some(leadership.revision) { Ok(()) } else { Err(ControllerError::Superseded) }
     }
 
-    pub(super) fn view(&self) -> &View {
+    pub(super) fn view(&self) -> &RegistryView {
         &self.view
     }
 
@@ -154,7 +157,7 @@ mod tests {
 
         registry.revoke(leadership.lease).await.unwrap();
         let refreshed = mirror.refresh(&registry, &leadership).await;
-        assert!(matches!(refreshed, Err(Trouble::Superseded)), "{refreshed:?}");
+        assert!(matches!(refreshed, Err(ControllerError::Superseded)), "{refreshed:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -187,7 +190,7 @@ mod tests {
         for _ in 0..2 {
             let refreshed = mirror.refresh(&registry, &leadership).await;
             assert!(
-                matches!(refreshed, Err(Trouble::Registry(RegistryError::Corrupt { .. }))),
+                matches!(refreshed, Err(ControllerError::Registry(RegistryError::Corrupt { .. }))),
                 "{refreshed:?}"
             );
             tokio::time::sleep(Duration::from_millis(1)).await;

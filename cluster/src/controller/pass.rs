@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    future::Future,
     time::Duration,
 };
 
@@ -10,22 +9,25 @@ use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
 
 use crate::{
     election::Leadership,
-    fence::Standing,
     lease::LeaseKeeper,
-    ledger::{Demand, LedgerError, Note, Orders},
-    plan::{self, Action, Cause, Decision, Goal, Plan, Snapshot, TenantView, Wanted},
+    lease_deadline::Standing,
+    ledger::{DesiredTenant, LedgerRecord, Orders},
+    plan::{self, Goal, Plan, Snapshot, TenantView, Wanted},
     registry::Commit,
 };
 
 use super::{
-    Context,
-    calm::{Calm, Situation},
-    directions::Directions,
-    memory::{Memory, Untold},
-    operations, publish,
-    senses::Findings,
-    trouble::Trouble,
-    view::{Demands, View},
+    context::Context,
+    decision_log::DecisionLog,
+    error::ControllerError,
+    failure_detector::{Assessment, FailureDetector},
+    history::{self, PendingHistory},
+    mirror::Mirror,
+    operations,
+    plan_inputs::PlanInputs,
+    publish,
+    registry_view::{DesiredByTenant, RegistryView},
+    stabilisation_window::{Situation, StabilisationWindow},
 };
 
 /// What one write to the ledger may be about: a cluster that starts places all of its tenants in one pass, and a database
@@ -33,78 +35,106 @@ use super::{
 pub(super) const ROWS_AT_ONCE: usize = 5_000;
 
 /// What a pass found and did.
-pub(super) struct Passed {
+pub(super) struct PassOutcome {
     /// The registry's revision that it has seen.
     pub(super) seen: Revision,
     /// It changed something, or found that something had changed meanwhile: look again at once.
     pub(super) again: bool,
     /// What it found changes by itself after so long.
-    pub(super) look_in: Option<Duration>,
+    pub(super) recheck_after: Option<Duration>,
+}
+
+/// What is kept from pass to pass, for one term. None of it is needed by the next one: what has to outlive a term is in
+/// the ledger.
+pub(super) struct PassState {
+    pub(super) mirror: Mirror,
+    pub(super) failure_detector: FailureDetector,
+    pub(super) stabilisation: StabilisationWindow,
+    pub(super) decision_log: DecisionLog,
+    pub(super) pending: PendingHistory,
+}
+
+impl PassState {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self {
+            mirror: Mirror::default(),
+            failure_detector: FailureDetector::new(ttl),
+            stabilisation: StabilisationWindow::new(ttl),
+            decision_log: DecisionLog::default(),
+            pending: PendingHistory::default(),
+        }
+    }
 }
 
 /// The rights that a pass acts under.
-pub(super) struct Mandate<'a> {
+pub(super) struct WriteAuthority<'a> {
     pub(super) leadership: &'a Leadership,
     pub(super) term: Term,
     pub(super) keeper: &'a LeaseKeeper,
 }
 
-impl Mandate<'_> {
+impl WriteAuthority<'_> {
     /// Asked before every write, for the guards turn away what is late but cost the tenants time.
-    fn check(&self) -> Result<(), Trouble> {
+    fn check(&self) -> Result<(), ControllerError> {
         match self.keeper.standing() {
             Standing::Good => Ok(()),
-            Standing::SoftStop | Standing::Expired => Err(Trouble::LeaseInDoubt),
+            Standing::SoftStop | Standing::Expired => Err(ControllerError::LeaseInDoubt),
         }
     }
 }
 
 impl Context {
-    pub(super) async fn pass(&self, mandate: &Mandate<'_>, memory: &mut Memory) -> Result<Passed, Trouble> {
-        let refreshed = memory.mirror.refresh(self.registry.as_ref(), mandate.leadership);
-        let (refreshed, demands, orders) = tokio::join!(refreshed, self.demands(), self.orders());
-        let (demands, orders) = (refreshed.and(demands)?, orders?);
+    pub(super) async fn pass(
+        &self,
+        authority: &WriteAuthority<'_>,
+        state: &mut PassState,
+    ) -> Result<PassOutcome, ControllerError> {
+        let refreshed = state.mirror.refresh(self.registry.as_ref(), authority.leadership);
+        let (refreshed, desired_tenants, orders) =
+            tokio::join!(refreshed, self.desired_tenants(), self.orders());
+        let (desired_tenants, orders) = (refreshed.and(desired_tenants)?, orders?);
         let now = self.config.clock.now();
-        let view = memory.mirror.view();
-        let by_tenant: Demands<'_> = demands.iter().map(|demand| (&demand.tenant, demand)).collect();
-        let mut findings = memory.senses.observe(&view.nodes, &demands, &orders, now);
-        memory.untold.happened(std::mem::take(&mut findings.happenings));
-        let given = Directions::new(&orders, &findings, &demands);
-        let snapshot = view.snapshot(&demands, &by_tenant, &given);
+        let view = state.mirror.view();
+        let by_tenant: DesiredByTenant<'_> =
+            desired_tenants.iter().map(|desired| (&desired.tenant, desired)).collect();
+        let mut assessment = state.failure_detector.observe(&view.nodes, &desired_tenants, &orders, now);
+        state.pending.add_events(std::mem::take(&mut assessment.events));
+        let inputs = PlanInputs::new(&orders, &assessment, &desired_tenants);
+        let snapshot = view.snapshot(&desired_tenants, &by_tenant, &inputs);
         let plan = plan::plan(&snapshot);
-        memory.journal.write(&plan);
-        let (seen, look_in) = (view.revision, findings.change_in);
+        state.decision_log.write(&plan);
+        let (seen, recheck_after) = (view.revision, assessment.recheck_after);
 
-        let generations = self.place(mandate, &plan).await?;
-        let published = self.publish(mandate, view, &plan, &generations, &by_tenant).await?;
-        memory.untold.extend(history(&plan, &orders, &generations, &published));
-        let unplaced = self.unplace(mandate, &snapshot, &plan, &given).await?;
+        let generations = self.place(authority, &plan).await?;
+        let published = self.publish(authority, view, &plan, &generations, &by_tenant).await?;
+        state.pending.extend(history::placements(&plan, &orders, &generations, &published.nodes));
+        let unplaced = self.unplace(authority, &snapshot, &plan, &inputs).await?;
 
-        let mut news = std::mem::take(&mut findings.demands);
+        let mut news = std::mem::take(&mut assessment.records);
         for operation in &orders.operations {
             news.extend(operations::assess(operation, &snapshot, &plan));
         }
-        let is_disturbed = is_disturbed(&findings, &orders, &snapshot, &plan);
-        if memory.calm.step(is_disturbed, now) && orders.policy.auto_rebalance {
-            news.extend(auto_rebalance(&mut memory.calm, seen, &given, snapshot));
+        let is_disturbed = is_disturbed(&assessment, &orders, &snapshot, &plan);
+        if state.stabilisation.step(is_disturbed, now) && orders.policy.auto_rebalance {
+            news.extend(auto_rebalance(&mut state.stabilisation, seen, &inputs, snapshot));
         }
-        let ordered = self.note(mandate, &mut memory.untold, news).await?;
-        Ok(Passed { seen, again: !published.is_empty() || unplaced || ordered, look_in })
+        let ordered = self.record(authority, &mut state.pending, news).await?;
+        Ok(PassOutcome { seen, again: !published.is_empty() || unplaced || ordered, recheck_after })
     }
 
-    pub(super) async fn demands(&self) -> Result<Vec<Demand>, Trouble> {
-        self.ask_ledger(self.ledger.demands()).await.map_err(Trouble::reading_ledger)
+    pub(super) async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, ControllerError> {
+        self.ask_ledger(self.ledger.desired_tenants()).await.map_err(ControllerError::reading_ledger)
     }
 
-    async fn orders(&self) -> Result<Orders, Trouble> {
-        self.ask_ledger(self.ledger.orders()).await.map_err(Trouble::reading_ledger)
+    async fn orders(&self) -> Result<Orders, ControllerError> {
+        self.ask_ledger(self.ledger.orders()).await.map_err(ControllerError::reading_ledger)
     }
 
     pub(super) async fn place(
         &self,
-        mandate: &Mandate<'_>,
+        authority: &WriteAuthority<'_>,
         plan: &Plan,
-    ) -> Result<HashMap<TenantId, Generation>, Trouble> {
+    ) -> Result<HashMap<TenantId, Generation>, ControllerError> {
         let placements: Vec<_> =
             plan.placements().map(|(tenant, node)| (tenant.clone(), node.clone())).collect();
         if placements.is_empty() {
@@ -112,30 +142,31 @@ impl Context {
         }
         let mut generations = HashMap::new();
         for some in placements.chunks(ROWS_AT_ONCE) {
-            mandate.check()?;
-            let placed = self.ask_ledger(self.ledger.place(mandate.term, some)).await;
-            generations.extend(placed.map_err(|error| Trouble::writing_ledger("a placement", error))?);
+            authority.check()?;
+            let placed = self.ask_ledger(self.ledger.place(authority.term, some)).await;
+            generations
+                .extend(placed.map_err(|error| ControllerError::writing_ledger("a placement", error))?);
         }
         Ok(generations)
     }
 
     pub(super) async fn publish(
         &self,
-        mandate: &Mandate<'_>,
-        view: &View,
+        authority: &WriteAuthority<'_>,
+        view: &RegistryView,
         plan: &Plan,
         generations: &HashMap<TenantId, Generation>,
-        by_tenant: &Demands<'_>,
-    ) -> Result<Published, Trouble> {
+        by_tenant: &DesiredByTenant<'_>,
+    ) -> Result<Published, ControllerError> {
         let updates = publish::updates(view, plan, generations, by_tenant);
         let mut published = Published { any: !updates.is_empty(), nodes: HashSet::new() };
-        for batch in publish::batches(&updates, mandate.leadership) {
-            mandate.check()?;
+        for batch in publish::batches(&updates, authority.leadership) {
+            authority.check()?;
             match self.registry.commit(&batch.guards, &batch.ops).await {
                 Ok(Commit::Done { .. }) => published.nodes.extend(batch.nodes),
                 // The next pass sees what has changed.
                 Ok(Commit::Refused) => break,
-                Err(error) => return Err(Trouble::writing_registry("an assignment", error)),
+                Err(error) => return Err(ControllerError::writing_registry("an assignment", error)),
             }
         }
         Ok(published)
@@ -144,16 +175,16 @@ impl Context {
     /// Tells the ledger of tenants that no node has any more and that wait for none. Whether there were any.
     async fn unplace(
         &self,
-        mandate: &Mandate<'_>,
+        authority: &WriteAuthority<'_>,
         snapshot: &Snapshot,
         plan: &Plan,
-        given: &Directions,
-    ) -> Result<bool, Trouble> {
+        inputs: &PlanInputs,
+    ) -> Result<bool, ControllerError> {
         let placed: HashSet<&TenantId> = plan.placements().map(|(tenant, _)| tenant).collect();
         let live: HashSet<&NodeId> = snapshot.nodes.iter().map(|view| &view.node).collect();
         let keeps_place = |tenant: &TenantView| {
             tenant.wanted == Wanted::Running
-                && tenant.last.as_ref().is_some_and(|node| given.keeps_place(node, live.contains(node)))
+                && tenant.last.as_ref().is_some_and(|node| inputs.keeps_place(node, live.contains(node)))
         };
         let nowhere: Vec<TenantId> = snapshot
             .tenants
@@ -166,53 +197,45 @@ impl Context {
             return Ok(false);
         }
         for some in nowhere.chunks(ROWS_AT_ONCE) {
-            mandate.check()?;
-            let noted = self.ask_ledger(self.ledger.unplace(mandate.term, some)).await;
-            noted.map_err(|error| Trouble::writing_ledger("an end of a placement", error))?;
+            authority.check()?;
+            let written = self.ask_ledger(self.ledger.unplace(authority.term, some)).await;
+            written.map_err(|error| ControllerError::writing_ledger("an end of a placement", error))?;
         }
         Ok(true)
     }
 
     /// Everything that a pass has to tell: one call, but for more rows than a call should write. Whether the orders are
-    /// others now. Without an answer the notes are told again, by this reign: a line of the history may be there twice,
+    /// others now. Without an answer the records are written again, in this term: a line of the history may be there twice,
     /// and nothing else can come of it.
-    async fn note(
+    async fn record(
         &self,
-        mandate: &Mandate<'_>,
-        untold: &mut Untold,
-        mut news: Vec<Note>,
-    ) -> Result<bool, Trouble> {
+        authority: &WriteAuthority<'_>,
+        pending: &mut PendingHistory,
+        mut news: Vec<LedgerRecord>,
+    ) -> Result<bool, ControllerError> {
         let ordered = news.iter().any(changes_orders);
-        while let Some(some) = untold.notes().get(..ROWS_AT_ONCE) {
-            self.tell(mandate, some).await?;
-            untold.were_told(ROWS_AT_ONCE);
+        while let Some(some) = pending.records().get(..ROWS_AT_ONCE) {
+            self.tell(authority, some).await?;
+            pending.were_written(ROWS_AT_ONCE);
         }
-        let rest = untold.notes().len();
-        news.splice(0..0, untold.notes().iter().cloned());
+        let rest = pending.records().len();
+        news.splice(0..0, pending.records().iter().cloned());
         if news.is_empty() {
             return Ok(false);
         }
-        self.tell(mandate, &news).await?;
-        untold.were_told(rest);
+        self.tell(authority, &news).await?;
+        pending.were_written(rest);
         Ok(ordered)
     }
 
-    async fn tell(&self, mandate: &Mandate<'_>, notes: &[Note]) -> Result<(), Trouble> {
-        mandate.check()?;
-        let noted = self.ask_ledger(self.ledger.note(mandate.term, notes)).await;
-        noted.map_err(Trouble::reading_ledger)
-    }
-
-    /// The ledger bounds its calls itself or not: here they end.
-    pub(super) async fn ask_ledger<T>(
+    async fn tell(
         &self,
-        call: impl Future<Output = Result<T, LedgerError>>,
-    ) -> Result<T, LedgerError> {
-        let limit = self.config.timing.ledger_timeout;
-        match tokio::time::timeout(limit, call).await {
-            Ok(answered) => answered,
-            Err(_) => Err(LedgerError::Unavailable { reason: format!("no answer within {limit:?}") }),
-        }
+        authority: &WriteAuthority<'_>,
+        records: &[LedgerRecord],
+    ) -> Result<(), ControllerError> {
+        authority.check()?;
+        let written = self.ask_ledger(self.ledger.record(authority.term, records)).await;
+        written.map_err(ControllerError::reading_ledger)
     }
 }
 
@@ -228,58 +251,42 @@ impl Published {
     }
 }
 
-/// The lines of the history: placements that their nodes were told of.
-fn history(
-    plan: &Plan,
-    orders: &Orders,
-    generations: &HashMap<TenantId, Generation>,
-    published: &Published,
-) -> Vec<Note> {
-    let note = |decision: &Decision| match &decision.action {
-        Action::Place { node, cause, choice }
-            if published.nodes.contains(node) && generations.contains_key(&decision.tenant) =>
-        {
-            Some(Note::Placed {
-                tenant: decision.tenant.clone(),
-                node: node.clone(),
-                because: format!("{cause}; {choice}"),
-                operation: match cause {
-                    Cause::Moved { from } => orders.cause_of(&decision.tenant, from),
-                    Cause::New | Cause::NodeLost { .. } | Cause::Restarted => None,
-                },
-            })
-        }
-        _ => None,
-    };
-    plan.decisions.iter().filter_map(note).collect()
-}
-
 /// Whether the next pass reads other orders. The policy's rebalance is left out: the ledger may have had a reason not
 /// to start one, and this must not become a loop.
-fn changes_orders(note: &Note) -> bool {
-    match note {
-        Note::Ended { .. } | Note::PauseFailover { .. } | Note::Suspect { .. } => true,
-        Note::Event(_) | Note::Placed { .. } | Note::Progress { .. } | Note::StartRebalance => false,
+fn changes_orders(record: &LedgerRecord) -> bool {
+    match record {
+        LedgerRecord::Ended { .. } | LedgerRecord::PauseFailover { .. } | LedgerRecord::Suspect { .. } => {
+            true
+        }
+        LedgerRecord::Event(_)
+        | LedgerRecord::Placed { .. }
+        | LedgerRecord::Progress { .. }
+        | LedgerRecord::StartRebalance => false,
     }
 }
 
-fn is_disturbed(findings: &Findings, orders: &Orders, snapshot: &Snapshot, plan: &Plan) -> bool {
-    findings.nodes_changed
-        || findings.braking
+fn is_disturbed(assessment: &Assessment, orders: &Orders, snapshot: &Snapshot, plan: &Plan) -> bool {
+    assessment.nodes_changed
+        || assessment.failover_held
         || !orders.operations.is_empty()
         || !plan.is_empty()
         || snapshot.tenants.iter().any(operations::is_under_way)
 }
 
 /// The policy's rebalance, if it would move anything.
-fn auto_rebalance(calm: &mut Calm, seen: Revision, given: &Directions, snapshot: Snapshot) -> Option<Note> {
-    let situation = Situation { seen, intakes: given.intakes.clone() };
-    if !calm.is_unknown(&situation) {
+fn auto_rebalance(
+    stabilisation: &mut StabilisationWindow,
+    seen: Revision,
+    inputs: &PlanInputs,
+    snapshot: Snapshot,
+) -> Option<LedgerRecord> {
+    let situation = Situation { seen, intakes: inputs.intakes.clone() };
+    if !stabilisation.is_unknown(&situation) {
         return None;
     }
     if plan::plan(&Snapshot { goal: Goal::Rebalance, ..snapshot }).is_empty() {
-        calm.is_balanced(situation);
+        stabilisation.is_balanced(situation);
         return None;
     }
-    Some(Note::StartRebalance)
+    Some(LedgerRecord::StartRebalance)
 }

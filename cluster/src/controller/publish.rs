@@ -12,14 +12,14 @@ use crate::{
     registry::{Guard, MAX_OPS, Op},
 };
 
-use super::view::{Demands, View, is_current};
+use super::registry_view::{DesiredByTenant, RegistryView, is_current};
 
 /// Well below the 1.5 MB that etcd takes in one request.
 const MAX_COMMIT_BYTES: usize = 1 << 20;
 
 /// A node's record as it is to be; `None` where it is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Update {
+pub(super) struct AssignmentUpdate {
     pub(super) node: NodeId,
     /// The mod revision it was read at; `None` where there is none yet.
     pub(super) read_at: Option<Revision>,
@@ -40,12 +40,12 @@ pub(super) struct Batch {
 /// since. `generations` are those that the ledger gave for the plan's placements; a placement without one is left out,
 /// for its tenant has been deleted.
 pub(super) fn updates(
-    view: &View,
+    view: &RegistryView,
     plan: &Plan,
     generations: &HashMap<TenantId, Generation>,
-    by_tenant: &Demands<'_>,
-) -> Vec<Update> {
-    let drafting = Drafting { view, orders: by_node(plan), generations, by_tenant };
+    by_tenant: &DesiredByTenant<'_>,
+) -> Vec<AssignmentUpdate> {
+    let drafting = RecordDrafts { view, orders: by_node(plan), generations, by_tenant };
     let nodes: BTreeSet<&NodeId> = view.nodes.keys().chain(view.assignments.keys()).collect();
     nodes.into_iter().filter_map(|node| drafting.update(node)).collect()
 }
@@ -68,19 +68,19 @@ fn by_node(plan: &Plan) -> HashMap<&NodeId, Vec<&Decision>> {
 
 type Entries = BTreeMap<TenantId, AssignmentEntry>;
 
-struct Drafting<'a> {
-    view: &'a View,
+struct RecordDrafts<'a> {
+    view: &'a RegistryView,
     orders: HashMap<&'a NodeId, Vec<&'a Decision>>,
     generations: &'a HashMap<TenantId, Generation>,
-    by_tenant: &'a Demands<'a>,
+    by_tenant: &'a DesiredByTenant<'a>,
 }
 
-impl Drafting<'_> {
-    fn update(&self, node: &NodeId) -> Option<Update> {
+impl RecordDrafts<'_> {
+    fn update(&self, node: &NodeId) -> Option<AssignmentUpdate> {
         let published = self.view.assignments.get(node);
         let read_at = published.map(|(_, read_at)| *read_at);
         let Some(alive) = self.view.nodes.get(node) else {
-            return Some(Update { node: node.clone(), read_at, record: None });
+            return Some(AssignmentUpdate { node: node.clone(), read_at, record: None });
         };
         let entries = self.view.live_entries(node);
         let ordered = self.orders.get(node).map_or(&[][..], Vec::as_slice);
@@ -102,7 +102,7 @@ impl Drafting<'_> {
         let needed = same_life || !entries.is_empty();
         let record = needed.then_some(AssignmentRecord { incarnation: alive.incarnation, entries });
         let differs = published.map(|(record, _)| record) != record.as_ref();
-        differs.then(|| Update { node: node.clone(), read_at, record })
+        differs.then(|| AssignmentUpdate { node: node.clone(), read_at, record })
     }
 
     fn is_up_to_date(&self, entry: &AssignmentEntry) -> bool {
@@ -126,7 +126,7 @@ impl Drafting<'_> {
 
     fn spec_revision(&self, entry: &AssignmentEntry) -> SpecRevision {
         match (entry.phase, self.by_tenant.get(&entry.tenant)) {
-            (Phase::Active, Some(demand)) => demand.spec_revision,
+            (Phase::Active, Some(desired)) => desired.spec_revision,
             (Phase::Active | Phase::Releasing | Phase::Preparing, _) => entry.spec_revision,
         }
     }
@@ -140,8 +140,8 @@ impl Drafting<'_> {
                 }
             }
             Action::Prepare { .. } => {
-                if let Some(demand) = self.by_tenant.get(tenant) {
-                    let entry = || self.entry(tenant, demand.generation, Phase::Preparing);
+                if let Some(desired) = self.by_tenant.get(tenant) {
+                    let entry = || self.entry(tenant, desired.generation, Phase::Preparing);
                     entries.entry(tenant.clone()).or_insert_with(entry);
                 }
             }
@@ -163,13 +163,14 @@ impl Drafting<'_> {
     }
 
     fn entry(&self, tenant: &TenantId, generation: Generation, phase: Phase) -> AssignmentEntry {
-        let spec_revision = self.by_tenant.get(tenant).map(|demand| demand.spec_revision).unwrap_or_default();
+        let spec_revision =
+            self.by_tenant.get(tenant).map(|desired| desired.spec_revision).unwrap_or_default();
         AssignmentEntry { tenant: tenant.clone(), generation, phase, spec_revision }
     }
 }
 
 /// The updates as commits, each guarded by the leadership and by what was read of every record in it.
-pub(super) fn batches(updates: &[Update], leadership: &Leadership) -> Vec<Batch> {
+pub(super) fn batches(updates: &[AssignmentUpdate], leadership: &Leadership) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     let mut bytes = 0;
     for update in updates {
@@ -210,7 +211,7 @@ mod tests {
     const LEADERSHIP: Leadership =
         Leadership { lease: Incarnation(1), revision: Revision(7), sent_at: Duration::ZERO };
 
-    fn update_of(number: usize, entries: usize) -> Update {
+    fn update_of(number: usize, entries: usize) -> AssignmentUpdate {
         let entry = |at: usize| AssignmentEntry {
             tenant: TenantId::new(&format!("tenant-with-a-name-of-some-length-{at}")).unwrap(),
             generation: Generation(1),
@@ -220,7 +221,11 @@ mod tests {
         let record =
             AssignmentRecord { incarnation: Incarnation(1), entries: (0..entries).map(entry).collect() };
         let node = NodeId::new(&format!("n{number}")).unwrap();
-        Update { node, read_at: number.is_multiple_of(2).then_some(Revision(3)), record: Some(record) }
+        AssignmentUpdate {
+            node,
+            read_at: number.is_multiple_of(2).then_some(Revision(3)),
+            record: Some(record),
+        }
     }
 
     fn sizes(batches: &[Batch]) -> Vec<usize> {
@@ -229,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_large_plan_is_split_into_commits_that_etcd_takes() {
-        let updates: Vec<Update> = (0..300).map(|number| update_of(number, 1)).collect();
+        let updates: Vec<AssignmentUpdate> = (0..300).map(|number| update_of(number, 1)).collect();
         let batches = batches(&updates, &LEADERSHIP);
         assert_eq!(sizes(&batches), [127, 127, 46]);
         for batch in &batches {
@@ -242,7 +247,7 @@ mod tests {
     #[test]
     fn large_records_are_split_by_their_size() {
         // About 250 KiB each.
-        let updates: Vec<Update> = (0..7).map(|number| update_of(number, 2_500)).collect();
+        let updates: Vec<AssignmentUpdate> = (0..7).map(|number| update_of(number, 2_500)).collect();
         let batches = batches(&updates, &LEADERSHIP);
         assert_eq!(sizes(&batches), [4, 3]);
     }

@@ -15,7 +15,10 @@ use crate::{
     registry::{Registry, RegistryError},
 };
 
-use super::{directions::Directions, mirror::Mirror, senses::Findings, view::Demands, windows::Windows};
+use super::{
+    failure_detector::Assessment, mirror::Mirror, plan_inputs::PlanInputs, registry_view::DesiredByTenant,
+    restart_windows::RestartWindows,
+};
 
 /// One moment.
 #[derive(Debug, Clone)]
@@ -40,8 +43,9 @@ pub enum SurveyError {
 /// Reads everything anew, whoever leads.
 pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Survey, SurveyError> {
     let listing = registry.list(keys::ALL).await.map_err(SurveyError::Registry)?;
-    let (demands, orders) = tokio::join!(ledger.demands(), ledger.orders());
-    let (demands, orders) = (demands.map_err(SurveyError::Ledger)?, orders.map_err(SurveyError::Ledger)?);
+    let (desired_tenants, orders) = tokio::join!(ledger.desired_tenants(), ledger.orders());
+    let (desired_tenants, orders) =
+        (desired_tenants.map_err(SurveyError::Ledger)?, orders.map_err(SurveyError::Ledger)?);
     let leader = listing.entries.iter().find(|entry| entry.key == keys::LEADER);
     let leader = leader.map(keys::decode).transpose().map_err(SurveyError::Registry)?;
     let mut mirror = Mirror::default();
@@ -49,9 +53,10 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
         mirror.write(entry).map_err(SurveyError::Registry)?;
     }
     let nodes = mirror.view().nodes.clone();
-    let awaited = Windows::default().awaited(&orders.nodes, &nodes).nodes;
-    let given = Directions::new(&orders, &Findings { awaited, ..Findings::default() }, &demands);
-    let by_tenant: Demands<'_> = demands.iter().map(|demand| (&demand.tenant, demand)).collect();
-    let snapshot = mirror.view().snapshot(&demands, &by_tenant, &given);
+    let awaited = RestartWindows::default().awaited(&orders.nodes, &nodes).nodes;
+    let inputs = PlanInputs::new(&orders, &Assessment { awaited, ..Assessment::default() }, &desired_tenants);
+    let by_tenant: DesiredByTenant<'_> =
+        desired_tenants.iter().map(|desired| (&desired.tenant, desired)).collect();
+    let snapshot = mirror.view().snapshot(&desired_tenants, &by_tenant, &inputs);
     Ok(Survey { leader, nodes, orders, snapshot })
 }

@@ -1,26 +1,27 @@
 //! What the controller needs of the database: the home of desired states, generations and terms (I3).
 //!
-//! [`MemoryLedger`] is for simulation and tests; the product's is in the store, which implements this trait so that
-//! the rules of the cluster need not know of SQL.
+//! `MemoryLedger` is for simulation and tests (the feature `memory`); the product's is in the store, which implements
+//! this trait so that the rules of the cluster need not know of SQL.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 
+mod history;
+#[cfg(any(test, feature = "memory"))]
 mod memory;
 mod orders;
 
-pub use memory::{End, MemoryLedger};
-pub use orders::{
-    Event, EventKind, NodeOrder, Note, Operation, OperationKind, Orders, Outcome, Policy, Progress,
-    RestartWindow,
-};
+pub use history::{Event, EventKind, LedgerRecord, Outcome};
+#[cfg(any(test, feature = "memory"))]
+pub use memory::{MemoryLedger, OperationEnd};
+pub use orders::{NodeOrder, Operation, OperationKind, Orders, Policy, Progress, RestartWindow};
 
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// Begins the reign of the controller whose leader key was created at `leader_revision` in the store named
-    /// `etcd_cluster`. The term is one more than the last if the store is another one than the last reign's or the
+    /// Begins the term of the controller whose leader key was created at `leader_revision` in the store named
+    /// `etcd_cluster`. The term is one more than the last if the store is another one than the last term's or the
     /// revision is a later one. The same key of the same holder is given the same term again, for the answer to its
     /// first call may have been lost. Else `Deposed`: a later controller has begun already.
     async fn begin_term(
@@ -31,14 +32,14 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> Result<Term, LedgerError>;
 
     /// What is wanted, one for every tenant there is.
-    async fn demands(&self) -> Result<Vec<Demand>, LedgerError>;
+    async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError>;
 
     /// What operators have ordered.
     async fn orders(&self) -> Result<Orders, LedgerError>;
 
-    /// Takes the notes down, all or none, under the term. What a note is about may be gone by then: that is no error.
+    /// Writes the records, all or none, under the term. What a record is about may be gone by then: that is no error.
     /// A few thousand placements at once are as much as the ledger takes in good time.
-    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError>;
+    async fn record(&self, term: Term, records: &[LedgerRecord]) -> Result<(), LedgerError>;
 
     /// Gives each tenant to its node under a new generation, and answers with the generations. One statement that
     /// also checks the term: from its commit on every write of an earlier owner is refused (I2). Tenants that have
@@ -49,20 +50,20 @@ pub trait Ledger: Send + Sync + 'static {
         placements: &[(TenantId, NodeId)],
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError>;
 
-    /// Notes that no node has these tenants any more.
+    /// Writes down that no node has these tenants any more.
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError>;
 
     /// Marks the workers that should run and were last seen longer ago than `older_than`, and answers with them.
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError>;
 
-    /// Resolves when [`Ledger::demands`] or [`Ledger::orders`] may have changed since the last call. A hint: it may
+    /// Resolves when [`Ledger::desired_tenants`] or [`Ledger::orders`] may have changed since the last call. A hint: it may
     /// resolve without need, and it may miss a change, so callers look from time to time anyway.
     async fn changed(&self);
 }
 
 /// What is wanted of one tenant, and where the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demand {
+pub struct DesiredTenant {
     pub tenant: TenantId,
     pub running: bool,
     /// Of the last placement.

@@ -32,7 +32,7 @@ impl Orders {
 pub struct Policy {
     /// A lost node's tenants wait until an operator resumes failover; why it is paused, if it is.
     pub failover_paused: Option<String>,
-    /// How long ago an operator resumed failover: losses from before are accepted and brake nothing any more.
+    /// How long ago an operator resumed failover: losses from before are accepted and hold nothing back any more.
     pub resumed_ago: Option<Duration>,
     /// Whether the loss of many nodes at once pauses failover.
     pub mass_loss_brake: bool,
@@ -71,7 +71,7 @@ pub struct RestartWindow {
 pub struct Operation {
     pub id: OperationId,
     pub kind: OperationKind,
-    /// As last noted.
+    /// As last recorded.
     pub progress: Progress,
 }
 
@@ -91,81 +91,6 @@ pub enum OperationKind {
 pub struct Progress {
     pub total: u32,
     pub done: u32,
-}
-
-/// What the controller tells the ledger, beside placements: for operators to read, and for the next controller to go
-/// on from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    Event(Event),
-    /// A tenant was given to a node; `because` is the plan's reason, `operation` is [`Orders::cause_of`] if another
-    /// live node has let go of it.
-    Placed {
-        tenant: TenantId,
-        node: NodeId,
-        because: String,
-        operation: Option<OperationId>,
-    },
-    Progress {
-        operation: OperationId,
-        progress: Progress,
-    },
-    /// The operation is over. Ending one that is over already changes nothing. The ledger writes the event itself, for
-    /// it alone knows whether this was the end.
-    Ended {
-        operation: OperationId,
-        progress: Progress,
-        outcome: Outcome,
-    },
-    /// Too many nodes were lost at once. Pausing what is paused already keeps the first reason.
-    PauseFailover {
-        reason: String,
-    },
-    /// The node came and went too often.
-    Suspect {
-        node: NodeId,
-        span: Duration,
-    },
-    /// The policy's own rebalance, unless one is running. The ledger writes the event itself, for the same reason.
-    StartRebalance,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    Done,
-    Failed { reason: String },
-}
-
-/// Something that operators want to know of afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    pub kind: EventKind,
-    pub node: Option<NodeId>,
-    pub tenant: Option<TenantId>,
-    /// One line, for people.
-    pub text: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EventKind {
-    NodeJoined,
-    NodeLeft,
-    NodeLost,
-    NodeSuspect,
-    ControllerElected,
-    FailoverPaused,
-    FailoverResumed,
-    OperationStarted,
-    OperationEnded,
-    /// The owner of a worker took its session back from a newer connection.
-    Conflict,
-    NodeCordoned,
-    NodeUncordoned,
-    RestartWindowSet,
-    RestartWindowCleared,
-    TenantPinned,
-    TenantUnpinned,
-    PolicyChanged,
 }
 
 #[cfg(test)]

@@ -16,62 +16,53 @@
 //! and one tenant from each of the nodes that were just at their most is more than the new node's share.
 
 use super::{
-    Goal,
-    draft::{Case, Draft, State},
-    warm,
+    draft::{Draft, PlannedTenant, TenantState},
+    node_loads::Band,
+    preparations,
+    snapshot::Goal,
 };
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Band {
-    pub(super) least: usize,
-    /// Rounded down.
-    pub(super) share: usize,
-    pub(super) most: usize,
-    /// Above this a rebalance takes tenants away.
-    pub(super) too_full: usize,
-}
 
 /// Sets the bands of the open nodes, and up to where each is to be filled. The others have none.
 pub(super) fn set(draft: &mut Draft<'_>) {
     let open: Vec<usize> = draft.open_nodes().collect();
-    let settled: usize = open.iter().map(|&node| draft.rooms.load(node)).sum();
-    let total = settled + draft.cases.iter().filter(|case| is_to_come(case)).count();
+    let settled: usize = open.iter().map(|&node| draft.loads.load(node)).sum();
+    let total = settled + draft.tenants.iter().filter(|planned| is_to_come(planned)).count();
     let shares: Vec<Share> = open
         .iter()
         .map(|&node| Share { weight: draft.nodes[node].weight, capacity: draft.nodes[node].capacity })
         .collect();
     let filling = filling(draft);
     for (&node, band) in open.iter().zip(share_out(total, &shares)) {
-        let begun = draft.rooms.load(node) < band.least || filling[node];
+        let begun = draft.loads.load(node) < band.least || filling[node];
         let fill_to = match draft.snapshot.goal {
             Goal::Rebalance if begun => band.share,
             Goal::Rebalance | Goal::Settle => band.least,
         };
-        draft.rooms.set_band(node, band, fill_to);
+        draft.loads.set_band(node, band, fill_to);
     }
 }
 
 /// It counts nowhere yet and needs a place on some open node.
-fn is_to_come(case: &Case<'_>) -> bool {
-    let placeless = match &case.state {
-        State::Homeless { held } => held.is_none(),
-        State::InTransit { .. } => true,
-        State::Resident { asks, .. } => asks.is_some(),
+fn is_to_come(planned: &PlannedTenant<'_>) -> bool {
+    let placeless = match &planned.state {
+        TenantState::Unplaced { held } => held.is_none(),
+        TenantState::InTransit { .. } => true,
+        TenantState::Resident { asks, .. } => asks.is_some(),
     };
-    placeless && case.next.is_none()
+    placeless && planned.next.is_none()
 }
 
 /// By node: whether a move of a rebalance is on its way there. A release has lost its reason by the next plan; from an
 /// open node, and without an order of its own, only a rebalance moves a tenant.
 pub(super) fn filling(draft: &Draft<'_>) -> Vec<bool> {
     let mut filling = vec![false; draft.nodes.len()];
-    for case in draft.cases.iter().filter(|case| warm::is_movable(case)) {
-        let from = match &case.state {
-            State::Homeless { .. } => case.tenant.last.as_ref().and_then(|last| draft.find(last)),
-            State::InTransit { from, .. } => Some(*from),
-            State::Resident { node, asks } => asks.is_none().then_some(*node),
+    for planned in draft.tenants.iter().filter(|planned| preparations::is_movable(planned)) {
+        let from = match &planned.state {
+            TenantState::Unplaced { .. } => planned.tenant.last.as_ref().and_then(|last| draft.find(last)),
+            TenantState::InTransit { from, .. } => Some(*from),
+            TenantState::Resident { node, asks } => asks.is_none().then_some(*node),
         };
-        if let (Some(next), Some(from)) = (case.next, from)
+        if let (Some(next), Some(from)) = (planned.next, from)
             && draft.is_open(from)
         {
             filling[next.node] = true;

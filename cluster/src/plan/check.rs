@@ -1,17 +1,18 @@
 //! What is true of every plan, whatever the snapshot. Asserted after each plan in debug builds, and what the property
 //! tests look for. Written without the planner's own helpers, so that an error is not made twice.
 
-use std::collections::BTreeMap;
-
-use roost_model::ids::{NodeId, TenantId};
-
 use super::{
-    Action, Choice, Goal, Hold, Intake, MoverState, NodeView, Plan, ReleaseReason, Snapshot, TenantView,
-    Wanted,
+    decision::{Action, MoveState, Plan},
+    reason::ReleaseReason,
+    snapshot::{Goal, Hold, Intake, Snapshot, TenantView, Wanted},
 };
 use crate::records::Phase;
+use roost_model::ids::NodeId;
 
 mod amounts;
+mod facts;
+
+use facts::Facts;
 
 /// The first rule that a plan breaks.
 pub(super) fn broken_rule(snapshot: &Snapshot, plan: &Plan) -> Option<String> {
@@ -23,49 +24,29 @@ pub(super) fn broken_rule(snapshot: &Snapshot, plan: &Plan) -> Option<String> {
     tenants.or_else(|| unlisted(plan)).or_else(|| amounts::broken(&facts))
 }
 
-struct Facts<'a> {
-    snapshot: &'a Snapshot,
-    nodes: BTreeMap<&'a NodeId, &'a NodeView>,
-    /// What the plan does about each tenant.
-    actions: BTreeMap<&'a TenantId, Vec<&'a Action>>,
-}
-
-impl<'a> Facts<'a> {
-    fn new(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
-        let mut actions: BTreeMap<_, Vec<&Action>> = BTreeMap::new();
-        for decision in &plan.decisions {
-            actions.entry(&decision.tenant).or_default().push(&decision.action);
-        }
-        let nodes = snapshot.nodes.iter().map(|view| (&view.node, view)).collect();
-        Self { snapshot, nodes, actions }
-    }
-
-    fn actions(&self, tenant: &TenantView) -> &[&'a Action] {
-        self.actions.get(&tenant.tenant).map_or(&[], Vec::as_slice)
-    }
-
+impl Facts<'_> {
     fn of_tenant(&self, tenant: &TenantView) -> Option<String> {
         let actions = self.actions(tenant);
         let answers =
             actions.iter().filter(|a| matches!(a, Action::Place { .. } | Action::Wait { .. })).count();
-        let homeless = tenant.wanted == Wanted::Running && tenant.holds.is_empty();
-        if answers != usize::from(homeless) {
+        let unplaced = tenant.wanted == Wanted::Running && tenant.holds.is_empty();
+        if answers != usize::from(unplaced) {
             return Some(format!("placed or held back {answers} times"));
         }
         let wrong = actions.iter().find(|action| !self.follows(tenant, action));
         if let Some(wrong) = wrong {
             return Some(format!("{wrong:?} does not follow from the snapshot"));
         }
-        let warm = self.warm_afterwards(tenant);
-        if warm.len() > 1 || tenant.wanted != Wanted::Running && !warm.is_empty() {
-            return Some(format!("{warm:?} are left preparing"));
+        let preparing = self.preparing_afterwards(tenant);
+        if preparing.len() > 1 || tenant.wanted != Wanted::Running && !preparing.is_empty() {
+            return Some(format!("{preparing:?} are left preparing"));
         }
         let placed = actions.iter().find_map(|action| match action {
             Action::Place { node, .. } => Some(node),
             _ => None,
         });
-        let elsewhere = placed.is_some_and(|placed| warm.iter().any(|node| *node != placed));
-        elsewhere.then(|| format!("placed on one node while {warm:?} prepares"))
+        let elsewhere = placed.is_some_and(|placed| preparing.iter().any(|node| *node != placed));
+        elsewhere.then(|| format!("placed on one node while {preparing:?} prepares"))
     }
 
     fn follows(&self, tenant: &TenantView, action: &Action) -> bool {
@@ -77,11 +58,13 @@ impl<'a> Facts<'a> {
                     && is_settled(tenant, hold)
                     && hold.node == *from
                     && node != from
-                    && tenant.warm.iter().all(|warm| warm.node != *node)
+                    && tenant.preparations.iter().all(|preparation| preparation.node != *node)
                     && self.may_come(tenant, node)
                     && self.is_reason_to_move(tenant, from, node, reason)
             }
-            Action::Forget { node } => tenant.warm.iter().any(|warm| warm.node == *node),
+            Action::Forget { node } => {
+                tenant.preparations.iter().any(|preparation| preparation.node == *node)
+            }
             Action::Release { node, reason } => {
                 has_hold(tenant, node, Phase::Active, false) && self.may_release(tenant, node, reason)
             }
@@ -117,11 +100,16 @@ impl<'a> Facts<'a> {
             }
             ReleaseReason::NodeLeaving => leaving,
             moves => {
-                let left = self.warm_afterwards(tenant);
-                let ready = tenant.warm.iter().find(|warm| warm.ready && left.contains(&&warm.node));
+                let left = self.preparing_afterwards(tenant);
+                let ready = tenant
+                    .preparations
+                    .iter()
+                    .find(|preparation| preparation.ready && left.contains(&&preparation.node));
                 settled
                     && tenant.holds.len() == 1
-                    && ready.is_some_and(|warm| self.is_reason_to_move(tenant, node, &warm.node, moves))
+                    && ready.is_some_and(|preparation| {
+                        self.is_reason_to_move(tenant, node, &preparation.node, moves)
+                    })
             }
         }
     }
@@ -152,25 +140,6 @@ impl<'a> Facts<'a> {
             | ReleaseReason::Superseded { .. } => false,
         }
     }
-
-    /// The nodes that prepare for it once the plan is carried out.
-    fn warm_afterwards<'b>(&self, tenant: &'b TenantView) -> Vec<&'b NodeId>
-    where
-        'a: 'b,
-    {
-        let mut warm: Vec<&NodeId> = tenant.warm.iter().map(|warm| &warm.node).collect();
-        for action in self.actions(tenant) {
-            match action {
-                Action::Prepare { node, .. } => warm.push(node),
-                Action::Forget { node } => warm.retain(|other| *other != node),
-                Action::Place { .. }
-                | Action::Release { .. }
-                | Action::Remove { .. }
-                | Action::Wait { .. } => {}
-            }
-        }
-        warm
-    }
 }
 
 fn is_settled(tenant: &TenantView, hold: &Hold) -> bool {
@@ -182,21 +151,21 @@ fn has_hold(tenant: &TenantView, node: &NodeId, phase: Phase, must_be_let_go: bo
     holds.any(|hold| hold.node == *node && hold.phase == phase && (hold.let_go || !must_be_let_go))
 }
 
-/// Every tenant that a plan moves is among its movers, and none twice.
+/// Every tenant that a plan moves is among its moves, and none twice.
 fn unlisted(plan: &Plan) -> Option<String> {
-    if !plan.movers.is_sorted_by(|a, b| a.tenant < b.tenant) {
-        return Some("the movers are not in the order of tenants".to_owned());
+    if !plan.moves.is_sorted_by(|a, b| a.tenant < b.tenant) {
+        return Some("the moves are not in the order of tenants".to_owned());
     }
     let missing = plan.decisions.iter().find(|decision| {
-        let listed = |state: &MoverState| {
-            let at = plan.movers.binary_search_by(|mover| mover.tenant.cmp(&decision.tenant));
-            at.is_ok_and(|at| plan.movers[at].state == *state)
+        let listed = |state: &MoveState| {
+            let at = plan.moves.binary_search_by(|tenant_move| tenant_move.tenant.cmp(&decision.tenant));
+            at.is_ok_and(|at| plan.moves[at].state == *state)
         };
         match &decision.action {
-            Action::Prepare { .. } => !listed(&MoverState::Preparing),
-            Action::Release { reason: ReleaseReason::NodeDraining, .. } => !listed(&MoverState::Releasing),
+            Action::Prepare { .. } => !listed(&MoveState::Preparing),
+            Action::Release { reason: ReleaseReason::NodeDraining, .. } => !listed(&MoveState::Releasing),
             _ => false,
         }
     });
-    missing.map(|decision| format!("{decision}: it is not among the movers"))
+    missing.map(|decision| format!("{decision}: it is not among the moves"))
 }

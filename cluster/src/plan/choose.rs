@@ -6,16 +6,13 @@
 //! nodes come last for every tenant.
 
 use super::{
-    Choice, Intake, TenantView, WaitReason,
-    draft::Draft,
-    rooms::{Fit, Group},
+    admission::AdmissionDenial,
+    draft::{Draft, Target},
+    node_loads::{Fit, Group},
+    reason::{Choice, WaitReason},
+    snapshot::{Intake, TenantView},
 };
 use roost_model::ids::NodeId;
-
-pub(super) struct Target {
-    pub(super) node: usize,
-    pub(super) choice: Choice,
-}
 
 const OPEN: &[Group] = &[Group::Open, Group::OpenFailing];
 const SUSPECT: &[Group] = &[Group::Suspect, Group::SuspectFailing];
@@ -33,9 +30,9 @@ pub(super) fn choose(
     only_to_lacking: bool,
 ) -> Result<Target, WaitReason> {
     if let Some(pin) = &tenant.pin {
-        return pinned(draft, pin);
+        return pinned(draft, tenant, pin);
     }
-    if let Some(Ok(target)) = tenant.move_to.as_ref().map(|to| moved(draft, to)) {
+    if let Some(Ok(target)) = tenant.move_to.as_ref().map(|to| moved(draft, tenant, to)) {
         return Ok(target);
     }
     let last = tenant.last.as_ref().map(|last| (last, draft.find(last)));
@@ -59,29 +56,43 @@ pub(super) fn choose(
 }
 
 /// The node that the tenant is pinned to.
-pub(super) fn pinned(draft: &Draft<'_>, pin: &NodeId) -> Result<Target, WaitReason> {
-    match draft.find(pin) {
-        Some(node) if draft.rooms.has_room(node) => Ok(Target { node, choice: Choice::Pinned }),
-        Some(node) if draft.intake(node).takes() => Err(WaitReason::PinnedNodeFull { node: pin.clone() }),
-        Some(_) | None => Err(WaitReason::PinnedNodeUnavailable { node: pin.clone() }),
+fn pinned(draft: &Draft<'_>, tenant: &TenantView, pin: &NodeId) -> Result<Target, WaitReason> {
+    let node = pin.clone();
+    match sent(draft, tenant, pin) {
+        Ok(node) => Ok(Target { node, choice: Choice::Pinned }),
+        Err(AdmissionDenial::Full { .. }) => Err(WaitReason::PinnedNodeFull { node }),
+        Err(_) => Err(WaitReason::PinnedNodeUnavailable { node }),
     }
 }
 
 /// The node that an operator moves the tenant to.
-pub(super) fn moved(draft: &Draft<'_>, to: &NodeId) -> Result<Target, WaitReason> {
-    match draft.find(to) {
-        Some(node) if draft.rooms.has_room(node) => Ok(Target { node, choice: Choice::MoveTarget }),
-        Some(node) if draft.intake(node).takes() => Err(WaitReason::MoveTargetFull { node: to.clone() }),
-        Some(_) | None => Err(WaitReason::MoveTargetUnavailable { node: to.clone() }),
+pub(super) fn moved(draft: &Draft<'_>, tenant: &TenantView, to: &NodeId) -> Result<Target, WaitReason> {
+    let node = to.clone();
+    match sent(draft, tenant, to) {
+        Ok(node) => Ok(Target { node, choice: Choice::MoveTarget }),
+        Err(AdmissionDenial::Full { .. }) => Err(WaitReason::MoveTargetFull { node }),
+        Err(_) => Err(WaitReason::MoveTargetUnavailable { node }),
     }
+}
+
+/// The one node that somebody has named, if it takes the tenant.
+fn sent(draft: &Draft<'_>, tenant: &TenantView, to: &NodeId) -> Result<usize, AdmissionDenial> {
+    let node = draft.find(to).ok_or(AdmissionDenial::NodeGone)?;
+    draft.admits(node, tenant).map(|()| node)
 }
 
 /// The first open node in the tenant's order that fits, and how many come before it.
 pub(super) fn first_open(draft: &Draft<'_>, tenant: &TenantView, fit: Fit) -> Option<(usize, usize)> {
-    if !draft.rooms.any(OPEN, fit) {
+    if !draft.loads.any_fits(OPEN, fit) {
         return None;
     }
-    draft.order(&tenant.tenant).enumerate().find(|&(_, node)| draft.rooms.fits(node, OPEN, fit))
+    draft.order(&tenant.tenant).enumerate().find(|&(_, node)| fits(draft, tenant, node, OPEN, fit))
+}
+
+/// Whether the node takes the tenant, and is as good as is asked for. The second is looked at first, for it is what most
+/// nodes lack in a large cluster.
+fn fits(draft: &Draft<'_>, tenant: &TenantView, node: usize, groups: &[Group], fit: Fit) -> bool {
+    draft.loads.fits(node, groups, fit) && draft.admits(node, tenant).is_ok()
 }
 
 fn first_that_fits(
@@ -91,10 +102,10 @@ fn first_that_fits(
     groups: &[Group],
     fit: Fit,
 ) -> Option<Target> {
-    if !draft.rooms.any(groups, fit) {
+    if !draft.loads.any_fits(groups, fit) {
         return None;
     }
-    let fits = |&node: &usize| draft.rooms.fits(node, groups, fit);
+    let fits = |&node: &usize| fits(draft, tenant, node, groups, fit);
     // Its profile is there still: nothing has to be restored. Above its band the order decides, for everyone's sake.
     if let Some(node) = last.filter(fits).filter(|_| fit != Fit::AnyRoom) {
         return Some(Target { node, choice: Choice::Returns });
@@ -104,7 +115,7 @@ fn first_that_fits(
         Fit::Lacking => Choice::FillsUp,
         Fit::WithinBand => Choice::Order { skipped },
         Fit::AnyRoom if draft.intake(node) == Intake::Suspect => Choice::LastResort,
-        Fit::AnyRoom => Choice::AboveBand { most: draft.rooms.band(node).most },
+        Fit::AnyRoom => Choice::AboveBand { most: draft.loads.band(node).most },
     };
     Some(Target { node, choice })
 }

@@ -5,39 +5,42 @@ use std::{cell::OnceCell, collections::HashMap};
 use roost_model::ids::{NodeId, TenantId};
 
 use super::{
-    Action, Decision, Goal, Intake, Mover, NodeView, Plan, ReleaseReason, Snapshot, TenantView, WaitReason,
-    band, choose::Target, holds, moves, pace, place, rebalance, rooms::Rooms, warm,
+    admission::{AdmissionDenial, admits},
+    decision::{Action, Decision, TenantMove},
+    node_loads::NodeLoads,
+    reason::{Choice, ReleaseReason, WaitReason},
+    snapshot::{Intake, NodeView, Snapshot, TenantView},
 };
 use crate::ring::Ring;
 
-/// Nodes and cases are named by their places in these lists, which are ordered by id.
+/// Nodes and tenants are named by their places in these lists, which are ordered by id.
 pub(super) struct Draft<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) nodes: Vec<&'a NodeView>,
     by_id: HashMap<&'a NodeId, usize>,
     /// Built when the first tenant's order is asked for: most plans change nothing.
     ring: OnceCell<Ring>,
-    pub(super) rooms: Rooms,
+    pub(super) loads: NodeLoads,
     /// Every tenant that should run.
-    pub(super) cases: Vec<Case<'a>>,
-    /// Residents that are to leave. Which of these moves begin now is for the pace to say.
-    pub(super) moves: Vec<Move>,
+    pub(super) tenants: Vec<PlannedTenant<'a>>,
+    /// Residents that are to leave. Which of these moves begin now is for the throttle to say.
+    pub(super) pending_moves: Vec<PendingMove>,
     pub(super) decisions: Vec<Decision>,
-    pub(super) movers: Vec<Mover>,
+    pub(super) moves: Vec<TenantMove>,
 }
 
 /// A tenant that should run.
-pub(super) struct Case<'a> {
+pub(super) struct PlannedTenant<'a> {
     pub(super) tenant: &'a TenantView,
-    pub(super) state: State,
+    pub(super) state: TenantState,
     /// The preparation that stays, and later the node that it is placed on.
     pub(super) next: Option<Next>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum TenantState {
     /// No live node has it. `held` if it is not to be placed now.
-    Homeless { held: Option<WaitReason> },
+    Unplaced { held: Option<WaitReason> },
     /// A node has to let go of it, or has just done so. `graceful`: the release was a step of a move.
     InTransit { from: usize, graceful: bool },
     /// A node has it and may keep it, unless something `asks` it to go.
@@ -50,11 +53,19 @@ pub(super) struct Next {
     pub(super) ready: bool,
 }
 
-pub(super) struct Move {
-    pub(super) case: usize,
+/// A tenant that is to leave its node.
+pub(super) struct PendingMove {
+    /// Of the tenant.
+    pub(super) index: usize,
     pub(super) from: usize,
     pub(super) reason: ReleaseReason,
     pub(super) stage: Stage,
+}
+
+/// The node that was chosen for a tenant, and why that one.
+pub(super) struct Target {
+    pub(super) node: usize,
+    pub(super) choice: Choice,
 }
 
 pub(super) enum Stage {
@@ -65,44 +76,19 @@ pub(super) enum Stage {
 }
 
 impl<'a> Draft<'a> {
-    /// All steps of the plan.
-    pub(super) fn finished(snapshot: &'a Snapshot) -> Self {
-        let mut draft = Self::new(snapshot);
-        holds::settle(&mut draft);
-        warm::keep(&mut draft);
-        band::set(&mut draft);
-        if snapshot.goal == Goal::Rebalance {
-            rebalance::go_on(&mut draft);
-        }
-        place::place(&mut draft);
-        moves::choose(&mut draft);
-        if snapshot.goal == Goal::Rebalance {
-            rebalance::choose(&mut draft);
-        }
-        pace::begin(&mut draft);
-        warm::forget(&mut draft);
-        draft
-    }
-
-    pub(super) fn into_plan(self) -> Plan {
-        let mut decisions = self.decisions;
-        decisions.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
-        Plan { decisions, movers: self.movers }
-    }
-
-    fn new(snapshot: &'a Snapshot) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
         let mut nodes: Vec<&NodeView> = snapshot.nodes.iter().collect();
         nodes.sort_by(|a, b| a.node.cmp(&b.node));
         Self {
             snapshot,
             by_id: nodes.iter().enumerate().map(|(at, view)| (&view.node, at)).collect(),
             ring: OnceCell::new(),
-            rooms: Rooms::new(&nodes, &snapshot.failing_zones),
+            loads: NodeLoads::new(&nodes, &snapshot.failing_zones),
             nodes,
-            cases: Vec::with_capacity(snapshot.tenants.len()),
-            moves: Vec::new(),
+            tenants: Vec::with_capacity(snapshot.tenants.len()),
+            pending_moves: Vec::new(),
             decisions: Vec::new(),
-            movers: Vec::new(),
+            moves: Vec::new(),
         }
     }
 
@@ -132,20 +118,14 @@ impl<'a> Draft<'a> {
         open.into_iter()
     }
 
+    /// The rule of admission, with what the node has by now: what goes has made room, what comes has taken it.
+    pub(super) fn admits(&self, node: usize, tenant: &TenantView) -> Result<(), AdmissionDenial> {
+        admits(self.nodes[node], tenant, self.loads.hosted(node))
+    }
+
     /// The tenant's order of all live nodes with a weight, whether they take tenants or not.
     pub(super) fn order(&self, tenant: &TenantId) -> impl Iterator<Item = usize> {
         let build = || Ring::new(self.nodes.iter().map(|view| (&view.node, view.weight)));
         self.ring.get_or_init(build).walk(tenant)
-    }
-}
-
-impl TenantView {
-    /// Whether the tenant may be on the node whatever the node's share: it is pinned or moved there.
-    pub(super) fn is_sent_to(&self, node: &NodeId) -> bool {
-        self.pin.as_ref().or(self.move_to.as_ref()) == Some(node)
-    }
-
-    pub(super) fn allows(&self, node: &NodeId) -> bool {
-        self.pin.as_ref().is_none_or(|pin| pin == node)
     }
 }

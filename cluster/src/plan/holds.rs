@@ -1,8 +1,10 @@
 //! Step 1: what the live nodes have.
 
 use super::{
-    Action, Hold, Intake, ReleaseReason, TenantView, WaitReason, Wanted,
-    draft::{Case, Draft, State},
+    decision::Action,
+    draft::{Draft, PlannedTenant, TenantState},
+    reason::{ReleaseReason, WaitReason},
+    snapshot::{Hold, Intake, TenantView, Wanted},
 };
 use crate::records::Phase;
 
@@ -12,7 +14,8 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
     let mut tenants: Vec<&TenantView> = snapshot.tenants.iter().collect();
     tenants.sort_by(|a, b| a.tenant.cmp(&b.tenant));
     for tenant in tenants {
-        let mut state = tenant.holds.is_empty().then(|| State::Homeless { held: held_back(draft, tenant) });
+        let mut state =
+            tenant.holds.is_empty().then(|| TenantState::Unplaced { held: held_back(draft, tenant) });
         for hold in &tenant.holds {
             let settled = settle_hold(draft, tenant, hold);
             if newest(tenant).is_some_and(|newest| newest.node == hold.node) {
@@ -21,11 +24,11 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
         }
         match state {
             Some(state) if tenant.wanted == Wanted::Running => {
-                draft.cases.push(Case { tenant, state, next: None });
+                draft.tenants.push(PlannedTenant { tenant, state, next: None });
             }
             Some(_) | None => {
-                for warm in &tenant.warm {
-                    draft.decide(tenant, Action::Forget { node: warm.node.clone() });
+                for preparation in &tenant.preparations {
+                    draft.decide(tenant, Action::Forget { node: preparation.node.clone() });
                 }
             }
         }
@@ -33,30 +36,30 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
 }
 
 /// None if the node is not live: then the hold is none either.
-fn settle_hold(draft: &mut Draft<'_>, tenant: &TenantView, hold: &Hold) -> Option<State> {
+fn settle_hold(draft: &mut Draft<'_>, tenant: &TenantView, hold: &Hold) -> Option<TenantState> {
     let node = draft.find(&hold.node)?;
     let leaving = draft.intake(node) == Intake::Leaving;
     let graceful = tenant.holds.len() == 1 && hold.generation == tenant.generation && !leaving;
     match hold.phase {
         Phase::Releasing if hold.let_go => {
             draft.decide(tenant, Action::Remove { node: hold.node.clone() });
-            return Some(State::InTransit { from: node, graceful });
+            return Some(TenantState::InTransit { from: node, graceful });
         }
         Phase::Releasing | Phase::Preparing => {
-            draft.rooms.host(node);
-            return Some(State::InTransit { from: node, graceful });
+            draft.loads.host(node);
+            return Some(TenantState::InTransit { from: node, graceful });
         }
-        Phase::Active => draft.rooms.host(node),
+        Phase::Active => draft.loads.host(node),
     }
     if let Some(reason) = must_go(tenant, hold, draft.intake(node)) {
         draft.decide(tenant, Action::Release { node: hold.node.clone(), reason });
-        return Some(State::InTransit { from: node, graceful: false });
+        return Some(TenantState::InTransit { from: node, graceful: false });
     }
     let asks = asks_to_go(tenant, hold, draft.intake(node));
     if asks.is_none() {
-        draft.rooms.settle(node);
+        draft.loads.settle(node);
     }
-    Some(State::Resident { node, asks })
+    Some(TenantState::Resident { node, asks })
 }
 
 /// The entry that counts if there are several.

@@ -4,8 +4,6 @@ use std::fmt;
 
 use roost_model::ids::{Generation, NodeId};
 
-use super::{Action, Decision, Plan};
-
 /// Why a tenant needed a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -115,46 +113,6 @@ impl ReleaseReason {
     /// Whether it is asked for by [`super::Goal::Rebalance`] only.
     pub fn is_rebalance(&self) -> bool {
         matches!(self, Self::TooFull { .. } | Self::OthersTooEmpty { .. })
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.decisions.is_empty() {
-            return f.write_str("nothing to do");
-        }
-        for (at, decision) in self.decisions.iter().enumerate() {
-            let separator = if at == 0 { "" } else { "\n" };
-            write!(f, "{separator}{decision}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.action.write(&self.tenant, f)
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(&"it", f)
-    }
-}
-
-impl Action {
-    fn write(&self, tenant: &dyn fmt::Display, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Place { node, cause, choice } => write!(f, "place {tenant} on {node}: {cause}; {choice}"),
-            Self::Prepare { node, from, reason, choice } => {
-                write!(f, "prepare {tenant} on {node}: it leaves {from}, for {reason}; {choice}")
-            }
-            Self::Forget { node } => write!(f, "forget {tenant} on {node}: it does not move there"),
-            Self::Release { node, reason } => write!(f, "release {tenant} from {node}: {reason}"),
-            Self::Remove { node } => write!(f, "remove {tenant} from {node}: it has let go"),
-            Self::Wait { reason } => write!(f, "hold {tenant} back: {reason}"),
-        }
     }
 }
 

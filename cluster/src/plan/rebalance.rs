@@ -10,32 +10,31 @@ use std::{
 };
 
 use super::{
-    Choice, ReleaseReason,
-    band::Band,
-    choose,
-    choose::Target,
-    draft::{Draft, Move, Stage, State},
-    moves,
-    rooms::Fit,
-    warm,
+    assign, choose,
+    draft::{Draft, PendingMove, Stage, Target, TenantState},
+    node_loads::{Band, Fit},
+    preparations,
+    reason::{Choice, ReleaseReason},
 };
 
 /// Before anything else is given a node: goes on with the moves that have been prepared, unless the nodes that they
 /// are from and to have changed so that they would do harm.
 pub(super) fn go_on(draft: &mut Draft<'_>) {
-    for case in 0..draft.cases.len() {
-        let of = &draft.cases[case];
-        let (State::Resident { node: from, asks: None }, Some(next)) = (of.state.clone(), of.next) else {
+    for index in 0..draft.tenants.len() {
+        let planned = &draft.tenants[index];
+        let (TenantState::Resident { node: from, asks: None }, Some(next)) =
+            (planned.state.clone(), planned.next)
+        else {
             continue;
         };
-        let (giver, receiver) = (draft.rooms.band(from), draft.rooms.band(next.node));
-        if draft.rooms.load(from) < giver.least || draft.rooms.load(next.node) > receiver.most {
-            draft.rooms.untake(next.node);
-            draft.rooms.settle(from);
-            draft.cases[case].next = None;
+        let (giver, receiver) = (draft.loads.band(from), draft.loads.band(next.node));
+        if draft.loads.load(from) < giver.least || draft.loads.load(next.node) > receiver.most {
+            draft.loads.untake(next.node);
+            draft.loads.settle(from);
+            draft.tenants[index].next = None;
         } else {
-            let reason = reason(draft.rooms.load(from) + 1, giver);
-            draft.moves.push(Move { case, from, reason, stage: Stage::Prepared(next) });
+            let reason = reason(draft.loads.load(from) + 1, giver);
+            draft.pending_moves.push(PendingMove { index, from, reason, stage: Stage::Prepared(next) });
         }
     }
 }
@@ -43,18 +42,19 @@ pub(super) fn go_on(draft: &mut Draft<'_>) {
 pub(super) fn choose(draft: &mut Draft<'_>) {
     let mut givers = Givers::new(draft);
     for node in draft.open_nodes() {
-        while draft.rooms.load(node) > draft.rooms.band(node).too_full {
-            let fit = if draft.rooms.lacking() > 0 { Fit::Lacking } else { Fit::WithinBand };
+        while draft.loads.load(node) > draft.loads.band(node).too_full {
+            let fit = if draft.loads.lacking() > 0 { Fit::Lacking } else { Fit::WithinBand };
             if !givers.give(draft, node, fit) {
                 break;
             }
         }
     }
-    let coming = draft.cases.iter().filter(|case| is_coming(&case.state) && case.next.is_none()).count();
-    let spare = |draft: &Draft<'_>, node| draft.rooms.load(node) > draft.rooms.band(node).share;
+    let coming =
+        draft.tenants.iter().filter(|planned| is_coming(&planned.state) && planned.next.is_none()).count();
+    let spare = |draft: &Draft<'_>, node| draft.loads.load(node) > draft.loads.band(node).share;
     let open = draft.open_nodes().filter(|&node| spare(draft, node));
     let mut fullest: BinaryHeap<Fullness> = open.map(|node| Fullness::of(draft, node)).collect();
-    while draft.rooms.lacking() > coming
+    while draft.loads.lacking() > coming
         && let Some(Fullness { node, .. }) = fullest.pop()
     {
         if givers.give(draft, node, Fit::Lacking) && spare(draft, node) {
@@ -64,8 +64,8 @@ pub(super) fn choose(draft: &mut Draft<'_>) {
 }
 
 /// It will need a place soon, and is given one where tenants are lacking.
-fn is_coming(state: &State) -> bool {
-    matches!(state, State::InTransit { .. })
+fn is_coming(state: &TenantState) -> bool {
+    matches!(state, TenantState::InTransit { .. })
 }
 
 /// Why a rebalance takes a tenant from a node that has so many.
@@ -91,13 +91,13 @@ type Willing = BinaryHeap<Reverse<(usize, usize)>>;
 impl Givers {
     fn new(draft: &Draft<'_>) -> Self {
         let mut movable = vec![Vec::new(); draft.nodes.len()];
-        for (case, of) in draft.cases.iter().enumerate() {
-            if let State::Resident { node, asks: None } = of.state
-                && of.next.is_none()
+        for (index, planned) in draft.tenants.iter().enumerate() {
+            if let TenantState::Resident { node, asks: None } = planned.state
+                && planned.next.is_none()
                 && draft.is_open(node)
-                && warm::is_movable(of)
+                && preparations::is_movable(planned)
             {
-                movable[node].push(case);
+                movable[node].push(index);
             }
         }
         Self { movable, willing: vec![None; draft.nodes.len()] }
@@ -105,38 +105,38 @@ impl Givers {
 
     /// Whether the node had a tenant to give.
     fn give(&mut self, draft: &mut Draft<'_>, from: usize, fit: Fit) -> bool {
-        let Some((case, target)) = self.most_willing(draft, from, fit) else { return false };
-        let reason = reason(draft.rooms.load(from), draft.rooms.band(from));
-        draft.rooms.unsettle(from);
-        moves::begin(draft, case, from, reason, target);
+        let Some((index, target)) = self.most_willing(draft, from, fit) else { return false };
+        let reason = reason(draft.loads.load(from), draft.loads.band(from));
+        draft.loads.unsettle(from);
+        assign::begin_move(draft, index, from, reason, target);
         true
     }
 
     fn most_willing(&mut self, draft: &Draft<'_>, from: usize, fit: Fit) -> Option<(usize, Target)> {
-        let first = |case: usize| choose::first_open(draft, draft.cases[case].tenant, fit);
+        let first = |index: usize| choose::first_open(draft, draft.tenants[index].tenant, fit);
         let willing = match &mut self.willing[from] {
             Some((ordered_by, willing)) if *ordered_by == fit => willing,
             unordered => {
                 // What is left of an earlier order is what has not been given.
                 let left: Vec<usize> = match unordered.take() {
-                    Some((_, willing)) => willing.into_iter().map(|Reverse((_, case))| case).collect(),
+                    Some((_, willing)) => willing.into_iter().map(|Reverse((_, index))| index).collect(),
                     None => std::mem::take(&mut self.movable[from]),
                 };
                 let ordered =
-                    left.into_iter().filter_map(|case| first(case).map(|(rank, _)| Reverse((rank, case))));
+                    left.into_iter().filter_map(|index| first(index).map(|(rank, _)| Reverse((rank, index))));
                 &mut unordered.insert((fit, ordered.collect())).1
             }
         };
-        while let Some(Reverse((rank, case))) = willing.pop() {
-            match first(case) {
+        while let Some(Reverse((rank, index))) = willing.pop() {
+            match first(index) {
                 Some((now, node)) if now == rank => {
                     let choice = match fit {
                         Fit::Lacking => Choice::FillsUp,
                         Fit::WithinBand | Fit::AnyRoom => Choice::Order { skipped: rank },
                     };
-                    return Some((case, Target { node, choice }));
+                    return Some((index, Target { node, choice }));
                 }
-                Some((now, _)) => willing.push(Reverse((now, case))),
+                Some((now, _)) => willing.push(Reverse((now, index))),
                 None => {}
             }
         }
@@ -154,7 +154,7 @@ struct Fullness {
 
 impl Fullness {
     fn of(draft: &Draft<'_>, node: usize) -> Self {
-        Self { load: draft.rooms.load(node) as u64, weight: draft.nodes[node].weight.into(), node }
+        Self { load: draft.loads.load(node) as u64, weight: draft.nodes[node].weight.into(), node }
     }
 }
 

@@ -20,13 +20,13 @@ pub struct Snapshot {
     pub failover_paused: bool,
     /// Zones that are losing nodes: tenants that lost theirs go there last.
     pub failing_zones: BTreeSet<String>,
-    pub pace: Pace,
+    pub limits: MoveLimits,
 }
 
 /// How many tenants may be on their way between live nodes at once. What has to be released at once (a stopped tenant, a
 /// node that is leaving, an urgent drain) is not counted and not held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct MoveLimits {
     /// In the whole cluster, being prepared or released.
     pub per_cluster: u32,
     /// From, and likewise to, any one node.
@@ -35,7 +35,7 @@ pub struct Pace {
     pub unavailable: u32,
 }
 
-impl Default for Pace {
+impl Default for MoveLimits {
     fn default() -> Self {
         Self { per_cluster: 16, per_node: 4, unavailable: 16 }
     }
@@ -88,7 +88,7 @@ pub struct TenantView {
     /// An operator moves it there; once it is there this says nothing any more.
     pub move_to: Option<NodeId>,
     /// The live nodes that prepare for it: none or one, but the plan does not rely on that.
-    pub warm: Vec<Warm>,
+    pub preparations: Vec<Preparation>,
     /// Its entries on live nodes: none or one, but the plan does not rely on that.
     pub holds: Vec<Hold>,
 }
@@ -102,7 +102,7 @@ pub enum Wanted {
 
 /// An entry of phase [`Phase::Preparing`] on a live node, addressed to its present life. No owner: see there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warm {
+pub struct Preparation {
     pub node: NodeId,
     /// The node says that all is done that can be done ahead.
     pub ready: bool,
@@ -120,10 +120,31 @@ pub struct Hold {
 
 impl Intake {
     /// Whether it takes tenants at all, be it as a last resort.
-    pub(super) fn takes(self) -> bool {
+    pub fn takes(self) -> bool {
         match self {
             Self::Open | Self::Suspect => true,
             Self::Cordoned | Self::Draining | Self::Leaving => false,
         }
+    }
+}
+
+impl TenantView {
+    /// The same tenant as if an operator had ordered it to the node; a pin says more than that.
+    pub fn sent_to(&self, node: &NodeId) -> Self {
+        Self { move_to: Some(node.clone()), ..self.clone() }
+    }
+
+    /// The same tenant as if it were pinned to the node.
+    pub fn pinned_to(&self, node: &NodeId) -> Self {
+        Self { pin: Some(node.clone()), ..self.clone() }
+    }
+
+    /// Whether the tenant may be on the node whatever the node's share: it is pinned or moved there.
+    pub(super) fn is_sent_to(&self, node: &NodeId) -> bool {
+        self.pin.as_ref().or(self.move_to.as_ref()) == Some(node)
+    }
+
+    pub(super) fn allows(&self, node: &NodeId) -> bool {
+        self.pin.as_ref().is_none_or(|pin| pin == node)
     }
 }

@@ -1,5 +1,5 @@
 //! The registry: a small, leased, watched key-value store with guarded transactions. [`EtcdRegistry`] is the product's;
-//! [`MemoryRegistry`] has the same semantics for simulation and tests. One conformance suite runs on both.
+//! `MemoryRegistry` has the same semantics for simulation and tests (the feature `memory`). One conformance suite runs on both.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -8,9 +8,11 @@ use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::mpsc;
 
 mod etcd;
+#[cfg(any(test, feature = "memory"))]
 mod memory;
 
 pub use etcd::EtcdRegistry;
+#[cfg(any(test, feature = "memory"))]
 pub use memory::MemoryRegistry;
 
 /// The most guards, and the most ops, of one commit: etcd's `--max-txn-ops` as it is delivered.

@@ -59,11 +59,6 @@ fn fits(verdict: &Verdict) -> bool {
         | Verdict::FailingZone
         | Verdict::AtItsMost { .. }
         | Verdict::HasRoom { .. } => true,
-        Verdict::NotItsPin
-        | Verdict::Cordoned
-        | Verdict::Draining
-        | Verdict::Leaving
-        | Verdict::Full { .. }
-        | Verdict::NoWeight => false,
+        Verdict::Denies(_) => false,
     }
 }

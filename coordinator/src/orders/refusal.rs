@@ -4,7 +4,7 @@ use std::fmt;
 
 use roost_cluster::{
     controller::Survey,
-    plan::{Intake, NodeView, TenantView, Wanted},
+    plan::{AdmissionDenial, Intake, NodeView, TenantView, Wanted},
     records::Phase,
 };
 use roost_model::ids::{NodeId, TenantId};
@@ -26,13 +26,9 @@ pub enum Refusal {
     LastOpenNode {
         node: NodeId,
     },
-    NodeClosed {
+    NotAdmitted {
         node: NodeId,
-        intake: Intake,
-    },
-    NodeFull {
-        node: NodeId,
-        capacity: u32,
+        denial: AdmissionDenial,
     },
     TenantStopped {
         tenant: TenantId,
@@ -53,7 +49,7 @@ pub fn may_drain(survey: &Survey, node: &NodeId, force: bool) -> Result<(), Refu
     let has_other = || survey.snapshot.nodes.iter().any(|other| other.node != *node && is_open(other));
     match view.intake {
         Intake::Leaving if !is_draining(survey, node) => {
-            Err(Refusal::NodeClosed { node: node.clone(), intake: Intake::Leaving })
+            Err(Refusal::NotAdmitted { node: node.clone(), denial: AdmissionDenial::Leaving })
         }
         _ if !force && !has_other() => Err(Refusal::LastOpenNode { node: node.clone() }),
         _ => Ok(()),
@@ -63,17 +59,14 @@ pub fn may_drain(survey: &Survey, node: &NodeId, force: bool) -> Result<(), Refu
 /// The tenant must run, and be able to run there.
 pub fn may_move(survey: &Survey, tenant: &TenantId, to: &NodeId) -> Result<(), Refusal> {
     let view = wanted(survey, tenant)?;
-    let node = live(survey, to)?;
+    live(survey, to)?;
     if view.wanted != Wanted::Running {
         return Err(Refusal::TenantStopped { tenant: tenant.clone() });
     }
     if is_on(view, to) {
         return Err(Refusal::ThereAlready { tenant: tenant.clone(), node: to.clone() });
     }
-    if let Some(pin) = view.pin.as_ref().filter(|pin| *pin != to) {
-        return Err(Refusal::PinnedElsewhere { tenant: tenant.clone(), node: pin.clone() });
-    }
-    takes_another(survey, node)
+    admitted(survey, &view.sent_to(to), to)
 }
 
 /// The node must be able to take the tenant, unless it has it already and is to keep what it has.
@@ -81,7 +74,7 @@ pub fn may_pin(survey: &Survey, tenant: &TenantId, to: &NodeId) -> Result<(), Re
     let view = wanted(survey, tenant)?;
     let node = live(survey, to)?;
     let keeps = matches!(node.intake, Intake::Open | Intake::Suspect | Intake::Cordoned);
-    if is_on(view, to) && keeps { Ok(()) } else { takes_another(survey, node) }
+    if is_on(view, to) && keeps { Ok(()) } else { admitted(survey, &view.pinned_to(to), to) }
 }
 
 /// A window is for the restart of a node that is there.
@@ -109,7 +102,7 @@ fn is_on(tenant: &TenantView, node: &NodeId) -> bool {
 }
 
 fn is_open(node: &NodeView) -> bool {
-    matches!(node.intake, Intake::Open | Intake::Suspect) && node.capacity > 0
+    node.intake.takes() && node.capacity > 0
 }
 
 fn is_draining(survey: &Survey, node: &NodeId) -> bool {
@@ -119,21 +112,14 @@ fn is_draining(survey: &Survey, node: &NodeId) -> bool {
     )
 }
 
-/// Whether the node has room for one more; those that are on their way to it count as there.
-fn takes_another(survey: &Survey, node: &NodeView) -> Result<(), Refusal> {
-    if !matches!(node.intake, Intake::Open | Intake::Suspect) {
-        return Err(Refusal::NodeClosed { node: node.node.clone(), intake: node.intake });
-    }
-    let is_there = |tenant: &&TenantView| {
-        tenant.holds.iter().any(|hold| hold.node == node.node)
-            || tenant.warm.iter().any(|warm| warm.node == node.node)
-    };
-    let hosted = survey.snapshot.tenants.iter().filter(is_there).count();
-    if hosted < usize::try_from(node.capacity).unwrap_or(usize::MAX) {
-        Ok(())
-    } else {
-        Err(Refusal::NodeFull { node: node.node.clone(), capacity: node.capacity })
-    }
+/// The cluster's own rule, asked about the tenant as it is to be.
+fn admitted(survey: &Survey, tenant: &TenantView, to: &NodeId) -> Result<(), Refusal> {
+    survey.snapshot.admits(to, tenant).map_err(|denial| match denial {
+        AdmissionDenial::PinnedElsewhere { pin } => {
+            Refusal::PinnedElsewhere { tenant: tenant.tenant.clone(), node: pin }
+        }
+        denial => Refusal::NotAdmitted { node: to.clone(), denial },
+    })
 }
 
 impl fmt::Display for Refusal {
@@ -151,24 +137,25 @@ impl fmt::Display for Refusal {
                 "no node but {node} takes tenants, and its own would have nowhere to go; start or uncordon another \
                  node, or use force"
             ),
-            Self::NodeClosed { node, intake: Intake::Cordoned } => {
+            Self::NotAdmitted { node, denial: AdmissionDenial::Cordoned } => {
                 write!(f, "node {node} is cordoned and takes no tenants; uncordon it, or choose another")
             }
-            Self::NodeClosed { node, intake: Intake::Draining } => {
+            Self::NotAdmitted { node, denial: AdmissionDenial::Draining } => {
                 write!(
                     f,
                     "node {node} is being drained and takes no tenants; cancel the drain, or choose another"
                 )
             }
-            Self::NodeClosed { node, .. } => {
+            Self::NotAdmitted { node, denial: AdmissionDenial::Leaving } => {
                 write!(f, "node {node} is leaving and hands its tenants over by itself; choose another")
             }
-            Self::NodeFull { node, capacity } => {
+            Self::NotAdmitted { node, denial: AdmissionDenial::Full { capacity } } => {
                 write!(
                     f,
                     "node {node} is full: it takes {capacity} at most; make room there, or choose another"
                 )
             }
+            Self::NotAdmitted { node, denial } => write!(f, "node {node} {denial}; choose another"),
             Self::TenantStopped { tenant } => write!(
                 f,
                 "tenant {tenant} is stopped and is on no node that it could leave; start its worker first"
@@ -198,8 +185,7 @@ impl From<Refusal> for ApiError {
             }
             Refusal::NodeAway { node }
             | Refusal::LastOpenNode { node }
-            | Refusal::NodeClosed { node, .. }
-            | Refusal::NodeFull { node, .. } => failed("node", node.as_str()),
+            | Refusal::NotAdmitted { node, .. } => failed("node", node.as_str()),
             Refusal::TenantStopped { tenant }
             | Refusal::ThereAlready { tenant, .. }
             | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),

@@ -1,6 +1,6 @@
 //! Keeping the lease, and saying at every moment what the node may still do under it.
 //!
-//! The argument is in [`roost_cluster::fence`]. What is added here: the standing is watched also while a keepalive is
+//! The argument is in [`roost_cluster::lease_deadline`]. What is added here: the standing is watched also while a keepalive is
 //! under way, for the answer may never come; each renewal moves the guard's deadline, which is somewhat later than
 //! ours, so that a healthy node kills its browsers itself and the guard acts only for one that hangs; and a node that
 //! was told to stand down never stands up again under the same lease.
@@ -9,7 +9,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use roost_cluster::{
     clock::Clock,
-    fence::{Fence, Standing},
+    lease_deadline::{LeaseDeadline, Standing},
     registry::{RegistryError, SharedRegistry},
     timing::Timing,
 };
@@ -24,7 +24,7 @@ pub struct Keeper {
     pub lease: Incarnation,
     pub timing: Timing,
     pub clock: Arc<dyn Clock>,
-    pub fence: Fence,
+    pub deadline: LeaseDeadline,
     pub link: Arc<GuardLink>,
     pub standing: watch::Sender<Standing>,
 }
@@ -36,7 +36,7 @@ impl Keeper {
     /// Returns when the standing has become [`Standing::Expired`].
     pub async fn run(mut self) {
         while self.renew_once().await.is_ok() {}
-        self.fence.lost();
+        self.deadline.lost();
         self.standing.send_replace(Standing::Expired);
     }
 
@@ -46,7 +46,7 @@ impl Keeper {
         let lease = self.lease;
         let pause = match self.watchful(async move { registry.keep_alive(lease).await }).await? {
             Ok(()) => {
-                self.fence.renewed(sent_at);
+                self.deadline.renewed(sent_at);
                 self.tell_guard();
                 (sent_at + self.timing.keepalive_every).saturating_sub(self.clock.now())
             }
@@ -82,7 +82,7 @@ impl Keeper {
     /// Publishes the standing of now and returns how long it holds.
     fn update_standing(&mut self) -> Result<Duration, Expired> {
         let now = self.clock.now();
-        let standing = self.fence.standing(now);
+        let standing = self.deadline.standing(now);
         self.standing.send_if_modified(|known| {
             let changed = *known != standing;
             if changed && standing != Standing::Good {
@@ -92,8 +92,8 @@ impl Keeper {
             changed
         });
         match standing {
-            Standing::Good => Ok(self.fence.soft_stop().saturating_sub(now)),
-            Standing::SoftStop => Ok(self.fence.deadline().saturating_sub(now)),
+            Standing::Good => Ok(self.deadline.soft_stop().saturating_sub(now)),
+            Standing::SoftStop => Ok(self.deadline.deadline().saturating_sub(now)),
             Standing::Expired => Err(Expired),
         }
     }
@@ -102,7 +102,7 @@ impl Keeper {
     pub fn tell_guard(&self) {
         self.link.lease(self.lease.0);
         // Half of the kill time is ours, half the guard's.
-        self.link.deadline(self.fence.deadline() + self.timing.kill_time / 2);
+        self.link.deadline(self.deadline.deadline() + self.timing.kill_time / 2);
     }
 }
 
@@ -125,14 +125,14 @@ mod tests {
         drop(tokio::time::timeout(PATIENCE, reached).await.expect("never reached").unwrap());
     }
 
-    /// On the real clock, for the fence is: about one shortest TTL long.
+    /// On the real clock, for the deadline is: about one shortest TTL long.
     #[tokio::test]
     async fn an_unreachable_registry_costs_the_standing_step_by_step_and_the_guard_knows_the_deadline() {
         let registry = Arc::new(MemoryRegistry::new("m"));
         let timing = Timing::from_ttl(Duration::from_secs(2)).unwrap();
-        let mut fence = Fence::new(&timing);
+        let mut deadline = LeaseDeadline::new(&timing);
         let granted_at = boottime();
-        fence.renewed(granted_at);
+        deadline.renewed(granted_at);
         let lease = registry.grant(timing.ttl).await.unwrap();
         let (guard, pipe) = rustix::pipe::pipe().unwrap();
         let (standing_tx, mut standing) = watch::channel(Standing::Good);
@@ -142,7 +142,7 @@ mod tests {
             lease,
             timing,
             clock: Arc::new(BootClock),
-            fence,
+            deadline,
             link,
             standing: standing_tx,
         };
@@ -163,14 +163,14 @@ mod tests {
     async fn a_lease_that_is_gone_expires_the_standing_at_once() {
         let registry = Arc::new(MemoryRegistry::new("m"));
         let timing = Timing::from_ttl(Duration::from_secs(60)).unwrap();
-        let mut fence = Fence::new(&timing);
-        fence.renewed(boottime());
+        let mut deadline = LeaseDeadline::new(&timing);
+        deadline.renewed(boottime());
         let (_guard, pipe) = rustix::pipe::pipe().unwrap();
         let (standing_tx, mut standing) = watch::channel(Standing::Good);
         let link = Arc::new(GuardLink::new(pipe).unwrap());
         let lease = Incarnation(404);
         let clock = Arc::new(BootClock);
-        tokio::spawn(Keeper { registry, lease, timing, clock, fence, link, standing: standing_tx }.run());
+        tokio::spawn(Keeper { registry, lease, timing, clock, deadline, link, standing: standing_tx }.run());
         reaches(&mut standing, Standing::Expired).await;
     }
 }

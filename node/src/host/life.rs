@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use roost_cluster::{clock::BootClock, fence::Standing, keys, registry::SharedRegistry, timing::Timing};
+use roost_cluster::{
+    clock::BootClock, keys, lease_deadline::Standing, registry::SharedRegistry, timing::Timing,
+};
 use roost_engine::Engine;
 use roost_store::Store;
 use tokio::{
@@ -57,7 +59,7 @@ pub(super) async fn live(parts: &Parts, registration: Registration, stop: &Cance
         lease: incarnation,
         timing: parts.timing,
         clock: Arc::new(BootClock),
-        fence: registration.fence,
+        deadline: registration.deadline,
         link: parts.link.clone(),
         standing: standing_tx,
     };

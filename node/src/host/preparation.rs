@@ -10,7 +10,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::EngineError;
 use roost_model::ids::{Generation, TenantId};
 use tokio::sync::{oneshot, watch};

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use roost_cluster::{
     clock::Clock,
-    fence::Fence,
     keys,
+    lease_deadline::LeaseDeadline,
     records::{AckRecord, NodeRecord},
     registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
     timing::Timing,
@@ -29,7 +29,7 @@ const PATIENCE_BEYOND_TTL: Duration = Duration::from_secs(2);
 pub struct Registration {
     pub record: NodeRecord,
     /// Counts from before the lease was asked for.
-    pub fence: Fence,
+    pub deadline: LeaseDeadline,
     /// When `nodes/<node>` was created; the guard of every later write to it.
     created: Revision,
 }
@@ -108,10 +108,10 @@ async fn attempt(
     if let Some(entry) = registry.get(&key).await? {
         return Ok(Attempt::InUse(keys::decode(&entry)?));
     }
-    let mut fence = Fence::new(timing);
+    let mut deadline = LeaseDeadline::new(timing);
     let sent_at = clock.now();
     let incarnation = registry.grant(timing.ttl).await?;
-    fence.renewed(sent_at);
+    deadline.renewed(sent_at);
     let record = NodeRecord { incarnation, ..record.clone() };
     let nothing_held =
         AckRecord { incarnation, applied: Revision(0), held: Vec::new(), prepared: Vec::new() };
@@ -122,7 +122,7 @@ async fn attempt(
     ];
     match registry.commit(&[Guard::Absent { key: key.clone() }], &ops).await {
         Ok(Commit::Done { revision }) => {
-            Ok(Attempt::Registered(Registration { record, fence, created: revision }))
+            Ok(Attempt::Registered(Registration { record, deadline, created: revision }))
         }
         Ok(Commit::Refused) => {
             give_back(registry, incarnation).await;

@@ -13,7 +13,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::Engine;
 use roost_store::{
     Fence, Store, StoreError,

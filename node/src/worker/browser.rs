@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Engine, EngineError, Launch, Launched, LocalStorage, Page};
 use roost_model::ids::TenantId;
 use tokio::{

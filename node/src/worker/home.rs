@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Launched, LocalStorage, Page};
 use roost_store::{Fence, Store, StoreError, WorkerSpec};
 use tokio::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{EngineError, PageEvent, Probe};
 use roost_store::StoreError;
 use tokio::{sync::mpsc, time::Instant};

@@ -27,7 +27,7 @@ mod warm;
 use std::{fmt, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_model::ids::{Generation, TenantId};
 use roost_store::{Fence, Store, WorkerSpec};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{EngineError, Page};
 use roost_responder::TemplateResponder;
 use roost_store::QrCode;

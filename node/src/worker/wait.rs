@@ -3,7 +3,7 @@
 use std::future::pending;
 
 use futures::StreamExt;
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{InboundMessage, PageEvent};
 use tokio::{
     sync::{mpsc, watch},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Launch, Launched, WarmBrowser};
 use roost_model::ids::Generation;
 use roost_store::Fence;

@@ -12,14 +12,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roost_cluster::ledger::{Demand, Ledger, LedgerError, Note, Orders};
+use roost_cluster::ledger::{DesiredTenant, Ledger, LedgerError, LedgerRecord, Orders};
 use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, columns::optional_id};
 
-mod notes;
 mod orders;
+mod records;
 
 /// [`Ledger`] on Postgres.
 pub struct PostgresLedger {
@@ -46,7 +46,7 @@ impl PostgresLedger {
 }
 
 impl Store {
-    /// The number of the present controller's reign, or of the last one's.
+    /// The number of the present controller's term, or of the last one's.
     pub async fn present_term(&self) -> Result<Term, StoreError> {
         let row = self.one("read the term", sqlx::query!("select term from controller_term")).await?;
         Ok(Term(row.term))
@@ -78,15 +78,15 @@ impl Ledger for PostgresLedger {
         }
     }
 
-    async fn demands(&self) -> Result<Vec<Demand>, LedgerError> {
+    async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
         let query = sqlx::query!(
             r#"select tenant_id, desired = 'RUNNING' as "running!", generation, node, pin,
                 spec_revision
             from worker_processes order by tenant_id"#
         );
-        let rows = self.store.all("list the demands", query).await.map_err(to_ledger)?;
-        let demands = rows.into_iter().map(|row| {
-            Ok(Demand {
+        let rows = self.store.all("list the desired tenants", query).await.map_err(to_ledger)?;
+        let desired = rows.into_iter().map(|row| {
+            Ok(DesiredTenant {
                 tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
                 running: row.running,
                 generation: Generation(row.generation),
@@ -95,15 +95,15 @@ impl Ledger for PostgresLedger {
                 spec_revision: SpecRevision(row.spec_revision),
             })
         });
-        demands.collect::<Result<_, StoreError>>().map_err(to_ledger)
+        desired.collect::<Result<_, StoreError>>().map_err(to_ledger)
     }
 
     async fn orders(&self) -> Result<Orders, LedgerError> {
         self.read_orders().await.map_err(to_ledger)
     }
 
-    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError> {
-        self.write_notes(term, notes).await.map_err(to_ledger)
+    async fn record(&self, term: Term, records: &[LedgerRecord]) -> Result<(), LedgerError> {
+        self.write_records(term, records).await.map_err(to_ledger)
     }
 
     async fn place(

@@ -2,7 +2,7 @@
 //! their goal is reached, cannot be reached, or is given up.
 //!
 //! ```text
-//!   start_* --> RUNNING --Note::Ended--> DONE or FAILED
+//!   start_* --> RUNNING --LedgerRecord::Ended--> DONE or FAILED
 //!                  +-----cancel_operation--> CANCELLED
 //! ```
 //!

@@ -200,8 +200,8 @@ impl Nemesis<'_> {
     }
 
     async fn controller(&mut self) -> Result<Controller> {
-        let reigns = || async { self.observer.controller().is_some() };
-        roost_devcluster::wait_until("somebody is the controller", LEADER_WITHIN, reigns).await?;
+        let is_led = || async { self.observer.controller().is_some() };
+        roost_devcluster::wait_until("somebody is the controller", LEADER_WITHIN, is_led).await?;
         let holder = self.observer.controller().context("somebody is the controller")?;
         match holder.split_once('/') {
             Some(("node", node)) => Ok(Controller::Node(node.to_owned())),

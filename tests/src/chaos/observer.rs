@@ -30,7 +30,7 @@ pub struct Observer {
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     pub publications: u64,
-    pub reigns: u64,
+    pub leaders: u64,
     pub leases_lost: u64,
     pub violations: Vec<String>,
 }
@@ -64,7 +64,7 @@ impl Observer {
         let seen = self.seen.lock();
         Observed {
             publications: seen.publications,
-            reigns: seen.reigns,
+            leaders: seen.leaders,
             leases_lost: seen.lost.values().sum(),
             violations: seen.violations.iter().take(VIOLATIONS_SHOWN).cloned().collect(),
         }

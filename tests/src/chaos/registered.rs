@@ -16,7 +16,7 @@ pub(super) struct Registered {
     pub revision: Revision,
     pub leader: Option<LeaderRecord>,
     /// How often somebody became the controller.
-    pub reigns: u64,
+    pub leaders: u64,
     /// Assignments that were published.
     pub publications: u64,
     /// Registrations that ended, by node.
@@ -71,7 +71,7 @@ impl Registered {
         match Key::parse(&entry.key) {
             Some(Key::Leader) => {
                 if entry.create_revision == entry.mod_revision {
-                    self.reigns += 1;
+                    self.leaders += 1;
                 }
                 self.leader = Some(keys::decode(entry)?);
             }

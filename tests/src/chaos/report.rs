@@ -151,8 +151,8 @@ impl fmt::Display for Report {
         writeln!(f, "  sent again, shown once    {}", self.count.resends)?;
         writeln!(
             f,
-            "  leases lost, reigns, term {}, {}, {}",
-            self.observed.leases_lost, self.observed.reigns, self.fences.term
+            "  leases lost, leaders, term {}, {}, {}",
+            self.observed.leases_lost, self.observed.leaders, self.fences.term
         )?;
         writeln!(f, "  operations meanwhile      {}", self.orders)?;
         for failure in &self.orders.failures {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{PageEvent, launch::RunAs, null::NullEngine};
 use roost_model::ids::{Generation, TenantId};
 use roost_node::{

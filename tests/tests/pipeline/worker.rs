@@ -3,7 +3,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Engine, PageEvent, null::NullEngine};
 use roost_model::ids::Generation;
 use roost_node::{

@@ -113,12 +113,12 @@ async fn a_node_that_leads_and_crashes_leaves_no_leader_behind() -> Result<()> {
     let leader = stage.leading_node().await?.context("a node leads")?;
     let killed_at = Instant::now();
     ensure!(stage.working_process(usize::from(leader == "b"))?.signal(Signal::KILL)?);
-    until("its reign is over", async || {
+    until("its term is over", async || {
         stage.leading_node().await.is_ok_and(|now| now.as_ref() != Some(&leader))
     })
     .await?;
     let took = killed_at.elapsed();
-    println!("the reign of a killed process ended after {took:?}");
+    println!("the term of a killed process ended after {took:?}");
     // Its lease would have lived for four fifths of a TTL at the least.
     ensure!(took < Timing::default().ttl / 2, "it took {took:?}");
     stage.end().await

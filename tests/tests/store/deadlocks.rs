@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::{Ledger, LedgerError, Note};
+use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
 use roost_model::ids::{NodeId, TenantId};
 use roost_store::{
     By, Fence, NewMove, OperationFilter, OperationState, SessionStatus, StatusReport, StoreError,
@@ -105,12 +105,16 @@ async fn act_on_all(db: &Db, dice: &mut Dice) -> Result<(), LedgerError> {
     let all: Vec<_> = dice.shuffled().iter().map(|id| tenant(id)).collect();
     match dice.roll(5) {
         4 => {
-            let placed =
-                |tenant| Note::Placed { tenant, node: node("a"), because: "x".into(), operation: None };
-            let mut notes: Vec<_> = all.into_iter().map(placed).collect();
-            notes.push(Note::Suspect { node: node("a"), span: Duration::from_secs(1) });
-            notes.push(Note::StartRebalance);
-            db.ledger.note(db.term, &notes).await
+            let placed = |tenant| LedgerRecord::Placed {
+                tenant,
+                node: node("a"),
+                because: "x".into(),
+                operation: None,
+            };
+            let mut records: Vec<_> = all.into_iter().map(placed).collect();
+            records.push(LedgerRecord::Suspect { node: node("a"), span: Duration::from_secs(1) });
+            records.push(LedgerRecord::StartRebalance);
+            db.ledger.record(db.term, &records).await
         }
         0 => {
             let node = NodeId::new("a").unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use roost_cluster::ledger::{Event, EventKind, Ledger, Note};
+use roost_cluster::ledger::{Event, EventKind, Ledger, LedgerRecord};
 use roost_model::ids::{Incarnation, OperationId};
 use roost_store::{ClusterChange, EventFilter, NewRebalance, PolicyPatch};
 use tokio::{sync::broadcast::Receiver, time::timeout};
@@ -115,13 +115,14 @@ async fn who_follows_the_events_misses_none_whoever_writes_them() {
 #[tokio::test]
 async fn the_newest_10_000_events_are_kept() {
     let db = Db::new().await;
-    let event =
-        |text: String| Note::Event(Event { kind: EventKind::NodeJoined, node: None, tenant: None, text });
+    let event = |text: String| {
+        LedgerRecord::Event(Event { kind: EventKind::NodeJoined, node: None, tenant: None, text })
+    };
     let many: Vec<_> = (0..10_000).map(|number| event(number.to_string())).collect();
     for some in many.chunks(1_000) {
-        db.ledger.note(db.term, some).await.unwrap();
+        db.ledger.record(db.term, some).await.unwrap();
     }
-    db.ledger.note(db.term, &[event("more".into()), event("and more".into())]).await.unwrap();
+    db.ledger.record(db.term, &[event("more".into()), event("and more".into())]).await.unwrap();
     assert_eq!(db.number("select count(*) from cluster_events").await, 10_000);
     assert_eq!(db.text("select text from cluster_events order by id limit 1").await, "2");
 }
@@ -177,13 +178,13 @@ async fn watchers_hear_of_operations_and_events() {
     assert!(heard.contains(&Happened) && heard.contains(&Orders), "{heard:?}");
 
     let progress = roost_cluster::ledger::Progress { total: 2, done: 1 };
-    let note = Note::Progress { operation: id, progress };
-    db.ledger.note(db.term, std::slice::from_ref(&note)).await.unwrap();
+    let record = LedgerRecord::Progress { operation: id, progress };
+    db.ledger.record(db.term, std::slice::from_ref(&record)).await.unwrap();
     assert_eq!(heard_until(&mut changes, Operation(id)).await, [Operation(id)], "no order and no event");
     // The same again is no news.
-    db.ledger.note(db.term, &[note]).await.unwrap();
-    let unknown = Note::Progress { operation: OperationId(id.0 + 100), progress };
-    db.ledger.note(db.term, &[unknown]).await.unwrap();
+    db.ledger.record(db.term, &[record]).await.unwrap();
+    let unknown = LedgerRecord::Progress { operation: OperationId(id.0 + 100), progress };
+    db.ledger.record(db.term, &[unknown]).await.unwrap();
     db.store.pause_failover(&nobody).await.unwrap();
     let heard = heard_until(&mut changes, Happened).await;
     assert!(!heard.contains(&Operation(id)), "{heard:?}");

@@ -89,13 +89,13 @@ async fn a_placement_bumps_every_generation_and_leaves_out_who_is_gone() {
     let names: Vec<_> = placed.iter().map(|(tenant, _)| tenant.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     assert!(placed[0].1 > one.generation && placed[1].1 > other.generation);
-    let demands = db.ledger.demands().await.unwrap();
+    let demands = db.ledger.desired_tenants().await.unwrap();
     let nodes: Vec<_> = demands.iter().map(|d| (d.tenant.as_str(), d.node.clone(), d.running)).collect();
     assert_eq!(nodes, [("a", Some(node("n1")), true), ("b", Some(node("n2")), true)]);
     assert_eq!(demands[0].generation, placed[0].1);
 
     db.ledger.unplace(db.term, &[tenant("a")]).await.unwrap();
-    let demands = db.ledger.demands().await.unwrap();
+    let demands = db.ledger.desired_tenants().await.unwrap();
     assert_eq!((demands[0].node.clone(), demands[0].generation), (None, placed[0].1), "the generation stays");
 }
 
@@ -103,13 +103,13 @@ async fn a_placement_bumps_every_generation_and_leaves_out_who_is_gone() {
 async fn the_demands_follow_the_operator() {
     let db = Db::new().await;
     db.store.create_tenant(new_tenant("duka")).await.unwrap();
-    let first = db.ledger.demands().await.unwrap().remove(0);
+    let first = db.ledger.desired_tenants().await.unwrap().remove(0);
     assert!(!first.running);
     db.store.start_worker(&tenant("duka")).await.unwrap();
-    let second = db.ledger.demands().await.unwrap().remove(0);
+    let second = db.ledger.desired_tenants().await.unwrap().remove(0);
     assert!(second.running && second.spec_revision > first.spec_revision);
     db.store.delete_tenant(&tenant("duka")).await.unwrap();
-    assert!(db.ledger.demands().await.unwrap().is_empty());
+    assert!(db.ledger.desired_tenants().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::{Ledger, NodeOrder, Note, RestartWindow};
+use roost_cluster::ledger::{Ledger, LedgerRecord, NodeOrder, RestartWindow};
 use roost_model::ids::Incarnation;
 use roost_store::StoreError;
 
@@ -93,9 +93,9 @@ async fn a_restart_window_closes_by_itself() {
 #[tokio::test]
 async fn a_suspicion_passes_and_is_not_shortened() {
     let db = Db::new().await;
-    let suspect = |span| Note::Suspect { node: node("a"), span };
-    db.ledger.note(db.term, &[suspect(HOUR)]).await.unwrap();
-    db.ledger.note(db.term, &[suspect(Duration::from_secs(1))]).await.unwrap();
+    let suspect = |span| LedgerRecord::Suspect { node: node("a"), span };
+    db.ledger.record(db.term, &[suspect(HOUR)]).await.unwrap();
+    db.ledger.record(db.term, &[suspect(Duration::from_secs(1))]).await.unwrap();
     let left = db.ledger.orders().await.unwrap().nodes[0].suspect_for.expect("it is suspect");
     assert!(left <= HOUR && left > HOUR.mul_f32(0.9), "{left:?}");
     assert!(db.store.node_orders().await.unwrap()[0].suspect_until.is_some());

@@ -10,7 +10,7 @@ async fn a_pin_is_a_demand_until_it_is_taken_away() {
     let db = Db::new().await;
     db.store.create_tenant(new_tenant("duka")).await.unwrap();
     let asha = by("asha", "licence");
-    let pin = || async { db.ledger.demands().await.unwrap().remove(0).pin };
+    let pin = || async { db.ledger.desired_tenants().await.unwrap().remove(0).pin };
     assert_eq!(db.store.pin_tenant(&tenant("duka"), &node("a"), &asha).await.unwrap().pin, Some(node("a")));
     assert_eq!(pin().await, Some(node("a")));
     db.store.pin_tenant(&tenant("duka"), &node("b"), &asha).await.unwrap();

@@ -19,7 +19,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
-/// A migrated database, and a controller that reigns over it.
+/// A migrated database, and a controller that leads it.
 pub struct Db {
     pub store: Store,
     pub ledger: PostgresLedger,

@@ -1,6 +1,6 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
-use roost_cluster::ledger::{Ledger, Note};
+use roost_cluster::ledger::{Ledger, LedgerRecord};
 use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
 use roost_store::{StoreError, TenantFilter, TenantPatch, TenantStatus};
 
@@ -118,8 +118,8 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         let suppressed = roost_store::Completion { suppressed: true, ..answer(&pending[0]) };
         db.store.complete(fence, &[suppressed]).await.unwrap();
         let (tenant, node) = (fence.tenant.clone(), node("a"));
-        let placed = Note::Placed { tenant, node, because: "it was new".into(), operation: None };
-        db.ledger.note(db.term, &[placed]).await.unwrap();
+        let placed = LedgerRecord::Placed { tenant, node, because: "it was new".into(), operation: None };
+        db.ledger.record(db.term, &[placed]).await.unwrap();
     }
     let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
     let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;

@@ -10,12 +10,17 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     node::TestNode,
-    rig::{Rig, node_id, tenant},
+    test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
     controller::{
-        Context, ControllerStatus, directions::Directions, memory::Memory, mirror::Mirror, pass::Mandate,
-        senses::Findings, trouble::Trouble, view::Demands,
+        context::{Context, ControllerStatus},
+        error::ControllerError,
+        failure_detector::Assessment,
+        mirror::Mirror,
+        pass::{PassState, WriteAuthority},
+        plan_inputs::PlanInputs,
+        registry_view::DesiredByTenant,
     },
     election::{self, Leadership},
     keys,
@@ -102,26 +107,27 @@ struct Stepper {
 }
 
 impl Stepper {
-    async fn elected(rig: &Rig, registry: SharedRegistry, name: &str) -> Self {
-        let config = rig.config(name);
-        let stand = election::stand(registry.as_ref(), rig.clock.as_ref(), &config.timing, &config.candidate);
+    async fn elected(cluster: &TestCluster, registry: SharedRegistry, name: &str) -> Self {
+        let config = cluster.config(name);
+        let stand =
+            election::stand(registry.as_ref(), cluster.clock.as_ref(), &config.timing, &config.candidate);
         let leadership = stand.await.unwrap().unwrap();
-        let term = rig.ledger.begin_term("store", leadership.revision, name).await.unwrap();
+        let term = cluster.ledger.begin_term("store", leadership.revision, name).await.unwrap();
         let Leadership { lease, sent_at, .. } = leadership;
         let keeper =
             LeaseKeeper::spawn(registry.clone(), config.clock.clone(), config.timing, lease, sent_at);
         let (status, _) = watch::channel(ControllerStatus::default());
-        let context = Context { registry, ledger: rig.ledger.clone(), config, status };
+        let context = Context { registry, ledger: cluster.ledger.clone(), config, status };
         Self { context, leadership, term, keeper }
     }
 
-    fn mandate(&self) -> Mandate<'_> {
-        Mandate { leadership: &self.leadership, term: self.term, keeper: &self.keeper }
+    fn authority(&self) -> WriteAuthority<'_> {
+        WriteAuthority { leadership: &self.leadership, term: self.term, keeper: &self.keeper }
     }
 
-    async fn pass(&self) -> Result<bool, Trouble> {
-        let mut memory = Memory::new(self.context.config.timing.ttl);
-        self.context.pass(&self.mandate(), &mut memory).await.map(|passed| passed.again)
+    async fn pass(&self) -> Result<bool, ControllerError> {
+        let mut state = PassState::new(self.context.config.timing.ttl);
+        self.context.pass(&self.authority(), &mut state).await.map(|passed| passed.again)
     }
 
     async fn resign(&self) {
@@ -129,109 +135,116 @@ impl Stepper {
     }
 }
 
-async fn rig_with_nodes() -> (Rig, Vec<TestNode>) {
-    let rig = Rig::new();
+async fn cluster_with_nodes() -> (TestCluster, Vec<TestNode>) {
+    let cluster = TestCluster::new();
     let mut nodes = Vec::new();
     for name in ["a", "b"] {
-        nodes.push(rig.node(name));
-        rig.until(async || rig.registry.get(&keys::node(&node_id(name))).await.unwrap().is_some()).await;
+        nodes.push(cluster.node(name));
+        cluster
+            .until(async || cluster.registry.get(&keys::node(&node_id(name))).await.unwrap().is_some())
+            .await;
     }
-    rig.ledger.add(&tenant(0), true);
-    (rig, nodes)
+    cluster.ledger.add(&tenant(0), true);
+    (cluster, nodes)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deposed_controller_changes_nothing() {
-    let (rig, _nodes) = rig_with_nodes().await;
-    let old = Stepper::elected(&rig, rig.registry.clone(), "old").await;
+    let (cluster, _nodes) = cluster_with_nodes().await;
+    let old = Stepper::elected(&cluster, cluster.registry.clone(), "old").await;
     // It has read and planned, and then it is frozen; another is elected.
     let mut mirror = Mirror::default();
-    mirror.refresh(rig.registry.as_ref(), &old.leadership).await.unwrap();
-    let demands = rig.ledger.demands().await.unwrap();
-    let by_tenant: Demands<'_> = demands.iter().map(|demand| (&demand.tenant, demand)).collect();
-    let given = Directions::new(&Orders::default(), &Findings::default(), &demands);
+    mirror.refresh(cluster.registry.as_ref(), &old.leadership).await.unwrap();
+    let desired_tenants = cluster.ledger.desired_tenants().await.unwrap();
+    let by_tenant: DesiredByTenant<'_> =
+        desired_tenants.iter().map(|desired| (&desired.tenant, desired)).collect();
+    let inputs = PlanInputs::new(&Orders::default(), &Assessment::default(), &desired_tenants);
     let view = mirror.view();
-    let plan = plan::plan(&view.snapshot(&demands, &by_tenant, &given));
+    let plan = plan::plan(&view.snapshot(&desired_tenants, &by_tenant, &inputs));
     assert_eq!(plan.placements().count(), 1);
     old.resign().await;
-    let _new = Stepper::elected(&rig, rig.registry.clone(), "new").await;
+    let _new = Stepper::elected(&cluster, cluster.registry.clone(), "new").await;
 
-    let placed = old.context.place(&old.mandate(), &plan).await;
-    assert!(matches!(placed, Err(Trouble::Deposed { term: Term(2) })), "{placed:?}");
+    let placed = old.context.place(&old.authority(), &plan).await;
+    assert!(matches!(placed, Err(ControllerError::Deposed { term: Term(2) })), "{placed:?}");
     let generations = [(tenant(0), Generation(1))].into();
-    old.context.publish(&old.mandate(), view, &plan, &generations, &by_tenant).await.unwrap();
+    old.context.publish(&old.authority(), view, &plan, &generations, &by_tenant).await.unwrap();
     let passed = old.pass().await;
-    assert!(matches!(passed, Err(Trouble::Superseded)), "{passed:?}");
+    assert!(matches!(passed, Err(ControllerError::Superseded)), "{passed:?}");
 
-    assert_eq!(rig.published().await, [].into());
-    let untouched = rig.ledger.demand(&tenant(0)).unwrap();
+    assert_eq!(cluster.published().await, [].into());
+    let untouched = cluster.ledger.desired(&tenant(0)).unwrap();
     assert_eq!((untouched.generation, untouched.node), (Generation(0), None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_placed_and_not_published_is_placed_again_under_the_next_generation() {
-    let (rig, _nodes) = rig_with_nodes().await;
-    let registry = LossyRegistry::new(rig.registry.clone());
-    let first = Stepper::elected(&rig, registry.clone(), "first").await;
+    let (cluster, _nodes) = cluster_with_nodes().await;
+    let registry = LossyRegistry::new(cluster.registry.clone());
+    let first = Stepper::elected(&cluster, registry.clone(), "first").await;
     registry.lose_commits(true);
     let passed = first.pass().await;
-    assert!(passed.as_ref().is_err_and(Trouble::ends_the_reign), "{passed:?}");
-    assert_eq!(rig.ledger.demand(&tenant(0)).unwrap().generation, Generation(1));
-    assert_eq!(rig.published().await, [].into());
+    assert!(passed.as_ref().is_err_and(ControllerError::ends_the_term), "{passed:?}");
+    assert_eq!(cluster.ledger.desired(&tenant(0)).unwrap().generation, Generation(1));
+    assert_eq!(cluster.published().await, [].into());
 
     registry.lose_commits(false);
     first.resign().await;
-    let second = Stepper::elected(&rig, registry.clone(), "second").await;
+    let second = Stepper::elected(&cluster, registry.clone(), "second").await;
     assert!(second.pass().await.unwrap());
-    assert_eq!(rig.generation(&tenant(0)).await, Some(Generation(2)));
+    assert_eq!(cluster.generation(&tenant(0)).await, Some(Generation(2)));
     assert!(!second.pass().await.unwrap(), "there is nothing left to do");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_that_arrives_after_the_reign_it_was_made_in_is_refused() {
-    let (rig, _nodes) = rig_with_nodes().await;
-    let registry = LossyRegistry::new(rig.registry.clone());
-    let first = Stepper::elected(&rig, registry.clone(), "first").await;
+async fn a_commit_that_arrives_after_the_term_it_was_made_in_is_refused() {
+    let (cluster, _nodes) = cluster_with_nodes().await;
+    let registry = LossyRegistry::new(cluster.registry.clone());
+    let first = Stepper::elected(&cluster, registry.clone(), "first").await;
     registry.lose_commits(true);
     assert!(first.pass().await.is_err());
     registry.lose_commits(false);
     first.resign().await;
-    let second = Stepper::elected(&rig, registry.clone(), "second").await;
+    let second = Stepper::elected(&cluster, registry.clone(), "second").await;
     assert_eq!(registry.deliver_late().await, [Commit::Refused]);
     second.pass().await.unwrap();
     assert_eq!(registry.deliver_late().await, []);
-    assert_eq!(rig.published().await.len(), 1);
+    assert_eq!(cluster.published().await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controller_goes_on_after_a_lost_commit_in_a_new_reign() {
-    let (rig, _nodes) = rig_with_nodes().await;
-    let registry = LossyRegistry::new(rig.registry.clone());
-    let stepper = Stepper::elected(&rig, registry.clone(), "stepper").await;
+async fn a_controller_goes_on_after_a_lost_commit_in_a_new_term() {
+    let (cluster, _nodes) = cluster_with_nodes().await;
+    let registry = LossyRegistry::new(cluster.registry.clone());
+    let stepper = Stepper::elected(&cluster, registry.clone(), "stepper").await;
     stepper.resign().await;
     let controller =
-        crate::controller::Controller::new(registry.clone(), rig.ledger.clone(), rig.config("one"));
+        crate::controller::Controller::new(registry.clone(), cluster.ledger.clone(), cluster.config("one"));
     let status = controller.status();
     tokio::spawn(controller.run(Default::default()));
-    rig.until(async || rig.judge.browsers() == 1).await;
+    cluster.until(async || cluster.judge.browsers() == 1).await;
     let term = status.borrow().term;
     registry.lose_commits(true);
-    rig.ledger.add(&tenant(1), true);
-    rig.until(async || !registry.lost.lock().is_empty()).await;
+    cluster.ledger.add(&tenant(1), true);
+    cluster.until(async || !registry.lost.lock().is_empty()).await;
     registry.lose_commits(false);
-    rig.until(async || rig.judge.browsers() == 2).await;
+    cluster.until(async || cluster.judge.browsers() == 2).await;
     assert!(status.borrow().term > term);
     assert!(registry.deliver_late().await.iter().all(|answer| *answer == Commit::Refused));
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_of_many_candidates_is_elected() {
-    let rig = Rig::new();
-    let config = rig.config("candidate");
+    let cluster = TestCluster::new();
+    let config = cluster.config("candidate");
     let mut elected = 0;
     for _ in 0..5 {
-        let stand =
-            election::stand(rig.registry.as_ref(), rig.clock.as_ref(), &config.timing, &config.candidate);
+        let stand = election::stand(
+            cluster.registry.as_ref(),
+            cluster.clock.as_ref(),
+            &config.timing,
+            &config.candidate,
+        );
         elected += usize::from(stand.await.unwrap().is_some());
     }
     assert_eq!(elected, 1);

@@ -1,16 +1,15 @@
 //! The whole controller over the registry and the ledger in memory, with nodes that do what they are told. Time is
 //! paused: it jumps to the next timer, so the figures here are those of the protocol and not of a machine.
 
-mod brakes;
-mod cutter;
+mod crash_injector;
+mod delayed_failover;
 mod guards;
 mod moves;
 mod node;
 mod outages;
 mod placement;
 mod recorder;
-mod records;
 mod resumption;
-mod rig;
+mod test_cluster;
 
-pub(super) use records::live_node;
+pub(super) use node::live_node;

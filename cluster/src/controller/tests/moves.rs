@@ -7,13 +7,13 @@ use roost_model::ids::OperationId;
 use super::{
     node::Traits,
     recorder::Recorder,
-    rig::{Rig, node_id, tenant},
+    test_cluster::{TestCluster, node_id, tenant},
 };
-use crate::ledger::{End, EventKind, Ledger, OperationKind, Outcome, Progress};
+use crate::ledger::{EventKind, Ledger, OperationEnd, OperationKind, Outcome, Progress};
 
-const DONE: Option<End> = Some(End::Outcome(Outcome::Done));
+const DONE: Option<OperationEnd> = Some(OperationEnd::Outcome(Outcome::Done));
 
-impl Rig {
+impl TestCluster {
     async fn until_done(&self, operation: OperationId) {
         self.until(async || self.ledger.operation_end(operation).is_some()).await;
         assert_eq!(self.ledger.operation_end(operation), DONE);
@@ -32,130 +32,132 @@ impl Rig {
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_moves_everything_prepared_and_leaves_the_node_cordoned() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b", "c"], 9).await;
-    let on_a = rig.loads().await[&node_id("a")];
-    let recorder = Recorder::start(&rig).await;
-    let drain = rig.ledger.start_drain(&node_id("a"));
-    rig.until_done(drain).await;
-    assert!(rig.is_at_rest(9).await);
-    assert!(!rig.loads().await.contains_key(&node_id("a")));
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    let on_a = cluster.loads().await[&node_id("a")];
+    let recorder = Recorder::start(&cluster).await;
+    let drain = cluster.ledger.start_drain(&node_id("a"));
+    cluster.until_done(drain).await;
+    assert!(cluster.is_at_rest(9).await);
+    assert!(!cluster.loads().await.contains_key(&node_id("a")));
     let moves = recorder.moves();
     assert_eq!(moves.len(), on_a);
     assert!(moves.iter().all(|(_, prepared)| *prepared), "{moves:?}");
     let total = u32::try_from(on_a).unwrap();
-    assert_eq!(rig.ledger.operation_progress(drain), Some(Progress { total, done: total }));
-    let ended = rig.ledger.events_of(EventKind::OperationEnded);
+    assert_eq!(cluster.ledger.operation_progress(drain), Some(Progress { total, done: total }));
+    let ended = cluster.ledger.events_of(EventKind::OperationEnded);
     assert_eq!(ended.len(), 1);
     assert_eq!(ended[0].text, format!("operation 1 is over after {on_a} of {on_a} tenants: Done"));
 
     for number in 9..15 {
-        rig.ledger.add(&tenant(number), true);
+        cluster.ledger.add(&tenant(number), true);
     }
-    rig.until(async || rig.is_at_rest(15).await).await;
-    assert!(!rig.loads().await.contains_key(&node_id("a")), "it stays cordoned");
+    cluster.until(async || cluster.is_at_rest(15).await).await;
+    assert!(!cluster.loads().await.contains_key(&node_id("a")), "it stays cordoned");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_that_is_cancelled_before_anything_was_released_changes_nothing() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b", "c"], 9).await;
-    let before = rig.published().await;
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    let before = cluster.published().await;
     nodes.values().for_each(|node| node.never_prepare(true));
-    let drain = rig.ledger.start_drain(&node_id("a"));
-    rig.until(async || !rig.preparing().await.is_empty()).await;
+    let drain = cluster.ledger.start_drain(&node_id("a"));
+    cluster.until(async || !cluster.preparing().await.is_empty()).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(rig.published().await, before, "nothing is released that nobody is ready for");
-    assert!(rig.ledger.cancel_operation(drain));
-    rig.until(async || rig.preparing().await.is_empty()).await;
-    assert_eq!(rig.published().await, before);
-    assert!(rig.is_at_rest(9).await);
-    assert_eq!(rig.ledger.operation_end(drain), Some(End::Cancelled));
-    assert_eq!(rig.ledger.orders().await.unwrap().nodes, [], "the cordon went with the drain");
+    assert_eq!(cluster.published().await, before, "nothing is released that nobody is ready for");
+    assert!(cluster.ledger.cancel_operation(drain));
+    cluster.until(async || cluster.preparing().await.is_empty()).await;
+    assert_eq!(cluster.published().await, before);
+    assert!(cluster.is_at_rest(9).await);
+    assert_eq!(cluster.ledger.operation_end(drain), Some(OperationEnd::Cancelled));
+    assert_eq!(cluster.ledger.orders().await.unwrap().nodes, [], "the cordon went with the drain");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_that_is_cancelled_at_any_moment_leaves_nothing_half_done() {
     for wait_ms in [1, 8, 12, 17, 23, 31, 44] {
-        let (rig, _controller, _nodes) = Rig::settled(&["a", "b", "c"], 18).await;
-        let drain = rig.ledger.start_drain(&node_id("a"));
+        let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b", "c"], 18).await;
+        let drain = cluster.ledger.start_drain(&node_id("a"));
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-        rig.ledger.cancel_operation(drain);
-        rig.until(async || rig.is_at_rest(18).await).await;
-        let at_rest = rig.published().await;
+        cluster.ledger.cancel_operation(drain);
+        cluster.until(async || cluster.is_at_rest(18).await).await;
+        let at_rest = cluster.published().await;
         tokio::time::sleep(Duration::from_secs(20)).await;
-        assert_eq!(rig.published().await, at_rest, "cancelled after {wait_ms} ms");
+        assert_eq!(cluster.published().await, at_rest, "cancelled after {wait_ms} ms");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_urgent_once_its_deadline_has_passed() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b", "c"], 9).await;
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
     nodes.values().for_each(|node| node.never_prepare(true));
-    let started_at = rig.now();
+    let started_at = cluster.now();
     let kind = OperationKind::Drain { node: node_id("a"), urgent: false };
-    let drain = rig.ledger.start_operation(kind, Some(Duration::from_secs(20)));
-    rig.until_done(drain).await;
-    assert!(rig.now() - started_at >= Duration::from_secs(20));
-    assert!(rig.is_at_rest(9).await);
-    assert!(!rig.loads().await.contains_key(&node_id("a")));
+    let drain = cluster.ledger.start_operation(kind, Some(Duration::from_secs(20)));
+    cluster.until_done(drain).await;
+    assert!(cluster.now() - started_at >= Duration::from_secs(20));
+    assert!(cluster.is_at_rest(9).await);
+    assert!(!cluster.loads().await.contains_key(&node_id("a")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_although_its_node_dies() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b", "c"], 12).await;
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 12).await;
     nodes.values().for_each(|node| node.never_prepare(true));
-    let drain = rig.ledger.start_drain(&node_id("a"));
-    rig.until(async || !rig.preparing().await.is_empty()).await;
+    let drain = cluster.ledger.start_drain(&node_id("a"));
+    cluster.until(async || !cluster.preparing().await.is_empty()).await;
     nodes[&node_id("a")].crash().await;
-    rig.until_done(drain).await;
-    rig.until(async || rig.is_at_rest(12).await).await;
+    cluster.until_done(drain).await;
+    cluster.until(async || cluster.is_at_rest(12).await).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_node_that_prepares_may_die_too() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b", "c"], 12).await;
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 12).await;
     nodes.values().for_each(|node| node.never_prepare(true));
-    let drain = rig.ledger.start_drain(&node_id("a"));
-    rig.until(async || rig.preparing().await.iter().any(|(node, _)| *node == node_id("b"))).await;
+    let drain = cluster.ledger.start_drain(&node_id("a"));
+    cluster.until(async || cluster.preparing().await.iter().any(|(node, _)| *node == node_id("b"))).await;
     nodes[&node_id("b")].crash().await;
     nodes[&node_id("c")].never_prepare(false);
-    rig.until_done(drain).await;
-    rig.until(async || rig.is_at_rest(12).await).await;
-    assert_eq!(rig.loads().await[&node_id("c")], 12);
+    cluster.until_done(drain).await;
+    cluster.until(async || cluster.is_at_rest(12).await).await;
+    assert_eq!(cluster.loads().await[&node_id("c")], 12);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tenant_moves_where_it_is_sent_and_stays_there() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b", "c"], 6).await;
-    let from = rig.published().await[&tenant(0)].0.clone();
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b", "c"], 6).await;
+    let from = cluster.published().await[&tenant(0)].0.clone();
     let to = if from == node_id("a") { node_id("b") } else { node_id("a") };
-    let recorder = Recorder::start(&rig).await;
-    let operation = rig.ledger.start_move(&tenant(0), &to);
-    rig.until_done(operation).await;
+    let recorder = Recorder::start(&cluster).await;
+    let operation = cluster.ledger.start_move(&tenant(0), &to);
+    cluster.until_done(operation).await;
     assert_eq!(recorder.moves(), [(tenant(0), true)]);
-    assert_eq!(rig.ledger.operation_progress(operation), Some(Progress { total: 1, done: 1 }));
+    assert_eq!(cluster.ledger.operation_progress(operation), Some(Progress { total: 1, done: 1 }));
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(rig.published().await[&tenant(0)].0, to);
+    assert_eq!(cluster.published().await[&tenant(0)].0, to);
     // To where it is: nothing is to be done.
-    let again = rig.ledger.start_move(&tenant(0), &to);
-    rig.until_done(again).await;
+    let again = cluster.ledger.start_move(&tenant(0), &to);
+    cluster.until_done(again).await;
     assert_eq!(recorder.moves().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_move_that_cannot_be_is_refused_with_a_reason() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b"], 6).await;
-    let _small = rig.node_with("small", Traits { capacity: 0, ..Traits::default() });
-    rig.until(async || rig.ledger.events_of(EventKind::NodeJoined).len() == 1).await;
-    rig.ledger.cordon(&node_id("b"), true);
-    rig.ledger.set_running(&tenant(1), false);
-    let published = rig.published().await;
-    let mover = (2..6).find(|&number| published[&tenant(number)].0 == node_id("a")).unwrap();
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 6).await;
+    let _small = cluster.node_with("small", Traits { capacity: 0, ..Traits::default() });
+    cluster.until(async || cluster.ledger.events_of(EventKind::NodeJoined).len() == 1).await;
+    cluster.ledger.cordon(&node_id("b"), true);
+    cluster.ledger.set_running(&tenant(1), false);
+    let published = cluster.published().await;
+    let tenant_move = (2..6).find(|&number| published[&tenant(number)].0 == node_id("a")).unwrap();
     let mut failures = Vec::new();
-    for (who, to) in [(mover, "small"), (mover, "nowhere"), (mover, "b"), (1, "a"), (99, "a")] {
-        let operation = rig.ledger.start_move(&tenant(who), &node_id(to));
-        rig.until(async || rig.ledger.operation_end(operation).is_some()).await;
-        match rig.ledger.operation_end(operation) {
-            Some(End::Outcome(Outcome::Failed { reason })) => failures.push(reason),
+    for (who, to) in
+        [(tenant_move, "small"), (tenant_move, "nowhere"), (tenant_move, "b"), (1, "a"), (99, "a")]
+    {
+        let operation = cluster.ledger.start_move(&tenant(who), &node_id(to));
+        cluster.until(async || cluster.ledger.operation_end(operation).is_some()).await;
+        match cluster.ledger.operation_end(operation) {
+            Some(OperationEnd::Outcome(Outcome::Failed { reason })) => failures.push(reason),
             other => panic!("{other:?}"),
         }
     }
@@ -171,58 +173,58 @@ async fn a_move_that_cannot_be_is_refused_with_a_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rebalance_fills_new_nodes_within_its_limits() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b"], 40).await;
-    let _new = [rig.node("c"), rig.node("d")];
-    rig.until(async || rig.ledger.events_of(EventKind::NodeJoined).len() == 2).await;
-    let recorder = Recorder::start(&rig).await;
-    let rebalance = rig.ledger.start_rebalance(3, 5);
-    rig.until_done(rebalance).await;
-    assert!(rig.is_at_rest(40).await);
-    assert_eq!(rig.loads().await.into_values().collect::<Vec<_>>(), [10; 4]);
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 40).await;
+    let _new = [cluster.node("c"), cluster.node("d")];
+    cluster.until(async || cluster.ledger.events_of(EventKind::NodeJoined).len() == 2).await;
+    let recorder = Recorder::start(&cluster).await;
+    let rebalance = cluster.ledger.start_rebalance(3, 5);
+    cluster.until_done(rebalance).await;
+    assert!(cluster.is_at_rest(40).await);
+    assert_eq!(cluster.loads().await.into_values().collect::<Vec<_>>(), [10; 4]);
     let (under_way, unavailable) = recorder.busiest();
     assert_eq!((under_way, unavailable), (3, 2));
     assert!(recorder.moves().iter().all(|(_, prepared)| *prepared));
-    assert_eq!(rig.ledger.operation_progress(rebalance), Some(Progress { total: 20, done: 20 }));
+    assert_eq!(cluster.ledger.operation_progress(rebalance), Some(Progress { total: 20, done: 20 }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_calm_cluster_rebalances_itself_when_the_policy_says_so() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b"], 20).await;
-    let _new = rig.node("c");
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 20).await;
+    let _new = cluster.node("c");
     tokio::time::sleep(Duration::from_secs(120)).await;
-    assert_eq!(rig.loads().await.len(), 2, "it is off");
-    rig.ledger.set_auto_rebalance(true);
-    rig.until(async || rig.loads().await.len() == 3 && rig.is_at_rest(20).await).await;
-    rig.until(async || rig.ledger.operation_end(OperationId(1)) == DONE).await;
+    assert_eq!(cluster.loads().await.len(), 2, "it is off");
+    cluster.ledger.set_auto_rebalance(true);
+    cluster.until(async || cluster.loads().await.len() == 3 && cluster.is_at_rest(20).await).await;
+    cluster.until(async || cluster.ledger.operation_end(OperationId(1)) == DONE).await;
     tokio::time::sleep(Duration::from_secs(120)).await;
-    assert_eq!(rig.ledger.events_of(EventKind::OperationStarted).len(), 1, "once is enough");
+    assert_eq!(cluster.ledger.events_of(EventKind::OperationStarted).len(), 1, "once is enough");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pinned_tenant_moves_to_its_node() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b"], 6).await;
-    let from = rig.published().await[&tenant(0)].0.clone();
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 6).await;
+    let from = cluster.published().await[&tenant(0)].0.clone();
     let to = if from == node_id("a") { node_id("b") } else { node_id("a") };
-    let recorder = Recorder::start(&rig).await;
-    rig.ledger.pin(&tenant(0), Some(&to));
-    rig.until(async || rig.published().await.get(&tenant(0)).is_some_and(|(on, _)| *on == to)).await;
-    rig.until(async || rig.is_at_rest(6).await).await;
+    let recorder = Recorder::start(&cluster).await;
+    cluster.ledger.pin(&tenant(0), Some(&to));
+    cluster.until(async || cluster.published().await.get(&tenant(0)).is_some_and(|(on, _)| *on == to)).await;
+    cluster.until(async || cluster.is_at_rest(6).await).await;
     assert_eq!(recorder.moves(), [(tenant(0), true)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_cannot_go_on_costs_nothing_but_the_timer() {
-    let (rig, mut controller, nodes) = Rig::settled(&["a", "b", "c"], 9).await;
+    let (cluster, mut controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
     nodes.values().for_each(|node| node.never_prepare(true));
-    rig.ledger.start_drain(&node_id("a"));
-    rig.until(async || !rig.preparing().await.is_empty()).await;
+    cluster.ledger.start_drain(&node_id("a"));
+    cluster.until(async || !cluster.preparing().await.is_empty()).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let told_before = rig.ledger.notes().len();
+    let told_before = cluster.ledger.records().len();
     let mut passes = 0;
     let until = tokio::time::Instant::now() + Duration::from_secs(60);
     while tokio::time::timeout_at(until, controller.status.changed()).await.is_ok() {
         passes += 1;
     }
     assert!((10..=14).contains(&passes), "{passes} passes in a minute");
-    assert_eq!(rig.ledger.notes().len(), told_before);
+    assert_eq!(cluster.ledger.records().len(), told_before);
 }

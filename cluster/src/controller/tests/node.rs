@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::rig::Judge;
+use super::test_cluster::Judge;
 use crate::{
     clock::{Clock, RuntimeClock},
     keys,
@@ -242,5 +242,20 @@ impl Body {
         self.registry.commit(&[], &[put]).await?;
         self.acknowledged = Some(ack);
         Ok(())
+    }
+}
+
+/// The record of a node, for tests that need no node.
+pub(in crate::controller) fn live_node(name: &str, life: i64, zone: &str) -> NodeRecord {
+    NodeRecord {
+        node: NodeId::new(name).unwrap(),
+        incarnation: Incarnation(life),
+        address: String::new(),
+        capacity: 10,
+        weight: 100,
+        zone: zone.to_owned(),
+        version: String::new(),
+        leaving: false,
+        started_at_ms: 0,
     }
 }

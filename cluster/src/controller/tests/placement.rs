@@ -6,10 +6,11 @@ use roost_model::ids::Generation;
 
 use super::{
     node::Traits,
-    rig::{Rig, node_id, tenant},
+    test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
-    controller::pass::ROWS_AT_ONCE, keys, ledger::Note, records::Phase, registry::Registry, timing::Timing,
+    controller::pass::ROWS_AT_ONCE, keys, ledger::LedgerRecord, records::Phase, registry::Registry,
+    timing::Timing,
 };
 
 /// What the protocol itself may take from the end of a node's key to the new assignments.
@@ -17,13 +18,13 @@ const FAILOVER_BUDGET: Duration = Duration::from_millis(20);
 
 #[tokio::test(start_paused = true)]
 async fn tenants_of_a_crashed_node_are_elsewhere_at_once_under_higher_generations() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b", "c"], 6).await;
-    let before = rig.published().await;
-    let crashed_at = rig.now();
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 6).await;
+    let before = cluster.published().await;
+    let crashed_at = cluster.now();
     nodes[&node_id("a")].crash().await;
-    rig.until(async || rig.judge.browsers() == 6).await;
-    assert!(rig.now() - crashed_at <= FAILOVER_BUDGET, "{:?}", rig.now() - crashed_at);
-    for (tenant, (node, entry)) in rig.published().await {
+    cluster.until(async || cluster.judge.browsers() == 6).await;
+    assert!(cluster.now() - crashed_at <= FAILOVER_BUDGET, "{:?}", cluster.now() - crashed_at);
+    for (tenant, (node, entry)) in cluster.published().await {
         let (node_before, entry_before) = &before[&tenant];
         if node_before.as_str() == "a" {
             assert_ne!(node.as_str(), "a");
@@ -31,125 +32,128 @@ async fn tenants_of_a_crashed_node_are_elsewhere_at_once_under_higher_generation
         } else {
             assert_eq!((node_before, entry_before), (&node, &entry), "{tenant} need not have moved");
         }
-        let demand = rig.ledger.demand(&tenant).unwrap();
-        assert_eq!((demand.generation, demand.node), (entry.generation, Some(node)));
+        let desired = cluster.ledger.desired(&tenant).unwrap();
+        assert_eq!((desired.generation, desired.node), (entry.generation, Some(node)));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn tenants_of_a_lost_machine_are_elsewhere_when_its_lease_ends() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b", "c"], 6).await;
-    let lost_at = rig.now();
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 6).await;
+    let lost_at = cluster.now();
     nodes[&node_id("b")].kill();
-    rig.until(async || rig.judge.browsers() == 6).await;
-    assert!(rig.now() - lost_at <= Timing::default().ttl + FAILOVER_BUDGET);
+    cluster.until(async || cluster.judge.browsers() == 6).await;
+    assert!(cluster.now() - lost_at <= Timing::default().ttl + FAILOVER_BUDGET);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_starts_asks_the_ledger_for_no_more_than_it_does_in_time() {
     let tenants = ROWS_AT_ONCE * 2 + 1;
-    let rig = Rig::new();
-    let _roomy = rig.node_with("a", Traits { capacity: 20_000, ..Traits::default() });
-    rig.until(async || rig.live_nodes().await == 1).await;
+    let cluster = TestCluster::new();
+    let _roomy = cluster.node_with("a", Traits { capacity: 20_000, ..Traits::default() });
+    cluster.until(async || cluster.live_nodes().await == 1).await;
     for number in 0..tenants {
-        rig.ledger.add(&tenant(number), true);
+        cluster.ledger.add(&tenant(number), true);
     }
-    let _controller = rig.controller("one");
-    rig.until(async || rig.judge.browsers() == tenants).await;
-    let is_placed = |note: &Note| matches!(note, Note::Placed { .. });
-    rig.until(async || rig.ledger.notes().iter().filter(|note| is_placed(note)).count() == tenants).await;
-    assert!(rig.ledger.largest_write() <= ROWS_AT_ONCE, "{} rows", rig.ledger.largest_write());
+    let _controller = cluster.controller("one");
+    cluster.until(async || cluster.judge.browsers() == tenants).await;
+    let is_placed = |record: &LedgerRecord| matches!(record, LedgerRecord::Placed { .. });
+    cluster
+        .until(async || cluster.ledger.records().iter().filter(|record| is_placed(record)).count() == tenants)
+        .await;
+    assert!(cluster.ledger.largest_write() <= ROWS_AT_ONCE, "{} rows", cluster.ledger.largest_write());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_life_of_a_node_gets_its_tenants_again_under_higher_generations() {
-    let (rig, _controller, nodes) = Rig::settled(&["a"], 3).await;
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a"], 3).await;
     nodes[&node_id("a")].crash().await;
-    rig.until(async || rig.ledger.demand(&tenant(0)).unwrap().node.is_none()).await;
-    let again = rig.node("a");
-    rig.until(async || rig.judge.browsers() == 3).await;
+    cluster.until(async || cluster.ledger.desired(&tenant(0)).unwrap().node.is_none()).await;
+    let again = cluster.node("a");
+    cluster.until(async || cluster.judge.browsers() == 3).await;
     assert_ne!(again.incarnation(), nodes[&node_id("a")].incarnation());
-    assert_eq!(rig.generation(&tenant(0)).await, Some(Generation(2)));
+    assert_eq!(cluster.generation(&tenant(0)).await, Some(Generation(2)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_tenant_is_released_and_removed() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b"], 2).await;
-    rig.ledger.set_running(&tenant(0), false);
-    rig.until(async || rig.generation(&tenant(0)).await.is_none()).await;
-    assert_eq!(rig.judge.browsers(), 1);
-    rig.until(async || rig.ledger.demand(&tenant(0)).unwrap().node.is_none()).await;
-    rig.ledger.set_running(&tenant(0), true);
-    rig.until(async || rig.generation(&tenant(0)).await == Some(Generation(2))).await;
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 2).await;
+    cluster.ledger.set_running(&tenant(0), false);
+    cluster.until(async || cluster.generation(&tenant(0)).await.is_none()).await;
+    assert_eq!(cluster.judge.browsers(), 1);
+    cluster.until(async || cluster.ledger.desired(&tenant(0)).unwrap().node.is_none()).await;
+    cluster.ledger.set_running(&tenant(0), true);
+    cluster.until(async || cluster.generation(&tenant(0)).await == Some(Generation(2))).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_tenant_is_released_and_removed() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b"], 2).await;
-    rig.ledger.remove(&tenant(0));
-    rig.until(async || rig.generation(&tenant(0)).await.is_none()).await;
-    assert_eq!(rig.judge.browsers(), 1);
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 2).await;
+    cluster.ledger.remove(&tenant(0));
+    cluster.until(async || cluster.generation(&tenant(0)).await.is_none()).await;
+    assert_eq!(cluster.judge.browsers(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tenant_that_is_not_let_go_of_is_placed_nowhere_else() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b"], 1).await;
-    let (holder, entry) = rig.published().await.remove(&tenant(0)).unwrap();
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b"], 1).await;
+    let (holder, entry) = cluster.published().await.remove(&tenant(0)).unwrap();
     nodes[&holder].keep_browsers(true);
-    rig.ledger.set_running(&tenant(0), false);
-    rig.until(async || rig.published().await[&tenant(0)].1.phase == Phase::Releasing).await;
-    rig.ledger.set_running(&tenant(0), true);
+    cluster.ledger.set_running(&tenant(0), false);
+    cluster.until(async || cluster.published().await[&tenant(0)].1.phase == Phase::Releasing).await;
+    cluster.ledger.set_running(&tenant(0), true);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let (still, releasing) = rig.published().await.remove(&tenant(0)).unwrap();
+    let (still, releasing) = cluster.published().await.remove(&tenant(0)).unwrap();
     assert_eq!((&still, releasing.phase), (&holder, Phase::Releasing));
 
     nodes[&holder].keep_browsers(false);
-    rig.until(async || {
-        rig.published().await.get(&tenant(0)).is_some_and(|(_, now)| now.phase == Phase::Active)
-    })
-    .await;
-    assert!(rig.generation(&tenant(0)).await > Some(entry.generation));
+    cluster
+        .until(async || {
+            cluster.published().await.get(&tenant(0)).is_some_and(|(_, now)| now.phase == Phase::Active)
+        })
+        .await;
+    assert!(cluster.generation(&tenant(0)).await > Some(entry.generation));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_leaving_node_hands_over_everything() {
-    let (rig, _controller, nodes) = Rig::settled(&["a", "b", "c"], 9).await;
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
     nodes[&node_id("c")].leave();
     let handed_over = async || {
-        let published = rig.published().await;
+        let published = cluster.published().await;
         published.len() == 9 && published.values().all(|(node, _)| node.as_str() != "c")
     };
-    rig.until(handed_over).await;
-    rig.until(async || rig.judge.browsers() == 9).await;
+    cluster.until(handed_over).await;
+    cluster.until(async || cluster.judge.browsers() == 9).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_spec_reaches_the_owner_without_a_move() {
-    let (rig, _controller, _nodes) = Rig::settled(&["a", "b"], 1).await;
-    let (node, before) = rig.published().await.remove(&tenant(0)).unwrap();
-    rig.ledger.set_running(&tenant(0), true);
-    let wanted = rig.ledger.demand(&tenant(0)).unwrap().spec_revision;
-    rig.until(async || rig.published().await[&tenant(0)].1.spec_revision == wanted).await;
-    let (still, after) = rig.published().await.remove(&tenant(0)).unwrap();
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 1).await;
+    let (node, before) = cluster.published().await.remove(&tenant(0)).unwrap();
+    cluster.ledger.set_running(&tenant(0), true);
+    let wanted = cluster.ledger.desired(&tenant(0)).unwrap().spec_revision;
+    cluster.until(async || cluster.published().await[&tenant(0)].1.spec_revision == wanted).await;
+    let (still, after) = cluster.published().await.remove(&tenant(0)).unwrap();
     assert!(after.spec_revision > before.spec_revision);
     assert_eq!((still, after.generation), (node, before.generation));
 }
 
 #[tokio::test(start_paused = true)]
 async fn tenants_that_find_no_room_are_placed_when_a_node_comes() {
-    let (rig, _controller, _nodes) = Rig::settled(&[], 0).await;
-    rig.ledger.add(&tenant(0), true);
+    let (cluster, _controller, _nodes) = TestCluster::settled(&[], 0).await;
+    cluster.ledger.add(&tenant(0), true);
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert_eq!(rig.generation(&tenant(0)).await, None);
-    let _node = rig.node("a");
-    rig.until(async || rig.judge.browsers() == 1).await;
+    assert_eq!(cluster.generation(&tenant(0)).await, None);
+    let _node = cluster.node("a");
+    cluster.until(async || cluster.judge.browsers() == 1).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_while_nothing_changes() {
-    let (rig, controller, _nodes) = Rig::settled(&["a", "b"], 4).await;
+    let (cluster, controller, _nodes) = TestCluster::settled(&["a", "b"], 4).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let revision = async || rig.registry.list(keys::ALL).await.unwrap().revision;
+    let revision = async || cluster.registry.list(keys::ALL).await.unwrap().revision;
     let before = revision().await;
     let passed_before = controller.status.borrow().last_pass_at;
     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -8,25 +8,25 @@ use std::{
 use parking_lot::Mutex;
 use roost_model::ids::{NodeId, TenantId};
 
-use super::rig::Rig;
+use super::test_cluster::TestCluster;
 use crate::{
     keys::{self, Key},
     records::{AssignmentEntry, AssignmentRecord, Phase},
     registry::{Change, Registry},
 };
 
-type Published = BTreeMap<NodeId, Vec<AssignmentEntry>>;
+type PublishedEntries = BTreeMap<NodeId, Vec<AssignmentEntry>>;
 
 /// What was published at each revision, from its start on.
 pub(super) struct Recorder {
-    steps: Arc<Mutex<Vec<Published>>>,
+    steps: Arc<Mutex<Vec<PublishedEntries>>>,
 }
 
 impl Recorder {
-    pub(super) async fn start(rig: &Rig) -> Self {
-        let listing = rig.registry.list(keys::ASSIGNMENTS).await.unwrap();
-        let mut changes = rig.registry.watch(keys::ASSIGNMENTS, listing.revision).await.unwrap();
-        let mut published = Published::new();
+    pub(super) async fn start(cluster: &TestCluster) -> Self {
+        let listing = cluster.registry.list(keys::ASSIGNMENTS).await.unwrap();
+        let mut changes = cluster.registry.watch(keys::ASSIGNMENTS, listing.revision).await.unwrap();
+        let mut published = PublishedEntries::new();
         for entry in listing.entries {
             apply(&mut published, &Change::Put(entry));
         }
@@ -62,7 +62,7 @@ impl Recorder {
     /// The most tenants that were on their way at once, and the most of these that no node ran.
     pub(super) fn busiest(&self) -> (usize, usize) {
         let tenants: BTreeSet<TenantId> = owners(&self.steps.lock()[0]).into_keys().collect();
-        let busy = |step: &Published| {
+        let busy = |step: &PublishedEntries| {
             let running: BTreeSet<_> = all(step, Phase::Active).map(|(_, entry)| &entry.tenant).collect();
             let preparing: BTreeSet<_> =
                 all(step, Phase::Preparing).map(|(_, entry)| &entry.tenant).collect();
@@ -79,7 +79,7 @@ impl Recorder {
     }
 }
 
-fn apply(published: &mut Published, change: &Change) {
+fn apply(published: &mut PublishedEntries, change: &Change) {
     let Some(Key::Assignments(node)) = Key::parse(change.key()) else { panic!("{change:?}") };
     match change {
         Change::Put(entry) => {
@@ -90,11 +90,11 @@ fn apply(published: &mut Published, change: &Change) {
     }
 }
 
-fn all(step: &Published, phase: Phase) -> impl Iterator<Item = (&NodeId, &AssignmentEntry)> {
+fn all(step: &PublishedEntries, phase: Phase) -> impl Iterator<Item = (&NodeId, &AssignmentEntry)> {
     let entries = step.iter().flat_map(|(node, entries)| entries.iter().map(move |entry| (node, entry)));
     entries.filter(move |(_, entry)| entry.phase == phase)
 }
 
-fn owners(step: &Published) -> BTreeMap<TenantId, NodeId> {
+fn owners(step: &PublishedEntries) -> BTreeMap<TenantId, NodeId> {
     all(step, Phase::Active).map(|(node, entry)| (entry.tenant.clone(), node.clone())).collect()
 }

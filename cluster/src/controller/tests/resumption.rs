@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use roost_model::ids::NodeId;
 
 use super::{
-    cutter::{Cut, Cutter},
+    crash_injector::{CrashInjector, CrashPoint},
     node::TestNode,
-    rig::{Rig, node_id, tenant},
+    test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
-    ledger::{End, EventKind, Outcome, Progress},
+    ledger::{EventKind, OperationEnd, Outcome, Progress},
     timing::Timing,
 };
 
@@ -19,42 +19,42 @@ const NODES: [&str; 3] = ["a", "b", "c"];
 const TENANTS: usize = 6;
 
 /// All is placed, by a controller that dies at the cut.
-async fn rig_with(
-    cut: Cut,
-) -> (Rig, std::sync::Arc<Cutter>, super::rig::Running, BTreeMap<NodeId, TestNode>) {
-    let rig = Rig::new();
-    let nodes = NODES.map(|name| (node_id(name), rig.node(name)));
-    rig.until(async || rig.live_nodes().await == NODES.len()).await;
-    (0..TENANTS).for_each(|number| rig.ledger.add(&tenant(number), true));
-    let cutter = Cutter::new(rig.registry.clone(), rig.ledger.clone(), cut);
-    let first = rig.controller_over(cutter.clone(), cutter.clone(), "first");
-    rig.until(async || rig.judge.browsers() == TENANTS).await;
-    (rig, cutter, first, nodes.into())
+async fn cluster_with(
+    crash: CrashPoint,
+) -> (TestCluster, std::sync::Arc<CrashInjector>, super::test_cluster::Running, BTreeMap<NodeId, TestNode>) {
+    let cluster = TestCluster::new();
+    let nodes = NODES.map(|name| (node_id(name), cluster.node(name)));
+    cluster.until(async || cluster.live_nodes().await == NODES.len()).await;
+    (0..TENANTS).for_each(|number| cluster.ledger.add(&tenant(number), true));
+    let injector = CrashInjector::new(cluster.registry.clone(), cluster.ledger.clone(), crash);
+    let first = cluster.controller_over(injector.clone(), injector.clone(), "first");
+    cluster.until(async || cluster.judge.browsers() == TENANTS).await;
+    (cluster, injector, first, nodes.into())
 }
 
 /// Whether the first controller died before the drain was over.
-async fn drain_with_a_death_at(cut: Cut) -> bool {
-    let (rig, cutter, first, _nodes) = rig_with(cut).await;
-    let on_a = u32::try_from(rig.loads().await[&node_id("a")]).unwrap();
-    cutter.arm();
-    let drain = rig.ledger.start_drain(&node_id("a"));
-    let ended = async || rig.ledger.operation_end(drain).is_some();
+async fn drain_with_a_death_at(crash: CrashPoint) -> bool {
+    let (cluster, injector, first, _nodes) = cluster_with(crash).await;
+    let on_a = u32::try_from(cluster.loads().await[&node_id("a")]).unwrap();
+    injector.arm();
+    let drain = cluster.ledger.start_drain(&node_id("a"));
+    let ended = async || cluster.ledger.operation_end(drain).is_some();
     let died = tokio::select! {
-        () = cutter.died() => true,
-        () = rig.until(ended) => false,
+        () = injector.died() => true,
+        () = cluster.until(ended) => false,
     };
     first.kill();
-    let _second = rig.controller("second");
+    let _second = cluster.controller("second");
     // Until the leader's key has ended there is nothing to look for.
     tokio::time::sleep(Timing::default().ttl).await;
-    rig.until(async || rig.ledger.operation_end(drain).is_some()).await;
-    assert_eq!(rig.ledger.operation_end(drain), Some(End::Outcome(Outcome::Done)), "{cut:?}");
-    rig.until(async || rig.judge.browsers() == TENANTS).await;
-    assert!(rig.published().await.values().all(|(node, _)| *node != node_id("a")), "{cut:?}");
-    assert_eq!(rig.preparing().await, [], "{cut:?}");
-    let Progress { total, done } = rig.ledger.operation_progress(drain).unwrap();
-    assert_eq!((total, done), (on_a, on_a), "{cut:?}");
-    assert_eq!(rig.ledger.events_of(EventKind::OperationEnded).len(), 1, "{cut:?}");
+    cluster.until(async || cluster.ledger.operation_end(drain).is_some()).await;
+    assert_eq!(cluster.ledger.operation_end(drain), Some(OperationEnd::Outcome(Outcome::Done)), "{crash:?}");
+    cluster.until(async || cluster.judge.browsers() == TENANTS).await;
+    assert!(cluster.published().await.values().all(|(node, _)| *node != node_id("a")), "{crash:?}");
+    assert_eq!(cluster.preparing().await, [], "{crash:?}");
+    let Progress { total, done } = cluster.ledger.operation_progress(drain).unwrap();
+    assert_eq!((total, done), (on_a, on_a), "{crash:?}");
+    assert_eq!(cluster.ledger.events_of(EventKind::OperationEnded).len(), 1, "{crash:?}");
     died
 }
 
@@ -64,7 +64,7 @@ async fn a_drain_is_ended_by_the_next_controller_wherever_the_first_one_died() {
     loop {
         let mut died = false;
         for happens in [false, true] {
-            died |= drain_with_a_death_at(Cut { write, happens }).await;
+            died |= drain_with_a_death_at(CrashPoint { write, happens }).await;
         }
         if !died {
             break;
@@ -73,7 +73,7 @@ async fn a_drain_is_ended_by_the_next_controller_wherever_the_first_one_died() {
     }
     assert!(
         write >= 8,
-        "a drain takes more writes than {write}: prepare, release, remove, place, publish, notes"
+        "a drain takes more writes than {write}: prepare, release, remove, place, publish, records"
     );
 }
 
@@ -81,19 +81,19 @@ async fn a_drain_is_ended_by_the_next_controller_wherever_the_first_one_died() {
 async fn a_failover_is_ended_by_the_next_controller_wherever_the_first_one_died() {
     for write in 0..4 {
         for happens in [false, true] {
-            let cut = Cut { write, happens };
-            let (rig, cutter, first, nodes) = rig_with(cut).await;
-            cutter.arm();
+            let crash = CrashPoint { write, happens };
+            let (cluster, injector, first, nodes) = cluster_with(crash).await;
+            injector.arm();
             nodes[&node_id("b")].crash().await;
-            let over = async || rig.ledger.events_of(EventKind::NodeLost).len() == 1;
+            let over = async || cluster.ledger.events_of(EventKind::NodeLost).len() == 1;
             tokio::select! {
-                () = cutter.died() => {}
-                () = rig.until(over) => {}
+                () = injector.died() => {}
+                () = cluster.until(over) => {}
             }
             first.kill();
-            let _second = rig.controller("second");
+            let _second = cluster.controller("second");
             tokio::time::sleep(Timing::default().ttl).await;
-            rig.until(async || rig.judge.browsers() == TENANTS).await;
+            cluster.until(async || cluster.judge.browsers() == TENANTS).await;
         }
     }
 }

@@ -8,23 +8,23 @@ use parking_lot::{Mutex, MutexGuard};
 use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Demand, Event, Ledger, LedgerError, Note, Orders};
+use super::{DesiredTenant, Event, Ledger, LedgerError, LedgerRecord, Orders};
 
 mod operator;
-mod standing;
+mod orders;
 
-use standing::Standing;
+use orders::StoredOrders;
 
-pub use standing::End;
+pub use orders::OperationEnd;
 
 #[derive(Default)]
 pub struct MemoryLedger {
-    state: Mutex<State>,
+    state: Mutex<Tables>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct Tables {
     cut_off: bool,
     term: Term,
     etcd_cluster: String,
@@ -32,14 +32,14 @@ struct State {
     holder: String,
     spec_revisions: i64,
     tenants: BTreeMap<TenantId, Tenant>,
-    standing: Standing,
-    notes: Vec<Note>,
+    orders: StoredOrders,
+    records: Vec<LedgerRecord>,
     events: Vec<Event>,
     largest_write: usize,
 }
 
 struct Tenant {
-    demand: Demand,
+    desired: DesiredTenant,
     last_seen_at: Instant,
     stale: bool,
 }
@@ -53,7 +53,7 @@ impl MemoryLedger {
     pub fn add(&self, tenant: &TenantId, running: bool) {
         let mut state = self.state.lock();
         let spec_revision = state.next_spec_revision();
-        let demand = Demand {
+        let desired = DesiredTenant {
             tenant: tenant.clone(),
             running,
             generation: Generation(0),
@@ -61,7 +61,7 @@ impl MemoryLedger {
             pin: None,
             spec_revision,
         };
-        let row = Tenant { demand, last_seen_at: Instant::now(), stale: false };
+        let row = Tenant { desired, last_seen_at: Instant::now(), stale: false };
         state.tenants.insert(tenant.clone(), row);
         drop(state);
         self.changed.notify_one();
@@ -77,8 +77,8 @@ impl MemoryLedger {
         let mut state = self.state.lock();
         let spec_revision = state.next_spec_revision();
         if let Some(row) = state.tenants.get_mut(tenant) {
-            row.demand.running = running;
-            row.demand.spec_revision = spec_revision;
+            row.desired.running = running;
+            row.desired.spec_revision = spec_revision;
         }
         drop(state);
         self.changed.notify_one();
@@ -92,8 +92,8 @@ impl MemoryLedger {
         }
     }
 
-    pub fn demand(&self, tenant: &TenantId) -> Option<Demand> {
-        self.state.lock().tenants.get(tenant).map(|row| row.demand.clone())
+    pub fn desired(&self, tenant: &TenantId) -> Option<DesiredTenant> {
+        self.state.lock().tenants.get(tenant).map(|row| row.desired.clone())
     }
 
     pub fn term(&self) -> Term {
@@ -114,13 +114,13 @@ impl MemoryLedger {
         self.state.lock().largest_write
     }
 
-    fn reach(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
+    fn reach(&self) -> Result<MutexGuard<'_, Tables>, LedgerError> {
         let state = self.state.lock();
         if state.cut_off { Err(LedgerError::Unavailable { reason: "cut off".to_owned() }) } else { Ok(state) }
     }
 
     /// For a write of so many rows.
-    fn reach_under(&self, term: Term, rows: usize) -> Result<MutexGuard<'_, State>, LedgerError> {
+    fn reach_under(&self, term: Term, rows: usize) -> Result<MutexGuard<'_, Tables>, LedgerError> {
         let mut state = self.reach()?;
         if state.term != term {
             return Err(LedgerError::Deposed { term: state.term });
@@ -130,21 +130,21 @@ impl MemoryLedger {
     }
 }
 
-impl State {
+impl Tables {
     fn next_spec_revision(&mut self) -> SpecRevision {
         self.spec_revisions += 1;
         SpecRevision(self.spec_revisions)
     }
 
-    fn note(&mut self, notes: &[Note]) {
-        for note in notes {
-            let own = self.standing.note(note, Instant::now());
-            let told = match note {
-                Note::Event(event) => Some(event.clone()),
+    fn record(&mut self, records: &[LedgerRecord]) {
+        for record in records {
+            let own = self.orders.record(record, Instant::now());
+            let told = match record {
+                LedgerRecord::Event(event) => Some(event.clone()),
                 _ => None,
             };
             self.events.extend(told.into_iter().chain(own));
-            self.notes.push(note.clone());
+            self.records.push(record.clone());
         }
     }
 }
@@ -173,16 +173,16 @@ impl Ledger for MemoryLedger {
         Ok(state.term)
     }
 
-    async fn demands(&self) -> Result<Vec<Demand>, LedgerError> {
-        Ok(self.reach()?.tenants.values().map(|row| row.demand.clone()).collect())
+    async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
+        Ok(self.reach()?.tenants.values().map(|row| row.desired.clone()).collect())
     }
 
     async fn orders(&self) -> Result<Orders, LedgerError> {
-        Ok(self.reach()?.standing.orders(Instant::now()))
+        Ok(self.reach()?.orders.orders(Instant::now()))
     }
 
-    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError> {
-        self.reach_under(term, notes.len())?.note(notes);
+    async fn record(&self, term: Term, records: &[LedgerRecord]) -> Result<(), LedgerError> {
+        self.reach_under(term, records.len())?.record(records);
         // As a database does that tells of every change, whoever made it.
         self.changed.notify_one();
         Ok(())
@@ -197,10 +197,10 @@ impl Ledger for MemoryLedger {
         let mut placed = Vec::with_capacity(placements.len());
         for (tenant, node) in placements {
             if let Some(row) = state.tenants.get_mut(tenant) {
-                row.demand.generation.0 += 1;
-                row.demand.node = Some(node.clone());
+                row.desired.generation.0 += 1;
+                row.desired.node = Some(node.clone());
                 row.last_seen_at = Instant::now();
-                placed.push((tenant.clone(), row.demand.generation));
+                placed.push((tenant.clone(), row.desired.generation));
             }
         }
         Ok(placed)
@@ -210,7 +210,7 @@ impl Ledger for MemoryLedger {
         let mut state = self.reach_under(term, tenants.len())?;
         for tenant in tenants {
             if let Some(row) = state.tenants.get_mut(tenant) {
-                row.demand.node = None;
+                row.desired.node = None;
             }
         }
         Ok(())
@@ -220,7 +220,7 @@ impl Ledger for MemoryLedger {
         let mut state = self.reach_under(term, 0)?;
         let mut marked = Vec::new();
         for (tenant, row) in &mut state.tenants {
-            if row.demand.running && !row.stale && row.last_seen_at.elapsed() > older_than {
+            if row.desired.running && !row.stale && row.last_seen_at.elapsed() > older_than {
                 row.stale = true;
                 marked.push(tenant.clone());
             }

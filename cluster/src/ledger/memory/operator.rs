@@ -5,14 +5,14 @@ use std::time::Duration;
 use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 use tokio::time::Instant;
 
-use super::{End, MemoryLedger};
-use crate::ledger::{Event, EventKind, Note, OperationKind, Progress};
+use super::{MemoryLedger, OperationEnd};
+use crate::ledger::{Event, EventKind, LedgerRecord, OperationKind, Progress};
 
 impl MemoryLedger {
     /// Starts an operation without asking whether it makes sense; a drain cordons its node. `deadline`: from then on
     /// a drain is urgent.
     pub fn start_operation(&self, kind: OperationKind, deadline: Option<Duration>) -> OperationId {
-        let id = self.state.lock().standing.start(kind, deadline.map(|span| Instant::now() + span));
+        let id = self.state.lock().orders.start(kind, deadline.map(|span| Instant::now() + span));
         self.changed.notify_one();
         id
     }
@@ -32,71 +32,71 @@ impl MemoryLedger {
 
     /// Whether it was running. The cordon of a drain's node is put back to what it was.
     pub fn cancel_operation(&self, id: OperationId) -> bool {
-        let was_running = self.state.lock().standing.cancel(id);
+        let was_running = self.state.lock().orders.cancel(id);
         self.changed.notify_one();
         was_running
     }
 
     pub fn operation_progress(&self, id: OperationId) -> Option<Progress> {
-        self.state.lock().standing.progress(id)
+        self.state.lock().orders.progress(id)
     }
 
     /// `None` while it runs.
-    pub fn operation_end(&self, id: OperationId) -> Option<End> {
-        self.state.lock().standing.end(id)
+    pub fn operation_end(&self, id: OperationId) -> Option<OperationEnd> {
+        self.state.lock().orders.end(id)
     }
 
     pub fn cordon(&self, node: &NodeId, cordoned: bool) {
-        self.state.lock().standing.cordon(node, cordoned);
+        self.state.lock().orders.cordon(node, cordoned);
         self.changed.notify_one();
     }
 
     /// The node, in this life, is about to restart.
     pub fn set_restart_window(&self, node: &NodeId, incarnation: Incarnation, span: Duration) {
         let window = Some((incarnation, Instant::now() + span));
-        self.state.lock().standing.set_window(node, window);
+        self.state.lock().orders.set_window(node, window);
         self.changed.notify_one();
     }
 
     pub fn clear_restart_window(&self, node: &NodeId) {
-        self.state.lock().standing.set_window(node, None);
+        self.state.lock().orders.set_window(node, None);
         self.changed.notify_one();
     }
 
     /// `None` unpins. An unknown tenant is left unknown.
     pub fn pin(&self, tenant: &TenantId, node: Option<&NodeId>) {
         if let Some(row) = self.state.lock().tenants.get_mut(tenant) {
-            row.demand.pin = node.cloned();
+            row.desired.pin = node.cloned();
         }
         self.changed.notify_one();
     }
 
     pub fn pause_failover(&self, reason: &str) {
-        self.state.lock().standing.pause(reason);
+        self.state.lock().orders.pause(reason);
         self.changed.notify_one();
     }
 
     pub fn resume_failover(&self) {
-        self.state.lock().standing.resume(Instant::now());
+        self.state.lock().orders.resume(Instant::now());
         self.changed.notify_one();
     }
 
     pub fn set_mass_loss_brake(&self, on: bool) {
-        self.state.lock().standing.set_brake(on);
+        self.state.lock().orders.set_brake(on);
         self.changed.notify_one();
     }
 
     pub fn set_auto_rebalance(&self, on: bool) {
-        self.state.lock().standing.set_auto_rebalance(on);
+        self.state.lock().orders.set_auto_rebalance(on);
         self.changed.notify_one();
     }
 
     /// Everything that was noted, in order.
-    pub fn notes(&self) -> Vec<Note> {
-        self.state.lock().notes.clone()
+    pub fn records(&self) -> Vec<LedgerRecord> {
+        self.state.lock().records.clone()
     }
 
-    /// The events among the notes, and the ledger's own.
+    /// The events among the records, and the ledger's own.
     pub fn events(&self) -> Vec<Event> {
         self.state.lock().events.clone()
     }

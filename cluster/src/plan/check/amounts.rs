@@ -2,7 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Choice, Facts, Intake, NodeId, Phase, ReleaseReason, TenantView, Wanted};
+use super::facts::Facts;
+use crate::{
+    plan::{
+        decision::Action,
+        reason::{Choice, ReleaseReason},
+        snapshot::{Intake, TenantView, Wanted},
+    },
+    records::Phase,
+};
+use roost_model::ids::NodeId;
 
 pub(super) fn broken(facts: &Facts<'_>) -> Option<String> {
     let amounts = Amounts::after(facts);
@@ -37,7 +46,7 @@ impl<'a> Amounts<'a> {
     }
 
     fn add(&mut self, facts: &Facts<'a>, tenant: &'a TenantView) {
-        let warm = facts.warm_afterwards(tenant);
+        let preparing = facts.preparing_afterwards(tenant);
         let (mut removed, mut released, mut placed) = (Vec::new(), None, None);
         for action in facts.actions(tenant) {
             match action {
@@ -54,7 +63,7 @@ impl<'a> Amounts<'a> {
                 Action::Forget { .. } | Action::Wait { .. } => {}
             }
         }
-        for node in warm.iter().filter(|node| Some(**node) != placed) {
+        for node in preparing.iter().filter(|node| Some(**node) != placed) {
             *self.hosted.entry(node).or_default() += 1;
         }
         if let Some(node) = placed {
@@ -64,14 +73,14 @@ impl<'a> Amounts<'a> {
         for hold in tenant.holds.iter().filter(|hold| !removed.contains(&&hold.node)) {
             *self.hosted.entry(&hold.node).or_default() += 1;
         }
-        self.add_traffic(facts, tenant, warm.first().copied(), released);
+        self.add_traffic(facts, tenant, preparing.first().copied(), released);
     }
 
     fn add_traffic(
         &mut self,
         facts: &Facts<'a>,
         tenant: &'a TenantView,
-        warm: Option<&'a NodeId>,
+        preparing: Option<&'a NodeId>,
         released: Option<&ReleaseReason>,
     ) {
         let [hold] = tenant.holds.as_slice() else { return };
@@ -82,11 +91,11 @@ impl<'a> Amounts<'a> {
         let in_transit = hold.phase == Phase::Releasing || released.is_some();
         self.released += u32::from(released.is_some());
         self.unavailable += u32::from(in_transit);
-        if in_transit || warm.is_some() {
+        if in_transit || preparing.is_some() {
             self.moving += 1;
             *self.out.entry(&hold.node).or_default() += 1;
-            if let Some(warm) = warm {
-                *self.into.entry(warm).or_default() += 1;
+            if let Some(preparing) = preparing {
+                *self.into.entry(preparing).or_default() += 1;
             }
         }
     }
@@ -111,17 +120,18 @@ fn overfilled(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
         .then(|| format!("a suspect node is given a tenant while {} has room", roomy.node))
 }
 
-/// What a plan begins does not bring the traffic above the pace; that it is above it already is no fault of the plan.
+/// What a plan begins does not bring the traffic above the limits; that it is above them already is no fault of the plan.
 fn too_fast(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
-    let pace = facts.snapshot.pace;
-    if amounts.released > 0 && amounts.unavailable > pace.unavailable {
+    let limits = facts.snapshot.limits;
+    if amounts.released > 0 && amounts.unavailable > limits.unavailable {
         return Some(format!("{} tenants are unavailable at once", amounts.unavailable));
     }
-    if !amounts.prepared.is_empty() && amounts.moving > pace.per_cluster {
+    if !amounts.prepared.is_empty() && amounts.moving > limits.per_cluster {
         return Some(format!("{} tenants move at once", amounts.moving));
     }
     let of = |counts: &BTreeMap<&NodeId, u32>, node| counts.get(node).copied().unwrap_or_default();
     let mut prepared = amounts.prepared.iter();
-    let busy = prepared.find(|(from, to)| of(&amounts.out, from).max(of(&amounts.into, to)) > pace.per_node);
+    let busy =
+        prepared.find(|(from, to)| of(&amounts.out, from).max(of(&amounts.into, to)) > limits.per_node);
     busy.map(|(from, to)| format!("too many tenants move from {from} or to {to} at once"))
 }

@@ -20,7 +20,7 @@ proptest! {
         reversed.nodes.reverse();
         reversed.tenants.reverse();
         for tenant in &mut reversed.tenants {
-            tenant.warm.reverse();
+            tenant.preparations.reverse();
             tenant.holds.reverse();
         }
         prop_assert_eq!(plan(&snapshot), plan(&reversed));
@@ -35,14 +35,14 @@ proptest! {
             for hold in &mut tenant.holds {
                 hold.let_go = hold.phase == Phase::Releasing;
             }
-            for warm in &mut tenant.warm {
-                warm.ready = true;
+            for preparation in &mut tenant.preparations {
+                preparation.ready = true;
             }
         }
         world.settle(goal);
-        prop_assert!(world.snapshot.tenants.iter().all(|tenant| tenant.warm.is_empty()));
-        for mover in movers(&world.snapshot) {
-            prop_assert!(matches!(mover.state, MoverState::Stuck(_)), "{}", mover);
+        prop_assert!(world.snapshot.tenants.iter().all(|tenant| tenant.preparations.is_empty()));
+        for tenant_move in moves(&world.snapshot) {
+            prop_assert!(matches!(tenant_move.state, MoveState::Stuck(_)), "{}", tenant_move);
         }
     }
 
@@ -55,16 +55,16 @@ proptest! {
     }
 }
 
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let nodes = proptest::collection::vec(proptest::option::weighted(0.8, any_node()), NODES);
     let tenants = proptest::collection::vec(any_tenant(), 0..40);
     let goal = prop_oneof![Just(Goal::Settle), Just(Goal::Rebalance)];
     let brakes =
         (proptest::option::of(some_node()), proptest::bool::weighted(0.2), proptest::bool::weighted(0.3));
-    let pace = (1_u32..20, 1_u32..6, 1_u32..10);
-    (nodes, tenants, goal, brakes, pace).prop_map(|(nodes, tenants, goal, brakes, pace)| {
+    let limits = (1_u32..20, 1_u32..6, 1_u32..10);
+    (nodes, tenants, goal, brakes, limits).prop_map(|(nodes, tenants, goal, brakes, limits)| {
         let (awaited, failover_paused, zone_fails) = brakes;
-        let (per_cluster, per_node, unavailable) = pace;
+        let (per_cluster, per_node, unavailable) = limits;
         let named = nodes.into_iter().enumerate();
         let nodes: Vec<NodeView> = named
             .filter_map(|(at, node)| node.map(|node| NodeView { node: node_id(&format!("n{at}")), ..node }))
@@ -76,7 +76,7 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
             awaited: awaited.into_iter().collect(),
             failover_paused,
             failing_zones: zone_fails.then(|| "z0".to_owned()).into_iter().collect(),
-            pace: Pace { per_cluster, per_node, unavailable },
+            limits: MoveLimits { per_cluster, per_node, unavailable },
             ..snapshot(nodes, tenants)
         }
     })
@@ -89,8 +89,10 @@ fn fit_to(mut tenant: TenantView, number: usize, nodes: &[NodeView]) -> TenantVi
     tenant.holds.retain(|hold| live.contains(&hold.node));
     tenant.holds.dedup_by(|a, b| a.node == b.node);
     let taken: BTreeSet<NodeId> = tenant.holds.iter().map(|hold| hold.node.clone()).collect();
-    tenant.warm.retain(|warm| live.contains(&warm.node) && !taken.contains(&warm.node));
-    tenant.warm.dedup_by(|a, b| a.node == b.node);
+    tenant
+        .preparations
+        .retain(|preparation| live.contains(&preparation.node) && !taken.contains(&preparation.node));
+    tenant.preparations.dedup_by(|a, b| a.node == b.node);
     tenant
 }
 
@@ -128,18 +130,20 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
         6 => proptest::collection::vec(any_hold(), 0..=1),
         1 => proptest::collection::vec(any_hold(), 2),
     ];
-    let warm = prop_oneof![
+    let preparations = prop_oneof![
         4 => Just(Vec::new()),
-        2 => proptest::collection::vec(any_warm(), 1),
-        1 => proptest::collection::vec(any_warm(), 2),
+        2 => proptest::collection::vec(any_preparation(), 1),
+        1 => proptest::collection::vec(any_preparation(), 2),
     ];
-    (wanted, 1_i64..3, orders, holds, warm).prop_map(|(wanted, generation, orders, mut holds, mut warm)| {
-        holds.sort_by(|a, b| a.node.cmp(&b.node));
-        warm.sort_by(|a, b| a.node.cmp(&b.node));
-        let generation = Generation(generation);
-        let (last, pin, move_to) = orders;
-        TenantView { tenant: tenant_id(0), wanted, generation, last, pin, move_to, warm, holds }
-    })
+    (wanted, 1_i64..3, orders, holds, preparations).prop_map(
+        |(wanted, generation, orders, mut holds, mut preparations)| {
+            holds.sort_by(|a, b| a.node.cmp(&b.node));
+            preparations.sort_by(|a, b| a.node.cmp(&b.node));
+            let generation = Generation(generation);
+            let (last, pin, move_to) = orders;
+            TenantView { tenant: tenant_id(0), wanted, generation, last, pin, move_to, preparations, holds }
+        },
+    )
 }
 
 fn any_hold() -> impl Strategy<Value = Hold> {
@@ -152,6 +156,6 @@ fn any_hold() -> impl Strategy<Value = Hold> {
     })
 }
 
-fn any_warm() -> impl Strategy<Value = Warm> {
-    (some_node(), any::<bool>()).prop_map(|(node, ready)| Warm { node, ready })
+fn any_preparation() -> impl Strategy<Value = Preparation> {
+    (some_node(), any::<bool>()).prop_map(|(node, ready)| Preparation { node, ready })
 }

@@ -39,7 +39,10 @@ fn a_pinned_tenant_has_nowhere_else_to_go() {
     let explained =
         explain(&snapshot(vec![open_node("a"), open_node("b")], vec![tenant]), &tenant_id(1)).unwrap();
     let verdicts: BTreeMap<_, _> = explained.candidates.into_iter().map(|of| (of.node, of.verdict)).collect();
-    let expected = [(node_id("a"), Verdict::Here), (node_id("b"), Verdict::NotItsPin)];
+    let expected = [
+        (node_id("a"), Verdict::Here),
+        (node_id("b"), Verdict::Denies(AdmissionDenial::PinnedElsewhere { pin: node_id("a") })),
+    ];
     assert_eq!(verdicts, BTreeMap::from(expected));
     let expected = [Trigger::Loss { to: None }, Trigger::Drain { to: None }, Trigger::Order { pinned: true }];
     assert_eq!(explained.triggers, expected);
@@ -48,7 +51,7 @@ fn a_pinned_tenant_has_nowhere_else_to_go() {
 #[test]
 fn a_tenant_on_its_way_is_explained_by_its_move() {
     let tenant = TenantView {
-        warm: vec![Warm { node: node_id("b"), ready: false }],
+        preparations: vec![Preparation { node: node_id("b"), ready: false }],
         move_to: Some(node_id("b")),
         ..active_on(1, "a")
     };

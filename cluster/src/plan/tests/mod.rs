@@ -8,6 +8,7 @@ use roost_model::ids::{Generation, NodeId, TenantId};
 use super::*;
 use crate::records::Phase;
 
+mod admission;
 mod any;
 mod explain;
 mod moves;
@@ -44,7 +45,7 @@ fn running(number: usize) -> TenantView {
         last: None,
         pin: None,
         move_to: None,
-        warm: Vec::new(),
+        preparations: Vec::new(),
         holds: Vec::new(),
     }
 }
@@ -67,15 +68,15 @@ fn snapshot(nodes: Vec<NodeView>, tenants: Vec<TenantView>) -> Snapshot {
         awaited: BTreeSet::new(),
         failover_paused: false,
         failing_zones: BTreeSet::new(),
-        pace: Pace::default(),
+        limits: MoveLimits::default(),
     }
 }
 
-fn movers(snapshot: &Snapshot) -> Vec<Mover> {
-    plan(snapshot).movers
+fn moves(snapshot: &Snapshot) -> Vec<TenantMove> {
+    plan(snapshot).moves
 }
 
-const UNLIMITED: Pace = Pace { per_cluster: u32::MAX, per_node: u32::MAX, unavailable: u32::MAX };
+const UNLIMITED: MoveLimits = MoveLimits { per_cluster: u32::MAX, per_node: u32::MAX, unavailable: u32::MAX };
 
 /// A cluster that carries out its plans: what a plan leads to when it is planned again and again. Its nodes are quick:
 /// what they are told is done by the next plan.
@@ -130,7 +131,7 @@ impl World {
         self.snapshot.nodes.retain(|node| node.node.as_str() != name);
         for tenant in &mut self.snapshot.tenants {
             tenant.holds.retain(|hold| hold.node.as_str() != name);
-            tenant.warm.retain(|warm| warm.node.as_str() != name);
+            tenant.preparations.retain(|preparation| preparation.node.as_str() != name);
         }
     }
 
@@ -157,12 +158,14 @@ fn carry_out(tenant: &mut TenantView, action: &Action) {
         Action::Place { node, .. } => {
             tenant.generation.0 += 1;
             tenant.last = Some(node.clone());
-            tenant.warm.retain(|warm| warm.node != *node);
+            tenant.preparations.retain(|preparation| preparation.node != *node);
             let generation = tenant.generation;
             tenant.holds.push(Hold { node: node.clone(), generation, phase: Phase::Active, let_go: false });
         }
-        Action::Prepare { node, .. } => tenant.warm.push(Warm { node: node.clone(), ready: true }),
-        Action::Forget { node } => tenant.warm.retain(|warm| warm.node != *node),
+        Action::Prepare { node, .. } => {
+            tenant.preparations.push(Preparation { node: node.clone(), ready: true })
+        }
+        Action::Forget { node } => tenant.preparations.retain(|preparation| preparation.node != *node),
         Action::Release { node, .. } => {
             let hold = tenant.holds.iter_mut().find(|hold| hold.node == *node).unwrap();
             (hold.phase, hold.let_go) = (Phase::Releasing, true);

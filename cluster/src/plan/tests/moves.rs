@@ -7,7 +7,7 @@ fn draining(name: &str) -> NodeView {
 }
 
 fn prepared_on(tenant: TenantView, node: &str, ready: bool) -> TenantView {
-    TenantView { warm: vec![Warm { node: node_id(node), ready }], ..tenant }
+    TenantView { preparations: vec![Preparation { node: node_id(node), ready }], ..tenant }
 }
 
 fn sent_to(tenant: TenantView, node: &str) -> TenantView {
@@ -15,7 +15,7 @@ fn sent_to(tenant: TenantView, node: &str) -> TenantView {
 }
 
 fn states(plan: &Plan) -> Vec<String> {
-    plan.movers.iter().map(|mover| mover.to_string()).collect()
+    plan.moves.iter().map(|tenant_move| tenant_move.to_string()).collect()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_move_that_is_withdrawn_before_the_release_is_forgotten() {
     let tenant = prepared_on(active_on(1, "a"), "b", true);
     let plan = plan(&snapshot(vec![open_node("a"), open_node("b")], vec![tenant]));
     assert_eq!(plan.to_string(), "forget t0001 on b: it does not move there");
-    assert!(plan.movers.is_empty());
+    assert!(plan.moves.is_empty());
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_tenant_that_loses_its_node_goes_where_it_is_prepared() {
 #[test]
 fn of_several_preparations_one_is_kept_and_a_ready_one_before_others() {
     let mut tenant = prepared_on(active_on(1, "a"), "b", false);
-    tenant.warm.push(Warm { node: node_id("c"), ready: true });
+    tenant.preparations.push(Preparation { node: node_id("c"), ready: true });
     let nodes = vec![draining("a"), open_node("b"), open_node("c")];
     let expected = "\
 release t0001 from a: the node is being drained
@@ -92,7 +92,7 @@ fn an_urgent_drain_waits_for_no_preparation_and_uses_those_that_there_are() {
     let tenants = vec![prepared_on(active_on(1, "a"), "b", false), active_on(2, "a")];
     let nodes = vec![NodeView { intake: Intake::Leaving, ..open_node("a") }, open_node("b"), open_node("c")];
     let mut world = World { snapshot: snapshot(nodes, tenants) };
-    world.snapshot.pace = Pace { per_cluster: 0, per_node: 0, unavailable: 0 };
+    world.snapshot.limits = MoveLimits { per_cluster: 0, per_node: 0, unavailable: 0 };
     let expected = "release t0001 from a: the node is leaving\nrelease t0002 from a: the node is leaving";
     assert_eq!(world.step().to_string(), expected);
     world.settle(Goal::Settle);
@@ -124,8 +124,8 @@ fn an_ordered_move_may_go_above_the_band_but_not_above_the_capacity() {
         tenant.move_to = on_n0.contains(&tenant.tenant).then(|| node_id("n1"));
     }
     let planned = plan(&world.snapshot);
-    let stuck = MoverState::Stuck(WaitReason::MoveTargetFull { node: node_id("n1") });
-    assert_eq!(planned.movers.iter().filter(|mover| mover.state == stuck).count(), 9);
+    let stuck = MoveState::Stuck(WaitReason::MoveTargetFull { node: node_id("n1") });
+    assert_eq!(planned.moves.iter().filter(|tenant_move| tenant_move.state == stuck).count(), 9);
     world.settle(Goal::Settle);
     assert_eq!(world.loads()[&node_id("n1")], 11);
 }
@@ -155,14 +155,19 @@ fn a_drain_with_nowhere_to_go_leaves_its_tenants_running_and_says_why() {
     world.node("n1").capacity = 6;
     world.settle(Goal::Settle);
     assert_eq!(world.loads()[&node_id("n0")], 2);
-    let movers = movers(&world.snapshot);
+    let stuck = moves(&world.snapshot);
     assert!(
-        movers.len() == 2
-            && movers.iter().all(|mover| mover.state == MoverState::Stuck(WaitReason::EveryNodeFull))
+        stuck.len() == 2
+            && stuck
+                .iter()
+                .all(|tenant_move| tenant_move.state == MoveState::Stuck(WaitReason::EveryNodeFull))
     );
     world.node("n1").intake = Intake::Cordoned;
-    let alone = super::movers(&world.snapshot);
-    assert!(alone.iter().all(|mover| mover.state == MoverState::Stuck(WaitReason::NoOpenNode)), "{alone:?}");
+    let alone = moves(&world.snapshot);
+    assert!(
+        alone.iter().all(|tenant_move| tenant_move.state == MoveState::Stuck(WaitReason::NoOpenNode)),
+        "{alone:?}"
+    );
 }
 
 #[test]
@@ -170,14 +175,14 @@ fn a_dry_run_shows_every_move_and_where_to() {
     let mut world = World::new(4, 40);
     world.settle(Goal::Settle);
     world.node("n2").intake = Intake::Draining;
-    world.snapshot.pace = UNLIMITED;
-    let shown = movers(&world.snapshot);
+    world.snapshot.limits = UNLIMITED;
+    let shown = moves(&world.snapshot);
     let before = world.places();
     world.settle(Goal::Settle);
     let done: BTreeMap<_, _> = world.places();
-    assert_eq!(moved(&before, &done), shown.iter().map(|mover| mover.tenant.clone()).collect());
-    for mover in shown {
-        assert_eq!(mover.to.as_ref(), done.get(&mover.tenant), "{mover}");
+    assert_eq!(moved(&before, &done), shown.iter().map(|tenant_move| tenant_move.tenant.clone()).collect());
+    for tenant_move in shown {
+        assert_eq!(tenant_move.to.as_ref(), done.get(&tenant_move.tenant), "{tenant_move}");
     }
 }
 
@@ -185,17 +190,17 @@ fn a_dry_run_shows_every_move_and_where_to() {
 fn those_that_an_operator_moves_come_before_those_that_are_drained() {
     let tenants = vec![active_on(1, "a"), active_on(2, "a"), sent_to(active_on(3, "c"), "b")];
     let mut snapshot = snapshot(vec![draining("a"), open_node("b"), open_node("c")], tenants);
-    snapshot.pace.per_cluster = 1;
+    snapshot.limits.per_cluster = 1;
     let plan = plan(&snapshot);
     let expected =
         "prepare t0003 on b: it leaves c, for an operator moves it to b; an operator moves it there";
     assert_eq!(plan.to_string(), expected);
-    let waiting = plan.movers.iter().filter(|mover| mover.state == MoverState::Waiting);
+    let waiting = plan.moves.iter().filter(|tenant_move| tenant_move.state == MoveState::Waiting);
     assert_eq!(waiting.count(), 2);
 }
 
-fn any_pace() -> impl Strategy<Value = Pace> {
-    (1_u32..20, 1_u32..6, 1_u32..20).prop_map(|(per_cluster, per_node, unavailable)| Pace {
+fn any_limits() -> impl Strategy<Value = MoveLimits> {
+    (1_u32..20, 1_u32..6, 1_u32..20).prop_map(|(per_cluster, per_node, unavailable)| MoveLimits {
         per_cluster,
         per_node,
         unavailable,
@@ -205,13 +210,13 @@ fn any_pace() -> impl Strategy<Value = Pace> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// That the pace is kept in every plan on the way is among the rules that `plan` asserts.
+    /// That the limits are kept in every plan on the way is among the rules that `plan` asserts.
     #[test]
-    fn a_drain_empties_its_node_at_any_pace_and_moves_no_other(nodes in 2_usize..6, tenants in 0_usize..60, pace in any_pace()) {
+    fn a_drain_empties_its_node_at_any_limits_and_moves_no_other(nodes in 2_usize..6, tenants in 0_usize..60, limits in any_limits()) {
         let mut world = World::new(nodes, tenants);
         world.settle(Goal::Settle);
         let before = world.places();
-        world.snapshot.pace = pace;
+        world.snapshot.limits = limits;
         world.node("n0").intake = Intake::Draining;
         world.settle(Goal::Settle);
         prop_assert_eq!(moved(&before, &world.places()), of_node(&before, "n0"));

@@ -9,12 +9,12 @@ fn assert_about_ideal(moves: usize, tenants: usize, nodes: usize) {
     assert!(off <= (ideal * 0.03).max(1.0), "{moves} moves, {ideal} are ideal");
 }
 
-fn moves_for_a_new_node(nodes: usize, tenants: usize, pace: Pace) -> (World, usize) {
+fn moves_for_a_new_node(nodes: usize, tenants: usize, limits: MoveLimits) -> (World, usize) {
     let mut world = World::new(nodes, tenants);
     world.settle(Goal::Settle);
     let before = world.places();
     world.snapshot.nodes.push(open_node("new"));
-    world.snapshot.pace = pace;
+    world.snapshot.limits = limits;
     let placed = world.settle(Goal::Rebalance);
     let moves = moved(&before, &world.places()).len();
     assert_eq!(placed, moves, "some moved twice");
@@ -29,13 +29,13 @@ fn a_new_node_is_given_its_share_and_no_more_moves_than_that() {
     }
 }
 
-/// The plan does not remember which node it was filling: at every pace it has to find that out again.
+/// The plan does not remember which node it was filling: at all limits it has to find that out again.
 #[test]
-fn the_pace_changes_nothing_about_how_many_move() {
-    let narrow = Pace { per_cluster: 1, per_node: 1, unavailable: 1 };
-    let four = Pace { per_cluster: 4, per_node: 4, unavailable: 2 };
-    for pace in [Pace::default(), four, narrow] {
-        let (_, moves) = moves_for_a_new_node(10, 1_000, pace);
+fn the_limits_change_nothing_about_how_many_move() {
+    let narrow = MoveLimits { per_cluster: 1, per_node: 1, unavailable: 1 };
+    let four = MoveLimits { per_cluster: 4, per_node: 4, unavailable: 2 };
+    for limits in [MoveLimits::default(), four, narrow] {
+        let (_, moves) = moves_for_a_new_node(10, 1_000, limits);
         assert_about_ideal(moves, 1_000, 11);
     }
 }
@@ -65,7 +65,7 @@ fn what_is_pinned_or_ordered_to_be_where_it_is_is_not_rebalanced() {
     }
     tenants[19].move_to = Some(node_id("a"));
     let mut world = World { snapshot: snapshot(vec![open_node("a"), open_node("b")], tenants) };
-    world.snapshot.pace = UNLIMITED;
+    world.snapshot.limits = UNLIMITED;
     world.settle(Goal::Rebalance);
     assert_eq!(world.loads()[&node_id("a")], 11);
 }
@@ -101,7 +101,7 @@ proptest! {
 
     #[test]
     fn a_rebalance_moves_about_the_new_nodes_share_and_then_rests(nodes in 1_usize..12, tenants in 0_usize..400) {
-        let (mut world, moves) = moves_for_a_new_node(nodes, tenants, Pace::default());
+        let (mut world, moves) = moves_for_a_new_node(nodes, tenants, MoveLimits::default());
         assert_about_ideal(moves, tenants, nodes + 1);
         prop_assert_eq!(world.settle(Goal::Rebalance), 0);
         prop_assert_eq!(world.settle(Goal::Settle), 0);
@@ -117,6 +117,6 @@ proptest! {
         let waiting = world.snapshot.tenants.len() - before.len();
         let placed = world.settle(Goal::Rebalance);
         prop_assert_eq!(placed, moved(&before, &world.places()).len() + waiting);
-        prop_assert!(movers(&world.snapshot).is_empty());
+        prop_assert!(moves(&world.snapshot).is_empty());
     }
 }

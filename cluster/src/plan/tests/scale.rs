@@ -16,10 +16,10 @@ fn timed(what: &str, snapshot: &Snapshot) -> Plan {
     let plan = plan(snapshot);
     let took = thread_time() - began;
     println!(
-        "{what}: {} ms, {} decisions, {} movers",
+        "{what}: {} ms, {} decisions, {} moves",
         took.as_millis(),
         plan.decisions.len(),
-        plan.movers.len()
+        plan.moves.len()
     );
     assert!(took <= LIMIT, "{what} took {took:?}");
     plan
@@ -60,18 +60,18 @@ fn a_plan_of_the_largest_cluster_is_made_in_time() {
     let back = (0..250).map(|number| NodeView { capacity: 200, ..open_node(&format!("node-{number:04}")) });
     many_lost.snapshot.nodes.extend(back);
     many_lost.snapshot.goal = Goal::Rebalance;
-    assert!(timed("rebalance over 250 nodes more, paced", &many_lost.snapshot).movers.len() > 22_000);
+    assert!(timed("rebalance over 250 nodes more, paced", &many_lost.snapshot).moves.len() > 22_000);
 
     let mut one_more = world.clone();
     one_more.snapshot.nodes.push(open_node("node-new"));
     one_more.snapshot.goal = Goal::Rebalance;
-    one_more.snapshot.pace = UNLIMITED;
-    let moves = timed("rebalance over one node more", &one_more.snapshot).movers.len();
+    one_more.snapshot.limits = UNLIMITED;
+    let moves = timed("rebalance over one node more", &one_more.snapshot).moves.len();
     let ideal = TENANTS as f64 / (NODES + 1) as f64;
     assert!((moves as f64 - ideal).abs() <= ideal * 0.03, "{moves} moves, {ideal} are ideal");
 
     world.node("node-0500").intake = Intake::Draining;
-    assert!((90..=110).contains(&timed("drain", &world.snapshot).movers.len()));
+    assert!((90..=110).contains(&timed("drain", &world.snapshot).moves.len()));
 }
 
 #[test]

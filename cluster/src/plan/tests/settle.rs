@@ -95,12 +95,13 @@ fn a_node_that_leaves_hands_over_its_own_and_no_other() {
     let before = world.places();
     world.node("n1").intake = Intake::Leaving;
     let plan = world.step();
-    let released =
-        |state: &Mover| state.state == MoverState::Releasing && state.reason == ReleaseReason::NodeLeaving;
-    assert!(plan.movers.iter().all(released), "{:?}", plan.movers);
+    let released = |state: &TenantMove| {
+        state.state == MoveState::Releasing && state.reason == ReleaseReason::NodeLeaving
+    };
+    assert!(plan.moves.iter().all(released), "{:?}", plan.moves);
     world.settle(Goal::Settle);
     let its_own: BTreeSet<_> = of_node(&before, "n1");
-    assert_eq!(plan.movers.len(), its_own.len(), "at once, whatever the pace");
+    assert_eq!(plan.moves.len(), its_own.len(), "at once, whatever the limits");
     assert_eq!(moved(&before, &world.places()), its_own);
     assert_eq!(world.loads()[&node_id("n1")], 0);
     assert_eq!(world.places().len(), 40);

@@ -51,7 +51,10 @@ fn places_that_are_kept_do_not_widen_the_band_of_the_others() {
 
 #[test]
 fn a_tenant_whose_node_restarts_goes_where_it_was_moving_to() {
-    let tenant = TenantView { warm: vec![Warm { node: node_id("b"), ready: true }], ..lost_with(1, "a") };
+    let tenant = TenantView {
+        preparations: vec![Preparation { node: node_id("b"), ready: true }],
+        ..lost_with(1, "a")
+    };
     let plan = plan(&awaiting("a", vec![open_node("b")], vec![tenant]));
     assert_eq!(plan.to_string(), "place t0001 on b: its node a is gone; it has prepared for it");
 }
@@ -60,8 +63,11 @@ fn a_tenant_whose_node_restarts_goes_where_it_was_moving_to() {
 fn a_paused_failover_holds_back_the_lost_and_nobody_else() {
     let returns = TenantView { holds: Vec::new(), ..active_on(2, "b") };
     let moving = TenantView { move_to: Some(node_id("b")), ..active_on(4, "c") };
-    let warm = TenantView { warm: vec![Warm { node: node_id("b"), ready: true }], ..lost_with(5, "gone") };
-    let tenants = vec![lost_with(1, "gone"), returns, running(3), moving, warm];
+    let preparation = TenantView {
+        preparations: vec![Preparation { node: node_id("b"), ready: true }],
+        ..lost_with(5, "gone")
+    };
+    let tenants = vec![lost_with(1, "gone"), returns, running(3), moving, preparation];
     let mut snapshot = snapshot(vec![open_node("b"), open_node("c")], tenants);
     snapshot.failover_paused = true;
     let expected = "\

@@ -12,20 +12,20 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
 
-mod state;
+mod key_value_store;
 
-use state::State;
+use key_value_store::KeyValueStore;
 
 /// Shared by everything that is to see the same keys: wrap it in an `Arc`.
 pub struct MemoryRegistry {
     cluster_id: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<KeyValueStore>>,
 }
 
 impl MemoryRegistry {
     /// Empty, at revision 1 like a new etcd.
     pub fn new(cluster_id: &str) -> Self {
-        Self { cluster_id: cluster_id.to_owned(), state: Arc::new(Mutex::new(State::new())) }
+        Self { cluster_id: cluster_id.to_owned(), state: Arc::new(Mutex::new(KeyValueStore::new())) }
     }
 
     /// From now on every call fails and every watch has ended, until [`MemoryRegistry::reconnect`].
@@ -42,7 +42,7 @@ impl MemoryRegistry {
         self.state.lock().compact(revision);
     }
 
-    fn reach(&self, step: &'static str) -> Result<parking_lot::MutexGuard<'_, State>, RegistryError> {
+    fn reach(&self, step: &'static str) -> Result<parking_lot::MutexGuard<'_, KeyValueStore>, RegistryError> {
         let mut state = self.state.lock();
         if !state.is_reachable() {
             return Err(RegistryError::Unavailable { step, reason: "cut off".to_owned() });

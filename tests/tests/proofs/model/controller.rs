@@ -21,21 +21,21 @@ impl Ownership {
 
     /// Lists, plans, and sends the first write of what follows.
     fn pass(&self, state: &mut State, number: usize) -> Option<()> {
-        let reign = state.reigning(number)?;
+        let leadership = state.leading(number)?;
         let newest = state.postgres.generation;
         let seen = [Seen::of(&state.nodes[0], newest), Seen::of(&state.nodes[1], newest)];
         let decided = self.planner.decide(seen, state.postgres.generation, state.postgres.last, self.urgent);
         let updates = state.updates(decided);
         if let Some(on) = (0..NODES).find(|node| decided[*node] == Some(Decision::Place)) {
-            state.controllers[number] = Controller::Placing { reign, updates, on };
-            state.send(Message::Place { by: number, reign, on });
+            state.controllers[number] = Controller::Placing { leadership, updates, on };
+            state.send(Message::Place { by: number, leadership, on });
             return Some(());
         }
-        state.publish(number, reign, updates)
+        state.publish(number, leadership, updates)
     }
 
-    pub fn place(&self, state: &mut State, by: usize, reign: u8, on: usize) {
-        if reign < state.postgres.term {
+    pub fn place(&self, state: &mut State, by: usize, leadership: u8, on: usize) {
+        if leadership < state.postgres.term {
             if self.guards.term {
                 return;
             }
@@ -44,11 +44,11 @@ impl Ownership {
         state.postgres.generation += 1;
         state.postgres.last = Some(on);
         let generation = state.postgres.generation;
-        state.send(Message::Placed { by, reign, generation });
+        state.send(Message::Placed { by, leadership, generation });
     }
 
-    pub fn commit(&self, state: &mut State, by: usize, reign: u8, updates: [Option<FlatUpdate>; NODES]) {
-        let leads = state.leader.is_some_and(|leader| leader.reign == reign);
+    pub fn commit(&self, state: &mut State, by: usize, leadership: u8, updates: [Option<FlatUpdate>; NODES]) {
+        let leads = state.leader.is_some_and(|leader| leader.leadership == leadership);
         let unchanged = updates.iter().zip(&state.nodes).all(|(update, node)| {
             update.is_none_or(|(read, _)| read == node.assigned.map(|record| record.revision))
         });
@@ -63,37 +63,37 @@ impl Ownership {
                 });
             }
         }
-        if state.controllers[by] == (Controller::Publishing { reign }) {
-            state.controllers[by] = Controller::Reigning { reign };
+        if state.controllers[by] == (Controller::Publishing { leadership }) {
+            state.controllers[by] = Controller::Leading { leadership };
         }
     }
 }
 
 impl State {
-    fn reigning(&self, number: usize) -> Option<u8> {
+    fn leading(&self, number: usize) -> Option<u8> {
         match self.controllers[number] {
-            Controller::Reigning { reign } => Some(reign),
+            Controller::Leading { leadership } => Some(leadership),
             _ => None,
         }
     }
 
     fn stand(&mut self, number: usize) -> Option<()> {
         // In turns: which of two equal candidates is first makes no difference.
-        let is_next = usize::from(self.reigns) % CONTROLLERS == number;
+        let is_next = usize::from(self.leaderships) % CONTROLLERS == number;
         if self.leader.is_some() || self.controllers[number] != Controller::Candidate || !is_next {
             return None;
         }
-        self.reigns += 1;
-        self.leader = Some(Leader { who: number, reign: self.reigns });
-        self.controllers[number] = Controller::Elected { reign: self.reigns };
+        self.leaderships += 1;
+        self.leader = Some(Leader { who: number, leadership: self.leaderships });
+        self.controllers[number] = Controller::Elected { leadership: self.leaderships };
         Some(())
     }
 
     fn begin_term(&mut self, number: usize) -> Option<()> {
-        let Controller::Elected { reign } = self.controllers[number] else { return None };
-        self.controllers[number] = if reign > self.postgres.term {
-            self.postgres.term = reign;
-            Controller::Reigning { reign }
+        let Controller::Elected { leadership } = self.controllers[number] else { return None };
+        self.controllers[number] = if leadership > self.postgres.term {
+            self.postgres.term = leadership;
+            Controller::Leading { leadership }
         } else {
             Controller::Candidate
         };
@@ -133,40 +133,52 @@ impl State {
         updates
     }
 
-    fn publish(&mut self, number: usize, reign: u8, updates: Updates) -> Option<()> {
+    fn publish(&mut self, number: usize, leadership: u8, updates: Updates) -> Option<()> {
         if updates.iter().all(Option::is_none) {
             return None;
         }
-        self.controllers[number] = Controller::Publishing { reign };
-        self.send(Message::Commit { by: number, reign, updates: updates.map(|update| update.map(flat)) });
+        self.controllers[number] = Controller::Publishing { leadership };
+        self.send(Message::Commit {
+            by: number,
+            leadership,
+            updates: updates.map(|update| update.map(flat)),
+        });
         Some(())
     }
 
-    pub fn placed(&mut self, by: usize, reign: u8, generation: u8) {
-        let Controller::Placing { reign: waits, mut updates, on } = self.controllers[by].clone() else {
+    pub fn placed(&mut self, by: usize, leadership: u8, generation: u8) {
+        let Controller::Placing { leadership: waits, mut updates, on } = self.controllers[by].clone() else {
             return;
         };
-        if waits != reign {
+        if waits != leadership {
             return;
         }
         if let Some(Update { record: Some((_, Some(entry))), .. }) = &mut updates[on] {
             entry.generation = generation;
         }
-        self.controllers[by] = Controller::Reigning { reign };
-        let _nothing_to_publish = self.publish(by, reign, updates);
+        self.controllers[by] = Controller::Leading { leadership };
+        let _nothing_to_publish = self.publish(by, leadership, updates);
     }
 
-    /// The outcome of a write is not known: the reign ends, the write is still on its way.
+    /// The outcome of a write is not known: the leadership ends, the write is still on its way.
     fn give_up(&mut self, number: usize) -> Option<()> {
-        let reign = match self.controllers[number] {
-            Controller::Placing { reign, .. } | Controller::Publishing { reign } => reign,
+        let leadership = match self.controllers[number] {
+            Controller::Placing { leadership, .. } | Controller::Publishing { leadership } => leadership,
             // Deposed, and told so by what it reads.
-            Controller::Reigning { reign } if self.leader.is_none_or(|leader| leader.reign != reign) => reign,
-            Controller::Elected { reign } if self.leader.is_none_or(|leader| leader.reign != reign) => reign,
+            Controller::Leading { leadership }
+                if self.leader.is_none_or(|leader| leader.leadership != leadership) =>
+            {
+                leadership
+            }
+            Controller::Elected { leadership }
+                if self.leader.is_none_or(|leader| leader.leadership != leadership) =>
+            {
+                leadership
+            }
             _ => return None,
         };
         self.controllers[number] = Controller::Candidate;
-        if self.leader.is_some_and(|leader| leader.reign == reign) {
+        if self.leader.is_some_and(|leader| leader.leadership == leadership) {
             self.budget.lapses = self.budget.lapses.checked_sub(1)?;
             self.leader = None;
         }

@@ -111,9 +111,9 @@ impl Ownership {
         match message {
             Message::KeepAlive { node, life, age } => state.renew(node, life, age),
             Message::KeptAlive { node, life, age } => state.kept_alive(node, life, age),
-            Message::Place { by, reign, on } => self.place(state, by, reign, on),
-            Message::Placed { by, reign, generation } => state.placed(by, reign, generation),
-            Message::Commit { by, reign, updates } => self.commit(state, by, reign, updates),
+            Message::Place { by, leadership, on } => self.place(state, by, leadership, on),
+            Message::Placed { by, leadership, generation } => state.placed(by, leadership, generation),
+            Message::Commit { by, leadership, updates } => self.commit(state, by, leadership, updates),
             Message::Write { generation } => {
                 let is_late = generation < state.postgres.generation;
                 if is_late && !self.guards.generation {
@@ -144,11 +144,11 @@ impl State {
 
 impl Message {
     /// Of a controller's request, or of the answer to one.
-    pub fn is_of(&self, reign_of: u8) -> bool {
+    pub fn is_of(&self, leadership_of: u8) -> bool {
         match self {
-            Self::Place { reign, .. } | Self::Placed { reign, .. } | Self::Commit { reign, .. } => {
-                *reign == reign_of
-            }
+            Self::Place { leadership, .. }
+            | Self::Placed { leadership, .. }
+            | Self::Commit { leadership, .. } => *leadership == leadership_of,
             Self::KeepAlive { .. } | Self::KeptAlive { .. } | Self::Write { .. } => false,
         }
     }

@@ -11,8 +11,8 @@
 //! A pause needs no event of its own: a process that does not get its turn for a while is paused, and time goes on. Only
 //! two things are not put off: a guard kills at its deadline, and what is killed dies within the kill time.
 //!
-//! Real functions decide where they can: `Fence` until when a node may act, `plan` what a controller wants, `steps` what a
-//! node does about it. Each guard that the argument rests on can be taken out, and then the checker must find the history
+//! Real functions decide where they can: `LeaseDeadline` until when a node may act, `plan` what a controller wants,
+//! `steps` what a node does about it. Each guard that the argument rests on can be taken out, and then the checker must find the history
 //! that the guard prevents.
 
 mod checks;

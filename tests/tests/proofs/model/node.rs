@@ -1,7 +1,7 @@
 //! The nodes: leases, records seen, tenures, browsers, and the guard.
 
 use roost_cluster::{
-    fence::Standing,
+    lease_deadline::Standing,
     records::{AssignmentEntry, Phase},
 };
 use roost_model::ids::{Generation, SpecRevision, TenantId};

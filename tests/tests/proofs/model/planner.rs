@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 use roost_cluster::plan::{
-    self, Action, Goal, Hold, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, Warm,
+    self, Action, Goal, Hold, Intake, MoveLimits, NodeView, Preparation, Snapshot, TenantView, Wanted,
 };
 use roost_model::ids::{Generation, NodeId, TenantId};
 
@@ -81,7 +81,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         intake: if seen.leaving { leaving } else { Intake::Open },
     });
     let entries = || alive().filter_map(|(number, seen)| seen.entry.map(|entry| (number, seen, entry)));
-    let warm = entries().filter(|(.., entry)| entry.phase == PhaseOf::Preparing);
+    let preparations = entries().filter(|(.., entry)| entry.phase == PhaseOf::Preparing);
     let holds = entries().filter(|(.., entry)| entry.phase != PhaseOf::Preparing);
     let tenant = TenantView {
         tenant: TenantId::new("t").expect("an id"),
@@ -90,7 +90,9 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         last: last.map(node_id),
         pin: None,
         move_to: None,
-        warm: warm.map(|(number, seen, _)| Warm { node: node_id(number), ready: seen.is_ready }).collect(),
+        preparations: preparations
+            .map(|(number, seen, _)| Preparation { node: node_id(number), ready: seen.is_ready })
+            .collect(),
         holds: holds
             .map(|(number, seen, entry)| Hold {
                 node: node_id(number),
@@ -107,7 +109,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         awaited: BTreeSet::new(),
         failover_paused: false,
         failing_zones: BTreeSet::new(),
-        pace: Pace::default(),
+        limits: MoveLimits::default(),
     }
 }
 

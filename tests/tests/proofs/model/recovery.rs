@@ -47,24 +47,27 @@ fn next(model: &Ownership, state: &State) -> Option<(Event, State)> {
     fair_order(state).into_iter().find_map(|event| model.after(state, &event).map(|next| (event, next)))
 }
 
-/// The key of one that no longer believes that it reigns ends with its lease, and one that was deposed hears of it.
+/// The key of one that no longer believes that it leaderships ends with its lease, and one that was deposed hears of it.
 fn without_dead_leader(state: &State) -> Option<State> {
     let mut next = state.clone();
     if let Some(leader) = state.leader
-        && state.controllers[leader.who].reign() != Some(leader.reign)
+        && state.controllers[leader.who].leadership() != Some(leader.leadership)
     {
         next.leader = None;
         return Some(next);
     }
     for controller in &mut next.controllers {
-        if controller.reign().is_some_and(|reign| state.leader.is_none_or(|leader| leader.reign != reign)) {
+        if controller
+            .leadership()
+            .is_some_and(|leadership| state.leader.is_none_or(|leader| leader.leadership != leadership))
+        {
             *controller = Controller::Candidate;
             return Some(next);
         }
         // The request or its answer was lost: it stops waiting, and stands again.
-        let is_answered = |reign: u8| state.flying.iter().any(|message| message.is_of(reign));
-        if let Controller::Placing { reign, .. } | Controller::Publishing { reign } = *controller
-            && !is_answered(reign)
+        let is_answered = |leadership: u8| state.flying.iter().any(|message| message.is_of(leadership));
+        if let Controller::Placing { leadership, .. } | Controller::Publishing { leadership } = *controller
+            && !is_answered(leadership)
         {
             *controller = Controller::Candidate;
             next.leader = None;
@@ -103,13 +106,13 @@ fn fair_order(state: &State) -> Vec<Event> {
 }
 
 impl Controller {
-    pub fn reign(&self) -> Option<u8> {
+    pub fn leadership(&self) -> Option<u8> {
         match self {
             Self::Candidate => None,
-            Self::Elected { reign }
-            | Self::Reigning { reign }
-            | Self::Placing { reign, .. }
-            | Self::Publishing { reign } => Some(*reign),
+            Self::Elected { leadership }
+            | Self::Leading { leadership }
+            | Self::Placing { leadership, .. }
+            | Self::Publishing { leadership } => Some(*leadership),
         }
     }
 }

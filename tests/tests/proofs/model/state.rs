@@ -35,7 +35,7 @@ pub struct State {
     pub budget: Budget,
     pub postgres: Postgres,
     pub leader: Option<Leader>,
-    pub reigns: u8,
+    pub leaderships: u8,
     pub nodes: [Node; NODES],
     pub controllers: [Controller; CONTROLLERS],
     /// On their way, in any order.
@@ -46,7 +46,7 @@ pub struct State {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Postgres {
-    /// The reign whose controller began last.
+    /// The leadership whose controller began last.
     pub term: u8,
     pub generation: u8,
     pub last: Option<usize>,
@@ -55,7 +55,7 @@ pub struct Postgres {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Leader {
     pub who: usize,
-    pub reign: u8,
+    pub leadership: u8,
 }
 
 /// What etcd knows of a node, and what there is of it.
@@ -146,21 +146,21 @@ pub enum Controller {
     Candidate,
     /// It has the key; the term is not begun.
     Elected {
-        reign: u8,
+        leadership: u8,
     },
     /// Between passes.
-    Reigning {
-        reign: u8,
+    Leading {
+        leadership: u8,
     },
     /// Waits for the ledger.
     Placing {
-        reign: u8,
+        leadership: u8,
         updates: Updates,
         on: usize,
     },
     /// Waits for etcd.
     Publishing {
-        reign: u8,
+        leadership: u8,
     },
 }
 
@@ -177,9 +177,9 @@ pub struct Update {
 pub enum Message {
     KeepAlive { node: usize, life: u8, age: u8 },
     KeptAlive { node: usize, life: u8, age: u8 },
-    Place { by: usize, reign: u8, on: usize },
-    Placed { by: usize, reign: u8, generation: u8 },
-    Commit { by: usize, reign: u8, updates: [Option<FlatUpdate>; NODES] },
+    Place { by: usize, leadership: u8, on: usize },
+    Placed { by: usize, leadership: u8, generation: u8 },
+    Commit { by: usize, leadership: u8, updates: [Option<FlatUpdate>; NODES] },
     Write { generation: u8 },
 }
 
@@ -193,7 +193,7 @@ impl State {
             budget,
             postgres: Postgres { term: 0, generation: 0, last: None },
             leader: None,
-            reigns: 0,
+            leaderships: 0,
             nodes: [Node::default(), Node::default()],
             controllers: [Controller::Candidate, Controller::Candidate],
             flying: Vec::new(),

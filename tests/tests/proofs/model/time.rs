@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use roost_cluster::{
-    fence::{Fence, Standing},
+    lease_deadline::{LeaseDeadline, Standing},
     timing::Timing,
 };
 
@@ -36,21 +36,21 @@ pub fn timing() -> Timing {
     }
 }
 
-/// What the product's fence says that long after the last acknowledged keepalive was sent.
+/// What the product's deadline says that long after the last acknowledged keepalive was sent.
 pub fn standing(age: u8) -> Standing {
-    let mut fence = Fence::new(&timing());
-    fence.renewed(Duration::ZERO);
-    fence.standing(Duration::from_secs(age.into()))
+    let mut deadline = LeaseDeadline::new(&timing());
+    deadline.renewed(Duration::ZERO);
+    deadline.standing(Duration::from_secs(age.into()))
 }
 
-/// How old the fence's renewal is once a keepalive sent `sent` steps ago is answered.
+/// How old the deadline's renewal is once a keepalive sent `sent` steps ago is answered.
 pub fn renewed(age: u8, sent: u8) -> u8 {
     const NOW: u64 = 100;
     let at = |ago: u8| Duration::from_secs(NOW - u64::from(ago));
-    let mut fence = Fence::new(&timing());
-    fence.renewed(at(age));
-    fence.renewed(at(sent));
-    let renewed_at = fence.deadline() - timing().deadline_after;
+    let mut deadline = LeaseDeadline::new(&timing());
+    deadline.renewed(at(age));
+    deadline.renewed(at(sent));
+    let renewed_at = deadline.deadline() - timing().deadline_after;
     u8::try_from(NOW - renewed_at.as_secs()).expect("a small number")
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_cluster::ledger::{Demand, Ledger, LedgerError, MemoryLedger, Note, Orders};
+use roost_cluster::ledger::{DesiredTenant, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders};
 use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
 use tokio::sync::watch;
 
@@ -61,7 +61,7 @@ impl Postgres {
 
     /// What a worker writes. In one step with the check of its generation, as in the store's transactions.
     pub fn write(&self, tenant: &TenantId, generation: Generation) -> Result<(), Refused> {
-        let newest = self.ledger.demand(tenant).ok_or(Refused)?.generation;
+        let newest = self.ledger.desired(tenant).ok_or(Refused)?.generation;
         if self.guards.generation && generation != newest {
             return Err(Refused);
         }
@@ -119,18 +119,18 @@ impl Ledger for LinkedLedger {
         self.call("begin term", work).await
     }
 
-    async fn demands(&self) -> Result<Vec<Demand>, LedgerError> {
-        self.call("demands", |postgres| async move { postgres.ledger.demands().await }).await
+    async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
+        self.call("demands", |postgres| async move { postgres.ledger.desired_tenants().await }).await
     }
 
     async fn orders(&self) -> Result<Orders, LedgerError> {
         self.call("orders", |postgres| async move { postgres.ledger.orders().await }).await
     }
 
-    async fn note(&self, term: Term, notes: &[Note]) -> Result<(), LedgerError> {
-        let notes = notes.to_vec();
+    async fn record(&self, term: Term, records: &[LedgerRecord]) -> Result<(), LedgerError> {
+        let records = records.to_vec();
         let work = move |postgres: Arc<Postgres>| async move {
-            postgres.ledger.note(postgres.admit(term), &notes).await?;
+            postgres.ledger.record(postgres.admit(term), &records).await?;
             postgres.judge.ledger_written(term);
             postgres.changed();
             Ok(())

@@ -100,7 +100,7 @@ impl Registry for LinkedRegistry {
     }
 }
 
-/// Whether assignments are written by one whose reign is over: they name another leader's key than there is.
+/// Whether assignments are written by one whose term is over: they name another leader's key than there is.
 fn deposed(named: &[Guard], ops: &[Op], leader: Option<&Entry>) -> bool {
     let publishes = ops.iter().any(|op| op.key().starts_with(keys::ASSIGNMENTS));
     let leads = named.iter().any(|guard| match guard {

@@ -126,7 +126,7 @@ impl World {
     /// The tenants that should run.
     fn wanted(&self) -> BTreeSet<TenantId> {
         let running = |tenant: &&TenantId| {
-            self.shared.postgres.ledger.demand(tenant).is_some_and(|demand| demand.running)
+            self.shared.postgres.ledger.desired(tenant).is_some_and(|demand| demand.running)
         };
         self.tenants.iter().filter(running).cloned().collect()
     }

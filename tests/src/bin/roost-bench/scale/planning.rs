@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use roost_cluster::plan::{Goal, Intake, NodeView, Pace, Snapshot, TenantView, Wanted, plan};
+use roost_cluster::plan::{Goal, Intake, MoveLimits, NodeView, Snapshot, TenantView, Wanted, plan};
 use roost_model::ids::{Generation, NodeId, TenantId};
 
 /// Every tenant to be placed on empty nodes.
@@ -23,7 +23,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
             last: None,
             pin: None,
             move_to: None,
-            warm: Vec::new(),
+            preparations: Vec::new(),
             holds: Vec::new(),
         })
     });
@@ -34,7 +34,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
         awaited: BTreeSet::new(),
         failover_paused: false,
         failing_zones: BTreeSet::new(),
-        pace: Pace::default(),
+        limits: MoveLimits::default(),
     };
     let began = Instant::now();
     let plan = plan(&snapshot);

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_cluster::fence::Standing;
+use roost_cluster::lease_deadline::Standing;
 use roost_model::ids::{Generation, TenantId};
 use roost_node::host::crew::{Charge, Crew, Errand, Fate};
 use roost_store::Fence;
@@ -122,7 +122,7 @@ impl Tenure {
                 &self.post.process,
                 &kind,
                 machine.shared.timing.ledger_timeout,
-                async move { postgres.reach().ok().and_then(|ledger| ledger.demand(&tenant)) },
+                async move { postgres.reach().ok().and_then(|ledger| ledger.desired(&tenant)) },
             );
             let demand = asked.await.flatten();
             if demand.is_some_and(|demand| demand.running && demand.generation == self.generation) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roost_cluster::{fence::Standing, keys};
+use roost_cluster::{keys, lease_deadline::Standing};
 use roost_node::{
     guard::GuardLink,
     host::{
@@ -60,7 +60,7 @@ async fn live(
         lease: incarnation,
         timing: machine.shared.timing,
         clock: machine.clock(),
-        fence: registration.fence,
+        deadline: registration.deadline,
         link: link.clone(),
         standing: standing_tx,
     };

@@ -1,0 +1,65 @@
+//! What every part of the controller works with: its configuration, what it reports, and its two stores.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use crate::{
+    clock::{BootClock, Clock},
+    ledger::{Ledger, LedgerError},
+    records::LeaderRecord,
+    registry::SharedRegistry,
+    timing::Timing,
+};
+use roost_model::ids::Term;
+
+#[derive(Clone)]
+pub struct ControllerConfig {
+    pub timing: Timing,
+    /// Who stands: `coordinator/<id>` or `node/<id>`, and its address for people.
+    pub candidate: LeaderRecord,
+    /// A worker that was not seen for so long is marked.
+    pub stale_after: Duration,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ControllerConfig {
+    /// On the machine's clock.
+    pub fn new(timing: Timing, candidate: LeaderRecord, stale_after: Duration) -> Self {
+        Self { timing, candidate, stale_after, clock: Arc::new(BootClock) }
+    }
+}
+
+/// For health checks and tests; the times are on the config's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ControllerStatus {
+    pub leading: bool,
+    /// Of the present term.
+    pub term: Option<Term>,
+    /// When the last pass that found nothing in its way ended.
+    pub last_pass_at: Option<Duration>,
+    /// What is in its way now.
+    pub last_error: Option<String>,
+}
+
+/// Everything that the parts of the controller share.
+pub(super) struct Context {
+    pub(super) registry: SharedRegistry,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) config: ControllerConfig,
+    pub(super) status: watch::Sender<ControllerStatus>,
+}
+
+impl Context {
+    /// The ledger bounds its calls itself or not: here they end.
+    pub(super) async fn ask_ledger<T>(
+        &self,
+        call: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
+        let limit = self.config.timing.ledger_timeout;
+        match tokio::time::timeout(limit, call).await {
+            Ok(answered) => answered,
+            Err(_) => Err(LedgerError::Unavailable { reason: format!("no answer within {limit:?}") }),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What gets in the way of a pass or a term, and the log of it: one line when it begins and one when it is over.
+
+use std::{collections::BTreeSet, fmt};
+
+use roost_model::ids::Term;
+
+use crate::{ledger::LedgerError, registry::RegistryError};
+
+/// Why a step of a term could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ControllerError {
+    /// Nothing was written: the next pass may fare better.
+    #[error(transparent)]
+    Registry(RegistryError),
+    /// Nothing was written: the next pass may fare better.
+    #[error(transparent)]
+    Ledger(LedgerError),
+    /// The lease was not renewed for a while: nothing new is begun.
+    #[error("the lease of the leader's key is close to its end")]
+    LeaseInDoubt,
+    /// A write without an answer. Ends the term.
+    #[error("the outcome of {write} is not known: {reason}")]
+    Doubtful { write: &'static str, reason: String },
+    /// The leader's key is gone or another's. Ends the term.
+    #[error("another controller leads")]
+    Superseded,
+    /// The ledger has seen a later term. Ends the term.
+    #[error("the ledger is at term {term}")]
+    Deposed { term: Term },
+}
+
+impl ControllerError {
+    /// Of a call that writes nothing, or that may as well be made again.
+    pub(super) fn reading_ledger(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable { .. } => Self::Ledger(error),
+            LedgerError::Deposed { term } => Self::Deposed { term },
+        }
+    }
+
+    pub(super) fn writing_ledger(write: &'static str, error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable { reason } => Self::Doubtful { write, reason },
+            LedgerError::Deposed { term } => Self::Deposed { term },
+        }
+    }
+
+    pub(super) fn writing_registry(write: &'static str, error: RegistryError) -> Self {
+        match error {
+            RegistryError::Unavailable { reason, .. } => Self::Doubtful { write, reason },
+            RegistryError::LeaseLost { .. }
+            | RegistryError::Refused { .. }
+            | RegistryError::Corrupt { .. } => Self::Registry(error),
+        }
+    }
+
+    /// Whose fault it is.
+    pub(super) fn dependency(&self) -> Dependency {
+        match self {
+            Self::Ledger(_) | Self::Deposed { .. } => Dependency::Ledger,
+            Self::Registry(RegistryError::Corrupt { .. }) => Dependency::Records,
+            Self::Registry(_) | Self::LeaseInDoubt | Self::Doubtful { .. } | Self::Superseded => {
+                Dependency::Etcd
+            }
+        }
+    }
+
+    pub(super) fn ends_the_term(&self) -> bool {
+        match self {
+            Self::Doubtful { .. } | Self::Superseded | Self::Deposed { .. } => true,
+            Self::Registry(_) | Self::Ledger(_) | Self::LeaseInDoubt => false,
+        }
+    }
+}
+
+/// What the controller depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Dependency {
+    Etcd,
+    Ledger,
+    /// What is written in the registry can be read.
+    Records,
+}
+
+/// Which dependencies fail now, so that each change is logged once.
+pub(super) struct DependencyHealth {
+    failing: BTreeSet<Dependency>,
+}
+
+impl DependencyHealth {
+    pub(super) fn new() -> Self {
+        Self { failing: BTreeSet::new() }
+    }
+
+    pub(super) fn failed(&mut self, dependency: Dependency, error: &dyn fmt::Display) {
+        if !self.failing.insert(dependency) {
+            return;
+        }
+        match dependency {
+            Dependency::Etcd | Dependency::Ledger => {
+                tracing::warn!(?dependency, %error, "the controller waits for a dependency");
+            }
+            Dependency::Records => {
+                tracing::error!(%error, "the controller cannot go on: a record is damaged")
+            }
+        }
+    }
+
+    /// Whether it had been failing.
+    pub(super) fn recovered(&mut self, dependency: Dependency) -> bool {
+        let was_failing = self.failing.remove(&dependency);
+        if was_failing {
+            tracing::info!(?dependency, "the dependency is back");
+        }
+        was_failing
+    }
+}

@@ -1,0 +1,68 @@
+//! Standing for election and leading, again and again.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::{Context, ControllerConfig, ControllerStatus},
+    error::{Dependency, DependencyHealth},
+    leader_term::LeaderTerm,
+};
+use crate::{election, ledger::Ledger, registry::SharedRegistry};
+
+pub struct Controller {
+    context: Context,
+}
+
+impl Controller {
+    pub fn new(registry: SharedRegistry, ledger: Arc<dyn Ledger>, config: ControllerConfig) -> Self {
+        let (status, _) = watch::channel(ControllerStatus::default());
+        Self { context: Context { registry, ledger, config, status } }
+    }
+
+    /// To be taken before [`Controller::run`].
+    pub fn status(&self) -> watch::Receiver<ControllerStatus> {
+        self.context.status.subscribe()
+    }
+
+    /// Stands for election and leads, again and again, whatever is down, until `shutdown`; then resigns and returns.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let context = &self.context;
+        let mut health = DependencyHealth::new();
+        // One step ends by itself, so that a term that is cut short here still resigns.
+        while !shutdown.is_cancelled() {
+            context.stand_or_wait(&mut health, &shutdown).await;
+        }
+    }
+}
+
+impl Context {
+    /// One candidacy: to the end of the term if it is won, else until standing again is worth a try.
+    async fn stand_or_wait(&self, health: &mut DependencyHealth, shutdown: &CancellationToken) {
+        let (registry, timing) = (self.registry.as_ref(), &self.config.timing);
+        // Not cut short by the shutdown: a key that was won and forgotten would keep others waiting for a TTL.
+        let outcome =
+            election::stand(registry, self.config.clock.as_ref(), timing, &self.config.candidate).await;
+        let waited = match outcome {
+            Ok(Some(leadership)) => {
+                health.recovered(Dependency::Etcd);
+                LeaderTerm::new(self, leadership).run(health, shutdown).await;
+                // Whatever ended it may be there still.
+                shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
+                return;
+            }
+            Ok(None) => {
+                health.recovered(Dependency::Etcd);
+                shutdown.run_until_cancelled(election::vacancy(registry, timing)).await
+            }
+            Err(error) => Some(Err(error)),
+        };
+        if let Some(Err(error)) = waited {
+            health.failed(Dependency::Etcd, &error);
+            self.status.send_modify(|status| status.last_error = Some(error.to_string()));
+            shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
+        }
+    }
+}

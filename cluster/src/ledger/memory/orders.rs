@@ -1,0 +1,192 @@
+//! What operators have ordered, kept on the runtime's clock: cordons, windows, suspects, policy, operations.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use roost_model::ids::{Incarnation, NodeId, OperationId};
+use tokio::time::Instant;
+
+use crate::ledger::{
+    Event, EventKind, LedgerRecord, NodeOrder, Operation, OperationKind, Orders, Outcome, Policy, Progress,
+    RestartWindow,
+};
+
+/// The limits of a rebalance that the policy starts.
+const AUTO_REBALANCE: OperationKind =
+    OperationKind::Rebalance { max_concurrent: 4, max_unavailable_percent: 10 };
+
+#[derive(Default)]
+pub(super) struct StoredOrders {
+    paused: Option<String>,
+    resumed_at: Option<Instant>,
+    brake_off: bool,
+    auto_rebalance: bool,
+    nodes: BTreeMap<NodeId, StoredNodeOrder>,
+    operations: BTreeMap<OperationId, StoredOperation>,
+}
+
+#[derive(Default)]
+struct StoredNodeOrder {
+    cordoned: bool,
+    window: Option<(Incarnation, Instant)>,
+    suspect_until: Option<Instant>,
+}
+
+struct StoredOperation {
+    kind: OperationKind,
+    progress: Progress,
+    end: Option<OperationEnd>,
+    /// Of a drain: from then on it is urgent.
+    deadline: Option<Instant>,
+    /// Of a drain: what a cancellation puts back.
+    was_cordoned: bool,
+}
+
+/// How an operation came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationEnd {
+    Outcome(Outcome),
+    Cancelled,
+}
+
+impl StoredOrders {
+    pub(super) fn orders(&self, now: Instant) -> Orders {
+        let policy = Policy {
+            failover_paused: self.paused.clone(),
+            resumed_ago: self.resumed_at.map(|at| now - at),
+            mass_loss_brake: !self.brake_off,
+            auto_rebalance: self.auto_rebalance,
+        };
+        let nodes = self.nodes.iter().filter_map(|(node, order)| order.order(node, now));
+        let running = self.operations.iter().filter(|(_, entry)| entry.end.is_none());
+        let operations =
+            running.map(|(&id, entry)| Operation { id, kind: entry.kind_at(now), progress: entry.progress });
+        Orders { policy, nodes: nodes.collect(), operations: operations.collect() }
+    }
+
+    pub(super) fn start(&mut self, kind: OperationKind, deadline: Option<Instant>) -> OperationId {
+        let id = OperationId(self.operations.len() as i64 + 1);
+        let mut was_cordoned = false;
+        if let OperationKind::Drain { node, .. } = &kind {
+            let order = self.nodes.entry(node.clone()).or_default();
+            was_cordoned = std::mem::replace(&mut order.cordoned, true);
+        }
+        let entry =
+            StoredOperation { kind, progress: Progress::default(), end: None, deadline, was_cordoned };
+        self.operations.insert(id, entry);
+        id
+    }
+
+    /// Whether it was running.
+    pub(super) fn cancel(&mut self, id: OperationId) -> bool {
+        let Some(entry) = self.operations.get_mut(&id).filter(|entry| entry.end.is_none()) else {
+            return false;
+        };
+        entry.end = Some(OperationEnd::Cancelled);
+        if let OperationKind::Drain { node, .. } = &entry.kind {
+            self.nodes.entry(node.clone()).or_default().cordoned = entry.was_cordoned;
+        }
+        true
+    }
+
+    pub(super) fn progress(&self, id: OperationId) -> Option<Progress> {
+        self.operations.get(&id).map(|entry| entry.progress)
+    }
+
+    pub(super) fn end(&self, id: OperationId) -> Option<OperationEnd> {
+        self.operations.get(&id).and_then(|entry| entry.end.clone())
+    }
+
+    pub(super) fn cordon(&mut self, node: &NodeId, cordoned: bool) {
+        self.nodes.entry(node.clone()).or_default().cordoned = cordoned;
+    }
+
+    pub(super) fn set_window(&mut self, node: &NodeId, window: Option<(Incarnation, Instant)>) {
+        self.nodes.entry(node.clone()).or_default().window = window;
+    }
+
+    pub(super) fn pause(&mut self, reason: &str) {
+        self.paused.get_or_insert_with(|| reason.to_owned());
+    }
+
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.paused = None;
+        self.resumed_at = Some(now);
+    }
+
+    pub(super) fn set_brake(&mut self, on: bool) {
+        self.brake_off = !on;
+    }
+
+    pub(super) fn set_auto_rebalance(&mut self, on: bool) {
+        self.auto_rebalance = on;
+    }
+
+    /// What a record changes of the orders. The event that the ledger itself has to add, if any.
+    pub(super) fn record(&mut self, record: &LedgerRecord, now: Instant) -> Option<Event> {
+        match record {
+            LedgerRecord::Event(_) | LedgerRecord::Placed { .. } => {}
+            LedgerRecord::Progress { operation, progress } => {
+                if let Some(entry) = self.running(*operation) {
+                    entry.progress = *progress;
+                }
+            }
+            LedgerRecord::Ended { operation, progress, outcome } => {
+                let entry = self.running(*operation)?;
+                entry.progress = *progress;
+                entry.end = Some(OperationEnd::Outcome(outcome.clone()));
+                let Progress { total, done } = progress;
+                let text =
+                    format!("operation {operation} is over after {done} of {total} tenants: {outcome:?}");
+                return Some(Event { kind: EventKind::OperationEnded, node: None, tenant: None, text });
+            }
+            LedgerRecord::PauseFailover { reason } => self.pause(reason),
+            LedgerRecord::Suspect { node, span } => {
+                self.nodes.entry(node.clone()).or_default().suspect_until = Some(now + *span);
+            }
+            LedgerRecord::StartRebalance => return self.start_rebalance(),
+        }
+        None
+    }
+
+    fn start_rebalance(&mut self) -> Option<Event> {
+        let is_rebalance = |entry: &StoredOperation| matches!(entry.kind, OperationKind::Rebalance { .. });
+        if self.operations.values().any(|entry| entry.end.is_none() && is_rebalance(entry)) {
+            return None;
+        }
+        let id = self.start(AUTO_REBALANCE, None);
+        let text = format!("rebalance {id} was started by the policy");
+        Some(Event { kind: EventKind::OperationStarted, node: None, tenant: None, text })
+    }
+
+    fn running(&mut self, id: OperationId) -> Option<&mut StoredOperation> {
+        self.operations.get_mut(&id).filter(|entry| entry.end.is_none())
+    }
+}
+
+impl StoredNodeOrder {
+    fn order(&self, node: &NodeId, now: Instant) -> Option<NodeOrder> {
+        let left = |until: Instant| until.checked_duration_since(now).filter(|left| *left > Duration::ZERO);
+        let order = NodeOrder {
+            node: node.clone(),
+            cordoned: self.cordoned,
+            restart_window: self
+                .window
+                .and_then(|(incarnation, until)| Some(RestartWindow { incarnation, left: left(until)? })),
+            suspect_for: self.suspect_until.and_then(left),
+        };
+        let says_something = order.cordoned || order.restart_window.is_some() || order.suspect_for.is_some();
+        says_something.then_some(order)
+    }
+}
+
+impl StoredOperation {
+    fn kind_at(&self, now: Instant) -> OperationKind {
+        let overdue = self.deadline.is_some_and(|deadline| now >= deadline);
+        match &self.kind {
+            OperationKind::Drain { node, urgent } => {
+                OperationKind::Drain { node: node.clone(), urgent: *urgent || overdue }
+            }
+            kind @ (OperationKind::Rebalance { .. } | OperationKind::Move { .. }) => kind.clone(),
+        }
+    }
+}

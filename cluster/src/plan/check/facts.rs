@@ -1,0 +1,51 @@
+//! A snapshot and a plan that was made from it, so that the rules can look things up.
+
+use std::collections::BTreeMap;
+
+use crate::plan::{
+    decision::{Action, Plan},
+    snapshot::{NodeView, Snapshot, TenantView},
+};
+use roost_model::ids::{NodeId, TenantId};
+
+pub(super) struct Facts<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) nodes: BTreeMap<&'a NodeId, &'a NodeView>,
+    /// What the plan does about each tenant.
+    actions: BTreeMap<&'a TenantId, Vec<&'a Action>>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
+        let mut actions: BTreeMap<_, Vec<&Action>> = BTreeMap::new();
+        for decision in &plan.decisions {
+            actions.entry(&decision.tenant).or_default().push(&decision.action);
+        }
+        let nodes = snapshot.nodes.iter().map(|view| (&view.node, view)).collect();
+        Self { snapshot, nodes, actions }
+    }
+
+    pub(super) fn actions(&self, tenant: &TenantView) -> &[&'a Action] {
+        self.actions.get(&tenant.tenant).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes that prepare for it once the plan is carried out.
+    pub(super) fn preparing_afterwards<'b>(&self, tenant: &'b TenantView) -> Vec<&'b NodeId>
+    where
+        'a: 'b,
+    {
+        let mut preparing: Vec<&NodeId> =
+            tenant.preparations.iter().map(|preparation| &preparation.node).collect();
+        for action in self.actions(tenant) {
+            match action {
+                Action::Prepare { node, .. } => preparing.push(node),
+                Action::Forget { node } => preparing.retain(|other| *other != node),
+                Action::Place { .. }
+                | Action::Release { .. }
+                | Action::Remove { .. }
+                | Action::Wait { .. } => {}
+            }
+        }
+        preparing
+    }
+}

@@ -1,0 +1,230 @@
+//! What the controller records: one statement for all of it, like every write under a term, so that a controller that is
+//! frozen in the middle of it holds nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use roost_cluster::ledger::{Event, LedgerRecord, Outcome, Progress};
+use roost_model::ids::{NodeId, OperationId, TenantId, Term};
+
+use super::PostgresLedger;
+use crate::{
+    StoreError,
+    events::kind_to_column,
+    operations::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_UNAVAILABLE_PERCENT, OperationState, number_to_column},
+    placements::KEPT_PLACEMENTS,
+    policy::ATTEMPTS,
+    text::storable,
+};
+
+const STEP: &str = "write the records";
+
+impl PostgresLedger {
+    /// Records of one kind about one subject are taken as one, the last: a row is written once in a statement.
+    pub(super) async fn write_records(&self, term: Term, records: &[LedgerRecord]) -> Result<(), StoreError> {
+        let sheet = Sheet::of(records);
+        for _ in 0..ATTEMPTS {
+            match self.write(term, &sheet).await {
+                // It has waited for a record that an earlier call left behind, and did not see what that one counted.
+                Err(error) if error.unique_violation() == Some("placements_pkey") => {}
+                written => return written,
+            }
+        }
+        Err(StoreError::outrun(STEP))
+    }
+
+    async fn write(&self, term: Term, sheet: &Sheet<'_>) -> Result<(), StoreError> {
+        let (placed, ended, events) = (sheet.placed(), sheet.ended(), sheet.events());
+        let suspects: Vec<&str> = sheet.suspects.keys().map(|node| node.as_str()).collect();
+        let spans_s: Vec<f64> = sheet.suspects.values().map(Duration::as_secs_f64).collect();
+        let query = sqlx::query!(
+            r#"with reign as materialized (
+                select term from controller_term where term = $1 for share
+            ), placed as materialized (
+                select w.tenant_id, given.node, given.because, given.operation_id
+                from reign, worker_processes w
+                join unnest($2::text[], $3::text[], $4::text[], $5::bigint[])
+                    as given(tenant_id, node, because, operation_id) using (tenant_id)
+                order by w.tenant_id for key share of w
+            ), turn as materialized (
+                -- Counted, so that the workers' rows are held before this one. Limited, so that the planner knows.
+                select c.singleton from reign, (select count(*) from placed) as first, cluster_policy c
+                limit 1 for no key update of c
+            ), paused as (
+                update cluster_policy c set
+                    failover_paused = $6, failover_paused_by = '', failover_paused_at = now()
+                from turn where $6::text is not null and c.failover_paused is null
+            ), suspected as (
+                insert into node_orders (node, suspect_until)
+                select given.node, now() + make_interval(secs => given.span_s)
+                from turn, unnest($7::text[], $8::float8[]) as given(node, span_s)
+                on conflict (node) do update set
+                    suspect_until = greatest(node_orders.suspect_until, excluded.suspect_until)
+            ), went_on as (
+                update operations o set
+                    total = given.total, done = given.done, message = given.message,
+                    state = coalesce(given.state, o.state),
+                    ended_at = case when given.state is not null then now() end
+                from turn, unnest($9::bigint[], $10::int[], $11::int[], $12::operation_state[], $13::text[])
+                    as given(id, total, done, state, message)
+                where o.id = given.id and o.state = 'RUNNING'
+                    and (given.state is not null or (o.total, o.done) is distinct from (given.total, given.done))
+                returning o.id, o.state, o.node, o.tenant_id, operation_news(o) as text
+            ), started as (
+                insert into operations (kind, max_concurrent, max_unavailable_percent, requested_by, reason)
+                select 'REBALANCE', $15, $16, '', 'the policy of the cluster' from turn where $14
+                on conflict (kind) where state = 'RUNNING' and kind = 'REBALANCE' do nothing
+                returning id, state, node, tenant_id, operation_news(operations) as text
+            ), remembered as (
+                insert into placements (tenant_id, seq, from_node, to_node, because, operation_id)
+                select p.tenant_id, coalesce(last.seq, 0) + 1, last.to_node, p.node, p.because, p.operation_id
+                from turn, placed p left join lateral (
+                    select seq, to_node from placements
+                    where tenant_id = p.tenant_id order by seq desc limit 1
+                ) as last on true
+                returning tenant_id, seq
+            ), forgotten as (
+                delete from placements old using remembered new
+                where old.tenant_id = new.tenant_id and old.seq <= new.seq - $17
+            ), told as (
+                insert into cluster_events (kind, node, tenant_id, operation_id, text)
+                select news.kind, news.node, news.tenant_id, news.operation_id, news.text
+                from turn, (
+                    select kind, node, tenant_id, null::bigint as operation_id, text, position
+                    from unnest($18::text[], $19::text[], $20::text[], $21::text[])
+                        with ordinality as given(kind, node, tenant_id, text, position)
+                    union all
+                    select 'OPERATION_ENDED', node, tenant_id, id, text, null from went_on where state <> 'RUNNING'
+                    union all
+                    select 'OPERATION_STARTED', node, tenant_id, id, text, null from started
+                ) as news
+                order by news.position, news.operation_id
+            )
+            select exists(select from reign) as "reigns!""#,
+            term.0,
+            &placed.tenants as &[&str],
+            &placed.nodes as &[&str],
+            &placed.reasons as &[String],
+            &placed.operations as &[Option<i64>],
+            sheet.pause.as_deref(),
+            &suspects as &[&str],
+            &spans_s,
+            &ended.operations,
+            &ended.totals,
+            &ended.done,
+            &ended.states as &[Option<OperationState>],
+            &ended.messages,
+            sheet.start_rebalance,
+            number_to_column(DEFAULT_MAX_CONCURRENT),
+            number_to_column(DEFAULT_MAX_UNAVAILABLE_PERCENT),
+            KEPT_PLACEMENTS,
+            &events.kinds as &[&str],
+            &events.nodes as &[Option<&str>],
+            &events.tenants as &[Option<&str>],
+            &events.texts,
+        );
+        let row = self.store.one(STEP, query).await?;
+        self.check(row.reigns).await
+    }
+}
+
+/// The records, by what they are about.
+#[derive(Default)]
+struct Sheet<'a> {
+    placed: BTreeMap<&'a TenantId, (&'a NodeId, &'a str, Option<OperationId>)>,
+    progress: BTreeMap<OperationId, (Progress, Option<&'a Outcome>)>,
+    suspects: BTreeMap<&'a NodeId, Duration>,
+    events: Vec<&'a Event>,
+    pause: Option<String>,
+    start_rebalance: bool,
+}
+
+impl<'a> Sheet<'a> {
+    fn of(records: &'a [LedgerRecord]) -> Self {
+        let mut sheet = Self::default();
+        for record in records {
+            match record {
+                LedgerRecord::Event(event) => sheet.events.push(event),
+                LedgerRecord::Placed { tenant, node, because, operation } => {
+                    sheet.placed.insert(tenant, (node, because, *operation));
+                }
+                // An end is not taken back by a progress that was noted after it.
+                LedgerRecord::Progress { operation, progress } => {
+                    sheet.progress.entry(*operation).or_insert((*progress, None)).0 = *progress;
+                }
+                LedgerRecord::Ended { operation, progress, outcome } => {
+                    sheet.progress.insert(*operation, (*progress, Some(outcome)));
+                }
+                LedgerRecord::PauseFailover { reason } => sheet.pause = Some(storable(reason).into_owned()),
+                LedgerRecord::Suspect { node, span } => {
+                    sheet.suspects.insert(node, *span);
+                }
+                LedgerRecord::StartRebalance => sheet.start_rebalance = true,
+            }
+        }
+        sheet
+    }
+
+    fn placed(&self) -> PlacedColumns<'a> {
+        let mut columns = PlacedColumns::default();
+        for (tenant, (node, because, operation)) in &self.placed {
+            columns.tenants.push(tenant.as_str());
+            columns.nodes.push(node.as_str());
+            columns.reasons.push(storable(because).into_owned());
+            columns.operations.push(operation.map(|operation| operation.0));
+        }
+        columns
+    }
+
+    fn ended(&self) -> ProgressColumns {
+        let mut columns = ProgressColumns::default();
+        for (operation, (progress, outcome)) in &self.progress {
+            let (state, message) = match outcome {
+                None => (None, ""),
+                Some(Outcome::Done) => (Some(OperationState::Done), ""),
+                Some(Outcome::Failed { reason }) => (Some(OperationState::Failed), reason.as_str()),
+            };
+            columns.operations.push(operation.0);
+            columns.totals.push(number_to_column(progress.total));
+            columns.done.push(number_to_column(progress.done));
+            columns.states.push(state);
+            columns.messages.push(storable(message).into_owned());
+        }
+        columns
+    }
+
+    fn events(&self) -> EventColumns<'a> {
+        let mut columns = EventColumns::default();
+        for event in &self.events {
+            columns.kinds.push(kind_to_column(event.kind));
+            columns.nodes.push(event.node.as_ref().map(NodeId::as_str));
+            columns.tenants.push(event.tenant.as_ref().map(TenantId::as_str));
+            columns.texts.push(storable(&event.text).into_owned());
+        }
+        columns
+    }
+}
+
+#[derive(Default)]
+struct PlacedColumns<'a> {
+    tenants: Vec<&'a str>,
+    nodes: Vec<&'a str>,
+    reasons: Vec<String>,
+    operations: Vec<Option<i64>>,
+}
+
+#[derive(Default)]
+struct ProgressColumns {
+    operations: Vec<i64>,
+    totals: Vec<i32>,
+    done: Vec<i32>,
+    states: Vec<Option<OperationState>>,
+    messages: Vec<String>,
+}
+
+#[derive(Default)]
+struct EventColumns<'a> {
+    kinds: Vec<&'static str>,
+    nodes: Vec<Option<&'a str>>,
+    tenants: Vec<Option<&'a str>>,
+    texts: Vec<String>,
+}
