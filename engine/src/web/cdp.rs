@@ -1,4 +1,4 @@
-//! The DevTools protocol over a pair of pipes, with chromiumoxide's typed commands and events.
+//! The DevTools protocol over a pair of pipes, with the typed commands and events of chromiumoxide_cdp.
 //!
 //! Why not chromiumoxide's own connection and handler:
 //! - They speak over a TCP port that every process of the machine may connect to, and whoever does owns the session. A
@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chromiumoxide::cdp::browser_protocol::target::SessionId;
-use chromiumoxide::types::{CallId, Command, Error as Refusal, MethodCall};
+use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
+use chromiumoxide_types::{CallId, Command, Error as Refusal, MethodCall};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
@@ -186,7 +186,7 @@ fn dispatch(incoming: Incoming, pending: &Mutex<Pending>, events: &mpsc::Sender<
 
 #[cfg(test)]
 mod tests {
-    use chromiumoxide::cdp::browser_protocol::browser::GetVersionParams;
+    use chromiumoxide_cdp::cdp::browser_protocol::browser::GetVersionParams;
     use tokio::io::{AsyncReadExt, duplex};
 
     use super::*;

@@ -48,7 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chromiumoxide::cdp::browser_protocol::target::SessionId;
+use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
 use roost_model::ids::TenantId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;

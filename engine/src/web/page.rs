@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chromiumoxide::cdp::browser_protocol::browser::CloseParams;
-use chromiumoxide::cdp::browser_protocol::page::ReloadParams;
-use chromiumoxide::cdp::browser_protocol::target::SessionId;
-use chromiumoxide::cdp::js_protocol::runtime::{
+use chromiumoxide_cdp::cdp::browser_protocol::browser::CloseParams;
+use chromiumoxide_cdp::cdp::browser_protocol::page::ReloadParams;
+use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
+use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     CallArgument, CallFunctionOnParams, ExceptionDetails, ExecutionContextId,
 };
 use rustix::process::Signal;

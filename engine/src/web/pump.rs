@@ -1,14 +1,14 @@
 //! From the browser's events to the worker's: one task per browser, in order, until the browser is gone.
 
-use chromiumoxide::cdp::browser_protocol::inspector::EventTargetCrashed;
-use chromiumoxide::cdp::browser_protocol::page::{
+use chromiumoxide_cdp::cdp::browser_protocol::inspector::EventTargetCrashed;
+use chromiumoxide_cdp::cdp::browser_protocol::page::{
     EventJavascriptDialogOpening, HandleJavaScriptDialogParams,
 };
-use chromiumoxide::cdp::browser_protocol::target::SessionId;
-use chromiumoxide::cdp::js_protocol::runtime::{
+use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
+use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     DiscardConsoleEntriesParams, EventBindingCalled, EventConsoleApiCalled, ExecutionContextId,
 };
-use chromiumoxide::types::{Command, MethodType};
+use chromiumoxide_types::{Command, MethodType};
 use tokio::sync::{mpsc, watch};
 
 use super::bridge::{BINDING, BridgeEvent};

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use chromiumoxide::cdp::browser_protocol::browser::GetVersionParams;
-use chromiumoxide::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
-use chromiumoxide::cdp::browser_protocol::inspector::EnableParams as InspectorParams;
-use chromiumoxide::cdp::browser_protocol::page::{
+use chromiumoxide_cdp::cdp::browser_protocol::browser::GetVersionParams;
+use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
+use chromiumoxide_cdp::cdp::browser_protocol::inspector::EnableParams as InspectorParams;
+use chromiumoxide_cdp::cdp::browser_protocol::page::{
     AddScriptToEvaluateOnNewDocumentParams, EnableParams as PageParams, NavigateParams,
     RemoveScriptToEvaluateOnNewDocumentParams,
 };
-use chromiumoxide::cdp::browser_protocol::target::{EventAttachedToTarget, SessionId, SetAutoAttachParams};
-use chromiumoxide::cdp::js_protocol::runtime::{AddBindingParams, EnableParams as RuntimeParams};
-use chromiumoxide::types::{Command, MethodType};
+use chromiumoxide_cdp::cdp::browser_protocol::target::{
+    EventAttachedToTarget, SessionId, SetAutoAttachParams,
+};
+use chromiumoxide_cdp::cdp::js_protocol::runtime::{AddBindingParams, EnableParams as RuntimeParams};
+use chromiumoxide_types::{Command, MethodType};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
