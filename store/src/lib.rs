@@ -52,7 +52,7 @@ pub use call::CALL_TIMEOUT;
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound};
 pub use error::StoreError;
-pub use events::{By, ClusterEvent, EventFilter};
+pub use events::{ClusterEvent, EventFilter, Requester};
 pub use fence::Fence;
 pub use inbound::{Admitted, Inbound, NewInbound};
 pub use ledger::PostgresLedger;

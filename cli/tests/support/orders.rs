@@ -96,13 +96,13 @@ fn moved() -> Move {
     }
 }
 
-pub fn placement(tenant_id: String) -> Placement {
+pub fn placement(tenant_id: String) -> PlacementExplanation {
     let candidate = |node_id: &str, fits, reason: &str| Candidate {
         node_id: node_id.into(),
         fits,
         reason: reason.into(),
     };
-    Placement {
+    PlacementExplanation {
         tenant_id,
         node_id: "node-2".into(),
         pinned_node_id: String::new(),
@@ -111,7 +111,7 @@ pub fn placement(tenant_id: String) -> Placement {
             candidate("node-2", true, "it has it"),
             candidate("node-1", false, "it is cordoned"),
         ],
-        movers: vec!["the loss of node-2".into(), "a drain of node-2".into()],
+        triggers: vec!["the loss of node-2".into(), "a drain of node-2".into()],
         history: vec![moved()],
     }
 }
@@ -212,7 +212,7 @@ fn status() -> Result<ClusterStatus, Status> {
         nodes: Some(NodeCounts { live: 4, lost: 1, cordoned: 2, draining: 1, suspect: 1 }),
         tenants: Some(TenantCounts { running: 10, placed: 6, waiting: 4, error: 1 }),
         failover_pause: None,
-        policy: Some(Policy { auto_rebalance: false, mass_loss_brake: true }),
+        policy: Some(Policy { auto_rebalance: false, failover_breaker: true }),
         operations: vec![operation(7)?],
         conflicts: 2,
     })

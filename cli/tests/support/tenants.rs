@@ -120,7 +120,10 @@ impl TenantService for Script {
         worker(&request.into_inner().tenant_id).map(Response::new)
     }
 
-    async fn explain_placement(&self, request: Request<ExplainPlacementRequest>) -> Answer<Placement> {
+    async fn explain_placement(
+        &self,
+        request: Request<ExplainPlacementRequest>,
+    ) -> Answer<PlacementExplanation> {
         tenant(&request.into_inner().tenant_id).map(|tenant| Response::new(placement(tenant.id)))
     }
 }

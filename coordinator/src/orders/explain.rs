@@ -17,16 +17,16 @@ pub fn explain(
     survey: &Survey,
     tenant: &TenantId,
     history: Vec<Placement>,
-) -> Result<v1::Placement, ApiError> {
+) -> Result<v1::PlacementExplanation, ApiError> {
     let explained = plan::explain(&survey.snapshot, tenant);
     let explained = explained.ok_or_else(|| Refusal::NoTenant { tenant: tenant.clone() })?;
-    Ok(v1::Placement {
+    Ok(v1::PlacementExplanation {
         tenant_id: tenant.to_string(),
         node_id: explained.at.as_ref().map(|(node, _)| node.to_string()).unwrap_or_default(),
         pinned_node_id: explained.pin.as_ref().map(ToString::to_string).unwrap_or_default(),
         summary: summary(&explained, history.first()),
         candidates: explained.candidates.iter().map(candidate).collect(),
-        movers: explained.triggers.iter().map(ToString::to_string).collect(),
+        triggers: explained.triggers.iter().map(ToString::to_string).collect(),
         history: history.into_iter().map(wire::made_move).collect(),
     })
 }
@@ -40,7 +40,7 @@ fn summary(explained: &Explanation, last: Option<&Placement>) -> String {
         None => (format!("{tenant} is nowhere"), None),
     };
     match last.filter(|placement| Some(&placement.to) == node) {
-        Some(placement) => format!("{place}: {}. Now: {outlook}", placement.because),
+        Some(placement) => format!("{place}: {}. Now: {outlook}", placement.reason),
         None => format!("{place}. Now: {outlook}"),
     }
 }

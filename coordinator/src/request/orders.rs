@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roost_cluster::ids::OperationId;
-use roost_store::By;
+use roost_store::Requester;
 
 use super::{Checks, Text};
 
@@ -16,11 +16,11 @@ const TOKEN_HOLDER: &str = "admin";
 
 impl Checks {
     /// Who gives the order, and why.
-    pub fn by(&mut self, requested_by: String, reason: String) -> Option<By> {
-        let who = self.text("requested_by", &WHO, requested_by);
-        let why = self.text("reason", &WHY, reason);
-        let who = who.map(|who| if who.trim().is_empty() { TOKEN_HOLDER.to_owned() } else { who });
-        Some(By { who: who?, why: why? })
+    pub fn by(&mut self, requested_by: String, reason: String) -> Option<Requester> {
+        let name = self.text("requested_by", &WHO, requested_by);
+        let reason = self.text("reason", &WHY, reason);
+        let name = name.map(|name| if name.trim().is_empty() { TOKEN_HOLDER.to_owned() } else { name });
+        Some(Requester { name: name?, reason: reason? })
     }
 
     /// A span from now on that must be given.
@@ -98,12 +98,12 @@ mod tests {
 
     #[test]
     fn an_order_without_a_name_is_the_token_holders() {
-        let by = |who: &str| Checks::default().by(who.to_owned(), "hot".to_owned()).unwrap();
+        let by = |name: &str| Checks::default().by(name.to_owned(), "hot".to_owned()).unwrap();
         assert_eq!(
-            (by("").who.as_str(), by(" ").who.as_str(), by("asha").who.as_str()),
+            (by("").name.as_str(), by(" ").name.as_str(), by("asha").name.as_str()),
             ("admin", "admin", "asha")
         );
-        assert_eq!(by("").why, "hot");
+        assert_eq!(by("").reason, "hot");
         let mut checks = Checks::default();
         assert!(checks.by("x".repeat(101), "a\nb".to_owned()).is_none());
         let fields: Vec<_> = checks.refusal().violations.into_iter().map(|wrong| wrong.field).collect();

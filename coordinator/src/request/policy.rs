@@ -1,15 +1,15 @@
 //! UpdatePolicy's request.
 
 use roost_proto::{error::ApiError, v1};
-use roost_store::{By, PolicyPatch};
+use roost_store::{PolicyPatch, Requester};
 
 use super::Checks;
 
-const PATHS: [&str; 2] = ["auto_rebalance", "mass_loss_brake"];
+const PATHS: [&str; 2] = ["auto_rebalance", "failover_breaker"];
 
 /// What to change, or all that is wrong with it. The mask is required: a switch that is not set cannot be told from one
 /// that is to be off.
-pub fn policy_patch(request: v1::UpdatePolicyRequest) -> Result<(PolicyPatch, By), ApiError> {
+pub fn policy_patch(request: v1::UpdatePolicyRequest) -> Result<(PolicyPatch, Requester), ApiError> {
     let mut checks = Checks::default();
     let by = checks.by(request.requested_by, request.reason);
     let policy = checks.take("policy", request.policy.ok_or_else(|| "is required".to_owned()));
@@ -28,7 +28,7 @@ pub fn policy_patch(request: v1::UpdatePolicyRequest) -> Result<(PolicyPatch, By
         (Some(policy), Some(by)) if checks.passed() => {
             let patch = PolicyPatch {
                 auto_rebalance: named("auto_rebalance").then_some(policy.auto_rebalance),
-                mass_loss_brake: named("mass_loss_brake").then_some(policy.mass_loss_brake),
+                failover_breaker: named("failover_breaker").then_some(policy.failover_breaker),
             };
             Ok((patch, by))
         }
@@ -44,7 +44,7 @@ mod tests {
 
     fn patch(paths: &[&str]) -> Result<PolicyPatch, ApiError> {
         let request = v1::UpdatePolicyRequest {
-            policy: Some(v1::Policy { auto_rebalance: true, mass_loss_brake: false }),
+            policy: Some(v1::Policy { auto_rebalance: true, failover_breaker: false }),
             update_mask: Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() }),
             ..Default::default()
         };
@@ -54,9 +54,9 @@ mod tests {
     #[test]
     fn only_what_the_mask_names_is_changed() {
         let one = patch(&["auto_rebalance"]).unwrap();
-        assert_eq!((one.auto_rebalance, one.mass_loss_brake), (Some(true), None));
+        assert_eq!((one.auto_rebalance, one.failover_breaker), (Some(true), None));
         let both = patch(&["*"]).unwrap();
-        assert_eq!((both.auto_rebalance, both.mass_loss_brake), (Some(true), Some(false)));
+        assert_eq!((both.auto_rebalance, both.failover_breaker), (Some(true), Some(false)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! ClusterService: how the cluster is, what happened, and its standing orders.
+//! ClusterService: status, event log and policy of the cluster.
 
 use roost_proto::v1::{self, cluster_service_server::ClusterService};
 use roost_store::{EventFilter, OperationFilter, OperationRecord, OperationState, Store, StoreError};
@@ -139,7 +139,7 @@ impl ClusterService for Clusters {
     ) -> Result<Response<v1::Policy>, Status> {
         let (patch, by) = policy_patch(request.into_inner())?;
         let policy = self.backend.store()?.update_policy(patch, &by).await.map_err(from_store)?;
-        tracing::info!(policy.auto_rebalance, policy.mass_loss_brake, "policy changed");
+        tracing::info!(policy.auto_rebalance, policy.failover_breaker, "policy changed");
         Ok(Response::new(wire::policy(&policy)))
     }
 }

@@ -4,7 +4,7 @@ use roost_proto::v1::{self, message_service_server::MessageService};
 use roost_store::MessageFilter;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{paging, tail_messages::TailMessages};
+use super::{paging, watch_messages::WatchMessages};
 use crate::{
     backend::Backend,
     fault::from_store,
@@ -63,12 +63,12 @@ impl MessageService for Messages {
         Ok(Response::new(v1::ListMessagesResponse { messages: page.items, next_page_token }))
     }
 
-    type TailMessagesStream = Answers<v1::Message>;
+    type WatchMessagesStream = Answers<v1::Message>;
 
-    async fn tail_messages(
+    async fn watch_messages(
         &self,
-        request: Request<v1::TailMessagesRequest>,
-    ) -> Result<Response<Self::TailMessagesStream>, Status> {
+        request: Request<v1::WatchMessagesRequest>,
+    ) -> Result<Response<Self::WatchMessagesStream>, Status> {
         let request = request.into_inner();
         let mut checks = Checks::default();
         let tenant = checks.optional_tenant_id("tenant_id", &request.tenant_id);
@@ -79,7 +79,7 @@ impl MessageService for Messages {
             store.get_tenant(tenant).await.map_err(from_store)?;
         }
         let filter = MessageFilter { tenant, ..MessageFilter::default() };
-        let tail = TailMessages::begin(store, filter, backlog).await.map_err(from_store)?;
+        let tail = WatchMessages::begin(store, filter, backlog).await.map_err(from_store)?;
         Ok(Response::new(self.streams.open(|outlet| tail.run(outlet))?))
     }
 }

@@ -11,7 +11,7 @@ use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{self, node_service_server::NodeService},
 };
-use roost_store::{By, NodeOrders, WorkerFilter};
+use roost_store::{NodeOrders, Requester, WorkerFilter};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
@@ -202,7 +202,7 @@ impl Nodes {
 }
 
 /// Of a call that orders something of a node.
-fn order(id: &str, requested_by: String, reason: String) -> Result<(NodeId, By), ApiError> {
+fn order(id: &str, requested_by: String, reason: String) -> Result<(NodeId, Requester), ApiError> {
     let mut checks = Checks::default();
     let id = checks.node_id("id", id);
     let by = checks.by(requested_by, reason);

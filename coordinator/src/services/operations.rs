@@ -7,7 +7,8 @@ use roost_proto::{
     v1::{self, operation_service_server::OperationService},
 };
 use roost_store::{
-    By, Cancellation, NewDrain, NewMove, NewRebalance, OperationFilter, OperationRecord, OperationState,
+    Cancellation, NewDrain, NewMove, NewRebalance, OperationFilter, OperationRecord, OperationState,
+    Requester,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -33,7 +34,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    async fn start_drain(&self, drain: NewDrain, by: By) -> Result<OperationRecord, ApiError> {
+    async fn start_drain(&self, drain: NewDrain, by: Requester) -> Result<OperationRecord, ApiError> {
         let survey = orders::survey(&self.backend).await?;
         orders::may_drain(&survey, &drain.node, drain.force)?;
         let store = self.backend.store()?;
@@ -47,8 +48,8 @@ impl Operations {
             },
             Err(unknown) => unknown,
         };
-        let why = "whether another node still takes tenants could not be made sure".to_owned();
-        store.cancel_operation(started.id, &By { who: by.who, why }).await.map_err(from_store)?;
+        let reason = "whether another node still takes tenants could not be made sure".to_owned();
+        store.cancel_operation(started.id, &Requester { name: by.name, reason }).await.map_err(from_store)?;
         Err(refused)
     }
 }

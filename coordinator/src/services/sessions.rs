@@ -4,7 +4,7 @@ use roost_cluster::ids::TenantId;
 use roost_proto::v1::{self, session_service_server::SessionService};
 use tonic::{Request, Response, Status, async_trait};
 
-use super::watch_qr::WatchQr;
+use super::watch_session::WatchSession;
 use crate::{
     backend::Backend,
     fault::from_store,
@@ -25,20 +25,23 @@ fn tenant_id(given: &str) -> Result<TenantId, Status> {
 
 #[async_trait]
 impl SessionService for Sessions {
-    async fn get_qr(&self, request: Request<v1::GetQrRequest>) -> Result<Response<v1::Session>, Status> {
+    async fn get_session(
+        &self,
+        request: Request<v1::GetSessionRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
         let id = tenant_id(&request.get_ref().tenant_id)?;
         let session = self.backend.store()?.get_session(&id).await.map_err(from_store)?;
         Ok(Response::new(wire::session(session)))
     }
 
-    type WatchQrStream = Answers<v1::Session>;
+    type WatchSessionStream = Answers<v1::Session>;
 
-    async fn watch_qr(
+    async fn watch_session(
         &self,
-        request: Request<v1::WatchQrRequest>,
-    ) -> Result<Response<Self::WatchQrStream>, Status> {
+        request: Request<v1::WatchSessionRequest>,
+    ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let id = tenant_id(&request.get_ref().tenant_id)?;
-        let watch = WatchQr::begin(self.backend.store()?.clone(), id).await.map_err(from_store)?;
+        let watch = WatchSession::begin(self.backend.store()?.clone(), id).await.map_err(from_store)?;
         Ok(Response::new(self.streams.open(|outlet| watch.run(outlet))?))
     }
 

@@ -129,7 +129,7 @@ impl TenantService for Tenants {
     async fn explain_placement(
         &self,
         request: Request<v1::ExplainPlacementRequest>,
-    ) -> Result<Response<v1::Placement>, Status> {
+    ) -> Result<Response<v1::PlacementExplanation>, Status> {
         let mut checks = Checks::default();
         let Some(tenant) = checks.tenant_id("tenant_id", &request.get_ref().tenant_id) else {
             return Err(checks.refusal().into());

@@ -10,7 +10,7 @@ use super::{count, timestamp};
 
 /// Who ordered what nobody did.
 const POLICY: &str = "policy";
-const BRAKE: &str = "brake";
+const BREAKER: &str = "breaker";
 
 pub fn operation(row: OperationRecord) -> v1::Operation {
     let mut told = v1::Operation {
@@ -71,7 +71,7 @@ pub fn made_move(row: Placement) -> v1::Move {
         tenant_id: row.tenant.into(),
         from_node_id: row.from.map(String::from).unwrap_or_default(),
         to_node_id: row.to.into(),
-        reason: row.because,
+        reason: row.reason,
         time: Some(timestamp(row.at)),
     }
 }
@@ -85,7 +85,7 @@ pub fn event(row: ClusterEvent) -> v1::Event {
         text: row.text,
         time: Some(timestamp(row.at)),
         operation_id: row.operation.map(|id| id.0).unwrap_or_default(),
-        requested_by: row.who,
+        requested_by: row.requested_by,
         reason: row.reason,
     }
 }
@@ -113,13 +113,13 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
 }
 
 pub fn policy(row: &ClusterPolicy) -> v1::Policy {
-    v1::Policy { auto_rebalance: row.auto_rebalance, mass_loss_brake: row.mass_loss_brake }
+    v1::Policy { auto_rebalance: row.auto_rebalance, failover_breaker: row.failover_breaker }
 }
 
 pub fn failover_pause(row: FailoverPause) -> v1::FailoverPause {
     v1::FailoverPause {
         reason: row.reason,
-        start_time: Some(timestamp(row.since)),
-        requested_by: if row.by.is_empty() { BRAKE.to_owned() } else { row.by },
+        start_time: Some(timestamp(row.paused_at)),
+        requested_by: if row.requested_by.is_empty() { BREAKER.to_owned() } else { row.requested_by },
     }
 }

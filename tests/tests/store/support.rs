@@ -11,8 +11,8 @@ use roost_cluster::{
     ledger::Ledger,
 };
 use roost_store::{
-    Admitted, By, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant,
-    PostgresLedger, Store, StoreError, TemplateKind, Texts,
+    Admitted, Completion, Fence, Inbound, LanguageCode, NewInbound, NewOutbound, NewTenant, PostgresLedger,
+    Requester, Store, StoreError, TemplateKind, Texts,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -105,8 +105,8 @@ pub fn node(id: &str) -> NodeId {
     NodeId::new(id).unwrap()
 }
 
-pub fn by(who: &str, why: &str) -> By {
-    By { who: who.into(), why: why.into() }
+pub fn by(name: &str, reason: &str) -> Requester {
+    Requester { name: name.into(), reason: reason.into() }
 }
 
 /// The phone number follows from the id, so that different tenants have different ones.

@@ -1,4 +1,4 @@
-//! TailMessages: the last messages, then each new one.
+//! WatchMessages: the last messages, then each new one.
 //!
 //! The log has no word of changes (one per message would cost more than the message), so the tail reads it again and
 //! again. Ids are given before their rows are committed, so a row may appear below one that was sent already. Each
@@ -27,14 +27,14 @@ const CHUNK: u32 = 500;
 /// The newest rows at the beginning, among which one may still appear.
 const LOOK_BACK: u32 = 100;
 
-pub struct TailMessages {
+pub struct WatchMessages {
     store: Store,
     filter: MessageFilter,
     tail: Tail,
     backlog: Vec<Message>,
 }
 
-impl TailMessages {
+impl WatchMessages {
     /// Reads the end of the log: what is written after this is told.
     pub async fn begin(store: Store, filter: MessageFilter, backlog: u32) -> Result<Self, StoreError> {
         let mut newest = store.list_messages(&filter, None, backlog.max(LOOK_BACK)).await?;

@@ -1,6 +1,6 @@
--- The whole life of a tenant: who it is, its session, its worker, its queues and its log.
+-- The initial schema: a tenant with its session, its worker, its message queues and its message log.
 -- Why here: Postgres is the home of every fact that must outlive the cluster (invariant I3). Everything hangs on
--- the tenant's row and goes with it. `worker_processes.generation` is the fence: every write made on behalf of a
+-- the tenant's row and goes with it. `worker_processes.generation` is the fencing token: every write made on behalf of a
 -- worker compares it in the same transaction (I2).
 --
 -- Order of locks, the same in every statement, so that none waits for another in a circle: controller_term, then
@@ -55,7 +55,7 @@ create table whatsapp_sessions (
     snapshot_sequence bigint,
     snapshot_clean boolean,
     snapshot_at timestamptz,
-    -- An operator asked for the session to be forgotten and no owner has done so yet; outlives the owner that was told.
+    -- An operator asked for the session to be forgotten and no owner has done so yet; outlives the owner that was asked.
     forget boolean not null default false,
     updated_at timestamptz not null default now()
 ) with (fillfactor = 70);
@@ -160,7 +160,7 @@ return (
     where tenant_id = tenant and started_at > now() - interval '60 seconds'
 );
 
--- The fence of the controller: one row. A term is given once per leader key of etcd, and every placement names it.
+-- The fencing token of the controller: one row. A term is given once per leader key of etcd, and every placement names it.
 create table controller_term (
     singleton boolean primary key default true check (singleton),
     term bigint not null,
@@ -188,9 +188,9 @@ return case
     else 'QR_PENDING'::tenant_status
 end;
 
--- Watchers are told of every change by the tables themselves, so that no statement can forget it. Heartbeats and
--- messages tell nobody: a notification takes a lock that is shared by all commits.
-create function tell_change() returns trigger
+-- Listeners are notified of every change by triggers, so that no statement can forget it. Heartbeats and messages
+-- notify nobody: a notification takes a lock that is shared by all commits.
+create function notify_change() returns trigger
 language plpgsql as $$
 begin
     perform pg_notify('roost_changes', tg_argv[0] || ':' || coalesce(new.tenant_id, old.tenant_id));
@@ -198,19 +198,19 @@ begin
 end
 $$;
 
-create trigger tell_spec_there after insert or delete on worker_processes
-    for each row execute function tell_change('spec');
-create trigger tell_spec after update on worker_processes
+create trigger notify_worker_row after insert or delete on worker_processes
+    for each row execute function notify_change('spec');
+create trigger notify_spec after update on worker_processes
     for each row when (old.spec_revision <> new.spec_revision)
-    execute function tell_change('spec');
-create trigger tell_worker after update on worker_processes
+    execute function notify_change('spec');
+create trigger notify_worker after update on worker_processes
     for each row when (
         (old.status, old.desired, old.node, old.generation, old.restarts, old.last_error)
             is distinct from (new.status, new.desired, new.node, new.generation, new.restarts, new.last_error))
-    execute function tell_change('worker');
-create trigger tell_worker_gone after delete on worker_processes
-    for each row execute function tell_change('worker');
-create trigger tell_session after update on whatsapp_sessions
+    execute function notify_change('worker');
+create trigger notify_worker_deleted after delete on worker_processes
+    for each row execute function notify_change('worker');
+create trigger notify_session after update on whatsapp_sessions
     for each row when (
         (old.status, old.qr_text, old.connected_at) is distinct from (new.status, new.qr_text, new.connected_at))
-    execute function tell_change('session');
+    execute function notify_change('session');

@@ -1,4 +1,4 @@
-//! WatchQr: the session now and at each change, until the tenant is deleted.
+//! WatchSession: the session now and at each change, until the tenant is deleted.
 
 use roost_cluster::ids::TenantId;
 use roost_proto::{error::ApiError, v1};
@@ -10,14 +10,14 @@ use crate::{
     wire,
 };
 
-pub struct WatchQr {
+pub struct WatchSession {
     store: Store,
     tenant: TenantId,
     word: Word,
     sent: v1::Session,
 }
 
-impl WatchQr {
+impl WatchSession {
     /// Reads the session: what changes after this is told.
     pub async fn begin(store: Store, tenant: TenantId) -> Result<Self, StoreError> {
         let word = Word::of(&store, Some(tenant.clone()));
