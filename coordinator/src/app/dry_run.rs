@@ -1,0 +1,116 @@
+//! What an operation would do: the movers of the cluster as it is, with the order in it and without a pace.
+//!
+//! The very function that places tenants is asked (I4), so a dry run and the operation differ only in what happens
+//! meanwhile.
+
+use std::collections::BTreeMap;
+
+use roost_cluster::{
+    ids::{NodeId, TenantId},
+    plan::{self, Action, Decision, Goal, Intake, Mover, MoverState, Pace, Plan, ReleaseReason, Snapshot},
+};
+
+/// What an operation would do; all of it, by tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DryRun {
+    pub moves: Vec<PlannedMove>,
+    pub blocked: Vec<BlockedMove>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedMove {
+    pub tenant: TenantId,
+    /// None when it is nowhere.
+    pub from: Option<NodeId>,
+    pub to: Option<NodeId>,
+    pub reason: String,
+}
+
+/// A tenant that would have to move and cannot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockedMove {
+    pub tenant: TenantId,
+    /// None when it is nowhere.
+    pub from: Option<NodeId>,
+    pub reason: String,
+}
+
+/// As many as there are.
+const ALL_AT_ONCE: Pace = Pace { per_cluster: u32::MAX, per_node: u32::MAX, unavailable: u32::MAX };
+
+/// Every tenant of the node has to go.
+pub fn drain(mut snapshot: Snapshot, node: &NodeId) -> DryRun {
+    for view in snapshot.nodes.iter_mut().filter(|view| view.node == *node) {
+        view.intake = Intake::Draining;
+    }
+    let plan = planned(snapshot, Goal::Settle);
+    of_movers(&plan, |mover| mover.from == *node)
+}
+
+/// Whoever has to move for every node to have its share.
+pub fn rebalance(snapshot: Snapshot) -> DryRun {
+    let evens_out = |reason: &ReleaseReason| {
+        matches!(reason, ReleaseReason::TooFull { .. } | ReleaseReason::OthersTooEmpty { .. })
+    };
+    of_movers(&planned(snapshot, Goal::Rebalance), |mover| evens_out(&mover.reason))
+}
+
+/// The tenant has to go there; one that is nowhere is placed there.
+pub fn move_to(mut snapshot: Snapshot, moved: &TenantId, node: &NodeId) -> DryRun {
+    for tenant in snapshot.tenants.iter_mut().filter(|tenant| tenant.tenant == *moved) {
+        tenant.move_to = Some(node.clone());
+    }
+    let plan = planned(snapshot, Goal::Settle);
+    let mut answer = of_movers(&plan, |mover| mover.tenant == *moved);
+    for decision in plan.decisions.iter().filter(|decision| decision.tenant == *moved) {
+        let tenant = moved.clone();
+        match &decision.action {
+            Action::Place { node, cause, choice } => answer.moves.push(PlannedMove {
+                tenant,
+                from: None,
+                to: Some(node.clone()),
+                reason: format!("{cause}; {choice}"),
+            }),
+            Action::Wait { reason } => {
+                answer.blocked.push(BlockedMove { tenant, from: None, reason: reason.to_string() });
+            }
+            Action::Prepare { .. }
+            | Action::Forget { .. }
+            | Action::Release { .. }
+            | Action::Remove { .. } => {}
+        }
+    }
+    answer
+}
+
+fn planned(mut snapshot: Snapshot, goal: Goal) -> Plan {
+    snapshot.goal = goal;
+    snapshot.pace = ALL_AT_ONCE;
+    plan::plan(&snapshot)
+}
+
+fn of_movers(plan: &Plan, concerns: impl Fn(&Mover) -> bool) -> DryRun {
+    let mut choices = BTreeMap::new();
+    for Decision { tenant, action } in &plan.decisions {
+        if let Action::Prepare { choice, .. } = action {
+            choices.insert(tenant, choice);
+        }
+    }
+    let mut answer = DryRun::default();
+    for mover in plan.movers.iter().filter(|mover| concerns(mover)) {
+        let (tenant, from) = (mover.tenant.clone(), Some(mover.from.clone()));
+        if let MoverState::Stuck(reason) = &mover.state {
+            answer.blocked.push(BlockedMove { tenant, from, reason: reason.to_string() });
+            continue;
+        }
+        // What is on its way already was chosen earlier.
+        let why = choices.get(&mover.tenant).map_or_else(|| mover.state.to_string(), ToString::to_string);
+        answer.moves.push(PlannedMove {
+            tenant,
+            from,
+            to: mover.to.clone(),
+            reason: format!("{}; {why}", mover.reason),
+        });
+    }
+    answer
+}

@@ -1,0 +1,120 @@
+//! Operations, what they would do, and where tenants were moved and why.
+
+use roost_cluster::ids::NodeId;
+use roost_proto::v1;
+use roost_store::{OperationOrder, OperationRecord, OperationState, Placement};
+
+use super::{count, timestamp};
+use crate::app::{BlockedMove, DryRun, ExplainedNode, PlacementExplanation, PlannedMove};
+
+/// Who started an operation that nobody ordered.
+const POLICY: &str = "policy";
+
+pub fn operation(row: OperationRecord) -> v1::Operation {
+    let mut told = v1::Operation {
+        id: row.id.0,
+        state: operation_state(row.state).into(),
+        total_tenants: count(row.progress.total),
+        done_tenants: count(row.progress.done),
+        message: row.message,
+        requested_by: if row.requested_by.is_empty() { POLICY.to_owned() } else { row.requested_by },
+        reason: row.reason,
+        start_time: Some(timestamp(row.started_at)),
+        end_time: row.ended_at.map(timestamp),
+        ..Default::default()
+    };
+    match row.order {
+        OperationOrder::Drain { node, deadline, force } => {
+            told.kind = v1::OperationKind::Drain.into();
+            told.node_id = node.into();
+            told.deadline = deadline.map(timestamp);
+            told.force = force;
+        }
+        OperationOrder::Rebalance { max_concurrent, max_unavailable_percent } => {
+            told.kind = v1::OperationKind::Rebalance.into();
+            told.max_concurrent = count(max_concurrent);
+            told.max_unavailable_percent = count(max_unavailable_percent);
+        }
+        OperationOrder::Move { tenant, to } => {
+            told.kind = v1::OperationKind::Move.into();
+            told.tenant_id = tenant.into();
+            told.node_id = to.into();
+        }
+    }
+    told
+}
+
+fn operation_state(state: OperationState) -> v1::OperationState {
+    match state {
+        OperationState::Running => v1::OperationState::Running,
+        OperationState::Done => v1::OperationState::Done,
+        OperationState::Failed => v1::OperationState::Failed,
+        OperationState::Cancelled => v1::OperationState::Cancelled,
+    }
+}
+
+/// The filter's value; None for UNSPECIFIED, which chooses nothing.
+pub fn operation_state_filter(state: v1::OperationState) -> Option<OperationState> {
+    match state {
+        v1::OperationState::Unspecified => None,
+        v1::OperationState::Running => Some(OperationState::Running),
+        v1::OperationState::Done => Some(OperationState::Done),
+        v1::OperationState::Failed => Some(OperationState::Failed),
+        v1::OperationState::Cancelled => Some(OperationState::Cancelled),
+    }
+}
+
+pub fn made_move(row: Placement) -> v1::Move {
+    v1::Move {
+        tenant_id: row.tenant.into(),
+        from_node_id: row.from.map(String::from).unwrap_or_default(),
+        to_node_id: row.to.into(),
+        reason: row.reason,
+        time: Some(timestamp(row.at)),
+    }
+}
+
+pub fn plan(plan: DryRun) -> v1::Plan {
+    v1::Plan {
+        moves: plan.moves.into_iter().map(planned_move).collect(),
+        blocked: plan.blocked.into_iter().map(blocked_move).collect(),
+    }
+}
+
+fn planned_move(planned: PlannedMove) -> v1::PlannedMove {
+    v1::PlannedMove {
+        tenant_id: planned.tenant.into(),
+        from_node_id: optional(planned.from),
+        to_node_id: optional(planned.to),
+        reason: planned.reason,
+    }
+}
+
+fn blocked_move(blocked: BlockedMove) -> v1::BlockedMove {
+    v1::BlockedMove {
+        tenant_id: blocked.tenant.into(),
+        from_node_id: optional(blocked.from),
+        reason: blocked.reason,
+    }
+}
+
+pub fn placement_explanation(explained: PlacementExplanation) -> v1::PlacementExplanation {
+    v1::PlacementExplanation {
+        tenant_id: explained.tenant.into(),
+        node_id: optional(explained.node),
+        pinned_node_id: optional(explained.pin),
+        summary: explained.summary,
+        candidates: explained.candidates.into_iter().map(candidate).collect(),
+        triggers: explained.triggers,
+        history: explained.history.into_iter().map(made_move).collect(),
+    }
+}
+
+fn candidate(node: ExplainedNode) -> v1::Candidate {
+    v1::Candidate { node_id: node.node.into(), fits: node.fits, reason: node.reason }
+}
+
+/// None is the empty string.
+fn optional(id: Option<NodeId>) -> String {
+    id.map(String::from).unwrap_or_default()
+}
