@@ -4,10 +4,7 @@ use std::{io, time::Duration};
 
 use sqlx::{IntoArguments, PgConnection, Postgres, pool::PoolConnection, postgres::PgRow, query::Map};
 
-use crate::{Store, StoreError};
-
-/// The longest any call takes.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::{Store, StoreError, pool::CALL_TIMEOUT};
 
 impl Store {
     pub(crate) async fn all<'q, T, F, A>(
@@ -20,12 +17,7 @@ impl Store {
         T: Send + Unpin,
         A: 'q + Send + IntoArguments<Postgres>,
     {
-        within(CALL_TIMEOUT, step, async {
-            let mut lease = self.lease().await?;
-            let answer = query.fetch_all(lease.connection()).await;
-            lease.settle(answer)
-        })
-        .await
+        self.call(step, async |connection| query.fetch_all(connection).await).await
     }
 
     pub(crate) async fn maybe<'q, T, F, A>(
@@ -38,12 +30,7 @@ impl Store {
         T: Send + Unpin,
         A: 'q + Send + IntoArguments<Postgres>,
     {
-        within(CALL_TIMEOUT, step, async {
-            let mut lease = self.lease().await?;
-            let answer = query.fetch_optional(lease.connection()).await;
-            lease.settle(answer)
-        })
-        .await
+        self.call(step, async |connection| query.fetch_optional(connection).await).await
     }
 
     pub(crate) async fn one<'q, T, F, A>(
@@ -56,9 +43,18 @@ impl Store {
         T: Send + Unpin,
         A: 'q + Send + IntoArguments<Postgres>,
     {
+        self.call(step, async |connection| query.fetch_one(connection).await).await
+    }
+
+    /// Runs one statement on a connection of the pool.
+    async fn call<T>(
+        &self,
+        step: &'static str,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
         within(CALL_TIMEOUT, step, async {
             let mut lease = self.lease().await?;
-            let answer = query.fetch_one(lease.connection()).await;
+            let answer = statement(lease.connection()).await;
             lease.settle(answer)
         })
         .await

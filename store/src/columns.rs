@@ -1,4 +1,6 @@
-//! What columns hold, checked on the way out.
+//! Values on their way into columns, and what columns hold, checked on the way out.
+
+use std::borrow::Cow;
 
 use roost_cluster::ids::InvalidId;
 
@@ -15,4 +17,32 @@ pub(crate) fn optional_id<T>(
     parse: impl FnOnce(&str) -> Result<T, InvalidId>,
 ) -> Result<Option<T>, StoreError> {
     column.map(parse).transpose().map_err(StoreError::corrupt_id)
+}
+
+/// What does not fit the column is beyond what its check allows, and is refused by that.
+pub(crate) fn number_to_column(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// A number that is never below 0.
+pub(crate) fn count(column: i32) -> Result<u32, StoreError> {
+    u32::try_from(column)
+        .map_err(|reason| StoreError::Corrupt { what: "an operation", reason: reason.to_string() })
+}
+
+/// Postgres cannot hold U+0000 in a text. A message that has one must not stay at the head of its queue for ever, so
+/// the character becomes U+FFFD, which says that something was here.
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::storable;
+
+    #[test]
+    fn only_the_null_character_is_replaced() {
+        assert_eq!(storable("a\0b"), "a\u{FFFD}b");
+        assert_eq!(storable("habari \u{1F44B}\n"), "habari \u{1F44B}\n");
+    }
 }

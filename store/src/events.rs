@@ -12,8 +12,7 @@ use time::OffsetDateTime;
 
 use crate::{
     Fence, Store, StoreError,
-    columns::{optional_id, unsigned},
-    text::storable,
+    columns::{optional_id, storable, unsigned},
 };
 
 /// Who gives an order, and why, in the operator's words; both may be empty.

@@ -22,7 +22,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use crate::{Fence, Store, StoreError, text::storable};
+use crate::{Fence, Store, StoreError, columns::storable};
 
 /// A message as the page delivered it.
 #[derive(Debug, Clone, PartialEq, Eq)]

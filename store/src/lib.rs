@@ -45,10 +45,8 @@ pub mod reports;
 pub mod sessions;
 pub mod snapshots;
 pub mod tenants;
-mod text;
 pub mod workers;
 
-pub use call::CALL_TIMEOUT;
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound};
 pub use error::StoreError;
@@ -66,7 +64,7 @@ pub use operations::{
 pub use outbound::Outbound;
 pub use placements::Placement;
 pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch};
-pub use pool::Store;
+pub use pool::{CALL_TIMEOUT, Store};
 pub use purge::Purged;
 pub use removals::Removal;
 pub use reports::StatusReport;

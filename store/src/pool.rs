@@ -11,11 +11,17 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::broadcast;
 
-use crate::{StoreError, call::CALL_TIMEOUT, changes::Listener};
+use crate::{
+    StoreError,
+    changes::{Change, ClusterChange, Listener},
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
+/// The longest any call takes.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection, new or from the pool, is there within this time or not at all.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that has been idle longer is asked whether it still works before it is used.
@@ -86,7 +92,17 @@ impl Store {
         &self.inner.pool
     }
 
-    pub(crate) fn listener(&self) -> &Listener {
+    /// The changes of tenants from now on. One connection serves all receivers of a process.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.listener().changes()
+    }
+
+    /// The changes of the cluster from now on; from the same connection.
+    pub fn cluster_changes(&self) -> broadcast::Receiver<ClusterChange> {
+        self.listener().cluster_changes()
+    }
+
+    fn listener(&self) -> &Listener {
         self.inner.listener.get_or_init(|| Listener::spawn(self.inner.options.clone()))
     }
 }

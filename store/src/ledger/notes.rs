@@ -11,11 +11,11 @@ use roost_cluster::{
 use super::PostgresLedger;
 use crate::{
     StoreError,
+    columns::{number_to_column, storable},
     events::kind_to_column,
-    operations::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_UNAVAILABLE_PERCENT, OperationState, number_to_column},
+    operations::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_UNAVAILABLE_PERCENT, OperationState},
     placements::KEPT_PLACEMENTS,
     policy::ATTEMPTS,
-    text::storable,
 };
 
 const STEP: &str = "take the notes down";
