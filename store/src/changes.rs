@@ -70,13 +70,11 @@ impl Listener {
         Self { senders, task }
     }
 
-    /// The changes of tenants from now on.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+    pub(crate) fn tenants(&self) -> broadcast::Receiver<Change> {
         self.senders.tenants.subscribe()
     }
 
-    /// The changes of the cluster from now on.
-    pub(crate) fn cluster_changes(&self) -> broadcast::Receiver<ClusterChange> {
+    pub(crate) fn cluster(&self) -> broadcast::Receiver<ClusterChange> {
         self.senders.cluster.subscribe()
     }
 }

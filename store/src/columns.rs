@@ -19,17 +19,6 @@ pub(crate) fn optional_id<T>(
     column.map(parse).transpose().map_err(StoreError::corrupt_id)
 }
 
-/// What does not fit the column is beyond what its check allows, and is refused by that.
-pub(crate) fn number_to_column(number: u32) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-/// A number that is never below 0.
-pub(crate) fn count(column: i32) -> Result<u32, StoreError> {
-    u32::try_from(column)
-        .map_err(|reason| StoreError::Corrupt { what: "an operation", reason: reason.to_string() })
-}
-
 /// Postgres cannot hold U+0000 in a text. A message that has one must not stay at the head of its queue for ever, so
 /// the character becomes U+FFFD, which says that something was here.
 pub(crate) fn storable(text: &str) -> Cow<'_, str> {

@@ -94,12 +94,12 @@ impl Store {
 
     /// The changes of tenants from now on. One connection serves all receivers of a process.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.listener().changes()
+        self.listener().tenants()
     }
 
-    /// The changes of the cluster from now on; from the same connection.
+    /// The changes of the cluster from now on, over the same connection.
     pub fn cluster_changes(&self) -> broadcast::Receiver<ClusterChange> {
-        self.listener().cluster_changes()
+        self.listener().cluster()
     }
 
     fn listener(&self) -> &Listener {

@@ -11,9 +11,9 @@ use roost_cluster::{
 use super::PostgresLedger;
 use crate::{
     StoreError,
-    columns::{number_to_column, storable},
+    columns::storable,
     events::kind_to_column,
-    operations::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_UNAVAILABLE_PERCENT, OperationState},
+    operations::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_UNAVAILABLE_PERCENT, OperationState, number_to_column},
     placements::KEPT_PLACEMENTS,
     policy::ATTEMPTS,
 };

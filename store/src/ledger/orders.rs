@@ -10,7 +10,7 @@ use serde::Deserialize;
 use sqlx::types::Json;
 
 use super::PostgresLedger;
-use crate::{StoreError, columns::count};
+use crate::{StoreError, operations::count};
 
 impl PostgresLedger {
     pub(super) async fn read_orders(&self) -> Result<Orders, StoreError> {

@@ -11,64 +11,21 @@
 
 use std::time::Duration;
 
-use roost_cluster::{
-    ids::{NodeId, OperationId, TenantId},
-    ledger::Progress,
-};
-use time::OffsetDateTime;
+use roost_cluster::ids::{NodeId, OperationId, TenantId};
 
-use crate::{Requester, Store, StoreError, columns::count};
+use crate::{Requester, Store, StoreError};
 
+mod record;
 mod start;
+
+use record::{Kind, OperationRow};
+pub use record::{OperationOrder, OperationRecord, OperationState};
+pub(crate) use record::{count, number_to_column};
 
 /// Of the rebalance that the policy starts.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 4;
 /// Of the rebalance that the policy starts.
 pub const DEFAULT_MAX_UNAVAILABLE_PERCENT: u32 = 10;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperationRecord {
-    pub id: OperationId,
-    pub order: OperationOrder,
-    pub state: OperationState,
-    /// As the controller last noted.
-    pub progress: Progress,
-    /// Why it failed or who cancelled it.
-    pub message: String,
-    /// Empty when nobody did: the policy started it.
-    pub requested_by: String,
-    pub reason: String,
-    pub started_at: OffsetDateTime,
-    pub ended_at: Option<OffsetDateTime>,
-}
-
-/// What was ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OperationOrder {
-    /// `force`: at once; else it is paced, until the deadline if there is one.
-    Drain {
-        node: NodeId,
-        deadline: Option<OffsetDateTime>,
-        force: bool,
-    },
-    Rebalance {
-        max_concurrent: u32,
-        max_unavailable_percent: u32,
-    },
-    Move {
-        tenant: TenantId,
-        to: NodeId,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
-#[sqlx(type_name = "operation_state", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum OperationState {
-    Running,
-    Done,
-    Failed,
-    Cancelled,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDrain {
@@ -185,75 +142,5 @@ impl Store {
             i64::from(limit),
         );
         self.all("list the operations", query).await?.into_iter().map(OperationRecord::try_from).collect()
-    }
-}
-
-#[derive(Debug, Clone, Copy, sqlx::Type)]
-#[sqlx(type_name = "operation_kind", rename_all = "SCREAMING_SNAKE_CASE")]
-enum Kind {
-    Drain,
-    Rebalance,
-    Move,
-}
-
-/// As the columns come, before they are checked.
-struct OperationRow {
-    id: i64,
-    kind: Kind,
-    node: Option<String>,
-    tenant_id: Option<String>,
-    force: bool,
-    deadline: Option<OffsetDateTime>,
-    max_concurrent: Option<i32>,
-    max_unavailable_percent: Option<i32>,
-    state: OperationState,
-    total: i32,
-    done: i32,
-    message: String,
-    requested_by: String,
-    reason: String,
-    started_at: OffsetDateTime,
-    ended_at: Option<OffsetDateTime>,
-}
-
-impl OperationRow {
-    fn order(&self) -> Result<OperationOrder, StoreError> {
-        let missing = || StoreError::Corrupt {
-            what: "an operation",
-            reason: format!("operation {} lacks what its kind needs", self.id),
-        };
-        let node = || NodeId::new(self.node.as_deref().ok_or_else(missing)?).map_err(StoreError::corrupt_id);
-        Ok(match self.kind {
-            Kind::Drain => {
-                OperationOrder::Drain { node: node()?, deadline: self.deadline, force: self.force }
-            }
-            Kind::Rebalance => OperationOrder::Rebalance {
-                max_concurrent: count(self.max_concurrent.ok_or_else(missing)?)?,
-                max_unavailable_percent: count(self.max_unavailable_percent.ok_or_else(missing)?)?,
-            },
-            Kind::Move => {
-                let tenant = self.tenant_id.as_deref().ok_or_else(missing)?;
-                let tenant = TenantId::new(tenant).map_err(StoreError::corrupt_id)?;
-                OperationOrder::Move { tenant, to: node()? }
-            }
-        })
-    }
-}
-
-impl TryFrom<OperationRow> for OperationRecord {
-    type Error = StoreError;
-
-    fn try_from(row: OperationRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: OperationId(row.id),
-            order: row.order()?,
-            state: row.state,
-            progress: Progress { total: count(row.total)?, done: count(row.done)? },
-            message: row.message,
-            requested_by: row.requested_by,
-            reason: row.reason,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-        })
     }
 }

@@ -2,8 +2,8 @@
 
 use roost_cluster::ids::OperationId;
 
-use super::{NewDrain, NewMove, NewRebalance, OperationRecord};
-use crate::{Requester, Store, StoreError, columns::number_to_column};
+use super::{NewDrain, NewMove, NewRebalance, OperationRecord, number_to_column};
+use crate::{Requester, Store, StoreError};
 
 impl Store {
     /// Cordons the node, too. `Conflict` when it is being drained already.

@@ -24,7 +24,7 @@ async fn only_what_is_set_changes() {
     db.store.update_policy(auto, &asha).await.unwrap();
     db.store.update_policy(auto, &asha).await.unwrap();
     let policy = db.ledger.orders().await.unwrap().policy;
-    assert!(!policy.failover_breaker && policy.auto_rebalance);
+    assert!(!policy.mass_loss_brake && policy.auto_rebalance);
     assert_eq!(db.number("select count(*) from cluster_events").await, 2, "one for each change");
 }
 
