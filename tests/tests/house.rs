@@ -15,10 +15,11 @@ fn root() -> PathBuf {
 /// What each crate may import of the others, as ARCHITECTURE.md says.
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
-        "roost-proto" | "roost-cluster" | "roost-simulator" => &[],
+        "roost-proto" | "roost-cluster" | "roost-telemetry" => &[],
+        "roost-simulator" => &["roost-telemetry"],
         "roost-store" => &["roost-cluster"],
-        "roost-node" => &["roost-proto", "roost-cluster", "roost-store"],
-        "roost-coordinator" => &["roost-proto", "roost-cluster", "roost-store"],
+        "roost-node" => &["roost-proto", "roost-cluster", "roost-store", "roost-telemetry"],
+        "roost-coordinator" => &["roost-proto", "roost-cluster", "roost-store", "roost-telemetry"],
         "roost-cli" => &["roost-proto"],
         "roost-tests" => &[
             "roost-proto",
@@ -96,5 +97,21 @@ fn sql_is_only_in_the_store() {
         }
         let text = fs::read_to_string(&path).expect("a source");
         assert!(!text.contains("sqlx::"), "{} speaks SQL; only store/ does", inside.display());
+    }
+}
+
+#[test]
+fn the_coordinator_s_application_knows_no_protocol() {
+    let app = root().join("coordinator/src/app");
+    let mut found = Vec::new();
+    sources(&app, &mut found);
+    assert!(found.len() > 10, "only {} sources found", found.len());
+    for path in found {
+        let text = fs::read_to_string(&path).expect("a source");
+        for protocol in ["tonic", "roost_proto", "prost", "grpc::"] {
+            let used =
+                text.lines().find(|line| !line.trim_start().starts_with("//") && line.contains(protocol));
+            assert!(used.is_none(), "{} speaks {protocol}: {used:?}; only a face does", path.display());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The admin API in gRPC: a face of [`crate::app`] that translates and nothing else.
 //!
 //! ```text
-//!  caller --> server (limits) --> auth --> services/* --> request (every field checked) --> App
+//!  caller --> server (limits) --> trace --> auth --> services/* --> request (every field checked) --> App
 //!                                              \--- wire (rows as messages), errors (what a caller is told) <--/
 //! ```
 
@@ -13,6 +13,7 @@ mod paging;
 mod request;
 mod server;
 mod services;
+mod trace;
 mod wire;
 
 pub use auth::AuthLayer;

@@ -22,6 +22,7 @@ use tonic_reflection::server::Builder as Reflection;
 use super::{
     auth::AuthLayer,
     services::{Clusters, Messages, Nodes, Operations, Sessions, Tenants, Workers},
+    trace,
 };
 use crate::app::App;
 
@@ -55,6 +56,7 @@ pub async fn serve(
         .max_concurrent_streams(MAX_CALLS)
         .http2_keepalive_interval(Some(PING_AFTER))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .layer(trace::layer())
         .layer(auth)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
