@@ -12,6 +12,7 @@ use roost_cluster::{
     registry::{EtcdRegistry, RegistryError},
 };
 use roost_store::{PostgresLedger, Store, StoreError};
+use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
@@ -73,7 +74,7 @@ impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
-        let store = Store::connect_lazy(&config.database_url, CONNECTIONS)?;
+        let store = Store::connect_lazy(config.database_url.expose_secret(), CONNECTIONS)?;
         let registry =
             EtcdRegistry::connect(&config.etcd, config.cluster.as_str(), config.lease_ttl.request_timeout)
                 .await?;
