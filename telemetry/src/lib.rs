@@ -26,7 +26,7 @@ pub struct LogArgs {
 pub enum LogFormat {
     /// A line for people
     Text,
-    /// An object a line, its fields beside `timestamp`, `level`, `target` and `message`
+    /// An object a line: `timestamp`, `level`, `target`, `message`, its fields beside them, and `spans`, outermost first
     Json,
 }
 
@@ -65,7 +65,9 @@ where
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
         LogFormat::Text => Box::new(lines.with_ansi(colours).finish()),
-        LogFormat::Json => Box::new(lines.with_ansi(false).json().flatten_event(true).finish()),
+        LogFormat::Json => {
+            Box::new(lines.with_ansi(false).json().flatten_event(true).with_current_span(false).finish())
+        }
     }
 }
 

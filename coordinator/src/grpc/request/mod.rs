@@ -3,7 +3,7 @@
 //! [`Checks`] collects. Each check answers with the domain's value or None; a handler takes them apart with `let else`,
 //! so it cannot go on with a value that was refused, and there is one answer for all of them.
 
-use roost_cluster::ids::{NodeId, TenantId};
+use roost_cluster::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
 mod order;
@@ -106,6 +106,24 @@ impl Checks {
     pub fn refusal(self) -> ApiError {
         ApiError::invalid(self.violations)
     }
+}
+
+/// The tenant's id of a request in which nothing else can be wrong.
+pub fn tenant_id(field: &str, given: &str) -> Result<TenantId, ApiError> {
+    let mut checks = Checks::default();
+    checks.tenant_id(field, given).ok_or_else(|| checks.refusal())
+}
+
+/// The node's id of a request in which nothing else can be wrong.
+pub fn node_id(field: &str, given: &str) -> Result<NodeId, ApiError> {
+    let mut checks = Checks::default();
+    checks.node_id(field, given).ok_or_else(|| checks.refusal())
+}
+
+/// The operation's id of a request in which nothing else can be wrong.
+pub fn operation_id(given: i64) -> Result<OperationId, ApiError> {
+    let mut checks = Checks::default();
+    checks.operation_id(given).ok_or_else(|| checks.refusal())
 }
 
 fn required(given: &str) -> Result<&str, String> {

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     app::App,
     grpc::{
-        request::{Checks, List, page},
+        request::{Checks, List, node_id, page},
         wire,
     },
 };
@@ -45,10 +45,7 @@ impl NodeService for Nodes {
     }
 
     async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::Node>, Status> {
-        let mut checks = Checks::default();
-        let Some(id) = checks.node_id("id", &request.get_ref().id) else {
-            return Err(checks.refusal().into());
-        };
+        let id = node_id("id", &request.get_ref().id)?;
         Ok(Response::new(wire::node(self.app.get_node(&id).await?)))
     }
 

@@ -1,6 +1,6 @@
 //! OperationService.
 
-use roost_cluster::ids::{NodeId, OperationId};
+use roost_cluster::ids::OperationId;
 use roost_proto::v1::{self, operation_service_server::OperationService};
 use roost_store::{NewDrain, NewMove, NewRebalance, OperationFilter};
 use tonic::{Request, Response, Status, async_trait};
@@ -10,7 +10,7 @@ use crate::{
     grpc::{
         answers::{Answers, answers},
         paging,
-        request::{Checks, List, page},
+        request::{Checks, List, node_id, operation_id, page},
         wire,
     },
 };
@@ -23,15 +23,10 @@ pub struct Operations {
     pub app: App,
 }
 
-fn node_id(given: &str) -> Result<NodeId, Status> {
-    let mut checks = Checks::default();
-    checks.node_id("node_id", given).ok_or_else(|| checks.refusal().into())
-}
-
 #[async_trait]
 impl OperationService for Operations {
     async fn plan_drain(&self, request: Request<v1::PlanDrainRequest>) -> Result<Response<v1::Plan>, Status> {
-        let node = node_id(&request.get_ref().node_id)?;
+        let node = node_id("node_id", &request.get_ref().node_id)?;
         Ok(Response::new(wire::plan(self.app.plan_drain(&node, request.get_ref().force).await?)))
     }
 
@@ -107,8 +102,7 @@ impl OperationService for Operations {
         &self,
         request: Request<v1::GetOperationRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        let mut checks = Checks::default();
-        let Some(id) = checks.operation_id(request.get_ref().id) else { return Err(checks.refusal().into()) };
+        let id = operation_id(request.get_ref().id)?;
         let (operation, moves) = self.app.get_operation(id).await?;
         let moves = moves.into_iter().map(wire::made_move).collect();
         Ok(Response::new(v1::Operation { moves, ..wire::operation(operation) }))
@@ -149,8 +143,7 @@ impl OperationService for Operations {
         &self,
         request: Request<v1::WatchOperationRequest>,
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
-        let mut checks = Checks::default();
-        let Some(id) = checks.operation_id(request.get_ref().id) else { return Err(checks.refusal().into()) };
+        let id = operation_id(request.get_ref().id)?;
         Ok(Response::new(answers(self.app.watch_operation(id).await?, wire::operation)))
     }
 

@@ -1,6 +1,5 @@
 //! SessionService.
 
-use roost_cluster::ids::TenantId;
 use roost_proto::v1::{self, session_service_server::SessionService};
 use tonic::{Request, Response, Status, async_trait};
 
@@ -8,7 +7,7 @@ use crate::{
     app::App,
     grpc::{
         answers::{Answers, answers},
-        request::Checks,
+        request::tenant_id,
         wire,
     },
 };
@@ -17,18 +16,13 @@ pub struct Sessions {
     pub app: App,
 }
 
-fn tenant_id(given: &str) -> Result<TenantId, Status> {
-    let mut checks = Checks::default();
-    checks.tenant_id("tenant_id", given).ok_or_else(|| checks.refusal().into())
-}
-
 #[async_trait]
 impl SessionService for Sessions {
     async fn get_session(
         &self,
         request: Request<v1::GetSessionRequest>,
     ) -> Result<Response<v1::Session>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let session = self.app.get_session(&id).await?;
         Ok(Response::new(wire::session(session)))
     }
@@ -39,12 +33,12 @@ impl SessionService for Sessions {
         &self,
         request: Request<v1::WatchSessionRequest>,
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         Ok(Response::new(answers(self.app.watch_session(id).await?, wire::session)))
     }
 
     async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::Session>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let session = self.app.logout(&id).await?;
         Ok(Response::new(wire::session(session)))
     }

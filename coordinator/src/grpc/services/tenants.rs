@@ -9,7 +9,7 @@ use crate::{
     app::App,
     grpc::{
         paging,
-        request::{Checks, List, new_tenant, page, tenant_patch},
+        request::{Checks, List, new_tenant, page, tenant_id, tenant_patch},
         wire,
     },
 };
@@ -33,10 +33,7 @@ impl TenantService for Tenants {
         &self,
         request: Request<v1::GetTenantRequest>,
     ) -> Result<Response<v1::Tenant>, Status> {
-        let mut checks = Checks::default();
-        let Some(id) = checks.tenant_id("id", &request.get_ref().id) else {
-            return Err(checks.refusal().into());
-        };
+        let id = tenant_id("id", &request.get_ref().id)?;
         let tenant = self.app.get_tenant(&id).await?;
         Ok(Response::new(wire::tenant(tenant)))
     }
@@ -74,10 +71,7 @@ impl TenantService for Tenants {
     }
 
     async fn delete_tenant(&self, request: Request<v1::DeleteTenantRequest>) -> Result<Response<()>, Status> {
-        let mut checks = Checks::default();
-        let Some(id) = checks.tenant_id("id", &request.get_ref().id) else {
-            return Err(checks.refusal().into());
-        };
+        let id = tenant_id("id", &request.get_ref().id)?;
         self.app.delete_tenant(&id).await?;
         Ok(Response::new(()))
     }
@@ -115,10 +109,7 @@ impl TenantService for Tenants {
         &self,
         request: Request<v1::ExplainPlacementRequest>,
     ) -> Result<Response<v1::PlacementExplanation>, Status> {
-        let mut checks = Checks::default();
-        let Some(tenant) = checks.tenant_id("tenant_id", &request.get_ref().tenant_id) else {
-            return Err(checks.refusal().into());
-        };
+        let tenant = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         Ok(Response::new(wire::placement_explanation(self.app.explain_placement(&tenant).await?)))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     grpc::{
         answers::{Answers, answers},
         paging,
-        request::{Checks, List, page},
+        request::{Checks, List, page, tenant_id},
         wire,
     },
 };
@@ -19,18 +19,13 @@ pub struct Workers {
     pub app: App,
 }
 
-fn tenant_id(given: &str) -> Result<TenantId, Status> {
-    let mut checks = Checks::default();
-    checks.tenant_id("tenant_id", given).ok_or_else(|| checks.refusal().into())
-}
-
 #[async_trait]
 impl WorkerService for Workers {
     async fn start_worker(
         &self,
         request: Request<v1::StartWorkerRequest>,
     ) -> Result<Response<v1::StartWorkerResponse>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let (worker, already_running) = self.app.start_worker(&id).await?;
         Ok(Response::new(v1::StartWorkerResponse { worker: Some(wire::worker(worker)), already_running }))
     }
@@ -39,7 +34,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::StopWorkerRequest>,
     ) -> Result<Response<v1::Worker>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let worker = self.app.stop_worker(&id).await?;
         Ok(Response::new(wire::worker(worker)))
     }
@@ -48,7 +43,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::RestartWorkerRequest>,
     ) -> Result<Response<v1::Worker>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let worker = self.app.restart_worker(&id).await?;
         Ok(Response::new(wire::worker(worker)))
     }
@@ -57,7 +52,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::ForceRestartWorkerRequest>,
     ) -> Result<Response<v1::Worker>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let wipe = request.get_ref().wipe_session;
         let worker = self.app.force_restart_worker(&id, wipe).await?;
         Ok(Response::new(wire::worker(worker)))
@@ -67,7 +62,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::GetWorkerRequest>,
     ) -> Result<Response<v1::Worker>, Status> {
-        let id = tenant_id(&request.get_ref().tenant_id)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let worker = self.app.get_worker(&id).await?;
         Ok(Response::new(wire::worker(worker)))
     }
