@@ -64,7 +64,7 @@ impl App {
     /// Brings the schema up to date as soon as Postgres can be reached, and opens the database to all. None when
     /// stopped before.
     pub async fn migrated(&self, stop: CancellationToken) -> Option<Store> {
-        let mut told = None;
+        let mut logged = None;
         loop {
             let attempt = tokio::select! {
                 attempt = self.store.migrate() => attempt,
@@ -72,14 +72,14 @@ impl App {
             };
             let Err(error) = attempt else { break };
             let reason = causes(&error);
-            if told.as_ref() != Some(&reason) {
+            if logged.as_ref() != Some(&reason) {
                 // Being away passes by itself; anything else needs a person.
                 if matches!(error, StoreError::Unavailable { .. }) {
                     tracing::warn!(reason, "cannot reach the database, trying again");
                 } else {
                     tracing::error!(reason, "cannot bring the database's schema up to date, trying again");
                 }
-                told = Some(reason);
+                logged = Some(reason);
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY_AFTER) => {}

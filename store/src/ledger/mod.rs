@@ -41,7 +41,7 @@ impl PostgresLedger {
         Self { store, changes }
     }
 
-    /// Turns a statement's word on whether `valid_term` was there into a result.
+    /// Turns a statement's answer whether `valid_term` was there into a result.
     async fn check(&self, holds_term: bool) -> Result<(), StoreError> {
         if holds_term { Ok(()) } else { Err(StoreError::Deposed { term: self.store.present_term().await? }) }
     }
@@ -231,9 +231,9 @@ impl Ledger for PostgresLedger {
     }
 }
 
-/// Whether the word is for the controller; what was missed may have been.
-fn concerns<T>(word: Result<T, broadcast::error::RecvError>, is_it: impl Fn(&T) -> bool) -> Option<bool> {
-    match word {
+/// Whether the notification is for the controller; what was missed may have been.
+fn concerns<T>(received: Result<T, broadcast::error::RecvError>, is_it: impl Fn(&T) -> bool) -> Option<bool> {
+    match received {
         Ok(change) => Some(is_it(&change)),
         Err(broadcast::error::RecvError::Lagged(_)) => Some(true),
         Err(broadcast::error::RecvError::Closed) => None,

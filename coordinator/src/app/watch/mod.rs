@@ -1,8 +1,8 @@
 //! What callers follow as it changes, one file each.
 //!
 //! A watch is a task that reads what there is and says what differs from what it has said. It is woken by a change in the
-//! database and from time to time ([`wakeups`]), sits out a short outage, and puts what it has to say into a small channel
-//! ([`streams`]).
+//! database and from time to time (`wakeups`), sits out a short outage, and puts what it has to say into a small channel
+//! (`streams`).
 
 mod events;
 mod messages;

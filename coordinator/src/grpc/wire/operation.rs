@@ -11,7 +11,7 @@ use crate::app::{BlockedMove, DryRun, ExplainedNode, PlacementExplanation, Plann
 const POLICY: &str = "policy";
 
 pub fn operation(row: OperationRecord) -> v1::Operation {
-    let mut told = v1::Operation {
+    let mut message = v1::Operation {
         id: row.id.0,
         state: operation_state(row.state).into(),
         total_tenants: count(row.progress.total),
@@ -25,23 +25,23 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
     };
     match row.order {
         OperationOrder::Drain { node, deadline, force } => {
-            told.kind = v1::OperationKind::Drain.into();
-            told.node_id = node.into();
-            told.deadline = deadline.map(timestamp);
-            told.force = force;
+            message.kind = v1::OperationKind::Drain.into();
+            message.node_id = node.into();
+            message.deadline = deadline.map(timestamp);
+            message.force = force;
         }
         OperationOrder::Rebalance { max_concurrent, max_unavailable_percent } => {
-            told.kind = v1::OperationKind::Rebalance.into();
-            told.max_concurrent = count(max_concurrent);
-            told.max_unavailable_percent = count(max_unavailable_percent);
+            message.kind = v1::OperationKind::Rebalance.into();
+            message.max_concurrent = count(max_concurrent);
+            message.max_unavailable_percent = count(max_unavailable_percent);
         }
         OperationOrder::Move { tenant, to } => {
-            told.kind = v1::OperationKind::Move.into();
-            told.tenant_id = tenant.into();
-            told.node_id = to.into();
+            message.kind = v1::OperationKind::Move.into();
+            message.tenant_id = tenant.into();
+            message.node_id = to.into();
         }
     }
-    told
+    message
 }
 
 fn operation_state(state: OperationState) -> v1::OperationState {
