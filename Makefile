@@ -31,11 +31,12 @@ test: deps ## every test, on real etcd, PostgreSQL and Chromium
 	cargo build --workspace --bins
 	cargo test --workspace
 
-check: deps ## format, clippy, docs, proto lint, the order of the house
+check: deps ## format, clippy, docs, proto lint and compatibility, the order of the house
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	proto/lint/node_modules/@bufbuild/buf-linux-*/bin/buf lint proto
+	proto/lint/node_modules/@bufbuild/buf-linux-*/bin/buf breaking proto --against proto/lint/roost-0.1.0.binpb
 	cargo test --quiet -p roost-house
 
 deny: ## licences, bans and sources of dependencies; advisories where their database can be reached

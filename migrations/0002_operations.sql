@@ -1,5 +1,5 @@
 -- What operators order of the cluster, and what became of it: cordons, pins, restart windows, drains, rebalances,
--- moves, standing orders, and the history that they are explained from.
+-- moves, policy, and the history that they are explained from.
 -- Why in Postgres: an etcd that has lost its data must not uncordon a broken machine (I3); one unique index refuses
 -- two operations at once; and the controller reads Postgres in every pass anyway and can place nothing without it.
 --
@@ -10,17 +10,18 @@
 create type operation_kind as enum ('DRAIN', 'REBALANCE', 'MOVE');
 create type operation_state as enum ('RUNNING', 'DONE', 'FAILED', 'CANCELLED');
 
--- The standing orders of the cluster: one row.
+-- What the controller does by itself: one row. It is also the lock that puts orders one after the other.
 create table cluster_policy (
     singleton boolean primary key default true check (singleton),
-    -- Grows with each order of an operator, so that the controller is told of it, and not of its own notes.
+    -- Grows with each order of an operator, so that the controller is notified of it, and not of its own notes.
     orders_revision bigint not null default 0,
-    -- Why the tenants of a lost node wait; null while they do not. `by` is empty when the controller's brake did it.
+    -- Why the tenants of a lost node wait; null while they do not. `by` is empty when the failover breaker did it.
     failover_paused text,
     failover_paused_by text not null default '',
     failover_paused_at timestamptz,
     failover_resumed_at timestamptz,
-    mass_loss_brake boolean not null default true,
+    -- Whether the loss of many nodes at once pauses failover.
+    failover_breaker boolean not null default true,
     auto_rebalance boolean not null default false
 );
 insert into cluster_policy default values;
@@ -83,7 +84,7 @@ create table placements (
     -- Where the placement before this one was.
     from_node text collate "C",
     to_node text collate "C" not null,
-    because text not null,
+    reason text not null,
     operation_id bigint,
     at timestamptz not null default now(),
     primary key (tenant_id, seq)
@@ -100,8 +101,8 @@ create table cluster_events (
     tenant_id text collate "C",
     operation_id bigint,
     text text not null,
-    -- Empty when nobody ordered it.
-    who text not null default '',
+    -- Empty when it was the controller or a node.
+    requested_by text not null default '',
     reason text not null default ''
 );
 
@@ -111,8 +112,8 @@ alter table worker_processes
     -- How often its owner took the session back from a newer connection.
     add column conflicts bigint not null default 0;
 
--- An operation in words: the beginning of a sentence.
-create function operation_words(operation operations) returns text
+-- The beginning of a sentence about an operation.
+create function operation_title(operation operations) returns text
 language sql immutable
 return case operation.kind
     when 'DRAIN' then format('the drain of node %s', operation.node)
@@ -121,42 +122,42 @@ return case operation.kind
 end;
 
 -- How it ended, or that it has begun: a whole sentence.
-create function operation_news(operation operations) returns text
+create function operation_summary(operation operations) returns text
 language sql immutable
-return operation_words(operation) || case operation.state
+return operation_title(operation) || case operation.state
     when 'RUNNING' then ' has started'
     when 'DONE' then format(' is done (%s of %s tenants)', operation.done, operation.total)
     when 'FAILED' then format(' has failed (%s of %s tenants): %s', operation.done, operation.total, operation.message)
     else format(' was cancelled (%s of %s tenants)', operation.done, operation.total)
 end;
 
--- Watchers are told, as in 0001.
-create function tell_orders() returns trigger
+-- Listeners are notified, as in 0001.
+create function notify_orders() returns trigger
 language plpgsql as $$
 begin
     perform pg_notify('roost_changes', 'orders');
     return null;
 end
 $$;
-create trigger tell_orders after update on cluster_policy
+create trigger notify_orders after update on cluster_policy
     for each row when (old.orders_revision <> new.orders_revision)
-    execute function tell_orders();
+    execute function notify_orders();
 
-create function tell_operation() returns trigger
+create function notify_operation() returns trigger
 language plpgsql as $$
 begin
     perform pg_notify('roost_changes', 'operation:' || new.id);
     return null;
 end
 $$;
-create trigger tell_operation_begun after insert on operations
-    for each row execute function tell_operation();
-create trigger tell_operation after update on operations
+create trigger notify_operation_started after insert on operations
+    for each row execute function notify_operation();
+create trigger notify_operation after update on operations
     for each row when (old.* is distinct from new.*)
-    execute function tell_operation();
+    execute function notify_operation();
 
--- Told, and bounded: no statement that writes events can forget either. Ids have gaps, so it may keep a few less.
-create function settle_events() returns trigger
+-- Listeners are notified and the table is kept bounded: no statement that writes events can forget either. Ids have gaps, so it may keep a few less.
+create function notify_and_trim_events() returns trigger
 language plpgsql as $$
 begin
     if exists(select from fresh) then
@@ -166,12 +167,12 @@ begin
     return null;
 end
 $$;
-create trigger settle_events after insert on cluster_events
-    referencing new table as fresh for each statement execute function settle_events();
+create trigger notify_and_trim_events after insert on cluster_events
+    referencing new table as fresh for each statement execute function notify_and_trim_events();
 
-create or replace trigger tell_worker after update on worker_processes
+create or replace trigger notify_worker after update on worker_processes
     for each row when (
         (old.status, old.desired, old.node, old.generation, old.restarts, old.last_error, old.pin, old.conflicts)
             is distinct from (new.status, new.desired, new.node, new.generation, new.restarts, new.last_error,
                 new.pin, new.conflicts))
-    execute function tell_change('worker');
+    execute function notify_change('worker');

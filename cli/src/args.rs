@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Explain {
         tenant: String,
     },
-    /// The cluster as a whole: how it is, what happened, its standing orders.
+    /// The cluster as a whole: its status, its events, its policy.
     #[command(subcommand)]
     Cluster(ClusterVerb),
     /// Operations: drains, rebalances and moves, with their history.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use secrecy::SecretString;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Globals {
@@ -11,7 +12,7 @@ pub struct Globals {
     pub addr: Option<String>,
     /// The bearer token.
     #[arg(long, global = true, env = "ROOST_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
-    pub token: Option<String>,
+    pub token: Option<SecretString>,
     /// A file whose first line begins with the bearer token.
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,

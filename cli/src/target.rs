@@ -11,6 +11,7 @@ use std::{
 #[cfg(feature = "dev")]
 use roost_devcluster::DevRecord;
 use roost_proto::client::{Admin, AdminError};
+use secrecy::ExposeSecret;
 
 use crate::globals::Globals;
 
@@ -42,7 +43,7 @@ pub enum TargetError {
 /// The client for what the options, the environment and the state directory say.
 pub fn resolve(globals: &Globals) -> Result<Admin, TargetError> {
     let given = match (&globals.token, &globals.token_file) {
-        (Some(token), _) => Some(token.trim().to_owned()),
+        (Some(token), _) => Some(token.expose_secret().trim().to_owned()),
         (None, Some(file)) => Some(read_token(file)?),
         (None, None) => None,
     };
@@ -115,6 +116,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let globals = Globals { addr: Some("10.0.0.1:7000".into()), ..globals(dir.path()) };
         assert!(matches!(resolve(&globals), Err(TargetError::NoToken { .. })));
+    }
+
+    #[test]
+    fn settings_that_are_printed_hold_no_secret() {
+        let globals = Globals { token: Some("sesame".into()), ..globals(Path::new(".")) };
+        assert!(!format!("{globals:?}").contains("sesame"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! The settings of a coordinator. Each can be given as an option or in the environment.
+//! The settings of a coordinator. Each can be given as an option or as a variable: `ROOST_*` where other programs have the
+//! setting too, else `ROOST_COORDINATOR_*`.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use roost_cluster::timing::Timing;
 use roost_model::ids::{ClusterName, NodeId};
+use secrecy::SecretString;
 
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -19,15 +21,15 @@ pub struct Config {
     pub etcd: Vec<String>,
     /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(long, env = "ROOST_DATABASE_URL", hide_env_values = true)]
-    pub database_url: String,
+    pub database_url: SecretString,
     /// Where to serve the admin API; port 0 takes a free one
-    #[arg(long, env = "ROOST_LISTEN", default_value = "127.0.0.1:7117")]
+    #[arg(long, env = "ROOST_COORDINATOR_LISTEN", default_value = "127.0.0.1:7117")]
     pub listen: SocketAddr,
     /// File to write {"pid", "addr"} to once it serves
-    #[arg(long, env = "ROOST_ANNOUNCE")]
+    #[arg(long, env = "ROOST_COORDINATOR_ANNOUNCE")]
     pub announce: Option<PathBuf>,
     /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z
-    #[arg(long, env = "ROOST_TOKEN_FILE")]
+    #[arg(long, env = "ROOST_COORDINATOR_TOKEN_FILE")]
     pub token_file: PathBuf,
     /// How long a silent node keeps its tenants; the same in all processes of a cluster
     #[arg(long, env = "ROOST_LEASE_TTL", default_value = "5s", value_parser = parse_timing)]
@@ -46,4 +48,32 @@ fn parse_id(given: &str) -> Result<String, String> {
 fn parse_timing(given: &str) -> Result<Timing, String> {
     let ttl = humantime::parse_duration(given).map_err(|error| error.to_string())?;
     Timing::from_ttl(ttl).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[test]
+    fn settings_that_are_printed_hold_no_secret() {
+        let url = "postgres://roost:sesame@db/roost";
+        let cli = Cli::parse_from([
+            "roost-coordinator",
+            "--id",
+            "a",
+            "--token-file",
+            "tokens",
+            "--database-url",
+            url,
+        ]);
+        assert!(!format!("{:?}", cli.config).contains("sesame"));
+    }
 }

@@ -12,6 +12,7 @@ use roost_cluster::{
     registry::{EtcdRegistry, RegistryError},
 };
 use roost_store::{PostgresLedger, Store, StoreError};
+use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
@@ -25,13 +26,12 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     announce,
-    auth::AuthLayer,
-    backend::Backend,
+    app::{
+        App, retention,
+        tokens::{TokenFile, TokenFileError},
+    },
     config::Config,
-    health, retention,
-    server::{self, Parts, ServeError},
-    stream::Streams,
-    tokens::{TokenFile, TokenFileError},
+    grpc::{self, AuthLayer, ServeError, health},
 };
 
 /// Connections to Postgres, beside the one that listens. A call that finds none free for 3 s is told UNAVAILABLE.
@@ -74,24 +74,23 @@ impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
-        let store = Store::connect_lazy(&config.database_url, CONNECTIONS)?;
+        let store = Store::connect_lazy(config.database_url.expose_secret(), CONNECTIONS)?;
         let registry =
             EtcdRegistry::connect(&config.etcd, config.cluster.as_str(), config.lease_ttl.request_timeout)
                 .await?;
-        let backend = Backend::new(store, Arc::new(registry));
+        let stop = CancellationToken::new();
+        let app = App::new(store, Arc::new(registry), stop.clone());
         let listen = |source| StartError::Listen { addr: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
 
-        let stop = CancellationToken::new();
         let background = TaskTracker::new();
         let health = HealthReporter::new();
         health::begin(&health).await;
-        background.spawn(health::run(health.clone(), backend.clone(), stop.clone()));
-        background.spawn(control(backend.clone(), controller_config(&config, addr), stop.clone()));
-        let parts =
-            Parts { auth: AuthLayer::new(tokens), backend, streams: Streams::new(stop.clone()), health };
-        let server = tokio::spawn(server::serve(listener, parts, stop.clone().cancelled_owned()));
+        background.spawn(health::run(health.clone(), app.clone(), stop.clone()));
+        background.spawn(control(app.clone(), controller_config(&config, addr), stop.clone()));
+        let auth = AuthLayer::new(tokens);
+        let server = tokio::spawn(grpc::serve(listener, app, auth, health, stop.clone().cancelled_owned()));
         let running = Self { addr, server, background, _stop_on_drop: stop.clone().drop_guard(), stop };
 
         if let Some(path) = config.announce {
@@ -139,9 +138,9 @@ fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {
 
 /// The controller needs the ledger's tables, so it stands for election when they are there and not before: one that
 /// cannot act must not keep the place from one that can. So do the rounds of the retention.
-async fn control(backend: Backend, config: ControllerConfig, stop: CancellationToken) {
-    let Some(store) = backend.migrated(stop.clone()).await else { return };
+async fn control(app: App, config: ControllerConfig, stop: CancellationToken) {
+    let Some(store) = app.migrated(stop.clone()).await else { return };
     let ledger = Arc::new(PostgresLedger::new(store.clone()));
-    let controller = Controller::new(backend.registry().clone(), ledger, config);
+    let controller = Controller::new(app.registry().clone(), ledger, config);
     tokio::join!(controller.run(stop.clone()), retention::run(store, stop));
 }

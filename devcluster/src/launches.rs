@@ -122,7 +122,8 @@ pub(super) fn node(
         .args(["--browser".into(), programs.browser.clone().into_os_string()])
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
-        .env("ROOST_NODE_DATABASE_URL", services.roads.postgres_of(id, services.postgres))
+        .args(["--stale-after".into(), duration(options.stale_after)])
+        .env("ROOST_DATABASE_URL", services.roads.postgres_of(id, services.postgres))
         .args(&options.node_args);
     let own = options.node_env.get(id).into_iter().flatten();
     let launch = own.fold(launch, |launch, (key, value)| launch.env(key, value));

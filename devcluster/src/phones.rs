@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use roost_proto::v1::{Session, WatchQrRequest};
+use roost_proto::v1::{Session, WatchSessionRequest};
 use tokio::task::JoinSet;
 
 use super::{
@@ -66,8 +66,8 @@ impl Phone {
 
     /// Ends when the coordinator goes away, or after a scan failed; the next watch shows the same code again.
     async fn watch_once(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let request = WatchQrRequest { tenant_id: self.tenant.id.clone() };
-        let mut sessions = self.admin.sessions().watch_qr(request).await?.into_inner();
+        let request = WatchSessionRequest { tenant_id: self.tenant.id.clone() };
+        let mut sessions = self.admin.sessions().watch_session(request).await?.into_inner();
         let mut scanned = String::new();
         while let Some(Session { qr, .. }) = sessions.message().await? {
             let Some(code) = qr.map(|qr| qr.text).filter(|code| !code.is_empty() && *code != scanned) else {

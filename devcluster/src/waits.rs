@@ -4,7 +4,7 @@
 use std::{fmt::Write, future::Future, time::Duration};
 
 use roost_proto::v1::{
-    GetQrRequest, GetWorkerRequest, ListWorkersRequest, SessionStatus, Worker, WorkerStatus,
+    GetSessionRequest, GetWorkerRequest, ListWorkersRequest, SessionStatus, Worker, WorkerStatus,
 };
 
 use super::{
@@ -72,8 +72,8 @@ impl Cluster {
     pub async fn scan(&self, tenant: &TenantRecord, within: Duration) -> Result<()> {
         let simulator = self.simulator()?;
         self.wait(&format!("{} has been scanned", tenant.id), within, || async {
-            let request = GetQrRequest { tenant_id: tenant.id.clone() };
-            let Ok(session) = self.admin().sessions().get_qr(request).await else { return false };
+            let request = GetSessionRequest { tenant_id: tenant.id.clone() };
+            let Ok(session) = self.admin().sessions().get_session(request).await else { return false };
             let Some(code) = session.into_inner().qr else { return false };
             simulator
                 .scan(&code.text, &tenant.phone, &tenant.name)

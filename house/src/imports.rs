@@ -9,13 +9,22 @@ use crate::tree::{self, METADATA};
 /// What each crate may import of the others, as ARCHITECTURE.md says.
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
-        "roost-proto" | "roost-model" | "roost-simulator" | "roost-house" => &[],
+        "roost-proto" | "roost-model" | "roost-telemetry" | "roost-house" => &[],
+        "roost-simulator" => &["roost-telemetry"],
         "roost-cluster" | "roost-engine" | "roost-responder" => &["roost-model"],
         "roost-store" => &["roost-model", "roost-cluster"],
-        "roost-node" => {
-            &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-engine", "roost-responder"]
+        "roost-node" => &[
+            "roost-proto",
+            "roost-model",
+            "roost-cluster",
+            "roost-store",
+            "roost-engine",
+            "roost-responder",
+            "roost-telemetry",
+        ],
+        "roost-coordinator" => {
+            &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-telemetry"]
         }
-        "roost-coordinator" => &["roost-proto", "roost-model", "roost-cluster", "roost-store"],
         "roost-devcluster" => &["roost-proto"],
         "roost-cli" => &["roost-proto", "roost-devcluster"],
         "roost-tests" => &[
@@ -70,5 +79,20 @@ fn sql_is_only_in_the_store() {
         let may = matches!(package.name.as_str(), "roost-store" | "roost-tests");
         let has = package.dependencies.iter().any(|dependency| dependency.name == "sqlx");
         assert!(may || !has, "{} depends on sqlx; only store/ and the tests do", package.name);
+    }
+}
+
+#[test]
+fn the_coordinators_application_knows_no_protocol() {
+    let app = tree::files(&["rs"]).into_iter().filter(|path| path.starts_with("coordinator/src/app"));
+    let app: Vec<_> = app.collect();
+    assert!(app.len() > 10, "only {} sources found", app.len());
+    for path in app {
+        let text = tree::read(&path);
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for protocol in ["tonic", "roost_proto", "prost", "grpc::"] {
+            let used = code.clone().find(|line| line.contains(protocol));
+            assert!(used.is_none(), "{} speaks {protocol}: {used:?}; only a face does", path.display());
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What an operator can set, as flags or as `ROOST_NODE_*` variables, and the check of it. The guard checks before it
+//! What an operator can set, as flags or as variables (`ROOST_*` where other programs have the setting too, else
+//! `ROOST_NODE_*`), and the check of it. The guard checks before it
 //! starts anything, so that a wrong setting is one clear message and not a restart loop.
 
 use std::{
@@ -22,13 +23,13 @@ pub struct NodeArgs {
     #[arg(long, env = "ROOST_NODE_ID")]
     pub id: NodeId,
     /// The cluster's name; several may share one etcd
-    #[arg(long, env = "ROOST_NODE_CLUSTER", default_value = "roost")]
+    #[arg(long, env = "ROOST_CLUSTER", default_value = "roost")]
     pub cluster: ClusterName,
     /// etcd's endpoints
-    #[arg(long, env = "ROOST_NODE_ETCD", value_delimiter = ',', required = true)]
+    #[arg(long, env = "ROOST_ETCD", value_delimiter = ',', required = true)]
     pub etcd: Vec<String>,
     /// postgres://user:password@host:port/database
-    #[arg(long, env = "ROOST_NODE_DATABASE_URL", hide_env_values = true)]
+    #[arg(long, env = "ROOST_DATABASE_URL", hide_env_values = true)]
     pub database_url: DatabaseUrl,
     /// Profiles of the browsers; must survive a restart
     #[arg(long, env = "ROOST_NODE_STATE_DIR")]
@@ -43,7 +44,7 @@ pub struct NodeArgs {
     #[arg(long, env = "ROOST_NODE_PAGE_URL", default_value = "https://web.whatsapp.com")]
     pub page_url: String,
     /// The browser: chromium-headless-shell, or chromium
-    #[arg(long, env = "ROOST_NODE_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
+    #[arg(long, env = "ROOST_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
     pub browser: PathBuf,
     /// The user, by name or number, that browsers run as where the node is root; elsewhere they run as the node's own
     #[arg(long, env = "ROOST_NODE_BROWSER_USER", default_value = "nobody")]
@@ -53,11 +54,14 @@ pub struct NodeArgs {
     #[arg(long, env = "ROOST_NODE_ALLOW_NO_SANDBOX")]
     pub allow_no_sandbox: bool,
     /// wppconnect-wa.js of the npm package @wppconnect/wa-js
-    #[arg(long, env = "ROOST_NODE_BRIDGE")]
+    #[arg(long, env = "ROOST_BRIDGE")]
     pub bridge: Option<PathBuf>,
     /// How long the node may be silent before its tenants go elsewhere; the same in the whole cluster
-    #[arg(long, env = "ROOST_NODE_LEASE_TTL", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "ROOST_LEASE_TTL", default_value = "5s", value_parser = humantime::parse_duration)]
     pub lease_ttl: Duration,
+    /// When this node is the controller: a worker that has not been seen for this long is marked ERROR
+    #[arg(long, env = "ROOST_STALE_AFTER", default_value = "2m", value_parser = humantime::parse_duration)]
+    pub stale_after: Duration,
     /// The most tenants that it takes
     #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub capacity: u32,
@@ -297,5 +301,12 @@ mod tests {
         let url: DatabaseUrl = "postgres://roost:secret@db/roost".parse().unwrap();
         assert!(!format!("{url:?}").contains("secret"));
         assert!("mysql://x".parse::<DatabaseUrl>().is_err());
+    }
+
+    #[test]
+    fn settings_that_are_printed_hold_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = check(dir.path(), &[("--database-url", "postgres://roost:sesame@db/roost")]).unwrap();
+        assert!(!format!("{:?}", config.args).contains("sesame"));
     }
 }

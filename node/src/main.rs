@@ -1,6 +1,6 @@
 //! The program `roost-node`. `run` is the guard; the other subcommands are what it runs, by re-executing itself.
 
-use std::{env, ffi::OsString, io::IsTerminal, process::ExitCode, time::Duration};
+use std::{env, ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -12,8 +12,10 @@ use roost_node::{
     guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy},
     host, revoke,
 };
-use tracing_subscriber::EnvFilter;
+use roost_telemetry::LogArgs;
 
+/// What is logged unless RUST_LOG says otherwise.
+const LOG_FILTER: &str = "info";
 /// How long a node may take to hand its tenants over.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -27,7 +29,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a node
-    Run(NodeArgs),
+    Run {
+        #[command(flatten)]
+        node: NodeArgs,
+        #[command(flatten)]
+        log: LogArgs,
+    },
     /// Do the node's work; started by `run`
     #[command(hide = true)]
     Child {
@@ -35,6 +42,8 @@ enum Command {
         guard: i32,
         #[command(flatten)]
         node: NodeArgs,
+        #[command(flatten)]
+        log: LogArgs,
     },
     /// Become a browser that dies with its parent and is not root
     #[command(hide = true)]
@@ -71,26 +80,26 @@ struct RevokeArgs {
     cluster: ClusterName,
     #[arg(long, value_parser = humantime::parse_duration)]
     lease_ttl: Duration,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    if let Command::Launch(args) = command {
+    let outcome = match Cli::parse().command {
+        Command::Run { node, log } => {
+            log.init(LOG_FILTER);
+            run(node, log)
+        }
+        Command::Child { guard, node, log } => {
+            log.init(LOG_FILTER);
+            return child(guard, node);
+        }
+        Command::Revoke(args) => {
+            args.log.init(LOG_FILTER);
+            revoke_leases(&args)
+        }
         // Between the node and its browser: nothing that costs time is set up.
-        return become_browser(&args).map_or_else(|error| fail(&error.into()), |()| ExitCode::SUCCESS);
-    }
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,chromiumoxide=error")),
-        )
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let outcome = match command {
-        Command::Run(args) => run(args),
-        Command::Child { guard, node } => return child(guard, node),
-        Command::Revoke(args) => revoke_leases(&args),
-        Command::Launch(_) => unreachable!("handled above"),
+        Command::Launch(args) => become_browser(&args).map_err(Into::into),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
@@ -114,7 +123,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run(args: NodeArgs) -> anyhow::Result<()> {
+fn run(args: NodeArgs, log: LogArgs) -> anyhow::Result<()> {
     let config = args.check()?;
     let this = env::current_exe().context("this program does not find itself")?;
     // The child gets what the guard was given, word for word; the environment is inherited.
@@ -125,6 +134,7 @@ fn run(args: NodeArgs) -> anyhow::Result<()> {
         format!("--etcd={}", config.args.etcd.join(",")).into(),
         format!("--cluster={}", config.args.cluster).into(),
         format!("--lease-ttl={}", humantime::format_duration(config.timing.ttl)).into(),
+        format!("--log-format={}", log.log_format.name()).into(),
     ];
     let plan = Plan {
         child: Program { path: this.clone(), args: child },

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use roost_simulator::{Config, Simulator, Timing};
+use roost_telemetry::LogArgs;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// A simulated WhatsApp Web: page, server and phones.
 #[derive(Debug, Parser)]
@@ -31,14 +31,14 @@ struct Args {
     /// How long each further one is.
     #[arg(long, env = "ROOST_SIMULATOR_CODE_EVERY", default_value = "20s", value_parser = humantime::parse_duration)]
     code_every: Duration,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    args.log.init("info");
 
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let timing = Timing { first_code: args.first_code, code_every: args.code_every, ..Timing::default() };

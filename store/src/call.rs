@@ -17,12 +17,7 @@ impl Store {
         T: Send + Unpin,
         A: 'q + Send + IntoArguments<Postgres>,
     {
-        within(CALL_TIMEOUT, step, async {
-            let mut lease = self.lease().await?;
-            let answer = query.fetch_all(lease.connection()).await;
-            lease.settle(answer)
-        })
-        .await
+        self.call(step, async |connection| query.fetch_all(connection).await).await
     }
 
     pub(crate) async fn maybe<'q, T, F, A>(
@@ -35,12 +30,7 @@ impl Store {
         T: Send + Unpin,
         A: 'q + Send + IntoArguments<Postgres>,
     {
-        within(CALL_TIMEOUT, step, async {
-            let mut lease = self.lease().await?;
-            let answer = query.fetch_optional(lease.connection()).await;
-            lease.settle(answer)
-        })
-        .await
+        self.call(step, async |connection| query.fetch_optional(connection).await).await
     }
 
     pub(crate) async fn one<'q, T, F, A>(
@@ -53,9 +43,18 @@ impl Store {
         T: Send + Unpin,
         A: 'q + Send + IntoArguments<Postgres>,
     {
+        self.call(step, async |connection| query.fetch_one(connection).await).await
+    }
+
+    /// Runs one statement on a connection of the pool.
+    async fn call<T>(
+        &self,
+        step: &'static str,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
         within(CALL_TIMEOUT, step, async {
             let mut lease = self.lease().await?;
-            let answer = query.fetch_one(lease.connection()).await;
+            let answer = statement(lease.connection()).await;
             lease.settle(answer)
         })
         .await

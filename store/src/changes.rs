@@ -1,4 +1,4 @@
-//! Word of changes, from the triggers of the tables (LISTEN). A hint that saves waiting, never a fact: the connection
+//! Notifications of changes, from the triggers of the tables (LISTEN). A hint that saves waiting, never a fact: the connection
 //! may be down while a change happens, and a slow receiver loses old ones, so every user also looks by itself from
 //! time to time.
 
@@ -88,7 +88,7 @@ impl Drop for Listener {
 async fn keep_listening(options: PgConnectOptions, senders: Senders) {
     loop {
         let Err(reason) = listen(&options, &senders).await;
-        tracing::info!(%reason, "lost the database's word of changes; listening again soon");
+        tracing::info!(%reason, "lost the connection that listens for changes, listening again soon");
         sleep(RECONNECT_AFTER).await;
     }
 }
@@ -105,9 +105,9 @@ async fn listen(
         .map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
     loop {
         match timeout(SILENCE, listener.try_recv()).await {
-            Ok(word) => {
-                let word = word?.ok_or(sqlx::Error::WorkerCrashed)?;
-                publish(word.payload(), senders);
+            Ok(notification) => {
+                let notification = notification?.ok_or(sqlx::Error::WorkerCrashed)?;
+                publish(notification.payload(), senders);
             }
             Err(_elapsed) => {
                 let asked = timeout(CONNECT_TIMEOUT, listener.execute("select 1")).await;
@@ -119,29 +119,29 @@ async fn listen(
 
 fn publish(payload: &str, senders: &Senders) {
     match parse(payload) {
-        // Without receivers there is nobody to tell.
-        Some(Word::Tenant(change)) => drop(senders.tenants.send(change)),
-        Some(Word::Cluster(change)) => drop(senders.cluster.send(change)),
-        None => tracing::warn!(payload, "the database told of a change that this version does not know"),
+        // Without receivers there is nobody to notify.
+        Some(Notification::Tenant(change)) => drop(senders.tenants.send(change)),
+        Some(Notification::Cluster(change)) => drop(senders.cluster.send(change)),
+        None => tracing::warn!(payload, "notification of a change that this version does not know"),
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Word {
+enum Notification {
     Tenant(Change),
     Cluster(ClusterChange),
 }
 
-fn parse(payload: &str) -> Option<Word> {
+fn parse(payload: &str) -> Option<Notification> {
     let (kind, of) = payload.split_once(':').unwrap_or((payload, ""));
-    let tenant = |kind| Some(Word::Tenant(Change { kind, tenant: TenantId::new(of).ok()? }));
+    let tenant = |kind| Some(Notification::Tenant(Change { kind, tenant: TenantId::new(of).ok()? }));
     match kind {
         "spec" => tenant(ChangeKind::Spec),
         "worker" => tenant(ChangeKind::Worker),
         "session" => tenant(ChangeKind::Session),
-        "orders" => Some(Word::Cluster(ClusterChange::Orders)),
-        "operation" => Some(Word::Cluster(ClusterChange::Operation(OperationId(of.parse().ok()?)))),
-        "event" => Some(Word::Cluster(ClusterChange::Event)),
+        "orders" => Some(Notification::Cluster(ClusterChange::Orders)),
+        "operation" => Some(Notification::Cluster(ClusterChange::Operation(OperationId(of.parse().ok()?)))),
+        "event" => Some(Notification::Cluster(ClusterChange::Event)),
         _ => None,
     }
 }
@@ -150,15 +150,21 @@ fn parse(payload: &str) -> Option<Word> {
 mod tests {
     use roost_model::ids::{OperationId, TenantId};
 
-    use super::{Change, ChangeKind, ClusterChange, Word, parse};
+    use super::{Change, ChangeKind, ClusterChange, Notification, parse};
 
     #[test]
     fn what_the_triggers_say_is_understood() {
         let tenant = TenantId::new("duka-1").expect("an id");
-        assert_eq!(parse("session:duka-1"), Some(Word::Tenant(Change { kind: ChangeKind::Session, tenant })));
-        assert_eq!(parse("orders"), Some(Word::Cluster(ClusterChange::Orders)));
-        assert_eq!(parse("operation:7"), Some(Word::Cluster(ClusterChange::Operation(OperationId(7)))));
-        assert_eq!(parse("event"), Some(Word::Cluster(ClusterChange::Event)));
+        assert_eq!(
+            parse("session:duka-1"),
+            Some(Notification::Tenant(Change { kind: ChangeKind::Session, tenant }))
+        );
+        assert_eq!(parse("orders"), Some(Notification::Cluster(ClusterChange::Orders)));
+        assert_eq!(
+            parse("operation:7"),
+            Some(Notification::Cluster(ClusterChange::Operation(OperationId(7))))
+        );
+        assert_eq!(parse("event"), Some(Notification::Cluster(ClusterChange::Event)));
         assert_eq!(parse("weather:duka-1"), None);
         assert_eq!(parse("spec"), None);
         assert_eq!(parse("operation:x"), None);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Fence, Outbound, Store, StoreError, text::storable};
+use crate::{Fence, Outbound, Store, StoreError, columns::storable};
 
 /// The answer to one message: replies, none (nothing to say), or none because the reply limit suppressed it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,20 +10,19 @@ use time::OffsetDateTime;
 
 use crate::{
     Fence, Store, StoreError,
-    columns::{optional_id, unsigned},
-    text::storable,
+    columns::{optional_id, storable, unsigned},
 };
 
 /// Who gives an order, and why, in the operator's words; both may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct By {
-    pub who: String,
-    pub why: String,
+pub struct Requester {
+    pub name: String,
+    pub reason: String,
 }
 
-impl By {
+impl Requester {
     pub(crate) fn columns(&self) -> (String, String) {
-        (storable(&self.who).into_owned(), storable(&self.why).into_owned())
+        (storable(&self.name).into_owned(), storable(&self.reason).into_owned())
     }
 }
 
@@ -37,8 +36,8 @@ pub struct ClusterEvent {
     pub operation: Option<OperationId>,
     /// One line.
     pub text: String,
-    /// Empty when nobody ordered it.
-    pub who: String,
+    /// Empty when it was the controller or a node.
+    pub requested_by: String,
     pub reason: String,
 }
 
@@ -58,7 +57,7 @@ impl Store {
     ) -> Result<Vec<ClusterEvent>, StoreError> {
         let query = sqlx::query_as!(
             EventRow,
-            "select id, at, kind, node, tenant_id, operation_id, text, who, reason from cluster_events
+            "select id, at, kind, node, tenant_id, operation_id, text, requested_by, reason from cluster_events
             where id < $1 and ($2::text is null or node = $2) and ($3::text is null or tenant_id = $3)
             order by id desc limit $4",
             before.unwrap_or(i64::MAX),
@@ -78,7 +77,7 @@ impl Store {
     ) -> Result<Vec<ClusterEvent>, StoreError> {
         let query = sqlx::query_as!(
             EventRow,
-            "select id, at, kind, node, tenant_id, operation_id, text, who, reason from cluster_events
+            "select id, at, kind, node, tenant_id, operation_id, text, requested_by, reason from cluster_events
             where id > $1 and ($2::text is null or node = $2) and ($3::text is null or tenant_id = $3)
             order by id limit $4",
             after,
@@ -102,17 +101,17 @@ impl Store {
             r#"with owner as materialized (
                 select tenant_id, node from worker_processes
                 where tenant_id = $1 and generation = $2 for no key update
-            ), turn as materialized (
+            ), policy_lock as materialized (
                 select owner.* from owner, cluster_policy c for no key update of c
             ), counted as (
                 update worker_processes w set conflicts = w.conflicts + 1, updated_at = now()
-                from turn where w.tenant_id = turn.tenant_id
+                from policy_lock where w.tenant_id = policy_lock.tenant_id
                 returning w.conflicts
-            ), told as (
+            ), logged as (
                 insert into cluster_events (kind, node, tenant_id, text)
                 select 'CONFLICT', node, tenant_id,
                     'WhatsApp closed the session for a newer connection; its owner has taken it back'
-                from turn
+                from policy_lock
             )
             select exists(select from owner) as "owns!", (select conflicts from counted)"#,
             fence.tenant.as_str(),
@@ -141,7 +140,7 @@ struct EventRow {
     tenant_id: Option<String>,
     operation_id: Option<i64>,
     text: String,
-    who: String,
+    requested_by: String,
     reason: String,
 }
 
@@ -157,7 +156,7 @@ impl TryFrom<EventRow> for ClusterEvent {
             tenant: optional_id(row.tenant_id.as_deref(), TenantId::new)?,
             operation: row.operation_id.map(OperationId),
             text: row.text,
-            who: row.who,
+            requested_by: row.requested_by,
             reason: row.reason,
         })
     }

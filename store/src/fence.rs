@@ -34,7 +34,7 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Turns the statement's word on whether `owner` was there into a result.
+    /// Turns the statement's answer whether `owner` was there into a result.
     pub(crate) fn check(&self, owns: bool) -> Result<(), StoreError> {
         if owns {
             Ok(())

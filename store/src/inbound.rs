@@ -22,7 +22,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use crate::{Fence, Store, StoreError, text::storable};
+use crate::{Fence, Store, StoreError, columns::storable};
 
 /// A message as the page delivered it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,20 +78,20 @@ impl Store {
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
-            ), turn as materialized (
+            ), session_lock as materialized (
                 select s.tenant_id from whatsapp_sessions s join owner using (tenant_id) for no key update of s
             ), given as (
                 select * from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
                     with ordinality as given(whatsapp_id, chat_id, sender, body, received_at, position)
             ), fresh as (
                 insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, received_at, first_in_chat)
-                select turn.tenant_id, whatsapp_id, chat_id, sender, body, received_at,
+                select session_lock.tenant_id, whatsapp_id, chat_id, sender, body, received_at,
                     row_number() over (partition by chat_id order by position) = 1 and (
                         select l.id from message_logs l
                         where l.tenant_id = $1 and l.chat_id = given.chat_id and l.direction = 'IN'
                         order by l.tenant_id, l.chat_id, l.id desc limit 1
                     ) is null
-                from turn, given
+                from session_lock, given
                 order by position
                 on conflict on constraint bm_in_once do nothing
                 returning id, tenant_id, whatsapp_id, chat_id, body, first_in_chat

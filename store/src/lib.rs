@@ -48,13 +48,12 @@ pub mod sessions;
 mod settings;
 pub mod snapshots;
 pub mod tenants;
-mod text;
 pub mod workers;
 
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound};
 pub use error::StoreError;
-pub use events::{By, ClusterEvent, EventFilter};
+pub use events::{ClusterEvent, EventFilter, Requester};
 pub use fence::Fence;
 pub use inbound::{Admitted, Inbound, NewInbound};
 pub use ledger::PostgresLedger;

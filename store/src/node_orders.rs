@@ -5,7 +5,7 @@ use std::time::Duration;
 use roost_model::ids::{Incarnation, NodeId, OperationId};
 use time::OffsetDateTime;
 
-use crate::{By, Store, StoreError, policy::ATTEMPTS};
+use crate::{Requester, Store, StoreError, policy::ATTEMPTS};
 
 /// What is ordered of one node now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,39 +34,39 @@ pub struct RestartWindowUntil {
 impl Store {
     /// Whether it was not cordoned before; if it was, who and why are replaced. While it is drained it is cordoned
     /// anyway, and will be even if the drain is cancelled.
-    pub async fn cordon(&self, node: &NodeId, by: &By) -> Result<bool, StoreError> {
-        let (who, why) = by.columns();
+    pub async fn cordon(&self, node: &NodeId, by: &Requester) -> Result<bool, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), before as materialized (
-                select n.node from turn, node_orders n where n.node = $1 and n.cordoned for no key update of n
+                select n.node from policy_lock, node_orders n where n.node = $1 and n.cordoned for no key update of n
             ), cordoned as (
                 insert into node_orders (node, cordoned, cordoned_by, cordon_reason, cordoned_at)
-                select $1, true, $2, $3, now() from turn
+                select $1, true, $2, $3, now() from policy_lock
                 on conflict (node) do update set
                     cordoned = true, cordoned_before = true, cordoned_by = $2, cordon_reason = $3, cordoned_at = now()
             ), ordered as (
-                update cluster_policy c set orders_revision = c.orders_revision + 1 from turn
-            ), told as (
-                insert into cluster_events (kind, node, text, who, reason)
-                select 'NODE_CORDONED', $1, format('node %s is cordoned', $1::text), $2, $3 from turn
+                update cluster_policy c set orders_revision = c.orders_revision + 1 from policy_lock
+            ), logged as (
+                insert into cluster_events (kind, node, text, requested_by, reason)
+                select 'NODE_CORDONED', $1, format('node %s is cordoned', $1::text), $2, $3 from policy_lock
             )
             select not exists(select from before) as "changed!""#,
             node.as_str(),
-            who,
-            why,
+            requested_by,
+            reason,
         );
         Ok(self.one("cordon the node", query).await?.changed)
     }
 
     /// Whether it was cordoned. `Conflict` while it is drained.
-    pub async fn uncordon(&self, node: &NodeId, by: &By) -> Result<bool, StoreError> {
+    pub async fn uncordon(&self, node: &NodeId, by: &Requester) -> Result<bool, StoreError> {
         let step = "uncordon the node";
         for _ in 0..ATTEMPTS {
-            let (who, why) = by.columns();
+            let (requested_by, reason) = by.columns();
             let query = sqlx::query!(
-                r#"with turn as materialized (
+                r#"with policy_lock as materialized (
                     -- None if another order came first: then what is read below is not what is there now.
                     select singleton from cluster_policy
                     where orders_revision = (select orders_revision from cluster_policy) for no key update
@@ -75,18 +75,18 @@ impl Store {
                 ), opened as (
                     update node_orders n set
                         cordoned = false, cordoned_by = '', cordon_reason = '', cordoned_at = null
-                    from turn where n.node = $1 and n.cordoned and not exists(select from drain)
+                    from policy_lock where n.node = $1 and n.cordoned and not exists(select from drain)
                     returning n.node
                 ), ordered as (
                     update cluster_policy c set orders_revision = c.orders_revision + 1 from opened
-                ), told as (
-                    insert into cluster_events (kind, node, text, who, reason)
+                ), logged as (
+                    insert into cluster_events (kind, node, text, requested_by, reason)
                     select 'NODE_UNCORDONED', node, format('node %s takes tenants again', node), $2, $3 from opened
                 )
-                select exists(select from opened) as "changed!", (select id from drain) as drain from turn"#,
+                select exists(select from opened) as "changed!", (select id from drain) as drain from policy_lock"#,
                 node.as_str(),
-                who,
-                why,
+                requested_by,
+                reason,
             );
             let Some(row) = self.maybe(step, query).await? else { continue };
             return match row.drain {
@@ -107,62 +107,62 @@ impl Store {
         node: &NodeId,
         incarnation: Incarnation,
         span: Duration,
-        by: &By,
+        by: &Requester,
     ) -> Result<OffsetDateTime, StoreError> {
-        let (who, why) = by.columns();
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), set as (
                 insert into node_orders (node, window_incarnation, window_until)
-                select $1, $2, now() + make_interval(secs => $3) from turn
+                select $1, $2, now() + make_interval(secs => $3) from policy_lock
                 on conflict (node) do update set
                     window_incarnation = excluded.window_incarnation, window_until = excluded.window_until
                 returning window_until
             ), ordered as (
-                update cluster_policy c set orders_revision = c.orders_revision + 1 from turn
-            ), told as (
-                insert into cluster_events (kind, node, text, who, reason)
+                update cluster_policy c set orders_revision = c.orders_revision + 1 from policy_lock
+            ), logged as (
+                insert into cluster_events (kind, node, text, requested_by, reason)
                 select 'RESTART_WINDOW_SET', $1,
                     format('node %s may restart within %s s', $1::text, round($3::float8)), $4, $5
-                from turn
+                from policy_lock
             )
             select window_until as "until!" from set"#,
             node.as_str(),
             incarnation.0,
             span.as_secs_f64(),
-            who,
-            why,
+            requested_by,
+            reason,
         );
         Ok(self.one("set the restart window", query).await?.until)
     }
 
     /// Whether one was open.
-    pub async fn clear_restart_window(&self, node: &NodeId, by: &By) -> Result<bool, StoreError> {
-        let (who, why) = by.columns();
+    pub async fn clear_restart_window(&self, node: &NodeId, by: &Requester) -> Result<bool, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), cleared as (
                 update node_orders n set window_incarnation = null, window_until = null
-                from turn where n.node = $1 and n.window_until > now()
+                from policy_lock where n.node = $1 and n.window_until > now()
                 returning n.node
             ), ordered as (
                 update cluster_policy c set orders_revision = c.orders_revision + 1 from cleared
-            ), told as (
-                insert into cluster_events (kind, node, text, who, reason)
+            ), logged as (
+                insert into cluster_events (kind, node, text, requested_by, reason)
                 select 'RESTART_WINDOW_CLEARED', node, format('nobody waits for node %s to restart', node), $2, $3
                 from cleared
             )
             select exists(select from cleared) as "changed!""#,
             node.as_str(),
-            who,
-            why,
+            requested_by,
+            reason,
         );
         Ok(self.one("clear the restart window", query).await?.changed)
     }
 
-    /// By node. Those about which nothing is ordered are not in it.
+    /// Requester node. Those about which nothing is ordered are not in it.
     pub async fn node_orders(&self) -> Result<Vec<NodeOrders>, StoreError> {
         let query = sqlx::query_as!(
             NodeRow,

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::{Fence, Store, StoreError, text::storable};
+use crate::{Fence, Store, StoreError, columns::storable};
 
 /// A reply that waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

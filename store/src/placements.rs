@@ -16,7 +16,7 @@ pub struct Placement {
     /// Where the one before this was.
     pub from: Option<NodeId>,
     pub to: NodeId,
-    pub because: String,
+    pub reason: String,
     pub operation: Option<OperationId>,
     pub at: OffsetDateTime,
 }
@@ -34,7 +34,7 @@ impl Store {
     ) -> Result<Vec<Placement>, StoreError> {
         let query = sqlx::query_as!(
             PlacementRow,
-            "select tenant_id, seq, from_node, to_node, because, operation_id, at from placements
+            "select tenant_id, seq, from_node, to_node, reason, operation_id, at from placements
             where tenant_id = $1 order by seq desc limit $2",
             tenant.as_str(),
             i64::from(limit),
@@ -50,7 +50,7 @@ impl Store {
     ) -> Result<Vec<Placement>, StoreError> {
         let query = sqlx::query_as!(
             PlacementRow,
-            "select tenant_id, seq, from_node, to_node, because, operation_id, at from placements
+            "select tenant_id, seq, from_node, to_node, reason, operation_id, at from placements
             where operation_id = $1 order by at desc, tenant_id, seq desc limit $2",
             operation.0,
             i64::from(limit),
@@ -65,7 +65,7 @@ struct PlacementRow {
     seq: i64,
     from_node: Option<String>,
     to_node: String,
-    because: String,
+    reason: String,
     operation_id: Option<i64>,
     at: OffsetDateTime,
 }
@@ -79,7 +79,7 @@ impl TryFrom<PlacementRow> for Placement {
             seq: row.seq,
             from: optional_id(row.from_node.as_deref(), NodeId::new)?,
             to: NodeId::new(&row.to_node).map_err(StoreError::corrupt_id)?,
-            because: row.because,
+            reason: row.reason,
             operation: row.operation_id.map(OperationId),
             at: row.at,
         })

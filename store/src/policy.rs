@@ -1,12 +1,12 @@
-//! The standing orders of the cluster. Their row is also the turn in which orders are given: whoever writes one holds
-//! it until the commit.
+//! The policy of the cluster. Its row is also the lock that puts operators' orders one after the other: whoever writes one
+//! holds it until the commit (`policy_lock`).
 //!
-//! A statement that has waited for its turn still reads what was there when it began. Where that matters the turn is
-//! refused if another order came first (`orders_revision` is not the one read), and the statement begins again.
+//! A statement that has waited for the lock still reads what was there when it began. Where that matters the lock is
+//! not taken if another order came first (`orders_revision` is not the one read), and the statement begins again.
 
 use time::OffsetDateTime;
 
-use crate::{By, Store, StoreError};
+use crate::{Requester, Store, StoreError};
 
 /// How often an order begins again before it is given up.
 pub(crate) const ATTEMPTS: u32 = 5;
@@ -16,118 +16,123 @@ pub struct ClusterPolicy {
     pub failover_paused: Option<FailoverPause>,
     /// When an operator last resumed failover.
     pub failover_resumed_at: Option<OffsetDateTime>,
-    pub mass_loss_brake: bool,
+    pub failover_breaker: bool,
     pub auto_rebalance: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailoverPause {
     pub reason: String,
-    /// Empty when the brake did it.
-    pub by: String,
-    pub since: OffsetDateTime,
+    /// Empty when the failover breaker did it.
+    pub requested_by: String,
+    pub paused_at: OffsetDateTime,
 }
 
 /// `None` leaves a field as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PolicyPatch {
-    pub mass_loss_brake: Option<bool>,
+    pub failover_breaker: Option<bool>,
     pub auto_rebalance: Option<bool>,
 }
 
 impl Store {
     pub async fn policy(&self) -> Result<ClusterPolicy, StoreError> {
         let query = sqlx::query!(
-            "select failover_paused, failover_paused_by, failover_paused_at, failover_resumed_at, mass_loss_brake,
+            "select failover_paused, failover_paused_by, failover_paused_at, failover_resumed_at, failover_breaker,
                 auto_rebalance
             from cluster_policy"
         );
         let row = self.one("read the policy", query).await?;
         let pause = row.failover_paused.zip(row.failover_paused_at);
         Ok(ClusterPolicy {
-            failover_paused: pause.map(|(reason, since)| FailoverPause {
+            failover_paused: pause.map(|(reason, paused_at)| FailoverPause {
                 reason,
-                by: row.failover_paused_by,
-                since,
+                requested_by: row.failover_paused_by,
+                paused_at,
             }),
             failover_resumed_at: row.failover_resumed_at,
-            mass_loss_brake: row.mass_loss_brake,
+            failover_breaker: row.failover_breaker,
             auto_rebalance: row.auto_rebalance,
         })
     }
 
     /// Changes the fields that are set.
-    pub async fn update_policy(&self, patch: PolicyPatch, by: &By) -> Result<ClusterPolicy, StoreError> {
-        let (who, why) = by.columns();
+    pub async fn update_policy(
+        &self,
+        patch: PolicyPatch,
+        by: &Requester,
+    ) -> Result<ClusterPolicy, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
-            r#"with turn as materialized (
-                select mass_loss_brake as brake, auto_rebalance as auto from cluster_policy for no key update
+            r#"with policy_lock as materialized (
+                select failover_breaker as breaker, auto_rebalance as auto from cluster_policy for no key update
             ), changed as (
                 update cluster_policy c set
                     orders_revision = c.orders_revision + 1,
-                    mass_loss_brake = coalesce($1, turn.brake), auto_rebalance = coalesce($2, turn.auto)
-                from turn
-                where (turn.brake, turn.auto) is distinct from (coalesce($1, turn.brake), coalesce($2, turn.auto))
-                returning c.mass_loss_brake, c.auto_rebalance
-            ), told as (
-                insert into cluster_events (kind, text, who, reason)
-                select 'POLICY_CHANGED', format('the brake on mass loss is %s, the rebalance by itself is %s',
-                    case when mass_loss_brake then 'on' else 'off' end,
+                    failover_breaker = coalesce($1, policy_lock.breaker), auto_rebalance = coalesce($2, policy_lock.auto)
+                from policy_lock
+                where (policy_lock.breaker, policy_lock.auto)
+                    is distinct from (coalesce($1, policy_lock.breaker), coalesce($2, policy_lock.auto))
+                returning c.failover_breaker, c.auto_rebalance
+            ), logged as (
+                insert into cluster_events (kind, text, requested_by, reason)
+                select 'POLICY_CHANGED', format('the failover breaker is %s, auto-rebalance is %s',
+                    case when failover_breaker then 'on' else 'off' end,
                     case when auto_rebalance then 'on' else 'off' end), $3, $4
                 from changed
             )
             select exists(select from changed) as "changed!""#,
-            patch.mass_loss_brake,
+            patch.failover_breaker,
             patch.auto_rebalance,
-            who,
-            why,
+            requested_by,
+            reason,
         );
         self.one("change the policy", query).await?;
         self.policy().await
     }
 
     /// Whether it was not paused before; pausing again keeps the first reason.
-    pub async fn pause_failover(&self, by: &By) -> Result<bool, StoreError> {
-        let (who, why) = by.columns();
+    pub async fn pause_failover(&self, by: &Requester) -> Result<bool, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select failover_paused from cluster_policy for no key update
             ), paused as (
                 update cluster_policy c set
                     orders_revision = c.orders_revision + 1,
                     failover_paused = $2, failover_paused_by = $1, failover_paused_at = now()
-                from turn where turn.failover_paused is null
+                from policy_lock where policy_lock.failover_paused is null
                 returning c.singleton
-            ), told as (
-                insert into cluster_events (kind, text, who, reason)
+            ), logged as (
+                insert into cluster_events (kind, text, requested_by, reason)
                 select 'FAILOVER_PAUSED', 'failover is paused: the tenants of a lost node wait', $1, $2 from paused
             )
             select exists(select from paused) as "changed!""#,
-            who,
-            why,
+            requested_by,
+            reason,
         );
         Ok(self.one("pause failover", query).await?.changed)
     }
 
-    /// Whether it was paused. In any case the losses from before brake nothing any more.
-    pub async fn resume_failover(&self, by: &By) -> Result<bool, StoreError> {
-        let (who, why) = by.columns();
+    /// Whether it was paused. In any case the losses from before do not trip the breaker any more.
+    pub async fn resume_failover(&self, by: &Requester) -> Result<bool, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select failover_paused is not null as paused from cluster_policy for no key update
             ), resumed as (
                 update cluster_policy c set
                     orders_revision = c.orders_revision + 1,
                     failover_paused = null, failover_paused_by = '', failover_paused_at = null,
                     failover_resumed_at = now()
-                from turn
-            ), told as (
-                insert into cluster_events (kind, text, who, reason)
-                select 'FAILOVER_RESUMED', 'failover goes on', $1, $2 from turn where paused
+                from policy_lock
+            ), logged as (
+                insert into cluster_events (kind, text, requested_by, reason)
+                select 'FAILOVER_RESUMED', 'failover goes on', $1, $2 from policy_lock where paused
             )
-            select paused as "changed!" from turn"#,
-            who,
-            why,
+            select paused as "changed!" from policy_lock"#,
+            requested_by,
+            reason,
         );
         Ok(self.one("resume failover", query).await?.changed)
     }

@@ -11,7 +11,6 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-
 use tokio::sync::broadcast;
 
 use crate::{

@@ -171,10 +171,10 @@ impl Store {
     /// Rows that order nothing any more: as many as nodes were ever ordered about, so one statement is enough.
     async fn purge_node_orders(&self) -> Result<u64, StoreError> {
         let query = sqlx::query!(
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), gone as (
-                delete from node_orders n using turn
+                delete from node_orders n using policy_lock
                 where not n.cordoned and coalesce(n.window_until < now(), true)
                     and coalesce(n.suspect_until < now(), true)
                 returning n.node

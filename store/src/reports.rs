@@ -1,7 +1,7 @@
 //! What the owner of a worker says about it. Fenced, and never against the operator: while the worker is to be
 //! stopped, its status, its error and its tenant's status stay as [`Store::stop_worker`] left them.
 
-use crate::{Fence, SessionStatus, Store, StoreError, TenantStatus, WorkerStatus, text::storable};
+use crate::{Fence, SessionStatus, Store, StoreError, TenantStatus, WorkerStatus, columns::storable};
 
 /// `None` leaves a status as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -45,14 +45,14 @@ pub enum ClusterVerb {
         #[command(flatten)]
         attribution: Attribution,
     },
-    /// Shows the standing orders, or changes those that are given.
+    /// Shows the policy, or changes the fields that are given.
     Policy {
-        /// Rebalance by itself when the cluster has been calm for a while.
+        /// Rebalance by itself when the cluster has been stable for a while.
         #[arg(long, value_enum)]
         auto_rebalance: Option<Switch>,
         /// Pause failover when many nodes are lost at once.
         #[arg(long, value_enum)]
-        mass_loss_brake: Option<Switch>,
+        failover_breaker: Option<Switch>,
         #[command(flatten)]
         attribution: Attribution,
     },
@@ -78,8 +78,8 @@ impl ClusterVerb {
                 let filter = ListEventsRequest { node_id, tenant_id, ..Default::default() };
                 return list_events(context, filter, limit).await;
             }
-            Self::Policy { auto_rebalance, mass_loss_brake, attribution } => {
-                return policy(context, auto_rebalance, mass_loss_brake, attribution).await;
+            Self::Policy { auto_rebalance, failover_breaker, attribution } => {
+                return policy(context, auto_rebalance, failover_breaker, attribution).await;
             }
             Self::Status => client.get_cluster_status(GetClusterStatusRequest {}).await?,
             Self::PauseFailover { attribution } => {
@@ -120,11 +120,11 @@ async fn follow_events(context: &mut Context, request: WatchEventsRequest) -> Re
 async fn policy(
     context: &mut Context,
     auto_rebalance: Option<Switch>,
-    mass_loss_brake: Option<Switch>,
+    failover_breaker: Option<Switch>,
     attribution: Attribution,
 ) -> Result<(), Failure> {
     let mut client = context.admin()?.cluster();
-    let given = [("auto_rebalance", auto_rebalance), ("mass_loss_brake", mass_loss_brake)];
+    let given = [("auto_rebalance", auto_rebalance), ("failover_breaker", failover_breaker)];
     let paths: Vec<String> =
         given.iter().filter(|(_, switch)| switch.is_some()).map(|(path, _)| (*path).to_owned()).collect();
     let policy = if paths.is_empty() {
@@ -133,7 +133,7 @@ async fn policy(
     } else {
         let policy = Policy {
             auto_rebalance: auto_rebalance == Some(Switch::On),
-            mass_loss_brake: mass_loss_brake == Some(Switch::On),
+            failover_breaker: failover_breaker == Some(Switch::On),
         };
         let (requested_by, reason) = attribution.into_parts();
         let update_mask = Some(FieldMask { paths });

@@ -1,7 +1,7 @@
 //! `roost message`
 
 use clap::{Subcommand, ValueEnum};
-use roost_proto::v1::{Direction, ListMessagesRequest, TailMessagesRequest};
+use roost_proto::v1::{Direction, ListMessagesRequest, WatchMessagesRequest};
 
 use super::{Context, all_pages};
 use crate::{failure::Failure, views::MessageView};
@@ -59,8 +59,8 @@ impl MessageVerb {
                 list(context, filter, limit).await
             }
             Self::Tail { tenant, backlog } => {
-                let request = TailMessagesRequest { tenant_id: tenant.unwrap_or_default(), backlog };
-                let mut messages = context.admin()?.messages().tail_messages(request).await?.into_inner();
+                let request = WatchMessagesRequest { tenant_id: tenant.unwrap_or_default(), backlog };
+                let mut messages = context.admin()?.messages().watch_messages(request).await?.into_inner();
                 while let Some(message) = messages.message().await? {
                     context.output.event(&MessageView::from(message))?;
                 }

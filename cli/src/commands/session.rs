@@ -1,7 +1,7 @@
 //! `roost session`
 
 use clap::Subcommand;
-use roost_proto::v1::{GetQrRequest, LogoutRequest, Session, SessionStatus, WatchQrRequest};
+use roost_proto::v1::{GetSessionRequest, LogoutRequest, Session, SessionStatus, WatchSessionRequest};
 
 use super::Context;
 use crate::{failure::Failure, qr, views::SessionView};
@@ -25,9 +25,9 @@ impl SessionVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut client = context.admin()?.sessions();
         match self {
-            Self::Qr { tenant, watch: true } => watch_qr(context, tenant).await,
+            Self::Qr { tenant, watch: true } => watch_session(context, tenant).await,
             Self::Qr { tenant: tenant_id, watch: false } => {
-                let session = client.get_qr(GetQrRequest { tenant_id }).await?.into_inner();
+                let session = client.get_session(GetSessionRequest { tenant_id }).await?.into_inner();
                 if context.output.is_json() {
                     context.output.one(&SessionView::from(session))
                 } else {
@@ -35,7 +35,7 @@ impl SessionVerb {
                 }
             }
             Self::Watch { tenant: tenant_id } => {
-                let mut changes = client.watch_qr(WatchQrRequest { tenant_id }).await?.into_inner();
+                let mut changes = client.watch_session(WatchSessionRequest { tenant_id }).await?.into_inner();
                 while let Some(session) = changes.message().await? {
                     context.output.event(&SessionView::from(session))?;
                 }
@@ -49,8 +49,9 @@ impl SessionVerb {
     }
 }
 
-async fn watch_qr(context: &mut Context, tenant_id: String) -> Result<(), Failure> {
-    let mut changes = context.admin()?.sessions().watch_qr(WatchQrRequest { tenant_id }).await?.into_inner();
+async fn watch_session(context: &mut Context, tenant_id: String) -> Result<(), Failure> {
+    let mut changes =
+        context.admin()?.sessions().watch_session(WatchSessionRequest { tenant_id }).await?.into_inner();
     while let Some(session) = changes.message().await? {
         let linked = session.status() == SessionStatus::Connected;
         if context.output.is_json() {

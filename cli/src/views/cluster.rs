@@ -55,7 +55,7 @@ struct PauseView {
 #[derive(Debug, Serialize)]
 pub struct PolicyView {
     auto_rebalance: bool,
-    mass_loss_brake: bool,
+    failover_breaker: bool,
 }
 
 impl From<ClusterStatus> for ClusterView {
@@ -116,7 +116,7 @@ impl ClusterView {
 
 impl Row for ClusterView {
     const HEADER: &'static [&'static str] =
-        &["controller", "nodes", "tenants", "failover", "auto-rebalance", "mass-loss brake", "conflicts"];
+        &["controller", "nodes", "tenants", "failover", "auto-rebalance", "failover breaker", "conflicts"];
 
     fn cells(&self) -> Vec<String> {
         let NodeCountsView { live, lost, cordoned, draining, suspect } = self.nodes;
@@ -136,17 +136,17 @@ impl Row for ClusterView {
 }
 
 impl From<Policy> for PolicyView {
-    fn from(Policy { auto_rebalance, mass_loss_brake }: Policy) -> Self {
-        Self { auto_rebalance, mass_loss_brake }
+    fn from(Policy { auto_rebalance, failover_breaker }: Policy) -> Self {
+        Self { auto_rebalance, failover_breaker }
     }
 }
 
 impl Row for PolicyView {
-    const HEADER: &'static [&'static str] = &["auto-rebalance", "mass-loss brake"];
+    const HEADER: &'static [&'static str] = &["auto-rebalance", "failover breaker"];
 
     fn cells(&self) -> Vec<String> {
         let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
-        vec![switch(self.auto_rebalance), switch(self.mass_loss_brake)]
+        vec![switch(self.auto_rebalance), switch(self.failover_breaker)]
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {

@@ -1,6 +1,6 @@
 //! Why a tenant is where it is.
 
-use roost_proto::v1::{Candidate, Placement};
+use roost_proto::v1::{Candidate, PlacementExplanation};
 use serde::Serialize;
 
 use super::MoveView;
@@ -17,7 +17,7 @@ pub struct PlacementView {
     pinned_node_id: String,
     summary: String,
     candidates: Vec<CandidateView>,
-    movers: Vec<String>,
+    triggers: Vec<String>,
     history: Vec<MoveView>,
 }
 
@@ -28,8 +28,8 @@ struct CandidateView {
     reason: String,
 }
 
-impl From<Placement> for PlacementView {
-    fn from(placement: Placement) -> Self {
+impl From<PlacementExplanation> for PlacementView {
+    fn from(placement: PlacementExplanation) -> Self {
         let candidates = placement
             .candidates
             .into_iter()
@@ -41,7 +41,7 @@ impl From<Placement> for PlacementView {
             node_id: placement.node_id,
             pinned_node_id: placement.pinned_node_id,
             summary: placement.summary,
-            movers: placement.movers,
+            triggers: placement.triggers,
         }
     }
 }
@@ -57,10 +57,10 @@ impl PlacementView {
             output.text("")?;
             output.list(&self.candidates)?;
         }
-        if !self.movers.is_empty() {
+        if !self.triggers.is_empty() {
             output.text("\nIt would move:")?;
-            for mover in &self.movers {
-                output.text(&format!("- {}", visible(mover)))?;
+            for trigger in &self.triggers {
+                output.text(&format!("- {}", visible(trigger)))?;
             }
         }
         if !self.history.is_empty() {

@@ -42,14 +42,14 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
 
 #[tonic::async_trait]
 impl SessionService for Script {
-    type WatchQrStream = Items<Session>;
+    type WatchSessionStream = Items<Session>;
 
-    async fn get_qr(&self, request: Request<GetQrRequest>) -> Answer<Session> {
+    async fn get_session(&self, request: Request<GetSessionRequest>) -> Answer<Session> {
         session(&request.into_inner().tenant_id).map(Response::new)
     }
 
     /// A code, then a phone scans it.
-    async fn watch_qr(&self, request: Request<WatchQrRequest>) -> Answer<Self::WatchQrStream> {
+    async fn watch_session(&self, request: Request<WatchSessionRequest>) -> Answer<Self::WatchSessionStream> {
         let waiting = session(&request.into_inner().tenant_id)?;
         let linked = Session { tenant_id: waiting.tenant_id.clone(), ..session("lodge")? };
         Ok(Response::new(items(vec![waiting, linked])))
@@ -80,13 +80,13 @@ fn messages() -> Vec<Message> {
 
 #[tonic::async_trait]
 impl MessageService for Script {
-    type TailMessagesStream = Items<Message>;
+    type WatchMessagesStream = Items<Message>;
 
     async fn list_messages(&self, _: Request<ListMessagesRequest>) -> Answer<ListMessagesResponse> {
         Ok(Response::new(ListMessagesResponse { messages: messages(), next_page_token: String::new() }))
     }
 
-    async fn tail_messages(&self, _: Request<TailMessagesRequest>) -> Answer<Self::TailMessagesStream> {
+    async fn watch_messages(&self, _: Request<WatchMessagesRequest>) -> Answer<Self::WatchMessagesStream> {
         Ok(Response::new(items(messages().into_iter().rev().collect())))
     }
 }

@@ -58,13 +58,13 @@ pub fn moved() -> Move {
     }
 }
 
-fn placement(tenant_id: String) -> Placement {
+fn placement(tenant_id: String) -> PlacementExplanation {
     let candidate = |node_id: &str, fits, reason: &str| Candidate {
         node_id: node_id.into(),
         fits,
         reason: reason.into(),
     };
-    Placement {
+    PlacementExplanation {
         tenant_id,
         node_id: "node-2".into(),
         pinned_node_id: String::new(),
@@ -73,7 +73,7 @@ fn placement(tenant_id: String) -> Placement {
             candidate("node-2", true, "it has it"),
             candidate("node-1", false, "it is cordoned"),
         ],
-        movers: vec!["the loss of node-2".into(), "a drain of node-2".into()],
+        triggers: vec!["the loss of node-2".into(), "a drain of node-2".into()],
         history: vec![moved()],
     }
 }
@@ -150,7 +150,10 @@ impl TenantService for Script {
         worker(&request.into_inner().tenant_id).map(Response::new)
     }
 
-    async fn explain_placement(&self, request: Request<ExplainPlacementRequest>) -> Answer<Placement> {
+    async fn explain_placement(
+        &self,
+        request: Request<ExplainPlacementRequest>,
+    ) -> Answer<PlacementExplanation> {
         tenant(&request.into_inner().tenant_id).map(|tenant| Response::new(placement(tenant.id)))
     }
 }

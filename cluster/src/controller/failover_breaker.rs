@@ -56,7 +56,7 @@ impl FailoverBreaker {
     pub(super) fn step(&mut self, membership: &Membership, policy: &Policy, now: Duration) -> BreakerState {
         let held = self.held.take();
         let just_resumed = policy.resumed_ago.is_some_and(|ago| ago < self.ttl * 2);
-        if policy.failover_paused.is_some() || !policy.mass_loss_brake || just_resumed {
+        if policy.failover_paused.is_some() || !policy.failover_breaker || just_resumed {
             return BreakerState::Closed;
         }
         let (since, mut missing) = held.map_or((now, BTreeSet::new()), |held| (held.since, held.missing));
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn it_can_be_turned_off() {
         let mut bench = Bench::with(&FIVE);
-        bench.policy.mass_loss_brake = false;
+        bench.policy.failover_breaker = false;
         assert_eq!(bench.at(10, &FIVE[..1]), BreakerState::Closed);
     }
 }

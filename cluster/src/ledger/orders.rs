@@ -35,14 +35,14 @@ pub struct Policy {
     /// How long ago an operator resumed failover: losses from before are accepted and hold nothing back any more.
     pub resumed_ago: Option<Duration>,
     /// Whether the loss of many nodes at once pauses failover.
-    pub mass_loss_brake: bool,
+    pub failover_breaker: bool,
     /// Whether the controller starts a rebalance by itself when the cluster has been calm for a while.
     pub auto_rebalance: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { failover_paused: None, resumed_ago: None, mass_loss_brake: true, auto_rebalance: false }
+        Self { failover_paused: None, resumed_ago: None, failover_breaker: true, auto_rebalance: false }
     }
 }
 

@@ -16,14 +16,13 @@ use roost_model::ids::NodeId;
 use roost_store::{PostgresLedger, Store};
 use tokio_util::sync::CancellationToken;
 
-/// The coordinator's default.
-const STALE_AFTER: Duration = Duration::from_secs(120);
-
 pub(super) struct Candidate {
     pub(super) registry: SharedRegistry,
     pub(super) store: Store,
     pub(super) node: NodeId,
     pub(super) timing: Timing,
+    /// A worker that has not been seen for this long is marked ERROR.
+    pub(super) stale_after: Duration,
 }
 
 impl Candidate {
@@ -66,7 +65,7 @@ impl Candidate {
     /// One reign at most: the controller stands again by itself, but a coordinator comes first.
     async fn stand(&self, token: CancellationToken) {
         let candidate = LeaderRecord { holder: format!("node/{}", self.node), address: String::new() };
-        let config = ControllerConfig::new(self.timing, candidate, STALE_AFTER);
+        let config = ControllerConfig::new(self.timing, candidate, self.stale_after);
         // Made here, for it listens to Postgres on a connection of its own.
         let ledger = Arc::new(PostgresLedger::new(self.store.clone()));
         let controller = Controller::new(self.registry.clone(), ledger, config);

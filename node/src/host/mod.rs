@@ -126,7 +126,9 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
     let stop_standing = CancellationToken::new();
     let registry = Arc::new(Told { registry: parts.registry.clone(), link: parts.link.clone() });
     let node = config.args.id.clone();
-    let candidate = Candidate { registry, store: parts.store.clone(), node, timing: parts.timing };
+    let stale_after = config.args.stale_after;
+    let candidate =
+        Candidate { registry, store: parts.store.clone(), node, timing: parts.timing, stale_after };
     let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
     let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });

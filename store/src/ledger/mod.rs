@@ -3,11 +3,11 @@
 //! Every write names its term and begins, in the same statement, with
 //!
 //! ```sql
-//! reign as materialized (select term from controller_term where term = $1 for share)
+//! valid_term as materialized (select term from controller_term where term = $1 for share)
 //! ```
 //!
 //! [`Ledger::begin_term`] updates that row. It waits for placements under way, and from its commit on those of earlier
-//! terms find no `reign` and write nothing: the argument of [`crate::fence`], one level up.
+//! terms find no `valid_term` and write nothing: the argument of [`crate::fence`], one level up.
 
 use std::time::Duration;
 
@@ -39,14 +39,14 @@ impl PostgresLedger {
         Self { store, changes }
     }
 
-    /// Turns a statement's word on whether `reign` was there into a result.
-    async fn check(&self, reigns: bool) -> Result<(), StoreError> {
-        if reigns { Ok(()) } else { Err(StoreError::Deposed { term: self.store.present_term().await? }) }
+    /// Turns a statement's answer whether `valid_term` was there into a result.
+    async fn check(&self, holds_term: bool) -> Result<(), StoreError> {
+        if holds_term { Ok(()) } else { Err(StoreError::Deposed { term: self.store.present_term().await? }) }
     }
 }
 
 impl Store {
-    /// The number of the present controller's term, or of the last one's.
+    /// The term of the present controller, or of the last one.
     pub async fn present_term(&self) -> Result<Term, StoreError> {
         let row = self.one("read the term", sqlx::query!("select term from controller_term")).await?;
         Ok(Term(row.term))
@@ -114,11 +114,11 @@ impl Ledger for PostgresLedger {
         let tenants: Vec<&str> = placements.iter().map(|(tenant, _)| tenant.as_str()).collect();
         let nodes: Vec<&str> = placements.iter().map(|(_, node)| node.as_str()).collect();
         let query = sqlx::query!(
-            r#"with reign as materialized (
+            r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
             ), held as materialized (
                 select w.tenant_id, given.node
-                from reign, worker_processes w
+                from valid_term, worker_processes w
                 join unnest($2::text[], $3::text[]) as given(tenant_id, node) using (tenant_id)
                 order by w.tenant_id for no key update of w
             ), placed as (
@@ -132,7 +132,7 @@ impl Ledger for PostgresLedger {
                     updated_at = now()
                 from placed where s.tenant_id = placed.tenant_id and s.status <> 'DISCONNECTED'
             )
-            select exists(select from reign) as "reigns!", placed.tenant_id as "tenant_id?",
+            select exists(select from valid_term) as "holds_term!", placed.tenant_id as "tenant_id?",
                 placed.generation as "generation?"
             from (select) as once left join placed on true
             order by placed.tenant_id"#,
@@ -141,7 +141,7 @@ impl Ledger for PostgresLedger {
             &nodes as &[&str],
         );
         let rows = self.store.all("place the tenants", query).await.map_err(to_ledger)?;
-        self.check(rows.iter().any(|row| row.reigns)).await.map_err(to_ledger)?;
+        self.check(rows.iter().any(|row| row.holds_term)).await.map_err(to_ledger)?;
         let placed = rows.into_iter().filter_map(|row| row.tenant_id.zip(row.generation));
         placed
             .map(|(tenant, generation)| Ok((TenantId::new(&tenant)?, Generation(generation))))
@@ -152,10 +152,10 @@ impl Ledger for PostgresLedger {
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
         let query = sqlx::query!(
-            r#"with reign as materialized (
+            r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
             ), held as materialized (
-                select w.tenant_id from reign, worker_processes w
+                select w.tenant_id from valid_term, worker_processes w
                 where w.tenant_id = any($2) order by w.tenant_id for no key update of w
             ), unplaced as (
                 update worker_processes w set node = null, updated_at = now()
@@ -166,22 +166,22 @@ impl Ledger for PostgresLedger {
                     updated_at = now()
                 from held where s.tenant_id = held.tenant_id and s.status <> 'DISCONNECTED'
             )
-            select exists(select from reign) as "reigns!""#,
+            select exists(select from valid_term) as "holds_term!""#,
             term.0,
             &tenants as &[&str],
         );
         let row = self.store.one("unplace the tenants", query).await.map_err(to_ledger)?;
-        self.check(row.reigns).await.map_err(to_ledger)
+        self.check(row.holds_term).await.map_err(to_ledger)
     }
 
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {
         let query = sqlx::query!(
-            r#"with reign as materialized (
+            r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
             ), held as materialized (
                 select w.tenant_id, w.node,
                     extract(epoch from now() - greatest(w.last_seen_at, w.expected_since))::bigint as unseen_s
-                from reign, worker_processes w
+                from valid_term, worker_processes w
                 where w.desired = 'RUNNING' and w.status = 'RUNNING'
                     and greatest(w.last_seen_at, w.expected_since) < now() - make_interval(secs => $2)
                 order by w.tenant_id for no key update of w skip locked
@@ -194,18 +194,18 @@ impl Ledger for PostgresLedger {
                     end
                 from held where w.tenant_id = held.tenant_id
                 returning w.tenant_id
-            ), told as (
+            ), logged as (
                 update tenants t set status = 'ERROR', updated_at = now()
                 from marked where t.id = marked.tenant_id
             )
-            select exists(select from reign) as "reigns!", marked.tenant_id as "tenant_id?"
+            select exists(select from valid_term) as "holds_term!", marked.tenant_id as "tenant_id?"
             from (select) as once left join marked on true
             order by marked.tenant_id"#,
             term.0,
             older_than.as_secs_f64(),
         );
         let rows = self.store.all("mark stale workers", query).await.map_err(to_ledger)?;
-        self.check(rows.iter().any(|row| row.reigns)).await.map_err(to_ledger)?;
+        self.check(rows.iter().any(|row| row.holds_term)).await.map_err(to_ledger)?;
         let marked = rows.iter().filter_map(|row| row.tenant_id.as_deref()).map(TenantId::new);
         marked.collect::<Result<_, _>>().map_err(|reason| to_ledger(StoreError::corrupt_id(reason)))
     }
@@ -229,9 +229,9 @@ impl Ledger for PostgresLedger {
     }
 }
 
-/// Whether the word is for the controller; what was missed may have been.
-fn concerns<T>(word: Result<T, broadcast::error::RecvError>, is_it: impl Fn(&T) -> bool) -> Option<bool> {
-    match word {
+/// Whether the notification is for the controller; what was missed may have been.
+fn concerns<T>(received: Result<T, broadcast::error::RecvError>, is_it: impl Fn(&T) -> bool) -> Option<bool> {
+    match received {
         Ok(change) => Some(is_it(&change)),
         Err(broadcast::error::RecvError::Lagged(_)) => Some(true),
         Err(broadcast::error::RecvError::Closed) => None,

@@ -13,7 +13,7 @@ use crate::{StoreError, operations::count};
 impl PostgresLedger {
     pub(super) async fn read_orders(&self) -> Result<Orders, StoreError> {
         let query = sqlx::query!(
-            r#"select failover_paused, mass_loss_brake, auto_rebalance,
+            r#"select failover_paused, failover_breaker, auto_rebalance,
                 extract(epoch from now() - failover_resumed_at)::float8 as resumed_ago_s,
                 coalesce((
                     select jsonb_agg(jsonb_build_object(
@@ -39,7 +39,7 @@ impl PostgresLedger {
             policy: Policy {
                 failover_paused: row.failover_paused,
                 resumed_ago: row.resumed_ago_s.map(span),
-                mass_loss_brake: row.mass_loss_brake,
+                failover_breaker: row.failover_breaker,
                 auto_rebalance: row.auto_rebalance,
             },
             nodes: row.nodes.0.into_iter().map(NodeOrder::from).collect(),

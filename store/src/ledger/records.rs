@@ -9,11 +9,11 @@ use roost_model::ids::{NodeId, OperationId, TenantId, Term};
 use super::PostgresLedger;
 use crate::{
     StoreError,
+    columns::storable,
     events::kind_to_column,
     operations::{DEFAULT_MAX_CONCURRENT, DEFAULT_MAX_UNAVAILABLE_PERCENT, OperationState, number_to_column},
     placements::KEPT_PLACEMENTS,
     policy::ATTEMPTS,
-    text::storable,
 };
 
 const STEP: &str = "write the records";
@@ -37,26 +37,26 @@ impl PostgresLedger {
         let suspects: Vec<&str> = sheet.suspects.keys().map(|node| node.as_str()).collect();
         let spans_s: Vec<f64> = sheet.suspects.values().map(Duration::as_secs_f64).collect();
         let query = sqlx::query!(
-            r#"with reign as materialized (
+            r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
             ), placed as materialized (
-                select w.tenant_id, given.node, given.because, given.operation_id
-                from reign, worker_processes w
+                select w.tenant_id, given.node, given.reason, given.operation_id
+                from valid_term, worker_processes w
                 join unnest($2::text[], $3::text[], $4::text[], $5::bigint[])
-                    as given(tenant_id, node, because, operation_id) using (tenant_id)
+                    as given(tenant_id, node, reason, operation_id) using (tenant_id)
                 order by w.tenant_id for key share of w
-            ), turn as materialized (
+            ), policy_lock as materialized (
                 -- Counted, so that the workers' rows are held before this one. Limited, so that the planner knows.
-                select c.singleton from reign, (select count(*) from placed) as first, cluster_policy c
+                select c.singleton from valid_term, (select count(*) from placed) as first, cluster_policy c
                 limit 1 for no key update of c
             ), paused as (
                 update cluster_policy c set
                     failover_paused = $6, failover_paused_by = '', failover_paused_at = now()
-                from turn where $6::text is not null and c.failover_paused is null
+                from policy_lock where $6::text is not null and c.failover_paused is null
             ), suspected as (
                 insert into node_orders (node, suspect_until)
                 select given.node, now() + make_interval(secs => given.span_s)
-                from turn, unnest($7::text[], $8::float8[]) as given(node, span_s)
+                from policy_lock, unnest($7::text[], $8::float8[]) as given(node, span_s)
                 on conflict (node) do update set
                     suspect_until = greatest(node_orders.suspect_until, excluded.suspect_until)
             ), went_on as (
@@ -64,20 +64,20 @@ impl PostgresLedger {
                     total = given.total, done = given.done, message = given.message,
                     state = coalesce(given.state, o.state),
                     ended_at = case when given.state is not null then now() end
-                from turn, unnest($9::bigint[], $10::int[], $11::int[], $12::operation_state[], $13::text[])
+                from policy_lock, unnest($9::bigint[], $10::int[], $11::int[], $12::operation_state[], $13::text[])
                     as given(id, total, done, state, message)
                 where o.id = given.id and o.state = 'RUNNING'
                     and (given.state is not null or (o.total, o.done) is distinct from (given.total, given.done))
-                returning o.id, o.state, o.node, o.tenant_id, operation_news(o) as text
+                returning o.id, o.state, o.node, o.tenant_id, operation_summary(o) as text
             ), started as (
                 insert into operations (kind, max_concurrent, max_unavailable_percent, requested_by, reason)
-                select 'REBALANCE', $15, $16, '', 'the policy of the cluster' from turn where $14
+                select 'REBALANCE', $15, $16, '', 'the policy of the cluster' from policy_lock where $14
                 on conflict (kind) where state = 'RUNNING' and kind = 'REBALANCE' do nothing
-                returning id, state, node, tenant_id, operation_news(operations) as text
+                returning id, state, node, tenant_id, operation_summary(operations) as text
             ), remembered as (
-                insert into placements (tenant_id, seq, from_node, to_node, because, operation_id)
-                select p.tenant_id, coalesce(last.seq, 0) + 1, last.to_node, p.node, p.because, p.operation_id
-                from turn, placed p left join lateral (
+                insert into placements (tenant_id, seq, from_node, to_node, reason, operation_id)
+                select p.tenant_id, coalesce(last.seq, 0) + 1, last.to_node, p.node, p.reason, p.operation_id
+                from policy_lock, placed p left join lateral (
                     select seq, to_node from placements
                     where tenant_id = p.tenant_id order by seq desc limit 1
                 ) as last on true
@@ -85,10 +85,10 @@ impl PostgresLedger {
             ), forgotten as (
                 delete from placements old using remembered new
                 where old.tenant_id = new.tenant_id and old.seq <= new.seq - $17
-            ), told as (
+            ), logged as (
                 insert into cluster_events (kind, node, tenant_id, operation_id, text)
-                select news.kind, news.node, news.tenant_id, news.operation_id, news.text
-                from turn, (
+                select new_event.kind, new_event.node, new_event.tenant_id, new_event.operation_id, new_event.text
+                from policy_lock, (
                     select kind, node, tenant_id, null::bigint as operation_id, text, position
                     from unnest($18::text[], $19::text[], $20::text[], $21::text[])
                         with ordinality as given(kind, node, tenant_id, text, position)
@@ -96,10 +96,10 @@ impl PostgresLedger {
                     select 'OPERATION_ENDED', node, tenant_id, id, text, null from went_on where state <> 'RUNNING'
                     union all
                     select 'OPERATION_STARTED', node, tenant_id, id, text, null from started
-                ) as news
-                order by news.position, news.operation_id
+                ) as new_event
+                order by new_event.position, new_event.operation_id
             )
-            select exists(select from reign) as "reigns!""#,
+            select exists(select from valid_term) as "holds_term!""#,
             term.0,
             &placed.tenants as &[&str],
             &placed.nodes as &[&str],
@@ -123,7 +123,7 @@ impl PostgresLedger {
             &events.texts,
         );
         let row = self.store.one(STEP, query).await?;
-        self.check(row.reigns).await
+        self.check(row.holds_term).await
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use roost_model::ids::{NodeId, OperationId, TenantId};
 
-use crate::{By, Store, StoreError};
+use crate::{Requester, Store, StoreError};
 
 mod record;
 mod start;
@@ -68,30 +68,34 @@ pub struct OperationFilter {
 impl Store {
     /// The controller begins nothing more of it. The node of a drain is as cordoned as it was when the drain began,
     /// but for an order to cordon it that came meanwhile.
-    pub async fn cancel_operation(&self, id: OperationId, by: &By) -> Result<Cancellation, StoreError> {
-        let (who, why) = by.columns();
+    pub async fn cancel_operation(
+        &self,
+        id: OperationId,
+        by: &Requester,
+    ) -> Result<Cancellation, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), over as (
                 update operations o set
                     state = 'CANCELLED', ended_at = now(),
                     message = 'cancelled' || case when $2 <> '' then ' by ' || $2 else '' end
-                from turn where o.id = $1 and o.state = 'RUNNING'
-                returning o.id, o.kind, o.node, o.tenant_id, operation_news(o) as news
+                from policy_lock where o.id = $1 and o.state = 'RUNNING'
+                returning o.id, o.kind, o.node, o.tenant_id, operation_summary(o) as summary
             ), restored as (
                 update node_orders n set cordoned = n.cordoned_before
                 from over where over.kind = 'DRAIN' and n.node = over.node
             ), ordered as (
                 update cluster_policy set orders_revision = orders_revision + 1 from over
-            ), told as (
-                insert into cluster_events (kind, node, tenant_id, operation_id, text, who, reason)
-                select 'OPERATION_ENDED', node, tenant_id, id, news, $2, $3 from over
+            ), logged as (
+                insert into cluster_events (kind, node, tenant_id, operation_id, text, requested_by, reason)
+                select 'OPERATION_ENDED', node, tenant_id, id, summary, $2, $3 from over
             )
             select id from over"#,
             id.0,
-            who,
-            why,
+            requested_by,
+            reason,
         );
         let cancelled = self.maybe("cancel the operation", query).await?.is_some();
         match self.get_operation(id).await {

@@ -3,22 +3,22 @@
 use roost_model::ids::OperationId;
 
 use super::{NewDrain, NewMove, NewRebalance, OperationRecord, number_to_column};
-use crate::{By, Store, StoreError};
+use crate::{Requester, Store, StoreError};
 
 impl Store {
     /// Cordons the node, too. `Conflict` when it is being drained already.
-    pub async fn start_drain(&self, drain: &NewDrain, by: &By) -> Result<OperationRecord, StoreError> {
-        let (who, why) = by.columns();
+    pub async fn start_drain(&self, drain: &NewDrain, by: &Requester) -> Result<OperationRecord, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query_as!(
             StartedRow,
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), met as (
                 insert into operations (kind, node, force, deadline, requested_by, reason)
-                select 'DRAIN', $1, $2, now() + make_interval(secs => $3), $4, $5 from turn
+                select 'DRAIN', $1, $2, now() + make_interval(secs => $3), $4, $5 from policy_lock
                 -- Changes nothing, but answers with the row. Only a row that this has inserted has no xmax.
                 on conflict (node) where state = 'RUNNING' and kind = 'DRAIN' do update set node = excluded.node
-                returning id, xmax = 0 as fresh, operation_news(operations) as news
+                returning id, xmax = 0 as fresh, operation_summary(operations) as summary
             ), cordoned as (
                 insert into node_orders (node, cordoned, cordoned_by, cordon_reason, cordoned_at)
                 select $1, true, $4, $5, now() from met where fresh
@@ -29,16 +29,16 @@ impl Store {
                     cordoned_at = case when node_orders.cordoned then node_orders.cordoned_at else now() end
             ), ordered as (
                 update cluster_policy set orders_revision = orders_revision + 1 from met where fresh
-            ), told as (
-                insert into cluster_events (kind, node, operation_id, text, who, reason)
-                select 'OPERATION_STARTED', $1, id, news, $4, $5 from met where fresh
+            ), logged as (
+                insert into cluster_events (kind, node, operation_id, text, requested_by, reason)
+                select 'OPERATION_STARTED', $1, id, summary, $4, $5 from met where fresh
             )
             select id, fresh as "fresh!" from met"#,
             drain.node.as_str(),
             drain.force,
             drain.deadline.map(|deadline| deadline.as_secs_f64()),
-            who,
-            why,
+            requested_by,
+            reason,
         );
         let started = self.one("start the drain", query).await?;
         let what = |id| format!("node {} is being drained (operation {id})", drain.node);
@@ -49,29 +49,29 @@ impl Store {
     pub async fn start_rebalance(
         &self,
         rebalance: &NewRebalance,
-        by: &By,
+        by: &Requester,
     ) -> Result<OperationRecord, StoreError> {
-        let (who, why) = by.columns();
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query_as!(
             StartedRow,
-            r#"with turn as materialized (
+            r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), met as (
                 insert into operations (kind, max_concurrent, max_unavailable_percent, requested_by, reason)
-                select 'REBALANCE', $1, $2, $3, $4 from turn
+                select 'REBALANCE', $1, $2, $3, $4 from policy_lock
                 on conflict (kind) where state = 'RUNNING' and kind = 'REBALANCE' do update set kind = excluded.kind
-                returning id, xmax = 0 as fresh, operation_news(operations) as news
+                returning id, xmax = 0 as fresh, operation_summary(operations) as summary
             ), ordered as (
                 update cluster_policy set orders_revision = orders_revision + 1 from met where fresh
-            ), told as (
-                insert into cluster_events (kind, operation_id, text, who, reason)
-                select 'OPERATION_STARTED', id, news, $3, $4 from met where fresh
+            ), logged as (
+                insert into cluster_events (kind, operation_id, text, requested_by, reason)
+                select 'OPERATION_STARTED', id, summary, $3, $4 from met where fresh
             )
             select id, fresh as "fresh!" from met"#,
             number_to_column(rebalance.max_concurrent),
             number_to_column(rebalance.max_unavailable_percent),
-            who,
-            why,
+            requested_by,
+            reason,
         );
         let started = self.one("start the rebalance", query).await?;
         let what = |id| format!("a rebalance is running (operation {id})");
@@ -79,31 +79,31 @@ impl Store {
     }
 
     /// `Conflict` when the tenant is being moved already.
-    pub async fn start_move(&self, order: &NewMove, by: &By) -> Result<OperationRecord, StoreError> {
-        let (who, why) = by.columns();
+    pub async fn start_move(&self, order: &NewMove, by: &Requester) -> Result<OperationRecord, StoreError> {
+        let (requested_by, reason) = by.columns();
         let query = sqlx::query_as!(
             StartedRow,
             r#"with held as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 for key share
-            ), turn as materialized (
+            ), policy_lock as materialized (
                 select held.* from held, cluster_policy c for no key update of c
             ), met as (
                 insert into operations (kind, tenant_id, node, requested_by, reason)
-                select 'MOVE', tenant_id, $2, $3, $4 from turn
+                select 'MOVE', tenant_id, $2, $3, $4 from policy_lock
                 on conflict (tenant_id) where state = 'RUNNING' and kind = 'MOVE'
                     do update set tenant_id = excluded.tenant_id
-                returning id, xmax = 0 as fresh, operation_news(operations) as news
+                returning id, xmax = 0 as fresh, operation_summary(operations) as summary
             ), ordered as (
                 update cluster_policy set orders_revision = orders_revision + 1 from met where fresh
-            ), told as (
-                insert into cluster_events (kind, node, tenant_id, operation_id, text, who, reason)
-                select 'OPERATION_STARTED', $2, $1, id, news, $3, $4 from met where fresh
+            ), logged as (
+                insert into cluster_events (kind, node, tenant_id, operation_id, text, requested_by, reason)
+                select 'OPERATION_STARTED', $2, $1, id, summary, $3, $4 from met where fresh
             )
             select id, fresh as "fresh!" from met"#,
             order.tenant.as_str(),
             order.to.as_str(),
-            who,
-            why,
+            requested_by,
+            reason,
         );
         let started = self.maybe("start the move", query).await?;
         let started = started.ok_or_else(|| StoreError::no_tenant(&order.tenant))?;

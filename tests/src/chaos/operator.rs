@@ -58,18 +58,18 @@ impl fmt::Display for Orders {
 }
 
 impl Operator {
-    /// Turns the brake off: the nemesis loses half of the nodes at once and more, and nobody is there to resume.
+    /// Switches the failover breaker off: the nemesis loses half of the nodes at once and more, and nobody is there to resume.
     pub async fn begin(
         admins: &[Admin],
         nodes: Vec<String>,
         tenants: &[TenantRecord],
         seed: u64,
     ) -> Result<Self> {
-        let policy = Policy { mass_loss_brake: false, ..Policy::default() };
-        let update_mask = Some(FieldMask { paths: vec!["mass_loss_brake".to_owned()] });
+        let policy = Policy { failover_breaker: false, ..Policy::default() };
+        let update_mask = Some(FieldMask { paths: vec!["failover_breaker".to_owned()] });
         let update =
             UpdatePolicyRequest { policy: Some(policy), update_mask, ..UpdatePolicyRequest::default() };
-        admins[0].cluster().update_policy(update).await.context("turning the brake off")?;
+        admins[0].cluster().update_policy(update).await.context("switching the failover breaker off")?;
         let (admins, tenants, dice) = (admins.to_vec(), tenants.to_vec(), Dice::new(seed ^ SALT));
         Ok(Self { admins, nodes, tenants, dice, orders: Orders::default() })
     }

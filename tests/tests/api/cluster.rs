@@ -52,7 +52,7 @@ async fn the_status_counts_what_there_is() {
     assert_eq!(told.tenants, Some(v1::TenantCounts { running: 2, placed: 1, waiting: 1, error: 0 }));
     let pause = told.failover_pause.unwrap();
     assert_eq!((pause.reason.as_str(), pause.requested_by.as_str()), ("switch", "asha"));
-    assert_eq!(told.policy, Some(v1::Policy { auto_rebalance: false, mass_loss_brake: true }));
+    assert_eq!(told.policy, Some(v1::Policy { auto_rebalance: false, failover_breaker: true }));
     assert_eq!(told.operations.iter().map(|operation| operation.id).collect::<Vec<_>>(), [running.id]);
     assert_eq!(told.conflicts, 0);
 }
@@ -78,21 +78,21 @@ async fn failover_is_paused_once_and_resumed_once() {
 #[tokio::test]
 async fn the_policy_changes_by_its_mask() {
     let api = api().await;
-    let update = |auto_rebalance, mass_loss_brake, paths: &[&str]| v1::UpdatePolicyRequest {
-        policy: Some(v1::Policy { auto_rebalance, mass_loss_brake }),
+    let update = |auto_rebalance, failover_breaker, paths: &[&str]| v1::UpdatePolicyRequest {
+        policy: Some(v1::Policy { auto_rebalance, failover_breaker }),
         update_mask: Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() }),
         ..Default::default()
     };
     let changed = api.cluster().update_policy(update(true, false, &["auto_rebalance"])).await.unwrap();
-    assert_eq!(changed.into_inner(), v1::Policy { auto_rebalance: true, mass_loss_brake: true });
+    assert_eq!(changed.into_inner(), v1::Policy { auto_rebalance: true, failover_breaker: true });
     let changed = api.cluster().update_policy(update(false, false, &["*"])).await.unwrap();
-    assert_eq!(changed.into_inner(), v1::Policy { auto_rebalance: false, mass_loss_brake: false });
+    assert_eq!(changed.into_inner(), v1::Policy { auto_rebalance: false, failover_breaker: false });
     for paths in [&[][..], &["colour"]] {
         let error = refused(api.cluster().update_policy(update(true, true, paths)).await);
         assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["update_mask"]);
     }
     let policy = status(&api).await.policy.unwrap();
-    assert!(!policy.auto_rebalance && !policy.mass_loss_brake, "{policy:?}");
+    assert!(!policy.auto_rebalance && !policy.failover_breaker, "{policy:?}");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn stopping_ends_streams_with_a_reason_and_resigns_at_once() {
     let mut workers =
         api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
     let mut messages =
-        api.messages().tail_messages(v1::TailMessagesRequest::default()).await.unwrap().into_inner();
+        api.messages().watch_messages(v1::WatchMessagesRequest::default()).await.unwrap().into_inner();
     next(&mut workers).await.unwrap();
 
     let stopping = tokio::spawn(api.coordinator.stop());

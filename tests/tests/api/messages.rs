@@ -60,8 +60,8 @@ async fn a_chat_without_its_tenant_is_refused() {
         v1::ListMessagesRequest { chat_id: "255700000011@c.us".into(), direction: 9, ..Default::default() };
     let error = refused(api.messages().list_messages(request).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["direction", "tenant_id"]);
-    let request = v1::TailMessagesRequest { tenant_id: "A".into(), backlog: 1_001 };
-    let error = refused(api.messages().tail_messages(request).await);
+    let request = v1::WatchMessagesRequest { tenant_id: "A".into(), backlog: 1_001 };
+    let error = refused(api.messages().watch_messages(request).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["tenant_id", "backlog"]);
 }
 
@@ -70,9 +70,9 @@ async fn tail_begins_with_the_backlog_and_follows_the_log() {
     let api = api().await;
     let (asha, juma) = two_tenants(&api).await;
     receive(&api, &asha, "255700000011@c.us", &["a1", "a2", "a3"]).await;
-    let request = |tenant: &str, backlog| v1::TailMessagesRequest { tenant_id: tenant.into(), backlog };
-    let mut tail = api.messages().tail_messages(request("asha", 2)).await.unwrap().into_inner();
-    let mut without_backlog = api.messages().tail_messages(request("", 0)).await.unwrap().into_inner();
+    let request = |tenant: &str, backlog| v1::WatchMessagesRequest { tenant_id: tenant.into(), backlog };
+    let mut tail = api.messages().watch_messages(request("asha", 2)).await.unwrap().into_inner();
+    let mut without_backlog = api.messages().watch_messages(request("", 0)).await.unwrap().into_inner();
     for body in ["a2", "a3"] {
         assert_eq!(next(&mut tail).await.unwrap().body, body);
     }

@@ -31,7 +31,7 @@ async fn is_refused(api: &Api, tenant: &str, node: &str, code: ErrorCode, said: 
     assert_eq!(listed.operations, []);
 }
 
-async fn explain(api: &Api, tenant: &str) -> v1::Placement {
+async fn explain(api: &Api, tenant: &str) -> v1::PlacementExplanation {
     let request = v1::ExplainPlacementRequest { tenant_id: tenant.into() };
     api.tenants().explain_placement(request).await.unwrap().into_inner()
 }
@@ -63,7 +63,7 @@ async fn a_move_is_planned_done_and_explained() {
     candidates.sort_unstable();
     assert_eq!(candidates, ["n1", "n2"]);
     assert!(told.candidates.iter().all(|candidate| !candidate.reason.is_empty()));
-    assert!(!told.movers.is_empty());
+    assert!(!told.triggers.is_empty());
     let last = &told.history[0];
     assert_eq!((last.from_node_id.as_str(), last.to_node_id.as_str()), ("n1", "n2"));
     assert!(!last.reason.is_empty());

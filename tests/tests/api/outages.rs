@@ -31,7 +31,7 @@ async fn without_postgres_and_etcd_it_starts_and_names_what_is_down() {
         v1::CreateTenantRequest { tenant: Some(crate::harness::business(1)), tenant_id: "asha".into() };
     names(&refused(api.tenants().create_tenant(create).await), "postgres");
     names(&refused(api.workers().watch_workers(v1::WatchWorkersRequest::default()).await), "postgres");
-    names(&refused(api.messages().tail_messages(v1::TailMessagesRequest::default()).await), "postgres");
+    names(&refused(api.messages().watch_messages(v1::WatchMessagesRequest::default()).await), "postgres");
     names(&refused(api.nodes().list_nodes(v1::ListNodesRequest::default()).await), "etcd");
     // What is wrong with the request is told all the same.
     let error = refused(api.tenants().get_tenant(v1::GetTenantRequest::default()).await);
@@ -69,8 +69,12 @@ async fn streams_and_calls_resume_after_postgres_was_away() {
     api.tenant("asha", 1).await;
     let mut workers =
         api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
-    let mut codes =
-        api.sessions().watch_qr(v1::WatchQrRequest { tenant_id: "asha".into() }).await.unwrap().into_inner();
+    let mut codes = api
+        .sessions()
+        .watch_session(v1::WatchSessionRequest { tenant_id: "asha".into() })
+        .await
+        .unwrap()
+        .into_inner();
     next(&mut workers).await.unwrap();
     next(&mut codes).await.unwrap();
 

@@ -23,9 +23,11 @@ async fn every_call(api: &Api, id: &str) -> Vec<(&'static str, Status, &'static 
     let force = workers.force_restart_worker(force).await.unwrap_err();
     let get_worker =
         workers.get_worker(v1::GetWorkerRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
-    let get_qr = sessions.get_qr(v1::GetQrRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let get_session =
+        sessions.get_session(v1::GetSessionRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
     let logout = sessions.logout(v1::LogoutRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
-    let watch_qr = sessions.watch_qr(v1::WatchQrRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
+    let watch_session =
+        sessions.watch_session(v1::WatchSessionRequest { tenant_id: tenant_id.clone() }).await.unwrap_err();
     let pin = v1::PinTenantRequest { tenant_id: id.into(), node_id: "n1".into(), ..Default::default() };
     let pin = tenants.pin_tenant(pin).await.unwrap_err();
     let unpin = v1::UnpinTenantRequest { tenant_id: id.into(), ..Default::default() };
@@ -46,8 +48,8 @@ async fn every_call(api: &Api, id: &str) -> Vec<(&'static str, Status, &'static 
         ("RestartWorker", restart, "tenant_id"),
         ("ForceRestartWorker", force, "tenant_id"),
         ("GetWorker", get_worker, "tenant_id"),
-        ("GetQr", get_qr, "tenant_id"),
-        ("WatchQr", watch_qr, "tenant_id"),
+        ("GetSession", get_session, "tenant_id"),
+        ("WatchSession", watch_session, "tenant_id"),
         ("Logout", logout, "tenant_id"),
         ("PinTenant", pin, "tenant_id"),
         ("UnpinTenant", unpin, "tenant_id"),
@@ -123,8 +125,8 @@ async fn an_unknown_tenant_is_not_found_by_any_call() {
     }
     let list = v1::ListMessagesRequest { tenant_id: "nobody".into(), ..Default::default() };
     assert_eq!(refused(api.messages().list_messages(list).await).code, ErrorCode::NotFound);
-    let tail = v1::TailMessagesRequest { tenant_id: "nobody".into(), backlog: 0 };
-    assert_eq!(refused(api.messages().tail_messages(tail).await).code, ErrorCode::NotFound);
+    let tail = v1::WatchMessagesRequest { tenant_id: "nobody".into(), backlog: 0 };
+    assert_eq!(refused(api.messages().watch_messages(tail).await).code, ErrorCode::NotFound);
 }
 
 #[tokio::test]

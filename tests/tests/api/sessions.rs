@@ -27,7 +27,11 @@ async fn the_code_is_shown_while_it_waits_to_be_scanned() {
     api.tenant("asha", 1).await;
     let fence = api.placed("asha").await;
     let get = || async {
-        api.sessions().get_qr(v1::GetQrRequest { tenant_id: "asha".into() }).await.unwrap().into_inner()
+        api.sessions()
+            .get_session(v1::GetSessionRequest { tenant_id: "asha".into() })
+            .await
+            .unwrap()
+            .into_inner()
     };
     let before = get().await;
     assert_eq!((before.status(), before.qr), (v1::SessionStatus::Disconnected, None));
@@ -50,8 +54,8 @@ async fn watch_follows_the_codes_until_the_tenant_goes() {
     api.node("n1").await;
     api.tenant("asha", 1).await;
     let fence = api.placed("asha").await;
-    let request = v1::WatchQrRequest { tenant_id: "asha".into() };
-    let mut watch = api.sessions().watch_qr(request).await.unwrap().into_inner();
+    let request = v1::WatchSessionRequest { tenant_id: "asha".into() };
+    let mut watch = api.sessions().watch_session(request).await.unwrap().into_inner();
     assert_eq!(next(&mut watch).await.unwrap().qr, None);
     for text in ["2@first", "2@second"] {
         api.store.set_qr(&fence, Some(code(text))).await.unwrap();

@@ -267,7 +267,7 @@ fn start_node(dir: &Path, id: &str, etcd: &Etcd, postgres: &Postgres, page_url: 
         .args(["--snapshot-key-file".into(), dir.join("key").into_os_string()])
         .args(["--browser".into(), browser()?.into_os_string()])
         .args(["--bridge".into(), bridge()?.into_os_string()])
-        .env("ROOST_NODE_DATABASE_URL", postgres.url());
+        .env("ROOST_DATABASE_URL", postgres.url());
     Ok(launch.spawn()?)
 }
 

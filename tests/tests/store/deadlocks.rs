@@ -6,7 +6,7 @@ use std::time::Duration;
 use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
 use roost_model::ids::{NodeId, TenantId};
 use roost_store::{
-    By, Fence, NewMove, OperationFilter, OperationState, SessionStatus, StatusReport, StoreError,
+    Fence, NewMove, OperationFilter, OperationState, Requester, SessionStatus, StatusReport, StoreError,
     TenantPatch, TenantStatus, WorkerStatus,
 };
 
@@ -74,8 +74,8 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
             db.store.mark_sent(&fence, &ids).await
         }
         9 => db.store.report(&fence, &report).await,
-        10 => db.store.pin_tenant(&id, &node("a"), &By::default()).await.map(drop),
-        11 => db.store.unpin_tenant(&id, &By::default()).await.map(drop),
+        10 => db.store.pin_tenant(&id, &node("a"), &Requester::default()).await.map(drop),
+        11 => db.store.unpin_tenant(&id, &Requester::default()).await.map(drop),
         12 => db.store.record_conflict(&fence).await.map(drop),
         13 => act_on_operations(db, dice, &id).await,
         _ => db.store.admit(&fence, &[message(&dice.roll(u64::MAX).to_string(), "c")]).await.map(drop),
@@ -83,7 +83,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
 }
 
 async fn act_on_operations(db: &Db, dice: &mut Dice, id: &TenantId) -> Result<(), StoreError> {
-    let nobody = By::default();
+    let nobody = Requester::default();
     let order = NewMove { tenant: id.clone(), to: node("b") };
     match dice.roll(6) {
         0 => db.store.start_drain(&drain("a"), &nobody).await.map(drop),

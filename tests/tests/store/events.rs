@@ -26,14 +26,14 @@ async fn every_order_is_written_down_with_who_and_why() {
     db.store.unpin_tenant(&duka, &asha).await.unwrap();
     db.store.pause_failover(&asha).await.unwrap();
     db.store.resume_failover(&asha).await.unwrap();
-    let patch = PolicyPatch { mass_loss_brake: Some(false), ..PolicyPatch::default() };
+    let patch = PolicyPatch { failover_breaker: Some(false), ..PolicyPatch::default() };
     db.store.update_policy(patch, &asha).await.unwrap();
     let operation = db.store.start_drain(&drain("a"), &asha).await.unwrap().id;
     db.store.cancel_operation(operation, &asha).await.unwrap();
 
     let events = db.store.events_after(&EventFilter::default(), 0, 100).await.unwrap();
     for event in &events {
-        assert_eq!((event.who.as_str(), event.reason.as_str()), ("asha", "because"), "{event:?}");
+        assert_eq!((event.requested_by.as_str(), event.reason.as_str()), ("asha", "because"), "{event:?}");
     }
     let said: Vec<_> = events.iter().map(|event| format!("{:?}: {}", event.kind, event.text)).collect();
     assert_eq!(
@@ -47,7 +47,7 @@ async fn every_order_is_written_down_with_who_and_why() {
             "TenantUnpinned: tenant duka is not pinned to node a any more",
             "FailoverPaused: failover is paused: the tenants of a lost node wait",
             "FailoverResumed: failover goes on",
-            "PolicyChanged: the brake on mass loss is off, the rebalance by itself is off",
+            "PolicyChanged: the failover breaker is off, auto-rebalance is off",
             "OperationStarted: the drain of node a has started",
             "OperationEnded: the drain of node a was cancelled (0 of 0 tenants)",
         ]

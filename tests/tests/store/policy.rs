@@ -17,14 +17,14 @@ async fn a_new_cluster_brakes_and_does_not_rebalance_by_itself() {
 async fn only_what_is_set_changes() {
     let db = Db::new().await;
     let asha = by("asha", "");
-    let brake_off = PolicyPatch { mass_loss_brake: Some(false), ..PolicyPatch::default() };
+    let brake_off = PolicyPatch { failover_breaker: Some(false), ..PolicyPatch::default() };
     let policy = db.store.update_policy(brake_off, &asha).await.unwrap();
-    assert!(!policy.mass_loss_brake && !policy.auto_rebalance);
+    assert!(!policy.failover_breaker && !policy.auto_rebalance);
     let auto = PolicyPatch { auto_rebalance: Some(true), ..PolicyPatch::default() };
     db.store.update_policy(auto, &asha).await.unwrap();
     db.store.update_policy(auto, &asha).await.unwrap();
     let policy = db.ledger.orders().await.unwrap().policy;
-    assert!(!policy.mass_loss_brake && policy.auto_rebalance);
+    assert!(!policy.failover_breaker && policy.auto_rebalance);
     assert_eq!(db.number("select count(*) from cluster_events").await, 2, "one for each change");
 }
 
@@ -34,7 +34,7 @@ async fn failover_pauses_and_goes_on_by_order() {
     assert!(db.store.pause_failover(&by("asha", "switch is replaced")).await.unwrap());
     assert!(!db.store.pause_failover(&by("juma", "me too")).await.unwrap());
     let paused = db.store.policy().await.unwrap().failover_paused.expect("it is paused");
-    assert_eq!((paused.by.as_str(), paused.reason.as_str()), ("asha", "switch is replaced"));
+    assert_eq!((paused.requested_by.as_str(), paused.reason.as_str()), ("asha", "switch is replaced"));
     let policy = db.ledger.orders().await.unwrap().policy;
     assert_eq!((policy.failover_paused.as_deref(), policy.resumed_ago), (Some("switch is replaced"), None));
 

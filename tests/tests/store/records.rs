@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roost_cluster::ledger::{Event, EventKind, Ledger, LedgerError, LedgerRecord, Outcome, Progress};
 use roost_model::ids::{OperationId, Revision, Term};
-use roost_store::{By, Cancellation, EventFilter, OperationFilter, OperationOrder, OperationState};
+use roost_store::{Cancellation, EventFilter, OperationFilter, OperationOrder, OperationState, Requester};
 use sqlx::Connection;
 use tokio::time::timeout;
 
@@ -48,7 +48,7 @@ const EVERYTHING: &str = "select jsonb_build_array(
 async fn a_deposed_controller_records_nothing() {
     let db = Db::new().await;
     db.owned("duka").await;
-    let operation = db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id;
+    let operation = db.store.start_drain(&drain("a"), &Requester::default()).await.unwrap().id;
     let later = db.ledger.begin_term("etcd", Revision(11), "coordinator/b").await.unwrap();
     let before = db.text(EVERYTHING).await;
     let deposed = Err(LedgerError::Deposed { term: later });
@@ -81,7 +81,7 @@ async fn a_note_that_meets_a_new_term_waits_for_it_and_is_refused() {
 async fn everything_in_one_note_is_taken_down() {
     let db = Db::new().await;
     db.owned("duka").await;
-    let operation = db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id;
+    let operation = db.store.start_drain(&drain("a"), &Requester::default()).await.unwrap().id;
     db.ledger.record(db.term, &one_of_each(operation)).await.unwrap();
     let ended = db.store.get_operation(operation).await.unwrap();
     assert_eq!((ended.state, ended.progress), (OperationState::Done, progress(5, 5)));
@@ -108,7 +108,7 @@ async fn everything_in_one_note_is_taken_down() {
 #[tokio::test]
 async fn what_is_over_stays_as_it_ended() {
     let db = Db::new().await;
-    let start = || async { db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id };
+    let start = || async { db.store.start_drain(&drain("a"), &Requester::default()).await.unwrap().id };
     let failed = |operation| LedgerRecord::Ended {
         operation,
         progress: progress(3, 1),
@@ -127,11 +127,11 @@ async fn what_is_over_stays_as_it_ended() {
     let late = LedgerRecord::Progress { operation: first, progress: progress(9, 9) };
     db.ledger.record(db.term, &[done, late]).await.unwrap();
     assert_eq!(db.store.get_operation(first).await.unwrap(), record);
-    let cancelled = db.store.cancel_operation(first, &By::default()).await.unwrap();
+    let cancelled = db.store.cancel_operation(first, &Requester::default()).await.unwrap();
     assert_eq!(cancelled, Cancellation::AlreadyOver { state: OperationState::Failed });
 
     let second = start().await;
-    db.store.cancel_operation(second, &By::default()).await.unwrap();
+    db.store.cancel_operation(second, &Requester::default()).await.unwrap();
     db.ledger.record(db.term, &[failed(second), failed(OperationId(4711))]).await.unwrap();
     assert_eq!(db.store.get_operation(second).await.unwrap().state, OperationState::Cancelled);
     let ends = "select count(*) from cluster_events where kind = 'OPERATION_ENDED'";
@@ -159,7 +159,7 @@ async fn the_brake_keeps_its_first_reason() {
     }
     let policy = db.store.policy().await.unwrap();
     let paused = policy.failover_paused.expect("it is paused");
-    assert_eq!((paused.reason.as_str(), paused.by.as_str()), ("3 of 5 nodes lost", ""));
+    assert_eq!((paused.reason.as_str(), paused.requested_by.as_str()), ("3 of 5 nodes lost", ""));
 }
 
 #[tokio::test]
@@ -168,14 +168,14 @@ async fn placements_tell_where_a_tenant_was_and_why() {
     for id in ["duka", "soko"] {
         db.store.create_tenant(new_tenant(id)).await.unwrap();
     }
-    let operation = db.store.start_drain(&drain("a"), &By::default()).await.unwrap().id;
+    let operation = db.store.start_drain(&drain("a"), &Requester::default()).await.unwrap().id;
     assert_eq!(db.store.last_placement(&tenant("duka")).await.unwrap(), None);
     let first = [placed("duka", "a", None), placed("gone", "a", None), placed("soko", "b", None)];
     db.ledger.record(db.term, &first).await.unwrap();
     db.ledger.record(db.term, &[placed("duka", "b", Some(operation))]).await.unwrap();
     let last = db.store.last_placement(&tenant("duka")).await.unwrap().expect("it was placed");
     assert_eq!((last.from, last.to, last.seq), (Some(node("a")), node("b"), 2));
-    assert_eq!((last.because.as_str(), last.operation), ("to b", Some(operation)));
+    assert_eq!((last.reason.as_str(), last.operation), ("to b", Some(operation)));
     let moves = db.store.operation_moves(operation, 10).await.unwrap();
     assert_eq!(moves.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(), ["duka"]);
     let history = db.store.placements_of_tenant(&tenant("duka"), 10).await.unwrap();

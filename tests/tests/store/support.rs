@@ -12,8 +12,8 @@ use roost_model::{
     ids::{NodeId, Revision, TenantId, Term},
 };
 use roost_store::{
-    Admitted, By, Completion, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store,
-    StoreError,
+    Admitted, Completion, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger, Requester,
+    Store, StoreError,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -106,8 +106,8 @@ pub fn node(id: &str) -> NodeId {
     NodeId::new(id).unwrap()
 }
 
-pub fn by(who: &str, why: &str) -> By {
-    By { who: who.into(), why: why.into() }
+pub fn by(name: &str, reason: &str) -> Requester {
+    Requester { name: name.into(), reason: reason.into() }
 }
 
 /// The phone number follows from the id, so that different tenants have different ones.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roost_devcluster::TenantRecord;
 use roost_proto::client::Admin;
-use roost_proto::v1::{TailMessagesRequest, WatchQrRequest, WatchWorkersRequest};
+use roost_proto::v1::{WatchMessagesRequest, WatchSessionRequest, WatchWorkersRequest};
 use tokio::{sync::mpsc, task::JoinSet};
 use tonic::Status;
 
@@ -77,7 +77,7 @@ impl Source {
 
     async fn messages(&self) -> Result<(), Status> {
         let mut messages =
-            self.admin.messages().tail_messages(TailMessagesRequest::default()).await?.into_inner();
+            self.admin.messages().watch_messages(WatchMessagesRequest::default()).await?.into_inner();
         while let Some(message) = messages.message().await? {
             let direction = message.direction();
             self.tell(Event::Message { tenant: message.tenant_id, direction }).await?;
@@ -86,8 +86,8 @@ impl Source {
     }
 
     async fn codes(&self, tenant: String) -> Result<(), Status> {
-        let request = WatchQrRequest { tenant_id: tenant.clone() };
-        let mut sessions = self.admin.sessions().watch_qr(request).await?.into_inner();
+        let request = WatchSessionRequest { tenant_id: tenant.clone() };
+        let mut sessions = self.admin.sessions().watch_session(request).await?.into_inner();
         while let Some(session) = sessions.message().await? {
             if let Some(code) = session.qr {
                 self.tell(Event::Code { tenant: tenant.clone(), text: code.text }).await?;

@@ -105,7 +105,7 @@ async fn nodes_that_all_come_back_need_no_operator() {
 #[tokio::test(start_paused = true)]
 async fn with_the_brake_off_every_loss_is_answered_at_once() {
     let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c", "d"], 12).await;
-    cluster.ledger.set_mass_loss_brake(false);
+    cluster.ledger.set_failover_breaker(false);
     tokio::join!(nodes[&node_id("a")].crash(), nodes[&node_id("b")].crash(), nodes[&node_id("c")].crash());
     let lost_at = cluster.now();
     cluster.until(async || cluster.judge.browsers() == 12).await;

@@ -81,7 +81,7 @@ impl MemoryLedger {
         self.changed.notify_one();
     }
 
-    pub fn set_mass_loss_brake(&self, on: bool) {
+    pub fn set_failover_breaker(&self, on: bool) {
         self.state.lock().orders.set_brake(on);
         self.changed.notify_one();
     }

@@ -53,7 +53,7 @@ impl StoredOrders {
         let policy = Policy {
             failover_paused: self.paused.clone(),
             resumed_ago: self.resumed_at.map(|at| now - at),
-            mass_loss_brake: !self.brake_off,
+            failover_breaker: !self.brake_off,
             auto_rebalance: self.auto_rebalance,
         };
         let nodes = self.nodes.iter().filter_map(|(node, order)| order.order(node, now));

@@ -119,7 +119,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         id: id.into(),
         cluster: cluster.parse().expect("a cluster's name"),
         etcd: vec![etcd.to_owned()],
-        database_url: database_url.to_owned(),
+        database_url: database_url.into(),
         listen: "127.0.0.1:0".parse().expect("an address"),
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),

@@ -55,7 +55,7 @@ pub async fn measure(report: &mut Report) -> Result<()> {
     fleet.until_moved(WITHIN).await?;
     let restart = restarted.elapsed().as_secs_f64();
     fleet.until_quiet(Duration::from_secs(2), WITHIN).await?;
-    tenants::release_the_brake(&url).await?;
+    tenants::switch_off_the_breaker(&url).await?;
     let many = fleet.lose(MANY_LOST, WITHIN).await?.as_secs_f64();
     let memory = metrics::peak_memory_mib(coordinator.pid())?;
     coordinator.stop(Signal::TERM, GRACE).await?;
@@ -100,7 +100,7 @@ fn tell(report: &mut Report, measured: &Measured) {
         *one <= ONE_LOST_S,
     );
     report.row(
-        format!("{scale}: loss of {MANY_LOST} nodes at once, brake off"),
+        format!("{scale}: loss of {MANY_LOST} nodes at once, failover breaker off"),
         format!("{many:.2} s"),
         "none published",
         format!("at most {MANY_LOST_S:.0} s"),

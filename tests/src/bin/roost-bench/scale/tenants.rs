@@ -1,7 +1,7 @@
 //! Rows in bulk: through the API a hundred thousand tenants would take minutes, and how they came is not what is measured.
 
 use anyhow::Result;
-use roost_store::{By, PolicyPatch, Store};
+use roost_store::{PolicyPatch, Requester, Store};
 use sqlx::{Connection, PgConnection};
 
 /// Tenants that should run, placed nowhere.
@@ -23,9 +23,10 @@ pub async fn make(url: &str, count: usize) -> Result<()> {
 }
 
 /// A quarter of the nodes is about to go, and that is not to pause anything.
-pub async fn release_the_brake(url: &str) -> Result<()> {
+pub async fn switch_off_the_breaker(url: &str) -> Result<()> {
     let store = Store::connect(url, 1).await?;
-    let by = By { who: "bench".to_owned(), why: "a quarter of the nodes is about to go".to_owned() };
-    store.update_policy(PolicyPatch { mass_loss_brake: Some(false), auto_rebalance: None }, &by).await?;
+    let by =
+        Requester { name: "bench".to_owned(), reason: "a quarter of the nodes is about to go".to_owned() };
+    store.update_policy(PolicyPatch { failover_breaker: Some(false), auto_rebalance: None }, &by).await?;
     Ok(())
 }

@@ -1,0 +1,50 @@
+//! Why an order is not carried out or a question not answered.
+
+use roost_cluster::{ledger::LedgerError, registry::RegistryError};
+use roost_model::ids::{NodeId, OperationId};
+use roost_store::{OperationState, StoreError};
+
+use super::Refusal;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The database has not been found to have this program's schema yet.
+    #[error("the database has not been reached, or its schema not been brought up to date, since the start")]
+    NotMigrated,
+    /// The order makes no sense as things are.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// An operation was to be started where one runs.
+    #[error("{what}")]
+    OperationRuns { operation: OperationId, what: String },
+    /// An operation was to be cancelled that has ended.
+    #[error("operation {id} has ended")]
+    OperationOver { id: OperationId, state: OperationState },
+    #[error("there is no operation {id}")]
+    NoOperation { id: OperationId },
+    /// It is not live, and nothing is known of it.
+    #[error("there is no live node {:?}", node.as_str())]
+    UnknownNode { node: NodeId },
+    #[error("{limit} streams are open already")]
+    TooManyStreams { limit: usize },
+    #[error("the coordinator is stopping")]
+    Stopping,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// An error with everything that caused it, in one line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

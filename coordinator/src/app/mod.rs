@@ -1,0 +1,33 @@
+//! What the coordinator does for its callers, in whatever protocol they ask: orders are checked, written and logged;
+//! questions are answered from the database, the registry, or a survey of both.
+//!
+//! Nothing here knows a protocol: a face (such as [`crate::grpc`]) turns requests into the arguments of [`App`]'s methods,
+//! and rows and [`Error`]s into answers. An order that needs the cluster's consent is checked against a
+//! [`Survey`](roost_cluster::controller::Survey), one moment of it. By the time that it is carried out things may be
+//! different; the plan of every pass takes care of that, and what must hold whatever happens in between (one operation on
+//! a node or tenant) is the database's to refuse. What is refused here ([`Refusal`]) are orders that nobody means.
+
+mod cluster;
+mod dry_run;
+mod error;
+mod explain;
+mod messages;
+mod nodes;
+mod operations;
+mod refusal;
+pub mod retention;
+mod sessions;
+mod state;
+mod survey;
+mod tenants;
+pub mod tokens;
+pub mod watch;
+mod workers;
+
+pub use cluster::{ClusterStatus, NodeCounts, TenantCounts};
+pub use dry_run::{BlockedMove, DryRun, PlannedMove};
+pub use error::{Error, causes};
+pub use explain::{ExplainedNode, PlacementExplanation};
+pub use nodes::NodeStatus;
+pub use refusal::Refusal;
+pub use state::{App, Dependencies};

@@ -1,0 +1,179 @@
+//! Orders that are refused, each with what to do instead.
+
+use roost_model::ids::{NodeId, TenantId};
+
+use std::fmt;
+
+use roost_cluster::{
+    controller::Survey,
+    plan::{AdmissionDenial, Intake, NodeView, TenantView, Wanted},
+    records::Phase,
+};
+
+/// Why an order is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    NoLiveNode {
+        node: NodeId,
+    },
+    NoTenant {
+        tenant: TenantId,
+    },
+    /// It is known, and away.
+    NodeAway {
+        node: NodeId,
+    },
+    LastOpenNode {
+        node: NodeId,
+    },
+    NotAdmitted {
+        node: NodeId,
+        denial: AdmissionDenial,
+    },
+    TenantStopped {
+        tenant: TenantId,
+    },
+    ThereAlready {
+        tenant: TenantId,
+        node: NodeId,
+    },
+    PinnedElsewhere {
+        tenant: TenantId,
+        node: NodeId,
+    },
+}
+
+/// A node that is to be emptied must be there, and its tenants must have somewhere to go.
+pub fn may_drain(survey: &Survey, node: &NodeId, force: bool) -> Result<(), Refusal> {
+    let view = live(survey, node)?;
+    let has_other = || survey.snapshot.nodes.iter().any(|other| other.node != *node && is_open(other));
+    match view.intake {
+        Intake::Leaving if !is_draining(survey, node) => {
+            Err(Refusal::NotAdmitted { node: node.clone(), denial: AdmissionDenial::Leaving })
+        }
+        _ if !force && !has_other() => Err(Refusal::LastOpenNode { node: node.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// The tenant must run, and be able to run there.
+pub fn may_move(survey: &Survey, tenant: &TenantId, to: &NodeId) -> Result<(), Refusal> {
+    let view = wanted(survey, tenant)?;
+    live(survey, to)?;
+    if view.wanted != Wanted::Running {
+        return Err(Refusal::TenantStopped { tenant: tenant.clone() });
+    }
+    if is_on(view, to) {
+        return Err(Refusal::ThereAlready { tenant: tenant.clone(), node: to.clone() });
+    }
+    admitted(survey, &view.sent_to(to), to)
+}
+
+/// The node must be able to take the tenant, unless it has it already and is to keep what it has.
+pub fn may_pin(survey: &Survey, tenant: &TenantId, to: &NodeId) -> Result<(), Refusal> {
+    let view = wanted(survey, tenant)?;
+    let node = live(survey, to)?;
+    let keeps = matches!(node.intake, Intake::Open | Intake::Suspect | Intake::Cordoned);
+    if is_on(view, to) && keeps { Ok(()) } else { admitted(survey, &view.pinned_to(to), to) }
+}
+
+/// A window is for the restart of a node that is there.
+pub fn may_open_window(survey: &Survey, node: &NodeId) -> Result<(), Refusal> {
+    match live(survey, node) {
+        Err(_) if is_known(survey, node) => Err(Refusal::NodeAway { node: node.clone() }),
+        found => found.map(|_| ()),
+    }
+}
+
+/// Whether anything is known of the node: it is live, tenants are placed there, or something is ordered of it.
+fn is_known(survey: &Survey, node: &NodeId) -> bool {
+    survey.nodes.contains_key(node)
+        || survey.snapshot.tenants.iter().any(|tenant| tenant.last.as_ref() == Some(node))
+        || survey.orders.nodes.iter().any(|order| order.node == *node)
+}
+
+fn live<'a>(survey: &'a Survey, node: &NodeId) -> Result<&'a NodeView, Refusal> {
+    let found = survey.snapshot.nodes.iter().find(|view| view.node == *node);
+    found.ok_or_else(|| Refusal::NoLiveNode { node: node.clone() })
+}
+
+/// Not one that is deleted: a node may have that still.
+fn wanted<'a>(survey: &'a Survey, tenant: &TenantId) -> Result<&'a TenantView, Refusal> {
+    let mut tenants = survey.snapshot.tenants.iter();
+    let found = tenants.find(|view| view.tenant == *tenant && view.wanted != Wanted::Deleted);
+    found.ok_or_else(|| Refusal::NoTenant { tenant: tenant.clone() })
+}
+
+fn is_on(tenant: &TenantView, node: &NodeId) -> bool {
+    tenant.holds.iter().any(|hold| hold.node == *node && hold.phase == Phase::Active)
+}
+
+fn is_open(node: &NodeView) -> bool {
+    node.intake.takes() && node.capacity > 0
+}
+
+fn is_draining(survey: &Survey, node: &NodeId) -> bool {
+    use roost_cluster::ledger::OperationKind;
+    survey.orders.operations.iter().any(
+        |operation| matches!(&operation.kind, OperationKind::Drain { node: drained, .. } if drained == node),
+    )
+}
+
+/// The cluster's own rule, asked about the tenant as it is to be.
+fn admitted(survey: &Survey, tenant: &TenantView, to: &NodeId) -> Result<(), Refusal> {
+    survey.snapshot.admits(to, tenant).map_err(|denial| match denial {
+        AdmissionDenial::PinnedElsewhere { pin } => {
+            Refusal::PinnedElsewhere { tenant: tenant.tenant.clone(), node: pin }
+        }
+        denial => Refusal::NotAdmitted { node: to.clone(), denial },
+    })
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLiveNode { node } => {
+                write!(f, "there is no live node {:?}; check the id, or start the node", node.as_str())
+            }
+            Self::NoTenant { tenant } => write!(f, "there is no tenant {:?}; check the id", tenant.as_str()),
+            Self::NodeAway { node } => {
+                write!(f, "node {node} is not live; a restart window is opened before the node goes away")
+            }
+            Self::LastOpenNode { node } => write!(
+                f,
+                "no node but {node} takes tenants, and its own would have nowhere to go; start or uncordon another \
+                 node, or use force"
+            ),
+            Self::NotAdmitted { node, denial: AdmissionDenial::Cordoned } => {
+                write!(f, "node {node} is cordoned and takes no tenants; uncordon it, or choose another")
+            }
+            Self::NotAdmitted { node, denial: AdmissionDenial::Draining } => {
+                write!(
+                    f,
+                    "node {node} is being drained and takes no tenants; cancel the drain, or choose another"
+                )
+            }
+            Self::NotAdmitted { node, denial: AdmissionDenial::Leaving } => {
+                write!(f, "node {node} is leaving and hands its tenants over by itself; choose another")
+            }
+            Self::NotAdmitted { node, denial: AdmissionDenial::Full { capacity } } => {
+                write!(
+                    f,
+                    "node {node} is full: it takes {capacity} at most; make room there, or choose another"
+                )
+            }
+            Self::NotAdmitted { node, denial } => write!(f, "node {node} {denial}; choose another"),
+            Self::TenantStopped { tenant } => write!(
+                f,
+                "tenant {tenant} is stopped and is on no node that it could leave; start its worker first"
+            ),
+            Self::ThereAlready { tenant, node } => {
+                write!(f, "tenant {tenant} is on node {node} already; there is nothing to move")
+            }
+            Self::PinnedElsewhere { tenant, node } => write!(
+                f,
+                "tenant {tenant} is pinned to node {node}; unpin it first, or pin it to the other node"
+            ),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What every order and question stands on: the database and the registry, either of which may be away at any time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use roost_cluster::{keys, registry::SharedRegistry};
+use roost_store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, causes, watch::Streams};
+
+/// From one attempt to bring the schema up to date to the next.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Takes orders and answers questions. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    store: Store,
+    registry: SharedRegistry,
+    migrated: Arc<AtomicBool>,
+    pub(super) streams: Streams,
+}
+
+/// Which of them answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependencies {
+    pub postgres: bool,
+    pub etcd: bool,
+}
+
+impl App {
+    /// Nothing is connected to yet. `stop` ends every stream.
+    pub fn new(store: Store, registry: SharedRegistry, stop: CancellationToken) -> Self {
+        Self { store, registry, migrated: Arc::default(), streams: Streams::new(stop) }
+    }
+
+    /// The database, once it has been found to have this program's schema: before that a query would fail on a table
+    /// that is missing, which is no answer to give to a caller.
+    pub(super) fn store(&self) -> Result<&Store, Error> {
+        if self.migrated.load(Ordering::Acquire) { Ok(&self.store) } else { Err(Error::NotMigrated) }
+    }
+
+    pub fn registry(&self) -> &SharedRegistry {
+        &self.registry
+    }
+
+    /// Asks both.
+    pub async fn dependencies(&self) -> Dependencies {
+        let postgres = async {
+            match self.store() {
+                Ok(store) => store.ping().await.is_ok(),
+                Err(_not_migrated) => false,
+            }
+        };
+        let (postgres, etcd) = tokio::join!(postgres, self.registry.get(keys::LEADER));
+        Dependencies { postgres, etcd: etcd.is_ok() }
+    }
+
+    /// Brings the schema up to date as soon as Postgres can be reached, and opens the database to all. None when
+    /// stopped before.
+    pub async fn migrated(&self, stop: CancellationToken) -> Option<Store> {
+        let mut logged = None;
+        loop {
+            let attempt = tokio::select! {
+                attempt = self.store.migrate() => attempt,
+                () = stop.cancelled() => return None,
+            };
+            let Err(error) = attempt else { break };
+            let reason = causes(&error);
+            if logged.as_ref() != Some(&reason) {
+                // Being away passes by itself; anything else needs a person.
+                if matches!(error, StoreError::Unavailable { .. }) {
+                    tracing::warn!(reason, "cannot reach the database, trying again");
+                } else {
+                    tracing::error!(reason, "cannot bring the database's schema up to date, trying again");
+                }
+                logged = Some(reason);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_AFTER) => {}
+                () = stop.cancelled() => return None,
+            }
+        }
+        self.migrated.store(true, Ordering::Release);
+        tracing::info!("database schema up to date");
+        Some(self.store.clone())
+    }
+}

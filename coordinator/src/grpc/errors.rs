@@ -1,0 +1,254 @@
+//! What the application's errors mean to a caller of the API.
+//!
+//! Each variant is listed: a new one does not compile until somebody has decided what a caller is told. What a caller
+//! cannot mend is logged here, once, with its cause, and the caller is sent to the log.
+
+use std::time::Duration;
+
+use roost_cluster::{ledger::LedgerError, registry::RegistryError};
+use roost_model::ids::{NodeId, OperationId};
+use roost_proto::error::{ApiError, ErrorCode, Violation};
+use roost_store::{OperationState, StoreError};
+use tonic::Status;
+
+use crate::app::{Error, Refusal, causes};
+
+pub const POSTGRES: &str = "postgres";
+pub const ETCD: &str = "etcd";
+pub const COORDINATOR: &str = "coordinator";
+
+/// When to try again after a dependency was down: long enough to spare it, short enough for a person who waits.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(error) => from_store(error),
+            Error::Ledger(error) => from_ledger(error),
+            Error::Registry(error) => from_registry(error),
+            Error::NotMigrated => not_migrated(),
+            Error::Refused(refusal) => from_refusal(&refusal),
+            Error::OperationRuns { operation, what } => under_way(ErrorCode::AlreadyExists, operation, &what),
+            Error::OperationOver { id, state } => operation_over(id, state),
+            Error::NoOperation { id } => no_operation(id),
+            Error::UnknownNode { node } => unknown_node(&node),
+            Error::TooManyStreams { limit } => too_many_streams(limit),
+            Error::Stopping => stopping(),
+        }
+    }
+}
+
+fn from_store(error: StoreError) -> ApiError {
+    match &error {
+        StoreError::Unavailable { .. } => {
+            tracing::warn!(reason = causes(&error), "call failed for want of the database");
+            let message =
+                format!("{error}; if the call was to change something, look whether it did, and try again");
+            ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
+        }
+        StoreError::Fenced { tenant, .. } => {
+            ApiError::new(ErrorCode::Superseded, format!("{error}; nothing was written"))
+                .about("tenant", tenant.as_str())
+        }
+        StoreError::Deposed { .. } => {
+            ApiError::new(ErrorCode::Superseded, format!("{error}; nothing was written"))
+        }
+        StoreError::NotFound { kind, id } => {
+            ApiError::new(ErrorCode::NotFound, format!("{error}; check the id")).about(kind, id)
+        }
+        StoreError::AlreadyExists { field, value } => already_exists(field, value),
+        StoreError::Conflict { operation, .. } => {
+            under_way(ErrorCode::FailedPrecondition, *operation, &error.to_string())
+        }
+        StoreError::NotConnected { tenant } => {
+            let message =
+                format!("{error}; there is nothing to log out, start the worker and scan its QR code first");
+            ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())
+        }
+        StoreError::Corrupt { .. } => {
+            tracing::error!(%error, "stored data not readable");
+            ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has more"))
+        }
+        StoreError::Url { .. } | StoreError::Refused { .. } | StoreError::Migration { .. } => {
+            tracing::error!(reason = causes(&error), "fault in the use of the database");
+            ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has the reason"))
+        }
+    }
+}
+
+fn under_way(code: ErrorCode, operation: OperationId, what: &str) -> ApiError {
+    let message = format!("{what}; wait for its end, or cancel it");
+    ApiError::new(code, message).about("operation", &operation.to_string())
+}
+
+fn from_ledger(error: LedgerError) -> ApiError {
+    match &error {
+        LedgerError::Unavailable { .. } => {
+            tracing::warn!(%error, "call failed for want of the database");
+            ApiError::unavailable(POSTGRES, RETRY_AFTER, format!("{error}; try again (Postgres)"))
+        }
+        LedgerError::Deposed { .. } => ApiError::new(ErrorCode::Superseded, error.to_string()),
+    }
+}
+
+fn from_registry(error: RegistryError) -> ApiError {
+    match &error {
+        RegistryError::Unavailable { .. } => {
+            ApiError::unavailable(ETCD, RETRY_AFTER, format!("{error}; try again"))
+        }
+        RegistryError::LeaseLost { .. } => ApiError::new(
+            ErrorCode::Superseded,
+            format!("{error}; what was held under it has passed to others"),
+        ),
+        RegistryError::Refused { .. } => {
+            tracing::error!(%error, "fault in the use of etcd");
+            ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has it too"))
+        }
+        RegistryError::Corrupt { .. } => {
+            tracing::error!(%error, "stored data not readable");
+            ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has it too"))
+        }
+    }
+}
+
+/// The answer until the database has this program's schema.
+fn not_migrated() -> ApiError {
+    let message = "Postgres has not been reached, or its schema not been brought up to date, since the coordinator started; try again";
+    ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
+}
+
+/// The end of a stream when the coordinator stops.
+fn stopping() -> ApiError {
+    ApiError::unavailable(
+        COORDINATOR,
+        RETRY_AFTER,
+        "the coordinator is stopping; call again, another one may answer",
+    )
+}
+
+fn too_many_streams(limit: usize) -> ApiError {
+    let message = format!("this coordinator has {limit} streams open already; end some, or call another one");
+    ApiError::new(ErrorCode::Exhausted, message)
+}
+
+fn unknown_node(node: &NodeId) -> ApiError {
+    let message = format!("there is no live node {:?}; check the id, or start the node", node.as_str());
+    ApiError::new(ErrorCode::NotFound, message).about("node", node.as_str())
+}
+
+fn no_operation(id: OperationId) -> ApiError {
+    let message = format!("there is no operation {id}; list them to see which there are");
+    ApiError::new(ErrorCode::NotFound, message).about("operation", &id.to_string())
+}
+
+fn operation_over(id: OperationId, state: OperationState) -> ApiError {
+    let how = match state {
+        OperationState::Done => "is done",
+        OperationState::Failed => "has failed",
+        OperationState::Cancelled => "was cancelled",
+        OperationState::Running => "runs",
+    };
+    let message = format!("operation {id} {how} already; there is nothing to cancel");
+    ApiError::new(ErrorCode::FailedPrecondition, message).about("operation", &id.to_string())
+}
+
+fn from_refusal(refusal: &Refusal) -> ApiError {
+    let message = refusal.to_string();
+    let failed =
+        |kind, id: &str| ApiError::new(ErrorCode::FailedPrecondition, message.clone()).about(kind, id);
+    match refusal {
+        Refusal::NoLiveNode { node } => {
+            ApiError::new(ErrorCode::NotFound, message).about("node", node.as_str())
+        }
+        Refusal::NoTenant { tenant } => {
+            ApiError::new(ErrorCode::NotFound, message).about("tenant", tenant.as_str())
+        }
+        Refusal::NodeAway { node } | Refusal::LastOpenNode { node } | Refusal::NotAdmitted { node, .. } => {
+            failed("node", node.as_str())
+        }
+        Refusal::TenantStopped { tenant }
+        | Refusal::ThereAlready { tenant, .. }
+        | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),
+    }
+}
+
+/// The store's field is a column; the caller's is a path in its request.
+fn already_exists(field: &str, value: &str) -> ApiError {
+    let path = match field {
+        "id" => "tenant_id".to_owned(),
+        other => format!("tenant.{other}"),
+    };
+    let description = format!("{value:?} belongs to another tenant; choose another");
+    let message = format!("{path}: {description}");
+    let violations = vec![Violation { field: path, description }];
+    ApiError { violations, ..ApiError::new(ErrorCode::AlreadyExists, message) }.about("tenant", value)
+}
+
+#[cfg(test)]
+mod tests {
+    use roost_model::ids::{Generation, Incarnation, TenantId, Term};
+
+    use super::*;
+
+    fn tenant() -> TenantId {
+        TenantId::new("asha").unwrap()
+    }
+
+    #[test]
+    fn errors_of_the_store_keep_their_meaning() {
+        let cases = [
+            (StoreError::Fenced { tenant: tenant(), generation: Generation(3) }, ErrorCode::Superseded),
+            (StoreError::Deposed { term: Term(3) }, ErrorCode::Superseded),
+            (StoreError::NotFound { kind: "tenant", id: "asha".into() }, ErrorCode::NotFound),
+            (
+                StoreError::AlreadyExists { field: "phone", value: "+255700000001".into() },
+                ErrorCode::AlreadyExists,
+            ),
+            (StoreError::NotConnected { tenant: tenant() }, ErrorCode::FailedPrecondition),
+            (StoreError::Corrupt { what: "a column", reason: "x".into() }, ErrorCode::Corrupt),
+        ];
+        for (error, code) in cases {
+            let shown = error.to_string();
+            assert_eq!(from_store(error).code, code, "{shown}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_registry_keep_their_meaning() {
+        let reason = || "refused".to_owned();
+        let cases = [
+            (RegistryError::Unavailable { step: "list", reason: reason() }, ErrorCode::Unavailable),
+            (RegistryError::LeaseLost { lease: Incarnation(1) }, ErrorCode::Superseded),
+            (RegistryError::Refused { step: "list", reason: reason() }, ErrorCode::Internal),
+            (RegistryError::Corrupt { key: "nodes/a".into(), reason: reason() }, ErrorCode::Corrupt),
+        ];
+        for (error, code) in cases {
+            let shown = error.to_string();
+            assert_eq!(from_registry(error).code, code, "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_down_is_named_with_a_time_to_try_again() {
+        let etcd = from_registry(RegistryError::Unavailable { step: "list", reason: "no answer".into() });
+        for (error, dependency) in [(not_migrated(), POSTGRES), (etcd, ETCD), (stopping(), COORDINATOR)] {
+            let unavailable = error.unavailable.unwrap();
+            assert_eq!((unavailable.dependency.as_str(), unavailable.retry_after), (dependency, RETRY_AFTER));
+        }
+    }
+
+    #[test]
+    fn a_taken_value_is_told_by_the_path_of_its_field() {
+        let path = |field| {
+            from_store(StoreError::AlreadyExists { field, value: "x".into() }).violations[0].field.clone()
+        };
+        assert_eq!(path("id"), "tenant_id");
+        assert_eq!(path("phone"), "tenant.phone");
+    }
+}

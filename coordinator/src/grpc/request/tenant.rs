@@ -1,0 +1,355 @@
+//! A tenant as it comes in, to be created or changed.
+
+use std::collections::BTreeSet;
+
+use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts, ids::TenantId};
+use roost_proto::{error::ApiError, v1};
+use roost_store::{NewTenant, TenantPatch};
+use uuid::Uuid;
+
+use super::{Checks, Text, text::check_phone};
+
+const DISPLAY_NAME: Text = Text::line(1, 200);
+const BUSINESS_TEXT: Text = Text::lines(0, 4_096);
+const MENU_TITLE: Text = Text::line(1, 80);
+const MENU_REPLY: Text = Text::lines(1, 4_096);
+const KEYWORD: Text = Text::line(1, 40);
+const MENU_ITEMS: usize = 20;
+const KEYWORDS: usize = 10;
+const REPLY_LIMITS: std::ops::RangeInclusive<u32> = 0..=10_000;
+const DEFAULT_REPLY_LIMIT: u32 = 10;
+
+/// The fields that UpdateTenant can change, by their paths.
+const PATHS: [&str; 6] = ["display_name", "phone", "template", "language", "texts", "reply_limit_per_minute"];
+/// The fields of a tenant that no caller can change, with the reason.
+const FIXED: [(&str, &str); 4] = [
+    ("id", "never changes"),
+    ("status", OUTPUT_ONLY),
+    ("create_time", OUTPUT_ONLY),
+    ("update_time", OUTPUT_ONLY),
+];
+const OUTPUT_ONLY: &str = "is output only";
+
+/// A valid tenant to create, or all that is wrong with it.
+pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiError> {
+    let mut checks = Checks::default();
+    let id = match request.tenant_id.as_str() {
+        "" => checks
+            .take("tenant_id", TenantId::new(&Uuid::now_v7().to_string()).map_err(|error| error.to_string())),
+        given => checks.tenant_id("tenant_id", given),
+    };
+    let Some(tenant) = checks.take("tenant", request.tenant.ok_or_else(|| "is required".to_owned())) else {
+        return Err(checks.refusal());
+    };
+    if !tenant.id.is_empty() && tenant.id != request.tenant_id {
+        checks.take::<()>(
+            "tenant.id",
+            Err("differs from tenant_id, which gives the id; leave it empty".to_owned()),
+        );
+    }
+    let display_name = display_name(&mut checks, tenant.display_name);
+    let phone = phone(&mut checks, tenant.phone);
+    let template = template(&mut checks, tenant.template);
+    let language = language(&mut checks, tenant.language);
+    let texts = texts(&mut checks, tenant.texts);
+    let limit = reply_limit(&mut checks, tenant.reply_limit_per_minute);
+    let (
+        Some(id),
+        Some(display_name),
+        Some(phone),
+        Some(template),
+        Some(language),
+        Some(texts),
+        Some(limit),
+        true,
+    ) = (id, display_name, phone, template, language, texts, limit, checks.passed())
+    else {
+        return Err(checks.refusal());
+    };
+    Ok(NewTenant { id, display_name, phone, template, language, texts, reply_limit_per_minute: limit })
+}
+
+/// Which tenant to change and how, or all that is wrong with it. A field that the mask names is checked as at creation:
+/// where it is not set it goes back to its default, or is missed where there is none.
+pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, TenantPatch), ApiError> {
+    let mut checks = Checks::default();
+    let Some(tenant) = checks.take("tenant", request.tenant.ok_or_else(|| "is required".to_owned())) else {
+        return Err(checks.refusal());
+    };
+    let id = checks.tenant_id("tenant.id", &tenant.id);
+    let paths = match request.update_mask {
+        Some(mask) if !mask.paths.is_empty() => named(&mut checks, &mask.paths),
+        _ => populated(&tenant),
+    };
+    if paths.is_empty() && checks.passed() {
+        let nothing = "names no field, and no field of tenant that can be changed is set".to_owned();
+        checks.take::<()>("update_mask", Err(nothing));
+    }
+    let named = |path: &str| paths.contains(path);
+    let patch = TenantPatch {
+        display_name: named("display_name").then(|| display_name(&mut checks, tenant.display_name)).flatten(),
+        phone: named("phone").then(|| phone(&mut checks, tenant.phone)).flatten(),
+        template: named("template").then(|| template(&mut checks, tenant.template)).flatten(),
+        language: named("language").then(|| language(&mut checks, tenant.language)).flatten(),
+        texts: named("texts").then(|| texts(&mut checks, tenant.texts)).flatten(),
+        reply_limit_per_minute: named("reply_limit_per_minute")
+            .then(|| reply_limit(&mut checks, tenant.reply_limit_per_minute))
+            .flatten(),
+    };
+    match id {
+        Some(id) if checks.passed() => Ok((id, patch)),
+        _ => Err(checks.refusal()),
+    }
+}
+
+fn named(checks: &mut Checks, given: &[String]) -> BTreeSet<&'static str> {
+    let mut paths = BTreeSet::new();
+    for path in given {
+        if path == "*" {
+            paths.extend(PATHS);
+        } else if let Some(known) = PATHS.into_iter().find(|known| known == path) {
+            paths.insert(known);
+        } else {
+            let shown: String = path.chars().take(80).collect();
+            let why = match FIXED.into_iter().find(|(fixed, _)| fixed == path) {
+                Some((_, why)) => format!("{shown:?} {why}"),
+                None => format!("{shown:?} is no field of a tenant"),
+            };
+            checks.take::<()>("update_mask", Err(format!("{why}; use {} or *", PATHS.join(", "))));
+        }
+    }
+    paths
+}
+
+fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
+    let set = [
+        ("display_name", !tenant.display_name.is_empty()),
+        ("phone", !tenant.phone.is_empty()),
+        ("template", tenant.template != 0),
+        ("language", tenant.language != 0),
+        ("texts", tenant.texts.is_some()),
+        ("reply_limit_per_minute", tenant.reply_limit_per_minute.is_some()),
+    ];
+    set.into_iter().filter_map(|(path, set)| set.then_some(path)).collect()
+}
+
+fn display_name(checks: &mut Checks, given: String) -> Option<String> {
+    checks.text("tenant.display_name", &DISPLAY_NAME, given)
+}
+
+fn phone(checks: &mut Checks, given: String) -> Option<String> {
+    checks.take("tenant.phone", check_phone(&given).map(|()| given))
+}
+
+fn template(checks: &mut Checks, given: i32) -> Option<TemplateKind> {
+    checks.optional_enum("tenant.template", given).map(|given| match given {
+        None | Some(v1::Template::Unspecified) | Some(v1::Template::Support) => TemplateKind::Support,
+        Some(v1::Template::Booking) => TemplateKind::Booking,
+        Some(v1::Template::Ecommerce) => TemplateKind::Ecommerce,
+    })
+}
+
+fn language(checks: &mut Checks, given: i32) -> Option<LanguageCode> {
+    checks.optional_enum("tenant.language", given).map(|given| match given {
+        None | Some(v1::Language::Unspecified) | Some(v1::Language::En) => LanguageCode::En,
+        Some(v1::Language::Sw) => LanguageCode::Sw,
+    })
+}
+
+fn reply_limit(checks: &mut Checks, given: Option<i32>) -> Option<u32> {
+    let Some(given) = given else { return Some(DEFAULT_REPLY_LIMIT) };
+    let limit = u32::try_from(given).ok().filter(|limit| REPLY_LIMITS.contains(limit));
+    let why = || format!("{given} is not allowed: 1 to {}, or 0 for no limit", REPLY_LIMITS.end());
+    checks.take("tenant.reply_limit_per_minute", limit.ok_or_else(why))
+}
+
+fn texts(checks: &mut Checks, given: Option<v1::BusinessTexts>) -> Option<Texts> {
+    let given = given.unwrap_or_default();
+    let greeting = checks.text("tenant.texts.greeting", &BUSINESS_TEXT, given.greeting);
+    let fallback = checks.text("tenant.texts.fallback", &BUSINESS_TEXT, given.fallback);
+    let limit_warning = checks.text("tenant.texts.limit_warning", &BUSINESS_TEXT, given.limit_warning);
+    let menu = menu(checks, given.menu);
+    Some(Texts { greeting: greeting?, fallback: fallback?, limit_warning: limit_warning?, menu: menu? })
+}
+
+fn menu(checks: &mut Checks, given: Vec<v1::MenuItem>) -> Option<Vec<MenuItem>> {
+    if given.len() > MENU_ITEMS {
+        let why = format!("has {} items, at most {MENU_ITEMS} are allowed", given.len());
+        return checks.take("tenant.texts.menu", Err(why));
+    }
+    // Every item is checked, also after one that is wrong.
+    let items: Vec<_> =
+        given.into_iter().enumerate().map(|(index, item)| menu_item(checks, index, item)).collect();
+    items.into_iter().collect()
+}
+
+fn menu_item(checks: &mut Checks, index: usize, given: v1::MenuItem) -> Option<MenuItem> {
+    let field = |name: &str| format!("tenant.texts.menu[{index}].{name}");
+    let title = checks.text(&field("title"), &MENU_TITLE, given.title);
+    let reply = checks.text(&field("reply"), &MENU_REPLY, given.reply);
+    if given.keywords.len() > KEYWORDS {
+        let why = format!("has {} words, at most {KEYWORDS} are allowed", given.keywords.len());
+        return checks.take(&field("keywords"), Err(why));
+    }
+    let words = given.keywords.into_iter().enumerate();
+    let words: Vec<_> = words
+        .map(|(at, word)| checks.text(&format!("{}[{at}]", field("keywords")), &KEYWORD, word))
+        .collect();
+    Some(MenuItem { title: title?, reply: reply?, keywords: words.into_iter().collect::<Option<_>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> v1::Tenant {
+        v1::Tenant { display_name: "Mama Asha".into(), phone: "+255700000001".into(), ..Default::default() }
+    }
+
+    fn create(tenant: v1::Tenant) -> Result<NewTenant, ApiError> {
+        new_tenant(v1::CreateTenantRequest { tenant: Some(tenant), tenant_id: "asha".into() })
+    }
+
+    fn update(tenant: v1::Tenant, paths: &[&str]) -> Result<TenantPatch, ApiError> {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        let request = v1::UpdateTenantRequest {
+            tenant: Some(v1::Tenant { id: "asha".into(), ..tenant }),
+            update_mask: Some(prost_types::FieldMask { paths }),
+        };
+        tenant_patch(request).map(|(_, patch)| patch)
+    }
+
+    fn fields(error: &ApiError) -> Vec<&str> {
+        error.violations.iter().map(|violation| violation.field.as_str()).collect()
+    }
+
+    #[test]
+    fn a_tenant_has_defaults_for_all_but_its_name_and_phone() {
+        let new = create(tenant()).unwrap();
+        assert_eq!(
+            (new.template, new.language, new.reply_limit_per_minute),
+            (TemplateKind::Support, LanguageCode::En, 10)
+        );
+        assert_eq!(new.texts, Texts::default());
+        assert_eq!(
+            fields(&create(v1::Tenant::default()).unwrap_err()),
+            ["tenant.display_name", "tenant.phone"]
+        );
+        assert_eq!(fields(&new_tenant(v1::CreateTenantRequest::default()).unwrap_err()), ["tenant"]);
+    }
+
+    #[test]
+    fn an_id_is_chosen_when_none_is_given() {
+        let new =
+            new_tenant(v1::CreateTenantRequest { tenant: Some(tenant()), tenant_id: String::new() }).unwrap();
+        assert_eq!(Uuid::parse_str(new.id.as_str()).unwrap().get_version_num(), 7);
+    }
+
+    #[test]
+    fn an_id_in_the_tenant_must_be_the_one_of_the_request() {
+        assert!(create(v1::Tenant { id: "asha".into(), ..tenant() }).is_ok());
+        assert_eq!(
+            fields(&create(v1::Tenant { id: "other".into(), ..tenant() }).unwrap_err()),
+            ["tenant.id"]
+        );
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_with_its_path() {
+        let item = |title: &str, keywords: Vec<&str>| v1::MenuItem {
+            title: title.into(),
+            reply: "yes".into(),
+            keywords: keywords.into_iter().map(Into::into).collect(),
+        };
+        let error = create(v1::Tenant {
+            display_name: "x".repeat(201),
+            phone: "0700".into(),
+            template: 9,
+            language: -1,
+            reply_limit_per_minute: Some(10_001),
+            texts: Some(v1::BusinessTexts {
+                greeting: "g".repeat(4_097),
+                menu: vec![
+                    item("Hours", vec!["open"]),
+                    item("", vec!["ok", ""]),
+                    item("Many", vec!["w"; 11]),
+                ],
+                ..Default::default()
+            }),
+            ..Default::default()
+        })
+        .unwrap_err();
+        assert_eq!(
+            fields(&error),
+            [
+                "tenant.display_name",
+                "tenant.phone",
+                "tenant.template",
+                "tenant.language",
+                "tenant.texts.greeting",
+                "tenant.texts.menu[1].title",
+                "tenant.texts.menu[1].keywords[1]",
+                "tenant.texts.menu[2].keywords",
+                "tenant.reply_limit_per_minute",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_menu_has_at_most_twenty_items() {
+        let item = v1::MenuItem { title: "t".into(), reply: "r".into(), keywords: vec![] };
+        let with = |count: usize| {
+            let texts = v1::BusinessTexts { menu: vec![item.clone(); count], ..Default::default() };
+            create(v1::Tenant { texts: Some(texts), ..tenant() })
+        };
+        assert!(with(20).is_ok());
+        assert_eq!(fields(&with(21).unwrap_err()), ["tenant.texts.menu"]);
+    }
+
+    #[test]
+    fn zero_lifts_the_reply_limit_and_less_is_refused() {
+        let with = |limit| create(v1::Tenant { reply_limit_per_minute: Some(limit), ..tenant() });
+        assert_eq!(with(0).unwrap().reply_limit_per_minute, 0);
+        assert!(with(-1).is_err());
+    }
+
+    #[test]
+    fn a_mask_changes_what_it_names_and_nothing_else() {
+        let patch =
+            update(v1::Tenant { language: 2, ..tenant() }, &["language", "reply_limit_per_minute"]).unwrap();
+        let expected = TenantPatch {
+            language: Some(LanguageCode::Sw),
+            reply_limit_per_minute: Some(10),
+            ..TenantPatch::default()
+        };
+        assert_eq!(patch, expected);
+    }
+
+    #[test]
+    fn an_empty_mask_changes_the_fields_that_are_set() {
+        let patch = update(v1::Tenant { template: 1, ..v1::Tenant::default() }, &[]).unwrap();
+        assert_eq!(patch, TenantPatch { template: Some(TemplateKind::Booking), ..TenantPatch::default() });
+        assert_eq!(fields(&update(v1::Tenant::default(), &[]).unwrap_err()), ["update_mask"]);
+    }
+
+    #[test]
+    fn a_star_replaces_all_and_needs_what_has_no_default() {
+        let patch = update(tenant(), &["*"]).unwrap();
+        assert_eq!((patch.texts, patch.template), (Some(Texts::default()), Some(TemplateKind::Support)));
+        assert_eq!(
+            fields(&update(v1::Tenant::default(), &["*"]).unwrap_err()),
+            ["tenant.display_name", "tenant.phone"]
+        );
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_changed_is_named() {
+        let error = update(tenant(), &["phone", "shoe_size", "status", "texts.greeting"]).unwrap_err();
+        assert_eq!(fields(&error), ["update_mask"; 3]);
+        for said in
+            ["\"shoe_size\" is no field", "\"status\" is output only", "\"texts.greeting\" is no field"]
+        {
+            assert!(error.message.contains(said), "{said}: {}", error.message);
+        }
+    }
+}

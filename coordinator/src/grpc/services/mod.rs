@@ -1,0 +1,17 @@
+//! The services of roost.v1, one file each.
+
+mod cluster;
+mod messages;
+mod nodes;
+mod operations;
+mod sessions;
+mod tenants;
+mod workers;
+
+pub use cluster::Clusters;
+pub use messages::Messages;
+pub use nodes::Nodes;
+pub use operations::Operations;
+pub use sessions::Sessions;
+pub use tenants::Tenants;
+pub use workers::Workers;

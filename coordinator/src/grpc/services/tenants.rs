@@ -1,0 +1,115 @@
+//! TenantService.
+
+use roost_model::ids::TenantId;
+use roost_proto::v1::{self, tenant_service_server::TenantService};
+use roost_store::TenantFilter;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    app::App,
+    grpc::{
+        paging,
+        request::{Checks, List, new_tenant, page, tenant_id, tenant_patch},
+        wire,
+    },
+};
+
+pub struct Tenants {
+    pub app: App,
+}
+
+#[async_trait]
+impl TenantService for Tenants {
+    async fn create_tenant(
+        &self,
+        request: Request<v1::CreateTenantRequest>,
+    ) -> Result<Response<v1::Tenant>, Status> {
+        let new = new_tenant(request.into_inner())?;
+        let tenant = self.app.create_tenant(new).await?;
+        Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn get_tenant(
+        &self,
+        request: Request<v1::GetTenantRequest>,
+    ) -> Result<Response<v1::Tenant>, Status> {
+        let id = tenant_id("id", &request.get_ref().id)?;
+        let tenant = self.app.get_tenant(&id).await?;
+        Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<v1::ListTenantsRequest>,
+    ) -> Result<Response<v1::ListTenantsResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let chosen = [request.status.to_string()];
+        let chosen = chosen.each_ref().map(String::as_str);
+        let size = checks.page_size(request.page_size);
+        let after =
+            checks.page_token(List::Tenants, &chosen, &request.page_token, |key| TenantId::new(key).ok());
+        let status = checks.optional_enum("status", request.status);
+        let (Some(size), Some(after), Some(status)) = (size, after, status) else {
+            return Err(checks.refusal().into());
+        };
+        let filter = &TenantFilter { status: status.and_then(wire::tenant_status_filter) };
+        let fetch = |after, limit| self.app.list_tenants(filter, after, limit);
+        let page = paging::fill(size, after, fetch, |row| (row.id.clone(), wire::tenant(row))).await?;
+        let next = page.last.map(|last| page::encode(List::Tenants, &chosen, last.as_str()));
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(v1::ListTenantsResponse { tenants: page.items, next_page_token }))
+    }
+
+    async fn update_tenant(
+        &self,
+        request: Request<v1::UpdateTenantRequest>,
+    ) -> Result<Response<v1::Tenant>, Status> {
+        let (id, patch) = tenant_patch(request.into_inner())?;
+        let tenant = self.app.update_tenant(&id, patch).await?;
+        Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn delete_tenant(&self, request: Request<v1::DeleteTenantRequest>) -> Result<Response<()>, Status> {
+        let id = tenant_id("id", &request.get_ref().id)?;
+        self.app.delete_tenant(&id).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn pin_tenant(
+        &self,
+        request: Request<v1::PinTenantRequest>,
+    ) -> Result<Response<v1::Worker>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let node = checks.node_id("node_id", &request.node_id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(node), Some(by)) = (tenant, node, by) else {
+            return Err(checks.refusal().into());
+        };
+        let worker = self.app.pin_tenant(&tenant, &node, &by).await?;
+        Ok(Response::new(wire::worker(worker)))
+    }
+
+    async fn unpin_tenant(
+        &self,
+        request: Request<v1::UnpinTenantRequest>,
+    ) -> Result<Response<v1::Worker>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(by)) = (tenant, by) else { return Err(checks.refusal().into()) };
+        let worker = self.app.unpin_tenant(&tenant, &by).await?;
+        Ok(Response::new(wire::worker(worker)))
+    }
+
+    async fn explain_placement(
+        &self,
+        request: Request<v1::ExplainPlacementRequest>,
+    ) -> Result<Response<v1::PlacementExplanation>, Status> {
+        let tenant = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
+        Ok(Response::new(wire::placement_explanation(self.app.explain_placement(&tenant).await?)))
+    }
+}

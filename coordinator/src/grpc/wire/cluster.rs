@@ -1,0 +1,95 @@
+//! The cluster as a whole: its status, its events and its policy.
+
+use roost_cluster::ledger::EventKind;
+use roost_proto::v1;
+use roost_store::{ClusterEvent, ClusterPolicy, FailoverPause};
+
+use super::{count, operation::operation, timestamp};
+use crate::app::{ClusterStatus, NodeCounts, TenantCounts};
+
+/// Who paused failover when nobody ordered it.
+const BREAKER: &str = "breaker";
+
+pub fn cluster_status(status: ClusterStatus) -> v1::ClusterStatus {
+    let term = status.term.0;
+    let leader =
+        status.leader.map(|leader| v1::Leader { holder: leader.holder, address: leader.address, term });
+    v1::ClusterStatus {
+        leader,
+        nodes: Some(node_counts(status.nodes)),
+        tenants: Some(tenant_counts(status.tenants)),
+        policy: Some(policy(&status.policy)),
+        failover_pause: status.policy.failover_paused.map(failover_pause),
+        operations: status.operations.into_iter().map(operation).collect(),
+        conflicts: i64::try_from(status.conflicts).unwrap_or(i64::MAX),
+    }
+}
+
+fn node_counts(nodes: NodeCounts) -> v1::NodeCounts {
+    let NodeCounts { live, lost, cordoned, draining, suspect } = nodes;
+    v1::NodeCounts {
+        live: count(live),
+        lost: count(lost),
+        cordoned: count(cordoned),
+        draining: count(draining),
+        suspect: count(suspect),
+    }
+}
+
+fn tenant_counts(tenants: TenantCounts) -> v1::TenantCounts {
+    let TenantCounts { running, placed, waiting, error } = tenants;
+    v1::TenantCounts {
+        running: count(running),
+        placed: count(placed),
+        waiting: count(waiting),
+        error: count(error),
+    }
+}
+
+pub fn event(row: ClusterEvent) -> v1::Event {
+    v1::Event {
+        id: row.id,
+        kind: event_kind(row.kind).into(),
+        node_id: row.node.map(String::from).unwrap_or_default(),
+        tenant_id: row.tenant.map(String::from).unwrap_or_default(),
+        text: row.text,
+        time: Some(timestamp(row.at)),
+        operation_id: row.operation.map(|id| id.0).unwrap_or_default(),
+        requested_by: row.requested_by,
+        reason: row.reason,
+    }
+}
+
+fn event_kind(kind: EventKind) -> v1::EventKind {
+    match kind {
+        EventKind::NodeJoined => v1::EventKind::NodeJoined,
+        EventKind::NodeLeft => v1::EventKind::NodeLeft,
+        EventKind::NodeLost => v1::EventKind::NodeLost,
+        EventKind::NodeSuspect => v1::EventKind::NodeSuspect,
+        EventKind::NodeCordoned => v1::EventKind::NodeCordoned,
+        EventKind::NodeUncordoned => v1::EventKind::NodeUncordoned,
+        EventKind::RestartWindowSet => v1::EventKind::RestartWindowSet,
+        EventKind::RestartWindowCleared => v1::EventKind::RestartWindowCleared,
+        EventKind::ControllerElected => v1::EventKind::ControllerElected,
+        EventKind::FailoverPaused => v1::EventKind::FailoverPaused,
+        EventKind::FailoverResumed => v1::EventKind::FailoverResumed,
+        EventKind::OperationStarted => v1::EventKind::OperationStarted,
+        EventKind::OperationEnded => v1::EventKind::OperationEnded,
+        EventKind::TenantPinned => v1::EventKind::TenantPinned,
+        EventKind::TenantUnpinned => v1::EventKind::TenantUnpinned,
+        EventKind::PolicyChanged => v1::EventKind::PolicyChanged,
+        EventKind::Conflict => v1::EventKind::Conflict,
+    }
+}
+
+pub fn policy(row: &ClusterPolicy) -> v1::Policy {
+    v1::Policy { auto_rebalance: row.auto_rebalance, failover_breaker: row.failover_breaker }
+}
+
+fn failover_pause(row: FailoverPause) -> v1::FailoverPause {
+    v1::FailoverPause {
+        reason: row.reason,
+        start_time: Some(timestamp(row.paused_at)),
+        requested_by: if row.requested_by.is_empty() { BREAKER.to_owned() } else { row.requested_by },
+    }
+}

@@ -1,0 +1,195 @@
+//! The store's rows and the registry's records as messages of the API.
+
+mod cluster;
+mod node;
+mod operation;
+
+use std::sync::Arc;
+
+use prost_types::Timestamp;
+use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
+use roost_proto::v1;
+use roost_store::{
+    DesiredState, Direction, Message, QrCode, Session, SessionStatus, Tenant, TenantStatus, Worker,
+    WorkerStatus,
+};
+use time::OffsetDateTime;
+
+use crate::app::watch::WorkerChange;
+
+pub use cluster::{cluster_status, event, policy};
+pub use node::node;
+pub use operation::{made_move, operation, operation_state_filter, placement_explanation, plan};
+
+pub fn tenant(row: Tenant) -> v1::Tenant {
+    let settings = Arc::unwrap_or_clone(row.settings);
+    v1::Tenant {
+        id: row.id.into(),
+        display_name: settings.display_name,
+        phone: settings.phone,
+        template: template(settings.template).into(),
+        language: language(settings.language).into(),
+        status: tenant_status(row.status).into(),
+        texts: Some(texts(settings.texts)),
+        // The column is an integer of the same width.
+        reply_limit_per_minute: Some(i32::try_from(settings.reply_limit_per_minute).unwrap_or(i32::MAX)),
+        create_time: Some(timestamp(row.created_at)),
+        update_time: Some(timestamp(row.updated_at)),
+    }
+}
+
+fn texts(row: Texts) -> v1::BusinessTexts {
+    v1::BusinessTexts {
+        greeting: row.greeting,
+        fallback: row.fallback,
+        menu: row.menu.into_iter().map(menu_item).collect(),
+        limit_warning: row.limit_warning,
+    }
+}
+
+fn menu_item(row: MenuItem) -> v1::MenuItem {
+    v1::MenuItem { title: row.title, reply: row.reply, keywords: row.keywords }
+}
+
+pub fn worker(row: Worker) -> v1::Worker {
+    v1::Worker {
+        tenant_id: row.tenant.into(),
+        name: row.name,
+        status: worker_status(row.status).into(),
+        desired_state: desired(row.desired).into(),
+        node_id: row.node.map(String::from).unwrap_or_default(),
+        generation: row.generation.0,
+        last_error: row.last_error,
+        restarts: i64::try_from(row.restarts).unwrap_or(i64::MAX),
+        last_seen_time: row.last_seen_at.map(timestamp),
+        session_status: session_status(row.session_status).into(),
+        pinned_node_id: row.pin.map(String::from).unwrap_or_default(),
+        conflicts: i64::try_from(row.conflicts).unwrap_or(i64::MAX),
+    }
+}
+
+pub fn worker_change(change: WorkerChange) -> v1::WatchWorkersResponse {
+    v1::WatchWorkersResponse { worker: Some(worker(change.worker)), deleted: change.deleted }
+}
+
+pub fn session(row: Session) -> v1::Session {
+    v1::Session {
+        tenant_id: row.tenant.into(),
+        status: session_status(row.status).into(),
+        qr: row.qr.map(qr),
+        connect_time: row.connected_at.map(timestamp),
+        last_seen_time: row.last_seen_at.map(timestamp),
+    }
+}
+
+fn qr(row: QrCode) -> v1::QrCode {
+    v1::QrCode { text: row.text, data_uri: row.data_uri, expire_time: Some(timestamp(row.expires_at)) }
+}
+
+pub fn message(row: Message) -> v1::Message {
+    v1::Message {
+        id: row.id,
+        tenant_id: row.tenant.into(),
+        direction: direction(row.direction).into(),
+        chat_id: row.chat,
+        body: row.body,
+        whatsapp_id: row.whatsapp_id,
+        create_time: Some(timestamp(row.created_at)),
+    }
+}
+
+/// Counts of tenants and nodes are far below the limit of the message's field.
+pub fn count(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
+pub fn timestamp(at: OffsetDateTime) -> Timestamp {
+    let nanos = i32::try_from(at.nanosecond()).unwrap_or_default();
+    Timestamp { seconds: at.unix_timestamp(), nanos }
+}
+
+fn template(kind: TemplateKind) -> v1::Template {
+    match kind {
+        TemplateKind::Booking => v1::Template::Booking,
+        TemplateKind::Ecommerce => v1::Template::Ecommerce,
+        TemplateKind::Support => v1::Template::Support,
+    }
+}
+
+fn language(code: LanguageCode) -> v1::Language {
+    match code {
+        LanguageCode::En => v1::Language::En,
+        LanguageCode::Sw => v1::Language::Sw,
+    }
+}
+
+fn tenant_status(status: TenantStatus) -> v1::TenantStatus {
+    match status {
+        TenantStatus::New => v1::TenantStatus::New,
+        TenantStatus::QrPending => v1::TenantStatus::QrPending,
+        TenantStatus::Active => v1::TenantStatus::Active,
+        TenantStatus::Paused => v1::TenantStatus::Paused,
+        TenantStatus::Error => v1::TenantStatus::Error,
+    }
+}
+
+/// The filter's value; None for UNSPECIFIED, which chooses nothing.
+pub fn tenant_status_filter(status: v1::TenantStatus) -> Option<TenantStatus> {
+    match status {
+        v1::TenantStatus::Unspecified => None,
+        v1::TenantStatus::New => Some(TenantStatus::New),
+        v1::TenantStatus::QrPending => Some(TenantStatus::QrPending),
+        v1::TenantStatus::Active => Some(TenantStatus::Active),
+        v1::TenantStatus::Paused => Some(TenantStatus::Paused),
+        v1::TenantStatus::Error => Some(TenantStatus::Error),
+    }
+}
+
+fn worker_status(status: WorkerStatus) -> v1::WorkerStatus {
+    match status {
+        WorkerStatus::Running => v1::WorkerStatus::Running,
+        WorkerStatus::Stopped => v1::WorkerStatus::Stopped,
+        WorkerStatus::Error => v1::WorkerStatus::Error,
+    }
+}
+
+/// The filter's value; None for UNSPECIFIED, which chooses nothing.
+pub fn worker_status_filter(status: v1::WorkerStatus) -> Option<WorkerStatus> {
+    match status {
+        v1::WorkerStatus::Unspecified => None,
+        v1::WorkerStatus::Running => Some(WorkerStatus::Running),
+        v1::WorkerStatus::Stopped => Some(WorkerStatus::Stopped),
+        v1::WorkerStatus::Error => Some(WorkerStatus::Error),
+    }
+}
+
+fn desired(state: DesiredState) -> v1::DesiredState {
+    match state {
+        DesiredState::Running => v1::DesiredState::Running,
+        DesiredState::Stopped => v1::DesiredState::Stopped,
+    }
+}
+
+fn session_status(status: SessionStatus) -> v1::SessionStatus {
+    match status {
+        SessionStatus::Disconnected => v1::SessionStatus::Disconnected,
+        SessionStatus::QrReady => v1::SessionStatus::QrReady,
+        SessionStatus::Connected => v1::SessionStatus::Connected,
+    }
+}
+
+fn direction(direction: Direction) -> v1::Direction {
+    match direction {
+        Direction::In => v1::Direction::In,
+        Direction::Out => v1::Direction::Out,
+    }
+}
+
+/// The filter's value; None for UNSPECIFIED, which chooses nothing.
+pub fn direction_filter(direction: v1::Direction) -> Option<Direction> {
+    match direction {
+        v1::Direction::Unspecified => None,
+        v1::Direction::In => Some(Direction::In),
+        v1::Direction::Out => Some(Direction::Out),
+    }
+}

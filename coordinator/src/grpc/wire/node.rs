@@ -1,0 +1,52 @@
+//! Nodes: what the registry says of them, with what is ordered.
+
+use prost_types::Timestamp;
+use roost_cluster::records::NodeRecord;
+use roost_proto::v1;
+use roost_store::NodeOrders;
+
+use super::{count, timestamp};
+use crate::app::NodeStatus;
+
+pub fn node(status: NodeStatus) -> v1::Node {
+    let NodeStatus { node, live, tenants, orders } = status;
+    let bare = v1::Node { id: node.into(), tenants: count(tenants), ..Default::default() };
+    let with_record = match live {
+        Some(record) => registered(record, bare),
+        None => bare,
+    };
+    match orders {
+        Some(orders) => ordered(orders, with_record),
+        None => with_record,
+    }
+}
+
+fn registered(record: NodeRecord, node: v1::Node) -> v1::Node {
+    v1::Node {
+        address: record.address,
+        capacity: count(record.capacity),
+        weight: count(record.weight),
+        zone: record.zone,
+        version: record.version,
+        incarnation: record.incarnation.0,
+        leaving: record.leaving,
+        start_time: Some(Timestamp {
+            seconds: record.started_at_ms.div_euclid(1_000),
+            nanos: i32::try_from(record.started_at_ms.rem_euclid(1_000) * 1_000_000).unwrap_or_default(),
+        }),
+        live: true,
+        ..node
+    }
+}
+
+fn ordered(orders: NodeOrders, node: v1::Node) -> v1::Node {
+    v1::Node {
+        cordoned: orders.cordoned,
+        cordoned_by: orders.cordoned_by,
+        cordon_reason: orders.cordon_reason,
+        draining: orders.drain.is_some(),
+        suspect_until_time: orders.suspect_until.map(timestamp),
+        restart_window_end_time: orders.restart_window.map(|window| timestamp(window.until)),
+        ..node
+    }
+}

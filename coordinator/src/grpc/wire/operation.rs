@@ -1,0 +1,120 @@
+//! Operations, what they would do, and where tenants were moved and why.
+
+use roost_model::ids::NodeId;
+use roost_proto::v1;
+use roost_store::{OperationOrder, OperationRecord, OperationState, Placement};
+
+use super::{count, timestamp};
+use crate::app::{BlockedMove, DryRun, ExplainedNode, PlacementExplanation, PlannedMove};
+
+/// Who started an operation that nobody ordered.
+const POLICY: &str = "policy";
+
+pub fn operation(row: OperationRecord) -> v1::Operation {
+    let mut message = v1::Operation {
+        id: row.id.0,
+        state: operation_state(row.state).into(),
+        total_tenants: count(row.progress.total),
+        done_tenants: count(row.progress.done),
+        message: row.message,
+        requested_by: if row.requested_by.is_empty() { POLICY.to_owned() } else { row.requested_by },
+        reason: row.reason,
+        start_time: Some(timestamp(row.started_at)),
+        end_time: row.ended_at.map(timestamp),
+        ..Default::default()
+    };
+    match row.order {
+        OperationOrder::Drain { node, deadline, force } => {
+            message.kind = v1::OperationKind::Drain.into();
+            message.node_id = node.into();
+            message.deadline = deadline.map(timestamp);
+            message.force = force;
+        }
+        OperationOrder::Rebalance { max_concurrent, max_unavailable_percent } => {
+            message.kind = v1::OperationKind::Rebalance.into();
+            message.max_concurrent = count(max_concurrent);
+            message.max_unavailable_percent = count(max_unavailable_percent);
+        }
+        OperationOrder::Move { tenant, to } => {
+            message.kind = v1::OperationKind::Move.into();
+            message.tenant_id = tenant.into();
+            message.node_id = to.into();
+        }
+    }
+    message
+}
+
+fn operation_state(state: OperationState) -> v1::OperationState {
+    match state {
+        OperationState::Running => v1::OperationState::Running,
+        OperationState::Done => v1::OperationState::Done,
+        OperationState::Failed => v1::OperationState::Failed,
+        OperationState::Cancelled => v1::OperationState::Cancelled,
+    }
+}
+
+/// The filter's value; None for UNSPECIFIED, which chooses nothing.
+pub fn operation_state_filter(state: v1::OperationState) -> Option<OperationState> {
+    match state {
+        v1::OperationState::Unspecified => None,
+        v1::OperationState::Running => Some(OperationState::Running),
+        v1::OperationState::Done => Some(OperationState::Done),
+        v1::OperationState::Failed => Some(OperationState::Failed),
+        v1::OperationState::Cancelled => Some(OperationState::Cancelled),
+    }
+}
+
+pub fn made_move(row: Placement) -> v1::Move {
+    v1::Move {
+        tenant_id: row.tenant.into(),
+        from_node_id: row.from.map(String::from).unwrap_or_default(),
+        to_node_id: row.to.into(),
+        reason: row.reason,
+        time: Some(timestamp(row.at)),
+    }
+}
+
+pub fn plan(plan: DryRun) -> v1::Plan {
+    v1::Plan {
+        moves: plan.moves.into_iter().map(planned_move).collect(),
+        blocked: plan.blocked.into_iter().map(blocked_move).collect(),
+    }
+}
+
+fn planned_move(planned: PlannedMove) -> v1::PlannedMove {
+    v1::PlannedMove {
+        tenant_id: planned.tenant.into(),
+        from_node_id: optional(planned.from),
+        to_node_id: optional(planned.to),
+        reason: planned.reason,
+    }
+}
+
+fn blocked_move(blocked: BlockedMove) -> v1::BlockedMove {
+    v1::BlockedMove {
+        tenant_id: blocked.tenant.into(),
+        from_node_id: optional(blocked.from),
+        reason: blocked.reason,
+    }
+}
+
+pub fn placement_explanation(explained: PlacementExplanation) -> v1::PlacementExplanation {
+    v1::PlacementExplanation {
+        tenant_id: explained.tenant.into(),
+        node_id: optional(explained.node),
+        pinned_node_id: optional(explained.pin),
+        summary: explained.summary,
+        candidates: explained.candidates.into_iter().map(candidate).collect(),
+        triggers: explained.triggers,
+        history: explained.history.into_iter().map(made_move).collect(),
+    }
+}
+
+fn candidate(node: ExplainedNode) -> v1::Candidate {
+    v1::Candidate { node_id: node.node.into(), fits: node.fits, reason: node.reason }
+}
+
+/// None is the empty string.
+fn optional(id: Option<NodeId>) -> String {
+    id.map(String::from).unwrap_or_default()
+}
