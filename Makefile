@@ -51,10 +51,10 @@ bench: release ## the figures of BENCHMARKS.md, each beside its baseline in the 
 
 chaos: deps ## half an hour of kills, freezes and partitions on real processes (CHAOS_SECS=1800 SEED=)
 	cargo build --workspace --bins
-	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --test chaos every -- --nocapture
+	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) cargo test -p roost-tests --test chaos every -- --nocapture
 
 soak: deps ## longer: many seeds of the simulation, then two hours of chaos
-	ROOST_SEEDS=200000 cargo test --workspace --test proofs simulation -- --nocapture
+	ROOST_SEEDS=200000 cargo test -p roost-proofs simulation -- --nocapture
 	$(MAKE) chaos CHAOS_SECS=7200
 
 mutants: deps ## takes out one guard of ownership at a time; the test named for it must fail (tests/README.md)

@@ -27,6 +27,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
         }
         "roost-devcluster" => &["roost-proto"],
         "roost-cli" => &["roost-proto", "roost-devcluster"],
+        "roost-proofs" => &["roost-model", "roost-cluster", "roost-store", "roost-node"],
         "roost-tests" => &[
             "roost-proto",
             "roost-model",

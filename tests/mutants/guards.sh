@@ -21,14 +21,14 @@ mutate_generation() {
   edit "$(echo store/src/*.rs)" 'and generation = $2' 'and ($2::bigint is not null)' &&
     store/prepare-sql.sh
 }
-test_of[generation]='cargo test -p roost-tests --test store -- fencing'
+test_of[generation]='cargo test -p roost-tests --test system -- store::fencing'
 
 # Writes of a deposed controller are taken.
 mutate_term() {
   edit "$(echo store/src/ledger/*.rs)" 'where term = $1 for share' 'where $1::bigint is not null for share' &&
     store/prepare-sql.sh
 }
-test_of[term]='cargo test -p roost-tests --test store -- ledger'
+test_of[term]='cargo test -p roost-tests --test system -- store::ledger'
 
 # A controller's commits are not bound to its own leader key.
 mutate_leader_cas() {
@@ -42,4 +42,4 @@ test_of[leader_cas]='cargo test -p roost-cluster --lib -- controller::tests::gua
 mutate_conflict() {
   edit node/src/worker/interpret.rs 'vec![Event::Owner(answer)]' 'vec![Event::Owner(answer.map(|_| true))]'
 }
-test_of[conflict]='cargo test -p roost-tests --test pipeline -- conflict'
+test_of[conflict]='cargo test -p roost-tests --test system -- pipeline::worker::a_conflict'

@@ -47,6 +47,7 @@ use roost_cluster::{
 };
 use roost_engine::{
     BrowserLedger, Engine, EngineError,
+    launch::RunAs,
     null::NullEngine,
     web::{Launcher, Sandbox, WebConfig, WebEngine},
 };
@@ -246,11 +247,16 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
         EngineConfig::Null => Ok(Arc::new(NullEngine::default())),
         EngineConfig::Web { browser, wa_js, run_as } => {
             let this_program = std::env::current_exe().map_err(HostError::Myself)?;
-            let launcher = Launcher::new(this_program, *run_as);
-            let sandbox = Sandbox::find(&launcher, browser).await;
+            let launcher = Launcher::new(this_program.clone(), *run_as);
+            let found = Sandbox::find(&launcher, browser).await;
+            let sandbox = has_sandbox(found, config.args.allow_no_sandbox);
             let config = WebConfig {
-                sandbox: has_sandbox(sandbox, config.args.allow_no_sandbox),
-                launcher,
+                // Who cannot have a user namespace for a sandbox has none to be another user in either.
+                launcher: match run_as {
+                    RunAs::Namespace(_) if !sandbox => Launcher::new(this_program, RunAs::Caller),
+                    _ => launcher,
+                },
+                sandbox,
                 browser: browser.clone(),
                 page_url: config.args.page_url.clone(),
                 wa_js: wa_js.clone(),

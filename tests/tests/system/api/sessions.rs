@@ -1,0 +1,81 @@
+//! SessionService.
+
+use roost_proto::{error::ErrorCode, v1};
+use roost_store::{QrCode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
+use time::{Duration, OffsetDateTime};
+
+use crate::api::harness::{api, error_of, next, refused};
+
+fn code(text: &str) -> QrCode {
+    let expires_at = OffsetDateTime::now_utc() + Duration::seconds(20);
+    QrCode { text: text.into(), data_uri: "data:image/png;base64,AAAA".into(), expires_at }
+}
+
+fn connected() -> StatusReport {
+    StatusReport {
+        tenant_status: Some(TenantStatus::Active),
+        session_status: Some(SessionStatus::Connected),
+        worker_status: Some(WorkerStatus::Running),
+        ..StatusReport::default()
+    }
+}
+
+#[tokio::test]
+async fn the_code_is_shown_while_it_waits_to_be_scanned() {
+    let api = api().await;
+    api.node("n1").await;
+    api.tenant("asha", 1).await;
+    let fence = api.placed("asha").await;
+    let get = || async {
+        api.sessions()
+            .get_session(v1::GetSessionRequest { tenant_id: "asha".into() })
+            .await
+            .unwrap()
+            .into_inner()
+    };
+    let before = get().await;
+    assert_eq!((before.status(), before.qr), (v1::SessionStatus::Disconnected, None));
+    api.store.set_qr(&fence, Some(code("2@first"))).await.unwrap();
+    let waiting = get().await;
+    assert_eq!(waiting.status(), v1::SessionStatus::QrReady);
+    let qr = waiting.qr.unwrap();
+    assert_eq!((qr.text.as_str(), qr.data_uri.as_str()), ("2@first", "data:image/png;base64,AAAA"));
+    assert!(qr.expire_time.is_some());
+    assert_eq!(api.tenant_status("asha").await, v1::TenantStatus::QrPending);
+    api.store.report(&fence, &connected()).await.unwrap();
+    let linked = get().await;
+    assert_eq!((linked.status(), linked.qr), (v1::SessionStatus::Connected, None));
+    assert!(linked.connect_time.is_some());
+}
+
+#[tokio::test]
+async fn watch_follows_the_codes_until_the_tenant_goes() {
+    let api = api().await;
+    api.node("n1").await;
+    api.tenant("asha", 1).await;
+    let fence = api.placed("asha").await;
+    let request = v1::WatchSessionRequest { tenant_id: "asha".into() };
+    let mut watch = api.sessions().watch_session(request).await.unwrap().into_inner();
+    assert_eq!(next(&mut watch).await.unwrap().qr, None);
+    for text in ["2@first", "2@second"] {
+        api.store.set_qr(&fence, Some(code(text))).await.unwrap();
+        assert_eq!(next(&mut watch).await.unwrap().qr.unwrap().text, text);
+    }
+    api.store.report(&fence, &connected()).await.unwrap();
+    assert_eq!(next(&mut watch).await.unwrap().status(), v1::SessionStatus::Connected);
+    api.delete("asha").await;
+    assert_eq!(error_of(&next(&mut watch).await.unwrap_err()).code, ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn logout_needs_a_session_that_is_connected() {
+    let api = api().await;
+    api.node("n1").await;
+    api.tenant("asha", 1).await;
+    let logout = || async { api.sessions().logout(v1::LogoutRequest { tenant_id: "asha".into() }).await };
+    assert_eq!(refused(logout().await).code, ErrorCode::FailedPrecondition);
+    let fence = api.placed("asha").await;
+    api.store.report(&fence, &connected()).await.unwrap();
+    assert_eq!(logout().await.unwrap().into_inner().tenant_id, "asha");
+    assert!(api.store.worker_spec(&fence.tenant).await.unwrap().forget_session);
+}

@@ -1,0 +1,173 @@
+//! TenantService.
+
+use roost_devcluster::wait_until;
+use roost_proto::{error::ErrorCode, v1};
+
+use crate::api::harness::{Api, SOON, api, business, fields, refused};
+
+fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
+    Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+}
+
+#[tokio::test]
+async fn a_tenant_is_created_read_and_changed() {
+    let api = api().await;
+    let texts = v1::BusinessTexts {
+        greeting: "Karibu {business} \u{1F44B}".into(),
+        menu: vec![v1::MenuItem {
+            title: "Bei".into(),
+            reply: "TSh 5,000\nkwa kilo".into(),
+            keywords: vec!["bei".into()],
+        }],
+        ..Default::default()
+    };
+    let tenant =
+        v1::Tenant { texts: Some(texts.clone()), template: v1::Template::Booking.into(), ..business(1) };
+    let request = v1::CreateTenantRequest { tenant: Some(tenant), tenant_id: "asha".into() };
+    let created = api.tenants().create_tenant(request).await.unwrap().into_inner();
+    assert_eq!((created.id.as_str(), created.status()), ("asha", v1::TenantStatus::New));
+    assert_eq!((created.template(), created.language()), (v1::Template::Booking, v1::Language::En));
+    assert_eq!((created.texts.as_ref(), created.reply_limit_per_minute), (Some(&texts), Some(10)));
+    assert!(created.create_time.is_some());
+
+    let read =
+        api.tenants().get_tenant(v1::GetTenantRequest { id: "asha".into() }).await.unwrap().into_inner();
+    assert_eq!(read, created);
+
+    let change =
+        v1::Tenant { id: "asha".into(), language: 2, reply_limit_per_minute: Some(0), ..Default::default() };
+    let request = v1::UpdateTenantRequest { tenant: Some(change), update_mask: mask(&["language"]) };
+    let changed = api.tenants().update_tenant(request).await.unwrap().into_inner();
+    assert_eq!((changed.language(), changed.reply_limit_per_minute), (v1::Language::Sw, Some(10)));
+    assert_eq!((changed.display_name, changed.texts), (created.display_name, created.texts));
+}
+
+#[tokio::test]
+async fn a_tenant_without_an_id_gets_one() {
+    let api = api().await;
+    let request = v1::CreateTenantRequest { tenant: Some(business(1)), tenant_id: String::new() };
+    let created = api.tenants().create_tenant(request).await.unwrap().into_inner();
+    assert_eq!(created.id.len(), 36);
+}
+
+#[tokio::test]
+async fn all_wrong_fields_are_named_in_one_answer_and_nothing_is_created() {
+    let api = api().await;
+    let tenant = v1::Tenant { phone: "0700 000 001".into(), template: 7, ..Default::default() };
+    let request = v1::CreateTenantRequest { tenant: Some(tenant), tenant_id: "No Good".into() };
+    let error = refused(api.tenants().create_tenant(request).await);
+    let named = fields(&error, ErrorCode::InvalidArgument);
+    assert_eq!(named, ["tenant_id", "tenant.display_name", "tenant.phone", "tenant.template"]);
+    assert!(list(&api, 0, "").await.tenants.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_tenant_with_the_same_phone_or_id_is_refused_by_field() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    api.tenant("juma", 2).await;
+    let create =
+        |id: &str, digits| v1::CreateTenantRequest { tenant: Some(business(digits)), tenant_id: id.into() };
+    let error = refused(api.tenants().create_tenant(create("neema", 1)).await);
+    assert_eq!(fields(&error, ErrorCode::AlreadyExists), ["tenant.phone"]);
+    let error = refused(api.tenants().create_tenant(create("asha", 3)).await);
+    assert_eq!(fields(&error, ErrorCode::AlreadyExists), ["tenant_id"]);
+    let change = v1::Tenant { id: "juma".into(), phone: business(1).phone, ..Default::default() };
+    let request = v1::UpdateTenantRequest { tenant: Some(change), update_mask: None };
+    let error = refused(api.tenants().update_tenant(request).await);
+    assert_eq!(fields(&error, ErrorCode::AlreadyExists), ["tenant.phone"]);
+    assert_eq!(list(&api, 0, "").await.tenants.len(), 2);
+}
+
+#[tokio::test]
+async fn a_mask_with_an_unknown_path_is_refused_by_its_name() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    let tenant = v1::Tenant { id: "asha".into(), display_name: "New".into(), ..Default::default() };
+    let request =
+        v1::UpdateTenantRequest { tenant: Some(tenant), update_mask: mask(&["display_name", "shoe_size"]) };
+    let error = refused(api.tenants().update_tenant(request).await);
+    assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["update_mask"]);
+    assert!(error.message.contains("\"shoe_size\""), "{}", error.message);
+    let read =
+        api.tenants().get_tenant(v1::GetTenantRequest { id: "asha".into() }).await.unwrap().into_inner();
+    assert_eq!(read.display_name, "Duka 1");
+}
+
+async fn list(api: &Api, page_size: i32, page_token: &str) -> v1::ListTenantsResponse {
+    let request = v1::ListTenantsRequest { page_size, page_token: page_token.into(), status: 0 };
+    api.tenants().list_tenants(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_in_order() {
+    let api = api().await;
+    for (digits, id) in ["d", "a", "c", "e", "b"].into_iter().enumerate() {
+        api.tenant(id, u32::try_from(digits).unwrap()).await;
+    }
+    let mut found = vec![];
+    let mut token = String::new();
+    loop {
+        let page = list(&api, 2, &token).await;
+        found.push(page.tenants.into_iter().map(|tenant| tenant.id).collect::<Vec<_>>());
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(found, [vec!["a", "b"], vec!["c", "d"], vec!["e"]]);
+}
+
+#[tokio::test]
+async fn a_page_token_that_does_not_fit_the_call_is_refused() {
+    let api = api().await;
+    api.tenant("a", 1).await;
+    api.tenant("b", 2).await;
+    let token = list(&api, 1, "").await.next_page_token;
+    let request = |status: i32, page_token: &str| v1::ListTenantsRequest {
+        page_size: 1,
+        page_token: page_token.into(),
+        status,
+    };
+    for bad in [request(1, &token), request(0, "junk"), request(0, &token[1..])] {
+        let error = refused(api.tenants().list_tenants(bad).await);
+        assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["page_token"]);
+    }
+    let other = v1::ListWorkersRequest { page_token: token, ..Default::default() };
+    let error = refused(api.workers().list_workers(other).await);
+    assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["page_token"]);
+}
+
+#[tokio::test]
+async fn tenants_are_listed_by_status() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    api.tenant("juma", 2).await;
+    api.workers().stop_worker(v1::StopWorkerRequest { tenant_id: "juma".into() }).await.unwrap();
+    let request = v1::ListTenantsRequest { status: v1::TenantStatus::Paused.into(), ..Default::default() };
+    let page = api.tenants().list_tenants(request).await.unwrap().into_inner();
+    assert_eq!(page.tenants.into_iter().map(|tenant| tenant.id).collect::<Vec<_>>(), ["juma"]);
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_is_gone_with_its_worker_and_its_place_and_may_come_again() {
+    let api = api().await;
+    let node = api.node("n1").await;
+    api.tenant("asha", 1).await;
+    let before = api.placed("asha").await;
+    api.delete("asha").await;
+    let error = refused(api.tenants().get_tenant(v1::GetTenantRequest { id: "asha".into() }).await);
+    assert_eq!(error.code, ErrorCode::NotFound);
+    let error = refused(api.workers().get_worker(v1::GetWorkerRequest { tenant_id: "asha".into() }).await);
+    assert_eq!(error.code, ErrorCode::NotFound);
+    // The node is told to let go of it.
+    let releasing = || async {
+        let key = roost_cluster::keys::assignments(&node.node);
+        let entry = api.registry.get(&key).await.unwrap().unwrap();
+        let record: roost_cluster::records::AssignmentRecord = roost_cluster::keys::decode(&entry).unwrap();
+        record.entries.iter().all(|entry| entry.phase == roost_cluster::records::Phase::Releasing)
+    };
+    wait_until("the node is told", SOON, releasing).await.unwrap();
+    api.tenant("asha", 1).await;
+    assert!(api.worker("asha").await.generation > before.generation.0);
+}

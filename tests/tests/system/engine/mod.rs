@@ -1,0 +1,227 @@
+//! The web engine and the session's way between machines, with a real browser and the simulator: what no test beside
+//! the code can show. The cluster's own scenarios build on exactly this.
+
+#![allow(clippy::print_stdout, reason = "a test of a figure prints it")]
+
+mod browser;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use roost_engine::{Engine, Launch, OutboundText, PageEvent, SendError};
+use roost_model::ids::Generation;
+use roost_node::session::{Fetched, Source};
+use serde_json::json;
+
+use crate::engine::{
+    browser::Browser,
+    world::{FRIEND, PHONE, World},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_outlives_its_browser_and_its_machine() {
+    outlive().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_acknowledged_once_it_is_confirmed_and_not_before() {
+    acknowledge().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deaf_page_is_found_and_a_reload_heals_it() {
+    deaf().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_of_a_session_or_a_browser_is_told() {
+    ends().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_browser_opens_nothing_until_it_is_told_to_and_then_the_session_that_came_last() {
+    warm().await.unwrap();
+}
+
+async fn warm() -> Result<()> {
+    let world = World::start()?;
+    let here = world.profile("here")?;
+    let mut browser = world.launch(&here, None, 1).await?;
+    browser.pair(&world).await?;
+    browser.answer_one(&world, "before").await?;
+    let early = world.save(&here, &browser).await?;
+
+    let there = world.profile("there")?;
+    let mut fetched = Fetched::default();
+    let dir = there.make_room()?;
+    ensure!(there.fetch_ahead(&world.vault, &early, &mut fetched).await? > 0, "something is fetched ahead");
+    let warm = world.engine.warm(&world.tenant, &dir).await?;
+    ensure!(there.fetch_ahead(&world.vault, &early, &mut fetched).await? == 0, "nothing is fetched twice");
+    ensure!(!dir.join("Default/IndexedDB").exists(), "the warm browser has opened no database");
+    // The old owner's browser goes on, and its session with it.
+    let text = browser.answer_one(&world, "meanwhile").await?;
+    ensure!(world.connections().await? == 1, "only the owner's browser is connected");
+
+    let stopped_at = Instant::now();
+    let last = world.stop(&here, &browser).await?;
+    let saved_after = stopped_at.elapsed();
+    let furnished = there.furnish(&world.vault, Some(&last), Generation(2), &mut fetched).await?;
+    let furnished = furnished.context("a session with its localStorage can be put under a warm browser")?;
+    ensure!(furnished.source == Source::Restored { generation: Generation(1), sequence: last.sequence });
+    let furnished_after = stopped_at.elapsed();
+    let launch = Launch {
+        tenant: world.tenant.clone(),
+        profile: furnished.browser_dir,
+        local_storage: furnished.local_storage,
+    };
+    let mut browser = Browser { launched: warm.open(launch).await?, source: furnished.source };
+    let opened_after = stopped_at.elapsed();
+    browser.ready_without_a_code().await?;
+    println!(
+        "saved after {saved_after:?}, in place after {furnished_after:?}, page there after {opened_after:?}, ready after {:?}",
+        stopped_at.elapsed()
+    );
+    browser.launched.page.send(&OutboundText { maybe_sent: true, ..text }).await?;
+    ensure!(world.sent().await?.len() == 2, "what the old browser sent last is known to the new one");
+    browser.answer_one(&world, "after").await?;
+    ensure!(world.connections().await? == 2);
+
+    // What a warm browser leaves behind is a session like any other.
+    let again = world.stop(&there, &browser).await?;
+    let third = world.profile("third")?;
+    let mut browser = world.launch(&third, Some(&again), 3).await?;
+    browser.ready_without_a_code().await?;
+    browser.launched.page.kill().await;
+    world.judge().await
+}
+
+async fn outlive() -> Result<()> {
+    let world = World::start()?;
+    let here = world.profile("here")?;
+    let mut browser = world.launch(&here, None, 1).await?;
+    browser.pair(&world).await?;
+    let text = browser.answer_one(&world, "before").await?;
+
+    let snapshot = world.save(&here, &browser).await?;
+    let killed_at = Instant::now();
+    browser.kill_root()?;
+    browser.until(|event| matches!(event, PageEvent::Exited { .. })).await?;
+    ensure!(killed_at.elapsed() < Duration::from_secs(2), "the end came after {:?}", killed_at.elapsed());
+
+    let there = world.profile("there")?;
+    let mut browser = world.launch(&there, Some(&snapshot), 2).await?;
+    ensure!(browser.source == Source::Restored { generation: Generation(1), sequence: 1 });
+    browser.ready_without_a_code().await?;
+    browser.launched.page.send(&OutboundText { maybe_sent: true, ..text }).await?;
+    let sent = world.sent().await?;
+    ensure!(sent.len() == 1, "a message that was found again was not sent again: {sent:?}");
+    browser.answer_one(&world, "after").await?;
+
+    ensure!(browser.launched.page.close().await, "the browser closes by itself");
+    world.judge().await
+}
+
+async fn acknowledge() -> Result<()> {
+    let world = World::start()?;
+    let profile = world.profile("here")?;
+    let mut browser = world.launch(&profile, None, 1).await?;
+    browser.pair(&world).await?;
+    // As a worker does at once after pairing: a browser that is killed loses what localStorage it has not written.
+    world.save(&profile, &browser).await?;
+    world.deliver("held").await?;
+    let first = browser.next_message().await?;
+    // Not confirmed: the server still has it, so the next life of the page gets it again.
+    browser.launched.page.kill().await;
+    let mut browser = world.launch(&profile, None, 1).await?;
+    let second = browser.next_message().await?;
+    ensure!(first == second, "{first} is delivered again, not {second}");
+    browser.launched.page.confirm(&[second]).await?;
+    ensure!(browser.launched.page.sweep().await?.is_empty(), "what is confirmed is not new any more");
+    world.deliver("next").await?;
+    ensure!(browser.next_message().await? != first, "a confirmed message does not come again");
+    browser.launched.page.kill().await;
+    world.judge().await
+}
+
+async fn deaf() -> Result<()> {
+    let world = World::start()?;
+    let profile = world.profile("here")?;
+    let mut browser = world.launch(&profile, None, 1).await?;
+    browser.pair(&world).await?;
+    ensure!(browser.launched.page.probe().await?.answered);
+    world.control("hang", json!({ "phone": PHONE })).await?;
+    let hung_at = Instant::now();
+    loop {
+        let probe = browser.launched.page.probe().await?;
+        if !probe.answered {
+            ensure!(probe.authenticated && probe.online, "the page believes that all is well: {probe:?}");
+            break;
+        }
+        ensure!(hung_at.elapsed() < Duration::from_secs(15), "a deaf page goes on as alive");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    browser.launched.page.reload().await?;
+    browser.ready_without_a_code().await?;
+    ensure!(browser.launched.page.probe().await?.answered);
+    browser.launched.page.kill().await;
+    world.judge().await
+}
+
+async fn ends() -> Result<()> {
+    let world = World::start()?;
+    let profile = world.profile("here")?;
+    let mut browser = world.launch(&profile, None, 1).await?;
+    browser.pair(&world).await?;
+    let page = browser.launched.page.clone();
+    let to_nobody = OutboundText {
+        whatsapp_id: "true_nobody_3EB0".into(),
+        chat: "nobody".into(),
+        body: "hello".into(),
+        maybe_sent: false,
+    };
+    ensure!(matches!(page.send(&to_nobody).await, Err(SendError::InvalidRecipient)));
+    together(&world, &browser, to_nobody).await?;
+
+    world.control("conflict", json!({ "phone": PHONE })).await?;
+    browser.until(|event| *event == PageEvent::Conflict).await?;
+    page.take_over().await?;
+    browser.until(|event| matches!(event, PageEvent::Ready { .. })).await?;
+
+    browser.kill_renderer()?;
+    browser.until(|event| matches!(event, PageEvent::Crashed { .. })).await?;
+    page.reload().await?;
+    browser.until(|event| matches!(event, PageEvent::Ready { .. })).await?;
+
+    world.control("logout", json!({ "phone": PHONE })).await?;
+    browser.until(|event| matches!(event, PageEvent::LoggedOut { .. })).await?;
+    browser.until(|event| matches!(event, PageEvent::Qr { text: Some(_), .. })).await?;
+    page.kill().await;
+    browser.until(|event| matches!(event, PageEvent::Exited { .. })).await
+}
+
+/// Texts in one call: each has its own outcome, and one that is there twice is sent once.
+async fn together(world: &World, browser: &Browser, to_nobody: OutboundText) -> Result<()> {
+    let text = |name: &str| {
+        let chat = format!("{FRIEND}@c.us");
+        let whatsapp_id = format!("true_{chat}_3EB0{name:0>18}");
+        OutboundText { whatsapp_id, chat, body: name.to_owned(), maybe_sent: false }
+    };
+    let texts = [text("A"), to_nobody, text("B"), text("A")];
+    let outcomes = browser.launched.page.send_all(&texts).await?;
+    ensure!(outcomes.len() == texts.len(), "{outcomes:?}");
+    for (text, outcome) in texts.iter().zip(outcomes) {
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => browser.launched.page.send(text).await,
+        };
+        match outcome {
+            Ok(()) => ensure!(text.chat != "nobody"),
+            Err(SendError::InvalidRecipient) => ensure!(text.chat == "nobody"),
+            Err(error) => bail!("{}: {error}", text.body),
+        }
+    }
+    let sent = world.sent().await?;
+    ensure!(sent.len() == 2, "two texts arrived: {sent:?}");
+    Ok(())
+}

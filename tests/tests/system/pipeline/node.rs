@@ -1,0 +1,135 @@
+//! What a worker stands on: the null engine, a vault, the standing of its node, and the word on who owns its tenant.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use roost_cluster::lease_deadline::Standing;
+use roost_engine::{PageEvent, launch::RunAs, null::NullEngine};
+use roost_model::ids::{Generation, TenantId};
+use roost_node::{
+    launches::LaunchQueue,
+    session::{Profiles, SnapshotKey, Vault},
+    worker::{OwnershipCheck, OwnershipUnknown, Pace, State, Warmed, Worker, WorkerContext, WorkerHandle},
+};
+use roost_store::{Fence, SessionStatus, WorkerStatus};
+use tokio::{sync::watch, time::timeout};
+
+use crate::pipeline::test_bed::TestBed;
+
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A node with one worker.
+pub struct Node {
+    pub bed: TestBed,
+    pub engine: NullEngine,
+    pub vault: Vault,
+    pub standing: watch::Sender<Standing>,
+    pub owner: Arc<Owner>,
+}
+
+pub struct Owner(pub AtomicBool);
+
+#[async_trait]
+impl OwnershipCheck for Owner {
+    async fn still_owner(&self, _: &TenantId, _: Generation) -> Result<bool, OwnershipUnknown> {
+        Ok(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Node {
+    pub async fn new() -> Self {
+        let bed = TestBed::new(0).await;
+        let key = SnapshotKey::from_hex(&"5a".repeat(32)).unwrap();
+        let vault = Vault::open(bed.dir.path().join("objects").to_str().unwrap(), key).unwrap();
+        let (standing, _) = watch::channel(Standing::Good);
+        Self {
+            bed,
+            engine: NullEngine::default(),
+            vault,
+            standing,
+            owner: Arc::new(Owner(AtomicBool::new(true))),
+        }
+    }
+
+    /// The tenant's next owner, with profiles of its own under `name`.
+    async fn spawn(&self, name: &str) -> WorkerHandle {
+        let fence = self.bed.place().await;
+        self.spawn_as(fence, name).await
+    }
+
+    pub async fn spawn_as(&self, fence: Fence, name: &str) -> WorkerHandle {
+        self.spawn_with(fence, name, self.engine.clone(), None).await
+    }
+
+    pub async fn spawn_with(
+        &self,
+        fence: Fence,
+        name: &str,
+        engine: NullEngine,
+        warm: Option<Warmed>,
+    ) -> WorkerHandle {
+        let spec = self.bed.store.worker_spec(&self.bed.id).await.unwrap();
+        Worker::spawn(WorkerContext {
+            fence,
+            spec,
+            store: self.bed.store.clone(),
+            engine: Arc::new(engine),
+            vault: self.vault.clone(),
+            profiles: self.profiles(name),
+            launches: LaunchQueue::new(2),
+            warm,
+            standing: self.standing.subscribe(),
+            ownership: self.owner.clone(),
+            pace: Pace { probe_every: Duration::from_millis(100), ..Pace::default() },
+        })
+    }
+
+    /// Those of a node called so.
+    pub fn profiles(&self, name: &str) -> Profiles {
+        Profiles::open(&self.bed.dir.path().join(name), RunAs::Caller).unwrap()
+    }
+
+    pub async fn running(&self, name: &str) -> WorkerHandle {
+        let worker = self.spawn(name).await;
+        self.wait_until_running(&worker).await;
+        worker
+    }
+
+    pub async fn wait_until_running(&self, worker: &WorkerHandle) {
+        wait(worker, |state| matches!(state, State::Running { .. })).await;
+        self.until("the session is CONNECTED", async || {
+            let worker = self.bed.store.get_worker(&self.bed.id).await.unwrap();
+            worker.session_status == SessionStatus::Connected && worker.status == WorkerStatus::Running
+        })
+        .await;
+    }
+
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let poll = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(SOON, poll).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    }
+
+    pub fn raise(&self, event: PageEvent) {
+        assert!(self.engine.raise(&self.bed.id, event), "there is no page to raise an event on");
+    }
+
+    pub async fn session_status(&self) -> SessionStatus {
+        self.bed.store.get_session(&self.bed.id).await.unwrap().status
+    }
+}
+
+pub async fn wait(worker: &WorkerHandle, is_so: impl FnMut(&State) -> bool) {
+    let mut state = worker.state();
+    let reached = timeout(SOON, state.wait_for(is_so)).await;
+    assert!(matches!(reached, Ok(Ok(_))), "it is {}", *worker.state().borrow());
+}

@@ -1,0 +1,248 @@
+//! The worker as a whole on the null engine: statuses in the database, the session in the object store, and the ways in
+//! which it ends.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use roost_cluster::lease_deadline::Standing;
+use roost_engine::{Engine, PageEvent, null::NullEngine};
+use roost_model::ids::Generation;
+use roost_node::{
+    session::Fetched,
+    worker::{State, StopMode, Warmed},
+};
+use roost_store::{SessionStatus, TenantStatus};
+use tokio::time::timeout;
+
+use crate::pipeline::node::{Node, SOON, wait};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_runs_answers_saves_its_session_and_stops_gracefully() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    assert_eq!(node.bed.tenant().await.status, TenantStatus::Active);
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    node.until("the answer", async || node.engine.sent(&node.bed.id).len() == 1).await;
+    assert_eq!(node.engine.sent(&node.bed.id)[0].body, "echo: hello");
+    let pointer = async || node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap();
+    node.until("a snapshot of the running browser", async || pointer().await.is_some()).await;
+    node.until("evidence", async || worker.seen().is_some()).await;
+
+    worker.stop(StopMode::Graceful).await;
+    timeout(SOON, worker.ended()).await.unwrap();
+    assert_eq!(*worker.state().borrow(), State::Stopped);
+    assert!(pointer().await.unwrap().clean, "the last snapshot is of the closed browser");
+    assert_eq!(node.session_status().await, SessionStatus::Disconnected);
+    worker.stop(StopMode::Graceful).await;
+
+    let elsewhere = node.running("b").await;
+    elsewhere.stop(StopMode::Graceful).await;
+    let again = pointer().await.unwrap();
+    assert!(again.generation == elsewhere.generation() && again.clean);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_tenant_has_moved_is_fenced_off_and_ends() {
+    let node = Node::new().await;
+    let old = node.running("a").await;
+    let fence = node.bed.place().await;
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    timeout(SOON, old.ended()).await.unwrap();
+    assert!(node.engine.sent(&node.bed.id).is_empty());
+    let new = node.spawn_as(fence, "b").await;
+    node.wait_until_running(&new).await;
+    new.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_ends_a_worker_that_is_not_the_owner_and_no_other() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    let told = async || node.bed.store.get_worker(&node.bed.id).await.unwrap();
+    node.raise(PageEvent::Conflict);
+    node.until("the conflict is counted", async || told().await.conflicts == 1).await;
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.engine.take_overs(&node.bed.id), 1, "the owner takes its session back");
+
+    // At once again: two that take over from each other would never stop.
+    node.raise(PageEvent::Conflict);
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    node.wait_until_running(&worker).await;
+    assert_eq!((node.engine.take_overs(&node.bed.id), told().await.conflicts), (1, 1), "once");
+
+    node.owner.0.store(false, Ordering::Relaxed);
+    let before = told().await;
+    node.raise(PageEvent::Conflict);
+    timeout(SOON, worker.ended()).await.unwrap();
+    assert!(!node.engine.is_open(&node.bed.id), "who is not the owner closes");
+    assert_eq!(node.engine.take_overs(&node.bed.id), 1);
+    let after = told().await;
+    assert_eq!(
+        (after.session_status, after.status, after.last_error, after.conflicts),
+        (before.session_status, before.status, before.last_error, before.conflicts),
+        "and touches nothing"
+    );
+}
+
+/// What a node does ahead for a tenant that is about to come to it.
+async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> Warmed {
+    let spec = node.bed.store.worker_spec(&node.bed.id).await.unwrap();
+    let profile = node.profiles(name).of(&node.bed.id, spec.tenant.uid).lock().unwrap();
+    let dir = profile.make_room().unwrap();
+    let mut fetched = Fetched::default();
+    if let Some(pointer) = spec.snapshot {
+        profile.fetch_ahead(&node.vault, &pointer.into(), &mut fetched).await.unwrap();
+    }
+    Warmed::new(under, profile, fetched, engine.warm(&node.bed.id, &dir).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_browser_is_opened_by_the_next_owner_with_the_last_state_of_the_session() {
+    let node = Node::new().await;
+    let old = node.running("a").await;
+    let there = NullEngine::default();
+    let warm = warmed(&node, &there, "b", old.generation()).await;
+    assert!(there.is_warm(&node.bed.id) && !there.is_open(&node.bed.id));
+    old.stop(StopMode::Graceful).await;
+    let fence = node.bed.place().await;
+    let new = node.spawn_with(fence.clone(), "b", there.clone(), Some(warm)).await;
+    node.wait_until_running(&new).await;
+    assert!(there.is_open(&node.bed.id) && !there.is_warm(&node.bed.id), "the warm browser is the one");
+    let uid = node.bed.tenant().await.uid;
+    let session = std::fs::read_dir(node.bed.dir.path().join("b")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(
+        std::fs::read_to_string(session.join("current/browser/Default/IndexedDB/null")).unwrap(),
+        "duka"
+    );
+    assert!(!session.join("aside").exists() && !session.join("incoming").exists());
+    new.stop(StopMode::Graceful).await;
+    let listed = node.profiles("b").list().unwrap();
+    assert_eq!(listed.iter().map(|(uid, _)| *uid).collect::<Vec<_>>(), [uid]);
+    assert_eq!(
+        node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap().unwrap().generation,
+        fence.generation
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_browser_is_never_opened_under_the_generation_that_it_was_prepared_under() {
+    let node = Node::new().await;
+    let fence = node.bed.place().await;
+    let there = NullEngine::default();
+    let warm = warmed(&node, &there, "b", fence.generation).await;
+    let worker = node.spawn_with(fence, "b", there.clone(), Some(warm)).await;
+    timeout(SOON, worker.ended()).await.unwrap();
+    assert!(!there.is_open(&node.bed.id), "I1: the session is another node's under this generation");
+    assert!(!there.is_warm(&node.bed.id), "and nothing is left running");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_browser_that_is_of_no_use_is_replaced_by_one_started_cold() {
+    let node = Node::new().await;
+    let first = node.running("a").await;
+    let warm = warmed(&node, &node.engine, "b", first.generation()).await;
+    first.stop(StopMode::Graceful).await;
+    let objects = node.bed.dir.path().join("objects");
+    std::fs::rename(&objects, node.bed.dir.path().join("away")).unwrap();
+    let fence = node.bed.place().await;
+    let worker = node.spawn_with(fence, "b", node.engine.clone(), Some(warm)).await;
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    assert!(!node.engine.is_warm(&node.bed.id), "a browser without its session is not kept");
+    std::fs::remove_dir_all(&objects).ok();
+    std::fs::rename(node.bed.dir.path().join("away"), &objects).unwrap();
+    node.wait_until_running(&worker).await;
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_standing_of_the_node_holds_messages_and_its_end_kills() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.standing.send_replace(Standing::SoftStop);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(node.bed.number("select count(*) from bm_in").await, 0, "nothing is taken");
+    node.standing.send_replace(Standing::Good);
+    node.until("the answer", async || node.engine.sent(&node.bed.id).len() == 1).await;
+    node.standing.send_replace(Standing::Expired);
+    timeout(SOON, worker.ended()).await.unwrap();
+    assert_eq!(*worker.state().borrow(), State::Stopped);
+    assert_eq!(node.session_status().await, SessionStatus::Connected, "it writes nothing any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_dies_is_replaced_and_the_restart_counted() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.raise(PageEvent::Exited { reason: "killed".into() });
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    node.wait_until_running(&worker).await;
+    node.until("the count", async || node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts == 1)
+        .await;
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_goes_offline_and_comes_back_is_the_same_page() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.engine.set_online(&node.bed.id, false);
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
+    node.until("the word", async || node.session_status().await == SessionStatus::Disconnected).await;
+    node.engine.set_online(&node.bed.id, true);
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0);
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_shown_as_text_and_picture_until_it_is_scanned() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.raise(PageEvent::Qr { text: Some("2@code".into()), expires_in: None });
+    node.until("the code", async || node.session_status().await == SessionStatus::QrReady).await;
+    let qr = node.bed.store.get_session(&node.bed.id).await.unwrap().qr.expect("a code");
+    assert_eq!(qr.text, "2@code");
+    assert!(qr.data_uri.starts_with("data:image/png;base64,"));
+    assert_eq!(node.bed.tenant().await.status, TenantStatus::QrPending);
+    node.raise(PageEvent::Ready { phone: "255700000001@c.us".into() });
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.bed.store.get_session(&node.bed.id).await.unwrap().qr, None);
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_and_a_logout_are_carried_out_and_a_forgotten_session_is_nowhere() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    let pass_on = async || worker.update(node.bed.store.worker_spec(&node.bed.id).await.unwrap());
+    let pointer = async || node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap();
+
+    node.bed.store.restart_worker(&node.bed.id).await.unwrap();
+    pass_on().await;
+    wait(&worker, |state| matches!(state, State::Stopping { .. } | State::Starting)).await;
+    node.wait_until_running(&worker).await;
+    assert!(pointer().await.is_some());
+
+    node.bed.store.request_logout(&node.bed.id).await.unwrap();
+    pass_on().await;
+    node.until("the session is forgotten", async || {
+        pointer().await.is_none() && !node.bed.store.worker_spec(&node.bed.id).await.unwrap().forget_session
+    })
+    .await;
+    node.wait_until_running(&worker).await;
+    node.engine.deliver(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    node.until("a snapshot of the new session", async || pointer().await.is_some()).await;
+
+    node.bed.store.force_restart_worker(&node.bed.id, true).await.unwrap();
+    assert_eq!(node.bed.tenant().await.status, TenantStatus::QrPending);
+    pass_on().await;
+    node.until("it is wiped", async || {
+        !node.bed.store.worker_spec(&node.bed.id).await.unwrap().forget_session
+    })
+    .await;
+    node.wait_until_running(&worker).await;
+    worker.stop(StopMode::Deleted).await;
+    let left = std::fs::read_dir(node.bed.dir.path().join("a")).unwrap().count();
+    assert_eq!(left, 0, "the profile of a deleted tenant is gone");
+}

@@ -1,0 +1,223 @@
+//! I2: a write in the name of an old generation is refused, whatever the write and whatever the moment.
+
+use std::time::Duration;
+
+use roost_store::{
+    Completion, Fence, NewOutbound, QrCode, SessionStatus, SnapshotPointer, StatusReport, Store, StoreError,
+    TenantStatus, WorkerStatus,
+};
+use sqlx::Connection;
+use time::OffsetDateTime;
+use tokio::time::timeout;
+
+use crate::store::support::{Db, assert_fenced, message, new_tenant, tenant};
+
+/// Everything that any fenced call can write, as one text.
+const ALL_ROWS: &str = "select jsonb_build_array(
+    (select jsonb_agg(to_jsonb(w) - 'updated_at') from worker_processes w),
+    (select jsonb_agg(to_jsonb(s) - 'updated_at') from whatsapp_sessions s),
+    (select jsonb_agg(to_jsonb(t) - 'updated_at') from tenants t),
+    (select jsonb_agg(to_jsonb(i) order by i.id) from bm_in i),
+    (select jsonb_agg(to_jsonb(o) order by o.id) from bm_out o),
+    (select jsonb_agg(to_jsonb(l) order by l.id) from message_logs l),
+    (select jsonb_agg(to_jsonb(r)) from reply_windows r))::text";
+
+/// Every fenced call, with arguments that would change something if the fence let them through.
+async fn call(
+    store: &Store,
+    fence: &Fence,
+    name: &str,
+    inbound: i64,
+    outbound: i64,
+) -> Result<(), StoreError> {
+    let pointer = SnapshotPointer {
+        manifest: "stolen".into(),
+        generation: fence.generation,
+        sequence: 9,
+        clean: false,
+        at: OffsetDateTime::now_utc(),
+    };
+    let qr = QrCode { text: "2@x".into(), data_uri: "data:".into(), expires_at: OffsetDateTime::now_utc() };
+    let late = NewOutbound {
+        seq: 0,
+        whatsapp_id: "late-reply".into(),
+        chat: "c".into(),
+        body: "late".into(),
+        counted: false,
+    };
+    let completion = Completion { inbound_id: inbound, replies: vec![late], suppressed: true };
+    let report = StatusReport {
+        tenant_status: Some(TenantStatus::Error),
+        session_status: Some(SessionStatus::Connected),
+        worker_status: Some(WorkerStatus::Error),
+        last_error: Some("late".into()),
+        restarted: true,
+    };
+    match name {
+        "report" => store.report(fence, &report).await,
+        "set_qr" => store.set_qr(fence, Some(qr)).await,
+        "set_snapshot" => store.set_snapshot(fence, &pointer).await,
+        "clear_snapshot" => store.clear_snapshot(fence).await,
+        "admit" => store.admit(fence, &[message("late", "c")]).await.map(drop),
+        "admit nothing" => store.admit(fence, &[]).await.map(drop),
+        "pending_inbound" => store.pending_inbound(fence, 0, 10).await.map(drop),
+        "complete" => store.complete(fence, &[completion]).await.map(drop),
+        "complete nothing" => store.complete(fence, &[]).await.map(drop),
+        "retry_inbound" => store.retry_inbound(fence, inbound, "late", Duration::ZERO).await,
+        "bury_inbound" => store.bury_inbound(fence, inbound, "late").await,
+        "pending_outbound" => store.pending_outbound(fence, 0, 10).await.map(drop),
+        "mark_sent" => store.mark_sent(fence, &[outbound]).await,
+        "retry_outbound" => store.retry_outbound(fence, outbound, "late", Duration::ZERO).await,
+        "bury_outbound" => store.bury_outbound(fence, outbound, "late").await,
+        "reply_window" => store.reply_window(fence).await.map(drop),
+        other => panic!("no such call: {other}"),
+    }
+}
+
+const READS: [&str; 5] =
+    ["pending_inbound", "pending_outbound", "reply_window", "admit nothing", "complete nothing"];
+const WRITES: [&str; 11] = [
+    "report",
+    "set_qr",
+    "set_snapshot",
+    "clear_snapshot",
+    "admit",
+    "complete",
+    "retry_inbound",
+    "bury_inbound",
+    "mark_sent",
+    "retry_outbound",
+    "bury_outbound",
+];
+
+/// An owner with a message that waits for its answer and a reply that waits to be sent.
+async fn owner_with_queues(db: &Db) -> (Fence, i64, i64) {
+    let fence = db.owned("duka").await;
+    let admitted = db.store.admit(&fence, &[message("m1", "c"), message("m2", "c")]).await.unwrap();
+    let reply =
+        NewOutbound { seq: 0, whatsapp_id: "r1".into(), chat: "c".into(), body: "r".into(), counted: true };
+    let completion = Completion { inbound_id: admitted[0].id, replies: vec![reply], suppressed: false };
+    let queued = db.store.complete(&fence, &[completion]).await.unwrap();
+    let pointer = SnapshotPointer {
+        manifest: "m".into(),
+        generation: fence.generation,
+        sequence: 1,
+        clean: true,
+        at: OffsetDateTime::now_utc(),
+    };
+    db.store.set_snapshot(&fence, &pointer).await.unwrap();
+    (fence, admitted[1].id, queued[0].id)
+}
+
+#[tokio::test]
+async fn every_fenced_call_refuses_an_old_generation_and_changes_nothing() {
+    let db = Db::new().await;
+    let (old, inbound, outbound) = owner_with_queues(&db).await;
+    db.place(&old.tenant, "b").await;
+    let before = db.text(ALL_ROWS).await;
+    for name in READS.iter().chain(&WRITES) {
+        assert_fenced(call(&db.store, &old, name, inbound, outbound).await, &old);
+        assert_eq!(db.text(ALL_ROWS).await, before, "{name} changed a row");
+    }
+    assert_eq!(db.store.heartbeat(std::slice::from_ref(&old)).await.unwrap(), [old.tenant]);
+    assert_eq!(db.text(ALL_ROWS).await, before, "heartbeat changed a row");
+}
+
+#[tokio::test]
+async fn every_fenced_write_does_change_something_for_the_owner() {
+    for name in WRITES {
+        let db = Db::new().await;
+        let (owner, inbound, outbound) = owner_with_queues(&db).await;
+        let before = db.text(ALL_ROWS).await;
+        call(&db.store, &owner, name, inbound, outbound).await.unwrap();
+        assert_ne!(db.text(ALL_ROWS).await, before, "{name} changed nothing, so its refusal proves nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_generation_from_the_future_is_no_owner_either() {
+    let db = Db::new().await;
+    let mut fence = db.owned("duka").await;
+    fence.generation.0 += 1;
+    assert_fenced(db.store.admit(&fence, &[message("m", "c")]).await, &fence);
+}
+
+#[tokio::test]
+async fn a_write_that_meets_a_placement_waits_for_it_and_is_refused() {
+    let db = Db::new().await;
+    let (old, inbound, outbound) = owner_with_queues(&db).await;
+    for name in WRITES {
+        let owner = db.place(&old.tenant, "a").await;
+        // The statement that a placement makes, stopped before its commit.
+        let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+        let mut placement = other.begin().await.unwrap();
+        let bump = "update worker_processes set generation = nextval('generations')";
+        sqlx::query(bump).execute(&mut *placement).await.unwrap();
+        let write = call(&db.store, &owner, name, inbound, outbound);
+        tokio::pin!(write);
+        let early = timeout(Duration::from_millis(100), &mut write).await;
+        assert!(early.is_err(), "{name} did not wait: {early:?}");
+        placement.commit().await.unwrap();
+        assert_fenced(write.await, &owner);
+    }
+}
+
+#[tokio::test]
+async fn a_placement_waits_for_the_write_under_way() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    let mut write = other.begin().await.unwrap();
+    let hold = "select tenant_id from worker_processes for share";
+    sqlx::query(hold).execute(&mut *write).await.unwrap();
+    let placement = db.place(&fence.tenant, "b");
+    tokio::pin!(placement);
+    assert!(timeout(Duration::from_millis(100), &mut placement).await.is_err(), "the placement did not wait");
+    // Writes of the same owner do.
+    db.store.admit(&fence, &[message("m", "c")]).await.unwrap();
+    write.commit().await.unwrap();
+    let newer = placement.await;
+    assert!(newer.generation > fence.generation);
+    assert_eq!(db.store.pending_inbound(&newer, 0, 10).await.unwrap().len(), 1, "the new owner reads it");
+}
+
+#[tokio::test]
+async fn a_worker_left_over_from_a_deleted_tenant_is_refused_by_the_next_of_that_name() {
+    let db = Db::new().await;
+    let left_over = db.owned("duka").await;
+    db.store.delete_tenant(&tenant("duka")).await.unwrap();
+    assert_fenced(db.store.admit(&left_over, &[message("m", "c")]).await, &left_over);
+    db.store.create_tenant(new_tenant("duka")).await.unwrap();
+    assert_fenced(db.store.admit(&left_over, &[message("m", "c")]).await, &left_over);
+    let owner = db.place(&tenant("duka"), "a").await;
+    assert!(owner.generation > left_over.generation);
+    assert_fenced(db.store.admit(&left_over, &[message("m", "c")]).await, &left_over);
+}
+
+#[tokio::test]
+async fn a_heartbeat_counts_for_the_owned_and_names_the_refused() {
+    let db = Db::new().await;
+    let old = db.owned("a").await;
+    let kept = db.owned("b").await;
+    db.place(&old.tenant, "b").await;
+    let gone = Fence { tenant: tenant("gone"), generation: kept.generation };
+    let refused = db.store.heartbeat(&[kept.clone(), old.clone(), gone.clone()]).await.unwrap();
+    assert_eq!(refused, [old.tenant.clone(), gone.tenant]);
+    assert!(db.store.get_worker(&kept.tenant).await.unwrap().last_seen_at.is_some());
+    assert!(db.store.get_worker(&old.tenant).await.unwrap().last_seen_at.is_none());
+}
+
+#[tokio::test]
+async fn a_heartbeat_does_not_wait_for_a_tenant_that_is_busy() {
+    let db = Db::new().await;
+    let (busy, free) = (db.owned("a").await, db.owned("b").await);
+    let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    let mut deletion = other.begin().await.unwrap();
+    sqlx::query("select 1 from worker_processes where tenant_id = 'a' for update")
+        .execute(&mut *deletion)
+        .await
+        .unwrap();
+    let refused = timeout(Duration::from_millis(500), db.store.heartbeat(&[busy, free.clone()])).await;
+    assert_eq!(refused.expect("it does not wait").unwrap(), []);
+    assert!(db.store.get_worker(&free.tenant).await.unwrap().last_seen_at.is_some());
+}

@@ -1,0 +1,167 @@
+//! The controller's fence: a term that is over changes nothing.
+
+use std::time::Duration;
+
+use roost_cluster::ledger::{Ledger, LedgerError};
+use roost_model::ids::{NodeId, Revision, Term};
+use roost_store::{PostgresLedger, StatusReport, TenantStatus, WorkerStatus};
+use sqlx::Connection;
+use tokio::time::timeout;
+
+use crate::store::support::{Db, new_tenant, tenant};
+
+#[tokio::test]
+async fn a_term_is_given_once_for_each_leader_key() {
+    let db = Db::new().await;
+    let begin = |cluster: &'static str, revision: i64, holder: &'static str| {
+        db.ledger.begin_term(cluster, Revision(revision), holder)
+    };
+    assert_eq!(
+        begin("etcd", 10, "coordinator/a").await.unwrap(),
+        db.term,
+        "the answer to the first call was lost"
+    );
+    assert_eq!(begin("etcd", 11, "coordinator/b").await.unwrap(), Term(db.term.0 + 1));
+    let deposed = Err(LedgerError::Deposed { term: Term(db.term.0 + 1) });
+    assert_eq!(begin("etcd", 10, "coordinator/a").await, deposed, "an earlier leader");
+    assert_eq!(begin("etcd", 11, "coordinator/a").await, deposed, "not the holder of that key");
+    assert_eq!(
+        begin("refounded", 3, "coordinator/a").await.unwrap(),
+        Term(db.term.0 + 2),
+        "revisions start anew"
+    );
+}
+
+#[tokio::test]
+async fn a_deposed_controller_changes_nothing() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let later = db.ledger.begin_term("etcd", Revision(11), "coordinator/b").await.unwrap();
+    let before = db.text("select to_jsonb(w)::text from worker_processes w").await;
+    let tenants = [tenant("duka")];
+    let placements = [(tenant("duka"), NodeId::new("b").unwrap())];
+    let deposed = LedgerError::Deposed { term: later };
+    assert_eq!(db.ledger.place(db.term, &placements).await.unwrap_err(), deposed);
+    assert_eq!(db.ledger.place(db.term, &[]).await.unwrap_err(), deposed, "even with nothing to place");
+    assert_eq!(db.ledger.unplace(db.term, &tenants).await.unwrap_err(), deposed);
+    assert_eq!(db.ledger.mark_stale(db.term, Duration::ZERO).await.unwrap_err(), deposed);
+    assert_eq!(db.text("select to_jsonb(w)::text from worker_processes w").await, before);
+    db.store.report(&fence, &StatusReport::default()).await.unwrap();
+    assert_eq!(db.ledger.place(later, &placements).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_placement_that_meets_a_new_term_waits_for_it_and_is_refused() {
+    let db = Db::new().await;
+    db.owned("duka").await;
+    let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    let mut beginning = other.begin().await.unwrap();
+    sqlx::query("update controller_term set term = term + 1").execute(&mut *beginning).await.unwrap();
+    let placements = [(tenant("duka"), NodeId::new("b").unwrap())];
+    let place = db.ledger.place(db.term, &placements);
+    tokio::pin!(place);
+    assert!(timeout(Duration::from_millis(100), &mut place).await.is_err(), "it did not wait");
+    beginning.commit().await.unwrap();
+    assert_eq!(place.await.unwrap_err(), LedgerError::Deposed { term: Term(db.term.0 + 1) });
+    assert_eq!(db.text("select node from worker_processes").await, "a");
+}
+
+#[tokio::test]
+async fn a_new_term_waits_for_the_placement_under_way() {
+    let db = Db::new().await;
+    let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    let mut placement = other.begin().await.unwrap();
+    sqlx::query("select term from controller_term for share").execute(&mut *placement).await.unwrap();
+    let begin = db.ledger.begin_term("etcd", Revision(11), "coordinator/b");
+    tokio::pin!(begin);
+    assert!(timeout(Duration::from_millis(100), &mut begin).await.is_err(), "it did not wait");
+    placement.commit().await.unwrap();
+    begin.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_placement_bumps_every_generation_and_leaves_out_who_is_gone() {
+    let db = Db::new().await;
+    let (one, other) = (db.owned("a").await, db.owned("b").await);
+    let node = |name| NodeId::new(name).unwrap();
+    let placements = [(tenant("b"), node("n2")), (tenant("gone"), node("n1")), (tenant("a"), node("n1"))];
+    let placed = db.ledger.place(db.term, &placements).await.unwrap();
+    let names: Vec<_> = placed.iter().map(|(tenant, _)| tenant.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert!(placed[0].1 > one.generation && placed[1].1 > other.generation);
+    let demands = db.ledger.desired_tenants().await.unwrap();
+    let nodes: Vec<_> = demands.iter().map(|d| (d.tenant.as_str(), d.node.clone(), d.running)).collect();
+    assert_eq!(nodes, [("a", Some(node("n1")), true), ("b", Some(node("n2")), true)]);
+    assert_eq!(demands[0].generation, placed[0].1);
+
+    db.ledger.unplace(db.term, &[tenant("a")]).await.unwrap();
+    let demands = db.ledger.desired_tenants().await.unwrap();
+    assert_eq!((demands[0].node.clone(), demands[0].generation), (None, placed[0].1), "the generation stays");
+}
+
+#[tokio::test]
+async fn the_demands_follow_the_operator() {
+    let db = Db::new().await;
+    db.store.create_tenant(new_tenant("duka")).await.unwrap();
+    let first = db.ledger.desired_tenants().await.unwrap().remove(0);
+    assert!(!first.running);
+    db.store.start_worker(&tenant("duka")).await.unwrap();
+    let second = db.ledger.desired_tenants().await.unwrap().remove(0);
+    assert!(second.running && second.spec_revision > first.spec_revision);
+    db.store.delete_tenant(&tenant("duka")).await.unwrap();
+    assert!(db.ledger.desired_tenants().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes_it_back() {
+    let db = Db::new().await;
+    let (silent, seen) = (db.owned("a").await, db.owned("b").await);
+    db.store.create_tenant(new_tenant("stopped")).await.unwrap();
+    let two_minutes = Duration::from_secs(120);
+    assert!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap().is_empty(), "placed just now");
+    db.execute("update worker_processes set expected_since = now() - interval '3 minutes'").await;
+    db.store.heartbeat(std::slice::from_ref(&seen)).await.unwrap();
+    let marked = db.ledger.mark_stale(db.term, two_minutes).await.unwrap();
+    assert_eq!(marked, std::slice::from_ref(&silent.tenant));
+    assert!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap().is_empty(), "marked once");
+    let worker = db.store.get_worker(&silent.tenant).await.unwrap();
+    assert_eq!(worker.status, WorkerStatus::Error);
+    assert_eq!(worker.last_error, "not seen for 180 s on node a");
+    assert_eq!(db.store.get_tenant(&silent.tenant).await.unwrap().status, TenantStatus::Error);
+
+    db.store.heartbeat(std::slice::from_ref(&silent)).await.unwrap();
+    let worker = db.store.get_worker(&silent.tenant).await.unwrap();
+    assert_eq!((worker.status, worker.last_error.as_str()), (WorkerStatus::Running, ""));
+    assert_eq!(db.store.get_tenant(&silent.tenant).await.unwrap().status, TenantStatus::QrPending);
+}
+
+#[tokio::test]
+async fn a_heartbeat_does_not_take_back_what_the_worker_itself_reported() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let gave_up = StatusReport {
+        worker_status: Some(WorkerStatus::Error),
+        last_error: Some("10 attempts to reconnect failed".into()),
+        ..StatusReport::default()
+    };
+    db.store.report(&fence, &gave_up).await.unwrap();
+    db.store.heartbeat(std::slice::from_ref(&fence)).await.unwrap();
+    let worker = db.store.get_worker(&fence.tenant).await.unwrap();
+    assert_eq!(
+        (worker.status, worker.last_error.as_str()),
+        (WorkerStatus::Error, "10 attempts to reconnect failed")
+    );
+}
+
+#[tokio::test]
+async fn the_ledger_hears_of_what_operators_change() {
+    let db = Db::new().await;
+    db.store.create_tenant(new_tenant("duka")).await.unwrap();
+    let ledger = PostgresLedger::new(db.store.clone());
+    // The first may have been there before the ledger listened.
+    let mut heard = 0;
+    while heard < 2 {
+        db.store.restart_worker(&tenant("duka")).await.unwrap();
+        heard += u32::from(timeout(Duration::from_secs(5), ledger.changed()).await.is_ok());
+    }
+}

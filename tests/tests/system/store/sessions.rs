@@ -1,0 +1,108 @@
+//! The session as people see it, and the pointer to its snapshot.
+
+use roost_cluster::ledger::Ledger;
+use roost_store::{
+    Fence, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError, TenantStatus,
+};
+use time::OffsetDateTime;
+
+use crate::store::support::Db;
+
+fn code(text: &str) -> QrCode {
+    QrCode {
+        text: text.into(),
+        data_uri: format!("data:image/png;base64,{text}"),
+        expires_at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
+    }
+}
+
+async fn report(db: &Db, fence: &Fence, status: SessionStatus) {
+    let report = StatusReport { session_status: Some(status), ..StatusReport::default() };
+    db.store.report(fence, &report).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_code_is_shown_until_the_phone_has_scanned_it() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    db.store.set_qr(&fence, Some(code("one"))).await.unwrap();
+    db.store.set_qr(&fence, Some(code("two"))).await.unwrap();
+    let session = db.store.get_session(&fence.tenant).await.unwrap();
+    assert_eq!((session.status, session.qr), (SessionStatus::QrReady, Some(code("two"))));
+    assert_eq!(db.store.get_tenant(&fence.tenant).await.unwrap().status, TenantStatus::QrPending);
+
+    report(&db, &fence, SessionStatus::Connected).await;
+    let session = db.store.get_session(&fence.tenant).await.unwrap();
+    assert_eq!((session.status, session.qr), (SessionStatus::Connected, None));
+    let since = session.connected_at.expect("it is connected");
+    report(&db, &fence, SessionStatus::Connected).await;
+    assert_eq!(db.store.get_session(&fence.tenant).await.unwrap().connected_at, Some(since));
+}
+
+#[tokio::test]
+async fn a_code_that_has_lapsed_is_taken_away() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    db.store.set_qr(&fence, Some(code("one"))).await.unwrap();
+    db.store.set_qr(&fence, None).await.unwrap();
+    let session = db.store.get_session(&fence.tenant).await.unwrap();
+    assert_eq!((session.status, session.qr), (SessionStatus::Disconnected, None));
+    assert_eq!(db.store.get_tenant(&fence.tenant).await.unwrap().status, TenantStatus::QrPending);
+}
+
+#[tokio::test]
+async fn a_session_that_moves_is_disconnected_until_its_new_owner_has_it() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    report(&db, &fence, SessionStatus::Connected).await;
+    let next = db.place(&fence.tenant, "b").await;
+    assert_eq!(db.store.get_session(&next.tenant).await.unwrap().status, SessionStatus::Disconnected);
+    report(&db, &next, SessionStatus::Connected).await;
+    db.ledger.unplace(db.term, std::slice::from_ref(&next.tenant)).await.unwrap();
+    assert_eq!(db.store.get_session(&next.tenant).await.unwrap().status, SessionStatus::Disconnected);
+}
+
+#[tokio::test]
+async fn only_a_connected_session_can_be_logged_out() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let refused = db.store.request_logout(&fence.tenant).await;
+    assert!(matches!(refused, Err(StoreError::NotConnected { .. })), "{refused:?}");
+    assert_eq!(db.store.worker_spec(&fence.tenant).await.unwrap().restart_mode, RestartMode::Graceful);
+
+    report(&db, &fence, SessionStatus::Connected).await;
+    let before = db.store.worker_spec(&fence.tenant).await.unwrap();
+    db.store.request_logout(&fence.tenant).await.unwrap();
+    let after = db.store.worker_spec(&fence.tenant).await.unwrap();
+    assert_eq!((after.restart_mode, after.forget_session), (RestartMode::Logout, true));
+    assert!(after.restart_seq > before.restart_seq && after.spec_revision > before.spec_revision);
+    db.store.set_qr(&fence, Some(code("new"))).await.unwrap();
+    assert!(
+        !db.store.worker_spec(&fence.tenant).await.unwrap().forget_session,
+        "a page that asks has no session"
+    );
+}
+
+#[tokio::test]
+async fn the_pointer_only_moves_forward() {
+    let db = Db::new().await;
+    let first = db.owned("duka").await;
+    let pointer = |fence: &Fence, sequence| SnapshotPointer {
+        manifest: format!("{}-{sequence}", fence.generation),
+        generation: fence.generation,
+        sequence,
+        clean: sequence % 2 == 0,
+        at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
+    };
+    assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap(), None);
+    for sequence in [1, 3, 2] {
+        db.store.set_snapshot(&first, &pointer(&first, sequence)).await.unwrap();
+    }
+    let present = db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap();
+    assert_eq!(present.sequence, 3, "the second upload ended last");
+    let second = db.place(&first.tenant, "b").await;
+    db.store.set_snapshot(&second, &pointer(&second, 1)).await.unwrap();
+    let present = db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap();
+    assert_eq!((present.generation, present.sequence), (second.generation, 1));
+    assert_eq!(db.store.worker_spec(&first.tenant).await.unwrap().snapshot, Some(present));
+}

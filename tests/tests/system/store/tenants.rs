@@ -1,0 +1,160 @@
+//! Tenants: made once, changed field by field, removed without a trace but one.
+
+use roost_cluster::ledger::{Ledger, LedgerRecord};
+use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
+use roost_store::{StoreError, TenantFilter, TenantPatch, TenantStatus};
+
+use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
+
+#[tokio::test]
+async fn a_tenant_is_read_as_it_was_made() {
+    let db = Db::new().await;
+    let mut new = new_tenant("duka");
+    new.template = TemplateKind::Ecommerce;
+    new.language = LanguageCode::Sw;
+    new.reply_limit_per_minute = 0;
+    new.texts = Texts {
+        greeting: "Karibu {business}".into(),
+        menu: vec![MenuItem { title: "Bei".into(), reply: "100/=".into(), keywords: vec!["bei".into()] }],
+        ..Texts::default()
+    };
+    let made = db.store.create_tenant(new.clone()).await.unwrap();
+    assert_eq!(made, db.store.get_tenant(&new.id).await.unwrap());
+    assert_eq!(
+        (made.settings.template, made.settings.language, made.status),
+        (new.template, new.language, TenantStatus::New)
+    );
+    assert_eq!((&made.settings.texts, made.settings.reply_limit_per_minute), (&new.texts, 0));
+}
+
+#[tokio::test]
+async fn a_taken_id_or_phone_is_named_and_nothing_is_half_made() {
+    let db = Db::new().await;
+    let first = db.store.create_tenant(new_tenant("duka")).await.unwrap();
+    let same_id = roost_store::NewTenant { phone: "+255700000009".into(), ..new_tenant("duka") };
+    match db.store.create_tenant(same_id).await {
+        Err(StoreError::AlreadyExists { field: "id", value }) => assert_eq!(value, "duka"),
+        other => panic!("{other:?}"),
+    }
+    let same_phone = roost_store::NewTenant { phone: first.settings.phone.clone(), ..new_tenant("other") };
+    match db.store.create_tenant(same_phone).await {
+        Err(StoreError::AlreadyExists { field: "phone", value }) => assert_eq!(value, first.settings.phone),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(db.store.get_worker(&tenant("other")).await, Err(StoreError::NotFound { .. })));
+    db.store.create_tenant(new_tenant("other")).await.unwrap();
+    let patch = TenantPatch { phone: Some(first.settings.phone.clone()), ..TenantPatch::default() };
+    let revision = db.store.get_worker(&tenant("other")).await.unwrap().spec_revision;
+    let refused = db.store.update_tenant(&tenant("other"), patch).await;
+    assert!(matches!(refused, Err(StoreError::AlreadyExists { field: "phone", .. })), "{refused:?}");
+    assert_eq!(db.store.get_worker(&tenant("other")).await.unwrap().spec_revision, revision);
+}
+
+#[tokio::test]
+async fn an_update_changes_what_is_given_and_tells_the_worker() {
+    let db = Db::new().await;
+    let made = db.store.create_tenant(new_tenant("duka")).await.unwrap();
+    let before = db.store.worker_spec(&made.id).await.unwrap().spec_revision;
+    let texts = Texts { fallback: "?".into(), ..Texts::default() };
+    let patch = TenantPatch {
+        texts: Some(texts.clone()),
+        language: Some(LanguageCode::Sw),
+        reply_limit_per_minute: Some(99),
+        ..TenantPatch::default()
+    };
+    let changed = db.store.update_tenant(&made.id, patch).await.unwrap();
+    assert_eq!(
+        (&changed.settings.display_name, &changed.settings.phone),
+        (&made.settings.display_name, &made.settings.phone)
+    );
+    assert_eq!(
+        (&changed.settings.texts, changed.settings.language, changed.settings.reply_limit_per_minute),
+        (&texts, LanguageCode::Sw, 99)
+    );
+    let spec = db.store.worker_spec(&made.id).await.unwrap();
+    assert!(spec.spec_revision > before);
+    assert_eq!(spec.tenant, changed);
+}
+
+#[tokio::test]
+async fn a_limit_that_the_column_cannot_hold_is_refused() {
+    let db = Db::new().await;
+    let absurd = roost_store::NewTenant { reply_limit_per_minute: u32::MAX, ..new_tenant("duka") };
+    let refused = db.store.create_tenant(absurd).await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn tenants_are_listed_in_pages_and_by_status() {
+    let db = Db::new().await;
+    for n in 0..7 {
+        db.store.create_tenant(new_tenant(&format!("t{n}"))).await.unwrap();
+    }
+    db.store.stop_worker(&tenant("t3")).await.unwrap();
+    let all = TenantFilter::default();
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|tenant: &roost_store::Tenant| tenant.id.clone());
+        let page = db.store.list_tenants(&all, after, 3).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    let ids: Vec<_> = listed.iter().map(|tenant| tenant.id.as_str()).collect();
+    assert_eq!(ids, ["t0", "t1", "t2", "t3", "t4", "t5", "t6"]);
+    let paused = TenantFilter { status: Some(TenantStatus::Paused) };
+    let paused = db.store.list_tenants(&paused, None, 10).await.unwrap();
+    assert_eq!(paused.iter().map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), ["t3"]);
+}
+
+#[tokio::test]
+async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
+    let db = Db::new().await;
+    let (fence, kept) = (db.owned("duka").await, db.owned("kept").await);
+    for fence in [&fence, &kept] {
+        db.store.admit(fence, &[message("m1", "c"), message("m2", "c")]).await.unwrap();
+        let pending = db.store.pending_inbound(fence, 0, 1).await.unwrap();
+        let suppressed = roost_store::Completion { suppressed: true, ..answer(&pending[0]) };
+        db.store.complete(fence, &[suppressed]).await.unwrap();
+        let (tenant, node) = (fence.tenant.clone(), node("a"));
+        let placed = LedgerRecord::Placed { tenant, node, because: "it was new".into(), operation: None };
+        db.ledger.record(db.term, &[placed]).await.unwrap();
+    }
+    let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
+    let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;
+    assert_eq!(db.store.existing_uids(&[uid, kept_uid]).await.unwrap().len(), 2);
+
+    db.store.delete_tenant(&fence.tenant).await.unwrap();
+    // From the catalogue, so that a table that is added later and forgotten is found. What operators did and what
+    // happened to them is history, and stays.
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select table_name::text from information_schema.columns where column_name = 'tenant_id'
+            and table_schema = 'public' and table_name not in ('tenant_removals', 'operations', 'cluster_events')",
+    )
+    .fetch_all(db.store.pool())
+    .await
+    .unwrap();
+    assert!(tables.len() >= 6, "{tables:?}");
+    for table in tables {
+        let count = |id: &str| format!("select count(*) from {table} where tenant_id = '{id}'");
+        for (id, there) in [("duka", false), ("kept", true)] {
+            let sql = sqlx::AssertSqlSafe(count(id));
+            let rows: i64 = sqlx::query_scalar(sql).fetch_one(db.store.pool()).await.unwrap();
+            assert_eq!(rows > 0, there, "{table} of {id}");
+        }
+    }
+    assert_eq!(db.store.existing_uids(&[uid, kept_uid]).await.unwrap(), [kept_uid]);
+    let removals = db.store.recent_removals().await.unwrap();
+    assert_eq!(
+        removals.iter().map(|removal| (removal.uid, &removal.tenant)).collect::<Vec<_>>(),
+        [(uid, &fence.tenant)]
+    );
+    assert_eq!(db.store.purge_removals().await.unwrap(), 0, "an hour has not passed");
+    db.execute("update tenant_removals set removed_at = now() - interval '61 minutes'").await;
+    assert_eq!(db.store.purge_removals().await.unwrap(), 1);
+    assert!(db.store.recent_removals().await.unwrap().is_empty());
+
+    let made_again = db.store.create_tenant(new_tenant("duka")).await.unwrap();
+    assert_ne!(made_again.uid, uid);
+}
