@@ -5,11 +5,14 @@ use std::{env, ffi::OsString, io::IsTerminal, process::ExitCode, time::Duration}
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use roost_cluster::timing::Timing;
-use roost_engine::launch::{self, LaunchError, RunAs, UserIds};
+use roost_engine::{
+    exec_with_parent_death::{die_with, exec_with_parent_death},
+    run_as::{RunAs, UserIds, try_sandbox},
+};
 use roost_model::ids::ClusterName;
 use roost_node::{
     config::NodeArgs,
-    guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy},
+    guard::{self, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy},
     host, revoke,
 };
 use tracing_subscriber::EnvFilter;
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     if let Command::Launch(args) = command {
         // Between the node and its browser: nothing that costs time is set up.
-        return become_browser(&args).map_or_else(|error| fail(&error.into()), |()| ExitCode::SUCCESS);
+        return become_browser(&args).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
     }
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -96,15 +99,17 @@ fn main() -> ExitCode {
 }
 
 /// Returns after a trial, or when there is no browser.
-fn become_browser(args: &LaunchArgs) -> Result<(), LaunchError> {
+fn become_browser(args: &LaunchArgs) -> anyhow::Result<()> {
     let run_as = match (args.uid, args.gid) {
         (Some(uid), Some(gid)) if args.new_user_namespace => RunAs::Namespace(UserIds { uid, gid }),
         (Some(uid), Some(gid)) => RunAs::User(UserIds { uid, gid }),
         _ => RunAs::Caller,
     };
     match args.parent {
-        Some(parent) if !args.try_sandbox => Err(launch::launch(parent, run_as, &args.command)),
-        _ => launch::try_sandbox(run_as),
+        Some(parent) if !args.try_sandbox => {
+            Err(exec_with_parent_death(parent, run_as, &args.command).into())
+        }
+        _ => Ok(try_sandbox(run_as)?),
     }
 }
 
@@ -126,13 +131,13 @@ fn run(args: NodeArgs) -> anyhow::Result<()> {
         format!("--cluster={}", config.args.cluster).into(),
         format!("--lease-ttl={}", humantime::format_duration(config.timing.ttl)).into(),
     ];
-    let plan = Plan {
+    let guarded = GuardConfig {
         child: Program { path: this.clone(), args: child },
         revoke: Program { path: this, args: revoke },
         restarts: RestartPolicy { max: config.args.max_restarts, window: config.args.restart_window },
         grace: GRACE,
     };
-    guard::run(&plan)?;
+    guard::run(&guarded)?;
     Ok(())
 }
 
@@ -148,7 +153,7 @@ fn child(guard: i32, args: NodeArgs) -> ExitCode {
 }
 
 fn run_child(guard: i32, args: NodeArgs) -> anyhow::Result<()> {
-    launch::die_with(guard)?;
+    die_with(guard)?;
     let link = GuardLink::take_stdout().context("the pipe to the guard cannot be used")?;
     let config = args.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -12,7 +12,7 @@ test_of[deadline]='cargo test -p roost-cluster --lib -- fence:: lease::'
 
 # The guard does not act on the deadline of a child that hangs or is frozen.
 mutate_guard_process() {
-  edit node/src/guard/life.rs 'self.deadline.is_some_and(|deadline| now >= deadline)' 'self.deadline.is_some_and(|_| false)'
+  edit node/src/guard/child.rs 'self.deadline.is_some_and(|deadline| now >= deadline)' 'self.deadline.is_some_and(|_| false)'
 }
 test_of[guard_process]='cargo test -p roost-node --test guard'
 

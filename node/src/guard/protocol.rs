@@ -1,5 +1,5 @@
 //! What the child tells the guard: one line a message, over a pipe that only the two of them hold. Pure; the pipe's
-//! ends are in [`super::link`] (child) and [`super::life`] (guard).
+//! ends are in [`super::link`] (child) and [`super::child`] (guard).
 //!
 //! A lost line never makes anything unsafe. Without the newest `deadline` the guard kills earlier; without `started`
 //! it finds the browser in /proc; without `gone` it holds a pidfd, which never means another process; without `lease`
@@ -15,7 +15,7 @@ const LONGEST_LINE: usize = 128;
 pub enum Message {
     /// Every browser must be dead at this time of CLOCK_BOOTTIME unless a later one is told before.
     Deadline(Duration),
-    /// A lease in the registry that is to end with this process: its life's, and its reign's if it leads.
+    /// A lease in the registry that is to end with this process: the node's, and the leader's if it leads.
     Lease(i64),
     /// That lease is over.
     Unlease(i64),

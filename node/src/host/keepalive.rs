@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::guard::GuardLink;
 
 /// Renews one lease until it is lost.
-pub struct Keeper {
+pub struct LeaseKeeper {
     pub registry: SharedRegistry,
     pub lease: Incarnation,
     pub timing: Timing,
@@ -32,7 +32,7 @@ pub struct Keeper {
 /// The deadline has passed or the lease is gone.
 struct Expired;
 
-impl Keeper {
+impl LeaseKeeper {
     /// Returns when the standing has become [`Standing::Expired`].
     pub async fn run(mut self) {
         while self.renew_once().await.is_ok() {}
@@ -137,7 +137,7 @@ mod tests {
         let (guard, pipe) = rustix::pipe::pipe().unwrap();
         let (standing_tx, mut standing) = watch::channel(Standing::Good);
         let link = Arc::new(GuardLink::new(pipe).unwrap());
-        let keeper = Keeper {
+        let keeper = LeaseKeeper {
             registry: registry.clone(),
             lease,
             timing,
@@ -170,7 +170,9 @@ mod tests {
         let link = Arc::new(GuardLink::new(pipe).unwrap());
         let lease = Incarnation(404);
         let clock = Arc::new(BootClock);
-        tokio::spawn(Keeper { registry, lease, timing, clock, fence, link, standing: standing_tx }.run());
+        tokio::spawn(
+            LeaseKeeper { registry, lease, timing, clock, fence, link, standing: standing_tx }.run(),
+        );
         reaches(&mut standing, Standing::Expired).await;
     }
 }

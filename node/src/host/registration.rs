@@ -19,7 +19,7 @@ use roost_model::ids::{Incarnation, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::HostError;
+use super::error::HostError;
 
 /// On top of the TTL: expiry is noticed by etcd up to 0.6 s late.
 const PATIENCE_BEYOND_TTL: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{assignments::Assigned, crew::Crew, supervisor::Supervisor};
+use super::{assignments::Assigned, supervisor::Supervisor, tenant_runtime::TenantRuntime};
 
 /// How long the tenants may take to be handed over. What follows, giving the lease back and resigning, takes seconds
 /// when etcd is slow, and at 20 s the guard kills.
@@ -21,7 +21,7 @@ pub enum Ended {
 }
 
 /// `lost` resolves with the lease; `leave` is called when the hand-over begins.
-pub async fn serve<C: Crew>(
+pub async fn serve<C: TenantRuntime>(
     supervisor: &mut Supervisor<C>,
     assigned: &mut watch::Receiver<Assigned>,
     lost: impl Future<Output = ()>,

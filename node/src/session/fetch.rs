@@ -1,4 +1,4 @@
-//! From the vault onto this node's disk: the files of a snapshot, but only those that are not there yet.
+//! From the snapshot store onto this node's disk: the files of a snapshot, but only those that are not there yet.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,22 +9,22 @@ use futures::{StreamExt, TryStreamExt, stream};
 use roost_engine::LocalStorage;
 
 use super::manifest::{FileEntry, Manifest};
-use super::{STORES, SessionError, Vault, files, vault};
+use super::{STORES, SessionError, SnapshotStore, files, snapshot_store};
 
 /// What lies in a directory that was fetched into: path and checksum of each file.
 #[derive(Debug, Default)]
-pub struct Fetched {
+pub struct FetchedFiles {
     files: BTreeMap<PathBuf, String>,
 }
 
 /// Makes `into` hold the snapshot's files below `stores`, whole and on disk, and no others of those that were fetched.
 /// Returns how many had to be fetched.
 pub(super) async fn files(
-    vault: &Vault,
+    snapshots: &SnapshotStore,
     manifest: &Manifest,
     stores: &[&str],
     into: &Path,
-    known: &mut Fetched,
+    known: &mut FetchedFiles,
 ) -> Result<usize, SessionError> {
     let mut wanted = BTreeMap::new();
     for file in &manifest.files {
@@ -40,8 +40,8 @@ pub(super) async fn files(
     }
     wanted.retain(|path, _| !known.files.contains_key(path));
     let fetches: Vec<_> =
-        wanted.iter().map(|(path, file)| fetch(vault, manifest, file, into.join(path))).collect();
-    stream::iter(fetches).buffer_unordered(vault::CONCURRENCY).try_collect::<Vec<()>>().await?;
+        wanted.iter().map(|(path, file)| fetch(snapshots, manifest, file, into.join(path))).collect();
+    stream::iter(fetches).buffer_unordered(snapshot_store::CONCURRENCY).try_collect::<Vec<()>>().await?;
     let fetched = wanted.len();
     known.files.extend(wanted.into_iter().map(|(path, file)| (path, file.sha256.clone())));
     Ok(fetched)
@@ -49,25 +49,25 @@ pub(super) async fn files(
 
 /// The localStorage that was saved with the snapshot, if it was.
 pub(super) async fn local_storage(
-    vault: &Vault,
+    snapshots: &SnapshotStore,
     manifest: &Manifest,
 ) -> Result<Option<LocalStorage>, SessionError> {
     let Some(file) = &manifest.local_storage else { return Ok(None) };
     let name = manifest.name();
-    let text = vault.file(&name, file).await?;
+    let text = snapshots.file(&name, file).await?;
     let corrupt =
         |error: serde_json::Error| SessionError::Corrupt { object: name.object(), reason: error.to_string() };
     serde_json::from_slice(&text).map(Some).map_err(corrupt)
 }
 
 async fn fetch(
-    vault: &Vault,
+    snapshots: &SnapshotStore,
     manifest: &Manifest,
     file: &FileEntry,
     path: PathBuf,
 ) -> Result<(), SessionError> {
-    let content = vault.file(&manifest.name(), file).await?;
-    vault::blocking(move || write(&path, &content)).await
+    let content = snapshots.file(&manifest.name(), file).await?;
+    snapshot_store::blocking(move || write(&path, &content)).await
 }
 
 /// A manifest is authentic, but a path that leads out of the stores is refused all the same.

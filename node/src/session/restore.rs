@@ -9,24 +9,24 @@ use std::path::PathBuf;
 use roost_engine::LocalStorage;
 use roost_model::ids::Generation;
 
-use super::fetch::{self, Fetched};
+use super::fetch::{self, FetchedFiles};
 use super::manifest::ManifestName;
 use super::profile::{self, LockedProfile, Stamp};
-use super::{STORES, SessionError, SnapshotRef, Vault, files};
+use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files};
 
 /// A profile ready to be launched.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedProfile {
     /// For [`roost_engine::Launch::profile`].
     pub browser_dir: PathBuf,
     /// For [`roost_engine::Launch::local_storage`].
     pub local_storage: Option<LocalStorage>,
-    pub source: Source,
+    pub source: SessionSource,
 }
 
 /// Where the session came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum SessionSource {
     /// The profile on this node is at least as new as every snapshot.
     Local,
     /// The newest snapshot.
@@ -36,12 +36,14 @@ pub enum Source {
 }
 
 /// The rule above.
-pub(super) fn choose(local: Option<&Stamp>, newest: Option<&SnapshotRef>) -> Source {
+pub(super) fn choose(local: Option<&Stamp>, newest: Option<&SnapshotRef>) -> SessionSource {
     match (local, newest) {
-        (Some(stamp), Some(newest)) if stamp.generation >= newest.generation => Source::Local,
-        (_, Some(newest)) => Source::Restored { generation: newest.generation, sequence: newest.sequence },
-        (Some(_), None) => Source::Local,
-        (None, None) => Source::Fresh,
+        (Some(stamp), Some(newest)) if stamp.generation >= newest.generation => SessionSource::Local,
+        (_, Some(newest)) => {
+            SessionSource::Restored { generation: newest.generation, sequence: newest.sequence }
+        }
+        (Some(_), None) => SessionSource::Local,
+        (None, None) => SessionSource::Fresh,
     }
 }
 
@@ -50,18 +52,18 @@ impl LockedProfile {
     /// When it fails the profile is as it was.
     pub async fn prepare(
         &self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         newest: Option<&SnapshotRef>,
         generation: Generation,
-    ) -> Result<Prepared, SessionError> {
+    ) -> Result<PreparedProfile, SessionError> {
         let source = choose(self.stamp().as_ref(), newest);
         let local_storage = match (source, newest) {
-            (Source::Restored { .. }, Some(newest)) => self.restore(vault, newest).await?,
-            (Source::Local, _) => self.local_storage_after_a_crash()?,
+            (SessionSource::Restored { .. }, Some(newest)) => self.restore(snapshots, newest).await?,
+            (SessionSource::Local, _) => self.local_storage_after_a_crash()?,
             _ => None,
         };
         self.begin_use(generation)?;
-        Ok(Prepared { browser_dir: self.browser_dir(), local_storage, source })
+        Ok(PreparedProfile { browser_dir: self.browser_dir(), local_storage, source })
     }
 
     /// A browser that was killed has lost what localStorage it had not written; the copy of the last snapshot has it.
@@ -80,14 +82,18 @@ impl LockedProfile {
     }
 
     /// Fetches everything into a directory of its own, checks it, and only then moves it into place.
-    async fn restore(&self, vault: &Vault, from: &SnapshotRef) -> Result<Option<LocalStorage>, SessionError> {
+    async fn restore(
+        &self,
+        snapshots: &SnapshotStore,
+        from: &SnapshotRef,
+    ) -> Result<Option<LocalStorage>, SessionError> {
         let name = ManifestName { uid: self.uid(), generation: from.generation, sequence: from.sequence };
-        let manifest = vault.manifest(&name).await?;
+        let manifest = snapshots.manifest(&name).await?;
         files::remove_dir(&self.incoming())?;
         let into = self.incoming_browser_dir();
-        fetch::files(vault, &manifest, &STORES, &into, &mut Fetched::default()).await?;
+        fetch::files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
         self.give_incoming()?;
-        let local_storage = fetch::local_storage(vault, &manifest).await?;
+        let local_storage = fetch::local_storage(snapshots, &manifest).await?;
         let stamp = Stamp {
             uid: self.uid(),
             generation: from.generation,
@@ -129,16 +135,16 @@ mod tests {
 
     #[test]
     fn the_newer_of_profile_and_snapshot_is_used() {
-        let restored = Source::Restored { generation: Generation(5), sequence: 7 };
-        assert_eq!(choose(None, None), Source::Fresh);
+        let restored = SessionSource::Restored { generation: Generation(5), sequence: 7 };
+        assert_eq!(choose(None, None), SessionSource::Fresh);
         assert_eq!(choose(None, Some(&snapshot(5))), restored);
         assert_eq!(
             choose(Some(&stamp(4)), None),
-            Source::Local,
+            SessionSource::Local,
             "a session that was never saved is still a session"
         );
         assert_eq!(choose(Some(&stamp(4)), Some(&snapshot(5))), restored);
-        assert_eq!(choose(Some(&stamp(5)), Some(&snapshot(5))), Source::Local);
-        assert_eq!(choose(Some(&stamp(6)), Some(&snapshot(5))), Source::Local);
+        assert_eq!(choose(Some(&stamp(5)), Some(&snapshot(5))), SessionSource::Local);
+        assert_eq!(choose(Some(&stamp(6)), Some(&snapshot(5))), SessionSource::Local);
     }
 }

@@ -9,46 +9,45 @@ use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
 use super::{
-    StopMode,
-    actor::{Actor, Browser, Errand, Order},
-    browser::Outcome,
-    health,
-    home::HomeError,
-    state::{Effect, Event},
-    wait::Happening,
+    actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
+    browser::BrowserTaskOutcome,
+    liveness,
+    session_store::SessionStoreError,
+    state::{Effect, Event, StopMode},
+    wait::Wakeup,
 };
 use crate::{causes::with_causes, pipeline::PipelineError};
 
 impl Actor {
-    pub(super) fn interpret(&mut self, happening: Happening) -> Vec<Event> {
-        match happening {
-            Happening::Order(Some(Order::Stop { mode, done })) => {
-                self.stoppers.push(done);
+    pub(super) fn interpret(&mut self, wakeup: Wakeup) -> Vec<Event> {
+        match wakeup {
+            Wakeup::WorkerCommand(Some(WorkerCommand::Stop { mode, done })) => {
+                self.stop_waiters.push(done);
                 vec![Event::StopAsked(mode)]
             }
-            Happening::Order(None) => {
-                self.orphaned = true;
+            Wakeup::WorkerCommand(None) => {
+                self.handle_dropped = true;
                 vec![Event::StopAsked(StopMode::Graceful)]
             }
-            Happening::Spec => self.spec_changed(),
-            Happening::Standing => self.standing_changed(),
-            Happening::Operation(outcome) => self.operation_ended(outcome),
-            Happening::Page(Some(event)) => self.page_event(event),
-            Happening::Page(None) => self.page_event(PageEvent::Exited { reason: "its events ended".into() }),
-            Happening::Room => self.hand_over(),
-            Happening::Errand(errand) => self.errand_ended(errand),
-            Happening::PipelineEnded(error) => self.pipeline_ended(&error),
-            Happening::ReportRefused => {
+            Wakeup::Spec => self.spec_changed(),
+            Wakeup::Standing => self.standing_changed(),
+            Wakeup::BrowserTask(outcome) => self.browser_task_ended(outcome),
+            Wakeup::Page(Some(event)) => self.page_event(event),
+            Wakeup::Page(None) => self.page_event(PageEvent::Exited { reason: "its events ended".into() }),
+            Wakeup::Room => self.hand_over(),
+            Wakeup::BackgroundOutcome(outcome) => self.background_ended(outcome),
+            Wakeup::PipelineEnded(error) => self.pipeline_ended(&error),
+            Wakeup::ReportRefused => {
                 self.reporting = false;
                 vec![Event::Fenced]
             }
-            Happening::Changed => {
-                self.saver.changed(self.now());
+            Wakeup::Changed => {
+                self.snapshot_schedule.changed(self.now());
                 Vec::new()
             }
-            Happening::ProbeDue => self.probe(),
-            Happening::SaveDue => self.save(),
-            Happening::Tick => vec![Event::Tick],
+            Wakeup::ProbeDue => self.probe(),
+            Wakeup::SaveDue => self.save(),
+            Wakeup::Tick => vec![Event::Tick],
         }
     }
 
@@ -70,26 +69,26 @@ impl Actor {
         if standing == Standing::Expired { vec![Event::StandingExpired] } else { Vec::new() }
     }
 
-    fn operation_ended(&mut self, outcome: Outcome) -> Vec<Event> {
-        self.operation = None;
+    fn browser_task_ended(&mut self, outcome: BrowserTaskOutcome) -> Vec<Event> {
+        self.browser_task = None;
         match outcome {
-            Outcome::Launched(launched) => {
+            BrowserTaskOutcome::Launched(launched) => {
                 self.browser = Some(Browser { page: launched.page, events: launched.events });
-                self.next_probe = Instant::now() + self.context.pace.probe_every;
+                self.next_probe = Instant::now() + self.context.timing.probe_every;
                 vec![Event::Launched]
             }
-            Outcome::LaunchFailed(error) => {
+            BrowserTaskOutcome::LaunchFailed(error) => {
                 let reason = with_causes(&error);
                 warn!(reason, "the browser did not launch");
                 vec![Event::LaunchFailed { reason }]
             }
-            Outcome::Gone => {
+            BrowserTaskOutcome::Gone => {
                 self.let_go_of_browser();
                 vec![Event::BrowserGone]
             }
-            Outcome::Forgotten(Ok(())) => vec![Event::SessionForgotten],
-            Outcome::Forgotten(Err(error)) if error.is_fenced() => vec![Event::Fenced],
-            Outcome::Forgotten(Err(error)) => {
+            BrowserTaskOutcome::Forgotten(Ok(())) => vec![Event::SessionForgotten],
+            BrowserTaskOutcome::Forgotten(Err(error)) if error.is_fenced() => vec![Event::Fenced],
+            BrowserTaskOutcome::Forgotten(Err(error)) => {
                 warn!(%error, "the session is not forgotten yet");
                 self.forget_again();
                 Vec::new()
@@ -119,7 +118,7 @@ impl Actor {
             }
             PageEvent::Exited { reason } => {
                 // One that is being stopped is let go of when that has ended.
-                if self.operation.is_none() {
+                if self.browser_task.is_none() {
                     self.let_go_of_browser();
                 } else if let Some(browser) = &mut self.browser {
                     browser.events.close();
@@ -142,22 +141,22 @@ impl Actor {
         Vec::new()
     }
 
-    fn errand_ended(&mut self, errand: Errand) -> Vec<Event> {
-        match errand {
-            Errand::Done => Vec::new(),
-            Errand::Failed { step, error } => {
+    fn background_ended(&mut self, outcome: BackgroundOutcome) -> Vec<Event> {
+        match outcome {
+            BackgroundOutcome::Done => Vec::new(),
+            BackgroundOutcome::Failed { step, error } => {
                 warn!(%error, step, "the page did not do as told");
                 vec![Event::Broke { reason: format!("{step} failed: {error}") }]
             }
-            Errand::Probed { expects_session, probe } => self.probed(expects_session, probe),
-            Errand::Swept(messages) => {
+            BackgroundOutcome::Probed { expects_session, probe } => self.probed(expects_session, probe),
+            BackgroundOutcome::Swept(messages) => {
                 self.held.extend(messages);
                 self.hand_over()
             }
-            Errand::Owner(answer) => vec![Event::Owner(answer)],
-            Errand::Saved { link, saved } => self.saved(link, saved),
-            Errand::Counted(counted) => self.counted(counted),
-            Errand::AskedToForgetAgain => {
+            BackgroundOutcome::Owner(answer) => vec![Event::Owner(answer)],
+            BackgroundOutcome::Saved { link, saved } => self.saved(link, saved),
+            BackgroundOutcome::Counted(counted) => self.counted(counted),
+            BackgroundOutcome::AskedToForgetAgain => {
                 self.perform(Effect::ForgetSession);
                 Vec::new()
             }
@@ -166,12 +165,12 @@ impl Actor {
 
     fn probed(&mut self, expects_session: bool, probe: Result<Probe, EngineError>) -> Vec<Event> {
         self.probing = false;
-        self.next_probe = Instant::now() + self.context.pace.probe_every;
+        self.next_probe = Instant::now() + self.context.timing.probe_every;
         if expects_session != self.machine.expects_session() {
             return Vec::new();
         }
         let verdict = match probe {
-            Ok(probe) => health::judge(&probe, expects_session).map_err(|unproven| unproven.to_string()),
+            Ok(probe) => liveness::check(&probe, expects_session).map_err(|unproven| unproven.to_string()),
             Err(error) => Err(format!("the page does not answer: {error}")),
         };
         match verdict {
@@ -183,16 +182,16 @@ impl Actor {
         }
     }
 
-    fn saved(&mut self, link: u64, saved: Result<bool, HomeError>) -> Vec<Event> {
+    fn saved(&mut self, link: u64, saved: Result<bool, SessionStoreError>) -> Vec<Event> {
         match saved {
             Ok(_) => {
-                self.saver.done();
+                self.snapshot_schedule.done();
                 return vec![Event::SessionSaved { link }];
             }
             Err(error) if error.is_fenced() => return vec![Event::Fenced],
             Err(error) => {
                 warn!(%error, "the session was not saved; it is tried again");
-                self.saver.failed(self.now());
+                self.snapshot_schedule.failed(self.now());
             }
         }
         Vec::new()
@@ -221,9 +220,9 @@ impl Actor {
     /// The browser is gone, and with it everything that was asked of it.
     pub fn let_go_of_browser(&mut self) {
         self.browser = None;
-        self.errands.clear();
+        self.background.clear();
         self.held.clear();
         self.probing = false;
-        self.saver.abandon();
+        self.snapshot_schedule.abandon();
     }
 }

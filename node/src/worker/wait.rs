@@ -11,21 +11,21 @@ use tokio::{
 };
 
 use super::{
-    actor::{Actor, Browser, Errand, Order},
-    browser::{Operation, Outcome},
+    actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
+    browser::{BrowserTask, BrowserTaskOutcome},
 };
 use crate::pipeline::{Pipeline, PipelineError};
 
 /// What woke the actor.
-pub(super) enum Happening {
-    Order(Option<Order>),
+pub(super) enum Wakeup {
+    WorkerCommand(Option<WorkerCommand>),
     Spec,
     Standing,
-    Operation(Outcome),
+    BrowserTask(BrowserTaskOutcome),
     Page(Option<PageEvent>),
     /// The pipeline has room for a held message.
     Room,
-    Errand(Errand),
+    BackgroundOutcome(BackgroundOutcome),
     PipelineEnded(PipelineError),
     ReportRefused,
     Changed,
@@ -36,29 +36,32 @@ pub(super) enum Happening {
 
 impl Actor {
     /// Waits for the next thing to happen. Every branch may be dropped unfinished without losing anything.
-    pub(super) async fn next(&mut self, standing: &mut watch::Receiver<Standing>) -> Happening {
+    pub(super) async fn next(&mut self, standing: &mut watch::Receiver<Standing>) -> Wakeup {
         let now = Instant::now();
         let tick = self.machine.wake_at().map(|due| self.begun + due);
         let probe = (self.machine.wants_probes() && !self.probing).then_some(self.next_probe);
         let intake = self.pipeline.as_ref().map(|pipeline| pipeline.intake().clone());
-        let save =
-            self.saver.due().filter(|_| self.machine.may_save()).map(|due| (self.begun + due).max(now));
+        let save = self
+            .snapshot_schedule
+            .due()
+            .filter(|_| self.machine.may_save())
+            .map(|due| (self.begun + due).max(now));
         tokio::select! {
             biased;
             // What ends the right to act comes first, what people ask for next.
-            Ok(()) = standing.changed() => Happening::Standing,
-            () = self.reporter.fenced(), if self.reporting => Happening::ReportRefused,
-            error = ended(&mut self.pipeline) => Happening::PipelineEnded(error),
-            order = self.channels.inbox.recv(), if !self.orphaned => Happening::Order(order),
-            Ok(()) = self.channels.spec.changed() => Happening::Spec,
-            outcome = done(&mut self.operation) => Happening::Operation(outcome),
-            event = page_event(&mut self.browser), if self.held.is_empty() => Happening::Page(event),
-            () = room(intake), if !self.held.is_empty() => Happening::Room,
-            Some(errand) = self.errands.next() => Happening::Errand(errand),
-            () = changed(&mut self.changes) => Happening::Changed,
-            () = until(tick) => Happening::Tick,
-            () = until(save) => Happening::SaveDue,
-            () = until(probe) => Happening::ProbeDue,
+            Ok(()) = standing.changed() => Wakeup::Standing,
+            () = self.reporter.fenced(), if self.reporting => Wakeup::ReportRefused,
+            error = ended(&mut self.pipeline) => Wakeup::PipelineEnded(error),
+            order = self.channels.inbox.recv(), if !self.handle_dropped => Wakeup::WorkerCommand(order),
+            Ok(()) = self.channels.spec.changed() => Wakeup::Spec,
+            outcome = done(&mut self.browser_task) => Wakeup::BrowserTask(outcome),
+            event = page_event(&mut self.browser), if self.held.is_empty() => Wakeup::Page(event),
+            () = room(intake), if !self.held.is_empty() => Wakeup::Room,
+            Some(outcome) = self.background.next() => Wakeup::BackgroundOutcome(outcome),
+            () = changed(&mut self.changes) => Wakeup::Changed,
+            () = until(tick) => Wakeup::Tick,
+            () = until(save) => Wakeup::SaveDue,
+            () = until(probe) => Wakeup::ProbeDue,
         }
     }
 }
@@ -70,9 +73,9 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn done(operation: &mut Option<Operation>) -> Outcome {
-    match operation {
-        Some(operation) => operation.await,
+async fn done(browser_task: &mut Option<BrowserTask>) -> BrowserTaskOutcome {
+    match browser_task {
+        Some(browser_task) => browser_task.await,
         None => pending().await,
     }
 }

@@ -1,18 +1,23 @@
 //! The transitions. One method per event, each over every state in which the event means something; elsewhere it means
 //! nothing, because events of a browser may arrive after the machine has turned to something else.
 //!
-//! What a page says is in `page`, what is asked of a worker in `orders`, and what they all are made of in `turns`.
+//! What a page says is in `page`, what is asked of a worker in `commands`, and what they all are made of in `transition`.
 
-use super::{Browser, Effect, Ending, Event, Healing, Machine, Next, Now, State, turns::disconnected};
+use super::{
+    machine::{AfterStop, Browser, Effect, Ending, Event, Machine, Recovery, State, WorkerTime},
+    transition::Transition,
+};
 
-pub(super) struct Step {
-    pub machine: Machine,
-    pub now: Now,
-    pub effects: Vec<Effect>,
+/// One step. Pure: the same arguments give the same result.
+#[must_use]
+pub fn step(machine: Machine, event: Event, now: WorkerTime) -> (Machine, Vec<Effect>) {
+    let mut transition = Transition { machine, now, effects: Vec::new() };
+    transition.take(event);
+    (transition.machine, transition.effects)
 }
 
-impl Step {
-    pub fn take(&mut self, event: Event) {
+impl Transition {
+    fn take(&mut self, event: Event) {
         match event {
             Event::Begin { forget } => self.begin(forget),
             Event::Launched => self.launched(),
@@ -47,8 +52,8 @@ impl Step {
         match &self.machine.state {
             State::Starting => self.connect(),
             // Asked to stop while it was launching: now there is something to stop.
-            State::Stopping { next: Next::End(Ending::Stopped) } => {
-                self.wind_down_for(Next::End(Ending::Stopped))
+            State::Stopping { next: AfterStop::End(Ending::Stopped) } => {
+                self.wind_down_for(AfterStop::End(Ending::Stopped))
             }
             State::Stopping { .. } => self.effects.push(Effect::Kill),
             _ => {}
@@ -74,29 +79,8 @@ impl Step {
         }
     }
 
-    /// The browser is gone: what `Stopping` was for.
-    pub(super) fn follow(&mut self) {
-        let State::Stopping { next } = &self.machine.state else { return };
-        match next.clone() {
-            Next::Launch => self.launch(),
-            Next::Forget => {
-                self.machine.session = false;
-                self.machine.unsaved = true;
-                self.machine.link += 1;
-                self.machine.unlink = false;
-                self.effects.push(Effect::ForgetSession);
-            }
-            Next::Fail { reason } => self.give_up(reason),
-            Next::End(Ending::Stopped) => {
-                self.tell(disconnected());
-                self.end(Ending::Stopped);
-            }
-            Next::End(ending) => self.end(ending),
-        }
-    }
-
     fn session_forgotten(&mut self) {
-        if self.machine.state == (State::Stopping { next: Next::Forget })
+        if self.machine.state == (State::Stopping { next: AfterStop::Forget })
             && self.machine.browser == Browser::None
         {
             self.launch();
@@ -116,11 +100,11 @@ impl Step {
             }
             // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
             State::QrReady { .. } => self.reload(),
-            State::Reconnecting { healing: Healing::Waiting { .. }, .. } => self.attempt(),
-            State::Reconnecting { reason, healing: Healing::Judging { .. } } => {
+            State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => self.attempt(),
+            State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
                 let reason = reason.clone();
                 self.machine.state =
-                    State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
+                    State::Reconnecting { reason, recovery: Recovery::CheckingOwner { ask_at: None } };
                 self.effects.push(Effect::AskOwner);
             }
             _ => {}

@@ -8,7 +8,7 @@ use roost_node::{
     host::{
         acks::Acks,
         assignments::{self, Assigned},
-        keepalive::Keeper,
+        keepalive::LeaseKeeper,
         registration::{self, Registration},
         serve::{Ended, serve},
         supervisor::Supervisor,
@@ -17,7 +17,7 @@ use roost_node::{
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Machine, tenure::Post};
+use super::{Machine, runtime::SimulatedRuntime};
 
 /// The name is another living node's.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ async fn live(
     let (registry, process) = (machine.child_registry(), machine.child());
     let incarnation = registration.incarnation();
     let (standing_tx, standing) = watch::channel(Standing::Good);
-    let keeper = Keeper {
+    let keeper = LeaseKeeper {
         registry: registry.clone(),
         lease: incarnation,
         timing: machine.shared.timing,
@@ -75,8 +75,8 @@ async fn live(
     helpers.spawn(process.clone().run(follower));
     let (acks, writer) = Acks::new(registry.clone(), &machine.id, incarnation, machine.shared.timing);
     helpers.spawn(process.clone().run(writer.run()));
-    let post = Arc::new(Post { machine: machine.clone(), process: process.clone(), standing });
-    let mut supervisor = Supervisor::new(post, incarnation, acks);
+    let runtime = Arc::new(SimulatedRuntime { machine: machine.clone(), process: process.clone(), standing });
+    let mut supervisor = Supervisor::new(runtime, incarnation, acks);
 
     let lost = async {
         keepers.join_next().await;

@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use super::{
-    GuardError, Program,
+    config::{GuardError, Program},
     protocol::{Garbled, Lines, Message},
     signals::Signals,
     tree,
@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a life ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ending {
+pub(super) enum ChildEnd {
     #[error("it exited with code {0}")]
     Exited(i32),
     #[error("signal {0} ended it")]
@@ -44,7 +44,7 @@ pub(super) enum Ending {
 
 /// A running child and what it has told.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(super) struct GuardedChild {
     child: Pid,
     child_fd: OwnedFd,
     /// None once the child has closed its end, as dying does.
@@ -60,7 +60,7 @@ pub(super) struct Life {
     browsers: HashMap<u32, OwnedFd>,
 }
 
-impl Life {
+impl GuardedChild {
     /// Starts the child with its standard output as the link, in a process group of its own: Ctrl-C in a terminal must
     /// reach the browsers by way of a graceful stop, not directly.
     pub(super) fn begin(program: &Program) -> Result<Self, GuardError> {
@@ -103,22 +103,22 @@ impl Life {
     }
 
     /// Returns when the child is dead or has to die. Writes no log: a full log pipe must not hold up a deadline.
-    pub(super) fn watch(&mut self, signals: &Signals, grace: Duration) -> Result<Ending, GuardError> {
+    pub(super) fn watch(&mut self, signals: &Signals, grace: Duration) -> Result<ChildEnd, GuardError> {
         loop {
             self.sleep_until_something_happens(signals)?;
             // The link first: what the child said before it died counts.
             if let Err(garbled) = self.listen()? {
-                return Ok(Ending::Garbled(garbled));
+                return Ok(ChildEnd::Garbled(garbled));
             }
             if let Some(status) = tree::reap(self.child)? {
                 return Ok(ending_of(status));
             }
             let now = roost_cluster::clock::boottime();
             if self.deadline.is_some_and(|deadline| now >= deadline) {
-                return Ok(Ending::DeadlinePassed);
+                return Ok(ChildEnd::DeadlinePassed);
             }
             if self.stop_by.is_some_and(|by| now >= by) {
-                return Ok(Ending::StopOverdue);
+                return Ok(ChildEnd::StopOverdue);
             }
             if signals.taken() {
                 self.ask_to_stop(grace)?;
@@ -222,10 +222,10 @@ impl Life {
     }
 }
 
-fn ending_of(status: WaitStatus) -> Ending {
+fn ending_of(status: WaitStatus) -> ChildEnd {
     match status.exit_status() {
-        Some(code) => Ending::Exited(code),
-        None => Ending::Signalled(status.terminating_signal().unwrap_or_default()),
+        Some(code) => ChildEnd::Exited(code),
+        None => ChildEnd::Signalled(status.terminating_signal().unwrap_or_default()),
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Each generation has blobs of its own, so a new owner uploads the session once more. That is the price of a simple
 //! argument: whoever is deposed but does not know it can neither remove nor have removed what a later owner's manifest
-//! needs, for no manifest refers to another generation's blobs, and [`Vault::prune`] removes nothing of a generation
+//! needs, for no manifest refers to another generation's blobs, and [`SnapshotStore::prune`] removes nothing of a generation
 //! later than the caller's. A manifest is put after its blobs, and only if no object of that name exists.
 
 use std::collections::{BTreeMap, HashSet};
@@ -32,12 +32,12 @@ pub(super) const CONCURRENCY: usize = 8;
 
 /// Where snapshots are kept. Cheap to clone.
 #[derive(Clone)]
-pub struct Vault {
+pub struct SnapshotStore {
     store: Arc<dyn ObjectStore>,
     key: SnapshotKey,
 }
 
-impl Vault {
+impl SnapshotStore {
     /// `location` is a directory, which is made if need be, or a `file://` URL of one.
     pub fn open(location: &str, key: SnapshotKey) -> Result<Self, SessionError> {
         let dir = location.strip_prefix("file://").unwrap_or(location);

@@ -13,10 +13,13 @@ use tokio::{
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use super::{browser::LaunchError, warm::Warmed};
+use super::{launch_check::LaunchError, warm_standby::WarmStandby};
 use crate::{
-    pipeline::insist,
-    session::{LockedProfile, Prepared, Profile, Profiles, SessionError, SnapshotRef, SnapshotTaker, Vault},
+    env::NodeEnv,
+    retry::until_available,
+    session::{
+        LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
+    },
 };
 
 /// The longest a stopping worker waits for its last snapshot.
@@ -24,14 +27,14 @@ const LAST_SAVE: Duration = Duration::from_secs(5);
 
 /// Why a session could not be saved or forgotten.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HomeError {
+pub(super) enum SessionStoreError {
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl HomeError {
+impl SessionStoreError {
     /// Whether it says that the tenant has another owner.
     pub fn is_fenced(&self) -> bool {
         matches!(
@@ -42,10 +45,10 @@ impl HomeError {
 }
 
 /// One worker's session, shared by the futures that work on it.
-pub(super) struct Home {
+pub(super) struct SessionStore {
     store: Store,
     fence: Fence,
-    vault: Vault,
+    snapshots: SnapshotStore,
     profile: Profile,
     uid: Uuid,
     held: Mutex<Held>,
@@ -61,23 +64,16 @@ struct Held {
     newest: Option<SnapshotRef>,
 }
 
-impl Home {
+impl SessionStore {
     /// `locked` when the profile is held already.
-    pub fn new(
-        store: Store,
-        fence: Fence,
-        vault: Vault,
-        profiles: &Profiles,
-        spec: &WorkerSpec,
-        locked: Option<Arc<LockedProfile>>,
-    ) -> Self {
+    pub fn new(env: &NodeEnv, fence: Fence, spec: &WorkerSpec, locked: Option<Arc<LockedProfile>>) -> Self {
         let uid = spec.tenant.uid;
         let newest = spec.snapshot.clone().map(SnapshotRef::from);
-        let profile = profiles.of(&fence.tenant, uid);
+        let profile = env.profiles.of(&fence.tenant, uid);
         Self {
-            store,
+            store: env.store.clone(),
             fence,
-            vault,
+            snapshots: env.snapshots.clone(),
             profile,
             uid,
             held: Mutex::new(Held { profile: locked, taker: None, unrecorded: None, newest }),
@@ -85,10 +81,10 @@ impl Home {
     }
 
     /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it.
-    pub async fn prepare(&self) -> Result<Prepared, SessionError> {
+    pub async fn prepare(&self) -> Result<PreparedProfile, SessionError> {
         let mut held = self.held.lock().await;
         let profile = self.lock(&mut held)?;
-        let prepared = profile.prepare(&self.vault, held.newest.as_ref(), self.fence.generation).await?;
+        let prepared = profile.prepare(&self.snapshots, held.newest.as_ref(), self.fence.generation).await?;
         info!(source = ?prepared.source, "the profile is ready");
         Ok(prepared)
     }
@@ -96,15 +92,15 @@ impl Home {
     /// Opens the session in a browser that runs already.
     pub async fn open(
         &self,
-        warm: Warmed,
+        warm: WarmStandby,
         standing: &mut watch::Receiver<Standing>,
     ) -> Result<Launched, LaunchError> {
         let newest = self.held.lock().await.newest.clone();
-        warm.open(&self.fence, &self.vault, newest.as_ref(), standing).await
+        warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing).await
     }
 
     /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
-    pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, HomeError> {
+    pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
         let mut held = self.held.lock().await;
         match self.taker(&mut held).await?.take_running(page).await {
             Ok(Some(taken)) => held.unrecorded = Some(taken),
@@ -138,18 +134,18 @@ impl Home {
 
     /// Forgets the session everywhere. In this order, so that a crash in between leaves no session that is half
     /// forgotten: without the pointer nothing is restored, and the pointer goes only after the profile.
-    pub async fn forget(&self) -> Result<(), HomeError> {
+    pub async fn forget(&self) -> Result<(), SessionStoreError> {
         let mut held = self.held.lock().await;
         let profile = self.lock(&mut held)?;
         held.newest = None;
         held.unrecorded = None;
         profile.wipe()?;
         let clear = || async { self.store.clear_snapshot(&self.fence).await };
-        insist("forget the session", clear).await?;
+        until_available("forget the session", clear).await?;
         // It goes on counting after the snapshots that are about to be removed: the pointer only moves forward.
         held.taker = None;
         self.taker(&mut held).await?;
-        self.vault.delete_tenant(self.uid).await?;
+        self.snapshots.delete_tenant(self.uid).await?;
         info!("the session is forgotten");
         Ok(())
     }
@@ -183,14 +179,14 @@ impl Home {
             Some(taker) => taker,
             None => {
                 let profile = self.lock(held)?;
-                SnapshotTaker::new(self.vault.clone(), profile, self.fence.generation).await?
+                SnapshotTaker::new(self.snapshots.clone(), profile, self.fence.generation).await?
             }
         };
         Ok(held.taker.insert(taker))
     }
 
     /// Makes the last snapshot the one that counts. `false` when it counts already.
-    async fn record(&self, held: &mut Held) -> Result<bool, HomeError> {
+    async fn record(&self, held: &mut Held) -> Result<bool, SessionStoreError> {
         let Some(taken) = held.unrecorded.clone() else { return Ok(false) };
         debug!(generation = %taken.generation, sequence = taken.sequence, clean = taken.clean, "a snapshot is taken");
         self.store.set_snapshot(&self.fence, &taken.into()).await?;

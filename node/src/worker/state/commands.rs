@@ -3,10 +3,12 @@
 
 use roost_store::{RestartMode, StatusReport, WorkerStatus};
 
-use super::{Browser, Effect, Ending, Next, State, step::Step, turns::disconnected};
-use crate::worker::StopMode;
+use super::{
+    machine::{AfterStop, Browser, Effect, Ending, State, StopMode},
+    transition::{Transition, disconnected},
+};
 
-impl Step {
+impl Transition {
     pub(super) fn begin(&mut self, forget: Option<RestartMode>) {
         if self.machine.state != State::Stopped || self.machine.browser != Browser::None {
             return;
@@ -20,10 +22,10 @@ impl Step {
             None => self.launch(),
             // To be logged out it has to be resumed once more.
             Some(RestartMode::Logout) => {
-                self.machine.unlink = true;
+                self.machine.logout_pending = true;
                 self.launch();
             }
-            Some(_) => self.stop_for(Next::Forget, Effect::Kill),
+            Some(_) => self.stop_for(AfterStop::Forget, Effect::Kill),
         }
     }
 
@@ -31,7 +33,7 @@ impl Step {
         let browser = self.machine.browser;
         if matches!(
             self.machine.state,
-            State::Stopped | State::Stopping { next: Next::End(_) | Next::Forget }
+            State::Stopped | State::Stopping { next: AfterStop::End(_) | AfterStop::Forget }
         ) {
             return;
         }
@@ -46,30 +48,30 @@ impl Step {
             // It is being started afresh already; only a session to forget is more than that.
             (State::Starting, RestartMode::Graceful | RestartMode::Force) => return,
             (State::Stopping { .. }, RestartMode::Graceful | RestartMode::Force) => {
-                self.machine.state = State::Stopping { next: Next::Launch };
+                self.machine.state = State::Stopping { next: AfterStop::Launch };
                 return;
             }
             // The messages in flight are finished first, through the page that is still there.
-            (_, RestartMode::Graceful) => return self.wind_down_for(Next::Launch),
+            (_, RestartMode::Graceful) => return self.wind_down_for(AfterStop::Launch),
             _ => self.hold(),
         }
         match mode {
-            RestartMode::Graceful | RestartMode::Force => self.stop_for(Next::Launch, Effect::Kill),
-            RestartMode::ForceWipe => self.stop_for(Next::Forget, Effect::Kill),
-            RestartMode::Logout if browser == Browser::Up => self.stop_for(Next::Forget, Effect::LogOut),
-            RestartMode::Logout => self.stop_for(Next::Forget, Effect::Kill),
+            RestartMode::Graceful | RestartMode::Force => self.stop_for(AfterStop::Launch, Effect::Kill),
+            RestartMode::ForceWipe => self.stop_for(AfterStop::Forget, Effect::Kill),
+            RestartMode::Logout if browser == Browser::Up => self.stop_for(AfterStop::Forget, Effect::LogOut),
+            RestartMode::Logout => self.stop_for(AfterStop::Forget, Effect::Kill),
         }
     }
 
     pub(super) fn stop_asked(&mut self, mode: StopMode) {
         match mode {
             StopMode::Graceful => match &self.machine.state {
-                State::Stopped | State::Stopping { next: Next::End(_) } => {}
+                State::Stopped | State::Stopping { next: AfterStop::End(_) } => {}
                 // The browser is going already, and what it had to save is in the hands of that step.
                 State::Stopping { .. } if self.machine.browser == Browser::Up => {
-                    self.machine.state = State::Stopping { next: Next::End(Ending::Stopped) };
+                    self.machine.state = State::Stopping { next: AfterStop::End(Ending::Stopped) };
                 }
-                _ => self.wind_down_for(Next::End(Ending::Stopped)),
+                _ => self.wind_down_for(AfterStop::End(Ending::Stopped)),
             },
             StopMode::Kill => self.let_go(Ending::Killed),
             StopMode::Deleted => self.let_go(Ending::Deleted),
@@ -81,11 +83,11 @@ impl Step {
         match self.machine.state {
             State::Stopped => return,
             // A deleted tenant's profile goes, whatever else is learnt meanwhile.
-            State::Stopping { next: Next::End(Ending::Deleted) } => return,
+            State::Stopping { next: AfterStop::End(Ending::Deleted) } => return,
             _ => {}
         }
         self.hold();
-        self.machine.state = State::Stopping { next: Next::End(ending) };
+        self.machine.state = State::Stopping { next: AfterStop::End(ending) };
         match self.machine.browser {
             Browser::Up => self.effects.push(Effect::Kill),
             Browser::Launching => {}
