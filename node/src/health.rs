@@ -29,7 +29,7 @@ struct Registered {
 
 /// The body of `/status`.
 #[derive(Debug, Serialize)]
-pub struct Status {
+pub struct NodeStatus {
     node: NodeId,
     version: &'static str,
     /// None while the node is not registered.
@@ -69,9 +69,9 @@ impl NodeHealth {
             .is_some_and(|registered| !registered.leaving && *registered.standing.borrow() == Standing::Good)
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         let registered = self.registered.lock();
-        Status {
+        NodeStatus {
             node: self.node.clone(),
             version: env!("CARGO_PKG_VERSION"),
             incarnation: registered.as_ref().map(|registered| registered.incarnation),

@@ -27,11 +27,11 @@ impl LaunchPriority {
 /// At most so many launches at once.
 #[derive(Debug)]
 pub struct LaunchQueue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct QueueState {
     free: usize,
     /// Counts those who came, so that of two equals the earlier one is next.
     arrivals: u64,
@@ -46,18 +46,18 @@ pub struct LaunchPermit {
 
 impl LaunchQueue {
     pub fn new(at_once: usize) -> Arc<Self> {
-        let state = State { free: at_once, arrivals: 0, waiting: BTreeMap::new() };
+        let state = QueueState { free: at_once, arrivals: 0, waiting: BTreeMap::new() };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
     /// Waits for a permit. May be given up at any time.
-    pub async fn acquire(self: &Arc<Self>, rank: LaunchPriority) -> LaunchPermit {
+    pub async fn acquire(self: &Arc<Self>, priority: LaunchPriority) -> LaunchPermit {
         let (permit, given) = oneshot::channel();
         {
             let mut state = self.state.lock();
             state.arrivals += 1;
             let arrival = state.arrivals;
-            state.waiting.insert((rank, arrival), permit);
+            state.waiting.insert((priority, arrival), permit);
         }
         self.give();
         match given.await {
@@ -75,7 +75,7 @@ impl LaunchQueue {
     }
 }
 
-impl State {
+impl QueueState {
     /// Takes a free permit for who is next, if there are both.
     fn next(&mut self) -> Option<oneshot::Sender<LaunchPermit>> {
         while self.free > 0 {
@@ -111,9 +111,9 @@ mod tests {
     }
 
     /// A launch that has taken its place in the queue.
-    fn waiting(queue: &Arc<LaunchQueue>, rank: LaunchPriority) -> BoxFuture<'static, LaunchPermit> {
+    fn waiting(queue: &Arc<LaunchQueue>, priority: LaunchPriority) -> BoxFuture<'static, LaunchPermit> {
         let queue = queue.clone();
-        let mut permit = Box::pin(async move { queue.acquire(rank).await });
+        let mut permit = Box::pin(async move { queue.acquire(priority).await });
         assert!((&mut permit).now_or_never().is_none(), "it does not wait");
         permit
     }
@@ -122,12 +122,13 @@ mod tests {
     async fn the_longest_down_is_next_the_never_seen_last_and_what_is_ahead_of_need_after_all() {
         let queue = LaunchQueue::new(1);
         let running = queue.acquire(seen(9)).await;
-        let ranks = [LaunchPriority::Ahead, LaunchPriority::NeverSeen, seen(7), seen(3), seen(5), seen(3)];
-        let mut launches: Vec<_> = ranks.map(|rank| Some(waiting(&queue, rank))).into();
+        let priorities =
+            [LaunchPriority::Ahead, LaunchPriority::NeverSeen, seen(7), seen(3), seen(5), seen(3)];
+        let mut launches: Vec<_> = priorities.map(|priority| Some(waiting(&queue, priority))).into();
         drop(running);
         let mut order = Vec::new();
-        while order.len() < ranks.len() {
-            let given: Vec<_> = (0..ranks.len())
+        while order.len() < priorities.len() {
+            let given: Vec<_> = (0..priorities.len())
                 .filter_map(|at| {
                     let permit = launches[at].as_mut()?.now_or_never()?;
                     launches[at] = None;

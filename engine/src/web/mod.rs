@@ -59,7 +59,7 @@ pub use sandbox::Sandbox;
 use super::{BrowserObserver, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
 use cdp::Cdp;
 use page::WebPage;
-use process::{BrowserProcess, Tree};
+use process::{BrowserProcess, ProcessTree};
 use pump::EventPump;
 use start::Startup;
 
@@ -168,7 +168,7 @@ impl WarmBrowser for WarmWebBrowser {
 }
 
 /// Ends a browser that did not come up. One that has ended by itself knows better why than whoever was calling it.
-async fn end(tree: &Tree, error: EngineError) -> EngineError {
+async fn end(tree: &ProcessTree, error: EngineError) -> EngineError {
     let by_itself = match &error {
         EngineError::Gone => timeout(ENDED_BY_ITSELF, tree.wait()).await.ok(),
         _ => None,

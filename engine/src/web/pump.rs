@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::bridge::{BINDING, BridgeEvent};
 use super::cdp::{ANSWERED_WITHIN, Cdp, Event};
-use super::process::Tree;
+use super::process::ProcessTree;
 use crate::PageEvent;
 
 /// The browser keeps everything that is written to the console alive for the inspector, which nobody reads here.
@@ -22,7 +22,7 @@ const CONSOLE_ENTRIES: u32 = 100;
 pub(super) struct EventPump {
     pub cdp: Cdp,
     pub session: SessionId,
-    pub tree: Tree,
+    pub tree: ProcessTree,
     pub document: watch::Sender<Option<ExecutionContextId>>,
     pub events: mpsc::Sender<PageEvent>,
     /// What the page has written to its console since that was last discarded.

@@ -19,7 +19,7 @@ use rustix::{
 
 use super::{
     config::{GuardError, Program},
-    protocol::{Garbled, Lines, Message},
+    protocol::{GarbledMessage, GuardMessage, Lines},
     signals::Signals,
     tree,
 };
@@ -39,7 +39,7 @@ pub(super) enum ChildEnd {
     #[error("it was asked to stop and took too long")]
     StopOverdue,
     #[error("it cannot be guarded")]
-    Garbled(#[source] Garbled),
+    Garbled(#[source] GarbledMessage),
 }
 
 /// A running child and what it has told.
@@ -181,7 +181,7 @@ impl GuardedChild {
     }
 
     /// Takes in everything that is in the pipe.
-    fn listen(&mut self) -> Result<Result<(), Garbled>, GuardError> {
+    fn listen(&mut self) -> Result<Result<(), GarbledMessage>, GuardError> {
         let mut read = [0; 4096];
         while let Some(link) = &mut self.link {
             let count = match link.read(&mut read) {
@@ -202,20 +202,20 @@ impl GuardedChild {
         Ok(Ok(()))
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: GuardMessage) {
         match message {
-            Message::Deadline(at) => self.deadline = Some(at),
-            Message::Lease(id) => drop(self.leases.insert(id)),
-            Message::Unlease(id) => drop(self.leases.remove(&id)),
-            Message::StoodDown => self.deadline = None,
-            Message::Started(pid) => {
+            GuardMessage::Deadline(at) => self.deadline = Some(at),
+            GuardMessage::Lease(id) => drop(self.leases.insert(id)),
+            GuardMessage::Unlease(id) => drop(self.leases.remove(&id)),
+            GuardMessage::StoodDown => self.deadline = None,
+            GuardMessage::Started(pid) => {
                 // One that is dead already needs no watching, and one that cannot be held is found in /proc.
                 let fd = i32::try_from(pid).ok().and_then(Pid::from_raw);
                 if let Some(Ok(fd)) = fd.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
                     self.browsers.insert(pid, fd);
                 }
             }
-            Message::Gone(pid) => {
+            GuardMessage::Gone(pid) => {
                 self.browsers.remove(&pid);
             }
         }

@@ -38,7 +38,7 @@ use rustix::process::{getpid, set_child_subreaper};
 
 pub use config::{EXIT_REFUSED, GuardConfig, GuardError, Program};
 pub use link::GuardLink;
-pub use protocol::Message;
+pub use protocol::GuardMessage;
 pub use restarts::RestartPolicy;
 
 use child::{ChildEnd, GuardedChild};

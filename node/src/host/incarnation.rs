@@ -8,15 +8,15 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::Acks,
+    acks::AckPublisher,
     assignments::{self, Assigned},
     env::{HostEnv, IncarnationEnv},
     heartbeat,
     keepalive::LeaseKeeper,
     ownership::RegistryOwnership,
     preparation::Preparation,
-    registration::{Registration, give_back},
-    serve::{Ended, serve},
+    registration::{Registration, revoke_lease},
+    serve::{IncarnationEnd, serve},
     supervisor::Supervisor,
     tenant_run::TenantRun,
     tenant_runtime::{PrepareRequest, RunRequest, TenantRuntime},
@@ -24,7 +24,11 @@ use super::{
 use crate::worker::WarmStandby;
 
 /// Hosts what is assigned to this life.
-pub(super) async fn run(host: &Arc<HostEnv>, registration: Registration, stop: &CancellationToken) -> Ended {
+pub(super) async fn run(
+    host: &Arc<HostEnv>,
+    registration: Registration,
+    stop: &CancellationToken,
+) -> IncarnationEnd {
     let incarnation = registration.incarnation();
     let (standing_tx, standing) = watch::channel(Standing::Good);
     host.health.begin(incarnation, standing.clone());
@@ -58,7 +62,7 @@ pub(super) async fn run(host: &Arc<HostEnv>, registration: Registration, stop: &
     keeper.abort();
     helpers.shutdown().await;
     host.health.end();
-    give_back(&host.registry, incarnation).await;
+    revoke_lease(&host.registry, incarnation).await;
     host.guard.unlease(incarnation.0);
     ended
 }
@@ -79,7 +83,7 @@ fn begin(
         host.timing,
         assigned_tx,
     ));
-    let (acks, writer) = Acks::new(host.registry.clone(), &node, incarnation, host.timing);
+    let (acks, writer) = AckPublisher::new(host.registry.clone(), &node, incarnation, host.timing);
     helpers.spawn(writer.run());
     let ownership = Arc::new(RegistryOwnership { registry: host.registry.clone(), node, incarnation });
     helpers.spawn(heartbeat::run(

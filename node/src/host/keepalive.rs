@@ -44,7 +44,7 @@ impl LeaseKeeper {
         let sent_at = self.clock.now();
         let registry = self.registry.clone();
         let lease = self.lease;
-        let pause = match self.watchful(async move { registry.keep_alive(lease).await }).await? {
+        let pause = match self.while_lease_holds(async move { registry.keep_alive(lease).await }).await? {
             Ok(()) => {
                 self.fence.renewed(sent_at);
                 self.tell_guard();
@@ -59,11 +59,11 @@ impl LeaseKeeper {
                 self.timing.keepalive_retry
             }
         };
-        self.watchful(tokio::time::sleep(pause)).await
+        self.while_lease_holds(tokio::time::sleep(pause)).await
     }
 
     /// Does `work` while the standing is kept up to date; gives it up when the standing expires.
-    async fn watchful<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Expired> {
+    async fn while_lease_holds<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Expired> {
         tokio::pin!(work);
         loop {
             let change = self.update_standing()?;
@@ -116,7 +116,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::guard::Message;
+    use crate::guard::GuardMessage;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -154,9 +154,10 @@ mod tests {
 
         let mut told = String::new();
         std::fs::File::from(guard).read_to_string(&mut told).unwrap();
-        let messages: Vec<_> = told.lines().map(|line| Message::parse(line.as_bytes()).unwrap()).collect();
+        let messages: Vec<_> =
+            told.lines().map(|line| GuardMessage::parse(line.as_bytes()).unwrap()).collect();
         let deadline = granted_at + timing.deadline_after + timing.kill_time / 2;
-        assert_eq!(messages, [Message::Lease(lease.0), Message::Deadline(deadline)]);
+        assert_eq!(messages, [GuardMessage::Lease(lease.0), GuardMessage::Deadline(deadline)]);
     }
 
     #[tokio::test]

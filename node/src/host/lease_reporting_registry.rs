@@ -76,7 +76,7 @@ mod tests {
     use roost_cluster::registry::MemoryRegistry;
 
     use super::*;
-    use crate::guard::Message;
+    use crate::guard::GuardMessage;
 
     #[tokio::test(start_paused = true)]
     async fn the_guard_knows_which_leases_are_alive() {
@@ -95,12 +95,13 @@ mod tests {
         drop(reporting);
         let mut text = String::new();
         std::fs::File::from(heard).read_to_string(&mut text).unwrap();
-        let messages: Vec<_> = text.lines().map(|line| Message::parse(line.as_bytes()).unwrap()).collect();
+        let messages: Vec<_> =
+            text.lines().map(|line| GuardMessage::parse(line.as_bytes()).unwrap()).collect();
         let expected = [
-            Message::Lease(revoked.0),
-            Message::Lease(lost.0),
-            Message::Unlease(revoked.0),
-            Message::Unlease(lost.0),
+            GuardMessage::Lease(revoked.0),
+            GuardMessage::Lease(lost.0),
+            GuardMessage::Unlease(revoked.0),
+            GuardMessage::Unlease(lost.0),
         ];
         assert_eq!(messages, expected);
     }

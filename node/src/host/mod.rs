@@ -71,7 +71,7 @@ use candidate::Candidate;
 use env::HostEnv;
 pub use error::HostError;
 use lease_reporting_registry::LeaseReportingRegistry;
-use serve::Ended;
+use serve::IncarnationEnd;
 use sweeps::Sweeper;
 use worker_table::WorkerTable;
 
@@ -126,8 +126,10 @@ async fn live_until_stopped(
             announcement.write()?;
         }
         match incarnation::run(host, registration, stop).await {
-            Ended::Stopped => break,
-            Ended::Lost => tracing::warn!("the lease was lost and every browser is dead; registering anew"),
+            IncarnationEnd::Stopped => break,
+            IncarnationEnd::Lost => {
+                tracing::warn!("the lease was lost and every browser is dead; registering anew")
+            }
         }
     }
     Ok(())

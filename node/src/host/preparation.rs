@@ -54,15 +54,15 @@ impl Preparation {
         info!(%tenant, %generation, "preparing to take a tenant over");
         let stop = CancellationToken::new();
         let work = async { logged(warm_up(&env, &tenant, generation, &stop).await) };
-        let seen_through = see_through(work, &stop, &ready, disposition);
-        if let Some(unwanted) = seen_through.instrument(info_span!("preparation", %tenant)).await {
+        let prepared = work_and_hand_over(work, &stop, &ready, disposition);
+        if let Some(unwanted) = prepared.instrument(info_span!("preparation", %tenant)).await {
             unwanted.kill().await;
         }
     }
 }
 
 /// Does the work and hands over what comes of it, when that is asked for. What is not wanted is returned, to be ended.
-async fn see_through<W>(
+async fn work_and_hand_over<W>(
     work: impl Future<Output = Option<W>>,
     stop: &CancellationToken,
     ready: &watch::Sender<bool>,
@@ -117,7 +117,7 @@ async fn warm_up(
     stop: &CancellationToken,
 ) -> Result<WarmStandby, PreparationError> {
     let node = &env.host.node;
-    let spec = unless(stop, node.store.worker_spec(tenant)).await??;
+    let spec = unless_stopped(stop, node.store.worker_spec(tenant)).await??;
     let profile = node.profiles.of(tenant, spec.tenant.uid).lock()?;
     let mut fetched = FetchedFiles::default();
     let browser = async {
@@ -128,9 +128,9 @@ async fn warm_up(
             debug!(files, "the newest snapshot is here");
         }
         // Counts until the browser is there.
-        let _permit = unless(stop, node.launches.acquire(LaunchPriority::Ahead)).await?;
+        let _permit = unless_stopped(stop, node.launches.acquire(LaunchPriority::Ahead)).await?;
         let mut standing = env.standing.clone();
-        unless(stop, standing.wait_for(|standing| *standing == Standing::Good))
+        unless_stopped(stop, standing.wait_for(|standing| *standing == Standing::Good))
             .await?
             .map(drop)
             .map_err(|_| PreparationError::Stopped)?;
@@ -145,7 +145,10 @@ async fn warm_up(
     }
 }
 
-async fn unless<T>(stop: &CancellationToken, step: impl Future<Output = T>) -> Result<T, PreparationError> {
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    step: impl Future<Output = T>,
+) -> Result<T, PreparationError> {
     stop.run_until_cancelled(step).await.ok_or(PreparationError::Stopped)
 }
 
@@ -170,7 +173,7 @@ mod tests {
         let leftover = tokio::spawn(async move {
             let work =
                 async { stopped.run_until_cancelled(tokio::time::sleep(takes)).await.map(|()| "a browser") };
-            see_through(work, &stopped, &ready_tx, told).await
+            work_and_hand_over(work, &stopped, &ready_tx, told).await
         });
         Bench { stop, ready, disposition, leftover }
     }

@@ -13,7 +13,7 @@ use super::{assignments::Assigned, supervisor::Supervisor, tenant_runtime::Tenan
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(16);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum IncarnationEnd {
     /// The lease is gone, and what runs must be killed.
     Lost,
     /// Asked to; the tenants have been handed over, or the time for it is over.
@@ -21,22 +21,22 @@ pub enum Ended {
 }
 
 /// `lost` resolves with the lease; `leave` is called when the hand-over begins.
-pub async fn serve<C: TenantRuntime>(
-    supervisor: &mut Supervisor<C>,
+pub async fn serve<R: TenantRuntime>(
+    supervisor: &mut Supervisor<R>,
     assigned: &mut watch::Receiver<Assigned>,
     lost: impl Future<Output = ()>,
     stop: &CancellationToken,
     mut leave: impl FnMut(),
-) -> Ended {
+) -> IncarnationEnd {
     let mut lost = std::pin::pin!(lost);
     let mut hand_over_by: Option<Instant> = None;
     loop {
         if hand_over_by.is_some() && supervisor.is_empty() {
-            return Ended::Stopped;
+            return IncarnationEnd::Stopped;
         }
         tokio::select! {
             biased;
-            () = &mut lost => return Ended::Lost,
+            () = &mut lost => return IncarnationEnd::Lost,
             () = stop.cancelled(), if hand_over_by.is_none() => {
                 tracing::info!("handing the tenants over");
                 hand_over_by = Some(Instant::now() + HAND_OVER_WITHIN);
@@ -45,7 +45,7 @@ pub async fn serve<C: TenantRuntime>(
             }
             () = tokio::time::sleep_until(hand_over_by.unwrap_or_else(Instant::now)), if hand_over_by.is_some() => {
                 tracing::warn!("not every tenant could be handed over in time");
-                return Ended::Stopped;
+                return IncarnationEnd::Stopped;
             }
             // A leaving node still takes records in: they say that its tenants are released.
             changed = assigned.changed() => match changed {

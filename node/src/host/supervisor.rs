@@ -13,21 +13,21 @@ use tokio::{
 };
 
 use super::{
-    acks::{Acks, Published},
+    acks::{AckPublisher, Published},
     assignments::Assigned,
     reconcile::{ActualState, Held, Preparing, Step, steps},
     tenant_runtime::{Disposition, PrepareRequest, RunRequest, TenantRuntime},
 };
 use crate::worker::StopMode;
 
-pub struct Supervisor<C: TenantRuntime> {
-    runtime: Arc<C>,
+pub struct Supervisor<R: TenantRuntime> {
+    runtime: Arc<R>,
     incarnation: Incarnation,
-    acks: Acks,
+    acks: AckPublisher,
     assigned: Assigned,
     leaving: bool,
     runs: BTreeMap<TenantId, RunHandle>,
-    preparations: BTreeMap<TenantId, PreparationHandle<C::Standby>>,
+    preparations: BTreeMap<TenantId, PreparationHandle<R::Standby>>,
     tasks: JoinSet<TaskEnd>,
 }
 
@@ -54,8 +54,8 @@ struct RunHandle {
     stop: watch::Sender<Option<StopMode>>,
 }
 
-impl<C: TenantRuntime> Supervisor<C> {
-    pub fn new(runtime: Arc<C>, incarnation: Incarnation, acks: Acks) -> Self {
+impl<R: TenantRuntime> Supervisor<R> {
+    pub fn new(runtime: Arc<R>, incarnation: Incarnation, acks: AckPublisher) -> Self {
         Self {
             runtime,
             incarnation,
@@ -175,7 +175,7 @@ impl<C: TenantRuntime> Supervisor<C> {
     fn begin(
         &mut self,
         tenant: TenantId,
-        preparation: Option<PreparationHandle<C::Standby>>,
+        preparation: Option<PreparationHandle<R::Standby>>,
         published: Published,
     ) {
         let Some(running) = self.runs.get(&tenant) else { return };

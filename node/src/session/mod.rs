@@ -33,7 +33,7 @@ pub use crypto::SnapshotKey;
 pub use error::SessionError;
 pub use fetch::FetchedFiles;
 pub use manifest::SnapshotRef;
-pub use profile::{LockedProfile, Profile, Profiles, Stamp};
+pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};
 pub use restore::{PreparedProfile, SessionSource};
 pub use snapshot::SnapshotTaker;
 pub use snapshot_store::SnapshotStore;

@@ -89,7 +89,7 @@ pub struct Profile {
 
 /// What the browser directory holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct ProfileStamp {
     pub uid: Uuid,
     /// The generation that used it last.
     pub generation: Generation,
@@ -171,7 +171,7 @@ impl LockedProfile {
 
     /// What the browser directory holds; `None` when there is none, or it is another tenant's of the same name, or its
     /// stamp cannot be read: then nothing is known of it and it counts for nothing.
-    pub fn stamp(&self) -> Option<Stamp> {
+    pub fn stamp(&self) -> Option<ProfileStamp> {
         read_stamp(&self.current()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
@@ -188,7 +188,7 @@ impl LockedProfile {
         remove_dir(&self.root)
     }
 
-    pub(super) fn write_stamp(&self, stamp: &Stamp) -> Result<(), SessionError> {
+    pub(super) fn write_stamp(&self, stamp: &ProfileStamp) -> Result<(), SessionError> {
         write_stamp(&self.current(), stamp)
     }
 
@@ -214,7 +214,7 @@ impl LockedProfile {
     }
 
     /// What the directory that was set aside holds, in the terms of [`LockedProfile::stamp`].
-    pub(super) fn stamp_aside(&self) -> Option<Stamp> {
+    pub(super) fn stamp_aside(&self) -> Option<ProfileStamp> {
         read_stamp(&self.aside()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
@@ -287,11 +287,11 @@ fn uses_dir(pid: u32, dir: &Path) -> bool {
 }
 
 /// Of any of the directories that hold a browser directory.
-fn read_stamp(dir: &Path) -> Result<Option<Stamp>, SessionError> {
+fn read_stamp(dir: &Path) -> Result<Option<ProfileStamp>, SessionError> {
     read_json(&dir.join(STAMP))
 }
 
 /// Also of one that is not in place yet.
-pub(super) fn write_stamp(dir: &Path, stamp: &Stamp) -> Result<(), SessionError> {
+pub(super) fn write_stamp(dir: &Path, stamp: &ProfileStamp) -> Result<(), SessionError> {
     write_json(&dir.join(STAMP), stamp)
 }

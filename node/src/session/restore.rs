@@ -11,7 +11,7 @@ use roost_model::ids::Generation;
 
 use super::fetch::{self, FetchedFiles};
 use super::manifest::ManifestName;
-use super::profile::{self, LockedProfile, Stamp};
+use super::profile::{self, LockedProfile, ProfileStamp};
 use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files};
 
 /// A profile ready to be launched.
@@ -36,7 +36,7 @@ pub enum SessionSource {
 }
 
 /// The rule above.
-pub(super) fn choose(local: Option<&Stamp>, newest: Option<&SnapshotRef>) -> SessionSource {
+pub(super) fn choose(local: Option<&ProfileStamp>, newest: Option<&SnapshotRef>) -> SessionSource {
     match (local, newest) {
         (Some(stamp), Some(newest)) if stamp.generation >= newest.generation => SessionSource::Local,
         (_, Some(newest)) => {
@@ -78,7 +78,7 @@ impl LockedProfile {
         self.remove_stale_singleton()?;
         let sequence =
             self.stamp().filter(|stamp| stamp.generation == generation).map_or(0, |stamp| stamp.sequence);
-        self.write_stamp(&Stamp { uid: self.uid(), generation, sequence, clean: false })
+        self.write_stamp(&ProfileStamp { uid: self.uid(), generation, sequence, clean: false })
     }
 
     /// Fetches everything into a directory of its own, checks it, and only then moves it into place.
@@ -94,7 +94,7 @@ impl LockedProfile {
         fetch::files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
         self.give_incoming()?;
         let local_storage = fetch::local_storage(snapshots, &manifest).await?;
-        let stamp = Stamp {
+        let stamp = ProfileStamp {
             uid: self.uid(),
             generation: from.generation,
             sequence: from.sequence,
@@ -119,8 +119,8 @@ mod tests {
 
     use super::*;
 
-    fn stamp(generation: i64) -> Stamp {
-        Stamp { uid: Uuid::nil(), generation: Generation(generation), sequence: 0, clean: false }
+    fn stamp(generation: i64) -> ProfileStamp {
+        ProfileStamp { uid: Uuid::nil(), generation: Generation(generation), sequence: 0, clean: false }
     }
 
     fn snapshot(generation: i64) -> SnapshotRef {

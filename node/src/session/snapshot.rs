@@ -8,7 +8,7 @@ use roost_model::ids::Generation;
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, VERSION};
-use super::profile::{LockedProfile, Stamp};
+use super::profile::{LockedProfile, ProfileStamp};
 use super::staging::{self, SessionFile};
 use super::upload::Uploads;
 use super::{SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
@@ -21,12 +21,12 @@ pub struct SnapshotTaker {
     generation: Generation,
     sequence: i64,
     uploads: Uploads,
-    last: Option<Contents>,
+    last: Option<SnapshotContents>,
 }
 
 /// What a snapshot would hold, cheaply told: to find that nothing has changed.
 #[derive(PartialEq)]
-struct Contents {
+struct SnapshotContents {
     files: Vec<SessionFile>,
     local_storage: LocalStorage,
 }
@@ -58,13 +58,15 @@ impl SnapshotTaker {
         // Before the files, so that files saved are never older than it: the page writes its keys there.
         let local_storage = page.local_storage().await?;
         let dir = self.profile.browser_dir();
-        let now =
-            Contents { files: snapshot_store::blocking(move || staging::find(&dir)).await?, local_storage };
+        let now = SnapshotContents {
+            files: snapshot_store::blocking(move || staging::find(&dir)).await?,
+            local_storage,
+        };
         if self.last.as_ref() == Some(&now) {
             return Ok(None);
         }
         let staged = self.stage(Some(page.clone())).await?;
-        let contents = Contents { files: staged, local_storage: now.local_storage };
+        let contents = SnapshotContents { files: staged, local_storage: now.local_storage };
         self.profile.save_local_storage(&contents.local_storage)?;
         let taken = self.save(&contents.files, Some(&contents.local_storage), false).await?;
         self.last = Some(contents);
@@ -156,6 +158,6 @@ impl SnapshotTaker {
 
     fn stamp(&self, clean: bool) -> Result<(), SessionError> {
         let (uid, generation, sequence) = (self.profile.uid(), self.generation, self.sequence);
-        self.profile.write_stamp(&Stamp { uid, generation, sequence, clean })
+        self.profile.write_stamp(&ProfileStamp { uid, generation, sequence, clean })
     }
 }

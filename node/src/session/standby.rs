@@ -14,7 +14,7 @@ use roost_model::ids::Generation;
 
 use super::fetch::{self, FetchedFiles};
 use super::manifest::ManifestName;
-use super::profile::{LockedProfile, Stamp};
+use super::profile::{LockedProfile, ProfileStamp};
 use super::restore::choose;
 use super::{INDEXED_DB, PreparedProfile, SessionError, SessionSource, SnapshotRef, SnapshotStore, files};
 
@@ -27,7 +27,7 @@ impl LockedProfile {
         self.discard_unused()?;
         files::rename_if_there(&self.current(), &self.aside())?;
         self.make_browser_dir()?;
-        self.write_stamp(&Stamp { uid: self.uid(), generation: UNOWNED, sequence: 0, clean: false })?;
+        self.write_stamp(&ProfileStamp { uid: self.uid(), generation: UNOWNED, sequence: 0, clean: false })?;
         Ok(self.browser_dir())
     }
 
@@ -70,7 +70,7 @@ impl LockedProfile {
             (SessionSource::Local | SessionSource::Restored { .. }, _) => return Ok(None),
         };
         // From here on this directory is the one that counts.
-        self.write_stamp(&Stamp { uid: self.uid(), generation, sequence: 0, clean: false })?;
+        self.write_stamp(&ProfileStamp { uid: self.uid(), generation, sequence: 0, clean: false })?;
         self.discard_unused()?;
         Ok(Some(PreparedProfile { browser_dir: self.browser_dir(), local_storage, source }))
     }

@@ -92,7 +92,7 @@ pub(super) struct Actor {
     pub reporting: bool,
     pub pipeline: Option<Pipeline>,
     pub snapshot_schedule: SnapshotSchedule,
-    /// The count of messages up to which the saver knows.
+    /// The count of messages up to which the schedule knows.
     pub changes: Option<watch::Receiver<u64>>,
     /// Until the first launch, or until the session that it was to open is forgotten.
     pub warm: Option<WarmStandby>,

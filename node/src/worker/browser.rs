@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    launch_check::{LaunchError, is_good},
+    launch_check::{LaunchError, may_launch},
     session_store::{SessionStore, SessionStoreError},
     timing::WorkerTiming,
     warm_standby::WarmStandby,
@@ -41,7 +41,7 @@ pub(super) struct LaunchParams {
     pub standing: watch::Receiver<Standing>,
     pub tenant: TenantId,
     /// How long the tenant has been down, for its place in the queue.
-    pub rank: LaunchPriority,
+    pub priority: LaunchPriority,
     pub warm: Option<WarmStandby>,
 }
 
@@ -63,8 +63,8 @@ pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
 /// starts.
 async fn launch_cold(mut start: LaunchParams) -> Result<Launched, LaunchError> {
     let PreparedProfile { browser_dir: profile, local_storage, .. } = start.session.prepare().await?;
-    let _permit = start.env.launches.acquire(start.rank).await;
-    if !is_good(&mut start.standing).await {
+    let _permit = start.env.launches.acquire(start.priority).await;
+    if !may_launch(&mut start.standing).await {
         return Err(LaunchError::NoStanding);
     }
     Ok(start.env.engine.launch(Launch { tenant: start.tenant, profile, local_storage }).await?)

@@ -21,11 +21,11 @@ use crate::{causes::with_causes, pipeline::PipelineError};
 impl Actor {
     pub(super) fn interpret(&mut self, wakeup: Wakeup) -> Vec<Event> {
         match wakeup {
-            Wakeup::WorkerCommand(Some(WorkerCommand::Stop { mode, done })) => {
+            Wakeup::Command(Some(WorkerCommand::Stop { mode, done })) => {
                 self.stop_waiters.push(done);
                 vec![Event::StopAsked(mode)]
             }
-            Wakeup::WorkerCommand(None) => {
+            Wakeup::Command(None) => {
                 self.handle_dropped = true;
                 vec![Event::StopAsked(StopMode::Graceful)]
             }
@@ -35,7 +35,7 @@ impl Actor {
             Wakeup::Page(Some(event)) => self.page_event(event),
             Wakeup::Page(None) => self.page_event(PageEvent::Exited { reason: "its events ended".into() }),
             Wakeup::Room => self.hand_over(),
-            Wakeup::BackgroundOutcome(outcome) => self.background_ended(outcome),
+            Wakeup::Background(outcome) => self.background_ended(outcome),
             Wakeup::PipelineEnded(error) => self.pipeline_ended(&error),
             Wakeup::ReportRefused => {
                 self.reporting = false;

@@ -20,7 +20,7 @@ pub(super) enum LaunchError {
 }
 
 /// Whether the node may begin something; waits while that is open.
-pub(super) async fn is_good(standing: &mut watch::Receiver<Standing>) -> bool {
+pub(super) async fn may_launch(standing: &mut watch::Receiver<Standing>) -> bool {
     let decided = standing.wait_for(|standing| *standing != Standing::SoftStop).await;
     decided.is_ok_and(|standing| *standing == Standing::Good)
 }

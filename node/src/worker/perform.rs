@@ -69,7 +69,7 @@ impl Actor {
             env: context.env.clone(),
             standing: context.standing.clone(),
             tenant: context.fence.tenant.clone(),
-            rank: LaunchPriority::down_since(context.spec.last_seen_at),
+            priority: LaunchPriority::down_since(context.spec.last_seen_at),
             warm: self.warm.take(),
         }));
     }

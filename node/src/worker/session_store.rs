@@ -51,10 +51,10 @@ pub(super) struct SessionStore {
     snapshots: SnapshotStore,
     profile: Profile,
     uid: Uuid,
-    held: Mutex<Held>,
+    state: Mutex<SessionState>,
 }
 
-struct Held {
+struct SessionState {
     profile: Option<Arc<LockedProfile>>,
     taker: Option<SnapshotTaker>,
     /// The last snapshot taken, until the pointer names it.
@@ -76,15 +76,15 @@ impl SessionStore {
             snapshots: env.snapshots.clone(),
             profile,
             uid,
-            held: Mutex::new(Held { profile: locked, taker: None, unrecorded: None, newest }),
+            state: Mutex::new(SessionState { profile: locked, taker: None, unrecorded: None, newest }),
         }
     }
 
     /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it.
     pub async fn prepare(&self) -> Result<PreparedProfile, SessionError> {
-        let mut held = self.held.lock().await;
-        let profile = self.lock(&mut held)?;
-        let prepared = profile.prepare(&self.snapshots, held.newest.as_ref(), self.fence.generation).await?;
+        let mut state = self.state.lock().await;
+        let profile = self.lock(&mut state)?;
+        let prepared = profile.prepare(&self.snapshots, state.newest.as_ref(), self.fence.generation).await?;
         info!(source = ?prepared.source, "the profile is ready");
         Ok(prepared)
     }
@@ -95,22 +95,22 @@ impl SessionStore {
         warm: WarmStandby,
         standing: &mut watch::Receiver<Standing>,
     ) -> Result<Launched, LaunchError> {
-        let newest = self.held.lock().await.newest.clone();
+        let newest = self.state.lock().await.newest.clone();
         warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing).await
     }
 
     /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
     pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
-        let mut held = self.held.lock().await;
-        match self.taker(&mut held).await?.take_running(page).await {
-            Ok(Some(taken)) => held.unrecorded = Some(taken),
+        let mut state = self.state.lock().await;
+        match self.taker(&mut state).await?.take_running(page).await {
+            Ok(Some(taken)) => state.unrecorded = Some(taken),
             // Nothing has changed, or there is nothing yet that would be lost.
             Ok(None) | Err(SessionError::Empty { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let recorded = self.record(&mut held).await?;
+        let recorded = self.record(&mut state).await?;
         if recorded {
-            self.taker(&mut held).await?.recorded().await?;
+            self.taker(&mut state).await?.recorded().await?;
         }
         Ok(recorded)
     }
@@ -120,10 +120,10 @@ impl SessionStore {
     /// owner, who is waiting.
     pub async fn save_stopped(&self, clean: bool, local_storage: Option<LocalStorage>) {
         let save = async {
-            let mut held = self.held.lock().await;
-            let taken = self.taker(&mut held).await?.take_stopped(clean, local_storage).await?;
-            held.unrecorded = Some(taken);
-            self.record(&mut held).await
+            let mut state = self.state.lock().await;
+            let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
+            state.unrecorded = Some(taken);
+            self.record(&mut state).await
         };
         match timeout(LAST_SAVE, save).await {
             Ok(Ok(_)) => info!(clean, "the session is saved"),
@@ -135,16 +135,16 @@ impl SessionStore {
     /// Forgets the session everywhere. In this order, so that a crash in between leaves no session that is half
     /// forgotten: without the pointer nothing is restored, and the pointer goes only after the profile.
     pub async fn forget(&self) -> Result<(), SessionStoreError> {
-        let mut held = self.held.lock().await;
-        let profile = self.lock(&mut held)?;
-        held.newest = None;
-        held.unrecorded = None;
+        let mut state = self.state.lock().await;
+        let profile = self.lock(&mut state)?;
+        state.newest = None;
+        state.unrecorded = None;
         profile.wipe()?;
         let clear = || async { self.store.clear_snapshot(&self.fence).await };
         until_available("forget the session", clear).await?;
         // It goes on counting after the snapshots that are about to be removed: the pointer only moves forward.
-        held.taker = None;
-        self.taker(&mut held).await?;
+        state.taker = None;
+        self.taker(&mut state).await?;
         self.snapshots.delete_tenant(self.uid).await?;
         info!("the session is forgotten");
         Ok(())
@@ -152,10 +152,10 @@ impl SessionStore {
 
     /// Removes the profile for good: its tenant is deleted.
     pub async fn remove(&self) {
-        let mut held = self.held.lock().await;
-        held.taker = None;
-        let profile = self.lock(&mut held);
-        held.profile = None;
+        let mut state = self.state.lock().await;
+        state.taker = None;
+        let profile = self.lock(&mut state);
+        state.profile = None;
         let removed = profile.and_then(|profile| match Arc::try_unwrap(profile) {
             Ok(profile) => profile.remove(),
             Err(shared) => shared.wipe(),
@@ -165,32 +165,32 @@ impl SessionStore {
         }
     }
 
-    fn lock(&self, held: &mut Held) -> Result<Arc<LockedProfile>, SessionError> {
-        if let Some(profile) = &held.profile {
+    fn lock(&self, state: &mut SessionState) -> Result<Arc<LockedProfile>, SessionError> {
+        if let Some(profile) = &state.profile {
             return Ok(profile.clone());
         }
         let profile = Arc::new(self.profile.lock()?);
-        held.profile = Some(profile.clone());
+        state.profile = Some(profile.clone());
         Ok(profile)
     }
 
-    async fn taker<'a>(&self, held: &'a mut Held) -> Result<&'a mut SnapshotTaker, SessionError> {
-        let taker = match held.taker.take() {
+    async fn taker<'a>(&self, state: &'a mut SessionState) -> Result<&'a mut SnapshotTaker, SessionError> {
+        let taker = match state.taker.take() {
             Some(taker) => taker,
             None => {
-                let profile = self.lock(held)?;
+                let profile = self.lock(state)?;
                 SnapshotTaker::new(self.snapshots.clone(), profile, self.fence.generation).await?
             }
         };
-        Ok(held.taker.insert(taker))
+        Ok(state.taker.insert(taker))
     }
 
     /// Makes the last snapshot the one that counts. `false` when it counts already.
-    async fn record(&self, held: &mut Held) -> Result<bool, SessionStoreError> {
-        let Some(taken) = held.unrecorded.clone() else { return Ok(false) };
+    async fn record(&self, state: &mut SessionState) -> Result<bool, SessionStoreError> {
+        let Some(taken) = state.unrecorded.clone() else { return Ok(false) };
         debug!(generation = %taken.generation, sequence = taken.sequence, clean = taken.clean, "a snapshot is taken");
         self.store.set_snapshot(&self.fence, &taken.into()).await?;
-        held.unrecorded = None;
+        state.unrecorded = None;
         Ok(true)
     }
 }

@@ -18,14 +18,14 @@ use crate::pipeline::{Pipeline, PipelineError};
 
 /// What woke the actor.
 pub(super) enum Wakeup {
-    WorkerCommand(Option<WorkerCommand>),
+    Command(Option<WorkerCommand>),
     Spec,
     Standing,
     BrowserTask(BrowserTaskOutcome),
     Page(Option<PageEvent>),
     /// The pipeline has room for a held message.
     Room,
-    BackgroundOutcome(BackgroundOutcome),
+    Background(BackgroundOutcome),
     PipelineEnded(PipelineError),
     ReportRefused,
     Changed,
@@ -52,12 +52,12 @@ impl Actor {
             Ok(()) = standing.changed() => Wakeup::Standing,
             () = self.reporter.fenced(), if self.reporting => Wakeup::ReportRefused,
             error = ended(&mut self.pipeline) => Wakeup::PipelineEnded(error),
-            order = self.channels.inbox.recv(), if !self.handle_dropped => Wakeup::WorkerCommand(order),
+            command = self.channels.inbox.recv(), if !self.handle_dropped => Wakeup::Command(command),
             Ok(()) = self.channels.spec.changed() => Wakeup::Spec,
             outcome = done(&mut self.browser_task) => Wakeup::BrowserTask(outcome),
             event = page_event(&mut self.browser), if self.held.is_empty() => Wakeup::Page(event),
             () = room(intake), if !self.held.is_empty() => Wakeup::Room,
-            Some(outcome) = self.background.next() => Wakeup::BackgroundOutcome(outcome),
+            Some(outcome) = self.background.next() => Wakeup::Background(outcome),
             () = changed(&mut self.changes) => Wakeup::Changed,
             () = until(tick) => Wakeup::Tick,
             () = until(save) => Wakeup::SaveDue,

@@ -9,7 +9,7 @@ use roost_store::Fence;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::launch_check::{LaunchError, is_good};
+use super::launch_check::{LaunchError, may_launch};
 use crate::session::{FetchedFiles, LockedProfile, PreparedProfile, SnapshotRef, SnapshotStore};
 
 /// A browser that has opened nothing, on a profile that this process holds. To be ended by [`WarmStandby::kill`], or by a worker
@@ -71,7 +71,7 @@ impl WarmStandby {
                 return Err(error.into());
             }
         };
-        if !is_good(standing).await {
+        if !may_launch(standing).await {
             self.kill().await;
             return Err(LaunchError::NoStanding);
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{LOG, TABLE, World, read, write};
 use crate::session::{
-    FetchedFiles, Profiles, SessionError, SessionSource, SnapshotKey, SnapshotStore, Stamp,
+    FetchedFiles, ProfileStamp, Profiles, SessionError, SessionSource, SnapshotKey, SnapshotStore,
 };
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_ove
     );
     assert_eq!(world.profiles("a").list().unwrap()[0].0, world.uid);
     drop(here);
-    let stamp = Stamp { uid: Uuid::nil(), generation: Generation(9), sequence: 0, clean: true };
+    let stamp = ProfileStamp { uid: Uuid::nil(), generation: Generation(9), sequence: 0, clean: true };
     let locked = profile.lock().unwrap();
     locked.write_stamp(&stamp).unwrap();
     assert_eq!(locked.stamp(), None);

@@ -4,13 +4,13 @@
 use roost_store::{RestartMode, StatusReport, WorkerStatus};
 
 use super::{
-    machine::{AfterStop, Browser, Effect, Ending, State, StopMode},
+    machine::{AfterStop, BrowserState, Effect, Ending, State, StopMode},
     transition::{Transition, disconnected},
 };
 
 impl Transition {
     pub(super) fn begin(&mut self, forget: Option<RestartMode>) {
-        if self.machine.state != State::Stopped || self.machine.browser != Browser::None {
+        if self.machine.state != State::Stopped || self.machine.browser != BrowserState::None {
             return;
         }
         self.tell(StatusReport {
@@ -58,7 +58,9 @@ impl Transition {
         match mode {
             RestartMode::Graceful | RestartMode::Force => self.stop_for(AfterStop::Launch, Effect::Kill),
             RestartMode::ForceWipe => self.stop_for(AfterStop::Forget, Effect::Kill),
-            RestartMode::Logout if browser == Browser::Up => self.stop_for(AfterStop::Forget, Effect::LogOut),
+            RestartMode::Logout if browser == BrowserState::Up => {
+                self.stop_for(AfterStop::Forget, Effect::LogOut)
+            }
             RestartMode::Logout => self.stop_for(AfterStop::Forget, Effect::Kill),
         }
     }
@@ -68,7 +70,7 @@ impl Transition {
             StopMode::Graceful => match &self.machine.state {
                 State::Stopped | State::Stopping { next: AfterStop::End(_) } => {}
                 // The browser is going already, and what it had to save is in the hands of that step.
-                State::Stopping { .. } if self.machine.browser == Browser::Up => {
+                State::Stopping { .. } if self.machine.browser == BrowserState::Up => {
                     self.machine.state = State::Stopping { next: AfterStop::End(Ending::Stopped) };
                 }
                 _ => self.wind_down_for(AfterStop::End(Ending::Stopped)),
@@ -89,9 +91,9 @@ impl Transition {
         self.hold();
         self.machine.state = State::Stopping { next: AfterStop::End(ending) };
         match self.machine.browser {
-            Browser::Up => self.effects.push(Effect::Kill),
-            Browser::Launching => {}
-            Browser::None => self.follow(),
+            BrowserState::Up => self.effects.push(Effect::Kill),
+            BrowserState::Launching => {}
+            BrowserState::None => self.after_stop(),
         }
     }
 }

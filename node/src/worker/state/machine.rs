@@ -190,7 +190,7 @@ impl fmt::Display for State {
 
 /// What is known of the browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Browser {
+pub(super) enum BrowserState {
     None,
     Launching,
     Up,
@@ -200,7 +200,7 @@ pub(super) enum Browser {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     pub(super) state: State,
-    pub(super) browser: Browser,
+    pub(super) browser: BrowserState,
     pub(super) timing: WorkerTiming,
     /// Spreads the back-off; any number.
     pub(super) seed: u64,
@@ -239,7 +239,7 @@ impl Machine {
     pub fn new(timing: WorkerTiming, phone: &str, seed: u64) -> Self {
         Self {
             state: State::Stopped,
-            browser: Browser::None,
+            browser: BrowserState::None,
             timing,
             seed,
             phone: digits(phone),
@@ -295,7 +295,7 @@ impl Machine {
 
     /// Whether the page is to be probed in this state.
     pub fn wants_probes(&self) -> bool {
-        self.browser == Browser::Up
+        self.browser == BrowserState::Up
             && matches!(
                 self.state,
                 State::QrReady { .. }

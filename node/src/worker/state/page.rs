@@ -5,7 +5,7 @@ use std::time::Duration;
 use roost_store::StatusReport;
 
 use super::{
-    machine::{AfterStop, Browser, Effect, Ending, Recovery, State, digits},
+    machine::{AfterStop, BrowserState, Effect, Ending, Recovery, State, digits},
     transition::{Transition, disconnected},
 };
 
@@ -98,7 +98,7 @@ impl Transition {
     }
 
     pub(super) fn logged_out(&mut self, reason: &str) {
-        if self.machine.browser != Browser::Up || matches!(self.machine.state, State::Stopping { .. }) {
+        if self.machine.browser != BrowserState::Up || matches!(self.machine.state, State::Stopping { .. }) {
             return;
         }
         self.hold();
@@ -131,7 +131,7 @@ impl Transition {
         };
         match answer {
             Some(false) => self.let_go(Ending::NotOwner),
-            Some(true) if self.machine.browser == Browser::Up && !self.machine.took_over => {
+            Some(true) if self.machine.browser == BrowserState::Up && !self.machine.took_over => {
                 self.machine.took_over = true;
                 self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
                 self.effects.push(Effect::TakeOver);
@@ -172,14 +172,14 @@ impl Transition {
     }
 
     pub(super) fn exited(&mut self, reason: String) {
-        if self.machine.browser != Browser::Up {
+        if self.machine.browser != BrowserState::Up {
             return;
         }
         // While one is stopping, the close or kill under way answers with BrowserGone.
         if matches!(self.machine.state, State::Stopping { .. }) {
             return;
         }
-        self.machine.browser = Browser::None;
+        self.machine.browser = BrowserState::None;
         match self.machine.state {
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => {}
             _ => self.fail(reason),

@@ -4,7 +4,7 @@
 //! What a page says is in `page`, what is asked of a worker in `commands`, and what they all are made of in `transition`.
 
 use super::{
-    machine::{AfterStop, Browser, Effect, Ending, Event, Machine, Recovery, State, WorkerTime},
+    machine::{AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, WorkerTime},
     transition::Transition,
 };
 
@@ -45,10 +45,10 @@ impl Transition {
     }
 
     fn launched(&mut self) {
-        if self.machine.browser != Browser::Launching {
+        if self.machine.browser != BrowserState::Launching {
             return;
         }
-        self.machine.browser = Browser::Up;
+        self.machine.browser = BrowserState::Up;
         match &self.machine.state {
             State::Starting => self.connect(),
             // Asked to stop while it was launching: now there is something to stop.
@@ -61,27 +61,27 @@ impl Transition {
     }
 
     fn launch_failed(&mut self, reason: String) {
-        if self.machine.browser != Browser::Launching {
+        if self.machine.browser != BrowserState::Launching {
             return;
         }
-        self.machine.browser = Browser::None;
+        self.machine.browser = BrowserState::None;
         match &self.machine.state {
             State::Starting => self.fail(reason),
-            State::Stopping { .. } => self.follow(),
+            State::Stopping { .. } => self.after_stop(),
             _ => {}
         }
     }
 
     fn browser_gone(&mut self) {
-        self.machine.browser = Browser::None;
+        self.machine.browser = BrowserState::None;
         if matches!(self.machine.state, State::Stopping { .. }) {
-            self.follow();
+            self.after_stop();
         }
     }
 
     fn session_forgotten(&mut self) {
         if self.machine.state == (State::Stopping { next: AfterStop::Forget })
-            && self.machine.browser == Browser::None
+            && self.machine.browser == BrowserState::None
         {
             self.launch();
         }

@@ -2,7 +2,7 @@
 
 use roost_store::{SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
-use super::machine::{AfterStop, Browser, Effect, Ending, Machine, Recovery, State, WorkerTime};
+use super::machine::{AfterStop, BrowserState, Effect, Ending, Machine, Recovery, State, WorkerTime};
 
 /// The machine on its way from one state to the next, and what is to be done on the way.
 pub(super) struct Transition {
@@ -16,9 +16,9 @@ impl Transition {
     pub(super) fn stop_for(&mut self, next: AfterStop, how: Effect) {
         self.machine.state = State::Stopping { next };
         match self.machine.browser {
-            Browser::Up => self.effects.push(how),
-            Browser::Launching => {}
-            Browser::None => self.follow(),
+            BrowserState::Up => self.effects.push(how),
+            BrowserState::Launching => {}
+            BrowserState::None => self.after_stop(),
         }
     }
 
@@ -27,7 +27,7 @@ impl Transition {
     }
 
     /// The browser is gone: what `Stopping` was for.
-    pub(super) fn follow(&mut self) {
+    pub(super) fn after_stop(&mut self) {
         let State::Stopping { next } = &self.machine.state else { return };
         match next.clone() {
             AfterStop::Launch => self.launch(),
@@ -48,8 +48,8 @@ impl Transition {
     }
 
     pub(super) fn launch(&mut self) {
-        debug_assert_eq!(self.machine.browser, Browser::None, "I1: a launch beside a browser");
-        self.machine.browser = Browser::Launching;
+        debug_assert_eq!(self.machine.browser, BrowserState::None, "I1: a launch beside a browser");
+        self.machine.browser = BrowserState::Launching;
         self.machine.linked = false;
         self.machine.code_shown = false;
         self.machine.failed_probes = 0;
@@ -107,13 +107,13 @@ impl Transition {
     /// A page that is offline reconnects by itself, and loading it anew without a network would lose it: the first
     /// attempts are its own. Then it is reloaded, for a deaf one heals by that. What is left is a new browser.
     pub(super) fn attempt(&mut self) {
-        if self.machine.browser == Browser::Up && self.machine.offline_attempts_left > 0 {
+        if self.machine.browser == BrowserState::Up && self.machine.offline_attempts_left > 0 {
             self.machine.offline_attempts_left -= 1;
             let State::Reconnecting { reason, .. } = &self.machine.state else { return };
             let reason = reason.clone();
             return self.fail(reason);
         }
-        if self.machine.browser == Browser::Up && !std::mem::replace(&mut self.machine.reloaded, true) {
+        if self.machine.browser == BrowserState::Up && !std::mem::replace(&mut self.machine.reloaded, true) {
             return self.reload();
         }
         self.tell(StatusReport { restarted: true, ..StatusReport::default() });

@@ -1,4 +1,4 @@
-//! The crew of a simulated node, under the product's supervisor: tenures whose browsers are the simulation's, and preparations
+//! The runtime of a simulated node, under the product's supervisor: runs whose browsers are the simulation's, and preparations
 //! that only take time.
 
 use std::{sync::Arc, time::Duration};

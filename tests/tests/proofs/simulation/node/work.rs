@@ -6,11 +6,11 @@ use roost_cluster::{fence::Standing, keys};
 use roost_node::{
     guard::GuardLink,
     host::{
-        acks::Acks,
+        acks::AckPublisher,
         assignments::{self, Assigned},
         keepalive::LeaseKeeper,
         registration::{self, Registration},
-        serve::{Ended, serve},
+        serve::{IncarnationEnd, serve},
         supervisor::Supervisor,
     },
 };
@@ -36,7 +36,7 @@ pub async fn run(
         match registered {
             Ok(Some(registration)) => {
                 machine.shared.judge.note(format!("{} is registered", machine.id));
-                if live(&machine, &link, registration, &stop).await == Ended::Stopped {
+                if live(&machine, &link, registration, &stop).await == IncarnationEnd::Stopped {
                     return Ok(());
                 }
             }
@@ -51,7 +51,7 @@ async fn live(
     link: &Arc<GuardLink>,
     registration: Registration,
     stop: &CancellationToken,
-) -> Ended {
+) -> IncarnationEnd {
     let (registry, process) = (machine.child_registry(), machine.child());
     let incarnation = registration.incarnation();
     let (standing_tx, standing) = watch::channel(Standing::Good);
@@ -73,7 +73,7 @@ async fn live(
     let follower =
         assignments::follow(registry.clone(), key, incarnation, machine.shared.timing, assigned_tx);
     helpers.spawn(process.clone().run(follower));
-    let (acks, writer) = Acks::new(registry.clone(), &machine.id, incarnation, machine.shared.timing);
+    let (acks, writer) = AckPublisher::new(registry.clone(), &machine.id, incarnation, machine.shared.timing);
     helpers.spawn(process.clone().run(writer.run()));
     let runtime = Arc::new(SimulatedRuntime { machine: machine.clone(), process: process.clone(), standing });
     let mut supervisor = Supervisor::new(runtime, incarnation, acks);
@@ -93,7 +93,7 @@ async fn live(
     link.stood_down();
     keepers.shutdown().await;
     helpers.shutdown().await;
-    registration::give_back(&registry, incarnation).await;
+    registration::revoke_lease(&registry, incarnation).await;
     link.unlease(incarnation.0);
     ended
 }
