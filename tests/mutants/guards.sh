@@ -40,6 +40,6 @@ test_of[leader_cas]='cargo test -p roost-cluster --lib -- controller::tests::gua
 
 # A worker that is evicted takes the session back without asking whose it is.
 mutate_conflict() {
-  edit node/src/worker/interpret.rs 'vec![Event::Owner(answer)]' 'vec![Event::Owner(answer.map(|_| true))]'
+  edit node/src/worker/wakeups.rs 'vec![Event::Owner(answer)]' 'vec![Event::Owner(answer.map(|_| true))]'
 }
 test_of[conflict]='cargo test -p roost-tests --test pipeline -- conflict'

@@ -16,8 +16,7 @@ use super::{
     ownership::RegistryOwnership,
     preparation::Preparation,
     registration::{Registration, revoke_lease},
-    serve::{IncarnationEnd, serve},
-    supervisor::Supervisor,
+    supervisor::{IncarnationEnd, Supervisor},
     tenant_run::TenantRun,
     tenant_runtime::{PrepareRequest, RunRequest, TenantRuntime},
 };
@@ -51,7 +50,7 @@ pub(super) async fn run(
         // Also when the keeper has panicked: without it nobody knows the standing.
         drop((&mut keeper).await);
     };
-    let ended = serve(&mut supervisor, &mut assigned, lost, stop, || {
+    let ended = supervisor.serve(&mut assigned, lost, stop, || {
         host.health.leave();
         helpers.spawn(announce_leaving(host.registry.clone(), registration.clone()));
     });

@@ -27,7 +27,6 @@ mod ownership;
 mod preparation;
 pub mod reconcile;
 pub mod registration;
-pub mod serve;
 pub mod supervisor;
 mod sweeps;
 mod tenant_run;
@@ -71,7 +70,7 @@ use candidate::Candidate;
 use env::HostEnv;
 pub use error::HostError;
 use lease_reporting_registry::LeaseReportingRegistry;
-use serve::IncarnationEnd;
+use supervisor::IncarnationEnd;
 use sweeps::Sweeper;
 use worker_table::WorkerTable;
 

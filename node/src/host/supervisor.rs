@@ -1,7 +1,7 @@
 //! The tenants that this life of the node holds: starts and ends their runs as the assignments say, and keeps the published
 //! acknowledgement true. One loop, so no two decisions about a tenant are made at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use roost_cluster::records::{AckRecord, HeldTenant};
@@ -10,7 +10,9 @@ use roost_store::Fence;
 use tokio::{
     sync::{oneshot, watch},
     task::{JoinError, JoinSet},
+    time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     acks::{AckPublisher, Published},
@@ -19,6 +21,19 @@ use super::{
     tenant_runtime::{Disposition, PrepareRequest, RunRequest, TenantRuntime},
 };
 use crate::worker::StopMode;
+
+/// How long the tenants may take to be handed over. What follows, giving the lease back and resigning, takes seconds
+/// when etcd is slow, and at 20 s the guard kills.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(16);
+
+/// How an incarnation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncarnationEnd {
+    /// The lease is gone, and what runs must be killed.
+    Lost,
+    /// Asked to; the tenants have been handed over, or the time for it is over.
+    Stopped,
+}
 
 pub struct Supervisor<R: TenantRuntime> {
     runtime: Arc<R>,
@@ -68,18 +83,59 @@ impl<R: TenantRuntime> Supervisor<R> {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    /// Takes in what is assigned and acknowledges what has come of it, until the lease is lost, or the node has been asked to
+    /// stop and its tenants are handed over. `lost` resolves with the lease; `leave` is called when the hand-over begins.
+    pub async fn serve(
+        &mut self,
+        assigned: &mut watch::Receiver<Assigned>,
+        lost: impl Future<Output = ()>,
+        stop: &CancellationToken,
+        mut leave: impl FnMut(),
+    ) -> IncarnationEnd {
+        let mut lost = std::pin::pin!(lost);
+        let mut hand_over_by: Option<Instant> = None;
+        loop {
+            if hand_over_by.is_some() && self.is_empty() {
+                return IncarnationEnd::Stopped;
+            }
+            tokio::select! {
+                biased;
+                () = &mut lost => return IncarnationEnd::Lost,
+                () = stop.cancelled(), if hand_over_by.is_none() => {
+                    tracing::info!("handing the tenants over");
+                    hand_over_by = Some(Instant::now() + HAND_OVER_WITHIN);
+                    self.leave();
+                    leave();
+                }
+                () = tokio::time::sleep_until(hand_over_by.unwrap_or_else(Instant::now)), if hand_over_by.is_some() => {
+                    tracing::warn!("not every tenant could be handed over in time");
+                    return IncarnationEnd::Stopped;
+                }
+                // A leaving node still takes records in: they say that its tenants are released.
+                changed = assigned.changed() => match changed {
+                    Ok(()) => {
+                        let assigned = assigned.borrow_and_update().clone();
+                        self.assign(assigned);
+                    }
+                    Err(_) => unreachable!("the follower lives as long as its receiver"),
+                },
+                () = self.progress() => {}
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
     /// Takes a newer record in.
-    pub fn assign(&mut self, assigned: Assigned) {
+    fn assign(&mut self, assigned: Assigned) {
         self.assigned = assigned;
         self.reconcile();
     }
 
     /// Begins nothing more, and stops everything; [`Supervisor::progress`] tells of each.
-    pub fn leave(&mut self) {
+    fn leave(&mut self) {
         self.leaving = true;
         self.stop_all(StopMode::Graceful);
         for preparing in self.preparations.values_mut() {
@@ -87,7 +143,7 @@ impl<R: TenantRuntime> Supervisor<R> {
         }
     }
 
-    pub fn stop_all(&mut self, mode: StopMode) {
+    fn stop_all(&mut self, mode: StopMode) {
         for running in self.runs.values_mut() {
             running.stop(mode);
         }
@@ -95,7 +151,7 @@ impl<R: TenantRuntime> Supervisor<R> {
 
     /// Waits for the next run or preparation to end, or preparation to be ready, and acknowledges it. Never resolves while
     /// there is none; may be cancelled.
-    pub async fn progress(&mut self) {
+    async fn progress(&mut self) {
         let ready = self.preparations.values_mut().filter(|preparing| !preparing.is_ready);
         let mut ready: FuturesUnordered<_> = ready.map(PreparationHandle::readiness).collect();
         let ended = tokio::select! {

@@ -1,4 +1,4 @@
-//! The loop of a worker: waits for whatever happens next (see [`super::wait`]), gives it to the state machine and has the
+//! The loop of a worker: waits for whatever happens next (see [`super::wakeups`]), gives it to the state machine and has the
 //! effects performed (see [`super::perform`]). One task owns all of a worker's state, so nothing is locked and events have
 //! one order.
 //!

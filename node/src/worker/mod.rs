@@ -12,7 +12,6 @@
 mod actor;
 mod browser;
 mod context;
-mod interpret;
 mod launch_check;
 mod liveness;
 mod perform;
@@ -22,7 +21,7 @@ mod session_store;
 mod snapshot_schedule;
 pub mod state;
 mod timing;
-mod wait;
+mod wakeups;
 mod warm_standby;
 
 use std::{fmt, sync::Arc, time::Instant};

@@ -10,8 +10,7 @@ use roost_node::{
         assignments::{self, Assigned},
         keepalive::LeaseKeeper,
         registration::{self, Registration},
-        serve::{IncarnationEnd, serve},
-        supervisor::Supervisor,
+        supervisor::{IncarnationEnd, Supervisor},
     },
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -81,7 +80,7 @@ async fn live(
     let lost = async {
         keepers.join_next().await;
     };
-    let ended = serve(&mut supervisor, &mut assigned, lost, stop, || {
+    let ended = supervisor.serve(&mut assigned, lost, stop, || {
         let (registry, registration) = (registry.clone(), registration.clone());
         let announce = async move {
             let _placed_when_the_lease_ends = registration.announce_leaving(&registry).await;

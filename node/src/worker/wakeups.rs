@@ -1,24 +1,78 @@
-//! What happened, as events of the state machine.
+//! What wakes a worker: whatever happens next, of all that can, and what it is as events of the state machine.
 
-use std::sync::Arc;
+use std::{future::pending, sync::Arc};
 
+use futures::StreamExt;
 use roost_cluster::fence::Standing;
-use roost_engine::{EngineError, PageEvent, Probe};
+use roost_engine::{EngineError, InboundMessage, PageEvent, Probe};
 use roost_store::StoreError;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
 use tracing::{info, warn};
 
 use super::{
     actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
-    browser::BrowserTaskOutcome,
+    browser::{BrowserTask, BrowserTaskOutcome},
     liveness,
     session_store::SessionStoreError,
     state::{Effect, Event, StopMode},
-    wait::Wakeup,
 };
-use crate::{causes::with_causes, pipeline::PipelineError};
+use crate::{
+    causes::with_causes,
+    pipeline::{Pipeline, PipelineError},
+};
+
+/// What woke the actor.
+pub(super) enum Wakeup {
+    Command(Option<WorkerCommand>),
+    Spec,
+    Standing,
+    BrowserTask(BrowserTaskOutcome),
+    Page(Option<PageEvent>),
+    /// The pipeline has room for a held message.
+    Room,
+    Background(BackgroundOutcome),
+    PipelineEnded(PipelineError),
+    ReportRefused,
+    Changed,
+    ProbeDue,
+    SaveDue,
+    Tick,
+}
 
 impl Actor {
+    /// Waits for the next thing to happen. Every branch may be dropped unfinished without losing anything.
+    pub(super) async fn next(&mut self, standing: &mut watch::Receiver<Standing>) -> Wakeup {
+        let now = Instant::now();
+        let tick = self.machine.wake_at().map(|due| self.begun + due);
+        let probe = (self.machine.wants_probes() && !self.probing).then_some(self.next_probe);
+        let intake = self.pipeline.as_ref().map(|pipeline| pipeline.intake().clone());
+        let save = self
+            .snapshot_schedule
+            .due()
+            .filter(|_| self.machine.may_save())
+            .map(|due| (self.begun + due).max(now));
+        tokio::select! {
+            biased;
+            // What ends the right to act comes first, what people ask for next.
+            Ok(()) = standing.changed() => Wakeup::Standing,
+            () = self.reporter.fenced(), if self.reporting => Wakeup::ReportRefused,
+            error = ended(&mut self.pipeline) => Wakeup::PipelineEnded(error),
+            command = self.channels.inbox.recv(), if !self.handle_dropped => Wakeup::Command(command),
+            Ok(()) = self.channels.spec.changed() => Wakeup::Spec,
+            outcome = done(&mut self.browser_task) => Wakeup::BrowserTask(outcome),
+            event = page_event(&mut self.browser), if self.held.is_empty() => Wakeup::Page(event),
+            () = room(intake), if !self.held.is_empty() => Wakeup::Room,
+            Some(outcome) = self.background.next() => Wakeup::Background(outcome),
+            () = changed(&mut self.changes) => Wakeup::Changed,
+            () = until(tick) => Wakeup::Tick,
+            () = until(save) => Wakeup::SaveDue,
+            () = until(probe) => Wakeup::ProbeDue,
+        }
+    }
+
     pub(super) fn interpret(&mut self, wakeup: Wakeup) -> Vec<Event> {
         match wakeup {
             Wakeup::Command(Some(WorkerCommand::Stop { mode, done })) => {
@@ -225,4 +279,51 @@ impl Actor {
         self.probing = false;
         self.snapshot_schedule.abandon();
     }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}
+
+async fn done(browser_task: &mut Option<BrowserTask>) -> BrowserTaskOutcome {
+    match browser_task {
+        Some(browser_task) => browser_task.await,
+        None => pending().await,
+    }
+}
+
+async fn page_event(browser: &mut Option<Browser>) -> Option<PageEvent> {
+    match browser {
+        Some(browser) if !browser.events.is_closed() || !browser.events.is_empty() => {
+            browser.events.recv().await
+        }
+        _ => pending().await,
+    }
+}
+
+async fn ended(pipeline: &mut Option<Pipeline>) -> PipelineError {
+    match pipeline {
+        Some(pipeline) => pipeline.failed().await,
+        None => pending().await,
+    }
+}
+
+/// Waits until the pipeline takes a message, or is gone.
+async fn room(intake: Option<mpsc::Sender<InboundMessage>>) {
+    if let Some(intake) = intake {
+        // An error says that it is closed; the message is then dealt with like one without a pipeline.
+        let _permit = intake.reserve().await;
+    }
+}
+
+async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    pending().await
 }
