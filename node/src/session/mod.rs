@@ -16,7 +16,6 @@
 
 mod crypto;
 mod error;
-mod fetch;
 mod files;
 mod manifest;
 mod profile;
@@ -31,10 +30,9 @@ mod upload;
 
 pub use crypto::SnapshotKey;
 pub use error::SessionError;
-pub use fetch::FetchedFiles;
 pub use manifest::SnapshotRef;
 pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};
-pub use restore::{PreparedProfile, SessionSource};
+pub use restore::{FetchedFiles, PreparedProfile, SessionSource};
 pub use snapshot::SnapshotTaker;
 pub use snapshot_store::SnapshotStore;
 

@@ -1,18 +1,22 @@
-//! Which session a browser is started on: the profile that is here, the newest snapshot, or none.
+//! Which session a browser is started on: the profile that is here, the newest snapshot, or none. And the way of a snapshot onto
+//! this node's disk: its files, but only those that are not there yet.
 //!
 //! A profile that is here was used by some generation `g` (its stamp). A snapshot of generation `s` was taken from the
 //! profile in use under `s`. So if `g >= s` the profile here is at least as new as the snapshot: it went on after it.
 //! If `g < s` another node went on from where this profile stopped, and going back would replay an old ratchet.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use roost_engine::LocalStorage;
 use roost_model::ids::Generation;
 
-use super::fetch::{self, FetchedFiles};
-use super::manifest::ManifestName;
+use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::profile::{self, LockedProfile, ProfileStamp};
-use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files};
+use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
 
 /// A profile ready to be launched.
 #[derive(Debug)]
@@ -91,9 +95,9 @@ impl LockedProfile {
         let manifest = snapshots.manifest(&name).await?;
         files::remove_dir(&self.incoming())?;
         let into = self.incoming_browser_dir();
-        fetch::files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
+        fetch_files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
         self.give_incoming()?;
-        let local_storage = fetch::local_storage(snapshots, &manifest).await?;
+        let local_storage = fetch_local_storage(snapshots, &manifest).await?;
         let stamp = ProfileStamp {
             uid: self.uid(),
             generation: from.generation,
@@ -110,6 +114,87 @@ impl LockedProfile {
         // The files of a browser that has closed hold it to the last write, and what was read before may be older.
         Ok(local_storage.filter(|_| !manifest.clean))
     }
+}
+
+/// What lies in a directory that was fetched into: path and checksum of each file.
+#[derive(Debug, Default)]
+pub struct FetchedFiles {
+    files: BTreeMap<PathBuf, String>,
+}
+
+/// Makes `into` hold the snapshot's files below `stores`, whole and on disk, and no others of those that were fetched.
+/// Returns how many had to be fetched.
+pub(super) async fn fetch_files(
+    snapshots: &SnapshotStore,
+    manifest: &Manifest,
+    stores: &[&str],
+    into: &Path,
+    known: &mut FetchedFiles,
+) -> Result<usize, SessionError> {
+    let mut wanted = BTreeMap::new();
+    for file in &manifest.files {
+        let path = checked_path(manifest, file)?;
+        if stores.iter().any(|store| path.starts_with(store)) {
+            wanted.insert(path, file);
+        }
+    }
+    let stale = |path: &PathBuf, sha256: &String| wanted.get(path).is_none_or(|file| file.sha256 != *sha256);
+    for (path, _) in known.files.extract_if(.., |path, sha256| stale(path, sha256)) {
+        let path = into.join(path);
+        fs::remove_file(&path).map_err(SessionError::disk("removing an outdated file", path))?;
+    }
+    wanted.retain(|path, _| !known.files.contains_key(path));
+    let fetches: Vec<_> =
+        wanted.iter().map(|(path, file)| fetch_file(snapshots, manifest, file, into.join(path))).collect();
+    stream::iter(fetches).buffer_unordered(snapshot_store::CONCURRENCY).try_collect::<Vec<()>>().await?;
+    let fetched = wanted.len();
+    known.files.extend(wanted.into_iter().map(|(path, file)| (path, file.sha256.clone())));
+    Ok(fetched)
+}
+
+/// The localStorage that was saved with the snapshot, if it was.
+pub(super) async fn fetch_local_storage(
+    snapshots: &SnapshotStore,
+    manifest: &Manifest,
+) -> Result<Option<LocalStorage>, SessionError> {
+    let Some(file) = &manifest.local_storage else { return Ok(None) };
+    let name = manifest.name();
+    let text = snapshots.file(&name, file).await?;
+    let corrupt =
+        |error: serde_json::Error| SessionError::Corrupt { object: name.object(), reason: error.to_string() };
+    serde_json::from_slice(&text).map(Some).map_err(corrupt)
+}
+
+async fn fetch_file(
+    snapshots: &SnapshotStore,
+    manifest: &Manifest,
+    file: &FileEntry,
+    path: PathBuf,
+) -> Result<(), SessionError> {
+    let content = snapshots.file(&manifest.name(), file).await?;
+    snapshot_store::blocking(move || write(&path, &content)).await
+}
+
+/// A manifest is authentic, but a path that leads out of the stores is refused all the same.
+fn checked_path(manifest: &Manifest, file: &FileEntry) -> Result<PathBuf, SessionError> {
+    let path = PathBuf::from(&file.path);
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if is_plain && STORES.iter().any(|store| path.starts_with(store)) {
+        Ok(path)
+    } else {
+        let reason = format!("the path {:?} is outside the session's stores", file.path);
+        Err(SessionError::Corrupt { object: manifest.name().object(), reason })
+    }
+}
+
+/// On disk when it returns: a stamp must never vouch for files that a power cut empties.
+fn write(path: &Path, content: &[u8]) -> Result<(), SessionError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent)
+        .and_then(|()| File::create(path))
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
+        .map_err(SessionError::disk("writing a restored file", path))?;
+    files::sync_dir(parent)
 }
 
 #[cfg(test)]
