@@ -14,6 +14,7 @@
 //! [`worker`], then [`roost_engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
 //! `roost_cluster::fence`, then `host::keepalive`, then [`guard`].
 
+mod blocking;
 mod causes;
 pub mod config;
 pub mod env;

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_killed_tree_is_gone_with_its_grandchildren_and_the_ledger_knows() {
+    async fn a_killed_tree_is_gone_with_its_grandchildren_and_the_observer_knows() {
         let (process, observer) = spawn("sleep 1000 & sleep 1000 & wait");
         process.tree().kill().await;
         assert!(!has_living_member(process.tree.root));

@@ -12,8 +12,7 @@ use roost_store::StoreError;
 use uuid::Uuid;
 
 use super::env::HostEnv;
-use crate::causes::with_causes;
-use crate::{env::NodeEnv, session::SessionError};
+use crate::{blocking::run_blocking, causes::with_causes, env::NodeEnv, session::SessionError};
 
 /// Nothing waits for a sweep: a deletion has taken effect long before. Whoever had the tenant when it was deleted sweeps at
 /// once, so this is for what was missed, such as the profiles that earlier owners have.
@@ -52,12 +51,12 @@ impl Sweeper {
         }
         store.purge_removals().await?;
         let profiles = profiles.clone();
-        let here = in_background(move || profiles.list()).await?;
+        let here = run_blocking(move || profiles.list()).await?;
         let uids: Vec<_> = here.iter().map(|(uid, _)| *uid).collect();
         let known: HashSet<_> = store.existing_uids(&uids).await?.into_iter().collect();
         let is_over = |uid: &Uuid| removed.contains(uid) || (!known.is_empty() && !known.contains(uid));
         for (uid, profile) in here.into_iter().filter(|(uid, _)| is_over(uid)) {
-            in_background(move || match profile.lock() {
+            run_blocking(move || match profile.lock() {
                 Ok(locked) => locked.remove(),
                 Err(SessionError::InUse { .. }) => Ok(()),
                 Err(error) => Err(error),
@@ -66,16 +65,5 @@ impl Sweeper {
             tracing::info!(%uid, "removed the profile of a deleted tenant");
         }
         Ok(())
-    }
-}
-
-/// A profile has hundreds of files, and the disk may be slow.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => unreachable!("blocking work was cancelled: {error}"),
-        },
     }
 }

@@ -17,6 +17,7 @@ use roost_model::ids::Generation;
 use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::profile::{self, LockedProfile, ProfileStamp};
 use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
+use crate::blocking::run_blocking;
 
 /// A profile ready to be launched.
 #[derive(Debug)]
@@ -172,7 +173,7 @@ async fn fetch_file(
     path: PathBuf,
 ) -> Result<(), SessionError> {
     let content = snapshots.file(&manifest.name(), file).await?;
-    snapshot_store::blocking(move || write(&path, &content)).await
+    run_blocking(move || write(&path, &content)).await
 }
 
 /// A manifest is authentic, but a path that leads out of the stores is refused all the same.

@@ -11,7 +11,8 @@ use super::manifest::{Manifest, VERSION};
 use super::profile::{LockedProfile, ProfileStamp};
 use super::staging::{self, SessionFile};
 use super::upload::Uploads;
-use super::{SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
+use super::{SessionError, SnapshotRef, SnapshotStore, files};
+use crate::blocking::run_blocking;
 
 /// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
 /// written its reference to the pointer row; then it calls [`SnapshotTaker::recorded`].
@@ -58,10 +59,7 @@ impl SnapshotTaker {
         // Before the files, so that files saved are never older than it: the page writes its keys there.
         let local_storage = page.local_storage().await?;
         let dir = self.profile.browser_dir();
-        let now = SnapshotContents {
-            files: snapshot_store::blocking(move || staging::find(&dir)).await?,
-            local_storage,
-        };
+        let now = SnapshotContents { files: run_blocking(move || staging::find(&dir)).await?, local_storage };
         if self.last.as_ref() == Some(&now) {
             return Ok(None);
         }
@@ -106,7 +104,7 @@ impl SnapshotTaker {
     /// between freezing and thawing.
     async fn stage(&self, page: Option<Arc<dyn Page>>) -> Result<Vec<SessionFile>, SessionError> {
         let (browser_dir, staging) = (self.profile.browser_dir(), self.profile.staging());
-        let staged = snapshot_store::blocking(move || {
+        let staged = run_blocking(move || {
             staging::prepare(&staging)?;
             let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
             let since = Instant::now();

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::{SessionError, SnapshotKey, crypto};
+use crate::blocking::run_blocking;
 
 /// How many snapshots are kept beside the last clean one.
 const KEPT: usize = 3;
@@ -178,7 +179,7 @@ impl SnapshotStore {
 
     async fn put(&self, object: &str, content: Vec<u8>, mode: PutMode) -> Result<(), SessionError> {
         let (key, name) = (self.key.clone(), object.to_owned());
-        let sealed = blocking(move || key.seal(&name, &content)).await?;
+        let sealed = run_blocking(move || key.seal(&name, &content)).await?;
         let stored =
             self.store.put_opts(&ObjectPath::from(object), Bytes::from(sealed).into(), mode.into()).await;
         stored.map(drop).map_err(SessionError::store("storing"))
@@ -189,7 +190,7 @@ impl SnapshotStore {
             self.store.get(&ObjectPath::from(object)).await.map_err(SessionError::store("fetching"))?;
         let sealed = fetching.bytes().await.map_err(SessionError::store("fetching"))?;
         let (key, name) = (self.key.clone(), object.to_owned());
-        blocking(move || key.unseal(&name, &sealed)).await
+        run_blocking(move || key.unseal(&name, &sealed)).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, SessionError> {
@@ -203,14 +204,6 @@ impl SnapshotStore {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             done => done.map_err(SessionError::store("removing")),
         }
-    }
-}
-
-/// Work that takes the processor for milliseconds, away from the threads that serve everyone.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::manifest::FileEntry;
 use super::staging::SessionFile;
 use super::{SessionError, SnapshotStore, crypto, snapshot_store};
+use crate::blocking::run_blocking;
 
 /// After so many tails a log is uploaded whole again, so that a restore fetches few blobs.
 const MOST_BLOBS: usize = 24;
@@ -96,7 +97,7 @@ impl Uploads {
         before: Option<FileEntry>,
     ) -> Result<FileEntry, SessionError> {
         let path = found.path.to_string_lossy().into_owned();
-        let (mut content, sha256, grown) = snapshot_store::blocking(move || read(&staged, before)).await?;
+        let (mut content, sha256, grown) = run_blocking(move || read(&staged, before)).await?;
         let size = content.len() as u64;
         let (mut blobs, tail) = match grown {
             Some(before) => (before.blobs, content.split_off(before.size as usize)),

@@ -15,7 +15,7 @@ use crate::env::NodeEnv;
 pub struct WorkerContext {
     /// The tenant and the generation under which this worker writes.
     pub fence: Fence,
-    /// The spec as read when the tenant was assigned; later ones come through [`WorkerHandle::update`].
+    /// The spec as read when the tenant was assigned; later ones come through [`super::WorkerHandle::update`].
     pub spec: WorkerSpec,
     pub env: Arc<NodeEnv>,
     /// A browser that waits for this worker's session.
