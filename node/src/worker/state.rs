@@ -24,7 +24,7 @@
 //! | Connecting | a code | QrReady |
 //! | | proof of a linked and saved session | Running |
 //! | | overdue | Reconnecting |
-//! | QrReady | the next code, or none for a while | QrReady |
+//! | QrReady | another code, or the code taken back | QrReady |
 //! | | overdue | Connecting, by a reload |
 //! | Running | a code | QrReady |
 //! | | offline | Reconnecting |
@@ -34,10 +34,10 @@
 //! | Connecting, Running, Reconnecting | conflict | Reconnecting, until it is known whose the session is: another's: Stopping, to end; ours: Connecting, by taking it back, once; then a failed attempt |
 //! | Reconnecting | a code; Ready or proof, unless a conflict is being decided | as from Connecting |
 //! | | time for an attempt | the page's own: Reconnecting; then Connecting, by a reload; then Stopping, for a new browser: Starting |
-//! | | attempts used up | Stopping, to fail: Error |
-//! | any with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
-//! | any | restart, logout | Stopping; then Starting |
-//! | any | stop, fenced, standing expired | Stopping; then Stopped |
+//! | any of these | what leads to Reconnecting, with the attempts used up | Stopping, to fail: Error |
+//! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
+//! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
+//! | any, Error too | stop, fenced, standing expired | Stopping, to end: Stopped |
 //!
 //! Rules that hold over every sequence of events (see the property tests):
 //! - A launch is asked for only when no browser is left: never two launches without the end of the first between (I1).
@@ -47,7 +47,6 @@
 //! - `Running`, and with it CONNECTED, is entered only when a snapshot of the session has been recorded: a tenant that
 //!   was ever shown as connected survives the loss of its machine without another scan.
 
-mod commands;
 mod machine;
 mod page;
 mod step;
