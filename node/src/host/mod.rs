@@ -6,11 +6,11 @@
 //!  lease           <-- keepalive ----> standing ----> every worker
 //!                          '---------> guard (deadline)
 //!  assignments/    --> assignments --> supervisor --> tenant_run --> Worker  <-- worker_spec
-//!                                                            '--> worker_table --> heartbeat --> last_seen_at
+//!                                                      '--> worker_table --> heartbeat --> last_seen_at
 //! ```
 //!
 //! A process may have several lives: when its lease is lost it kills what it hosts and registers anew, empty-handed, as
-//! another incarnation (`life`). Nothing of one life reaches into the next.
+//! another incarnation (`incarnation`). Nothing of one life reaches into the next.
 //!
 //! Public are the parts that I1 rests on and that need no database: the simulation in tests runs these very ones.
 
