@@ -3,7 +3,8 @@
 //!
 //! - [`web`] is the product's engine: a headless Chromium per tenant, driven over the DevTools protocol.
 //! - [`null`] starts no process and echoes; it is for scale tests of the cluster.
-//! - [`launch`] is the program between a process and its child that has the kernel end the one with the other.
+//! - [`exec_with_parent_death`] is the program between a process and its child that has the kernel end the one with the other,
+//!   [`run_as`] the user that the child is.
 //!
 //! Of ours it imports model alone, and only the node imports it. Start reading at [`Engine`] and [`Page`], then at
 //! [`web`].
@@ -19,8 +20,9 @@
 
 mod error;
 mod event;
-pub mod launch;
+pub mod exec_with_parent_death;
 pub mod null;
+pub mod run_as;
 pub mod web;
 
 use std::path::{Path, PathBuf};
@@ -145,7 +147,7 @@ impl Drop for Frozen {
 }
 
 /// Told of every browser process, so that the guard can end it when this process cannot.
-pub trait BrowserLedger: Send + Sync {
+pub trait BrowserObserver: Send + Sync {
     /// A browser's root process runs; its process group has the same id.
     fn started(&self, pid: u32);
     /// The whole tree of that browser is gone.

@@ -96,18 +96,18 @@ impl Engine for NullEngine {
 
     async fn warm(&self, tenant: &TenantId, _profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
         self.warm.lock().insert(tenant.clone());
-        Ok(Box::new(NullWarm { engine: self.clone(), tenant: tenant.clone() }))
+        Ok(Box::new(WarmNullBrowser { engine: self.clone(), tenant: tenant.clone() }))
     }
 }
 
 /// A browser that is pretended to run.
-struct NullWarm {
+struct WarmNullBrowser {
     engine: NullEngine,
     tenant: TenantId,
 }
 
 #[async_trait]
-impl WarmBrowser for NullWarm {
+impl WarmBrowser for WarmNullBrowser {
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         self.engine.launch(launch).await
     }
@@ -115,7 +115,7 @@ impl WarmBrowser for NullWarm {
     async fn kill(self: Box<Self>) {}
 }
 
-impl Drop for NullWarm {
+impl Drop for WarmNullBrowser {
     fn drop(&mut self) {
         self.engine.warm.lock().remove(&self.tenant);
     }

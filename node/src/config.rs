@@ -11,10 +11,10 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use roost_cluster::timing::{InvalidTtl, Timing};
-use roost_engine::launch::{RunAs, UnknownUser, impassable};
+use roost_engine::run_as::{RunAs, UnknownUser, impassable};
 use roost_model::ids::{ClusterName, NodeId};
 
-use crate::session::{Profiles, SessionError, SnapshotKey, Vault};
+use crate::session::{Profiles, SessionError, SnapshotKey, SnapshotStore};
 
 /// The settings of a node as they were given.
 #[derive(Debug, Clone, Args)]
@@ -131,7 +131,7 @@ pub struct NodeConfig {
     pub timing: Timing,
     pub engine: EngineConfig,
     /// Where snapshots go.
-    pub vault: Vault,
+    pub snapshots: SnapshotStore,
     pub profiles: Profiles,
 }
 
@@ -191,14 +191,13 @@ impl NodeArgs {
         }
         let engine = self.engine_config()?;
         let key = SnapshotKey::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
-        let vault = Vault::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
+        let snapshots = SnapshotStore::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
         let run_as = match engine {
             EngineConfig::Web { run_as, .. } => run_as,
             EngineConfig::Null => RunAs::Caller,
         };
-        let profiles =
-            Profiles::open(&self.state_dir.join("profiles"), run_as).map_err(ConfigError::StateDir)?;
-        Ok(NodeConfig { args: self, timing, engine, vault, profiles })
+        let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
+        Ok(NodeConfig { args: self, timing, engine, snapshots, profiles })
     }
 }
 

@@ -10,18 +10,18 @@ use roost_model::ids::{Incarnation, NodeId};
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::host::roster::{Roster, TenantStatus};
+use crate::host::worker_table::{HeldTenantStatus, WorkerTable};
 
 /// What is shown. Cheap to clone; all clones show the same.
 #[derive(Debug, Clone)]
-pub struct Board {
+pub struct NodeHealth {
     node: NodeId,
-    roster: Roster,
-    life: Arc<Mutex<Option<Life>>>,
+    workers: WorkerTable,
+    registered: Arc<Mutex<Option<Registered>>>,
 }
 
 #[derive(Debug)]
-struct Life {
+struct Registered {
     incarnation: Incarnation,
     standing: watch::Receiver<Standing>,
     leaving: bool,
@@ -29,7 +29,7 @@ struct Life {
 
 /// The body of `/status`.
 #[derive(Debug, Serialize)]
-pub struct Status {
+pub struct NodeStatus {
     node: NodeId,
     version: &'static str,
     /// None while the node is not registered.
@@ -37,65 +37,69 @@ pub struct Status {
     /// "good", "soft_stop", "expired", or "unregistered".
     standing: &'static str,
     leaving: bool,
-    tenants: Vec<TenantStatus>,
+    tenants: Vec<HeldTenantStatus>,
 }
 
-impl Board {
-    pub fn new(node: NodeId, roster: Roster) -> Self {
-        Self { node, roster, life: Arc::default() }
+impl NodeHealth {
+    pub fn new(node: NodeId, workers: WorkerTable) -> Self {
+        Self { node, workers, registered: Arc::default() }
     }
 
-    /// A life has begun.
+    /// The node is registered.
     pub(crate) fn begin(&self, incarnation: Incarnation, standing: watch::Receiver<Standing>) {
-        *self.life.lock() = Some(Life { incarnation, standing, leaving: false });
+        *self.registered.lock() = Some(Registered { incarnation, standing, leaving: false });
     }
 
-    /// The life hands its tenants over.
+    /// It hands its tenants over.
     pub(crate) fn leave(&self) {
-        if let Some(life) = self.life.lock().as_mut() {
-            life.leaving = true;
+        if let Some(registered) = self.registered.lock().as_mut() {
+            registered.leaving = true;
         }
     }
 
-    /// The life is over.
+    /// Its registration is over.
     pub(crate) fn end(&self) {
-        *self.life.lock() = None;
+        *self.registered.lock() = None;
     }
 
     fn is_ready(&self) -> bool {
-        let life = self.life.lock();
-        life.as_ref().is_some_and(|life| !life.leaving && *life.standing.borrow() == Standing::Good)
+        let registered = self.registered.lock();
+        registered
+            .as_ref()
+            .is_some_and(|registered| !registered.leaving && *registered.standing.borrow() == Standing::Good)
     }
 
-    fn status(&self) -> Status {
-        let life = self.life.lock();
-        Status {
+    fn status(&self) -> NodeStatus {
+        let registered = self.registered.lock();
+        NodeStatus {
             node: self.node.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            incarnation: life.as_ref().map(|life| life.incarnation),
-            standing: life.as_ref().map_or("unregistered", |life| match *life.standing.borrow() {
-                Standing::Good => "good",
-                Standing::SoftStop => "soft_stop",
-                Standing::Expired => "expired",
+            incarnation: registered.as_ref().map(|registered| registered.incarnation),
+            standing: registered.as_ref().map_or("unregistered", |registered| {
+                match *registered.standing.borrow() {
+                    Standing::Good => "good",
+                    Standing::SoftStop => "soft_stop",
+                    Standing::Expired => "expired",
+                }
             }),
-            leaving: life.as_ref().is_some_and(|life| life.leaving),
-            tenants: self.roster.statuses(),
+            leaving: registered.as_ref().is_some_and(|registered| registered.leaving),
+            tenants: self.workers.statuses(),
         }
     }
 }
 
 /// Serves until the process ends.
-pub async fn serve(listener: TcpListener, board: Board) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, health: NodeHealth) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/status", get(|State(board): State<Board>| async move { Json(board.status()) }))
-        .with_state(board);
+        .route("/status", get(|State(health): State<NodeHealth>| async move { Json(health.status()) }))
+        .with_state(health);
     axum::serve(listener, routes).await
 }
 
-async fn ready(State(board): State<Board>) -> (StatusCode, &'static str) {
-    if board.is_ready() {
+async fn ready(State(health): State<NodeHealth>) -> (StatusCode, &'static str) {
+    if health.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

@@ -10,17 +10,20 @@
 //!
 //! Of ours it imports model, cluster, store, engine and responder; nobody but the tests imports it.
 //!
-//! To follow one tenant from its assignment to its browser, read [`host`] (`assignments`, `supervisor`, `tenure`), then
+//! To follow one tenant from its assignment to its browser, read [`host`] (`assignments`, `supervisor`, `tenant_run`), then
 //! [`worker`], then [`roost_engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
 //! `roost_cluster::lease_deadline`, then `host::keepalive`, then [`guard`].
 
+mod blocking;
 mod causes;
 pub mod config;
+pub mod env;
 pub mod guard;
 pub mod health;
 pub mod host;
-pub mod launches;
+pub mod launch_queue;
 pub mod pipeline;
+pub mod retry;
 pub mod revoke;
 pub mod session;
 pub mod worker;

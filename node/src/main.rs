@@ -5,11 +5,14 @@ use std::{env, ffi::OsString, process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use roost_cluster::timing::Timing;
-use roost_engine::launch::{self, LaunchError, RunAs, UserIds};
+use roost_engine::{
+    exec_with_parent_death::{die_with, exec_with_parent_death},
+    run_as::{RunAs, UserIds, try_sandbox},
+};
 use roost_model::ids::ClusterName;
 use roost_node::{
     config::NodeArgs,
-    guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy},
+    guard::{self, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy},
     host, revoke,
 };
 use roost_telemetry::LogArgs;
@@ -99,21 +102,23 @@ fn main() -> ExitCode {
             revoke_leases(&args)
         }
         // Between the node and its browser: nothing that costs time is set up.
-        Command::Launch(args) => become_browser(&args).map_err(Into::into),
+        Command::Launch(args) => become_browser(&args),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
 /// Returns after a trial, or when there is no browser.
-fn become_browser(args: &LaunchArgs) -> Result<(), LaunchError> {
+fn become_browser(args: &LaunchArgs) -> anyhow::Result<()> {
     let run_as = match (args.uid, args.gid) {
         (Some(uid), Some(gid)) if args.new_user_namespace => RunAs::Namespace(UserIds { uid, gid }),
         (Some(uid), Some(gid)) => RunAs::User(UserIds { uid, gid }),
         _ => RunAs::Caller,
     };
     match args.parent {
-        Some(parent) if !args.try_sandbox => Err(launch::launch(parent, run_as, &args.command)),
-        _ => launch::try_sandbox(run_as),
+        Some(parent) if !args.try_sandbox => {
+            Err(exec_with_parent_death(parent, run_as, &args.command).into())
+        }
+        _ => Ok(try_sandbox(run_as)?),
     }
 }
 
@@ -136,13 +141,13 @@ fn run(args: NodeArgs, log: LogArgs) -> anyhow::Result<()> {
         format!("--lease-ttl={}", humantime::format_duration(config.timing.ttl)).into(),
         format!("--log-format={}", log.log_format.name()).into(),
     ];
-    let plan = Plan {
+    let guarded = GuardConfig {
         child: Program { path: this.clone(), args: child },
         revoke: Program { path: this, args: revoke },
         restarts: RestartPolicy { max: config.args.max_restarts, window: config.args.restart_window },
         grace: GRACE,
     };
-    guard::run(&plan)?;
+    guard::run(&guarded)?;
     Ok(())
 }
 
@@ -158,7 +163,7 @@ fn child(guard: i32, args: NodeArgs) -> ExitCode {
 }
 
 fn run_child(guard: i32, args: NodeArgs) -> anyhow::Result<()> {
-    launch::die_with(guard)?;
+    die_with(guard)?;
     let link = GuardLink::take_stdout().context("the pipe to the guard cannot be used")?;
     let config = args.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

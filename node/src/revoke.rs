@@ -1,4 +1,4 @@
-//! `roost-node revoke`: ends the leases of a dead child, so that its tenants are placed elsewhere at once, and its reign, if
+//! `roost-node revoke`: ends the leases of a dead child, so that its tenants are placed elsewhere at once, and its term, if
 //! it led, is over at once.
 //!
 //! It is started before they may end, connects, and reads which ones from its standard input when they may: one line. If

@@ -12,7 +12,7 @@ test_of[deadline]='cargo test -p roost-cluster --lib -- lease_deadline:: lease::
 
 # The guard does not act on the deadline of a child that hangs or is frozen.
 mutate_guard_process() {
-  edit node/src/guard/life.rs 'self.deadline.is_some_and(|deadline| now >= deadline)' 'self.deadline.is_some_and(|_| false)'
+  edit node/src/guard/child.rs 'self.deadline.is_some_and(|deadline| now >= deadline)' 'self.deadline.is_some_and(|_| false)'
 }
 test_of[guard_process]='cargo test -p roost-node --test guard'
 
@@ -40,6 +40,6 @@ test_of[leader_cas]='cargo test -p roost-cluster --lib -- controller::tests::gua
 
 # A worker that is evicted takes the session back without asking whose it is.
 mutate_conflict() {
-  edit node/src/worker/interpret.rs 'vec![Event::Owner(answer)]' 'vec![Event::Owner(answer.map(|_| true))]'
+  edit node/src/worker/wakeups.rs 'vec![Event::Owner(answer)]' 'vec![Event::Owner(answer.map(|_| true))]'
 }
 test_of[conflict]='cargo test -p roost-tests --test system -- pipeline::worker::a_conflict'

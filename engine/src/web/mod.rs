@@ -28,7 +28,7 @@
 //! with it a fault in the page's scripts takes the storage down with them, while here a renderer that crashes is one
 //! reload ([`super::PageEvent::Crashed`]). What is given up is isolation of GPU and network code from the browser's
 //! process. A page's scripts run in Chromium's sandbox: a renderer sees no file, no other process and no network but
-//! through the browser's process, which is not root whoever runs the node ([`crate::launch`]).
+//! through the browser's process, which is not root whoever runs the node ([`crate::run_as`]).
 //!
 //! Tried without a gain worth a flag: images off, `--enable-low-end-device-mode`, V8's `--lite-mode`,
 //! `--optimize-for-size` and smaller young generations, `--disable-field-trial-config`, no 3D APIs.
@@ -36,12 +36,12 @@
 mod bridge;
 mod cdp;
 mod flags;
-mod last_words;
 mod page;
 mod process;
 mod pump;
 mod sandbox;
 mod start;
+mod stderr_tail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,15 +56,13 @@ use tokio::time::timeout;
 pub use process::Launcher;
 pub use sandbox::Sandbox;
 
-use super::{BrowserLedger, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
+use super::{BrowserObserver, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
 use cdp::Cdp;
 use page::WebPage;
-use process::{BrowserProcess, Tree};
-use pump::Pump;
-use start::Start;
+use process::{BrowserProcess, ProcessTree};
+use pump::EventPump;
+use start::Startup;
 
-/// For a step that the browser answers out of its memory.
-const STEP: Duration = Duration::from_secs(10);
 /// From the document's beginning to the bridge in it: both are in the same process by then.
 const BRIDGE_LOADED: Duration = Duration::from_secs(10);
 /// From the end of a browser's pipe to the end of all its processes.
@@ -84,7 +82,7 @@ pub struct WebConfig {
     pub page_url: String,
     /// `wppconnect-wa.js`.
     pub wa_js: PathBuf,
-    pub ledger: Arc<dyn BrowserLedger>,
+    pub observer: Arc<dyn BrowserObserver>,
 }
 
 /// Launches browsers.
@@ -101,26 +99,26 @@ impl WebEngine {
     }
 
     /// A browser on this profile, with the bridge ready for whatever document comes.
-    async fn start(&self, profile: &Path) -> Result<WebWarm, EngineError> {
-        let WebConfig { launcher, browser, sandbox, ledger, page_url, .. } = &self.config;
+    async fn start(&self, profile: &Path) -> Result<WarmWebBrowser, EngineError> {
+        let WebConfig { launcher, browser, sandbox, observer, page_url, .. } = &self.config;
         let flags = flags::flags(profile, *sandbox);
-        let (process, pipes) = BrowserProcess::spawn(launcher, browser, profile, &flags, ledger.clone())?;
+        let (process, pipes) = BrowserProcess::spawn(launcher, browser, profile, &flags, observer.clone())?;
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
-        let mut start = Start { cdp: &cdp, events: &mut events };
+        let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {
             let session = start.attach().await?;
             start.install(&session, &self.script).await?;
             Ok(session)
         };
         match attached.await {
-            Ok(session) => Ok(WebWarm { url: page_url.clone(), process, cdp, events, session }),
+            Ok(session) => Ok(WarmWebBrowser { url: page_url.clone(), process, cdp, events, session }),
             Err(error) => Err(end(&process.tree(), error).await),
         }
     }
 }
 
 /// A browser whose one tab shows nothing.
-struct WebWarm {
+struct WarmWebBrowser {
     url: String,
     process: BrowserProcess,
     cdp: Cdp,
@@ -129,12 +127,12 @@ struct WebWarm {
     session: SessionId,
 }
 
-impl WebWarm {
+impl WarmWebBrowser {
     async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
         let Self { url, process, cdp, events: raw, session } = self;
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
-        let pump = Pump {
+        let pump = EventPump {
             cdp: cdp.clone(),
             session: session.clone(),
             tree: process.tree(),
@@ -155,7 +153,7 @@ impl WebWarm {
 }
 
 #[async_trait]
-impl WarmBrowser for WebWarm {
+impl WarmBrowser for WarmWebBrowser {
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         let tree = self.process.tree();
         match self.drive(launch.local_storage.as_ref()).await {
@@ -170,7 +168,7 @@ impl WarmBrowser for WebWarm {
 }
 
 /// Ends a browser that did not come up. One that has ended by itself knows better why than whoever was calling it.
-async fn end(tree: &Tree, error: EngineError) -> EngineError {
+async fn end(tree: &ProcessTree, error: EngineError) -> EngineError {
     let by_itself = match &error {
         EngineError::Gone => timeout(ENDED_BY_ITSELF, tree.wait()).await.ok(),
         _ => None,

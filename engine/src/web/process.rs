@@ -1,7 +1,7 @@
 //! The browser's process tree: started, watched, frozen and ended as one.
 //!
 //! The root leads a process group of its own, in which Chromium keeps everything it starts; so the tree is signalled by
-//! one system call, and nothing that forks meanwhile escapes it. `launch` (see [`crate::launch`]) has the kernel kill the
+//! one system call, and nothing that forks meanwhile escapes it. `launch` (see [`crate::exec_with_parent_death`]) has the kernel kill the
 //! root when this process dies; the others end when they lose it.
 
 use std::ffi::OsString;
@@ -15,9 +15,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
-use super::last_words;
-use crate::launch::RunAs;
-use crate::{BrowserLedger, EngineError};
+use super::stderr_tail;
+use crate::run_as::RunAs;
+use crate::{BrowserObserver, EngineError};
 
 /// How to start a browser: by `roost-node launch`, so that it dies with this process and is not root.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ const ON_3_AND_4: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
 
 /// A running browser. Dropping it kills the tree.
 pub(super) struct BrowserProcess {
-    tree: Tree,
+    tree: ProcessTree,
 }
 
 /// The ends of the browser's two pipes.
@@ -97,7 +97,7 @@ impl BrowserProcess {
         browser: &Path,
         home: &Path,
         flags: &[OsString],
-        ledger: Arc<dyn BrowserLedger>,
+        observer: Arc<dyn BrowserObserver>,
     ) -> Result<(Self, Pipes), EngineError> {
         let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
         let mut child = launcher
@@ -127,17 +127,17 @@ impl BrowserProcess {
         };
         let pid = child.id().ok_or_else(no_pipe)?;
         let root = Pid::from_raw(pid.cast_signed()).ok_or_else(no_pipe)?;
-        ledger.started(pid);
+        observer.started(pid);
         let (gone, is_gone) = watch::channel(None);
-        tokio::spawn(watch_over(child, root, errors, gone, ledger));
-        Ok((Self { tree: Tree { root, gone: is_gone } }, Pipes { input, output }))
+        tokio::spawn(watch_over(child, root, errors, gone, observer));
+        Ok((Self { tree: ProcessTree { root, gone: is_gone } }, Pipes { input, output }))
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.tree.root.as_raw_pid().cast_unsigned()
     }
 
-    pub(super) fn tree(&self) -> Tree {
+    pub(super) fn tree(&self) -> ProcessTree {
         self.tree.clone()
     }
 }
@@ -150,13 +150,13 @@ impl Drop for BrowserProcess {
 
 /// A handle on the processes that does not keep them alive.
 #[derive(Clone)]
-pub(super) struct Tree {
+pub(super) struct ProcessTree {
     root: Pid,
     /// Why, once the whole tree is gone.
     gone: watch::Receiver<Option<String>>,
 }
 
-impl Tree {
+impl ProcessTree {
     /// Signals every process of the browser; nothing happens when they are gone.
     pub(super) fn signal(&self, signal: Signal) {
         // While the tree is not known to be gone its group exists, so the number cannot have been given to another.
@@ -188,9 +188,9 @@ async fn watch_over(
     root: Pid,
     errors: tokio::process::ChildStderr,
     gone: watch::Sender<Option<String>>,
-    ledger: Arc<dyn BrowserLedger>,
+    observer: Arc<dyn BrowserObserver>,
 ) {
-    let last_words = tokio::spawn(last_words::collect(errors));
+    let last_words = tokio::spawn(stderr_tail::collect(errors));
     let ended = child.wait().await;
     end_group(root).await;
     let last_words = last_words.await.unwrap_or_default();
@@ -200,7 +200,7 @@ async fn watch_over(
         Ok(status) => format!("the browser ended with {status}, saying: {last_words}"),
         Err(error) => format!("the browser could not be waited for: {error}"),
     };
-    ledger.gone(root.as_raw_pid().cast_unsigned());
+    observer.gone(root.as_raw_pid().cast_unsigned());
     gone.send_replace(Some(reason));
 }
 
@@ -239,7 +239,7 @@ mod tests {
     #[derive(Default)]
     struct Counted(AtomicU32, AtomicU32);
 
-    impl BrowserLedger for Counted {
+    impl BrowserObserver for Counted {
         fn started(&self, _: u32) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn spawn(script: &str) -> (BrowserProcess, Arc<Counted>) {
-        let ledger = Arc::new(Counted::default());
+        let observer = Arc::new(Counted::default());
         // `roost-node launch` is a program of its own; what follows `--` is what it becomes.
         let becomes = r#"while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
         let args = ["-c", becomes, "sh"].map(str::to_owned).to_vec();
@@ -257,16 +257,16 @@ mod tests {
         let (shell, home) = (Path::new("/bin/sh"), Path::new("/nonexistent"));
         let flags = ["-c", script].map(OsString::from);
         let (process, _pipes) =
-            BrowserProcess::spawn(&launcher, shell, home, &flags, ledger.clone()).unwrap();
-        (process, ledger)
+            BrowserProcess::spawn(&launcher, shell, home, &flags, observer.clone()).unwrap();
+        (process, observer)
     }
 
     #[tokio::test]
-    async fn a_killed_tree_is_gone_with_its_grandchildren_and_the_ledger_knows() {
-        let (process, ledger) = spawn("sleep 1000 & sleep 1000 & wait");
+    async fn a_killed_tree_is_gone_with_its_grandchildren_and_the_observer_knows() {
+        let (process, observer) = spawn("sleep 1000 & sleep 1000 & wait");
         process.tree().kill().await;
         assert!(!has_living_member(process.tree.root));
-        assert_eq!((ledger.0.load(Ordering::SeqCst), ledger.1.load(Ordering::SeqCst)), (1, 1));
+        assert_eq!((observer.0.load(Ordering::SeqCst), observer.1.load(Ordering::SeqCst)), (1, 1));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::protocol::Message;
+use super::protocol::GuardMessage;
 
 /// Tells the guard what it must know. Never blocks.
 #[derive(Debug)]
@@ -35,35 +35,35 @@ impl GuardLink {
 
     /// Every browser must be dead at this time of CLOCK_BOOTTIME.
     pub fn deadline(&self, at: Duration) {
-        self.tell(Message::Deadline(at));
+        self.tell(GuardMessage::Deadline(at));
     }
 
     /// This lease is to end with this process.
     pub fn lease(&self, id: i64) {
-        self.tell(Message::Lease(id));
+        self.tell(GuardMessage::Lease(id));
     }
 
     /// It has ended.
     pub fn unlease(&self, id: i64) {
-        self.tell(Message::Unlease(id));
+        self.tell(GuardMessage::Unlease(id));
     }
 
     /// A browser has this root process.
     pub fn browser_started(&self, pid: u32) {
-        self.tell(Message::Started(pid));
+        self.tell(GuardMessage::Started(pid));
     }
 
     /// That browser is dead, with all of its tree.
     pub fn browser_gone(&self, pid: u32) {
-        self.tell(Message::Gone(pid));
+        self.tell(GuardMessage::Gone(pid));
     }
 
     /// No browser is alive and none will be launched until the next deadline is told.
     pub fn stood_down(&self) {
-        self.tell(Message::StoodDown);
+        self.tell(GuardMessage::StoodDown);
     }
 
-    fn tell(&self, message: Message) {
+    fn tell(&self, message: GuardMessage) {
         // One write of less than PIPE_BUF bytes is whole or not at all, whichever threads write.
         if let Err(error) = (&self.pipe).write_all(format!("{message}\n").as_bytes()) {
             tracing::error!(%error, %message, "the guard does not take what it is told");

@@ -23,7 +23,8 @@
 //! When guard and child are frozen together nothing of ours runs, so nothing can be promised until they thaw; then the
 //! timer fires before the child can have renewed anything.
 
-mod life;
+mod child;
+mod config;
 mod link;
 mod protocol;
 mod restarts;
@@ -31,92 +32,55 @@ mod revoker;
 mod signals;
 mod tree;
 
-use std::{
-    error,
-    ffi::OsString,
-    io,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{error, io, time::Instant};
 
 use rustix::process::{getpid, set_child_subreaper};
 
+pub use config::{EXIT_REFUSED, GuardConfig, GuardError, Program};
 pub use link::GuardLink;
-pub use protocol::Message;
+pub use protocol::GuardMessage;
 pub use restarts::RestartPolicy;
 
-use life::{Ending, Life};
+use child::{ChildEnd, GuardedChild};
 use restarts::Restarts;
 use revoker::Revoker;
 use signals::Signals;
 
-/// The exit code of a child that must not be started again: it was refused, and would be again.
-pub const EXIT_REFUSED: u8 = 3;
-
-/// What to run. The standard output of `child` speaks `protocol`.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub child: Program,
-    /// Ends the leases whose ids it is told: one line on its standard input, once they may end. See [`crate::revoke`].
-    pub revoke: Program,
-    pub restarts: RestartPolicy,
-    /// How long a child that was asked to stop may take.
-    pub grace: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct Program {
-    pub path: PathBuf,
-    pub args: Vec<OsString>,
-}
-
-/// Why the guard ended other than by being asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum GuardError {
-    #[error("{program} could not be started", program = program.display())]
-    Spawn { program: PathBuf, source: io::Error },
-    #[error("a system call of the guard failed")]
-    System(#[from] io::Error),
-    #[error("the node was refused and is not started again; its own last message says why")]
-    Refused,
-    #[error("the node was restarted {max} times within {window:?} and is not started again")]
-    GaveUp { max: u32, window: Duration },
-    #[error("the node had to be killed: it did not stop within {grace:?}")]
-    StopOverdue { grace: Duration },
-}
-
 /// Runs the child until it ends by itself, is asked to stop, is refused, or has crashed too often.
-pub fn run(plan: &Plan) -> Result<(), GuardError> {
+pub fn run(config: &GuardConfig) -> Result<(), GuardError> {
     let signals = Signals::register()?;
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
-    let mut restarts = Restarts::new(plan.restarts);
+    let mut restarts = Restarts::new(config.restarts);
     loop {
-        let mut life = Life::begin(&plan.child)?;
-        let ending = match life.watch(&signals, plan.grace) {
+        let mut child = GuardedChild::begin(&config.child)?;
+        let ending = match child.watch(&signals, config.grace) {
             Ok(ending) => ending,
             Err(error) => {
                 // A guard that cannot watch must not leave anything unwatched.
-                life.end(None)?;
+                child.end(None)?;
                 return Err(error);
             }
         };
-        if matches!(ending, Ending::Exited(0)) {
+        if matches!(ending, ChildEnd::Exited(0)) {
             // It gave its leases back itself.
-            return life.end(None);
+            return child.end(None);
         }
-        end(&mut life, &plan.revoke)?;
+        end(&mut child, &config.revoke)?;
         match ending {
-            Ending::Exited(code) if code == i32::from(EXIT_REFUSED) => return Err(GuardError::Refused),
-            Ending::StopOverdue => return Err(GuardError::StopOverdue { grace: plan.grace }),
-            Ending::Exited(_) | Ending::Signalled(_) | Ending::DeadlinePassed | Ending::Garbled(_) => {
+            ChildEnd::Exited(code) if code == i32::from(EXIT_REFUSED) => return Err(GuardError::Refused),
+            ChildEnd::StopOverdue => return Err(GuardError::StopOverdue { grace: config.grace }),
+            ChildEnd::Exited(_)
+            | ChildEnd::Signalled(_)
+            | ChildEnd::DeadlinePassed
+            | ChildEnd::Garbled(_) => {
                 let reason = error::Error::source(&ending).map(ToString::to_string);
                 tracing::warn!(%ending, reason, "the node ended; its browsers are dead and its lease is given up");
             }
         }
-        if life.was_asked_to_stop() {
+        if child.was_asked_to_stop() {
             return Ok(());
         }
-        let RestartPolicy { max, window } = plan.restarts;
+        let RestartPolicy { max, window } = config.restarts;
         let delay = restarts.next(Instant::now()).ok_or(GuardError::GaveUp { max, window })?;
         tracing::warn!(?delay, "the node is started again");
         if signals.wait(delay)? {
@@ -125,14 +89,14 @@ pub fn run(plan: &Plan) -> Result<(), GuardError> {
     }
 }
 
-/// Ends the life, and with it its leases.
-fn end(life: &mut Life, revoke: &Program) -> Result<(), GuardError> {
+/// Ends the child, and with it its leases.
+fn end(child: &mut GuardedChild, revoke: &Program) -> Result<(), GuardError> {
     // Without one the leases end by their TTL; nothing keeps the browsers alive.
-    let revoker = if life.leases().is_empty() { None } else { Some(Revoker::start(revoke)) };
+    let revoker = if child.leases().is_empty() { None } else { Some(Revoker::start(revoke)) };
     let revoker = revoker.transpose();
-    life.end(revoker.as_ref().ok().and_then(|revoker| Some(revoker.as_ref()?.pid())))?;
+    child.end(revoker.as_ref().ok().and_then(|revoker| Some(revoker.as_ref()?.pid())))?;
     if let Some(revoker) = revoker? {
-        revoker.revoke(life.leases());
+        revoker.revoke(child.leases());
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! What the child tells the guard: one line a message, over a pipe that only the two of them hold. Pure; the pipe's
-//! ends are in [`super::link`] (child) and [`super::life`] (guard).
+//! ends are in [`super::link`] (child) and [`super::child`] (guard).
 //!
 //! A lost line never makes anything unsafe. Without the newest `deadline` the guard kills earlier; without `started`
 //! it finds the browser in /proc; without `gone` it holds a pidfd, which never means another process; without `lease`
@@ -12,10 +12,10 @@ const LONGEST_LINE: usize = 128;
 
 /// One message of the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Message {
+pub enum GuardMessage {
     /// Every browser must be dead at this time of CLOCK_BOOTTIME unless a later one is told before.
     Deadline(Duration),
-    /// A lease in the registry that is to end with this process: its life's, and its reign's if it leads.
+    /// A lease in the registry that is to end with this process: the node's, and the leader's if it leads.
     Lease(i64),
     /// That lease is over.
     Unlease(i64),
@@ -30,21 +30,21 @@ pub enum Message {
 /// A line that is no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the child said {line:?}, which means nothing to its guard")]
-pub struct Garbled {
+pub struct GarbledMessage {
     line: String,
 }
 
-impl Garbled {
+impl GarbledMessage {
     fn new(line: &[u8]) -> Self {
         let shown = &line[..line.len().min(LONGEST_LINE)];
         Self { line: String::from_utf8_lossy(shown).into_owned() }
     }
 }
 
-impl Message {
+impl GuardMessage {
     /// Reads one line, without its newline.
-    pub fn parse(line: &[u8]) -> Result<Self, Garbled> {
-        let text = std::str::from_utf8(line).map_err(|_| Garbled::new(line))?;
+    pub fn parse(line: &[u8]) -> Result<Self, GarbledMessage> {
+        let text = std::str::from_utf8(line).map_err(|_| GarbledMessage::new(line))?;
         let parsed = match text.split_once(' ') {
             Some(("deadline", ns)) => ns.parse().ok().map(|ns| Self::Deadline(Duration::from_nanos(ns))),
             Some(("lease", id)) => id.parse().ok().map(Self::Lease),
@@ -54,11 +54,11 @@ impl Message {
             Some(_) => None,
             None => (text == "stood_down").then_some(Self::StoodDown),
         };
-        parsed.ok_or_else(|| Garbled::new(line))
+        parsed.ok_or_else(|| GarbledMessage::new(line))
     }
 }
 
-impl fmt::Display for Message {
+impl fmt::Display for GuardMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deadline(at) => write!(f, "deadline {}", at.as_nanos()),
@@ -79,17 +79,17 @@ pub struct Lines {
 
 impl Lines {
     /// Takes what was read and returns the messages that are complete by now.
-    pub fn push(&mut self, read: &[u8]) -> Result<Vec<Message>, Garbled> {
+    pub fn push(&mut self, read: &[u8]) -> Result<Vec<GuardMessage>, GarbledMessage> {
         self.rest.extend_from_slice(read);
         let mut messages = Vec::new();
         let mut start = 0;
         while let Some(length) = self.rest[start..].iter().position(|&byte| byte == b'\n') {
-            messages.push(Message::parse(&self.rest[start..start + length])?);
+            messages.push(GuardMessage::parse(&self.rest[start..start + length])?);
             start += length + 1;
         }
         self.rest.drain(..start);
         if self.rest.len() > LONGEST_LINE {
-            return Err(Garbled::new(&self.rest));
+            return Err(GarbledMessage::new(&self.rest));
         }
         Ok(messages)
     }
@@ -101,14 +101,14 @@ mod tests {
 
     use super::*;
 
-    fn message() -> impl Strategy<Value = Message> {
+    fn message() -> impl Strategy<Value = GuardMessage> {
         prop_oneof![
-            any::<u64>().prop_map(|ns| Message::Deadline(Duration::from_nanos(ns))),
-            any::<i64>().prop_map(Message::Lease),
-            any::<i64>().prop_map(Message::Unlease),
-            any::<u32>().prop_map(Message::Started),
-            any::<u32>().prop_map(Message::Gone),
-            Just(Message::StoodDown),
+            any::<u64>().prop_map(|ns| GuardMessage::Deadline(Duration::from_nanos(ns))),
+            any::<i64>().prop_map(GuardMessage::Lease),
+            any::<i64>().prop_map(GuardMessage::Unlease),
+            any::<u32>().prop_map(GuardMessage::Started),
+            any::<u32>().prop_map(GuardMessage::Gone),
+            Just(GuardMessage::StoodDown),
         ]
     }
 
@@ -149,9 +149,9 @@ mod tests {
             "gone 1.5",
             "stood_down 1",
         ] {
-            assert!(Message::parse(line.as_bytes()).is_err(), "{line:?} was taken for a message");
+            assert!(GuardMessage::parse(line.as_bytes()).is_err(), "{line:?} was taken for a message");
         }
-        assert!(Message::parse(&[0xff, b' ', b'1']).is_err());
+        assert!(GuardMessage::parse(&[0xff, b' ', b'1']).is_err());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_secs(30);
+use crate::retry::Backoff;
+
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(30) };
 
 /// How many restarts are borne within which time.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ impl Restarts {
             return None;
         }
         self.recent.push_back(now);
-        Some(FIRST_DELAY.saturating_mul(2_u32.saturating_pow(before)).min(LONGEST_DELAY))
+        Some(BACKOFF.exact(before + 1))
     }
 }
 
@@ -52,7 +53,7 @@ mod tests {
         let start = Instant::now();
         let delays: Vec<_> = (0..8).map(|_| restarts.next(start).map(|delay| delay.as_secs())).collect();
         assert_eq!(delays, [Some(1), Some(2), Some(4), Some(8), Some(16), Some(30), Some(30), None]);
-        assert_eq!(restarts.next(start + Duration::from_secs(301)), Some(FIRST_DELAY));
+        assert_eq!(restarts.next(start + Duration::from_secs(301)), Some(BACKOFF.first));
     }
 
     #[test]

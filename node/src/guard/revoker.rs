@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::Pid;
 
-use super::{GuardError, Program};
+use super::config::{GuardError, Program};
 
 /// Started, and waiting for the word.
 #[derive(Debug)]

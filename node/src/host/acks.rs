@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 /// Hands states to the writer.
 #[derive(Debug)]
-pub struct Acks {
+pub struct AckPublisher {
     wanted: watch::Sender<(u64, AckRecord)>,
     written: watch::Receiver<u64>,
 }
@@ -33,20 +33,20 @@ pub struct Published {
 #[derive(Debug, Clone, Copy)]
 pub struct NeverPublished;
 
-impl Acks {
+impl AckPublisher {
     /// Also returns the writer, to be run as a task for as long as the lease lives.
     pub fn new(
         registry: SharedRegistry,
         node: &NodeId,
         incarnation: Incarnation,
         timing: Timing,
-    ) -> (Self, Writer) {
+    ) -> (Self, AckWriter) {
         // What the registration has written.
         let nothing_held =
             AckRecord { incarnation, applied: Revision(0), held: Vec::new(), prepared: Vec::new() };
         let (wanted_tx, wanted) = watch::channel((0, nothing_held));
         let (written_tx, written) = watch::channel(0);
-        let writer = Writer { registry, key: keys::ack(node), timing, wanted, written: written_tx };
+        let writer = AckWriter { registry, key: keys::ack(node), timing, wanted, written: written_tx };
         (Self { wanted: wanted_tx, written }, writer)
     }
 
@@ -69,8 +69,8 @@ impl Published {
     }
 }
 
-/// Writes what [`Acks`] is given.
-pub struct Writer {
+/// Writes what [`AckPublisher`] is given.
+pub struct AckWriter {
     registry: SharedRegistry,
     key: String,
     timing: Timing,
@@ -78,7 +78,7 @@ pub struct Writer {
     written: watch::Sender<u64>,
 }
 
-impl Writer {
+impl AckWriter {
     /// Ends when the lease is gone or nobody wants anything any more.
     pub async fn run(mut self) {
         let mut last: Option<Revision> = None;
@@ -137,14 +137,14 @@ mod tests {
     struct Bench {
         registry: Arc<MemoryRegistry>,
         lease: Incarnation,
-        acks: Acks,
+        acks: AckPublisher,
     }
 
     async fn bench() -> Bench {
         let registry = Arc::new(MemoryRegistry::new("m"));
         let lease = registry.grant(Duration::from_secs(3600)).await.unwrap();
         let node = NodeId::new("a").unwrap();
-        let (acks, writer) = Acks::new(registry.clone(), &node, lease, Timing::default());
+        let (acks, writer) = AckPublisher::new(registry.clone(), &node, lease, Timing::default());
         let first = keys::encode(&acks.wanted.borrow().1);
         let put = Op::Put { key: keys::ack(&node), value: first, lease: Some(lease) };
         registry.commit(&[], &[put]).await.unwrap();

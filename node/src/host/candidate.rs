@@ -1,7 +1,7 @@
 //! The node as a candidate of last resort: a failover must not need a coordinator to be up.
 //!
 //! Coordinators stand as soon as there is no leader; a node stands only once there has been none for a whole TTL, and it
-//! does not stand again when its reign has ended. Waiting costs nothing: it watches the leader's key.
+//! does not stand again when its term has ended. Waiting costs nothing: it watches the leader's key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// Returns when `stop` is cancelled and a reign, if there was one, has been resigned.
+    /// Returns when `stop` is cancelled and a term, if there was one, has been resigned.
     pub(super) async fn run(self, stop: CancellationToken) {
         while let Some(vacancy) = stop.run_until_cancelled(self.long_vacancy()).await {
             match vacancy {
@@ -62,7 +62,7 @@ impl Candidate {
         }
     }
 
-    /// One reign at most: the controller stands again by itself, but a coordinator comes first.
+    /// One term at most: the controller stands again by itself, but a coordinator comes first.
     async fn stand(&self, token: CancellationToken) {
         let candidate = LeaderRecord { holder: format!("node/{}", self.node), address: String::new() };
         let config = ControllerConfig::new(self.timing, candidate, self.stale_after);
@@ -70,7 +70,7 @@ impl Candidate {
         let ledger = Arc::new(PostgresLedger::new(self.store.clone()));
         let controller = Controller::new(self.registry.clone(), ledger, config);
         let mut status = controller.status();
-        let reign = async {
+        let term = async {
             let elected = status.wait_for(|status| status.leading);
             if tokio::time::timeout(self.timing.ttl, elected).await.is_ok() {
                 // An error means that the controller has returned.
@@ -78,6 +78,6 @@ impl Candidate {
             }
             token.cancel();
         };
-        tokio::join!(controller.run(token.clone()), reign);
+        tokio::join!(controller.run(token.clone()), term);
     }
 }

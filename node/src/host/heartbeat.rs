@@ -7,17 +7,22 @@ use roost_cluster::timing::Timing;
 use roost_store::{Fence, Store};
 use tokio::time::MissedTickBehavior;
 
-use super::{ownership::Ownership, roster::Roster};
+use super::{ownership::RegistryOwnership, worker_table::WorkerTable};
 use crate::worker::{OwnershipCheck, StopMode};
 
 /// Runs for as long as this life of the node.
-pub(super) async fn run(store: Store, roster: Roster, ownership: Arc<Ownership>, timing: Timing) {
+pub(super) async fn run(
+    store: Store,
+    workers: WorkerTable,
+    ownership: Arc<RegistryOwnership>,
+    timing: Timing,
+) {
     let mut ticks = tokio::time::interval(timing.heartbeat_every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let (fences, workers): (Vec<Fence>, Vec<_>) =
-            roster.seen_within(timing.heartbeat_every).into_iter().unzip();
+            workers.seen_within(timing.heartbeat_every).into_iter().unzip();
         if fences.is_empty() {
             continue;
         }

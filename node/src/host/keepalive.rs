@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::guard::GuardLink;
 
 /// Renews one lease until it is lost.
-pub struct Keeper {
+pub struct LeaseKeeper {
     pub registry: SharedRegistry,
     pub lease: Incarnation,
     pub timing: Timing,
@@ -32,7 +32,7 @@ pub struct Keeper {
 /// The deadline has passed or the lease is gone.
 struct Expired;
 
-impl Keeper {
+impl LeaseKeeper {
     /// Returns when the standing has become [`Standing::Expired`].
     pub async fn run(mut self) {
         while self.renew_once().await.is_ok() {}
@@ -44,7 +44,7 @@ impl Keeper {
         let sent_at = self.clock.now();
         let registry = self.registry.clone();
         let lease = self.lease;
-        let pause = match self.watchful(async move { registry.keep_alive(lease).await }).await? {
+        let pause = match self.while_lease_holds(async move { registry.keep_alive(lease).await }).await? {
             Ok(()) => {
                 self.deadline.renewed(sent_at);
                 self.tell_guard();
@@ -59,11 +59,11 @@ impl Keeper {
                 self.timing.keepalive_retry
             }
         };
-        self.watchful(tokio::time::sleep(pause)).await
+        self.while_lease_holds(tokio::time::sleep(pause)).await
     }
 
     /// Does `work` while the standing is kept up to date; gives it up when the standing expires.
-    async fn watchful<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Expired> {
+    async fn while_lease_holds<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Expired> {
         tokio::pin!(work);
         loop {
             let change = self.update_standing()?;
@@ -116,7 +116,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::guard::Message;
+    use crate::guard::GuardMessage;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -137,7 +137,7 @@ mod tests {
         let (guard, pipe) = rustix::pipe::pipe().unwrap();
         let (standing_tx, mut standing) = watch::channel(Standing::Good);
         let link = Arc::new(GuardLink::new(pipe).unwrap());
-        let keeper = Keeper {
+        let keeper = LeaseKeeper {
             registry: registry.clone(),
             lease,
             timing,
@@ -154,9 +154,10 @@ mod tests {
 
         let mut told = String::new();
         std::fs::File::from(guard).read_to_string(&mut told).unwrap();
-        let messages: Vec<_> = told.lines().map(|line| Message::parse(line.as_bytes()).unwrap()).collect();
+        let messages: Vec<_> =
+            told.lines().map(|line| GuardMessage::parse(line.as_bytes()).unwrap()).collect();
         let deadline = granted_at + timing.deadline_after + timing.kill_time / 2;
-        assert_eq!(messages, [Message::Lease(lease.0), Message::Deadline(deadline)]);
+        assert_eq!(messages, [GuardMessage::Lease(lease.0), GuardMessage::Deadline(deadline)]);
     }
 
     #[tokio::test]
@@ -170,7 +171,9 @@ mod tests {
         let link = Arc::new(GuardLink::new(pipe).unwrap());
         let lease = Incarnation(404);
         let clock = Arc::new(BootClock);
-        tokio::spawn(Keeper { registry, lease, timing, clock, deadline, link, standing: standing_tx }.run());
+        tokio::spawn(
+            LeaseKeeper { registry, lease, timing, clock, deadline, link, standing: standing_tx }.run(),
+        );
         reaches(&mut standing, Standing::Expired).await;
     }
 }

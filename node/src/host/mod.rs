@@ -5,183 +5,158 @@
 //!  nodes/, acks/   <-- registration, acks (held before launched)
 //!  lease           <-- keepalive ----> standing ----> every worker
 //!                          '---------> guard (deadline)
-//!  assignments/    --> assignments --> supervisor --> tenure --> Worker  <-- worker_spec
-//!                                                       '--> roster --> heartbeat --> last_seen_at
+//!  assignments/    --> assignments --> supervisor --> tenant_run --> Worker  <-- worker_spec
+//!                                                      '--> worker_table --> heartbeat --> last_seen_at
 //! ```
 //!
 //! A process may have several lives: when its lease is lost it kills what it hosts and registers anew, empty-handed, as
-//! another incarnation (`life`). Nothing of one life reaches into the next.
+//! another incarnation (`incarnation`). Nothing of one life reaches into the next.
 //!
 //! Public are the parts that I1 rests on and that need no database: the simulation in tests runs these very ones.
 
 pub mod acks;
 pub mod assignments;
 mod candidate;
-pub mod crew;
+mod env;
+mod error;
 mod heartbeat;
+mod incarnation;
 pub mod keepalive;
-mod life;
+mod lease_reporting_registry;
 mod ownership;
 mod preparation;
 pub mod reconcile;
 pub mod registration;
-pub mod roster;
-pub mod serve;
 pub mod supervisor;
 mod sweeps;
-mod tenure;
-mod told;
+mod tenant_run;
+pub mod tenant_runtime;
+pub mod worker_table;
 
 use std::{
-    fs, io,
+    fs::Permissions,
+    io::{self, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use roost_cluster::{
-    clock::BootClock,
-    records::NodeRecord,
-    registry::{EtcdRegistry, RegistryError},
-};
+use roost_cluster::{clock::BootClock, records::NodeRecord, registry::EtcdRegistry};
 use roost_engine::{
-    BrowserLedger, Engine, EngineError,
-    launch::RunAs,
+    BrowserObserver, Engine,
     null::NullEngine,
+    run_as::RunAs,
     web::{Launcher, Sandbox, WebConfig, WebEngine},
 };
-use roost_model::ids::{Incarnation, NodeId};
-use roost_store::{Store, StoreError};
+use roost_model::ids::Incarnation;
+use roost_store::Store;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::Notify,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{EngineConfig, NodeConfig},
+    env::NodeEnv,
     guard::GuardLink,
-    health::{self, Board},
-    launches::LaunchQueue,
+    health::{self, NodeHealth},
+    launch_queue::LaunchQueue,
 };
 use candidate::Candidate;
-use life::Parts;
-use roster::Roster;
-use serve::Ended;
+use env::HostEnv;
+pub use error::HostError;
+use lease_reporting_registry::LeaseReportingRegistry;
+use supervisor::IncarnationEnd;
 use sweeps::Sweeper;
-use told::Told;
+use worker_table::WorkerTable;
 
 /// Connections to Postgres of one node: its workers' writes are short and come in batches.
 const DATABASE_CONNECTIONS: u32 = 8;
-
-/// Why a node ended.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// Two nodes of one name would take each other's tenants for their own.
-    #[error(
-        "the node id {node} is in use by a live node at {address}: give this one another --id, or stop that one"
-    )]
-    NameInUse { node: NodeId, address: String },
-    #[error("the registry cannot be used")]
-    Registry(#[from] RegistryError),
-    #[error("the database cannot be used")]
-    Store(#[from] StoreError),
-    #[error("the engine cannot be used")]
-    Engine(#[from] EngineError),
-    #[error("--listen {address} cannot be served")]
-    Listen { address: SocketAddr, source: io::Error },
-    #[error("--announce {path} cannot be written", path = path.display())]
-    Announce { path: PathBuf, source: io::Error },
-    #[error("this program does not find itself")]
-    Myself(#[source] io::Error),
-    #[error("the signals cannot be received")]
-    Signals(#[source] io::Error),
-}
-
-impl HostError {
-    /// Starting again would end the same way.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::NameInUse { .. })
-    }
-}
 
 /// Runs the node until it is asked to stop (SIGTERM, SIGINT) or cannot go on. `guard` is the process that announces it.
 pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), HostError> {
     let stop = stop_on_signals()?;
     let (listener, address) = listen(config.args.listen).await?;
-    let parts = assemble(&config, Arc::new(link)).await?;
+    let host = assemble(&config, Arc::new(link)).await?;
     // Ends with this function: dropping it stops them all.
     let mut helpers = JoinSet::new();
-    let board = parts.board.clone();
+    let health = host.health.clone();
     helpers.spawn(async move {
-        if let Err(error) = health::serve(listener, board).await {
+        if let Err(error) = health::serve(listener, health).await {
             tracing::error!(%error, "health is not served any more");
         }
     });
-    let (vault, profiles) = (parts.vault.clone(), parts.profiles.clone());
-    let removed = parts.removed.clone();
-    helpers.spawn(Sweeper { store: parts.store.clone(), vault, profiles, removed }.run());
+    helpers.spawn(Sweeper { host: host.clone() }.run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
-    let registry = Arc::new(Told { registry: parts.registry.clone(), link: parts.link.clone() });
+    let registry =
+        Arc::new(LeaseReportingRegistry { registry: host.registry.clone(), guard: host.guard.clone() });
     let node = config.args.id.clone();
     let stale_after = config.args.stale_after;
-    let candidate =
-        Candidate { registry, store: parts.store.clone(), node, timing: parts.timing, stale_after };
+    let store = host.node.store.clone();
+    let candidate = Candidate { registry, store, node, timing: host.timing, stale_after };
     let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
     let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });
-    live_until_stopped(&parts, &record(&config, address), announcement, &stop).await?;
+    live_until_stopped(&host, &record(&config, address), announcement, &stop).await?;
 
     stop_standing.cancel();
-    // A reign that is not resigned in time ends with its lease.
-    let _resigned = tokio::time::timeout(parts.timing.request_timeout * 2, candidate).await;
+    // A term that is not resigned in time ends with its lease.
+    let _resigned = tokio::time::timeout(host.timing.request_timeout * 2, candidate).await;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// One life after the other.
 async fn live_until_stopped(
-    parts: &Parts,
+    host: &Arc<HostEnv>,
     record: &NodeRecord,
     mut announcement: Option<Announcement<'_>>,
     stop: &CancellationToken,
 ) -> Result<(), HostError> {
     while let Some(registration) =
-        registration::register(&parts.registry, record, &parts.timing, &BootClock, stop).await?
+        registration::register(&host.registry, record, &host.timing, &BootClock, stop).await?
     {
         let incarnation = registration.incarnation();
         tracing::info!(node = %record.node, %incarnation, address = record.address, "registered");
         if let Some(announcement) = announcement.take() {
             announcement.write()?;
         }
-        match life::live(parts, registration, stop).await {
-            Ended::Stopped => break,
-            Ended::Lost => tracing::warn!("the lease was lost and every browser is dead; registering anew"),
+        match incarnation::run(host, registration, stop).await {
+            IncarnationEnd::Stopped => break,
+            IncarnationEnd::Lost => {
+                tracing::warn!("the lease was lost and every browser is dead; registering anew")
+            }
         }
     }
     Ok(())
 }
 
-async fn assemble(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Parts, HostError> {
+async fn assemble(config: &NodeConfig, guard: Arc<GuardLink>) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
     let registry = EtcdRegistry::connect(&args.etcd, args.cluster.as_str(), timing.request_timeout).await?;
-    let roster = Roster::default();
-    Ok(Parts {
-        registry: Arc::new(registry),
+    let node = NodeEnv {
         store: Store::connect_lazy(args.database_url.expose(), DATABASE_CONNECTIONS)?,
-        engine: engine(config, link.clone()).await?,
-        vault: config.vault.clone(),
+        engine: engine(config, guard.clone()).await?,
+        snapshots: config.snapshots.clone(),
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
-        link,
-        removed: Arc::default(),
-        board: Board::new(args.id.clone(), roster.clone()),
-        roster,
+    };
+    let workers = WorkerTable::default();
+    Ok(Arc::new(HostEnv {
+        node: Arc::new(node),
+        registry: Arc::new(registry),
+        guard,
         timing,
-    })
+        health: NodeHealth::new(args.id.clone(), workers.clone()),
+        workers,
+        removed: Notify::new(),
+    }))
 }
 
 fn stop_on_signals() -> Result<CancellationToken, HostError> {
@@ -232,12 +207,17 @@ struct Announcement<'a> {
 impl Announcement<'_> {
     /// Whole or not at all.
     fn write(&self) -> Result<(), HostError> {
-        let failed = |source| HostError::Announce { path: self.path.to_owned(), source };
-        let body = serde_json::json!({ "pid": self.guard, "addr": self.address.to_string() });
-        let mut unfinished = self.path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        fs::write(&unfinished, body.to_string()).map_err(failed)?;
-        fs::rename(&unfinished, self.path).map_err(failed)
+        let written = || -> io::Result<()> {
+            let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let body = serde_json::json!({ "pid": self.guard, "addr": self.address.to_string() });
+            // Whoever waits may be another user: the umask decides, as for any file.
+            let mut file =
+                tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(dir)?;
+            file.write_all(body.to_string().as_bytes())?;
+            file.persist(self.path)?;
+            Ok(())
+        };
+        written().map_err(|source| HostError::Announce { path: self.path.to_owned(), source })
     }
 }
 
@@ -260,7 +240,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 browser: browser.clone(),
                 page_url: config.args.page_url.clone(),
                 wa_js: wa_js.clone(),
-                ledger: link,
+                observer: link,
             };
             Ok(Arc::new(WebEngine::new(config)?))
         }
@@ -287,7 +267,7 @@ fn has_sandbox(found: Sandbox, may_go_without: bool) -> bool {
     }
 }
 
-impl BrowserLedger for GuardLink {
+impl BrowserObserver for GuardLink {
     fn started(&self, pid: u32) {
         self.browser_started(pid);
     }

@@ -11,13 +11,13 @@ use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
 use crate::worker::{OwnershipCheck, OwnershipUnknown};
 
 /// Answers for one life of the node.
-pub(super) struct Ownership {
+pub(super) struct RegistryOwnership {
     pub(super) registry: SharedRegistry,
     pub(super) node: NodeId,
     pub(super) incarnation: Incarnation,
 }
 
-impl Ownership {
+impl RegistryOwnership {
     async fn look(&self, tenant: &TenantId, generation: Generation) -> Result<bool, RegistryError> {
         let assigned = match self.registry.get(&keys::assignments(&self.node)).await? {
             Some(entry) => keys::decode::<AssignmentRecord>(&entry)?,
@@ -40,7 +40,7 @@ impl Ownership {
 }
 
 #[async_trait]
-impl OwnershipCheck for Ownership {
+impl OwnershipCheck for RegistryOwnership {
     async fn still_owner(&self, tenant: &TenantId, generation: Generation) -> Result<bool, OwnershipUnknown> {
         self.look(tenant, generation).await.map_err(|error| OwnershipUnknown { reason: error.to_string() })
     }
@@ -89,7 +89,7 @@ mod tests {
             put(keys::node(&node), keys::encode(&record), Some(incarnation)),
         ];
         registry.commit(&[], &ops).await.unwrap();
-        let ownership = Ownership { registry: registry.clone(), node, incarnation };
+        let ownership = RegistryOwnership { registry: registry.clone(), node, incarnation };
         let owns = async |generation| ownership.still_owner(&tenant, Generation(generation)).await;
 
         assert!(owns(2).await.unwrap());

@@ -3,7 +3,7 @@
 //! the controller's to say.
 //!
 //! ```text
-//!   profile taken --> snapshot fetched --> browser warm --+--> ready --+--> handed over to the tenure
+//!   profile taken --> snapshot fetched --> browser warm --+--> ready --+--> handed over to the run
 //!        |                 |                   |          |            |
 //!        +-----------------+--- fails, 10 s ---+--> ready, but cold    +--> given up: browser dead, profile as before
 //! ```
@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::{
-    crew::{Errand, Fate},
-    tenure::Shared,
+    env::IncarnationEnv,
+    tenant_runtime::{Disposition, PrepareRequest},
 };
 use crate::{
     causes::with_causes,
-    launches::Rank,
-    session::{Fetched, SessionError, SnapshotRef},
-    worker::Warmed,
+    launch_queue::LaunchPriority,
+    session::{FetchedFiles, SessionError, SnapshotRef},
+    worker::WarmStandby,
 };
 
 /// For all of it: the tenant goes on running meanwhile, but whoever waits for the move should not wait longer.
@@ -44,36 +44,36 @@ enum PreparationError {
 }
 
 pub(super) struct Preparation {
-    pub(super) shared: Arc<Shared>,
-    pub(super) errand: Errand<Warmed>,
+    pub(super) env: Arc<IncarnationEnv>,
+    pub(super) request: PrepareRequest<WarmStandby>,
 }
 
 impl Preparation {
     pub(super) async fn run(self) {
-        let Self { shared, errand: Errand { tenant, generation, ready, fate } } = self;
+        let Self { env, request: PrepareRequest { tenant, generation, ready, disposition } } = self;
         info!(%tenant, %generation, "preparing to take a tenant over");
         let stop = CancellationToken::new();
-        let work = async { logged(warm_up(&shared, &tenant, generation, &stop).await) };
-        let seen_through = see_through(work, &stop, &ready, fate);
-        if let Some(unwanted) = seen_through.instrument(info_span!("preparation", %tenant)).await {
+        let work = async { logged(warm_up(&env, &tenant, generation, &stop).await) };
+        let prepared = work_and_hand_over(work, &stop, &ready, disposition);
+        if let Some(unwanted) = prepared.instrument(info_span!("preparation", %tenant)).await {
             unwanted.kill().await;
         }
     }
 }
 
 /// Does the work and hands over what comes of it, when that is asked for. What is not wanted is returned, to be ended.
-async fn see_through<W>(
+async fn work_and_hand_over<W>(
     work: impl Future<Output = Option<W>>,
     stop: &CancellationToken,
     ready: &watch::Sender<bool>,
-    mut fate: oneshot::Receiver<Fate<W>>,
+    mut disposition: oneshot::Receiver<Disposition<W>>,
 ) -> Option<W> {
     // Never dropped half done: files may be on their way to the disk, or a browser on its way up.
     let mut work = pin!(work);
     let mut early = None;
     let warmed = tokio::select! {
         warmed = &mut work => warmed,
-        known = &mut fate => {
+        known = &mut disposition => {
             early = Some(known);
             stop.cancel();
             work.await
@@ -86,17 +86,17 @@ async fn see_through<W>(
         }
     };
     ready.send_replace(true);
-    let fate = match early {
-        Some(fate) => fate,
-        None => fate.await,
+    let disposition = match early {
+        Some(disposition) => disposition,
+        None => disposition.await,
     };
-    match fate {
-        Ok(Fate::HandOver(to)) => to.send(warmed).err().flatten(),
-        Ok(Fate::GiveUp) | Err(_) => warmed,
+    match disposition {
+        Ok(Disposition::HandOver(to)) => to.send(warmed).err().flatten(),
+        Ok(Disposition::GiveUp) | Err(_) => warmed,
     }
 }
 
-fn logged(warmed: Result<Warmed, PreparationError>) -> Option<Warmed> {
+fn logged(warmed: Result<WarmStandby, PreparationError>) -> Option<WarmStandby> {
     match &warmed {
         Ok(_) => info!("prepared"),
         // Whoever stopped it knows why.
@@ -111,40 +111,44 @@ fn logged(warmed: Result<Warmed, PreparationError>) -> Option<Warmed> {
 
 /// A browser on an empty directory, with the newest snapshot beside it. Ends at the next step once `stop` is cancelled.
 async fn warm_up(
-    shared: &Shared,
+    env: &IncarnationEnv,
     tenant: &TenantId,
     generation: Generation,
     stop: &CancellationToken,
-) -> Result<Warmed, PreparationError> {
-    let spec = unless(stop, shared.store.worker_spec(tenant)).await??;
-    let profile = shared.profiles.of(tenant, spec.tenant.uid).lock()?;
-    let mut fetched = Fetched::default();
+) -> Result<WarmStandby, PreparationError> {
+    let node = &env.host.node;
+    let spec = unless_stopped(stop, node.store.worker_spec(tenant)).await??;
+    let profile = node.profiles.of(tenant, spec.tenant.uid).lock()?;
+    let mut fetched = FetchedFiles::default();
     let browser = async {
-        let dir = profile.make_room()?;
+        let dir = profile.make_standby_dir()?;
         if let Some(pointer) = spec.snapshot {
             let newest = SnapshotRef::from(pointer);
-            let files = profile.fetch_ahead(&shared.vault, &newest, &mut fetched).await?;
+            let files = profile.prefetch(&node.snapshots, &newest, &mut fetched).await?;
             debug!(files, "the newest snapshot is here");
         }
         // Counts until the browser is there.
-        let _turn = unless(stop, shared.launches.turn(Rank::Ahead)).await?;
-        let mut standing = shared.standing.clone();
-        unless(stop, standing.wait_for(|standing| *standing == Standing::Good))
+        let _permit = unless_stopped(stop, node.launches.acquire(LaunchPriority::Ahead)).await?;
+        let mut standing = env.standing.clone();
+        unless_stopped(stop, standing.wait_for(|standing| *standing == Standing::Good))
             .await?
             .map(drop)
             .map_err(|_| PreparationError::Stopped)?;
-        Ok(shared.engine.warm(tenant, &dir).await?)
+        Ok(node.engine.warm(tenant, &dir).await?)
     };
     match browser.await {
-        Ok(browser) => Ok(Warmed::new(generation, profile, fetched, browser)),
+        Ok(browser) => Ok(WarmStandby::new(generation, profile, fetched, browser)),
         Err(error) => {
-            profile.cool_down()?;
+            profile.discard_unused()?;
             Err(error)
         }
     }
 }
 
-async fn unless<T>(stop: &CancellationToken, step: impl Future<Output = T>) -> Result<T, PreparationError> {
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    step: impl Future<Output = T>,
+) -> Result<T, PreparationError> {
     stop.run_until_cancelled(step).await.ok_or(PreparationError::Stopped)
 }
 
@@ -157,21 +161,21 @@ mod tests {
     struct Bench {
         stop: CancellationToken,
         ready: watch::Receiver<bool>,
-        fate: oneshot::Sender<Fate<&'static str>>,
+        disposition: oneshot::Sender<Disposition<&'static str>>,
         leftover: JoinHandle<Option<&'static str>>,
     }
 
     /// Work that takes so long and ends at once, with nothing, when it is stopped.
     fn begin(takes: Duration) -> Bench {
-        let (stop, (ready_tx, ready), (fate, told)) =
+        let (stop, (ready_tx, ready), (disposition, told)) =
             (CancellationToken::new(), watch::channel(false), oneshot::channel());
         let stopped = stop.clone();
         let leftover = tokio::spawn(async move {
             let work =
                 async { stopped.run_until_cancelled(tokio::time::sleep(takes)).await.map(|()| "a browser") };
-            see_through(work, &stopped, &ready_tx, told).await
+            work_and_hand_over(work, &stopped, &ready_tx, told).await
         });
-        Bench { stop, ready, fate, leftover }
+        Bench { stop, ready, disposition, leftover }
     }
 
     impl Bench {
@@ -189,7 +193,7 @@ mod tests {
         assert_eq!(bench.ready().await, Duration::from_secs(3));
         tokio::time::sleep(WITHIN * 10).await;
         let (to, handed) = oneshot::channel();
-        bench.fate.send(Fate::HandOver(to)).ok().unwrap();
+        bench.disposition.send(Disposition::HandOver(to)).ok().unwrap();
         assert_eq!(handed.await.unwrap(), Some("a browser"));
         assert_eq!(bench.leftover.await.unwrap(), None);
     }
@@ -199,7 +203,7 @@ mod tests {
         let mut bench = begin(WITHIN * 100);
         assert_eq!(bench.ready().await, WITHIN);
         let (to, handed) = oneshot::channel();
-        bench.fate.send(Fate::HandOver(to)).ok().unwrap();
+        bench.disposition.send(Disposition::HandOver(to)).ok().unwrap();
         assert_eq!(handed.await.unwrap(), None);
         assert!(bench.stop.is_cancelled());
     }
@@ -209,7 +213,7 @@ mod tests {
         let begun = Instant::now();
         let bench = begin(WITHIN);
         let (to, handed) = oneshot::channel();
-        bench.fate.send(Fate::HandOver(to)).ok().unwrap();
+        bench.disposition.send(Disposition::HandOver(to)).ok().unwrap();
         assert_eq!(handed.await.unwrap(), None);
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
@@ -218,19 +222,19 @@ mod tests {
     async fn what_is_given_up_or_not_fetched_is_left_to_be_ended() {
         let mut given_up = begin(Duration::ZERO);
         given_up.ready().await;
-        given_up.fate.send(Fate::GiveUp).ok().unwrap();
+        given_up.disposition.send(Disposition::GiveUp).ok().unwrap();
         assert_eq!(given_up.leftover.await.unwrap(), Some("a browser"));
 
         let mut forgotten = begin(Duration::ZERO);
         forgotten.ready().await;
-        drop(forgotten.fate);
+        drop(forgotten.disposition);
         assert_eq!(forgotten.leftover.await.unwrap(), Some("a browser"));
 
         let mut not_fetched = begin(Duration::ZERO);
         not_fetched.ready().await;
         let (to, handed) = oneshot::channel();
         drop(handed);
-        not_fetched.fate.send(Fate::HandOver(to)).ok().unwrap();
+        not_fetched.disposition.send(Disposition::HandOver(to)).ok().unwrap();
         assert_eq!(not_fetched.leftover.await.unwrap(), Some("a browser"));
     }
 }

@@ -27,7 +27,7 @@ pub struct Preparing {
 
 /// What the node has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Now {
+pub struct ActualState {
     pub held: BTreeMap<TenantId, Held>,
     /// Never one that is held too, for both need the tenant's profile.
     pub preparing: BTreeMap<TenantId, Preparing>,
@@ -36,13 +36,13 @@ pub struct Now {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Hold the tenant, then run its worker, in the browser that was prepared if one was.
-    Begin {
+    Start {
         tenant: TenantId,
         generation: Generation,
         spec_revision: SpecRevision,
     },
     /// Look at the tenant's spec again.
-    Look {
+    ReadSpec {
         tenant: TenantId,
         spec_revision: SpecRevision,
     },
@@ -56,7 +56,7 @@ pub enum Step {
         generation: Generation,
     },
     /// Undo what was prepared.
-    Forget {
+    CancelPreparation {
         tenant: TenantId,
     },
 }
@@ -67,16 +67,16 @@ pub enum Step {
 ///
 /// I1: what was prepared under a generation is begun under a newer one only. Under the same one the tenant is the node's
 /// that it is being taken over from, whatever the record says.
-pub fn steps(now: &Now, assigned: &[AssignmentEntry], leaving: bool) -> Vec<Step> {
+pub fn steps(actual: &ActualState, assigned: &[AssignmentEntry], leaving: bool) -> Vec<Step> {
     let wanted: BTreeMap<&TenantId, &AssignmentEntry> =
         assigned.iter().map(|entry| (&entry.tenant, entry)).collect();
     let held =
-        now.held.iter().filter_map(|(tenant, held)| change(tenant, *held, wanted.get(tenant).copied()));
-    let undone = now.preparing.iter().filter(|(tenant, preparing)| {
+        actual.held.iter().filter_map(|(tenant, held)| change(tenant, *held, wanted.get(tenant).copied()));
+    let undone = actual.preparing.iter().filter(|(tenant, preparing)| {
         !preparing.ending && (leaving || is_undone(**preparing, wanted.get(tenant).copied()))
     });
-    let undone = undone.map(|(tenant, _)| Step::Forget { tenant: tenant.clone() });
-    let begun = wanted.values().filter(|_| !leaving).filter_map(|entry| addition(now, entry));
+    let undone = undone.map(|(tenant, _)| Step::CancelPreparation { tenant: tenant.clone() });
+    let begun = wanted.values().filter(|_| !leaving).filter_map(|entry| addition(actual, entry));
     held.chain(undone).chain(begun).collect()
 }
 
@@ -93,7 +93,7 @@ fn change(tenant: &TenantId, held: Held, wanted: Option<&AssignmentEntry>) -> Op
             stop(StopMode::Graceful)
         }
         Some(entry) if entry.spec_revision != held.spec_revision => {
-            Some(Step::Look { tenant: tenant.clone(), spec_revision: entry.spec_revision })
+            Some(Step::ReadSpec { tenant: tenant.clone(), spec_revision: entry.spec_revision })
         }
         Some(_) => None,
     }
@@ -111,14 +111,14 @@ fn is_undone(preparing: Preparing, wanted: Option<&AssignmentEntry>) -> bool {
 }
 
 /// What an entry adds to what the node has.
-fn addition(now: &Now, entry: &AssignmentEntry) -> Option<Step> {
+fn addition(actual: &ActualState, entry: &AssignmentEntry) -> Option<Step> {
     let (tenant, generation) = (entry.tenant.clone(), entry.generation);
-    if now.held.contains_key(&tenant) {
+    if actual.held.contains_key(&tenant) {
         return None;
     }
-    match (entry.phase, now.preparing.get(&tenant)) {
+    match (entry.phase, actual.preparing.get(&tenant)) {
         (Phase::Active, Some(preparing)) if preparing.ending || generation <= preparing.generation => None,
-        (Phase::Active, _) => Some(Step::Begin { tenant, generation, spec_revision: entry.spec_revision }),
+        (Phase::Active, _) => Some(Step::Start { tenant, generation, spec_revision: entry.spec_revision }),
         (Phase::Preparing, None) => Some(Step::Prepare { tenant, generation }),
         (Phase::Preparing, Some(_)) | (Phase::Releasing, _) => None,
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn begin(number: u8, generation: i64) -> Step {
-        Step::Begin {
+        Step::Start {
             tenant: tenant(number),
             generation: Generation(generation),
             spec_revision: SpecRevision(1),
@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn each_difference_has_its_step() {
-        let now = Now {
+        let actual = ActualState {
             held: [held(1, 1, 1), held(2, 1, 1), held(3, 1, 1), held(4, 1, 1), held(5, 1, 1)].into(),
-            ..Now::default()
+            ..ActualState::default()
         };
         let assigned = [
             entry(1, 1, Phase::Active, 1),
@@ -177,21 +177,25 @@ mod tests {
             entry(8, 1, Phase::Preparing, 1),
         ];
         let expected = [
-            Step::Look { tenant: tenant(2), spec_revision: SpecRevision(2) },
+            Step::ReadSpec { tenant: tenant(2), spec_revision: SpecRevision(2) },
             Step::Stop { tenant: tenant(3), mode: StopMode::Graceful },
             Step::Stop { tenant: tenant(4), mode: StopMode::Graceful },
             Step::Stop { tenant: tenant(5), mode: StopMode::Kill },
             begin(6, 1),
             Step::Prepare { tenant: tenant(8), generation: Generation(1) },
         ];
-        assert_eq!(steps(&now, &assigned, false), expected);
-        assert_eq!(steps(&now, &assigned, true), expected[..4], "a leaving node begins and prepares nothing");
+        assert_eq!(steps(&actual, &assigned, false), expected);
+        assert_eq!(
+            steps(&actual, &assigned, true),
+            expected[..4],
+            "a leaving node begins and prepares nothing"
+        );
     }
 
     #[test]
     fn what_is_prepared_is_begun_under_a_newer_generation_only() {
-        let now = Now { preparing: [preparing(1, 3, false)].into(), ..Now::default() };
-        let wants = |generation, phase| steps(&now, &[entry(1, generation, phase, 1)], false);
+        let actual = ActualState { preparing: [preparing(1, 3, false)].into(), ..ActualState::default() };
+        let wants = |generation, phase| steps(&actual, &[entry(1, generation, phase, 1)], false);
         assert_eq!(wants(3, Phase::Preparing), []);
         assert_eq!(wants(3, Phase::Active), [], "I1: it is still the other node's");
         assert_eq!(wants(2, Phase::Active), []);
@@ -200,50 +204,56 @@ mod tests {
 
     #[test]
     fn a_preparation_is_undone_when_its_entry_goes_or_is_of_another_generation_and_the_next_waits_for_that() {
-        let forget = [Step::Forget { tenant: tenant(1) }];
-        let mut now = Now { preparing: [preparing(1, 3, false)].into(), ..Now::default() };
-        assert_eq!(steps(&now, &[], false), forget);
-        assert_eq!(steps(&now, &[entry(1, 4, Phase::Preparing, 1)], false), forget);
-        assert_eq!(steps(&now, &[entry(1, 3, Phase::Releasing, 1)], false), forget);
-        assert_eq!(steps(&now, &[entry(1, 3, Phase::Preparing, 1)], true), forget);
-        now.preparing = [preparing(1, 3, true)].into();
+        let forget = [Step::CancelPreparation { tenant: tenant(1) }];
+        let mut actual = ActualState { preparing: [preparing(1, 3, false)].into(), ..ActualState::default() };
+        assert_eq!(steps(&actual, &[], false), forget);
+        assert_eq!(steps(&actual, &[entry(1, 4, Phase::Preparing, 1)], false), forget);
+        assert_eq!(steps(&actual, &[entry(1, 3, Phase::Releasing, 1)], false), forget);
+        assert_eq!(steps(&actual, &[entry(1, 3, Phase::Preparing, 1)], true), forget);
+        actual.preparing = [preparing(1, 3, true)].into();
         for entries in [vec![], vec![entry(1, 4, Phase::Preparing, 1)], vec![entry(1, 4, Phase::Active, 1)]] {
-            assert_eq!(steps(&now, &entries, false), [], "the profile is not free yet");
+            assert_eq!(steps(&actual, &entries, false), [], "the profile is not free yet");
         }
-        now.preparing.clear();
-        assert_eq!(steps(&now, &[entry(1, 4, Phase::Active, 1)], false), [begin(1, 4)]);
+        actual.preparing.clear();
+        assert_eq!(steps(&actual, &[entry(1, 4, Phase::Active, 1)], false), [begin(1, 4)]);
     }
 
     #[test]
     fn a_tenant_that_is_held_is_let_go_before_it_is_prepared_for() {
-        let mut now = Now { held: [held(1, 3, 1)].into(), ..Now::default() };
+        let mut actual = ActualState { held: [held(1, 3, 1)].into(), ..ActualState::default() };
         let assigned = [entry(1, 4, Phase::Preparing, 1)];
-        assert_eq!(steps(&now, &assigned, false), [Step::Stop { tenant: tenant(1), mode: StopMode::Kill }]);
-        now.held.clear();
+        assert_eq!(
+            steps(&actual, &assigned, false),
+            [Step::Stop { tenant: tenant(1), mode: StopMode::Kill }]
+        );
+        actual.held.clear();
         let prepare = Step::Prepare { tenant: tenant(1), generation: Generation(4) };
-        assert_eq!(steps(&now, &assigned, false), [prepare]);
+        assert_eq!(steps(&actual, &assigned, false), [prepare]);
     }
 
-    fn apply(now: &mut Now, steps: Vec<Step>) {
+    fn apply(actual: &mut ActualState, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Begin { tenant, generation, spec_revision } => {
-                    if let Some(prepared) = now.preparing.remove(&tenant) {
+                Step::Start { tenant, generation, spec_revision } => {
+                    if let Some(prepared) = actual.preparing.remove(&tenant) {
                         assert!(generation > prepared.generation, "I1");
                     }
-                    let before = now.held.insert(tenant, Held { generation, spec_revision, stopping: None });
+                    let before =
+                        actual.held.insert(tenant, Held { generation, spec_revision, stopping: None });
                     assert_eq!(before, None, "begun while it was held");
                 }
-                Step::Look { tenant, spec_revision } => {
-                    now.held.get_mut(&tenant).unwrap().spec_revision = spec_revision
+                Step::ReadSpec { tenant, spec_revision } => {
+                    actual.held.get_mut(&tenant).unwrap().spec_revision = spec_revision
                 }
-                Step::Stop { tenant, mode } => now.held.get_mut(&tenant).unwrap().stopping = Some(mode),
+                Step::Stop { tenant, mode } => actual.held.get_mut(&tenant).unwrap().stopping = Some(mode),
                 Step::Prepare { tenant, generation } => {
-                    assert!(!now.held.contains_key(&tenant), "both need the profile");
-                    let before = now.preparing.insert(tenant, Preparing { generation, ending: false });
+                    assert!(!actual.held.contains_key(&tenant), "both need the profile");
+                    let before = actual.preparing.insert(tenant, Preparing { generation, ending: false });
                     assert_eq!(before, None, "prepared twice");
                 }
-                Step::Forget { tenant } => now.preparing.get_mut(&tenant).unwrap().ending = true,
+                Step::CancelPreparation { tenant } => {
+                    actual.preparing.get_mut(&tenant).unwrap().ending = true
+                }
             }
         }
     }
@@ -258,37 +268,37 @@ mod tests {
             before in prop::collection::btree_map(0_u8..8, (1_i64..4, 1_i64..3, any::<bool>()), 0..8),
             assigned in prop::collection::btree_map(0_u8..8, (1_i64..4, 1_i64..3, phase()), 0..8),
         ) {
-            let mut now = Now::default();
+            let mut actual = ActualState::default();
             for (&number, &(generation, spec, is_held)) in &before {
                 if is_held {
-                    now.held.extend([held(number, generation, spec)]);
+                    actual.held.extend([held(number, generation, spec)]);
                 } else {
-                    now.preparing.extend([preparing(number, generation, false)]);
+                    actual.preparing.extend([preparing(number, generation, false)]);
                 }
             }
-            let prepared = now.preparing.clone();
+            let prepared = actual.preparing.clone();
             let assigned: Vec<_> = assigned
                 .iter()
                 .map(|(&number, &(generation, spec, phase))| entry(number, generation, phase, spec))
                 .collect();
-            let first = steps(&now, &assigned, false);
-            apply(&mut now, first);
-            prop_assert_eq!(steps(&now, &assigned, false), vec![], "nothing is asked for twice");
-            now.held.retain(|_, held| held.stopping.is_none());
-            now.preparing.retain(|_, preparing| !preparing.ending);
-            let second = steps(&now, &assigned, false);
-            apply(&mut now, second);
-            prop_assert_eq!(steps(&now, &assigned, false), vec![]);
+            let first = steps(&actual, &assigned, false);
+            apply(&mut actual, first);
+            prop_assert_eq!(steps(&actual, &assigned, false), vec![], "nothing is asked for twice");
+            actual.held.retain(|_, held| held.stopping.is_none());
+            actual.preparing.retain(|_, preparing| !preparing.ending);
+            let second = steps(&actual, &assigned, false);
+            apply(&mut actual, second);
+            prop_assert_eq!(steps(&actual, &assigned, false), vec![]);
             for entry in &assigned {
                 // Never opened under the generation of the one who may still have it.
                 let is_too_old = prepared.get(&entry.tenant).is_some_and(|preparing| entry.generation <= preparing.generation);
-                let is_held = now.held.get(&entry.tenant).is_some_and(|held| held.generation == entry.generation);
+                let is_held = actual.held.get(&entry.tenant).is_some_and(|held| held.generation == entry.generation);
                 prop_assert_eq!(is_held, entry.phase == Phase::Active && !is_too_old);
                 if entry.phase == Phase::Preparing {
-                    prop_assert_eq!(now.preparing[&entry.tenant].generation, entry.generation);
+                    prop_assert_eq!(actual.preparing[&entry.tenant].generation, entry.generation);
                 }
             }
-            prop_assert!(now.held.keys().all(|tenant| !now.preparing.contains_key(tenant)));
+            prop_assert!(actual.held.keys().all(|tenant| !actual.preparing.contains_key(tenant)));
         }
     }
 }

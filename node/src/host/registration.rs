@@ -19,7 +19,7 @@ use roost_model::ids::{Incarnation, Revision};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::HostError;
+use super::error::HostError;
 
 /// On top of the TTL: expiry is noticed by etcd up to 0.6 s late.
 const PATIENCE_BEYOND_TTL: Duration = Duration::from_secs(2);
@@ -125,7 +125,7 @@ async fn attempt(
             Ok(Attempt::Registered(Registration { record, deadline, created: revision }))
         }
         Ok(Commit::Refused) => {
-            give_back(registry, incarnation).await;
+            revoke_lease(registry, incarnation).await;
             let taken = registry.get(&key).await?;
             // Gone again already: the next attempt will tell.
             taken.map_or(Err(RegistryError::LeaseLost { lease: incarnation }), |entry| {
@@ -134,14 +134,14 @@ async fn attempt(
         }
         Err(error) => {
             // It may have been written all the same; ending the lease undoes it.
-            give_back(registry, incarnation).await;
+            revoke_lease(registry, incarnation).await;
             Err(error)
         }
     }
 }
 
 /// Ends a lease of this process under which no browser lives. If the registry does not take it, the TTL ends it.
-pub async fn give_back(registry: &SharedRegistry, lease: Incarnation) {
+pub async fn revoke_lease(registry: &SharedRegistry, lease: Incarnation) {
     if let Err(error) = registry.revoke(lease).await {
         tracing::warn!(%lease, %error, "a lease could not be given back and will run out");
     }
@@ -226,7 +226,7 @@ mod tests {
         first.announce_leaving(&registry).await.unwrap();
         let leaving: NodeRecord = keys::decode(&registry.get("nodes/a").await.unwrap().unwrap()).unwrap();
         assert!(leaving.leaving);
-        give_back(&registry, first.incarnation()).await;
+        revoke_lease(&registry, first.incarnation()).await;
         let _second = registered(&registry).await;
         first.announce_leaving(&registry).await.unwrap_err();
     }

@@ -1,7 +1,7 @@
-//! The tenants that this life of the node holds: begins and ends tenures as the assignments say, and keeps the published
+//! The tenants that this life of the node holds: starts and ends their runs as the assignments say, and keeps the published
 //! acknowledgement true. One loop, so no two decisions about a tenant are made at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use roost_cluster::records::{AckRecord, HeldTenant};
@@ -10,76 +10,132 @@ use roost_store::Fence;
 use tokio::{
     sync::{oneshot, watch},
     task::{JoinError, JoinSet},
+    time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::{Acks, Published},
+    acks::{AckPublisher, Published},
     assignments::Assigned,
-    crew::{Charge, Crew, Errand, Fate},
-    reconcile::{Held, Now, Preparing, Step, steps},
+    reconcile::{ActualState, Held, Preparing, Step, steps},
+    tenant_runtime::{Disposition, PrepareRequest, RunRequest, TenantRuntime},
 };
 use crate::worker::StopMode;
 
-pub struct Supervisor<C: Crew> {
-    crew: Arc<C>,
-    incarnation: Incarnation,
-    acks: Acks,
-    assigned: Assigned,
-    leaving: bool,
-    tenures: BTreeMap<TenantId, Running>,
-    preparations: BTreeMap<TenantId, Prospect<C::Warmed>>,
-    tasks: JoinSet<Done>,
+/// How long the tenants may take to be handed over. What follows, giving the lease back and resigning, takes seconds
+/// when etcd is slow, and at 20 s the guard kills.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(16);
+
+/// How an incarnation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncarnationEnd {
+    /// The lease is gone, and what runs must be killed.
+    Lost,
+    /// Asked to; the tenants have been handed over, or the time for it is over.
+    Stopped,
 }
 
-enum Done {
-    Tenure(TenantId),
+pub struct Supervisor<R: TenantRuntime> {
+    runtime: Arc<R>,
+    incarnation: Incarnation,
+    acks: AckPublisher,
+    assigned: Assigned,
+    leaving: bool,
+    runs: BTreeMap<TenantId, RunHandle>,
+    preparations: BTreeMap<TenantId, PreparationHandle<R::Standby>>,
+    tasks: JoinSet<TaskEnd>,
+}
+
+enum TaskEnd {
+    Run(TenantId),
     Preparation(TenantId),
 }
 
-/// A preparation's strings.
-struct Prospect<W> {
+/// By which a preparation is steered.
+struct PreparationHandle<W> {
     /// The owner's when it was begun.
     generation: Generation,
     ready: watch::Receiver<bool>,
     /// As it was acknowledged.
     is_ready: bool,
     /// None once it has been told that it is given up.
-    fate: Option<oneshot::Sender<Fate<W>>>,
+    disposition: Option<oneshot::Sender<Disposition<W>>>,
 }
 
-/// A tenure's strings.
-struct Running {
+/// By which a run is steered.
+struct RunHandle {
     held: Held,
     spec_revision: watch::Sender<SpecRevision>,
     stop: watch::Sender<Option<StopMode>>,
 }
 
-impl<C: Crew> Supervisor<C> {
-    pub fn new(crew: Arc<C>, incarnation: Incarnation, acks: Acks) -> Self {
+impl<R: TenantRuntime> Supervisor<R> {
+    pub fn new(runtime: Arc<R>, incarnation: Incarnation, acks: AckPublisher) -> Self {
         Self {
-            crew,
+            runtime,
             incarnation,
             acks,
             assigned: Assigned::default(),
             leaving: false,
-            tenures: BTreeMap::new(),
+            runs: BTreeMap::new(),
             preparations: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.tenures.is_empty()
+    /// Takes in what is assigned and acknowledges what has come of it, until the lease is lost, or the node has been asked to
+    /// stop and its tenants are handed over. `lost` resolves with the lease; `leave` is called when the hand-over begins.
+    pub async fn serve(
+        &mut self,
+        assigned: &mut watch::Receiver<Assigned>,
+        lost: impl Future<Output = ()>,
+        stop: &CancellationToken,
+        mut leave: impl FnMut(),
+    ) -> IncarnationEnd {
+        let mut lost = std::pin::pin!(lost);
+        let mut hand_over_by: Option<Instant> = None;
+        loop {
+            if hand_over_by.is_some() && self.is_empty() {
+                return IncarnationEnd::Stopped;
+            }
+            tokio::select! {
+                biased;
+                () = &mut lost => return IncarnationEnd::Lost,
+                () = stop.cancelled(), if hand_over_by.is_none() => {
+                    tracing::info!("handing the tenants over");
+                    hand_over_by = Some(Instant::now() + HAND_OVER_WITHIN);
+                    self.leave();
+                    leave();
+                }
+                () = tokio::time::sleep_until(hand_over_by.unwrap_or_else(Instant::now)), if hand_over_by.is_some() => {
+                    tracing::warn!("not every tenant could be handed over in time");
+                    return IncarnationEnd::Stopped;
+                }
+                // A leaving node still takes records in: they say that its tenants are released.
+                changed = assigned.changed() => match changed {
+                    Ok(()) => {
+                        let assigned = assigned.borrow_and_update().clone();
+                        self.assign(assigned);
+                    }
+                    Err(_) => unreachable!("the follower lives as long as its receiver"),
+                },
+                () = self.progress() => {}
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty()
     }
 
     /// Takes a newer record in.
-    pub fn assign(&mut self, assigned: Assigned) {
+    fn assign(&mut self, assigned: Assigned) {
         self.assigned = assigned;
         self.reconcile();
     }
 
     /// Begins nothing more, and stops everything; [`Supervisor::progress`] tells of each.
-    pub fn leave(&mut self) {
+    fn leave(&mut self) {
         self.leaving = true;
         self.stop_all(StopMode::Graceful);
         for preparing in self.preparations.values_mut() {
@@ -87,17 +143,17 @@ impl<C: Crew> Supervisor<C> {
         }
     }
 
-    pub fn stop_all(&mut self, mode: StopMode) {
-        for running in self.tenures.values_mut() {
+    fn stop_all(&mut self, mode: StopMode) {
+        for running in self.runs.values_mut() {
             running.stop(mode);
         }
     }
 
-    /// Waits for the next tenure or preparation to end, or preparation to be ready, and acknowledges it. Never resolves while
+    /// Waits for the next run or preparation to end, or preparation to be ready, and acknowledges it. Never resolves while
     /// there is none; may be cancelled.
-    pub async fn progress(&mut self) {
+    async fn progress(&mut self) {
         let ready = self.preparations.values_mut().filter(|preparing| !preparing.is_ready);
-        let mut ready: FuturesUnordered<_> = ready.map(Prospect::readiness).collect();
+        let mut ready: FuturesUnordered<_> = ready.map(PreparationHandle::readiness).collect();
         let ended = tokio::select! {
             Some(ended) = self.tasks.join_next() => ended,
             Some(()) = ready.next() => {
@@ -127,33 +183,33 @@ impl<C: Crew> Supervisor<C> {
         }
     }
 
-    fn forget(&mut self, ended: Result<Done, JoinError>) {
+    fn forget(&mut self, ended: Result<TaskEnd, JoinError>) {
         match ended {
-            Ok(Done::Tenure(tenant)) => drop(self.tenures.remove(&tenant)),
-            // One that was handed over is the tenure's.
-            Ok(Done::Preparation(tenant)) => drop(self.preparations.remove(&tenant)),
+            Ok(TaskEnd::Run(tenant)) => drop(self.runs.remove(&tenant)),
+            // One that was handed over is the run's.
+            Ok(TaskEnd::Preparation(tenant)) => drop(self.preparations.remove(&tenant)),
             Err(error) => propagate(error),
         }
     }
 
     fn reconcile(&mut self) {
         let mut begun = Vec::new();
-        for step in steps(&self.now(), &self.assigned.entries, self.leaving) {
+        for step in steps(&self.actual(), &self.assigned.entries, self.leaving) {
             match step {
-                Step::Begin { tenant, generation, spec_revision } => {
-                    let running = Running::new(Held { generation, spec_revision, stopping: None });
-                    self.tenures.insert(tenant.clone(), running);
+                Step::Start { tenant, generation, spec_revision } => {
+                    let running = RunHandle::new(Held { generation, spec_revision, stopping: None });
+                    self.runs.insert(tenant.clone(), running);
                     begun.push(tenant);
                 }
-                Step::Look { tenant, spec_revision } => {
-                    self.tenures.entry(tenant).and_modify(|running| running.look(spec_revision));
+                Step::ReadSpec { tenant, spec_revision } => {
+                    self.runs.entry(tenant).and_modify(|running| running.look(spec_revision));
                 }
                 Step::Stop { tenant, mode } => {
-                    self.tenures.entry(tenant).and_modify(|running| running.stop(mode));
+                    self.runs.entry(tenant).and_modify(|running| running.stop(mode));
                 }
                 Step::Prepare { tenant, generation } => self.prepare(tenant, generation),
-                Step::Forget { tenant } => {
-                    self.preparations.entry(tenant).and_modify(Prospect::give_up);
+                Step::CancelPreparation { tenant } => {
+                    self.preparations.entry(tenant).and_modify(PreparationHandle::give_up);
                 }
             }
         }
@@ -161,70 +217,85 @@ impl<C: Crew> Supervisor<C> {
         let begun: Vec<_> = begun
             .into_iter()
             .map(|tenant| {
-                let prospect = self.preparations.remove(&tenant);
-                (tenant, prospect)
+                let preparation = self.preparations.remove(&tenant);
+                (tenant, preparation)
             })
             .collect();
-        // Held first, launched after: the tenures wait for this write.
+        // Held first, launched after: the runs wait for this write.
         let published = self.acks.publish(self.ack());
-        for (tenant, prospect) in begun {
-            self.begin(tenant, prospect, published.clone());
+        for (tenant, preparation) in begun {
+            self.begin(tenant, preparation, published.clone());
         }
     }
 
-    fn begin(&mut self, tenant: TenantId, prospect: Option<Prospect<C::Warmed>>, published: Published) {
-        let Some(running) = self.tenures.get(&tenant) else { return };
+    fn begin(
+        &mut self,
+        tenant: TenantId,
+        preparation: Option<PreparationHandle<R::Standby>>,
+        published: Published,
+    ) {
+        let Some(running) = self.runs.get(&tenant) else { return };
         let generation = running.held.generation;
-        if let Some(prospect) = &prospect {
+        if let Some(preparation) = &preparation {
             // `steps` sees to it; a mistake there must not open the session beside its owner's browser.
             assert!(
-                generation > prospect.generation,
+                generation > preparation.generation,
                 "I1: {tenant} was prepared under {}, begun as {generation}",
-                prospect.generation
+                preparation.generation
             );
         }
-        tracing::info!(%tenant, %generation, prepared = prospect.is_some(), "a tenant is assigned to this node");
-        let charge = Charge {
+        tracing::info!(%tenant, %generation, prepared = preparation.is_some(), "a tenant is assigned to this node");
+        let request = RunRequest {
             fence: Fence { tenant: tenant.clone(), generation },
             published,
-            warm: prospect.and_then(Prospect::hand_over),
+            warm: preparation.and_then(PreparationHandle::hand_over),
             spec_revision: running.spec_revision.subscribe(),
             stop: running.stop.subscribe(),
         };
-        let tenure = self.crew.tenure(charge);
-        self.tasks.spawn(tenure.map(|()| Done::Tenure(tenant)));
+        let run = self.runtime.run(request);
+        self.tasks.spawn(run.map(|()| TaskEnd::Run(tenant)));
     }
 
     fn prepare(&mut self, tenant: TenantId, generation: Generation) {
-        let (fate_tx, fate) = oneshot::channel();
+        let (disposition_tx, disposition) = oneshot::channel();
         let (ready_tx, ready) = watch::channel(false);
-        let preparation =
-            self.crew.preparation(Errand { tenant: tenant.clone(), generation, ready: ready_tx, fate });
-        let done = Done::Preparation(tenant.clone());
+        let preparation = self.runtime.prepare(PrepareRequest {
+            tenant: tenant.clone(),
+            generation,
+            ready: ready_tx,
+            disposition,
+        });
+        let done = TaskEnd::Preparation(tenant.clone());
         self.tasks.spawn(preparation.map(|()| done));
-        let prospect = Prospect { generation, ready, is_ready: false, fate: Some(fate_tx) };
-        self.preparations.insert(tenant, prospect);
+        let preparation =
+            PreparationHandle { generation, ready, is_ready: false, disposition: Some(disposition_tx) };
+        self.preparations.insert(tenant, preparation);
     }
 
-    fn now(&self) -> Now {
-        let held = self.tenures.iter().map(|(tenant, running)| (tenant.clone(), running.held));
-        let preparing = self.preparations.iter().map(|(tenant, prospect)| {
-            let preparing = Preparing { generation: prospect.generation, ending: prospect.fate.is_none() };
+    fn actual(&self) -> ActualState {
+        let held = self.runs.iter().map(|(tenant, running)| (tenant.clone(), running.held));
+        let preparing = self.preparations.iter().map(|(tenant, preparation)| {
+            let preparing =
+                Preparing { generation: preparation.generation, ending: preparation.disposition.is_none() };
             (tenant.clone(), preparing)
         });
-        Now { held: held.collect(), preparing: preparing.collect() }
+        ActualState { held: held.collect(), preparing: preparing.collect() }
     }
 
     fn ack(&self) -> AckRecord {
-        let held = self.tenures.iter();
+        let held = self.runs.iter();
         let held = held.map(|(tenant, running)| HeldTenant {
             tenant: tenant.clone(),
             generation: running.held.generation,
         });
-        let prepared =
-            self.preparations.iter().filter(|(_, prospect)| prospect.is_ready && prospect.fate.is_some());
-        let prepared = prepared
-            .map(|(tenant, prospect)| HeldTenant { tenant: tenant.clone(), generation: prospect.generation });
+        let prepared = self
+            .preparations
+            .iter()
+            .filter(|(_, preparation)| preparation.is_ready && preparation.disposition.is_some());
+        let prepared = prepared.map(|(tenant, preparation)| HeldTenant {
+            tenant: tenant.clone(),
+            generation: preparation.generation,
+        });
         AckRecord {
             incarnation: self.incarnation,
             applied: self.assigned.revision,
@@ -234,27 +305,27 @@ impl<C: Crew> Supervisor<C> {
     }
 }
 
-impl<W> Prospect<W> {
+impl<W> PreparationHandle<W> {
     fn readiness(&mut self) -> impl Future<Output = ()> + use<'_, W> {
         // An error says that it has ended, which is told by itself.
         self.ready.wait_for(|ready| *ready).map(drop)
     }
 
     fn give_up(&mut self) {
-        if let Some(fate) = self.fate.take() {
-            drop(fate.send(Fate::GiveUp));
+        if let Some(disposition) = self.disposition.take() {
+            drop(disposition.send(Disposition::GiveUp));
         }
     }
 
-    /// What the tenure is to wait for.
+    /// What the run is to wait for.
     fn hand_over(mut self) -> Option<oneshot::Receiver<Option<W>>> {
         let (to, warm) = oneshot::channel();
-        drop(self.fate.take()?.send(Fate::HandOver(to)));
+        drop(self.disposition.take()?.send(Disposition::HandOver(to)));
         Some(warm)
     }
 }
 
-impl Running {
+impl RunHandle {
     fn new(held: Held) -> Self {
         Self { held, spec_revision: watch::Sender::new(held.spec_revision), stop: watch::Sender::new(None) }
     }
@@ -273,11 +344,11 @@ impl Running {
     }
 }
 
-/// Whether the browser of a tenure that panicked is dead is unknown, so this process may not go on: the guard kills
+/// Whether the browser of a run that panicked is dead is unknown, so this process may not go on: the guard kills
 /// what is left and starts anew. A cancelled one cannot be, for nobody cancels them.
 fn propagate(error: JoinError) {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => unreachable!("a tenure was cancelled: {error}"),
+        Err(error) => unreachable!("a run was cancelled: {error}"),
     }
 }

@@ -8,24 +8,19 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use roost_store::{Store, StoreError};
-use tokio::sync::Notify;
+use roost_store::StoreError;
 use uuid::Uuid;
 
-use crate::causes::with_causes;
-use crate::session::{Profiles, SessionError, Vault};
+use super::env::HostEnv;
+use crate::{blocking::run_blocking, causes::with_causes, env::NodeEnv, session::SessionError};
 
 /// Nothing waits for a sweep: a deletion has taken effect long before. Whoever had the tenant when it was deleted sweeps at
 /// once, so this is for what was missed, such as the profiles that earlier owners have.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// What is swept.
+/// Sweeps at its interval, and when a tenant of this node was deleted and its browser is gone.
 pub(super) struct Sweeper {
-    pub(super) store: Store,
-    pub(super) vault: Vault,
-    pub(super) profiles: Profiles,
-    /// A tenant of this node was deleted and its browser is gone.
-    pub(super) removed: Arc<Notify>,
+    pub(super) host: Arc<HostEnv>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -44,24 +39,24 @@ impl Sweeper {
                 tracing::warn!(reason = with_causes(&error), "a sweep was not finished");
             }
             // An error is the timeout's: it is time all the same.
-            let _early = tokio::time::timeout(EVERY, self.removed.notified()).await;
+            let _early = tokio::time::timeout(EVERY, self.host.removed.notified()).await;
         }
     }
 
     async fn sweep(&self) -> Result<(), SweepError> {
-        let removed: HashSet<_> =
-            self.store.recent_removals().await?.iter().map(|removal| removal.uid).collect();
+        let NodeEnv { store, snapshots, profiles, .. } = &*self.host.node;
+        let removed: HashSet<_> = store.recent_removals().await?.iter().map(|removal| removal.uid).collect();
         for uid in &removed {
-            self.vault.delete_tenant(*uid).await?;
+            snapshots.delete_tenant(*uid).await?;
         }
-        self.store.purge_removals().await?;
-        let profiles = self.profiles.clone();
-        let here = in_background(move || profiles.list()).await?;
+        store.purge_removals().await?;
+        let profiles = profiles.clone();
+        let here = run_blocking(move || profiles.list()).await?;
         let uids: Vec<_> = here.iter().map(|(uid, _)| *uid).collect();
-        let known: HashSet<_> = self.store.existing_uids(&uids).await?.into_iter().collect();
+        let known: HashSet<_> = store.existing_uids(&uids).await?.into_iter().collect();
         let is_over = |uid: &Uuid| removed.contains(uid) || (!known.is_empty() && !known.contains(uid));
         for (uid, profile) in here.into_iter().filter(|(uid, _)| is_over(uid)) {
-            in_background(move || match profile.lock() {
+            run_blocking(move || match profile.lock() {
                 Ok(locked) => locked.remove(),
                 Err(SessionError::InUse { .. }) => Ok(()),
                 Err(error) => Err(error),
@@ -70,16 +65,5 @@ impl Sweeper {
             tracing::info!(%uid, "removed the profile of a deleted tenant");
         }
         Ok(())
-    }
-}
-
-/// A profile has hundreds of files, and the disk may be slow.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => unreachable!("blocking work was cancelled: {error}"),
-        },
     }
 }

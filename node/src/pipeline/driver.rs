@@ -1,12 +1,10 @@
 //! The loop that does what [`super::inbound`] and [`super::outbound`] ask for. One task owns all state; the jobs are
 //! futures within it, so nothing is locked, and dropping the task drops whatever is under way.
 
-mod sends;
-
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use roost_engine::InboundMessage;
+use roost_engine::{InboundMessage, Page, SendError, SendOutcomes};
 use roost_model::ChatKind;
 use roost_responder::{Question, Responder, ResponderError, template};
 use roost_store::{Completion, Inbound, NewInbound, NewOutbound, StoreError, Tenant};
@@ -18,13 +16,13 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 use super::{
-    BODY_BYTES, Gate, Now, PipelineContext,
-    inbound::{BATCH, InboundJob, Inbox},
-    jobs::{self, Desk, Done, Job, insist},
+    context::{BATCH, BODY_BYTES, Gate, PipelineContext, PipelineTime},
+    inbound::{InboundJob, Inbox},
+    jobs::{self, FencedStore, Job, JobOutcome},
     limit::{ReplyLimit, Verdict, WINDOW},
-    outbound::{OutboundJob, Outbox, reply_id},
+    outbound::{OutboundJob, Outbox, Reply, reply_id},
 };
-use crate::worker::Backoff;
+use crate::retry::{Backoff, until_available};
 
 /// Tries of one message or reply before it is given up.
 const TRIES: u32 = 8;
@@ -34,7 +32,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration:
 const OFFLINE_WAIT: Duration = Duration::from_millis(500);
 
 /// The driver's ends of the pipeline's channels.
-pub(super) struct Ports {
+pub(super) struct DriverChannels {
     pub intake: mpsc::Receiver<InboundMessage>,
     pub gate: watch::Receiver<Gate>,
     pub tenant: watch::Receiver<Arc<Tenant>>,
@@ -43,41 +41,41 @@ pub(super) struct Ports {
 }
 
 /// Runs until the store refuses.
-pub(super) async fn run(context: PipelineContext, ports: Ports) -> StoreError {
-    let desk = Desk { store: context.store, fence: context.fence };
+pub(super) async fn run(context: PipelineContext, channels: DriverChannels) -> StoreError {
+    let fenced = FencedStore { store: context.store, fence: context.fence };
     let begun = Instant::now();
     let read = || {
-        let desk = desk.clone();
-        async move { desk.store.reply_window(&desk.fence).await }
+        let fenced = fenced.clone();
+        async move { fenced.store.reply_window(&fenced.fence).await }
     };
-    let window = match insist("read the reply window", read).await {
+    let window = match until_available("read the reply window", read).await {
         Ok((window, _)) => window,
         Err(error) => return error,
     };
     let limit =
         ReplyLimit::seeded(context.tenant.settings.reply_limit_per_minute, &window, WINDOW + begun.elapsed());
     let driver = Driver {
-        desk,
+        fenced,
         responder: context.responder,
         begun,
         limit,
         inbox: Inbox::new(),
         outbox: Outbox::new(),
         jobs: FuturesUnordered::new(),
-        ports,
+        channels,
     };
     driver.drive().await
 }
 
 struct Driver {
-    desk: Desk,
+    fenced: FencedStore,
     responder: Arc<dyn Responder>,
     begun: Instant,
     limit: ReplyLimit,
     inbox: Inbox,
     outbox: Outbox,
     jobs: FuturesUnordered<Job>,
-    ports: Ports,
+    channels: DriverChannels,
 }
 
 impl Driver {
@@ -86,7 +84,7 @@ impl Driver {
         loop {
             self.start_jobs();
             let idle = self.jobs.is_empty() && self.outbox.is_marked();
-            self.ports.idle.send_if_modified(|told| std::mem::replace(told, idle) != idle);
+            self.channels.idle.send_if_modified(|told| std::mem::replace(told, idle) != idle);
             let due = [self.inbox.next_due(), self.outbox.next_due()].into_iter().flatten().min();
             let wake = due.map(|due| self.begun + due.saturating_sub(WINDOW));
             tokio::select! {
@@ -95,39 +93,39 @@ impl Driver {
                         return error;
                     }
                 }
-                received = self.ports.intake.recv_many(&mut events, BATCH), if self.may_receive() => {
+                received = self.channels.intake.recv_many(&mut events, BATCH), if self.may_receive() => {
                     if received == 0 {
                         // The pipeline's handle is gone; the task is about to be dropped.
                         std::future::pending::<()>().await;
                     }
                     self.receive(events.drain(..));
                 }
-                Ok(()) = self.ports.gate.changed() => {}
-                Ok(()) = self.ports.tenant.changed() => {
-                    self.limit.set(self.ports.tenant.borrow_and_update().settings.reply_limit_per_minute);
+                Ok(()) = self.channels.gate.changed() => {}
+                Ok(()) = self.channels.tenant.changed() => {
+                    self.limit.set(self.channels.tenant.borrow_and_update().settings.reply_limit_per_minute);
                 }
                 () = sleep_until(wake.unwrap_or(self.begun)), if wake.is_some() => {}
             }
         }
     }
 
-    fn now(&self) -> Now {
+    fn now(&self) -> PipelineTime {
         WINDOW + self.begun.elapsed()
     }
 
     fn may_receive(&self) -> bool {
-        self.inbox.has_room() && self.ports.gate.borrow().taking
+        self.inbox.has_room() && self.channels.gate.borrow().taking
     }
 
     /// Starts every job that may run now.
     fn start_jobs(&mut self) {
-        let gate = self.ports.gate.borrow_and_update().clone();
+        let gate = self.channels.gate.borrow_and_update().clone();
         let now = self.now();
         while let Some(job) = self.outbox.next(now, gate.sending && gate.page.is_some()) {
-            let desk = self.desk.clone();
+            let fenced = self.fenced.clone();
             self.jobs.push(match (job, &gate.page) {
-                (OutboundJob::Read { after }, _) => desk.read_outbound(after),
-                (OutboundJob::MarkSent(ids), _) => desk.mark_sent(ids),
+                (OutboundJob::Read { after }, _) => fenced.read_outbound(after),
+                (OutboundJob::MarkSent(ids), _) => fenced.mark_sent(ids),
                 (OutboundJob::Send(replies), Some(page)) => {
                     self.send(page, replies);
                     continue;
@@ -139,11 +137,11 @@ impl Driver {
             });
         }
         while let Some(job) = self.inbox.next(now, gate.taking, self.outbox.has_room()) {
-            let desk = self.desk.clone();
+            let fenced = self.fenced.clone();
             self.jobs.push(match job {
-                InboundJob::Admit(batch) => desk.admit(batch),
-                InboundJob::Read { after } => desk.read_inbound(after),
-                InboundJob::Complete(batch) => desk.complete(batch),
+                InboundJob::Admit(batch) => fenced.admit(batch),
+                InboundJob::Read { after } => fenced.read_inbound(after),
+                InboundJob::Complete(batch) => fenced.complete(batch),
                 InboundJob::Answer(message) => self.answer(message),
             });
         }
@@ -151,7 +149,7 @@ impl Driver {
 
     fn answer(&self, message: Inbound) -> Job {
         let question = Question {
-            tenant: self.ports.tenant.borrow().settings.clone(),
+            tenant: self.channels.tenant.borrow().settings.clone(),
             chat: message.chat.clone(),
             sender: message.sender.clone(),
             body: message.body.clone(),
@@ -174,38 +172,42 @@ impl Driver {
     }
 
     fn confirm(&self, whatsapp_ids: Vec<String>) {
-        if let Some(page) = self.ports.gate.borrow().page.clone().filter(|_| !whatsapp_ids.is_empty()) {
+        if let Some(page) = self.channels.gate.borrow().page.clone().filter(|_| !whatsapp_ids.is_empty()) {
             self.jobs.push(jobs::confirm(page, whatsapp_ids));
         }
     }
 
-    fn take(&mut self, done: Done) -> Result<(), StoreError> {
+    fn take(&mut self, done: JobOutcome) -> Result<(), StoreError> {
         let now = self.now();
         match done {
-            Done::Failed(error) => return Err(error),
-            Done::Confirmed => {}
-            Done::Admitted { batch, rows, unsure } => {
+            JobOutcome::Failed(error) => return Err(error),
+            JobOutcome::Confirmed => {}
+            JobOutcome::Admitted { batch, rows, unsure } => {
                 self.confirm(batch.iter().map(|message| message.whatsapp_id.clone()).collect());
                 self.changed(batch.len());
                 self.inbox.admitted(batch, &rows, unsure, now);
             }
-            Done::InboundRead(rows) => self.inbox.read(rows, now),
-            Done::Answered { message, replies: Ok(replies) } => self.decide(message, replies, now),
-            Done::Answered { message, replies: Err(error) } => self.not_answered(message, &error),
-            Done::InboundSetBack { message, delay: Some(delay) } => self.inbox.retry(message, now + delay),
-            Done::InboundSetBack { message, delay: None } => self.inbox.buried(&message.chat),
-            Done::Completed(rows) => {
+            JobOutcome::InboundRead(rows) => self.inbox.read(rows, now),
+            JobOutcome::Answered { message, replies: Ok(replies) } => self.decide(message, replies, now),
+            JobOutcome::Answered { message, replies: Err(error) } => self.not_answered(message, &error),
+            JobOutcome::InboundSetBack { message, delay: Some(delay) } => {
+                self.inbox.retry(message, now + delay)
+            }
+            JobOutcome::InboundSetBack { message, delay: None } => self.inbox.dead_lettered(&message.chat),
+            JobOutcome::Completed(rows) => {
                 self.inbox.completed();
                 self.outbox.completed(rows, now);
             }
-            Done::OutboundRead(rows) => self.outbox.read(rows, now),
-            Done::Sent { reply, outcome } => self.sent(reply, outcome, now),
-            Done::SentTogether { page, replies, outcomes } => {
+            JobOutcome::OutboundRead(rows) => self.outbox.read(rows, now),
+            JobOutcome::Sent { reply, outcome } => self.sent(reply, outcome, now),
+            JobOutcome::SentTogether { page, replies, outcomes } => {
                 self.sent_together(&page, replies, outcomes, now)
             }
-            Done::OutboundSetBack { reply, delay: Some(delay) } => self.outbox.retry(reply, now + delay),
-            Done::OutboundSetBack { reply, delay: None } => self.outbox.buried(&reply),
-            Done::Marked { count } => {
+            JobOutcome::OutboundSetBack { reply, delay: Some(delay) } => {
+                self.outbox.retry(reply, now + delay)
+            }
+            JobOutcome::OutboundSetBack { reply, delay: None } => self.outbox.dead_lettered(&reply),
+            JobOutcome::Marked { count } => {
                 debug!(count, "replies are sent");
                 self.outbox.marked();
             }
@@ -214,17 +216,17 @@ impl Driver {
     }
 
     /// Applies the reply limit to an answer and queues it to be made durable.
-    fn decide(&mut self, message: Inbound, replies: Vec<String>, now: Now) {
+    fn decide(&mut self, message: Inbound, replies: Vec<String>, now: PipelineTime) {
         let verdict = if replies.is_empty() { Verdict::Reply } else { self.limit.judge(replies.len(), now) };
         let (bodies, suppressed) = match verdict {
             Verdict::Reply => (replies, false),
             Verdict::Suppress => (Vec::new(), true),
             Verdict::Warn => {
                 info!("the reply limit is reached; replies are suppressed");
-                (vec![template::limit_warning(&self.ports.tenant.borrow().settings, &message.body)], true)
+                (vec![template::limit_warning(&self.channels.tenant.borrow().settings, &message.body)], true)
             }
         };
-        let uid = self.ports.tenant.borrow().uid;
+        let uid = self.channels.tenant.borrow().uid;
         let replies = (0..).zip(bodies).map(|(seq, body)| NewOutbound {
             seq,
             whatsapp_id: reply_id(uid, &message.whatsapp_id, &message.chat, seq),
@@ -245,11 +247,73 @@ impl Driver {
             }
             None => error!(%error, message = message.id, "a message was given up"),
         }
-        self.jobs.push(self.desk.clone().set_back_inbound(message, error.to_string(), delay));
+        self.jobs.push(self.fenced.clone().set_back_inbound(message, error.to_string(), delay));
+    }
+
+    /// Together; but what has failed before goes alone, so that one which makes the whole call fail takes no other with it
+    /// a second time.
+    fn send(&self, page: &Arc<dyn Page>, replies: Vec<Reply>) {
+        let (failed, together): (Vec<_>, Vec<_>) =
+            replies.into_iter().partition(|reply| reply.row.attempts > 0);
+        for reply in failed {
+            self.jobs.push(jobs::send(page.clone(), reply));
+        }
+        if !together.is_empty() {
+            self.jobs.push(jobs::send_together(page.clone(), together));
+        }
+    }
+
+    fn sent(&mut self, reply: Reply, outcome: Result<(), SendError>, now: PipelineTime) {
+        match outcome {
+            Ok(()) => {
+                self.outbox.sent(&reply, now);
+                self.changed(1);
+            }
+            Err(error) => self.not_sent(reply, &error, now),
+        }
+    }
+
+    /// Those whose outcome is open are waited for one by one, so that they hold up nobody else.
+    fn sent_together(
+        &mut self,
+        page: &Arc<dyn Page>,
+        replies: Vec<Reply>,
+        outcomes: Result<SendOutcomes, SendError>,
+        now: PipelineTime,
+    ) {
+        let mut outcomes = match outcomes {
+            Ok(outcomes) => outcomes.into_iter(),
+            Err(error) => return replies.into_iter().for_each(|reply| self.not_sent(reply, &error, now)),
+        };
+        for mut reply in replies {
+            match outcomes.next().flatten() {
+                Some(outcome) => self.sent(reply, outcome, now),
+                None => {
+                    reply.maybe_sent = true;
+                    self.jobs.push(jobs::send(page.clone(), reply));
+                }
+            }
+        }
+    }
+
+    fn not_sent(&mut self, mut reply: Reply, error: &SendError, now: PipelineTime) {
+        // The page's troubles are not the message's: they end with the page, which its worker sees to.
+        let page_gone = !self.channels.gate.borrow().sending;
+        if page_gone || matches!(error, SendError::Offline) {
+            return self.outbox.retry(reply, now + OFFLINE_WAIT);
+        }
+        reply.row.attempts += 1;
+        let hopeless = matches!(error, SendError::InvalidRecipient);
+        let delay = next_try(reply.row.attempts, reply.row.id).filter(|_| !hopeless);
+        match delay {
+            Some(_) => warn!(%error, attempt = reply.row.attempts, "a reply was not sent; it is tried again"),
+            None => error!(%error, reply = reply.row.id, "a reply was given up"),
+        }
+        self.jobs.push(self.fenced.clone().set_back_outbound(reply, error.to_string(), delay));
     }
 
     fn changed(&self, messages: usize) {
-        self.ports.changes.send_modify(|count| *count += messages as u64);
+        self.channels.changes.send_modify(|count| *count += messages as u64);
     }
 }
 

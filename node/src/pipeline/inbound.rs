@@ -2,7 +2,7 @@
 //! done next and is told what came of it.
 //!
 //! ```text
-//!   received --Admit--> bm_in --lanes (a message of a chat at a time)--Answer--> answered --Complete--> bm_out
+//!   received --Admit--> bm_in --queues (a message of a chat at a time)--Answer--> answered --Complete--> bm_out
 //!                         ^
 //!                         +--- Read: at the start, and whenever this process may not know every pending row
 //! ```
@@ -19,10 +19,11 @@ use std::{
 
 use roost_store::{Admitted, Completion, Inbound, NewInbound};
 
-use super::{Now, lanes::Lanes};
+use super::{
+    chat_queues::ChatQueues,
+    context::{BATCH, PipelineTime},
+};
 
-/// The most messages that one statement carries.
-pub(super) const BATCH: usize = 64;
 /// Received and not yet durable: a few batches.
 const RECEIVED: usize = 4 * BATCH;
 /// Durable and known here.
@@ -47,10 +48,10 @@ pub(super) enum InboundJob {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     received: VecDeque<NewInbound>,
-    lanes: Lanes<Inbound>,
+    queues: ChatQueues<Inbound>,
     /// Answers whose completion is not durable yet, in the order in which they were given.
     answered: Vec<Completion>,
-    /// Every pending row up to this id is in the lanes.
+    /// Every pending row up to this id is in the queues.
     known_to: i64,
     /// There may be pending rows above `known_to`.
     behind: bool,
@@ -78,8 +79,8 @@ impl Inbox {
 
     /// The next job, or none for now. `taking` allows new messages to become durable; `answering` allows answers,
     /// which are held back while too many replies wait to be sent.
-    pub fn next(&mut self, now: Now, taking: bool, answering: bool) -> Option<InboundJob> {
-        if !self.taking_in && self.behind && self.lanes.len() <= QUEUED / 2 {
+    pub fn next(&mut self, now: PipelineTime, taking: bool, answering: bool) -> Option<InboundJob> {
+        if !self.taking_in && self.behind && self.queues.len() <= QUEUED / 2 {
             self.taking_in = true;
             return Some(InboundJob::Read { after: self.known_to });
         }
@@ -94,7 +95,7 @@ impl Inbox {
             return Some(InboundJob::Complete(mem::replace(&mut self.answered, rest)));
         }
         if answering && self.answering < ANSWERING && self.answered.len() < ANSWERED {
-            let message = self.lanes.take(now)?;
+            let message = self.queues.take(now)?;
             self.answering += 1;
             return Some(InboundJob::Answer(message));
         }
@@ -103,9 +104,9 @@ impl Inbox {
 
     /// A batch is durable. `unsure`: an earlier try may have been what made it so, and "not fresh" then does not mean
     /// that the row is known here.
-    pub fn admitted(&mut self, batch: Vec<NewInbound>, rows: &[Admitted], unsure: bool, now: Now) {
+    pub fn admitted(&mut self, batch: Vec<NewInbound>, rows: &[Admitted], unsure: bool, now: PipelineTime) {
         self.taking_in = false;
-        if unsure || self.behind || self.lanes.len() > QUEUED {
+        if unsure || self.behind || self.queues.len() > QUEUED {
             self.behind = true;
             return;
         }
@@ -115,19 +116,19 @@ impl Inbox {
             self.known_to = self.known_to.max(row.id);
             if let Some(message) = batch.remove(&row.whatsapp_id) {
                 let chat = message.chat.clone();
-                self.lanes.push(&chat, now, as_pending(message, row));
+                self.queues.push(&chat, now, as_pending(message, row));
             }
         }
     }
 
     /// Pending rows, in the order of their ids; fewer than [`BATCH`] means that there are no more.
-    pub fn read(&mut self, rows: Vec<Inbound>, now: Now) {
+    pub fn read(&mut self, rows: Vec<Inbound>, now: PipelineTime) {
         self.taking_in = false;
         self.behind = rows.len() >= BATCH;
         for row in rows {
             self.known_to = self.known_to.max(row.id);
             let (chat, due) = (row.chat.clone(), now + row.due_in);
-            self.lanes.push(&chat, due, row);
+            self.queues.push(&chat, due, row);
         }
     }
 
@@ -136,7 +137,7 @@ impl Inbox {
     pub fn answered(&mut self, chat: &str, completion: Completion) {
         self.answering -= 1;
         self.answered.push(completion);
-        self.lanes.finish(chat);
+        self.queues.finish(chat);
     }
 
     /// The answers of the last Complete are durable.
@@ -145,21 +146,21 @@ impl Inbox {
     }
 
     /// A message could not be answered and is tried again; its chat waits for it.
-    pub fn retry(&mut self, message: Inbound, due: Now) {
+    pub fn retry(&mut self, message: Inbound, due: PipelineTime) {
         self.answering -= 1;
         let chat = message.chat.clone();
-        self.lanes.put_back(&chat, due, message);
+        self.queues.put_back(&chat, due, message);
     }
 
     /// A message was given up.
-    pub fn buried(&mut self, chat: &str) {
+    pub fn dead_lettered(&mut self, chat: &str) {
         self.answering -= 1;
-        self.lanes.finish(chat);
+        self.queues.finish(chat);
     }
 
     /// When a message that waits for another try is due.
-    pub fn next_due(&self) -> Option<Now> {
-        self.lanes.next_due()
+    pub fn next_due(&self) -> Option<PipelineTime> {
+        self.queues.next_due()
     }
 }
 

@@ -7,13 +7,13 @@ use futures::future::BoxFuture;
 use roost_engine::{OutboundText, Page, SendError, SendOutcomes};
 use roost_responder::{Question, Responder, ResponderError};
 use roost_store::{Admitted, Completion, Fence, Inbound, NewInbound, Outbound, Store, StoreError};
-use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
-use super::{inbound::BATCH, outbound::Reply};
+use super::{context::BATCH, outbound::Reply};
+use crate::retry::until_available;
 
 /// What came of a job.
-pub(super) enum Done {
+pub(super) enum JobOutcome {
     Admitted {
         batch: Vec<NewInbound>,
         rows: Vec<Admitted>,
@@ -53,26 +53,28 @@ pub(super) enum Done {
     Failed(StoreError),
 }
 
-pub(super) type Job = BoxFuture<'static, Done>;
+pub(super) type Job = BoxFuture<'static, JobOutcome>;
 
 /// The store in the name of the worker.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct FencedStore {
     pub store: Store,
     pub fence: Fence,
 }
 
-impl Desk {
+impl FencedStore {
     pub fn admit(self, batch: Vec<NewInbound>) -> Job {
         Box::pin(async move {
             let batch = Arc::new(batch);
             let admit = || {
-                let (desk, batch) = (self.clone(), batch.clone());
-                async move { desk.store.admit(&desk.fence, &batch).await }
+                let (fenced, batch) = (self.clone(), batch.clone());
+                async move { fenced.store.admit(&fenced.fence, &batch).await }
             };
-            match insist("admit messages", admit).await {
-                Ok((rows, unsure)) => Done::Admitted { batch: Arc::unwrap_or_clone(batch), rows, unsure },
-                Err(error) => Done::Failed(error),
+            match until_available("admit messages", admit).await {
+                Ok((rows, unsure)) => {
+                    JobOutcome::Admitted { batch: Arc::unwrap_or_clone(batch), rows, unsure }
+                }
+                Err(error) => JobOutcome::Failed(error),
             }
         })
     }
@@ -80,12 +82,12 @@ impl Desk {
     pub fn read_inbound(self, after: i64) -> Job {
         Box::pin(async move {
             let read = || {
-                let desk = self.clone();
-                async move { desk.store.pending_inbound(&desk.fence, after, BATCH as u32).await }
+                let fenced = self.clone();
+                async move { fenced.store.pending_inbound(&fenced.fence, after, BATCH as u32).await }
             };
-            insist("read pending messages", read)
+            until_available("read pending messages", read)
                 .await
-                .map_or_else(Done::Failed, |(rows, _)| Done::InboundRead(rows))
+                .map_or_else(JobOutcome::Failed, |(rows, _)| JobOutcome::InboundRead(rows))
         })
     }
 
@@ -93,24 +95,24 @@ impl Desk {
         Box::pin(async move {
             let batch = Arc::new(batch);
             let complete = || {
-                let (desk, batch) = (self.clone(), batch.clone());
-                async move { desk.store.complete(&desk.fence, &batch).await }
+                let (fenced, batch) = (self.clone(), batch.clone());
+                async move { fenced.store.complete(&fenced.fence, &batch).await }
             };
-            insist("complete messages", complete)
+            until_available("complete messages", complete)
                 .await
-                .map_or_else(Done::Failed, |(rows, _)| Done::Completed(rows))
+                .map_or_else(JobOutcome::Failed, |(rows, _)| JobOutcome::Completed(rows))
         })
     }
 
     pub fn read_outbound(self, after: i64) -> Job {
         Box::pin(async move {
             let read = || {
-                let desk = self.clone();
-                async move { desk.store.pending_outbound(&desk.fence, after, BATCH as u32).await }
+                let fenced = self.clone();
+                async move { fenced.store.pending_outbound(&fenced.fence, after, BATCH as u32).await }
             };
-            insist("read pending replies", read)
+            until_available("read pending replies", read)
                 .await
-                .map_or_else(Done::Failed, |(rows, _)| Done::OutboundRead(rows))
+                .map_or_else(JobOutcome::Failed, |(rows, _)| JobOutcome::OutboundRead(rows))
         })
     }
 
@@ -119,10 +121,12 @@ impl Desk {
             let count = ids.len();
             let ids = Arc::new(ids);
             let mark = || {
-                let (desk, ids) = (self.clone(), ids.clone());
-                async move { desk.store.mark_sent(&desk.fence, &ids).await }
+                let (fenced, ids) = (self.clone(), ids.clone());
+                async move { fenced.store.mark_sent(&fenced.fence, &ids).await }
             };
-            insist("mark replies sent", mark).await.map_or_else(Done::Failed, |_| Done::Marked { count })
+            until_available("mark replies sent", mark)
+                .await
+                .map_or_else(JobOutcome::Failed, |_| JobOutcome::Marked { count })
         })
     }
 
@@ -131,16 +135,16 @@ impl Desk {
         Box::pin(async move {
             let (id, error) = (message.id, Arc::new(error));
             let write = || {
-                let (desk, error) = (self.clone(), error.clone());
+                let (fenced, error) = (self.clone(), error.clone());
                 async move {
                     match delay {
-                        Some(delay) => desk.store.retry_inbound(&desk.fence, id, &error, delay).await,
-                        None => desk.store.bury_inbound(&desk.fence, id, &error).await,
+                        Some(delay) => fenced.store.retry_inbound(&fenced.fence, id, &error, delay).await,
+                        None => fenced.store.bury_inbound(&fenced.fence, id, &error).await,
                     }
                 }
             };
-            let done = insist("set a message back", write).await;
-            done.map_or_else(Done::Failed, |_| Done::InboundSetBack { message, delay })
+            let done = until_available("set a message back", write).await;
+            done.map_or_else(JobOutcome::Failed, |_| JobOutcome::InboundSetBack { message, delay })
         })
     }
 
@@ -149,16 +153,16 @@ impl Desk {
         Box::pin(async move {
             let (id, error) = (reply.row.id, Arc::new(error));
             let write = || {
-                let (desk, error) = (self.clone(), error.clone());
+                let (fenced, error) = (self.clone(), error.clone());
                 async move {
                     match delay {
-                        Some(delay) => desk.store.retry_outbound(&desk.fence, id, &error, delay).await,
-                        None => desk.store.bury_outbound(&desk.fence, id, &error).await,
+                        Some(delay) => fenced.store.retry_outbound(&fenced.fence, id, &error, delay).await,
+                        None => fenced.store.bury_outbound(&fenced.fence, id, &error).await,
                     }
                 }
             };
-            let done = insist("set a reply back", write).await;
-            done.map_or_else(Done::Failed, |_| Done::OutboundSetBack { reply, delay })
+            let done = until_available("set a reply back", write).await;
+            done.map_or_else(JobOutcome::Failed, |_| JobOutcome::OutboundSetBack { reply, delay })
         })
     }
 }
@@ -166,14 +170,14 @@ impl Desk {
 pub(super) fn answer(responder: Arc<dyn Responder>, message: Inbound, question: Question) -> Job {
     Box::pin(async move {
         let replies = responder.respond(&question).await;
-        Done::Answered { message, replies }
+        JobOutcome::Answered { message, replies }
     })
 }
 
 pub(super) fn send(page: Arc<dyn Page>, reply: Reply) -> Job {
     Box::pin(async move {
         let outcome = page.send(&text_of(&reply)).await;
-        Done::Sent { reply, outcome }
+        JobOutcome::Sent { reply, outcome }
     })
 }
 
@@ -181,7 +185,7 @@ pub(super) fn send_together(page: Arc<dyn Page>, replies: Vec<Reply>) -> Job {
     Box::pin(async move {
         let texts: Vec<_> = replies.iter().map(text_of).collect();
         let outcomes = page.send_all(&texts).await;
-        Done::SentTogether { page, replies, outcomes }
+        JobOutcome::SentTogether { page, replies, outcomes }
     })
 }
 
@@ -200,39 +204,6 @@ pub(super) fn confirm(page: Arc<dyn Page>, whatsapp_ids: Vec<String>) -> Job {
         if let Err(error) = page.confirm(&whatsapp_ids).await {
             debug!(%error, messages = whatsapp_ids.len(), "the page did not take a confirmation");
         }
-        Done::Confirmed
+        JobOutcome::Confirmed
     })
-}
-
-/// Waits between two tries on an unavailable Postgres.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-
-/// Repeats a call for as long as Postgres is unavailable. The flag says that it took more than one try, so that an
-/// earlier one may have been carried out although its answer was lost.
-pub(crate) async fn insist<T, F>(step: &'static str, call: impl Fn() -> F) -> Result<(T, bool), StoreError>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut wait = FIRST_WAIT;
-    let mut unsure = false;
-    loop {
-        match call().await {
-            Err(error @ StoreError::Unavailable { .. }) => {
-                if !unsure {
-                    warn!(step, %error, "postgres is unavailable; messages wait");
-                }
-                unsure = true;
-                sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-            Err(error) => return Err(error),
-            Ok(value) => {
-                if unsure {
-                    info!(step, "postgres is back");
-                }
-                return Ok((value, unsure));
-            }
-        }
-    }
 }

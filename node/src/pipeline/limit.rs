@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use roost_store::ReplyWindow;
 
-use super::Now;
+use super::context::PipelineTime;
 
 /// The length of the sliding window.
 pub const WINDOW: Duration = Duration::from_secs(60);
@@ -29,14 +29,15 @@ pub struct ReplyLimit {
     /// 0 lifts the limit.
     per_window: u32,
     /// When the replies of the window were decided on, oldest first.
-    counted: VecDeque<Now>,
-    warned: Option<Now>,
+    counted: VecDeque<PipelineTime>,
+    warned: Option<PipelineTime>,
 }
 
 impl ReplyLimit {
     /// Goes on from what the database knows of the last window.
-    pub fn seeded(per_window: u32, window: &ReplyWindow, now: Now) -> Self {
-        let mut counted: Vec<Now> = window.counted_ages.iter().map(|age| now.saturating_sub(*age)).collect();
+    pub fn seeded(per_window: u32, window: &ReplyWindow, now: PipelineTime) -> Self {
+        let mut counted: Vec<PipelineTime> =
+            window.counted_ages.iter().map(|age| now.saturating_sub(*age)).collect();
         counted.sort_unstable();
         let warned = window.warned_age.map(|age| now.saturating_sub(age));
         Self { per_window, counted: counted.into(), warned }
@@ -49,8 +50,8 @@ impl ReplyLimit {
 
     /// Decides on the `replies` to one message, all or none, and counts them. More replies than the whole limit go
     /// when the window is empty; they could never be sent otherwise.
-    pub fn judge(&mut self, replies: usize, now: Now) -> Verdict {
-        let gone = |at: Now| now.saturating_sub(at) >= WINDOW;
+    pub fn judge(&mut self, replies: usize, now: PipelineTime) -> Verdict {
+        let gone = |at: PipelineTime| now.saturating_sub(at) >= WINDOW;
         while self.counted.front().is_some_and(|at| gone(*at)) {
             self.counted.pop_front();
         }
@@ -75,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn at(secs: u64) -> Now {
+    fn at(secs: u64) -> PipelineTime {
         WINDOW + Duration::from_secs(secs)
     }
 

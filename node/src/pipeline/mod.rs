@@ -21,66 +21,31 @@
 //! `inbound` and `outbound` decide what is to be done next and are pure; `driver` does it. Whatever Postgres does
 //! not take is tried again until it does, in order, while the page holds what it has not acknowledged.
 
+mod chat_queues;
+mod context;
 mod driver;
 mod inbound;
 mod jobs;
-mod lanes;
 mod limit;
 mod outbound;
 
 use std::{sync::Arc, time::Duration};
 
-use roost_store::{Fence, Store, StoreError, Tenant};
+use roost_store::{StoreError, Tenant};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
 
-pub(crate) use jobs::insist;
+pub use context::{BODY_BYTES, PipelineContext};
 pub use outbound::reply_id;
 
+use context::Gate;
 use roost_engine::{InboundMessage, Page};
-use roost_responder::Responder;
-
-/// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
-pub const BODY_BYTES: usize = 65_536;
-
-/// Time since the pipeline began, plus the reply limit's window; see [`limit::ReplyLimit`].
-type Now = Duration;
 
 /// Messages between the worker and the pipeline. When it is full the worker takes no more events from the page.
 const INTAKE: usize = 256;
-
-/// What the pipeline works with.
-pub struct PipelineContext {
-    pub fence: Fence,
-    pub store: Store,
-    pub tenant: Arc<Tenant>,
-    pub responder: Arc<dyn Responder>,
-}
-
-/// What the pipeline may do now.
-#[derive(Clone, Default)]
-struct Gate {
-    /// The page that confirms and sends; `None` while there is no browser.
-    pub page: Option<Arc<dyn Page>>,
-    /// New messages may be made durable.
-    pub taking: bool,
-    /// Replies may be sent.
-    pub sending: bool,
-}
-
-impl PartialEq for Gate {
-    fn eq(&self, other: &Self) -> bool {
-        let same_page = match (&self.page, &other.page) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => true,
-            _ => false,
-        };
-        same_page && self.taking == other.taking && self.sending == other.sending
-    }
-}
 
 /// Why a pipeline ended.
 #[derive(Debug, thiserror::Error)]
@@ -116,14 +81,14 @@ impl Pipeline {
         let (tenant, tenant_seen) = watch::channel(context.tenant.clone());
         let (idle_told, idle) = watch::channel(false);
         let (changes_told, changes) = watch::channel(0);
-        let ports = driver::Ports {
+        let channels = driver::DriverChannels {
             intake: messages,
             gate: gate_seen,
             tenant: tenant_seen,
             idle: idle_told,
             changes: changes_told,
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(driver::run(context, ports)));
+        let task = AbortOnDropHandle::new(tokio::spawn(driver::run(context, channels)));
         Self { intake, gate, tenant, idle, changes, task }
     }
 

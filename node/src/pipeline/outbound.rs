@@ -1,6 +1,6 @@
 //! Replies on their way out: a reply of a chat at a time, many chats at once. Pure, like [`super::inbound`].
 //!
-//! A reply leaves its chat's lane when WhatsApp has acknowledged it, not when that is durable: should this process
+//! A reply leaves its chat's queue when WhatsApp has acknowledged it, not when that is durable: should this process
 //! die in between, the next owner sends it again under the same id, and the page finds the first one (I6).
 
 use std::{collections::HashSet, iter, mem, time::Duration};
@@ -9,7 +9,10 @@ use roost_store::Outbound;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Now, inbound::BATCH, lanes::Lanes};
+use super::{
+    chat_queues::ChatQueues,
+    context::{BATCH, PipelineTime},
+};
 
 /// Being sent at the same time.
 const SENDING: usize = 32;
@@ -41,8 +44,8 @@ pub(super) struct Reply {
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    lanes: Lanes<Reply>,
-    /// Every row in the lanes, being sent, or sent and not marked: a completion made again may name one of these.
+    queues: ChatQueues<Reply>,
+    /// Every row in the queues, being sent, or sent and not marked: a completion made again may name one of these.
     known: HashSet<i64>,
     /// At the start: rows of an earlier owner may be pending above this id. Nothing is sent or queued before they are
     /// known, so that they go first.
@@ -51,7 +54,7 @@ pub(super) struct Outbox {
     sending: usize,
     sent: Vec<i64>,
     /// When the first of `sent` is to be marked at the latest.
-    mark_by: Now,
+    mark_by: PipelineTime,
     marking: Vec<i64>,
 }
 
@@ -63,11 +66,11 @@ impl Outbox {
 
     /// Whether more replies may be made: all pending ones are known, so that new ones go behind them, and not too many.
     pub fn has_room(&self) -> bool {
-        self.unread.is_none() && self.lanes.len() < QUEUED
+        self.unread.is_none() && self.queues.len() < QUEUED
     }
 
     /// The next job, or none for now.
-    pub fn next(&mut self, now: Now, sending: bool) -> Option<OutboundJob> {
+    pub fn next(&mut self, now: PipelineTime, sending: bool) -> Option<OutboundJob> {
         if self.marking.is_empty() && self.may_mark(now) {
             let rest = self.sent.split_off(self.sent.len().min(BATCH));
             self.marking = mem::replace(&mut self.sent, rest);
@@ -81,13 +84,13 @@ impl Outbox {
             return None;
         }
         let room = SENDING - self.sending;
-        let replies: Vec<_> = iter::from_fn(|| self.lanes.take(now)).take(room).collect();
+        let replies: Vec<_> = iter::from_fn(|| self.queues.take(now)).take(room).collect();
         self.sending += replies.len();
         (!replies.is_empty()).then_some(OutboundJob::Send(replies))
     }
 
-    fn may_mark(&self, now: Now) -> bool {
-        let waits = self.lanes.len() > 0 && self.sent.len() < BATCH && now < self.mark_by;
+    fn may_mark(&self, now: PipelineTime) -> bool {
+        let waits = self.queues.len() > 0 && self.sent.len() < BATCH && now < self.mark_by;
         !self.sent.is_empty() && !waits
     }
 
@@ -97,29 +100,29 @@ impl Outbox {
     }
 
     /// Pending rows, in the order of their ids; fewer than [`BATCH`] means that there are no more.
-    pub fn read(&mut self, rows: Vec<Outbound>, now: Now) {
+    pub fn read(&mut self, rows: Vec<Outbound>, now: PipelineTime) {
         self.reading = false;
         self.unread = if rows.len() >= BATCH { rows.last().map(|row| row.id) } else { None };
         self.queue(rows, true, now);
     }
 
     /// Replies have become durable, in the order of their ids. Only an owner sends, so they were not sent before.
-    pub fn completed(&mut self, rows: Vec<Outbound>, now: Now) {
+    pub fn completed(&mut self, rows: Vec<Outbound>, now: PipelineTime) {
         self.queue(rows, false, now);
     }
 
-    fn queue(&mut self, rows: Vec<Outbound>, maybe_sent: bool, now: Now) {
+    fn queue(&mut self, rows: Vec<Outbound>, maybe_sent: bool, now: PipelineTime) {
         for row in rows {
             if self.known.insert(row.id) {
                 let (chat, due) = (row.chat.clone(), now + row.due_in);
-                self.lanes.push(&chat, due, Reply { row, maybe_sent });
+                self.queues.push(&chat, due, Reply { row, maybe_sent });
             }
         }
     }
 
-    pub fn sent(&mut self, reply: &Reply, now: Now) {
+    pub fn sent(&mut self, reply: &Reply, now: PipelineTime) {
         self.sending -= 1;
-        self.lanes.finish(&reply.row.chat);
+        self.queues.finish(&reply.row.chat);
         if self.sent.is_empty() {
             self.mark_by = now + MARK_WAIT;
         }
@@ -134,24 +137,24 @@ impl Outbox {
     }
 
     /// A reply was not sent and is tried again; its chat waits for it.
-    pub fn retry(&mut self, mut reply: Reply, due: Now) {
+    pub fn retry(&mut self, mut reply: Reply, due: PipelineTime) {
         self.sending -= 1;
         reply.maybe_sent = true;
         let chat = reply.row.chat.clone();
-        self.lanes.put_back(&chat, due, reply);
+        self.queues.put_back(&chat, due, reply);
     }
 
     /// A reply was given up.
-    pub fn buried(&mut self, reply: &Reply) {
+    pub fn dead_lettered(&mut self, reply: &Reply) {
         self.sending -= 1;
-        self.lanes.finish(&reply.row.chat);
+        self.queues.finish(&reply.row.chat);
         self.known.remove(&reply.row.id);
     }
 
     /// When a reply that waits for another try is due, or a mark.
-    pub fn next_due(&self) -> Option<Now> {
+    pub fn next_due(&self) -> Option<PipelineTime> {
         let mark_by = (self.marking.is_empty() && !self.sent.is_empty()).then_some(self.mark_by);
-        [self.lanes.next_due(), mark_by].into_iter().flatten().min()
+        [self.queues.next_due(), mark_by].into_iter().flatten().min()
     }
 }
 
@@ -166,7 +169,7 @@ pub fn reply_id(tenant: Uuid, inbound_whatsapp_id: &str, chat: &str, seq: i32) -
 mod tests {
     use super::*;
 
-    const NOW: Now = Duration::from_secs(60);
+    const NOW: PipelineTime = Duration::from_secs(60);
 
     fn row(id: i64, chat: &str) -> Outbound {
         Outbound {

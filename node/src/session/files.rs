@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
 
-use roost_engine::launch::RunAs;
+use roost_engine::run_as::RunAs;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use serde::{Serialize, de::DeserializeOwned};
 

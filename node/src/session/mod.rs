@@ -6,9 +6,9 @@
 //!
 //! - [`Profiles`], [`Profile`]: the directories of this node and of one tenant on it, locked while used, stamped with what it holds.
 //! - [`SnapshotTaker`]: from a frozen browser (the tree stands still for milliseconds) or a closed one.
-//! - [`Vault`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
+//! - [`SnapshotStore`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
-//! - [`LockedProfile::make_room`], [`LockedProfile::furnish`]: the same for a browser that runs before its session is here.
+//! - [`LockedProfile::make_standby_dir`], [`LockedProfile::install_session`]: the same for a browser that runs before its session is here.
 //!
 //! Order of snapshots is (generation, sequence). Who may say that a snapshot is *the* newest is not decided here: the
 //! pointer row in Postgres does, fenced by the generation (I2). What is here keeps a deposed owner harmless: it writes
@@ -16,27 +16,25 @@
 
 mod crypto;
 mod error;
-mod fetch;
 mod files;
 mod manifest;
 mod profile;
 mod restore;
 mod snapshot;
+mod snapshot_store;
 mod staging;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod upload;
-mod vault;
-mod warm;
 
 pub use crypto::SnapshotKey;
 pub use error::SessionError;
-pub use fetch::Fetched;
 pub use manifest::SnapshotRef;
-pub use profile::{LockedProfile, Profile, Profiles, Stamp};
-pub use restore::{Prepared, Source};
+pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};
+pub use restore::{FetchedFiles, PreparedProfile, SessionSource};
 pub use snapshot::SnapshotTaker;
-pub use vault::Vault;
+pub use snapshot_store::SnapshotStore;
 
 /// What of a profile makes the session, relative to the browser's user data directory.
 const STORES: [&str; 2] = [INDEXED_DB, "Default/Local Storage"];

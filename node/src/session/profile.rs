@@ -10,7 +10,7 @@
 //!   incoming/            a restore under way, laid out like `current/`
 //!   staging/             a snapshot under way
 //!   discarded/           what a restore has replaced
-//!   aside/               the `current/` that was here before a warm browser was started; see `warm`
+//!   aside/               the `current/` that was here before a warm browser was started; see `standby`
 //! ```
 //!
 //! `browser/` alone belongs to the browsers' user; everything else is the node's, and closed to all others. So whatever
@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::SessionError;
 use super::files::{self, read_json, remove_dir, remove_file, write_json};
-use roost_engine::launch::{RunAs, impassable};
+use roost_engine::run_as::{RunAs, impassable};
 
 /// The profiles of a node, and who its browsers run as.
 #[derive(Debug, Clone)]
@@ -40,6 +40,11 @@ pub struct Profiles {
 }
 
 impl Profiles {
+    /// Those below a state directory; see [`Profiles::open`].
+    pub fn in_state_dir(state_dir: &Path, run_as: RunAs) -> Result<Self, SessionError> {
+        Self::open(&state_dir.join(PROFILES), run_as)
+    }
+
     /// Makes the directory, if need be, and sees that a browser can get to what will be its own below it.
     pub fn open(dir: &Path, run_as: RunAs) -> Result<Self, SessionError> {
         files::make_passage(dir, run_as)?;
@@ -84,7 +89,7 @@ pub struct Profile {
 
 /// What the browser directory holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct ProfileStamp {
     pub uid: Uuid,
     /// The generation that used it last.
     pub generation: Generation,
@@ -99,7 +104,7 @@ impl Profile {
     /// a dead process holds nothing.
     pub fn lock(&self) -> Result<LockedProfile, SessionError> {
         files::make_passage(&self.root, self.run_as)?;
-        let path = self.root.join("lock");
+        let path = self.root.join(LOCK);
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -123,7 +128,7 @@ impl Profile {
         let locked =
             LockedProfile { root: self.root.clone(), uid: self.uid, run_as: self.run_as, _lock: file };
         // A preparation that a crash has ended is undone.
-        locked.cool_down()?;
+        locked.discard_unused()?;
         Ok(locked)
     }
 }
@@ -137,6 +142,10 @@ pub struct LockedProfile {
     _lock: File,
 }
 
+/// In the state directory.
+const PROFILES: &str = "profiles";
+/// In a profile.
+const LOCK: &str = "lock";
 const CURRENT: &str = "current";
 const INCOMING: &str = "incoming";
 const STAGING: &str = "staging";
@@ -146,6 +155,8 @@ const LOCAL_STORAGE: &str = "local-storage.json";
 /// In `current`, `incoming`, `discarded` and `aside`.
 const BROWSER: &str = "browser";
 const STAMP: &str = "stamp.json";
+/// In the browser directory, by a full Chromium.
+const SINGLETON_LOCK: &str = "SingletonLock";
 
 impl LockedProfile {
     /// The browser's user data directory, for [`roost_engine::Launch`].
@@ -160,7 +171,7 @@ impl LockedProfile {
 
     /// What the browser directory holds; `None` when there is none, or it is another tenant's of the same name, or its
     /// stamp cannot be read: then nothing is known of it and it counts for nothing.
-    pub fn stamp(&self) -> Option<Stamp> {
+    pub fn stamp(&self) -> Option<ProfileStamp> {
         read_stamp(&self.current()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
@@ -177,7 +188,7 @@ impl LockedProfile {
         remove_dir(&self.root)
     }
 
-    pub(super) fn write_stamp(&self, stamp: &Stamp) -> Result<(), SessionError> {
+    pub(super) fn write_stamp(&self, stamp: &ProfileStamp) -> Result<(), SessionError> {
         write_stamp(&self.current(), stamp)
     }
 
@@ -203,7 +214,7 @@ impl LockedProfile {
     }
 
     /// What the directory that was set aside holds, in the terms of [`LockedProfile::stamp`].
-    pub(super) fn stamp_aside(&self) -> Option<Stamp> {
+    pub(super) fn stamp_aside(&self) -> Option<ProfileStamp> {
         read_stamp(&self.aside()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
@@ -252,7 +263,7 @@ impl LockedProfile {
 
     /// Removes the lock link of a full Chromium whose process is dead.
     pub(super) fn remove_stale_singleton(&self) -> Result<(), SessionError> {
-        let link = self.browser_dir().join("SingletonLock");
+        let link = self.browser_dir().join(SINGLETON_LOCK);
         let Ok(target) = fs::read_link(&link) else { return Ok(()) };
         let holder = target
             .to_str()
@@ -276,11 +287,11 @@ fn uses_dir(pid: u32, dir: &Path) -> bool {
 }
 
 /// Of any of the directories that hold a browser directory.
-fn read_stamp(dir: &Path) -> Result<Option<Stamp>, SessionError> {
+fn read_stamp(dir: &Path) -> Result<Option<ProfileStamp>, SessionError> {
     read_json(&dir.join(STAMP))
 }
 
 /// Also of one that is not in place yet.
-pub(super) fn write_stamp(dir: &Path, stamp: &Stamp) -> Result<(), SessionError> {
+pub(super) fn write_stamp(dir: &Path, stamp: &ProfileStamp) -> Result<(), SessionError> {
     write_json(&dir.join(STAMP), stamp)
 }

@@ -1,32 +1,37 @@
-//! Which session a browser is started on: the profile that is here, the newest snapshot, or none.
+//! Which session a browser is started on: the profile that is here, the newest snapshot, or none. And the way of a snapshot onto
+//! this node's disk: its files, but only those that are not there yet.
 //!
 //! A profile that is here was used by some generation `g` (its stamp). A snapshot of generation `s` was taken from the
 //! profile in use under `s`. So if `g >= s` the profile here is at least as new as the snapshot: it went on after it.
 //! If `g < s` another node went on from where this profile stopped, and going back would replay an old ratchet.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Component, Path, PathBuf};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use roost_engine::LocalStorage;
 use roost_model::ids::Generation;
 
-use super::fetch::{self, Fetched};
-use super::manifest::ManifestName;
-use super::profile::{self, LockedProfile, Stamp};
-use super::{STORES, SessionError, SnapshotRef, Vault, files};
+use super::manifest::{FileEntry, Manifest, ManifestName};
+use super::profile::{self, LockedProfile, ProfileStamp};
+use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
+use crate::blocking::run_blocking;
 
 /// A profile ready to be launched.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedProfile {
     /// For [`roost_engine::Launch::profile`].
     pub browser_dir: PathBuf,
     /// For [`roost_engine::Launch::local_storage`].
     pub local_storage: Option<LocalStorage>,
-    pub source: Source,
+    pub source: SessionSource,
 }
 
 /// Where the session came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum SessionSource {
     /// The profile on this node is at least as new as every snapshot.
     Local,
     /// The newest snapshot.
@@ -36,12 +41,14 @@ pub enum Source {
 }
 
 /// The rule above.
-pub(super) fn choose(local: Option<&Stamp>, newest: Option<&SnapshotRef>) -> Source {
+pub(super) fn choose(local: Option<&ProfileStamp>, newest: Option<&SnapshotRef>) -> SessionSource {
     match (local, newest) {
-        (Some(stamp), Some(newest)) if stamp.generation >= newest.generation => Source::Local,
-        (_, Some(newest)) => Source::Restored { generation: newest.generation, sequence: newest.sequence },
-        (Some(_), None) => Source::Local,
-        (None, None) => Source::Fresh,
+        (Some(stamp), Some(newest)) if stamp.generation >= newest.generation => SessionSource::Local,
+        (_, Some(newest)) => {
+            SessionSource::Restored { generation: newest.generation, sequence: newest.sequence }
+        }
+        (Some(_), None) => SessionSource::Local,
+        (None, None) => SessionSource::Fresh,
     }
 }
 
@@ -50,18 +57,18 @@ impl LockedProfile {
     /// When it fails the profile is as it was.
     pub async fn prepare(
         &self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         newest: Option<&SnapshotRef>,
         generation: Generation,
-    ) -> Result<Prepared, SessionError> {
+    ) -> Result<PreparedProfile, SessionError> {
         let source = choose(self.stamp().as_ref(), newest);
         let local_storage = match (source, newest) {
-            (Source::Restored { .. }, Some(newest)) => self.restore(vault, newest).await?,
-            (Source::Local, _) => self.local_storage_after_a_crash()?,
+            (SessionSource::Restored { .. }, Some(newest)) => self.restore(snapshots, newest).await?,
+            (SessionSource::Local, _) => self.local_storage_after_a_crash()?,
             _ => None,
         };
         self.begin_use(generation)?;
-        Ok(Prepared { browser_dir: self.browser_dir(), local_storage, source })
+        Ok(PreparedProfile { browser_dir: self.browser_dir(), local_storage, source })
     }
 
     /// A browser that was killed has lost what localStorage it had not written; the copy of the last snapshot has it.
@@ -76,19 +83,23 @@ impl LockedProfile {
         self.remove_stale_singleton()?;
         let sequence =
             self.stamp().filter(|stamp| stamp.generation == generation).map_or(0, |stamp| stamp.sequence);
-        self.write_stamp(&Stamp { uid: self.uid(), generation, sequence, clean: false })
+        self.write_stamp(&ProfileStamp { uid: self.uid(), generation, sequence, clean: false })
     }
 
     /// Fetches everything into a directory of its own, checks it, and only then moves it into place.
-    async fn restore(&self, vault: &Vault, from: &SnapshotRef) -> Result<Option<LocalStorage>, SessionError> {
+    async fn restore(
+        &self,
+        snapshots: &SnapshotStore,
+        from: &SnapshotRef,
+    ) -> Result<Option<LocalStorage>, SessionError> {
         let name = ManifestName { uid: self.uid(), generation: from.generation, sequence: from.sequence };
-        let manifest = vault.manifest(&name).await?;
+        let manifest = snapshots.manifest(&name).await?;
         files::remove_dir(&self.incoming())?;
         let into = self.incoming_browser_dir();
-        fetch::files(vault, &manifest, &STORES, &into, &mut Fetched::default()).await?;
+        fetch_files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
         self.give_incoming()?;
-        let local_storage = fetch::local_storage(vault, &manifest).await?;
-        let stamp = Stamp {
+        let local_storage = fetch_local_storage(snapshots, &manifest).await?;
+        let stamp = ProfileStamp {
             uid: self.uid(),
             generation: from.generation,
             sequence: from.sequence,
@@ -106,6 +117,87 @@ impl LockedProfile {
     }
 }
 
+/// What lies in a directory that was fetched into: path and checksum of each file.
+#[derive(Debug, Default)]
+pub struct FetchedFiles {
+    files: BTreeMap<PathBuf, String>,
+}
+
+/// Makes `into` hold the snapshot's files below `stores`, whole and on disk, and no others of those that were fetched.
+/// Returns how many had to be fetched.
+pub(super) async fn fetch_files(
+    snapshots: &SnapshotStore,
+    manifest: &Manifest,
+    stores: &[&str],
+    into: &Path,
+    known: &mut FetchedFiles,
+) -> Result<usize, SessionError> {
+    let mut wanted = BTreeMap::new();
+    for file in &manifest.files {
+        let path = checked_path(manifest, file)?;
+        if stores.iter().any(|store| path.starts_with(store)) {
+            wanted.insert(path, file);
+        }
+    }
+    let stale = |path: &PathBuf, sha256: &String| wanted.get(path).is_none_or(|file| file.sha256 != *sha256);
+    for (path, _) in known.files.extract_if(.., |path, sha256| stale(path, sha256)) {
+        let path = into.join(path);
+        fs::remove_file(&path).map_err(SessionError::disk("removing an outdated file", path))?;
+    }
+    wanted.retain(|path, _| !known.files.contains_key(path));
+    let fetches: Vec<_> =
+        wanted.iter().map(|(path, file)| fetch_file(snapshots, manifest, file, into.join(path))).collect();
+    stream::iter(fetches).buffer_unordered(snapshot_store::CONCURRENCY).try_collect::<Vec<()>>().await?;
+    let fetched = wanted.len();
+    known.files.extend(wanted.into_iter().map(|(path, file)| (path, file.sha256.clone())));
+    Ok(fetched)
+}
+
+/// The localStorage that was saved with the snapshot, if it was.
+pub(super) async fn fetch_local_storage(
+    snapshots: &SnapshotStore,
+    manifest: &Manifest,
+) -> Result<Option<LocalStorage>, SessionError> {
+    let Some(file) = &manifest.local_storage else { return Ok(None) };
+    let name = manifest.name();
+    let text = snapshots.file(&name, file).await?;
+    let corrupt =
+        |error: serde_json::Error| SessionError::Corrupt { object: name.object(), reason: error.to_string() };
+    serde_json::from_slice(&text).map(Some).map_err(corrupt)
+}
+
+async fn fetch_file(
+    snapshots: &SnapshotStore,
+    manifest: &Manifest,
+    file: &FileEntry,
+    path: PathBuf,
+) -> Result<(), SessionError> {
+    let content = snapshots.file(&manifest.name(), file).await?;
+    run_blocking(move || write(&path, &content)).await
+}
+
+/// A manifest is authentic, but a path that leads out of the stores is refused all the same.
+fn checked_path(manifest: &Manifest, file: &FileEntry) -> Result<PathBuf, SessionError> {
+    let path = PathBuf::from(&file.path);
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if is_plain && STORES.iter().any(|store| path.starts_with(store)) {
+        Ok(path)
+    } else {
+        let reason = format!("the path {:?} is outside the session's stores", file.path);
+        Err(SessionError::Corrupt { object: manifest.name().object(), reason })
+    }
+}
+
+/// On disk when it returns: a stamp must never vouch for files that a power cut empties.
+fn write(path: &Path, content: &[u8]) -> Result<(), SessionError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent)
+        .and_then(|()| File::create(path))
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
+        .map_err(SessionError::disk("writing a restored file", path))?;
+    files::sync_dir(parent)
+}
+
 #[cfg(test)]
 mod tests {
     use time::OffsetDateTime;
@@ -113,8 +205,8 @@ mod tests {
 
     use super::*;
 
-    fn stamp(generation: i64) -> Stamp {
-        Stamp { uid: Uuid::nil(), generation: Generation(generation), sequence: 0, clean: false }
+    fn stamp(generation: i64) -> ProfileStamp {
+        ProfileStamp { uid: Uuid::nil(), generation: Generation(generation), sequence: 0, clean: false }
     }
 
     fn snapshot(generation: i64) -> SnapshotRef {
@@ -129,16 +221,16 @@ mod tests {
 
     #[test]
     fn the_newer_of_profile_and_snapshot_is_used() {
-        let restored = Source::Restored { generation: Generation(5), sequence: 7 };
-        assert_eq!(choose(None, None), Source::Fresh);
+        let restored = SessionSource::Restored { generation: Generation(5), sequence: 7 };
+        assert_eq!(choose(None, None), SessionSource::Fresh);
         assert_eq!(choose(None, Some(&snapshot(5))), restored);
         assert_eq!(
             choose(Some(&stamp(4)), None),
-            Source::Local,
+            SessionSource::Local,
             "a session that was never saved is still a session"
         );
         assert_eq!(choose(Some(&stamp(4)), Some(&snapshot(5))), restored);
-        assert_eq!(choose(Some(&stamp(5)), Some(&snapshot(5))), Source::Local);
-        assert_eq!(choose(Some(&stamp(6)), Some(&snapshot(5))), Source::Local);
+        assert_eq!(choose(Some(&stamp(5)), Some(&snapshot(5))), SessionSource::Local);
+        assert_eq!(choose(Some(&stamp(6)), Some(&snapshot(5))), SessionSource::Local);
     }
 }

@@ -8,44 +8,45 @@ use roost_model::ids::Generation;
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, VERSION};
-use super::profile::{LockedProfile, Stamp};
-use super::staging::{self, Found};
+use super::profile::{LockedProfile, ProfileStamp};
+use super::staging::{self, SessionFile};
 use super::upload::Uploads;
-use super::{SessionError, SnapshotRef, Vault, files, vault};
+use super::{SessionError, SnapshotRef, SnapshotStore, files};
+use crate::blocking::run_blocking;
 
 /// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
 /// written its reference to the pointer row; then it calls [`SnapshotTaker::recorded`].
 pub struct SnapshotTaker {
-    vault: Vault,
+    snapshots: SnapshotStore,
     profile: Arc<LockedProfile>,
     generation: Generation,
     sequence: i64,
     uploads: Uploads,
-    last: Option<Contents>,
+    last: Option<SnapshotContents>,
 }
 
 /// What a snapshot would hold, cheaply told: to find that nothing has changed.
 #[derive(PartialEq)]
-struct Contents {
-    files: Vec<Found>,
+struct SnapshotContents {
+    files: Vec<SessionFile>,
     local_storage: LocalStorage,
 }
 
 impl SnapshotTaker {
     /// Goes on counting after the last snapshot of this generation, if there is one.
     pub async fn new(
-        vault: Vault,
+        snapshots: SnapshotStore,
         profile: Arc<LockedProfile>,
         generation: Generation,
     ) -> Result<Self, SessionError> {
-        let names = vault.manifests(profile.uid()).await?;
+        let names = snapshots.manifests(profile.uid()).await?;
         let taken = names.iter().filter(|name| name.generation == generation).map(|name| name.sequence).max();
         let stamped =
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
         let uploads = Uploads::new(profile.uid(), generation);
         Ok(Self {
             sequence: taken.max(stamped).unwrap_or(0),
-            vault,
+            snapshots,
             profile,
             generation,
             uploads,
@@ -58,12 +59,12 @@ impl SnapshotTaker {
         // Before the files, so that files saved are never older than it: the page writes its keys there.
         let local_storage = page.local_storage().await?;
         let dir = self.profile.browser_dir();
-        let now = Contents { files: vault::blocking(move || staging::find(&dir)).await?, local_storage };
+        let now = SnapshotContents { files: run_blocking(move || staging::find(&dir)).await?, local_storage };
         if self.last.as_ref() == Some(&now) {
             return Ok(None);
         }
         let staged = self.stage(Some(page.clone())).await?;
-        let contents = Contents { files: staged, local_storage: now.local_storage };
+        let contents = SnapshotContents { files: staged, local_storage: now.local_storage };
         self.profile.save_local_storage(&contents.local_storage)?;
         let taken = self.save(&contents.files, Some(&contents.local_storage), false).await?;
         self.last = Some(contents);
@@ -94,16 +95,16 @@ impl SnapshotTaker {
 
     /// The pointer row names the last snapshot taken: older ones may go.
     pub async fn recorded(&mut self) -> Result<(), SessionError> {
-        self.vault.prune(self.profile.uid(), self.generation).await?;
+        self.snapshots.prune(self.profile.uid(), self.generation).await?;
         self.uploads.pruned();
         Ok(())
     }
 
     /// Copies the files, with the page frozen if there is one. On a thread of its own, which no cancellation ends
     /// between freezing and thawing.
-    async fn stage(&self, page: Option<Arc<dyn Page>>) -> Result<Vec<Found>, SessionError> {
+    async fn stage(&self, page: Option<Arc<dyn Page>>) -> Result<Vec<SessionFile>, SessionError> {
         let (browser_dir, staging) = (self.profile.browser_dir(), self.profile.staging());
-        let staged = vault::blocking(move || {
+        let staged = run_blocking(move || {
             staging::prepare(&staging)?;
             let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
             let since = Instant::now();
@@ -126,14 +127,14 @@ impl SnapshotTaker {
     /// Uploads what is staged and stores the manifest.
     async fn save(
         &mut self,
-        staged: &[Found],
+        staged: &[SessionFile],
         local_storage: Option<&LocalStorage>,
         clean: bool,
     ) -> Result<SnapshotRef, SessionError> {
         let staging = self.profile.staging();
-        let files = self.uploads.upload(&self.vault, &staging, staged.to_vec()).await?;
+        let files = self.uploads.upload(&self.snapshots, &staging, staged.to_vec()).await?;
         let local_storage = match local_storage {
-            Some(values) => Some(self.uploads.upload_local_storage(&self.vault, values).await?),
+            Some(values) => Some(self.uploads.upload_local_storage(&self.snapshots, values).await?),
             None => None,
         };
         let manifest = Manifest {
@@ -146,7 +147,7 @@ impl SnapshotTaker {
             files,
             local_storage,
         };
-        self.vault.put_manifest(&manifest).await?;
+        self.snapshots.put_manifest(&manifest).await?;
         self.sequence = manifest.sequence;
         self.stamp(clean)?;
         files::remove_dir(&staging)?;
@@ -155,6 +156,6 @@ impl SnapshotTaker {
 
     fn stamp(&self, clean: bool) -> Result<(), SessionError> {
         let (uid, generation, sequence) = (self.profile.uid(), self.generation, self.sequence);
-        self.profile.write_stamp(&Stamp { uid, generation, sequence, clean })
+        self.profile.write_stamp(&ProfileStamp { uid, generation, sequence, clean })
     }
 }

@@ -18,7 +18,7 @@ use super::{STORES, SessionError, files};
 
 /// A file of the session, as it was when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
+pub(super) struct SessionFile {
     /// Relative to the directory searched.
     pub path: PathBuf,
     pub size: u64,
@@ -27,7 +27,7 @@ pub(super) struct Found {
 
 /// Every file of the session below this browser directory, sorted by path. Two equal answers mean that nothing has
 /// changed; a browser that runs may change it meanwhile, which a file that is gone by the time it is looked at shows.
-pub(super) fn find(browser_dir: &Path) -> Result<Vec<Found>, SessionError> {
+pub(super) fn find(browser_dir: &Path) -> Result<Vec<SessionFile>, SessionError> {
     let mut found = Vec::new();
     for store in STORES {
         let step = "listing the session's files";
@@ -41,7 +41,7 @@ pub(super) fn find(browser_dir: &Path) -> Result<Vec<Found>, SessionError> {
 }
 
 /// Copies the session's files into `staging`, which is made anew. To be called with the browser frozen or closed.
-pub(super) fn stage(browser_dir: &Path, staging: &Path) -> Result<Vec<Found>, SessionError> {
+pub(super) fn stage(browser_dir: &Path, staging: &Path) -> Result<Vec<SessionFile>, SessionError> {
     let found = find(browser_dir)?;
     let mut open: Option<(PathBuf, OwnedFd)> = None;
     for file in &found {
@@ -67,7 +67,7 @@ pub(super) fn prepare(staging: &Path) -> Result<(), SessionError> {
 }
 
 /// Links or copies a file of an open directory; something else than a file by that name is refused.
-fn stage_file(dir: &OwnedFd, file: &Found, to: &Path) -> io::Result<()> {
+fn stage_file(dir: &OwnedFd, file: &SessionFile, to: &Path) -> io::Result<()> {
     let name = file.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let no_file = || io::Error::other("it is no plain file");
     if is_immutable(&file.path) {
@@ -102,7 +102,7 @@ fn is_left_out(name: &std::ffi::OsStr) -> bool {
 }
 
 /// Links are not followed, and like everything else that is neither file nor directory they are no part of a session.
-fn search(dir: &OwnedFd, below: &Path, found: &mut Vec<Found>) -> Result<(), Errno> {
+fn search(dir: &OwnedFd, below: &Path, found: &mut Vec<SessionFile>) -> Result<(), Errno> {
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
         let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
@@ -123,7 +123,11 @@ fn search(dir: &OwnedFd, below: &Path, found: &mut Vec<Found>) -> Result<(), Err
                 }
             }
             FileType::RegularFile if !is_left_out(name) => {
-                found.push(Found { path, size: stat.st_size.cast_unsigned(), modified: modified(&stat) });
+                found.push(SessionFile {
+                    path,
+                    size: stat.st_size.cast_unsigned(),
+                    modified: modified(&stat),
+                });
             }
             _ => {}
         }
@@ -191,7 +195,7 @@ mod tests {
         let dir_of_it = files::open_beneath(&browser, Path::new("Default/IndexedDB/x.indexeddb.leveldb"));
         let dir_of_it = dir_of_it.unwrap().unwrap();
         for name in ["000002.log", "000003.ldb"] {
-            let found = Found { path: name.into(), size: 1, modified: SystemTime::now() };
+            let found = SessionFile { path: name.into(), size: 1, modified: SystemTime::now() };
             assert!(stage_file(&dir_of_it, &found, &staging.join(name)).is_err(), "{name}");
             assert!(!staging.join(name).exists());
         }

@@ -11,19 +11,20 @@ use roost_model::ids::Generation;
 use uuid::Uuid;
 
 use super::manifest::FileEntry;
-use super::staging::Found;
-use super::{SessionError, Vault, crypto, vault};
+use super::staging::SessionFile;
+use super::{SessionError, SnapshotStore, crypto, snapshot_store};
+use crate::blocking::run_blocking;
 
 /// After so many tails a log is uploaded whole again, so that a restore fetches few blobs.
 const MOST_BLOBS: usize = 24;
 
-/// What is known to be in the vault of one tenant and generation. Lost with the process, which costs one full upload.
+/// What is known to be in the store of one tenant and generation. Lost with the process, which costs one full upload.
 #[derive(Debug)]
 pub(super) struct Uploads {
     uid: Uuid,
     generation: Generation,
     blobs: HashSet<String>,
-    files: HashMap<PathBuf, (Found, FileEntry)>,
+    files: HashMap<PathBuf, (SessionFile, FileEntry)>,
     local_storage: Option<FileEntry>,
 }
 
@@ -32,17 +33,17 @@ impl Uploads {
         Self { uid, generation, blobs: HashSet::new(), files: HashMap::new(), local_storage: None }
     }
 
-    /// Sees to it that every staged file is in the vault.
+    /// Sees to it that every staged file is in the store.
     pub(super) async fn upload(
         &mut self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         staging: &Path,
-        staged: Vec<Found>,
+        staged: Vec<SessionFile>,
     ) -> Result<Vec<FileEntry>, SessionError> {
         // A worker that is stopping waits for this, and so does the tenant's next owner.
-        let uploads: Vec<_> = staged.iter().map(|found| self.entry_of(vault, staging, found)).collect();
+        let uploads: Vec<_> = staged.iter().map(|found| self.entry_of(snapshots, staging, found)).collect();
         let entries: Vec<FileEntry> =
-            stream::iter(uploads).buffered(vault::CONCURRENCY).try_collect().await?;
+            stream::iter(uploads).buffered(snapshot_store::CONCURRENCY).try_collect().await?;
         self.blobs.extend(entries.iter().flat_map(|entry| entry.blobs.iter().cloned()));
         let seen = staged.into_iter().zip(&entries);
         self.files = seen.map(|(found, entry)| (found.path.clone(), (found, entry.clone()))).collect();
@@ -52,15 +53,15 @@ impl Uploads {
     /// As it was saved the last time if nothing has happened to it since, else as it is saved now.
     async fn entry_of(
         &self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         staging: &Path,
-        found: &Found,
+        found: &SessionFile,
     ) -> Result<FileEntry, SessionError> {
         match self.files.get(&found.path) {
             Some((known, entry)) if known == found => Ok(entry.clone()),
             before => {
                 let before = before.map(|(_, entry)| entry.clone());
-                self.upload_file(vault, staging.join(&found.path), found, before).await
+                self.upload_file(snapshots, staging.join(&found.path), found, before).await
             }
         }
     }
@@ -68,21 +69,21 @@ impl Uploads {
     /// The same for the localStorage, which is no file.
     pub(super) async fn upload_local_storage(
         &mut self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         values: &LocalStorage,
     ) -> Result<FileEntry, SessionError> {
         let path = "localStorage".to_owned();
         let content = serde_json::to_vec(values)
             .map_err(|error| SessionError::Corrupt { object: path.clone(), reason: error.to_string() })?;
         let (size, sha256) = (content.len() as u64, crypto::sha256(&content));
-        let blob = vault.put_blob(self.uid, self.generation, &self.blobs, content).await?;
+        let blob = snapshots.put_blob(self.uid, self.generation, &self.blobs, content).await?;
         self.blobs.insert(blob.clone());
         let entry = FileEntry { path, size, sha256, blobs: vec![blob] };
         self.local_storage = Some(entry.clone());
         Ok(entry)
     }
 
-    /// Blobs that [`Vault::prune`] may have removed are no longer known to be there; those of the newest snapshot are.
+    /// Blobs that [`SnapshotStore::prune`] may have removed are no longer known to be there; those of the newest snapshot are.
     pub(super) fn pruned(&mut self) {
         let entries = self.files.values().map(|(_, entry)| entry).chain(&self.local_storage);
         self.blobs = entries.flat_map(|entry| entry.blobs.iter().cloned()).collect();
@@ -90,19 +91,19 @@ impl Uploads {
 
     async fn upload_file(
         &self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         staged: PathBuf,
-        found: &Found,
+        found: &SessionFile,
         before: Option<FileEntry>,
     ) -> Result<FileEntry, SessionError> {
         let path = found.path.to_string_lossy().into_owned();
-        let (mut content, sha256, grown) = vault::blocking(move || read(&staged, before)).await?;
+        let (mut content, sha256, grown) = run_blocking(move || read(&staged, before)).await?;
         let size = content.len() as u64;
         let (mut blobs, tail) = match grown {
             Some(before) => (before.blobs, content.split_off(before.size as usize)),
             None => (Vec::new(), content),
         };
-        blobs.push(vault.put_blob(self.uid, self.generation, &self.blobs, tail).await?);
+        blobs.push(snapshots.put_blob(self.uid, self.generation, &self.blobs, tail).await?);
         Ok(FileEntry { path, size, sha256, blobs })
     }
 }

@@ -1,9 +1,9 @@
-//! The loop of a worker: waits for whatever happens next (see [`super::wait`]), gives it to the state machine and has the
+//! The loop of a worker: waits for whatever happens next (see [`super::wakeups`]), gives it to the state machine and has the
 //! effects performed (see [`super::perform`]). One task owns all of a worker's state, so nothing is locked and events have
 //! one order.
 //!
 //! Nothing here waits for anything but the next event: what takes time runs as a future in one of two places. The slot
-//! `operation` holds what is being done to the browser as a whole, one at a time; `errands` are calls to the page and
+//! `browser_task` holds what is being done to the browser as a whole, one at a time; `background` are calls to the page and
 //! questions to the registry, which end with the browser they were sent to.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -18,13 +18,13 @@ use tokio::{
 use tracing::{Instrument, info, info_span};
 
 use super::{
-    StopMode, WorkerContext,
-    browser::Operation,
-    home::{Home, HomeError},
+    browser::BrowserTask,
+    context::WorkerContext,
     report::Reporter,
-    saver::Saver,
-    state::{Ending, Event, Machine, Now, State, step},
-    warm::Warmed,
+    session_store::{SessionStore, SessionStoreError},
+    snapshot_schedule::SnapshotSchedule,
+    state::{Ending, Event, Machine, State, StopMode, WorkerTime, step},
+    warm_standby::WarmStandby,
 };
 use crate::pipeline::Pipeline;
 
@@ -32,24 +32,24 @@ use crate::pipeline::Pipeline;
 const LAST_REPORT: Duration = Duration::from_secs(2);
 
 /// What the supervisor wants of a worker.
-pub(super) enum Order {
+pub(super) enum WorkerCommand {
     /// `done` is dropped when the worker has ended.
     Stop { mode: StopMode, done: oneshot::Sender<()> },
 }
 
 /// The worker's ends of its handle's channels.
-pub(super) struct Channels {
-    pub inbox: mpsc::Receiver<Order>,
+pub(super) struct WorkerChannels {
+    pub inbox: mpsc::Receiver<WorkerCommand>,
     pub spec: watch::Receiver<WorkerSpec>,
     pub seen: watch::Sender<Option<std::time::Instant>>,
     pub state: watch::Sender<State>,
 }
 
 /// Runs a worker to its end.
-pub(super) async fn run(context: WorkerContext, channels: Channels) {
+pub(super) async fn run(context: WorkerContext, channels: WorkerChannels) {
     let Fence { tenant, generation } = &context.fence;
     let span = info_span!("worker", %tenant, %generation);
-    Actor::new(context, channels).live().instrument(span).await;
+    Actor::new(context, channels).run().instrument(span).await;
 }
 
 /// The browser as the actor holds it.
@@ -58,8 +58,8 @@ pub(super) struct Browser {
     pub events: mpsc::Receiver<PageEvent>,
 }
 
-/// What came of an errand.
-pub(super) enum Errand {
+/// What came of a call in the background.
+pub(super) enum BackgroundOutcome {
     Done,
     /// A call after which the page should have gone on.
     Failed {
@@ -74,7 +74,7 @@ pub(super) enum Errand {
     Owner(Option<bool>),
     Saved {
         link: u64,
-        saved: Result<bool, HomeError>,
+        saved: Result<bool, SessionStoreError>,
     },
     /// That a session was taken back, and how often by now.
     Counted(Result<u64, StoreError>),
@@ -83,22 +83,22 @@ pub(super) enum Errand {
 
 pub(super) struct Actor {
     pub context: WorkerContext,
-    pub channels: Channels,
+    pub channels: WorkerChannels,
     pub machine: Machine,
     pub begun: Instant,
-    pub home: Arc<Home>,
+    pub session: Arc<SessionStore>,
     pub reporter: Reporter,
     /// Whether the reporter's task still runs.
     pub reporting: bool,
     pub pipeline: Option<Pipeline>,
-    pub saver: Saver,
-    /// The count of messages up to which the saver knows.
+    pub snapshot_schedule: SnapshotSchedule,
+    /// The count of messages up to which the schedule knows.
     pub changes: Option<watch::Receiver<u64>>,
     /// Until the first launch, or until the session that it was to open is forgotten.
-    pub warm: Option<Warmed>,
+    pub warm: Option<WarmStandby>,
     pub browser: Option<Browser>,
-    pub operation: Option<Operation>,
-    pub errands: FuturesUnordered<BoxFuture<'static, Errand>>,
+    pub browser_task: Option<BrowserTask>,
+    pub background: FuturesUnordered<BoxFuture<'static, BackgroundOutcome>>,
     /// Messages on their way to a pipeline that is full.
     pub held: VecDeque<InboundMessage>,
     pub next_probe: Instant,
@@ -106,52 +106,50 @@ pub(super) struct Actor {
     /// The last restart that was carried out, or that the start of this worker stands for.
     pub restarted: i64,
     /// Those who wait for the end.
-    pub stoppers: Vec<oneshot::Sender<()>>,
-    pub orphaned: bool,
+    pub stop_waiters: Vec<oneshot::Sender<()>>,
+    pub handle_dropped: bool,
     pub ending: Option<Ending>,
 }
 
 impl Actor {
-    fn new(mut context: WorkerContext, channels: Channels) -> Self {
+    fn new(mut context: WorkerContext, channels: WorkerChannels) -> Self {
         let warm = context.warm.take();
         let spec = &context.spec;
-        let home = Home::new(
-            context.store.clone(),
+        let session = SessionStore::new(
+            &context.env,
             context.fence.clone(),
-            context.vault.clone(),
-            &context.profiles,
             spec,
-            warm.as_ref().map(Warmed::profile),
+            warm.as_ref().map(WarmStandby::profile),
         );
         // Any number that differs between tenants and between owners spreads the attempts.
         let seed = spec.tenant.uid.as_u64_pair().1 ^ context.fence.generation.0.unsigned_abs();
-        let machine = Machine::new(context.pace, &spec.tenant.settings.phone, seed);
+        let machine = Machine::new(context.timing, &spec.tenant.settings.phone, seed);
         Self {
             machine: if spec.snapshot.is_some() { machine.with_saved_session() } else { machine },
             begun: Instant::now(),
-            home: Arc::new(home),
-            reporter: Reporter::spawn(context.store.clone(), context.fence.clone()),
+            session: Arc::new(session),
+            reporter: Reporter::spawn(context.env.store.clone(), context.fence.clone()),
             reporting: true,
             pipeline: None,
-            saver: Saver::new(context.pace),
+            snapshot_schedule: SnapshotSchedule::new(context.timing),
             changes: None,
             warm,
             browser: None,
-            operation: None,
-            errands: FuturesUnordered::new(),
+            browser_task: None,
+            background: FuturesUnordered::new(),
             held: VecDeque::new(),
             next_probe: Instant::now(),
             probing: false,
             restarted: spec.restart_seq,
-            stoppers: Vec::new(),
-            orphaned: false,
+            stop_waiters: Vec::new(),
+            handle_dropped: false,
             ending: None,
             context,
             channels,
         }
     }
 
-    async fn live(mut self) {
+    async fn run(mut self) {
         info!("the worker begins");
         // Before the browser: what an earlier owner left is read and answered while it launches.
         self.ensure_pipeline();
@@ -161,8 +159,8 @@ impl Actor {
         // A watch tells only of changes; what stands now counts too.
         standing.mark_changed();
         while self.ending.is_none() {
-            let happening = self.next(&mut standing).await;
-            for event in self.interpret(happening) {
+            let wakeup = self.next(&mut standing).await;
+            for event in self.interpret(wakeup) {
                 self.apply(event);
             }
         }
@@ -188,7 +186,7 @@ impl Actor {
         self.set_gate();
     }
 
-    pub fn now(&self) -> Now {
+    pub fn now(&self) -> WorkerTime {
         self.begun.elapsed()
     }
 
@@ -196,13 +194,13 @@ impl Actor {
     async fn conclude(mut self) {
         let Some(ending) = self.ending else { return };
         drop(self.pipeline.take());
-        self.errands.clear();
+        self.background.clear();
         if let Some(warm) = self.warm.take() {
             warm.kill().await;
         }
         match ending {
             Ending::Stopped => self.reporter.flush(LAST_REPORT).await,
-            Ending::Deleted => self.home.remove().await,
+            Ending::Deleted => self.session.remove().await,
             Ending::Killed | Ending::NotOwner | Ending::Expired => {}
         }
         info!(?ending, "the worker has ended");

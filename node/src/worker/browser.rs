@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use roost_cluster::lease_deadline::Standing;
-use roost_engine::{Engine, EngineError, Launch, Launched, LocalStorage, Page};
+use roost_engine::{Launch, Launched, LocalStorage, Page};
 use roost_model::ids::TenantId;
 use tokio::{
     sync::watch,
@@ -14,97 +14,74 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    home::{Home, HomeError},
-    pace::Pace,
-    warm::Warmed,
+    launch_check::{LaunchError, may_launch},
+    session_store::{SessionStore, SessionStoreError},
+    timing::WorkerTiming,
+    warm_standby::WarmStandby,
 };
-use crate::{
-    launches::{LaunchQueue, Rank},
-    pipeline::Drain,
-    session::{Prepared, SessionError},
-};
+use crate::{env::NodeEnv, launch_queue::LaunchPriority, pipeline::Drain, session::PreparedProfile};
 
 /// A page answers it out of its memory, or hangs.
 const LOCAL_STORAGE_WITHIN: Duration = Duration::from_secs(1);
 
-/// What came of an operation.
-pub(super) enum Outcome {
+/// What came of a task.
+pub(super) enum BrowserTaskOutcome {
     Launched(Launched),
     LaunchFailed(LaunchError),
     Gone,
-    Forgotten(Result<(), HomeError>),
+    Forgotten(Result<(), SessionStoreError>),
 }
 
-pub(super) type Operation = BoxFuture<'static, Outcome>;
-
-/// Why there is no browser.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LaunchError {
-    #[error("the session could not be made ready")]
-    Session(#[from] SessionError),
-    #[error("the node's lease ran out before the browser was launched")]
-    NoStanding,
-    #[error("the session can only be opened by a browser that starts with it")]
-    Cold,
-    #[error("the browser could not be launched")]
-    Engine(#[from] EngineError),
-}
+pub(super) type BrowserTask = BoxFuture<'static, BrowserTaskOutcome>;
 
 /// What a launch takes.
-pub(super) struct Start {
-    pub home: Arc<Home>,
-    pub engine: Arc<dyn Engine>,
-    pub launches: Arc<LaunchQueue>,
+pub(super) struct LaunchParams {
+    pub session: Arc<SessionStore>,
+    pub env: Arc<NodeEnv>,
     pub standing: watch::Receiver<Standing>,
     pub tenant: TenantId,
     /// How long the tenant has been down, for its place in the queue.
-    pub rank: Rank,
-    pub warm: Option<Warmed>,
+    pub priority: LaunchPriority,
+    pub warm: Option<WarmStandby>,
 }
 
 /// Opens the session in the warm browser if there is one, else restores it if need be and launches a browser on it.
-pub(super) fn launch(mut start: Start) -> Operation {
+pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     Box::pin(async move {
         if let Some(warm) = start.warm.take() {
-            match start.home.open(warm, &mut start.standing).await {
-                Ok(launched) => return Outcome::Launched(launched),
+            match start.session.open(warm, &mut start.standing).await {
+                Ok(launched) => return BrowserTaskOutcome::Launched(launched),
                 Err(error) => warn!(%error, "the warm browser was of no use; another one is launched"),
             }
         }
-        launch_cold(start).await.map_or_else(Outcome::LaunchFailed, Outcome::Launched)
+        launch_cold(start).await.map_or_else(BrowserTaskOutcome::LaunchFailed, BrowserTaskOutcome::Launched)
     })
 }
 
 /// Restoring is not bounded by `launches`, so that one tenant's snapshot is fetched while another's browser starts. The last
 /// thing before the launch is a look at the node's standing: a browser is not begun on a lease that may run out while it
 /// starts.
-async fn launch_cold(mut start: Start) -> Result<Launched, LaunchError> {
-    let Prepared { browser_dir: profile, local_storage, .. } = start.home.prepare().await?;
-    let _turn = start.launches.turn(start.rank).await;
-    if !is_good(&mut start.standing).await {
+async fn launch_cold(mut start: LaunchParams) -> Result<Launched, LaunchError> {
+    let PreparedProfile { browser_dir: profile, local_storage, .. } = start.session.prepare().await?;
+    let _permit = start.env.launches.acquire(start.priority).await;
+    if !may_launch(&mut start.standing).await {
         return Err(LaunchError::NoStanding);
     }
-    Ok(start.engine.launch(Launch { tenant: start.tenant, profile, local_storage }).await?)
-}
-
-/// Whether the node may begin something; waits while that is open.
-pub(super) async fn is_good(standing: &mut watch::Receiver<Standing>) -> bool {
-    let decided = standing.wait_for(|standing| *standing != Standing::SoftStop).await;
-    decided.is_ok_and(|standing| *standing == Standing::Good)
+    Ok(start.env.engine.launch(Launch { tenant: start.tenant, profile, local_storage }).await?)
 }
 
 /// Finishes the messages in flight, closes the browser, and saves the session from it if there is one.
 pub(super) fn wind_down(
     page: Arc<dyn Page>,
     drain: Option<Drain>,
-    home: Arc<Home>,
+    session: Arc<SessionStore>,
     save: bool,
-    pace: Pace,
-) -> Operation {
+    timing: WorkerTiming,
+) -> BrowserTask {
     Box::pin(async move {
         let since = Instant::now();
         if let Some(drain) = drain
-            && !drain.finish(pace.drain_within).await
+            && !drain.finish(timing.drain_within).await
         {
             warn!("messages were still in flight; they are pending in the database");
         }
@@ -114,7 +91,7 @@ pub(super) fn wind_down(
         let clean = page.close().await;
         let closed = since.elapsed();
         if save {
-            home.save_stopped(clean, local_storage).await;
+            session.save_stopped(clean, local_storage).await;
         }
         info!(
             drained_ms = ms(drained),
@@ -123,7 +100,7 @@ pub(super) fn wind_down(
             clean,
             "the worker has let go"
         );
-        Outcome::Gone
+        BrowserTaskOutcome::Gone
     })
 }
 
@@ -143,37 +120,37 @@ async fn read_local_storage(page: &Arc<dyn Page>) -> Option<LocalStorage> {
     }
 }
 
-pub(super) fn close(page: Arc<dyn Page>) -> Operation {
+pub(super) fn close(page: Arc<dyn Page>) -> BrowserTask {
     Box::pin(async move {
         let clean = page.close().await;
         debug!(clean, "the browser is closed");
-        Outcome::Gone
+        BrowserTaskOutcome::Gone
     })
 }
 
-pub(super) fn kill(page: Arc<dyn Page>) -> Operation {
+pub(super) fn kill(page: Arc<dyn Page>) -> BrowserTask {
     Box::pin(async move {
         page.kill().await;
-        Outcome::Gone
+        BrowserTaskOutcome::Gone
     })
 }
 
 /// Unlinks the device, then kills the browser: its profile is about to be wiped.
-pub(super) fn log_out(page: Arc<dyn Page>) -> Operation {
+pub(super) fn log_out(page: Arc<dyn Page>) -> BrowserTask {
     Box::pin(async move {
         if let Err(error) = page.logout().await {
             warn!(%error, "the device may still be linked at whatsapp");
         }
         page.kill().await;
-        Outcome::Gone
+        BrowserTaskOutcome::Gone
     })
 }
 
-pub(super) fn forget(home: Arc<Home>, warm: Option<Warmed>) -> Operation {
+pub(super) fn forget(session: Arc<SessionStore>, warm: Option<WarmStandby>) -> BrowserTask {
     Box::pin(async move {
         if let Some(warm) = warm {
             warm.kill().await;
         }
-        Outcome::Forgotten(home.forget().await)
+        BrowserTaskOutcome::Forgotten(session.forget().await)
     })
 }

@@ -10,84 +10,30 @@
 //! ends when a write is refused (I2) or when the node's standing expires (I1); it never tries to get ownership back.
 
 mod actor;
-mod backoff;
 mod browser;
-mod health;
-mod home;
-mod interpret;
-mod pace;
+mod context;
+mod launch_check;
+mod liveness;
 mod perform;
 mod qr;
 mod report;
-mod saver;
+mod session_store;
+mod snapshot_schedule;
 pub mod state;
-mod wait;
-mod warm;
+mod timing;
+mod wakeups;
+mod warm_standby;
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use async_trait::async_trait;
-use roost_cluster::lease_deadline::Standing;
 use roost_model::ids::{Generation, TenantId};
-use roost_store::{Fence, Store, WorkerSpec};
+use roost_store::WorkerSpec;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use backoff::Backoff;
-pub use pace::Pace;
-pub use state::{Ending, State};
-pub use warm::Warmed;
-
-use crate::{
-    launches::LaunchQueue,
-    session::{Profiles, Vault},
-};
-use roost_engine::Engine;
-
-/// Everything a worker needs; nothing in it is shared with another worker of the tenant.
-pub struct WorkerContext {
-    /// The tenant and the generation under which this worker writes.
-    pub fence: Fence,
-    /// The spec as read when the tenant was assigned; later ones come through [`WorkerHandle::update`].
-    pub spec: WorkerSpec,
-    pub store: Store,
-    pub engine: Arc<dyn Engine>,
-    pub vault: Vault,
-    /// Every tenant's profile on this node.
-    pub profiles: Profiles,
-    /// Bounds how many browsers of this node launch at once.
-    pub launches: Arc<LaunchQueue>,
-    /// A browser that waits for this worker's session.
-    pub warm: Option<Warmed>,
-    /// The node's own standing: soft stop pauses the messages, expiry kills the browser.
-    pub standing: watch::Receiver<Standing>,
-    pub ownership: Arc<dyn OwnershipCheck>,
-    pub pace: Pace,
-}
-
-/// Asked when WhatsApp says that the session was opened elsewhere.
-#[async_trait]
-pub trait OwnershipCheck: Send + Sync {
-    /// Whether this node still owns the tenant at this generation, by a linearizable read made after this call.
-    async fn still_owner(&self, tenant: &TenantId, generation: Generation) -> Result<bool, OwnershipUnknown>;
-}
-
-/// The registry could not be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("ownership could not be checked: {reason}")]
-pub struct OwnershipUnknown {
-    pub reason: String,
-}
-
-/// How a worker is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopMode {
-    /// Finish the messages in flight (bounded), close the browser, save the session from the closed browser.
-    Graceful,
-    /// Kill the browser and touch nothing else: the tenant is not ours any more.
-    Kill,
-    /// The tenant was deleted: kill the browser and remove its profile.
-    Deleted,
-}
+pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
+pub use state::{Ending, State, StopMode};
+pub use timing::WorkerTiming;
+pub use warm_standby::WarmStandby;
 
 /// Starts a worker. The browser lives no longer than the handle's worker: dropping every handle stops it gracefully.
 pub struct Worker;
@@ -95,15 +41,15 @@ pub struct Worker;
 impl Worker {
     /// Returns at once; the worker starts its browser by itself.
     pub fn spawn(context: WorkerContext) -> WorkerHandle {
-        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (commands, inbox) = mpsc::channel(ORDERS);
         let (specs, spec) = watch::channel(context.spec.clone());
         let (seen_tx, seen) = watch::channel(None);
         let (state_tx, state) = watch::channel(State::Starting);
         let tenant = context.fence.tenant.clone();
         let generation = context.fence.generation;
-        let channels = actor::Channels { inbox, spec, seen: seen_tx, state: state_tx };
+        let channels = actor::WorkerChannels { inbox, spec, seen: seen_tx, state: state_tx };
         tokio::spawn(actor::run(context, channels));
-        WorkerHandle { tenant, generation, orders, specs: Arc::new(specs), seen, state }
+        WorkerHandle { tenant, generation, commands, specs: Arc::new(specs), seen, state }
     }
 }
 
@@ -115,7 +61,7 @@ const ORDERS: usize = 8;
 pub struct WorkerHandle {
     tenant: TenantId,
     generation: Generation,
-    orders: mpsc::Sender<actor::Order>,
+    commands: mpsc::Sender<actor::WorkerCommand>,
     specs: Arc<watch::Sender<WorkerSpec>>,
     seen: watch::Receiver<Option<Instant>>,
     state: watch::Receiver<State>,
@@ -139,7 +85,7 @@ impl WorkerHandle {
     /// mode overtakes a graceful stop that is under way.
     pub async fn stop(&self, mode: StopMode) {
         let (done, ended) = oneshot::channel();
-        if self.orders.send(actor::Order::Stop { mode, done }).await.is_ok() {
+        if self.commands.send(actor::WorkerCommand::Stop { mode, done }).await.is_ok() {
             // An error means that the worker ended by itself in between, which is what was asked for.
             let _ended_by_itself = ended.await;
         }
@@ -157,7 +103,7 @@ impl WorkerHandle {
 
     /// Waits until the worker has ended, for whatever reason; its browser is dead then.
     pub async fn ended(&self) {
-        self.orders.closed().await;
+        self.commands.closed().await;
     }
 }
 

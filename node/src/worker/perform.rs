@@ -12,13 +12,14 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info, warn};
 
 use super::{
-    actor::{Actor, Errand},
+    actor::{Actor, BackgroundOutcome},
     browser, qr,
-    state::{Effect, Ending, Event, Next, State},
+    state::{AfterStop, Effect, Ending, Event, State},
 };
 use crate::{
-    launches::Rank,
-    pipeline::{Pipeline, PipelineContext, insist},
+    launch_queue::LaunchPriority,
+    pipeline::{Pipeline, PipelineContext},
+    retry::until_available,
 };
 
 impl Actor {
@@ -32,18 +33,18 @@ impl Actor {
             Effect::Close => self.operate(browser::close),
             Effect::Kill => {
                 // A snapshot or a probe of what is being killed has nothing left to say.
-                self.errands.clear();
-                self.saver.abandon();
+                self.background.clear();
+                self.snapshot_schedule.abandon();
                 self.operate(browser::kill);
             }
             Effect::ForgetSession => {
-                self.operation = Some(browser::forget(self.home.clone(), self.warm.take()));
+                self.browser_task = Some(browser::forget(self.session.clone(), self.warm.take()));
             }
             Effect::AskOwner => self.ask_owner(),
             Effect::Serve => self.serve(),
             // The gate follows the state.
             Effect::Hold => {}
-            Effect::SaveSession => self.saver.linked(),
+            Effect::SaveSession => self.snapshot_schedule.linked(),
             Effect::ShowCode { text, expires_in } => match qr::data_uri(&text) {
                 Ok(data_uri) => {
                     info!("a code waits to be scanned");
@@ -63,32 +64,32 @@ impl Actor {
     fn launch(&mut self) {
         self.let_go_of_browser();
         let context = &self.context;
-        self.operation = Some(browser::launch(browser::Start {
-            home: self.home.clone(),
-            engine: context.engine.clone(),
-            launches: context.launches.clone(),
+        self.browser_task = Some(browser::launch(browser::LaunchParams {
+            session: self.session.clone(),
+            env: context.env.clone(),
             standing: context.standing.clone(),
             tenant: context.fence.tenant.clone(),
-            rank: Rank::down_since(context.spec.last_seen_at),
+            priority: LaunchPriority::down_since(context.spec.last_seen_at),
             warm: self.warm.take(),
         }));
     }
 
     /// Does something to the browser as a whole, in the place of what is being done to it.
-    fn operate(&mut self, operation: fn(Arc<dyn Page>) -> browser::Operation) {
+    fn operate(&mut self, browser_task: fn(Arc<dyn Page>) -> browser::BrowserTask) {
         if let Some(browser) = &self.browser {
-            self.operation = Some(operation(browser.page.clone()));
+            self.browser_task = Some(browser_task(browser.page.clone()));
         }
     }
 
     fn wind_down(&mut self, save: bool) {
         let Some(browser) = &self.browser else { return };
         let drain = self.pipeline.as_ref().map(Pipeline::drain);
-        let home = self.home.clone();
-        self.operation = Some(browser::wind_down(browser.page.clone(), drain, home, save, self.context.pace));
+        let session = self.session.clone();
+        self.browser_task =
+            Some(browser::wind_down(browser.page.clone(), drain, session, save, self.context.timing));
     }
 
-    /// Sends the page an errand whose failure is an event.
+    /// Calls the page in the background; a failure is an event.
     fn on_page(
         &mut self,
         step: &'static str,
@@ -96,10 +97,10 @@ impl Actor {
     ) {
         let Some(browser) = &self.browser else { return };
         let call = call(browser.page.clone());
-        self.errands.push(Box::pin(async move {
+        self.background.push(Box::pin(async move {
             match call.await {
-                Ok(()) => Errand::Done,
-                Err(error) => Errand::Failed { step, error },
+                Ok(()) => BackgroundOutcome::Done,
+                Err(error) => BackgroundOutcome::Failed { step, error },
             }
         }));
     }
@@ -108,21 +109,21 @@ impl Actor {
     fn take_over(&mut self) {
         error!("whatsapp says that the session was opened elsewhere; this owner takes it back");
         self.on_page("take over", |page| Box::pin(async move { page.take_over().await }));
-        let (store, fence) = (self.context.store.clone(), self.context.fence.clone());
-        self.errands.push(Box::pin(async move {
-            let counted = insist("count a conflict", || store.record_conflict(&fence)).await;
-            Errand::Counted(counted.map(|(conflicts, _)| conflicts))
+        let (store, fence) = (self.context.env.store.clone(), self.context.fence.clone());
+        self.background.push(Box::pin(async move {
+            let counted = until_available("count a conflict", || store.record_conflict(&fence)).await;
+            BackgroundOutcome::Counted(counted.map(|(conflicts, _)| conflicts))
         }));
     }
 
     fn ask_owner(&mut self) {
         let (ownership, fence) = (self.context.ownership.clone(), self.context.fence.clone());
-        self.errands.push(Box::pin(async move {
+        self.background.push(Box::pin(async move {
             match ownership.still_owner(&fence.tenant, fence.generation).await {
-                Ok(is_owner) => Errand::Owner(Some(is_owner)),
+                Ok(is_owner) => BackgroundOutcome::Owner(Some(is_owner)),
                 Err(error) => {
                     warn!(%error, "a conflict waits for the registry");
-                    Errand::Owner(None)
+                    BackgroundOutcome::Owner(None)
                 }
             }
         }));
@@ -134,10 +135,10 @@ impl Actor {
         self.next_probe = Instant::now();
         let Some(browser) = &self.browser else { return };
         let page = browser.page.clone();
-        self.errands.push(Box::pin(async move {
+        self.background.push(Box::pin(async move {
             match page.sweep().await {
-                Ok(messages) => Errand::Swept(messages),
-                Err(error) => Errand::Failed { step: "sweep", error },
+                Ok(messages) => BackgroundOutcome::Swept(messages),
+                Err(error) => BackgroundOutcome::Failed { step: "sweep", error },
             }
         }));
     }
@@ -148,7 +149,7 @@ impl Actor {
         }
         let pipeline = Pipeline::spawn(PipelineContext {
             fence: self.context.fence.clone(),
-            store: self.context.store.clone(),
+            store: self.context.env.store.clone(),
             tenant: Arc::new(self.context.spec.tenant.clone()),
             responder: Arc::new(TemplateResponder),
         });
@@ -163,8 +164,8 @@ impl Actor {
         let good = *self.context.standing.borrow() == Standing::Good;
         let page = self.browser.as_ref().map(|browser| browser.page.clone());
         let (taking, sending) = match self.machine.state() {
-            State::Stopping { next: Next::Launch | Next::End(Ending::Stopped) }
-                if self.operation.is_some() =>
+            State::Stopping { next: AfterStop::Launch | AfterStop::End(Ending::Stopped) }
+                if self.browser_task.is_some() =>
             {
                 if !good {
                     pipeline.shut_gate();
@@ -181,19 +182,21 @@ impl Actor {
         if let Some(browser) = &self.browser {
             let (page, expects_session) = (browser.page.clone(), self.machine.expects_session());
             self.probing = true;
-            self.errands
-                .push(Box::pin(async move { Errand::Probed { expects_session, probe: page.probe().await } }));
+            self.background.push(Box::pin(async move {
+                BackgroundOutcome::Probed { expects_session, probe: page.probe().await }
+            }));
         }
         Vec::new()
     }
 
     pub(super) fn save(&mut self) -> Vec<Event> {
         if let Some(browser) = &self.browser {
-            let (page, home) = (browser.page.clone(), self.home.clone());
-            self.saver.begin();
+            let (page, session) = (browser.page.clone(), self.session.clone());
+            self.snapshot_schedule.begin();
             let link = self.machine.link();
-            self.errands
-                .push(Box::pin(async move { Errand::Saved { link, saved: home.save_running(&page).await } }));
+            self.background.push(Box::pin(async move {
+                BackgroundOutcome::Saved { link, saved: session.save_running(&page).await }
+            }));
         }
         Vec::new()
     }
@@ -201,10 +204,10 @@ impl Actor {
     /// Something on the disk or in the object store is in the way of forgetting; it may pass.
     pub(super) fn forget_again(&mut self) {
         debug!("forgetting is tried again");
-        let wait = self.context.pace.ask_again;
-        self.errands.push(Box::pin(async move {
+        let wait = self.context.timing.ask_again;
+        self.background.push(Box::pin(async move {
             sleep(wait).await;
-            Errand::AskedToForgetAgain
+            BackgroundOutcome::AskedToForgetAgain
         }));
     }
 }

@@ -12,10 +12,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use super::backoff::Backoff;
-
-/// Waits between two tries on an unavailable Postgres.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(2) };
+use crate::retry::UNAVAILABLE;
 
 /// Writes reports in the background, in order.
 pub(super) struct Reporter {
@@ -139,7 +136,7 @@ async fn write_all(
                 }
                 failures += 1;
                 pending.lock().put_back(job);
-                sleep(BACKOFF.delay(failures, 0)).await;
+                sleep(UNAVAILABLE.exact(failures)).await;
             }
             Err(error) => {
                 error!(%error, "a report cannot be written and is dropped");

@@ -21,7 +21,7 @@ use std::{
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use roost_cluster::clock::boottime;
-use roost_engine::launch::{self, RunAs};
+use roost_engine::{exec_with_parent_death::exec_with_parent_death, run_as::RunAs};
 use rustix::process::Signal;
 
 use crate::{
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Some("play-guard") => play_guard(Path::new(&args[2]), text(3)),
         Some("play-child") => play_child(Path::new(&args[2]), text(3), text(4).parse().unwrap()),
         Some("play-launch") => {
-            panic!("{}", launch::launch(text(2).parse().unwrap(), RunAs::Caller, &args[3..]))
+            panic!("{}", exec_with_parent_death(text(2).parse().unwrap(), RunAs::Caller, &args[3..]))
         }
         Some("play-revoke") => play_revoke(Path::new(&args[2])),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),

@@ -14,8 +14,8 @@ use std::{
 };
 
 use roost_cluster::clock::boottime;
-use roost_engine::launch;
-use roost_node::guard::{self, EXIT_REFUSED, GuardLink, Plan, Program, RestartPolicy};
+use roost_engine::exec_with_parent_death;
+use roost_node::guard::{self, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy};
 
 use super::{
     figures::{FENCE, LEASE, PATIENCE, REIGN, RENEW_EVERY},
@@ -31,13 +31,13 @@ pub(super) fn play_guard(dir: &Path, behaviour: &str) -> ExitCode {
     let guard_pid = std::process::id().to_string();
     let program = |args: &[&str]| Program { path: this.clone(), args: args.iter().map(Into::into).collect() };
     let dir = dir.to_str().unwrap();
-    let plan = Plan {
+    let config = GuardConfig {
         child: program(&["play-child", dir, behaviour, &guard_pid]),
         revoke: program(&["play-revoke", dir]),
         restarts: RestartPolicy { max: max_restarts.parse().unwrap(), window: Duration::from_secs(300) },
         grace: FENCE,
     };
-    match guard::run(&plan) {
+    match guard::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -57,7 +57,7 @@ pub(super) fn play_revoke(dir: &Path) -> ExitCode {
 pub(super) fn play_child(dir: &Path, behaviour: &str, guard: i32) -> ExitCode {
     let asked_to_stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGTERM, asked_to_stop.clone()).unwrap();
-    launch::die_with(guard).unwrap();
+    exec_with_parent_death::die_with(guard).unwrap();
     let life = (1..).find(|number| !dir.join(format!("child.{number}")).exists()).unwrap();
     fs::write(dir.join(format!("child.{life}")), format!("{}\n", std::process::id())).unwrap();
     match behaviour {

@@ -22,7 +22,7 @@ pub(super) struct Stage {
 }
 
 /// The processes of one life of the child.
-pub(super) struct Life {
+pub(super) struct GuardedChild {
     pub child: Pid,
     pub browser: Pid,
     /// Started by the browser, in a session of its own.
@@ -52,8 +52,8 @@ impl Stage {
         read_pid(&self.path(name)).unwrap()
     }
 
-    pub fn life(&self, number: u32) -> Life {
-        Life {
+    pub fn life(&self, number: u32) -> GuardedChild {
+        GuardedChild {
             child: self.pid(&format!("child.{number}")),
             browser: self.pid(&format!("browser.{number}")),
             stray: self.pid(&format!("stray.{number}")),
@@ -101,7 +101,7 @@ impl Drop for Stage {
     }
 }
 
-impl Life {
+impl GuardedChild {
     pub fn kill_child(&self, signal: Signal) {
         kill_process(self.child, signal).unwrap();
     }

@@ -5,7 +5,7 @@ use roost_cluster::{
     records::{AssignmentEntry, Phase},
 };
 use roost_model::ids::{Generation, SpecRevision, TenantId};
-use roost_node::host::reconcile::{Now, Preparing, Step, steps};
+use roost_node::host::reconcile::{ActualState, Preparing, Step, steps};
 
 use super::{
     events::{NodeEvent, Ownership},
@@ -44,11 +44,12 @@ impl Ownership {
         let preparing = process.preparing.map(|generation| {
             (tenant.clone(), Preparing { generation: Generation(generation.into()), ending: false })
         });
-        let now = Now { held: held.into_iter().collect(), preparing: preparing.into_iter().collect() };
+        let actual =
+            ActualState { held: held.into_iter().collect(), preparing: preparing.into_iter().collect() };
         let assigned: Vec<_> = process.entry.map(|entry| self.as_seen(entry, &tenant)).into_iter().collect();
-        for step in steps(&now, &assigned, false) {
+        for step in steps(&actual, &assigned, false) {
             match step {
-                Step::Begin { generation, .. } => {
+                Step::Start { generation, .. } => {
                     let generation = u8::try_from(generation.0).expect("a small number");
                     process.preparing = None;
                     process.tenure = Some(Tenure { generation, is_stopping: false, may_launch: false });
@@ -58,11 +59,11 @@ impl Ownership {
                         tenure.is_stopping = true;
                     }
                 }
-                Step::Look { .. } => {}
+                Step::ReadSpec { .. } => {}
                 Step::Prepare { generation, .. } => {
                     process.preparing = Some(u8::try_from(generation.0).expect("a small number"));
                 }
-                Step::Forget { .. } => process.preparing = None,
+                Step::CancelPreparation { .. } => process.preparing = None,
             }
         }
         Some(())

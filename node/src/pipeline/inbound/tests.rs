@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::*;
 
-const NOW: Now = Duration::from_secs(60);
+const NOW: PipelineTime = Duration::from_secs(60);
 
 fn message(nth: i64) -> NewInbound {
     NewInbound {
@@ -66,13 +66,13 @@ fn more_than_can_be_held_stays_in_the_database_until_there_is_room() {
         id += BATCH as i64;
         admit(&mut inbox, &rows, false);
     }
-    assert!(inbox.lanes.len() <= QUEUED + BATCH);
+    assert!(inbox.queues.len() <= QUEUED + BATCH);
     let known_to = inbox.known_to;
     assert!(known_to < id, "the last batch is not held");
     assert!(inbox.next(NOW, true, false).is_none(), "there is no room yet");
-    while inbox.lanes.len() > QUEUED / 2 {
-        let chat = inbox.lanes.take(NOW).expect("a message").chat;
-        inbox.lanes.finish(&chat);
+    while inbox.queues.len() > QUEUED / 2 {
+        let chat = inbox.queues.take(NOW).expect("a message").chat;
+        inbox.queues.finish(&chat);
     }
     assert!(matches!(inbox.next(NOW, true, false), Some(InboundJob::Read { after }) if after == known_to));
 }

@@ -1,4 +1,4 @@
-//! A session's way from one profile through the vault into another, with files in the place of a browser.
+//! A session's way from one profile through the store into another, with files in the place of a browser.
 
 use std::{
     fs,
@@ -11,30 +11,30 @@ use roost_model::ids::{Generation, TenantId};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{LockedProfile, Profiles, SnapshotKey, SnapshotTaker, Vault};
-use roost_engine::launch::RunAs;
+use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker};
+use roost_engine::run_as::RunAs;
 
 mod restoring;
 mod saving;
-mod warming;
+mod standby;
 
 const LOG: &str = "Default/IndexedDB/s.indexeddb.leveldb/000003.log";
 const TABLE: &str = "Default/IndexedDB/s.indexeddb.leveldb/000002.ldb";
 
-/// One tenant, one vault, and as many nodes as a test names.
+/// One tenant, one store, and as many nodes as a test names.
 struct World {
     dir: TempDir,
     tenant: TenantId,
     uid: Uuid,
-    vault: Vault,
+    snapshots: SnapshotStore,
 }
 
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
-        let vault = Vault::open(dir.path().join("objects").to_str().unwrap(), key).unwrap();
-        Self { dir, tenant: TenantId::new("t").unwrap(), uid: Uuid::now_v7(), vault }
+        let snapshots = SnapshotStore::open(dir.path().join("objects").to_str().unwrap(), key).unwrap();
+        Self { dir, tenant: TenantId::new("t").unwrap(), uid: Uuid::now_v7(), snapshots }
     }
 
     fn profile(&self, node: &str) -> Arc<LockedProfile> {
@@ -53,13 +53,13 @@ impl World {
     }
 
     async fn taker(&self, profile: &Arc<LockedProfile>, generation: i64) -> SnapshotTaker {
-        SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(generation)).await.unwrap()
+        SnapshotTaker::new(self.snapshots.clone(), profile.clone(), Generation(generation)).await.unwrap()
     }
 
     /// A profile in use by a generation, with these files.
     async fn used(&self, node: &str, generation: i64, files: &[(&str, &str)]) -> Arc<LockedProfile> {
         let profile = self.profile(node);
-        profile.prepare(&self.vault, None, Generation(generation)).await.unwrap();
+        profile.prepare(&self.snapshots, None, Generation(generation)).await.unwrap();
         for (path, content) in files {
             write(&profile, path, content);
         }

@@ -6,15 +6,17 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use roost_engine::LocalStorage;
-use roost_engine::launch::{RunAs, UserIds};
+use roost_engine::run_as::{RunAs, UserIds};
 use roost_model::ids::Generation;
 use uuid::Uuid;
 
 use super::{LOG, TABLE, World, read, write};
-use crate::session::{Fetched, Profiles, SessionError, SnapshotKey, Source, Stamp, Vault};
+use crate::session::{
+    FetchedFiles, ProfileStamp, Profiles, SessionError, SessionSource, SnapshotKey, SnapshotStore,
+};
 
 #[tokio::test]
-async fn a_session_goes_through_the_vault_into_another_profile_whole() {
+async fn a_session_goes_through_the_store_into_another_profile_whole() {
     let world = World::new();
     let here = world.used("a", 1, &[(TABLE, "table"), (LOG, "log")]).await;
     let page = world.page(&here).await;
@@ -26,8 +28,8 @@ async fn a_session_goes_through_the_vault_into_another_profile_whole() {
     assert_eq!((first.sequence, second.sequence, second.clean), (1, 2, false));
 
     let there = world.profile("b");
-    let prepared = there.prepare(&world.vault, Some(&second), Generation(2)).await.unwrap();
-    assert_eq!(prepared.source, Source::Restored { generation: Generation(1), sequence: 2 });
+    let prepared = there.prepare(&world.snapshots, Some(&second), Generation(2)).await.unwrap();
+    assert_eq!(prepared.source, SessionSource::Restored { generation: Generation(1), sequence: 2 });
     assert_eq!((read(&there, TABLE).as_str(), read(&there, LOG).as_str()), ("table", "log and more"));
     assert_eq!(prepared.local_storage.unwrap().origin, "null", "what was read from the page comes with it");
 }
@@ -42,16 +44,16 @@ async fn a_torn_or_missing_object_is_refused_and_leaves_the_profile_as_it_was() 
     let whole = fs::read(&blob).unwrap();
 
     fs::write(&blob, &whole[..whole.len() / 2]).unwrap();
-    let torn = there.prepare(&world.vault, Some(&taken), Generation(6)).await;
+    let torn = there.prepare(&world.snapshots, Some(&taken), Generation(6)).await;
     assert!(matches!(torn, Err(SessionError::Sealed { .. })), "{torn:?}");
     fs::remove_file(&blob).unwrap();
-    let missing = there.prepare(&world.vault, Some(&taken), Generation(6)).await;
+    let missing = there.prepare(&world.snapshots, Some(&taken), Generation(6)).await;
     assert!(matches!(missing, Err(SessionError::Missing { .. })), "{missing:?}");
     assert_eq!(read(&there, LOG), "the older session");
     assert_eq!(there.stamp().unwrap().generation, Generation(4));
 
     fs::write(&blob, whole).unwrap();
-    there.prepare(&world.vault, Some(&taken), Generation(6)).await.unwrap();
+    there.prepare(&world.snapshots, Some(&taken), Generation(6)).await.unwrap();
     assert_eq!(read(&there, LOG), "the newer session");
 }
 
@@ -61,8 +63,8 @@ async fn another_key_opens_nothing() {
     let here = world.used("a", 1, &[(LOG, "log")]).await;
     let taken = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
     let other = SnapshotKey::from_hex(&"08".repeat(32)).unwrap();
-    let vault = Vault::open(world.dir.path().join("objects").to_str().unwrap(), other).unwrap();
-    let refused = world.profile("b").prepare(&vault, Some(&taken), Generation(2)).await;
+    let snapshots = SnapshotStore::open(world.dir.path().join("objects").to_str().unwrap(), other).unwrap();
+    let refused = world.profile("b").prepare(&snapshots, Some(&taken), Generation(2)).await;
     assert!(matches!(refused, Err(SessionError::Sealed { .. })), "{refused:?}");
 }
 
@@ -72,8 +74,8 @@ async fn a_newer_local_profile_is_kept() {
     let here = world.used("a", 1, &[(LOG, "saved")]).await;
     let taken = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
     write(&here, LOG, "gone on since");
-    let prepared = here.prepare(&world.vault, Some(&taken), Generation(2)).await.unwrap();
-    assert_eq!(prepared.source, Source::Local);
+    let prepared = here.prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    assert_eq!(prepared.source, SessionSource::Local);
     assert_eq!(read(&here, LOG), "gone on since");
 }
 
@@ -84,10 +86,10 @@ async fn a_killed_browser_gets_its_local_storage_back_and_a_closed_one_needs_non
     let page = world.page(&here).await;
     let mut taker = world.taker(&here, 1).await;
     taker.take_running(&page).await.unwrap().unwrap();
-    let killed = here.prepare(&world.vault, None, Generation(1)).await.unwrap();
+    let killed = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
     assert!(killed.local_storage.is_some());
     taker.take_stopped(true, None).await.unwrap();
-    let closed = here.prepare(&world.vault, None, Generation(1)).await.unwrap();
+    let closed = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
     assert!(closed.local_storage.is_none());
 }
 
@@ -101,7 +103,7 @@ async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_ove
     );
     assert_eq!(world.profiles("a").list().unwrap()[0].0, world.uid);
     drop(here);
-    let stamp = Stamp { uid: Uuid::nil(), generation: Generation(9), sequence: 0, clean: true };
+    let stamp = ProfileStamp { uid: Uuid::nil(), generation: Generation(9), sequence: 0, clean: true };
     let locked = profile.lock().unwrap();
     locked.write_stamp(&stamp).unwrap();
     assert_eq!(locked.stamp(), None);
@@ -113,7 +115,7 @@ async fn a_singleton_link_is_removed_when_its_process_is_not_a_browser_of_this_p
     let here = world.used("a", 1, &[(LOG, "log")]).await;
     let link = here.browser_dir().join("SingletonLock");
     std::os::unix::fs::symlink(format!("host-{}", std::process::id()), &link).unwrap();
-    here.prepare(&world.vault, None, Generation(1)).await.unwrap();
+    here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
     assert!(fs::symlink_metadata(&link).is_err());
 }
 
@@ -140,7 +142,7 @@ async fn a_browser_owns_its_own_directory_and_nothing_else() {
     let profiles = Profiles::open(&world.dir.path().join("b"), run_as).unwrap();
     let there = profiles.of(&world.tenant, world.uid).lock().unwrap();
     for restored in [Some(&taken), None] {
-        there.prepare(&world.vault, restored, Generation(2)).await.unwrap();
+        there.prepare(&world.snapshots, restored, Generation(2)).await.unwrap();
         let browser_dir = there.browser_dir();
         assert_eq!(owner_of(&browser_dir), (owner.uid, 0o700));
         for file in super::files_below(&browser_dir) {
@@ -162,13 +164,15 @@ async fn what_a_running_browser_links_to_is_not_written_to() {
     let values = LocalStorage { origin: "null".to_owned(), items: BTreeMap::new() };
     let taken = world.taker(&here, 1).await.take_stopped(true, Some(values)).await.unwrap();
     let there = world.profile("b");
-    let dir = there.make_room().unwrap();
+    let dir = there.make_standby_dir().unwrap();
     let elsewhere = world.dir.path().join("elsewhere");
     fs::create_dir_all(elsewhere.join("IndexedDB")).unwrap();
     fs::write(elsewhere.join("IndexedDB/precious"), "the node's").unwrap();
     std::os::unix::fs::symlink(&elsewhere, dir.join("Default")).unwrap();
-    let furnished = there.furnish(&world.vault, Some(&taken), Generation(2), &mut Fetched::default()).await;
-    assert!(matches!(furnished, Err(SessionError::Disk { .. })), "{furnished:?}");
+    let installed = there
+        .install_session(&world.snapshots, Some(&taken), Generation(2), &mut FetchedFiles::default())
+        .await;
+    assert!(matches!(installed, Err(SessionError::Disk { .. })), "{installed:?}");
     assert_eq!(fs::read_to_string(elsewhere.join("IndexedDB/precious")).unwrap(), "the node's");
 }
 

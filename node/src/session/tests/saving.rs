@@ -1,4 +1,4 @@
-//! What of a session is kept in the vault, for how long, and whose it is.
+//! What of a session is kept in the store, for how long, and whose it is.
 
 use roost_model::ids::Generation;
 
@@ -16,7 +16,7 @@ async fn of_a_log_that_grew_only_the_tail_is_stored() {
     let taken = taker.take_stopped(true, None).await.unwrap();
     assert_eq!(world.objects("blobs").len(), before + 1);
     let there = world.profile("b");
-    there.prepare(&world.vault, Some(&taken), Generation(2)).await.unwrap();
+    there.prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
     assert!(read(&there, LOG).ends_with("xtail"));
 }
 
@@ -32,12 +32,12 @@ async fn the_last_three_and_the_last_clean_one_are_kept_with_their_blobs_and_not
         taker.recorded().await.unwrap();
     }
     let kept: Vec<_> =
-        world.vault.manifests(world.uid).await.unwrap().iter().map(|name| name.sequence).collect();
+        world.snapshots.manifests(world.uid).await.unwrap().iter().map(|name| name.sequence).collect();
     assert_eq!(kept, [2, 4, 5, 6]);
     assert_eq!(world.objects("blobs").len(), 4, "one log for each");
     for (node, index) in [("b", 1), ("c", 5)] {
         let there = world.profile(node);
-        there.prepare(&world.vault, Some(&taken[index]), Generation(2)).await.unwrap();
+        there.prepare(&world.snapshots, Some(&taken[index]), Generation(2)).await.unwrap();
         assert_eq!(read(&there, LOG), format!("state {}", index + 1));
     }
 }
@@ -55,7 +55,7 @@ async fn a_deposed_owner_saves_nothing_and_removes_nothing_of_its_successor() {
     let refused = deposed.take_stopped(true, None).await;
     assert!(matches!(refused, Err(SessionError::Superseded { newest: Generation(2), .. })), "{refused:?}");
     deposed.recorded().await.unwrap();
-    world.profile("c").prepare(&world.vault, Some(&taken), Generation(3)).await.unwrap();
+    world.profile("c").prepare(&world.snapshots, Some(&taken), Generation(3)).await.unwrap();
 }
 
 #[tokio::test]
@@ -68,11 +68,11 @@ async fn sequences_go_on_after_a_restart_of_the_owner() {
 }
 
 #[tokio::test]
-async fn a_removed_tenant_leaves_nothing_in_the_vault() {
+async fn a_removed_tenant_leaves_nothing_in_the_store() {
     let world = World::new();
     let here = world.used("a", 1, &[(LOG, "log")]).await;
     world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
-    assert_eq!(world.vault.tenants().await.unwrap(), [world.uid]);
-    world.vault.delete_tenant(world.uid).await.unwrap();
+    assert_eq!(world.snapshots.tenants().await.unwrap(), [world.uid]);
+    world.snapshots.delete_tenant(world.uid).await.unwrap();
     assert!(world.objects("").is_empty());
 }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use roost_store::StatusReport;
 
-use super::{Browser, Effect, Ending, Healing, Next, State, digits, step::Step, turns::disconnected};
+use super::{
+    machine::{AfterStop, BrowserState, Effect, Ending, Recovery, State, digits},
+    transition::{Transition, disconnected},
+};
 
-impl Step {
+impl Transition {
     pub(super) fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {
-        let grace = self.machine.pace.code_grace;
+        let grace = self.machine.timing.code_grace;
         match (&self.machine.state, text) {
             (State::QrReady { code, .. }, Some(text)) if *code == text => {}
             (
@@ -18,17 +21,17 @@ impl Step {
                 | State::Reconnecting { .. },
                 Some(text),
             ) => {
-                let pace = &self.machine.pace;
-                let usual = if self.machine.coded { pace.next_code } else { pace.first_code };
+                let timing = &self.machine.timing;
+                let usual = if self.machine.code_shown { timing.next_code } else { timing.first_code };
                 let expires_in = expires_in.unwrap_or(usual);
                 self.hold();
-                self.machine.coded = true;
+                self.machine.code_shown = true;
                 self.machine.linked = false;
                 self.machine.session = false;
                 self.machine.unsaved = true;
                 self.machine.link += 1;
-                self.machine.unlink = false;
-                self.machine.strikes = 0;
+                self.machine.logout_pending = false;
+                self.machine.failed_probes = 0;
                 self.machine.state =
                     State::QrReady { code: text.clone(), until: self.now + expires_in + grace };
                 self.effects.push(Effect::ShowCode { text, expires_in });
@@ -46,12 +49,12 @@ impl Step {
             self.machine.state,
             State::Connecting { .. }
                 | State::QrReady { .. }
-                | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+                | State::Reconnecting { recovery: Recovery::Waiting { .. }, .. }
         ) {
             return;
         }
-        if self.machine.unlink {
-            return self.stop_for(Next::Forget, Effect::LogOut);
+        if self.machine.logout_pending {
+            return self.stop_for(AfterStop::Forget, Effect::LogOut);
         }
         let phone = digits(phone);
         // An engine without a phone behind it gives none.
@@ -61,10 +64,10 @@ impl Step {
                 self.machine.phone
             );
             self.tell_unlinked();
-            self.stop_for(Next::Forget, Effect::LogOut);
+            self.stop_for(AfterStop::Forget, Effect::LogOut);
             return;
         }
-        self.machine.coded = false;
+        self.machine.code_shown = false;
         self.machine.linked = true;
         self.machine.session = true;
         self.machine.complaint.clear();
@@ -89,19 +92,19 @@ impl Step {
 
     pub(super) fn went_offline(&mut self) {
         if matches!(self.machine.state, State::Running { .. }) {
-            self.machine.patience = self.machine.pace.patience;
+            self.machine.offline_attempts_left = self.machine.timing.offline_attempts;
             self.fail("the page lost its connection to WhatsApp".to_owned());
         }
     }
 
     pub(super) fn logged_out(&mut self, reason: &str) {
-        if self.machine.browser != Browser::Up || matches!(self.machine.state, State::Stopping { .. }) {
+        if self.machine.browser != BrowserState::Up || matches!(self.machine.state, State::Stopping { .. }) {
             return;
         }
         self.hold();
         self.machine.complaint = format!("the device was logged out ({reason}): scan again");
         self.tell_unlinked();
-        self.stop_for(Next::Forget, Effect::Kill);
+        self.stop_for(AfterStop::Forget, Effect::Kill);
     }
 
     pub(super) fn conflicted(&mut self) {
@@ -109,24 +112,26 @@ impl Step {
             self.machine.state,
             State::Connecting { .. }
                 | State::Running { .. }
-                | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+                | State::Reconnecting { recovery: Recovery::Waiting { .. }, .. }
         ) {
             self.hold();
             // Nothing is told before it is known whose the session is: who is not the owner touches nothing.
             let reason = "the session was opened elsewhere".to_owned();
-            self.machine.state = State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
+            self.machine.state =
+                State::Reconnecting { reason, recovery: Recovery::CheckingOwner { ask_at: None } };
             self.effects.push(Effect::AskOwner);
         }
     }
 
     pub(super) fn owner(&mut self, answer: Option<bool>) {
-        let State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } } = &self.machine.state
+        let State::Reconnecting { reason, recovery: Recovery::CheckingOwner { ask_at: None } } =
+            &self.machine.state
         else {
             return;
         };
         match answer {
             Some(false) => self.let_go(Ending::NotOwner),
-            Some(true) if self.machine.browser == Browser::Up && !self.machine.took_over => {
+            Some(true) if self.machine.browser == BrowserState::Up && !self.machine.took_over => {
                 self.machine.took_over = true;
                 self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
                 self.effects.push(Effect::TakeOver);
@@ -139,9 +144,11 @@ impl Step {
                 self.fail(reason);
             }
             None => {
-                let ask_at = Some(self.now + self.machine.pace.ask_again);
-                self.machine.state =
-                    State::Reconnecting { reason: reason.clone(), healing: Healing::Judging { ask_at } };
+                let ask_at = Some(self.now + self.machine.timing.ask_again);
+                self.machine.state = State::Reconnecting {
+                    reason: reason.clone(),
+                    recovery: Recovery::CheckingOwner { ask_at },
+                };
             }
         }
     }
@@ -150,7 +157,7 @@ impl Step {
         if !self.machine.wants_probes() {
             return;
         }
-        if std::mem::replace(&mut self.machine.renewed, true) {
+        if std::mem::replace(&mut self.machine.reloaded_for_update, true) {
             self.fail("WhatsApp wants a newer page than it delivers".to_owned());
         } else {
             self.hold();
@@ -165,28 +172,30 @@ impl Step {
     }
 
     pub(super) fn exited(&mut self, reason: String) {
-        if self.machine.browser != Browser::Up {
+        if self.machine.browser != BrowserState::Up {
             return;
         }
         // While one is stopping, the close or kill under way answers with BrowserGone.
         if matches!(self.machine.state, State::Stopping { .. }) {
             return;
         }
-        self.machine.browser = Browser::None;
+        self.machine.browser = BrowserState::None;
         match self.machine.state {
-            State::Reconnecting { healing: Healing::Waiting { .. }, .. } => {}
+            State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => {}
             _ => self.fail(reason),
         }
     }
 
     pub(super) fn proved(&mut self) {
-        self.machine.strikes = 0;
+        self.machine.failed_probes = 0;
         match self.machine.state {
-            State::Running { since } if self.now.saturating_sub(since) >= self.machine.pace.stable_after => {
+            State::Running { since }
+                if self.now.saturating_sub(since) >= self.machine.timing.stable_after =>
+            {
                 self.machine.attempts = 0;
                 self.machine.took_over = false;
             }
-            State::Connecting { .. } | State::Reconnecting { healing: Healing::Waiting { .. }, .. }
+            State::Connecting { .. } | State::Reconnecting { recovery: Recovery::Waiting { .. }, .. }
                 if self.machine.linked && !self.machine.unsaved =>
             {
                 self.run();
@@ -199,8 +208,8 @@ impl Step {
         if !matches!(self.machine.state, State::Running { .. } | State::QrReady { .. }) {
             return;
         }
-        self.machine.strikes += 1;
-        if self.machine.strikes >= self.machine.pace.strikes {
+        self.machine.failed_probes += 1;
+        if self.machine.failed_probes >= self.machine.timing.failure_threshold {
             self.fail(reason);
         }
     }

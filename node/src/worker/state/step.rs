@@ -1,18 +1,28 @@
-//! The transitions. One method per event, each over every state in which the event means something; elsewhere it means
-//! nothing, because events of a browser may arrive after the machine has turned to something else.
+//! The step and its transitions: for what is asked of a worker, for what becomes of its browser, and for time. One method per
+//! event, each over every state in which the event means something; elsewhere it means nothing, because events of a browser may
+//! arrive after the machine has turned to something else.
 //!
-//! What a page says is in `page`, what is asked of a worker in `orders`, and what they all are made of in `turns`.
+//! What a page says is in `page`, and what they all are made of in `transition`.
 
-use super::{Browser, Effect, Ending, Event, Healing, Machine, Next, Now, State, turns::disconnected};
+use roost_store::{RestartMode, StatusReport, WorkerStatus};
 
-pub(super) struct Step {
-    pub machine: Machine,
-    pub now: Now,
-    pub effects: Vec<Effect>,
+use super::{
+    machine::{
+        AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
+    },
+    transition::{Transition, disconnected},
+};
+
+/// One step. Pure: the same arguments give the same result.
+#[must_use]
+pub fn step(machine: Machine, event: Event, now: WorkerTime) -> (Machine, Vec<Effect>) {
+    let mut transition = Transition { machine, now, effects: Vec::new() };
+    transition.take(event);
+    (transition.machine, transition.effects)
 }
 
-impl Step {
-    pub fn take(&mut self, event: Event) {
+impl Transition {
+    fn take(&mut self, event: Event) {
         match event {
             Event::Begin { forget } => self.begin(forget),
             Event::Launched => self.launched(),
@@ -40,15 +50,15 @@ impl Step {
     }
 
     fn launched(&mut self) {
-        if self.machine.browser != Browser::Launching {
+        if self.machine.browser != BrowserState::Launching {
             return;
         }
-        self.machine.browser = Browser::Up;
+        self.machine.browser = BrowserState::Up;
         match &self.machine.state {
             State::Starting => self.connect(),
             // Asked to stop while it was launching: now there is something to stop.
-            State::Stopping { next: Next::End(Ending::Stopped) } => {
-                self.wind_down_for(Next::End(Ending::Stopped))
+            State::Stopping { next: AfterStop::End(Ending::Stopped) } => {
+                self.wind_down_for(AfterStop::End(Ending::Stopped))
             }
             State::Stopping { .. } => self.effects.push(Effect::Kill),
             _ => {}
@@ -56,48 +66,27 @@ impl Step {
     }
 
     fn launch_failed(&mut self, reason: String) {
-        if self.machine.browser != Browser::Launching {
+        if self.machine.browser != BrowserState::Launching {
             return;
         }
-        self.machine.browser = Browser::None;
+        self.machine.browser = BrowserState::None;
         match &self.machine.state {
             State::Starting => self.fail(reason),
-            State::Stopping { .. } => self.follow(),
+            State::Stopping { .. } => self.after_stop(),
             _ => {}
         }
     }
 
     fn browser_gone(&mut self) {
-        self.machine.browser = Browser::None;
+        self.machine.browser = BrowserState::None;
         if matches!(self.machine.state, State::Stopping { .. }) {
-            self.follow();
-        }
-    }
-
-    /// The browser is gone: what `Stopping` was for.
-    pub(super) fn follow(&mut self) {
-        let State::Stopping { next } = &self.machine.state else { return };
-        match next.clone() {
-            Next::Launch => self.launch(),
-            Next::Forget => {
-                self.machine.session = false;
-                self.machine.unsaved = true;
-                self.machine.link += 1;
-                self.machine.unlink = false;
-                self.effects.push(Effect::ForgetSession);
-            }
-            Next::Fail { reason } => self.give_up(reason),
-            Next::End(Ending::Stopped) => {
-                self.tell(disconnected());
-                self.end(Ending::Stopped);
-            }
-            Next::End(ending) => self.end(ending),
+            self.after_stop();
         }
     }
 
     fn session_forgotten(&mut self) {
-        if self.machine.state == (State::Stopping { next: Next::Forget })
-            && self.machine.browser == Browser::None
+        if self.machine.state == (State::Stopping { next: AfterStop::Forget })
+            && self.machine.browser == BrowserState::None
         {
             self.launch();
         }
@@ -116,14 +105,102 @@ impl Step {
             }
             // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
             State::QrReady { .. } => self.reload(),
-            State::Reconnecting { healing: Healing::Waiting { .. }, .. } => self.attempt(),
-            State::Reconnecting { reason, healing: Healing::Judging { .. } } => {
+            State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => self.attempt(),
+            State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
                 let reason = reason.clone();
                 self.machine.state =
-                    State::Reconnecting { reason, healing: Healing::Judging { ask_at: None } };
+                    State::Reconnecting { reason, recovery: Recovery::CheckingOwner { ask_at: None } };
                 self.effects.push(Effect::AskOwner);
             }
             _ => {}
+        }
+    }
+
+    pub(super) fn begin(&mut self, forget: Option<RestartMode>) {
+        if self.machine.state != State::Stopped || self.machine.browser != BrowserState::None {
+            return;
+        }
+        self.tell(StatusReport {
+            worker_status: Some(WorkerStatus::Running),
+            last_error: Some(String::new()),
+            ..disconnected()
+        });
+        match forget {
+            None => self.launch(),
+            // To be logged out it has to be resumed once more.
+            Some(RestartMode::Logout) => {
+                self.machine.logout_pending = true;
+                self.launch();
+            }
+            Some(_) => self.stop_for(AfterStop::Forget, Effect::Kill),
+        }
+    }
+
+    pub(super) fn restart_asked(&mut self, mode: RestartMode) {
+        let browser = self.machine.browser;
+        if matches!(
+            self.machine.state,
+            State::Stopped | State::Stopping { next: AfterStop::End(_) | AfterStop::Forget }
+        ) {
+            return;
+        }
+        self.machine.attempts = 0;
+        self.machine.complaint.clear();
+        self.tell(StatusReport {
+            worker_status: Some(WorkerStatus::Running),
+            last_error: Some(String::new()),
+            ..disconnected()
+        });
+        match (&self.machine.state, mode) {
+            // It is being started afresh already; only a session to forget is more than that.
+            (State::Starting, RestartMode::Graceful | RestartMode::Force) => return,
+            (State::Stopping { .. }, RestartMode::Graceful | RestartMode::Force) => {
+                self.machine.state = State::Stopping { next: AfterStop::Launch };
+                return;
+            }
+            // The messages in flight are finished first, through the page that is still there.
+            (_, RestartMode::Graceful) => return self.wind_down_for(AfterStop::Launch),
+            _ => self.hold(),
+        }
+        match mode {
+            RestartMode::Graceful | RestartMode::Force => self.stop_for(AfterStop::Launch, Effect::Kill),
+            RestartMode::ForceWipe => self.stop_for(AfterStop::Forget, Effect::Kill),
+            RestartMode::Logout if browser == BrowserState::Up => {
+                self.stop_for(AfterStop::Forget, Effect::LogOut)
+            }
+            RestartMode::Logout => self.stop_for(AfterStop::Forget, Effect::Kill),
+        }
+    }
+
+    pub(super) fn stop_asked(&mut self, mode: StopMode) {
+        match mode {
+            StopMode::Graceful => match &self.machine.state {
+                State::Stopped | State::Stopping { next: AfterStop::End(_) } => {}
+                // The browser is going already, and what it had to save is in the hands of that step.
+                State::Stopping { .. } if self.machine.browser == BrowserState::Up => {
+                    self.machine.state = State::Stopping { next: AfterStop::End(Ending::Stopped) };
+                }
+                _ => self.wind_down_for(AfterStop::End(Ending::Stopped)),
+            },
+            StopMode::Kill => self.let_go(Ending::Killed),
+            StopMode::Deleted => self.let_go(Ending::Deleted),
+        }
+    }
+
+    /// Kills the browser and ends without another write.
+    pub(super) fn let_go(&mut self, ending: Ending) {
+        match self.machine.state {
+            State::Stopped => return,
+            // A deleted tenant's profile goes, whatever else is learnt meanwhile.
+            State::Stopping { next: AfterStop::End(Ending::Deleted) } => return,
+            _ => {}
+        }
+        self.hold();
+        self.machine.state = State::Stopping { next: AfterStop::End(ending) };
+        match self.machine.browser {
+            BrowserState::Up => self.effects.push(Effect::Kill),
+            BrowserState::Launching => {}
+            BrowserState::None => self.after_stop(),
         }
     }
 }

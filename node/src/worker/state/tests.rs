@@ -5,7 +5,7 @@ use std::time::Duration;
 use roost_store::{RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
 use super::*;
-use crate::worker::StopMode;
+use crate::worker::WorkerTiming;
 
 mod rules;
 
@@ -13,7 +13,7 @@ const PHONE: &str = "+255700000001";
 
 const BEGIN: Event = Event::Begin { forget: None };
 
-fn secs(n: u64) -> Now {
+fn secs(n: u64) -> WorkerTime {
     Duration::from_secs(n)
 }
 
@@ -24,11 +24,15 @@ fn machine() -> Machine {
 
 /// One that never was.
 fn fresh() -> Machine {
-    Machine::new(Pace::default(), PHONE, 7)
+    Machine::new(WorkerTiming::default(), PHONE, 7)
 }
 
 /// Runs events one second apart from `start` and returns the machine with all effects.
-fn play(mut machine: Machine, start: Now, events: impl IntoIterator<Item = Event>) -> (Machine, Vec<Effect>) {
+fn play(
+    mut machine: Machine,
+    start: WorkerTime,
+    events: impl IntoIterator<Item = Event>,
+) -> (Machine, Vec<Effect>) {
     let mut effects = Vec::new();
     for (nth, event) in events.into_iter().enumerate() {
         let (next, more) = step(machine, event, start + secs(nth as u64));
@@ -242,16 +246,16 @@ fn restarts_do_what_their_mode_says() {
     let ask = |mode| step(running(), Event::RestartAsked(mode), secs(9));
     let (machine, effects) = ask(RestartMode::Graceful);
     assert_eq!(effects.last(), Some(&Effect::WindDown { save: true }));
-    assert_eq!(*machine.state(), State::Stopping { next: Next::Launch });
+    assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Launch });
     let (machine, effects) = ask(RestartMode::Force);
     assert_eq!(effects.last(), Some(&Effect::Kill));
-    assert_eq!(*machine.state(), State::Stopping { next: Next::Launch });
+    assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Launch });
     let (machine, effects) = ask(RestartMode::ForceWipe);
     assert_eq!(effects.last(), Some(&Effect::Kill));
-    assert_eq!(*machine.state(), State::Stopping { next: Next::Forget });
+    assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Forget });
     let (machine, effects) = ask(RestartMode::Logout);
     assert_eq!(effects.last(), Some(&Effect::LogOut));
-    assert_eq!(*machine.state(), State::Stopping { next: Next::Forget });
+    assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Forget });
 }
 
 #[test]
@@ -261,7 +265,7 @@ fn a_session_that_an_earlier_owner_was_to_forget_is_forgotten_first() {
     let begin = Event::Begin { forget: Some(RestartMode::Logout) };
     let (machine, effects) = play(machine(), secs(0), [begin, Event::Launched, ready()]);
     assert_eq!(effects[1..], [Effect::Launch, Effect::LogOut]);
-    assert_eq!(*machine.state(), State::Stopping { next: Next::Forget });
+    assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Forget });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod browsers;
 mod guard;
 mod pipe;
-mod tenure;
+mod runtime;
 mod work;
 
 use std::sync::{

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use roost_node::guard::Message;
+use roost_node::guard::GuardMessage;
 
 /// What the child has told.
 #[derive(Debug, Clone, Default)]
@@ -35,12 +35,12 @@ impl PipeReader {
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
         }
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match Message::parse(line).expect("a message of the product's own") {
-                Message::Deadline(at) => self.reported.deadline = Some(at),
-                Message::Lease(id) => drop(self.reported.leases.insert(id)),
-                Message::Unlease(id) => drop(self.reported.leases.remove(&id)),
-                Message::StoodDown => self.reported.deadline = None,
-                Message::Started(_) | Message::Gone(_) => {}
+            match GuardMessage::parse(line).expect("a message of the product's own") {
+                GuardMessage::Deadline(at) => self.reported.deadline = Some(at),
+                GuardMessage::Lease(id) => drop(self.reported.leases.insert(id)),
+                GuardMessage::Unlease(id) => drop(self.reported.leases.remove(&id)),
+                GuardMessage::StoodDown => self.reported.deadline = None,
+                GuardMessage::Started(_) | GuardMessage::Gone(_) => {}
             }
         }
         self.reported.clone()

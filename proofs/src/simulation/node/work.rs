@@ -6,18 +6,17 @@ use roost_cluster::{keys, lease_deadline::Standing};
 use roost_node::{
     guard::GuardLink,
     host::{
-        acks::Acks,
+        acks::AckPublisher,
         assignments::{self, Assigned},
-        keepalive::Keeper,
+        keepalive::LeaseKeeper,
         registration::{self, Registration},
-        serve::{Ended, serve},
-        supervisor::Supervisor,
+        supervisor::{IncarnationEnd, Supervisor},
     },
 };
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Machine, tenure::Post};
+use super::{Machine, runtime::SimulatedRuntime};
 
 /// The name is another living node's.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ pub async fn run(
         match registered {
             Ok(Some(registration)) => {
                 machine.shared.judge.note(format!("{} is registered", machine.id));
-                if live(&machine, &link, registration, &stop).await == Ended::Stopped {
+                if live(&machine, &link, registration, &stop).await == IncarnationEnd::Stopped {
                     return Ok(());
                 }
             }
@@ -51,11 +50,11 @@ async fn live(
     link: &Arc<GuardLink>,
     registration: Registration,
     stop: &CancellationToken,
-) -> Ended {
+) -> IncarnationEnd {
     let (registry, process) = (machine.child_registry(), machine.child());
     let incarnation = registration.incarnation();
     let (standing_tx, standing) = watch::channel(Standing::Good);
-    let keeper = Keeper {
+    let keeper = LeaseKeeper {
         registry: registry.clone(),
         lease: incarnation,
         timing: machine.shared.timing,
@@ -73,15 +72,15 @@ async fn live(
     let follower =
         assignments::follow(registry.clone(), key, incarnation, machine.shared.timing, assigned_tx);
     helpers.spawn(process.clone().run(follower));
-    let (acks, writer) = Acks::new(registry.clone(), &machine.id, incarnation, machine.shared.timing);
+    let (acks, writer) = AckPublisher::new(registry.clone(), &machine.id, incarnation, machine.shared.timing);
     helpers.spawn(process.clone().run(writer.run()));
-    let post = Arc::new(Post { machine: machine.clone(), process: process.clone(), standing });
-    let mut supervisor = Supervisor::new(post, incarnation, acks);
+    let runtime = Arc::new(SimulatedRuntime { machine: machine.clone(), process: process.clone(), standing });
+    let mut supervisor = Supervisor::new(runtime, incarnation, acks);
 
     let lost = async {
         keepers.join_next().await;
     };
-    let ended = serve(&mut supervisor, &mut assigned, lost, stop, || {
+    let ended = supervisor.serve(&mut assigned, lost, stop, || {
         let (registry, registration) = (registry.clone(), registration.clone());
         let announce = async move {
             let _placed_when_the_lease_ends = registration.announce_leaving(&registry).await;
@@ -93,7 +92,7 @@ async fn live(
     link.stood_down();
     keepers.shutdown().await;
     helpers.shutdown().await;
-    registration::give_back(&registry, incarnation).await;
+    registration::revoke_lease(&registry, incarnation).await;
     link.unlease(incarnation.0);
     ended
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use roost_engine::{Engine, Launch, Launched, OutboundText, PageEvent};
 use roost_model::ids::Generation;
-use roost_node::session::{LockedProfile, SnapshotRef, SnapshotTaker, Source};
+use roost_node::session::{LockedProfile, SessionSource, SnapshotRef, SnapshotTaker};
 use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Browser {
     pub launched: Launched,
-    pub source: Source,
+    pub source: SessionSource,
 }
 
 impl World {
@@ -26,7 +26,7 @@ impl World {
         from: Option<&SnapshotRef>,
         generation: i64,
     ) -> Result<Browser> {
-        let prepared = profile.prepare(&self.vault, from, Generation(generation)).await?;
+        let prepared = profile.prepare(&self.snapshots, from, Generation(generation)).await?;
         let launch = Launch {
             tenant: self.tenant.clone(),
             profile: prepared.browser_dir,
@@ -36,7 +36,7 @@ impl World {
     }
 
     pub async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), Generation(1)).await?;
+        let mut taker = SnapshotTaker::new(self.snapshots.clone(), profile.clone(), Generation(1)).await?;
         taker.take_running(&browser.launched.page).await?.context("there is a session to save")
     }
 
@@ -45,7 +45,7 @@ impl World {
         let values = browser.launched.page.local_storage().await?;
         ensure!(browser.launched.page.close().await, "the browser closes by itself");
         let generation = profile.stamp().context("the profile is stamped")?.generation;
-        let mut taker = SnapshotTaker::new(self.vault.clone(), profile.clone(), generation).await?;
+        let mut taker = SnapshotTaker::new(self.snapshots.clone(), profile.clone(), generation).await?;
         Ok(taker.take_stopped(true, Some(values)).await?)
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use roost_engine::{Engine, Launch, OutboundText, PageEvent, SendError};
 use roost_model::ids::Generation;
-use roost_node::session::{Fetched, Source};
+use roost_node::session::{FetchedFiles, SessionSource};
 use serde_json::json;
 
 use crate::engine::{
@@ -53,11 +53,11 @@ async fn warm() -> Result<()> {
     let early = world.save(&here, &browser).await?;
 
     let there = world.profile("there")?;
-    let mut fetched = Fetched::default();
-    let dir = there.make_room()?;
-    ensure!(there.fetch_ahead(&world.vault, &early, &mut fetched).await? > 0, "something is fetched ahead");
+    let mut fetched = FetchedFiles::default();
+    let dir = there.make_standby_dir()?;
+    ensure!(there.prefetch(&world.snapshots, &early, &mut fetched).await? > 0, "something is fetched ahead");
     let warm = world.engine.warm(&world.tenant, &dir).await?;
-    ensure!(there.fetch_ahead(&world.vault, &early, &mut fetched).await? == 0, "nothing is fetched twice");
+    ensure!(there.prefetch(&world.snapshots, &early, &mut fetched).await? == 0, "nothing is fetched twice");
     ensure!(!dir.join("Default/IndexedDB").exists(), "the warm browser has opened no database");
     // The old owner's browser goes on, and its session with it.
     let text = browser.answer_one(&world, "meanwhile").await?;
@@ -66,16 +66,18 @@ async fn warm() -> Result<()> {
     let stopped_at = Instant::now();
     let last = world.stop(&here, &browser).await?;
     let saved_after = stopped_at.elapsed();
-    let furnished = there.furnish(&world.vault, Some(&last), Generation(2), &mut fetched).await?;
-    let furnished = furnished.context("a session with its localStorage can be put under a warm browser")?;
-    ensure!(furnished.source == Source::Restored { generation: Generation(1), sequence: last.sequence });
+    let installed = there.install_session(&world.snapshots, Some(&last), Generation(2), &mut fetched).await?;
+    let installed = installed.context("a session with its localStorage can be put under a warm browser")?;
+    ensure!(
+        installed.source == SessionSource::Restored { generation: Generation(1), sequence: last.sequence }
+    );
     let furnished_after = stopped_at.elapsed();
     let launch = Launch {
         tenant: world.tenant.clone(),
-        profile: furnished.browser_dir,
-        local_storage: furnished.local_storage,
+        profile: installed.browser_dir,
+        local_storage: installed.local_storage,
     };
-    let mut browser = Browser { launched: warm.open(launch).await?, source: furnished.source };
+    let mut browser = Browser { launched: warm.open(launch).await?, source: installed.source };
     let opened_after = stopped_at.elapsed();
     browser.ready_without_a_code().await?;
     println!(
@@ -111,7 +113,7 @@ async fn outlive() -> Result<()> {
 
     let there = world.profile("there")?;
     let mut browser = world.launch(&there, Some(&snapshot), 2).await?;
-    ensure!(browser.source == Source::Restored { generation: Generation(1), sequence: 1 });
+    ensure!(browser.source == SessionSource::Restored { generation: Generation(1), sequence: 1 });
     browser.ready_without_a_code().await?;
     browser.launched.page.send(&OutboundText { maybe_sent: true, ..text }).await?;
     let sent = world.sent().await?;

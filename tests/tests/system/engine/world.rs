@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use roost_devcluster::loopback_client;
 use roost_engine::{
-    BrowserLedger,
-    launch::RunAs,
+    BrowserObserver,
+    run_as::RunAs,
     web::{Launcher, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
-use roost_node::session::{LockedProfile, Profiles, SnapshotKey, Vault};
+use roost_node::session::{LockedProfile, Profiles, SnapshotKey, SnapshotStore};
 use roost_simulator::{Config, Simulator, Timing};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub struct World {
     dir: tempfile::TempDir,
     simulator: Simulator,
     pub engine: WebEngine,
-    pub vault: Vault,
+    pub snapshots: SnapshotStore,
     run_as: RunAs,
     pub tenant: TenantId,
     uid: Uuid,
@@ -38,7 +38,7 @@ pub struct World {
 
 struct Unwatched;
 
-impl BrowserLedger for Unwatched {
+impl BrowserObserver for Unwatched {
     fn started(&self, _pid: u32) {}
     fn gone(&self, _pid: u32) {}
 }
@@ -57,12 +57,12 @@ impl World {
             browser: roost_devcluster::browser()?,
             page_url: simulator.http_url(),
             wa_js: roost_devcluster::bridge()?,
-            ledger: Arc::new(Unwatched),
+            observer: Arc::new(Unwatched),
         })?;
         let objects = dir.path().join("objects");
-        let vault = Vault::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;
+        let snapshots = SnapshotStore::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;
         let tenant = TenantId::new("acme")?;
-        Ok(Self { dir, simulator, engine, vault, run_as, tenant, uid: Uuid::now_v7() })
+        Ok(Self { dir, simulator, engine, snapshots, run_as, tenant, uid: Uuid::now_v7() })
     }
 
     pub fn profile(&self, node: &str) -> Result<Arc<LockedProfile>> {

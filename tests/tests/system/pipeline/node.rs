@@ -1,4 +1,4 @@
-//! What a worker stands on: the null engine, a vault, the standing of its node, and the word on who owns its tenant.
+//! What a worker stands on: the null engine, a snapshot store, the standing of its node, and the word on who owns its tenant.
 
 use std::{
     sync::{
@@ -10,12 +10,16 @@ use std::{
 
 use async_trait::async_trait;
 use roost_cluster::lease_deadline::Standing;
-use roost_engine::{PageEvent, launch::RunAs, null::NullEngine};
+use roost_engine::{PageEvent, null::NullEngine, run_as::RunAs};
 use roost_model::ids::{Generation, TenantId};
 use roost_node::{
-    launches::LaunchQueue,
-    session::{Profiles, SnapshotKey, Vault},
-    worker::{OwnershipCheck, OwnershipUnknown, Pace, State, Warmed, Worker, WorkerContext, WorkerHandle},
+    env::NodeEnv,
+    launch_queue::LaunchQueue,
+    session::{Profiles, SnapshotKey, SnapshotStore},
+    worker::{
+        OwnershipCheck, OwnershipUnknown, State, WarmStandby, Worker, WorkerContext, WorkerHandle,
+        WorkerTiming,
+    },
 };
 use roost_store::{Fence, SessionStatus, WorkerStatus};
 use tokio::{sync::watch, time::timeout};
@@ -28,7 +32,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub struct Node {
     pub bed: TestBed,
     pub engine: NullEngine,
-    pub vault: Vault,
+    pub snapshots: SnapshotStore,
     pub standing: watch::Sender<Standing>,
     pub owner: Arc<Owner>,
 }
@@ -46,12 +50,12 @@ impl Node {
     pub async fn new() -> Self {
         let bed = TestBed::new(0).await;
         let key = SnapshotKey::from_hex(&"5a".repeat(32)).unwrap();
-        let vault = Vault::open(bed.dir.path().join("objects").to_str().unwrap(), key).unwrap();
+        let snapshots = SnapshotStore::open(bed.dir.path().join("objects").to_str().unwrap(), key).unwrap();
         let (standing, _) = watch::channel(Standing::Good);
         Self {
             bed,
             engine: NullEngine::default(),
-            vault,
+            snapshots,
             standing,
             owner: Arc::new(Owner(AtomicBool::new(true))),
         }
@@ -72,21 +76,23 @@ impl Node {
         fence: Fence,
         name: &str,
         engine: NullEngine,
-        warm: Option<Warmed>,
+        warm: Option<WarmStandby>,
     ) -> WorkerHandle {
         let spec = self.bed.store.worker_spec(&self.bed.id).await.unwrap();
         Worker::spawn(WorkerContext {
             fence,
             spec,
-            store: self.bed.store.clone(),
-            engine: Arc::new(engine),
-            vault: self.vault.clone(),
-            profiles: self.profiles(name),
-            launches: LaunchQueue::new(2),
+            env: Arc::new(NodeEnv {
+                store: self.bed.store.clone(),
+                engine: Arc::new(engine),
+                snapshots: self.snapshots.clone(),
+                profiles: self.profiles(name),
+                launches: LaunchQueue::new(2),
+            }),
             warm,
             standing: self.standing.subscribe(),
             ownership: self.owner.clone(),
-            pace: Pace { probe_every: Duration::from_millis(100), ..Pace::default() },
+            timing: WorkerTiming { probe_every: Duration::from_millis(100), ..WorkerTiming::default() },
         })
     }
 

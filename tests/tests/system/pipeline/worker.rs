@@ -7,8 +7,8 @@ use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Engine, PageEvent, null::NullEngine};
 use roost_model::ids::Generation;
 use roost_node::{
-    session::Fetched,
-    worker::{State, StopMode, Warmed},
+    session::FetchedFiles,
+    worker::{State, StopMode, WarmStandby},
 };
 use roost_store::{SessionStatus, TenantStatus};
 use tokio::time::timeout;
@@ -84,15 +84,15 @@ async fn a_conflict_ends_a_worker_that_is_not_the_owner_and_no_other() {
 }
 
 /// What a node does ahead for a tenant that is about to come to it.
-async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> Warmed {
+async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> WarmStandby {
     let spec = node.bed.store.worker_spec(&node.bed.id).await.unwrap();
     let profile = node.profiles(name).of(&node.bed.id, spec.tenant.uid).lock().unwrap();
-    let dir = profile.make_room().unwrap();
-    let mut fetched = Fetched::default();
+    let dir = profile.make_standby_dir().unwrap();
+    let mut fetched = FetchedFiles::default();
     if let Some(pointer) = spec.snapshot {
-        profile.fetch_ahead(&node.vault, &pointer.into(), &mut fetched).await.unwrap();
+        profile.prefetch(&node.snapshots, &pointer.into(), &mut fetched).await.unwrap();
     }
-    Warmed::new(under, profile, fetched, engine.warm(&node.bed.id, &dir).await.unwrap())
+    WarmStandby::new(under, profile, fetched, engine.warm(&node.bed.id, &dir).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,8 +7,8 @@ use roost_store::RestartMode;
 
 use super::{BEGIN, exited, fresh, ready, unproved};
 use crate::worker::{
-    Pace, StopMode,
-    state::{Effect, Event, Machine, Now, State, step},
+    StopMode, WorkerTiming,
+    state::{Effect, Event, Machine, State, WorkerTime, step},
 };
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -102,7 +102,7 @@ impl World {
     }
 }
 
-fn drive(machine: &mut Machine, world: &mut World, event: Event, now: Now) -> Vec<Effect> {
+fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime) -> Vec<Effect> {
     if !world.admits(&event) {
         return Vec::new();
     }
@@ -116,7 +116,10 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: Now) -> Ve
     }
     let entered_error =
         matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
-    assert!(!entered_error || attempts == Pace::default().attempts, "Error after {attempts} attempts");
+    assert!(
+        !entered_error || attempts == WorkerTiming::default().attempts,
+        "Error after {attempts} attempts"
+    );
     let serves = effects.contains(&Effect::Serve);
     assert!(!serves || !machine.unsaved, "messages are served from a session that only this machine has");
     assert_eq!(

@@ -9,24 +9,24 @@ use roost_store::Fence;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::browser::{LaunchError, is_good};
-use crate::session::{Fetched, LockedProfile, Prepared, SnapshotRef, Vault};
+use super::launch_check::{LaunchError, may_launch};
+use crate::session::{FetchedFiles, LockedProfile, PreparedProfile, SnapshotRef, SnapshotStore};
 
-/// A browser that has opened nothing, on a profile that this process holds. To be ended by [`Warmed::kill`], or by a worker
+/// A browser that has opened nothing, on a profile that this process holds. To be ended by [`WarmStandby::kill`], or by a worker
 /// that is given it.
-pub struct Warmed {
+pub struct WarmStandby {
     /// The owner's generation when this was begun.
     under: Generation,
     profile: Arc<LockedProfile>,
-    fetched: Fetched,
+    fetched: FetchedFiles,
     browser: Box<dyn WarmBrowser>,
 }
 
-impl Warmed {
+impl WarmStandby {
     pub fn new(
         under: Generation,
         profile: LockedProfile,
-        fetched: Fetched,
+        fetched: FetchedFiles,
         browser: Box<dyn WarmBrowser>,
     ) -> Self {
         Self { under, profile: Arc::new(profile), fetched, browser }
@@ -35,7 +35,7 @@ impl Warmed {
     /// Ends the browser; the profile is what it was before.
     pub async fn kill(self) {
         self.browser.kill().await;
-        cool_down(&self.profile);
+        discard_unused(&self.profile);
     }
 
     pub(super) fn profile(&self) -> Arc<LockedProfile> {
@@ -47,7 +47,7 @@ impl Warmed {
     pub(super) async fn open(
         mut self,
         fence: &Fence,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         newest: Option<&SnapshotRef>,
         standing: &mut watch::Receiver<Standing>,
     ) -> Result<Launched, LaunchError> {
@@ -58,8 +58,9 @@ impl Warmed {
             self.under,
             fence.generation
         );
-        let furnished = self.profile.furnish(vault, newest, fence.generation, &mut self.fetched).await;
-        let Prepared { browser_dir, local_storage, .. } = match furnished {
+        let installed =
+            self.profile.install_session(snapshots, newest, fence.generation, &mut self.fetched).await;
+        let PreparedProfile { browser_dir, local_storage, .. } = match installed {
             Ok(Some(prepared)) => prepared,
             Ok(None) => {
                 self.kill().await;
@@ -70,7 +71,7 @@ impl Warmed {
                 return Err(error.into());
             }
         };
-        if !is_good(standing).await {
+        if !may_launch(standing).await {
             self.kill().await;
             return Err(LaunchError::NoStanding);
         }
@@ -82,8 +83,8 @@ impl Warmed {
 }
 
 /// When the disk refuses, the next one to take the profile does it.
-fn cool_down(profile: &LockedProfile) {
-    if let Err(error) = profile.cool_down() {
+fn discard_unused(profile: &LockedProfile) {
+    if let Err(error) = profile.discard_unused() {
         warn!(%error, "what was prepared is not cleared away");
     }
 }

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::backoff::Backoff;
+use crate::retry::Backoff;
 
 /// Every interval and bound of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct WorkerTiming {
     /// How often a page has to prove that it works.
     pub probe_every: Duration,
     /// Probes that may fail in a row before the page counts as deaf.
-    pub strikes: u32,
+    pub failure_threshold: u32,
     /// How long a loaded page may take to show a QR code or a session.
     pub connect_within: Duration,
     /// The waits before each attempt to reconnect.
@@ -19,7 +19,7 @@ pub struct Pace {
     /// Attempts to reconnect before the worker gives up.
     pub attempts: u32,
     /// Of these, those that are left to a page that went offline: it reconnects by itself.
-    pub patience: u32,
+    pub offline_attempts: u32,
     /// A connection that held this long was good: the count of attempts starts anew.
     pub stable_after: Duration,
     /// The life of the first QR code and of those after it, where the page does not say.
@@ -37,15 +37,15 @@ pub struct Pace {
     pub snapshot_at_most: Duration,
 }
 
-impl Default for Pace {
+impl Default for WorkerTiming {
     fn default() -> Self {
         Self {
             probe_every: Duration::from_secs(3),
-            strikes: 2,
+            failure_threshold: 2,
             connect_within: Duration::from_secs(30),
             reconnect: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) },
             attempts: 10,
-            patience: 3,
+            offline_attempts: 3,
             stable_after: Duration::from_secs(60),
             first_code: Duration::from_secs(60),
             next_code: Duration::from_secs(20),

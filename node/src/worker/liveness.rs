@@ -16,7 +16,7 @@ pub enum Unproven {
 }
 
 /// Judges a probe. Without a session the page only has to answer; that it did is in the probe's existence.
-pub fn judge(probe: &Probe, expects_session: bool) -> Result<(), Unproven> {
+pub fn check(probe: &Probe, expects_session: bool) -> Result<(), Unproven> {
     if !expects_session {
         return Ok(());
     }
@@ -49,17 +49,17 @@ mod tests {
 
     #[test]
     fn only_an_answer_of_the_server_proves_a_session() {
-        assert_eq!(judge(&good(), true), Ok(()));
-        assert_eq!(judge(&Probe { answered: false, ..good() }, true), Err(Unproven::Deaf));
-        assert_eq!(judge(&Probe { online: false, ..good() }, true), Err(Unproven::Offline));
-        assert_eq!(judge(&Probe { authenticated: false, ..good() }, true), Err(Unproven::NotLinked));
+        assert_eq!(check(&good(), true), Ok(()));
+        assert_eq!(check(&Probe { answered: false, ..good() }, true), Err(Unproven::Deaf));
+        assert_eq!(check(&Probe { online: false, ..good() }, true), Err(Unproven::Offline));
+        assert_eq!(check(&Probe { authenticated: false, ..good() }, true), Err(Unproven::NotLinked));
         let conflict = Probe { stream_mode: StreamMode::Conflict, ..good() };
-        assert_eq!(judge(&conflict, true), Err(Unproven::Elsewhere { mode: StreamMode::Conflict }));
+        assert_eq!(check(&conflict, true), Err(Unproven::Elsewhere { mode: StreamMode::Conflict }));
     }
 
     #[test]
     fn a_page_that_waits_for_a_scan_only_has_to_answer() {
         let waiting = Probe { authenticated: false, stream_mode: StreamMode::Qr, answered: false, ..good() };
-        assert_eq!(judge(&waiting, false), Ok(()));
+        assert_eq!(check(&waiting, false), Ok(()));
     }
 }

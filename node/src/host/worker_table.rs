@@ -15,12 +15,12 @@ use crate::worker::WorkerHandle;
 
 /// Cheap to clone; all clones show the same.
 #[derive(Debug, Clone, Default)]
-pub struct Roster {
-    posts: Arc<Mutex<BTreeMap<TenantId, Post>>>,
+pub struct WorkerTable {
+    entries: Arc<Mutex<BTreeMap<TenantId, Entry>>>,
 }
 
 #[derive(Debug)]
-struct Post {
+struct Entry {
     generation: Generation,
     /// None while its spec is being read, or between a worker that ended by itself and the next.
     worker: Option<WorkerHandle>,
@@ -28,7 +28,7 @@ struct Post {
 
 /// A held tenant, for people.
 #[derive(Debug, Serialize)]
-pub struct TenantStatus {
+pub struct HeldTenantStatus {
     tenant: TenantId,
     generation: Generation,
     /// The worker's state; "waiting" while there is no worker.
@@ -37,44 +37,48 @@ pub struct TenantStatus {
     seen_ms_ago: Option<u128>,
 }
 
-impl Roster {
-    pub(super) fn hold(&self, tenant: &TenantId, generation: Generation) {
-        self.posts.lock().insert(tenant.clone(), Post { generation, worker: None });
+impl WorkerTable {
+    pub(super) fn insert(&self, tenant: &TenantId, generation: Generation) {
+        self.entries.lock().insert(tenant.clone(), Entry { generation, worker: None });
     }
 
     pub(super) fn set_worker(&self, tenant: &TenantId, worker: Option<WorkerHandle>) {
-        if let Some(post) = self.posts.lock().get_mut(tenant) {
-            post.worker = worker;
+        if let Some(entry) = self.entries.lock().get_mut(tenant) {
+            entry.worker = worker;
         }
     }
 
-    pub(super) fn drop_hold(&self, tenant: &TenantId) {
-        self.posts.lock().remove(tenant);
+    pub(super) fn remove(&self, tenant: &TenantId) {
+        self.entries.lock().remove(tenant);
     }
 
     /// The workers whose pages have proved themselves within `age`.
     pub(super) fn seen_within(&self, age: Duration) -> Vec<(Fence, WorkerHandle)> {
         let now = Instant::now();
-        let posts = self.posts.lock();
-        let fresh = posts.iter().filter_map(|(tenant, post)| {
-            let worker = post.worker.clone()?;
+        let entries = self.entries.lock();
+        let fresh = entries.iter().filter_map(|(tenant, entry)| {
+            let worker = entry.worker.clone()?;
             let seen = worker.seen()?;
-            let fence = Fence { tenant: tenant.clone(), generation: post.generation };
+            let fence = Fence { tenant: tenant.clone(), generation: entry.generation };
             (now.saturating_duration_since(seen) <= age).then_some((fence, worker))
         });
         fresh.collect()
     }
 
-    pub fn statuses(&self) -> Vec<TenantStatus> {
-        let posts = self.posts.lock();
-        let statuses = posts.iter().map(|(tenant, post)| TenantStatus {
+    pub fn statuses(&self) -> Vec<HeldTenantStatus> {
+        let entries = self.entries.lock();
+        let statuses = entries.iter().map(|(tenant, entry)| HeldTenantStatus {
             tenant: tenant.clone(),
-            generation: post.generation,
-            state: post
+            generation: entry.generation,
+            state: entry
                 .worker
                 .as_ref()
                 .map_or_else(|| "waiting".to_owned(), |worker| worker.state().borrow().to_string()),
-            seen_ms_ago: post.worker.as_ref().and_then(WorkerHandle::seen).map(|at| at.elapsed().as_millis()),
+            seen_ms_ago: entry
+                .worker
+                .as_ref()
+                .and_then(WorkerHandle::seen)
+                .map(|at| at.elapsed().as_millis()),
         });
         statuses.collect()
     }

@@ -7,7 +7,7 @@
 //!
 //! Each generation has blobs of its own, so a new owner uploads the session once more. That is the price of a simple
 //! argument: whoever is deposed but does not know it can neither remove nor have removed what a later owner's manifest
-//! needs, for no manifest refers to another generation's blobs, and [`Vault::prune`] removes nothing of a generation
+//! needs, for no manifest refers to another generation's blobs, and [`SnapshotStore::prune`] removes nothing of a generation
 //! later than the caller's. A manifest is put after its blobs, and only if no object of that name exists.
 
 use std::collections::{BTreeMap, HashSet};
@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::{SessionError, SnapshotKey, crypto};
+use crate::blocking::run_blocking;
 
 /// How many snapshots are kept beside the last clean one.
 const KEPT: usize = 3;
@@ -32,12 +33,12 @@ pub(super) const CONCURRENCY: usize = 8;
 
 /// Where snapshots are kept. Cheap to clone.
 #[derive(Clone)]
-pub struct Vault {
+pub struct SnapshotStore {
     store: Arc<dyn ObjectStore>,
     key: SnapshotKey,
 }
 
-impl Vault {
+impl SnapshotStore {
     /// `location` is a directory, which is made if need be, or a `file://` URL of one.
     pub fn open(location: &str, key: SnapshotKey) -> Result<Self, SessionError> {
         let dir = location.strip_prefix("file://").unwrap_or(location);
@@ -178,7 +179,7 @@ impl Vault {
 
     async fn put(&self, object: &str, content: Vec<u8>, mode: PutMode) -> Result<(), SessionError> {
         let (key, name) = (self.key.clone(), object.to_owned());
-        let sealed = blocking(move || key.seal(&name, &content)).await?;
+        let sealed = run_blocking(move || key.seal(&name, &content)).await?;
         let stored =
             self.store.put_opts(&ObjectPath::from(object), Bytes::from(sealed).into(), mode.into()).await;
         stored.map(drop).map_err(SessionError::store("storing"))
@@ -189,7 +190,7 @@ impl Vault {
             self.store.get(&ObjectPath::from(object)).await.map_err(SessionError::store("fetching"))?;
         let sealed = fetching.bytes().await.map_err(SessionError::store("fetching"))?;
         let (key, name) = (self.key.clone(), object.to_owned());
-        blocking(move || key.unseal(&name, &sealed)).await
+        run_blocking(move || key.unseal(&name, &sealed)).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, SessionError> {
@@ -203,14 +204,6 @@ impl Vault {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             done => done.map_err(SessionError::store("removing")),
         }
-    }
-}
-
-/// Work that takes the processor for milliseconds, away from the threads that serve everyone.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a supervisor has run. The decisions and their order are the supervisor's; who carries them out is its crew: workers
+//! What a supervisor has run. The decisions and their order are the supervisor's; who carries them out is its runtime: workers
 //! with browsers in a node, something that only takes time in a proof.
 
 use std::sync::Arc;
@@ -10,22 +10,23 @@ use tokio::sync::{oneshot, watch};
 use super::acks::Published;
 use crate::worker::StopMode;
 
-pub trait Crew: Send + Sync + 'static {
-    /// A browser that opens nothing until a tenure has it.
-    type Warmed: Send + 'static;
+pub trait TenantRuntime: Send + Sync + 'static {
+    /// A browser that opens nothing until a run has it.
+    type Standby: Send + 'static;
 
     /// Runs the tenant. When it returns, the tenant's browser is dead.
-    fn tenure(self: &Arc<Self>, charge: Charge<Self::Warmed>) -> impl Future<Output = ()> + Send + 'static;
+    fn run(self: &Arc<Self>, request: RunRequest<Self::Standby>)
+    -> impl Future<Output = ()> + Send + 'static;
 
     /// Gets ready for a tenant that is another node's. When it returns, nothing of it is left but what was handed over.
-    fn preparation(
+    fn prepare(
         self: &Arc<Self>,
-        errand: Errand<Self::Warmed>,
+        request: PrepareRequest<Self::Standby>,
     ) -> impl Future<Output = ()> + Send + 'static;
 }
 
 /// One tenant under one generation.
-pub struct Charge<W> {
+pub struct RunRequest<W> {
     pub fence: Fence,
     /// That the tenant is held: nothing may be launched before.
     pub published: Published,
@@ -33,18 +34,18 @@ pub struct Charge<W> {
     pub warm: Option<oneshot::Receiver<Option<W>>>,
     /// Of the assignment: a change means that the spec must be read again.
     pub spec_revision: watch::Receiver<SpecRevision>,
-    /// Set once the tenure is to end; it may become stricter.
+    /// Set once the run is to end; it may become stricter.
     pub stop: watch::Receiver<Option<StopMode>>,
 }
 
-impl<W> Charge<W> {
-    /// Resolves once the tenure is to end: asked for, or with nobody left to ask.
+impl<W> RunRequest<W> {
+    /// Resolves once the run is to end: asked for, or with nobody left to ask.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + use<W> {
         let mut stop = self.stop.clone();
         async move { drop(stop.wait_for(Option::is_some).await) }
     }
 
-    /// Resolves once the tenure is to end at once.
+    /// Resolves once the run is to end at once.
     pub fn killed(&self) -> impl Future<Output = ()> + Send + use<W> {
         let mut stop = self.stop.clone();
         async move { drop(stop.wait_for(|mode| *mode == Some(StopMode::Kill)).await) }
@@ -57,18 +58,18 @@ impl<W> Charge<W> {
 }
 
 /// A tenant that may come here.
-pub struct Errand<W> {
+pub struct PrepareRequest<W> {
     pub tenant: TenantId,
     /// The owner's.
     pub generation: Generation,
     /// Set once all is done that can be done.
     pub ready: watch::Sender<bool>,
     /// What is to become of it.
-    pub fate: oneshot::Receiver<Fate<W>>,
+    pub disposition: oneshot::Receiver<Disposition<W>>,
 }
 
 /// Dropping the sender gives the preparation up.
-pub enum Fate<W> {
+pub enum Disposition<W> {
     /// The tenant is this node's now. The answer is `None` when there is no browser to hand over.
     HandOver(oneshot::Sender<Option<W>>),
     GiveUp,

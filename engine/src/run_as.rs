@@ -1,39 +1,10 @@
-//! `roost-node launch`: becomes a browser that dies with the node's child and is not root.
-//!
-//! The death signal has to be set by the process itself between fork and exec, and hooks there need unsafe code; so this
-//! program is the hook. The kernel sends the signal when the *thread* that forked ends, hence the rule for whoever starts
-//! one: only from a thread that lives as long as the runtime (a tokio worker thread or the main thread), never within
-//! `spawn_blocking` or `block_in_place`.
-//!
-//! The order matters: a change of user clears the death signal, so it is set last, and only then is the parent's pid a
-//! proof that the signal will come.
+//! As whom browsers run: found by name, become by root or in a user namespace, and looked at from outside.
 
-use std::{ffi::OsString, fmt, fs, io, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{fmt, fs, io, path::Path};
 
 use nix::sched::{CloneFlags, unshare};
-use rustix::process::{Gid, Pid, Signal, Uid, getegid, geteuid, getppid, set_parent_process_death_signal};
+use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-
-/// Why there is no browser.
-#[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    #[error("no program was given")]
-    NoProgram,
-    #[error("root could not become user {uid}, group {gid}")]
-    DropRoot { uid: u32, gid: u32, source: io::Error },
-    /// Chromium does not run as root, and here nobody but root exists.
-    #[error("no user namespace could be made in which the browser is not root")]
-    UserNamespace(#[source] io::Error),
-    #[error("new privileges could not be given up")]
-    NoNewPrivileges(#[source] io::Error),
-    #[error("the death signal could not be set")]
-    DeathSignal(#[source] io::Error),
-    /// The death signal came too late to be sent, so this process ends by itself.
-    #[error("the process {parent} that asked for it is gone")]
-    Orphaned { parent: i32 },
-    #[error("{program:?} could not be executed")]
-    Exec { program: OsString, source: io::Error },
-}
 
 /// A user by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +35,18 @@ pub enum UnknownUser {
     Root,
     #[error("the users could not be read")]
     Users(#[source] io::Error),
+}
+
+/// Why this process could not become that user.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchUserError {
+    #[error("root could not become user {uid}, group {gid}")]
+    DropRoot { uid: u32, gid: u32, source: io::Error },
+    /// Chromium does not run as root, and here nobody but root exists.
+    #[error("no user namespace could be made in which the browser is not root")]
+    UserNamespace(#[source] io::Error),
+    #[error("new privileges could not be given up")]
+    NoNewPrivileges(#[source] io::Error),
 }
 
 impl RunAs {
@@ -103,14 +86,14 @@ impl RunAs {
     }
 
     /// Makes this process, which has one thread, run as that user.
-    fn become_it(self) -> Result<(), LaunchError> {
+    pub(crate) fn become_it(self) -> Result<(), SwitchUserError> {
         match self {
             Self::Caller => return Ok(()),
             Self::User(ids) => drop_root(ids)?,
-            Self::Namespace(ids) => enter_user_namespace(ids).map_err(LaunchError::UserNamespace)?,
+            Self::Namespace(ids) => enter_user_namespace(ids).map_err(SwitchUserError::UserNamespace)?,
         }
         // No program that it starts gets root back, by a set-user-id bit for instance.
-        set_no_new_privs(true).map_err(|error| LaunchError::NoNewPrivileges(error.into()))
+        set_no_new_privs(true).map_err(|error| SwitchUserError::NoNewPrivileges(error.into()))
     }
 }
 
@@ -149,12 +132,12 @@ fn maps(id_map: &str, id: u32) -> bool {
 }
 
 /// Groups first: without the user's privileges they could not be changed any more.
-fn drop_root(UserIds { uid, gid }: UserIds) -> Result<(), LaunchError> {
+fn drop_root(UserIds { uid, gid }: UserIds) -> Result<(), SwitchUserError> {
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let dropped = set_thread_groups(&[])
         .and_then(|()| set_thread_res_gid(group, group, group))
         .and_then(|()| set_thread_res_uid(user, user, user));
-    dropped.map_err(|error| LaunchError::DropRoot { uid, gid, source: error.into() })
+    dropped.map_err(|error| SwitchUserError::DropRoot { uid, gid, source: error.into() })
 }
 
 fn enter_user_namespace(UserIds { uid, gid }: UserIds) -> io::Result<()> {
@@ -166,35 +149,12 @@ fn enter_user_namespace(UserIds { uid, gid }: UserIds) -> io::Result<()> {
     fs::write("/proc/self/uid_map", format!("{uid} {outer_uid} 1"))
 }
 
-/// Ties this process to its parent: SIGKILL when that dies. Fails when it is dead already.
-pub fn die_with(parent: i32) -> Result<(), LaunchError> {
-    set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| LaunchError::DeathSignal(error.into()))?;
-    // Only after the signal is set is the parent's pid a proof that the signal will come.
-    if getppid().map(Pid::as_raw_pid) == Some(parent) {
-        Ok(())
-    } else {
-        Err(LaunchError::Orphaned { parent })
-    }
-}
-
-/// Becomes that user, ties this process to `parent` and becomes `command`. Returns only when that fails.
-pub fn launch(parent: i32, run_as: RunAs, command: &[OsString]) -> LaunchError {
-    let Some((program, args)) = command.split_first() else { return LaunchError::NoProgram };
-    if let Err(error) = run_as.become_it().and_then(|()| die_with(parent)) {
-        return error;
-    }
-    // The signal survives exec.
-    let source = Command::new(program).args(args).exec();
-    LaunchError::Exec { program: program.clone(), source }
-}
-
 /// Whether a browser of that user could make the namespaces that its sandbox is built of. Changes this process for good.
-pub fn try_sandbox(run_as: RunAs) -> Result<(), LaunchError> {
+pub fn try_sandbox(run_as: RunAs) -> Result<(), SwitchUserError> {
     run_as.become_it()?;
     // All at once, as Chromium needs them: some systems let a user namespace be made but nothing be done in it.
     let namespaces = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET;
-    unshare(namespaces).map_err(|error| LaunchError::UserNamespace(error.into()))
+    unshare(namespaces).map_err(|error| SwitchUserError::UserNamespace(error.into()))
 }
 
 /// The first directory on the way to `path`, itself included, that the user may not pass through.

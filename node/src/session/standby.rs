@@ -3,85 +3,85 @@
 //! A browser opens its Local Storage when it starts and an origin's IndexedDB with the first document of that origin. So a
 //! warm browser gets a directory with nothing in it; the session's IndexedDB is put there before the site is opened, and
 //! its localStorage through the page. What was in the directory before is set aside, and comes back when nothing comes of
-//! the warm browser ([`LockedProfile::cool_down`]): it may be newer than every snapshot.
+//! the warm browser ([`LockedProfile::discard_unused`]): it may be newer than every snapshot.
 //!
 //! Which of the two directories counts is told by their stamps alone, so that a crash at any point is undone by the next
-//! one who takes the profile: a directory that has not been furnished is stamped with the generation 0, which is nobody's.
+//! one who takes the profile: a directory that has no session yet is stamped with the generation 0, which is nobody's.
 
 use std::path::PathBuf;
 
 use roost_model::ids::Generation;
 
-use super::fetch::{self, Fetched};
 use super::manifest::ManifestName;
-use super::profile::{LockedProfile, Stamp};
-use super::restore::choose;
-use super::{INDEXED_DB, Prepared, SessionError, SnapshotRef, Source, Vault, files};
+use super::profile::{LockedProfile, ProfileStamp};
+use super::restore::{FetchedFiles, choose, fetch_files, fetch_local_storage};
+use super::{INDEXED_DB, PreparedProfile, SessionError, SessionSource, SnapshotRef, SnapshotStore, files};
 
 /// The generation of a directory that holds no session.
-const NOBODYS: Generation = Generation(0);
+const UNOWNED: Generation = Generation(0);
 
 impl LockedProfile {
     /// An empty directory for a browser that is to be warm.
-    pub fn make_room(&self) -> Result<PathBuf, SessionError> {
-        self.cool_down()?;
+    pub fn make_standby_dir(&self) -> Result<PathBuf, SessionError> {
+        self.discard_unused()?;
         files::rename_if_there(&self.current(), &self.aside())?;
         self.make_browser_dir()?;
-        self.write_stamp(&Stamp { uid: self.uid(), generation: NOBODYS, sequence: 0, clean: false })?;
+        self.write_stamp(&ProfileStamp { uid: self.uid(), generation: UNOWNED, sequence: 0, clean: false })?;
         Ok(self.browser_dir())
     }
 
     /// Fetches the snapshot beside the browser directory, so that later only what has changed since has to be.
-    pub async fn fetch_ahead(
+    pub async fn prefetch(
         &self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         newest: &SnapshotRef,
-        fetched: &mut Fetched,
+        fetched: &mut FetchedFiles,
     ) -> Result<usize, SessionError> {
-        let manifest = vault.manifest(&self.named(newest)).await?;
-        fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched).await
+        let manifest = snapshots.manifest(&self.named(newest)).await?;
+        fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched).await
     }
 
     /// Makes the directory of a warm browser, which has not opened the site yet, hold the session for `generation`. `None`
     /// when only a browser started anew can have it: the session is the one that was set aside, or its localStorage is
     /// nowhere but in its files.
-    pub async fn furnish(
+    pub async fn install_session(
         &self,
-        vault: &Vault,
+        snapshots: &SnapshotStore,
         newest: Option<&SnapshotRef>,
         generation: Generation,
-        fetched: &mut Fetched,
-    ) -> Result<Option<Prepared>, SessionError> {
+        fetched: &mut FetchedFiles,
+    ) -> Result<Option<PreparedProfile>, SessionError> {
         let source = choose(self.stamp_aside().as_ref(), newest);
         let local_storage = match (source, newest) {
-            (Source::Restored { .. }, Some(newest)) => {
-                let manifest = vault.manifest(&self.named(newest)).await?;
-                let Some(values) = fetch::local_storage(vault, &manifest).await? else { return Ok(None) };
-                fetch::files(vault, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched).await?;
+            (SessionSource::Restored { .. }, Some(newest)) => {
+                let manifest = snapshots.manifest(&self.named(newest)).await?;
+                let Some(values) = fetch_local_storage(snapshots, &manifest).await? else { return Ok(None) };
+                fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched)
+                    .await?;
                 self.move_into_browser_dir(INDEXED_DB)?;
                 self.save_local_storage(&values)?;
                 Some(values)
             }
-            (Source::Fresh, _) => {
+            (SessionSource::Fresh, _) => {
                 self.forget_local_storage()?;
                 None
             }
-            (Source::Local | Source::Restored { .. }, _) => return Ok(None),
+            (SessionSource::Local | SessionSource::Restored { .. }, _) => return Ok(None),
         };
         // From here on this directory is the one that counts.
-        self.write_stamp(&Stamp { uid: self.uid(), generation, sequence: 0, clean: false })?;
-        self.cool_down()?;
-        Ok(Some(Prepared { browser_dir: self.browser_dir(), local_storage, source }))
+        self.write_stamp(&ProfileStamp { uid: self.uid(), generation, sequence: 0, clean: false })?;
+        self.discard_unused()?;
+        Ok(Some(PreparedProfile { browser_dir: self.browser_dir(), local_storage, source }))
     }
 
     /// Ends a preparation: of the browser directory and the one that was set aside, the one that holds a session stays. No
-    /// browser may be running on the directory unless it has been furnished.
-    pub fn cool_down(&self) -> Result<(), SessionError> {
-        let is_nobodys = self.stamp().is_none_or(|stamp| stamp.generation == NOBODYS);
-        if is_nobodys && self.stamp_aside().is_some() {
+    /// browser may be running on the directory unless the session is installed in it.
+    pub fn discard_unused(&self) -> Result<(), SessionError> {
+        let is_unowned = self.stamp().is_none_or(|stamp| stamp.generation == UNOWNED);
+        if is_unowned && self.stamp_aside().is_some() {
             files::remove_dir(&self.current())?;
             files::rename_if_there(&self.aside(), &self.current())?;
-        } else if is_nobodys && self.stamp().is_some() {
+        } else if is_unowned && self.stamp().is_some() {
             files::remove_dir(&self.current())?;
         }
         files::remove_dir(&self.aside())?;

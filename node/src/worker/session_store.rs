@@ -13,10 +13,13 @@ use tokio::{
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use super::{browser::LaunchError, warm::Warmed};
+use super::{launch_check::LaunchError, warm_standby::WarmStandby};
 use crate::{
-    pipeline::insist,
-    session::{LockedProfile, Prepared, Profile, Profiles, SessionError, SnapshotRef, SnapshotTaker, Vault},
+    env::NodeEnv,
+    retry::until_available,
+    session::{
+        LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
+    },
 };
 
 /// The longest a stopping worker waits for its last snapshot.
@@ -24,14 +27,14 @@ const LAST_SAVE: Duration = Duration::from_secs(5);
 
 /// Why a session could not be saved or forgotten.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HomeError {
+pub(super) enum SessionStoreError {
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl HomeError {
+impl SessionStoreError {
     /// Whether it says that the tenant has another owner.
     pub fn is_fenced(&self) -> bool {
         matches!(
@@ -42,16 +45,16 @@ impl HomeError {
 }
 
 /// One worker's session, shared by the futures that work on it.
-pub(super) struct Home {
+pub(super) struct SessionStore {
     store: Store,
     fence: Fence,
-    vault: Vault,
+    snapshots: SnapshotStore,
     profile: Profile,
     uid: Uuid,
-    held: Mutex<Held>,
+    state: Mutex<SessionState>,
 }
 
-struct Held {
+struct SessionState {
     profile: Option<Arc<LockedProfile>>,
     taker: Option<SnapshotTaker>,
     /// The last snapshot taken, until the pointer names it.
@@ -61,34 +64,27 @@ struct Held {
     newest: Option<SnapshotRef>,
 }
 
-impl Home {
+impl SessionStore {
     /// `locked` when the profile is held already.
-    pub fn new(
-        store: Store,
-        fence: Fence,
-        vault: Vault,
-        profiles: &Profiles,
-        spec: &WorkerSpec,
-        locked: Option<Arc<LockedProfile>>,
-    ) -> Self {
+    pub fn new(env: &NodeEnv, fence: Fence, spec: &WorkerSpec, locked: Option<Arc<LockedProfile>>) -> Self {
         let uid = spec.tenant.uid;
         let newest = spec.snapshot.clone().map(SnapshotRef::from);
-        let profile = profiles.of(&fence.tenant, uid);
+        let profile = env.profiles.of(&fence.tenant, uid);
         Self {
-            store,
+            store: env.store.clone(),
             fence,
-            vault,
+            snapshots: env.snapshots.clone(),
             profile,
             uid,
-            held: Mutex::new(Held { profile: locked, taker: None, unrecorded: None, newest }),
+            state: Mutex::new(SessionState { profile: locked, taker: None, unrecorded: None, newest }),
         }
     }
 
     /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it.
-    pub async fn prepare(&self) -> Result<Prepared, SessionError> {
-        let mut held = self.held.lock().await;
-        let profile = self.lock(&mut held)?;
-        let prepared = profile.prepare(&self.vault, held.newest.as_ref(), self.fence.generation).await?;
+    pub async fn prepare(&self) -> Result<PreparedProfile, SessionError> {
+        let mut state = self.state.lock().await;
+        let profile = self.lock(&mut state)?;
+        let prepared = profile.prepare(&self.snapshots, state.newest.as_ref(), self.fence.generation).await?;
         info!(source = ?prepared.source, "the profile is ready");
         Ok(prepared)
     }
@@ -96,25 +92,25 @@ impl Home {
     /// Opens the session in a browser that runs already.
     pub async fn open(
         &self,
-        warm: Warmed,
+        warm: WarmStandby,
         standing: &mut watch::Receiver<Standing>,
     ) -> Result<Launched, LaunchError> {
-        let newest = self.held.lock().await.newest.clone();
-        warm.open(&self.fence, &self.vault, newest.as_ref(), standing).await
+        let newest = self.state.lock().await.newest.clone();
+        warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing).await
     }
 
     /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
-    pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, HomeError> {
-        let mut held = self.held.lock().await;
-        match self.taker(&mut held).await?.take_running(page).await {
-            Ok(Some(taken)) => held.unrecorded = Some(taken),
+    pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
+        let mut state = self.state.lock().await;
+        match self.taker(&mut state).await?.take_running(page).await {
+            Ok(Some(taken)) => state.unrecorded = Some(taken),
             // Nothing has changed, or there is nothing yet that would be lost.
             Ok(None) | Err(SessionError::Empty { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let recorded = self.record(&mut held).await?;
+        let recorded = self.record(&mut state).await?;
         if recorded {
-            self.taker(&mut held).await?.recorded().await?;
+            self.taker(&mut state).await?.recorded().await?;
         }
         Ok(recorded)
     }
@@ -124,10 +120,10 @@ impl Home {
     /// owner, who is waiting.
     pub async fn save_stopped(&self, clean: bool, local_storage: Option<LocalStorage>) {
         let save = async {
-            let mut held = self.held.lock().await;
-            let taken = self.taker(&mut held).await?.take_stopped(clean, local_storage).await?;
-            held.unrecorded = Some(taken);
-            self.record(&mut held).await
+            let mut state = self.state.lock().await;
+            let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
+            state.unrecorded = Some(taken);
+            self.record(&mut state).await
         };
         match timeout(LAST_SAVE, save).await {
             Ok(Ok(_)) => info!(clean, "the session is saved"),
@@ -138,28 +134,28 @@ impl Home {
 
     /// Forgets the session everywhere. In this order, so that a crash in between leaves no session that is half
     /// forgotten: without the pointer nothing is restored, and the pointer goes only after the profile.
-    pub async fn forget(&self) -> Result<(), HomeError> {
-        let mut held = self.held.lock().await;
-        let profile = self.lock(&mut held)?;
-        held.newest = None;
-        held.unrecorded = None;
+    pub async fn forget(&self) -> Result<(), SessionStoreError> {
+        let mut state = self.state.lock().await;
+        let profile = self.lock(&mut state)?;
+        state.newest = None;
+        state.unrecorded = None;
         profile.wipe()?;
         let clear = || async { self.store.clear_snapshot(&self.fence).await };
-        insist("forget the session", clear).await?;
+        until_available("forget the session", clear).await?;
         // It goes on counting after the snapshots that are about to be removed: the pointer only moves forward.
-        held.taker = None;
-        self.taker(&mut held).await?;
-        self.vault.delete_tenant(self.uid).await?;
+        state.taker = None;
+        self.taker(&mut state).await?;
+        self.snapshots.delete_tenant(self.uid).await?;
         info!("the session is forgotten");
         Ok(())
     }
 
     /// Removes the profile for good: its tenant is deleted.
     pub async fn remove(&self) {
-        let mut held = self.held.lock().await;
-        held.taker = None;
-        let profile = self.lock(&mut held);
-        held.profile = None;
+        let mut state = self.state.lock().await;
+        state.taker = None;
+        let profile = self.lock(&mut state);
+        state.profile = None;
         let removed = profile.and_then(|profile| match Arc::try_unwrap(profile) {
             Ok(profile) => profile.remove(),
             Err(shared) => shared.wipe(),
@@ -169,32 +165,32 @@ impl Home {
         }
     }
 
-    fn lock(&self, held: &mut Held) -> Result<Arc<LockedProfile>, SessionError> {
-        if let Some(profile) = &held.profile {
+    fn lock(&self, state: &mut SessionState) -> Result<Arc<LockedProfile>, SessionError> {
+        if let Some(profile) = &state.profile {
             return Ok(profile.clone());
         }
         let profile = Arc::new(self.profile.lock()?);
-        held.profile = Some(profile.clone());
+        state.profile = Some(profile.clone());
         Ok(profile)
     }
 
-    async fn taker<'a>(&self, held: &'a mut Held) -> Result<&'a mut SnapshotTaker, SessionError> {
-        let taker = match held.taker.take() {
+    async fn taker<'a>(&self, state: &'a mut SessionState) -> Result<&'a mut SnapshotTaker, SessionError> {
+        let taker = match state.taker.take() {
             Some(taker) => taker,
             None => {
-                let profile = self.lock(held)?;
-                SnapshotTaker::new(self.vault.clone(), profile, self.fence.generation).await?
+                let profile = self.lock(state)?;
+                SnapshotTaker::new(self.snapshots.clone(), profile, self.fence.generation).await?
             }
         };
-        Ok(held.taker.insert(taker))
+        Ok(state.taker.insert(taker))
     }
 
     /// Makes the last snapshot the one that counts. `false` when it counts already.
-    async fn record(&self, held: &mut Held) -> Result<bool, HomeError> {
-        let Some(taken) = held.unrecorded.clone() else { return Ok(false) };
+    async fn record(&self, state: &mut SessionState) -> Result<bool, SessionStoreError> {
+        let Some(taken) = state.unrecorded.clone() else { return Ok(false) };
         debug!(generation = %taken.generation, sequence = taken.sequence, clean = taken.clean, "a snapshot is taken");
         self.store.set_snapshot(&self.fence, &taken.into()).await?;
-        held.unrecorded = None;
+        state.unrecorded = None;
         Ok(true)
     }
 }

@@ -1,11 +1,11 @@
-//! The crew of a simulated node, under the product's supervisor: tenures whose browsers are the simulation's, and preparations
+//! The runtime of a simulated node, under the product's supervisor: runs whose browsers are the simulation's, and preparations
 //! that only take time.
 
 use std::{sync::Arc, time::Duration};
 
 use roost_cluster::lease_deadline::Standing;
 use roost_model::ids::{Generation, TenantId};
-use roost_node::host::crew::{Charge, Crew, Errand, Fate};
+use roost_node::host::tenant_runtime::{Disposition, PrepareRequest, RunRequest, TenantRuntime};
 use roost_store::Fence;
 use tokio::{sync::watch, time::sleep};
 
@@ -22,53 +22,56 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const PREPARED_WITHIN: Duration = Duration::from_millis(800);
 
 /// What all of one life share.
-pub struct Post {
+pub struct SimulatedRuntime {
     pub machine: Arc<Machine>,
     pub process: Process,
     pub standing: watch::Receiver<Standing>,
 }
 
-impl Crew for Post {
-    type Warmed = Warmed;
+impl TenantRuntime for SimulatedRuntime {
+    type Standby = WarmStandby;
 
-    fn tenure(self: &Arc<Self>, charge: Charge<Warmed>) -> impl Future<Output = ()> + Send + 'static {
-        let Fence { tenant, generation } = charge.fence.clone();
-        let tenure = Tenure { post: self.clone(), tenant, generation, charge };
-        self.process.clone().run(tenure.run())
+    fn run(self: &Arc<Self>, request: RunRequest<WarmStandby>) -> impl Future<Output = ()> + Send + 'static {
+        let Fence { tenant, generation } = request.fence.clone();
+        let run = TenantRun { runtime: self.clone(), tenant, generation, request };
+        self.process.clone().run(run.run())
     }
 
-    fn preparation(self: &Arc<Self>, errand: Errand<Warmed>) -> impl Future<Output = ()> + Send + 'static {
-        self.process.clone().run(prepare(self.clone(), errand))
+    fn prepare(
+        self: &Arc<Self>,
+        request: PrepareRequest<WarmStandby>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        self.process.clone().run(prepare(self.clone(), request))
     }
 }
 
 /// A browser that opens nothing: the judge does not see it.
-pub struct Warmed;
+pub struct WarmStandby;
 
-async fn prepare(post: Arc<Post>, errand: Errand<Warmed>) {
-    let Errand { tenant, generation, ready, mut fate } = errand;
-    let dice = post.machine.dice.of("prepare").of(tenant.as_str()).nth(generation.0 as u64);
+async fn prepare(runtime: Arc<SimulatedRuntime>, request: PrepareRequest<WarmStandby>) {
+    let PrepareRequest { tenant, generation, ready, mut disposition } = request;
+    let dice = runtime.machine.dice.of("prepare").of(tenant.as_str()).nth(generation.0 as u64);
     let early = tokio::select! {
-        early = &mut fate => Some(early),
+        early = &mut disposition => Some(early),
         () = sleep(dice.between(Duration::ZERO, PREPARED_WITHIN)) => None,
     };
     ready.send_replace(true);
-    let fate = match early {
-        Some(fate) => fate,
-        None => fate.await,
+    let disposition = match early {
+        Some(disposition) => disposition,
+        None => disposition.await,
     };
-    match fate {
-        Ok(Fate::HandOver(to)) => drop(to.send(Some(Warmed))),
+    match disposition {
+        Ok(Disposition::HandOver(to)) => drop(to.send(Some(WarmStandby))),
         // Its browser takes a moment to die.
-        Ok(Fate::GiveUp) | Err(_) => sleep(post.machine.shared.timing.kill_time / 2).await,
+        Ok(Disposition::GiveUp) | Err(_) => sleep(runtime.machine.shared.timing.kill_time / 2).await,
     }
 }
 
-struct Tenure {
-    post: Arc<Post>,
+struct TenantRun {
+    runtime: Arc<SimulatedRuntime>,
     tenant: TenantId,
     generation: Generation,
-    charge: Charge<Warmed>,
+    request: RunRequest<WarmStandby>,
 }
 
 enum Ended {
@@ -77,25 +80,25 @@ enum Ended {
     Fenced,
 }
 
-impl Tenure {
+impl TenantRun {
     async fn run(mut self) {
         tokio::select! {
             biased;
-            () = self.charge.stopped() => return,
-            published = self.charge.published.wait() => if published.is_err() { return },
+            () = self.request.stopped() => return,
+            published = self.request.published.wait() => if published.is_err() { return },
         }
-        let _opens_nothing = self.charge.take_warm().await;
+        let _opens_nothing = self.request.take_warm().await;
         loop {
             tokio::select! {
                 biased;
-                () = self.charge.stopped() => return,
+                () = self.request.stopped() => return,
                 () = self.until_it_may_run() => {}
             }
-            let machine = self.post.machine.clone();
+            let machine = self.runtime.machine.clone();
             let browser = machine.browsers.launch(&self.tenant, self.generation);
             let ended = tokio::select! {
                 biased;
-                () = self.charge.stopped() => Ended::Asked,
+                () = self.request.stopped() => Ended::Asked,
                 () = self.work() => Ended::Fenced,
             };
             match ended {
@@ -113,13 +116,13 @@ impl Tenure {
 
     /// The spec names this generation and wants the tenant to run, and the lease is good for a launch.
     async fn until_it_may_run(&self) {
-        let (machine, dice) = (&self.post.machine, self.post.machine.dice);
-        let mut standing = self.post.standing.clone();
+        let (machine, dice) = (&self.runtime.machine, self.runtime.machine.dice);
+        let mut standing = self.runtime.standing.clone();
         let kind = format!("spec of {}", self.tenant);
         loop {
             let (postgres, tenant) = (machine.shared.postgres.clone(), self.tenant.clone());
             let asked = machine.to_ledger.call(
-                &self.post.process,
+                &self.runtime.process,
                 &kind,
                 machine.shared.timing.ledger_timeout,
                 async move { postgres.reach().ok().and_then(|ledger| ledger.desired(&tenant)) },
@@ -141,8 +144,8 @@ impl Tenure {
 
     /// The worker's: writes as long as they are taken. The first tells that the page works.
     async fn work(&self) {
-        let machine = &self.post.machine;
-        let mut standing = self.post.standing.clone();
+        let machine = &self.runtime.machine;
+        let mut standing = self.runtime.standing.clone();
         sleep(Duration::from_millis(300)).await;
         loop {
             if standing.wait_for(|standing| *standing == Standing::Good).await.is_err() {
@@ -157,17 +160,17 @@ impl Tenure {
 
     /// None when there was no answer.
     async fn write(&self) -> Option<Result<(), postgres::Refused>> {
-        let machine = &self.post.machine;
+        let machine = &self.runtime.machine;
         let (postgres, tenant, generation) =
             (machine.shared.postgres.clone(), self.tenant.clone(), self.generation);
         let kind = format!("write of {}", self.tenant);
         let limit = machine.shared.timing.ledger_timeout;
         let write = async move { postgres.reach().ok().map(|_| postgres.write(&tenant, generation)) };
-        machine.to_ledger.call(&self.post.process, &kind, limit, write).await.flatten()
+        machine.to_ledger.call(&self.runtime.process, &kind, limit, write).await.flatten()
     }
 
     async fn wind_down(&self, browser: Pid) {
-        let machine = &self.post.machine;
+        let machine = &self.runtime.machine;
         if !machine.shared.guards.let_go {
             // The browser goes on for a while after its end was acknowledged.
             let browsers = machine.browsers.clone();
@@ -184,7 +187,7 @@ impl Tenure {
         };
         tokio::select! {
             biased;
-            () = self.charge.killed() => {}
+            () = self.request.killed() => {}
             _ = drain => {}
         }
         machine.browsers.kill(browser);

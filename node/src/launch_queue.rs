@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 /// The place of a launch in the queue; the least is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
+pub enum LaunchPriority {
     /// Its worker was last seen to work then.
     DownSince(OffsetDateTime),
     /// It never was: nobody misses it yet.
@@ -18,7 +18,7 @@ pub enum Rank {
     Ahead,
 }
 
-impl Rank {
+impl LaunchPriority {
     pub fn down_since(last_seen_at: Option<OffsetDateTime>) -> Self {
         last_seen_at.map_or(Self::NeverSeen, Self::DownSince)
     }
@@ -27,57 +27,57 @@ impl Rank {
 /// At most so many launches at once.
 #[derive(Debug)]
 pub struct LaunchQueue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct QueueState {
     free: usize,
     /// Counts those who came, so that of two equals the earlier one is next.
     arrivals: u64,
-    waiting: BTreeMap<(Rank, u64), oneshot::Sender<Turn>>,
+    waiting: BTreeMap<(LaunchPriority, u64), oneshot::Sender<LaunchPermit>>,
 }
 
 /// The right to launch; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct LaunchPermit {
     queue: Arc<LaunchQueue>,
 }
 
 impl LaunchQueue {
     pub fn new(at_once: usize) -> Arc<Self> {
-        let state = State { free: at_once, arrivals: 0, waiting: BTreeMap::new() };
+        let state = QueueState { free: at_once, arrivals: 0, waiting: BTreeMap::new() };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// Waits for a turn. May be given up at any time.
-    pub async fn turn(self: &Arc<Self>, rank: Rank) -> Turn {
-        let (turn, given) = oneshot::channel();
+    /// Waits for a permit. May be given up at any time.
+    pub async fn acquire(self: &Arc<Self>, priority: LaunchPriority) -> LaunchPermit {
+        let (permit, given) = oneshot::channel();
         {
             let mut state = self.state.lock();
             state.arrivals += 1;
             let arrival = state.arrivals;
-            state.waiting.insert((rank, arrival), turn);
+            state.waiting.insert((priority, arrival), permit);
         }
         self.give();
         match given.await {
-            Ok(turn) => turn,
-            Err(_) => unreachable!("a waiting launch is forgotten only by giving it its turn"),
+            Ok(permit) => permit,
+            Err(_) => unreachable!("a waiting launch is forgotten only by giving it its permit"),
         }
     }
 
-    /// Gives what turns are free to those who are next.
+    /// Gives what permits are free to those who are next.
     fn give(self: &Arc<Self>) {
         while let Some(next) = self.state.lock().next() {
-            // One that was given up meanwhile drops the turn, which comes back here.
-            drop(next.send(Turn { queue: self.clone() }));
+            // One that was given up meanwhile drops the permit, which comes back here.
+            drop(next.send(LaunchPermit { queue: self.clone() }));
         }
     }
 }
 
-impl State {
-    /// Takes a free turn for who is next, if there are both.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+impl QueueState {
+    /// Takes a free permit for who is next, if there are both.
+    fn next(&mut self) -> Option<oneshot::Sender<LaunchPermit>> {
         while self.free > 0 {
             let (_, next) = self.waiting.pop_first()?;
             if !next.is_closed() {
@@ -89,7 +89,7 @@ impl State {
     }
 }
 
-impl Drop for Turn {
+impl Drop for LaunchPermit {
     fn drop(&mut self) {
         self.queue.state.lock().free += 1;
         self.queue.give();
@@ -104,32 +104,35 @@ mod tests {
 
     use super::*;
 
-    fn seen(seconds: i64) -> Rank {
-        Rank::down_since(Some(OffsetDateTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())))
+    fn seen(seconds: i64) -> LaunchPriority {
+        LaunchPriority::down_since(Some(
+            OffsetDateTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs()),
+        ))
     }
 
     /// A launch that has taken its place in the queue.
-    fn waiting(queue: &Arc<LaunchQueue>, rank: Rank) -> BoxFuture<'static, Turn> {
+    fn waiting(queue: &Arc<LaunchQueue>, priority: LaunchPriority) -> BoxFuture<'static, LaunchPermit> {
         let queue = queue.clone();
-        let mut turn = Box::pin(async move { queue.turn(rank).await });
-        assert!((&mut turn).now_or_never().is_none(), "it does not wait");
-        turn
+        let mut permit = Box::pin(async move { queue.acquire(priority).await });
+        assert!((&mut permit).now_or_never().is_none(), "it does not wait");
+        permit
     }
 
     #[tokio::test]
     async fn the_longest_down_is_next_the_never_seen_last_and_what_is_ahead_of_need_after_all() {
         let queue = LaunchQueue::new(1);
-        let running = queue.turn(seen(9)).await;
-        let ranks = [Rank::Ahead, Rank::NeverSeen, seen(7), seen(3), seen(5), seen(3)];
-        let mut launches: Vec<_> = ranks.map(|rank| Some(waiting(&queue, rank))).into();
+        let running = queue.acquire(seen(9)).await;
+        let priorities =
+            [LaunchPriority::Ahead, LaunchPriority::NeverSeen, seen(7), seen(3), seen(5), seen(3)];
+        let mut launches: Vec<_> = priorities.map(|priority| Some(waiting(&queue, priority))).into();
         drop(running);
         let mut order = Vec::new();
-        while order.len() < ranks.len() {
-            let given: Vec<_> = (0..ranks.len())
+        while order.len() < priorities.len() {
+            let given: Vec<_> = (0..priorities.len())
                 .filter_map(|at| {
-                    let turn = launches[at].as_mut()?.now_or_never()?;
+                    let permit = launches[at].as_mut()?.now_or_never()?;
                     launches[at] = None;
-                    Some((at, turn))
+                    Some((at, permit))
                 })
                 .collect();
             assert_eq!(given.len(), 1, "one launch at once");
@@ -141,15 +144,15 @@ mod tests {
     #[tokio::test]
     async fn a_launch_that_is_given_up_costs_nobody_a_turn() {
         let queue = LaunchQueue::new(2);
-        let (first, second) = (queue.turn(seen(1)).await, queue.turn(seen(2)).await);
+        let (first, second) = (queue.acquire(seen(1)).await, queue.acquire(seen(2)).await);
         let given_up = waiting(&queue, seen(3));
         let given_up_late = waiting(&queue, seen(4));
         let last = waiting(&queue, seen(5));
         drop(given_up);
         drop(first);
-        // It has its turn by now and does not take it.
+        // It has its permit by now and does not take it.
         drop(given_up_late);
-        let last = last.now_or_never().expect("the turn went on to the one who waits");
+        let last = last.now_or_never().expect("the permit went on to the one who waits");
         drop((second, last));
         assert_eq!(queue.state.lock().free, 2);
     }

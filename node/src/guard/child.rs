@@ -18,8 +18,8 @@ use rustix::{
 };
 
 use super::{
-    GuardError, Program,
-    protocol::{Garbled, Lines, Message},
+    config::{GuardError, Program},
+    protocol::{GarbledMessage, GuardMessage, Lines},
     signals::Signals,
     tree,
 };
@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a life ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ending {
+pub(super) enum ChildEnd {
     #[error("it exited with code {0}")]
     Exited(i32),
     #[error("signal {0} ended it")]
@@ -39,12 +39,12 @@ pub(super) enum Ending {
     #[error("it was asked to stop and took too long")]
     StopOverdue,
     #[error("it cannot be guarded")]
-    Garbled(#[source] Garbled),
+    Garbled(#[source] GarbledMessage),
 }
 
 /// A running child and what it has told.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(super) struct GuardedChild {
     child: Pid,
     child_fd: OwnedFd,
     /// None once the child has closed its end, as dying does.
@@ -60,7 +60,7 @@ pub(super) struct Life {
     browsers: HashMap<u32, OwnedFd>,
 }
 
-impl Life {
+impl GuardedChild {
     /// Starts the child with its standard output as the link, in a process group of its own: Ctrl-C in a terminal must
     /// reach the browsers by way of a graceful stop, not directly.
     pub(super) fn begin(program: &Program) -> Result<Self, GuardError> {
@@ -103,22 +103,22 @@ impl Life {
     }
 
     /// Returns when the child is dead or has to die. Writes no log: a full log pipe must not hold up a deadline.
-    pub(super) fn watch(&mut self, signals: &Signals, grace: Duration) -> Result<Ending, GuardError> {
+    pub(super) fn watch(&mut self, signals: &Signals, grace: Duration) -> Result<ChildEnd, GuardError> {
         loop {
             self.sleep_until_something_happens(signals)?;
             // The link first: what the child said before it died counts.
             if let Err(garbled) = self.listen()? {
-                return Ok(Ending::Garbled(garbled));
+                return Ok(ChildEnd::Garbled(garbled));
             }
             if let Some(status) = tree::reap(self.child)? {
                 return Ok(ending_of(status));
             }
             let now = roost_cluster::clock::boottime();
             if self.deadline.is_some_and(|deadline| now >= deadline) {
-                return Ok(Ending::DeadlinePassed);
+                return Ok(ChildEnd::DeadlinePassed);
             }
             if self.stop_by.is_some_and(|by| now >= by) {
-                return Ok(Ending::StopOverdue);
+                return Ok(ChildEnd::StopOverdue);
             }
             if signals.taken() {
                 self.ask_to_stop(grace)?;
@@ -181,7 +181,7 @@ impl Life {
     }
 
     /// Takes in everything that is in the pipe.
-    fn listen(&mut self) -> Result<Result<(), Garbled>, GuardError> {
+    fn listen(&mut self) -> Result<Result<(), GarbledMessage>, GuardError> {
         let mut read = [0; 4096];
         while let Some(link) = &mut self.link {
             let count = match link.read(&mut read) {
@@ -202,30 +202,30 @@ impl Life {
         Ok(Ok(()))
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: GuardMessage) {
         match message {
-            Message::Deadline(at) => self.deadline = Some(at),
-            Message::Lease(id) => drop(self.leases.insert(id)),
-            Message::Unlease(id) => drop(self.leases.remove(&id)),
-            Message::StoodDown => self.deadline = None,
-            Message::Started(pid) => {
+            GuardMessage::Deadline(at) => self.deadline = Some(at),
+            GuardMessage::Lease(id) => drop(self.leases.insert(id)),
+            GuardMessage::Unlease(id) => drop(self.leases.remove(&id)),
+            GuardMessage::StoodDown => self.deadline = None,
+            GuardMessage::Started(pid) => {
                 // One that is dead already needs no watching, and one that cannot be held is found in /proc.
                 let fd = i32::try_from(pid).ok().and_then(Pid::from_raw);
                 if let Some(Ok(fd)) = fd.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
                     self.browsers.insert(pid, fd);
                 }
             }
-            Message::Gone(pid) => {
+            GuardMessage::Gone(pid) => {
                 self.browsers.remove(&pid);
             }
         }
     }
 }
 
-fn ending_of(status: WaitStatus) -> Ending {
+fn ending_of(status: WaitStatus) -> ChildEnd {
     match status.exit_status() {
-        Some(code) => Ending::Exited(code),
-        None => Ending::Signalled(status.terminating_signal().unwrap_or_default()),
+        Some(code) => ChildEnd::Exited(code),
+        None => ChildEnd::Signalled(status.terminating_signal().unwrap_or_default()),
     }
 }
 

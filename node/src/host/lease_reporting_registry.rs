@@ -13,34 +13,34 @@ use tokio::sync::mpsc;
 
 use crate::guard::GuardLink;
 
-pub(super) struct Told {
+pub(super) struct LeaseReportingRegistry {
     pub(super) registry: SharedRegistry,
-    pub(super) link: Arc<GuardLink>,
+    pub(super) guard: Arc<GuardLink>,
 }
 
 #[async_trait]
-impl Registry for Told {
+impl Registry for LeaseReportingRegistry {
     async fn cluster_id(&self) -> Result<String, RegistryError> {
         self.registry.cluster_id().await
     }
 
     async fn grant(&self, ttl: Duration) -> Result<Incarnation, RegistryError> {
         let lease = self.registry.grant(ttl).await?;
-        self.link.lease(lease.0);
+        self.guard.lease(lease.0);
         Ok(lease)
     }
 
     async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
         let kept = self.registry.keep_alive(lease).await;
         if matches!(kept, Err(RegistryError::LeaseLost { .. })) {
-            self.link.unlease(lease.0);
+            self.guard.unlease(lease.0);
         }
         kept
     }
 
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
         self.registry.revoke(lease).await?;
-        self.link.unlease(lease.0);
+        self.guard.unlease(lease.0);
         Ok(())
     }
 
@@ -76,28 +76,32 @@ mod tests {
     use roost_cluster::registry::MemoryRegistry;
 
     use super::*;
-    use crate::guard::Message;
+    use crate::guard::GuardMessage;
 
     #[tokio::test(start_paused = true)]
     async fn the_guard_knows_which_leases_are_alive() {
-        let (guard, pipe) = rustix::pipe::pipe().unwrap();
+        let (heard, pipe) = rustix::pipe::pipe().unwrap();
         let registry: SharedRegistry = Arc::new(MemoryRegistry::new("m"));
-        let told = Told { registry: registry.clone(), link: Arc::new(GuardLink::new(pipe).unwrap()) };
+        let reporting = LeaseReportingRegistry {
+            registry: registry.clone(),
+            guard: Arc::new(GuardLink::new(pipe).unwrap()),
+        };
         let ttl = Duration::from_secs(5);
-        let (revoked, lost) = (told.grant(ttl).await.unwrap(), told.grant(ttl).await.unwrap());
-        told.keep_alive(revoked).await.unwrap();
-        told.revoke(revoked).await.unwrap();
+        let (revoked, lost) = (reporting.grant(ttl).await.unwrap(), reporting.grant(ttl).await.unwrap());
+        reporting.keep_alive(revoked).await.unwrap();
+        reporting.revoke(revoked).await.unwrap();
         registry.revoke(lost).await.unwrap();
-        told.keep_alive(lost).await.unwrap_err();
-        drop(told);
+        reporting.keep_alive(lost).await.unwrap_err();
+        drop(reporting);
         let mut text = String::new();
-        std::fs::File::from(guard).read_to_string(&mut text).unwrap();
-        let messages: Vec<_> = text.lines().map(|line| Message::parse(line.as_bytes()).unwrap()).collect();
+        std::fs::File::from(heard).read_to_string(&mut text).unwrap();
+        let messages: Vec<_> =
+            text.lines().map(|line| GuardMessage::parse(line.as_bytes()).unwrap()).collect();
         let expected = [
-            Message::Lease(revoked.0),
-            Message::Lease(lost.0),
-            Message::Unlease(revoked.0),
-            Message::Unlease(lost.0),
+            GuardMessage::Lease(revoked.0),
+            GuardMessage::Lease(lost.0),
+            GuardMessage::Unlease(revoked.0),
+            GuardMessage::Unlease(lost.0),
         ];
         assert_eq!(messages, expected);
     }

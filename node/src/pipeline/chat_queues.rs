@@ -2,85 +2,87 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::Now;
+use super::context::PipelineTime;
 
 /// The items of every chat. A chat takes its turn when its head may be worked on and nothing of it is out.
 #[derive(Debug)]
-pub(super) struct Lanes<T> {
-    lanes: HashMap<String, Lane<T>>,
+pub(super) struct ChatQueues<T> {
+    queues: HashMap<String, ChatQueue<T>>,
     /// Chats whose head may go now, in the order in which they came to that.
     ready: VecDeque<String>,
     /// Chats whose head has to wait.
-    waiting: BTreeSet<(Now, String)>,
+    waiting: BTreeSet<(PipelineTime, String)>,
     len: usize,
 }
 
 #[derive(Debug)]
-struct Lane<T> {
-    queue: VecDeque<(Now, T)>,
+struct ChatQueue<T> {
+    items: VecDeque<(PipelineTime, T)>,
     /// An item of this chat is out.
     out: bool,
 }
 
-impl<T> Default for Lanes<T> {
+impl<T> Default for ChatQueues<T> {
     fn default() -> Self {
-        Self { lanes: HashMap::new(), ready: VecDeque::new(), waiting: BTreeSet::new(), len: 0 }
+        Self { queues: HashMap::new(), ready: VecDeque::new(), waiting: BTreeSet::new(), len: 0 }
     }
 }
 
-impl<T> Lanes<T> {
+impl<T> ChatQueues<T> {
     /// Items that are queued or out.
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Puts an item behind the others of its chat, not to go before `due`.
-    pub fn push(&mut self, chat: &str, due: Now, item: T) {
+    pub fn push(&mut self, chat: &str, due: PipelineTime, item: T) {
         self.len += 1;
-        let lane =
-            self.lanes.entry(chat.to_owned()).or_insert_with(|| Lane { queue: VecDeque::new(), out: false });
-        lane.queue.push_back((due, item));
-        if lane.queue.len() == 1 && !lane.out {
+        let queue = self
+            .queues
+            .entry(chat.to_owned())
+            .or_insert_with(|| ChatQueue { items: VecDeque::new(), out: false });
+        queue.items.push_back((due, item));
+        if queue.items.len() == 1 && !queue.out {
             self.waiting.insert((due, chat.to_owned()));
         }
     }
 
     /// The next item that may go; its chat is then held until `finish` or `put_back`.
-    pub fn take(&mut self, now: Now) -> Option<T> {
+    pub fn take(&mut self, now: PipelineTime) -> Option<T> {
         while self.waiting.first().is_some_and(|(due, _)| *due <= now) {
             self.ready.extend(self.waiting.pop_first().map(|(_, chat)| chat));
         }
         let chat = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&chat)?;
-        lane.out = true;
-        lane.queue.pop_front().map(|(_, item)| item)
+        let queue = self.queues.get_mut(&chat)?;
+        queue.out = true;
+        queue.items.pop_front().map(|(_, item)| item)
     }
 
     /// The chat's item that is out is done with: the next one has its turn.
     pub fn finish(&mut self, chat: &str) {
-        let Some(lane) = self.lanes.get_mut(chat).filter(|lane| lane.out) else { return };
+        let Some(queue) = self.queues.get_mut(chat).filter(|queue| queue.out) else { return };
         self.len -= 1;
-        lane.out = false;
-        match lane.queue.front() {
+        queue.out = false;
+        match queue.items.front() {
             Some((due, _)) => {
                 self.waiting.insert((*due, chat.to_owned()));
             }
             None => {
-                self.lanes.remove(chat);
+                self.queues.remove(chat);
             }
         }
     }
 
     /// The chat's item that is out comes back to the head of its queue, not to go before `due`; the chat waits for it.
-    pub fn put_back(&mut self, chat: &str, due: Now, item: T) {
-        let Some(lane) = self.lanes.get_mut(chat).filter(|lane| lane.out) else { return };
-        lane.out = false;
-        lane.queue.push_front((due, item));
+    pub fn put_back(&mut self, chat: &str, due: PipelineTime, item: T) {
+        let Some(queue) = self.queues.get_mut(chat).filter(|queue| queue.out) else { return };
+        queue.out = false;
+        queue.items.push_front((due, item));
         self.waiting.insert((due, chat.to_owned()));
     }
 
     /// When the next chat that waits may go; `None` when none waits.
-    pub fn next_due(&self) -> Option<Now> {
+    pub fn next_due(&self) -> Option<PipelineTime> {
         self.waiting.first().map(|(due, _)| *due)
     }
 }
@@ -93,30 +95,33 @@ mod tests {
 
     use super::*;
 
-    fn at(secs: u64) -> Now {
+    fn at(secs: u64) -> PipelineTime {
         Duration::from_secs(secs)
     }
 
     #[test]
     fn one_item_of_a_chat_is_out_at_a_time_and_other_chats_go_on() {
-        let mut lanes = Lanes::default();
+        let mut queues = ChatQueues::default();
         for item in ["a1", "a2", "b1"] {
-            lanes.push(&item[..1], at(0), item);
+            queues.push(&item[..1], at(0), item);
         }
-        assert_eq!((lanes.take(at(0)), lanes.take(at(0)), lanes.take(at(0))), (Some("a1"), Some("b1"), None));
-        lanes.finish("a");
-        assert_eq!(lanes.take(at(0)), Some("a2"));
+        assert_eq!(
+            (queues.take(at(0)), queues.take(at(0)), queues.take(at(0))),
+            (Some("a1"), Some("b1"), None)
+        );
+        queues.finish("a");
+        assert_eq!(queues.take(at(0)), Some("a2"));
     }
 
     #[test]
     fn an_item_that_comes_back_keeps_its_place_and_holds_its_chat() {
-        let mut lanes = Lanes::default();
-        lanes.push("a", at(0), 1);
-        lanes.push("a", at(0), 2);
-        assert_eq!(lanes.take(at(0)), Some(1));
-        lanes.put_back("a", at(5), 1);
-        assert_eq!((lanes.take(at(4)), lanes.next_due()), (None, Some(at(5))));
-        assert_eq!(lanes.take(at(5)), Some(1));
+        let mut queues = ChatQueues::default();
+        queues.push("a", at(0), 1);
+        queues.push("a", at(0), 2);
+        assert_eq!(queues.take(at(0)), Some(1));
+        queues.put_back("a", at(5), 1);
+        assert_eq!((queues.take(at(4)), queues.next_due()), (None, Some(at(5))));
+        assert_eq!(queues.take(at(5)), Some(1));
     }
 
     proptest! {
@@ -125,23 +130,23 @@ mod tests {
             pushes in prop::collection::vec((0..4usize, 0..3u64), 1..60),
             backs in prop::collection::vec(any::<bool>(), 0..60),
         ) {
-            let mut lanes = Lanes::default();
+            let mut queues = ChatQueues::default();
             let mut expected = vec![Vec::new(); 4];
             for (nth, (chat, due)) in pushes.iter().enumerate() {
-                lanes.push(&chat.to_string(), at(*due), (*chat, nth));
+                queues.push(&chat.to_string(), at(*due), (*chat, nth));
                 expected[*chat].push(nth);
             }
             let (mut got, mut backs, mut now) = (vec![Vec::new(); 4], backs.into_iter(), at(0));
-            while lanes.len() > 0 {
-                match lanes.take(now) {
+            while queues.len() > 0 {
+                match queues.take(now) {
                     Some((chat, nth)) if backs.next().unwrap_or(false) => {
-                        lanes.put_back(&chat.to_string(), now + at(1), (chat, nth));
+                        queues.put_back(&chat.to_string(), now + at(1), (chat, nth));
                     }
                     Some((chat, nth)) => {
                         got[chat].push(nth);
-                        lanes.finish(&chat.to_string());
+                        queues.finish(&chat.to_string());
                     }
-                    None => now = lanes.next_due().expect("something waits").max(now),
+                    None => now = queues.next_due().expect("something waits").max(now),
                 }
             }
             prop_assert_eq!(got, expected);

@@ -1,0 +1,22 @@
+//! What everything that a node does for a tenant works with. One of a process, shared by all.
+
+use std::sync::Arc;
+
+use roost_engine::Engine;
+use roost_store::Store;
+
+use crate::{
+    launch_queue::LaunchQueue,
+    session::{Profiles, SnapshotStore},
+};
+
+pub struct NodeEnv {
+    pub store: Store,
+    pub engine: Arc<dyn Engine>,
+    /// Where sessions survive this machine.
+    pub snapshots: SnapshotStore,
+    /// Every tenant's profile on this node.
+    pub profiles: Profiles,
+    /// Bounds how many browsers of this node launch at once.
+    pub launches: Arc<LaunchQueue>,
+}

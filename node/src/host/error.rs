@@ -1,0 +1,39 @@
+//! Why a node ends other than by being asked to.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use roost_cluster::registry::RegistryError;
+use roost_engine::EngineError;
+use roost_model::ids::NodeId;
+use roost_store::StoreError;
+
+/// Why a node ended.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Two nodes of one name would take each other's tenants for their own.
+    #[error(
+        "the node id {node} is in use by a live node at {address}: give this one another --id, or stop that one"
+    )]
+    NameInUse { node: NodeId, address: String },
+    #[error("the registry cannot be used")]
+    Registry(#[from] RegistryError),
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    #[error("the engine cannot be used")]
+    Engine(#[from] EngineError),
+    #[error("--listen {address} cannot be served")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("--announce {path} cannot be written", path = path.display())]
+    Announce { path: PathBuf, source: io::Error },
+    #[error("this program does not find itself")]
+    Myself(#[source] io::Error),
+    #[error("the signals cannot be received")]
+    Signals(#[source] io::Error),
+}
+
+impl HostError {
+    /// Starting again would end the same way.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::NameInUse { .. })
+    }
+}

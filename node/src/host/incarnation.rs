@@ -1,0 +1,121 @@
+//! One life of the node: from its registration until its lease is lost or the node has been asked to stop. Whatever it
+//! began has ended when [`run`] returns.
+
+use std::sync::Arc;
+
+use roost_cluster::{clock::BootClock, keys, lease_deadline::Standing, registry::SharedRegistry};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    acks::AckPublisher,
+    assignments::{self, Assigned},
+    env::{HostEnv, IncarnationEnv},
+    heartbeat,
+    keepalive::LeaseKeeper,
+    ownership::RegistryOwnership,
+    preparation::Preparation,
+    registration::{Registration, revoke_lease},
+    supervisor::{IncarnationEnd, Supervisor},
+    tenant_run::TenantRun,
+    tenant_runtime::{PrepareRequest, RunRequest, TenantRuntime},
+};
+use crate::worker::WarmStandby;
+
+/// Hosts what is assigned to this life.
+pub(super) async fn run(
+    host: &Arc<HostEnv>,
+    registration: Registration,
+    stop: &CancellationToken,
+) -> IncarnationEnd {
+    let incarnation = registration.incarnation();
+    let (standing_tx, standing) = watch::channel(Standing::Good);
+    host.health.begin(incarnation, standing.clone());
+    let keeper = LeaseKeeper {
+        registry: host.registry.clone(),
+        lease: incarnation,
+        timing: host.timing,
+        clock: Arc::new(BootClock),
+        deadline: registration.deadline,
+        link: host.guard.clone(),
+        standing: standing_tx,
+    };
+    // Before anything else, so that no browser is ever without a deadline.
+    keeper.tell_guard();
+    let mut keeper = tokio::spawn(keeper.run());
+    let mut helpers = JoinSet::new();
+    let (mut supervisor, mut assigned) = begin(host, &registration, standing, &mut helpers);
+
+    let lost = async {
+        // Also when the keeper has panicked: without it nobody knows the standing.
+        drop((&mut keeper).await);
+    };
+    let ended = supervisor.serve(&mut assigned, lost, stop, || {
+        host.health.leave();
+        helpers.spawn(announce_leaving(host.registry.clone(), registration.clone()));
+    });
+    let ended = ended.await;
+
+    supervisor.kill_all().await;
+    host.guard.stood_down();
+    keeper.abort();
+    helpers.shutdown().await;
+    host.health.end();
+    revoke_lease(&host.registry, incarnation).await;
+    host.guard.unlease(incarnation.0);
+    ended
+}
+
+fn begin(
+    host: &Arc<HostEnv>,
+    registration: &Registration,
+    standing: watch::Receiver<Standing>,
+    helpers: &mut JoinSet<()>,
+) -> (Supervisor<NodeRuntime>, watch::Receiver<Assigned>) {
+    let node = registration.record.node.clone();
+    let incarnation = registration.incarnation();
+    let (assigned_tx, assigned) = watch::channel(Assigned::default());
+    helpers.spawn(assignments::follow(
+        host.registry.clone(),
+        keys::assignments(&node),
+        incarnation,
+        host.timing,
+        assigned_tx,
+    ));
+    let (acks, writer) = AckPublisher::new(host.registry.clone(), &node, incarnation, host.timing);
+    helpers.spawn(writer.run());
+    let ownership = Arc::new(RegistryOwnership { registry: host.registry.clone(), node, incarnation });
+    helpers.spawn(heartbeat::run(
+        host.node.store.clone(),
+        host.workers.clone(),
+        ownership.clone(),
+        host.timing,
+    ));
+    let runtime = NodeRuntime(Arc::new(IncarnationEnv { host: host.clone(), standing, ownership }));
+    (Supervisor::new(Arc::new(runtime), incarnation, acks), assigned)
+}
+
+async fn announce_leaving(registry: SharedRegistry, registration: Registration) {
+    if let Err(error) = registration.announce_leaving(&registry).await {
+        // Its tenants are placed elsewhere when the lease is given back, at the latest.
+        tracing::warn!(%error, "the cluster could not be told that this node leaves");
+    }
+}
+
+/// Workers with browsers.
+struct NodeRuntime(Arc<IncarnationEnv>);
+
+impl TenantRuntime for NodeRuntime {
+    type Standby = WarmStandby;
+
+    fn run(self: &Arc<Self>, request: RunRequest<WarmStandby>) -> impl Future<Output = ()> + Send + 'static {
+        TenantRun { env: self.0.clone(), request }.run()
+    }
+
+    fn prepare(
+        self: &Arc<Self>,
+        request: PrepareRequest<WarmStandby>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        Preparation { env: self.0.clone(), request }.run()
+    }
+}

@@ -1,0 +1,177 @@
+//! One tenant on this node under one generation: from the acknowledgement that it is held until its browser is dead.
+//!
+//! ```text
+//!   acknowledged --> spec read --> worker runs --+--> stopped ---------> over
+//!                     ^   |                      |
+//!                     |   +-- not ours (yet) <---+--> ended by itself
+//!                     +--------- pause
+//! ```
+//!
+//! The supervisor starts and stops such runs and decides nothing else about them. A worker that ends by itself, because a
+//! write of it was refused or because it failed, is started again only if the store still names this generation:
+//! else a newer assignment is on its way, and the run waits for the supervisor to hear of it.
+
+use std::{sync::Arc, time::Duration};
+
+use roost_store::{
+    Fence, StoreError,
+    workers::{DesiredState, WorkerSpec},
+};
+
+use super::{env::IncarnationEnv, tenant_runtime::RunRequest};
+use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerHandle, WorkerTiming};
+
+/// From a spec that could not be read, or a worker that ended by itself, to the next look.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) struct TenantRun {
+    pub(super) env: Arc<IncarnationEnv>,
+    pub(super) request: RunRequest<WarmStandby>,
+}
+
+enum RunEvent {
+    /// Asked for, or the supervisor is gone without a word and this life of the node with it.
+    Stop,
+    Ended,
+    NewSpec,
+}
+
+impl TenantRun {
+    pub(super) async fn run(mut self) {
+        let is_published = tokio::select! {
+            biased;
+            () = self.request.stopped() => false,
+            published = self.request.published.wait() => published.is_ok(),
+        };
+        // Here in any case: its browser is this run's from now on, and its profile is free once it has ended.
+        let mut warm = self.request.take_warm().await;
+        if is_published {
+            let Fence { tenant, generation } = &self.request.fence;
+            self.env.host.workers.insert(tenant, *generation);
+            self.serve(&mut warm).await;
+            self.env.host.workers.remove(&self.request.fence.tenant);
+        }
+        if let Some(warm) = warm {
+            warm.kill().await;
+        }
+    }
+
+    /// One worker after the other, until the run is to end.
+    async fn serve(&mut self, warm: &mut Option<WarmStandby>) {
+        while let Some(spec) = self.spec_to_run().await {
+            let worker = Worker::spawn(self.context(spec, warm.take()));
+            self.env.host.workers.set_worker(&self.request.fence.tenant, Some(worker.clone()));
+            let over = self.attend(&worker).await;
+            self.env.host.workers.set_worker(&self.request.fence.tenant, None);
+            if over {
+                break;
+            }
+        }
+    }
+
+    /// The spec, once the tenant is to run under this generation; None when the run is to end instead.
+    async fn spec_to_run(&mut self) -> Option<WorkerSpec> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.request.stopped() => return None,
+                spec = self.env.host.node.store.worker_spec(&self.request.fence.tenant) => match spec {
+                    Ok(spec) if spec.generation == self.request.fence.generation && spec.desired == DesiredState::Running => {
+                        return Some(spec);
+                    }
+                    // The controller is about to release it or to assign it anew.
+                    Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                    Err(error) => tracing::warn!(tenant = %self.request.fence.tenant, %error, "the spec is not read yet"),
+                },
+            }
+            tokio::select! {
+                () = self.request.stopped() => return None,
+                // A change makes it worth looking at once.
+                _ = self.request.spec_revision.changed() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// Sees a worker through. True when the run is over, false when the worker ended by itself.
+    async fn attend(&mut self, worker: &WorkerHandle) -> bool {
+        loop {
+            let happened = tokio::select! {
+                biased;
+                () = self.request.stopped() => RunEvent::Stop,
+                () = worker.ended() => RunEvent::Ended,
+                changed = self.request.spec_revision.changed() => changed.map_or(RunEvent::Stop, |()| RunEvent::NewSpec),
+            };
+            match happened {
+                RunEvent::Stop => {
+                    self.stop_worker(worker).await;
+                    return true;
+                }
+                RunEvent::Ended => {
+                    tracing::warn!(tenant = %self.request.fence.tenant, generation = %self.request.fence.generation, "a worker ended by itself");
+                    let is_over = tokio::time::timeout(LOOK_AGAIN, self.request.stopped()).await;
+                    return is_over.is_ok();
+                }
+                RunEvent::NewSpec => self.pass_spec_on(worker).await,
+            }
+        }
+    }
+
+    async fn pass_spec_on(&mut self, worker: &WorkerHandle) {
+        match self.env.host.node.store.worker_spec(&self.request.fence.tenant).await {
+            Ok(spec) => worker.update(spec),
+            // Deleted; the controller releases it.
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => {
+                tracing::warn!(tenant = %self.request.fence.tenant, %error, "a changed spec is not read yet");
+                self.request.spec_revision.mark_changed();
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+
+    /// Stops in the way that was asked for, and harder when that is asked for meanwhile.
+    async fn stop_worker(&self, worker: &WorkerHandle) {
+        let asked = *self.request.stop.borrow();
+        let mode = match asked.unwrap_or(StopMode::Kill) {
+            StopMode::Graceful => tokio::select! {
+                mode = self.graceful_or_deleted() => mode,
+                () = self.request.killed() => StopMode::Kill,
+            },
+            other => other,
+        };
+        tokio::select! {
+            () = worker.stop(mode) => {}
+            () = self.request.killed(), if mode != StopMode::Kill => {
+                worker.stop(StopMode::Kill).await;
+            }
+        }
+        if mode == StopMode::Deleted {
+            self.env.host.removed.notify_one();
+        }
+    }
+
+    /// A tenant that is released because it was deleted leaves no profile behind.
+    async fn graceful_or_deleted(&self) -> StopMode {
+        match self.env.host.node.store.worker_spec(&self.request.fence.tenant).await {
+            Err(StoreError::NotFound { .. }) => StopMode::Deleted,
+            Ok(_) => StopMode::Graceful,
+            Err(error) => {
+                tracing::warn!(tenant = %self.request.fence.tenant, %error, "a stop does not know whether its tenant was deleted; the sweep will");
+                StopMode::Graceful
+            }
+        }
+    }
+
+    fn context(&self, spec: WorkerSpec, warm: Option<WarmStandby>) -> WorkerContext {
+        WorkerContext {
+            fence: self.request.fence.clone(),
+            spec,
+            env: self.env.host.node.clone(),
+            warm,
+            standing: self.env.standing.clone(),
+            ownership: self.env.ownership.clone(),
+            timing: WorkerTiming::default(),
+        }
+    }
+}

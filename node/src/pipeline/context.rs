@@ -1,0 +1,46 @@
+//! What the parts of a pipeline share: what they work with, what they may do now, and their bounds.
+
+use std::{sync::Arc, time::Duration};
+
+use roost_engine::Page;
+use roost_responder::Responder;
+use roost_store::{Fence, Store, Tenant};
+
+/// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
+pub const BODY_BYTES: usize = 65_536;
+
+/// Time since the pipeline began, plus the reply limit's window; see [`super::limit::ReplyLimit`].
+pub(super) type PipelineTime = Duration;
+
+/// The most messages that one statement carries.
+pub(super) const BATCH: usize = 64;
+
+/// What the pipeline works with.
+pub struct PipelineContext {
+    pub fence: Fence,
+    pub store: Store,
+    pub tenant: Arc<Tenant>,
+    pub responder: Arc<dyn Responder>,
+}
+
+/// What the pipeline may do now.
+#[derive(Clone, Default)]
+pub(super) struct Gate {
+    /// The page that confirms and sends; `None` while there is no browser.
+    pub page: Option<Arc<dyn Page>>,
+    /// New messages may be made durable.
+    pub taking: bool,
+    /// Replies may be sent.
+    pub sending: bool,
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        let same_page = match (&self.page, &other.page) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_page && self.taking == other.taking && self.sending == other.sending
+    }
+}

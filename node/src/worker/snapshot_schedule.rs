@@ -1,0 +1,114 @@
+//! When the session of a running browser is saved. Every message moves the session's ratchet, so the copy is to stay
+//! close behind; but each copy freezes the browser for some milliseconds. So: soon after the session has come to rest,
+//! and now and then while it does not. Pure.
+
+use std::time::Duration;
+
+use super::{state::WorkerTime, timing::WorkerTiming};
+
+/// After a snapshot that failed.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct SnapshotSchedule {
+    timing: WorkerTiming,
+    /// The first and the last change that no snapshot holds.
+    changed: Option<(WorkerTime, WorkerTime)>,
+    /// Not before this; a linking is saved at once.
+    not_before: WorkerTime,
+    saving: bool,
+}
+
+impl SnapshotSchedule {
+    pub fn new(timing: WorkerTiming) -> Self {
+        Self { timing, changed: None, not_before: WorkerTime::ZERO, saving: false }
+    }
+
+    /// A message was received or sent.
+    pub fn changed(&mut self, now: WorkerTime) {
+        let first = self.changed.map_or(now, |(first, _)| first);
+        self.changed = Some((first, now));
+    }
+
+    /// A phone has just been linked: without a copy a crash now would cost the owner another scan.
+    pub fn linked(&mut self) {
+        self.changed = Some((WorkerTime::ZERO, WorkerTime::ZERO));
+        self.not_before = WorkerTime::ZERO;
+    }
+
+    /// When the next snapshot is due; `None` while nothing has changed or one is being taken.
+    pub fn due(&self) -> Option<WorkerTime> {
+        let (first, last) = self.changed.filter(|_| !self.saving)?;
+        let at_rest = last + self.timing.snapshot_quiet;
+        let at_most = first + self.timing.snapshot_at_most;
+        if last == WorkerTime::ZERO {
+            return Some(WorkerTime::ZERO);
+        }
+        Some(at_rest.min(at_most).max(self.not_before))
+    }
+
+    /// A snapshot is being taken; what changes from here on may not be in it.
+    pub fn begin(&mut self) {
+        self.saving = true;
+        self.changed = None;
+    }
+
+    pub fn done(&mut self) {
+        self.saving = false;
+    }
+
+    /// It was not taken: what it was to hold is still unsaved.
+    pub fn failed(&mut self, now: WorkerTime) {
+        self.saving = false;
+        self.changed(now);
+        self.not_before = now + TRY_AGAIN;
+    }
+
+    /// The browser is gone, and a snapshot that was being taken with it.
+    pub fn abandon(&mut self) {
+        self.saving = false;
+        self.changed = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> WorkerTime {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_snapshot_waits_for_rest_but_not_for_ever() {
+        let mut snapshot_schedule = SnapshotSchedule::new(WorkerTiming::default());
+        assert_eq!(snapshot_schedule.due(), None);
+        snapshot_schedule.changed(ms(10_000));
+        assert_eq!(snapshot_schedule.due(), Some(ms(11_000)));
+        snapshot_schedule.changed(ms(10_900));
+        assert_eq!(snapshot_schedule.due(), Some(ms(11_900)));
+        snapshot_schedule.changed(ms(11_500));
+        assert_eq!(snapshot_schedule.due(), Some(ms(12_000)), "two seconds after the first change");
+    }
+
+    #[test]
+    fn changes_during_a_snapshot_are_for_the_next_one() {
+        let mut snapshot_schedule = SnapshotSchedule::new(WorkerTiming::default());
+        snapshot_schedule.changed(ms(1_000));
+        snapshot_schedule.begin();
+        snapshot_schedule.changed(ms(2_000));
+        assert_eq!(snapshot_schedule.due(), None);
+        snapshot_schedule.done();
+        assert_eq!(snapshot_schedule.due(), Some(ms(3_000)));
+    }
+
+    #[test]
+    fn a_linking_is_saved_at_once_and_a_failure_is_made_up_for() {
+        let mut snapshot_schedule = SnapshotSchedule::new(WorkerTiming::default());
+        snapshot_schedule.linked();
+        assert_eq!(snapshot_schedule.due(), Some(WorkerTime::ZERO));
+        snapshot_schedule.begin();
+        snapshot_schedule.failed(ms(7_000));
+        assert_eq!(snapshot_schedule.due(), Some(ms(12_000)));
+    }
+}

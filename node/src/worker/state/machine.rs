@@ -1,0 +1,325 @@
+//! What the state machine speaks of: where a worker stands, what has happened to it, what is to be done, and the machine itself with
+//! all that it has to remember.
+
+use std::{fmt, time::Duration};
+
+use roost_store::{RestartMode, StatusReport};
+
+use crate::worker::timing::WorkerTiming;
+
+/// A point in time: the time since the worker began.
+pub type WorkerTime = Duration;
+
+/// Where a worker stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Before the beginning and after the end.
+    Stopped,
+    /// The profile is made ready and the browser launches.
+    Starting,
+    /// The page shows `code`; a newer one or a scan is due by `until`.
+    QrReady { code: String, until: WorkerTime },
+    /// The page is loaded; a session or a code has to show by `until`, and a session that was just linked be saved.
+    Connecting { until: WorkerTime },
+    /// Linked, online and proven; messages flow.
+    Running { since: WorkerTime },
+    /// The connection failed for `reason`; see [`Recovery`].
+    Reconnecting { reason: String, recovery: Recovery },
+    /// The browser is on its way out, or its session is being forgotten; `next` says what follows.
+    Stopping { next: AfterStop },
+    /// Given up until an operator restarts it.
+    Error { reason: String },
+}
+
+/// How a worker in `Reconnecting` goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// Waits for the next attempt; the page may come back by itself meanwhile.
+    Waiting { until: WorkerTime },
+    /// WhatsApp says that the session was opened elsewhere: the lease is asked whose it is. `ask_at` is set when the
+    /// registry did not answer.
+    CheckingOwner { ask_at: Option<WorkerTime> },
+}
+
+/// What follows once the browser is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterStop {
+    Launch,
+    /// The session is forgotten first: snapshot pointer cleared, profile wiped.
+    Forget,
+    Fail {
+        reason: String,
+    },
+    End(Ending),
+}
+
+/// How a worker is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopMode {
+    /// Finish the messages in flight (bounded), close the browser, save the session from the closed browser.
+    Graceful,
+    /// Kill the browser and touch nothing else: the tenant is not ours any more.
+    Kill,
+    /// The tenant was deleted: kill the browser and remove its profile.
+    Deleted,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Asked to stop; the session was saved from the closed browser.
+    Stopped,
+    /// Told to let go at once.
+    Killed,
+    /// The tenant is deleted; its profile goes too.
+    Deleted,
+    /// Another owner exists: a write was refused or the registry says so.
+    NotOwner,
+    /// The node's own lease may have run out.
+    Expired,
+}
+
+/// What has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// `forget`: the session is still to be forgotten, in the way that an operator asked of an earlier owner.
+    Begin {
+        forget: Option<RestartMode>,
+    },
+    Launched,
+    LaunchFailed {
+        reason: String,
+    },
+    /// A close or a kill that was asked for has ended, and the browser with it.
+    BrowserGone,
+    SessionForgotten,
+    /// A snapshot has been recorded that was begun when [`Machine::link`] was `link`.
+    SessionSaved {
+        link: u64,
+    },
+    /// A code to scan, or none any more.
+    Code {
+        text: Option<String>,
+        expires_in: Option<Duration>,
+    },
+    Ready {
+        phone: String,
+    },
+    WentOffline,
+    LoggedOut {
+        reason: String,
+    },
+    Conflicted,
+    Outdated,
+    /// The page or a call to it failed; the browser lives.
+    Broke {
+        reason: String,
+    },
+    /// The browser ended by itself.
+    Exited {
+        reason: String,
+    },
+    /// The page proved that it works.
+    Proved,
+    /// It could not.
+    Unproved {
+        reason: String,
+    },
+    /// The answer of the registry to [`Effect::AskOwner`]; `None` when it could not be asked.
+    Owner(Option<bool>),
+    RestartAsked(RestartMode),
+    StopAsked(StopMode),
+    /// The node's standing ran out.
+    StandingExpired,
+    /// A write was refused: a newer generation exists.
+    Fenced,
+    /// Time has passed; sent when [`Machine::wake_at`] is due.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Make the profile ready and launch. Answered by `Launched` or `LaunchFailed`.
+    Launch,
+    Reload,
+    TakeOver,
+    /// Unlink the device at WhatsApp, then kill the browser. Answered by `BrowserGone`.
+    LogOut,
+    /// Finish the messages in flight, close the browser, and save the session if there is one. Answered by
+    /// `BrowserGone`.
+    WindDown {
+        save: bool,
+    },
+    /// Close the browser and save nothing. Answered by `BrowserGone`.
+    Close,
+    /// Kill the browser, whatever else is being done to it. Answered by `BrowserGone`.
+    Kill,
+    /// Answered by `SessionForgotten`.
+    ForgetSession,
+    /// Answered by `Owner`.
+    AskOwner,
+    /// Let the messages flow.
+    Serve,
+    /// Hold them.
+    Hold,
+    /// No snapshot of the session exists: save it at once. Answered by `SessionSaved`.
+    SaveSession,
+    ShowCode {
+        text: String,
+        expires_in: Duration,
+    },
+    Report(StatusReport),
+    End(Ending),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("stopped"),
+            Self::Starting => f.write_str("starting"),
+            Self::QrReady { .. } => f.write_str("waiting for a scan"),
+            Self::Connecting { .. } => f.write_str("connecting"),
+            Self::Running { .. } => f.write_str("running"),
+            Self::Reconnecting { reason, .. } => write!(f, "reconnecting: {reason}"),
+            Self::Stopping { .. } => f.write_str("stopping"),
+            Self::Error { reason } => write!(f, "error: {reason}"),
+        }
+    }
+}
+
+/// What is known of the browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BrowserState {
+    None,
+    Launching,
+    Up,
+}
+
+/// The state and what it takes to leave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    pub(super) state: State,
+    pub(super) browser: BrowserState,
+    pub(super) timing: WorkerTiming,
+    /// Spreads the back-off; any number.
+    pub(super) seed: u64,
+    /// The digits of the phone that may link.
+    pub(super) phone: String,
+    /// Attempts to reconnect since the last good connection.
+    pub(super) attempts: u32,
+    /// Probes failed in a row.
+    pub(super) failed_probes: u32,
+    /// The right phone is linked in the page as it is loaded now.
+    pub(super) linked: bool,
+    /// Counts the sessions: what was saved of one is nothing of the next.
+    pub(super) link: u64,
+    /// A code was shown since the browser was launched.
+    pub(super) code_shown: bool,
+    /// The profile holds a session that was seen to work.
+    pub(super) session: bool,
+    /// No snapshot of the session has been recorded yet.
+    pub(super) unsaved: bool,
+    /// The session is to be logged out as soon as it is there: an earlier owner was asked to and did not.
+    pub(super) logout_pending: bool,
+    /// Attempts that are left to the page itself, which went offline.
+    pub(super) offline_attempts_left: u32,
+    /// The page was already reloaded to heal it since it last ran, so that the next attempt takes a new browser.
+    pub(super) reloaded: bool,
+    /// It was already reloaded because WhatsApp wants a newer one.
+    pub(super) reloaded_for_update: bool,
+    /// A conflict was already answered since the last good connection.
+    pub(super) took_over: bool,
+    /// What the operator has to know although the worker goes on, such as a scan with the wrong phone.
+    pub(super) complaint: String,
+}
+
+impl Machine {
+    /// A worker that has not begun. `phone` is the tenant's own number in any notation.
+    pub fn new(timing: WorkerTiming, phone: &str, seed: u64) -> Self {
+        Self {
+            state: State::Stopped,
+            browser: BrowserState::None,
+            timing,
+            seed,
+            phone: digits(phone),
+            attempts: 0,
+            failed_probes: 0,
+            linked: false,
+            link: 0,
+            code_shown: false,
+            session: false,
+            unsaved: true,
+            logout_pending: false,
+            offline_attempts_left: 0,
+            reloaded: false,
+            reloaded_for_update: false,
+            took_over: false,
+            complaint: String::new(),
+        }
+    }
+
+    /// A snapshot of the session was recorded by an earlier owner.
+    #[must_use]
+    pub fn with_saved_session(self) -> Self {
+        Self { unsaved: false, ..self }
+    }
+
+    /// Whether the session may be saved now: there is one, and the page that holds it is the tenant's.
+    pub fn may_save(&self) -> bool {
+        self.linked && matches!(self.state, State::Running { .. } | State::Connecting { .. })
+    }
+
+    /// Which session it is, counted from 0.
+    pub fn link(&self) -> u64 {
+        self.link
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// When a `Tick` is due.
+    pub fn wake_at(&self) -> Option<WorkerTime> {
+        match &self.state {
+            State::QrReady { until, .. } | State::Connecting { until } => Some(*until),
+            State::Reconnecting { recovery: Recovery::Waiting { until }, .. } => Some(*until),
+            State::Reconnecting { recovery: Recovery::CheckingOwner { ask_at }, .. } => *ask_at,
+            State::Stopped
+            | State::Starting
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Error { .. } => None,
+        }
+    }
+
+    /// Whether the page is to be probed in this state.
+    pub fn wants_probes(&self) -> bool {
+        self.browser == BrowserState::Up
+            && matches!(
+                self.state,
+                State::QrReady { .. }
+                    | State::Connecting { .. }
+                    | State::Running { .. }
+                    | State::Reconnecting { .. }
+            )
+    }
+
+    /// Whether a probe has to find a session: not while a code waits to be scanned.
+    pub fn expects_session(&self) -> bool {
+        !matches!(self.state, State::QrReady { .. })
+    }
+
+    /// The tenant's phone was changed; it counts from the next time a phone links.
+    #[must_use]
+    pub fn with_phone(mut self, phone: &str) -> Self {
+        self.phone = digits(phone);
+        self
+    }
+}
+
+/// Only the digits: `+255 700 000 001`, `255700000001` and `255700000001@c.us` are one phone.
+pub fn digits(phone: &str) -> String {
+    let number = phone.split(['@', ':']).next().unwrap_or_default();
+    number.chars().filter(char::is_ascii_digit).collect()
+}

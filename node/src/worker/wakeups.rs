@@ -1,0 +1,329 @@
+//! What wakes a worker: whatever happens next, of all that can, and what it is as events of the state machine.
+
+use std::{future::pending, sync::Arc};
+
+use futures::StreamExt;
+use roost_cluster::lease_deadline::Standing;
+use roost_engine::{EngineError, InboundMessage, PageEvent, Probe};
+use roost_store::StoreError;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+
+use super::{
+    actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
+    browser::{BrowserTask, BrowserTaskOutcome},
+    liveness,
+    session_store::SessionStoreError,
+    state::{Effect, Event, StopMode},
+};
+use crate::{
+    causes::with_causes,
+    pipeline::{Pipeline, PipelineError},
+};
+
+/// What woke the actor.
+pub(super) enum Wakeup {
+    Command(Option<WorkerCommand>),
+    Spec,
+    Standing,
+    BrowserTask(BrowserTaskOutcome),
+    Page(Option<PageEvent>),
+    /// The pipeline has room for a held message.
+    Room,
+    Background(BackgroundOutcome),
+    PipelineEnded(PipelineError),
+    ReportRefused,
+    Changed,
+    ProbeDue,
+    SaveDue,
+    Tick,
+}
+
+impl Actor {
+    /// Waits for the next thing to happen. Every branch may be dropped unfinished without losing anything.
+    pub(super) async fn next(&mut self, standing: &mut watch::Receiver<Standing>) -> Wakeup {
+        let now = Instant::now();
+        let tick = self.machine.wake_at().map(|due| self.begun + due);
+        let probe = (self.machine.wants_probes() && !self.probing).then_some(self.next_probe);
+        let intake = self.pipeline.as_ref().map(|pipeline| pipeline.intake().clone());
+        let save = self
+            .snapshot_schedule
+            .due()
+            .filter(|_| self.machine.may_save())
+            .map(|due| (self.begun + due).max(now));
+        tokio::select! {
+            biased;
+            // What ends the right to act comes first, what people ask for next.
+            Ok(()) = standing.changed() => Wakeup::Standing,
+            () = self.reporter.fenced(), if self.reporting => Wakeup::ReportRefused,
+            error = ended(&mut self.pipeline) => Wakeup::PipelineEnded(error),
+            command = self.channels.inbox.recv(), if !self.handle_dropped => Wakeup::Command(command),
+            Ok(()) = self.channels.spec.changed() => Wakeup::Spec,
+            outcome = done(&mut self.browser_task) => Wakeup::BrowserTask(outcome),
+            event = page_event(&mut self.browser), if self.held.is_empty() => Wakeup::Page(event),
+            () = room(intake), if !self.held.is_empty() => Wakeup::Room,
+            Some(outcome) = self.background.next() => Wakeup::Background(outcome),
+            () = changed(&mut self.changes) => Wakeup::Changed,
+            () = until(tick) => Wakeup::Tick,
+            () = until(save) => Wakeup::SaveDue,
+            () = until(probe) => Wakeup::ProbeDue,
+        }
+    }
+
+    pub(super) fn interpret(&mut self, wakeup: Wakeup) -> Vec<Event> {
+        match wakeup {
+            Wakeup::Command(Some(WorkerCommand::Stop { mode, done })) => {
+                self.stop_waiters.push(done);
+                vec![Event::StopAsked(mode)]
+            }
+            Wakeup::Command(None) => {
+                self.handle_dropped = true;
+                vec![Event::StopAsked(StopMode::Graceful)]
+            }
+            Wakeup::Spec => self.spec_changed(),
+            Wakeup::Standing => self.standing_changed(),
+            Wakeup::BrowserTask(outcome) => self.browser_task_ended(outcome),
+            Wakeup::Page(Some(event)) => self.page_event(event),
+            Wakeup::Page(None) => self.page_event(PageEvent::Exited { reason: "its events ended".into() }),
+            Wakeup::Room => self.hand_over(),
+            Wakeup::Background(outcome) => self.background_ended(outcome),
+            Wakeup::PipelineEnded(error) => self.pipeline_ended(&error),
+            Wakeup::ReportRefused => {
+                self.reporting = false;
+                vec![Event::Fenced]
+            }
+            Wakeup::Changed => {
+                self.snapshot_schedule.changed(self.now());
+                Vec::new()
+            }
+            Wakeup::ProbeDue => self.probe(),
+            Wakeup::SaveDue => self.save(),
+            Wakeup::Tick => vec![Event::Tick],
+        }
+    }
+
+    fn spec_changed(&mut self) -> Vec<Event> {
+        let spec = self.channels.spec.borrow_and_update().clone();
+        self.machine = self.machine.clone().with_phone(&spec.tenant.settings.phone);
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.update(Arc::new(spec.tenant.clone()));
+        }
+        let asked = spec.restart_seq > self.restarted;
+        self.restarted = self.restarted.max(spec.restart_seq);
+        self.context.spec = spec;
+        asked.then_some(Event::RestartAsked(self.context.spec.restart_mode)).into_iter().collect()
+    }
+
+    fn standing_changed(&mut self) -> Vec<Event> {
+        let standing = *self.context.standing.borrow_and_update();
+        self.set_gate();
+        if standing == Standing::Expired { vec![Event::StandingExpired] } else { Vec::new() }
+    }
+
+    fn browser_task_ended(&mut self, outcome: BrowserTaskOutcome) -> Vec<Event> {
+        self.browser_task = None;
+        match outcome {
+            BrowserTaskOutcome::Launched(launched) => {
+                self.browser = Some(Browser { page: launched.page, events: launched.events });
+                self.next_probe = Instant::now() + self.context.timing.probe_every;
+                vec![Event::Launched]
+            }
+            BrowserTaskOutcome::LaunchFailed(error) => {
+                let reason = with_causes(&error);
+                warn!(reason, "the browser did not launch");
+                vec![Event::LaunchFailed { reason }]
+            }
+            BrowserTaskOutcome::Gone => {
+                self.let_go_of_browser();
+                vec![Event::BrowserGone]
+            }
+            BrowserTaskOutcome::Forgotten(Ok(())) => vec![Event::SessionForgotten],
+            BrowserTaskOutcome::Forgotten(Err(error)) if error.is_fenced() => vec![Event::Fenced],
+            BrowserTaskOutcome::Forgotten(Err(error)) => {
+                warn!(%error, "the session is not forgotten yet");
+                self.forget_again();
+                Vec::new()
+            }
+        }
+    }
+
+    fn page_event(&mut self, event: PageEvent) -> Vec<Event> {
+        match event {
+            PageEvent::Message(message) => {
+                self.held.push_back(message);
+                self.hand_over()
+            }
+            PageEvent::Qr { text, expires_in } => vec![Event::Code { text, expires_in }],
+            PageEvent::Ready { phone } => vec![Event::Ready { phone }],
+            PageEvent::Online(false) => vec![Event::WentOffline],
+            // What the page believes is no proof; it is asked for at once.
+            PageEvent::Online(true) | PageEvent::StreamInfo(_) => {
+                self.next_probe = Instant::now();
+                Vec::new()
+            }
+            PageEvent::LoggedOut { reason } => vec![Event::LoggedOut { reason }],
+            PageEvent::Conflict => vec![Event::Conflicted],
+            PageEvent::Outdated => vec![Event::Outdated],
+            PageEvent::Crashed { reason } => {
+                vec![Event::Broke { reason: format!("the page crashed: {reason}") }]
+            }
+            PageEvent::Exited { reason } => {
+                // One that is being stopped is let go of when that has ended.
+                if self.browser_task.is_none() {
+                    self.let_go_of_browser();
+                } else if let Some(browser) = &mut self.browser {
+                    browser.events.close();
+                }
+                vec![Event::Exited { reason: format!("the browser ended: {reason}") }]
+            }
+        }
+    }
+
+    /// Moves held messages on while the pipeline has room. Without a pipeline they are dropped: the page has not
+    /// acknowledged them, and the sweep at the next start of the flow finds them.
+    fn hand_over(&mut self) -> Vec<Event> {
+        while let Some(message) = self.held.pop_front() {
+            let Some(pipeline) = &self.pipeline else { continue };
+            if let Err(mpsc::error::TrySendError::Full(message)) = pipeline.intake().try_send(message) {
+                self.held.push_front(message);
+                break;
+            }
+        }
+        Vec::new()
+    }
+
+    fn background_ended(&mut self, outcome: BackgroundOutcome) -> Vec<Event> {
+        match outcome {
+            BackgroundOutcome::Done => Vec::new(),
+            BackgroundOutcome::Failed { step, error } => {
+                warn!(%error, step, "the page did not do as told");
+                vec![Event::Broke { reason: format!("{step} failed: {error}") }]
+            }
+            BackgroundOutcome::Probed { expects_session, probe } => self.probed(expects_session, probe),
+            BackgroundOutcome::Swept(messages) => {
+                self.held.extend(messages);
+                self.hand_over()
+            }
+            BackgroundOutcome::Owner(answer) => vec![Event::Owner(answer)],
+            BackgroundOutcome::Saved { link, saved } => self.saved(link, saved),
+            BackgroundOutcome::Counted(counted) => self.counted(counted),
+            BackgroundOutcome::AskedToForgetAgain => {
+                self.perform(Effect::ForgetSession);
+                Vec::new()
+            }
+        }
+    }
+
+    fn probed(&mut self, expects_session: bool, probe: Result<Probe, EngineError>) -> Vec<Event> {
+        self.probing = false;
+        self.next_probe = Instant::now() + self.context.timing.probe_every;
+        if expects_session != self.machine.expects_session() {
+            return Vec::new();
+        }
+        let verdict = match probe {
+            Ok(probe) => liveness::check(&probe, expects_session).map_err(|unproven| unproven.to_string()),
+            Err(error) => Err(format!("the page does not answer: {error}")),
+        };
+        match verdict {
+            Ok(()) => {
+                self.channels.seen.send_replace(Some(std::time::Instant::now()));
+                vec![Event::Proved]
+            }
+            Err(reason) => vec![Event::Unproved { reason }],
+        }
+    }
+
+    fn saved(&mut self, link: u64, saved: Result<bool, SessionStoreError>) -> Vec<Event> {
+        match saved {
+            Ok(_) => {
+                self.snapshot_schedule.done();
+                return vec![Event::SessionSaved { link }];
+            }
+            Err(error) if error.is_fenced() => return vec![Event::Fenced],
+            Err(error) => {
+                warn!(%error, "the session was not saved; it is tried again");
+                self.snapshot_schedule.failed(self.now());
+            }
+        }
+        Vec::new()
+    }
+
+    fn counted(&mut self, counted: Result<u64, StoreError>) -> Vec<Event> {
+        match counted {
+            Ok(conflicts) => info!(conflicts, "the conflict is counted"),
+            Err(StoreError::Fenced { .. }) => return vec![Event::Fenced],
+            Err(error) => warn!(%error, "a conflict was not counted"),
+        }
+        Vec::new()
+    }
+
+    fn pipeline_ended(&mut self, error: &PipelineError) -> Vec<Event> {
+        self.pipeline = None;
+        self.changes = None;
+        if error.is_fenced() {
+            info!("a write of the pipeline was refused");
+            return vec![Event::Fenced];
+        }
+        warn!(%error, "the pipeline ended");
+        vec![Event::Broke { reason: error.to_string() }]
+    }
+
+    /// The browser is gone, and with it everything that was asked of it.
+    pub fn let_go_of_browser(&mut self) {
+        self.browser = None;
+        self.background.clear();
+        self.held.clear();
+        self.probing = false;
+        self.snapshot_schedule.abandon();
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}
+
+async fn done(browser_task: &mut Option<BrowserTask>) -> BrowserTaskOutcome {
+    match browser_task {
+        Some(browser_task) => browser_task.await,
+        None => pending().await,
+    }
+}
+
+async fn page_event(browser: &mut Option<Browser>) -> Option<PageEvent> {
+    match browser {
+        Some(browser) if !browser.events.is_closed() || !browser.events.is_empty() => {
+            browser.events.recv().await
+        }
+        _ => pending().await,
+    }
+}
+
+async fn ended(pipeline: &mut Option<Pipeline>) -> PipelineError {
+    match pipeline {
+        Some(pipeline) => pipeline.failed().await,
+        None => pending().await,
+    }
+}
+
+/// Waits until the pipeline takes a message, or is gone.
+async fn room(intake: Option<mpsc::Sender<InboundMessage>>) {
+    if let Some(intake) = intake {
+        // An error says that it is closed; the message is then dealt with like one without a pipeline.
+        let _permit = intake.reserve().await;
+    }
+}
+
+async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    pending().await
+}
