@@ -58,8 +58,6 @@ impl Launcher {
 const ENVIRONMENT: &[&str] = &[
     "PATH",
     "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
     "TZ",
     "TMPDIR",
     "FONTCONFIG_FILE",
@@ -110,6 +108,8 @@ impl BrowserProcess {
             .env_clear()
             .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .env("HOME", home)
+            // In any other locale Chromium loses the letters of paths that are not ASCII, and with them its databases.
+            .env("LC_CTYPE", "C.UTF-8")
             // There is no desktop, and looking for its bus takes time.
             .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
             .env("DBUS_SYSTEM_BUS_ADDRESS", "disabled:")

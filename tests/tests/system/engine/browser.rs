@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use crate::engine::world::{FRIEND, PHONE, World};
 
+/// A session is at rest when so many looks in a row see no change.
+const LOOKS_AT_REST: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Browser {
@@ -35,9 +38,23 @@ impl World {
         Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })
     }
 
+    /// As a worker saves: once the session has come to rest. What a page has written a moment ago may not have reached the
+    /// files yet.
     pub async fn save(&self, profile: &Arc<LockedProfile>, browser: &Browser) -> Result<SnapshotRef> {
         let mut taker = SnapshotTaker::new(self.snapshots.clone(), profile.clone(), Generation(1)).await?;
-        taker.take_running(&browser.launched.page).await?.context("there is a session to save")
+        let (mut taken, mut at_rest) = (None, 0);
+        let until_rest = async {
+            while at_rest < LOOKS_AT_REST {
+                match taker.take_running(&browser.launched.page).await? {
+                    Some(snapshot) => (taken, at_rest) = (Some(snapshot), 0),
+                    None => at_rest += 1,
+                }
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+            anyhow::Ok(())
+        };
+        timeout(DEADLINE, until_rest).await.context("the session does not come to rest")??;
+        taken.context("there is a session to save")
     }
 
     /// As a worker stops: what the page has in localStorage, then the files of the closed browser.

@@ -113,7 +113,9 @@ async fn outlive() -> Result<()> {
 
     let there = world.profile("there")?;
     let mut browser = world.launch(&there, Some(&snapshot), 2).await?;
-    ensure!(browser.source == SessionSource::Restored { generation: Generation(1), sequence: 1 });
+    ensure!(
+        browser.source == SessionSource::Restored { generation: Generation(1), sequence: snapshot.sequence }
+    );
     browser.ready_without_a_code().await?;
     browser.launched.page.send(&OutboundText { maybe_sent: true, ..text }).await?;
     let sent = world.sent().await?;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use roost_proto::v1::WorkerStatus;
+use roost_proto::v1::SessionStatus;
 use roost_tests::{SOON, Scenario};
 
 /// Becomes the node in a user namespace in which no further one can be made: for an ordinary user as himself, so that it
@@ -34,7 +34,7 @@ async fn without_a_sandbox_no_browser_starts_and_the_tenant_says_why_and_what_to
     };
     assert!(worker.last_error.contains(in_its_own_words), "{}", worker.last_error);
     assert!(!worker.last_error.contains("dbus"), "{}", worker.last_error);
-    assert_ne!(worker.status(), WorkerStatus::Running);
+    assert_ne!(worker.session_status(), SessionStatus::Connected);
     scenario.finish().await
 }
 
