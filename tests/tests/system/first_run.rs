@@ -135,7 +135,11 @@ impl Installed {
             mkdir -p "$root$here"
             mount --bind "$here" "$root$here"
             if [ "$alone" = true ]; then mount -t proc proc "$root/proc"; fi
-            exec chroot "$root" "$@""#;
+            # Not chroot: the kernel makes no user namespace for a process that is in one.
+            cd "$root"
+            pivot_root . .
+            umount -l .
+            exec "$@""#;
         let mut command = Command::new("unshare");
         if alone || !is_root() {
             command.args(["--user", "--map-root-user"]);
