@@ -12,7 +12,7 @@ use chromiumoxide_types::{Command, MethodType};
 use tokio::sync::{mpsc, watch};
 
 use super::bridge::{BINDING, BridgeEvent};
-use super::cdp::{Cdp, Event};
+use super::cdp::{Cdp, Event, STEP};
 use super::process::Tree;
 use crate::PageEvent;
 
@@ -104,7 +104,7 @@ impl Pump {
     {
         let (cdp, session) = (self.cdp.clone(), self.session.clone());
         tokio::spawn(async move {
-            if let Err(error) = cdp.call(step, Some(&session), command, super::STEP).await {
+            if let Err(error) = cdp.call(step, Some(&session), command, STEP).await {
                 tracing::warn!(%error, "a command to the page failed");
             }
         });

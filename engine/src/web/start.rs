@@ -18,9 +18,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::STEP;
 use super::bridge::BINDING;
-use super::cdp::{Cdp, Event};
+use super::cdp::{Cdp, Event, STEP};
 use crate::{EngineError, LocalStorage};
 
 /// For the first answer of a browser on a machine that starts many at once.
