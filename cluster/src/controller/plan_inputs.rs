@@ -287,7 +287,7 @@ impl RegistryView {
                         };
                         presences.entry(tenant).or_default().holds.push(hold);
                     }
-                    // One from before the last placement is on its way out: see the publishing.
+                    // One from before the last placement is on its way out: see how a pass publishes.
                     Phase::Preparing if is_current(entry, by_tenant) => {
                         let ready = self.has_prepared(node, tenant, entry.generation);
                         presences
