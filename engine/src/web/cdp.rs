@@ -25,8 +25,8 @@ use tokio::time::timeout;
 
 use crate::EngineError;
 
-/// For a step that the browser answers out of its memory.
-pub(super) const STEP: Duration = Duration::from_secs(10);
+/// For a command that the browser answers out of its memory.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// Commands that wait to be written.
 const COMMANDS: usize = 256;
 /// Events that wait to be taken. The bridge tells at most its window of messages ahead and everything else is rare, so a

@@ -19,9 +19,9 @@ use tokio::time::timeout;
 use super::bridge;
 use super::cdp::{self, Cdp};
 use super::page::WebPage;
-use super::process::{BrowserProcess, Pipes, Tree};
-use super::pump::Pump;
-use super::start::{self, Start};
+use super::process::{BrowserProcess, Pipes, ProcessTree};
+use super::pump::EventPump;
+use super::start::{self, Startup};
 use crate::launch::RunAs;
 use crate::{BrowserLedger, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
 
@@ -61,26 +61,26 @@ impl WebEngine {
     }
 
     /// A browser on this profile, with the bridge ready for whatever document comes.
-    async fn start(&self, profile: &Path) -> Result<WebWarm, EngineError> {
+    async fn start(&self, profile: &Path) -> Result<WarmWebBrowser, EngineError> {
         let WebConfig { launcher, browser, sandbox, ledger, page_url, .. } = &self.config;
         let flags = flags(profile, *sandbox);
         let (process, pipes) = launcher.spawn(browser, profile, &flags, ledger.clone())?;
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
-        let mut start = Start { cdp: &cdp, events: &mut events };
+        let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {
             let session = start.attach().await?;
             start.install(&session, &self.script).await?;
             Ok(session)
         };
         match attached.await {
-            Ok(session) => Ok(WebWarm { url: page_url.clone(), process, cdp, events, session }),
+            Ok(session) => Ok(WarmWebBrowser { url: page_url.clone(), process, cdp, events, session }),
             Err(error) => Err(end(&process.tree(), error).await),
         }
     }
 }
 
 /// A browser whose one tab shows nothing.
-struct WebWarm {
+struct WarmWebBrowser {
     url: String,
     process: BrowserProcess,
     cdp: Cdp,
@@ -89,12 +89,12 @@ struct WebWarm {
     session: SessionId,
 }
 
-impl WebWarm {
+impl WarmWebBrowser {
     async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
         let Self { url, process, cdp, events: raw, session } = self;
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
-        let pump = Pump {
+        let pump = EventPump {
             cdp: cdp.clone(),
             session: session.clone(),
             tree: process.tree(),
@@ -115,7 +115,7 @@ impl WebWarm {
 }
 
 #[async_trait]
-impl WarmBrowser for WebWarm {
+impl WarmBrowser for WarmWebBrowser {
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         let tree = self.process.tree();
         match self.drive(launch.local_storage.as_ref()).await {
@@ -130,7 +130,7 @@ impl WarmBrowser for WebWarm {
 }
 
 /// Ends a browser that did not come up. One that has ended by itself knows better why than whoever was calling it.
-async fn end(tree: &Tree, error: EngineError) -> EngineError {
+async fn end(tree: &ProcessTree, error: EngineError) -> EngineError {
     let by_itself = match &error {
         EngineError::Gone => timeout(ENDED_BY_ITSELF, tree.wait()).await.ok(),
         _ => None,

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::bridge::{SendOutcome, SendRequest, cut};
 use super::cdp::Cdp;
-use super::process::{BrowserProcess, Tree};
+use super::process::{BrowserProcess, ProcessTree};
 use crate::{
     EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
 };
@@ -73,7 +73,7 @@ impl WebPage {
         serde_json::from_value(returned.result.value.unwrap_or(Value::Null)).map_err(malformed)
     }
 
-    fn tree(&self) -> Tree {
+    fn tree(&self) -> ProcessTree {
         self.process.tree()
     }
 }

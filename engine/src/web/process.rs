@@ -17,7 +17,7 @@ use crate::BrowserLedger;
 
 /// A running browser. Dropping it kills the tree.
 pub(super) struct BrowserProcess {
-    tree: Tree,
+    tree: ProcessTree,
 }
 
 /// The ends of the browser's two pipes.
@@ -35,14 +35,14 @@ impl BrowserProcess {
         ledger.started(pid);
         let (gone, is_gone) = watch::channel(None);
         tokio::spawn(watch_over(child, root, errors, gone, ledger));
-        Some((Self { tree: Tree { root, gone: is_gone } }, Pipes { input, output }))
+        Some((Self { tree: ProcessTree { root, gone: is_gone } }, Pipes { input, output }))
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.tree.root.as_raw_pid().cast_unsigned()
     }
 
-    pub(super) fn tree(&self) -> Tree {
+    pub(super) fn tree(&self) -> ProcessTree {
         self.tree.clone()
     }
 }
@@ -55,13 +55,13 @@ impl Drop for BrowserProcess {
 
 /// A handle on the processes that does not keep them alive.
 #[derive(Clone)]
-pub(super) struct Tree {
+pub(super) struct ProcessTree {
     root: Pid,
     /// Why, once the whole tree is gone.
     gone: watch::Receiver<Option<String>>,
 }
 
-impl Tree {
+impl ProcessTree {
     /// Signals every process of the browser; nothing happens when they are gone.
     pub(super) fn signal(&self, signal: Signal) {
         // While the tree is not known to be gone its group exists, so the number cannot have been given to another.

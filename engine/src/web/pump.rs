@@ -12,24 +12,24 @@ use chromiumoxide_types::{Command, MethodType};
 use tokio::sync::{mpsc, watch};
 
 use super::bridge::{BINDING, BridgeEvent};
-use super::cdp::{Cdp, Event, STEP};
-use super::process::Tree;
+use super::cdp::{ANSWERED_WITHIN, Cdp, Event};
+use super::process::ProcessTree;
 use crate::PageEvent;
 
 /// The browser keeps everything that is written to the console alive for the inspector, which nobody reads here.
 const CONSOLE_ENTRIES: u32 = 100;
 
-pub(super) struct Pump {
+pub(super) struct EventPump {
     pub cdp: Cdp,
     pub session: SessionId,
-    pub tree: Tree,
+    pub tree: ProcessTree,
     pub document: watch::Sender<Option<ExecutionContextId>>,
     pub events: mpsc::Sender<PageEvent>,
     /// What the page has written to its console since that was last discarded.
     pub console_entries: u32,
 }
 
-impl Pump {
+impl EventPump {
     /// Ends with [`PageEvent::Exited`]. A browser that cannot be spoken to any more is killed: nothing else could be
     /// done with it.
     pub(super) async fn run(mut self, mut raw: mpsc::Receiver<Event>) {
@@ -104,7 +104,7 @@ impl Pump {
     {
         let (cdp, session) = (self.cdp.clone(), self.session.clone());
         tokio::spawn(async move {
-            if let Err(error) = cdp.call(step, Some(&session), command, STEP).await {
+            if let Err(error) = cdp.call(step, Some(&session), command, ANSWERED_WITHIN).await {
                 tracing::warn!(%error, "a command to the page failed");
             }
         });

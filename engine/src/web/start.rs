@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::bridge::BINDING;
-use super::cdp::{Cdp, Event, STEP};
+use super::cdp::{ANSWERED_WITHIN, Cdp, Event};
 use crate::{EngineError, LocalStorage};
 
 /// For the first answer of a browser on a machine that starts many at once.
@@ -28,12 +28,12 @@ const FIRST_ANSWER: Duration = Duration::from_secs(20);
 const NAVIGATION: Duration = Duration::from_secs(30);
 
 /// A browser under way to a page.
-pub(super) struct Start<'a> {
+pub(super) struct Startup<'a> {
     pub cdp: &'a Cdp,
     pub events: &'a mut mpsc::Receiver<Event>,
 }
 
-impl Start<'_> {
+impl Startup<'_> {
     /// Attaches to the one tab that the browser opens by itself.
     pub(super) async fn attach(&mut self) -> Result<SessionId, EngineError> {
         let step = "attaching to the page";
@@ -57,7 +57,8 @@ impl Start<'_> {
 
     /// WhatsApp turns away a browser that calls itself headless.
     async fn user_agent(&self) -> Result<SetUserAgentOverrideParams, EngineError> {
-        let version = self.cdp.call("asking the version", None, GetVersionParams::default(), STEP).await?;
+        let version =
+            self.cdp.call("asking the version", None, GetVersionParams::default(), ANSWERED_WITHIN).await?;
         Ok(SetUserAgentOverrideParams::new(version.user_agent.replace("HeadlessChrome", "Chrome")))
     }
 
@@ -67,7 +68,7 @@ impl Start<'_> {
         step: &'static str,
         command: C,
     ) -> Result<(), EngineError> {
-        self.cdp.call(step, Some(session), command, STEP).await.map(drop)
+        self.cdp.call(step, Some(session), command, ANSWERED_WITHIN).await.map(drop)
     }
 
     /// The next event of this kind that fits; others are of no use yet and are dropped.
@@ -105,11 +106,11 @@ pub(super) async fn open(
     let Some(values) = values else { return navigate(cdp, session, url).await };
     let script = AddScriptToEvaluateOnNewDocumentParams::new(put_back(url, values)?);
     let step = "putting localStorage back";
-    let added = cdp.call(step, Some(session), script, STEP).await?;
+    let added = cdp.call(step, Some(session), script, ANSWERED_WITHIN).await?;
     navigate(cdp, session, url).await?;
     // The values are of this moment; a document that the page loads later has newer ones.
     let removal = RemoveScriptToEvaluateOnNewDocumentParams::new(added.identifier);
-    cdp.call(step, Some(session), removal, STEP).await.map(drop)
+    cdp.call(step, Some(session), removal, ANSWERED_WITHIN).await.map(drop)
 }
 
 /// The script that fills localStorage. The origin is compared before anything is loaded: values of another one would leave
