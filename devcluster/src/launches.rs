@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    cluster::SimulatedSite,
     error::Result,
     etcd::{Etcd, EtcdPorts},
     member::Member,
@@ -51,6 +50,14 @@ pub(super) struct Services<'a> {
     pub roads: &'a Roads,
     pub postgres: &'a Postgres,
     pub simulator: Option<&'a SimulatedSite>,
+}
+
+/// WhatsApp's side, as it is simulated.
+#[derive(Debug)]
+pub(super) struct SimulatedSite {
+    pub member: Member,
+    pub client: Simulator,
+    pub tls_addr: String,
 }
 
 /// None when the cluster runs against another site.

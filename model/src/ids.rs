@@ -107,7 +107,7 @@ number!(
     Generation
 );
 number!(
-    /// The number of a controller's reign, given by Postgres; a later one deposes it.
+    /// The number of a leader's time as the controller, given by Postgres; a later one deposes it.
     Term
 );
 number!(

@@ -9,7 +9,7 @@
 //!                                                         Postgres --- changes (LISTEN) ---> watchers
 //! ```
 //!
-//! Of ours it imports model, whose enums it keeps as Postgres enums (`settings`), and cluster, whose `Ledger` it is.
+//! Of ours it imports model, whose enums it keeps as Postgres enums (`columns`), and cluster, whose `Ledger` it is.
 //!
 //! Start reading at [`fence`], the argument for I2; then [`inbound`], [`completion`] and [`outbound`], the queues that
 //! make I6 true.
@@ -29,10 +29,8 @@ pub mod completion;
 mod error;
 pub mod events;
 pub mod fence;
-pub mod heartbeat;
 pub mod inbound;
 pub mod ledger;
-pub mod limits;
 pub mod messages;
 pub mod node_orders;
 pub mod operations;
@@ -45,19 +43,17 @@ pub mod purge;
 pub mod removals;
 pub mod reports;
 pub mod sessions;
-mod settings;
 pub mod snapshots;
 pub mod tenants;
 pub mod workers;
 
 pub use changes::{Change, ChangeKind, ClusterChange};
-pub use completion::{Completion, NewOutbound};
+pub use completion::{Completion, NewOutbound, ReplyWindow};
 pub use error::StoreError;
 pub use events::{ClusterEvent, EventFilter, Requester};
 pub use fence::Fence;
 pub use inbound::{Admitted, Inbound, NewInbound};
 pub use ledger::PostgresLedger;
-pub use limits::ReplyWindow;
 pub use messages::{Direction, Message, MessageFilter};
 pub use node_orders::{NodeOrders, RestartWindowUntil};
 pub use operations::{

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    settings::{LanguageCode, TemplateKind},
+    columns::{LanguageCode, TemplateKind},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! What every part of the controller works with: its configuration, what it reports, and its two stores.
+//! What every part of the controller works with: its configuration, what it reports, its two stores, and the right to write
+//! to them.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -6,12 +7,17 @@ use tokio::sync::watch;
 
 use crate::{
     clock::{BootClock, Clock},
+    election::Leadership,
+    lease::LeaseKeeper,
+    lease_deadline::Standing,
     ledger::{Ledger, LedgerError},
     records::LeaderRecord,
     registry::SharedRegistry,
     timing::Timing,
 };
 use roost_model::ids::Term;
+
+use super::error::ControllerError;
 
 #[derive(Clone)]
 pub struct ControllerConfig {
@@ -60,6 +66,27 @@ impl Context {
         match tokio::time::timeout(limit, call).await {
             Ok(answered) => answered,
             Err(_) => Err(LedgerError::Unavailable { reason: format!("no answer within {limit:?}") }),
+        }
+    }
+}
+
+/// What one write to the ledger may be about: a cluster that starts places all of its tenants in one pass, and a database
+/// that is busy must not be asked for more than it does within the call's time.
+pub(super) const ROWS_AT_ONCE: usize = 5_000;
+
+/// The rights that a pass acts under.
+pub(super) struct WriteAuthority<'a> {
+    pub(super) leadership: &'a Leadership,
+    pub(super) term: Term,
+    pub(super) keeper: &'a LeaseKeeper,
+}
+
+impl WriteAuthority<'_> {
+    /// Asked before every write, for the guards turn away what is late but cost the tenants time.
+    pub(super) fn check(&self) -> Result<(), ControllerError> {
+        match self.keeper.standing() {
+            Standing::Good => Ok(()),
+            Standing::SoftStop | Standing::Expired => Err(ControllerError::LeaseInDoubt),
         }
     }
 }

@@ -1,16 +1,51 @@
-//! What operators read about afterwards, and what waits for the ledger to take it.
+//! What a term tells: its decisions to the log, each once although a pass repeats a wait until it is over, and its news and
+//! history to the ledger.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{
+    context::{Context, ROWS_AT_ONCE, WriteAuthority},
+    error::ControllerError,
 };
-
-use super::membership::MembershipChange;
 use crate::{
     ledger::{Event, EventKind, LedgerRecord, Orders},
-    plan::{Action, Cause, Decision, Plan},
+    plan::{Action, Cause, Decision, Plan, WaitReason},
 };
 use roost_model::ids::{Generation, NodeId, TenantId, Term};
+
+#[derive(Default)]
+pub(super) struct DecisionLog {
+    waiting: BTreeMap<TenantId, WaitReason>,
+}
+
+impl DecisionLog {
+    pub(super) fn write(&mut self, plan: &Plan) {
+        let mut waiting = BTreeMap::new();
+        for decision in &plan.decisions {
+            let Decision { tenant, action } = decision;
+            match action {
+                Action::Place { node, cause, choice } => {
+                    tracing::info!(%tenant, %node, %cause, %choice, "placing a tenant");
+                }
+                Action::Prepare { node, from, reason, choice } => {
+                    tracing::info!(%tenant, %node, %from, %reason, %choice, "preparing a move");
+                }
+                Action::Forget { node } => tracing::info!(%tenant, %node, "a preparation is given up"),
+                Action::Release { node, reason } => {
+                    tracing::info!(%tenant, %node, %reason, "releasing a tenant")
+                }
+                Action::Remove { node } => tracing::info!(%tenant, %node, "a tenant was released"),
+                Action::Wait { reason } => {
+                    if self.waiting.get(tenant) != Some(reason) {
+                        tracing::warn!(%tenant, %reason, "a tenant cannot be placed");
+                    }
+                    waiting.insert(tenant.clone(), reason.clone());
+                }
+            }
+        }
+        self.waiting = waiting;
+    }
+}
 
 /// Records that wait for the ledger; more than that are dropped, the oldest first.
 const MAX_PENDING: usize = 200_000;
@@ -44,31 +79,59 @@ impl PendingHistory {
     }
 }
 
-pub(super) fn of_change(change: &MembershipChange) -> Event {
-    match change {
-        MembershipChange::Joined { node } => of_node(EventKind::NodeJoined, node, format!("{node} is live")),
-        MembershipChange::Left { node } => {
-            of_node(EventKind::NodeLeft, node, format!("{node} has left in order"))
+impl Context {
+    /// Everything that a pass has to tell: one call, but for more rows than a call should write. Whether the orders are
+    /// others now. Without an answer the records are written again, in this term: a line of the history may be there twice,
+    /// and nothing else can come of it.
+    pub(super) async fn record(
+        &self,
+        authority: &WriteAuthority<'_>,
+        pending: &mut PendingHistory,
+        mut news: Vec<LedgerRecord>,
+    ) -> Result<bool, ControllerError> {
+        let ordered = news.iter().any(changes_orders);
+        while let Some(some) = pending.records().get(..ROWS_AT_ONCE) {
+            self.tell(authority, some).await?;
+            pending.were_written(ROWS_AT_ONCE);
         }
-        MembershipChange::Lost { node } => {
-            of_node(EventKind::NodeLost, node, format!("{node} is gone: its lease has ended"))
+        let rest = pending.records().len();
+        news.splice(0..0, pending.records().iter().cloned());
+        if news.is_empty() {
+            return Ok(false);
         }
+        self.tell(authority, &news).await?;
+        pending.were_written(rest);
+        Ok(ordered)
+    }
+
+    async fn tell(
+        &self,
+        authority: &WriteAuthority<'_>,
+        records: &[LedgerRecord],
+    ) -> Result<(), ControllerError> {
+        authority.check()?;
+        let written = self.ask_ledger(self.ledger.record(authority.term, records)).await;
+        written.map_err(ControllerError::reading_ledger)
     }
 }
 
-pub(super) fn suspect(node: &NodeId, span: Duration) -> Event {
-    let minutes = span.as_secs() / 60;
-    let text = format!("{node} came and went too often: for {minutes} min it takes tenants last");
-    of_node(EventKind::NodeSuspect, node, text)
+/// Whether the next pass reads other orders. The policy's rebalance is left out: the ledger may have had a reason not
+/// to start one, and this must not become a loop.
+fn changes_orders(record: &LedgerRecord) -> bool {
+    match record {
+        LedgerRecord::Ended { .. } | LedgerRecord::PauseFailover { .. } | LedgerRecord::Suspect { .. } => {
+            true
+        }
+        LedgerRecord::Event(_)
+        | LedgerRecord::Placed { .. }
+        | LedgerRecord::Progress { .. }
+        | LedgerRecord::StartRebalance => false,
+    }
 }
 
 pub(super) fn elected(holder: &str, term: Term) -> Event {
     let text = format!("{holder} is the controller of term {term}");
     Event { kind: EventKind::ControllerElected, node: None, tenant: None, text }
-}
-
-fn of_node(kind: EventKind, node: &NodeId, text: String) -> Event {
-    Event { kind, node: Some(node.clone()), tenant: None, text }
 }
 
 /// The lines of the history: placements that their nodes were told of.

@@ -7,12 +7,11 @@
 //!     └── deposed, lease lost, or a write whose outcome is not known
 //! ```
 //!
-//! A pass takes no input: it reads everything (the `mirror` saves it from reading twice what has not changed), plans,
-//! and does what the plan says, so it does not matter what the last one came to, or which process it ran in. No step is
-//! retried inside a pass. Around the plan there are small state machines, pure, one file each: which nodes came and went
-//! (`membership`), which are awaited (`restart_windows`) or flap (`flap_detector`), whether too many are gone
-//! (`failover_breaker`), whether all has been quiet for long enough (`stabilisation_window`); `failure_detector` and
-//! `plan_inputs` bring them together, and `operations` reads from a plan how far each operation has come. They live as
+//! A pass takes no input: it reads everything (a mirror saves it from reading twice what has not changed), plans, and
+//! does what the plan says, so it does not matter what the last one came to, or which process it ran in. No step is
+//! retried inside a pass. Around the plan there are small state machines, pure: what became of the nodes
+//! (`failure_detector`) and whether all has been quiet for long enough (`stabilisation_window`); `plan_inputs` brings
+//! together what a plan is made from, and `operations` reads from a plan how far each operation has come. They live as
 //! long as one term (`leader_term`), and nothing that a later one needs is only there.
 //!
 //! What makes that safe:
@@ -32,28 +31,19 @@
 //!   complete for the nodes it is about, and a removal never shares a plan with the placement that follows it.
 
 mod context;
-mod decision_log;
 mod error;
-mod failover_breaker;
 mod failure_detector;
-mod flap_detector;
 mod history;
 mod leader_term;
-mod membership;
-mod mirror;
 mod operations;
 mod pass;
 mod plan_inputs;
-mod publish;
-mod registry_view;
-mod restart_windows;
 mod run;
 mod stabilisation_window;
 mod store_identity;
 mod survey;
 #[cfg(test)]
 mod tests;
-mod wakeups;
 
 pub use context::{ControllerConfig, ControllerStatus};
 pub use run::Controller;

@@ -1,38 +1,33 @@
 //! One pass: read everything, plan, place, publish, tell the ledger.
+//!
+//! Publishing is in two steps: from the plan to the records of the nodes it is about, and from these to commits that etcd
+//! takes.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
-use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
+use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId};
 
 use crate::{
     election::Leadership,
-    lease::LeaseKeeper,
-    lease_deadline::Standing,
+    keys,
     ledger::{DesiredTenant, LedgerRecord, Orders},
-    plan::{self, Goal, Plan, Snapshot, TenantView, Wanted},
-    registry::Commit,
+    plan::{self, Action, Decision, Goal, Plan, Snapshot, TenantView, Wanted},
+    records::{AssignmentEntry, AssignmentRecord, Phase},
+    registry::{Commit, Guard, MAX_OPS, Op},
 };
 
 use super::{
-    context::Context,
-    decision_log::DecisionLog,
+    context::{Context, ROWS_AT_ONCE, WriteAuthority},
     error::ControllerError,
     failure_detector::{Assessment, FailureDetector},
-    history::{self, PendingHistory},
-    mirror::Mirror,
+    history::{self, DecisionLog, PendingHistory},
     operations,
-    plan_inputs::PlanInputs,
-    publish,
-    registry_view::{DesiredByTenant, RegistryView},
+    plan_inputs::{DesiredByTenant, Mirror, PlanInputs, RegistryView, is_current},
     stabilisation_window::{Situation, StabilisationWindow},
 };
-
-/// What one write to the ledger may be about: a cluster that starts places all of its tenants in one pass, and a database
-/// that is busy must not be asked for more than it does within the call's time.
-pub(super) const ROWS_AT_ONCE: usize = 5_000;
 
 /// What a pass found and did.
 pub(super) struct PassOutcome {
@@ -62,23 +57,6 @@ impl PassState {
             stabilisation: StabilisationWindow::new(ttl),
             decision_log: DecisionLog::default(),
             pending: PendingHistory::default(),
-        }
-    }
-}
-
-/// The rights that a pass acts under.
-pub(super) struct WriteAuthority<'a> {
-    pub(super) leadership: &'a Leadership,
-    pub(super) term: Term,
-    pub(super) keeper: &'a LeaseKeeper,
-}
-
-impl WriteAuthority<'_> {
-    /// Asked before every write, for the guards turn away what is late but cost the tenants time.
-    fn check(&self) -> Result<(), ControllerError> {
-        match self.keeper.standing() {
-            Standing::Good => Ok(()),
-            Standing::SoftStop | Standing::Expired => Err(ControllerError::LeaseInDoubt),
         }
     }
 }
@@ -158,9 +136,9 @@ impl Context {
         generations: &HashMap<TenantId, Generation>,
         by_tenant: &DesiredByTenant<'_>,
     ) -> Result<Published, ControllerError> {
-        let updates = publish::updates(view, plan, generations, by_tenant);
+        let updates = updates(view, plan, generations, by_tenant);
         let mut published = Published { any: !updates.is_empty(), nodes: HashSet::new() };
-        for batch in publish::batches(&updates, authority.leadership) {
+        for batch in batches(&updates, authority.leadership) {
             authority.check()?;
             match self.registry.commit(&batch.guards, &batch.ops).await {
                 Ok(Commit::Done { .. }) => published.nodes.extend(batch.nodes),
@@ -203,40 +181,6 @@ impl Context {
         }
         Ok(true)
     }
-
-    /// Everything that a pass has to tell: one call, but for more rows than a call should write. Whether the orders are
-    /// others now. Without an answer the records are written again, in this term: a line of the history may be there twice,
-    /// and nothing else can come of it.
-    async fn record(
-        &self,
-        authority: &WriteAuthority<'_>,
-        pending: &mut PendingHistory,
-        mut news: Vec<LedgerRecord>,
-    ) -> Result<bool, ControllerError> {
-        let ordered = news.iter().any(changes_orders);
-        while let Some(some) = pending.records().get(..ROWS_AT_ONCE) {
-            self.tell(authority, some).await?;
-            pending.were_written(ROWS_AT_ONCE);
-        }
-        let rest = pending.records().len();
-        news.splice(0..0, pending.records().iter().cloned());
-        if news.is_empty() {
-            return Ok(false);
-        }
-        self.tell(authority, &news).await?;
-        pending.were_written(rest);
-        Ok(ordered)
-    }
-
-    async fn tell(
-        &self,
-        authority: &WriteAuthority<'_>,
-        records: &[LedgerRecord],
-    ) -> Result<(), ControllerError> {
-        authority.check()?;
-        let written = self.ask_ledger(self.ledger.record(authority.term, records)).await;
-        written.map_err(ControllerError::reading_ledger)
-    }
 }
 
 /// The nodes whose records were written, and whether there were any to write.
@@ -248,20 +192,6 @@ pub(super) struct Published {
 impl Published {
     fn is_empty(&self) -> bool {
         !self.any
-    }
-}
-
-/// Whether the next pass reads other orders. The policy's rebalance is left out: the ledger may have had a reason not
-/// to start one, and this must not become a loop.
-fn changes_orders(record: &LedgerRecord) -> bool {
-    match record {
-        LedgerRecord::Ended { .. } | LedgerRecord::PauseFailover { .. } | LedgerRecord::Suspect { .. } => {
-            true
-        }
-        LedgerRecord::Event(_)
-        | LedgerRecord::Placed { .. }
-        | LedgerRecord::Progress { .. }
-        | LedgerRecord::StartRebalance => false,
     }
 }
 
@@ -289,4 +219,190 @@ fn auto_rebalance(
         return None;
     }
     Some(LedgerRecord::StartRebalance)
+}
+
+/// Well below the 1.5 MB that etcd takes in one request.
+const MAX_COMMIT_BYTES: usize = 1 << 20;
+
+/// A node's record as it is to be; `None` where it is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AssignmentUpdate {
+    pub(super) node: NodeId,
+    /// The mod revision it was read at; `None` where there is none yet.
+    pub(super) read_at: Option<Revision>,
+    pub(super) record: Option<AssignmentRecord>,
+}
+
+/// One guarded write.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    /// Whose records it is about.
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) guards: Vec<Guard>,
+    pub(super) ops: Vec<Op>,
+}
+
+/// The records that differ from what is published once the plan is carried out. Records of lives that have ended go;
+/// entries of running workers carry the spec revision that the ledger has now; preparations go whose tenant was placed
+/// since. `generations` are those that the ledger gave for the plan's placements; a placement without one is left out,
+/// for its tenant has been deleted.
+fn updates(
+    view: &RegistryView,
+    plan: &Plan,
+    generations: &HashMap<TenantId, Generation>,
+    by_tenant: &DesiredByTenant<'_>,
+) -> Vec<AssignmentUpdate> {
+    let drafting = RecordDrafts { view, orders: by_node(plan), generations, by_tenant };
+    let nodes: BTreeSet<&NodeId> = view.nodes.keys().chain(view.assignments.keys()).collect();
+    nodes.into_iter().filter_map(|node| drafting.update(node)).collect()
+}
+
+/// What the plan wants of each node.
+fn by_node(plan: &Plan) -> HashMap<&NodeId, Vec<&Decision>> {
+    let mut orders: HashMap<&NodeId, Vec<&Decision>> = HashMap::new();
+    for decision in &plan.decisions {
+        match &decision.action {
+            Action::Place { node, .. }
+            | Action::Prepare { node, .. }
+            | Action::Forget { node }
+            | Action::Release { node, .. }
+            | Action::Remove { node } => orders.entry(node).or_default().push(decision),
+            Action::Wait { .. } => {}
+        }
+    }
+    orders
+}
+
+type Entries = BTreeMap<TenantId, AssignmentEntry>;
+
+struct RecordDrafts<'a> {
+    view: &'a RegistryView,
+    orders: HashMap<&'a NodeId, Vec<&'a Decision>>,
+    generations: &'a HashMap<TenantId, Generation>,
+    by_tenant: &'a DesiredByTenant<'a>,
+}
+
+impl RecordDrafts<'_> {
+    fn update(&self, node: &NodeId) -> Option<AssignmentUpdate> {
+        let published = self.view.assignments.get(node);
+        let read_at = published.map(|(_, read_at)| *read_at);
+        let Some(alive) = self.view.nodes.get(node) else {
+            return Some(AssignmentUpdate { node: node.clone(), read_at, record: None });
+        };
+        let entries = self.view.live_entries(node);
+        let ordered = self.orders.get(node).map_or(&[][..], Vec::as_slice);
+        let same_life = published.is_some_and(|(record, _)| record.incarnation == alive.incarnation);
+        // Nearly all records of a large cluster stay as they are: these are not copied.
+        if ordered.is_empty() && same_life && entries.iter().all(|entry| self.is_up_to_date(entry)) {
+            return None;
+        }
+        let mut drafted: Entries = entries
+            .iter()
+            .filter_map(|entry| self.refreshed(entry))
+            .map(|entry| (entry.tenant.clone(), entry))
+            .collect();
+        for decision in ordered {
+            self.carry_out(decision, &mut drafted);
+        }
+        let entries: Vec<AssignmentEntry> = drafted.into_values().collect();
+        // A node that has nothing and never had anything in this life needs no record.
+        let needed = same_life || !entries.is_empty();
+        let record = needed.then_some(AssignmentRecord { incarnation: alive.incarnation, entries });
+        let differs = published.map(|(record, _)| record) != record.as_ref();
+        differs.then(|| AssignmentUpdate { node: node.clone(), read_at, record })
+    }
+
+    fn is_up_to_date(&self, entry: &AssignmentEntry) -> bool {
+        self.stays(entry) && self.spec_revision(entry) == entry.spec_revision
+    }
+
+    fn refreshed(&self, entry: &AssignmentEntry) -> Option<AssignmentEntry> {
+        let spec_revision = self.spec_revision(entry);
+        self.stays(entry).then(|| AssignmentEntry { spec_revision, ..entry.clone() })
+    }
+
+    /// Whatever may hold a tenant stays until the plan says otherwise.
+    fn stays(&self, entry: &AssignmentEntry) -> bool {
+        match entry.phase {
+            Phase::Active | Phase::Releasing => true,
+            Phase::Preparing => {
+                is_current(entry, self.by_tenant) && !self.generations.contains_key(&entry.tenant)
+            }
+        }
+    }
+
+    fn spec_revision(&self, entry: &AssignmentEntry) -> SpecRevision {
+        match (entry.phase, self.by_tenant.get(&entry.tenant)) {
+            (Phase::Active, Some(desired)) => desired.spec_revision,
+            (Phase::Active | Phase::Releasing | Phase::Preparing, _) => entry.spec_revision,
+        }
+    }
+
+    fn carry_out(&self, decision: &Decision, entries: &mut Entries) {
+        let tenant = &decision.tenant;
+        match &decision.action {
+            Action::Place { .. } => {
+                if let Some(&generation) = self.generations.get(tenant) {
+                    entries.insert(tenant.clone(), self.entry(tenant, generation, Phase::Active));
+                }
+            }
+            Action::Prepare { .. } => {
+                if let Some(desired) = self.by_tenant.get(tenant) {
+                    let entry = || self.entry(tenant, desired.generation, Phase::Preparing);
+                    entries.entry(tenant.clone()).or_insert_with(entry);
+                }
+            }
+            Action::Release { .. } => {
+                if let Some(entry) = entries.get_mut(tenant) {
+                    entry.phase = Phase::Releasing;
+                }
+            }
+            Action::Forget { .. } => {
+                if entries.get(tenant).is_some_and(|entry| entry.phase == Phase::Preparing) {
+                    entries.remove(tenant);
+                }
+            }
+            Action::Remove { .. } => {
+                entries.remove(tenant);
+            }
+            Action::Wait { .. } => {}
+        }
+    }
+
+    fn entry(&self, tenant: &TenantId, generation: Generation, phase: Phase) -> AssignmentEntry {
+        let spec_revision =
+            self.by_tenant.get(tenant).map(|desired| desired.spec_revision).unwrap_or_default();
+        AssignmentEntry { tenant: tenant.clone(), generation, phase, spec_revision }
+    }
+}
+
+/// The updates as commits, each guarded by the leadership and by what was read of every record in it.
+pub(super) fn batches(updates: &[AssignmentUpdate], leadership: &Leadership) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut bytes = 0;
+    for update in updates {
+        let key = keys::assignments(&update.node);
+        let guard = match update.read_at {
+            Some(revision) => Guard::ModifiedAt { key: key.clone(), revision },
+            None => Guard::Absent { key: key.clone() },
+        };
+        let value = update.record.as_ref().map(keys::encode);
+        let size = key.len() + value.as_ref().map_or(0, Vec::len);
+        let op = match value {
+            Some(value) => Op::Put { key, value, lease: None },
+            None => Op::Delete { key },
+        };
+        let fits = |batch: &Batch| batch.guards.len() < MAX_OPS && bytes + size <= MAX_COMMIT_BYTES;
+        if !batches.last().is_some_and(fits) {
+            batches.push(Batch { nodes: Vec::new(), guards: vec![leadership.guard()], ops: Vec::new() });
+            bytes = 0;
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.nodes.push(update.node.clone());
+            batch.guards.push(guard);
+            batch.ops.push(op);
+            bytes += size;
+        }
+    }
+    batches
 }

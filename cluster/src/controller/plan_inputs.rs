@@ -1,15 +1,115 @@
-//! What the orders and the assessment of a pass mean for its plan.
+//! What a pass plans from: the registry as the term has read it so far ([`Mirror`]), what the orders and the assessment of the
+//! pass mean for its plan ([`PlanInputs`]), and the [`Snapshot`] that follows from these and the ledger's tenants.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use roost_model::ids::{NodeId, TenantId};
+use roost_model::ids::{Generation, Incarnation, NodeId, Revision, TenantId};
 
 use crate::{
+    election::Leadership,
+    keys::{self, Key},
     ledger::{DesiredTenant, NodeOrder, OperationKind, Orders},
-    plan::{Goal, Intake, MoveLimits},
+    plan::{Goal, Hold, Intake, MoveLimits, NodeView, Preparation, Snapshot, TenantView, Wanted},
+    records::{AckRecord, AssignmentEntry, AssignmentRecord, HeldTenant, NodeRecord, Phase},
+    registry::{Entry, Registry, RegistryError, Update},
 };
 
-use super::failure_detector::Assessment;
+use super::{error::ControllerError, failure_detector::Assessment};
+
+/// The registry as the term has read it so far, kept from pass to pass.
+///
+/// A pass relies on one revision of everything. At 100,000 tenants that is some fifteen megabytes of JSON, nearly all
+/// of it as it was a moment ago, and a drain takes hundreds of passes. So each pass asks for the keys with their mod
+/// revisions and for the values that are new ([`Registry::list_since`]), and decodes only these. Why not follow the
+/// watch instead: a watch that has said nothing is either silent or late, and etcd can tell the two apart only by
+/// progress notifications, which name revisions of the whole store. Here what was read is as linearizable as a listing,
+/// and the mirror proves it key by key: every key of the answer has to be here under the same mod revision.
+#[derive(Default)]
+pub(super) struct Mirror {
+    view: RegistryView,
+    /// The mod revision of every key, also of those that this version does not know.
+    versions: BTreeMap<String, Revision>,
+    /// The create revision of the leader's key.
+    leader: Option<Revision>,
+}
+
+impl Mirror {
+    /// Brings it up to the present; `Superseded` if that shows another leader than `leadership`. A record that cannot be
+    /// read stops every pass: what it says may be what keeps a tenant from being placed twice.
+    pub(super) async fn refresh(
+        &mut self,
+        registry: &dyn Registry,
+        leadership: &Leadership,
+    ) -> Result<(), ControllerError> {
+        let since = self.view.revision;
+        let update = registry.list_since(keys::ALL, since).await.map_err(ControllerError::Registry)?;
+        if !self.take_in(&update).map_err(ControllerError::Registry)? {
+            tracing::warn!(%since, "the registry is not the one that was read before: it is read anew");
+            *self = Self::default();
+            let all = registry.list_since(keys::ALL, Revision(0)).await.map_err(ControllerError::Registry)?;
+            if !self.take_in(&all).map_err(ControllerError::Registry)? {
+                let reason = "a value is missing, or of another revision than its key".to_owned();
+                return Err(ControllerError::Registry(RegistryError::Refused {
+                    step: "listing keys",
+                    reason,
+                }));
+            }
+        }
+        if self.leader == Some(leadership.revision) { Ok(()) } else { Err(ControllerError::Superseded) }
+    }
+
+    pub(super) fn view(&self) -> &RegistryView {
+        &self.view
+    }
+
+    /// Whether it is now what the registry was at the update's revision.
+    fn take_in(&mut self, update: &Update) -> Result<bool, RegistryError> {
+        if update.revision < self.view.revision {
+            return Ok(false);
+        }
+        for entry in &update.written {
+            self.write(entry)?;
+        }
+        let present: BTreeSet<&str> = update.keys.iter().map(|(key, _)| key.as_str()).collect();
+        let gone: Vec<String> =
+            self.versions.keys().filter(|key| !present.contains(key.as_str())).cloned().collect();
+        for key in gone {
+            self.remove(&key);
+        }
+        // Last, so that what could not be decoded is asked for again.
+        self.view.revision = update.revision;
+        Ok(update.keys.iter().all(|(key, revision)| self.versions.get(key) == Some(revision)))
+    }
+
+    pub(super) fn write(&mut self, entry: &Entry) -> Result<(), RegistryError> {
+        match Key::parse(&entry.key) {
+            Some(Key::Leader) => self.leader = Some(entry.create_revision),
+            Some(Key::Node(node)) => {
+                self.view.nodes.insert(node, keys::decode(entry)?);
+            }
+            Some(Key::Assignments(node)) => {
+                self.view.assignments.insert(node, (keys::decode(entry)?, entry.mod_revision));
+            }
+            Some(Key::Ack(node)) => {
+                self.view.acks.insert(node, Ack::of(keys::decode(entry)?));
+            }
+            Some(Key::Store) | None => {}
+        }
+        self.versions.insert(entry.key.clone(), entry.mod_revision);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &str) {
+        match Key::parse(key) {
+            Some(Key::Leader) => self.leader = None,
+            Some(Key::Node(node)) => drop(self.view.nodes.remove(&node)),
+            Some(Key::Assignments(node)) => drop(self.view.assignments.remove(&node)),
+            Some(Key::Ack(node)) => drop(self.view.acks.remove(&node)),
+            Some(Key::Store) | None => {}
+        }
+        self.versions.remove(key);
+    }
+}
 
 /// The part of a snapshot that is not read from the registry.
 pub(super) struct PlanInputs {
@@ -83,6 +183,177 @@ fn limits(max_concurrent: u32, max_unavailable_percent: u32, running: usize) -> 
         per_cluster: max_concurrent.max(1),
         per_node: usual.per_node.min(max_concurrent.max(1)),
         unavailable: u32::try_from(unavailable).unwrap_or(u32::MAX).clamp(1, max_concurrent.max(1)),
+    }
+}
+
+/// One moment of the registry.
+#[derive(Default)]
+pub(super) struct RegistryView {
+    pub(super) revision: Revision,
+    /// The live ones.
+    pub(super) nodes: BTreeMap<NodeId, NodeRecord>,
+    /// What is published, of nodes alive and dead, with the mod revision of each.
+    pub(super) assignments: BTreeMap<NodeId, (AssignmentRecord, Revision)>,
+    pub(super) acks: BTreeMap<NodeId, Ack>,
+}
+
+/// An [`AckRecord`] that can be asked quickly.
+pub(super) struct Ack {
+    incarnation: Incarnation,
+    applied: Revision,
+    /// In order.
+    held: Vec<TenantId>,
+    /// In order.
+    prepared: Vec<HeldTenant>,
+}
+
+impl Ack {
+    pub(super) fn of(record: AckRecord) -> Self {
+        let AckRecord { incarnation, applied, held, mut prepared } = record;
+        let mut held: Vec<TenantId> = held.into_iter().map(|held| held.tenant).collect();
+        held.sort_unstable();
+        prepared.sort_unstable();
+        Self { incarnation, applied, held, prepared }
+    }
+}
+
+/// What the ledger wants, by tenant.
+pub(super) type DesiredByTenant<'a> = HashMap<&'a TenantId, &'a DesiredTenant>;
+
+/// What the live nodes have of one tenant.
+#[derive(Default)]
+struct Presence {
+    holds: Vec<Hold>,
+    preparations: Vec<Preparation>,
+}
+
+impl RegistryView {
+    /// The published entries of a node that are addressed to its present life; those of an ended life count for
+    /// nothing, for nothing of it is alive.
+    pub(super) fn live_entries(&self, node: &NodeId) -> &[AssignmentEntry] {
+        let alive = self.nodes.get(node).map(|record| record.incarnation);
+        match self.assignments.get(node) {
+            Some((record, _)) if Some(record.incarnation) == alive => &record.entries,
+            Some(_) | None => &[],
+        }
+    }
+
+    pub(super) fn snapshot(
+        &self,
+        desired_tenants: &[DesiredTenant],
+        by_tenant: &DesiredByTenant<'_>,
+        inputs: &PlanInputs,
+    ) -> Snapshot {
+        let mut presences = self.presences(by_tenant);
+        let mut tenants = Vec::with_capacity(desired_tenants.len());
+        for desired in desired_tenants {
+            let presence = presences.remove(&desired.tenant).unwrap_or_default();
+            tenants.push(TenantView {
+                tenant: desired.tenant.clone(),
+                wanted: if desired.running { Wanted::Running } else { Wanted::Stopped },
+                generation: desired.generation,
+                last: desired.node.clone(),
+                pin: desired.pin.clone(),
+                move_to: inputs.moves.get(&desired.tenant).cloned(),
+                preparations: presence.preparations,
+                holds: presence.holds,
+            });
+        }
+        // What is left of them is no tenant's any more.
+        tenants.extend(presences.into_iter().map(|(tenant, presence)| deleted(tenant, presence)));
+        Snapshot {
+            nodes: self.nodes.values().map(|record| node_view(record, inputs)).collect(),
+            tenants,
+            goal: inputs.goal,
+            awaited: inputs.awaited.clone(),
+            failover_paused: inputs.failover_paused,
+            failing_zones: inputs.failing_zones.clone(),
+            limits: inputs.limits,
+        }
+    }
+
+    fn presences(&self, by_tenant: &DesiredByTenant<'_>) -> HashMap<&TenantId, Presence> {
+        let mut presences: HashMap<&TenantId, Presence> = HashMap::with_capacity(by_tenant.len());
+        for node in self.nodes.keys() {
+            for entry in self.live_entries(node) {
+                let tenant = &entry.tenant;
+                match entry.phase {
+                    Phase::Active | Phase::Releasing => {
+                        let hold = Hold {
+                            node: node.clone(),
+                            generation: entry.generation,
+                            phase: entry.phase,
+                            let_go: entry.phase == Phase::Releasing && self.has_let_go(node, tenant),
+                        };
+                        presences.entry(tenant).or_default().holds.push(hold);
+                    }
+                    // One from before the last placement is on its way out: see how a pass publishes.
+                    Phase::Preparing if is_current(entry, by_tenant) => {
+                        let ready = self.has_prepared(node, tenant, entry.generation);
+                        presences
+                            .entry(tenant)
+                            .or_default()
+                            .preparations
+                            .push(Preparation { node: node.clone(), ready });
+                    }
+                    Phase::Preparing => {}
+                }
+            }
+        }
+        presences
+    }
+
+    /// The node has taken in its record as it is published, and does not have the tenant.
+    fn has_let_go(&self, node: &NodeId, tenant: &TenantId) -> bool {
+        let Some((published, modified_at)) = self.assignments.get(node) else { return false };
+        self.acks.get(node).is_some_and(|ack| {
+            ack.incarnation == published.incarnation
+                && ack.applied >= *modified_at
+                && ack.held.binary_search(tenant).is_err()
+        })
+    }
+
+    /// This life of the node has done all that can be done ahead. An ack of an earlier preparation under the same
+    /// generation counts too: at worst the start is a cold one.
+    fn has_prepared(&self, node: &NodeId, tenant: &TenantId, generation: Generation) -> bool {
+        let alive = self.nodes.get(node).map(|record| record.incarnation);
+        let prepared = HeldTenant { tenant: tenant.clone(), generation };
+        self.acks.get(node).is_some_and(|ack| {
+            Some(ack.incarnation) == alive && ack.prepared.binary_search(&prepared).is_ok()
+        })
+    }
+}
+
+/// A preparation is for the next generation after the one it names; once the tenant was placed it is void, and so it
+/// is when nobody wants the tenant to run.
+pub(super) fn is_current(entry: &AssignmentEntry, by_tenant: &DesiredByTenant<'_>) -> bool {
+    by_tenant
+        .get(&entry.tenant)
+        .is_some_and(|desired| desired.running && desired.generation == entry.generation)
+}
+
+fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
+    let Presence { holds, preparations } = presence;
+    TenantView {
+        tenant: tenant.clone(),
+        wanted: Wanted::Deleted,
+        generation: holds.iter().map(|hold| hold.generation).max().unwrap_or_default(),
+        last: None,
+        pin: None,
+        move_to: None,
+        preparations,
+        holds,
+    }
+}
+
+fn node_view(record: &NodeRecord, inputs: &PlanInputs) -> NodeView {
+    let ordered = inputs.intakes.get(&record.node).copied().unwrap_or(Intake::Open);
+    NodeView {
+        node: record.node.clone(),
+        capacity: record.capacity,
+        weight: record.weight,
+        zone: record.zone.clone(),
+        intake: if record.leaving { Intake::Leaving } else { ordered },
     }
 }
 

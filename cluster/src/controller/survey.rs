@@ -16,8 +16,8 @@ use crate::{
 };
 
 use super::{
-    failure_detector::Assessment, mirror::Mirror, plan_inputs::PlanInputs, registry_view::DesiredByTenant,
-    restart_windows::RestartWindows,
+    failure_detector::{Assessment, RestartWindows},
+    plan_inputs::{DesiredByTenant, Mirror, PlanInputs},
 };
 
 /// One moment.

@@ -1,13 +1,50 @@
 //! Steps 4 and 5: a node for every tenant that should run and that no live node has, then one for every tenant that is
 //! asked to go.
+//!
+//! Whether a node takes a tenant is one rule (`admits`): the plan, its explanations, the progress of operations and the
+//! refusal of orders all ask here. The plan's `check` asks nobody, on purpose.
+//!
+//! Which of the nodes that would take it: a pin and a move say which. Else the tenant's order of nodes decides, but among
+//! the nodes that lack tenants first if there are enough such places for all that need one, then among those within their
+//! band, then among those with room at all. Nodes of failing zones come after all others for a tenant that has just lost
+//! its node, and suspect nodes come last for every tenant.
+
+use std::fmt;
 
 use super::{
-    choose,
     decision::Action,
     draft::{Draft, Next, PendingMove, PlannedTenant, Stage, Target, TenantState},
+    node_loads::{Fit, Group},
     reason::{Cause, Choice, ReleaseReason, WaitReason},
-    snapshot::TenantView,
+    snapshot::{Intake, NodeView, Snapshot, TenantView},
 };
+use roost_model::ids::NodeId;
+
+const OPEN: &[Group] = &[Group::Open, Group::OpenFailing];
+const SUSPECT: &[Group] = &[Group::Suspect, Group::SuspectFailing];
+
+/// From the best to the last resort.
+const ANY_ZONE: &[&[Group]] = &[OPEN, SUSPECT];
+const SOUND_ZONES_FIRST: &[&[Group]] =
+    &[&[Group::Open], &[Group::OpenFailing], &[Group::Suspect], &[Group::SuspectFailing]];
+
+/// Why a node does not take a tenant: the first that is true, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdmissionDenial {
+    /// It is not live.
+    NodeGone,
+    PinnedElsewhere {
+        pin: NodeId,
+    },
+    Cordoned,
+    Draining,
+    Leaving,
+    Full {
+        capacity: u32,
+    },
+    /// It takes only what is sent there.
+    WithoutWeight,
+}
 
 /// Places as many as there is room for; the others wait with a reason.
 pub(super) fn place(draft: &mut Draft<'_>) {
@@ -27,7 +64,7 @@ pub(super) fn place(draft: &mut Draft<'_>) {
     to_place.sort_by_key(|&index| draft.tenants[index].tenant.pin.is_none());
     let mut left = to_place.len();
     for index in to_place {
-        match choose::choose(draft, draft.tenants[index].tenant, left <= draft.loads.lacking()) {
+        match choose(draft, draft.tenants[index].tenant, left <= draft.loads.lacking()) {
             Ok(target) => {
                 draft.loads.take(target.node);
                 give(draft, index, target);
@@ -76,9 +113,9 @@ pub(super) fn move_asked(draft: &mut Draft<'_>) {
         let target = match &reason {
             ReleaseReason::MovedTo { node } => match &tenant.pin {
                 Some(pin) => Err(WaitReason::PinnedElsewhere { node: pin.clone() }),
-                None => choose::moved(draft, tenant, node),
+                None => moved(draft, tenant, node),
             },
-            _ => choose::choose(draft, tenant, left <= draft.loads.lacking()),
+            _ => choose(draft, tenant, left <= draft.loads.lacking()),
         };
         match target {
             Ok(target) => begin_move(draft, index, from, reason, target),
@@ -119,4 +156,152 @@ pub(super) fn begin_move(
         None => Stage::Chosen(target),
     };
     draft.pending_moves.push(PendingMove { index, from, reason, stage });
+}
+
+/// `only_to_lacking`: there are no more tenants than the nodes below their band lack, so all go there. Without it a
+/// node that is new would wait for the others to be full.
+fn choose(draft: &Draft<'_>, tenant: &TenantView, only_to_lacking: bool) -> Result<Target, WaitReason> {
+    if let Some(pin) = &tenant.pin {
+        return pinned(draft, tenant, pin);
+    }
+    if let Some(Ok(target)) = tenant.move_to.as_ref().map(|to| moved(draft, tenant, to)) {
+        return Ok(target);
+    }
+    let last = tenant.last.as_ref().map(|last| (last, draft.find(last)));
+    let lost = tenant.holds.is_empty() && matches!(last, Some((_, None)));
+    let groups = if lost { SOUND_ZONES_FIRST } else { ANY_ZONE };
+    let fits: &[Fit] = if only_to_lacking {
+        &[Fit::Lacking, Fit::WithinBand, Fit::AnyRoom]
+    } else {
+        &[Fit::WithinBand, Fit::AnyRoom]
+    };
+    let last = last.and_then(|(_, live)| live);
+    for &groups in groups {
+        for &fit in fits {
+            if let Some(target) = first_that_fits(draft, tenant, last, groups, fit) {
+                return Ok(target);
+            }
+        }
+    }
+    let anyone_takes = draft.nodes.iter().any(|view| view.intake.takes());
+    Err(if anyone_takes { WaitReason::EveryNodeFull } else { WaitReason::NoOpenNode })
+}
+
+/// The node that the tenant is pinned to.
+fn pinned(draft: &Draft<'_>, tenant: &TenantView, pin: &NodeId) -> Result<Target, WaitReason> {
+    let node = pin.clone();
+    match sent(draft, tenant, pin) {
+        Ok(node) => Ok(Target { node, choice: Choice::Pinned }),
+        Err(AdmissionDenial::Full { .. }) => Err(WaitReason::PinnedNodeFull { node }),
+        Err(_) => Err(WaitReason::PinnedNodeUnavailable { node }),
+    }
+}
+
+/// The node that an operator moves the tenant to.
+fn moved(draft: &Draft<'_>, tenant: &TenantView, to: &NodeId) -> Result<Target, WaitReason> {
+    let node = to.clone();
+    match sent(draft, tenant, to) {
+        Ok(node) => Ok(Target { node, choice: Choice::MoveTarget }),
+        Err(AdmissionDenial::Full { .. }) => Err(WaitReason::MoveTargetFull { node }),
+        Err(_) => Err(WaitReason::MoveTargetUnavailable { node }),
+    }
+}
+
+/// The one node that somebody has named, if it takes the tenant.
+fn sent(draft: &Draft<'_>, tenant: &TenantView, to: &NodeId) -> Result<usize, AdmissionDenial> {
+    let node = draft.find(to).ok_or(AdmissionDenial::NodeGone)?;
+    admitted(draft, node, tenant).map(|()| node)
+}
+
+/// The first open node in the tenant's order that fits, and how many come before it.
+pub(super) fn first_open(draft: &Draft<'_>, tenant: &TenantView, fit: Fit) -> Option<(usize, usize)> {
+    if !draft.loads.any_fits(OPEN, fit) {
+        return None;
+    }
+    draft.order(&tenant.tenant).enumerate().find(|&(_, node)| fits(draft, tenant, node, OPEN, fit))
+}
+
+/// Whether the node takes the tenant, and is as good as is asked for. The second is looked at first, for it is what most
+/// nodes lack in a large cluster.
+fn fits(draft: &Draft<'_>, tenant: &TenantView, node: usize, groups: &[Group], fit: Fit) -> bool {
+    draft.loads.fits(node, groups, fit) && admitted(draft, node, tenant).is_ok()
+}
+
+fn first_that_fits(
+    draft: &Draft<'_>,
+    tenant: &TenantView,
+    last: Option<usize>,
+    groups: &[Group],
+    fit: Fit,
+) -> Option<Target> {
+    if !draft.loads.any_fits(groups, fit) {
+        return None;
+    }
+    let fits = |&node: &usize| fits(draft, tenant, node, groups, fit);
+    // Its profile is there still: nothing has to be restored. Above its band the order decides, for everyone's sake.
+    if let Some(node) = last.filter(fits).filter(|_| fit != Fit::AnyRoom) {
+        return Some(Target { node, choice: Choice::Returns });
+    }
+    let (skipped, node) = draft.order(&tenant.tenant).enumerate().find(|(_, node)| fits(node))?;
+    let choice = match fit {
+        Fit::Lacking => Choice::FillsUp,
+        Fit::WithinBand => Choice::Order { skipped },
+        Fit::AnyRoom if draft.intake(node) == Intake::Suspect => Choice::LastResort,
+        Fit::AnyRoom => Choice::AboveBand { most: draft.loads.band(node).most },
+    };
+    Some(Target { node, choice })
+}
+
+impl Snapshot {
+    /// Whether the node takes the tenant as things are. What is on its way to the node counts as there; what the tenant
+    /// itself has there, an entry or a preparation, is its own place and takes none from it.
+    pub fn admits(&self, node: &NodeId, tenant: &TenantView) -> Result<(), AdmissionDenial> {
+        let view = self.nodes.iter().find(|view| view.node == *node).ok_or(AdmissionDenial::NodeGone)?;
+        let others = self.tenants.iter().filter(|other| other.tenant != tenant.tenant);
+        let places = others.flat_map(|other| {
+            let held = other.holds.iter().map(|hold| &hold.node);
+            held.chain(other.preparations.iter().map(|preparation| &preparation.node))
+        });
+        let hosted = places.filter(|on| *on == node).count();
+        admits(view, tenant, u32::try_from(hosted).unwrap_or(u32::MAX))
+    }
+}
+
+/// The rule, for a live node that has given away so many places.
+fn admits(view: &NodeView, tenant: &TenantView, hosted: u32) -> Result<(), AdmissionDenial> {
+    if let Some(pin) = tenant.pin.as_ref().filter(|_| !tenant.allows(&view.node)) {
+        return Err(AdmissionDenial::PinnedElsewhere { pin: pin.clone() });
+    }
+    match view.intake {
+        Intake::Open | Intake::Suspect => {}
+        Intake::Cordoned => return Err(AdmissionDenial::Cordoned),
+        Intake::Draining => return Err(AdmissionDenial::Draining),
+        Intake::Leaving => return Err(AdmissionDenial::Leaving),
+    }
+    if hosted >= view.capacity {
+        return Err(AdmissionDenial::Full { capacity: view.capacity });
+    }
+    if view.weight == 0 && !tenant.is_sent_to(&view.node) {
+        return Err(AdmissionDenial::WithoutWeight);
+    }
+    Ok(())
+}
+
+/// The same with what the node has by now in the plan: what goes has made room, what comes has taken it.
+pub(super) fn admitted(draft: &Draft<'_>, node: usize, tenant: &TenantView) -> Result<(), AdmissionDenial> {
+    admits(draft.nodes[node], tenant, draft.loads.hosted(node))
+}
+
+impl fmt::Display for AdmissionDenial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeGone => f.write_str("is gone"),
+            Self::PinnedElsewhere { .. } => f.write_str("is not where it is pinned"),
+            Self::Cordoned => f.write_str("is cordoned"),
+            Self::Draining => f.write_str("is being drained"),
+            Self::Leaving => f.write_str("is leaving"),
+            Self::Full { capacity } => write!(f, "is full with its {capacity}"),
+            Self::WithoutWeight => f.write_str("has no weight: it takes only what is sent there"),
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::{cell::OnceCell, collections::HashMap};
 use roost_model::ids::{NodeId, TenantId};
 
 use super::{
-    admission::{AdmissionDenial, admits},
     decision::{Action, Decision, TenantMove},
     node_loads::NodeLoads,
     reason::{Choice, ReleaseReason, WaitReason},
@@ -118,14 +117,35 @@ impl<'a> Draft<'a> {
         open.into_iter()
     }
 
-    /// The rule of admission, with what the node has by now: what goes has made room, what comes has taken it.
-    pub(super) fn admits(&self, node: usize, tenant: &TenantView) -> Result<(), AdmissionDenial> {
-        admits(self.nodes[node], tenant, self.loads.hosted(node))
-    }
-
     /// The tenant's order of all live nodes with a weight, whether they take tenants or not.
     pub(super) fn order(&self, tenant: &TenantId) -> impl Iterator<Item = usize> {
         let build = || Ring::new(self.nodes.iter().map(|view| (&view.node, view.weight)));
         self.ring.get_or_init(build).walk(tenant)
+    }
+
+    /// By node: whether a move of a rebalance is on its way there. A release has lost its reason by the next plan; from an
+    /// open node, and without an order of its own, only a rebalance moves a tenant.
+    pub(super) fn filling(&self) -> Vec<bool> {
+        let mut filling = vec![false; self.nodes.len()];
+        for planned in self.tenants.iter().filter(|planned| planned.is_movable()) {
+            let from = match &planned.state {
+                TenantState::Unplaced { .. } => planned.tenant.last.as_ref().and_then(|last| self.find(last)),
+                TenantState::InTransit { from, .. } => Some(*from),
+                TenantState::Resident { node, asks } => asks.is_none().then_some(*node),
+            };
+            if let (Some(next), Some(from)) = (planned.next, from)
+                && self.is_open(from)
+            {
+                filling[next.node] = true;
+            }
+        }
+        filling
+    }
+}
+
+impl PlannedTenant<'_> {
+    /// Whether a rebalance may move it: nobody says where it has to be.
+    pub(super) fn is_movable(&self) -> bool {
+        self.tenant.pin.is_none() && self.tenant.move_to.is_none() && self.tenant.holds.len() <= 1
     }
 }

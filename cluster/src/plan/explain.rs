@@ -5,6 +5,7 @@
 use roost_model::ids::{NodeId, TenantId};
 
 use super::{
+    assign,
     decision::{Action, Plan, TenantMove},
     draft::Draft,
     explanation::{Candidate, Explanation, Outlook, Trigger, Verdict},
@@ -75,7 +76,7 @@ fn verdict(draft: &Draft<'_>, node: usize, tenant: &TenantView) -> Verdict {
     if let Some(preparation) = tenant.preparations.iter().find(|preparation| preparation.node == view.node) {
         return Verdict::Prepares { ready: preparation.ready };
     }
-    if let Err(denial) = draft.admits(node, tenant) {
+    if let Err(denial) = assign::admitted(draft, node, tenant) {
         return Verdict::Denies(denial);
     }
     let (load, most) = (loads.load(node), loads.band(node).most);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    admission::AdmissionDenial,
+    assign::AdmissionDenial,
     decision::{Action, TenantMove},
     snapshot::Wanted,
 };

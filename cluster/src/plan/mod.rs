@@ -3,19 +3,19 @@
 //!
 //! It goes in steps, each over the result of the one before:
 //!
-//! 1. what the live nodes have (`holds`): entries that were let go are removed, entries that must not stay are
+//! 1. what the live nodes have (`planner`): entries that were let go are removed, entries that must not stay are
 //!    released, and the others stay where they are unless somebody asks them to go;
-//! 2. what the live nodes prepare (`preparations`): those that still serve count as moves that have been made, so that the
+//! 2. what the live nodes prepare (`planner`): those that still serve count as moves that have been made, so that the
 //!    same snapshot, planned again and again, moves nothing twice; the others are forgotten;
-//! 3. the band of every open node (`band`): the least and the most that it should have;
+//! 3. the band of every open node (`node_loads`): the least and the most that it should have;
 //! 4. a node for every tenant that should run and that no live node has (`assign`);
 //! 5. a node for every tenant that is asked to go: pinned elsewhere, moved, drained (`assign`);
 //! 6. with [`Goal::Rebalance`] only, the moves that bring every node into its band (`rebalance`);
 //! 7. which of the moves begin or go on now (`throttle`).
 //!
-//! `planner` calls the steps in this order; what they pass on is the `draft`. Whether a node takes a tenant at all is one
-//! rule (`admission`), which explanations and the refusal of orders ask too; which of those nodes it goes to is decided
-//! in one place for 4 and 5 (`choose`), by how much each of them has (`node_loads`).
+//! `planner` takes the steps in this order; what they pass on is the `draft`. Whether a node takes a tenant at all is one
+//! rule, which explanations and the refusal of orders ask too ([`Snapshot::admits`], in `assign`); which of those nodes it
+//! goes to is decided beside it, by how much each of them has (`node_loads`).
 //!
 //! A move is a [`Action::Prepare`] on the next node, then, once that is ready, a [`Action::Release`] of the present
 //! one; what follows is what follows every release. All moves are decided in each plan, and only as many are begun as
@@ -26,20 +26,15 @@
 //! browser is dead. A removal and the placement that follows it are never in one plan, so that a plan of which only a
 //! part is published cannot have added the new owner before the old one was removed. A preparation owns nothing.
 
-mod admission;
 mod assign;
-mod band;
 #[cfg(any(test, debug_assertions))]
 mod check;
-mod choose;
 mod decision;
 mod draft;
 mod explain;
 mod explanation;
-mod holds;
 mod node_loads;
 mod planner;
-mod preparations;
 mod reason;
 mod rebalance;
 mod snapshot;
@@ -47,7 +42,7 @@ mod snapshot;
 mod tests;
 mod throttle;
 
-pub use admission::AdmissionDenial;
+pub use assign::AdmissionDenial;
 pub use decision::{Action, Decision, MoveState, Plan, TenantMove};
 pub use explain::explain;
 pub use explanation::{Candidate, Explanation, Outlook, Trigger, Verdict};

@@ -10,10 +10,9 @@ use std::{
 };
 
 use super::{
-    assign, choose,
+    assign,
     draft::{Draft, PendingMove, Stage, Target, TenantState},
     node_loads::{Band, Fit},
-    preparations,
     reason::{Choice, ReleaseReason},
 };
 
@@ -95,7 +94,7 @@ impl Givers {
             if let TenantState::Resident { node, asks: None } = planned.state
                 && planned.next.is_none()
                 && draft.is_open(node)
-                && preparations::is_movable(planned)
+                && planned.is_movable()
             {
                 movable[node].push(index);
             }
@@ -113,7 +112,7 @@ impl Givers {
     }
 
     fn most_willing(&mut self, draft: &Draft<'_>, from: usize, fit: Fit) -> Option<(usize, Target)> {
-        let first = |index: usize| choose::first_open(draft, draft.tenants[index].tenant, fit);
+        let first = |index: usize| assign::first_open(draft, draft.tenants[index].tenant, fit);
         let willing = match &mut self.willing[from] {
             Some((ordered_by, willing)) if *ordered_by == fit => willing,
             unordered => {

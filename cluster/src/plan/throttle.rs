@@ -4,7 +4,6 @@
 //! been narrowed, goes on to its end.
 
 use super::{
-    band,
     decision::{Action, MoveState, TenantMove},
     draft::{Draft, Next, PendingMove, PlannedTenant, Stage, TenantState},
     reason::ReleaseReason,
@@ -28,7 +27,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
     let mut moves = in_transit(draft);
     let mut traffic = Traffic::of(draft);
     // Nodes that a rebalance has begun to fill come first: it knows them by what is on its way there.
-    let filling = band::filling(draft);
+    let filling = draft.filling();
     pending.sort_by_key(|of| (urgency(&of.reason), !of.target().is_some_and(|node| filling[node])));
     for of in &pending {
         moves.push((of.index, decide(draft, &mut traffic, of)));

@@ -18,7 +18,6 @@ mod refusal;
 pub mod retention;
 mod sessions;
 mod state;
-mod survey;
 mod tenants;
 pub mod tokens;
 pub mod watch;

@@ -8,8 +8,12 @@ use std::{
     time::Duration,
 };
 
-use roost_cluster::{keys, registry::SharedRegistry};
-use roost_store::{Store, StoreError};
+use roost_cluster::{
+    controller::{Survey, SurveyError, survey},
+    keys,
+    registry::SharedRegistry,
+};
+use roost_store::{PostgresLedger, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, causes, watch::Streams};
@@ -47,6 +51,16 @@ impl App {
 
     pub fn registry(&self) -> &SharedRegistry {
         &self.registry
+    }
+
+    /// The cluster as it is now, registry and ledger together: what orders are checked against.
+    pub(super) async fn survey(&self) -> Result<Survey, Error> {
+        // etcd first: without both there is no answer, and this one is found to be away sooner.
+        let ledger = PostgresLedger::new(self.store()?.clone());
+        survey(self.registry().as_ref(), &ledger).await.map_err(|error| match error {
+            SurveyError::Registry(error) => error.into(),
+            SurveyError::Ledger(error) => error.into(),
+        })
     }
 
     /// Asks both.

@@ -9,7 +9,6 @@ mod answers;
 mod auth;
 pub mod errors;
 pub mod health;
-mod paging;
 mod request;
 mod server;
 mod services;

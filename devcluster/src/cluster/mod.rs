@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::{
     error::{DevError, Result},
     etcd::Etcd,
-    launches,
+    launches::{self, SimulatedSite},
     member::Member,
     options::Options,
     phones::Phones,
@@ -44,13 +44,6 @@ pub struct Cluster {
     ended_leftovers: Vec<Started>,
     // Last, for the lock: the directory is free when all of it is gone.
     state_dir: StateDir,
-}
-
-#[derive(Debug)]
-pub(super) struct SimulatedSite {
-    pub member: Member,
-    pub client: Simulator,
-    pub tls_addr: String,
 }
 
 impl Cluster {

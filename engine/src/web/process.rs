@@ -1,81 +1,19 @@
-//! The browser's process tree: started, watched, frozen and ended as one.
+//! The browser's process tree: watched, frozen and ended as one; and what it said before it ended.
 //!
 //! The root leads a process group of its own, in which Chromium keeps everything it starts; so the tree is signalled by
 //! one system call, and nothing that forks meanwhile escapes it. `launch` (see [`crate::exec_with_parent_death`]) has the kernel kill the
 //! root when this process dies; the others end when they lose it.
 
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
-use super::stderr_tail;
-use crate::run_as::RunAs;
-use crate::{BrowserObserver, EngineError};
-
-/// How to start a browser: by `roost-node launch`, so that it dies with this process and is not root.
-#[derive(Debug, Clone)]
-pub struct Launcher {
-    program: PathBuf,
-    /// Its arguments, as far as they do not depend on what is launched.
-    args: Vec<String>,
-    run_as: RunAs,
-}
-
-impl Launcher {
-    pub fn new(roost_node: PathBuf, run_as: RunAs) -> Self {
-        let args = std::iter::once("launch".to_owned()).chain(run_as.to_args()).collect();
-        Self { program: roost_node, args, run_as }
-    }
-
-    /// Becomes what follows.
-    fn launch(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.args).args(["--parent", &std::process::id().to_string(), "--"]);
-        command
-    }
-
-    /// Only tries whether a browser could have its sandbox.
-    pub(super) fn trial(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.args).arg("--try-sandbox");
-        command
-    }
-
-    /// Whether a browser may become root by a program with the set-user-id bit.
-    pub(super) fn keeps_privileges(&self) -> bool {
-        self.run_as == RunAs::Caller && rustix::thread::no_new_privs().is_ok_and(|given_up| !given_up)
-    }
-}
-
-/// What of the node's environment a browser is given. The rest is none of its business: the database's password is there.
-const ENVIRONMENT: &[&str] = &[
-    "PATH",
-    "LANG",
-    "TZ",
-    "TMPDIR",
-    "FONTCONFIG_FILE",
-    "FONTCONFIG_PATH",
-    // The way out of this network. Chromium asks no proxy for loopback addresses.
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-];
-
-/// Chromium takes commands on descriptor 3 and answers on 4. Placing them there between fork and exec needs unsafe code;
-/// a shell does it with two redirections and then is the browser.
-const ON_3_AND_4: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
+use crate::BrowserObserver;
 
 /// A running browser. Dropping it kills the tree.
 pub(super) struct BrowserProcess {
@@ -89,48 +27,15 @@ pub(super) struct Pipes {
 }
 
 impl BrowserProcess {
-    /// To be called on a thread that lives as long as the runtime: the kernel ties the browser to the thread.
-    pub(super) fn spawn(
-        launcher: &Launcher,
-        browser: &Path,
-        home: &Path,
-        flags: &[OsString],
-        observer: Arc<dyn BrowserObserver>,
-    ) -> Result<(Self, Pipes), EngineError> {
-        let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
-        let mut child = launcher
-            .launch()
-            .args(["/bin/sh", "-c", ON_3_AND_4])
-            .arg(browser)
-            .args(flags)
-            // This process may stand where the browser's user may not be.
-            .current_dir("/")
-            .env_clear()
-            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-            .env("HOME", home)
-            // In any other locale Chromium loses the letters of paths that are not ASCII, and with them its databases.
-            .env("LC_CTYPE", "C.UTF-8")
-            // There is no desktop, and looking for its bus takes time.
-            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
-            .env("DBUS_SYSTEM_BUS_ADDRESS", "disabled:")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
-        let no_pipe = || failed(std::io::Error::other("the browser has no pipe"));
-        let (Some(input), Some(output), Some(errors)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(no_pipe());
-        };
-        let pid = child.id().ok_or_else(no_pipe)?;
-        let root = Pid::from_raw(pid.cast_signed()).ok_or_else(no_pipe)?;
+    /// The browser that this child is, and its pipes; None if it has none.
+    pub(super) fn watch(mut child: Child, observer: Arc<dyn BrowserObserver>) -> Option<(Self, Pipes)> {
+        let (input, output, errors) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
+        let pid = child.id()?;
+        let root = Pid::from_raw(pid.cast_signed())?;
         observer.started(pid);
         let (gone, is_gone) = watch::channel(None);
         tokio::spawn(watch_over(child, root, errors, gone, observer));
-        Ok((Self { tree: ProcessTree { root, gone: is_gone } }, Pipes { input, output }))
+        Some((Self { tree: ProcessTree { root, gone: is_gone } }, Pipes { input, output }))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -190,7 +95,7 @@ async fn watch_over(
     gone: watch::Sender<Option<String>>,
     observer: Arc<dyn BrowserObserver>,
 ) {
-    let last_words = tokio::spawn(stderr_tail::collect(errors));
+    let last_words = tokio::spawn(last_words(errors));
     let ended = child.wait().await;
     end_group(root).await;
     let last_words = last_words.await.unwrap_or_default();
@@ -230,11 +135,68 @@ fn is_living_member(stat: &str, group: i32) -> bool {
     of.and_then(|of| of.parse().ok()) == Some(group) && !matches!(state, Some("Z" | "X"))
 }
 
+/// Of all that was said, as much of the end.
+const KEPT_BYTES: usize = 600;
+/// A longer line is cut; the beginning says what it is about.
+const LINE_BYTES: usize = 400;
+
+/// What a browser said before it ended: its standard error is the only place where it says why it does not start. The last
+/// lines that say something, in one line.
+async fn last_words(errors: impl AsyncRead + Unpin) -> String {
+    let mut errors = BufReader::new(errors);
+    let (mut kept, mut line, mut part) = (Vec::<String>::new(), Vec::new(), [0; 1024]);
+    while let Ok(read @ 1..) = errors.read(&mut part).await {
+        for &byte in &part[..read] {
+            if byte == b'\n' {
+                keep(&mut kept, &line);
+                line.clear();
+            } else if line.len() < LINE_BYTES {
+                line.push(byte);
+            }
+        }
+    }
+    keep(&mut kept, &line);
+    kept.join("; ")
+}
+
+fn keep(kept: &mut Vec<String>, line: &[u8]) {
+    let line = String::from_utf8_lossy(line);
+    let Some(words) = words(&line) else { return };
+    if kept.last().is_some_and(|last| last == words) {
+        return;
+    }
+    kept.push(words.to_owned());
+    while kept.iter().map(String::len).sum::<usize>() > KEPT_BYTES && kept.len() > 1 {
+        kept.remove(0);
+    }
+}
+
+/// What Chromium writes at every start on a machine without a desktop, and what only its developers can read.
+const NOISE: &[&str] = &["dbus", "D-Bus", "DevTools listening", ":WARNING:", ":INFO:", ":VERBOSE"];
+
+/// A line without its `[time:level:file(line)]`; none when it says nothing of why a browser ended.
+fn words(line: &str) -> Option<&str> {
+    let is_noise = NOISE.iter().any(|noise| line.contains(noise));
+    // Frames of a stack trace.
+    if is_noise || line.trim_start().starts_with('#') {
+        return None;
+    }
+    let words = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((place, words)) if place.contains(':') => words,
+        _ => line,
+    };
+    Some(words.trim()).filter(|words| !words.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::run_as::RunAs;
+    use crate::web::engine::Launcher;
 
     #[derive(Default)]
     struct Counted(AtomicU32, AtomicU32);
@@ -256,8 +218,7 @@ mod tests {
         let launcher = Launcher { program: "/bin/sh".into(), args, run_as: RunAs::Caller };
         let (shell, home) = (Path::new("/bin/sh"), Path::new("/nonexistent"));
         let flags = ["-c", script].map(OsString::from);
-        let (process, _pipes) =
-            BrowserProcess::spawn(&launcher, shell, home, &flags, observer.clone()).unwrap();
+        let (process, _pipes) = launcher.spawn(shell, home, &flags, observer.clone()).unwrap();
         (process, observer)
     }
 
@@ -300,5 +261,24 @@ mod tests {
         assert!(is_living_member("9 (a) b) S 3 7 7 0", 7));
         assert!(!is_living_member("9 (a) Z 3 7 7 0", 7));
         assert!(!is_living_member("9 (a) S 3 8 7 0", 7));
+    }
+
+    #[tokio::test]
+    async fn noise_is_left_out_and_what_remains_is_in_the_browsers_own_words() {
+        let said = "[1129/014432.6:ERROR:dbus/bus.cc:405] Failed to connect to the bus: no such file\n\
+                    [1129/014432.6:WARNING:media/vaapi_wrapper.cc:1655] drmGetDevices2() has not found any devices\n\
+                    \nDevTools listening on ws://127.0.0.1:1/devtools/browser/1\n\
+                    [1129/014519.8:FATAL:content/zygote_host_impl_linux.cc:130] No usable sandbox! [see the docs]\n\
+                    #0 0x5581 (/usr/lib/chromium/chromium+0x55)\n\
+                    [1129/014519.9:ERROR:dbus/object_proxy.cc:572] Failed to call method";
+        assert_eq!(last_words(said.as_bytes()).await, "No usable sandbox! [see the docs]");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_much_is_kept_and_repetitions_are_not() {
+        let said = format!("{}\nsame\nsame\n{}\nlast", "a".repeat(10_000), "b".repeat(300));
+        let kept = last_words(said.as_bytes()).await;
+        assert_eq!(kept, format!("same; {}; last", "b".repeat(300)));
+        assert_eq!(last_words("".as_bytes()).await, "");
     }
 }

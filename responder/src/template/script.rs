@@ -1,9 +1,9 @@
 //! One tenant's texts: its own where it has them, the template's in its language otherwise.
 
-use roost_model::{MenuItem, TenantSettings};
+use roost_model::{LanguageCode, MenuItem, TemplateKind, TenantSettings};
 
 use super::{
-    texts::{self, Texts},
+    texts::{self, Texts, en, sw},
     words::{begins_with, fill, lone_number, mentions, words},
 };
 
@@ -21,7 +21,7 @@ struct Item<'a> {
 
 impl<'a> Script<'a> {
     pub fn of(tenant: &'a TenantSettings) -> Self {
-        Self { tenant, texts: texts::of(tenant.template, tenant.language) }
+        Self { tenant, texts: texts_of(tenant.template, tenant.language) }
     }
 
     /// See the rules in the module's parent.
@@ -108,4 +108,16 @@ fn own_item(item: &MenuItem) -> Item<'_> {
 
 fn own_or<'a>(own: &'a str, template: &'a str) -> &'a str {
     if own.is_empty() { template } else { own }
+}
+
+/// The texts of a template in a language.
+fn texts_of(template: TemplateKind, language: LanguageCode) -> &'static Texts {
+    match (template, language) {
+        (TemplateKind::Booking, LanguageCode::En) => &en::BOOKING,
+        (TemplateKind::Ecommerce, LanguageCode::En) => &en::ECOMMERCE,
+        (TemplateKind::Support, LanguageCode::En) => &en::SUPPORT,
+        (TemplateKind::Booking, LanguageCode::Sw) => &sw::BOOKING,
+        (TemplateKind::Ecommerce, LanguageCode::Sw) => &sw::ECOMMERCE,
+        (TemplateKind::Support, LanguageCode::Sw) => &sw::SUPPORT,
+    }
 }

@@ -1,9 +1,7 @@
 //! The templates' words.
 
-use roost_model::{LanguageCode, TemplateKind};
-
-mod en;
-mod sw;
+pub mod en;
+pub mod sw;
 
 /// One template in one language.
 pub struct Texts {
@@ -48,15 +46,3 @@ pub const GREETINGS: &[&str] = &[
     "menyu",
     "anza",
 ];
-
-/// The texts of a template in a language.
-pub fn of(template: TemplateKind, language: LanguageCode) -> &'static Texts {
-    match (template, language) {
-        (TemplateKind::Booking, LanguageCode::En) => &en::BOOKING,
-        (TemplateKind::Ecommerce, LanguageCode::En) => &en::ECOMMERCE,
-        (TemplateKind::Support, LanguageCode::En) => &en::SUPPORT,
-        (TemplateKind::Booking, LanguageCode::Sw) => &sw::BOOKING,
-        (TemplateKind::Ecommerce, LanguageCode::Sw) => &sw::ECOMMERCE,
-        (TemplateKind::Support, LanguageCode::Sw) => &sw::SUPPORT,
-    }
-}

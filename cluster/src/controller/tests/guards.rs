@@ -14,13 +14,11 @@ use super::{
 };
 use crate::{
     controller::{
-        context::{Context, ControllerStatus},
+        context::{Context, ControllerStatus, WriteAuthority},
         error::ControllerError,
         failure_detector::Assessment,
-        mirror::Mirror,
-        pass::{PassState, WriteAuthority},
-        plan_inputs::PlanInputs,
-        registry_view::DesiredByTenant,
+        pass::PassState,
+        plan_inputs::{DesiredByTenant, Mirror, PlanInputs},
     },
     election::{self, Leadership},
     keys,

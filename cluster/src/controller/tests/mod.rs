@@ -1,9 +1,12 @@
 //! The whole controller over the registry and the ledger in memory, with nodes that do what they are told. Time is
 //! paused: it jumps to the next timer, so the figures here are those of the protocol and not of a machine.
 
+mod commits;
 mod crash_injector;
 mod delayed_failover;
+mod failure_detector;
 mod guards;
+mod mirror;
 mod moves;
 mod node;
 mod outages;

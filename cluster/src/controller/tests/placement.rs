@@ -9,7 +9,7 @@ use super::{
     test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
-    controller::pass::ROWS_AT_ONCE, keys, ledger::LedgerRecord, records::Phase, registry::Registry,
+    controller::context::ROWS_AT_ONCE, keys, ledger::LedgerRecord, records::Phase, registry::Registry,
     timing::Timing,
 };
 

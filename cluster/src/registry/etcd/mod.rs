@@ -15,18 +15,20 @@ use std::{
 };
 
 use async_trait::async_trait;
-use etcd_client::{Client, ConnectOptions, GetOptions, KeyValue, Txn};
+use etcd_client::{
+    Client, Compare, CompareOp, ConnectOptions, Error, EventType, GetOptions, KeyValue, PutOptions, Txn,
+    TxnOp, WatchOptions, WatchResponse, WatchStream,
+};
 use parking_lot::Mutex;
 use roost_model::ids::{ClusterName, Incarnation, Revision};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
+use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update, WATCH_BUFFER};
 
-mod convert;
 mod fault;
 mod members;
-mod watch;
 
 use fault::Fault;
 use members::Rotation;
@@ -127,7 +129,7 @@ impl EtcdRegistry {
         const STEP: &str = "listing keys";
         let Pages { of, options, mut revision } = pages;
         let mut from = self.full_key(prefix).into_bytes();
-        let end = convert::end_of_prefix(&from);
+        let end = end_of_prefix(&from);
         let mut all = Vec::new();
         loop {
             let options = options.clone().with_range(end.clone()).with_limit(of).with_revision(revision);
@@ -148,7 +150,7 @@ impl EtcdRegistry {
             let more = page.more();
             let found = page.take_kvs();
             if let Some(last) = found.last() {
-                from = convert::successor(last.key());
+                from = successor(last.key());
             }
             all.extend(found);
             if !more {
@@ -217,13 +219,13 @@ impl Registry for EtcdRegistry {
         let mut answer = self
             .call("reading a key", |client| async move { client.kv_client().get(key, None).await })
             .await?;
-        Ok(answer.take_kvs().pop().map(|found| convert::entry(&self.prefix, found)))
+        Ok(answer.take_kvs().pop().map(|found| entry(&self.prefix, found)))
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
         let pages = Pages { of: PAGE_KEYS, options: GetOptions::new(), revision: 0 };
         let (found, revision) = self.range(prefix, pages).await?;
-        let entries = found.into_iter().map(|one| convert::entry(&self.prefix, one)).collect();
+        let entries = found.into_iter().map(|one| entry(&self.prefix, one)).collect();
         Ok(Listing { entries, revision: Revision(revision) })
     }
 
@@ -234,13 +236,13 @@ impl Registry for EtcdRegistry {
         let (found, revision) = self.range(prefix, pages).await?;
         let keys: Vec<(String, Revision)> = found
             .iter()
-            .map(|one| (convert::relative(&self.prefix, one.key()), Revision(one.mod_revision())))
+            .map(|one| (relative(&self.prefix, one.key()), Revision(one.mod_revision())))
             .collect();
         let mut written = Vec::new();
         if keys.iter().any(|(_, modified)| *modified > since) {
             let options = GetOptions::new().with_min_mod_revision(since.0 + 1);
             let (found, _) = self.range(prefix, Pages { of: PAGE_KEYS, options, revision }).await?;
-            written.extend(found.into_iter().map(|one| convert::entry(&self.prefix, one)));
+            written.extend(found.into_iter().map(|one| entry(&self.prefix, one)));
         }
         Ok(Update { keys, written, revision: Revision(revision) })
     }
@@ -252,8 +254,8 @@ impl Registry for EtcdRegistry {
             Op::Put { lease, .. } => *lease,
             Op::Delete { .. } => None,
         });
-        let compares: Vec<_> = guards.iter().map(|guard| convert::compare(&self.prefix, guard)).collect();
-        let writes: Vec<_> = ops.iter().map(|op| convert::write(&self.prefix, op)).collect();
+        let compares: Vec<_> = guards.iter().map(|guard| compare(&self.prefix, guard)).collect();
+        let writes: Vec<_> = ops.iter().map(|op| write(&self.prefix, op)).collect();
         let txn = Txn::new().when(compares).and_then(writes);
         let answer = self
             .call(STEP, |client| async move { client.kv_client().txn(txn).await })
@@ -277,7 +279,120 @@ impl Registry for EtcdRegistry {
             (rotation.current(), rotation.watches_of(rotation.current()))
         };
         let stream =
-            self.call_to(member, "starting a watch", |client| watch::open(client, key, after)).await?;
-        Ok(watch::pump(stream, self.prefix.clone(), ended))
+            self.call_to(member, "starting a watch", |client| open_watch(client, key, after)).await?;
+        Ok(follow(stream, self.prefix.clone(), ended))
     }
+}
+
+/// Open once etcd has said so; what it sends after that is for [`follow`].
+async fn open_watch(client: Client, key: String, after: Revision) -> Result<WatchStream, Error> {
+    // Fragments: the changes of a large commit may exceed what the client takes in one message.
+    let options = WatchOptions::new().with_prefix().with_start_revision(after.0 + 1).with_fragment();
+    let mut stream = client.watch_client().watch(key, Some(options)).await?;
+    match stream.message().await? {
+        Some(answer) if answer.created() && !answer.canceled() => Ok(stream),
+        Some(answer) => Err(Error::WatchError(format!("not created: {}", answer.cancel_reason()))),
+        None => Err(Error::WatchError("the stream ended before the watch was created".to_owned())),
+    }
+}
+
+/// A watch as a channel that ends when the watch cannot go on: with the stream, with the reader, or when `ended` is
+/// cancelled. Waits for a slow reader: etcd keeps what it has not sent.
+fn follow(mut stream: WatchStream, prefix: String, ended: CancellationToken) -> mpsc::Receiver<Vec<Change>> {
+    let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
+    tokio::spawn(async move {
+        loop {
+            let message = tokio::select! {
+                message = stream.message() => message,
+                () = sender.closed() => return,
+                () = ended.cancelled() => {
+                    tracing::debug!("a watch is on a member that is silent");
+                    return;
+                }
+            };
+            match message {
+                Ok(Some(answer)) if !answer.canceled() && answer.compact_revision() == 0 => {
+                    let changes = changes(&prefix, &answer);
+                    if !changes.is_empty() && sender.send(changes).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(Some(answer)) => {
+                    tracing::debug!(reason = answer.cancel_reason(), "etcd canceled a watch");
+                    return;
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "a watch was cut off");
+                    return;
+                }
+            }
+        }
+    });
+    receiver
+}
+
+fn changes(prefix: &str, answer: &WatchResponse) -> Vec<Change> {
+    let known = answer.events().iter().filter_map(|event| Some((event.event_type(), event.kv()?)));
+    known
+        .map(|(kind, found)| match kind {
+            EventType::Put => Change::Put(entry(prefix, found.clone())),
+            EventType::Delete => Change::Delete {
+                key: relative(prefix, found.key()),
+                mod_revision: Revision(found.mod_revision()),
+            },
+        })
+        .collect()
+}
+
+fn entry(prefix: &str, found: KeyValue) -> Entry {
+    let create_revision = Revision(found.create_revision());
+    let mod_revision = Revision(found.mod_revision());
+    let lease = (found.lease() != 0).then(|| Incarnation(found.lease()));
+    let (key, value) = found.into_key_value();
+    Entry { key: relative(prefix, &key), value, create_revision, mod_revision, lease }
+}
+
+/// The key without the cluster's prefix, which every key that was asked for begins with.
+fn relative(prefix: &str, key: &[u8]) -> String {
+    let key = String::from_utf8_lossy(key);
+    key.strip_prefix(prefix).unwrap_or(&key).to_owned()
+}
+
+fn compare(prefix: &str, guard: &Guard) -> Compare {
+    match guard {
+        Guard::Absent { key } => Compare::create_revision(format!("{prefix}{key}"), CompareOp::Equal, 0),
+        Guard::CreatedAt { key, revision } => {
+            Compare::create_revision(format!("{prefix}{key}"), CompareOp::Equal, revision.0)
+        }
+        Guard::ModifiedAt { key, revision } => {
+            Compare::mod_revision(format!("{prefix}{key}"), CompareOp::Equal, revision.0)
+        }
+    }
+}
+
+fn write(prefix: &str, op: &Op) -> TxnOp {
+    match op {
+        Op::Put { key, value, lease } => {
+            let options = lease.map(|lease| PutOptions::new().with_lease(lease.0));
+            TxnOp::put(format!("{prefix}{key}"), value.clone(), options)
+        }
+        Op::Delete { key } => TxnOp::delete(format!("{prefix}{key}"), None),
+    }
+}
+
+/// The first key that does not begin with `prefix`, which is text and so never ends in 0xff.
+fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}
+
+/// The first key after `key`.
+fn successor(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
 }

@@ -7,8 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     app::App,
     grpc::{
-        answers::{Answers, answers},
-        paging,
+        answers::{Answers, answers, fill_page},
         request::{Checks, List, page, policy_patch},
         wire,
     },
@@ -50,7 +49,7 @@ impl ClusterService for Clusters {
         };
         let filter = &EventFilter { node, tenant };
         let fetch = |before, limit| self.app.list_events(filter, before, limit);
-        let page = paging::fill(size, before, fetch, |row| (row.id, wire::event(row))).await?;
+        let page = fill_page(size, before, fetch, |row| (row.id, wire::event(row))).await?;
         let next = page.last.map(|last: i64| page::encode(List::Events, &chosen, &last.to_string()));
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(v1::ListEventsResponse { events: page.items, next_page_token }))

@@ -7,8 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     app::App,
     grpc::{
-        answers::{Answers, answers},
-        paging,
+        answers::{Answers, answers, fill_page},
         request::{Checks, List, Text, page},
         wire,
     },
@@ -51,7 +50,7 @@ impl MessageService for Messages {
         let filter = &MessageFilter { tenant, chat, direction: direction.and_then(wire::direction_filter) };
         self.app.check_tenant_of(filter).await?;
         let fetch = |before, limit| self.app.list_messages(filter, before, limit);
-        let page = paging::fill(size, before, fetch, |row| (row.id, wire::message(row))).await?;
+        let page = fill_page(size, before, fetch, |row| (row.id, wire::message(row))).await?;
         let next = page.last.map(|last| page::encode(List::Messages, &chosen, &last.to_string()));
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(v1::ListMessagesResponse { messages: page.items, next_page_token }))

@@ -8,8 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     app::App,
     grpc::{
-        answers::{Answers, answers},
-        paging,
+        answers::{Answers, answers, fill_page},
         request::{Checks, List, node_id, operation_id, page},
         wire,
     },
@@ -131,7 +130,7 @@ impl OperationService for Operations {
         let filter = &OperationFilter { state, node, tenant };
         let fetch =
             |before: Option<i64>, limit| self.app.list_operations(filter, before.map(OperationId), limit);
-        let page = paging::fill(size, before, fetch, |row| (row.id.0, wire::operation(row))).await?;
+        let page = fill_page(size, before, fetch, |row| (row.id.0, wire::operation(row))).await?;
         let next = page.last.map(|last| page::encode(List::Operations, &chosen, &last.to_string()));
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(v1::ListOperationsResponse { operations: page.items, next_page_token }))

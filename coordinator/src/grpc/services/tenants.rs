@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     app::App,
     grpc::{
-        paging,
+        answers::fill_page,
         request::{Checks, List, new_tenant, page, tenant_id, tenant_patch},
         wire,
     },
@@ -55,7 +55,7 @@ impl TenantService for Tenants {
         };
         let filter = &TenantFilter { status: status.and_then(wire::tenant_status_filter) };
         let fetch = |after, limit| self.app.list_tenants(filter, after, limit);
-        let page = paging::fill(size, after, fetch, |row| (row.id.clone(), wire::tenant(row))).await?;
+        let page = fill_page(size, after, fetch, |row| (row.id.clone(), wire::tenant(row))).await?;
         let next = page.last.map(|last| page::encode(List::Tenants, &chosen, last.as_str()));
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(v1::ListTenantsResponse { tenants: page.items, next_page_token }))

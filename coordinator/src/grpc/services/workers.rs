@@ -8,8 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     app::App,
     grpc::{
-        answers::{Answers, answers},
-        paging,
+        answers::{Answers, answers, fill_page},
         request::{Checks, List, page, tenant_id},
         wire,
     },
@@ -85,7 +84,7 @@ impl WorkerService for Workers {
         };
         let filter = &WorkerFilter { node, status: status.and_then(wire::worker_status_filter) };
         let fetch = |after, limit| self.app.list_workers(filter, after, limit);
-        let page = paging::fill(size, after, fetch, |row| (row.tenant.clone(), wire::worker(row))).await?;
+        let page = fill_page(size, after, fetch, |row| (row.tenant.clone(), wire::worker(row))).await?;
         let next = page.last.map(|last| page::encode(List::Workers, &chosen, last.as_str()));
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(v1::ListWorkersResponse { workers: page.items, next_page_token }))

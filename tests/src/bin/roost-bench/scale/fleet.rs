@@ -31,7 +31,7 @@ pub struct Fleet {
     /// Where each tenant is published on a live node.
     homes: HashMap<TenantId, NodeId>,
     /// Tenants whose node was ended and that are published nowhere yet.
-    homeless: HashSet<TenantId>,
+    unplaced: HashSet<TenantId>,
     helpers: JoinSet<()>,
 }
 
@@ -46,7 +46,7 @@ impl Fleet {
         let changes = registry.watch(keys::ALL, began).await?;
         let mut helpers = JoinSet::new();
         helpers.spawn(renew(registry.clone(), live.values().copied().collect()));
-        Ok(Self { registry, live, changes, homes: HashMap::new(), homeless: HashSet::new(), helpers })
+        Ok(Self { registry, live, changes, homes: HashMap::new(), unplaced: HashSet::new(), helpers })
     }
 
     pub async fn until_all_are_placed(&mut self, tenants: usize, within: Duration) -> Result<()> {
@@ -85,7 +85,7 @@ impl Fleet {
         for (node, _) in &doomed {
             self.live.remove(node);
             let lost = self.homes.iter().filter(|(_, home)| *home == node).map(|(tenant, _)| tenant.clone());
-            self.homeless.extend(lost.collect::<Vec<_>>());
+            self.unplaced.extend(lost.collect::<Vec<_>>());
         }
         self.homes.retain(|_, home| self.live.contains_key(home));
         let end = |(_, lease)| {
@@ -98,9 +98,9 @@ impl Fleet {
     /// Every tenant of an ended node is published elsewhere.
     pub async fn until_moved(&mut self, within: Duration) -> Result<()> {
         let until = Instant::now() + within;
-        while !self.homeless.is_empty() {
+        while !self.unplaced.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
-            ensure!(!left.is_zero(), "{} tenants are published nowhere", self.homeless.len());
+            ensure!(!left.is_zero(), "{} tenants are published nowhere", self.unplaced.len());
             self.take_in(left).await?;
         }
         Ok(())
@@ -129,7 +129,7 @@ impl Fleet {
             .map(|entry| HeldTenant { tenant: entry.tenant.clone(), generation: entry.generation })
             .collect();
         for held in &held {
-            self.homeless.remove(&held.tenant);
+            self.unplaced.remove(&held.tenant);
             self.homes.insert(held.tenant.clone(), node.clone());
         }
         let (registry, applied) = (self.registry.clone(), entry.mod_revision);

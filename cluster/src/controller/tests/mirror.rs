@@ -1,0 +1,91 @@
+//! The mirror of the registry: it is what the registry is, or it is read anew.
+
+use std::time::Duration;
+
+use super::live_node;
+use crate::{
+    clock::RuntimeClock,
+    controller::{error::ControllerError, plan_inputs::Mirror},
+    election::{self, Leadership},
+    keys,
+    records::LeaderRecord,
+    registry::{MemoryRegistry, Op, Registry, RegistryError},
+    timing::Timing,
+};
+
+async fn elected(registry: &MemoryRegistry) -> Leadership {
+    let candidate = LeaderRecord { holder: "coordinator/one".to_owned(), address: String::new() };
+    let (clock, timing) = (RuntimeClock::start(), Timing::default());
+    election::stand(registry, &clock, &timing, &candidate).await.unwrap().unwrap()
+}
+
+async fn write(registry: &MemoryRegistry, ops: &[Op]) {
+    registry.commit(&[], ops).await.unwrap();
+}
+
+fn node(name: &str, life: i64) -> Op {
+    let record = live_node(name, life, "");
+    Op::Put { key: keys::node(&record.node), value: keys::encode(&record), lease: None }
+}
+
+fn lives(mirror: &Mirror) -> Vec<(&str, i64)> {
+    mirror.view().nodes.values().map(|record| (record.node.as_str(), record.incarnation.0)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_follows_what_is_written_and_what_goes() {
+    let registry = MemoryRegistry::new("memory");
+    let leadership = elected(&registry).await;
+    let mut mirror = Mirror::default();
+    write(&registry, &[node("a", 1), node("b", 1)]).await;
+    mirror.refresh(&registry, &leadership).await.unwrap();
+    assert_eq!(lives(&mirror), [("a", 1), ("b", 1)]);
+    write(&registry, &[node("b", 2), node("c", 1), Op::Delete { key: "nodes/a".to_owned() }]).await;
+    mirror.refresh(&registry, &leadership).await.unwrap();
+    assert_eq!(lives(&mirror), [("b", 2), ("c", 1)]);
+    assert_eq!(mirror.view().revision, registry.list("").await.unwrap().revision);
+
+    registry.revoke(leadership.lease).await.unwrap();
+    let refreshed = mirror.refresh(&registry, &leadership).await;
+    assert!(matches!(refreshed, Err(ControllerError::Superseded)), "{refreshed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_is_another_one_is_read_anew() {
+    let (old, new) = (MemoryRegistry::new("memory"), MemoryRegistry::new("memory"));
+    let leadership = elected(&old).await;
+    assert_eq!(elected(&new).await.revision, leadership.revision, "the backup has the leader's key");
+    write(&old, &[node("a", 1), node("b", 1)]).await;
+    write(&old, &[Op::Put { key: "other".to_owned(), value: Vec::new(), lease: None }]).await;
+    let mut mirror = Mirror::default();
+    mirror.refresh(&old, &leadership).await.unwrap();
+    write(&new, &[node("c", 7)]).await;
+    write(&new, &[node("a", 7), node("b", 7)]).await;
+    write(&new, &[Op::Delete { key: "nodes/c".to_owned() }, node("b", 8)]).await;
+    // First it is later than what was read, but has `a` from a revision that is no news; then it is earlier.
+    mirror.refresh(&new, &leadership).await.unwrap();
+    assert_eq!(lives(&mirror), [("a", 7), ("b", 8)]);
+    mirror.refresh(&old, &leadership).await.unwrap();
+    assert_eq!(lives(&mirror), [("a", 1), ("b", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_record_stops_every_pass_until_it_is_whole() {
+    let registry = MemoryRegistry::new("memory");
+    let leadership = elected(&registry).await;
+    let mut mirror = Mirror::default();
+    mirror.refresh(&registry, &leadership).await.unwrap();
+    let damaged = Op::Put { key: "nodes/b".to_owned(), value: b"{".to_vec(), lease: None };
+    write(&registry, &[node("a", 1), damaged]).await;
+    for _ in 0..2 {
+        let refreshed = mirror.refresh(&registry, &leadership).await;
+        assert!(
+            matches!(refreshed, Err(ControllerError::Registry(RegistryError::Corrupt { .. }))),
+            "{refreshed:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    write(&registry, &[node("b", 1)]).await;
+    mirror.refresh(&registry, &leadership).await.unwrap();
+    assert_eq!(lives(&mirror), [("a", 1), ("b", 1)]);
+}

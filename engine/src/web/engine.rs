@@ -1,0 +1,348 @@
+//! The engine: how a browser is started (by whom, with which flags, in which environment, with or without its sandbox) and
+//! brought to a page that drives. The reasons for the flags and the measurements are in [`super`].
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
+use roost_model::ids::TenantId;
+use tokio::process::Command;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::bridge;
+use super::cdp::{self, Cdp};
+use super::page::WebPage;
+use super::process::{BrowserProcess, Pipes, ProcessTree};
+use super::pump::EventPump;
+use super::start::{self, Startup};
+use crate::run_as::RunAs;
+use crate::{BrowserObserver, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
+
+/// From the document's beginning to the bridge in it: both are in the same process by then.
+const BRIDGE_LOADED: Duration = Duration::from_secs(10);
+/// From the end of a browser's pipe to the end of all its processes.
+const ENDED_BY_ITSELF: Duration = Duration::from_secs(2);
+/// Events that wait for the worker.
+const EVENTS: usize = 256;
+
+/// What the engine needs to know.
+#[derive(Clone)]
+pub struct WebConfig {
+    pub launcher: Launcher,
+    /// The browser's own binary. A shell script in front of it that does not `exec` would be killed in its place.
+    pub browser: PathBuf,
+    /// Whether a page's scripts are kept in Chromium's sandbox.
+    pub sandbox: bool,
+    /// WhatsApp Web, or the simulator.
+    pub page_url: String,
+    /// `wppconnect-wa.js`.
+    pub wa_js: PathBuf,
+    pub observer: Arc<dyn BrowserObserver>,
+}
+
+/// Launches browsers.
+pub struct WebEngine {
+    config: WebConfig,
+    script: String,
+}
+
+impl WebEngine {
+    /// Reads wa-js.
+    pub fn new(config: WebConfig) -> Result<Self, EngineError> {
+        let script = bridge::script(&config.wa_js)?;
+        Ok(Self { config, script })
+    }
+
+    /// A browser on this profile, with the bridge ready for whatever document comes.
+    async fn start(&self, profile: &Path) -> Result<WarmWebBrowser, EngineError> {
+        let WebConfig { launcher, browser, sandbox, observer, page_url, .. } = &self.config;
+        let flags = flags(profile, *sandbox);
+        let (process, pipes) = launcher.spawn(browser, profile, &flags, observer.clone())?;
+        let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
+        let mut start = Startup { cdp: &cdp, events: &mut events };
+        let attached = async {
+            let session = start.attach().await?;
+            start.install(&session, &self.script).await?;
+            Ok(session)
+        };
+        match attached.await {
+            Ok(session) => Ok(WarmWebBrowser { url: page_url.clone(), process, cdp, events, session }),
+            Err(error) => Err(end(&process.tree(), error).await),
+        }
+    }
+}
+
+/// A browser whose one tab shows nothing.
+struct WarmWebBrowser {
+    url: String,
+    process: BrowserProcess,
+    cdp: Cdp,
+    /// Few come while no page is loaded; they are dropped when one is.
+    events: mpsc::Receiver<cdp::Event>,
+    session: SessionId,
+}
+
+impl WarmWebBrowser {
+    async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
+        let Self { url, process, cdp, events: raw, session } = self;
+        let (document_tx, mut document) = watch::channel(None);
+        let (events, received) = mpsc::channel(EVENTS);
+        let pump = EventPump {
+            cdp: cdp.clone(),
+            session: session.clone(),
+            tree: process.tree(),
+            document: document_tx,
+            events,
+            console_entries: 0,
+        };
+        tokio::spawn(pump.run(raw));
+        start::open(&cdp, &session, &url, local_storage).await?;
+        let step = "loading the bridge";
+        let loaded = timeout(BRIDGE_LOADED, document.wait_for(Option::is_some)).await;
+        loaded
+            .map_err(|_| EngineError::TimedOut { step, limit: BRIDGE_LOADED })?
+            .map_err(|_| EngineError::Gone)?;
+        let pid = Some(process.pid());
+        Ok(Launched { page: Arc::new(WebPage { cdp, session, document, process }), events: received, pid })
+    }
+}
+
+#[async_trait]
+impl WarmBrowser for WarmWebBrowser {
+    async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
+        let tree = self.process.tree();
+        match self.drive(launch.local_storage.as_ref()).await {
+            Ok(launched) => Ok(launched),
+            Err(error) => Err(end(&tree, error).await),
+        }
+    }
+
+    async fn kill(self: Box<Self>) {
+        self.process.tree().kill().await;
+    }
+}
+
+/// Ends a browser that did not come up. One that has ended by itself knows better why than whoever was calling it.
+async fn end(tree: &ProcessTree, error: EngineError) -> EngineError {
+    let by_itself = match &error {
+        EngineError::Gone => timeout(ENDED_BY_ITSELF, tree.wait()).await.ok(),
+        _ => None,
+    };
+    tree.kill().await;
+    by_itself.map_or(error, EngineError::ended)
+}
+
+#[async_trait]
+impl Engine for WebEngine {
+    async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
+        Box::new(self.start(&launch.profile).await?).open(launch).await
+    }
+
+    async fn warm(&self, _tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
+        Ok(Box::new(self.start(profile).await?))
+    }
+}
+
+/// How to start a browser: by `roost-node launch`, so that it dies with this process and is not root.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    pub(super) program: PathBuf,
+    /// Its arguments, as far as they do not depend on what is launched.
+    pub(super) args: Vec<String>,
+    pub(super) run_as: RunAs,
+}
+
+impl Launcher {
+    pub fn new(roost_node: PathBuf, run_as: RunAs) -> Self {
+        let args = std::iter::once("launch".to_owned()).chain(run_as.to_args()).collect();
+        Self { program: roost_node, args, run_as }
+    }
+
+    /// Becomes what follows.
+    fn launch(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).args(["--parent", &std::process::id().to_string(), "--"]);
+        command
+    }
+
+    /// To be called on a thread that lives as long as the runtime: the kernel ties the browser to the thread.
+    pub(super) fn spawn(
+        &self,
+        browser: &Path,
+        home: &Path,
+        flags: &[OsString],
+        observer: Arc<dyn BrowserObserver>,
+    ) -> Result<(BrowserProcess, Pipes), EngineError> {
+        let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
+        let child = self
+            .launch()
+            .args(["/bin/sh", "-c", ON_3_AND_4])
+            .arg(browser)
+            .args(flags)
+            // This process may stand where the browser's user may not be.
+            .current_dir("/")
+            .env_clear()
+            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .env("HOME", home)
+            // In any other locale Chromium loses the letters of paths that are not ASCII, and with them its databases.
+            .env("LC_CTYPE", "C.UTF-8")
+            // There is no desktop, and looking for its bus takes time.
+            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
+            .env("DBUS_SYSTEM_BUS_ADDRESS", "disabled:")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        BrowserProcess::watch(child, observer)
+            .ok_or_else(|| failed(std::io::Error::other("the browser has no pipe")))
+    }
+
+    /// Only tries whether a browser could have its sandbox.
+    fn trial(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).arg("--try-sandbox");
+        command
+    }
+
+    /// Whether a browser may become root by a program with the set-user-id bit.
+    fn keeps_privileges(&self) -> bool {
+        self.run_as == RunAs::Caller && rustix::thread::no_new_privs().is_ok_and(|given_up| !given_up)
+    }
+}
+
+/// What of the node's environment a browser is given. The rest is none of its business: the database's password is there.
+const ENVIRONMENT: &[&str] = &[
+    "PATH",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "FONTCONFIG_FILE",
+    "FONTCONFIG_PATH",
+    // The way out of this network. Chromium asks no proxy for loopback addresses.
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// Chromium takes commands on descriptor 3 and answers on 4. Placing them there between fork and exec needs unsafe code;
+/// a shell does it with two redirections and then is the browser.
+const ON_3_AND_4: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
+
+/// Every flag for a browser on this profile.
+fn flags(profile: &Path, sandbox: bool) -> Vec<OsString> {
+    let mut flags: Vec<OsString> = FLAGS.iter().map(OsString::from).collect();
+    let processes = if sandbox { SANDBOXED } else { UNSANDBOXED };
+    flags.extend(processes.iter().map(OsString::from));
+    // As it is: a path need not be text.
+    let mut user_data_dir = OsString::from("--user-data-dir=");
+    user_data_dir.push(profile);
+    flags.push(user_data_dir);
+    flags.push("about:blank".into());
+    flags
+}
+
+/// The sandbox is set up by a zygote. The second one, for processes without a sandbox, has nothing to do here: GPU and
+/// network are in the browser's own process.
+const SANDBOXED: &[&str] = &["--no-unsandboxed-zygote"];
+/// Chromium can do without any zygote only without its sandbox.
+const UNSANDBOXED: &[&str] = &["--no-sandbox", "--no-zygote"];
+
+const FLAGS: &[&str] = &[
+    "--headless",
+    "--remote-debugging-pipe",
+    // Memory.
+    "--in-process-gpu",
+    "--enable-features=NetworkServiceInProcess2",
+    "--disable-gpu",
+    "--disable-software-rasterizer",
+    "--window-size=800,600",
+    // The page's own bundle comes from the disk at the next start; nothing else is worth keeping.
+    "--disk-cache-size=67108864",
+    // Services of a desktop browser that a session has no use for, and that would call home.
+    "--disable-features=SpareRendererForSitePerProcess,MediaRouter,OptimizationHints,Translate,AutofillServerCommunication,InterestFeedContentSuggestions,PaintHolding",
+    "--disable-background-networking",
+    "--disable-breakpad",
+    "--disable-client-side-phishing-detection",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-extensions",
+    "--disable-quic",
+    "--disable-sync",
+    "--metrics-recording-only",
+    "--mute-audio",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--no-pings",
+    // The system's keyring would ask someone.
+    "--password-store=basic",
+    // The page is never in front, and must not be slowed down for that.
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    // A page that asks whether it may leave would wait for someone to answer.
+    "--disable-hang-monitor",
+    "--disable-prompt-on-repost",
+];
+
+/// Whether Chromium can have its sandbox here. It is made of user namespaces; where these are closed, a program with the
+/// set-user-id bit that lies beside the browser (Debian's package chromium-sandbox) makes it instead, if the browser may
+/// gain privileges by such a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sandbox {
+    Usable,
+    Missing { reason: String },
+}
+
+impl Sandbox {
+    /// Tries what a browser would do, in a process of the browsers' user.
+    pub async fn find(launcher: &Launcher, browser: &Path) -> Self {
+        let trial = launcher.trial().env_clear().stdin(Stdio::null()).kill_on_drop(true).output().await;
+        let reason = match trial {
+            Ok(trial) if trial.status.success() => return Self::Usable,
+            Ok(trial) => String::from_utf8_lossy(&trial.stderr).trim().to_owned(),
+            Err(error) => format!("it could not be tried: {error}"),
+        };
+        if launcher.keeps_privileges() && has_helper(browser) {
+            Self::Usable
+        } else {
+            Self::Missing { reason }
+        }
+    }
+}
+
+fn has_helper(browser: &Path) -> bool {
+    let helper = browser.with_file_name("chrome-sandbox");
+    fs::metadata(helper).is_ok_and(|meta| meta.uid() == 0 && meta.permissions().mode() & 0o4001 == 0o4001)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_passed_as_it_is_and_only_a_missing_sandbox_is_said_so() {
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/a b/\xc3\xa4/\xff"));
+        let sandboxed = flags(path, true);
+        let given: Vec<_> = sandboxed.iter().map(|flag| flag.as_bytes()).collect();
+        assert!(given.contains(&b"--user-data-dir=/a b/\xc3\xa4/\xff".as_slice()));
+        assert!(!given.contains(&b"--no-sandbox".as_slice()) && !given.contains(&b"--no-zygote".as_slice()));
+        assert!(flags(path, false).contains(&"--no-sandbox".into()));
+    }
+}
