@@ -9,8 +9,10 @@ STATE_DIR ?= ./.roost
 UP_FLAGS ?=
 CHAOS_SECS ?= 1800
 SEED ?=
+# What is shipped; the other members of the workspace are for its tests.
+PRODUCT := -p roost-node -p roost-coordinator -p roost-cli -p roost-simulator
 
-.PHONY: help deps up demo test check deny bench chaos soak mutants prepare-sql release
+.PHONY: help deps up demo test check deny bench chaos soak mutants prepare-sql release quick
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,17 +20,21 @@ help: ## this list
 deps: ## install what is missing (etcd, PostgreSQL, the browser, protoc, npm packages)
 	@deploy/deps.sh
 
-release: deps
-	@cargo build --release --quiet --bins
+release: deps ## the programs as they are shipped, in target/release
+	cargo build --release --bins $(PRODUCT)
 
-up: release ## a whole cluster on this machine, with demo tenants; Ctrl-C ends it (NODES=3 TENANTS=6)
-	@target/release/roost dev --state-dir $(STATE_DIR) --nodes $(NODES) --tenants $(TENANTS) $(UP_FLAGS)
+quick: deps
+	cargo build --profile up --bins $(PRODUCT)
 
-demo: release ## the tour without hands: pair, answer, kill a node, be answered elsewhere, add a node
-	@target/release/roost demo
+up: quick ## a whole cluster on this machine, with demo tenants; Ctrl-C ends it (NODES=3 TENANTS=6)
+	@target/up/roost dev --state-dir '$(STATE_DIR)' --nodes $(NODES) --tenants $(TENANTS) $(UP_FLAGS)
 
+demo: quick ## the tour without hands: pair, answer, kill a node, be answered elsewhere, add a node
+	@target/up/roost demo
+
+# One build for both: a call for the programs alone would choose other features of their dependencies.
 test: deps ## every test, on real etcd, PostgreSQL and Chromium
-	cargo build --workspace --bins
+	cargo build --workspace --bins --tests
 	cargo test --workspace
 
 check: deps ## format, clippy, docs, proto lint and compatibility, the order of the house
@@ -46,12 +52,12 @@ deny: ## licences, bans and sources of dependencies; advisories where their data
 
 bench: release ## the figures of BENCHMARKS.md, each beside its baseline in the same run
 	@deploy/deps.sh --bench
-	@cargo build --release --quiet -p roost-tests --bins
+	cargo build --release -p roost-tests --bins
 	@target/release/roost-bench
 
 chaos: deps ## half an hour of kills, freezes and partitions on real processes (CHAOS_SECS=1800 SEED=)
-	cargo build --workspace --bins
-	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) cargo test -p roost-tests --test chaos every -- --nocapture
+	cargo build --workspace --bins --tests
+	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --test chaos every -- --nocapture
 
 soak: deps ## longer: many seeds of the simulation, then two hours of chaos
 	ROOST_SEEDS=200000 cargo test -p roost-proofs simulation -- --nocapture

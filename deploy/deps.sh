@@ -24,7 +24,8 @@ need etcd-server "the registry" has etcd
 need postgresql "the database" has_file '/usr/lib/postgresql/*/bin/postgres'
 need protobuf-compiler "etcd-client's build" has protoc
 need libprotobuf-dev "etcd-client's build" has_file '/usr/include/google/protobuf/descriptor.proto'
-need util-linux "setpriv: children that die with their parent" has setpriv
+need util-linux "setpriv, unshare: children that die with their parent, and users in a namespace" has setpriv
+need systemd "systemd-analyze: the tests of the shipped units" has systemd-analyze
 need gcc "crates that build C" has cc
 need ca-certificates "npm and cargo over TLS" has_file '/etc/ssl/certs/ca-certificates.crt'
 need nodejs "the page bridge and the conformance tests" has node

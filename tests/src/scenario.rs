@@ -83,9 +83,20 @@ impl Scenario {
 
     /// Judges the run, stops the cluster, and sees that nothing of it is left.
     pub async fn finish(self) -> Result<()> {
-        let Self { cluster, dir, expected_errors } = self;
-        let connections = cluster.simulator()?.connections().await?;
+        let connections = self.cluster.simulator()?.connections().await?;
         judge::never_two_browsers(&connections)?;
+        self.end().await
+    }
+
+    /// The same for one in which no page was to be connected.
+    pub async fn finish_without_a_connection(self) -> Result<()> {
+        let seen = self.cluster.simulator()?.connections().await?.connections;
+        ensure!(seen.is_empty(), "a page was connected: {seen:?}");
+        self.end().await
+    }
+
+    async fn end(self) -> Result<()> {
+        let Self { cluster, dir, expected_errors } = self;
         let logs = cluster.logs();
         cluster.stop().await?;
         judge::no_error_was_logged(&logs, &expected_errors)?;

@@ -31,7 +31,7 @@ const DEAD_PROXY: &str = "http://127.0.0.1:9";
 async fn an_ordinary_user_with_a_proxy_in_his_environment_runs_everything() -> Result<()> {
     let installed = Installed::new()?;
     let mut command = as_ordinary(Command::new("env"), &[]);
-    command.env("HOME", installed.of_user("home")?);
+    command.env("HOME", installed.of_user("home")?).env("TMPDIR", installed.path("tmp"));
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env(name, DEAD_PROXY);
     }
@@ -52,6 +52,7 @@ async fn the_shipped_units_are_sound_and_their_restrictions_let_a_node_work() ->
     }
     let restrictions = restrictions(&fs::read_to_string(units.join("roost-node.service"))?)?;
     let mut command = installed.on_a_read_only_root(&restrictions.hidden, false);
+    command.env("TMPDIR", installed.path("tmp"));
     if restrictions.no_new_privileges {
         command.args(["setpriv", "--no-new-privs", "--"]);
     }
@@ -61,7 +62,10 @@ async fn the_shipped_units_are_sound_and_their_restrictions_let_a_node_work() ->
 #[tokio::test]
 async fn root_of_a_container_without_other_users_an_init_or_a_home_runs_everything() -> Result<()> {
     let installed = Installed::new()?;
-    let command = installed.on_a_read_only_root(&[], true);
+    let mut command = installed.on_a_read_only_root(&[], true);
+    // In there nobody else exists, and what belongs to somebody else cannot be written.
+    fs::create_dir(installed.path("own"))?;
+    command.env("TMPDIR", installed.path("own"));
     installed.run(command, &[PAIRED, "engine::a_session_outlives_its_browser_and_its_machine"]).await
 }
 
@@ -106,7 +110,6 @@ impl Installed {
             .args(tests)
             .args(["--test-threads", "2"])
             .env("PATH", env::var_os("PATH").unwrap_or_default())
-            .env("TMPDIR", self.path("tmp"))
             .env("ROOST_BRIDGE", self.path("wa-js.js"))
             .env("RUST_BACKTRACE", "0")
             .current_dir("/")

@@ -35,7 +35,7 @@ async fn without_a_sandbox_no_browser_starts_and_the_tenant_says_why_and_what_to
     assert!(worker.last_error.contains(in_its_own_words), "{}", worker.last_error);
     assert!(!worker.last_error.contains("dbus"), "{}", worker.last_error);
     assert_ne!(worker.session_status(), SessionStatus::Connected);
-    scenario.finish().await
+    scenario.finish_without_a_connection().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
