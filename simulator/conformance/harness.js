@@ -19,9 +19,9 @@ const simulatorUrl = () => required('SIMULATOR_URL').replace(/\/$/, '');
 const tlsPort = () => required('SIMULATOR_TLS').split(':').pop();
 const browserPath = () => process.env.BROWSER ?? '/usr/lib/chromium/chromium-headless-shell';
 
-// The flags of a browser on a machine without a display, as root.
+// The flags of a browser on a machine without a display. Chromium has no sandbox for root.
 const flags = () => [
-  '--no-sandbox',
+  ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',

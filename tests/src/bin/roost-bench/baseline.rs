@@ -1,10 +1,17 @@
 //! The baseline: whatsapp-web.js as its documentation runs it, one Node.js process and one full Chromium per tenant, on
-//! the same simulator.
+//! the same simulator. Like Roost's, its browsers have their sandbox, for which root makes them run as somebody else.
 
-use std::{path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, chown},
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use roost_devcluster::{Launch, Process, TenantRecord, demo_tenant, tail, wait_until};
+use roost_engine::run_as::RunAs;
 use tempfile::TempDir;
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -20,15 +27,22 @@ impl Bots {
     /// So many bots, ready. Their phones are others than the cluster's.
     pub async fn start(count: usize, simulator_url: &str, simulator_tls: &str) -> Result<Self> {
         let dir = TempDir::with_prefix("roost-baseline-")?;
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
+        let run_as = RunAs::for_browsers("nobody")?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulator/conformance/echo-bot.js");
         let tenants: Vec<_> = (50..50 + count).map(demo_tenant).collect();
         let mut bots = Vec::new();
         for tenant in &tenants {
             let data = dir.path().join(&tenant.id);
-            std::fs::create_dir(&data)?;
+            fs::create_dir(&data)?;
+            if let Some(user) = run_as.owner() {
+                chown(&data, Some(user.uid), Some(user.gid))?;
+            }
             let log = dir.path().join(format!("{}.log", tenant.id));
-            let launch = Launch::new(&tenant.id, "node", &log)
-                .args([script.as_os_str()])
+            let launch = Launch::new(&tenant.id, "env", &log)
+                .args(becoming(run_as))
+                .args(["node".into(), script.clone().into_os_string()])
+                .env("HOME", &data)
                 .env("SIMULATOR_URL", simulator_url)
                 .env("SIMULATOR_TLS", simulator_tls)
                 .env("PHONE", &tenant.phone)
@@ -50,4 +64,16 @@ impl Bots {
         }
         Ok(())
     }
+}
+
+/// Words that become the rest of a command line as that user.
+fn becoming(run_as: RunAs) -> Vec<OsString> {
+    let Some(user) = run_as.owner() else { return Vec::new() };
+    let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.gid)];
+    // A change of user clears the tie to this process, so it is made again.
+    let words = ["setpriv".to_owned()].into_iter().chain(ids);
+    words
+        .chain(["--clear-groups", "--pdeathsig", "KILL", "--"].map(String::from))
+        .map(OsString::from)
+        .collect()
 }
