@@ -198,7 +198,8 @@ begin
 end
 $$;
 
-create trigger notify_worker_row after insert or delete on worker_processes
+-- Triggers of one event fire by name: the spec of a deleted row is told before its worker, which is the last word.
+create trigger notify_spec_of_row after insert or delete on worker_processes
     for each row execute function notify_change('spec');
 create trigger notify_spec after update on worker_processes
     for each row when (old.spec_revision <> new.spec_revision)

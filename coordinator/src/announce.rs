@@ -1,6 +1,13 @@
 //! The announcement: a file that says where this process serves, for whoever started it on a port of its choosing.
 
-use std::{fs, io, net::SocketAddr, path::Path, process};
+use std::{
+    fs::Permissions,
+    io::{self, Write},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process,
+};
 
 use serde::Serialize;
 
@@ -13,13 +20,18 @@ struct Announcement {
 /// Writes `{"pid", "addr"}` whole: aside, then renamed, so that a reader sees all of it or nothing.
 pub fn write(path: &Path, addr: SocketAddr) -> io::Result<()> {
     let text = serde_json::to_vec(&Announcement { pid: process::id(), addr: addr.to_string() })?;
-    let aside = path.with_extension(format!("{}.new", process::id()));
-    fs::write(&aside, text)?;
-    fs::rename(aside, path)
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Whoever waits may be another user: the umask decides, as for any file.
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(dir)?;
+    file.write_all(&text)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

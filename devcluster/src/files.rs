@@ -1,9 +1,8 @@
 //! Small files of the state directory, and the randomness for the secrets in them.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -11,12 +10,12 @@ use super::error::{DevError, Result};
 
 /// Writes a file that only its owner can read, whole: aside, then renamed.
 pub(super) fn write_private(path: &Path, contents: &str) -> Result<()> {
-    let aside = path.with_extension("new");
     let write = || -> io::Result<()> {
-        remove(&aside)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        // Made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path))?;
         file.write_all(contents.as_bytes())?;
-        fs::rename(&aside, path)
+        file.persist(path)?;
+        Ok(())
     };
     write().map_err(DevError::file("write", path))
 }

@@ -48,6 +48,8 @@ run('wa-js', async ({ profile, onExit }) => {
   });
 
   await step('the browser is closed, and a message waits', async () => {
+    // The page writes acknowledgements together, a moment later.
+    await until(async () => (await page.evaluate(ackOnDisk, sent.id)) === 2, 'the acknowledgement on disk');
     await page.close();
     await phones.message(phone, CUSTOMER, 'bado upo?');
   });
@@ -82,6 +84,22 @@ run('wa-js', async ({ profile, onExit }) => {
 
 function inStore(body) {
   return window.WPP.whatsapp.MsgStore.getModelsArray().some((message) => message.body === body && message.isNewMsg);
+}
+
+// The acknowledgement of a message in the page's database.
+function ackOnDisk(id) {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open('wawc');
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const reading = opening.result.transaction('messages').objectStore('messages').index('key').get(String(id));
+      reading.onerror = () => reject(reading.error);
+      reading.onsuccess = () => {
+        opening.result.close();
+        resolve(reading.result?.ack);
+      };
+    };
+  });
 }
 
 async function sends(page, phone, body) {
