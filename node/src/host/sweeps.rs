@@ -56,12 +56,11 @@ impl Sweeper {
         let known: HashSet<_> = store.existing_uids(&uids).await?.into_iter().collect();
         let is_over = |uid: &Uuid| removed.contains(uid) || (!known.is_empty() && !known.contains(uid));
         for (uid, profile) in here.into_iter().filter(|(uid, _)| is_over(uid)) {
-            run_blocking(move || match profile.lock() {
-                Ok(locked) => locked.remove(),
-                Err(SessionError::InUse { .. }) => Ok(()),
-                Err(error) => Err(error),
-            })
-            .await?;
+            match profile.lock() {
+                Ok(locked) => locked.remove().await?,
+                Err(SessionError::InUse { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            }
             tracing::info!(%uid, "removed the profile of a deleted tenant");
         }
         Ok(())

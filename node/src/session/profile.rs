@@ -22,14 +22,17 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use roost_engine::LocalStorage;
 use roost_model::ids::{Generation, TenantId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::RwLock;
 use uuid::Uuid;
 
 use super::SessionError;
 use super::files::{self, read_json, remove_dir, remove_file, write_json};
+use crate::blocking::run_blocking;
 use roost_engine::run_as::{RunAs, impassable};
 
 /// The profiles of a node, and who its browsers run as.
@@ -125,8 +128,12 @@ impl Profile {
         // For people and for the error above only: the lock itself is the kernel's.
         let note = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         note.map_err(SessionError::disk("signing the profile's lock", &path))?;
-        let locked =
-            LockedProfile { root: self.root.clone(), uid: self.uid, run_as: self.run_as, _lock: file };
+        let locked = LockedProfile {
+            root: self.root.clone(),
+            uid: self.uid,
+            run_as: self.run_as,
+            lock: Arc::new(RwLock::new(file)),
+        };
         // A preparation that a crash has ended is undone.
         locked.discard_unused()?;
         Ok(locked)
@@ -139,7 +146,9 @@ pub struct LockedProfile {
     root: PathBuf,
     uid: Uuid,
     run_as: RunAs,
-    _lock: File,
+    /// The file that is held by flock. It is read-locked by all work on the profile's files that goes on when its future
+    /// is dropped, so that the profile stays taken until that has ended.
+    lock: Arc<RwLock<File>>,
 }
 
 /// In the state directory.
@@ -175,17 +184,43 @@ impl LockedProfile {
         read_stamp(&self.current()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
-    /// Forgets the session: the browser directory and everything saved beside it.
-    pub fn wipe(&self) -> Result<(), SessionError> {
-        for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE] {
-            remove_dir(&self.root.join(name))?;
-        }
-        remove_file(&self.root.join(LOCAL_STORAGE))
+    /// Does blocking work on the profile's files. When the future is dropped the work goes on, and the profile is held
+    /// until it has ended.
+    pub(super) async fn work_on_files<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let held = self.lock.clone().read_owned().await;
+        run_blocking(move || {
+            let _held = held;
+            work()
+        })
+        .await
     }
 
-    /// Removes the whole profile: the tenant is gone.
-    pub fn remove(self) -> Result<(), SessionError> {
-        remove_dir(&self.root)
+    /// Waits until the work of futures that were dropped has ended: it would make anew what is about to be removed.
+    pub(super) async fn settle(&self) {
+        drop(self.lock.write().await);
+    }
+
+    /// Forgets the session: the browser directory and everything saved beside it.
+    pub async fn wipe(&self) -> Result<(), SessionError> {
+        self.settle().await;
+        let root = self.root.clone();
+        let wiped = move || {
+            for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE] {
+                remove_dir(&root.join(name))?;
+            }
+            remove_file(&root.join(LOCAL_STORAGE))
+        };
+        self.work_on_files(wiped).await
+    }
+
+    /// Removes the whole profile: the tenant is gone. To be dropped afterwards, for the lock is removed with it.
+    pub async fn remove(&self) -> Result<(), SessionError> {
+        self.settle().await;
+        let root = self.root.clone();
+        self.work_on_files(move || remove_dir(&root)).await
     }
 
     pub(super) fn write_stamp(&self, stamp: &ProfileStamp) -> Result<(), SessionError> {

@@ -17,7 +17,6 @@ use roost_model::ids::Generation;
 use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::profile::{self, LockedProfile, ProfileStamp};
 use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
-use crate::blocking::run_blocking;
 
 /// A profile ready to be launched.
 #[derive(Debug)]
@@ -94,9 +93,10 @@ impl LockedProfile {
     ) -> Result<Option<LocalStorage>, SessionError> {
         let name = ManifestName { uid: self.uid(), generation: from.generation, sequence: from.sequence };
         let manifest = snapshots.manifest(&name).await?;
+        self.settle().await;
         files::remove_dir(&self.incoming())?;
         let into = self.incoming_browser_dir();
-        fetch_files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
+        self.fetch_files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
         self.give_incoming()?;
         let local_storage = fetch_local_storage(snapshots, &manifest).await?;
         let stamp = ProfileStamp {
@@ -123,34 +123,40 @@ pub struct FetchedFiles {
     files: BTreeMap<PathBuf, String>,
 }
 
-/// Makes `into` hold the snapshot's files below `stores`, whole and on disk, and no others of those that were fetched.
-/// Returns how many had to be fetched.
-pub(super) async fn fetch_files(
-    snapshots: &SnapshotStore,
-    manifest: &Manifest,
-    stores: &[&str],
-    into: &Path,
-    known: &mut FetchedFiles,
-) -> Result<usize, SessionError> {
-    let mut wanted = BTreeMap::new();
-    for file in &manifest.files {
-        let path = checked_path(manifest, file)?;
-        if stores.iter().any(|store| path.starts_with(store)) {
-            wanted.insert(path, file);
+impl LockedProfile {
+    /// Makes `into` hold the snapshot's files below `stores`, whole and on disk, and no others of those that were fetched.
+    /// Returns how many had to be fetched.
+    pub(super) async fn fetch_files(
+        &self,
+        snapshots: &SnapshotStore,
+        manifest: &Manifest,
+        stores: &[&str],
+        into: &Path,
+        known: &mut FetchedFiles,
+    ) -> Result<usize, SessionError> {
+        let mut wanted = BTreeMap::new();
+        for file in &manifest.files {
+            let path = checked_path(manifest, file)?;
+            if stores.iter().any(|store| path.starts_with(store)) {
+                wanted.insert(path, file);
+            }
         }
+        let stale =
+            |path: &PathBuf, sha256: &String| wanted.get(path).is_none_or(|file| file.sha256 != *sha256);
+        for (path, _) in known.files.extract_if(.., |path, sha256| stale(path, sha256)) {
+            let path = into.join(path);
+            fs::remove_file(&path).map_err(SessionError::disk("removing an outdated file", path))?;
+        }
+        wanted.retain(|path, _| !known.files.contains_key(path));
+        let fetches: Vec<_> = wanted
+            .iter()
+            .map(|(path, file)| fetch_file(self, snapshots, manifest, file, into.join(path)))
+            .collect();
+        stream::iter(fetches).buffer_unordered(snapshot_store::CONCURRENCY).try_collect::<Vec<()>>().await?;
+        let fetched = wanted.len();
+        known.files.extend(wanted.into_iter().map(|(path, file)| (path, file.sha256.clone())));
+        Ok(fetched)
     }
-    let stale = |path: &PathBuf, sha256: &String| wanted.get(path).is_none_or(|file| file.sha256 != *sha256);
-    for (path, _) in known.files.extract_if(.., |path, sha256| stale(path, sha256)) {
-        let path = into.join(path);
-        fs::remove_file(&path).map_err(SessionError::disk("removing an outdated file", path))?;
-    }
-    wanted.retain(|path, _| !known.files.contains_key(path));
-    let fetches: Vec<_> =
-        wanted.iter().map(|(path, file)| fetch_file(snapshots, manifest, file, into.join(path))).collect();
-    stream::iter(fetches).buffer_unordered(snapshot_store::CONCURRENCY).try_collect::<Vec<()>>().await?;
-    let fetched = wanted.len();
-    known.files.extend(wanted.into_iter().map(|(path, file)| (path, file.sha256.clone())));
-    Ok(fetched)
 }
 
 /// The localStorage that was saved with the snapshot, if it was.
@@ -167,13 +173,14 @@ pub(super) async fn fetch_local_storage(
 }
 
 async fn fetch_file(
+    profile: &LockedProfile,
     snapshots: &SnapshotStore,
     manifest: &Manifest,
     file: &FileEntry,
     path: PathBuf,
 ) -> Result<(), SessionError> {
     let content = snapshots.file(&manifest.name(), file).await?;
-    run_blocking(move || write(&path, &content)).await
+    profile.work_on_files(move || write(&path, &content)).await
 }
 
 /// A manifest is authentic, but a path that leads out of the stores is refused all the same.

@@ -104,7 +104,8 @@ impl SnapshotTaker {
     /// between freezing and thawing.
     async fn stage(&self, page: Option<Arc<dyn Page>>) -> Result<Vec<SessionFile>, SessionError> {
         let (browser_dir, staging) = (self.profile.browser_dir(), self.profile.staging());
-        let staged = run_blocking(move || {
+        self.profile.settle().await;
+        let work = move || {
             staging::prepare(&staging)?;
             let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
             let since = Instant::now();
@@ -115,8 +116,8 @@ impl SnapshotTaker {
                 "the session's files are staged"
             );
             staged
-        })
-        .await?;
+        };
+        let staged = self.profile.work_on_files(work).await?;
         if staged.is_empty() {
             Err(SessionError::Empty { path: self.profile.browser_dir() })
         } else {

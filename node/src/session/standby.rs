@@ -14,7 +14,7 @@ use roost_model::ids::Generation;
 
 use super::manifest::ManifestName;
 use super::profile::{LockedProfile, ProfileStamp};
-use super::restore::{FetchedFiles, choose, fetch_files, fetch_local_storage};
+use super::restore::{FetchedFiles, choose, fetch_local_storage};
 use super::{INDEXED_DB, PreparedProfile, SessionError, SessionSource, SnapshotRef, SnapshotStore, files};
 
 /// The generation of a directory that holds no session.
@@ -38,7 +38,7 @@ impl LockedProfile {
         fetched: &mut FetchedFiles,
     ) -> Result<usize, SessionError> {
         let manifest = snapshots.manifest(&self.named(newest)).await?;
-        fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched).await
+        self.fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched).await
     }
 
     /// Makes the directory of a warm browser, which has not opened the site yet, hold the session for `generation`. `None`
@@ -56,7 +56,7 @@ impl LockedProfile {
             (SessionSource::Restored { .. }, Some(newest)) => {
                 let manifest = snapshots.manifest(&self.named(newest)).await?;
                 let Some(values) = fetch_local_storage(snapshots, &manifest).await? else { return Ok(None) };
-                fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched)
+                self.fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched)
                     .await?;
                 self.move_into_browser_dir(INDEXED_DB)?;
                 self.save_local_storage(&values)?;

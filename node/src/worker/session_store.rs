@@ -139,7 +139,7 @@ impl SessionStore {
         let profile = self.lock(&mut state)?;
         state.newest = None;
         state.unrecorded = None;
-        profile.wipe()?;
+        profile.wipe().await?;
         let clear = || async { self.store.clear_snapshot(&self.fence).await };
         until_available("forget the session", clear).await?;
         // It goes on counting after the snapshots that are about to be removed: the pointer only moves forward.
@@ -154,12 +154,11 @@ impl SessionStore {
     pub async fn remove(&self) {
         let mut state = self.state.lock().await;
         state.taker = None;
-        let profile = self.lock(&mut state);
+        let removed = match self.lock(&mut state) {
+            Ok(profile) => profile.remove().await,
+            Err(error) => Err(error),
+        };
         state.profile = None;
-        let removed = profile.and_then(|profile| match Arc::try_unwrap(profile) {
-            Ok(profile) => profile.remove(),
-            Err(shared) => shared.wipe(),
-        });
         if let Err(error) = removed {
             warn!(%error, "the profile of a deleted tenant is left to the sweep");
         }

@@ -1,5 +1,7 @@
 //! What of a session is kept in the store, for how long, and whose it is.
 
+use std::time::{Duration, Instant};
+
 use roost_model::ids::Generation;
 
 use super::{LOG, World, read, write};
@@ -75,4 +77,44 @@ async fn a_removed_tenant_leaves_nothing_in_the_store() {
     assert_eq!(world.snapshots.tenants().await.unwrap(), [world.uid]);
     world.snapshots.delete_tenant(world.uid).await.unwrap();
     assert!(world.objects("").is_empty());
+}
+
+/// A save that is cancelled goes on copying: what is removed meanwhile must not come back, and the profile is nobody
+/// else's before that has ended.
+#[tokio::test]
+async fn what_a_cancelled_save_still_does_is_waited_for() {
+    let world = World::new();
+    let profile = world.used("a", 1, &[(LOG, "one")]).await;
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let staging = profile.staging();
+    let cancelled = profile.work_on_files(move || {
+        wait.recv().unwrap();
+        std::fs::create_dir_all(staging.join("late")).unwrap();
+    });
+    tokio::time::timeout(Duration::from_millis(20), cancelled).await.unwrap_err();
+
+    let root = profile.staging().parent().unwrap().to_owned();
+    let mut removed = Box::pin({
+        let profile = profile.clone();
+        async move { profile.remove().await }
+    });
+    tokio::time::timeout(Duration::from_millis(20), &mut removed).await.unwrap_err();
+    go_on.send(()).unwrap();
+    removed.await.unwrap();
+    assert!(!root.exists(), "nothing is left of it");
+
+    // Let go of with work under way, it is held until that has ended.
+    let profile = world.used("b", 1, &[]).await;
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let cancelled = profile.work_on_files(move || wait.recv().unwrap());
+    tokio::time::timeout(Duration::from_millis(20), cancelled).await.unwrap_err();
+    drop(profile);
+    let here = world.profiles("b").of(&world.tenant, world.uid);
+    assert!(matches!(here.lock(), Err(SessionError::InUse { .. })));
+    go_on.send(()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = here.lock() {
+        assert!(Instant::now() < deadline, "the profile is never let go of: {error}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
