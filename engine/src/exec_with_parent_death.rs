@@ -8,11 +8,15 @@
 //! The order matters: a change of user clears the death signal, so it is set last, and only then is the parent's pid a
 //! proof that the signal will come.
 
-use std::{ffi::OsString, io, os::unix::process::CommandExt, process::Command};
+use std::{ffi::OsString, fs, io, os::unix::process::CommandExt, process::Command};
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use nix::sched::{CloneFlags, unshare};
+use rustix::{
+    process::{Gid, Pid, Signal, Uid, getegid, geteuid, getppid, set_parent_process_death_signal},
+    thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
 
-use crate::run_as::{RunAs, SwitchUserError};
+use crate::run_as::{RunAs, UserIds};
 
 /// Why there is no browser.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,18 @@ pub enum ExecError {
     Exec { program: OsString, source: io::Error },
 }
 
+/// Why this process could not become that user.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchUserError {
+    #[error("root could not become user {uid}, group {gid}")]
+    DropRoot { uid: u32, gid: u32, source: io::Error },
+    /// Chromium does not run as root, and here nobody but root exists.
+    #[error("no user namespace could be made in which the browser is not root")]
+    UserNamespace(#[source] io::Error),
+    #[error("new privileges could not be given up")]
+    NoNewPrivileges(#[source] io::Error),
+}
+
 /// Ties this process to its parent: SIGKILL when that dies. Fails when it is dead already.
 pub fn die_with(parent: i32) -> Result<(), ExecError> {
     set_parent_process_death_signal(Some(Signal::KILL))
@@ -41,10 +57,47 @@ pub fn die_with(parent: i32) -> Result<(), ExecError> {
 /// Becomes that user, ties this process to `parent` and becomes `command`. Returns only when that fails.
 pub fn exec_with_parent_death(parent: i32, run_as: RunAs, command: &[OsString]) -> ExecError {
     let Some((program, args)) = command.split_first() else { return ExecError::NoProgram };
-    if let Err(error) = run_as.become_it().map_err(ExecError::from).and_then(|()| die_with(parent)) {
+    if let Err(error) = switch_user(run_as).map_err(ExecError::from).and_then(|()| die_with(parent)) {
         return error;
     }
     // The signal survives exec.
     let source = Command::new(program).args(args).exec();
     ExecError::Exec { program: program.clone(), source }
+}
+
+/// Makes this process, which has one thread, run as that user.
+fn switch_user(run_as: RunAs) -> Result<(), SwitchUserError> {
+    match run_as {
+        RunAs::Caller => return Ok(()),
+        RunAs::User(ids) => drop_root(ids)?,
+        RunAs::Namespace(ids) => enter_user_namespace(ids).map_err(SwitchUserError::UserNamespace)?,
+    }
+    // No program that it starts gets root back, by a set-user-id bit for instance.
+    set_no_new_privs(true).map_err(|error| SwitchUserError::NoNewPrivileges(error.into()))
+}
+
+/// Groups first: without the user's privileges they could not be changed any more.
+fn drop_root(UserIds { uid, gid }: UserIds) -> Result<(), SwitchUserError> {
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let dropped = set_thread_groups(&[])
+        .and_then(|()| set_thread_res_gid(group, group, group))
+        .and_then(|()| set_thread_res_uid(user, user, user));
+    dropped.map_err(|error| SwitchUserError::DropRoot { uid, gid, source: error.into() })
+}
+
+fn enter_user_namespace(UserIds { uid, gid }: UserIds) -> io::Result<()> {
+    let (outer_uid, outer_gid) = (geteuid().as_raw(), getegid().as_raw());
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    // The kernel takes a group map of one who is not privileged outside only without the right to change groups.
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/gid_map", format!("{gid} {outer_gid} 1"))?;
+    fs::write("/proc/self/uid_map", format!("{uid} {outer_uid} 1"))
+}
+
+/// Whether a browser of that user could make the namespaces that its sandbox is built of. Changes this process for good.
+pub fn try_sandbox(run_as: RunAs) -> Result<(), SwitchUserError> {
+    switch_user(run_as)?;
+    // All at once, as Chromium needs them: some systems let a user namespace be made but nothing be done in it.
+    let namespaces = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET;
+    unshare(namespaces).map_err(|error| SwitchUserError::UserNamespace(error.into()))
 }

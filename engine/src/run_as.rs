@@ -1,10 +1,8 @@
-//! As whom browsers run: found by name, become by root or in a user namespace, and looked at from outside.
+//! As whom browsers run: found by name, told to `launch`, and looked at from outside.
 
 use std::{fmt, fs, io, path::Path};
 
-use nix::sched::{CloneFlags, unshare};
-use rustix::process::{Gid, Uid, getegid, geteuid};
-use rustix::thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::process::geteuid;
 
 /// A user by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,18 +33,6 @@ pub enum UnknownUser {
     Root,
     #[error("the users could not be read")]
     Users(#[source] io::Error),
-}
-
-/// Why this process could not become that user.
-#[derive(Debug, thiserror::Error)]
-pub enum SwitchUserError {
-    #[error("root could not become user {uid}, group {gid}")]
-    DropRoot { uid: u32, gid: u32, source: io::Error },
-    /// Chromium does not run as root, and here nobody but root exists.
-    #[error("no user namespace could be made in which the browser is not root")]
-    UserNamespace(#[source] io::Error),
-    #[error("new privileges could not be given up")]
-    NoNewPrivileges(#[source] io::Error),
 }
 
 impl RunAs {
@@ -84,17 +70,6 @@ impl RunAs {
             }
         }
     }
-
-    /// Makes this process, which has one thread, run as that user.
-    pub(crate) fn become_it(self) -> Result<(), SwitchUserError> {
-        match self {
-            Self::Caller => return Ok(()),
-            Self::User(ids) => drop_root(ids)?,
-            Self::Namespace(ids) => enter_user_namespace(ids).map_err(SwitchUserError::UserNamespace)?,
-        }
-        // No program that it starts gets root back, by a set-user-id bit for instance.
-        set_no_new_privs(true).map_err(|error| SwitchUserError::NoNewPrivileges(error.into()))
-    }
 }
 
 impl UserIds {
@@ -129,32 +104,6 @@ fn maps(id_map: &str, id: u32) -> bool {
         };
         (first..first + count).contains(&u64::from(id))
     })
-}
-
-/// Groups first: without the user's privileges they could not be changed any more.
-fn drop_root(UserIds { uid, gid }: UserIds) -> Result<(), SwitchUserError> {
-    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    let dropped = set_thread_groups(&[])
-        .and_then(|()| set_thread_res_gid(group, group, group))
-        .and_then(|()| set_thread_res_uid(user, user, user));
-    dropped.map_err(|error| SwitchUserError::DropRoot { uid, gid, source: error.into() })
-}
-
-fn enter_user_namespace(UserIds { uid, gid }: UserIds) -> io::Result<()> {
-    let (outer_uid, outer_gid) = (geteuid().as_raw(), getegid().as_raw());
-    unshare(CloneFlags::CLONE_NEWUSER)?;
-    // The kernel takes a group map of one who is not privileged outside only without the right to change groups.
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/gid_map", format!("{gid} {outer_gid} 1"))?;
-    fs::write("/proc/self/uid_map", format!("{uid} {outer_uid} 1"))
-}
-
-/// Whether a browser of that user could make the namespaces that its sandbox is built of. Changes this process for good.
-pub fn try_sandbox(run_as: RunAs) -> Result<(), SwitchUserError> {
-    run_as.become_it()?;
-    // All at once, as Chromium needs them: some systems let a user namespace be made but nothing be done in it.
-    let namespaces = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET;
-    unshare(namespaces).map_err(|error| SwitchUserError::UserNamespace(error.into()))
 }
 
 /// The first directory on the way to `path`, itself included, that the user may not pass through.

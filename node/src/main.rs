@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use roost_cluster::timing::Timing;
 use roost_engine::{
-    exec_with_parent_death::{die_with, exec_with_parent_death},
-    run_as::{RunAs, UserIds, try_sandbox},
+    exec_with_parent_death::{die_with, exec_with_parent_death, try_sandbox},
+    run_as::{RunAs, UserIds},
 };
 use roost_model::ids::ClusterName;
 use roost_node::{

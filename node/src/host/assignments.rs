@@ -1,12 +1,19 @@
-//! Following `assignments/<node>`: what the controller wants this life of the node to host.
+//! What this life of the node hosts, as the controller and it tell each other: `assignments/<node>` says what it is to host,
+//! `acks/<node>` which of these records it has taken in and which tenants it holds.
+//!
+//! The order is what I1 rests on: a tenant is in the published `held` from before its browser is launched until after
+//! its browser is dead. So a launch waits for the write that says so ([`Published::wait`]); a removal need not.
+//!
+//! There is one writer, and it writes whole states, the newest only. Each write is guarded by the mod revision of the one
+//! before: a write whose answer never came may still be on its way, and must not undo a later one.
 
 use roost_cluster::{
     keys,
-    records::{AssignmentEntry, AssignmentRecord},
-    registry::{Change, Entry, RegistryError, SharedRegistry},
+    records::{AckRecord, AssignmentEntry, AssignmentRecord},
+    registry::{Change, Commit, Entry, Guard, Op, RegistryError, SharedRegistry},
     timing::Timing,
 };
-use roost_model::ids::{Incarnation, Revision};
+use roost_model::ids::{Incarnation, NodeId, Revision};
 use tokio::sync::watch;
 
 /// The newest record that has been seen.
@@ -85,13 +92,120 @@ impl Follower {
     }
 }
 
+/// Hands states to the writer.
+#[derive(Debug)]
+pub struct AckPublisher {
+    wanted: watch::Sender<(u64, AckRecord)>,
+    written: watch::Receiver<u64>,
+}
+
+/// A state that was handed over.
+#[derive(Debug, Clone)]
+pub struct Published {
+    number: u64,
+    written: watch::Receiver<u64>,
+}
+
+/// The writer has ended: this life of the node is over.
+#[derive(Debug, Clone, Copy)]
+pub struct NeverPublished;
+
+impl AckPublisher {
+    /// Also returns the writer, to be run as a task for as long as the lease lives.
+    pub fn new(
+        registry: SharedRegistry,
+        node: &NodeId,
+        incarnation: Incarnation,
+        timing: Timing,
+    ) -> (Self, AckWriter) {
+        // What the registration has written.
+        let nothing_held =
+            AckRecord { incarnation, applied: Revision(0), held: Vec::new(), prepared: Vec::new() };
+        let (wanted_tx, wanted) = watch::channel((0, nothing_held));
+        let (written_tx, written) = watch::channel(0);
+        let writer = AckWriter { registry, key: keys::ack(node), timing, wanted, written: written_tx };
+        (Self { wanted: wanted_tx, written }, writer)
+    }
+
+    /// Replaces the state that is to be written.
+    pub fn publish(&self, record: AckRecord) -> Published {
+        let mut number = 0;
+        self.wanted.send_modify(|wanted| {
+            number = wanted.0 + 1;
+            *wanted = (number, record);
+        });
+        Published { number, written: self.written.clone() }
+    }
+}
+
+impl Published {
+    /// Returns once this state, or a later one, is in the registry.
+    pub async fn wait(&mut self) -> Result<(), NeverPublished> {
+        let number = self.number;
+        self.written.wait_for(|&written| written >= number).await.map(drop).map_err(|_| NeverPublished)
+    }
+}
+
+/// Writes what [`AckPublisher`] is given.
+pub struct AckWriter {
+    registry: SharedRegistry,
+    key: String,
+    timing: Timing,
+    wanted: watch::Receiver<(u64, AckRecord)>,
+    written: watch::Sender<u64>,
+}
+
+impl AckWriter {
+    /// Ends when the lease is gone or nobody wants anything any more.
+    pub async fn run(mut self) {
+        let mut last: Option<Revision> = None;
+        while self.wanted.changed().await.is_ok() {
+            let (number, record) = self.wanted.borrow_and_update().clone();
+            match self.write(&record, last).await {
+                Ok(revision) => {
+                    last = Some(revision);
+                    self.written.send_replace(number);
+                }
+                Err(RegistryError::LeaseLost { .. }) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the acknowledgement is not written yet");
+                    // Where the key stands now is unknown.
+                    last = None;
+                    self.wanted.mark_changed();
+                    tokio::time::sleep(self.timing.watch_retry).await;
+                }
+            }
+        }
+    }
+
+    async fn write(&self, record: &AckRecord, last: Option<Revision>) -> Result<Revision, RegistryError> {
+        let lease = record.incarnation;
+        let last = match last {
+            Some(revision) => revision,
+            None => match self.registry.get(&self.key).await? {
+                Some(entry) if entry.lease == Some(lease) => entry.mod_revision,
+                _ => return Err(RegistryError::LeaseLost { lease }),
+            },
+        };
+        let guard = Guard::ModifiedAt { key: self.key.clone(), revision: last };
+        let put = Op::Put { key: self.key.clone(), value: keys::encode(record), lease: Some(lease) };
+        match self.registry.commit(&[guard], &[put]).await? {
+            Commit::Done { revision } => Ok(revision),
+            Commit::Refused => Err(RegistryError::Unavailable {
+                step: "acknowledge",
+                reason: "an earlier write of this node arrived late".to_owned(),
+            }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, time::Duration};
 
     use roost_cluster::{
-        records::Phase,
-        registry::{Commit, MemoryRegistry, Op, Registry},
+        records::{HeldTenant, Phase},
+        registry::{MemoryRegistry, Registry},
     };
     use roost_model::ids::{Generation, SpecRevision, TenantId};
 
@@ -142,5 +256,62 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(9)).await;
         registry.reconnect();
         sees(put(&registry, "assignments/a", OURS, &["v"]).await).await;
+    }
+
+    struct Bench {
+        registry: Arc<MemoryRegistry>,
+        lease: Incarnation,
+        acks: AckPublisher,
+    }
+
+    async fn bench() -> Bench {
+        let registry = Arc::new(MemoryRegistry::new("m"));
+        let lease = registry.grant(Duration::from_secs(3600)).await.unwrap();
+        let node = NodeId::new("a").unwrap();
+        let (acks, writer) = AckPublisher::new(registry.clone(), &node, lease, Timing::default());
+        let first = keys::encode(&acks.wanted.borrow().1);
+        let put = Op::Put { key: keys::ack(&node), value: first, lease: Some(lease) };
+        registry.commit(&[], &[put]).await.unwrap();
+        tokio::spawn(writer.run());
+        Bench { registry, lease, acks }
+    }
+
+    impl Bench {
+        fn holding(&self, applied: i64) -> AckRecord {
+            let held = HeldTenant { tenant: TenantId::new("t").unwrap(), generation: Generation(applied) };
+            AckRecord {
+                incarnation: self.lease,
+                applied: Revision(applied),
+                held: vec![held],
+                prepared: Vec::new(),
+            }
+        }
+
+        async fn written(&self) -> AckRecord {
+            keys::decode(&self.registry.get("acks/a").await.unwrap().unwrap()).unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_is_in_the_registry_also_after_an_outage() {
+        let bench = bench().await;
+        bench.acks.publish(bench.holding(1)).wait().await.unwrap();
+        assert_eq!(bench.written().await, bench.holding(1));
+        bench.registry.cut_off();
+        let mut second = bench.acks.publish(bench.holding(2));
+        assert!(tokio::time::timeout(Duration::from_secs(9), second.wait()).await.is_err());
+        let mut third = bench.acks.publish(bench.holding(3));
+        bench.registry.reconnect();
+        third.wait().await.unwrap();
+        assert_eq!(bench.written().await, bench.holding(3), "only the newest is written");
+        second.wait().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_published_under_a_lease_that_has_ended() {
+        let bench = bench().await;
+        bench.registry.revoke(bench.lease).await.unwrap();
+        bench.acks.publish(bench.holding(1)).wait().await.unwrap_err();
+        assert_eq!(bench.registry.get("acks/a").await.unwrap(), None);
     }
 }

@@ -8,8 +8,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::AckPublisher,
-    assignments::{self, Assigned},
+    assignments::{self, AckPublisher, Assigned},
     env::{HostEnv, IncarnationEnv},
     heartbeat,
     keepalive::LeaseKeeper,

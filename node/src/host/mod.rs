@@ -14,7 +14,6 @@
 //!
 //! Public are the parts that I1 rests on and that need no database: the simulation in tests runs these very ones.
 
-pub mod acks;
 pub mod assignments;
 mod candidate;
 mod env;

@@ -15,8 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    acks::{AckPublisher, Published},
-    assignments::Assigned,
+    assignments::{AckPublisher, Assigned, Published},
     reconcile::{ActualState, Held, Preparing, Step, steps},
     tenant_runtime::{Disposition, PrepareRequest, RunRequest, TenantRuntime},
 };

@@ -7,7 +7,7 @@ use roost_model::ids::{Generation, SpecRevision, TenantId};
 use roost_store::Fence;
 use tokio::sync::{oneshot, watch};
 
-use super::acks::Published;
+use super::assignments::Published;
 use crate::worker::StopMode;
 
 pub trait TenantRuntime: Send + Sync + 'static {

@@ -52,7 +52,6 @@ mod page;
 mod step;
 #[cfg(test)]
 mod tests;
-mod transition;
 
 pub use machine::{AfterStop, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime, digits};
 pub use step::step;

@@ -6,7 +6,7 @@ use roost_store::StatusReport;
 
 use super::{
     machine::{AfterStop, BrowserState, Effect, Ending, Recovery, State, digits},
-    transition::{Transition, disconnected},
+    step::{Transition, disconnected},
 };
 
 impl Transition {

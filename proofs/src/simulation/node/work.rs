@@ -6,8 +6,7 @@ use roost_cluster::{keys, lease_deadline::Standing};
 use roost_node::{
     guard::GuardLink,
     host::{
-        acks::AckPublisher,
-        assignments::{self, Assigned},
+        assignments::{self, AckPublisher, Assigned},
         keepalive::LeaseKeeper,
         registration::{self, Registration},
         supervisor::{IncarnationEnd, Supervisor},
