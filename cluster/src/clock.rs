@@ -19,6 +19,11 @@ pub fn boottime() -> Duration {
 pub trait Clock: Send + Sync + 'static {
     /// Time since some fixed moment; never goes back.
     fn now(&self) -> Duration;
+
+    /// The wall clock: nothing is decided by what it says, only by a jump of it. One that has none never jumps.
+    fn wall(&self) -> Duration {
+        self.now()
+    }
 }
 
 /// [`boottime`].
@@ -28,6 +33,11 @@ pub struct BootClock;
 impl Clock for BootClock {
     fn now(&self) -> Duration {
         boottime()
+    }
+
+    fn wall(&self) -> Duration {
+        let now = clock_gettime(ClockId::Realtime);
+        Duration::new(u64::try_from(now.tv_sec).unwrap_or_default(), now.tv_nsec.unsigned_abs() as u32)
     }
 }
 

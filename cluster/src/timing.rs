@@ -4,10 +4,13 @@
 //! derived here so that the relations that safety rests on can be read, and are asserted by the tests below:
 //!
 //! ```text
-//! 0        keepalive_every            soft_stop_after  deadline_after      ttl x 0.95     ttl
-//! |--------------|--------------|------------|---------------|--kill_time------|-----------|
-//! last keepalive sent           no new work ^     kill every browser ^    all are dead ^   etcd lets go
+//! 0        keepalive_every     soft_stop_after  deadline_after  guard_deadline_after    ttl x 0.95     ttl
+//! |--------------|--------------|------|---------------|----------------|--kill_time----------|-----------|
+//! last keepalive sent     no new work ^     kill every browser ^   the guard kills ^   all are dead ^   etcd lets go
 //! ```
+//!
+//! A healthy node kills its browsers itself; at `guard_deadline_after` its guard kills them with it, and so does the
+//! kernel, for a node and a guard that are stopped together.
 
 use std::time::Duration;
 
@@ -43,8 +46,14 @@ pub struct Timing {
     pub soft_stop_after: Duration,
     /// Without a renewal for this long every browser is killed.
     pub deadline_after: Duration,
+    /// Without a renewal for this long, and not having stood down, the node is killed with its browsers.
+    pub guard_deadline_after: Duration,
     /// From the decision to kill a node's browsers until the last of their processes is gone, at the worst.
     pub kill_time: Duration,
+    /// From one look at the clocks to the next, while the lease is kept.
+    pub look_every: Duration,
+    /// A longer time between two looks is a pause of the machine: nothing new is begun until the lease is renewed.
+    pub pause_tolerated: Duration,
     /// From one flush of the workers' `last_seen_at` to the next.
     pub heartbeat_every: Duration,
     /// From one pass of the controller to the next when nothing wakes it: the back-up of watches and notifications.
@@ -76,9 +85,12 @@ impl Timing {
             request_timeout: ttl / 5,
             ledger_timeout: ttl,
             soft_stop_after: ttl * 2 / 3,
+            deadline_after: ttl * 4 / 5,
             // A twentieth for clocks whose rates differ: five per cent is a hundred times what a sound one drifts.
-            deadline_after: ttl * 19 / 20 - kill_time,
+            guard_deadline_after: ttl * 19 / 20 - kill_time,
             kill_time,
+            look_every: ttl / 20,
+            pause_tolerated: ttl / 4,
             heartbeat_every: ttl * 2,
             reconcile_every: ttl,
             coalesce: ttl / 1_000,
@@ -110,7 +122,8 @@ mod tests {
     #[test]
     fn browsers_are_dead_before_the_lease_ends_even_on_a_clock_that_is_slow_by_a_twentieth() {
         for timing in every_timing() {
-            assert!(timing.deadline_after + timing.kill_time <= timing.ttl * 19 / 20);
+            assert!(timing.deadline_after < timing.guard_deadline_after);
+            assert!(timing.guard_deadline_after + timing.kill_time <= timing.ttl * 19 / 20);
         }
     }
 

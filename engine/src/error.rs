@@ -12,6 +12,9 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+    /// Whoever wanted it does not any more.
+    #[error("the launch was cancelled")]
+    Cancelled,
     /// It ended, or its connection did, while the call was under way.
     #[error("the browser is gone")]
     Gone,

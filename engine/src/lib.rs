@@ -31,6 +31,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use roost_model::ids::TenantId;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 pub use error::{EngineError, SendError};
 pub use event::{InboundMessage, LocalStorage, OutboundText, PageEvent, Probe, StreamInfo, StreamMode};
@@ -66,6 +67,8 @@ pub struct Launch {
     pub profile: PathBuf,
     /// Put back before the page's own scripts run. `None` when the profile's own copy is whole.
     pub local_storage: Option<LocalStorage>,
+    /// Once it is cancelled the site is not opened any more, and the launch fails when nothing is left of the browser.
+    pub cancel: CancellationToken,
 }
 
 /// A running browser.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_model::ids::TenantId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText, Page,
@@ -28,6 +28,7 @@ const REMEMBERED: usize = 4096;
 pub struct NullEngine {
     tenants: Arc<Mutex<HashMap<TenantId, Arc<NullPage>>>>,
     warm: Arc<Mutex<HashSet<TenantId>>>,
+    slow: Arc<watch::Sender<bool>>,
 }
 
 impl NullEngine {
@@ -57,6 +58,11 @@ impl NullEngine {
         self.raise(tenant, PageEvent::Online(online))
     }
 
+    /// From now on launches take until this is called again, or until they are cancelled.
+    pub fn hold_launches(&self, hold: bool) {
+        self.slow.send_replace(hold);
+    }
+
     /// Whether a browser of the tenant runs that has opened nothing.
     pub fn is_warm(&self, tenant: &TenantId) -> bool {
         self.warm.lock().contains(tenant)
@@ -80,6 +86,13 @@ impl NullEngine {
 #[async_trait]
 impl Engine for NullEngine {
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
+        let mut slow = self.slow.subscribe();
+        tokio::select! {
+            biased;
+            () = launch.cancel.cancelled() => return Err(EngineError::Cancelled),
+            // An error cannot be: the sender is this engine's own.
+            _ = slow.wait_for(|slow| !slow) => {}
+        }
         write_session(&launch)?;
         let (events, received) = mpsc::channel(EVENTS);
         // The channel is new and has room.
@@ -256,13 +269,20 @@ impl Page for NullPage {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[tokio::test]
     async fn a_text_is_sent_once_whatever_is_repeated_and_nothing_is_sent_offline() {
         let (engine, tenant) = (NullEngine::default(), TenantId::new("t").unwrap());
         let dir = tempfile::tempdir().unwrap();
-        let launch = Launch { tenant: tenant.clone(), profile: dir.path().to_owned(), local_storage: None };
+        let launch = Launch {
+            tenant: tenant.clone(),
+            profile: dir.path().to_owned(),
+            local_storage: None,
+            cancel: CancellationToken::new(),
+        };
         let mut launched = engine.launch(launch).await.unwrap();
         assert_eq!(launched.events.recv().await, Some(PageEvent::Ready { phone: String::new() }));
         let text = OutboundText {

@@ -12,7 +12,7 @@ use roost_engine::{
 use roost_model::ids::ClusterName;
 use roost_node::{
     config::NodeArgs,
-    guard::{self, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy},
+    guard::{self, DeadMansTimer, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy},
     host, revoke,
 };
 use roost_telemetry::LogArgs;
@@ -165,6 +165,7 @@ fn child(guard: i32, args: NodeArgs) -> ExitCode {
 fn run_child(guard: i32, args: NodeArgs) -> anyhow::Result<()> {
     die_with(guard)?;
     let link = GuardLink::take_stdout().context("the pipe to the guard cannot be used")?;
+    let link = link.with_timer(DeadMansTimer::start().context("the dead man's timer cannot be made")?);
     let config = args.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(host::run(config, link, guard))?;

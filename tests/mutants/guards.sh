@@ -1,7 +1,7 @@
 # The guards that I1 and I2 rest on: how each is taken out (mutate_NAME, in a copy of the tree), and the test that must fail
 # then (test_of[NAME]).
 
-guards=(deadline guard_process generation term leader_cas conflict)
+guards=(deadline guard_process dead_mans_timer generation term leader_cas conflict)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -15,6 +15,12 @@ mutate_guard_process() {
   edit node/src/guard/child.rs 'self.deadline.is_some_and(|deadline| now >= deadline)' 'self.deadline.is_some_and(|_| false)'
 }
 test_of[guard_process]='cargo test -p roost-node --test guard'
+
+# A child that is stopped together with its guard outlives its deadline.
+mutate_dead_mans_timer() {
+  edit node/src/guard/link.rs 'self.set_timer(Some(at));' ''
+}
+test_of[dead_mans_timer]='cargo test -p roost-node --test guard'
 
 # Writes of an old owner are taken.
 mutate_generation() {

@@ -15,6 +15,7 @@ use roost_model::ids::TenantId;
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::bridge;
 use super::cdp::{self, Cdp};
@@ -61,7 +62,10 @@ impl WebEngine {
     }
 
     /// A browser on this profile, with the bridge ready for whatever document comes.
-    async fn start(&self, profile: &Path) -> Result<WarmWebBrowser, EngineError> {
+    async fn start(&self, profile: &Path, cancel: &CancellationToken) -> Result<WarmWebBrowser, EngineError> {
+        if cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
         let WebConfig { launcher, browser, sandbox, observer, page_url, .. } = &self.config;
         let flags = flags(profile, *sandbox);
         let (process, pipes) = launcher.spawn(browser, profile, &flags, observer.clone())?;
@@ -72,7 +76,7 @@ impl WebEngine {
             start.install(&session, &self.script).await?;
             Ok(session)
         };
-        match attached.await {
+        match unless_cancelled(cancel, attached).await {
             Ok(session) => Ok(WarmWebBrowser { url: page_url.clone(), process, cdp, events, session }),
             Err(error) => Err(end(&process.tree(), error).await),
         }
@@ -118,7 +122,7 @@ impl WarmWebBrowser {
 impl WarmBrowser for WarmWebBrowser {
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         let tree = self.process.tree();
-        match self.drive(launch.local_storage.as_ref()).await {
+        match unless_cancelled(&launch.cancel, self.drive(launch.local_storage.as_ref())).await {
             Ok(launched) => Ok(launched),
             Err(error) => Err(end(&tree, error).await),
         }
@@ -126,6 +130,18 @@ impl WarmBrowser for WarmWebBrowser {
 
     async fn kill(self: Box<Self>) {
         self.process.tree().kill().await;
+    }
+}
+
+/// Does not begin the next step of `work` once it is cancelled.
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(EngineError::Cancelled),
+        done = work => done,
     }
 }
 
@@ -142,11 +158,11 @@ async fn end(tree: &ProcessTree, error: EngineError) -> EngineError {
 #[async_trait]
 impl Engine for WebEngine {
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
-        Box::new(self.start(&launch.profile).await?).open(launch).await
+        Box::new(self.start(&launch.profile, &launch.cancel).await?).open(launch).await
     }
 
     async fn warm(&self, _tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
-        Ok(Box::new(self.start(profile).await?))
+        Ok(Box::new(self.start(profile, &CancellationToken::new()).await?))
     }
 }
 

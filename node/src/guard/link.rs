@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use super::protocol::GuardMessage;
+use super::{dead_mans_timer::DeadMansTimer, protocol::GuardMessage};
 
 /// Tells the guard what it must know. Never blocks.
 #[derive(Debug)]
 pub struct GuardLink {
     pipe: std::fs::File,
+    timer: Option<DeadMansTimer>,
 }
 
 impl GuardLink {
@@ -30,11 +31,17 @@ impl GuardLink {
     pub fn new(pipe: OwnedFd) -> io::Result<Self> {
         // A guard that does not read must not stop the node; see `protocol` for why a lost line is safe.
         rustix::io::ioctl_fionbio(&pipe, true)?;
-        Ok(Self { pipe: pipe.into() })
+        Ok(Self { pipe: pipe.into(), timer: None })
+    }
+
+    /// From now on each deadline is this process's own as well.
+    pub fn with_timer(self, timer: DeadMansTimer) -> Self {
+        Self { timer: Some(timer), ..self }
     }
 
     /// Every browser must be dead at this time of CLOCK_BOOTTIME.
     pub fn deadline(&self, at: Duration) {
+        self.set_timer(Some(at));
         self.tell(GuardMessage::Deadline(at));
     }
 
@@ -60,7 +67,16 @@ impl GuardLink {
 
     /// No browser is alive and none will be launched until the next deadline is told.
     pub fn stood_down(&self) {
+        self.set_timer(None);
         self.tell(GuardMessage::StoodDown);
+    }
+
+    fn set_timer(&self, at: Option<Duration>) {
+        let Some(timer) = &self.timer else { return };
+        if let Err(error) = timer.set(at) {
+            tracing::error!(%error, "the dead man's timer cannot be set; this process ends, for nothing would end it");
+            std::process::abort();
+        }
     }
 
     fn tell(&self, message: GuardMessage) {

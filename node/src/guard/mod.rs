@@ -20,11 +20,11 @@
 //! started while they die.
 //!
 //! When the guard itself is killed, the kernel kills the child (parent death signal), and with it the browsers (theirs).
-//! When guard and child are frozen together nothing of ours runs, so nothing can be promised until they thaw; then the
-//! timer fires before the child can have renewed anything.
+//! When guard and child are stopped together, it kills the child at the same deadline (`dead_mans_timer`).
 
 mod child;
 mod config;
+mod dead_mans_timer;
 mod link;
 mod protocol;
 mod restarts;
@@ -37,6 +37,7 @@ use std::{error, io, time::Instant};
 use rustix::process::{getpid, set_child_subreaper};
 
 pub use config::{EXIT_REFUSED, GuardConfig, GuardError, Program};
+pub use dead_mans_timer::DeadMansTimer;
 pub use link::GuardLink;
 pub use protocol::GuardMessage;
 pub use restarts::RestartPolicy;

@@ -13,6 +13,7 @@ use super::{
     heartbeat,
     keepalive::LeaseKeeper,
     ownership::RegistryOwnership,
+    pause_detector::PauseDetector,
     preparation::Preparation,
     registration::{Registration, revoke_lease},
     supervisor::{IncarnationEnd, Supervisor},
@@ -38,16 +39,18 @@ pub(super) async fn run(
         deadline: registration.deadline,
         link: host.guard.clone(),
         standing: standing_tx,
+        pauses: PauseDetector::new(host.timing.pause_tolerated, &BootClock),
     };
     // Before anything else, so that no browser is ever without a deadline.
     keeper.tell_guard();
-    let mut keeper = tokio::spawn(keeper.run());
+    let mut keepers = JoinSet::new();
+    keepers.spawn(keeper.run());
     let mut helpers = JoinSet::new();
     let (mut supervisor, mut assigned) = begin(host, &registration, standing, &mut helpers);
 
     let lost = async {
         // Also when the keeper has panicked: without it nobody knows the standing.
-        drop((&mut keeper).await);
+        drop(keepers.join_next().await);
     };
     let ended = supervisor.serve(&mut assigned, lost, stop, || {
         host.health.leave();
@@ -56,8 +59,9 @@ pub(super) async fn run(
     let ended = ended.await;
 
     supervisor.kill_all().await;
+    // First, for a renewal that is answered now would give the guard a new deadline.
+    keepers.shutdown().await;
     host.guard.stood_down();
-    keeper.abort();
     helpers.shutdown().await;
     host.health.end();
     revoke_lease(&host.registry, incarnation).await;

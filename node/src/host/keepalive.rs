@@ -14,8 +14,9 @@ use roost_cluster::{
     timing::Timing,
 };
 use roost_model::ids::Incarnation;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
+use super::pause_detector::PauseDetector;
 use crate::guard::GuardLink;
 
 /// Renews one lease until it is lost.
@@ -27,6 +28,7 @@ pub struct LeaseKeeper {
     pub deadline: LeaseDeadline,
     pub link: Arc<GuardLink>,
     pub standing: watch::Sender<Standing>,
+    pub pauses: PauseDetector,
 }
 
 /// The deadline has passed or the lease is gone.
@@ -36,6 +38,7 @@ impl LeaseKeeper {
     /// Returns when the standing has become [`Standing::Expired`].
     pub async fn run(mut self) {
         while self.renew_once().await.is_ok() {}
+        self.hurry_guard();
         self.deadline.lost();
         self.standing.send_replace(Standing::Expired);
     }
@@ -44,22 +47,31 @@ impl LeaseKeeper {
         let sent_at = self.clock.now();
         let registry = self.registry.clone();
         let lease = self.lease;
-        let pause = match self.while_lease_holds(async move { registry.keep_alive(lease).await }).await? {
+        match self.while_lease_holds(async move { registry.keep_alive(lease).await }).await? {
             Ok(()) => {
                 self.deadline.renewed(sent_at);
                 self.tell_guard();
-                (sent_at + self.timing.keepalive_every).saturating_sub(self.clock.now())
+                self.pause((sent_at + self.timing.keepalive_every).saturating_sub(self.clock.now())).await
             }
             Err(RegistryError::LeaseLost { .. }) => {
                 tracing::warn!(%lease, "the lease is lost");
-                return Err(Expired);
+                Err(Expired)
             }
             Err(error) => {
                 tracing::warn!(%lease, %error, "the lease was not renewed");
-                self.timing.keepalive_retry
+                self.while_lease_holds(tokio::time::sleep(self.timing.keepalive_retry)).await
             }
-        };
-        self.while_lease_holds(tokio::time::sleep(pause)).await
+        }
+    }
+
+    /// Waits, but not while only a renewal tells how the lease stands.
+    async fn pause(&mut self, pause: Duration) -> Result<(), Expired> {
+        let over = Instant::now() + pause;
+        while Instant::now() < over && !self.deadline.is_in_doubt() {
+            let next = over.min(Instant::now() + self.timing.look_every);
+            self.while_lease_holds(tokio::time::sleep_until(next)).await?;
+        }
+        Ok(())
     }
 
     /// Does `work` while the standing is kept up to date; gives it up when the standing expires.
@@ -70,7 +82,7 @@ impl LeaseKeeper {
             tokio::select! {
                 // The standing first: an answer that was ready before a frozen process thawed must not count.
                 biased;
-                () = tokio::time::sleep(change) => {}
+                () = tokio::time::sleep(change.min(self.timing.look_every)) => {}
                 done = &mut work => {
                     self.update_standing()?;
                     return Ok(done);
@@ -82,6 +94,10 @@ impl LeaseKeeper {
     /// Publishes the standing of now and returns how long it holds.
     fn update_standing(&mut self) -> Result<Duration, Expired> {
         let now = self.clock.now();
+        if self.pauses.paused(now, self.clock.wall()) {
+            tracing::warn!("this machine stood still; nothing is begun until the lease is renewed");
+            self.deadline.paused(now);
+        }
         let standing = self.deadline.standing(now);
         self.standing.send_if_modified(|known| {
             let changed = *known != standing;
@@ -101,8 +117,15 @@ impl LeaseKeeper {
     /// Whose lease it is, and until when browsers may live.
     pub fn tell_guard(&self) {
         self.link.lease(self.lease.0);
-        // Half of the kill time is ours, half the guard's.
-        self.link.deadline(self.deadline.deadline() + self.timing.kill_time / 2);
+        self.link.deadline(self.deadline.guard_deadline());
+    }
+
+    /// A lease that has ended before its time leaves no more of it to stand down in than one that ran out.
+    fn hurry_guard(&self) {
+        let by = self.clock.now() + (self.timing.guard_deadline_after - self.timing.deadline_after);
+        if by < self.deadline.guard_deadline() {
+            self.link.deadline(by);
+        }
     }
 }
 
@@ -145,6 +168,7 @@ mod tests {
             deadline,
             link,
             standing: standing_tx,
+            pauses: PauseDetector::new(timing.pause_tolerated, &BootClock),
         };
         keeper.tell_guard();
         registry.cut_off();
@@ -156,7 +180,7 @@ mod tests {
         std::fs::File::from(guard).read_to_string(&mut told).unwrap();
         let messages: Vec<_> =
             told.lines().map(|line| GuardMessage::parse(line.as_bytes()).unwrap()).collect();
-        let deadline = granted_at + timing.deadline_after + timing.kill_time / 2;
+        let deadline = granted_at + timing.guard_deadline_after;
         assert_eq!(messages, [GuardMessage::Lease(lease.0), GuardMessage::Deadline(deadline)]);
     }
 
@@ -171,8 +195,10 @@ mod tests {
         let link = Arc::new(GuardLink::new(pipe).unwrap());
         let lease = Incarnation(404);
         let clock = Arc::new(BootClock);
+        let pauses = PauseDetector::new(timing.pause_tolerated, &BootClock);
         tokio::spawn(
-            LeaseKeeper { registry, lease, timing, clock, deadline, link, standing: standing_tx }.run(),
+            LeaseKeeper { registry, lease, timing, clock, deadline, link, standing: standing_tx, pauses }
+                .run(),
         );
         reaches(&mut standing, Standing::Expired).await;
     }

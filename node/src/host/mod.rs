@@ -23,6 +23,7 @@ mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
 mod ownership;
+pub mod pause_detector;
 mod preparation;
 pub mod reconcile;
 pub mod registration;
@@ -118,14 +119,16 @@ async fn live_until_stopped(
     mut announcement: Option<Announcement<'_>>,
     stop: &CancellationToken,
 ) -> Result<(), HostError> {
+    let mut last_life = None;
     while let Some(registration) =
-        registration::register(&host.registry, record, &host.timing, &BootClock, stop).await?
+        registration::register(&host.registry, record, &host.timing, &BootClock, last_life, stop).await?
     {
         let incarnation = registration.incarnation();
         tracing::info!(node = %record.node, %incarnation, address = record.address, "registered");
         if let Some(announcement) = announcement.take() {
             announcement.write()?;
         }
+        last_life = Some(incarnation);
         match incarnation::run(host, registration, stop).await {
             IncarnationEnd::Stopped => break,
             IncarnationEnd::Lost => {

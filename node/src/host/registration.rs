@@ -2,8 +2,9 @@
 //! when the node's name is in use.
 //!
 //! A key of that name may be a leftover of this node's own last life, which the guard is about to revoke or which ends
-//! by its TTL. So a newcomer waits for somewhat longer than a lease can live; a name that is still in use then, by the
-//! same incarnation all the while, is another living node's, and the newcomer is refused.
+//! by its TTL, counted from a last keepalive that may still have been on its way. So a newcomer waits for somewhat more than
+//! twice that; a name that is still in use then, by the same incarnation all the while, is another living node's, and the
+//! newcomer is refused.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::HostError;
 
-/// On top of the TTL: expiry is noticed by etcd up to 0.6 s late.
+/// On top of twice the TTL: expiry is noticed by etcd up to 0.6 s late.
 const PATIENCE_BEYOND_TTL: Duration = Duration::from_secs(2);
 
 /// One life of the node, begun.
@@ -52,13 +53,15 @@ impl Registration {
     }
 }
 
-/// Registers, however long the registry is out of reach. `record` is complete but for its incarnation. None when the
+/// Registers, however long the registry is out of reach. `record` is complete but for its incarnation; `last_life` is this
+/// process's own, which has ended. None when the
 /// node is asked to stop first; that is looked at between attempts, so that none is left half done.
 pub async fn register(
     registry: &SharedRegistry,
     record: &NodeRecord,
     timing: &Timing,
     clock: &dyn Clock,
+    last_life: Option<Incarnation>,
     stop: &CancellationToken,
 ) -> Result<Option<Registration>, HostError> {
     // Whose the name is, and since when it has been that one's.
@@ -66,6 +69,11 @@ pub async fn register(
     loop {
         match attempt(registry, record, timing, clock).await {
             Ok(Attempt::Registered(registration)) => return Ok(Some(registration)),
+            // A keepalive of that life may have arrived after all, however late; nobody lives under it.
+            Ok(Attempt::InUse(other)) if Some(other.incarnation) == last_life => {
+                rival = None;
+                revoke_lease(registry, other.incarnation).await;
+            }
             Ok(Attempt::InUse(other)) => {
                 let since = match rival {
                     Some((incarnation, since)) if incarnation == other.incarnation => since,
@@ -75,7 +83,7 @@ pub async fn register(
                     }
                 };
                 rival = Some((other.incarnation, since));
-                if since.elapsed() > timing.ttl + PATIENCE_BEYOND_TTL {
+                if since.elapsed() > timing.ttl * 2 + PATIENCE_BEYOND_TTL {
                     return Err(HostError::NameInUse { node: other.node, address: other.address });
                 }
             }
@@ -172,7 +180,7 @@ mod tests {
 
     async fn registered(registry: &SharedRegistry) -> Registration {
         let (timing, stop) = (Timing::default(), CancellationToken::new());
-        register(registry, &a_node(), &timing, &BootClock, &stop).await.unwrap().unwrap()
+        register(registry, &a_node(), &timing, &BootClock, None, &stop).await.unwrap().unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,9 +206,25 @@ mod tests {
             }
         });
         let (timing, stop) = (Timing::default(), CancellationToken::new());
-        let refused = register(&registry, &a_node(), &timing, &BootClock, &stop).await.unwrap_err();
+        let refused = register(&registry, &a_node(), &timing, &BootClock, None, &stop).await.unwrap_err();
         assert!(refused.is_final());
         assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_last_life_whose_lease_will_not_end_is_ended() {
+        let registry: SharedRegistry = Arc::new(MemoryRegistry::new("m"));
+        let first = registered(&registry).await.incarnation();
+        // As a keepalive does that was on its way for longer than the life lasted.
+        let late = registry.clone();
+        tokio::spawn(async move {
+            while late.keep_alive(first).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let (timing, stop) = (Timing::default(), CancellationToken::new());
+        let again = register(&registry, &a_node(), &timing, &BootClock, Some(first), &stop).await.unwrap();
+        assert_ne!(again.unwrap().incarnation(), first);
     }
 
     #[tokio::test(start_paused = true)]
@@ -210,13 +234,13 @@ mod tests {
         memory.cut_off();
         let (timing, stop) = (Timing::default(), CancellationToken::new());
         let record = a_node();
-        let waiting = register(&registry, &record, &timing, &BootClock, &stop);
+        let waiting = register(&registry, &record, &timing, &BootClock, None, &stop);
         assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_err());
         memory.reconnect();
-        assert!(register(&registry, &record, &timing, &BootClock, &stop).await.unwrap().is_some());
+        assert!(register(&registry, &record, &timing, &BootClock, None, &stop).await.unwrap().is_some());
         memory.cut_off();
         stop.cancel();
-        assert!(register(&registry, &record, &timing, &BootClock, &stop).await.unwrap().is_none());
+        assert!(register(&registry, &record, &timing, &BootClock, None, &stop).await.unwrap().is_none());
     }
 
     #[tokio::test(start_paused = true)]

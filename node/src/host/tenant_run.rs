@@ -23,6 +23,8 @@ use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerHandle, 
 
 /// From a spec that could not be read, or a worker that ended by itself, to the next look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// For a graceful stop: whoever takes the tenant over waits for it, and each of its steps is bounded by less.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) struct TenantRun {
     pub(super) env: Arc<IncarnationEnv>,
@@ -143,6 +145,10 @@ impl TenantRun {
         tokio::select! {
             () = worker.stop(mode) => {}
             () = self.request.killed(), if mode != StopMode::Kill => {
+                worker.stop(StopMode::Kill).await;
+            }
+            () = tokio::time::sleep(STOP_WITHIN), if mode == StopMode::Graceful => {
+                tracing::warn!(tenant = %self.request.fence.tenant, "a graceful stop took too long; the browser is killed");
                 worker.stop(StopMode::Kill).await;
             }
         }

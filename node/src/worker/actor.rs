@@ -20,6 +20,7 @@ use tracing::{Instrument, info, info_span};
 use super::{
     browser::BrowserTask,
     context::WorkerContext,
+    launch_check::CallOff,
     report::Reporter,
     session_store::{SessionStore, SessionStoreError},
     snapshot_schedule::SnapshotSchedule,
@@ -98,6 +99,8 @@ pub(super) struct Actor {
     pub warm: Option<WarmStandby>,
     pub browser: Option<Browser>,
     pub browser_task: Option<BrowserTask>,
+    /// Of the launch under way, or the last one.
+    pub call_off: CallOff,
     pub background: FuturesUnordered<BoxFuture<'static, BackgroundOutcome>>,
     /// Messages on their way to a pipeline that is full.
     pub held: VecDeque<InboundMessage>,
@@ -136,6 +139,7 @@ impl Actor {
             warm,
             browser: None,
             browser_task: None,
+            call_off: CallOff::default(),
             background: FuturesUnordered::new(),
             held: VecDeque::new(),
             next_probe: Instant::now(),

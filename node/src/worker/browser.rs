@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    launch_check::{LaunchError, may_launch},
+    launch_check::{CallOff, LaunchError, may_launch},
     session_store::{SessionStore, SessionStoreError},
     timing::WorkerTiming,
     warm_standby::WarmStandby,
@@ -43,13 +43,14 @@ pub(super) struct LaunchParams {
     /// How long the tenant has been down, for its place in the queue.
     pub priority: LaunchPriority,
     pub warm: Option<WarmStandby>,
+    pub call_off: CallOff,
 }
 
 /// Opens the session in the warm browser if there is one, else restores it if need be and launches a browser on it.
 pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     Box::pin(async move {
         if let Some(warm) = start.warm.take() {
-            match start.session.open(warm, &mut start.standing).await {
+            match start.session.open(warm, &mut start.standing, &start.call_off).await {
                 Ok(launched) => return BrowserTaskOutcome::Launched(launched),
                 Err(error) => warn!(%error, "the warm browser was of no use; another one is launched"),
             }
@@ -58,16 +59,19 @@ pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     })
 }
 
-/// Restoring is not bounded by `launches`, so that one tenant's snapshot is fetched while another's browser starts. The last
+/// Until it is the browser's turn a launch may be called off at any point. Restoring is not bounded by `launches`, so that one tenant's snapshot is fetched while another's browser starts. The last
 /// thing before the launch is a look at the node's standing: a browser is not begun on a lease that may run out while it
 /// starts.
 async fn launch_cold(mut start: LaunchParams) -> Result<Launched, LaunchError> {
-    let PreparedProfile { browser_dir: profile, local_storage, .. } = start.session.prepare().await?;
-    let _permit = start.env.launches.acquire(start.priority).await;
-    if !may_launch(&mut start.standing).await {
+    let call_off = start.call_off;
+    let PreparedProfile { browser_dir: profile, local_storage, .. } =
+        call_off.or(start.session.prepare()).await??;
+    let _permit = call_off.or(start.env.launches.acquire(start.priority)).await?;
+    if !call_off.or(may_launch(&mut start.standing)).await? {
         return Err(LaunchError::NoStanding);
     }
-    Ok(start.env.engine.launch(Launch { tenant: start.tenant, profile, local_storage }).await?)
+    let cancel = call_off.browser;
+    Ok(start.env.engine.launch(Launch { tenant: start.tenant, profile, local_storage, cancel }).await?)
 }
 
 /// Finishes the messages in flight, closes the browser, and saves the session from it if there is one.

@@ -1,8 +1,9 @@
-//! What a launch needs, and what can stand in its way.
+//! What a launch needs, what can stand in its way, and how it is called off.
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::EngineError;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::session::SessionError;
 
@@ -13,10 +14,38 @@ pub(super) enum LaunchError {
     Session(#[from] SessionError),
     #[error("the node's lease ran out before the browser was launched")]
     NoStanding,
+    #[error("the launch was called off")]
+    CalledOff,
     #[error("the session can only be opened by a browser that starts with it")]
     Cold,
     #[error("the browser could not be launched")]
     Engine(#[from] EngineError),
+}
+
+impl LaunchError {
+    pub fn is_called_off(&self) -> bool {
+        matches!(self, Self::CalledOff | Self::Engine(EngineError::Cancelled))
+    }
+}
+
+/// Ends a launch that is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CallOff {
+    /// Before its browser starts.
+    pub start: CancellationToken,
+    /// Wherever it has got to.
+    pub browser: CancellationToken,
+}
+
+impl CallOff {
+    /// Does not wait for `step` any more once the launch is called off.
+    pub async fn or<T>(&self, step: impl Future<Output = T>) -> Result<T, LaunchError> {
+        tokio::select! {
+            biased;
+            () = self.start.cancelled() => Err(LaunchError::CalledOff),
+            done = step => Ok(done),
+        }
+    }
 }
 
 /// Whether the node may begin something; waits while that is open.

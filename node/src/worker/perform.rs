@@ -13,7 +13,9 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     actor::{Actor, BackgroundOutcome},
-    browser, qr,
+    browser,
+    launch_check::CallOff,
+    qr,
     state::{AfterStop, Effect, Ending, Event, State},
 };
 use crate::{
@@ -26,6 +28,12 @@ impl Actor {
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Launch => self.launch(),
+            Effect::CallOffLaunch { kill } => {
+                self.call_off.start.cancel();
+                if kill {
+                    self.call_off.browser.cancel();
+                }
+            }
             Effect::Reload => self.on_page("reload", |page| Box::pin(async move { page.reload().await })),
             Effect::TakeOver => self.take_over(),
             Effect::LogOut => self.operate(browser::log_out),
@@ -63,6 +71,7 @@ impl Actor {
 
     fn launch(&mut self) {
         self.let_go_of_browser();
+        self.call_off = CallOff::default();
         let context = &self.context;
         self.browser_task = Some(browser::launch(browser::LaunchParams {
             session: self.session.clone(),
@@ -71,6 +80,7 @@ impl Actor {
             tenant: context.fence.tenant.clone(),
             priority: LaunchPriority::down_since(context.spec.last_seen_at),
             warm: self.warm.take(),
+            call_off: self.call_off.clone(),
         }));
     }
 

@@ -13,7 +13,10 @@ use tokio::{
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use super::{launch_check::LaunchError, warm_standby::WarmStandby};
+use super::{
+    launch_check::{CallOff, LaunchError},
+    warm_standby::WarmStandby,
+};
 use crate::{
     env::NodeEnv,
     retry::until_available,
@@ -94,9 +97,10 @@ impl SessionStore {
         &self,
         warm: WarmStandby,
         standing: &mut watch::Receiver<Standing>,
+        call_off: &CallOff,
     ) -> Result<Launched, LaunchError> {
         let newest = self.state.lock().await.newest.clone();
-        warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing).await
+        warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing, call_off).await
     }
 
     /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.

@@ -133,7 +133,11 @@ impl Actor {
             }
             BrowserTaskOutcome::LaunchFailed(error) => {
                 let reason = with_causes(&error);
-                warn!(reason, "the browser did not launch");
+                if error.is_called_off() {
+                    info!("the launch was called off");
+                } else {
+                    warn!(reason, "the browser did not launch");
+                }
                 vec![Event::LaunchFailed { reason }]
             }
             BrowserTaskOutcome::Gone => {

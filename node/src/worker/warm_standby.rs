@@ -9,7 +9,7 @@ use roost_store::Fence;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::launch_check::{LaunchError, may_launch};
+use super::launch_check::{CallOff, LaunchError, may_launch};
 use crate::session::{FetchedFiles, LockedProfile, PreparedProfile, SnapshotRef, SnapshotStore};
 
 /// A browser that has opened nothing, on a profile that this process holds. To be ended by [`WarmStandby::kill`], or by a worker
@@ -50,6 +50,7 @@ impl WarmStandby {
         snapshots: &SnapshotStore,
         newest: Option<&SnapshotRef>,
         standing: &mut watch::Receiver<Standing>,
+        call_off: &CallOff,
     ) -> Result<Launched, LaunchError> {
         // I1: up to the generation that it was prepared under the session is another node's, and may be open there.
         assert!(
@@ -58,8 +59,8 @@ impl WarmStandby {
             self.under,
             fence.generation
         );
-        let installed =
-            self.profile.install_session(snapshots, newest, fence.generation, &mut self.fetched).await;
+        let install = self.profile.install_session(snapshots, newest, fence.generation, &mut self.fetched);
+        let installed = call_off.or(install).await.and_then(|installed| Ok(installed?));
         let PreparedProfile { browser_dir, local_storage, .. } = match installed {
             Ok(Some(prepared)) => prepared,
             Ok(None) => {
@@ -68,17 +69,25 @@ impl WarmStandby {
             }
             Err(error) => {
                 self.kill().await;
-                return Err(error.into());
+                return Err(error);
             }
         };
-        if !may_launch(standing).await {
+        let refused = match call_off.or(may_launch(standing)).await {
+            Ok(true) => None,
+            Ok(false) => Some(LaunchError::NoStanding),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = refused {
             self.kill().await;
-            return Err(LaunchError::NoStanding);
+            return Err(error);
         }
-        Ok(self
-            .browser
-            .open(Launch { tenant: fence.tenant.clone(), profile: browser_dir, local_storage })
-            .await?)
+        let launch = Launch {
+            tenant: fence.tenant.clone(),
+            profile: browser_dir,
+            local_storage,
+            cancel: call_off.browser.clone(),
+        };
+        Ok(self.browser.open(launch).await?)
     }
 }
 

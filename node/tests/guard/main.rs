@@ -22,7 +22,7 @@ use std::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use roost_cluster::clock::boottime;
 use roost_engine::{exec_with_parent_death::exec_with_parent_death, run_as::RunAs};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     figures::{FENCE, LATE, RENEW_EVERY},
@@ -58,6 +58,7 @@ fn trials() -> Vec<Trial> {
     vec![
         trial("a_killed_child_leaves_no_browser_and_no_lease_and_is_started_again", killed_child),
         trial("a_frozen_child_is_dead_with_its_browsers_once_its_deadline_has_passed", frozen_child),
+        trial("a_guard_and_a_child_that_are_stopped_together_leave_no_browser", stopped_together),
         trial("a_child_that_hangs_is_dead_with_its_browsers_once_its_deadline_has_passed", hung_child),
         trial("a_child_that_stood_down_outlives_its_deadline", stood_down_child),
         trial("a_killed_guard_takes_the_child_and_its_browsers_with_it", killed_guard),
@@ -95,6 +96,26 @@ fn frozen_child() {
     // The last deadline that it can have told is a fence after its freeze.
     assert!(took <= FENCE + LATE, "its browsers lived {took:?} after it froze");
     stage.wait_until_revoked();
+}
+
+/// Ctrl-Z, say. Nothing of ours runs; the kernel's timer ends the child, and the child's end its browser.
+fn stopped_together() {
+    let mut stage = Stage::set("serve-by-timer", 3);
+    let first = stage.life(1);
+    let guard = Pid::from_child(&stage.guard);
+    kill_process(guard, Signal::STOP).unwrap();
+    first.kill_child(Signal::STOP);
+    let frozen_at = boottime();
+    until("child and browser are dead", || !is_alive(first.child) && !is_alive(first.browser));
+    let took = boottime() - frozen_at;
+    assert!(took + RENEW_EVERY * 4 >= FENCE, "it was killed {took:?} after it froze, before its deadline");
+    assert!(took <= FENCE + LATE, "its browser lived {took:?} after it froze");
+    kill_process(guard, Signal::CONT).unwrap();
+    first.wait_until_dead();
+    stage.wait_until_revoked();
+    // The timer was that life's own.
+    stage.life(2);
+    assert!(stage.stop_guard().success());
 }
 
 fn hung_child() {

@@ -15,7 +15,7 @@ use std::{
 
 use roost_cluster::clock::boottime;
 use roost_engine::exec_with_parent_death;
-use roost_node::guard::{self, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy};
+use roost_node::guard::{self, DeadMansTimer, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy};
 
 use super::{
     figures::{FENCE, LEASE, PATIENCE, REIGN, RENEW_EVERY},
@@ -69,7 +69,10 @@ pub(super) fn play_child(dir: &Path, behaviour: &str, guard: i32) -> ExitCode {
         rustix::io::write(std::io::stdout(), b"what am I?\n").unwrap();
         thread::sleep(PATIENCE);
     }
-    let link = GuardLink::take_stdout().unwrap();
+    let mut link = GuardLink::take_stdout().unwrap();
+    if behaviour == "serve-by-timer" {
+        link = link.with_timer(DeadMansTimer::start().unwrap());
+    }
     for lease in [LEASE, REIGN, LEASE, ENDED] {
         link.lease(lease);
     }

@@ -30,6 +30,8 @@ pub fn timing() -> Timing {
     Timing {
         ttl: span(TTL),
         deadline_after: span(DEADLINE),
+        // The model's node and its guard act in one step.
+        guard_deadline_after: span(DEADLINE),
         soft_stop_after: span(DEADLINE - 1),
         kill_time: span(KILL),
         ..Timing::default()

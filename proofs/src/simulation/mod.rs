@@ -13,7 +13,7 @@
 //! the simulation's: the guard's loop (the product's waits in `poll`), the worker (a browser that only lives, and writes
 //! that only name a generation), and Postgres' check of that generation.
 //!
-//! A seed fixes everything: `ROOST_SEED=7 cargo test -p roost-tests --test proofs -- simulation` runs that one alone and
+//! A seed fixes everything: `ROOST_SEED=7 cargo test -p roost-proofs -- no_seed` runs that one alone and
 //! prints what happened; `ROOST_SEEDS=100000` runs more than the usual.
 
 mod clock;

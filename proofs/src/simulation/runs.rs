@@ -52,7 +52,7 @@ fn number_from_env(name: &str) -> Option<u64> {
 fn tell(seed: u64, guards: Guards) -> String {
     let outcome = run(seed, guards, true);
     format!(
-        "{}\n{}\nreplay it: ROOST_SEED={seed} cargo test -p roost-tests --test proofs -- seeds",
+        "{}\n{}\nreplay it: ROOST_SEED={seed} cargo test -p roost-proofs -- no_seed",
         outcome.history,
         outcome.violations.join("\n")
     )
@@ -98,8 +98,13 @@ fn the_same_seed_is_the_same_history() {
 
 /// Finds a seed that breaks `rule` without the guard, and tells of it.
 fn missed(guards: Guards, rule: &str) -> String {
+    missed_from(0, guards, rule)
+}
+
+/// The same for one that is rare: the search begins at a seed not far before the first that is known.
+fn missed_from(first: u64, guards: Guards, rule: &str) -> String {
     let breaks = |outcome: &Outcome| outcome.violations.iter().any(|violation| violation.contains(rule));
-    let outcomes = run_many(0..2_000, guards, breaks);
+    let outcomes = run_many(first..first + 2_000, guards, breaks);
     let caught = outcomes.iter().find(|outcome| breaks(outcome));
     let caught = caught.unwrap_or_else(|| panic!("{guards:?} is not missed in {} seeds", outcomes.len()));
     format!("without it, seed {} of {}: {}", caught.seed, outcomes.len(), caught.violations[0])
@@ -127,7 +132,7 @@ fn without_the_guards_of_commits_a_deposed_controller_publishes() {
 
 #[test]
 fn without_the_guards_of_commits_a_tenant_has_two_browsers() {
-    println!("{}", missed(Guards { commit: false, ..Guards::ALL }, "I1: "));
+    println!("{}", missed_from(6_000, Guards { commit: false, ..Guards::ALL }, "I1: "));
 }
 
 #[test]

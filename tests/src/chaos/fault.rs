@@ -18,6 +18,8 @@ pub enum Kind {
     KillEtcdLeader,
     FreezeChild,
     FreezeGuard,
+    /// Guard and child, and not the browsers.
+    FreezePair,
     /// Guard, child and browsers together.
     FreezeMachine,
     FreezeController,
@@ -33,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::KillChild,
         Self::KillMachine,
         Self::KillBrowser,
@@ -42,6 +44,7 @@ impl Kind {
         Self::KillEtcdLeader,
         Self::FreezeChild,
         Self::FreezeGuard,
+        Self::FreezePair,
         Self::FreezeMachine,
         Self::FreezeController,
         Self::FreezeEtcdLeader,
@@ -66,6 +69,7 @@ impl Kind {
             | Self::KillBrowser
             | Self::FreezeChild
             | Self::FreezeGuard
+            | Self::FreezePair
             | Self::FreezeMachine
             | Self::CutFromEtcd
             | Self::CutFromPostgres
@@ -96,6 +100,7 @@ impl fmt::Display for Kind {
             Self::KillEtcdLeader => "kill etcd's leader",
             Self::FreezeChild => "freeze a node's child",
             Self::FreezeGuard => "freeze a guard",
+            Self::FreezePair => "freeze guard and child, not browsers",
             Self::FreezeMachine => "freeze guard, child and browsers",
             Self::FreezeController => "freeze the controller",
             Self::FreezeEtcdLeader => "freeze etcd's leader",
@@ -210,7 +215,8 @@ mod tests {
     #[test]
     fn every_kind_comes_once_before_any_comes_again() {
         for seed in 0..50 {
-            let drawn: Vec<Kind> = Schedule::new(seed, TTL, 4).flatten().map(|f| f.kind).take(18).collect();
+            let drawn: Vec<Kind> =
+                Schedule::new(seed, TTL, 4).flatten().map(|f| f.kind).take(Kind::ALL.len()).collect();
             assert_eq!(
                 drawn.iter().collect::<BTreeSet<_>>().len(),
                 Kind::ALL.len(),

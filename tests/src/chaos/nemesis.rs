@@ -100,6 +100,14 @@ impl Nemesis<'_> {
             }
             Kind::FreezeChild => frozen(machine::child(self.cluster.node(&node)?)?)?,
             Kind::FreezeGuard => frozen(running(self.cluster.node(&node)?.pid())?)?,
+            Kind::FreezePair => {
+                let guard = running(self.cluster.node(&node)?.pid())?;
+                let child = machine::child(self.cluster.node(&node)?)?;
+                // The guard first: it would end a child that is frozen.
+                guard.signal(Signal::STOP)?;
+                child.signal(Signal::STOP)?;
+                Wound::Frozen(vec![guard, child])
+            }
             Kind::FreezeMachine => Wound::Frozen(machine::freeze(self.cluster.node(&node)?)?),
             Kind::FreezeController => match self.controller().await? {
                 Controller::Coordinator(index) => frozen(running(self.cluster.coordinators()[index].pid())?)?,

@@ -239,7 +239,7 @@ fn must_lose_its_lease(fault: &Fault, ttl: Duration) -> bool {
     // Its keepalives still arrive when only their answers do not.
     let silent = fault.way != super::fault::Way::ToNode;
     match fault.kind {
-        Kind::FreezeChild | Kind::FreezeMachine => lasts,
+        Kind::FreezeChild | Kind::FreezePair | Kind::FreezeMachine => lasts,
         Kind::CutFromEtcd | Kind::CutFromBoth => lasts && silent,
         Kind::KillChild | Kind::KillMachine | Kind::Leave => true,
         _ => false,

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <signal.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -21,6 +22,7 @@ static int on;
 
 static int (*real_gettime)(clockid_t, struct timespec *);
 static int (*real_settime)(int, int, const struct itimerspec *, struct itimerspec *);
+static int (*real_timer_settime)(timer_t, int, const struct itimerspec *, struct itimerspec *);
 static int (*real_epoll_wait)(int, struct epoll_event *, int, int);
 static int (*real_nanosleep)(const struct timespec *, struct timespec *);
 static int (*real_clock_nanosleep)(clockid_t, int, const struct timespec *, struct timespec *);
@@ -29,6 +31,7 @@ __attribute__((constructor)) static void begin(void) {
     const char *program = getenv("ROOST_SKEW_PROGRAM"), *by = getenv("ROOST_SKEW_RATE"), *from = getenv("ROOST_SKEW_BASE_NS");
     real_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     real_settime = dlsym(RTLD_NEXT, "timerfd_settime");
+    real_timer_settime = dlsym(RTLD_NEXT, "timer_settime");
     real_epoll_wait = dlsym(RTLD_NEXT, "epoll_wait");
     real_nanosleep = dlsym(RTLD_NEXT, "nanosleep");
     real_clock_nanosleep = dlsym(RTLD_NEXT, "clock_nanosleep");
@@ -60,13 +63,23 @@ int clock_gettime(clockid_t id, struct timespec *now) {
     return failed;
 }
 
-int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old) {
+static struct itimerspec setting(const struct itimerspec *new, int is_absolute) {
     struct itimerspec real = *new;
     if (on && ns(&new->it_value)) {
-        real.it_value = flags & TFD_TIMER_ABSTIME ? moment(&new->it_value) : length(&new->it_value);
+        real.it_value = is_absolute ? moment(&new->it_value) : length(&new->it_value);
         real.it_interval = length(&new->it_interval);
     }
+    return real;
+}
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old) {
+    struct itimerspec real = setting(new, flags & TFD_TIMER_ABSTIME);
     return real_settime(fd, flags, &real, old);
+}
+
+int timer_settime(timer_t timer, int flags, const struct itimerspec *new, struct itimerspec *old) {
+    struct itimerspec real = setting(new, flags & TIMER_ABSTIME);
+    return real_timer_settime(timer, flags, &real, old);
 }
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int ms) {

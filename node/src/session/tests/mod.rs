@@ -9,6 +9,7 @@ use std::{
 use roost_engine::{Engine, Launch, Page, null::NullEngine};
 use roost_model::ids::{Generation, TenantId};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker};
@@ -47,8 +48,12 @@ impl World {
     }
 
     async fn page(&self, profile: &LockedProfile) -> Arc<dyn Page> {
-        let launch =
-            Launch { tenant: self.tenant.clone(), profile: profile.browser_dir(), local_storage: None };
+        let launch = Launch {
+            tenant: self.tenant.clone(),
+            profile: profile.browser_dir(),
+            local_storage: None,
+            cancel: CancellationToken::new(),
+        };
         NullEngine::default().launch(launch).await.unwrap().page
     }
 

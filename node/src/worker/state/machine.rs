@@ -142,6 +142,11 @@ pub enum Event {
 pub enum Effect {
     /// Make the profile ready and launch. Answered by `Launched` or `LaunchFailed`.
     Launch,
+    /// The launch under way is not wanted any more: it is not to get as far as the site, and with `kill` the browser is not
+    /// to live even if it has. Answered as the launch is, by `Launched` or `LaunchFailed`.
+    CallOffLaunch {
+        kill: bool,
+    },
     Reload,
     TakeOver,
     /// Unlink the device at WhatsApp, then kill the browser. Answered by `BrowserGone`.

@@ -204,7 +204,7 @@ impl Transition {
         self.machine.state = State::Stopping { next: AfterStop::End(ending) };
         match self.machine.browser {
             BrowserState::Up => self.effects.push(Effect::Kill),
-            BrowserState::Launching => {}
+            BrowserState::Launching => self.effects.push(Effect::CallOffLaunch { kill: true }),
             BrowserState::None => self.after_stop(),
         }
     }
@@ -216,7 +216,11 @@ impl Transition {
         self.machine.state = State::Stopping { next };
         match self.machine.browser {
             BrowserState::Up => self.effects.push(how),
-            BrowserState::Launching => {}
+            // If the launch was faster, a graceful stop closes the browser in order.
+            BrowserState::Launching => {
+                let kill = !matches!(how, Effect::WindDown { .. });
+                self.effects.push(Effect::CallOffLaunch { kill });
+            }
             BrowserState::None => self.after_stop(),
         }
     }

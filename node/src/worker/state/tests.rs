@@ -137,6 +137,25 @@ fn a_logout_by_the_phone_forgets_the_session_and_asks_for_a_scan() {
 }
 
 #[test]
+fn a_launch_that_nobody_wants_any_more_is_called_off() {
+    for event in [Event::Fenced, Event::StandingExpired, Event::StopAsked(StopMode::Kill)] {
+        let (_, effects) = play(machine(), secs(0), [BEGIN, event]);
+        assert_eq!(effects.last(), Some(&Effect::CallOffLaunch { kill: true }));
+    }
+    let (stopping, effects) = play(machine(), secs(0), [BEGIN, Event::StopAsked(StopMode::Graceful)]);
+    assert_eq!(
+        effects.last(),
+        Some(&Effect::CallOffLaunch { kill: false }),
+        "one that is open is closed in order"
+    );
+    let (_, effects) = play(stopping.clone(), secs(2), [Event::Launched]);
+    assert_eq!(effects.last(), Some(&Effect::WindDown { save: false }));
+    let failed = Event::LaunchFailed { reason: "called off".into() };
+    let (machine, _) = play(stopping, secs(2), [failed]);
+    assert_eq!(*machine.state(), State::Stopped);
+}
+
+#[test]
 fn a_deaf_page_is_reloaded_and_then_gets_a_new_browser() {
     let (machine, effects) = play(running(), secs(9), [unproved()]);
     assert!(effects.is_empty(), "one failed probe is no proof of deafness");

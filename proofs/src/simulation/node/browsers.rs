@@ -64,8 +64,7 @@ impl Browsers {
         let Some(browser) = state.alive.get_mut(&pid.0).filter(|browser| !browser.is_dying) else { return };
         browser.is_dying = true;
         let dice = self.dice.of(browser.tenant.as_str()).nth(browser.generation.0 as u64);
-        // Half of the kill time is the node's, half the guard's.
-        let most = (self.timing.kill_time / 2).saturating_sub(Duration::from_millis(2));
+        let most = self.timing.kill_time.saturating_sub(Duration::from_millis(2));
         let least = if dice.of("at worst").percent(30) { most } else { Duration::ZERO };
         let takes = dice.of("takes").between(least, most);
         let browsers = self.clone();

@@ -8,6 +8,7 @@ use roost_node::{
     host::{
         assignments::{self, AckPublisher, Assigned},
         keepalive::LeaseKeeper,
+        pause_detector::PauseDetector,
         registration::{self, Registration},
         supervisor::{IncarnationEnd, Supervisor},
     },
@@ -27,13 +28,16 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Refused> {
     let (registry, timing) = (machine.child_registry(), machine.shared.timing);
+    let mut last_life = None;
     loop {
         let clock = machine.clock();
         let registered =
-            registration::register(&registry, &machine.record(), &timing, clock.as_ref(), &stop).await;
+            registration::register(&registry, &machine.record(), &timing, clock.as_ref(), last_life, &stop)
+                .await;
         match registered {
             Ok(Some(registration)) => {
                 machine.shared.judge.note(format!("{} is registered", machine.id));
+                last_life = Some(registration.incarnation());
                 if live(&machine, &link, registration, &stop).await == IncarnationEnd::Stopped {
                     return Ok(());
                 }
@@ -53,11 +57,13 @@ async fn live(
     let (registry, process) = (machine.child_registry(), machine.child());
     let incarnation = registration.incarnation();
     let (standing_tx, standing) = watch::channel(Standing::Good);
+    let (clock, timing) = (machine.clock(), machine.shared.timing);
     let keeper = LeaseKeeper {
         registry: registry.clone(),
         lease: incarnation,
-        timing: machine.shared.timing,
-        clock: machine.clock(),
+        timing,
+        pauses: PauseDetector::new(timing.pause_tolerated, clock.as_ref()),
+        clock,
         deadline: registration.deadline,
         link: link.clone(),
         standing: standing_tx,

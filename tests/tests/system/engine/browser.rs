@@ -8,6 +8,7 @@ use roost_model::ids::Generation;
 use roost_node::session::{LockedProfile, SessionSource, SnapshotRef, SnapshotTaker};
 use serde_json::json;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::world::{FRIEND, PHONE, World};
@@ -34,6 +35,7 @@ impl World {
             tenant: self.tenant.clone(),
             profile: prepared.browser_dir,
             local_storage: prepared.local_storage,
+            cancel: CancellationToken::new(),
         };
         Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })
     }

@@ -6,13 +6,18 @@
 mod browser;
 mod world;
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_engine::{Engine, Launch, OutboundText, PageEvent, SendError};
+use roost_engine::{Engine, EngineError, Launch, OutboundText, PageEvent, SendError};
 use roost_model::ids::Generation;
 use roost_node::session::{FetchedFiles, SessionSource};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{
     browser::Browser,
@@ -76,6 +81,7 @@ async fn warm() -> Result<()> {
         tenant: world.tenant.clone(),
         profile: installed.browser_dir,
         local_storage: installed.local_storage,
+        cancel: CancellationToken::new(),
     };
     let mut browser = Browser { launched: warm.open(launch).await?, source: installed.source };
     let opened_after = stopped_at.elapsed();
@@ -123,7 +129,44 @@ async fn outlive() -> Result<()> {
     browser.answer_one(&world, "after").await?;
 
     ensure!(browser.launched.page.close().await, "the browser closes by itself");
+    called_off(&world, there.browser_dir()).await?;
     world.judge().await
+}
+
+/// A launch that is cancelled once its browser runs: the linked session is not opened, and nothing is left.
+async fn called_off(world: &World, profile: PathBuf) -> Result<()> {
+    let (connections, cancel) = (world.connections().await?, CancellationToken::new());
+    let launch = Launch {
+        tenant: world.tenant.clone(),
+        profile: profile.clone(),
+        local_storage: None,
+        cancel: cancel.clone(),
+    };
+    let cancel_when_it_runs = async {
+        while !runs_on(&profile)? {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        cancel.cancel();
+        anyhow::Ok(())
+    };
+    let (launched, cancelled) = tokio::join!(world.engine.launch(launch), cancel_when_it_runs);
+    cancelled?;
+    ensure!(matches!(launched, Err(EngineError::Cancelled)), "it came up, or failed by itself");
+    ensure!(!runs_on(&profile)?, "a browser is left");
+    ensure!(world.connections().await? == connections, "the session was opened");
+    Ok(())
+}
+
+/// Whether any process has this directory in its command line.
+fn runs_on(profile: &Path) -> Result<bool> {
+    let profile = profile.display().to_string();
+    for entry in fs::read_dir("/proc")? {
+        let command = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&command).contains(&profile) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn acknowledge() -> Result<()> {

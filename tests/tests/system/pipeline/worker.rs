@@ -83,6 +83,24 @@ async fn a_conflict_ends_a_worker_that_is_not_the_owner_and_no_other() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_launch_that_is_not_wanted_any_more_opens_nothing_and_holds_nobody_up() {
+    let node = Node::new().await;
+    node.engine.hold_launches(true);
+    let fence = node.bed.place().await;
+    let worker = node.spawn_as(fence.clone(), "a").await;
+    wait(&worker, |state| matches!(state, State::Starting)).await;
+    timeout(SOON, worker.stop(StopMode::Kill)).await.expect("a kill reaches a browser that is launching");
+
+    let worker = node.spawn_as(fence, "a").await;
+    wait(&worker, |state| matches!(state, State::Starting)).await;
+    node.standing.send_replace(Standing::Expired);
+    timeout(SOON, worker.ended()).await.expect("and so does the end of the lease");
+
+    node.engine.hold_launches(false);
+    assert!(!node.engine.is_open(&node.bed.id), "the session was never opened");
+}
+
 /// What a node does ahead for a tenant that is about to come to it.
 async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> WarmStandby {
     let spec = node.bed.store.worker_spec(&node.bed.id).await.unwrap();

@@ -1,8 +1,9 @@
 //! A node goes, its tenants come up elsewhere with the same session.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use roost_devcluster::{Signal, TenantRecord};
+use roost_cluster::timing::Timing;
+use roost_devcluster::{Identity, Signal, TenantRecord};
 use roost_tests::{SOON, Scenario};
 
 /// Waits until the tenant is connected on another node than `old`, with a higher generation than `before`.
@@ -116,6 +117,31 @@ async fn a_frozen_working_process_loses_its_browsers_before_its_tenants_run_else
     signal_working_process(&mut scenario, &worker.node_id, Signal::STOP)?;
     moved_away(&scenario, &tenant, &worker.node_id, worker.generation).await?;
     scenario.answers(&tenant, "from elsewhere").await?;
+    scenario.finish().await
+}
+
+/// Ctrl-Z in the node's terminal: guard and child stand still and the browsers run on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_stopped_with_its_guard_leaves_no_second_session() -> anyhow::Result<()> {
+    let mut scenario = Scenario::start(2, 1).await?;
+    let tenant = scenario.tenant(0);
+    let worker = scenario.cluster.worker(&tenant.id).await?;
+    let mut conversation = scenario.conversation(&tenant)?;
+    conversation.say(5).await?;
+    let guard = scenario.cluster.node(&worker.node_id)?.pid().and_then(Identity::of).expect("it runs");
+    assert!(guard.signal(Signal::STOP)?);
+    signal_working_process(&mut scenario, &worker.node_id, Signal::STOP)?;
+    let frozen_at = Instant::now();
+    let ttl = Timing::default().ttl;
+    let mut pace = tokio::time::interval(Duration::from_millis(200));
+    while frozen_at.elapsed() < ttl * 2 {
+        pace.tick().await;
+        conversation.say(1).await?;
+    }
+    moved_away(&scenario, &tenant, &worker.node_id, worker.generation).await?;
+    assert!(guard.signal(Signal::CONT)?);
+    scenario.settle(&conversation, SOON).await?;
+    // Two sessions at once are found by the judge.
     scenario.finish().await
 }
 

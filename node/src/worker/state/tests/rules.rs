@@ -45,6 +45,8 @@ fn any_event() -> impl Strategy<Value = Event> {
 #[derive(Default)]
 struct World {
     launching: bool,
+    /// The launch under way is to end with no browser.
+    called_off: bool,
     alive: bool,
     closing: bool,
     forgetting: bool,
@@ -83,11 +85,15 @@ impl World {
             Effect::Launch => {
                 assert!(!self.launching && !self.alive, "I1: a launch beside a browser");
                 assert!(!self.forgetting, "a launch on a profile that is being wiped");
-                self.launching = true;
+                (self.launching, self.called_off) = (true, false);
             }
             Effect::Kill | Effect::Close | Effect::WindDown { .. } | Effect::LogOut => {
                 assert!(self.alive, "{effect:?} without a browser");
                 self.closing = true;
+            }
+            Effect::CallOffLaunch { kill } => {
+                assert!(self.launching, "there is nothing to call off");
+                self.called_off |= *kill;
             }
             Effect::ForgetSession => {
                 assert!(!self.launching && !self.alive, "a profile wiped under a browser");
@@ -144,6 +150,8 @@ proptest! {
             before.extend(drive(&mut machine, &mut world, event, now));
         }
         let mut effects = drive(&mut machine, &mut world, Event::StopAsked(mode), now);
+        let is_wanted = mode == StopMode::Graceful;
+        prop_assert!(!world.launching || world.called_off || is_wanted, "a launch goes on that nobody wants");
         // Whatever the world still owes, it answers; nothing may be launched any more.
         for event in [Event::Launched, Event::BrowserGone, Event::SessionForgotten, Event::Tick] {
             effects.extend(drive(&mut machine, &mut world, event, now + Duration::from_secs(600)));
