@@ -52,6 +52,7 @@ use roost_engine::{
 };
 use roost_model::ids::Incarnation;
 use roost_store::Store;
+use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -143,7 +144,7 @@ async fn assemble(config: &NodeConfig, guard: Arc<GuardLink>) -> Result<Arc<Host
     let (args, timing) = (&config.args, config.timing);
     let registry = EtcdRegistry::connect(&args.etcd, args.cluster.as_str(), timing.request_timeout).await?;
     let node = NodeEnv {
-        store: Store::connect_lazy(args.database_url.expose(), DATABASE_CONNECTIONS)?,
+        store: Store::connect_lazy(args.database_url.expose_secret(), DATABASE_CONNECTIONS)?,
         engine: engine(config, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
         profiles: config.profiles.clone(),
