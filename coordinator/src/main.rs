@@ -31,11 +31,13 @@ async fn main() -> anyhow::Result<()> {
     // From before the start, so that an early signal is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut coordinator = Coordinator::start(config).await?;
     tokio::select! {
         ended = coordinator.ended() => return Ok(ended?),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
     }
     Ok(coordinator.stop().await?)
 }

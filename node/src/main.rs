@@ -11,8 +11,8 @@ use roost_engine::{
 };
 use roost_model::ids::ClusterName;
 use roost_node::{
-    config::NodeArgs,
-    guard::{self, DeadMansTimer, EXIT_REFUSED, GuardConfig, GuardLink, Program, RestartPolicy},
+    config::{ConfigError, NodeArgs},
+    guard::{self, DeadMansTimer, EXIT_REFUSED, GuardConfig, GuardError, GuardLink, Program, RestartPolicy},
     host, revoke,
 };
 use roost_telemetry::LogArgs;
@@ -125,7 +125,15 @@ fn become_browser(args: &LaunchArgs) -> anyhow::Result<()> {
 fn fail(error: &anyhow::Error) -> ExitCode {
     // `{:#}` is the whole chain on one line.
     eprintln!("roost-node: {error:#}");
-    ExitCode::FAILURE
+    if is_final(error) { ExitCode::from(EXIT_REFUSED) } else { ExitCode::FAILURE }
+}
+
+/// Whether it would be the same again after a restart.
+fn is_final(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref().is_some_and(|error| matches!(error, GuardError::Refused));
+    refused
+        || error.downcast_ref::<ConfigError>().is_some()
+        || error.downcast_ref().is_some_and(host::HostError::is_final)
 }
 
 fn run(args: NodeArgs, log: LogArgs) -> anyhow::Result<()> {
@@ -156,8 +164,7 @@ fn child(guard: i32, args: NodeArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("the node cannot go on: {error:#}");
-            let refused = error.downcast_ref::<host::HostError>().is_some_and(host::HostError::is_final);
-            if refused { ExitCode::from(EXIT_REFUSED) } else { ExitCode::FAILURE }
+            if is_final(&error) { ExitCode::from(EXIT_REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }

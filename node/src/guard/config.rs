@@ -4,7 +4,8 @@ use std::{ffi::OsString, io, path::PathBuf, time::Duration};
 
 use super::restarts::RestartPolicy;
 
-/// The exit code of a child that must not be started again: it was refused, and would be again.
+/// The exit code of a child that must not be started again: it was refused, and would be again. The guard's is the same, for
+/// whatever would start that again (RestartPreventExitStatus in the shipped unit).
 pub const EXIT_REFUSED: u8 = 3;
 
 /// What to run. The standard output of `child` speaks `protocol`.

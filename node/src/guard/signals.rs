@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT as something to poll, and the wait that they end early.
+//! SIGTERM, SIGINT and SIGHUP as something to poll, and the wait that they end early.
 
 use std::{
     io::{self, Read},
@@ -11,11 +11,11 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     low_level::pipe,
 };
 
-/// Both signals mean the same here: stop gracefully.
+/// All of them mean the same here: stop gracefully. SIGHUP is a terminal that was closed.
 #[derive(Debug)]
 pub(super) struct Signals {
     received: UnixStream,
@@ -25,8 +25,9 @@ impl Signals {
     pub(super) fn register() -> io::Result<Self> {
         let (received, raised) = UnixStream::pair()?;
         received.set_nonblocking(true)?;
-        pipe::register(SIGTERM, raised.try_clone()?)?;
-        pipe::register(SIGINT, raised)?;
+        for signal in [SIGTERM, SIGINT, SIGHUP] {
+            pipe::register(signal, raised.try_clone()?)?;
+        }
         Ok(Self { received })
     }
 

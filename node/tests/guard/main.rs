@@ -63,6 +63,7 @@ fn trials() -> Vec<Trial> {
         trial("a_child_that_stood_down_outlives_its_deadline", stood_down_child),
         trial("a_killed_guard_takes_the_child_and_its_browsers_with_it", killed_guard),
         trial("a_stop_is_passed_on_and_a_clean_end_is_clean", graceful_stop),
+        trial("a_closed_terminal_stops_in_order", closed_terminal),
         trial("a_child_that_does_not_stop_is_killed", overdue_stop),
         trial("a_child_that_crashes_too_often_is_given_up", crashing_child),
         trial("a_refused_child_is_not_started_again", refused_child),
@@ -149,6 +150,14 @@ fn graceful_stop() {
     assert!(stage.stop_guard().success());
     life.wait_until_dead();
     assert_eq!(stage.revoked(), [""; 0], "a child that ends cleanly gives its lease back itself");
+}
+
+fn closed_terminal() {
+    let mut stage = Stage::set("serve", 3);
+    let life = stage.life(1);
+    kill_process(Pid::from_child(&stage.guard), Signal::HUP).unwrap();
+    assert!(stage.guard_status().success());
+    life.wait_until_dead();
 }
 
 fn overdue_stop() {

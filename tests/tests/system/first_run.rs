@@ -59,6 +59,31 @@ async fn the_shipped_units_are_sound_and_their_restrictions_let_a_node_work() ->
     installed.run(as_ordinary_within(command), &[PAIRED]).await
 }
 
+#[test]
+fn a_wrong_setting_ends_a_node_in_a_way_that_its_unit_does_not_restart() -> Result<()> {
+    let mut node = std::process::Command::new(product("roost-node")?);
+    node.args([
+        "run",
+        "--id",
+        "a",
+        "--etcd",
+        "http://127.0.0.1:1",
+        "--database-url",
+        "mysql://roost:sesame@db/roost",
+    ]);
+    let ended = node
+        .args(["--state-dir", "/nowhere", "--object-store", "/nowhere", "--snapshot-key-file", "/nowhere"])
+        .output()?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(said.contains("--database-url") && !said.contains("sesame"), "{said}");
+    let code = ended.status.code().context("it exits")?.to_string();
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/roost-node.service");
+    let unit = fs::read_to_string(unit)?;
+    let stops = unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus="));
+    ensure!(stops.is_some_and(|stops| stops.split(' ').any(|stop| stop == code)), "exit code {code}: {said}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn root_of_a_container_without_other_users_an_init_or_a_home_runs_everything() -> Result<()> {
     let installed = Installed::new()?;

@@ -81,10 +81,12 @@ impl Dev {
         let listen = |kind| signal(kind).map_err(|source| Failure::Input { what: "signals".into(), source });
         let mut interrupts = listen(SignalKind::interrupt())?;
         let mut terminations = listen(SignalKind::terminate())?;
+        let mut hangups = listen(SignalKind::hangup())?;
         let mut stop = async || {
             tokio::select! {
                 _ = interrupts.recv() => {}
                 _ = terminations.recv() => {}
+                _ = hangups.recv() => {}
             }
         };
         let full_screen = !self.plain && self.page_url.is_none() && std::io::stdout().is_terminal();
