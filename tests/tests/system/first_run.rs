@@ -56,6 +56,9 @@ async fn the_shipped_units_are_sound_and_their_restrictions_let_a_node_work() ->
     if restrictions.no_new_privileges {
         command.args(["setpriv", "--no-new-privs", "--"]);
     }
+    if restrictions.no_core_dumps {
+        command.args(["prlimit", "--core=0", "--"]);
+    }
     installed.run(as_ordinary_within(command), &[PAIRED]).await
 }
 
@@ -195,6 +198,7 @@ impl Installed {
 /// What the node's unit takes away, as far as it can be taken away without systemd.
 struct Restrictions {
     no_new_privileges: bool,
+    no_core_dumps: bool,
     /// Directories that are empty.
     hidden: Vec<&'static str>,
 }
@@ -207,10 +211,11 @@ fn restrictions(unit: &str) -> Result<Restrictions> {
         settings.insert(name, value);
     }
     let mut hidden = Vec::new();
-    let mut no_new_privileges = false;
+    let (mut no_new_privileges, mut no_core_dumps) = (false, false);
     for (name, value) in &settings {
         match (*name, *value) {
             ("NoNewPrivileges", "yes") => no_new_privileges = true,
+            ("LimitCORE", "0") => no_core_dumps = true,
             // The root is read-only in any case.
             ("ProtectSystem", "strict") => {}
             ("ProtectHome", "yes") => hidden.extend(["/home", "/root"]),
@@ -222,12 +227,13 @@ fn restrictions(unit: &str) -> Result<Restrictions> {
                 _,
             )
             | ("KillMode" | "TimeoutStopSec" | "Restart" | "RestartSec" | "WantedBy", _)
+            | ("RestartPreventExitStatus" | "OOMPolicy", _)
             | ("LimitNOFILE" | "TasksMax", _) => {}
             _ => bail!("{name}={value} is tried by nobody: teach this test"),
         }
     }
     ensure!(settings.contains_key("ProtectSystem"), "the unit does not protect the system");
-    Ok(Restrictions { no_new_privileges, hidden })
+    Ok(Restrictions { no_new_privileges, no_core_dumps, hidden })
 }
 
 /// What becomes its arguments as an ordinary user.
