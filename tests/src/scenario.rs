@@ -108,7 +108,7 @@ impl Scenario {
 }
 
 /// Command lines of living processes in which a text occurs.
-fn processes_that_name(text: &str) -> Result<Vec<String>> {
+pub fn processes_that_name(text: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").context("reading /proc")? {
         let Ok(cmdline) = fs::read(entry?.path().join("cmdline")) else { continue };

@@ -54,8 +54,8 @@ impl Registration {
 }
 
 /// Registers, however long the registry is out of reach. `record` is complete but for its incarnation; `last_life` is this
-/// process's own, which has ended. None when the
-/// node is asked to stop first; that is looked at between attempts, so that none is left half done.
+/// process's own, which has ended. None when the node is asked to stop first; that is looked at between attempts, so that
+/// none is left half done.
 pub async fn register(
     registry: &SharedRegistry,
     record: &NodeRecord,

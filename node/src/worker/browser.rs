@@ -59,9 +59,9 @@ pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     })
 }
 
-/// Until it is the browser's turn a launch may be called off at any point. Restoring is not bounded by `launches`, so that one tenant's snapshot is fetched while another's browser starts. The last
-/// thing before the launch is a look at the node's standing: a browser is not begun on a lease that may run out while it
-/// starts.
+/// Until it is the browser's turn a launch may be called off at any point. Restoring is not bounded by `launches`, so that
+/// one tenant's snapshot is fetched while another's browser starts. The last thing before the launch is a look at the node's
+/// standing: a browser is not begun on a lease that may run out while it starts.
 async fn launch_cold(mut start: LaunchParams) -> Result<Launched, LaunchError> {
     let call_off = start.call_off;
     let PreparedProfile { browser_dir: profile, local_storage, .. } =

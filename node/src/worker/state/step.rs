@@ -201,16 +201,9 @@ impl Transition {
             _ => {}
         }
         self.hold();
-        self.machine.state = State::Stopping { next: AfterStop::End(ending) };
-        match self.machine.browser {
-            BrowserState::Up => self.effects.push(Effect::Kill),
-            BrowserState::Launching => self.effects.push(Effect::CallOffLaunch { kill: true }),
-            BrowserState::None => self.after_stop(),
-        }
+        self.stop_for(AfterStop::End(ending), Effect::Kill);
     }
-}
 
-impl Transition {
     /// Ends the browser as `how` says, with `next` to follow; at once when there is none.
     pub(super) fn stop_for(&mut self, next: AfterStop, how: Effect) {
         self.machine.state = State::Stopping { next };

@@ -7,8 +7,7 @@ mod browser;
 mod world;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -16,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use roost_engine::{Engine, EngineError, Launch, OutboundText, PageEvent, SendError};
 use roost_model::ids::Generation;
 use roost_node::session::{FetchedFiles, SessionSource};
+use roost_tests::scenario::processes_that_name;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -135,6 +135,7 @@ async fn outlive() -> Result<()> {
 
 /// A launch that is cancelled once its browser runs: the linked session is not opened, and nothing is left.
 async fn called_off(world: &World, profile: PathBuf) -> Result<()> {
+    let runs = || anyhow::Ok(!processes_that_name(&profile.display().to_string())?.is_empty());
     let (connections, cancel) = (world.connections().await?, CancellationToken::new());
     let launch = Launch {
         tenant: world.tenant.clone(),
@@ -143,7 +144,7 @@ async fn called_off(world: &World, profile: PathBuf) -> Result<()> {
         cancel: cancel.clone(),
     };
     let cancel_when_it_runs = async {
-        while !runs_on(&profile)? {
+        while !runs()? {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         cancel.cancel();
@@ -152,21 +153,9 @@ async fn called_off(world: &World, profile: PathBuf) -> Result<()> {
     let (launched, cancelled) = tokio::join!(world.engine.launch(launch), cancel_when_it_runs);
     cancelled?;
     ensure!(matches!(launched, Err(EngineError::Cancelled)), "it came up, or failed by itself");
-    ensure!(!runs_on(&profile)?, "a browser is left");
+    ensure!(!runs()?, "a browser is left");
     ensure!(world.connections().await? == connections, "the session was opened");
     Ok(())
-}
-
-/// Whether any process has this directory in its command line.
-fn runs_on(profile: &Path) -> Result<bool> {
-    let profile = profile.display().to_string();
-    for entry in fs::read_dir("/proc")? {
-        let command = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&command).contains(&profile) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 async fn acknowledge() -> Result<()> {
