@@ -1,18 +1,22 @@
 //! Who may act as the controller.
 //!
 //! The leader is whoever created the key `leader`, for as long as the key is there; it is leased, so it goes with its
-//! holder. Being leader is not a right to act but a guard: every write of a controller names the create revision of
-//! its key, and etcd refuses it once the key is gone or is another's. A controller that was frozen and wakes up
+//! holder. Being leader is not a right to act but a guard: every write of a controller names the lease of its key, and
+//! etcd refuses it once the key is gone or is another's. A controller that was frozen and wakes up
 //! believing that it leads therefore changes nothing. etcd's own election is not used: its `campaign` returns
 //! successfully although the lease has ended meanwhile, and its key is not of our naming.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use roost_model::ids::{Incarnation, Revision};
 
 use crate::{
     clock::Clock,
     keys,
+    lease::HeldKey,
     records::LeaderRecord,
     registry::{Change, Commit, Guard, Op, Registry, RegistryError},
     timing::Timing,
@@ -22,17 +26,30 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leadership {
     pub lease: Incarnation,
-    /// The create revision of the leader's key.
+    /// The create revision of the leader's key: how far the store was.
     pub revision: Revision,
     /// The clock before the lease was asked for.
     pub sent_at: Duration,
 }
 
 impl Leadership {
+    /// What is to be kept alive.
+    pub fn held(&self) -> HeldKey {
+        HeldKey { lease: self.lease, key: keys::LEADER.to_owned(), sent_at: self.sent_at }
+    }
+
     /// What every write of the leader is guarded by.
     pub fn guard(&self) -> Guard {
-        Guard::CreatedAt { key: keys::LEADER.to_owned(), revision: self.revision }
+        Guard::HeldBy { key: keys::LEADER.to_owned(), lease: self.lease }
     }
+}
+
+/// Where in a span this candidate's turn is. Candidates that all wait for the same moment do not all stand in it; the same
+/// candidate's turn is always the same.
+pub fn stagger(holder: &str, span: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    holder.hash(&mut hasher);
+    span.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
 }
 
 /// Becomes the leader if there is none.

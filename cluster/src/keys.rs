@@ -9,7 +9,7 @@
 //! | `acks/<node>` | [`AckRecord`] | the node | controller | to the node |
 //!
 //! A node watches its own `assignments/<node>` and nothing else. The controller watches the whole prefix, and every
-//! write of it is guarded by the create revision of `leader` and the mod revisions of what it read. In the steady
+//! write of it is guarded by the lease of `leader` and the mod revisions of what it read. In the steady
 //! state nothing is written: leases are renewed, and that costs no write.
 //!
 //! [`LeaderRecord`]: crate::records::LeaderRecord

@@ -20,19 +20,21 @@ pub struct LeaseKeeper {
     task: JoinHandle<()>,
 }
 
+/// A lease, and a key that was written under it.
+#[derive(Debug, Clone)]
+pub struct HeldKey {
+    pub lease: Incarnation,
+    pub key: String,
+    /// The clock before the lease was asked for.
+    pub sent_at: Duration,
+}
+
 impl LeaseKeeper {
-    /// `sent_at`: the clock before the lease was asked for.
-    pub fn spawn(
-        registry: SharedRegistry,
-        clock: Arc<dyn Clock>,
-        timing: Timing,
-        lease: Incarnation,
-        sent_at: Duration,
-    ) -> Self {
+    pub fn spawn(registry: SharedRegistry, clock: Arc<dyn Clock>, timing: Timing, held: HeldKey) -> Self {
         let mut lease_deadline = LeaseDeadline::new(&timing);
-        lease_deadline.renewed(sent_at);
+        lease_deadline.renewed(held.sent_at);
         let (sender, receiver) = watch::channel(lease_deadline);
-        let task = tokio::spawn(keep(registry, clock.clone(), timing, lease, sender));
+        let task = tokio::spawn(keep(registry, clock.clone(), timing, held, sender));
         Self { lease_deadline: receiver, clock, task }
     }
 
@@ -73,15 +75,16 @@ async fn keep(
     registry: SharedRegistry,
     clock: Arc<dyn Clock>,
     timing: Timing,
-    lease: Incarnation,
+    held: HeldKey,
     lease_deadline: watch::Sender<LeaseDeadline>,
 ) {
+    let HeldKey { lease, key, .. } = held;
     let mut pause = timing.keepalive_every;
     let mut failing = false;
     loop {
         tokio::time::sleep(pause).await;
         let sent_at = clock.now();
-        match registry.keep_alive(lease).await {
+        match registry.keep_alive(lease, &key).await {
             Ok(()) => {
                 lease_deadline.send_modify(|lease_deadline| lease_deadline.renewed(sent_at));
                 if std::mem::take(&mut failing) {
@@ -90,9 +93,9 @@ async fn keep(
                 let spent = clock.now().saturating_sub(sent_at);
                 pause = timing.keepalive_every.saturating_sub(spent);
             }
-            Err(RegistryError::LeaseLost { .. }) => {
+            Err(error @ (RegistryError::LeaseLost { .. } | RegistryError::Replaced { .. })) => {
                 lease_deadline.send_modify(LeaseDeadline::lost);
-                tracing::warn!(%lease, "the lease is lost");
+                tracing::warn!(%lease, %error, "the lease is lost");
                 return;
             }
             Err(error) => {
@@ -110,14 +113,19 @@ mod tests {
     use super::*;
     use crate::{
         clock::RuntimeClock,
-        registry::{MemoryRegistry, Registry},
+        registry::{MemoryRegistry, Op, Registry},
     };
+
+    const KEY: &str = "held";
 
     async fn kept(registry: &Arc<MemoryRegistry>) -> (LeaseKeeper, Arc<RuntimeClock>, Incarnation) {
         let (timing, clock) = (Timing::default(), Arc::new(RuntimeClock::start()));
         let sent_at = clock.now();
         let lease = registry.grant(timing.ttl).await.unwrap();
-        (LeaseKeeper::spawn(registry.clone(), clock.clone(), timing, lease, sent_at), clock, lease)
+        let claim = Op::Put { key: KEY.to_owned(), value: Vec::new(), lease: Some(lease) };
+        registry.commit(&[], &[claim]).await.unwrap();
+        let held = HeldKey { lease, key: KEY.to_owned(), sent_at };
+        (LeaseKeeper::spawn(registry.clone(), clock.clone(), timing, held), clock, lease)
     }
 
     #[tokio::test(start_paused = true)]
@@ -128,7 +136,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(keeper.standing(), Standing::Good);
         }
-        registry.keep_alive(lease).await.unwrap();
+        registry.keep_alive(lease, KEY).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -141,7 +149,7 @@ mod tests {
         keeper.ended().await;
         assert!(clock.now() - cut_off_at <= Timing::default().deadline_after);
         registry.reconnect();
-        registry.keep_alive(lease).await.unwrap();
+        registry.keep_alive(lease, KEY).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -62,6 +62,8 @@ pub struct Timing {
     pub coalesce: Duration,
     /// From a watch that ended to the next attempt to watch.
     pub watch_retry: Duration,
+    /// A controller to which no pass succeeds for this long lets another one try.
+    pub resign_after: Duration,
     /// From one look at the leader's key to the next when no watch event comes.
     pub candidate_retry: Duration,
     /// From one search for workers that are silent to the next.
@@ -95,6 +97,7 @@ impl Timing {
             reconcile_every: ttl,
             coalesce: ttl / 1_000,
             watch_retry: ttl / 20,
+            resign_after: (ttl * 6).max(Duration::from_secs(30)),
             candidate_retry: ttl / 2,
             stale_check_every: ttl,
         })

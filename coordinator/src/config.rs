@@ -37,6 +37,9 @@ pub struct Config {
     /// A worker that has not been seen for this long is marked ERROR
     #[arg(long, env = "ROOST_STALE_AFTER", default_value = "2m", value_parser = humantime::parse_duration)]
     pub stale_after: Duration,
+    /// How much of etcd's history the leader keeps; 0s where etcd is shared and somebody else compacts it
+    #[arg(long, env = "ROOST_ETCD_HISTORY", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub etcd_history: Duration,
 }
 
 fn parse_id(given: &str) -> Result<String, String> {

@@ -133,7 +133,11 @@ impl Coordinator {
 
 fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {
     let candidate = LeaderRecord { holder: format!("coordinator/{}", config.id), address: addr.to_string() };
-    ControllerConfig::new(config.lease_ttl, candidate, config.stale_after)
+    let etcd_history = Some(config.etcd_history).filter(|history| !history.is_zero());
+    ControllerConfig {
+        etcd_history,
+        ..ControllerConfig::new(config.lease_ttl, candidate, config.stale_after)
+    }
 }
 
 /// The controller needs the ledger's tables, so it stands for election when they are there and not before: one that

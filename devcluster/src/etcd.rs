@@ -1,6 +1,9 @@
 //! A private etcd: one member, or several.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 use rustix::process::Signal;
@@ -9,6 +12,7 @@ use serde::Deserialize;
 
 use super::{
     error::{DevError, Result},
+    files::{remove, write_private},
     identity::Identity,
     loopback::{described, loopback_client},
     ports::free_port,
@@ -33,6 +37,8 @@ pub struct Etcd {
     process: Process,
     port: u16,
     endpoint: String,
+    /// While this file exists the member's disk stalls, if it was started through a program that sees to it.
+    stalled: PathBuf,
 }
 
 /// Where a member listens.
@@ -69,30 +75,52 @@ impl Etcd {
             let launch = launch(&program, dir, ALONE, ports, &cluster_of(&[(ALONE.into(), ports)]));
             tries -= 1;
             match run(&launch, ports.client).await {
-                Ok(process) => return Ok(Self::new(ALONE, launch, process, ports)),
+                Ok(process) => return Ok(Self::new(dir, ALONE, launch, process, ports)),
                 Err(DevError::Exited { .. }) if tries > 0 => continue,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Starts several members of one etcd, and waits until all serve.
-    pub(super) async fn start_members(dir: &Path, ports: &[EtcdPorts]) -> Result<Vec<Self>> {
+    /// Starts several members of one etcd on free ports, and waits until all serve. `through`: a program that becomes
+    /// each of them and stalls its disk while a file exists; it is given the file's path and etcd's command line.
+    pub async fn start_several(dir: &Path, count: usize, through: Option<&Path>) -> Result<Vec<Self>> {
+        let ports = (0..count).map(|_| Ok(EtcdPorts { client: free_port()?, peer: free_port()? }));
+        Self::start_members(dir, &ports.collect::<Result<Vec<_>>>()?, through).await
+    }
+
+    pub(super) async fn start_members(
+        dir: &Path,
+        ports: &[EtcdPorts],
+        through: Option<&Path>,
+    ) -> Result<Vec<Self>> {
         let program = programs::installed("etcd")?;
         let names = (1..=ports.len()).map(|number| format!("{ALONE}-{number}"));
         let members: Vec<_> = names.zip(ports.iter().copied()).collect();
         let cluster = cluster_of(&members);
         let starting = members.iter().map(async |(name, ports)| {
-            let launch = launch(&program, dir, name, *ports, &cluster);
+            let mut launch = launch(&program, dir, name, *ports, &cluster);
+            if let Some(through) = through {
+                launch = launch.through(&[through.into(), stalled(dir, name).into()]);
+            }
             let process = run(&launch, ports.client).await?;
-            Ok(Self::new(name, launch, process, *ports))
+            Ok(Self::new(dir, name, launch, process, *ports))
         });
         try_join_all(starting).await
     }
 
-    fn new(name: &str, launch: Launch, process: Process, ports: EtcdPorts) -> Self {
-        let endpoint = endpoint(ports.client);
-        Self { name: name.to_owned(), launch, process, port: ports.client, endpoint }
+    fn new(dir: &Path, name: &str, launch: Launch, process: Process, ports: EtcdPorts) -> Self {
+        let (endpoint, stalled) = (endpoint(ports.client), stalled(dir, name));
+        Self { name: name.to_owned(), launch, process, port: ports.client, endpoint, stalled }
+    }
+
+    /// Its writes to disk do not return until [`Etcd::let_go`]. Only of members that were started through a program.
+    pub fn stall(&self) -> Result<()> {
+        write_private(&self.stalled, "")
+    }
+
+    pub fn let_go(&self) -> Result<()> {
+        remove(&self.stalled).map_err(DevError::file("remove", &self.stalled))
     }
 
     /// `etcd`, or of several `etcd-1` and so on.
@@ -153,6 +181,10 @@ impl Etcd {
     }
 }
 
+fn stalled(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.stalled"))
+}
+
 fn endpoint(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
@@ -208,8 +240,7 @@ mod tests {
     #[tokio::test]
     async fn one_of_three_members_leads_and_another_does_when_it_is_killed() {
         let dir = tempfile::tempdir().unwrap();
-        let ports = || EtcdPorts { client: free_port().unwrap(), peer: free_port().unwrap() };
-        let mut members = Etcd::start_members(dir.path(), &[ports(), ports(), ports()]).await.unwrap();
+        let mut members = Etcd::start_several(dir.path(), 3, None).await.unwrap();
         let first = leader(&members).await;
         members[first].kill().await.unwrap();
         let led = || async { leads(&members).await.is_some_and(|now| now != first) };

@@ -181,7 +181,8 @@ pub(super) async fn start_etcd(dir: &StateDir, options: &Options) -> Result<Vec<
         let client = dir.port(&format!("etcd-{number}"), first.filter(|_| number == 1))?;
         Ok(EtcdPorts { client, peer: dir.port(&format!("etcd-{number}-peer"), None)? })
     });
-    Etcd::start_members(dir.root(), &ports.collect::<Result<Vec<_>>>()?).await
+    let through = options.etcd_through.as_deref();
+    Etcd::start_members(dir.root(), &ports.collect::<Result<Vec<_>>>()?, through).await
 }
 
 fn loopback(port: u16) -> String {

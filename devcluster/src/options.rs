@@ -8,6 +8,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Members of etcd.
     pub etcd_members: usize,
+    /// See [`super::Etcd::start_several`].
+    pub etcd_through: Option<PathBuf>,
     pub coordinators: usize,
     pub nodes: usize,
     pub tenants: usize,
@@ -53,6 +55,7 @@ impl Options {
         Self {
             state_dir: state_dir.into(),
             etcd_members: 1,
+            etcd_through: None,
             coordinators: 1,
             nodes: 3,
             tenants: 6,

@@ -62,6 +62,9 @@ pub struct NodeArgs {
     /// When this node is the controller: a worker that has not been seen for this long is marked ERROR
     #[arg(long, env = "ROOST_STALE_AFTER", default_value = "2m", value_parser = humantime::parse_duration)]
     pub stale_after: Duration,
+    /// How much of etcd's history the leader keeps; 0s where etcd is shared and somebody else compacts it
+    #[arg(long, env = "ROOST_ETCD_HISTORY", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub etcd_history: Duration,
     /// The most tenants that it takes
     #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub capacity: u32,

@@ -1,7 +1,7 @@
 # The guards that I1 and I2 rest on: how each is taken out (mutate_NAME, in a copy of the tree), and the test that must fail
 # then (test_of[NAME]).
 
-guards=(deadline guard_process dead_mans_timer generation term leader_cas conflict)
+guards=(deadline guard_process dead_mans_timer renewal generation term leader_cas conflict)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -22,6 +22,15 @@ mutate_dead_mans_timer() {
 }
 test_of[dead_mans_timer]='cargo test -p roost-node --test guard'
 
+# A keepalive that is answered counts, whatever it proves.
+mutate_renewal() {
+  edit cluster/src/registry/etcd/mod.rs '        let mut read = renewed.await?;' \
+    '        let kept = async |client: Client| client.lease_client().keep_alive(lease.0).await;
+        if self.call_to(member, STEP, kept).await.is_ok() { return Ok(()); }
+        let mut read = renewed.await?;'
+}
+test_of[renewal]='cargo test -p roost-tests --test system -- cluster::failures::a_leader_whose_disk_stalls'
+
 # Writes of an old owner are taken.
 mutate_generation() {
   edit "$(echo store/src/*.rs)" 'and generation = $2' 'and ($2::bigint is not null)' &&
@@ -39,7 +48,7 @@ test_of[term]='cargo test -p roost-tests --test system -- store::ledger'
 # A controller's commits are not bound to its own leader key.
 mutate_leader_cas() {
   edit cluster/src/election.rs \
-    'Guard::CreatedAt { key: keys::LEADER.to_owned(), revision: self.revision }' \
+    'Guard::HeldBy { key: keys::LEADER.to_owned(), lease: self.lease }' \
     'Guard::Absent { key: format!("no-such-key-{}", self.revision) }'
 }
 test_of[leader_cas]='cargo test -p roost-cluster --lib -- controller::tests::guards'

@@ -26,13 +26,15 @@ pub struct ControllerConfig {
     pub candidate: LeaderRecord,
     /// A worker that was not seen for so long is marked.
     pub stale_after: Duration,
+    /// How much of etcd's history is kept; none where somebody else compacts it.
+    pub etcd_history: Option<Duration>,
     pub clock: Arc<dyn Clock>,
 }
 
 impl ControllerConfig {
-    /// On the machine's clock.
+    /// On the machine's clock; compacts nothing.
     pub fn new(timing: Timing, candidate: LeaderRecord, stale_after: Duration) -> Self {
-        Self { timing, candidate, stale_after, clock: Arc::new(BootClock) }
+        Self { timing, candidate, stale_after, etcd_history: None, clock: Arc::new(BootClock) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What gets in the way of a pass or a term, and the log of it: one line when it begins and one when it is over.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use roost_model::ids::Term;
 
@@ -24,6 +24,9 @@ pub(super) enum ControllerError {
     /// The leader's key is gone or another's. Ends the term.
     #[error("another controller leads")]
     Superseded,
+    /// Too long without a pass that succeeded. Ends the term, for another candidate may fare better.
+    #[error("no pass has succeeded for {span:?}: {reason}")]
+    Stuck { span: Duration, reason: String },
     /// The ledger has seen a later term. Ends the term.
     #[error("the ledger is at term {term}")]
     Deposed { term: Term },
@@ -49,6 +52,7 @@ impl ControllerError {
         match error {
             RegistryError::Unavailable { reason, .. } => Self::Doubtful { write, reason },
             RegistryError::LeaseLost { .. }
+            | RegistryError::Replaced { .. }
             | RegistryError::Refused { .. }
             | RegistryError::Corrupt { .. } => Self::Registry(error),
         }
@@ -59,15 +63,21 @@ impl ControllerError {
         match self {
             Self::Ledger(_) | Self::Deposed { .. } => Dependency::Ledger,
             Self::Registry(RegistryError::Corrupt { .. }) => Dependency::Records,
-            Self::Registry(_) | Self::LeaseInDoubt | Self::Doubtful { .. } | Self::Superseded => {
-                Dependency::Etcd
-            }
+            Self::Registry(_)
+            | Self::LeaseInDoubt
+            | Self::Doubtful { .. }
+            | Self::Superseded
+            | Self::Stuck { .. } => Dependency::Etcd,
         }
     }
 
     pub(super) fn ends_the_term(&self) -> bool {
         match self {
-            Self::Doubtful { .. } | Self::Superseded | Self::Deposed { .. } => true,
+            Self::Doubtful { .. }
+            | Self::Superseded
+            | Self::Stuck { .. }
+            | Self::Deposed { .. }
+            | Self::Registry(RegistryError::Replaced { .. }) => true,
             Self::Registry(_) | Self::Ledger(_) | Self::LeaseInDoubt => false,
         }
     }

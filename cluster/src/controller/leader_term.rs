@@ -20,17 +20,28 @@ use crate::{
 };
 
 use super::{
+    compaction::Compaction,
     context::{Context, ControllerStatus, WriteAuthority},
     error::{ControllerError, Dependency, DependencyHealth},
     history,
     pass::{PassOutcome, PassState},
+    patience::Patience,
     store_identity,
 };
+
+/// How a term has ended, as far as it matters for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Nothing that it tried has succeeded.
+    Stuck,
+    Other,
+}
 
 pub(super) struct LeaderTerm<'a> {
     context: &'a Context,
     leadership: Leadership,
     keeper: LeaseKeeper,
+    patience: Patience,
 }
 
 impl<'a> LeaderTerm<'a> {
@@ -39,21 +50,27 @@ impl<'a> LeaderTerm<'a> {
             context.registry.clone(),
             context.config.clock.clone(),
             context.config.timing,
-            leadership.lease,
-            leadership.sent_at,
+            leadership.held(),
         );
-        Self { context, leadership, keeper }
+        let patience = Patience::new(context.config.clock.clone(), context.config.timing);
+        Self { context, leadership, keeper, patience }
     }
 
     /// Leads until it is deposed, its lease ends or `shutdown`; then gives up the leader's key.
-    pub(super) async fn run(self, health: &mut DependencyHealth, shutdown: &CancellationToken) {
+    pub(super) async fn run(self, health: &mut DependencyHealth, shutdown: &CancellationToken) -> Ending {
         let revision = self.leadership.revision;
         tracing::info!(%revision, holder = self.context.config.candidate.holder, "elected as the controller");
+        let mut ending = Ending::Other;
         let ended_by = tokio::select! {
             biased;
             () = shutdown.cancelled() => None,
             () = self.keeper.ended() => Some("the lease of the leader's key has ended".to_owned()),
-            error = self.lead(health) => Some(error.to_string()),
+            error = self.lead(health) => {
+                if matches!(error, ControllerError::Stuck { .. }) {
+                    ending = Ending::Stuck;
+                }
+                Some(error.to_string())
+            }
         };
         match &ended_by {
             None => tracing::info!(%revision, "resigning"),
@@ -63,10 +80,11 @@ impl<'a> LeaderTerm<'a> {
             *status = ControllerStatus { last_error: ended_by, leading: false, term: None, ..status.clone() };
         });
         self.resign().await;
+        ending
     }
 
     async fn resign(self) {
-        let Self { context, leadership, keeper } = self;
+        let Self { context, leadership, keeper, .. } = self;
         drop(keeper);
         if let Err(error) = context.registry.revoke(leadership.lease).await {
             tracing::debug!(%error, "the leader's key is left to end with its lease");
@@ -80,16 +98,19 @@ impl<'a> LeaderTerm<'a> {
             Err(error) => return error,
         };
         tracing::info!(%term, "the term has begun");
-        let Timing { heartbeat_every, watch_retry, coalesce, .. } = self.context.config.timing;
+        let Timing { heartbeat_every, coalesce, .. } = self.context.config.timing;
         let authority = WriteAuthority { leadership: &self.leadership, term, keeper: &self.keeper };
         let mut wakeups = self.wakeups();
         let mut state = PassState::new(self.context.config.timing.ttl);
+        let mut compaction = Compaction::new(self.context.config.etcd_history);
         state.pending.add_events([history::elected(&self.context.config.candidate.holder, term)]);
         // Time for workers to be seen again that could not be while there was no controller or no ledger.
         let mut stale_workers = StaleWorkerCheck::check_after(self.context, heartbeat_every * 2);
         loop {
             match self.pass(&authority, &mut state, &mut stale_workers).await {
                 Ok(passed) => {
+                    self.patience.succeeded();
+                    self.compact(&mut compaction, passed.seen).await;
                     if self.is_well(health, term) {
                         stale_workers = StaleWorkerCheck::check_after(self.context, heartbeat_every * 2);
                     }
@@ -102,9 +123,23 @@ impl<'a> LeaderTerm<'a> {
                 Err(error) if error.ends_the_term() => return error,
                 Err(error) => {
                     self.is_unwell(health, &error);
-                    tokio::time::sleep(watch_retry).await;
+                    if let Err(stuck) = self.patience.failed(&error).await {
+                        return stuck;
+                    }
                 }
             }
+        }
+    }
+
+    /// Not needed by anything that this term does: if it fails, it is tried again a step later.
+    async fn compact(&self, compaction: &mut Compaction, seen: Revision) {
+        let Some(revision) = compaction.due(seen, self.context.config.clock.now()) else { return };
+        match self.context.registry.compact(revision).await {
+            Ok(()) => {
+                compaction.done(revision);
+                tracing::info!(%revision, "etcd's history up to here has been compacted");
+            }
+            Err(error) => tracing::warn!(%revision, %error, "etcd's history could not be compacted"),
         }
     }
 
@@ -175,7 +210,7 @@ impl<'a> LeaderTerm<'a> {
     /// backup does, and is another store than the one the ledger knows.
     async fn still_leads(&self) -> Result<bool, ControllerError> {
         let leader = self.context.registry.get(keys::LEADER).await.map_err(ControllerError::Registry)?;
-        Ok(leader.is_some_and(|entry| entry.create_revision == self.leadership.revision))
+        Ok(leader.is_some_and(|entry| entry.lease == Some(self.leadership.lease)))
     }
 
     /// A step of the beginning, again and again until it is done or ends the term.
@@ -189,10 +224,12 @@ impl<'a> LeaderTerm<'a> {
     {
         loop {
             match step().await {
-                Err(error) if !error.ends_the_term() => self.is_unwell(health, &error),
+                Err(error) if !error.ends_the_term() => {
+                    self.is_unwell(health, &error);
+                    self.patience.failed(&error).await?;
+                }
                 ended => return ended,
             }
-            tokio::time::sleep(self.context.config.timing.watch_retry).await;
         }
     }
 

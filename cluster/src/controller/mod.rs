@@ -30,6 +30,7 @@
 //! - **A commit is not a plan.** Large plans are published in several commits and a crash may leave some out. Each is
 //!   complete for the nodes it is about, and a removal never shares a plan with the placement that follows it.
 
+mod compaction;
 mod context;
 mod error;
 mod failure_detector;
@@ -37,6 +38,7 @@ mod history;
 mod leader_term;
 mod operations;
 mod pass;
+mod patience;
 mod plan_inputs;
 mod run;
 mod stabilisation_window;

@@ -4,7 +4,7 @@
 //! takes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     ledger::{DesiredTenant, LedgerRecord, Orders},
     plan::{self, Action, Decision, Goal, Plan, Snapshot, TenantView, Wanted},
     records::{AssignmentEntry, AssignmentRecord, Phase},
-    registry::{Commit, Guard, MAX_OPS, Op},
+    registry::{Commit, Guard, MAX_OPS, Op, RegistryError},
 };
 
 use super::{
@@ -47,6 +47,11 @@ pub(super) struct PassState {
     pub(super) stabilisation: StabilisationWindow,
     pub(super) decision_log: DecisionLog,
     pub(super) pending: PendingHistory,
+    /// Generations that this term has given and that no node has been told of, because etcd refused the write: they are
+    /// given again, so that nothing is counted up while etcd takes no writes.
+    pub(super) unpublished: HashMap<TenantId, Generation>,
+    /// Something was published that the ledger does not know the registry to have got to.
+    pub(super) has_published: bool,
 }
 
 impl PassState {
@@ -57,6 +62,8 @@ impl PassState {
             stabilisation: StabilisationWindow::new(ttl),
             decision_log: DecisionLog::default(),
             pending: PendingHistory::default(),
+            unpublished: HashMap::new(),
+            has_published: false,
         }
     }
 }
@@ -83,8 +90,12 @@ impl Context {
         state.decision_log.write(&plan);
         let (seen, recheck_after) = (view.revision, assessment.recheck_after);
 
-        let generations = self.place(authority, &plan).await?;
+        self.remember_revision(authority, seen, &mut state.has_published).await?;
+        let generations = self.place(authority, &plan, &by_tenant, &mut state.unpublished).await?;
         let published = self.publish(authority, view, &plan, &generations, &by_tenant).await?;
+        state.has_published |= !published.nodes.is_empty();
+        let untold = published.untold(&plan);
+        state.unpublished.retain(|tenant, _| untold.contains(tenant));
         state.pending.extend(history::placements(&plan, &orders, &generations, &published.nodes));
         let unplaced = self.unplace(authority, &snapshot, &plan, &inputs).await?;
 
@@ -97,14 +108,31 @@ impl Context {
             news.extend(auto_rebalance(&mut state.stabilisation, seen, &inputs, snapshot));
         }
         let ordered = self.record(authority, &mut state.pending, news).await?;
-        Ok(PassOutcome { seen, again: !published.is_empty() || unplaced || ordered, recheck_after })
+        match published.refused {
+            Some(error) => Err(ControllerError::Registry(error)),
+            None => Ok(PassOutcome { seen, again: published.any || unplaced || ordered, recheck_after }),
+        }
+    }
+
+    /// An etcd that is behind this has been restored from a backup: whoever leads next finds that out by it.
+    async fn remember_revision(
+        &self,
+        authority: &WriteAuthority<'_>,
+        seen: Revision,
+        has_published: &mut bool,
+    ) -> Result<(), ControllerError> {
+        if std::mem::take(has_published) {
+            let written = self.ask_ledger(self.ledger.registry_was_at(authority.term, seen)).await;
+            written.map_err(ControllerError::reading_ledger)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, ControllerError> {
         self.ask_ledger(self.ledger.desired_tenants()).await.map_err(ControllerError::reading_ledger)
     }
 
-    async fn orders(&self) -> Result<Orders, ControllerError> {
+    pub(super) async fn orders(&self) -> Result<Orders, ControllerError> {
         self.ask_ledger(self.ledger.orders()).await.map_err(ControllerError::reading_ledger)
     }
 
@@ -112,18 +140,25 @@ impl Context {
         &self,
         authority: &WriteAuthority<'_>,
         plan: &Plan,
+        by_tenant: &DesiredByTenant<'_>,
+        unpublished: &mut HashMap<TenantId, Generation>,
     ) -> Result<HashMap<TenantId, Generation>, ControllerError> {
-        let placements: Vec<_> =
-            plan.placements().map(|(tenant, node)| (tenant.clone(), node.clone())).collect();
-        if placements.is_empty() {
-            return Ok(HashMap::new());
-        }
         let mut generations = HashMap::new();
+        let mut placements = Vec::new();
+        for (tenant, node) in plan.placements() {
+            match unpublished.get(tenant) {
+                Some(&generation) if is_placed(by_tenant, tenant, node, generation) => {
+                    generations.insert(tenant.clone(), generation);
+                }
+                _ => placements.push((tenant.clone(), node.clone())),
+            }
+        }
         for some in placements.chunks(ROWS_AT_ONCE) {
             authority.check()?;
             let placed = self.ask_ledger(self.ledger.place(authority.term, some)).await;
-            generations
-                .extend(placed.map_err(|error| ControllerError::writing_ledger("a placement", error))?);
+            let placed = placed.map_err(|error| ControllerError::writing_ledger("a placement", error))?;
+            unpublished.extend(placed.iter().cloned());
+            generations.extend(placed);
         }
         Ok(generations)
     }
@@ -137,13 +172,24 @@ impl Context {
         by_tenant: &DesiredByTenant<'_>,
     ) -> Result<Published, ControllerError> {
         let updates = updates(view, plan, generations, by_tenant);
-        let mut published = Published { any: !updates.is_empty(), nodes: HashSet::new() };
-        for batch in batches(&updates, authority.leadership) {
+        let mut published = Published { any: !updates.is_empty(), nodes: HashSet::new(), refused: None };
+        let mut left: VecDeque<Batch> = batches(&updates, authority.leadership).into();
+        let mut refusals = 0;
+        while let Some(batch) = left.pop_front() {
             authority.check()?;
             match self.registry.commit(&batch.guards, &batch.ops).await {
                 Ok(Commit::Done { .. }) => published.nodes.extend(batch.nodes),
                 // The next pass sees what has changed.
-                Ok(Commit::Refused) => break,
+                Ok(Commit::Refused) => {}
+                // Nothing of this one was written. One record may be to blame: the others are tried without it.
+                Err(error @ RegistryError::Refused { .. }) => {
+                    published.refused = Some(error);
+                    refusals += 1;
+                    if refusals == MOST_REFUSALS {
+                        break;
+                    }
+                    left.extend(batch.halves());
+                }
                 Err(error) => return Err(ControllerError::writing_registry("an assignment", error)),
             }
         }
@@ -183,15 +229,29 @@ impl Context {
     }
 }
 
+fn is_placed(
+    by_tenant: &DesiredByTenant<'_>,
+    tenant: &TenantId,
+    node: &NodeId,
+    generation: Generation,
+) -> bool {
+    by_tenant
+        .get(tenant)
+        .is_some_and(|desired| desired.generation == generation && desired.node.as_ref() == Some(node))
+}
+
 /// The nodes whose records were written, and whether there were any to write.
 pub(super) struct Published {
     any: bool,
     nodes: HashSet<NodeId>,
+    /// Why etcd did not take some of them.
+    refused: Option<RegistryError>,
 }
 
 impl Published {
-    fn is_empty(&self) -> bool {
-        !self.any
+    /// Tenants that the plan has placed and whose nodes have not been told.
+    fn untold<'a>(&self, plan: &'a Plan) -> HashSet<&'a TenantId> {
+        plan.placements().filter(|(_, node)| !self.nodes.contains(node)).map(|(tenant, _)| tenant).collect()
     }
 }
 
@@ -224,6 +284,9 @@ fn auto_rebalance(
 /// Well below the 1.5 MB that etcd takes in one request.
 const MAX_COMMIT_BYTES: usize = 1 << 20;
 
+/// Of one pass: enough to find a record that is to blame among a commit's, and no more where all are refused.
+const MOST_REFUSALS: usize = 8;
+
 /// A node's record as it is to be; `None` where it is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AssignmentUpdate {
@@ -238,8 +301,23 @@ pub(super) struct AssignmentUpdate {
 pub(super) struct Batch {
     /// Whose records it is about.
     pub(super) nodes: Vec<NodeId>,
+    /// The leadership's, then one for each node.
     pub(super) guards: Vec<Guard>,
     pub(super) ops: Vec<Op>,
+}
+
+impl Batch {
+    /// The same as two commits; nothing of one that cannot be divided.
+    fn halves(mut self) -> Vec<Self> {
+        let half = self.nodes.len() / 2;
+        if half == 0 {
+            return Vec::new();
+        }
+        let mut guards = vec![self.guards[0].clone()];
+        guards.extend(self.guards.split_off(1 + half));
+        let rest = Self { nodes: self.nodes.split_off(half), guards, ops: self.ops.split_off(half) };
+        vec![self, rest]
+    }
 }
 
 /// The records that differ from what is published once the plan is carried out. Records of lives that have ended go;

@@ -29,8 +29,8 @@ pub(super) struct Mirror {
     view: RegistryView,
     /// The mod revision of every key, also of those that this version does not know.
     versions: BTreeMap<String, Revision>,
-    /// The create revision of the leader's key.
-    leader: Option<Revision>,
+    /// The lease of the leader's key.
+    leader: Option<Incarnation>,
 }
 
 impl Mirror {
@@ -55,7 +55,7 @@ impl Mirror {
                 }));
             }
         }
-        if self.leader == Some(leadership.revision) { Ok(()) } else { Err(ControllerError::Superseded) }
+        if self.leader == Some(leadership.lease) { Ok(()) } else { Err(ControllerError::Superseded) }
     }
 
     pub(super) fn view(&self) -> &RegistryView {
@@ -83,7 +83,7 @@ impl Mirror {
 
     pub(super) fn write(&mut self, entry: &Entry) -> Result<(), RegistryError> {
         match Key::parse(&entry.key) {
-            Some(Key::Leader) => self.leader = Some(entry.create_revision),
+            Some(Key::Leader) => self.leader = entry.lease,
             Some(Key::Node(node)) => {
                 self.view.nodes.insert(node, keys::decode(entry)?);
             }

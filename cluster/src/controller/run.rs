@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::{Context, ControllerConfig, ControllerStatus},
     error::{Dependency, DependencyHealth},
-    leader_term::LeaderTerm,
+    leader_term::{Ending, LeaderTerm},
 };
 use crate::{election, ledger::Ledger, registry::SharedRegistry};
 
@@ -42,20 +42,40 @@ impl Context {
     /// One candidacy: to the end of the term if it is won, else until standing again is worth a try.
     async fn stand_or_wait(&self, health: &mut DependencyHealth, shutdown: &CancellationToken) {
         let (registry, timing) = (self.registry.as_ref(), &self.config.timing);
+        // One who cannot reach the ledger could only keep the key from others.
+        if let Err(error) = self.orders().await {
+            health.failed(Dependency::Ledger, &error);
+            self.status.send_modify(|status| status.last_error = Some(error.to_string()));
+            shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
+            return;
+        }
+        health.recovered(Dependency::Ledger);
         // Not cut short by the shutdown: a key that was won and forgotten would keep others waiting for a TTL.
         let outcome =
             election::stand(registry, self.config.clock.as_ref(), timing, &self.config.candidate).await;
         let waited = match outcome {
             Ok(Some(leadership)) => {
                 health.recovered(Dependency::Etcd);
-                LeaderTerm::new(self, leadership).run(health, shutdown).await;
-                // Whatever ended it may be there still.
-                shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
+                let ending = LeaderTerm::new(self, leadership).run(health, shutdown).await;
+                // Whatever ended it may be there still. One who could do nothing leaves the key to others for a while.
+                let pause = match ending {
+                    Ending::Other => timing.watch_retry,
+                    Ending::Stuck => {
+                        timing.ttl + election::stagger(&self.config.candidate.holder, timing.ttl)
+                    }
+                };
+                shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
                 return;
             }
             Ok(None) => {
                 health.recovered(Dependency::Etcd);
-                shutdown.run_until_cancelled(election::vacancy(registry, timing)).await
+                let turn = election::stagger(&self.config.candidate.holder, timing.ttl / 100);
+                let vacancy = async {
+                    let vacant = election::vacancy(registry, timing).await;
+                    tokio::time::sleep(turn).await;
+                    vacant
+                };
+                shutdown.run_until_cancelled(vacancy).await
             }
             Err(error) => Some(Err(error)),
         };

@@ -22,7 +22,7 @@ pub use orders::{NodeOrder, Operation, OperationKind, Orders, Policy, Progress, 
 pub trait Ledger: Send + Sync + 'static {
     /// Begins the term of the controller whose leader key was created at `leader_revision` in the store named
     /// `etcd_cluster`. The term is one more than the last if the store is another one than the last term's or the
-    /// revision is a later one. The same key of the same holder is given the same term again, for the answer to its
+    /// revision is a later one than any that is known of it ([`Ledger::registry_was_at`]). The same key of the same holder is given the same term again, for the answer to its
     /// first call may have been lost. Else `Deposed`: a later controller has begun already.
     async fn begin_term(
         &self,
@@ -30,6 +30,10 @@ pub trait Ledger: Send + Sync + 'static {
         leader_revision: Revision,
         holder: &str,
     ) -> Result<Term, LedgerError>;
+
+    /// The registry had got to this revision when the controller acted upon it. A later leader's key that is not beyond
+    /// it belongs to a registry that has gone back.
+    async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError>;
 
     /// What is wanted, one for every tenant there is.
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError>;

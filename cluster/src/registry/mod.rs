@@ -8,6 +8,7 @@ use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::mpsc;
 
 mod etcd;
+mod lineage;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 
@@ -35,9 +36,10 @@ pub trait Registry: Send + Sync + 'static {
     /// counts its deadline from before this call.
     async fn grant(&self, ttl: Duration) -> Result<Incarnation, RegistryError>;
 
-    /// Renews a lease. `LeaseLost` when it has ended; the caller counts its deadline from before this call. An `Ok`
-    /// is the answer to this very request.
-    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError>;
+    /// Renews a lease, and proves that it lives by reading `key`, which the caller has written under it. `LeaseLost` when
+    /// the lease has ended or the key is gone or another's; `Replaced` likewise ends it. The caller counts its deadline
+    /// from before this call. An `Ok` is the answer to this very request.
+    async fn keep_alive(&self, lease: Incarnation, key: &str) -> Result<(), RegistryError>;
 
     /// Ends a lease and deletes its keys. Revoking one that is gone is fine.
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError>;
@@ -60,6 +62,10 @@ pub trait Registry: Send + Sync + 'static {
     /// All of `ops` if all of `guards` hold, in one step. At most [`MAX_OPS`] of each, and each key at most once in
     /// `ops`, else `Refused` as an error. A put under a lease that has ended is `LeaseLost`.
     async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError>;
+
+    /// Forgets the history up to a revision, without which the store grows with every write until it takes none. A watch from
+    /// before ends. That it was forgotten already is fine.
+    async fn compact(&self, revision: Revision) -> Result<(), RegistryError>;
 
     /// The changes under a prefix after a revision, in order; those of one revision may come in several batches. The
     /// channel closes when the watch cannot go on (compacted, cut off, its reader too slow): list again, then watch
@@ -102,10 +108,11 @@ pub enum Guard {
     Absent {
         key: String,
     },
-    /// The key is there and was created at this revision.
-    CreatedAt {
+    /// The key is there under this lease. A lease's id is never given again, where the revisions of an etcd that was founded
+    /// anew repeat.
+    HeldBy {
         key: String,
-        revision: Revision,
+        lease: Incarnation,
     },
     /// The key was last written at this revision.
     ModifiedAt {
@@ -168,6 +175,10 @@ pub enum RegistryError {
     LeaseLost { lease: Incarnation },
     #[error("etcd refused {step}: {reason}")]
     Refused { step: &'static str, reason: String },
+    /// The store that answers is not the one that this process knew: restored from a backup, or another one. Every lease
+    /// from before has ended. A write has been carried out all the same, in the store that there is now.
+    #[error("etcd was replaced or restored from a backup ({step}): {reason}")]
+    Replaced { step: &'static str, reason: String },
     #[error("the value of {key} is not readable: {reason}")]
     Corrupt { key: String, reason: String },
 }

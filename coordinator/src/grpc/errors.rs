@@ -99,7 +99,8 @@ fn from_ledger(error: LedgerError) -> ApiError {
 
 fn from_registry(error: RegistryError) -> ApiError {
     match &error {
-        RegistryError::Unavailable { .. } => {
+        // The call that found it out; the next one is answered by the etcd that there is now.
+        RegistryError::Unavailable { .. } | RegistryError::Replaced { .. } => {
             ApiError::unavailable(ETCD, RETRY_AFTER, format!("{error}; try again"))
         }
         RegistryError::LeaseLost { .. } => ApiError::new(

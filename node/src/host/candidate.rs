@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use roost_cluster::{
     controller::{Controller, ControllerConfig},
-    keys,
+    election, keys,
     records::LeaderRecord,
     registry::{Change, RegistryError, SharedRegistry},
     timing::Timing,
@@ -23,6 +23,8 @@ pub(super) struct Candidate {
     pub(super) timing: Timing,
     /// A worker that has not been seen for this long is marked ERROR.
     pub(super) stale_after: Duration,
+    /// How much of etcd's history is kept; none where somebody else compacts it.
+    pub(super) etcd_history: Option<Duration>,
 }
 
 impl Candidate {
@@ -31,6 +33,12 @@ impl Candidate {
         while let Some(vacancy) = stop.run_until_cancelled(self.long_vacancy()).await {
             match vacancy {
                 Ok(()) => {
+                    // Of a thousand nodes one is to stand.
+                    let turn = election::stagger(&self.holder(), self.timing.ttl);
+                    stop.run_until_cancelled(tokio::time::sleep(turn)).await;
+                    if !matches!(self.registry.get(keys::LEADER).await, Ok(None)) {
+                        continue;
+                    }
                     tracing::warn!("no coordinator leads; this node stands as the controller");
                     self.stand(stop.child_token()).await;
                 }
@@ -62,10 +70,17 @@ impl Candidate {
         }
     }
 
+    fn holder(&self) -> String {
+        format!("node/{}", self.node)
+    }
+
     /// One term at most: the controller stands again by itself, but a coordinator comes first.
     async fn stand(&self, token: CancellationToken) {
-        let candidate = LeaderRecord { holder: format!("node/{}", self.node), address: String::new() };
-        let config = ControllerConfig::new(self.timing, candidate, self.stale_after);
+        let candidate = LeaderRecord { holder: self.holder(), address: String::new() };
+        let config = ControllerConfig {
+            etcd_history: self.etcd_history,
+            ..ControllerConfig::new(self.timing, candidate, self.stale_after)
+        };
         // Made here, for it listens to Postgres on a connection of its own.
         let ledger = Arc::new(PostgresLedger::new(self.store.clone()));
         let controller = Controller::new(self.registry.clone(), ledger, config);

@@ -34,6 +34,7 @@ pub(super) async fn run(
     let keeper = LeaseKeeper {
         registry: host.registry.clone(),
         lease: incarnation,
+        key: keys::node(&registration.record.node),
         timing: host.timing,
         clock: Arc::new(BootClock),
         deadline: registration.deadline,

@@ -23,6 +23,8 @@ use crate::guard::GuardLink;
 pub struct LeaseKeeper {
     pub registry: SharedRegistry,
     pub lease: Incarnation,
+    /// The node's own, which is read after each renewal.
+    pub key: String,
     pub timing: Timing,
     pub clock: Arc<dyn Clock>,
     pub deadline: LeaseDeadline,
@@ -46,15 +48,15 @@ impl LeaseKeeper {
     async fn renew_once(&mut self) -> Result<(), Expired> {
         let sent_at = self.clock.now();
         let registry = self.registry.clone();
-        let lease = self.lease;
-        match self.while_lease_holds(async move { registry.keep_alive(lease).await }).await? {
+        let (lease, key) = (self.lease, self.key.clone());
+        match self.while_lease_holds(async move { registry.keep_alive(lease, &key).await }).await? {
             Ok(()) => {
                 self.deadline.renewed(sent_at);
                 self.tell_guard();
                 self.pause((sent_at + self.timing.keepalive_every).saturating_sub(self.clock.now())).await
             }
-            Err(RegistryError::LeaseLost { .. }) => {
-                tracing::warn!(%lease, "the lease is lost");
+            Err(error @ (RegistryError::LeaseLost { .. } | RegistryError::Replaced { .. })) => {
+                tracing::warn!(%lease, %error, "the lease is lost");
                 Err(Expired)
             }
             Err(error) => {
@@ -163,6 +165,7 @@ mod tests {
         let keeper = LeaseKeeper {
             registry: registry.clone(),
             lease,
+            key: "nodes/a".to_owned(),
             timing,
             clock: Arc::new(BootClock),
             deadline,
@@ -196,10 +199,19 @@ mod tests {
         let lease = Incarnation(404);
         let clock = Arc::new(BootClock);
         let pauses = PauseDetector::new(timing.pause_tolerated, &BootClock);
-        tokio::spawn(
-            LeaseKeeper { registry, lease, timing, clock, deadline, link, standing: standing_tx, pauses }
-                .run(),
-        );
+        let key = "nodes/a".to_owned();
+        let keeper = LeaseKeeper {
+            registry,
+            lease,
+            key,
+            timing,
+            clock,
+            deadline,
+            link,
+            standing: standing_tx,
+            pauses,
+        };
+        tokio::spawn(keeper.run());
         reaches(&mut standing, Standing::Expired).await;
     }
 }

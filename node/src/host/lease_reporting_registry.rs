@@ -30,8 +30,8 @@ impl Registry for LeaseReportingRegistry {
         Ok(lease)
     }
 
-    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
-        let kept = self.registry.keep_alive(lease).await;
+    async fn keep_alive(&self, lease: Incarnation, key: &str) -> Result<(), RegistryError> {
+        let kept = self.registry.keep_alive(lease, key).await;
         if matches!(kept, Err(RegistryError::LeaseLost { .. })) {
             self.guard.unlease(lease.0);
         }
@@ -58,6 +58,10 @@ impl Registry for LeaseReportingRegistry {
 
     async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {
         self.registry.commit(guards, ops).await
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), RegistryError> {
+        self.registry.compact(revision).await
     }
 
     async fn watch(
@@ -88,10 +92,10 @@ mod tests {
         };
         let ttl = Duration::from_secs(5);
         let (revoked, lost) = (reporting.grant(ttl).await.unwrap(), reporting.grant(ttl).await.unwrap());
-        reporting.keep_alive(revoked).await.unwrap();
+        reporting.keep_alive(revoked, "held").await.unwrap();
         reporting.revoke(revoked).await.unwrap();
         registry.revoke(lost).await.unwrap();
-        reporting.keep_alive(lost).await.unwrap_err();
+        reporting.keep_alive(lost, "held").await.unwrap_err();
         drop(reporting);
         let mut text = String::new();
         std::fs::File::from(heard).read_to_string(&mut text).unwrap();

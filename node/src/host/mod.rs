@@ -99,8 +99,9 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
         Arc::new(LeaseReportingRegistry { registry: host.registry.clone(), guard: host.guard.clone() });
     let node = config.args.id.clone();
     let stale_after = config.args.stale_after;
+    let etcd_history = Some(config.args.etcd_history).filter(|history| !history.is_zero());
     let store = host.node.store.clone();
-    let candidate = Candidate { registry, store, node, timing: host.timing, stale_after };
+    let candidate = Candidate { registry, store, node, timing: host.timing, stale_after, etcd_history };
     let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
     let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });

@@ -31,8 +31,6 @@ pub struct Registration {
     pub record: NodeRecord,
     /// Counts from before the lease was asked for.
     pub deadline: LeaseDeadline,
-    /// When `nodes/<node>` was created; the guard of every later write to it.
-    created: Revision,
 }
 
 impl Registration {
@@ -44,7 +42,7 @@ impl Registration {
     pub async fn announce_leaving(&self, registry: &SharedRegistry) -> Result<(), RegistryError> {
         let key = keys::node(&self.record.node);
         let record = NodeRecord { leaving: true, ..self.record.clone() };
-        let guard = Guard::CreatedAt { key: key.clone(), revision: self.created };
+        let guard = Guard::HeldBy { key: key.clone(), lease: self.incarnation() };
         let put = Op::Put { key, value: keys::encode(&record), lease: Some(self.incarnation()) };
         match registry.commit(&[guard], &[put]).await? {
             Commit::Done { .. } => Ok(()),
@@ -129,9 +127,7 @@ async fn attempt(
         Op::Put { key: keys::ack(&record.node), value: keys::encode(&nothing_held), lease },
     ];
     match registry.commit(&[Guard::Absent { key: key.clone() }], &ops).await {
-        Ok(Commit::Done { revision }) => {
-            Ok(Attempt::Registered(Registration { record, deadline, created: revision }))
-        }
+        Ok(Commit::Done { .. }) => Ok(Attempt::Registered(Registration { record, deadline })),
         Ok(Commit::Refused) => {
             revoke_lease(registry, incarnation).await;
             let taken = registry.get(&key).await?;
@@ -201,7 +197,7 @@ mod tests {
         let first = registered(&registry).await;
         let living = registry.clone();
         tokio::spawn(async move {
-            while living.keep_alive(first.incarnation()).await.is_ok() {
+            while living.keep_alive(first.incarnation(), "nodes/a").await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
@@ -218,7 +214,7 @@ mod tests {
         // As a keepalive does that was on its way for longer than the life lasted.
         let late = registry.clone();
         tokio::spawn(async move {
-            while late.keep_alive(first).await.is_ok() {
+            while late.keep_alive(first, "nodes/a").await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });

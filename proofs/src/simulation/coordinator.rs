@@ -59,6 +59,7 @@ impl Coordinator {
             timing: self.shared.timing,
             candidate: LeaderRecord { holder: format!("coordinator/{}", self.name), address: String::new() },
             stale_after: Duration::from_secs(120),
+            etcd_history: None,
             clock: Arc::new(self.clock),
         };
         let controller = Controller::new(Arc::new(self.registry()), Arc::new(self.ledger()), config);

@@ -119,6 +119,13 @@ impl Ledger for LinkedLedger {
         self.call("begin term", work).await
     }
 
+    async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.registry_was_at(postgres.admit(term), revision).await
+        };
+        self.call("registry was at", work).await
+    }
+
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
         self.call("demands", |postgres| async move { postgres.ledger.desired_tenants().await }).await
     }

@@ -54,8 +54,9 @@ impl Registry for LinkedRegistry {
         self.call("grant", move |store| async move { store.grant(ttl).await }).await
     }
 
-    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
-        self.call("keep alive", move |store| async move { store.keep_alive(lease).await }).await
+    async fn keep_alive(&self, lease: Incarnation, key: &str) -> Result<(), RegistryError> {
+        let key = key.to_owned();
+        self.call("keep alive", move |store| async move { store.keep_alive(lease, &key).await }).await
     }
 
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
@@ -87,6 +88,10 @@ impl Registry for LinkedRegistry {
         self.call("commit", work).await
     }
 
+    async fn compact(&self, revision: Revision) -> Result<(), RegistryError> {
+        self.call("compact", move |store| async move { store.compact(revision).await }).await
+    }
+
     async fn watch(
         &self,
         prefix: &str,
@@ -104,8 +109,8 @@ impl Registry for LinkedRegistry {
 fn deposed(named: &[Guard], ops: &[Op], leader: Option<&Entry>) -> bool {
     let publishes = ops.iter().any(|op| op.key().starts_with(keys::ASSIGNMENTS));
     let leads = named.iter().any(|guard| match guard {
-        Guard::CreatedAt { key, revision } => {
-            key == keys::LEADER && leader.is_some_and(|leader| leader.create_revision == *revision)
+        Guard::HeldBy { key, lease } => {
+            key == keys::LEADER && leader.is_some_and(|leader| leader.lease == Some(*lease))
         }
         Guard::Absent { .. } | Guard::ModifiedAt { .. } => false,
     });

@@ -108,8 +108,10 @@ impl Ledger for PostgresLedger {
         let query = sqlx::query!(
             r#"update controller_term set
                 term = case when etcd_cluster = $1 and leader_revision = $2 then term else term + 1 end,
-                holder = $3, etcd_cluster = $1, leader_revision = $2, begun_at = now()
-            where etcd_cluster <> $1 or leader_revision < $2 or (leader_revision = $2 and holder = $3)
+                holder = $3, etcd_cluster = $1, leader_revision = $2, begun_at = now(),
+                registry_revision = case when etcd_cluster = $1 then greatest(registry_revision, $2) else $2 end
+            where etcd_cluster <> $1 or greatest(leader_revision, registry_revision) < $2
+                or (leader_revision = $2 and holder = $3)
             returning term"#,
             etcd_cluster,
             leader_revision.0,
@@ -119,6 +121,17 @@ impl Ledger for PostgresLedger {
             Some(row) => Ok(Term(row.term)),
             None => Err(LedgerError::Deposed { term: self.store.present_term().await.map_err(to_ledger)? }),
         }
+    }
+
+    async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
+        let query = sqlx::query!(
+            r#"update controller_term set registry_revision = greatest(registry_revision, $2) where term = $1
+            returning term"#,
+            term.0,
+            revision.0,
+        );
+        let row = self.store.maybe("note the registry's revision", query).await.map_err(to_ledger)?;
+        self.check(row.is_some()).await.map_err(to_ledger)
     }
 
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {

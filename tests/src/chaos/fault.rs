@@ -24,6 +24,8 @@ pub enum Kind {
     FreezeMachine,
     FreezeController,
     FreezeEtcdLeader,
+    /// It goes on answering what it need not write.
+    StallEtcdLeader,
     FreezePostgres,
     CutFromEtcd,
     CutFromPostgres,
@@ -35,7 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::KillChild,
         Self::KillMachine,
         Self::KillBrowser,
@@ -48,6 +50,7 @@ impl Kind {
         Self::FreezeMachine,
         Self::FreezeController,
         Self::FreezeEtcdLeader,
+        Self::StallEtcdLeader,
         Self::FreezePostgres,
         Self::CutFromEtcd,
         Self::CutFromPostgres,
@@ -61,7 +64,7 @@ impl Kind {
     fn subject(self) -> Subject {
         match self {
             Self::KillCoordinator | Self::KillController | Self::FreezeController => Subject::Control,
-            Self::KillEtcdLeader | Self::FreezeEtcdLeader => Subject::Etcd,
+            Self::KillEtcdLeader | Self::FreezeEtcdLeader | Self::StallEtcdLeader => Subject::Etcd,
             Self::FreezePostgres => Subject::Postgres,
             Self::FillDisk => Subject::Disk,
             Self::KillChild
@@ -104,6 +107,7 @@ impl fmt::Display for Kind {
             Self::FreezeMachine => "freeze guard, child and browsers",
             Self::FreezeController => "freeze the controller",
             Self::FreezeEtcdLeader => "freeze etcd's leader",
+            Self::StallEtcdLeader => "stall the disk of etcd's leader",
             Self::FreezePostgres => "freeze PostgreSQL",
             Self::CutFromEtcd => "cut a node off from etcd",
             Self::CutFromPostgres => "cut a node off from PostgreSQL",

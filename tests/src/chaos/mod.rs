@@ -21,6 +21,7 @@ mod registered;
 pub mod report;
 pub mod run;
 pub mod skew;
+pub mod stalled_disk;
 mod transcript;
 
 pub use run::{Config, run};

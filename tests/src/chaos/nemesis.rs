@@ -38,6 +38,7 @@ pub(super) enum Wound {
         servers: Servers,
     },
     FullDisk,
+    StalledEtcd(usize),
     DeadNode(String),
     DeadCoordinator(usize),
     DeadEtcd(usize),
@@ -57,7 +58,11 @@ impl Wound {
     /// Whether [`Nemesis::heal`] ends it when its time is over; what is dead is revived after the recovery.
     pub fn lasts(&self) -> bool {
         match self {
-            Self::Frozen(_) | Self::FrozenPostgres | Self::BadRoad { .. } | Self::FullDisk => true,
+            Self::Frozen(_)
+            | Self::FrozenPostgres
+            | Self::BadRoad { .. }
+            | Self::FullDisk
+            | Self::StalledEtcd(_) => true,
             Self::Passing | Self::DeadNode(_) | Self::DeadCoordinator(_) | Self::DeadEtcd(_) => false,
         }
     }
@@ -117,6 +122,11 @@ impl Nemesis<'_> {
                 let leader = self.etcd_leader().await?;
                 frozen(self.cluster.etcd_members()[leader].identity())?
             }
+            Kind::StallEtcdLeader => {
+                let leader = self.etcd_leader().await?;
+                self.cluster.etcd_members()[leader].stall()?;
+                Wound::StalledEtcd(leader)
+            }
             Kind::FreezePostgres => {
                 self.cluster.postgres().signal_all(Signal::STOP)?;
                 Wound::FrozenPostgres
@@ -146,6 +156,7 @@ impl Nemesis<'_> {
             Wound::FrozenPostgres => Ok(self.cluster.postgres().signal_all(Signal::CONT)?),
             Wound::BadRoad { node, servers } => Ok(self.cluster.roads().set(node, *servers, Road::Open)?),
             Wound::FullDisk => self.disk.empty(),
+            Wound::StalledEtcd(index) => Ok(self.cluster.etcd_members()[*index].let_go()?),
             Wound::Passing | Wound::DeadNode(_) | Wound::DeadCoordinator(_) | Wound::DeadEtcd(_) => Ok(()),
         }
     }
@@ -160,7 +171,8 @@ impl Nemesis<'_> {
             | Wound::Frozen(_)
             | Wound::FrozenPostgres
             | Wound::BadRoad { .. }
-            | Wound::FullDisk => {}
+            | Wound::FullDisk
+            | Wound::StalledEtcd(_) => {}
         }
         Ok(())
     }

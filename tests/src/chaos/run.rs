@@ -22,6 +22,7 @@ use super::{
     operator::Operator,
     report::{Overlaps, Report},
     skew::Skew,
+    stalled_disk,
 };
 
 const NODES: usize = 4;
@@ -93,6 +94,7 @@ impl Bed {
         (options.etcd_members, options.coordinators, options.nodes) = (3, 2, NODES);
         (options.tenants, options.lease_ttl) = (config.tenants, config.ttl);
         (options.echo, options.relays) = (true, true);
+        options.etcd_through = Some(stalled_disk::build(dir)?);
         options.object_store = Some(disk.snapshots());
         options.node_through = disk.enter();
         options.node_env = rates.map(|(id, rate)| (id.clone(), skew.env("roost-node", rate))).into();

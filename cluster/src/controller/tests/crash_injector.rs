@@ -80,8 +80,8 @@ impl Registry for CrashInjector {
     async fn grant(&self, ttl: Duration) -> Result<Incarnation, RegistryError> {
         self.registry.grant(ttl).await
     }
-    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
-        self.registry.keep_alive(lease).await
+    async fn keep_alive(&self, lease: Incarnation, key: &str) -> Result<(), RegistryError> {
+        self.registry.keep_alive(lease, key).await
     }
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
         self.registry.revoke(lease).await
@@ -97,6 +97,9 @@ impl Registry for CrashInjector {
     }
     async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {
         self.write(self.registry.commit(guards, ops)).await
+    }
+    async fn compact(&self, revision: Revision) -> Result<(), RegistryError> {
+        self.registry.compact(revision).await
     }
     async fn watch(
         &self,
@@ -116,6 +119,9 @@ impl Ledger for CrashInjector {
         holder: &str,
     ) -> Result<Term, LedgerError> {
         self.ledger.begin_term(etcd_cluster, leader_revision, holder).await
+    }
+    async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
+        self.write(self.ledger.registry_was_at(term, revision)).await
     }
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
         self.ledger.desired_tenants().await

@@ -12,7 +12,7 @@ use roost_model::ids::{NodeId, TenantId};
 const TTL: Duration = Duration::from_secs(5);
 
 impl TestCluster {
-    async fn tenants_on(&self, node: &str) -> Vec<TenantId> {
+    pub(super) async fn tenants_on(&self, node: &str) -> Vec<TenantId> {
         let published = self.published().await;
         published.into_iter().filter(|(_, (on, _))| on.as_str() == node).map(|(tenant, _)| tenant).collect()
     }

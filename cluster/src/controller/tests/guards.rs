@@ -1,7 +1,7 @@
 //! What a controller cannot do: act after it was deposed, publish what it did not place, trust a write without an
 //! answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -65,8 +65,8 @@ impl Registry for LossyRegistry {
     async fn grant(&self, ttl: Duration) -> Result<Incarnation, RegistryError> {
         self.inner.grant(ttl).await
     }
-    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
-        self.inner.keep_alive(lease).await
+    async fn keep_alive(&self, lease: Incarnation, key: &str) -> Result<(), RegistryError> {
+        self.inner.keep_alive(lease, key).await
     }
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
         self.inner.revoke(lease).await
@@ -86,6 +86,9 @@ impl Registry for LossyRegistry {
             });
         }
         self.inner.commit(guards, ops).await
+    }
+    async fn compact(&self, revision: Revision) -> Result<(), RegistryError> {
+        self.inner.compact(revision).await
     }
     async fn watch(
         &self,
@@ -111,9 +114,8 @@ impl Stepper {
             election::stand(registry.as_ref(), cluster.clock.as_ref(), &config.timing, &config.candidate);
         let leadership = stand.await.unwrap().unwrap();
         let term = cluster.ledger.begin_term("store", leadership.revision, name).await.unwrap();
-        let Leadership { lease, sent_at, .. } = leadership;
         let keeper =
-            LeaseKeeper::spawn(registry.clone(), config.clock.clone(), config.timing, lease, sent_at);
+            LeaseKeeper::spawn(registry.clone(), config.clock.clone(), config.timing, leadership.held());
         let (status, _) = watch::channel(ControllerStatus::default());
         let context = Context { registry, ledger: cluster.ledger.clone(), config, status };
         Self { context, leadership, term, keeper }
@@ -163,7 +165,7 @@ async fn a_deposed_controller_changes_nothing() {
     old.resign().await;
     let _new = Stepper::elected(&cluster, cluster.registry.clone(), "new").await;
 
-    let placed = old.context.place(&old.authority(), &plan).await;
+    let placed = old.context.place(&old.authority(), &plan, &by_tenant, &mut HashMap::new()).await;
     assert!(matches!(placed, Err(ControllerError::Deposed { term: Term(2) })), "{placed:?}");
     let generations = [(tenant(0), Generation(1))].into();
     old.context.publish(&old.authority(), view, &plan, &generations, &by_tenant).await.unwrap();

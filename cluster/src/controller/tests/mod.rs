@@ -13,6 +13,7 @@ mod outages;
 mod placement;
 mod recorder;
 mod resumption;
+mod severable_ledger;
 mod test_cluster;
 
 pub(super) use node::live_node;

@@ -10,7 +10,7 @@ use super::test_cluster::Judge;
 use crate::{
     clock::{Clock, RuntimeClock},
     keys,
-    lease::LeaseKeeper,
+    lease::{HeldKey, LeaseKeeper},
     records::{AckRecord, AssignmentRecord, HeldTenant, NodeRecord, Phase},
     registry::{Commit, Guard, MemoryRegistry, Op, Registry, RegistryError},
     timing::Timing,
@@ -123,8 +123,8 @@ impl Body {
         loop {
             let sent_at = self.clock.now();
             if let Ok(lease) = self.registry.grant(timing.ttl).await {
-                let keeper =
-                    LeaseKeeper::spawn(self.registry.clone(), self.clock.clone(), timing, lease, sent_at);
+                let held = HeldKey { lease, key: keys::node(&self.id), sent_at };
+                let keeper = LeaseKeeper::spawn(self.registry.clone(), self.clock.clone(), timing, held);
                 tokio::select! {
                     () = keeper.ended() => {}
                     Err(_) = self.work(lease) => {}

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_model::ids::{Generation, Term};
+use roost_model::ids::{Generation, Revision, Term};
 
-use super::test_cluster::{TestCluster, node_id, tenant};
+use super::{
+    severable_ledger::SeverableLedger,
+    test_cluster::{TestCluster, node_id, tenant},
+};
 use crate::{
     keys,
     ledger::Ledger,
@@ -139,6 +142,82 @@ async fn a_store_that_has_gone_back_in_time_is_taken_for_a_new_one() {
     cluster.until(async || cluster.generation(&tenant(0)).await == Some(Generation(2))).await;
     assert!(cluster.now() - restored_at >= Timing::default().ttl);
     assert_eq!(cluster.ledger.term(), Term(3));
+}
+
+/// One whose backup is younger than the last election: its leader's key tells nothing.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_has_lost_its_last_assignments_alone_is_taken_for_a_new_one() {
+    let (mut cluster, controller, nodes) = TestCluster::settled(&["a"], 1).await;
+    let store = cluster.registry.get(keys::STORE).await.unwrap().unwrap();
+    let leader = cluster.registry.get(keys::LEADER).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    nodes[&node_id("a")].kill();
+    controller.kill();
+    let since = Revision(leader.create_revision.0 + 1);
+    cluster.registry = Arc::new(MemoryRegistry::gone_back_to("memory", since));
+    let put = Op::Put { key: keys::STORE.to_owned(), value: store.value, lease: None };
+    cluster.registry.commit(&[], &[put]).await.unwrap();
+    let restored_at = cluster.now();
+    let _controller = cluster.controller("one");
+    let _node = cluster.node("b");
+    cluster.until(async || cluster.generation(&tenant(0)).await == Some(Generation(2))).await;
+    assert!(cluster.now() - restored_at >= Timing::default().ttl);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_etcd_takes_no_writes_no_generation_is_counted_up_and_then_everything_is_placed() {
+    let (cluster, controller, nodes) = TestCluster::settled(&["a", "b"], 4).await;
+    let on_a = cluster.tenants_on("a").await;
+    cluster.registry.refuse_puts(Some(keys::ALL));
+    nodes[&node_id("a")].kill();
+    cluster.until(async || controller.status.borrow().last_error.is_some()).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let why = controller.status.borrow().last_error.clone().unwrap();
+    assert!(why.contains("database space exceeded"), "{why}");
+    // Longer than a leader waits: then nobody can be elected, for that is a write too.
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    for tenant in &on_a {
+        assert_eq!(cluster.ledger.desired(tenant).unwrap().generation, Generation(2), "{tenant}");
+    }
+    cluster.registry.refuse_puts(None);
+    let disarmed_at = cluster.now();
+    cluster.until(async || cluster.judge.browsers() == 4).await;
+    assert!(cluster.now() - disarmed_at < Timing::default().ttl * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_etcd_refuses_does_not_stop_those_of_other_nodes() {
+    let (cluster, controller, nodes) = TestCluster::settled(&["a", "b", "c"], 6).await;
+    let [refused, lost] = ["a", "c"].map(node_id);
+    cluster.registry.refuse_puts(Some(&keys::assignments(&refused)));
+    nodes[&lost].crash().await;
+    cluster.until(async || cluster.judge.browsers() == 5).await;
+    assert!(controller.status.borrow().last_error.is_some());
+    cluster.registry.refuse_puts(None);
+    cluster.until(async || cluster.judge.browsers() == 6).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_cannot_reach_the_ledger_gives_way_to_one_that_can() {
+    let (cluster, sound, nodes) = TestCluster::settled(&["a", "b"], 4).await;
+    let severed = Arc::new(SeverableLedger::new(cluster.ledger.clone()));
+    let ailing = cluster.controller_over(cluster.registry.clone(), severed.clone(), "two");
+    sound.stop().await;
+    cluster.until(async || ailing.status.borrow().last_pass_at.is_some()).await;
+    let sound = cluster.controller("three");
+    severed.sever();
+    nodes[&node_id("a")].crash().await;
+    let lost_at = cluster.now();
+    cluster.until(async || cluster.judge.browsers() == 4).await;
+    let took = cluster.now() - lost_at;
+    assert!(took < Timing::default().resign_after + Timing::default().ttl, "{took:?}");
+    assert!(sound.status.borrow().leading && !ailing.status.borrow().leading);
+    // It does not stand again before it has seen the ledger.
+    sound.stop().await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(!ailing.status.borrow().leading);
+    severed.mend();
+    cluster.until(async || ailing.status.borrow().leading).await;
 }
 
 #[tokio::test(start_paused = true)]

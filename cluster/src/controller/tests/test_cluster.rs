@@ -88,7 +88,7 @@ impl TestCluster {
         let candidate = LeaderRecord { holder: format!("coordinator/{name}"), address: String::new() };
         let clock = self.clock.clone();
         let stale_after = Duration::from_secs(120);
-        ControllerConfig { timing: Timing::default(), candidate, stale_after, clock }
+        ControllerConfig { timing: Timing::default(), candidate, stale_after, etcd_history: None, clock }
     }
 
     pub(super) fn controller(&self, name: &str) -> Running {

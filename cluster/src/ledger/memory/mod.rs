@@ -29,6 +29,7 @@ struct Tables {
     term: Term,
     etcd_cluster: String,
     leader_revision: Revision,
+    registry_revision: Revision,
     holder: String,
     spec_revisions: i64,
     tenants: BTreeMap<TenantId, Tenant>,
@@ -162,15 +163,22 @@ impl Ledger for MemoryLedger {
             if leader_revision == state.leader_revision && holder == state.holder {
                 return Ok(state.term);
             }
-            if leader_revision <= state.leader_revision {
+            if leader_revision <= state.leader_revision.max(state.registry_revision) {
                 return Err(LedgerError::Deposed { term: state.term });
             }
         }
         state.term.0 += 1;
         state.etcd_cluster = etcd_cluster.to_owned();
         state.leader_revision = leader_revision;
+        state.registry_revision = leader_revision;
         state.holder = holder.to_owned();
         Ok(state.term)
+    }
+
+    async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
+        let mut state = self.reach_under(term, 0)?;
+        state.registry_revision = state.registry_revision.max(revision);
+        Ok(())
     }
 
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {

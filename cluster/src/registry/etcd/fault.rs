@@ -13,7 +13,8 @@ use crate::registry::RegistryError;
 pub(super) enum Fault {
     Unavailable { step: &'static str, reason: String },
     LeaseGone { step: &'static str },
-    Refused { step: &'static str, reason: String },
+    Refused { step: &'static str, code: Option<Code>, reason: String },
+    Replaced { step: &'static str, reason: String },
 }
 
 impl Fault {
@@ -41,7 +42,7 @@ impl Fault {
             | Error::ElectError(_)
             | Error::InvalidMetadataValue(_)
             | Error::EndpointError(_)
-            | Error::EndpointsNotManaged => Self::Refused { step, reason },
+            | Error::EndpointsNotManaged => Self::Refused { step, code: None, reason },
         }
     }
 
@@ -66,14 +67,20 @@ impl Fault {
             | Code::FailedPrecondition
             | Code::OutOfRange
             | Code::Unimplemented
-            | Code::Unauthenticated => Self::Refused { step, reason },
+            | Code::Unauthenticated => Self::Refused { step, code: Some(status.code()), reason },
         }
+    }
+
+    /// What etcd says of a revision that has been compacted already, or that has not been yet.
+    pub(super) fn is_out_of_range(&self) -> bool {
+        matches!(self, Self::Refused { code: Some(Code::OutOfRange), .. })
     }
 
     pub(super) fn about(self, lease: Option<Incarnation>) -> RegistryError {
         match (self, lease) {
             (Self::Unavailable { step, reason }, _) => RegistryError::Unavailable { step, reason },
-            (Self::Refused { step, reason }, _) => RegistryError::Refused { step, reason },
+            (Self::Refused { step, reason, .. }, _) => RegistryError::Refused { step, reason },
+            (Self::Replaced { step, reason }, _) => RegistryError::Replaced { step, reason },
             (Self::LeaseGone { .. }, Some(lease)) => RegistryError::LeaseLost { lease },
             (Self::LeaseGone { step }, None) => RegistryError::Refused {
                 step,

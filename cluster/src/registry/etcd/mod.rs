@@ -6,7 +6,9 @@
 //! - Every call has a timeout, for a connection to a frozen member fails only after pings have gone unanswered.
 //! - `hasleader` on every call: a member that is cut off from its quorum refuses at once and ends its watches.
 //! - A keepalive is a stream of its own. The client's keeper only enqueues, so an answer read from a shared stream
-//!   might belong to an earlier request, and a deadline counted from the later one would be too late.
+//!   might belong to an earlier request, and a deadline counted from the later one would be too late. And it proves
+//!   nothing by itself (`renewal`).
+//! - Linearizable answers are compared with what was known before: a store that went back is another (`lineage`).
 //! - A write whose answer did not come is `Unavailable`: it may have happened, and may still happen.
 
 use std::{
@@ -16,8 +18,8 @@ use std::{
 
 use async_trait::async_trait;
 use etcd_client::{
-    Client, Compare, CompareOp, ConnectOptions, Error, EventType, GetOptions, KeyValue, PutOptions, Txn,
-    TxnOp, WatchOptions, WatchResponse, WatchStream,
+    Client, ConnectOptions, Error, GetOptions, GetResponse, KeyValue, ResponseHeader, Txn, TxnResponse,
+    WatchOptions, WatchStream,
 };
 use parking_lot::Mutex;
 use roost_model::ids::{ClusterName, Incarnation, Revision};
@@ -25,13 +27,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update, WATCH_BUFFER};
+use super::{
+    Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update, WATCH_BUFFER,
+    lineage::{Known, Lineage},
+};
 
+mod convert;
 mod fault;
 mod members;
+mod renewal;
 
+use convert::{changes, compare, end_of_prefix, entry, relative, successor, write};
 use fault::Fault;
 use members::Rotation;
+use renewal::Renewals;
 
 /// Keys of one page of a listing: far below [`LISTING_LIMIT`] with records of the usual kilobytes.
 const PAGE_KEYS: i64 = 512;
@@ -47,8 +56,12 @@ const PING_EVERY: Duration = Duration::from_secs(6);
 /// A client of one cluster's keys. Survives restarts of etcd: each call connects anew when it must.
 pub struct EtcdRegistry {
     prefix: String,
+    endpoints: Vec<String>,
+    /// One for each endpoint.
     members: Vec<Client>,
     rotation: Mutex<Rotation>,
+    lineage: Mutex<Lineage>,
+    renewals: Mutex<Renewals>,
     request_timeout: Duration,
 }
 
@@ -82,13 +95,35 @@ impl EtcdRegistry {
         Ok(Self {
             prefix: format!("/roost/v1/{cluster}/"),
             rotation: Mutex::new(Rotation::new(members.len(), first, request_timeout * SHUNNED_FOR)),
+            endpoints: endpoints.to_vec(),
             members,
+            lineage: Mutex::default(),
+            renewals: Mutex::default(),
             request_timeout,
         })
     }
 
     fn full_key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
+    }
+
+    /// A linearizable read or a transaction: its answer shows whether this is still the same store.
+    async fn ask<T, F>(&self, step: &'static str, call: impl FnOnce(Client) -> F) -> Result<T, Fault>
+    where
+        T: Linearizable,
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let before = self.lineage.lock().known();
+        let answer = self.call(step, call).await?;
+        self.take_in(step, before, &answer)?;
+        Ok(answer)
+    }
+
+    fn take_in(&self, step: &'static str, before: Known, answer: &impl Linearizable) -> Result<(), Fault> {
+        let header = answer.header_of().ok_or_else(|| Fault::bare_answer(step))?;
+        let mut lineage = self.lineage.lock();
+        let same = lineage.answered(before, header.cluster_id(), Revision(header.revision()));
+        same.map_err(|replaced| Fault::Replaced { step, reason: replaced.to_string() })
     }
 
     /// One call to the member in use; the next call goes to another one when this one fails for its sake.
@@ -118,7 +153,9 @@ impl EtcdRegistry {
         let mut rotation = self.rotation.lock();
         match &outcome {
             Err(Fault::Unavailable { .. }) => rotation.failed(member, Instant::now()),
-            Ok(_) | Err(Fault::LeaseGone { .. } | Fault::Refused { .. }) => rotation.answered(member),
+            Ok(_) | Err(Fault::LeaseGone { .. } | Fault::Refused { .. } | Fault::Replaced { .. }) => {
+                rotation.answered(member);
+            }
         }
         drop(rotation);
         outcome
@@ -135,7 +172,7 @@ impl EtcdRegistry {
             let options = options.clone().with_range(end.clone()).with_limit(of).with_revision(revision);
             let start = from.clone();
             let mut page = self
-                .call(STEP, |client| async move {
+                .ask(STEP, |client| async move {
                     client
                         .kv_client()
                         .max_decoding_message_size(LISTING_LIMIT)
@@ -160,6 +197,69 @@ impl EtcdRegistry {
     }
 }
 
+/// Renewing.
+impl EtcdRegistry {
+    async fn renew(&self, lease: Incarnation, key: &str) -> Result<(), Fault> {
+        const STEP: &str = "renewing a lease";
+        let (may_live, before) = {
+            let lineage = self.lineage.lock();
+            (lineage.may_live(lease), lineage.known())
+        };
+        if !may_live {
+            return Err(Fault::LeaseGone { step: STEP });
+        }
+        let member = self.rotation.lock().current();
+        let term_before = self.renewals.lock().term(lease, member);
+        let full_key = self.full_key(key);
+        let renewed = self.call_to(member, STEP, |client| async move {
+            let term = match term_before {
+                Some(term) => term,
+                None => self.meet(member, &client).await?,
+            };
+            renewal::renew_and_read(&client, lease, &full_key, term).await
+        });
+        let mut read = renewed.await?;
+        // First of all: a store that went back may well know the lease and the key.
+        self.take_in(STEP, before, &read)?;
+        if let Some(header) = read.header() {
+            self.renewals.lock().renewed(lease, member, header.raft_term());
+        }
+        match read.take_kvs().pop() {
+            Some(found) if found.lease() == lease.0 => Ok(()),
+            _ => Err(Fault::LeaseGone { step: STEP }),
+        }
+    }
+
+    /// The raft term of a member that has not renewed this lease before.
+    async fn meet(&self, member: usize, client: &Client) -> Result<u64, Error> {
+        let status = client.maintenance_client().status().await?;
+        self.renewals.lock().look_at(member, &self.endpoints[member], status.version());
+        Ok(status.raft_term())
+    }
+
+    fn forget(&self, lease: Incarnation) {
+        self.lineage.lock().ended(lease);
+        self.renewals.lock().ended(lease);
+    }
+}
+
+/// Answers whose header says how far the store was when they were given.
+trait Linearizable {
+    fn header_of(&self) -> Option<&ResponseHeader>;
+}
+
+impl Linearizable for GetResponse {
+    fn header_of(&self) -> Option<&ResponseHeader> {
+        self.header()
+    }
+}
+
+impl Linearizable for TxnResponse {
+    fn header_of(&self) -> Option<&ResponseHeader> {
+        self.header()
+    }
+}
+
 /// How a listing is asked for.
 struct Pages {
     /// Keys of one page.
@@ -174,7 +274,7 @@ impl Registry for EtcdRegistry {
     async fn cluster_id(&self) -> Result<String, RegistryError> {
         const STEP: &str = "reading the cluster id";
         let key = self.prefix.clone();
-        let answer = self.call(STEP, |client| async move { client.kv_client().get(key, None).await }).await?;
+        let answer = self.ask(STEP, |client| async move { client.kv_client().get(key, None).await }).await?;
         let header = answer.header().ok_or_else(|| Fault::bare_answer(STEP))?;
         Ok(format!("{:016x}", header.cluster_id()))
     }
@@ -186,6 +286,7 @@ impl Registry for EtcdRegistry {
             return Err(RegistryError::Refused { step: STEP, reason });
         }
         let wanted = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+        let before = self.lineage.lock().known();
         let lease =
             self.call(STEP, |client| async move { client.lease_client().grant(wanted, None).await }).await?;
         if lease.ttl() < wanted {
@@ -193,15 +294,17 @@ impl Registry for EtcdRegistry {
             let reason = format!("it granted {} s instead of {wanted} s", lease.ttl());
             return Err(RegistryError::Refused { step: STEP, reason });
         }
-        Ok(Incarnation(lease.id()))
+        let lease = Incarnation(lease.id());
+        self.lineage.lock().granted(lease, before);
+        Ok(lease)
     }
 
-    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
-        self.call("renewing a lease", |client| async move {
-            client.lease_client().keep_alive(lease.0).await.map(|_the_first_answer_is_all_we_want| ())
-        })
-        .await
-        .map_err(|fault| fault.about(Some(lease)))
+    async fn keep_alive(&self, lease: Incarnation, key: &str) -> Result<(), RegistryError> {
+        let renewed = self.renew(lease, key).await;
+        if matches!(renewed, Err(Fault::LeaseGone { .. } | Fault::Replaced { .. })) {
+            self.forget(lease);
+        }
+        renewed.map_err(|fault| fault.about(Some(lease)))
     }
 
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
@@ -209,15 +312,20 @@ impl Registry for EtcdRegistry {
             .call("revoking a lease", |client| async move { client.lease_client().revoke(lease.0).await })
             .await;
         match outcome {
-            Ok(_) | Err(Fault::LeaseGone { .. }) => Ok(()),
-            Err(fault @ (Fault::Unavailable { .. } | Fault::Refused { .. })) => Err(fault.into()),
+            Ok(_) | Err(Fault::LeaseGone { .. }) => {
+                self.forget(lease);
+                Ok(())
+            }
+            Err(fault @ (Fault::Unavailable { .. } | Fault::Refused { .. } | Fault::Replaced { .. })) => {
+                Err(fault.into())
+            }
         }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
         let key = self.full_key(key);
         let mut answer = self
-            .call("reading a key", |client| async move { client.kv_client().get(key, None).await })
+            .ask("reading a key", |client| async move { client.kv_client().get(key, None).await })
             .await?;
         Ok(answer.take_kvs().pop().map(|found| entry(&self.prefix, found)))
     }
@@ -258,7 +366,7 @@ impl Registry for EtcdRegistry {
         let writes: Vec<_> = ops.iter().map(|op| write(&self.prefix, op)).collect();
         let txn = Txn::new().when(compares).and_then(writes);
         let answer = self
-            .call(STEP, |client| async move { client.kv_client().txn(txn).await })
+            .ask(STEP, |client| async move { client.kv_client().txn(txn).await })
             .await
             .map_err(|fault| fault.about(lease))?;
         if !answer.succeeded() {
@@ -266,6 +374,17 @@ impl Registry for EtcdRegistry {
         }
         let header = answer.header().ok_or_else(|| Fault::bare_answer(STEP))?;
         Ok(Commit::Done { revision: Revision(header.revision()) })
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), RegistryError> {
+        let compacted = self
+            .call("compacting", |client| async move { client.kv_client().compact(revision.0, None).await })
+            .await;
+        match compacted {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.is_out_of_range() => Ok(()),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     async fn watch(
@@ -330,69 +449,4 @@ fn follow(mut stream: WatchStream, prefix: String, ended: CancellationToken) -> 
         }
     });
     receiver
-}
-
-fn changes(prefix: &str, answer: &WatchResponse) -> Vec<Change> {
-    let known = answer.events().iter().filter_map(|event| Some((event.event_type(), event.kv()?)));
-    known
-        .map(|(kind, found)| match kind {
-            EventType::Put => Change::Put(entry(prefix, found.clone())),
-            EventType::Delete => Change::Delete {
-                key: relative(prefix, found.key()),
-                mod_revision: Revision(found.mod_revision()),
-            },
-        })
-        .collect()
-}
-
-fn entry(prefix: &str, found: KeyValue) -> Entry {
-    let create_revision = Revision(found.create_revision());
-    let mod_revision = Revision(found.mod_revision());
-    let lease = (found.lease() != 0).then(|| Incarnation(found.lease()));
-    let (key, value) = found.into_key_value();
-    Entry { key: relative(prefix, &key), value, create_revision, mod_revision, lease }
-}
-
-/// The key without the cluster's prefix, which every key that was asked for begins with.
-fn relative(prefix: &str, key: &[u8]) -> String {
-    let key = String::from_utf8_lossy(key);
-    key.strip_prefix(prefix).unwrap_or(&key).to_owned()
-}
-
-fn compare(prefix: &str, guard: &Guard) -> Compare {
-    match guard {
-        Guard::Absent { key } => Compare::create_revision(format!("{prefix}{key}"), CompareOp::Equal, 0),
-        Guard::CreatedAt { key, revision } => {
-            Compare::create_revision(format!("{prefix}{key}"), CompareOp::Equal, revision.0)
-        }
-        Guard::ModifiedAt { key, revision } => {
-            Compare::mod_revision(format!("{prefix}{key}"), CompareOp::Equal, revision.0)
-        }
-    }
-}
-
-fn write(prefix: &str, op: &Op) -> TxnOp {
-    match op {
-        Op::Put { key, value, lease } => {
-            let options = lease.map(|lease| PutOptions::new().with_lease(lease.0));
-            TxnOp::put(format!("{prefix}{key}"), value.clone(), options)
-        }
-        Op::Delete { key } => TxnOp::delete(format!("{prefix}{key}"), None),
-    }
-}
-
-/// The first key that does not begin with `prefix`, which is text and so never ends in 0xff.
-fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_vec();
-    if let Some(last) = end.last_mut() {
-        *last += 1;
-    }
-    end
-}
-
-/// The first key after `key`.
-fn successor(key: &[u8]) -> Vec<u8> {
-    let mut next = key.to_vec();
-    next.push(0);
-    next
 }

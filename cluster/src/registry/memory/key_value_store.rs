@@ -12,6 +12,8 @@ const HISTORY: usize = 10_000;
 
 pub(super) struct KeyValueStore {
     reachable: bool,
+    /// Puts under it are refused.
+    full: Option<String>,
     revision: i64,
     keys: BTreeMap<String, Entry>,
     leases: BTreeMap<Incarnation, Lease>,
@@ -36,6 +38,7 @@ impl KeyValueStore {
     pub(super) fn new() -> Self {
         Self {
             reachable: true,
+            full: None,
             revision: 1,
             keys: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -55,6 +58,14 @@ impl KeyValueStore {
         if !reachable {
             self.watchers.clear();
         }
+    }
+
+    pub(super) fn refuse_puts(&mut self, prefix: Option<&str>) {
+        self.full = prefix.map(str::to_owned);
+    }
+
+    pub(super) fn go_to(&mut self, revision: Revision) {
+        self.revision = revision.0;
     }
 
     pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
@@ -84,6 +95,13 @@ impl KeyValueStore {
         if !guards.iter().all(|guard| self.holds(guard)) {
             return Ok(Commit::Refused);
         }
+        let puts_under = |full: &String| {
+            ops.iter().any(|op| matches!(op, Op::Put { key, .. } if key.starts_with(full.as_str())))
+        };
+        if self.full.as_ref().is_some_and(puts_under) {
+            let reason = "ResourceExhausted: database space exceeded".to_owned();
+            return Err(RegistryError::Refused { step: "a commit", reason });
+        }
         for op in ops {
             if let Op::Put { lease: Some(lease), .. } = op
                 && !self.leases.contains_key(lease)
@@ -100,8 +118,8 @@ impl KeyValueStore {
     fn holds(&self, guard: &Guard) -> bool {
         match guard {
             Guard::Absent { key } => !self.keys.contains_key(key),
-            Guard::CreatedAt { key, revision } => {
-                self.keys.get(key).is_some_and(|entry| entry.create_revision == *revision)
+            Guard::HeldBy { key, lease } => {
+                self.keys.get(key).is_some_and(|entry| entry.lease == Some(*lease))
             }
             Guard::ModifiedAt { key, revision } => {
                 self.keys.get(key).is_some_and(|entry| entry.mod_revision == *revision)

@@ -37,9 +37,17 @@ impl MemoryRegistry {
         self.state.lock().set_reachable(true);
     }
 
-    /// Forgets the changes up to a revision: a watch from before it ends at once.
-    pub fn compact(&self, revision: Revision) {
-        self.state.lock().compact(revision);
+    /// From now on every commit that puts a key under this prefix is refused, as an etcd does whose quota is used up; until
+    /// it is given none.
+    pub fn refuse_puts(&self, prefix: Option<&str>) {
+        self.state.lock().refuse_puts(prefix);
+    }
+
+    /// Empty, and as far as if it had been written to: what a restored backup is to those who knew it later.
+    pub fn gone_back_to(cluster_id: &str, revision: Revision) -> Self {
+        let registry = Self::new(cluster_id);
+        registry.state.lock().go_to(revision);
+        registry
     }
 
     fn reach(&self, step: &'static str) -> Result<parking_lot::MutexGuard<'_, KeyValueStore>, RegistryError> {
@@ -85,9 +93,11 @@ impl Registry for MemoryRegistry {
         Ok(lease)
     }
 
-    async fn keep_alive(&self, lease: Incarnation) -> Result<(), RegistryError> {
-        let renewed = self.reach("renewing a lease")?.renew(lease, Instant::now());
-        if renewed { Ok(()) } else { Err(RegistryError::LeaseLost { lease }) }
+    async fn keep_alive(&self, lease: Incarnation, key: &str) -> Result<(), RegistryError> {
+        let mut state = self.reach("renewing a lease")?;
+        let proven = state.entry(key).is_some_and(|entry| entry.lease == Some(lease));
+        let renewed = state.renew(lease, Instant::now());
+        if renewed && proven { Ok(()) } else { Err(RegistryError::LeaseLost { lease }) }
     }
 
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
@@ -110,6 +120,11 @@ impl Registry for MemoryRegistry {
     async fn commit(&self, guards: &[Guard], ops: &[Op]) -> Result<Commit, RegistryError> {
         super::check_commit(guards, ops)?;
         self.reach("a commit")?.commit(guards, ops)
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), RegistryError> {
+        self.reach("compacting")?.compact(revision);
+        Ok(())
     }
 
     async fn watch(

@@ -61,6 +61,7 @@ async fn live(
     let keeper = LeaseKeeper {
         registry: registry.clone(),
         lease: incarnation,
+        key: keys::node(&registration.record.node),
         timing,
         pauses: PauseDetector::new(timing.pause_tolerated, clock.as_ref()),
         clock,

@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_cluster::registry::{Change, Commit, Entry, EtcdRegistry, Guard, MemoryRegistry, Op, Registry};
-use roost_devcluster::loopback_client;
 use roost_model::ids::{Incarnation, Revision};
-use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 
 /// Generous: the suite asks whether and not how fast.
@@ -17,18 +15,11 @@ pub const TTL: Duration = Duration::from_secs(2);
 
 pub struct Backend {
     pub registry: Arc<dyn Registry>,
-    kind: Kind,
-}
-
-enum Kind {
-    Memory(Arc<MemoryRegistry>),
-    Etcd { endpoint: String },
 }
 
 impl Backend {
     pub async fn memory() -> Self {
-        let memory = Arc::new(MemoryRegistry::new("memory"));
-        Self { registry: memory.clone(), kind: Kind::Memory(memory) }
+        Self { registry: Arc::new(MemoryRegistry::new("memory")) }
     }
 
     /// Keys of its own in an etcd that is shared.
@@ -36,26 +27,7 @@ impl Backend {
         let cluster = format!("check-{number}");
         let registry =
             EtcdRegistry::connect(std::slice::from_ref(&endpoint), &cluster, REQUEST_TIMEOUT).await.unwrap();
-        Self { registry: Arc::new(registry), kind: Kind::Etcd { endpoint } }
-    }
-
-    /// Forgets the changes up to the revision.
-    pub async fn compact(&self, revision: Revision) {
-        match &self.kind {
-            Kind::Memory(memory) => memory.compact(revision),
-            Kind::Etcd { endpoint } => {
-                let url = format!("{endpoint}/v3/kv/compaction");
-                let body = json!({ "revision": revision.0.to_string(), "physical": true });
-                let answer = loopback_client(Duration::from_secs(10))
-                    .unwrap()
-                    .post(url)
-                    .json(&body)
-                    .send()
-                    .await
-                    .unwrap();
-                assert!(answer.status().is_success(), "{answer:?}");
-            }
-        }
+        Self { registry: Arc::new(registry) }
     }
 
     /// Written without a guard or a lease; the revision.

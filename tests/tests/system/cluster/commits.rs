@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use roost_cluster::registry::{Commit, Guard, MAX_OPS, Op, RegistryError};
-use roost_model::ids::Revision;
+use roost_model::ids::{Incarnation, Revision};
 
 use crate::cluster::backend::{Backend, TTL, absent, delete, put};
 
-fn created_at(key: &str, revision: Revision) -> Guard {
-    Guard::CreatedAt { key: key.to_owned(), revision }
+fn held_by(key: &str, lease: Incarnation) -> Guard {
+    Guard::HeldBy { key: key.to_owned(), lease }
 }
 
 fn modified_at(key: &str, revision: Revision) -> Guard {
@@ -28,10 +28,14 @@ pub async fn a_key_is_read_as_it_was_written(on: Arc<Backend>) {
 pub async fn a_guard_that_does_not_hold_keeps_everything_from_being_written(on: Arc<Backend>) {
     let created = on.put("a", "one").await;
     let modified = on.put("a", "two").await;
+    let (lease, other) =
+        (on.registry.grant(TTL * 100).await.unwrap(), on.registry.grant(TTL * 100).await.unwrap());
+    on.put_leased("held", lease).await;
     let failing = [
         absent("a"),
-        created_at("a", modified),
-        created_at("missing", created),
+        held_by("a", lease),
+        held_by("held", other),
+        held_by("missing", lease),
         modified_at("a", created),
         modified_at("missing", modified),
     ];
@@ -44,9 +48,10 @@ pub async fn a_guard_that_does_not_hold_keeps_everything_from_being_written(on: 
 }
 
 pub async fn all_guards_have_to_hold(on: Arc<Backend>) {
-    let created = on.put("a", "one").await;
     let modified = on.put("a", "two").await;
-    let holding = [absent("b"), created_at("a", created), modified_at("a", modified)];
+    let lease = on.registry.grant(TTL * 100).await.unwrap();
+    on.put_leased("held", lease).await;
+    let holding = [absent("b"), held_by("held", lease), modified_at("a", modified)];
     on.commit(&holding, &[put("b", "written"), put("a", "three")]).await;
     // The first of them does not hold any more.
     let answer = on.registry.commit(&holding[..2], &[put("a", "four")]).await.unwrap();
@@ -55,10 +60,12 @@ pub async fn all_guards_have_to_hold(on: Arc<Backend>) {
 }
 
 pub async fn a_key_that_was_deleted_and_made_anew_is_another_for_its_guards(on: Arc<Backend>) {
-    let first = on.put("leader", "one").await;
+    let (first, second) =
+        (on.registry.grant(TTL * 100).await.unwrap(), on.registry.grant(TTL * 100).await.unwrap());
+    on.put_leased("leader", first).await;
     on.commit(&[], &[delete("leader")]).await;
-    on.put("leader", "two").await;
-    let answer = on.registry.commit(&[created_at("leader", first)], &[put("a", "late")]).await.unwrap();
+    on.put_leased("leader", second).await;
+    let answer = on.registry.commit(&[held_by("leader", first)], &[put("a", "late")]).await.unwrap();
     assert_eq!(answer, Commit::Refused);
 }
 

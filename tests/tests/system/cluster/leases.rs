@@ -28,7 +28,7 @@ pub async fn a_lease_that_is_kept_alive_stays(on: Arc<Backend>) {
     let until = Instant::now() + TTL * 3;
     while Instant::now() < until {
         sleep(TTL / 4).await;
-        on.registry.keep_alive(lease).await.unwrap();
+        on.registry.keep_alive(lease, "nodes/a").await.unwrap();
     }
     assert!(on.get("nodes/a").await.is_some());
 }
@@ -49,7 +49,7 @@ pub async fn a_lease_that_was_never_granted_is_lost_to_its_keeper(on: Arc<Backen
 }
 
 async fn is_lost(on: &Backend, lease: Incarnation) {
-    let answer = on.registry.keep_alive(lease).await;
+    let answer = on.registry.keep_alive(lease, "nodes/a").await;
     assert!(matches!(answer, Err(RegistryError::LeaseLost { lease: lost }) if lost == lease), "{answer:?}");
 }
 

@@ -32,6 +32,26 @@ async fn a_term_is_given_once_for_each_leader_key() {
     );
 }
 
+/// A registry that was put back to after the last election and before what was published since.
+#[tokio::test]
+async fn a_leader_key_that_is_not_beyond_what_was_acted_upon_is_given_no_term() {
+    let db = Db::new().await;
+    db.ledger.registry_was_at(db.term, Revision(40)).await.unwrap();
+    db.ledger.registry_was_at(db.term, Revision(30)).await.unwrap();
+    let begin = |cluster: &'static str, revision: i64, holder: &'static str| {
+        db.ledger.begin_term(cluster, Revision(revision), holder)
+    };
+    assert_eq!(begin("etcd", 10, "coordinator/a").await.unwrap(), db.term, "its own key, asked for again");
+    let deposed = LedgerError::Deposed { term: db.term };
+    assert_eq!(begin("etcd", 40, "coordinator/b").await.unwrap_err(), deposed);
+    let later = begin("founded anew", 12, "coordinator/b").await.unwrap();
+    assert_eq!(
+        db.ledger.registry_was_at(db.term, Revision(50)).await,
+        Err(LedgerError::Deposed { term: later })
+    );
+    begin("founded anew", 13, "coordinator/a").await.unwrap();
+}
+
 #[tokio::test]
 async fn a_deposed_controller_changes_nothing() {
     let db = Db::new().await;

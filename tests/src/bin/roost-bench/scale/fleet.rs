@@ -45,7 +45,7 @@ impl Fleet {
         let live: BTreeMap<NodeId, Incarnation> = joined.try_collect().await?;
         let changes = registry.watch(keys::ALL, began).await?;
         let mut helpers = JoinSet::new();
-        helpers.spawn(renew(registry.clone(), live.values().copied().collect()));
+        helpers.spawn(renew(registry.clone(), live.clone()));
         Ok(Self { registry, live, changes, homes: HashMap::new(), unplaced: HashSet::new(), helpers })
     }
 
@@ -169,15 +169,15 @@ async fn acknowledge(
     registry.commit(&[], &[put]).await.ok();
 }
 
-async fn renew(registry: Arc<EtcdRegistry>, leases: Vec<Incarnation>) {
+async fn renew(registry: Arc<EtcdRegistry>, lives: BTreeMap<NodeId, Incarnation>) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
-        let renewal = |lease| {
-            let registry = registry.clone();
-            async move { registry.keep_alive(lease).await }
+        let renewal = |(node, lease): (NodeId, Incarnation)| {
+            let (registry, key) = (registry.clone(), keys::node(&node));
+            async move { registry.keep_alive(lease, &key).await }
         };
         // Those of nodes that were ended are refused.
-        stream::iter(leases.clone())
+        stream::iter(lives.clone())
             .map(renewal)
             .buffer_unordered(AT_ONCE)
             .for_each(|_renewed| async {})

@@ -125,6 +125,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         token_file: token_file.clone(),
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),
+        etcd_history: Duration::ZERO,
     };
     let registry =
         EtcdRegistry::connect(&config.etcd, cluster, timing.request_timeout).await.expect("a registry");

@@ -1,0 +1,80 @@
+//! The way of one controller to the ledger, which can be cut while the others' are sound.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
+
+use crate::ledger::{DesiredTenant, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders};
+
+pub(super) struct SeverableLedger {
+    ledger: Arc<MemoryLedger>,
+    severed: AtomicBool,
+}
+
+impl SeverableLedger {
+    pub(super) fn new(ledger: Arc<MemoryLedger>) -> Self {
+        Self { ledger, severed: AtomicBool::new(false) }
+    }
+
+    pub(super) fn sever(&self) {
+        self.severed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn mend(&self) {
+        self.severed.store(false, Ordering::Relaxed);
+    }
+
+    fn reach(&self) -> Result<&MemoryLedger, LedgerError> {
+        if self.severed.load(Ordering::Relaxed) {
+            return Err(LedgerError::Unavailable { reason: "severed".to_owned() });
+        }
+        Ok(&self.ledger)
+    }
+}
+
+#[async_trait]
+impl Ledger for SeverableLedger {
+    async fn begin_term(
+        &self,
+        etcd_cluster: &str,
+        leader_revision: Revision,
+        holder: &str,
+    ) -> Result<Term, LedgerError> {
+        self.reach()?.begin_term(etcd_cluster, leader_revision, holder).await
+    }
+    async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
+        self.reach()?.registry_was_at(term, revision).await
+    }
+    async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
+        self.reach()?.desired_tenants().await
+    }
+    async fn orders(&self) -> Result<Orders, LedgerError> {
+        self.reach()?.orders().await
+    }
+    async fn record(&self, term: Term, records: &[LedgerRecord]) -> Result<(), LedgerError> {
+        self.reach()?.record(term, records).await
+    }
+    async fn place(
+        &self,
+        term: Term,
+        placements: &[(TenantId, NodeId)],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        self.reach()?.place(term, placements).await
+    }
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+        self.reach()?.unplace(term, tenants).await
+    }
+    async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {
+        self.reach()?.mark_stale(term, older_than).await
+    }
+    async fn changed(&self) {
+        self.ledger.changed().await;
+    }
+}
