@@ -64,6 +64,8 @@ pub struct Timing {
     pub watch_retry: Duration,
     /// A controller to which no pass succeeds for this long lets another one try.
     pub resign_after: Duration,
+    /// A tenant that was placed and has not come up for this long holds up no others.
+    pub start_patience: Duration,
     /// From one look at the leader's key to the next when no watch event comes.
     pub candidate_retry: Duration,
     /// From one search for workers that are silent to the next.
@@ -97,6 +99,7 @@ impl Timing {
             reconcile_every: ttl,
             coalesce: ttl / 1_000,
             watch_retry: ttl / 20,
+            start_patience: (ttl * 6).max(Duration::from_secs(30)),
             resign_after: (ttl * 6).max(Duration::from_secs(30)),
             candidate_retry: ttl / 2,
             stale_check_every: ttl,

@@ -162,7 +162,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 17] = [
+const KINDS: [EventKind; 18] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -170,6 +170,7 @@ const KINDS: [EventKind; 17] = [
     EventKind::ControllerElected,
     EventKind::FailoverPaused,
     EventKind::FailoverResumed,
+    EventKind::FailoverBreaker,
     EventKind::OperationStarted,
     EventKind::OperationEnded,
     EventKind::Conflict,
@@ -191,6 +192,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::ControllerElected => "CONTROLLER_ELECTED",
         EventKind::FailoverPaused => "FAILOVER_PAUSED",
         EventKind::FailoverResumed => "FAILOVER_RESUMED",
+        EventKind::FailoverBreaker => "FAILOVER_BREAKER",
         EventKind::OperationStarted => "OPERATION_STARTED",
         EventKind::OperationEnded => "OPERATION_ENDED",
         EventKind::Conflict => "CONFLICT",

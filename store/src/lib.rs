@@ -26,6 +26,7 @@ mod call;
 pub mod changes;
 mod columns;
 pub mod completion;
+mod cut_off_nodes;
 mod error;
 pub mod events;
 pub mod fence;

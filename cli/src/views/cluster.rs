@@ -1,6 +1,6 @@
 //! How the cluster is: its leader, its counts, its policy.
 
-use roost_proto::v1::{ClusterStatus, FailoverPause, Leader, NodeCounts, Policy, TenantCounts};
+use roost_proto::v1::{ClusterStatus, FailoverHold, FailoverPause, Leader, NodeCounts, Policy, TenantCounts};
 use serde::Serialize;
 
 use super::{OperationView, ago, rfc3339};
@@ -16,6 +16,7 @@ pub struct ClusterView {
     nodes: NodeCountsView,
     tenants: TenantCountsView,
     failover_pause: Option<PauseView>,
+    failover_hold: Option<HoldView>,
     policy: PolicyView,
     operations: Vec<OperationView>,
     conflicts: i64,
@@ -53,6 +54,14 @@ struct PauseView {
 }
 
 #[derive(Debug, Serialize)]
+struct HoldView {
+    lost_node_ids: Vec<String>,
+    held_until: Option<String>,
+    ramp: i32,
+    waiting: i32,
+}
+
+#[derive(Debug, Serialize)]
 pub struct PolicyView {
     auto_rebalance: bool,
     failover_breaker: bool,
@@ -66,6 +75,12 @@ impl From<ClusterStatus> for ClusterView {
             requested_by,
             start_time: rfc3339(&start_time),
         };
+        let hold = |FailoverHold { lost_node_ids, held_until, ramp, waiting }| HoldView {
+            lost_node_ids,
+            held_until: rfc3339(&held_until),
+            ramp,
+            waiting,
+        };
         let NodeCounts { live, lost, cordoned, draining, suspect } = status.nodes.unwrap_or_default();
         let TenantCounts { running, placed, waiting, error } = status.tenants.unwrap_or_default();
         Self {
@@ -73,6 +88,7 @@ impl From<ClusterStatus> for ClusterView {
             nodes: NodeCountsView { live, lost, cordoned, draining, suspect },
             tenants: TenantCountsView { running, placed, waiting, error },
             failover_pause: status.failover_pause.map(pause),
+            failover_hold: status.failover_hold.map(hold),
             policy: status.policy.unwrap_or_default().into(),
             operations: status.operations.into_iter().map(OperationView::from).collect(),
             conflicts: status.conflicts,
@@ -106,11 +122,23 @@ impl ClusterView {
 
     fn failover(&self) -> String {
         let Some(PauseView { reason, requested_by, start_time }) = &self.failover_pause else {
-            return "on".to_owned();
+            return self.failover_hold.as_ref().map_or_else(|| "on".to_owned(), HoldView::told);
         };
         let since = ago(start_time.as_deref());
         let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         format!("paused by {requested_by} {since}{why}")
+    }
+}
+
+impl HoldView {
+    fn told(&self) -> String {
+        let (lost, waiting) = (self.lost_node_ids.join(", "), self.waiting);
+        if self.ramp == 0 {
+            let until = self.held_until.as_deref().unwrap_or_default();
+            format!("held until {until}, for they may be back: {lost} are lost; {waiting} tenants wait")
+        } else {
+            format!("on, {} tenants at a time: {lost} are lost; {waiting} tenants wait", self.ramp)
+        }
     }
 }
 
@@ -151,5 +179,28 @@ impl Row for PolicyView {
 
     fn details(&self) -> Vec<(&'static str, String)> {
         Self::HEADER.iter().copied().zip(self.cells()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(ramp: i32) -> HoldView {
+        HoldView {
+            lost_node_ids: vec!["n1".to_owned(), "n2".to_owned()],
+            held_until: Some("2026-11-29T10:00:05Z".to_owned()),
+            ramp,
+            waiting: 4,
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_told_with_its_reason_and_its_end() {
+        assert_eq!(
+            hold(0).told(),
+            "held until 2026-11-29T10:00:05Z, for they may be back: n1, n2 are lost; 4 tenants wait"
+        );
+        assert_eq!(hold(6).told(), "on, 6 tenants at a time: n1, n2 are lost; 4 tenants wait");
     }
 }

@@ -187,6 +187,7 @@ fn status() -> Result<ClusterStatus, Status> {
         nodes: Some(NodeCounts { live: 4, lost: 1, cordoned: 2, draining: 1, suspect: 1 }),
         tenants: Some(TenantCounts { running: 10, placed: 6, waiting: 4, error: 1 }),
         failover_pause: None,
+        failover_hold: None,
         policy: Some(Policy { auto_rebalance: false, failover_breaker: true }),
         operations: vec![operation(7)?],
         conflicts: 2,

@@ -3,6 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
@@ -56,6 +57,34 @@ pub(super) struct Context {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) config: ControllerConfig,
     pub(super) status: watch::Sender<ControllerStatus>,
+    pub(super) etcd: Mutex<EtcdContact>,
+}
+
+/// When etcd was heard from. Of this process, whether it leads or not: an outage that ends every lease ends the term too.
+#[derive(Debug)]
+pub(super) struct EtcdContact {
+    ttl: Duration,
+    heard_at: Option<Duration>,
+    /// When it was heard from again after having been silent for longer than a lease lasts.
+    back_at: Option<Duration>,
+}
+
+impl EtcdContact {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self { ttl, heard_at: None, back_at: None }
+    }
+
+    pub(super) fn heard(&mut self, now: Duration) {
+        // Whoever has nothing to do asks twice in a TTL.
+        if self.heard_at.is_some_and(|at| at + self.ttl * 3 / 2 < now) {
+            self.back_at = Some(now);
+        }
+        self.heard_at = Some(now);
+    }
+
+    pub(super) fn is_back_since(&self, now: Duration, span: Duration) -> bool {
+        self.back_at.is_some_and(|at| at + span > now)
+    }
 }
 
 impl Context {

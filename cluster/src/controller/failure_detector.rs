@@ -3,7 +3,7 @@
 //!
 //! Four small machines, brought together by [`FailureDetector`]: which nodes came, left or were lost ([`Membership`]),
 //! which are awaited ([`RestartWindows`]), which flap ([`FlapDetector`]), and whether so many are lost that failover waits
-//! ([`FailoverBreaker`]).
+//! or goes slowly ([`FailoverBreaker`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,16 +13,24 @@ use std::{
 use roost_model::ids::{Incarnation, NodeId};
 
 use crate::{
-    ledger::{DesiredTenant, Event, EventKind, LedgerRecord, NodeOrder, Orders, Policy, RestartWindow},
+    ledger::{
+        BreakerRecord, DesiredTenant, Event, EventKind, FailoverFacts, LedgerRecord, NodeOrder, Orders,
+        RestartWindow,
+    },
     records::NodeRecord,
+    timing::Timing,
 };
+
+use super::failover_breaker::{Facts, FailoverBreaker, SPAN as LOSS_SPAN, Verdict, named};
 
 pub(super) struct FailureDetector {
     membership: Membership,
     flap_detector: FlapDetector,
     restart_windows: RestartWindows,
-    breaker: FailoverBreaker,
-    has_begun: bool,
+    /// None before the first look.
+    breaker: Option<FailoverBreaker>,
+    timing: Timing,
+    began_at: Option<Duration>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,6 +38,8 @@ pub(super) struct Assessment {
     pub(super) awaited: BTreeSet<NodeId>,
     /// Tenants of lost nodes wait, whatever the policy says.
     pub(super) failover_held: bool,
+    /// So many of them may be placed now.
+    pub(super) failover_ramp: Option<u32>,
     pub(super) failing_zones: BTreeSet<String>,
     /// Whether a node came or went.
     pub(super) nodes_changed: bool,
@@ -42,25 +52,34 @@ pub(super) struct Assessment {
 }
 
 impl FailureDetector {
-    pub(super) fn new(ttl: Duration) -> Self {
+    pub(super) fn new(timing: Timing) -> Self {
         Self {
-            membership: Membership::new(ttl),
+            membership: Membership::new(timing.ttl),
             flap_detector: FlapDetector::default(),
             restart_windows: RestartWindows::default(),
-            breaker: FailoverBreaker::new(ttl),
-            has_begun: false,
+            breaker: None,
+            timing,
+            began_at: None,
         }
     }
 
-    pub(super) fn observe(
-        &mut self,
-        nodes: &BTreeMap<NodeId, NodeRecord>,
-        desired_tenants: &[DesiredTenant],
-        orders: &Orders,
-        now: Duration,
-    ) -> Assessment {
+    /// Whether the failover facts are asked for: they cost the ledger a look at all tenants.
+    pub(super) fn wants_facts(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|breaker| !breaker.is_closed())
+    }
+
+    /// So many tenants of lost nodes were placed after the last look.
+    pub(super) fn gave(&mut self, tenants: u32) {
+        if let Some(breaker) = &mut self.breaker {
+            breaker.gave(tenants);
+        }
+    }
+
+    pub(super) fn observe(&mut self, seen: &Sight<'_>, now: Duration) -> Assessment {
+        let Sight { nodes, desired_tenants, orders, .. } = *seen;
         let awaited = self.restart_windows.awaited(&orders.nodes, nodes);
-        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        let is_first = self.began_at.is_none();
+        self.began_at.get_or_insert(now);
         let placed = desired_tenants.iter().filter(|_| is_first).filter_map(|desired| desired.node.as_ref());
         let expected = Expectations { placed_on: &placed.collect(), awaited: &awaited.nodes };
         let changes = self.membership.observe(nodes, &expected, now);
@@ -73,9 +92,43 @@ impl FailureDetector {
         for change in &changes {
             self.report(change, is_first, orders, now, &mut assessment);
         }
+        let facts = self.facts(seen, &awaited.nodes, now);
         assessment.awaited = awaited.nodes;
-        self.hold_failover(orders, now, &mut assessment);
+        self.hold_failover(&facts, orders, now, &mut assessment);
         assessment
+    }
+
+    fn facts(&self, seen: &Sight<'_>, awaited: &BTreeSet<NodeId>, now: Duration) -> Facts {
+        let (missing, first_loss) = self.membership.missing_since(now.saturating_sub(LOSS_SPAN));
+        let mut facts = Facts {
+            missing: missing.into_iter().cloned().collect(),
+            first_loss: first_loss.unwrap_or(now),
+            live: seen.nodes.keys().cloned().collect(),
+            starting: seen.failover.starting,
+            cut_off: seen.failover.cut_off.clone(),
+            is_fresh: first_loss.is_some() && first_loss == self.began_at,
+            after_gap: seen.after_gap,
+            ..Facts::default()
+        };
+        if facts.missing.is_empty() && !self.wants_facts() {
+            return facts;
+        }
+        let running = seen.desired_tenants.iter().filter(|desired| desired.running);
+        let mut taken: BTreeMap<&NodeId, u32> = BTreeMap::new();
+        for node in running.filter_map(|desired| desired.node.as_ref()) {
+            if seen.nodes.contains_key(node) {
+                *taken.entry(node).or_default() += 1;
+            } else if !awaited.contains(node) {
+                facts.waiting += 1;
+            }
+        }
+        let closed =
+            |node: &NodeId| seen.orders.nodes.iter().any(|order| order.node == *node && order.cordoned);
+        let takers = seen.nodes.values().filter(|record| !record.leaving && !closed(&record.node));
+        facts.free_room = takers
+            .map(|record| record.capacity.saturating_sub(taken.get(&record.node).copied().unwrap_or(0)))
+            .fold(0, u32::saturating_add);
+        facts
     }
 
     fn report(
@@ -99,25 +152,92 @@ impl FailureDetector {
         }
     }
 
-    fn hold_failover(&mut self, orders: &Orders, now: Duration, assessment: &mut Assessment) {
-        match self.breaker.step(&self.membership, &orders.policy, now) {
-            BreakerState::Closed => {}
-            BreakerState::Open { until } => {
-                assessment.failover_held = true;
-                let left = until.saturating_sub(now);
-                assessment.recheck_after =
-                    Some(assessment.recheck_after.map_or(left, |other| other.min(left)));
+    fn hold_failover(&mut self, facts: &Facts, orders: &Orders, now: Duration, assessment: &mut Assessment) {
+        if orders.policy.failover_paused.is_some() {
+            let lost = orders.breaker.as_ref().map(|record| &record.lost);
+            let all_are_back = lost.is_none_or(|lost| lost.iter().all(|node| facts.live.contains(node)));
+            if orders.policy.paused_by_breaker && all_are_back {
+                let text = "failover goes on: the nodes that were lost are back".to_owned();
+                let event = Event { kind: EventKind::FailoverResumed, node: None, tenant: None, text };
+                assessment.records.extend([LedgerRecord::ResumeFailover, LedgerRecord::Breaker(None)]);
+                assessment.events.push(event);
             }
-            BreakerState::Tripped { reason } => {
+            return;
+        }
+        let breaker = self
+            .breaker
+            .get_or_insert_with(|| FailoverBreaker::resume(self.timing, orders.breaker.as_ref(), now));
+        let look_again = match breaker.step(facts, &orders.policy, now) {
+            Verdict::Closed => None,
+            Verdict::Open { until } => {
+                assessment.failover_held = true;
+                // Those that are cut off say so anew in the meantime.
+                Some(until.saturating_sub(now).min(self.timing.ttl / 2))
+            }
+            Verdict::HalfOpen { may_start } => {
+                assessment.failover_ramp = Some(may_start);
+                Some(self.timing.ttl / 10)
+            }
+            Verdict::Tripped { reason } => {
                 tracing::error!(reason, "failover is paused until an operator resumes it");
                 assessment.failover_held = true;
-                let event =
-                    Event { kind: EventKind::FailoverPaused, node: None, tenant: None, text: reason.clone() };
-                assessment
-                    .records
-                    .extend([LedgerRecord::PauseFailover { reason }, LedgerRecord::Event(event)]);
+                assessment.events.push(breaker_event(EventKind::FailoverPaused, reason.clone()));
+                assessment.records.push(LedgerRecord::PauseFailover { reason });
+                None
             }
+        };
+        let soonest = assessment.recheck_after.into_iter().chain(look_again).min();
+        assessment.recheck_after = soonest;
+        let record = breaker.record(now);
+        if !self.is_noted(record.as_ref(), orders.breaker.as_ref()) {
+            let text = described(record.as_ref(), facts);
+            tracing::warn!(state = text, "the failover breaker");
+            assessment.events.push(breaker_event(EventKind::FailoverBreaker, text));
+            assessment.records.push(LedgerRecord::Breaker(record));
         }
+    }
+
+    /// Whether the ledger has it like this, but for the time that has passed since it was written.
+    fn is_noted(&self, record: Option<&BreakerRecord>, noted: Option<&BreakerRecord>) -> bool {
+        match (record, noted) {
+            (None, None) => true,
+            (Some(record), Some(noted)) => {
+                let same = |of: &BreakerRecord| (of.lost.clone(), of.ramp, of.survivors_lost);
+                let off = record.held_for.abs_diff(noted.held_for);
+                same(record) == same(noted) && off < self.timing.ttl / 4
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a pass has seen, as far as it is about nodes.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) nodes: &'a BTreeMap<NodeId, NodeRecord>,
+    pub(super) desired_tenants: &'a [DesiredTenant],
+    pub(super) orders: &'a Orders,
+    /// Asked for when [`FailureDetector::wants_facts`].
+    pub(super) failover: &'a FailoverFacts,
+    /// Etcd was away for longer than a lease lasts, and is back since two TTLs at most.
+    pub(super) after_gap: bool,
+}
+
+fn breaker_event(kind: EventKind, text: String) -> Event {
+    Event { kind, node: None, tenant: None, text }
+}
+
+fn described(record: Option<&BreakerRecord>, facts: &Facts) -> String {
+    let Some(record) = record else { return "failover is as usual again".to_owned() };
+    let (lost, waiting) = (named(&record.lost), facts.waiting);
+    if record.ramp == 0 {
+        let held = record.held_for.as_secs_f64();
+        format!(
+            "failover is held for {held:.1} s, for they may be back: {lost} are lost; {waiting} tenants wait"
+        )
+    } else {
+        let ramp = record.ramp;
+        format!("failover goes on, {ramp} tenants at a time: {lost} are lost; {waiting} tenants wait")
     }
 }
 
@@ -156,8 +276,9 @@ fn of_node(kind: EventKind, node: &NodeId, text: String) -> Event {
 pub(super) struct Membership {
     ttl: Duration,
     began: bool,
+    now: Duration,
     live: BTreeMap<NodeId, Life>,
-    /// Of the last two TTLs, oldest first.
+    /// Of the last minute, two TTLs at least, oldest first.
     lost: Vec<Loss>,
 }
 
@@ -192,7 +313,7 @@ pub(super) enum MembershipChange {
 
 impl Membership {
     pub(super) fn new(ttl: Duration) -> Self {
-        Self { ttl, began: false, live: BTreeMap::new(), lost: Vec::new() }
+        Self { ttl, began: false, now: Duration::ZERO, live: BTreeMap::new(), lost: Vec::new() }
     }
 
     /// Compares with what was seen last.
@@ -202,7 +323,8 @@ impl Membership {
         expected: &Expectations<'_>,
         now: Duration,
     ) -> Vec<MembershipChange> {
-        self.lost.retain(|loss| loss.at + self.ttl * 2 > now);
+        self.now = now;
+        self.lost.retain(|loss| loss.at + LOSS_SPAN.max(self.ttl * 2) > now);
         let mut changes = Vec::new();
         if !std::mem::replace(&mut self.began, true) {
             let away = expected.placed_on.iter().filter(|node| !nodes.contains_key(**node));
@@ -239,24 +361,19 @@ impl Membership {
         Some(MembershipChange::Lost { node })
     }
 
-    /// Lost at `since` or later and not back.
-    pub(super) fn missing_since(&self, since: Duration) -> BTreeSet<&NodeId> {
-        let recent = self.lost.iter().filter(|loss| loss.at >= since).map(|loss| &loss.node);
-        recent.filter(|node| !self.live.contains_key(*node)).collect()
-    }
-
-    pub(super) fn is_live(&self, node: &NodeId) -> bool {
-        self.live.contains_key(node)
-    }
-
-    pub(super) fn live(&self) -> usize {
-        self.live.len()
+    /// Lost at `since` or later and not back, and when the first of them was.
+    pub(super) fn missing_since(&self, since: Duration) -> (BTreeSet<&NodeId>, Option<Duration>) {
+        let recent = || {
+            let recent = self.lost.iter().filter(|loss| loss.at >= since);
+            recent.filter(|loss| !self.live.contains_key(&loss.node))
+        };
+        (recent().map(|loss| &loss.node).collect(), recent().map(|loss| loss.at).min())
     }
 
     /// Zones that have lost two nodes or all they had within the last two TTLs.
     pub(super) fn failing_zones(&self) -> BTreeSet<String> {
         let mut lost: BTreeMap<&String, BTreeSet<&NodeId>> = BTreeMap::new();
-        for loss in &self.lost {
+        for loss in self.lost.iter().filter(|loss| loss.at + self.ttl * 2 > self.now) {
             if let Some(zone) = &loss.zone {
                 lost.entry(zone).or_default().insert(&loss.node);
             }
@@ -344,72 +461,5 @@ impl FlapDetector {
             self.losses.remove(node);
         }
         is_suspect
-    }
-}
-
-/// Of live and lost nodes together, in percent; more than this are too many, if they are two at least.
-const TOLERATED_PERCENT: usize = 30;
-/// So many of the lost nodes are named in the reason.
-const NAMED: usize = 10;
-
-/// A circuit breaker against mass loss: when many nodes go at once, the fault is more likely in what they share (a
-/// network, a switch, an etcd that was away) than in each of them, and starting all their tenants on the few that remain
-/// would take these down too. Closed, failover flows; else tenants whose node is gone wait.
-///
-/// ```text
-///            too many are missing               still too many after a TTL
-///   closed ───────────────────────► open ───────────────────────────────────► tripped (until an operator resumes)
-///      ▲                              │
-///      └────── enough are back ◄──────┘
-/// ```
-///
-/// Open and tripped are the same to the plan. They differ for people: tripped is a pause in the ledger. After an outage
-/// of etcd, or at the start of a term, every node may be away for a moment and come back by itself under a new life; that
-/// must neither move all tenants nor leave a pause behind that nobody was needed for.
-pub(super) struct FailoverBreaker {
-    ttl: Duration,
-    held: Option<Held>,
-}
-
-struct Held {
-    since: Duration,
-    missing: BTreeSet<NodeId>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum BreakerState {
-    Closed,
-    /// Looked at again when `until` has come.
-    Open {
-        until: Duration,
-    },
-    Tripped {
-        reason: String,
-    },
-}
-
-impl FailoverBreaker {
-    pub(super) fn new(ttl: Duration) -> Self {
-        Self { ttl, held: None }
-    }
-
-    pub(super) fn step(&mut self, membership: &Membership, policy: &Policy, now: Duration) -> BreakerState {
-        let held = self.held.take();
-        let just_resumed = policy.resumed_ago.is_some_and(|ago| ago < self.ttl * 2);
-        if policy.failover_paused.is_some() || !policy.failover_breaker || just_resumed {
-            return BreakerState::Closed;
-        }
-        let (since, mut missing) = held.map_or((now, BTreeSet::new()), |held| (held.since, held.missing));
-        missing.extend(membership.missing_since(now.saturating_sub(self.ttl)).into_iter().cloned());
-        missing.retain(|node| !membership.is_live(node));
-        let all = missing.len() + membership.live();
-        if missing.len() < 2 || missing.len() * 100 <= all * TOLERATED_PERCENT {
-            return BreakerState::Closed;
-        }
-        let until = since + self.ttl;
-        let names: Vec<&str> = missing.iter().map(NodeId::as_str).take(NAMED).collect();
-        let reason = format!("{} of {all} nodes were lost at once: {}", missing.len(), names.join(", "));
-        self.held = Some(Held { since, missing });
-        if now < until { BreakerState::Open { until } } else { BreakerState::Tripped { reason } }
     }
 }

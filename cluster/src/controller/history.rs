@@ -119,9 +119,11 @@ impl Context {
 /// to start one, and this must not become a loop.
 fn changes_orders(record: &LedgerRecord) -> bool {
     match record {
-        LedgerRecord::Ended { .. } | LedgerRecord::PauseFailover { .. } | LedgerRecord::Suspect { .. } => {
-            true
-        }
+        LedgerRecord::Ended { .. }
+        | LedgerRecord::PauseFailover { .. }
+        | LedgerRecord::ResumeFailover
+        | LedgerRecord::Breaker(_)
+        | LedgerRecord::Suspect { .. } => true,
         LedgerRecord::Event(_)
         | LedgerRecord::Placed { .. }
         | LedgerRecord::Progress { .. }

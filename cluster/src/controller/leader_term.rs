@@ -101,7 +101,7 @@ impl<'a> LeaderTerm<'a> {
         let Timing { heartbeat_every, coalesce, .. } = self.context.config.timing;
         let authority = WriteAuthority { leadership: &self.leadership, term, keeper: &self.keeper };
         let mut wakeups = self.wakeups();
-        let mut state = PassState::new(self.context.config.timing.ttl);
+        let mut state = PassState::new(self.context.config.timing);
         let mut compaction = Compaction::new(self.context.config.etcd_history);
         state.pending.add_events([history::elected(&self.context.config.candidate.holder, term)]);
         // Time for workers to be seen again that could not be while there was no controller or no ledger.

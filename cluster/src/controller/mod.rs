@@ -33,6 +33,7 @@
 mod compaction;
 mod context;
 mod error;
+mod failover_breaker;
 mod failure_detector;
 mod history;
 mod leader_term;
@@ -46,6 +47,7 @@ mod store_identity;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod unplacing;
 
 pub use context::{ControllerConfig, ControllerStatus};
 pub use run::Controller;

@@ -13,20 +13,21 @@ use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId};
 use crate::{
     election::Leadership,
     keys,
-    ledger::{DesiredTenant, LedgerRecord, Orders},
-    plan::{self, Action, Decision, Goal, Plan, Snapshot, TenantView, Wanted},
+    ledger::{DesiredTenant, FailoverFacts, Orders},
+    plan::{self, Action, Cause, Decision, Plan},
     records::{AssignmentEntry, AssignmentRecord, Phase},
     registry::{Commit, Guard, MAX_OPS, Op, RegistryError},
+    timing::Timing,
 };
 
 use super::{
     context::{Context, ROWS_AT_ONCE, WriteAuthority},
     error::ControllerError,
-    failure_detector::{Assessment, FailureDetector},
+    failure_detector::{FailureDetector, Sight},
     history::{self, DecisionLog, PendingHistory},
     operations,
     plan_inputs::{DesiredByTenant, Mirror, PlanInputs, RegistryView, is_current},
-    stabilisation_window::{Situation, StabilisationWindow},
+    stabilisation_window::{StabilisationWindow, is_disturbed},
 };
 
 /// What a pass found and did.
@@ -55,11 +56,11 @@ pub(super) struct PassState {
 }
 
 impl PassState {
-    pub(super) fn new(ttl: Duration) -> Self {
+    pub(super) fn new(timing: Timing) -> Self {
         Self {
             mirror: Mirror::default(),
-            failure_detector: FailureDetector::new(ttl),
-            stabilisation: StabilisationWindow::new(ttl),
+            failure_detector: FailureDetector::new(timing),
+            stabilisation: StabilisationWindow::new(timing.ttl),
             decision_log: DecisionLog::default(),
             pending: PendingHistory::default(),
             unpublished: HashMap::new(),
@@ -79,10 +80,19 @@ impl Context {
             tokio::join!(refreshed, self.desired_tenants(), self.orders());
         let (desired_tenants, orders) = (refreshed.and(desired_tenants)?, orders?);
         let now = self.config.clock.now();
+        self.etcd.lock().heard(now);
+        let failover = self.failover_facts(&state.failure_detector).await?;
         let view = state.mirror.view();
         let by_tenant: DesiredByTenant<'_> =
             desired_tenants.iter().map(|desired| (&desired.tenant, desired)).collect();
-        let mut assessment = state.failure_detector.observe(&view.nodes, &desired_tenants, &orders, now);
+        let sight = Sight {
+            nodes: &view.nodes,
+            desired_tenants: &desired_tenants,
+            orders: &orders,
+            failover: &failover,
+            after_gap: self.etcd.lock().is_back_since(now, self.config.timing.ttl * 2),
+        };
+        let mut assessment = state.failure_detector.observe(&sight, now);
         state.pending.add_events(std::mem::take(&mut assessment.events));
         let inputs = PlanInputs::new(&orders, &assessment, &desired_tenants);
         let snapshot = view.snapshot(&desired_tenants, &by_tenant, &inputs);
@@ -94,6 +104,7 @@ impl Context {
         let generations = self.place(authority, &plan, &by_tenant, &mut state.unpublished).await?;
         let published = self.publish(authority, view, &plan, &generations, &by_tenant).await?;
         state.has_published |= !published.nodes.is_empty();
+        state.failure_detector.gave(failed_over(&plan));
         let untold = published.untold(&plan);
         state.unpublished.retain(|tenant, _| untold.contains(tenant));
         state.pending.extend(history::placements(&plan, &orders, &generations, &published.nodes));
@@ -105,7 +116,7 @@ impl Context {
         }
         let is_disturbed = is_disturbed(&assessment, &orders, &snapshot, &plan);
         if state.stabilisation.step(is_disturbed, now) && orders.policy.auto_rebalance {
-            news.extend(auto_rebalance(&mut state.stabilisation, seen, &inputs, snapshot));
+            news.extend(state.stabilisation.rebalance(seen, &inputs, snapshot));
         }
         let ordered = self.record(authority, &mut state.pending, news).await?;
         match published.refused {
@@ -130,6 +141,16 @@ impl Context {
 
     pub(super) async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, ControllerError> {
         self.ask_ledger(self.ledger.desired_tenants()).await.map_err(ControllerError::reading_ledger)
+    }
+
+    async fn failover_facts(&self, detector: &FailureDetector) -> Result<FailoverFacts, ControllerError> {
+        if !detector.wants_facts() {
+            return Ok(FailoverFacts::default());
+        }
+        let Timing { ttl, start_patience, .. } = self.config.timing;
+        // Nodes write it twice in a TTL.
+        let asked = self.ledger.failover_facts(start_patience, ttl * 3 / 2);
+        self.ask_ledger(asked).await.map_err(ControllerError::reading_ledger)
     }
 
     pub(super) async fn orders(&self) -> Result<Orders, ControllerError> {
@@ -195,38 +216,14 @@ impl Context {
         }
         Ok(published)
     }
+}
 
-    /// Tells the ledger of tenants that no node has any more and that wait for none. Whether there were any.
-    async fn unplace(
-        &self,
-        authority: &WriteAuthority<'_>,
-        snapshot: &Snapshot,
-        plan: &Plan,
-        inputs: &PlanInputs,
-    ) -> Result<bool, ControllerError> {
-        let placed: HashSet<&TenantId> = plan.placements().map(|(tenant, _)| tenant).collect();
-        let live: HashSet<&NodeId> = snapshot.nodes.iter().map(|view| &view.node).collect();
-        let keeps_place = |tenant: &TenantView| {
-            tenant.wanted == Wanted::Running
-                && tenant.last.as_ref().is_some_and(|node| inputs.keeps_place(node, live.contains(node)))
-        };
-        let nowhere: Vec<TenantId> = snapshot
-            .tenants
-            .iter()
-            .filter(|tenant| tenant.last.is_some() && tenant.holds.is_empty())
-            .filter(|tenant| !placed.contains(&tenant.tenant) && !keeps_place(tenant))
-            .map(|tenant| tenant.tenant.clone())
-            .collect();
-        if nowhere.is_empty() {
-            return Ok(false);
-        }
-        for some in nowhere.chunks(ROWS_AT_ONCE) {
-            authority.check()?;
-            let written = self.ask_ledger(self.ledger.unplace(authority.term, some)).await;
-            written.map_err(|error| ControllerError::writing_ledger("an end of a placement", error))?;
-        }
-        Ok(true)
-    }
+/// How many tenants the plan gives a new node because theirs is gone.
+fn failed_over(plan: &Plan) -> u32 {
+    let lost = |decision: &&Decision| {
+        matches!(&decision.action, Action::Place { cause: Cause::NodeLost { .. }, .. })
+    };
+    u32::try_from(plan.decisions.iter().filter(lost).count()).unwrap_or(u32::MAX)
 }
 
 fn is_placed(
@@ -253,32 +250,6 @@ impl Published {
     fn untold<'a>(&self, plan: &'a Plan) -> HashSet<&'a TenantId> {
         plan.placements().filter(|(_, node)| !self.nodes.contains(node)).map(|(tenant, _)| tenant).collect()
     }
-}
-
-fn is_disturbed(assessment: &Assessment, orders: &Orders, snapshot: &Snapshot, plan: &Plan) -> bool {
-    assessment.nodes_changed
-        || assessment.failover_held
-        || !orders.operations.is_empty()
-        || !plan.is_empty()
-        || snapshot.tenants.iter().any(operations::is_under_way)
-}
-
-/// The policy's rebalance, if it would move anything.
-fn auto_rebalance(
-    stabilisation: &mut StabilisationWindow,
-    seen: Revision,
-    inputs: &PlanInputs,
-    snapshot: Snapshot,
-) -> Option<LedgerRecord> {
-    let situation = Situation { seen, intakes: inputs.intakes.clone() };
-    if !stabilisation.is_unknown(&situation) {
-        return None;
-    }
-    if plan::plan(&Snapshot { goal: Goal::Rebalance, ..snapshot }).is_empty() {
-        stabilisation.is_balanced(situation);
-        return None;
-    }
-    Some(LedgerRecord::StartRebalance)
 }
 
 /// Well below the 1.5 MB that etcd takes in one request.

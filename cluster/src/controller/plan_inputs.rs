@@ -120,6 +120,7 @@ pub(super) struct PlanInputs {
     pub(super) limits: MoveLimits,
     pub(super) awaited: BTreeSet<NodeId>,
     pub(super) failover_paused: bool,
+    pub(super) failover_ramp: Option<u32>,
     pub(super) failing_zones: BTreeSet<String>,
     pub(super) draining: BTreeSet<NodeId>,
 }
@@ -130,6 +131,7 @@ impl PlanInputs {
             intakes: orders.nodes.iter().map(|order| (order.node.clone(), intake(order))).collect(),
             awaited: assessment.awaited.clone(),
             failover_paused: orders.policy.failover_paused.is_some() || assessment.failover_held,
+            failover_ramp: assessment.failover_ramp,
             failing_zones: assessment.failing_zones.clone(),
             moves: HashMap::new(),
             goal: Goal::Settle,
@@ -163,7 +165,8 @@ impl PlanInputs {
     /// A tenant that waits keeps its place in the ledger while it waits for that very node, or while an operation
     /// has to know where it came from.
     pub(super) fn keeps_place(&self, node: &NodeId, is_live: bool) -> bool {
-        self.awaited.contains(node) || self.draining.contains(node) || (self.failover_paused && !is_live)
+        let waits_its_turn = self.failover_paused || self.failover_ramp.is_some();
+        self.awaited.contains(node) || self.draining.contains(node) || (waits_its_turn && !is_live)
     }
 }
 
@@ -267,6 +270,7 @@ impl RegistryView {
             goal: inputs.goal,
             awaited: inputs.awaited.clone(),
             failover_paused: inputs.failover_paused,
+            failover_ramp: inputs.failover_ramp,
             failing_zones: inputs.failing_zones.clone(),
             limits: inputs.limits,
         }

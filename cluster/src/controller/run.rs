@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::{Context, ControllerConfig, ControllerStatus},
+    context::{Context, ControllerConfig, ControllerStatus, EtcdContact},
     error::{Dependency, DependencyHealth},
     leader_term::{Ending, LeaderTerm},
 };
@@ -19,7 +20,8 @@ pub struct Controller {
 impl Controller {
     pub fn new(registry: SharedRegistry, ledger: Arc<dyn Ledger>, config: ControllerConfig) -> Self {
         let (status, _) = watch::channel(ControllerStatus::default());
-        Self { context: Context { registry, ledger, config, status } }
+        let etcd = Mutex::new(EtcdContact::new(config.timing.ttl));
+        Self { context: Context { registry, ledger, config, status, etcd } }
     }
 
     /// To be taken before [`Controller::run`].
@@ -55,6 +57,7 @@ impl Context {
             election::stand(registry, self.config.clock.as_ref(), timing, &self.config.candidate).await;
         let waited = match outcome {
             Ok(Some(leadership)) => {
+                self.etcd.lock().heard(self.config.clock.now());
                 health.recovered(Dependency::Etcd);
                 let ending = LeaderTerm::new(self, leadership).run(health, shutdown).await;
                 // Whatever ended it may be there still. One who could do nothing leaves the key to others for a while.
@@ -68,6 +71,7 @@ impl Context {
                 return;
             }
             Ok(None) => {
+                self.etcd.lock().heard(self.config.clock.now());
                 health.recovered(Dependency::Etcd);
                 let turn = election::stagger(&self.config.candidate.holder, timing.ttl / 100);
                 let vacancy = async {

@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use roost_model::ids::{NodeId, Revision};
 
-use crate::plan::Intake;
+use crate::{
+    ledger::{LedgerRecord, Orders},
+    plan::{self, Goal, Intake, Plan, Snapshot},
+};
+
+use super::{failure_detector::Assessment, operations, plan_inputs::PlanInputs};
 
 /// In TTLs: long enough for a node that restarts to be back, and for tenants that were placed to have connected.
 const CALM_TTLS: u32 = 6;
@@ -18,9 +23,9 @@ pub(super) struct StabilisationWindow {
 
 /// What a rebalance depends on, apart from wishes of single tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Situation {
-    pub(super) seen: Revision,
-    pub(super) intakes: BTreeMap<NodeId, Intake>,
+struct Situation {
+    seen: Revision,
+    intakes: BTreeMap<NodeId, Intake>,
 }
 
 impl StabilisationWindow {
@@ -35,14 +40,42 @@ impl StabilisationWindow {
         !disturbed && now >= since + self.span
     }
 
-    /// Whether that is not known yet: to find out takes a plan of its own.
-    pub(super) fn is_unknown(&self, situation: &Situation) -> bool {
-        self.balanced.as_ref() != Some(situation)
+    /// The policy's rebalance, if it would move anything.
+    pub(super) fn rebalance(
+        &mut self,
+        seen: Revision,
+        inputs: &PlanInputs,
+        snapshot: Snapshot,
+    ) -> Option<LedgerRecord> {
+        let situation = Situation { seen, intakes: inputs.intakes.clone() };
+        if !self.is_unknown(&situation) {
+            return None;
+        }
+        if plan::plan(&Snapshot { goal: Goal::Rebalance, ..snapshot }).is_empty() {
+            self.balanced = Some(situation);
+            return None;
+        }
+        Some(LedgerRecord::StartRebalance)
     }
 
-    pub(super) fn is_balanced(&mut self, situation: Situation) {
-        self.balanced = Some(situation);
+    /// Whether that is not known yet: to find out takes a plan of its own.
+    fn is_unknown(&self, situation: &Situation) -> bool {
+        self.balanced.as_ref() != Some(situation)
     }
+}
+
+pub(super) fn is_disturbed(
+    assessment: &Assessment,
+    orders: &Orders,
+    snapshot: &Snapshot,
+    plan: &Plan,
+) -> bool {
+    assessment.nodes_changed
+        || assessment.failover_held
+        || assessment.failover_ramp.is_some()
+        || !orders.operations.is_empty()
+        || !plan.is_empty()
+        || snapshot.tenants.iter().any(operations::is_under_way)
 }
 
 #[cfg(test)]
@@ -66,7 +99,7 @@ mod tests {
         let mut stabilisation = StabilisationWindow::new(Duration::from_secs(5));
         let situation = |seen: i64| Situation { seen: Revision(seen), intakes: BTreeMap::new() };
         assert!(stabilisation.is_unknown(&situation(7)));
-        stabilisation.is_balanced(situation(7));
+        stabilisation.balanced = Some(situation(7));
         assert!(!stabilisation.is_unknown(&situation(7)));
         assert!(stabilisation.is_unknown(&situation(8)));
     }

@@ -54,7 +54,15 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
     }
     let nodes = mirror.view().nodes.clone();
     let awaited = RestartWindows::default().awaited(&orders.nodes, &nodes).nodes;
-    let inputs = PlanInputs::new(&orders, &Assessment { awaited, ..Assessment::default() }, &desired_tenants);
+    let breaker = orders.breaker.as_ref();
+    let assessment = Assessment {
+        awaited,
+        failover_held: breaker.is_some_and(|breaker| breaker.ramp == 0),
+        // Whose turn it is the controller alone knows.
+        failover_ramp: breaker.filter(|breaker| breaker.ramp > 0).map(|_| 0),
+        ..Assessment::default()
+    };
+    let inputs = PlanInputs::new(&orders, &assessment, &desired_tenants);
     let by_tenant: DesiredByTenant<'_> =
         desired_tenants.iter().map(|desired| (&desired.tenant, desired)).collect();
     let snapshot = mirror.view().snapshot(&desired_tenants, &by_tenant, &inputs);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::orders::Progress;
+use super::orders::{BreakerRecord, Progress};
 use roost_model::ids::{NodeId, OperationId, TenantId};
 
 /// What the controller tells the ledger, beside placements: for operators to read, and for the next controller to go
@@ -29,10 +29,14 @@ pub enum LedgerRecord {
         progress: Progress,
         outcome: Outcome,
     },
-    /// Too many nodes were lost at once. Pausing what is paused already keeps the first reason.
+    /// Nodes are lost one after the other. Pausing what is paused already keeps the first reason.
     PauseFailover {
         reason: String,
     },
+    /// The controller's own pause is over. One that a person has ordered stays.
+    ResumeFailover,
+    /// How the failover breaker stands; none when it has closed.
+    Breaker(Option<BreakerRecord>),
     /// The node came and went too often.
     Suspect {
         node: NodeId,
@@ -67,6 +71,8 @@ pub enum EventKind {
     ControllerElected,
     FailoverPaused,
     FailoverResumed,
+    /// The failover breaker opened, went on or closed.
+    FailoverBreaker,
     OperationStarted,
     OperationEnded,
     /// The owner of a worker took its session back from a newer connection.

@@ -16,7 +16,10 @@ mod orders;
 pub use history::{Event, EventKind, LedgerRecord, Outcome};
 #[cfg(any(test, feature = "memory"))]
 pub use memory::{MemoryLedger, OperationEnd};
-pub use orders::{NodeOrder, Operation, OperationKind, Orders, Policy, Progress, RestartWindow};
+pub use orders::{
+    BreakerRecord, FailoverFacts, NodeOrder, Operation, OperationKind, Orders, Policy, Progress,
+    RestartWindow,
+};
 
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
@@ -53,6 +56,13 @@ pub trait Ledger: Send + Sync + 'static {
         term: Term,
         placements: &[(TenantId, NodeId)],
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError>;
+
+    /// How a failover gets on: of tenants placed within `placed_within`, of nodes cut off within `cut_off_within`.
+    async fn failover_facts(
+        &self,
+        placed_within: Duration,
+        cut_off_within: Duration,
+    ) -> Result<FailoverFacts, LedgerError>;
 
     /// Writes down that no node has these tenants any more.
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError>;

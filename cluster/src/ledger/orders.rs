@@ -1,7 +1,7 @@
 //! What operators have ordered, as the controller reads it in every pass. Spans of time and not points in time: the
 //! ledger's clock is the only one that they are measured on.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 
@@ -13,6 +13,8 @@ pub struct Orders {
     pub nodes: Vec<NodeOrder>,
     /// Those that run, oldest first.
     pub operations: Vec<Operation>,
+    /// How the failover breaker stands; none when it is closed. The controller's own note, and no order.
+    pub breaker: Option<BreakerRecord>,
 }
 
 impl Orders {
@@ -27,11 +29,37 @@ impl Orders {
     }
 }
 
+/// The failover breaker, open or half open: what a controller has to know to go on where the last one was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerRecord {
+    /// The nodes that are gone.
+    pub lost: BTreeSet<NodeId>,
+    /// How long ago it opened.
+    pub age: Duration,
+    /// Failover is held for so long yet.
+    pub held_for: Duration,
+    /// How many tenants may be starting at once; 0 while failover is held.
+    pub ramp: u32,
+    /// Nodes lost since failover went on.
+    pub survivors_lost: u32,
+}
+
+/// What has become of a failover, as far as the ledger knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FailoverFacts {
+    /// Tenants that have a node and have not come up there yet, the last ones of the given span.
+    pub starting: u32,
+    /// Nodes that have lately written that they have no lease.
+    pub cut_off: BTreeSet<NodeId>,
+}
+
 /// The cluster's standing orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// A lost node's tenants wait until an operator resumes failover; why it is paused, if it is.
     pub failover_paused: Option<String>,
+    /// The failover breaker paused it and no person: it goes on when the nodes are back.
+    pub paused_by_breaker: bool,
     /// How long ago an operator resumed failover: losses from before are accepted and hold nothing back any more.
     pub resumed_ago: Option<Duration>,
     /// Whether the loss of many nodes at once pauses failover.
@@ -42,7 +70,13 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { failover_paused: None, resumed_ago: None, failover_breaker: true, auto_rebalance: false }
+        Self {
+            failover_paused: None,
+            paused_by_breaker: false,
+            resumed_ago: None,
+            failover_breaker: true,
+            auto_rebalance: false,
+        }
     }
 }
 

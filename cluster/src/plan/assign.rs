@@ -63,16 +63,31 @@ pub(super) fn place(draft: &mut Draft<'_>) {
     // Those who can go to one node only come before those who can go to any.
     to_place.sort_by_key(|&index| draft.tenants[index].tenant.pin.is_none());
     let mut left = to_place.len();
+    let mut may_fail_over = draft.snapshot.failover_ramp;
     for index in to_place {
-        match choose(draft, draft.tenants[index].tenant, left <= draft.loads.lacking()) {
-            Ok(target) => {
+        let lost = lost_node(draft, draft.tenants[index].tenant);
+        let chosen = choose(draft, draft.tenants[index].tenant, left <= draft.loads.lacking());
+        match (chosen, lost) {
+            // Only of those that have somewhere to go: one that fits nowhere takes nobody's turn.
+            (Ok(_), Some(node)) if may_fail_over == Some(0) => {
+                wait(draft, index, WaitReason::FailoverPaced { node });
+            }
+            (Ok(target), lost) => {
+                if lost.is_some() {
+                    may_fail_over = may_fail_over.map(|left| left - 1);
+                }
                 draft.loads.take(target.node);
                 give(draft, index, target);
             }
-            Err(reason) => wait(draft, index, reason),
+            (Err(reason), _) => wait(draft, index, reason),
         }
         left -= 1;
     }
+}
+
+/// Where a tenant was whose node is gone.
+fn lost_node(draft: &Draft<'_>, tenant: &TenantView) -> Option<NodeId> {
+    tenant.last.clone().filter(|last| draft.find(last).is_none())
 }
 
 fn give(draft: &mut Draft<'_>, index: usize, target: Target) {

@@ -110,6 +110,7 @@ fn after_loss(snapshot: &Snapshot, tenant: &TenantId, at: &NodeId) -> Option<Nod
     // A restart that is announced and a pause are no answer to where it would go.
     without.awaited.clear();
     without.failover_paused = false;
+    without.failover_ramp = None;
     without.nodes.retain(|view| view.node != *at);
     for view in &mut without.tenants {
         view.holds.retain(|hold| hold.node != *at);

@@ -107,6 +107,10 @@ pub enum WaitReason {
     FailoverPaused {
         node: NodeId,
     },
+    /// Its node is gone with many others, and those before it have to come up first.
+    FailoverPaced {
+        node: NodeId,
+    },
 }
 
 impl ReleaseReason {
@@ -183,7 +187,10 @@ impl fmt::Display for WaitReason {
             }
             Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
             Self::NodeRestarting { node } => write!(f, "its node {node} is restarting"),
-            Self::FailoverPaused { node } => write!(f, "its node {node} is gone and failover is paused"),
+            Self::FailoverPaused { node } => write!(f, "its node {node} is gone and failover is held"),
+            Self::FailoverPaced { node } => {
+                write!(f, "its node {node} is gone with others, whose tenants are started a few at a time")
+            }
         }
     }
 }

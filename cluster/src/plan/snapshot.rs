@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub awaited: BTreeSet<NodeId>,
     /// Tenants whose last node is not live wait for it, or for an operator.
     pub failover_paused: bool,
+    /// After a mass loss, so many of the tenants whose last node is not live may be placed now; the others wait their turn.
+    pub failover_ramp: Option<u32>,
     /// Zones that are losing nodes: tenants that lost theirs go there last.
     pub failing_zones: BTreeSet<String>,
     pub limits: MoveLimits,

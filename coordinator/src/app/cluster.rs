@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use roost_cluster::{
     controller::Survey,
-    ledger::OperationKind,
+    ledger::{BreakerRecord, OperationKind},
     plan::Wanted,
     records::{LeaderRecord, Phase},
 };
@@ -28,10 +28,20 @@ pub struct ClusterStatus {
     pub nodes: NodeCounts,
     pub tenants: TenantCounts,
     pub policy: ClusterPolicy,
+    /// None while the failover breaker is closed.
+    pub failover_hold: Option<FailoverHold>,
     /// Those that run, oldest first.
     pub operations: Vec<OperationRecord>,
     /// Since the tenants were created.
     pub conflicts: u64,
+}
+
+/// The failover breaker, open or half open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailoverHold {
+    pub breaker: BreakerRecord,
+    /// Tenants whose node is lost and that no node has.
+    pub waiting: usize,
 }
 
 /// A node may count in several.
@@ -66,7 +76,13 @@ impl App {
         let tenants = tenant_counts(&survey, in_error(store).await?);
         let conflicts = store.total_conflicts().await?;
         let nodes = node_counts(&survey);
-        Ok(ClusterStatus { leader: survey.leader, term, nodes, tenants, policy, operations, conflicts })
+        let failover_hold = survey
+            .orders
+            .breaker
+            .clone()
+            .map(|breaker| FailoverHold { breaker, waiting: waiting_for_lost(&survey) });
+        let leader = survey.leader;
+        Ok(ClusterStatus { leader, term, nodes, tenants, policy, failover_hold, operations, conflicts })
     }
 
     /// Newest first, from the one before `before` on.
@@ -132,6 +148,13 @@ fn node_counts(survey: &Survey) -> NodeCounts {
         draining: draining.count(),
         suspect: survey.orders.nodes.iter().filter(|order| order.suspect_for.is_some()).count(),
     }
+}
+
+fn waiting_for_lost(survey: &Survey) -> usize {
+    let is_lost = |node: &NodeId| !survey.nodes.contains_key(node);
+    let tenants = survey.snapshot.tenants.iter();
+    let waits = tenants.filter(|tenant| tenant.wanted == Wanted::Running && tenant.holds.is_empty());
+    waits.filter(|tenant| tenant.last.as_ref().is_some_and(is_lost)).count()
 }
 
 fn is_drain(kind: &OperationKind) -> bool {

@@ -46,7 +46,7 @@ pub fn explain(
         tenant: tenant.clone(),
         node: explained.at.as_ref().map(|(node, _)| node.clone()),
         pin: explained.pin.clone(),
-        summary: summary(&explained, history.first()),
+        summary: summary(&explained, history.first()) + &held_back(survey, tenant),
         candidates: explained.candidates.iter().map(candidate).collect(),
         triggers: explained.triggers.iter().map(ToString::to_string).collect(),
         history,
@@ -64,6 +64,36 @@ fn summary(explained: &Explanation, last: Option<&Placement>) -> String {
     match last.filter(|placement| Some(&placement.to) == node) {
         Some(placement) => format!("{place}: {}. Now: {outlook}", placement.reason),
         None => format!("{place}. Now: {outlook}"),
+    }
+}
+
+/// What holds the failover of a tenant whose node is lost, and until when; empty for all others.
+fn held_back(survey: &Survey, tenant: &TenantId) -> String {
+    let view = survey.snapshot.tenants.iter().find(|view| view.tenant == *tenant);
+    let lost = view.filter(|view| view.holds.is_empty()).and_then(|view| view.last.as_ref());
+    if lost.is_none_or(|node| survey.nodes.contains_key(node)) {
+        return String::new();
+    }
+    if let Some(reason) = &survey.orders.policy.failover_paused {
+        let until = if survey.orders.policy.paused_by_breaker { "until the nodes are back, or " } else { "" };
+        return format!("; failover is paused ({reason}) {until}until `roost cluster resume-failover`");
+    }
+    match &survey.orders.breaker {
+        Some(breaker) if breaker.ramp == 0 => {
+            let held = breaker.held_for.as_secs_f64();
+            format!(
+                "; failover is held for {held:.1} s more, for {} lost nodes may be back",
+                breaker.lost.len()
+            )
+        }
+        Some(breaker) => {
+            format!(
+                "; after the loss of {} nodes {} tenants start at a time",
+                breaker.lost.len(),
+                breaker.ramp
+            )
+        }
+        None => String::new(),
     }
 }
 

@@ -23,7 +23,7 @@ pub mod tokens;
 pub mod watch;
 mod workers;
 
-pub use cluster::{ClusterStatus, NodeCounts, TenantCounts};
+pub use cluster::{ClusterStatus, FailoverHold, NodeCounts, TenantCounts};
 pub use dry_run::{BlockedMove, DryRun, PlannedMove};
 pub use error::{Error, causes};
 pub use explain::{ExplainedNode, PlacementExplanation};

@@ -92,6 +92,8 @@ mod tests {
         };
         let ttl = Duration::from_secs(5);
         let (revoked, lost) = (reporting.grant(ttl).await.unwrap(), reporting.grant(ttl).await.unwrap());
+        let held = Op::Put { key: "held".to_owned(), value: Vec::new(), lease: Some(revoked) };
+        registry.commit(&[], &[held]).await.unwrap();
         reporting.keep_alive(revoked, "held").await.unwrap();
         reporting.revoke(revoked).await.unwrap();
         registry.revoke(lost).await.unwrap();

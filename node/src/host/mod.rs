@@ -34,6 +34,7 @@ pub mod tenant_runtime;
 pub mod worker_table;
 
 use std::{
+    convert::Infallible,
     fs::Permissions,
     io::{self, Write},
     net::SocketAddr,
@@ -50,7 +51,7 @@ use roost_engine::{
     run_as::RunAs,
     web::{Launcher, Sandbox, WebConfig, WebEngine},
 };
-use roost_model::ids::Incarnation;
+use roost_model::ids::{Incarnation, NodeId};
 use roost_store::Store;
 use secrecy::ExposeSecret;
 use tokio::{
@@ -72,6 +73,7 @@ use candidate::Candidate;
 use env::HostEnv;
 pub use error::HostError;
 use lease_reporting_registry::LeaseReportingRegistry;
+use registration::Registration;
 use supervisor::IncarnationEnd;
 use sweeps::Sweeper;
 use worker_table::WorkerTable;
@@ -122,9 +124,7 @@ async fn live_until_stopped(
     stop: &CancellationToken,
 ) -> Result<(), HostError> {
     let mut last_life = None;
-    while let Some(registration) =
-        registration::register(&host.registry, record, &host.timing, &BootClock, last_life, stop).await?
-    {
+    while let Some(registration) = register(host, record, last_life, stop).await? {
         let incarnation = registration.incarnation();
         tracing::info!(node = %record.node, %incarnation, address = record.address, "registered");
         if let Some(announcement) = announcement.take() {
@@ -139,6 +139,32 @@ async fn live_until_stopped(
         }
     }
     Ok(())
+}
+
+/// Registers, and says meanwhile, where that can still be said, that the node is there and has no lease.
+async fn register(
+    host: &HostEnv,
+    record: &NodeRecord,
+    last_life: Option<Incarnation>,
+    stop: &CancellationToken,
+) -> Result<Option<Registration>, HostError> {
+    let registered =
+        registration::register(&host.registry, record, &host.timing, &BootClock, last_life, stop);
+    tokio::select! {
+        registered = registered => registered,
+        never = say_cut_off(host, &record.node) => match never {},
+    }
+}
+
+/// Twice in a TTL, from the moment at which a registration that needs no waiting is over.
+async fn say_cut_off(host: &HostEnv, node: &NodeId) -> Infallible {
+    tokio::time::sleep(host.timing.watch_retry).await;
+    loop {
+        if let Err(error) = host.node.store.note_cut_off(node).await {
+            tracing::debug!(%error, "nobody can be told that this node has no lease");
+        }
+        tokio::time::sleep(host.timing.ttl / 2).await;
+    }
 }
 
 async fn assemble(config: &NodeConfig, guard: Arc<GuardLink>) -> Result<Arc<HostEnv>, HostError> {

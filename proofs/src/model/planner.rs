@@ -108,6 +108,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         goal: Goal::Settle,
         awaited: BTreeSet::new(),
         failover_paused: false,
+        failover_ramp: None,
         failing_zones: BTreeSet::new(),
         limits: MoveLimits::default(),
     }

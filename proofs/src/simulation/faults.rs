@@ -14,6 +14,8 @@ pub enum Fault {
     /// SIGSTOP to it.
     FreezeChild(usize),
     CutPower(usize),
+    /// To all machines but this one.
+    MassLoss(usize),
     Suspend(usize),
     /// SIGTERM, and a new start.
     Restart(usize),
@@ -117,7 +119,7 @@ fn fault(dice: Dice, targets: Targets) -> Fault {
     let machine = some("machine", targets.machines);
     let coordinator = some("coordinator", targets.coordinators);
     let tenant = some("tenant", targets.tenants);
-    match dice.of("kind").below(46) {
+    match dice.of("kind").below(47) {
         0..=2 => Fault::KillChild(machine),
         3..=5 => Fault::FreezeChild(machine),
         6..=7 => Fault::CutPower(machine),
@@ -135,6 +137,7 @@ fn fault(dice: Dice, targets: Targets) -> Fault {
         29 => Fault::AddTenant,
         30 => Fault::RemoveTenant(tenant),
         31 => Fault::StopTenant(tenant),
+        32 => Fault::MassLoss(machine),
         _ => Fault::Order(order(dice, machine, tenant)),
     }
 }

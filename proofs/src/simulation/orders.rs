@@ -1,12 +1,7 @@
 //! What operators order meanwhile.
 
 use futures::FutureExt;
-use roost_cluster::{
-    keys,
-    ledger::{Ledger, OperationKind},
-    records::NodeRecord,
-    registry::Registry,
-};
+use roost_cluster::{keys, ledger::OperationKind, records::NodeRecord, registry::Registry};
 use roost_model::ids::{NodeId, OperationId};
 
 use super::{faults::Order, world::World};
@@ -78,16 +73,6 @@ impl World {
         }
         self.shared.postgres.ledger.resume_failover();
         self.shared.postgres.changed();
-    }
-
-    /// What an operator does who sees the alarm.
-    pub fn resume_failover(&self) {
-        let orders = self.shared.postgres.ledger.orders().now_or_never().and_then(Result::ok);
-        if orders.is_some_and(|orders| orders.policy.failover_paused.is_some()) {
-            self.shared.judge.note("an operator resumes failover".to_owned());
-            self.shared.postgres.ledger.resume_failover();
-            self.shared.postgres.changed();
-        }
     }
 
     pub fn running_operations(&self) -> Vec<Order> {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_cluster::ledger::{DesiredTenant, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders};
+use roost_cluster::ledger::{
+    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders,
+};
 use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
 use tokio::sync::watch;
 
@@ -160,6 +162,17 @@ impl Ledger for LinkedLedger {
             Ok(placed)
         };
         self.call("place", work).await
+    }
+
+    async fn failover_facts(
+        &self,
+        placed_within: Duration,
+        cut_off_within: Duration,
+    ) -> Result<FailoverFacts, LedgerError> {
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.failover_facts(placed_within, cut_off_within).await
+        };
+        self.call("failover facts", work).await
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {

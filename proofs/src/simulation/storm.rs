@@ -36,6 +36,9 @@ impl World {
             Fault::KillChild(machine) => self.machines[machine].kill_child(),
             Fault::FreezeChild(machine) => self.machines[machine].freeze_child(),
             Fault::CutPower(machine) => self.machines[machine].cut_power(),
+            Fault::MassLoss(survivor) => {
+                self.all_but(survivor, |world, lost| world.machines[lost].cut_power())
+            }
             Fault::Suspend(machine) => self.machines[machine].suspend(),
             Fault::Restart(machine) => self.machines[machine].ask_to_stop(),
             Fault::Retire(machine) => self.retire(machine),
@@ -57,6 +60,7 @@ impl World {
         match fault {
             Fault::FreezeChild(machine) => self.machines[machine].thaw_child(),
             Fault::CutPower(machine) | Fault::Restart(machine) => self.start_machine(machine),
+            Fault::MassLoss(survivor) => self.all_but(survivor, Self::start_machine),
             Fault::Suspend(machine) => self.machines[machine].resume(),
             Fault::KillCoordinator(coordinator) | Fault::Resign(coordinator) => {
                 self.coordinators[coordinator].start();
@@ -73,6 +77,10 @@ impl World {
             | Fault::AddTenant
             | Fault::RemoveTenant(_) => {}
         }
+    }
+
+    fn all_but(&self, survivor: usize, what: impl Fn(&Self, usize)) {
+        (0..self.machines.len()).filter(|&number| number != survivor).for_each(|number| what(self, number));
     }
 
     fn cut(&self, who: Who, from: From, ways: Cut) {

@@ -118,7 +118,6 @@ impl World {
             if !self.shared.judge.violations().is_empty() {
                 return waited;
             }
-            self.resume_failover();
             sleep(Duration::from_millis(50)).await;
         }
     }

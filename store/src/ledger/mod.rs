@@ -9,12 +9,12 @@
 //! [`Ledger::begin_term`] updates that row. It waits for placements under way, and from its commit on those of earlier
 //! terms find no `valid_term` and write nothing: the argument of [`crate::fence`], one level up.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::ledger::{
-    DesiredTenant, Ledger, LedgerError, LedgerRecord, NodeOrder, Operation, OperationKind, Orders, Policy,
-    Progress, RestartWindow,
+    BreakerRecord, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, NodeOrder, Operation,
+    OperationKind, Orders, Policy, Progress, RestartWindow,
 };
 use roost_model::ids::{
     Generation, Incarnation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term,
@@ -53,7 +53,7 @@ impl PostgresLedger {
     /// What operators have ordered, read in one statement and so at one moment.
     async fn read_orders(&self) -> Result<Orders, StoreError> {
         let query = sqlx::query!(
-            r#"select failover_paused, failover_breaker, auto_rebalance,
+            r#"select failover_paused, failover_paused_by = '' as "paused_by_breaker!", failover_breaker, auto_rebalance,
                 extract(epoch from now() - failover_resumed_at)::float8 as resumed_ago_s,
                 coalesce((
                     select jsonb_agg(jsonb_build_object(
@@ -71,12 +71,20 @@ impl PostgresLedger {
                         'max_unavailable_percent', max_unavailable_percent, 'total', total, 'done', done
                     ) order by id)
                     from operations where state = 'RUNNING'
-                ), '[]') as "operations!: Json<Vec<OperationRow>>"
+                ), '[]') as "operations!: Json<Vec<OperationRow>>",
+                (
+                    select jsonb_build_object(
+                        'lost', lost, 'age_s', extract(epoch from now() - opened_at),
+                        'held_for_s', greatest(extract(epoch from held_until - now()), 0),
+                        'ramp', ramp, 'survivors_lost', survivors_lost
+                    ) from failover_breaker
+                ) as "breaker: Json<BreakerRow>"
             from cluster_policy"#
         );
         let row = self.store.one("read the orders", query).await?;
         Ok(Orders {
             policy: Policy {
+                paused_by_breaker: row.failover_paused.is_some() && row.paused_by_breaker,
                 failover_paused: row.failover_paused,
                 resumed_ago: row.resumed_ago_s.map(span),
                 failover_breaker: row.failover_breaker,
@@ -84,6 +92,7 @@ impl PostgresLedger {
             },
             nodes: row.nodes.0.into_iter().map(NodeOrder::from).collect(),
             operations: row.operations.0.into_iter().map(Operation::try_from).collect::<Result<_, _>>()?,
+            breaker: row.breaker.map(|breaker| breaker.0.into()),
         })
     }
 }
@@ -205,6 +214,32 @@ impl Ledger for PostgresLedger {
             .map_err(|reason| to_ledger(StoreError::corrupt_id(reason)))
     }
 
+    async fn failover_facts(
+        &self,
+        placed_within: Duration,
+        cut_off_within: Duration,
+    ) -> Result<FailoverFacts, LedgerError> {
+        let query = sqlx::query!(
+            r#"select
+                (
+                    select count(*) from worker_processes w join whatsapp_sessions s using (tenant_id)
+                    where w.desired = 'RUNNING' and w.node is not null and w.status <> 'ERROR'
+                        and s.status = 'DISCONNECTED' and w.expected_since > now() - make_interval(secs => $1)
+                ) as "starting!",
+                array(
+                    select node from cut_off_nodes where seen_at > now() - make_interval(secs => $2)
+                ) as "cut_off!""#,
+            placed_within.as_secs_f64(),
+            cut_off_within.as_secs_f64(),
+        );
+        let row = self.store.one("read how a failover gets on", query).await.map_err(to_ledger)?;
+        let cut_off = row.cut_off.iter().map(|node| NodeId::new(node)).collect::<Result<_, _>>();
+        Ok(FailoverFacts {
+            starting: u32::try_from(row.starting).unwrap_or(u32::MAX),
+            cut_off: cut_off.map_err(|reason| to_ledger(StoreError::corrupt_id(reason)))?,
+        })
+    }
+
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
         let query = sqlx::query!(
@@ -305,6 +340,22 @@ fn to_ledger(error: StoreError) -> LedgerError {
         source = cause.source();
     }
     LedgerError::Unavailable { reason }
+}
+
+#[derive(Debug, Deserialize)]
+struct BreakerRow {
+    lost: BTreeSet<NodeId>,
+    age_s: f64,
+    held_for_s: f64,
+    ramp: u32,
+    survivors_lost: u32,
+}
+
+impl From<BreakerRow> for BreakerRecord {
+    fn from(row: BreakerRow) -> Self {
+        let BreakerRow { lost, age_s, held_for_s, ramp, survivors_lost } = row;
+        Self { lost, age: span(age_s), held_for: span(held_for_s), ramp, survivors_lost }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use roost_cluster::ledger::{Event, LedgerRecord, Outcome, Progress};
+use roost_cluster::ledger::{BreakerRecord, Event, LedgerRecord, Outcome, Progress};
 use roost_model::ids::{NodeId, OperationId, TenantId, Term};
 
 use super::PostgresLedger;
@@ -34,6 +34,7 @@ impl PostgresLedger {
 
     async fn write(&self, term: Term, sheet: &Sheet<'_>) -> Result<(), StoreError> {
         let (placed, ended, events) = (sheet.placed(), sheet.ended(), sheet.events());
+        let breaker = sheet.breaker();
         let suspects: Vec<&str> = sheet.suspects.keys().map(|node| node.as_str()).collect();
         let spans_s: Vec<f64> = sheet.suspects.values().map(Duration::as_secs_f64).collect();
         let query = sqlx::query!(
@@ -53,6 +54,19 @@ impl PostgresLedger {
                 update cluster_policy c set
                     failover_paused = $6, failover_paused_by = '', failover_paused_at = now()
                 from policy_lock where $6::text is not null and c.failover_paused is null
+            ), resumed as (
+                update cluster_policy c set
+                    failover_paused = null, failover_paused_by = '', failover_paused_at = null
+                from policy_lock where $22::bool and c.failover_paused is not null and c.failover_paused_by = ''
+            ), opened as (
+                insert into failover_breaker (lost, opened_at, held_until, ramp, survivors_lost)
+                select $23::text[], now() - make_interval(secs => $24), now() + make_interval(secs => $25), $26, $27
+                from policy_lock where $28::text = 'OPEN'
+                on conflict (singleton) do update set
+                    lost = excluded.lost, opened_at = excluded.opened_at, held_until = excluded.held_until,
+                    ramp = excluded.ramp, survivors_lost = excluded.survivors_lost
+            ), closed as (
+                delete from failover_breaker using policy_lock where $28::text = 'CLOSED'
             ), suspected as (
                 insert into node_orders (node, suspect_until)
                 select given.node, now() + make_interval(secs => given.span_s)
@@ -121,6 +135,13 @@ impl PostgresLedger {
             &events.nodes as &[Option<&str>],
             &events.tenants as &[Option<&str>],
             &events.texts,
+            sheet.resume,
+            &breaker.lost as &[&str],
+            breaker.age_s,
+            breaker.held_for_s,
+            breaker.ramp,
+            breaker.survivors_lost,
+            breaker.state,
         );
         let row = self.store.one(STEP, query).await?;
         self.check(row.holds_term).await
@@ -135,6 +156,8 @@ struct Sheet<'a> {
     suspects: BTreeMap<&'a NodeId, Duration>,
     events: Vec<&'a Event>,
     pause: Option<String>,
+    resume: bool,
+    breaker: Option<&'a Option<BreakerRecord>>,
     start_rebalance: bool,
 }
 
@@ -155,6 +178,8 @@ impl<'a> Sheet<'a> {
                     sheet.progress.insert(*operation, (*progress, Some(outcome)));
                 }
                 LedgerRecord::PauseFailover { reason } => sheet.pause = Some(storable(reason).into_owned()),
+                LedgerRecord::ResumeFailover => sheet.resume = true,
+                LedgerRecord::Breaker(record) => sheet.breaker = Some(record),
                 LedgerRecord::Suspect { node, span } => {
                     sheet.suspects.insert(node, *span);
                 }
@@ -173,6 +198,21 @@ impl<'a> Sheet<'a> {
             columns.operations.push(operation.map(|operation| operation.0));
         }
         columns
+    }
+
+    fn breaker(&self) -> BreakerColumns<'a> {
+        match self.breaker {
+            None => BreakerColumns::default(),
+            Some(None) => BreakerColumns { state: "CLOSED", ..BreakerColumns::default() },
+            Some(Some(record)) => BreakerColumns {
+                state: "OPEN",
+                lost: record.lost.iter().map(NodeId::as_str).collect(),
+                age_s: record.age.as_secs_f64(),
+                held_for_s: record.held_for.as_secs_f64(),
+                ramp: number_to_column(record.ramp),
+                survivors_lost: number_to_column(record.survivors_lost),
+            },
+        }
     }
 
     fn ended(&self) -> ProgressColumns {
@@ -202,6 +242,17 @@ impl<'a> Sheet<'a> {
         }
         columns
     }
+}
+
+/// `state` is empty when nothing is said of the breaker.
+#[derive(Default)]
+struct BreakerColumns<'a> {
+    state: &'static str,
+    lost: Vec<&'a str>,
+    age_s: f64,
+    held_for_s: f64,
+    ramp: i32,
+    survivors_lost: i32,
 }
 
 #[derive(Default)]

@@ -11,6 +11,8 @@ const PAIRED: usize = 4;
 pub enum Kind {
     KillChild,
     KillMachine,
+    /// Half of the machines at once.
+    KillHalf,
     KillBrowser,
     KillCoordinator,
     /// Whoever holds the leader key.
@@ -37,9 +39,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::KillChild,
         Self::KillMachine,
+        Self::KillHalf,
         Self::KillBrowser,
         Self::KillCoordinator,
         Self::KillController,
@@ -69,6 +72,7 @@ impl Kind {
             Self::FillDisk => Subject::Disk,
             Self::KillChild
             | Self::KillMachine
+            | Self::KillHalf
             | Self::KillBrowser
             | Self::FreezeChild
             | Self::FreezeGuard
@@ -97,6 +101,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::KillChild => "kill a node's child",
             Self::KillMachine => "kill guard and child together",
+            Self::KillHalf => "kill half of the machines",
             Self::KillBrowser => "kill a browser",
             Self::KillCoordinator => "kill a coordinator",
             Self::KillController => "kill the controller",

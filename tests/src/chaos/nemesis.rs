@@ -39,7 +39,7 @@ pub(super) enum Wound {
     },
     FullDisk,
     StalledEtcd(usize),
-    DeadNode(String),
+    DeadNodes(Vec<String>),
     DeadCoordinator(usize),
     DeadEtcd(usize),
 }
@@ -63,7 +63,7 @@ impl Wound {
             | Self::BadRoad { .. }
             | Self::FullDisk
             | Self::StalledEtcd(_) => true,
-            Self::Passing | Self::DeadNode(_) | Self::DeadCoordinator(_) | Self::DeadEtcd(_) => false,
+            Self::Passing | Self::DeadNodes(_) | Self::DeadCoordinator(_) | Self::DeadEtcd(_) => false,
         }
     }
 }
@@ -82,12 +82,16 @@ impl Nemesis<'_> {
         Ok(match fault.kind {
             Kind::KillChild => self.kill_child(&node)?,
             Kind::KillMachine => {
-                let child = machine::child(self.cluster.node(&node)?)?;
-                let guard = self.cluster.node(&node)?;
-                guard.signal(Signal::KILL)?;
-                child.signal(Signal::KILL)?;
-                guard.kill().await?;
-                Wound::DeadNode(node)
+                self.kill_machines(std::slice::from_ref(&node)).await?;
+                Wound::DeadNodes(vec![node])
+            }
+            Kind::KillHalf => {
+                let others = self.cluster.nodes().iter().map(|other| other.id().to_owned());
+                let mut lost: Vec<String> = others.filter(|other| *other != node).collect();
+                lost.truncate(self.cluster.nodes().len() / 2 - 1);
+                lost.push(node);
+                self.kill_machines(&lost).await?;
+                Wound::DeadNodes(lost)
             }
             Kind::KillBrowser => self.kill_browser(&node)?,
             Kind::KillCoordinator => {
@@ -144,7 +148,7 @@ impl Nemesis<'_> {
                 if !ended.success() {
                     bail!("{node} was stopped in order and ended with {ended}");
                 }
-                Wound::DeadNode(node)
+                Wound::DeadNodes(vec![node])
             }
         })
     }
@@ -157,14 +161,18 @@ impl Nemesis<'_> {
             Wound::BadRoad { node, servers } => Ok(self.cluster.roads().set(node, *servers, Road::Open)?),
             Wound::FullDisk => self.disk.empty(),
             Wound::StalledEtcd(index) => Ok(self.cluster.etcd_members()[*index].let_go()?),
-            Wound::Passing | Wound::DeadNode(_) | Wound::DeadCoordinator(_) | Wound::DeadEtcd(_) => Ok(()),
+            Wound::Passing | Wound::DeadNodes(_) | Wound::DeadCoordinator(_) | Wound::DeadEtcd(_) => Ok(()),
         }
     }
 
     /// Starts again what is dead.
     pub async fn revive(&mut self, wound: &Wound) -> Result<()> {
         match wound {
-            Wound::DeadNode(node) => self.cluster.start_node(node).await?,
+            Wound::DeadNodes(nodes) => {
+                for node in nodes {
+                    self.cluster.start_node(node).await?;
+                }
+            }
             Wound::DeadCoordinator(index) => self.cluster.coordinators()[*index].start().await?,
             Wound::DeadEtcd(index) => self.cluster.etcd_members()[*index].restart().await?,
             Wound::Passing
@@ -183,6 +191,19 @@ impl Nemesis<'_> {
         let here = self.cluster.tenants().iter().filter(|tenant| tenants.contains(&tenant.id));
         let phones = here.map(|tenant| tenant.phone.trim_start_matches('+').to_owned()).collect();
         Standstill { phones, from: now(), until: u64::MAX }
+    }
+
+    /// All of them before the first is waited for.
+    async fn kill_machines(&mut self, nodes: &[String]) -> Result<()> {
+        for node in nodes {
+            let child = machine::child(self.cluster.node(node)?)?;
+            self.cluster.node(node)?.signal(Signal::KILL)?;
+            child.signal(Signal::KILL)?;
+        }
+        for node in nodes {
+            self.cluster.node(node)?.kill().await?;
+        }
+        Ok(())
     }
 
     fn kill_child(&mut self, node: &str) -> Result<Wound> {

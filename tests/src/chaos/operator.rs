@@ -3,12 +3,11 @@
 use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use prost_types::FieldMask;
 use roost_devcluster::{TenantRecord, wait_until};
 use roost_proto::client::Admin;
 use roost_proto::v1::{
-    CancelOperationRequest, GetClusterStatusRequest, GetOperationRequest, Operation, OperationState, Policy,
-    StartDrainRequest, StartMoveRequest, StartRebalanceRequest, UncordonRequest, UpdatePolicyRequest,
+    CancelOperationRequest, GetClusterStatusRequest, GetOperationRequest, Operation, OperationState,
+    StartDrainRequest, StartMoveRequest, StartRebalanceRequest, UncordonRequest,
 };
 use tonic::{Code, Status};
 
@@ -58,20 +57,9 @@ impl fmt::Display for Orders {
 }
 
 impl Operator {
-    /// Switches the failover breaker off: the nemesis loses half of the nodes at once and more, and nobody is there to resume.
-    pub async fn begin(
-        admins: &[Admin],
-        nodes: Vec<String>,
-        tenants: &[TenantRecord],
-        seed: u64,
-    ) -> Result<Self> {
-        let policy = Policy { failover_breaker: false, ..Policy::default() };
-        let update_mask = Some(FieldMask { paths: vec!["failover_breaker".to_owned()] });
-        let update =
-            UpdatePolicyRequest { policy: Some(policy), update_mask, ..UpdatePolicyRequest::default() };
-        admins[0].cluster().update_policy(update).await.context("switching the failover breaker off")?;
+    pub fn begin(admins: &[Admin], nodes: Vec<String>, tenants: &[TenantRecord], seed: u64) -> Self {
         let (admins, tenants, dice) = (admins.to_vec(), tenants.to_vec(), Dice::new(seed ^ SALT));
-        Ok(Self { admins, nodes, tenants, dice, orders: Orders::default() })
+        Self { admins, nodes, tenants, dice, orders: Orders::default() }
     }
 
     /// Starts something, every other time.

@@ -110,7 +110,7 @@ impl Bed {
         let observer = Observer::begin(&endpoints).await?;
         let fences = Fences::watch(cluster.postgres().url());
         let ids = cluster.nodes().iter().map(|node| node.id().to_owned()).collect();
-        let operator = Operator::begin(cluster.admins(), ids, cluster.tenants(), config.seed).await?;
+        let operator = Operator::begin(cluster.admins(), ids, cluster.tenants(), config.seed);
         let load = Load::begin(cluster.simulator()?, cluster.tenants());
         load.all_answer(now(), CONNECTED_WITHIN).await?;
         let report = Report {
@@ -243,7 +243,7 @@ fn must_lose_its_lease(fault: &Fault, ttl: Duration) -> bool {
     match fault.kind {
         Kind::FreezeChild | Kind::FreezePair | Kind::FreezeMachine => lasts,
         Kind::CutFromEtcd | Kind::CutFromBoth => lasts && silent,
-        Kind::KillChild | Kind::KillMachine | Kind::Leave => true,
+        Kind::KillChild | Kind::KillMachine | Kind::KillHalf | Kind::Leave => true,
         _ => false,
     }
 }

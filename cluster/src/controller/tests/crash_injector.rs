@@ -9,7 +9,7 @@ use roost_model::ids::{Generation, Incarnation, NodeId, Revision, TenantId, Term
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    ledger::{DesiredTenant, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders},
+    ledger::{DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders},
     registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, Update},
 };
 
@@ -138,6 +138,13 @@ impl Ledger for CrashInjector {
         placements: &[(TenantId, NodeId)],
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
         self.write(self.ledger.place(term, placements)).await
+    }
+    async fn failover_facts(
+        &self,
+        placed_within: Duration,
+        cut_off_within: Duration,
+    ) -> Result<FailoverFacts, LedgerError> {
+        self.ledger.failover_facts(placed_within, cut_off_within).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
         self.write(self.ledger.unplace(term, tenants)).await

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use super::test_cluster::{TestCluster, node_id, tenant};
+use super::{
+    node::Traits,
+    test_cluster::{TestCluster, node_id, tenant},
+};
 use crate::{
+    controller::survey,
     ledger::{EventKind, Ledger},
+    plan::{self, Action, WaitReason},
     timing::Timing,
 };
 use roost_model::ids::{NodeId, TenantId};
@@ -49,30 +54,135 @@ async fn tenants_of_a_lost_node_return_to_it_while_failover_is_paused() {
     assert_eq!(cluster.tenants_on("a").await, on_a);
 }
 
-#[tokio::test(start_paused = true)]
-async fn losing_two_of_five_nodes_at_once_pauses_failover_until_it_is_resumed() {
-    let (cluster, controller, nodes) = TestCluster::settled(&["a", "b", "c", "d", "e"], 20).await;
-    let before = cluster.published().await;
-    let lost = cluster.tenants_on("a").await.len() + cluster.tenants_on("b").await.len();
-    // Between two of the controller's looks, so that it sees both go at once.
-    tokio::join!(nodes[&node_id("a")].crash(), nodes[&node_id("b")].crash());
-    cluster.until(async || !cluster.ledger.events_of(EventKind::FailoverPaused).is_empty()).await;
-    let paused = cluster.ledger.orders().await.unwrap().policy.failover_paused;
-    assert_eq!(paused.as_deref(), Some("2 of 5 nodes were lost at once: a, b"));
-    tokio::time::sleep(TTL * 10).await;
-    assert_eq!(cluster.judge.browsers(), 20 - lost);
-    let stayed = cluster.published().await;
-    assert!(stayed.iter().all(|(tenant, (node, _))| before[tenant].0 == *node));
-    assert_eq!(cluster.ledger.events_of(EventKind::FailoverPaused).len(), 1);
+/// How long a test waits for what takes no longer than the hold and the ramp.
+async fn all_run_again(cluster: &TestCluster, tenants: usize) -> Duration {
+    let since = cluster.now();
+    cluster.until(async || cluster.judge.browsers() == tenants).await;
+    cluster.now() - since
+}
 
-    // The next controller finds them gone too, and adds nothing to it.
-    controller.stop().await;
+#[tokio::test(start_paused = true)]
+async fn two_of_three_nodes_lost_are_answered_within_two_ttls_and_nobody_is_needed() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 6).await;
+    nodes[&node_id("a")].kill();
+    nodes[&node_id("b")].kill();
+    let took = all_run_again(&cluster, 6).await;
+    assert!(took > TTL && took <= TTL * 2 + Duration::from_secs(4), "{took:?}");
+    assert_eq!(cluster.ledger.events_of(EventKind::FailoverPaused), []);
+    cluster.until(async || cluster.ledger.orders().await.unwrap().breaker.is_none()).await;
+    let told: Vec<String> =
+        cluster.ledger.events_of(EventKind::FailoverBreaker).into_iter().map(|event| event.text).collect();
+    assert!(told[0].starts_with("failover is held for"), "{}", told[0]);
+    assert_eq!(told[1], "failover goes on, 2 tenants at a time: a, b are lost; 4 tenants wait");
+    assert_eq!(told.last().unwrap(), "failover is as usual again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_nodes_that_lose_seven_take_over_what_they_have_room_for() {
+    let names: Vec<String> = (0..10).map(|number| format!("n{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // Ten places each: the three that are left have room for nine beside their own 21.
+    let traits = Traits { capacity: 10, ..Traits::default() };
+    let (cluster, _controller, nodes) = TestCluster::settled_with(&names, 70, traits).await;
+    let gone = &names[..7];
+    let kept: usize = {
+        let loads = cluster.loads().await;
+        names[7..].iter().map(|name| loads[&node_id(name)]).sum()
+    };
+    assert!(kept < 30);
+    for name in gone {
+        nodes[&node_id(name)].kill();
+    }
+    let took = all_run_again(&cluster, 30).await;
+    assert!(took <= TTL * 2 + Duration::from_secs(10), "{took:?}");
+    tokio::time::sleep(TTL * 4).await;
+    assert_eq!(cluster.judge.browsers(), 30, "and no more");
+    let survey = survey(cluster.registry.as_ref(), cluster.ledger.as_ref()).await.unwrap();
+    let plan = plan::plan(&survey.snapshot);
+    let full = plan
+        .decisions
+        .iter()
+        .filter(|decision| matches!(&decision.action, Action::Wait { reason: WaitReason::EveryNodeFull }));
+    assert_eq!(full.count(), 40, "each that does not fit says so");
+    // One that comes back takes what waits.
+    let _again = cluster.node_with(gone[0], traits);
+    cluster.until(async || cluster.judge.browsers() == 40).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_etcd_for_a_minute_moves_nobody() {
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    let before = cluster.published().await;
+    cluster.registry.cut_off();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(cluster.judge.browsers(), 0);
+    cluster.registry.reconnect();
+    let took = all_run_again(&cluster, 9).await;
+    assert!(took < TTL * 3, "{took:?}");
+    let after = cluster.published().await;
+    assert!(after.iter().all(|(tenant, (node, _))| before[tenant].0 == *node), "nobody moved");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_say_they_are_cut_off_are_waited_for_and_find_their_tenants_where_they_were() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    let before = cluster.published().await;
+    cluster.ledger.set_cut_off(&[node_id("a"), node_id("b")]);
+    tokio::join!(nodes[&node_id("a")].crash(), nodes[&node_id("b")].crash());
+    tokio::time::sleep(TTL * 8).await;
+    assert_eq!(cluster.tenants_on("c").await.len(), 3);
+    let _again = ["a", "b"].map(|name| cluster.node(name));
+    all_run_again(&cluster, 9).await;
+    let after = cluster.published().await;
+    assert!(after.iter().all(|(tenant, (node, _))| before[tenant].0 == *node), "nobody moved");
+}
+
+#[tokio::test(start_paused = true)]
+async fn survivors_that_fall_one_after_the_other_pause_failover_until_the_nodes_are_back() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let (cluster, _controller, nodes) = TestCluster::settled(&names, 40).await;
+    // Nobody that was placed comes up, so the ramp lasts.
+    cluster.judge.tell_nothing();
+    tokio::join!(nodes[&node_id("a")].crash(), nodes[&node_id("b")].crash(), nodes[&node_id("c")].crash());
+    tokio::time::sleep(TTL + Duration::from_secs(1)).await;
+    for name in ["d", "e", "f"] {
+        nodes[&node_id(name)].crash().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    cluster.until(async || !cluster.ledger.events_of(EventKind::FailoverPaused).is_empty()).await;
+    let running = cluster.judge.browsers();
+    tokio::time::sleep(TTL * 20).await;
+    assert_eq!(cluster.judge.browsers(), running);
+    cluster.judge.tell_again();
+    let _again = ["a", "b", "c", "d", "e", "f"].map(|name| cluster.node(name));
+    all_run_again(&cluster, 40).await;
+    let policy = cluster.ledger.orders().await.unwrap().policy;
+    assert_eq!(policy.failover_paused, None, "its own pause is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_of_a_person_outlasts_the_return_of_the_nodes() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    cluster.ledger.pause_failover("a switch is replaced");
+    tokio::join!(nodes[&node_id("a")].crash(), nodes[&node_id("b")].crash());
+    tokio::time::sleep(TTL * 4).await;
+    let _again = ["a", "b"].map(|name| cluster.node(name));
+    all_run_again(&cluster, 9).await;
+    let policy = cluster.ledger.orders().await.unwrap().policy;
+    assert_eq!(policy.failover_paused.as_deref(), Some("a switch is replaced"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_goes_on_across_a_change_of_the_controller_and_does_not_begin_anew() {
+    let (cluster, first, nodes) = TestCluster::settled(&["a", "b", "c", "d", "e"], 20).await;
+    tokio::join!(nodes[&node_id("a")].crash(), nodes[&node_id("b")].crash());
+    let lost_at = cluster.now();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    first.stop().await;
     let _second = cluster.controller("two");
-    tokio::time::sleep(TTL * 3).await;
-    assert_eq!(cluster.judge.browsers(), 20 - lost);
-    assert_eq!(cluster.ledger.events_of(EventKind::NodeLost).len(), 2);
-    cluster.ledger.resume_failover();
-    cluster.until(async || cluster.judge.browsers() == 20).await;
+    all_run_again(&cluster, 20).await;
+    let took = cluster.now() - lost_at;
+    assert!(took >= TTL && took < TTL + Duration::from_secs(2), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,10 +190,9 @@ async fn a_mass_loss_is_noticed_across_a_change_of_the_controller() {
     let (cluster, controller, nodes) = TestCluster::settled(&["a", "b", "c", "d", "e"], 20).await;
     controller.stop().await;
     tokio::join!(nodes[&node_id("a")].crash(), nodes[&node_id("b")].crash());
-    let running = cluster.judge.browsers();
     let _second = cluster.controller("two");
-    cluster.until(async || !cluster.ledger.events_of(EventKind::FailoverPaused).is_empty()).await;
-    assert_eq!(cluster.judge.browsers(), running);
+    let took = all_run_again(&cluster, 20).await;
+    assert!(took >= TTL * 2 && took < TTL * 2 + Duration::from_secs(3), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

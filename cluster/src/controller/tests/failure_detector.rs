@@ -10,10 +10,9 @@ use roost_model::ids::{Incarnation, NodeId};
 use super::live_node;
 use crate::{
     controller::failure_detector::{
-        Awaited, BreakerState, Expectations, FailoverBreaker, FlapDetector, Membership, MembershipChange,
-        RestartWindows,
+        Awaited, Expectations, FlapDetector, Membership, MembershipChange, RestartWindows,
     },
-    ledger::{NodeOrder, Policy, RestartWindow},
+    ledger::{NodeOrder, RestartWindow},
     records::NodeRecord,
 };
 
@@ -61,8 +60,9 @@ mod membership {
                 MembershipChange::Joined { node: id("c1") },
             ]
         );
-        let missing = membership.missing_since(Duration::from_secs(2));
+        let (missing, first) = membership.missing_since(Duration::from_secs(2));
         assert_eq!(missing, [&id("b1")].into(), "c1 is back under a new life");
+        assert_eq!(first, Some(Duration::from_secs(2)));
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod membership {
         };
         let changes = membership.observe(&nodes(&[("a1", 1, false)]), &expected, Duration::from_secs(7));
         assert_eq!(changes, [MembershipChange::Lost { node: gone.clone() }]);
-        assert_eq!(membership.missing_since(Duration::from_secs(7)), [&gone].into());
+        assert_eq!(membership.missing_since(Duration::from_secs(7)).0, [&gone].into());
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod membership {
         let expected = Expectations { placed_on: &BTreeSet::new(), awaited: &[id("a1")].into() };
         let changes = membership.observe(&nodes(&[]), &expected, Duration::from_secs(1));
         assert_eq!(changes, [MembershipChange::Left { node: id("a1") }]);
-        assert_eq!(membership.missing_since(Duration::ZERO), BTreeSet::new());
+        assert_eq!(membership.missing_since(Duration::ZERO), (BTreeSet::new(), None));
         assert_eq!(zones(&membership), [""; 0]);
     }
 
@@ -163,99 +163,5 @@ mod flaps {
         for at in 0..20 {
             assert!(!flap_detector.lost(&a, Duration::from_secs(301 * at)));
         }
-    }
-}
-
-mod breaker {
-    use super::*;
-
-    /// Node `n<number>` in the life `life`.
-    fn nodes(lives: &[(usize, i64)]) -> BTreeMap<NodeId, NodeRecord> {
-        let record = |&(number, life): &(usize, i64)| {
-            let record = live_node(&format!("n{number}"), life, &format!("z{number}"));
-            (record.node.clone(), record)
-        };
-        lives.iter().map(record).collect()
-    }
-
-    struct Bench {
-        membership: Membership,
-        breaker: FailoverBreaker,
-        policy: Policy,
-    }
-
-    impl Bench {
-        fn with(lives: &[(usize, i64)]) -> Self {
-            let mut bench = Self {
-                membership: Membership::new(TTL),
-                breaker: FailoverBreaker::new(TTL),
-                policy: Policy::default(),
-            };
-            assert_eq!(bench.at(0, lives), BreakerState::Closed);
-            bench
-        }
-
-        fn at(&mut self, secs: u64, lives: &[(usize, i64)]) -> BreakerState {
-            let now = Duration::from_secs(secs);
-            let nothing = BTreeSet::new();
-            let expected = Expectations { placed_on: &nothing, awaited: &BTreeSet::new() };
-            self.membership.observe(&nodes(lives), &expected, now);
-            self.breaker.step(&self.membership, &self.policy, now)
-        }
-    }
-
-    const FIVE: [(usize, i64); 5] = [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)];
-
-    fn until(secs: u64) -> BreakerState {
-        BreakerState::Open { until: Duration::from_secs(secs) }
-    }
-
-    #[test]
-    fn two_of_five_are_too_many_and_one_of_three_is_not() {
-        let mut bench = Bench::with(&FIVE);
-        assert_eq!(bench.at(10, &FIVE[..3]), until(15));
-        assert_eq!(bench.at(14, &FIVE[..3]), until(15));
-        let reason = "2 of 5 nodes were lost at once: n3, n4".to_owned();
-        assert_eq!(bench.at(15, &FIVE[..3]), BreakerState::Tripped { reason });
-        let mut bench = Bench::with(&FIVE[..3]);
-        assert_eq!(bench.at(10, &FIVE[..2]), BreakerState::Closed);
-    }
-
-    #[test]
-    fn losses_that_are_further_apart_than_a_ttl_brake_nothing() {
-        let mut bench = Bench::with(&FIVE);
-        assert_eq!(bench.at(10, &FIVE[..4]), BreakerState::Closed);
-        assert_eq!(bench.at(16, &FIVE[..3]), BreakerState::Closed);
-        assert_eq!(bench.at(20, &FIVE[..2]), until(25));
-    }
-
-    #[test]
-    fn nodes_that_come_back_under_new_lives_release_it() {
-        let mut bench = Bench::with(&FIVE);
-        assert_eq!(bench.at(10, &[]), until(15));
-        assert_eq!(bench.at(11, &[(0, 2), (1, 2)]), until(15));
-        assert_eq!(bench.at(12, &[(0, 2), (1, 2), (2, 2), (3, 2)]), BreakerState::Closed);
-        // The one that is left is an ordinary loss, now and later.
-        assert_eq!(bench.at(20, &[(0, 2), (1, 2), (2, 2), (3, 2)]), BreakerState::Closed);
-    }
-
-    #[test]
-    fn what_an_operator_has_resumed_is_not_paused_again() {
-        let mut bench = Bench::with(&FIVE);
-        assert_eq!(bench.at(10, &FIVE[..2]), until(15));
-        bench.policy.failover_paused = Some("by hand".to_owned());
-        assert_eq!(bench.at(16, &FIVE[..2]), BreakerState::Closed);
-        bench.policy =
-            Policy { failover_paused: None, resumed_ago: Some(Duration::ZERO), ..bench.policy.clone() };
-        assert_eq!(bench.at(17, &FIVE[..2]), BreakerState::Closed);
-        bench.policy.resumed_ago = Some(TTL * 3);
-        assert_eq!(bench.at(32, &FIVE[..2]), BreakerState::Closed);
-    }
-
-    #[test]
-    fn it_can_be_turned_off() {
-        let mut bench = Bench::with(&FIVE);
-        bench.policy.failover_breaker = false;
-        assert_eq!(bench.at(10, &FIVE[..1]), BreakerState::Closed);
     }
 }

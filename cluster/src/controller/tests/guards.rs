@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     controller::{
-        context::{Context, ControllerStatus, WriteAuthority},
+        context::{Context, ControllerStatus, EtcdContact, WriteAuthority},
         error::ControllerError,
         failure_detector::Assessment,
         pass::PassState,
@@ -117,7 +117,8 @@ impl Stepper {
         let keeper =
             LeaseKeeper::spawn(registry.clone(), config.clock.clone(), config.timing, leadership.held());
         let (status, _) = watch::channel(ControllerStatus::default());
-        let context = Context { registry, ledger: cluster.ledger.clone(), config, status };
+        let etcd = Mutex::new(EtcdContact::new(config.timing.ttl));
+        let context = Context { registry, ledger: cluster.ledger.clone(), config, status, etcd };
         Self { context, leadership, term, keeper }
     }
 
@@ -126,7 +127,7 @@ impl Stepper {
     }
 
     async fn pass(&self) -> Result<bool, ControllerError> {
-        let mut state = PassState::new(self.context.config.timing.ttl);
+        let mut state = PassState::new(self.context.config.timing);
         self.context.pass(&self.authority(), &mut state).await.map(|passed| passed.again)
     }
 

@@ -34,7 +34,7 @@ struct Wishes {
 }
 
 /// What a node says of itself.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Traits {
     pub(super) capacity: u32,
     pub(super) zone: &'static str,

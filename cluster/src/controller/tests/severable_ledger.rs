@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
 
-use crate::ledger::{DesiredTenant, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders};
+use crate::ledger::{DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders};
 
 pub(super) struct SeverableLedger {
     ledger: Arc<MemoryLedger>,
@@ -67,6 +67,13 @@ impl Ledger for SeverableLedger {
         placements: &[(TenantId, NodeId)],
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
         self.reach()?.place(term, placements).await
+    }
+    async fn failover_facts(
+        &self,
+        placed_within: Duration,
+        cut_off_within: Duration,
+    ) -> Result<FailoverFacts, LedgerError> {
+        self.reach()?.failover_facts(placed_within, cut_off_within).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
         self.reach()?.unplace(term, tenants).await

@@ -1,6 +1,13 @@
 //! What the tests have in common: a cluster in memory and its judge.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
@@ -32,10 +39,11 @@ pub(super) struct Running {
     task: JoinHandle<()>,
 }
 
-/// Counts the browsers of each tenant (I1).
-#[derive(Default)]
+/// Counts the browsers of each tenant (I1), and tells the ledger of each that has come up.
 pub(super) struct Judge {
     browsers: Mutex<BTreeMap<TenantId, Vec<Incarnation>>>,
+    ledger: Arc<MemoryLedger>,
+    is_silent: AtomicBool,
 }
 
 pub(super) fn tenant(number: usize) -> TenantId {
@@ -48,11 +56,16 @@ pub(super) fn node_id(name: &str) -> NodeId {
 
 impl TestCluster {
     pub(super) fn new() -> Self {
+        let ledger = Arc::new(MemoryLedger::new());
         Self {
             registry: Arc::new(MemoryRegistry::new("memory")),
-            ledger: Arc::new(MemoryLedger::new()),
             clock: Arc::new(RuntimeClock::start()),
-            judge: Arc::default(),
+            judge: Arc::new(Judge {
+                browsers: Mutex::default(),
+                ledger: ledger.clone(),
+                is_silent: AtomicBool::new(false),
+            }),
+            ledger,
         }
     }
 
@@ -61,10 +74,18 @@ impl TestCluster {
         nodes: &[&str],
         tenants: usize,
     ) -> (Self, Running, BTreeMap<NodeId, TestNode>) {
+        Self::settled_with(nodes, tenants, Traits::default()).await
+    }
+
+    pub(super) async fn settled_with(
+        nodes: &[&str],
+        tenants: usize,
+        traits: Traits,
+    ) -> (Self, Running, BTreeMap<NodeId, TestNode>) {
         let cluster = Self::new();
         let mut running_nodes = BTreeMap::new();
         for name in nodes {
-            running_nodes.insert(node_id(name), cluster.node(name));
+            running_nodes.insert(node_id(name), cluster.node_with(name, traits));
         }
         cluster.until(async || cluster.live_nodes().await == nodes.len()).await;
         for number in 0..tenants {
@@ -195,6 +216,19 @@ impl Judge {
         let owners = browsers.entry(tenant.clone()).or_default();
         owners.push(by);
         assert_eq!(owners.len(), 1, "{tenant} has two browsers: {owners:?}");
+        drop(browsers);
+        if !self.is_silent.load(Ordering::Relaxed) {
+            self.ledger.seen(tenant);
+        }
+    }
+
+    /// From now on the ledger is not told of who comes up.
+    pub(super) fn tell_nothing(&self) {
+        self.is_silent.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn tell_again(&self) {
+        self.is_silent.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn closed(&self, tenant: &TenantId, by: Incarnation) {

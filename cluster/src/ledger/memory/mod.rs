@@ -1,14 +1,17 @@
 //! The ledger in memory, for simulation and tests. [`MemoryLedger::cut_off`] makes every call fail, as a database
 //! that is down does. Its clock is the runtime's.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{DesiredTenant, Event, Ledger, LedgerError, LedgerRecord, Orders};
+use super::{DesiredTenant, Event, FailoverFacts, Ledger, LedgerError, LedgerRecord, Orders};
 
 mod operator;
 mod orders;
@@ -37,11 +40,15 @@ struct Tables {
     records: Vec<LedgerRecord>,
     events: Vec<Event>,
     largest_write: usize,
+    cut_off_nodes: BTreeSet<NodeId>,
 }
 
 struct Tenant {
     desired: DesiredTenant,
     last_seen_at: Instant,
+    /// The last placement, and whether a worker was seen since.
+    placed_at: Instant,
+    came_up: bool,
     stale: bool,
 }
 
@@ -62,7 +69,8 @@ impl MemoryLedger {
             pin: None,
             spec_revision,
         };
-        let row = Tenant { desired, last_seen_at: Instant::now(), stale: false };
+        let now = Instant::now();
+        let row = Tenant { desired, last_seen_at: now, placed_at: now, came_up: false, stale: false };
         state.tenants.insert(tenant.clone(), row);
         drop(state);
         self.changed.notify_one();
@@ -89,8 +97,14 @@ impl MemoryLedger {
     pub fn seen(&self, tenant: &TenantId) {
         if let Some(row) = self.state.lock().tenants.get_mut(tenant) {
             row.last_seen_at = Instant::now();
+            row.came_up = true;
             row.stale = false;
         }
+    }
+
+    /// As nodes do that have no lease and reach the ledger.
+    pub fn set_cut_off(&self, nodes: &[NodeId]) {
+        self.state.lock().cut_off_nodes = nodes.iter().cloned().collect();
     }
 
     pub fn desired(&self, tenant: &TenantId) -> Option<DesiredTenant> {
@@ -208,10 +222,29 @@ impl Ledger for MemoryLedger {
                 row.desired.generation.0 += 1;
                 row.desired.node = Some(node.clone());
                 row.last_seen_at = Instant::now();
+                row.placed_at = Instant::now();
+                row.came_up = false;
                 placed.push((tenant.clone(), row.desired.generation));
             }
         }
         Ok(placed)
+    }
+
+    async fn failover_facts(
+        &self,
+        placed_within: Duration,
+        _cut_off_within: Duration,
+    ) -> Result<FailoverFacts, LedgerError> {
+        let state = self.reach()?;
+        let is_starting = |row: &&Tenant| {
+            let has_node = row.desired.running && row.desired.node.is_some();
+            has_node && !row.came_up && row.placed_at.elapsed() < placed_within
+        };
+        let starting = state.tenants.values().filter(is_starting).count();
+        Ok(FailoverFacts {
+            starting: u32::try_from(starting).unwrap_or(u32::MAX),
+            cut_off: state.cut_off_nodes.clone(),
+        })
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {

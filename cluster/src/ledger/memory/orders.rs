@@ -6,8 +6,8 @@ use roost_model::ids::{Incarnation, NodeId, OperationId};
 use tokio::time::Instant;
 
 use crate::ledger::{
-    Event, EventKind, LedgerRecord, NodeOrder, Operation, OperationKind, Orders, Outcome, Policy, Progress,
-    RestartWindow,
+    BreakerRecord, Event, EventKind, LedgerRecord, NodeOrder, Operation, OperationKind, Orders, Outcome,
+    Policy, Progress, RestartWindow,
 };
 
 /// The limits of a rebalance that the policy starts.
@@ -17,6 +17,8 @@ const AUTO_REBALANCE: OperationKind =
 #[derive(Default)]
 pub(super) struct StoredOrders {
     paused: Option<String>,
+    paused_by_breaker: bool,
+    breaker: Option<(BreakerRecord, Instant)>,
     resumed_at: Option<Instant>,
     brake_off: bool,
     auto_rebalance: bool,
@@ -52,6 +54,7 @@ impl StoredOrders {
     pub(super) fn orders(&self, now: Instant) -> Orders {
         let policy = Policy {
             failover_paused: self.paused.clone(),
+            paused_by_breaker: self.paused.is_some() && self.paused_by_breaker,
             resumed_ago: self.resumed_at.map(|at| now - at),
             failover_breaker: !self.brake_off,
             auto_rebalance: self.auto_rebalance,
@@ -60,7 +63,12 @@ impl StoredOrders {
         let running = self.operations.iter().filter(|(_, entry)| entry.end.is_none());
         let operations =
             running.map(|(&id, entry)| Operation { id, kind: entry.kind_at(now), progress: entry.progress });
-        Orders { policy, nodes: nodes.collect(), operations: operations.collect() }
+        let breaker = self.breaker.as_ref().map(|(record, noted_at)| BreakerRecord {
+            age: record.age + (now - *noted_at),
+            held_for: record.held_for.saturating_sub(now - *noted_at),
+            ..record.clone()
+        });
+        Orders { policy, nodes: nodes.collect(), operations: operations.collect(), breaker }
     }
 
     pub(super) fn start(&mut self, kind: OperationKind, deadline: Option<Instant>) -> OperationId {
@@ -109,7 +117,7 @@ impl StoredOrders {
     }
 
     pub(super) fn resume(&mut self, now: Instant) {
-        self.paused = None;
+        (self.paused, self.paused_by_breaker) = (None, false);
         self.resumed_at = Some(now);
     }
 
@@ -139,7 +147,15 @@ impl StoredOrders {
                     format!("operation {operation} is over after {done} of {total} tenants: {outcome:?}");
                 return Some(Event { kind: EventKind::OperationEnded, node: None, tenant: None, text });
             }
-            LedgerRecord::PauseFailover { reason } => self.pause(reason),
+            LedgerRecord::PauseFailover { reason } => {
+                self.paused_by_breaker |= self.paused.is_none();
+                self.pause(reason);
+            }
+            LedgerRecord::ResumeFailover if self.paused_by_breaker => {
+                (self.paused, self.paused_by_breaker) = (None, false);
+            }
+            LedgerRecord::ResumeFailover => {}
+            LedgerRecord::Breaker(record) => self.breaker = record.clone().map(|record| (record, now)),
             LedgerRecord::Suspect { node, span } => {
                 self.nodes.entry(node.clone()).or_default().suspect_until = Some(now + *span);
             }

@@ -15,7 +15,22 @@ use roost_model::ids::NodeId;
 
 pub(super) fn broken(facts: &Facts<'_>) -> Option<String> {
     let amounts = Amounts::after(facts);
-    overfilled(facts, &amounts).or_else(|| too_fast(facts, &amounts))
+    overfilled(facts, &amounts).or_else(|| too_fast(facts, &amounts)).or_else(|| failed_over_too_fast(facts))
+}
+
+/// What was prepared for a tenant is there already, and costs a survivor no start.
+fn failed_over_too_fast(facts: &Facts<'_>) -> Option<String> {
+    let ramp = facts.snapshot.failover_ramp?;
+    let is_lost =
+        |tenant: &&TenantView| tenant.last.as_ref().is_some_and(|last| !facts.nodes.contains_key(last));
+    let placed = |tenant: &TenantView| {
+        facts
+            .actions(tenant)
+            .iter()
+            .any(|action| matches!(action, Action::Place { choice, .. } if *choice != Choice::Prepared))
+    };
+    let given = facts.snapshot.tenants.iter().filter(is_lost).filter(|tenant| placed(tenant)).count();
+    (given > ramp as usize).then(|| format!("{given} tenants of lost nodes are placed and {ramp} may be"))
 }
 
 /// Once the plan is carried out.

@@ -59,11 +59,15 @@ pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let nodes = proptest::collection::vec(proptest::option::weighted(0.8, any_node()), NODES);
     let tenants = proptest::collection::vec(any_tenant(), 0..40);
     let goal = prop_oneof![Just(Goal::Settle), Just(Goal::Rebalance)];
-    let holding =
-        (proptest::option::of(some_node()), proptest::bool::weighted(0.2), proptest::bool::weighted(0.3));
+    let holding = (
+        proptest::option::of(some_node()),
+        proptest::bool::weighted(0.2),
+        proptest::option::weighted(0.3, 0_u32..6),
+        proptest::bool::weighted(0.3),
+    );
     let limits = (1_u32..20, 1_u32..6, 1_u32..10);
     (nodes, tenants, goal, holding, limits).prop_map(|(nodes, tenants, goal, holding, limits)| {
-        let (awaited, failover_paused, zone_fails) = holding;
+        let (awaited, failover_paused, failover_ramp, zone_fails) = holding;
         let (per_cluster, per_node, unavailable) = limits;
         let named = nodes.into_iter().enumerate();
         let nodes: Vec<NodeView> = named
@@ -75,6 +79,7 @@ pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
             goal,
             awaited: awaited.into_iter().collect(),
             failover_paused,
+            failover_ramp,
             failing_zones: zone_fails.then(|| "z0".to_owned()).into_iter().collect(),
             limits: MoveLimits { per_cluster, per_node, unavailable },
             ..snapshot(nodes, tenants)

@@ -67,6 +67,7 @@ fn snapshot(nodes: Vec<NodeView>, tenants: Vec<TenantView>) -> Snapshot {
         goal: Goal::Settle,
         awaited: BTreeSet::new(),
         failover_paused: false,
+        failover_ramp: None,
         failing_zones: BTreeSet::new(),
         limits: MoveLimits::default(),
     }

@@ -71,11 +71,27 @@ fn a_paused_failover_holds_back_the_lost_and_nobody_else() {
     let mut snapshot = snapshot(vec![open_node("b"), open_node("c")], tenants);
     snapshot.failover_paused = true;
     let expected = "\
-hold t0001 back: its node gone is gone and failover is paused
+hold t0001 back: its node gone is gone and failover is held
 place t0002 on b: it has to begin anew; it was there last
 place t0003 on c: it is placed nowhere; the first in its order of those with too few
 prepare t0004 on b: it leaves c, for an operator moves it to b; an operator moves it there
-hold t0005 back: its node gone is gone and failover is paused
+hold t0005 back: its node gone is gone and failover is held
 forget t0005 on b: it does not move there";
     assert_eq!(plan(&snapshot).to_string(), expected);
+}
+
+#[test]
+fn after_a_mass_loss_so_many_of_the_lost_are_placed_as_may_start_and_the_others_wait_their_turn() {
+    let lost: Vec<TenantView> = (1..=4).map(|number| lost_with(number, "gone")).collect();
+    let tenants = [lost, vec![running(5)]].concat();
+    let mut snapshot = snapshot(vec![open_node("b"), open_node("c")], tenants);
+    snapshot.failover_ramp = Some(2);
+    let paced = |number: usize| {
+        let text = "its node gone is gone with others, whose tenants are started a few at a time";
+        format!("hold t000{number} back: {text}")
+    };
+    let told = plan(&snapshot).to_string();
+    assert!(told.contains(&paced(3)) && told.contains(&paced(4)), "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("place")).count(), 3, "{told}");
+    assert!(told.contains("place t0005"), "a new tenant waits for nobody: {told}");
 }

@@ -3,9 +3,10 @@
 use roost_cluster::ledger::EventKind;
 use roost_proto::v1;
 use roost_store::{ClusterEvent, ClusterPolicy, FailoverPause};
+use time::OffsetDateTime;
 
 use super::{count, operation::operation, timestamp};
-use crate::app::{ClusterStatus, NodeCounts, TenantCounts};
+use crate::app::{ClusterStatus, FailoverHold, NodeCounts, TenantCounts};
 
 /// Who paused failover when nobody ordered it.
 const BREAKER: &str = "breaker";
@@ -22,6 +23,18 @@ pub fn cluster_status(status: ClusterStatus) -> v1::ClusterStatus {
         failover_pause: status.policy.failover_paused.map(failover_pause),
         operations: status.operations.into_iter().map(operation).collect(),
         conflicts: i64::try_from(status.conflicts).unwrap_or(i64::MAX),
+        failover_hold: status.failover_hold.map(failover_hold),
+    }
+}
+
+fn failover_hold(hold: FailoverHold) -> v1::FailoverHold {
+    let FailoverHold { breaker, waiting } = hold;
+    let held_until = OffsetDateTime::now_utc() + breaker.held_for;
+    v1::FailoverHold {
+        lost_node_ids: breaker.lost.into_iter().map(String::from).collect(),
+        held_until: Some(timestamp(held_until)),
+        ramp: i32::try_from(breaker.ramp).unwrap_or(i32::MAX),
+        waiting: count(waiting),
     }
 }
 
@@ -73,6 +86,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::ControllerElected => v1::EventKind::ControllerElected,
         EventKind::FailoverPaused => v1::EventKind::FailoverPaused,
         EventKind::FailoverResumed => v1::EventKind::FailoverResumed,
+        EventKind::FailoverBreaker => v1::EventKind::FailoverBreaker,
         EventKind::OperationStarted => v1::EventKind::OperationStarted,
         EventKind::OperationEnded => v1::EventKind::OperationEnded,
         EventKind::TenantPinned => v1::EventKind::TenantPinned,

@@ -22,11 +22,9 @@ async fn moved_away(
 
 /// Signals the process that does a node's work, which is the child of the one that was started, its guard; the guard's pid.
 fn signal_working_process(scenario: &mut Scenario, node: &str, signal: Signal) -> anyhow::Result<u32> {
-    let node = scenario.cluster.node(node)?;
-    let guard = node.pid().expect("it runs");
-    let child = node.descendants().into_iter().find(|process| process.parent == guard);
-    assert!(child.expect("the guard has a child").identity.signal(signal)?);
-    Ok(guard)
+    let child = machine_child(scenario, node)?;
+    assert!(child.signal(signal)?);
+    Ok(scenario.cluster.node(node)?.pid().expect("it runs"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +43,44 @@ async fn a_killed_nodes_tenants_are_answered_from_another_without_a_scan() -> an
     }
     assert_eq!(scenario.cluster.scans(), scans, "a failover must not need a new scan");
     scenario.finish().await
+}
+
+/// The survivor waits for a TTL, since they may be back, and then takes a few at a time: nobody has to resume anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tenants_of_two_of_three_nodes_killed_at_once_are_all_answered_again_by_themselves()
+-> anyhow::Result<()> {
+    const TENANTS: usize = 6;
+    let mut scenario = Scenario::start(3, TENANTS).await?;
+    let nodes: Vec<String> = scenario.cluster.nodes().iter().map(|node| node.id().to_owned()).collect();
+    let mut conversations = (0..TENANTS)
+        .map(|index| scenario.conversation(&scenario.tenant(index)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let ttl = Timing::default().ttl;
+    let killed_at = Instant::now();
+    for node in &nodes[..2] {
+        let child = machine_child(&mut scenario, node)?;
+        let guard = scenario.cluster.node(node)?;
+        guard.signal(Signal::KILL)?;
+        child.signal(Signal::KILL)?;
+    }
+    for conversation in &mut conversations {
+        conversation.say(2).await?;
+    }
+    for conversation in &conversations {
+        scenario.settle(conversation, SOON).await?;
+    }
+    let took = killed_at.elapsed();
+    let bound = ttl * 2 + Duration::from_secs(4);
+    assert!(took > ttl, "they were not waited for: {took:?}");
+    assert!(took <= bound, "all were answered {took:?} after the kill, and {bound:?} is the most");
+    scenario.finish().await
+}
+
+fn machine_child(scenario: &mut Scenario, node: &str) -> anyhow::Result<Identity> {
+    let node = scenario.cluster.node(node)?;
+    let guard = node.pid().expect("it runs");
+    let child = node.descendants().into_iter().find(|process| process.parent == guard);
+    Ok(child.expect("the guard has a child").identity)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::{Event, EventKind, Ledger, LedgerError, LedgerRecord, Outcome, Progress};
-use roost_model::ids::{OperationId, Revision, Term};
-use roost_store::{Cancellation, EventFilter, OperationFilter, OperationOrder, OperationState, Requester};
+use roost_cluster::ledger::{
+    BreakerRecord, Event, EventKind, Ledger, LedgerError, LedgerRecord, Outcome, Progress,
+};
+use roost_model::ids::{NodeId, OperationId, Revision, Term};
+use roost_store::{
+    Cancellation, EventFilter, OperationFilter, OperationOrder, OperationState, Requester, SessionStatus,
+    StatusReport,
+};
 use sqlx::Connection;
 use tokio::time::timeout;
 
@@ -231,4 +236,66 @@ async fn the_controller_hears_of_orders_and_not_of_its_own_records() {
     let rebalance = db.ledger.orders().await.unwrap().operations[0].id;
     db.store.cancel_operation(rebalance, &asha).await.unwrap();
     heard().await;
+}
+
+/// Across a change of the controller, so what is read is what the next one goes on from.
+#[tokio::test]
+async fn the_failover_breaker_is_kept_for_the_next_controller() {
+    let db = Db::new().await;
+    assert_eq!(db.ledger.orders().await.unwrap().breaker, None);
+    let record = |ramp, lost: &[&str]| BreakerRecord {
+        lost: lost.iter().map(|node| NodeId::new(node).unwrap()).collect(),
+        age: Duration::from_secs(3),
+        held_for: Duration::from_secs(if ramp == 0 { 30 } else { 0 }),
+        ramp,
+        survivors_lost: ramp,
+    };
+    let note = async |breaker: Option<BreakerRecord>| {
+        db.ledger.record(db.term, &[LedgerRecord::Breaker(breaker)]).await.unwrap();
+        db.ledger.orders().await.unwrap().breaker
+    };
+    let held = note(Some(record(0, &["a", "b"]))).await.unwrap();
+    assert_eq!((held.lost.len(), held.ramp, held.survivors_lost), (2, 0, 0));
+    assert!(held.held_for > Duration::from_secs(25) && held.held_for <= Duration::from_secs(30), "{held:?}");
+    assert!(held.age >= Duration::from_secs(3) && held.age < Duration::from_secs(10), "{held:?}");
+    let going_on = note(Some(record(4, &["a"]))).await.unwrap();
+    assert_eq!((going_on.lost.len(), going_on.ramp, going_on.survivors_lost), (1, 4, 4));
+    assert_eq!(going_on.held_for, Duration::ZERO);
+    assert_eq!(note(None).await, None);
+}
+
+#[tokio::test]
+async fn the_breaker_ends_its_own_pause_and_not_that_of_a_person() {
+    let db = Db::new().await;
+    let record = async |record| db.ledger.record(db.term, &[record]).await.unwrap();
+    let policy = async || db.ledger.orders().await.unwrap().policy;
+    record(LedgerRecord::PauseFailover { reason: "one after the other".to_owned() }).await;
+    assert!(policy().await.paused_by_breaker);
+    record(LedgerRecord::ResumeFailover).await;
+    assert_eq!((policy().await.failover_paused, policy().await.paused_by_breaker), (None, false));
+    let person = by("amina", "a switch");
+    db.store.pause_failover(&person).await.unwrap();
+    record(LedgerRecord::ResumeFailover).await;
+    assert_eq!(policy().await.failover_paused.as_deref(), Some("a switch"));
+    assert!(!policy().await.paused_by_breaker);
+}
+
+#[tokio::test]
+async fn tenants_that_have_not_come_up_and_nodes_that_are_cut_off_are_counted_for_a_while() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    db.owned("soko").await;
+    let facts = async |within| db.ledger.failover_facts(within, within).await.unwrap();
+    let minute = Duration::from_secs(60);
+    assert_eq!(facts(minute).await.starting, 2);
+    assert_eq!(facts(Duration::ZERO).await.starting, 0, "those hold up nobody any more");
+    let connected =
+        StatusReport { session_status: Some(SessionStatus::Connected), ..StatusReport::default() };
+    db.store.report(&fence, &connected).await.unwrap();
+    assert_eq!(facts(minute).await.starting, 1);
+    let node = NodeId::new("b").unwrap();
+    db.store.note_cut_off(&node).await.unwrap();
+    db.store.note_cut_off(&node).await.unwrap();
+    assert_eq!(facts(minute).await.cut_off, [node].into());
+    assert!(facts(Duration::ZERO).await.cut_off.is_empty());
 }

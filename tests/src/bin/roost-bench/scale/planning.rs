@@ -33,6 +33,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
         goal: Goal::Settle,
         awaited: BTreeSet::new(),
         failover_paused: false,
+        failover_ramp: None,
         failing_zones: BTreeSet::new(),
         limits: MoveLimits::default(),
     };
