@@ -7,7 +7,7 @@ use roost_devcluster::DevError;
 use roost_proto::error::ApiError;
 use tonic::{Code, Status};
 
-use crate::target::TargetError;
+use crate::{target::TargetError, text::to_stderr};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -55,10 +55,10 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         if let Failure::StoppedWatching { .. } = self {
-            eprintln!("{self}");
+            to_stderr(&self.to_string());
             return ExitCode::from(INTERRUPTED);
         }
-        eprintln!("error: {}", self.line());
+        to_stderr(&format!("error: {}", self.line()));
         ExitCode::FAILURE
     }
 

@@ -1,17 +1,17 @@
-//! The options that every command takes.
+//! The options that every command takes, and the variables that stand for them.
 
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 use clap::ValueEnum;
 use secrecy::SecretString;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Globals {
-    /// The coordinator's admin address, HOST:PORT or http://HOST:PORT.
-    #[arg(long, global = true, env = "ROOST_ADDR", value_name = "ADDR")]
+    /// The coordinator's admin address, HOST:PORT or http://HOST:PORT [env: ROOST_ADDR].
+    #[arg(long, global = true, value_name = "ADDR")]
     pub addr: Option<String>,
-    /// The bearer token.
-    #[arg(long, global = true, env = "ROOST_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    /// The bearer token [env: ROOST_TOKEN].
+    #[arg(long, global = true, conflicts_with = "token_file")]
     pub token: Option<SecretString>,
     /// A file whose first line begins with the bearer token.
     #[arg(long, global = true, value_name = "FILE")]
@@ -25,11 +25,41 @@ pub struct Globals {
     pub output: Format,
 }
 
+/// What the environment says in place of options. clap would not tell it from an option, so that a variable could
+/// contradict one; here every option wins over every variable.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    pub addr: Option<String>,
+    pub token: Option<SecretString>,
+}
+
+impl Environment {
+    /// A variable that is empty is one that is not set.
+    pub fn read() -> Self {
+        let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+        // What is not UTF-8 stays wrong, and is refused for what it is.
+        let text = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
+        Self { addr: text("ROOST_ADDR"), token: text("ROOST_TOKEN").map(SecretString::from) }
+    }
+}
+
 #[cfg(feature = "dev")]
 impl Globals {
     /// Where `roost dev` keeps its state.
     pub fn state_dir(&self) -> PathBuf {
         self.state_dir.clone().unwrap_or_else(|| "./.roost".into())
+    }
+
+    /// Whether an option says that the cluster of `roost dev` is meant.
+    pub fn chooses_state_dir(&self) -> bool {
+        self.state_dir.is_some()
+    }
+}
+
+#[cfg(not(feature = "dev"))]
+impl Globals {
+    pub fn chooses_state_dir(&self) -> bool {
+        false
     }
 }
 

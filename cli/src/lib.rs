@@ -16,6 +16,7 @@ mod globals;
 mod output;
 mod qr;
 mod target;
+mod text;
 mod views;
 
 use std::process::ExitCode;

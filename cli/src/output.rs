@@ -6,12 +6,18 @@ use std::io::{self, Write};
 use comfy_table::{Table, presets::NOTHING};
 use serde::Serialize;
 
-use crate::{failure::Failure, globals::Format};
+use crate::{
+    failure::Failure,
+    globals::Format,
+    text::{beginning, to_stderr, visible, visible_lines},
+};
 
 /// Something that can be printed: its fields as JSON, chosen ones as a row of a table, all of them line by line.
 pub trait Row: Serialize {
     /// The columns of the table.
     const HEADER: &'static [&'static str];
+    /// How much of a cell a table or a stream shows, in characters. JSON has all of it, and so has the thing shown alone.
+    const CELL_CHARS: usize = 120;
     /// One cell per column.
     fn cells(&self) -> Vec<String>;
     /// Name and value of each line when it is shown alone.
@@ -53,58 +59,59 @@ impl Output {
     pub fn event<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
         match self.format {
             Format::Table => self.text(&line_of(row)),
-            Format::Json => self.text(&serde_json::to_string(row).map_err(|e| Failure::Print(e.into()))?),
+            Format::Json => {
+                let line = serde_json::to_string(row).map_err(|e| Failure::Print(e.into()))?;
+                self.raw(format!("{line}\n").as_bytes())
+            }
         }
     }
 
-    /// Text as it is, with a line end.
+    /// Lines for people; whatever in them commands a terminal is escaped.
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
-        writeln!(self.out, "{text}").and_then(|()| self.out.flush()).map_err(Failure::Print)
+        self.raw(format!("{}\n", visible_lines(text)).as_bytes())
     }
 
     /// For people, beside the result.
     pub fn note(&self, text: &str) {
-        eprintln!("{text}");
+        to_stderr(text);
     }
 
     /// An object that is more than a row.
     pub fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
-        self.text(&serde_json::to_string_pretty(value).map_err(|e| Failure::Print(e.into()))?)
+        let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Print(e.into()))?;
+        self.raw(format!("{text}\n").as_bytes())
     }
-}
 
-/// Text from outside may hold anything, also sequences that command a terminal: these are shown escaped.
-pub fn visible(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if c.is_control() {
-            shown.extend(c.escape_default())
-        } else {
-            shown.push(c)
-        }
-        shown
-    })
+    /// For programs: as it is.
+    pub fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes).and_then(|()| self.out.flush()).map_err(Failure::Print)
+    }
 }
 
 fn table_of<R: Row>(rows: &[R]) -> String {
     let mut table = bare();
     table.set_header(R::HEADER.iter().map(|name| name.to_uppercase()));
-    table.add_rows(rows.iter().map(|row| row.cells().iter().map(|cell| filled(cell)).collect::<Vec<_>>()));
+    table.add_rows(rows.iter().map(|row| cells_of(row)));
     finish(table)
 }
 
 fn details_of<R: Row>(row: &R) -> String {
     let mut table = bare();
-    table.add_rows(row.details().iter().map(|(name, value)| [format!("{name}:"), filled(value)]));
+    table.add_rows(row.details().iter().map(|(name, value)| [format!("{name}:"), filled(visible(value))]));
     finish(table)
 }
 
 fn line_of<R: Row>(row: &R) -> String {
-    row.cells().iter().map(|cell| filled(cell)).collect::<Vec<_>>().join("  ")
+    cells_of(row).join("  ")
+}
+
+fn cells_of<R: Row>(row: &R) -> Vec<String> {
+    row.cells().iter().map(|cell| filled(beginning(cell, R::CELL_CHARS))).collect()
 }
 
 /// An empty cell would shift the columns of whoever splits at blanks.
-fn filled(cell: &str) -> String {
-    if cell.is_empty() { "-".to_owned() } else { visible(cell) }
+fn filled(cell: String) -> String {
+    if cell.is_empty() { "-".to_owned() } else { cell }
 }
 
 fn bare() -> Table {
@@ -118,14 +125,4 @@ fn finish(mut table: Table) -> String {
         column.set_padding((0, 2));
     }
     table.trim_fmt()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_commands_a_terminal_is_shown_and_not_done() {
-        assert_eq!(visible("red \u{1b}[31m\nHabari ☀"), "red \\u{1b}[31m\\nHabari ☀");
-    }
 }

@@ -1,7 +1,8 @@
 //! Which coordinator to speak to, with which token.
 //!
-//! A token goes only where it belongs: the one that `roost dev` made is used with the address that `roost dev`
-//! recorded, never with an address from an option or the environment.
+//! An option wins over every variable: `--token-file` over ROOST_TOKEN, `--state-dir` over ROOST_ADDR. And a token goes
+//! only where it belongs: the one that `roost dev` made is used with the address that `roost dev` recorded, never with an
+//! address from an option or the environment; ROOST_TOKEN is not sent to a cluster that `--state-dir` chose.
 
 use std::{
     fs, io,
@@ -11,9 +12,9 @@ use std::{
 #[cfg(feature = "dev")]
 use roost_devcluster::DevRecord;
 use roost_proto::client::{Admin, AdminError};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::globals::Globals;
+use crate::globals::{Environment, Globals};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
@@ -41,17 +42,27 @@ pub enum TargetError {
 }
 
 /// The client for what the options, the environment and the state directory say.
-pub fn resolve(globals: &Globals) -> Result<Admin, TargetError> {
-    let given = match (&globals.token, &globals.token_file) {
-        (Some(token), _) => Some(token.expose_secret().trim().to_owned()),
+pub fn resolve(globals: &Globals, environment: &Environment) -> Result<Admin, TargetError> {
+    let (addr, token) = choose(globals, environment)?;
+    Ok(Admin::new(&addr, &token)?)
+}
+
+/// The address and the token.
+fn choose(globals: &Globals, environment: &Environment) -> Result<(String, String), TargetError> {
+    let shown = |token: &SecretString| token.expose_secret().trim().to_owned();
+    let option = match (&globals.token, &globals.token_file) {
+        (Some(token), _) => Some(shown(token)),
         (None, Some(file)) => Some(read_token(file)?),
         (None, None) => None,
     };
-    let (addr, token) = match &globals.addr {
-        Some(addr) => (addr.clone(), given.ok_or_else(|| TargetError::NoToken { addr: addr.clone() })?),
-        None => recorded(globals, given)?,
-    };
-    Ok(Admin::new(&addr, &token)?)
+    if globals.addr.is_none() && globals.chooses_state_dir() {
+        return recorded(globals, option);
+    }
+    let token = option.or_else(|| environment.token.as_ref().map(shown));
+    match globals.addr.as_ref().or(environment.addr.as_ref()) {
+        Some(addr) => Ok((addr.clone(), token.ok_or_else(|| TargetError::NoToken { addr: addr.clone() })?)),
+        None => recorded(globals, token),
+    }
 }
 
 /// The address of the cluster that `roost dev` runs, with its token unless one was given.
@@ -104,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn without_anything_the_error_says_how_to_get_a_cluster() {
         let dir = tempfile::tempdir().unwrap();
-        let error = resolve(&globals(dir.path())).unwrap_err().to_string();
+        let error = resolve(&globals(dir.path()), &Environment::default()).unwrap_err().to_string();
         assert!(
             error.contains("dev.json") && error.contains("roost dev") && error.contains("--addr"),
             "{error}"
@@ -115,7 +126,39 @@ mod tests {
     async fn an_address_without_a_token_never_borrows_the_one_of_roost_dev() {
         let dir = tempfile::tempdir().unwrap();
         let globals = Globals { addr: Some("10.0.0.1:7000".into()), ..globals(dir.path()) };
-        assert!(matches!(resolve(&globals), Err(TargetError::NoToken { .. })));
+        assert!(matches!(resolve(&globals, &Environment::default()), Err(TargetError::NoToken { .. })));
+    }
+
+    #[test]
+    fn an_option_wins_over_every_variable() {
+        let dir = tempfile::tempdir().unwrap();
+        let (dev_token, token_file) = (dir.path().join("dev"), dir.path().join("token"));
+        fs::write(&dev_token, "of-dev\n").unwrap();
+        fs::write(&token_file, "of-file\n").unwrap();
+        write_record(dir.path(), &dev_token);
+        let environment =
+            Environment { addr: Some("10.0.0.1:7000".into()), token: Some("of-environment".into()) };
+        let target = |globals| choose(&globals, &environment).unwrap();
+        let none = Globals { state_dir: None, ..globals(Path::new(".")) };
+        assert_eq!(target(none.clone()), ("10.0.0.1:7000".into(), "of-environment".into()));
+        let by_file = Globals { token_file: Some(token_file), ..none.clone() };
+        assert_eq!(target(by_file), ("10.0.0.1:7000".into(), "of-file".into()));
+        let by_token = Globals { token: Some("of-option".into()), ..none };
+        assert_eq!(target(by_token), ("10.0.0.1:7000".into(), "of-option".into()));
+        assert_eq!(target(globals(dir.path())), ("127.0.0.1:7117".into(), "of-dev".into()));
+    }
+
+    fn write_record(state_dir: &Path, token_file: &Path) {
+        let record = serde_json::json!({
+            "etcd": {"endpoint": "http://127.0.0.1:1", "pid": 1},
+            "postgres": {"url": "postgres://127.0.0.1:2/postgres", "pid": 2},
+            "admin_addr": "127.0.0.1:7117",
+            "token_file": token_file,
+            "simulator_url": null,
+            "simulator_tls_addr": null,
+            "coordinators": [], "nodes": [], "tenants": [],
+        });
+        fs::write(DevRecord::path(state_dir), record.to_string()).unwrap();
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod hostile;
+mod pipes;
 mod support;
 mod terminal;
 
@@ -246,6 +248,21 @@ async fn errors_are_one_line_and_wrong_usage_ends_with_2() {
         .await;
     let usage = roost(addr, &["worker", "dance"]).await;
     assert_eq!(usage.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_token_file_wins_over_the_token_of_the_environment() {
+    let addr = support::coordinator().await;
+    let dir = tempfile::tempdir().unwrap();
+    let token_file = dir.path().join("token");
+    fs::write(&token_file, support::TOKEN).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
+    command.args(["node", "list", "--token-file"]).arg(&token_file).env_clear();
+    command.env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", "wrong");
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let twice = roost(addr, &["node", "list", "--token", "one", "--token-file", "two"]).await;
+    assert_eq!(twice.status.code(), Some(2));
 }
 
 #[tokio::test]

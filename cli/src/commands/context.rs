@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use roost_proto::client::Admin;
 
-use crate::{failure::Failure, globals::Globals, output::Output, target};
+use crate::{
+    failure::Failure,
+    globals::{Environment, Globals},
+    output::Output,
+    target,
+};
 
 /// What every command needs.
 pub struct Context {
@@ -14,7 +19,7 @@ pub struct Context {
 
 impl Context {
     pub fn admin(&self) -> Result<Admin, Failure> {
-        Ok(target::resolve(&self.globals)?)
+        Ok(target::resolve(&self.globals, &Environment::read())?)
     }
 }
 

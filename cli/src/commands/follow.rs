@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 
 use super::Context;
-use crate::{failure::Failure, output::visible, views::OperationView};
+use crate::{failure::Failure, text::visible, views::OperationView};
 
 /// How long the client looks for a coordinator that answers.
 const PATIENCE: Duration = Duration::from_secs(60);

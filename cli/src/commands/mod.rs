@@ -18,8 +18,6 @@ pub mod session;
 pub mod tenant;
 pub mod worker;
 
-use std::io;
-
 use clap::CommandFactory;
 
 pub use context::{Context, all_pages, wire_duration};
@@ -48,8 +46,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         #[cfg(feature = "dev")]
         Command::Demo(demo) => demo.run(&mut context).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "roost", &mut io::stdout());
-            Ok(())
+            // Not to stdout itself: it would panic when nobody reads on.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "roost", &mut script);
+            context.output.raw(&script)
         }
     }
 }

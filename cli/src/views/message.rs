@@ -6,9 +6,6 @@ use serde::Serialize;
 use super::{ago, enum_name, rfc3339};
 use crate::output::Row;
 
-/// A table shows this much of a message; JSON has all of it.
-const BODY_CHARS: usize = 80;
-
 #[derive(Debug, Serialize)]
 pub struct MessageView {
     id: i64,
@@ -34,17 +31,9 @@ impl From<Message> for MessageView {
     }
 }
 
-impl MessageView {
-    fn beginning(&self) -> String {
-        match self.body.char_indices().nth(BODY_CHARS) {
-            Some((end, _)) => format!("{}…", &self.body[..end]),
-            None => self.body.clone(),
-        }
-    }
-}
-
 impl Row for MessageView {
     const HEADER: &'static [&'static str] = &["time", "tenant", "direction", "chat", "body"];
+    const CELL_CHARS: usize = 80;
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -52,7 +41,7 @@ impl Row for MessageView {
             self.tenant_id.clone(),
             self.direction.clone(),
             self.chat_id.clone(),
-            self.beginning(),
+            self.body.clone(),
         ]
     }
 

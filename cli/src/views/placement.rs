@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::MoveView;
 use crate::{
     failure::Failure,
-    output::{Output, Row, visible},
+    output::{Output, Row},
+    text::visible,
 };
 
 /// Why a tenant is where it is.

@@ -23,6 +23,8 @@ mod sessions;
 mod tenants;
 mod workers;
 
+pub use workers::HOSTILE;
+
 pub const TOKEN: &str = "sesame";
 
 type Answer<T> = Result<Response<T>, Status>;

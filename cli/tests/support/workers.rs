@@ -10,6 +10,9 @@ use tonic::{Request, Response, Status};
 
 use super::{Answer, Items, Script, at, items, unknown};
 
+/// It clears a terminal's screen and turns round what is read after it.
+pub const HOSTILE: &str = "\u{1b}[2J\u{202e}\u{9b}31m";
+
 pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
     let running = Worker {
         tenant_id: "lodge".into(),
@@ -36,9 +39,17 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
         session_status: SessionStatus::Disconnected as i32,
         ..running.clone()
     };
+    // What only the tests of hostile text ask for.
+    let hostile = Worker {
+        tenant_id: "hostile".into(),
+        name: format!("worker{HOSTILE}"),
+        last_error: format!("{HOSTILE} {}", "x".repeat(600)),
+        ..failed.clone()
+    };
     match tenant_id {
         "lodge" => Ok(running),
         "shop" => Ok(failed),
+        "hostile" => Ok(hostile),
         _ => Err(unknown("tenant", tenant_id)),
     }
 }
@@ -53,11 +64,12 @@ impl WorkerService for Script {
     }
 
     async fn stop_worker(&self, request: Request<StopWorkerRequest>) -> Answer<Worker> {
-        let _ = worker(&request.into_inner().tenant_id)?;
+        let worker = worker(&request.into_inner().tenant_id)?;
+        let more = if worker.tenant_id == "hostile" { HOSTILE } else { "" };
         Err(ApiError::unavailable(
             "postgres",
             Duration::from_secs(2),
-            "postgres does not answer; nothing was changed",
+            format!("postgres does not answer; nothing was changed{more}"),
         )
         .into())
     }
@@ -74,14 +86,22 @@ impl WorkerService for Script {
         worker(&request.into_inner().tenant_id).map(Response::new)
     }
 
-    async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
-        let workers = vec![worker("lodge")?, worker("shop")?];
+    async fn list_workers(&self, request: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
+        let workers = match request.get_ref().node_id.as_str() {
+            "hostile" => vec![worker("hostile")?],
+            _ => vec![worker("lodge")?, worker("shop")?],
+        };
         Ok(Response::new(ListWorkersResponse { workers, next_page_token: String::new() }))
     }
 
-    async fn watch_workers(&self, _: Request<WatchWorkersRequest>) -> Answer<Self::WatchWorkersStream> {
-        let changes = [("lodge", false), ("shop", true)];
-        let change = |(id, deleted)| Ok(WatchWorkersResponse { worker: Some(worker(id)?), deleted });
-        Ok(Response::new(items(changes.into_iter().map(change).collect::<Result<Vec<_>, Status>>()?)))
+    async fn watch_workers(&self, request: Request<WatchWorkersRequest>) -> Answer<Self::WatchWorkersStream> {
+        let changes = match request.get_ref().tenant_id.as_str() {
+            "hostile" => &[("hostile", false)][..],
+            _ => &[("lodge", false), ("shop", true)],
+        };
+        let change = |(id, deleted): &(&str, bool)| {
+            Ok(WatchWorkersResponse { worker: Some(worker(id)?), deleted: *deleted })
+        };
+        Ok(Response::new(items(changes.iter().map(change).collect::<Result<Vec<_>, Status>>()?)))
     }
 }

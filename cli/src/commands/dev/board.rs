@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use roost_devcluster::{TenantRecord, is_connected};
 use roost_proto::v1::{Direction, SessionStatus, Worker, WorkerStatus};
 
-use crate::output::visible;
+use crate::text::visible;
 
 /// The newest lines are kept for the screen.
 const RECENT_LINES: usize = 12;

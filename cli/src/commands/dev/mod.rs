@@ -101,12 +101,15 @@ impl Dev {
             // Dropping what has been started kills it.
             () = stop() => return Ok(()),
         };
-        watch::until_asked_to_stop(&mut cluster, &mut context.output, full_screen, stop()).await?;
+        let watched =
+            watch::until_asked_to_stop(&mut cluster, &mut context.output, full_screen, stop()).await;
         context.output.note("stopping; Ctrl-C again kills");
         tokio::select! {
-            stopped = cluster.stop() => Ok(stopped?),
-            () = stop() => Ok(()),
+            stopped = cluster.stop() => stopped?,
+            () = stop() => {}
         }
+        // Also a reader who went away (`roost dev | head`) is no reason to kill what runs.
+        watched
     }
 
     fn options(self, state_dir: PathBuf) -> Options {

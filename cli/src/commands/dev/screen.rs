@@ -22,7 +22,7 @@ use roost_devcluster::{Cluster, is_connected};
 use tokio::sync::mpsc;
 
 use super::board::{Board, Part, session_status, worker_status};
-use crate::failure::Failure;
+use crate::{failure::Failure, text::visible};
 
 const LOOK_FOR_KEYS_EVERY: Duration = Duration::from_millis(100);
 
@@ -164,7 +164,7 @@ fn tenant_table(board: &Board) -> Table<'_> {
             Cell::from(worker.generation.to_string()),
             Cell::from(line.received.to_string()),
             Cell::from(line.answered.to_string()),
-            Cell::from(worker.last_error.as_str()),
+            Cell::from(visible(&worker.last_error)),
         ])
     });
     let widths =

@@ -10,11 +10,7 @@ use super::{
     lines::Lines,
     screen::{Key, Screen},
 };
-use crate::{
-    failure::Failure,
-    output::{Output, visible},
-    qr,
-};
+use crate::{failure::Failure, output::Output, qr, text::visible};
 
 /// Who writes to the tenants when the user asks for it.
 const CUSTOMER: &str = "+255600000001";
