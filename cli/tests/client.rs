@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_secs(30);
 async fn roost(addr: SocketAddr, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
     command.args(args).env_clear().env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", support::TOKEN);
-    command.output().await.unwrap()
+    command.stdin(Stdio::null()).output().await.unwrap()
 }
 
 /// The command, its exit code and what it printed.
@@ -79,6 +79,7 @@ async fn tenants_are_printed_as_golden() {
             &["tenant", "create", "fish", "--name", "Fish", "--phone", "+255700000001"],
             &["tenant", "update", "lodge", "--name", "Lodge", "--fallback", "Pole!"],
             &["tenant", "update", "lodge"],
+            &["tenant", "delete", "lodge"],
             &["tenant", "delete", "lodge", "--yes"],
             &["tenant", "get", "nobody"],
         ],
@@ -97,7 +98,9 @@ async fn workers_are_printed_as_golden() {
             &["worker", "start", "lodge"],
             &["worker", "stop", "lodge"],
             &["worker", "restart", "lodge"],
+            &["worker", "force-restart", "lodge"],
             &["worker", "force-restart", "lodge", "--wipe-session"],
+            &["worker", "force-restart", "lodge", "--wipe-session", "--yes"],
             &["worker", "watch"],
             &["worker", "watch", "-o", "json"],
         ],
@@ -117,6 +120,7 @@ async fn sessions_are_printed_as_golden() {
             &["session", "qr", "shop", "--watch"],
             &["session", "watch", "shop"],
             &["session", "logout", "idle"],
+            &["session", "logout", "idle", "--yes"],
         ],
     )
     .await;
@@ -169,6 +173,7 @@ async fn operations_are_printed_as_golden() {
             &["node", "drain", "node-1", "--deadline", "10m", "--reason", "upgrade", "--by", "asha"],
             &["node", "drain", "node-1", "-o", "json"],
             &["node", "drain", "node-1", "--detach", "--force"],
+            &["node", "drain", "node-1", "--detach", "--force", "--yes"],
             &["node", "drain", "node-2"],
             &["node", "drain", "node-1", "--cancel"],
             &["node", "drain", "node-2", "--cancel"],

@@ -6,7 +6,7 @@ use roost_proto::v1::{
     ListOperationsRequest, Operation, OperationKind, OperationState, PlanDrainRequest, StartDrainRequest,
 };
 
-use super::{Context, attribution::Attribution, follow::started, operation, wire_duration};
+use super::{Context, attribution::Attribution, consent::Consent, follow::started, operation, wire_duration};
 use crate::{failure::Failure, views::PlanView};
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub struct Drain {
     /// After so long, such as 10m, the rest is moved at once, neither prepared nor paced; at most 24h.
     #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
     deadline: Option<Duration>,
-    /// Move at once from the beginning, and even if no other node takes tenants.
+    /// Move at once from the beginning, and even if no other node takes tenants. Asks first.
     #[arg(long)]
     force: bool,
     /// Only show what would move, and where to.
@@ -27,6 +27,8 @@ pub struct Drain {
     /// Do not wait for the end.
     #[arg(short, long)]
     detach: bool,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     attribution: Attribution,
 }
@@ -42,6 +44,11 @@ impl Drain {
             let request = PlanDrainRequest { node_id: self.node, force: self.force };
             let plan = client.plan_drain(request).await?.into_inner();
             return PlanView::from(plan).print(&mut context.output);
+        }
+        if self.force {
+            let node = &self.node;
+            self.consent
+                .obtain(&format!("drain {node} by force, before other nodes are ready for its tenants"))?;
         }
         let (requested_by, reason) = self.attribution.into_parts();
         let request = StartDrainRequest {

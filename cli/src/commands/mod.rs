@@ -2,6 +2,7 @@
 
 mod attribution;
 pub mod cluster;
+mod consent;
 mod context;
 #[cfg(feature = "dev")]
 pub mod demo;

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use roost_proto::v1::{GetSessionRequest, LogoutRequest, Session, SessionStatus, WatchSessionRequest};
 
-use super::Context;
+use super::{Context, consent::Consent};
 use crate::{failure::Failure, qr, views::SessionView};
 
 #[derive(Debug, Subcommand)]
@@ -17,8 +17,12 @@ pub enum SessionVerb {
     },
     /// Prints the session as it is, then each change, until Ctrl-C.
     Watch { tenant: String },
-    /// Unlinks the phone and forgets the session; a new QR code must be scanned.
-    Logout { tenant: String },
+    /// Unlinks the phone and forgets the session; a new QR code must be scanned. Asks first.
+    Logout {
+        tenant: String,
+        #[command(flatten)]
+        consent: Consent,
+    },
 }
 
 impl SessionVerb {
@@ -41,7 +45,8 @@ impl SessionVerb {
                 }
                 Ok(())
             }
-            Self::Logout { tenant: tenant_id } => {
+            Self::Logout { tenant: tenant_id, consent } => {
+                consent.obtain(&format!("unlink the phone of {tenant_id} and forget its session"))?;
                 let session = client.logout(LogoutRequest { tenant_id }).await?.into_inner();
                 context.output.one(&SessionView::from(session))
             }

@@ -1,10 +1,6 @@
 //! `roost tenant`
 
-use std::{
-    fs,
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::{fs, path::PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use prost_types::FieldMask;
@@ -13,7 +9,7 @@ use roost_proto::v1::{
     StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
 };
 
-use super::{Context, all_pages, attribution::Attribution, place};
+use super::{Context, all_pages, attribution::Attribution, consent::Consent, place};
 use crate::{
     failure::Failure,
     views::{MenuItemView, TenantView},
@@ -63,12 +59,11 @@ pub enum TenantVerb {
         #[command(flatten)]
         attribution: Attribution,
     },
-    /// Stops the worker and removes everything the tenant has, its session included.
+    /// Stops the worker and removes everything the tenant has, its session included. Asks first.
     Delete {
         id: String,
-        /// Do not ask. (It never asks when stdin is no terminal.)
-        #[arg(short, long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -174,7 +169,7 @@ impl TenantVerb {
             Self::Move(order) => order.run(context).await,
             Self::Pin { id, node, attribution } => place::pin(context, id, node, attribution).await,
             Self::Unpin { id, attribution } => place::unpin(context, id, attribution).await,
-            Self::Delete { id, yes } => delete(context, id, yes).await,
+            Self::Delete { id, consent } => delete(context, id, consent).await,
         }
     }
 }
@@ -218,23 +213,11 @@ async fn update(context: &mut Context, id: String, settings: Settings) -> Result
     context.output.one(&TenantView::from(tenant))
 }
 
-async fn delete(context: &mut Context, id: String, yes: bool) -> Result<(), Failure> {
-    let admin = context.admin()?;
-    if !yes && io::stdin().is_terminal() && !confirmed(&id)? {
-        return Err(Failure::Refused(format!("tenant {id} is kept")));
-    }
-    admin.tenants().delete_tenant(DeleteTenantRequest { id: id.clone() }).await?;
+async fn delete(context: &mut Context, id: String, consent: Consent) -> Result<(), Failure> {
+    consent.obtain(&format!("delete tenant {id} with its session, messages and settings"))?;
+    context.admin()?.tenants().delete_tenant(DeleteTenantRequest { id: id.clone() }).await?;
     context.output.note(&format!("tenant {id} is deleted"));
     Ok(())
-}
-
-fn confirmed(id: &str) -> Result<bool, Failure> {
-    let unreadable = |source| Failure::Input { what: "the answer".into(), source };
-    eprint!("Delete tenant {id} with its session, messages and settings? [y/N] ");
-    io::stderr().flush().map_err(unreadable)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(unreadable)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 impl Settings {

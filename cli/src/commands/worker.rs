@@ -6,7 +6,7 @@ use roost_proto::v1::{
     StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerStatus,
 };
 
-use super::{Context, all_pages};
+use super::{Context, all_pages, consent::Consent};
 use crate::{failure::Failure, output::Row, views::WorkerView};
 
 #[derive(Debug, Subcommand)]
@@ -20,9 +20,11 @@ pub enum WorkerVerb {
     /// Kills its browser without asking and starts afresh.
     ForceRestart {
         tenant: String,
-        /// Forget the session: a new QR code must be scanned.
+        /// Forget the session: a new QR code must be scanned. Asks first.
         #[arg(long)]
         wipe_session: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Shows a tenant's worker.
     Get { tenant: String },
@@ -73,7 +75,10 @@ impl WorkerVerb {
             Self::Restart { tenant: tenant_id } => {
                 client.restart_worker(RestartWorkerRequest { tenant_id }).await?
             }
-            Self::ForceRestart { tenant: tenant_id, wipe_session } => {
+            Self::ForceRestart { tenant: tenant_id, wipe_session, consent } => {
+                if wipe_session {
+                    consent.obtain(&format!("forget the session of {tenant_id}"))?;
+                }
                 client.force_restart_worker(ForceRestartWorkerRequest { tenant_id, wipe_session }).await?
             }
             Self::Get { tenant: tenant_id } => client.get_worker(GetWorkerRequest { tenant_id }).await?,

@@ -56,7 +56,11 @@ impl SessionService for Script {
     }
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Answer<Session> {
-        let id = request.into_inner().tenant_id;
+        let session = session(&request.into_inner().tenant_id)?;
+        if session.status() == SessionStatus::Connected {
+            return Ok(Response::new(session));
+        }
+        let id = session.tenant_id;
         let why = format!("the session of {id} is not connected; there is nothing to log out");
         Err(ApiError::new(ErrorCode::FailedPrecondition, why).into())
     }
