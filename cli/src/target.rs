@@ -4,14 +4,14 @@
 //! only where it belongs: the one that `roost dev` made is used with the address that `roost dev` recorded, never with an
 //! address from an option or the environment; ROOST_TOKEN is not sent to a cluster that `--state-dir` chose.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+#[cfg(feature = "dev")]
+use std::{fs, io};
 
 #[cfg(feature = "dev")]
 use roost_devcluster::DevRecord;
 use roost_proto::client::{Admin, AdminError};
+use roost_secrets::SecretFileError;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::globals::{Environment, Globals};
@@ -30,6 +30,9 @@ pub enum TargetError {
     NoAddress,
     #[error("no token for {addr}; give --token or --token-file, or set ROOST_TOKEN")]
     NoToken { addr: String },
+    #[error(transparent)]
+    TokenFile(#[from] SecretFileError),
+    #[cfg(feature = "dev")]
     #[error("cannot read {path}", path = .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{path} holds no token", path = .path.display())]
@@ -90,8 +93,7 @@ fn read_record(state_dir: &Path) -> Result<DevRecord, TargetError> {
 
 /// The first word of the first line that is neither empty nor a comment, as the coordinator reads the file.
 fn read_token(path: &Path) -> Result<String, TargetError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| TargetError::Unreadable { path: path.to_owned(), source })?;
+    let text = roost_secrets::read(path)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let mut words = lines.filter_map(|line| line.split_whitespace().next());
     words.next().map(str::to_owned).ok_or_else(|| TargetError::EmptyTokenFile { path: path.to_owned() })
@@ -99,6 +101,8 @@ fn read_token(path: &Path) -> Result<String, TargetError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
     use super::*;
     use crate::globals::Format;
 
@@ -133,8 +137,8 @@ mod tests {
     fn an_option_wins_over_every_variable() {
         let dir = tempfile::tempdir().unwrap();
         let (dev_token, token_file) = (dir.path().join("dev"), dir.path().join("token"));
-        fs::write(&dev_token, "of-dev\n").unwrap();
-        fs::write(&token_file, "of-file\n").unwrap();
+        write_token(&dev_token, "of-dev\n");
+        write_token(&token_file, "of-file\n");
         write_record(dir.path(), &dev_token);
         let environment =
             Environment { addr: Some("10.0.0.1:7000".into()), token: Some("of-environment".into()) };
@@ -146,6 +150,11 @@ mod tests {
         let by_token = Globals { token: Some("of-option".into()), ..none };
         assert_eq!(target(by_token), ("10.0.0.1:7000".into(), "of-option".into()));
         assert_eq!(target(globals(dir.path())), ("127.0.0.1:7117".into(), "of-dev".into()));
+    }
+
+    fn write_token(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     }
 
     fn write_record(state_dir: &Path, token_file: &Path) {
@@ -171,9 +180,18 @@ mod tests {
     fn the_token_is_the_first_word_of_the_first_line_that_is_no_comment() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
-        fs::write(&file, "# operators\n\nsesame expires 2030-01-01T00:00:00Z\nother\n").unwrap();
+        write_token(&file, "# operators\n\nsesame expires 2030-01-01T00:00:00Z\nother\n");
         assert_eq!(read_token(&file).unwrap(), "sesame");
-        fs::write(&file, "# none\n").unwrap();
+        write_token(&file, "# none\n");
         assert!(matches!(read_token(&file), Err(TargetError::EmptyTokenFile { .. })));
+    }
+
+    #[test]
+    fn a_token_file_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        write_token(&file, "sesame\n");
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(read_token(&file), Err(TargetError::TokenFile(_))));
     }
 }

@@ -9,8 +9,10 @@ mod support;
 mod terminal;
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, Permissions},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Output, Stdio},
     time::Duration,
@@ -28,6 +30,11 @@ async fn roost(addr: SocketAddr, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
     command.args(args).env_clear().env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", support::TOKEN);
     command.stdin(Stdio::null()).output().await.unwrap()
+}
+
+fn write_token(path: &Path) {
+    fs::write(path, format!("{}\n", support::TOKEN)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
 /// The command, its exit code and what it printed.
@@ -260,7 +267,7 @@ async fn a_token_file_wins_over_the_token_of_the_environment() {
     let addr = support::coordinator().await;
     let dir = tempfile::tempdir().unwrap();
     let token_file = dir.path().join("token");
-    fs::write(&token_file, support::TOKEN).unwrap();
+    write_token(&token_file);
     let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
     command.args(["node", "list", "--token-file"]).arg(&token_file).env_clear();
     command.env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", "wrong");
@@ -287,7 +294,7 @@ async fn the_cluster_of_roost_dev_is_found_by_its_state_directory() {
     let addr = support::coordinator().await;
     let dir = tempfile::tempdir().unwrap();
     let token_file = dir.path().join("token");
-    fs::write(&token_file, format!("{}\n", support::TOKEN)).unwrap();
+    write_token(&token_file);
     let record = serde_json::json!({
         "etcd": {"endpoint": "http://127.0.0.1:1", "pid": 1},
         "postgres": {"url": "postgres://127.0.0.1:2/postgres", "pid": 2},

@@ -9,7 +9,7 @@ use crate::tree::{self, METADATA};
 /// What each crate may import of the others, as ARCHITECTURE.md says.
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
-        "roost-proto" | "roost-model" | "roost-telemetry" | "roost-house" => &[],
+        "roost-proto" | "roost-model" | "roost-telemetry" | "roost-secrets" | "roost-house" => &[],
         "roost-simulator" => &["roost-telemetry"],
         "roost-cluster" | "roost-engine" | "roost-responder" => &["roost-model"],
         "roost-store" => &["roost-model", "roost-cluster"],
@@ -21,12 +21,18 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "roost-engine",
             "roost-responder",
             "roost-telemetry",
+            "roost-secrets",
         ],
-        "roost-coordinator" => {
-            &["roost-proto", "roost-model", "roost-cluster", "roost-store", "roost-telemetry"]
-        }
+        "roost-coordinator" => &[
+            "roost-proto",
+            "roost-model",
+            "roost-cluster",
+            "roost-store",
+            "roost-telemetry",
+            "roost-secrets",
+        ],
         "roost-devcluster" => &["roost-proto"],
-        "roost-cli" => &["roost-proto", "roost-devcluster"],
+        "roost-cli" => &["roost-proto", "roost-devcluster", "roost-secrets"],
         "roost-proofs" => &["roost-model", "roost-cluster", "roost-store", "roost-node"],
         "roost-tests" => &[
             "roost-proto",

@@ -217,7 +217,7 @@ fn is_http(given: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{error::Error, fs::Permissions, os::unix::fs::PermissionsExt};
 
     use clap::Parser;
 
@@ -231,7 +231,10 @@ mod tests {
 
     fn check(dir: &std::path::Path, changed: &[(&'static str, &str)]) -> Result<NodeConfig, ConfigError> {
         let key = dir.join("key");
-        std::fs::write(&key, "ab".repeat(32)).unwrap();
+        if !key.exists() {
+            std::fs::write(&key, "ab".repeat(32)).unwrap();
+            std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        }
         let text = |path: PathBuf| path.into_os_string().into_string().unwrap();
         let mut flags = vec![
             ("--id", "a".to_owned()),
@@ -278,6 +281,16 @@ mod tests {
         }
         let error = check(dir.path(), &[("--engine", "web")]).err().unwrap();
         assert!(error.to_string().contains("--bridge"), "{error}");
+    }
+
+    #[test]
+    fn a_snapshot_key_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(check(dir.path(), &[]).is_ok());
+        std::fs::set_permissions(dir.path().join("key"), Permissions::from_mode(0o644)).unwrap();
+        let error = check(dir.path(), &[]).err().unwrap();
+        let reason = error.source().unwrap().to_string();
+        assert!(reason.contains("open to others (mode 0644)"), "{error}: {reason}");
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl App {
         if self.migrated.load(Ordering::Acquire) { Ok(&self.store) } else { Err(Error::NotMigrated) }
     }
 
+    /// All that callers follow, together.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
     pub fn registry(&self) -> &SharedRegistry {
         &self.registry
     }

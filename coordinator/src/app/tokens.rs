@@ -10,21 +10,24 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use parking_lot::Mutex;
+use roost_secrets::SecretFileError;
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::causes;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
-    #[error("cannot read the token file {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    #[error("the token file is not usable")]
+    File(#[from] SecretFileError),
     #[error("line {line} of the token file {} is neither `TOKEN` nor `TOKEN expires 2027-01-31T00:00:00Z`", path.display())]
     Line { path: PathBuf, line: usize },
     #[error("the token file {} holds no token", path.display())]
@@ -90,7 +93,7 @@ impl TokenFile {
                     Some(Arc::new(tokens))
                 }
                 Err(error) => {
-                    tracing::error!(%error, "token file unusable, every call is refused");
+                    tracing::error!(reason = causes(&error), "token file unusable, every call is refused");
                     None
                 }
             };
@@ -101,12 +104,12 @@ impl TokenFile {
 
 fn stamp(path: &Path) -> Stamp {
     let meta = fs::metadata(path).ok()?;
-    Some((meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+    // By the time of the last change of any kind: a file that is closed to others now has the same content.
+    Some((meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()))
 }
 
 fn read(path: &Path) -> Result<Tokens, TokenFileError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| TokenFileError::Read { path: path.to_owned(), source })?;
+    let text = roost_secrets::read(path)?;
     let mut tokens = Tokens::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -138,6 +141,8 @@ fn digest(token: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
     use time::macros::datetime;
 
     use super::*;
@@ -147,13 +152,18 @@ mod tests {
     fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens");
-        fs::write(&path, text).unwrap();
+        write(&path, text);
         (dir, path)
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     }
 
     fn replace(path: &Path, text: &str) {
         let new = path.with_extension("new");
-        fs::write(&new, text).unwrap();
+        write(&new, text);
         fs::rename(new, path).unwrap();
     }
 
@@ -198,6 +208,17 @@ mod tests {
         assert!(matches!(error, TokenFileError::Line { line: 2, .. }), "{error}");
         let (_dir, path) = file("# nobody yet\n");
         assert!(matches!(TokenFile::open(&path).err().unwrap(), TokenFileError::Empty { .. }));
-        assert!(matches!(TokenFile::open(Path::new("/nowhere")).err().unwrap(), TokenFileError::Read { .. }));
+        assert!(matches!(TokenFile::open(Path::new("/nowhere")).err().unwrap(), TokenFileError::File(_)));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_admits_nobody_until_it_is_closed() {
+        let (_dir, path) = file("a\n");
+        let tokens = TokenFile::open(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(tokens.check("a", NOW), Err(Refusal::FileUnusable));
+        assert!(matches!(TokenFile::open(&path).err().unwrap(), TokenFileError::File(_)));
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(tokens.check("a", NOW), Ok(()));
     }
 }

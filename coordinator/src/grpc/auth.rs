@@ -1,30 +1,27 @@
 //! The bearer token, asked for on every call.
 //!
 //! A layer around the whole server and not an interceptor on each service: a service that is added later is closed
-//! until someone opens it here. Open to all are health and reflection, which tell nothing about tenants, so that load
-//! balancers and `buf curl` work without a secret.
+//! until someone opens it here. Open to all is the health check, one short answer from memory, so that load balancers
+//! work without a secret. Watching health and reflection hold streams open, and so take a token like all else.
 
 use std::{
-    future::{Ready, ready},
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use futures::future::Either;
+use futures::future::{BoxFuture, Either};
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use roost_proto::error::{ApiError, ErrorCode};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tonic::{Status, body::Body};
+use tonic::{Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service};
 
+use super::refusals::Refusals;
 use crate::app::tokens::{Refusal, TokenFile};
 
-const OPEN: [&str; 3] = [
-    "/grpc.health.v1.Health/",
-    "/grpc.reflection.v1.ServerReflection/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-];
+const OPEN: &str = "/grpc.health.v1.Health/Check";
 
 /// How soon a caller should try again while the token file is unusable: a person has to mend it.
 const FILE_RETRY: Duration = Duration::from_secs(10);
@@ -32,12 +29,17 @@ const FILE_RETRY: Duration = Duration::from_secs(10);
 /// Wraps the server with the check.
 #[derive(Clone)]
 pub struct AuthLayer {
-    tokens: Arc<TokenFile>,
+    door: Arc<Door>,
+}
+
+struct Door {
+    tokens: TokenFile,
+    refusals: Refusals,
 }
 
 impl AuthLayer {
     pub fn new(tokens: TokenFile) -> Self {
-        Self { tokens: Arc::new(tokens) }
+        Self { door: Arc::new(Door { tokens, refusals: Refusals::default() }) }
     }
 }
 
@@ -45,7 +47,7 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
 
     fn layer(&self, inner: S) -> Auth<S> {
-        Auth { inner, tokens: self.tokens.clone() }
+        Auth { inner, door: self.door.clone() }
     }
 }
 
@@ -53,31 +55,53 @@ impl<S> Layer<S> for AuthLayer {
 #[derive(Clone)]
 pub struct Auth<S> {
     inner: S,
-    tokens: Arc<TokenFile>,
+    door: Arc<Door>,
 }
 
 impl<S, B> Service<Request<B>> for Auth<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
+    S::Error: 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+    type Future = Either<S::Future, BoxFuture<'static, Result<S::Response, S::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match admit(&self.tokens, request.uri().path(), request.headers(), OffsetDateTime::now_utc()) {
+        let (path, now) = (request.uri().path(), OffsetDateTime::now_utc());
+        match admit(&self.door.tokens, path, request.headers(), now) {
             Ok(()) => Either::Left(self.inner.call(request)),
-            Err(error) => Either::Right(ready(Ok(Status::from(error).into_http()))),
+            Err(error) => {
+                let delay = match error.code {
+                    ErrorCode::Unauthenticated => self.door.refusals.note(peer(&request), Instant::now()),
+                    // The fault is not the caller's.
+                    _ => Duration::ZERO,
+                };
+                Either::Right(Box::pin(refuse(error, delay)))
+            }
         }
     }
 }
 
+async fn refuse<E>(error: ApiError, delay: Duration) -> Result<Response<Body>, E> {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    Ok(Status::from(error).into_http())
+}
+
+/// Where the call comes from. Those of which that is not known are one peer together.
+fn peer<B>(request: &Request<B>) -> IpAddr {
+    let info = request.extensions().get::<TcpConnectInfo>();
+    info.and_then(TcpConnectInfo::remote_addr).map_or(Ipv4Addr::UNSPECIFIED.into(), |addr| addr.ip())
+}
+
 fn admit(tokens: &TokenFile, path: &str, headers: &HeaderMap, now: OffsetDateTime) -> Result<(), ApiError> {
-    if OPEN.iter().any(|open| path.starts_with(open)) {
+    if path == OPEN {
         return Ok(());
     }
     let refused = |message: String| Err(ApiError::new(ErrorCode::Unauthenticated, message));
@@ -113,17 +137,32 @@ fn bearer(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+        path::PathBuf,
+    };
+
+    use tempfile::TempDir;
     use time::macros::datetime;
+    use tower::{ServiceExt, service_fn};
 
     use super::*;
 
     const NOW: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
     const CALL: &str = "/roost.v1.TenantService/GetTenant";
 
-    fn admitted(path: &str, authorization: Option<&str>) -> Result<(), ApiError> {
+    fn token_file() -> (TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens");
-        std::fs::write(&file, "good\nlate expires 2026-11-20T00:00:00Z\n").unwrap();
+        fs::write(&file, "good\nlate expires 2026-11-20T00:00:00Z\n").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        (dir, file)
+    }
+
+    fn admitted(path: &str, authorization: Option<&str>) -> Result<(), ApiError> {
+        let (_dir, file) = token_file();
         let mut headers = HeaderMap::new();
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.parse().unwrap());
@@ -155,14 +194,38 @@ mod tests {
     }
 
     #[test]
-    fn only_health_and_reflection_are_open() {
-        for path in
-            ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]
-        {
-            assert_eq!(admitted(path, None), Ok(()), "{path}");
-        }
-        for path in [CALL, "/", "", "/roost.v1.NewService/Call", "/grpc.health.v1.HealthX/Check"] {
+    fn only_the_health_check_is_open() {
+        assert_eq!(admitted(OPEN, None), Ok(()));
+        for path in [
+            CALL,
+            "/",
+            "",
+            "/roost.v1.NewService/Call",
+            "/grpc.health.v1.HealthX/Check",
+            "/grpc.health.v1.Health/Watch",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ] {
             assert!(admitted(path, None).is_err(), "{path}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_is_refused_again_and_again_waits_and_a_right_token_beside_it_does_not() {
+        let (_dir, file) = token_file();
+        let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Body::empty())));
+        let auth = AuthLayer::new(TokenFile::open(&file).unwrap()).layer(inner);
+        let call = async |token: &str| {
+            let value = format!("Bearer {token}");
+            let request = Request::builder().uri(CALL).header(AUTHORIZATION, value).body(()).unwrap();
+            let begun = tokio::time::Instant::now();
+            auth.clone().oneshot(request).await.unwrap();
+            begun.elapsed()
+        };
+        for _ in 0..20 {
+            call("bad").await;
+        }
+        assert!(call("bad").await >= Duration::from_secs(5));
+        assert_eq!(call("good").await, Duration::ZERO);
     }
 }

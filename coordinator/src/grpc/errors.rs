@@ -133,6 +133,15 @@ fn stopping() -> ApiError {
     )
 }
 
+/// The answer to a call that took too long to be waited for.
+pub fn answer_overdue(within: Duration) -> ApiError {
+    let message = format!(
+        "the call was given up after {} s; if it was to change something, look whether it did, and try again",
+        within.as_secs()
+    );
+    ApiError::unavailable(COORDINATOR, RETRY_AFTER, message)
+}
+
 fn too_many_streams(limit: usize) -> ApiError {
     let message = format!("this coordinator has {limit} streams open already; end some, or call another one");
     ApiError::new(ErrorCode::Exhausted, message)

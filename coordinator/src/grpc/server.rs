@@ -12,7 +12,7 @@ use roost_proto::{
     },
 };
 use tokio::net::TcpListener;
-use tonic::transport::{self, Server, server::TcpIncoming};
+use tonic::transport::{self, Server};
 use tonic_health::{
     pb::{self as health, health_server::HealthServer},
     server::{HealthReporter, HealthService},
@@ -21,6 +21,8 @@ use tonic_reflection::server::Builder as Reflection;
 
 use super::{
     auth::AuthLayer,
+    connections::{MAX_CONNECTIONS, bounded},
+    limits::LimitsLayer,
     services::{Clusters, Messages, Nodes, Operations, Sessions, Tenants, Workers},
     trace,
 };
@@ -44,6 +46,7 @@ pub async fn serve(
     health: HealthReporter,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    let limits = LimitsLayer::new(app.streams().clone());
     let tenants = Tenants { app: app.clone() };
     let workers = Workers { app: app.clone() };
     let sessions = Sessions { app: app.clone() };
@@ -58,6 +61,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .layer(trace::layer())
         .layer(auth)
+        .layer(limits)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
@@ -68,8 +72,7 @@ pub async fn serve(
         .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(MAX_REQUEST))
         .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
         .add_service(ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_REQUEST))
-        // Small answers wait 40 ms for the peer's acknowledgement without TCP_NODELAY.
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+        .serve_with_incoming_shutdown(bounded(listener, MAX_CONNECTIONS), stop)
         .await?;
     Ok(())
 }

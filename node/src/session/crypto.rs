@@ -30,9 +30,7 @@ pub struct SnapshotKey([u8; 32]);
 impl SnapshotKey {
     /// Reads a file of 64 hexadecimal digits.
     pub fn from_file(path: &Path) -> Result<Self, SessionError> {
-        let text =
-            std::fs::read_to_string(path).map_err(SessionError::disk("reading the snapshot key", path))?;
-        Self::from_hex(text.trim())
+        Self::from_hex(roost_secrets::read(path)?.trim())
     }
 
     /// 64 hexadecimal digits.
@@ -100,6 +98,8 @@ pub(super) fn sha256(content: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     fn key(fill: &str) -> SnapshotKey {
@@ -139,11 +139,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         std::fs::write(&path, format!("{}\n", "ab".repeat(32))).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         assert!(SnapshotKey::from_file(&path).is_ok());
         for wrong in ["", "ab", &"zz".repeat(32), &"ab".repeat(33)] {
             std::fs::write(&path, wrong).unwrap();
             assert!(matches!(SnapshotKey::from_file(&path), Err(SessionError::Key { .. })), "{wrong:?}");
         }
-        assert!(matches!(SnapshotKey::from_file(&dir.path().join("none")), Err(SessionError::Disk { .. })));
+        assert!(matches!(SnapshotKey::from_file(&dir.path().join("none")), Err(SessionError::KeyFile(_))));
     }
 }

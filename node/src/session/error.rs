@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use roost_engine::EngineError;
 use roost_model::ids::Generation;
+use roost_secrets::SecretFileError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -39,6 +40,8 @@ pub enum SessionError {
     /// A later owner has saved already; this one is deposed (I2).
     #[error("generation {ours} cannot save a snapshot: generation {newest} has")]
     Superseded { ours: Generation, newest: Generation },
+    #[error(transparent)]
+    KeyFile(#[from] SecretFileError),
     #[error("the snapshot key {reason}")]
     Key { reason: String },
     #[error("the object store {given:?} is neither a directory nor a file:// URL")]

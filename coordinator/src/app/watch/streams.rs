@@ -11,7 +11,7 @@ use std::{
 };
 
 use roost_store::StoreError;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,12 @@ impl Streams {
         Self { slots: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
     }
 
+    /// A place among the streams, for one that is not opened here.
+    pub fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let place = self.slots.clone().try_acquire_owned();
+        place.map_err(|_| Error::TooManyStreams { limit: MAX_STREAMS })
+    }
+
     /// Runs `body` until it ends, the caller leaves or the coordinator stops. A body without an error at its end has said
     /// all that there was to say.
     pub fn open<T, F, E>(&self, body: impl FnOnce(Outlet<T>) -> F) -> Result<Watched<T>, Error>
@@ -48,16 +54,12 @@ impl Streams {
         F: Future<Output = E> + Send + 'static,
         E: Into<Option<Error>>,
     {
-        let slot = self
-            .slots
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Error::TooManyStreams { limit: MAX_STREAMS })?;
+        let place = self.place()?;
         let (sender, receiver) = mpsc::channel(WAITING);
         let running = body(Outlet { sender: sender.clone() });
         let stop = self.stop.clone();
         tokio::spawn(async move {
-            let _slot = slot;
+            let _place = place;
             let end = tokio::select! {
                 () = sender.closed() => return,
                 () = stop.cancelled() => Some(Error::Stopping),

@@ -8,7 +8,7 @@ use roost_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::api::harness::{Api, TOKEN, api, refused};
+use crate::api::harness::{Api, TOKEN, api, refused, write_private};
 
 async fn list(api: &Api, token: &str) -> Result<Response<v1::ListTenantsResponse>, Status> {
     TenantServiceClient::new(api.authed(token)).list_tenants(v1::ListTenantsRequest::default()).await
@@ -16,7 +16,7 @@ async fn list(api: &Api, token: &str) -> Result<Response<v1::ListTenantsResponse
 
 fn replace(api: &Api, text: &str) {
     let aside = api.dir.path().join("tokens.new");
-    fs::write(&aside, text).unwrap();
+    write_private(&aside, text);
     fs::rename(aside, &api.token_file).unwrap();
 }
 

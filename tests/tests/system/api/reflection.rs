@@ -1,8 +1,8 @@
-//! Reflection and health, which need no token.
+//! Reflection, which takes a token like all else, and health, whose check needs none.
 
 use futures::stream;
 
-use crate::api::harness::{Api, api, next};
+use crate::api::harness::{Api, TOKEN, api, next};
 
 const SERVICES: [&str; 7] = [
     "roost.v1.ClusterService",
@@ -23,7 +23,7 @@ macro_rules! reflect {
         };
         let question = MessageRequest::$question($about.into());
         let request = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
-        let mut client = ServerReflectionClient::new($api.channel.clone());
+        let mut client = ServerReflectionClient::new($api.authed(TOKEN));
         let mut answers = client.server_reflection_info(stream::iter([request])).await.unwrap().into_inner();
         match next(&mut answers).await.unwrap().message_response.unwrap() {
             MessageResponse::ListServicesResponse(list) => {
@@ -62,8 +62,14 @@ async fn health_knows_every_service() {
     for service in SERVICES {
         api.is_serving(service).await;
     }
-    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tonic_health::pb::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    };
     let unknown = HealthCheckRequest { service: "roost.v1.NoService".into() };
-    let status = HealthClient::new(api.channel.clone()).check(unknown).await.unwrap_err();
-    assert_eq!(status.code(), tonic::Code::NotFound);
+    let mut health = HealthClient::new(api.channel.clone());
+    assert_eq!(health.check(unknown.clone()).await.unwrap_err().code(), tonic::Code::NotFound);
+    assert_eq!(health.watch(unknown).await.unwrap_err().code(), tonic::Code::Unauthenticated);
+    let mut watched =
+        HealthClient::new(api.authed(TOKEN)).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(next(&mut watched).await.unwrap().status(), ServingStatus::Serving);
 }

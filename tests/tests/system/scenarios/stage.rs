@@ -1,6 +1,8 @@
 //! Two real nodes, one tenant, and the test in the place of the controller, which writes the records that one would write.
 
 use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -79,6 +81,7 @@ impl Stage {
         let phones = Simulator::new(&simulator.http_url())?;
         let (key, text) = (dir.path().join("key"), "6b".repeat(32));
         std::fs::write(&key, text)?;
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600))?;
         let start = |id: &str| start_node(dir.path(), id, &etcd, &postgres, phones.url());
         let nodes = vec![start("a")?, start("b")?];
         Ok(Self {

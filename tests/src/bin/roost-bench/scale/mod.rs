@@ -6,7 +6,11 @@ mod metrics;
 mod planning;
 mod tenants;
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use roost_devcluster::{Etcd, Launch, Postgres, Process, Signal, announced_in, free_port, product};
@@ -139,6 +143,7 @@ impl Site<'_> {
     async fn coordinator(&self, id: &str) -> Result<Process> {
         let token = self.dir.join("token");
         std::fs::write(&token, "a-token-of-the-benchmark-alone\n")?;
+        std::fs::set_permissions(&token, Permissions::from_mode(0o600))?;
         let announcement = self.dir.join(id);
         let launch = Launch::new(id, product("roost-coordinator")?, self.dir.join("logs").join(id))
             .args(["run", "--id", id, "--cluster", fleet::CLUSTER, "--etcd", self.etcd])

@@ -4,7 +4,8 @@ mod answers;
 mod calls;
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -110,10 +111,16 @@ pub async fn api_on(database_url: &str, etcd: &str, cluster: &str) -> Api {
     start("c1", database_url, etcd, cluster).await
 }
 
+/// As a token file must be.
+pub fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).expect("a file");
+    fs::set_permissions(path, Permissions::from_mode(0o600)).expect("its mode");
+}
+
 async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
     let dir = tempfile::tempdir().expect("a directory");
     let token_file = dir.path().join("tokens");
-    fs::write(&token_file, format!("{TOKEN}\n")).expect("the token file");
+    write_private(&token_file, &format!("{TOKEN}\n"));
     let timing = Timing::from_ttl(Duration::from_secs(2)).expect("a TTL that etcd takes");
     let config = Config {
         id: id.into(),
