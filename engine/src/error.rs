@@ -12,6 +12,11 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "{path} is not wa-js {version}, which browsers are given with all that the page may do: its SHA-256 is {found} \
+         and not {expected}; install it with `npm ci` in engine/bridge"
+    )]
+    ForeignLibrary { path: String, version: &'static str, found: String, expected: &'static str },
     /// Whoever wanted it does not any more.
     #[error("the launch was cancelled")]
     Cancelled,

@@ -7,4 +7,5 @@ mod files;
 mod imports;
 mod retired;
 mod tree;
+mod unused;
 mod walks;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{EngineError, InboundMessage, OutboundText, PageEvent, SendError, StreamInfo};
 
@@ -11,15 +12,31 @@ use crate::{EngineError, InboundMessage, OutboundText, PageEvent, SendError, Str
 pub(super) const BINDING: &str = "__roostEvents";
 const BRIDGE: &str = include_str!("../../bridge/bridge.js");
 
+/// The library that the bridge stands on, as `bridge/package.json` names it, and its file `dist/wppconnect-wa.js`. It
+/// runs in every tenant's session, so that no other file is taken for it. The two change together.
+const WA_JS_VERSION: &str = "4.6.0";
+const WA_JS_SHA256: &str = "5bfb88027f14a4d8c9e319374e8bb4083201906881cf8c74f75789b32e4106bd";
+
 /// The script for every new document: wa-js and our bridge, in the page itself and not in what it frames, nor in the
 /// browser's own error pages.
 pub(super) fn script(wa_js: &Path) -> Result<String, EngineError> {
-    let wa_js = std::fs::read_to_string(wa_js)
-        .map_err(|source| EngineError::Spawn { path: wa_js.display().to_string(), source })?;
+    let wa_js = library(wa_js)?;
     Ok(format!(
         "if (window === window.top && location.protocol.startsWith('http')) {{\n\
          window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{wa_js}\n{BRIDGE}\n}}"
     ))
+}
+
+/// What is read is what is checked.
+fn library(file: &Path) -> Result<String, EngineError> {
+    let path = || file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|source| EngineError::Spawn { path: path(), source })?;
+    let found = hex::encode(Sha256::digest(text.as_bytes()));
+    if found != WA_JS_SHA256 {
+        let (version, expected) = (WA_JS_VERSION, WA_JS_SHA256);
+        return Err(EngineError::ForeignLibrary { path: path(), version, found, expected });
+    }
+    Ok(text)
 }
 
 /// One event of the bridge.
@@ -140,6 +157,33 @@ mod tests {
     use roost_model::ChatKind;
 
     use super::*;
+
+    /// As `npm ci` installs it.
+    const INSTALLED: &str = "bridge/node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
+
+    #[test]
+    fn the_library_that_the_lock_file_installs_is_the_one_that_is_taken() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(script(&here.join(INSTALLED)).is_ok());
+        let package = std::fs::read_to_string(here.join("bridge/package.json")).unwrap();
+        assert!(package.contains(&format!("\"@wppconnect/wa-js\": \"{WA_JS_VERSION}\"")), "{package}");
+    }
+
+    #[test]
+    fn a_library_with_a_changed_byte_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("wa.js");
+        let mut bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(INSTALLED)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let error = script(&file).unwrap_err();
+        assert!(matches!(error, EngineError::ForeignLibrary { .. }), "{error}");
+        let told = error.to_string();
+        for said in ["wa.js is not wa-js 4.6.0", WA_JS_SHA256, "npm ci"] {
+            assert!(told.contains(said), "{said}: {told}");
+        }
+    }
 
     #[test]
     fn what_the_bridge_tells_is_understood() {

@@ -34,6 +34,6 @@ pub enum HostError {
 impl HostError {
     /// Starting again would end the same way.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::NameInUse { .. })
+        matches!(self, Self::NameInUse { .. } | Self::Engine(EngineError::ForeignLibrary { .. }))
     }
 }
