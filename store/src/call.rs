@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use sqlx::{IntoArguments, PgConnection, Postgres, pool::PoolConnection, postgres::PgRow, query::Map};
 
-use crate::{Store, StoreError, pool::CALL_TIMEOUT};
+use crate::{Store, StoreError, pool::CALL_TIMEOUT, turnover::Turnover};
 
 impl Store {
     pub(crate) async fn all<'q, T, F, A>(
@@ -61,7 +61,7 @@ impl Store {
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease, sqlx::Error> {
-        Ok(Lease { connection: self.pool().acquire().await?, settled: false })
+        Ok(Lease { connection: self.pool().acquire().await?, turnover: self.turnover(), settled: false })
     }
 }
 
@@ -86,6 +86,7 @@ pub(crate) async fn within<T>(
 /// until Postgres answers, which on a cut line is never.
 pub(crate) struct Lease {
     connection: PoolConnection<Postgres>,
+    turnover: Turnover,
     settled: bool,
 }
 
@@ -94,9 +95,13 @@ impl Lease {
         &mut self.connection
     }
 
-    /// The statement has ended if Postgres said so, be it with a refusal.
+    /// The statement has ended if Postgres said so, be it with a refusal; unless that is about more than the statement.
     pub(crate) fn settle<T>(mut self, answer: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        self.settled = matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        self.settled = match &answer {
+            Ok(_) => true,
+            Err(sqlx::Error::Database(refusal)) => self.turnover.outlives(refusal.as_ref()),
+            Err(_) => false,
+        };
         answer
     }
 }

@@ -5,15 +5,14 @@
 use std::time::Duration;
 
 use roost_model::ids::{OperationId, TenantId};
-use sqlx::{
-    Executor,
-    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
-};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::{
     sync::broadcast,
     task::AbortHandle,
     time::{sleep, timeout},
 };
+
+use crate::turnover::{Turnover, is_read_only};
 
 const CHANNEL: &str = "roost_changes";
 /// Changes that a receiver may be behind before it loses the oldest.
@@ -63,10 +62,10 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn spawn(options: PgConnectOptions) -> Self {
+    pub(crate) fn spawn(options: PgConnectOptions, turnover: Turnover) -> Self {
         let senders =
             Senders { tenants: broadcast::Sender::new(BACKLOG), cluster: broadcast::Sender::new(BACKLOG) };
-        let task = tokio::spawn(keep_listening(options, senders.clone())).abort_handle();
+        let task = tokio::spawn(keep_listening(options, turnover, senders.clone())).abort_handle();
         Self { senders, task }
     }
 
@@ -85,36 +84,49 @@ impl Drop for Listener {
     }
 }
 
-async fn keep_listening(options: PgConnectOptions, senders: Senders) {
+async fn keep_listening(options: PgConnectOptions, turnover: Turnover, senders: Senders) {
     loop {
-        let Err(reason) = listen(&options, &senders).await;
+        let Err(reason) = listen(&options, &turnover, &senders).await;
         tracing::info!(%reason, "lost the connection that listens for changes, listening again soon");
         sleep(RECONNECT_AFTER).await;
     }
 }
 
-/// Listens until the connection fails.
+/// Listens until the connection fails, or leads to a server where nobody can change anything.
 async fn listen(
     options: &PgConnectOptions,
+    turnover: &Turnover,
     senders: &Senders,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
+    let mut server_changes = turnover.subscribe();
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
     let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
     timeout(CONNECT_TIMEOUT, listener.listen(CHANNEL))
         .await
         .map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
     loop {
-        match timeout(SILENCE, listener.try_recv()).await {
+        let heard = tokio::select! {
+            heard = timeout(SILENCE, listener.try_recv()) => heard,
+            // An error means that the store is gone, and this task is about to be.
+            _ = server_changes.changed() => return Err(read_only()),
+        };
+        match heard {
             Ok(notification) => {
                 let notification = notification?.ok_or(sqlx::Error::WorkerCrashed)?;
                 publish(notification.payload(), senders);
             }
             Err(_elapsed) => {
-                let asked = timeout(CONNECT_TIMEOUT, listener.execute("select 1")).await;
-                asked.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
+                let asked = timeout(CONNECT_TIMEOUT, is_read_only(&mut listener)).await;
+                if asked.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?? {
+                    return Err(read_only());
+                }
             }
         }
     }
+}
+
+fn read_only() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other("the server has become read-only"))
 }
 
 fn publish(payload: &str, senders: &Senders) {

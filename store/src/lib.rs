@@ -46,6 +46,7 @@ pub mod reports;
 pub mod sessions;
 pub mod snapshots;
 pub mod tenants;
+mod turnover;
 pub mod workers;
 
 pub use changes::{Change, ChangeKind, ClusterChange};

@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 use crate::{
     StoreError,
     changes::{Change, ClusterChange, Listener},
+    turnover::{Turnover, is_read_only},
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -24,7 +25,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection, new or from the pool, is there within this time or not at all.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection that has been idle longer is asked whether it still works before it is used.
+/// A connection that has been idle longer is asked whether it still works, and takes writes, before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// The database, as typed calls. Cheap to clone.
@@ -36,6 +37,7 @@ pub struct Store {
 struct Inner {
     pool: PgPool,
     options: PgConnectOptions,
+    turnover: Turnover,
     listener: OnceLock<Listener>,
 }
 
@@ -51,20 +53,21 @@ impl Store {
     pub fn connect_lazy(url: &str, max_connections: u32) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(|source| StoreError::Url { source })?;
         let options = options.application_name("roost");
+        let turnover = Turnover::default();
+        let made_since = turnover.clone();
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
-            .before_acquire(|connection, usage| {
+            .before_acquire(move |connection, usage| {
+                let is_outdated = made_since.is_outdated(usage.age);
                 Box::pin(async move {
-                    if usage.idle_for > TRUSTED_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
+                    let is_trusted = usage.idle_for <= TRUSTED_IDLE;
+                    Ok(!is_outdated && (is_trusted || !is_read_only(connection).await?))
                 })
             })
             .connect_lazy_with(with_server_limits(options.clone()));
-        Ok(Self { inner: Arc::new(Inner { pool, options, listener: OnceLock::new() }) })
+        Ok(Self { inner: Arc::new(Inner { pool, options, turnover, listener: OnceLock::new() }) })
     }
 
     /// Brings the schema up to this program's version. Several processes may do so at once.
@@ -92,6 +95,10 @@ impl Store {
         &self.inner.pool
     }
 
+    pub(crate) fn turnover(&self) -> Turnover {
+        self.inner.turnover.clone()
+    }
+
     /// The changes of tenants from now on. One connection serves all receivers of a process.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.listener().tenants()
@@ -103,7 +110,7 @@ impl Store {
     }
 
     fn listener(&self) -> &Listener {
-        self.inner.listener.get_or_init(|| Listener::spawn(self.inner.options.clone()))
+        self.inner.listener.get_or_init(|| Listener::spawn(self.inner.options.clone(), self.turnover()))
     }
 }
 

@@ -19,6 +19,7 @@ mod pins;
 mod policy;
 mod purge;
 mod queues;
+mod read_only_server;
 mod records;
 mod sessions;
 mod support;
