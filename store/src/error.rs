@@ -1,7 +1,10 @@
 //! What can go wrong with a call to the store, by what the caller can do about it.
 
 use roost_model::ids::{Generation, InvalidId, OperationId, TenantId, Term};
-use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -74,6 +77,14 @@ impl StoreError {
 
     pub(crate) fn corrupt_id(source: InvalidId) -> Self {
         Self::Corrupt { what: "an id", reason: source.to_string() }
+    }
+
+    /// Whether Postgres has answered, and so written nothing of the statement: it ends with an error before its commit. A
+    /// session that Postgres ends says nothing of the commit that may have come before.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let (Self::Unavailable { source, .. } | Self::Refused { source, .. }) = self else { return false };
+        let refusal = source.as_database_error().and_then(|refusal| refusal.try_downcast_ref());
+        refusal.is_some_and(|refusal: &PgDatabaseError| matches!(refusal.severity(), PgSeverity::Error))
     }
 
     /// The name of the unique constraint that was violated, if that is what went wrong.

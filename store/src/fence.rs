@@ -9,10 +9,11 @@
 //! ```
 //!
 //! and everything else in the statement draws its rows from `owner`. A placement updates the same row, so one of the
-//! two waits for the other:
+//! two comes after the other:
 //!
-//! - The write has the row first: the placement waits until the write has committed. What the old owner wrote is
-//!   then there before the new generation is, so the new owner, which learns of its generation later, reads it.
+//! - The write has the row first: the placement leaves the tenant out, and a later one finds the write committed. What
+//!   the old owner wrote is then there before the new generation is, so the new owner, which learns of its generation
+//!   later, reads it.
 //! - The placement has the row first: the write waits, Postgres then evaluates the condition again on the new version
 //!   of the row, finds another generation, and `owner` is empty. Nothing is written: [`StoreError::Fenced`].
 //!

@@ -47,7 +47,7 @@ pub struct ControllerStatus {
     pub term: Option<Term>,
     /// When the last pass that found nothing in its way ended.
     pub last_pass_at: Option<Duration>,
-    /// What is in its way now.
+    /// What is in its way now, or in the way of some tenants.
     pub last_error: Option<String>,
 }
 

@@ -36,7 +36,7 @@ impl ControllerError {
     /// Of a call that writes nothing, or that may as well be made again.
     pub(super) fn reading_ledger(error: LedgerError) -> Self {
         match error {
-            LedgerError::Unavailable { .. } => Self::Ledger(error),
+            LedgerError::Unavailable { .. } | LedgerError::Refused { .. } => Self::Ledger(error),
             LedgerError::Deposed { term } => Self::Deposed { term },
         }
     }
@@ -44,6 +44,7 @@ impl ControllerError {
     pub(super) fn writing_ledger(write: &'static str, error: LedgerError) -> Self {
         match error {
             LedgerError::Unavailable { reason } => Self::Doubtful { write, reason },
+            LedgerError::Refused { .. } => Self::Ledger(error),
             LedgerError::Deposed { term } => Self::Deposed { term },
         }
     }

@@ -111,7 +111,7 @@ impl<'a> LeaderTerm<'a> {
                 Ok(passed) => {
                     self.patience.succeeded();
                     self.compact(&mut compaction, passed.seen).await;
-                    if self.is_well(health, term) {
+                    if self.is_well(health, term, passed.complaint.clone()) {
                         stale_workers = StaleWorkerCheck::check_after(self.context, heartbeat_every * 2);
                     }
                     if passed.again {
@@ -233,8 +233,8 @@ impl<'a> LeaderTerm<'a> {
         }
     }
 
-    /// Whether the ledger had been away.
-    fn is_well(&self, health: &mut DependencyHealth, term: Term) -> bool {
+    /// Whether the ledger had been away. `complaint`: what is in the way of some tenants all the same.
+    fn is_well(&self, health: &mut DependencyHealth, term: Term, complaint: Option<String>) -> bool {
         health.recovered(Dependency::Etcd);
         health.recovered(Dependency::Records);
         let ledger_is_back = health.recovered(Dependency::Ledger);
@@ -243,7 +243,7 @@ impl<'a> LeaderTerm<'a> {
             leading: true,
             term: Some(term),
             last_pass_at: Some(now),
-            last_error: None,
+            last_error: complaint,
         });
         ledger_is_back
     }

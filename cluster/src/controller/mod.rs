@@ -37,6 +37,7 @@ mod failover_breaker;
 mod failure_detector;
 mod history;
 mod leader_term;
+mod left_out;
 mod operations;
 mod pass;
 mod patience;

@@ -13,7 +13,7 @@ use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId};
 use crate::{
     election::Leadership,
     keys,
-    ledger::{DesiredTenant, FailoverFacts, Orders},
+    ledger::{DesiredTenant, FailoverFacts, LedgerError, Orders},
     plan::{self, Action, Cause, Decision, Plan},
     records::{AssignmentEntry, AssignmentRecord, Phase},
     registry::{Commit, Guard, MAX_OPS, Op, RegistryError},
@@ -25,6 +25,7 @@ use super::{
     error::ControllerError,
     failure_detector::{FailureDetector, Sight},
     history::{self, DecisionLog, PendingHistory},
+    left_out::{LeftOut, Placed},
     operations,
     plan_inputs::{DesiredByTenant, Mirror, PlanInputs, RegistryView, is_current},
     stabilisation_window::{StabilisationWindow, is_disturbed},
@@ -38,6 +39,8 @@ pub(super) struct PassOutcome {
     pub(super) again: bool,
     /// What it found changes by itself after so long.
     pub(super) recheck_after: Option<Duration>,
+    /// What it could not do, for people.
+    pub(super) complaint: Option<String>,
 }
 
 /// What is kept from pass to pass, for one term. None of it is needed by the next one: what has to outlive a term is in
@@ -47,6 +50,7 @@ pub(super) struct PassState {
     pub(super) failure_detector: FailureDetector,
     pub(super) stabilisation: StabilisationWindow,
     pub(super) decision_log: DecisionLog,
+    pub(super) left_out: LeftOut,
     pub(super) pending: PendingHistory,
     /// Generations that this term has given and that no node has been told of, because etcd refused the write: they are
     /// given again, so that nothing is counted up while etcd takes no writes.
@@ -62,6 +66,7 @@ impl PassState {
             failure_detector: FailureDetector::new(timing),
             stabilisation: StabilisationWindow::new(timing.ttl),
             decision_log: DecisionLog::default(),
+            left_out: LeftOut::default(),
             pending: PendingHistory::default(),
             unpublished: HashMap::new(),
             has_published: false,
@@ -98,10 +103,14 @@ impl Context {
         let snapshot = view.snapshot(&desired_tenants, &by_tenant, &inputs);
         let plan = plan::plan(&snapshot);
         state.decision_log.write(&plan);
-        let (seen, recheck_after) = (view.revision, assessment.recheck_after);
+        let seen = view.revision;
 
         self.remember_revision(authority, seen, &mut state.has_published).await?;
-        let generations = self.place(authority, &plan, &by_tenant, &mut state.unpublished).await?;
+        let placed = self.place(authority, &plan, &by_tenant, &mut state.unpublished).await?;
+        let try_again_after = state.left_out.step(&plan, &placed, now, self.config.timing.coalesce);
+        let recheck_after = assessment.recheck_after.into_iter().chain(try_again_after).min();
+        let complaint = state.left_out.complaint(&placed);
+        let generations = placed.generations;
         let published = self.publish(authority, view, &plan, &generations, &by_tenant).await?;
         state.has_published |= !published.nodes.is_empty();
         state.failure_detector.gave(failed_over(&plan));
@@ -121,7 +130,10 @@ impl Context {
         let ordered = self.record(authority, &mut state.pending, news).await?;
         match published.refused {
             Some(error) => Err(ControllerError::Registry(error)),
-            None => Ok(PassOutcome { seen, again: published.any || unplaced || ordered, recheck_after }),
+            None => {
+                let again = published.any || unplaced || ordered;
+                Ok(PassOutcome { seen, again, recheck_after, complaint })
+            }
         }
     }
 
@@ -163,25 +175,30 @@ impl Context {
         plan: &Plan,
         by_tenant: &DesiredByTenant<'_>,
         unpublished: &mut HashMap<TenantId, Generation>,
-    ) -> Result<HashMap<TenantId, Generation>, ControllerError> {
-        let mut generations = HashMap::new();
+    ) -> Result<Placed, ControllerError> {
+        let mut placed = Placed::default();
         let mut placements = Vec::new();
         for (tenant, node) in plan.placements() {
             match unpublished.get(tenant) {
                 Some(&generation) if is_placed(by_tenant, tenant, node, generation) => {
-                    generations.insert(tenant.clone(), generation);
+                    placed.generations.insert(tenant.clone(), generation);
                 }
                 _ => placements.push((tenant.clone(), node.clone())),
             }
         }
-        for some in placements.chunks(ROWS_AT_ONCE) {
+        let mut batches: Vec<_> = placements.chunks(ROWS_AT_ONCE).rev().collect();
+        while let Some(some) = batches.pop() {
             authority.check()?;
-            let placed = self.ask_ledger(self.ledger.place(authority.term, some)).await;
-            let placed = placed.map_err(|error| ControllerError::writing_ledger("a placement", error))?;
-            unpublished.extend(placed.iter().cloned());
-            generations.extend(placed);
+            match self.ask_ledger(self.ledger.place(authority.term, some)).await {
+                Ok(generations) => {
+                    unpublished.extend(generations.iter().cloned());
+                    placed.generations.extend(generations);
+                }
+                Err(LedgerError::Refused { reason }) => batches.extend(placed.refused(some, &reason)),
+                Err(error) => return Err(ControllerError::writing_ledger("a placement", error)),
+            }
         }
-        Ok(generations)
+        Ok(placed)
     }
 
     pub(super) async fn publish(

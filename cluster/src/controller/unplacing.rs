@@ -13,7 +13,7 @@ use super::{
 };
 
 impl Context {
-    /// Tells the ledger of tenants that no node has any more and that wait for none. Whether there were any.
+    /// Tells the ledger of tenants that no node has any more and that wait for none. Whether it wrote any of them down.
     pub(super) async fn unplace(
         &self,
         authority: &WriteAuthority<'_>,
@@ -34,14 +34,13 @@ impl Context {
             .filter(|tenant| !placed.contains(&tenant.tenant) && !keeps_place(tenant))
             .map(|tenant| tenant.tenant.clone())
             .collect();
-        if nowhere.is_empty() {
-            return Ok(false);
-        }
+        let mut unplaced = false;
         for some in nowhere.chunks(ROWS_AT_ONCE) {
             authority.check()?;
             let written = self.ask_ledger(self.ledger.unplace(authority.term, some)).await;
-            written.map_err(|error| ControllerError::writing_ledger("an end of a placement", error))?;
+            let lost = |error| ControllerError::writing_ledger("an end of a placement", error);
+            unplaced |= written.map_err(lost)? > 0;
         }
-        Ok(true)
+        Ok(unplaced)
     }
 }

@@ -50,7 +50,7 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Gives each tenant to its node under a new generation, and answers with the generations. One statement that
     /// also checks the term: from its commit on every write of an earlier owner is refused (I2). Tenants that have
-    /// been deleted are left out of the answer.
+    /// been deleted are left out of the answer, and so are those that another transaction holds: nobody waits for them.
     async fn place(
         &self,
         term: Term,
@@ -64,8 +64,8 @@ pub trait Ledger: Send + Sync + 'static {
         cut_off_within: Duration,
     ) -> Result<FailoverFacts, LedgerError>;
 
-    /// Writes down that no node has these tenants any more.
-    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError>;
+    /// Writes down that no node has these tenants any more, but for those that another transaction holds. Of how many.
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError>;
 
     /// Marks the workers that should run and were last seen longer ago than `older_than`, and answers with them.
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError>;
@@ -94,6 +94,9 @@ pub enum LedgerError {
     /// No answer in time or no connection: the outcome of a write is unknown.
     #[error("the database is unavailable: {reason}")]
     Unavailable { reason: String },
+    /// Nothing was written: the database has answered that it does not carry this statement out, or not in time.
+    #[error("the database refused: {reason}")]
+    Refused { reason: String },
     /// Nothing was written: another controller's term has begun.
     #[error("deposed: the ledger is at term {term}")]
     Deposed { term: Term },

@@ -89,7 +89,7 @@ fn under_way(code: ErrorCode, operation: OperationId, what: &str) -> ApiError {
 
 fn from_ledger(error: LedgerError) -> ApiError {
     match &error {
-        LedgerError::Unavailable { .. } => {
+        LedgerError::Unavailable { .. } | LedgerError::Refused { .. } => {
             tracing::warn!(%error, "call failed for want of the database");
             ApiError::unavailable(POSTGRES, RETRY_AFTER, format!("{error}; try again (Postgres)"))
         }

@@ -175,12 +175,12 @@ impl Ledger for LinkedLedger {
         self.call("failover facts", work).await
     }
 
-    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         let tenants = tenants.to_vec();
         let work = move |postgres: Arc<Postgres>| async move {
-            postgres.ledger.unplace(postgres.admit(term), &tenants).await?;
+            let unplaced = postgres.ledger.unplace(postgres.admit(term), &tenants).await?;
             postgres.judge.ledger_written(term);
-            Ok(())
+            Ok(unplaced)
         };
         self.call("unplace", work).await
     }

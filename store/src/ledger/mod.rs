@@ -184,8 +184,9 @@ impl Ledger for PostgresLedger {
             ), held as materialized (
                 select w.tenant_id, given.node
                 from valid_term, worker_processes w
+                join whatsapp_sessions s using (tenant_id)
                 join unnest($2::text[], $3::text[]) as given(tenant_id, node) using (tenant_id)
-                order by w.tenant_id for no key update of w
+                order by w.tenant_id for no key update of w, s skip locked
             ), placed as (
                 update worker_processes w set
                     node = held.node, generation = nextval('generations'), expected_since = now(), updated_at = now()
@@ -240,14 +241,15 @@ impl Ledger for PostgresLedger {
         })
     }
 
-    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
         let query = sqlx::query!(
             r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
             ), held as materialized (
                 select w.tenant_id from valid_term, worker_processes w
-                where w.tenant_id = any($2) order by w.tenant_id for no key update of w
+                join whatsapp_sessions s using (tenant_id)
+                where w.tenant_id = any($2) order by w.tenant_id for no key update of w, s skip locked
             ), unplaced as (
                 update worker_processes w set node = null, updated_at = now()
                 from held where w.tenant_id = held.tenant_id
@@ -257,12 +259,13 @@ impl Ledger for PostgresLedger {
                     updated_at = now()
                 from held where s.tenant_id = held.tenant_id and s.status <> 'DISCONNECTED'
             )
-            select exists(select from valid_term) as "holds_term!""#,
+            select exists(select from valid_term) as "holds_term!", (select count(*) from held) as "unplaced!""#,
             term.0,
             &tenants as &[&str],
         );
         let row = self.store.one("unplace the tenants", query).await.map_err(to_ledger)?;
-        self.check(row.holds_term).await.map_err(to_ledger)
+        self.check(row.holds_term).await.map_err(to_ledger)?;
+        Ok(usize::try_from(row.unplaced).unwrap_or(usize::MAX))
     }
 
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {
@@ -339,7 +342,7 @@ fn to_ledger(error: StoreError) -> LedgerError {
         reason = format!("{reason}: {cause}");
         source = cause.source();
     }
-    LedgerError::Unavailable { reason }
+    if error.is_refusal() { LedgerError::Refused { reason } } else { LedgerError::Unavailable { reason } }
 }
 
 #[derive(Debug, Deserialize)]

@@ -45,7 +45,7 @@ impl PostgresLedger {
                 from valid_term, worker_processes w
                 join unnest($2::text[], $3::text[], $4::text[], $5::bigint[])
                     as given(tenant_id, node, reason, operation_id) using (tenant_id)
-                order by w.tenant_id for key share of w
+                order by w.tenant_id for key share of w skip locked
             ), policy_lock as materialized (
                 -- Counted, so that the workers' rows are held before this one. Limited, so that the planner knows.
                 select c.singleton from valid_term, (select count(*) from placed) as first, cluster_policy c

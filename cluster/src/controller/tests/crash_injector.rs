@@ -146,7 +146,7 @@ impl Ledger for CrashInjector {
     ) -> Result<FailoverFacts, LedgerError> {
         self.ledger.failover_facts(placed_within, cut_off_within).await
     }
-    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.write(self.ledger.unplace(term, tenants)).await
     }
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {

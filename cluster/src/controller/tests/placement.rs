@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_model::ids::Generation;
+use roost_model::ids::{Generation, Term};
 
 use super::{
     node::Traits,
@@ -159,4 +159,60 @@ async fn nothing_is_written_while_nothing_changes() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(revision().await, before);
     assert!(controller.status.borrow().last_pass_at > passed_before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_row_is_held_keeps_nobody_else_from_a_new_node() {
+    let (cluster, controller, nodes) = TestCluster::settled(&["a", "b"], 6).await;
+    let of_a: Vec<_> = cluster
+        .published()
+        .await
+        .into_iter()
+        .filter_map(|(tenant, (node, _))| (node.as_str() == "a").then_some(tenant))
+        .collect();
+    cluster.ledger.hold(&of_a[0], true);
+    let crashed_at = cluster.now();
+    nodes[&node_id("a")].crash().await;
+    cluster.until(async || cluster.judge.browsers() == 5).await;
+    assert!(cluster.now() - crashed_at <= FAILOVER_BUDGET, "{:?}", cluster.now() - crashed_at);
+    let complaint = controller.status.borrow().last_error.clone().unwrap_or_default();
+    assert!(complaint.starts_with(&format!("{} cannot be placed", of_a[0])), "{complaint}");
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((cluster.judge.browsers(), cluster.ledger.term()), (5, Term(1)), "the term goes on");
+    cluster.ledger.hold(&of_a[0], false);
+    let freed_at = cluster.now();
+    cluster.until(async || cluster.judge.browsers() == 6).await;
+    assert!(cluster.now() - freed_at <= Timing::default().reconcile_every + FAILOVER_BUDGET);
+    cluster.until(async || controller.status.borrow().last_error.is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_held_for_a_moment_costs_its_tenant_a_moment() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b"], 2).await;
+    let (tenant, _) =
+        cluster.published().await.into_iter().find(|(_, (node, _))| node.as_str() == "a").unwrap();
+    cluster.ledger.hold(&tenant, true);
+    nodes[&node_id("a")].crash().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    cluster.ledger.hold(&tenant, false);
+    let freed_at = cluster.now();
+    cluster.until(async || cluster.judge.browsers() == 2).await;
+    assert!(cluster.now() - freed_at <= Duration::from_millis(200), "{:?}", cluster.now() - freed_at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_the_ledger_refuses_to_place_is_found_among_many() {
+    let cluster = TestCluster::new();
+    let _roomy = cluster.node_with("a", Traits { capacity: 20_000, ..Traits::default() });
+    cluster.until(async || cluster.live_nodes().await == 1).await;
+    for number in 0..ROWS_AT_ONCE {
+        cluster.ledger.add(&tenant(number), true);
+    }
+    cluster.ledger.refuse_to_place(&tenant(77));
+    let controller = cluster.controller("one");
+    cluster.until(async || cluster.judge.browsers() == ROWS_AT_ONCE - 1).await;
+    let status = controller.status.borrow().clone();
+    assert_eq!(status.term, Some(Term(1)), "a refusal is no doubt");
+    assert!(status.last_error.is_some_and(|error| error.contains("t77 is indigestible")));
 }

@@ -75,7 +75,7 @@ impl Ledger for SeverableLedger {
     ) -> Result<FailoverFacts, LedgerError> {
         self.reach()?.failover_facts(placed_within, cut_off_within).await
     }
-    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.reach()?.unplace(term, tenants).await
     }
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {

@@ -41,6 +41,10 @@ struct Tables {
     events: Vec<Event>,
     largest_write: usize,
     cut_off_nodes: BTreeSet<NodeId>,
+    /// Rows that another transaction holds.
+    held: BTreeSet<TenantId>,
+    /// What the database cannot write.
+    indigestible: BTreeSet<TenantId>,
 }
 
 struct Tenant {
@@ -122,6 +126,21 @@ impl MemoryLedger {
 
     pub fn reconnect(&self) {
         self.state.lock().cut_off = false;
+    }
+
+    /// Another transaction holds the tenant's row, or gives it back.
+    pub fn hold(&self, tenant: &TenantId, held: bool) {
+        let rows = &mut self.state.lock().held;
+        if held {
+            rows.insert(tenant.clone())
+        } else {
+            rows.remove(tenant)
+        };
+    }
+
+    /// From now on a placement of the tenant is refused, and whatever is in one statement with it.
+    pub fn refuse_to_place(&self, tenant: &TenantId) {
+        self.state.lock().indigestible.insert(tenant.clone());
     }
 
     /// Of how many rows the largest of the controller's writes was.
@@ -216,9 +235,13 @@ impl Ledger for MemoryLedger {
         placements: &[(TenantId, NodeId)],
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
         let mut state = self.reach_under(term, placements.len())?;
+        if let Some((tenant, _)) = placements.iter().find(|(tenant, _)| state.indigestible.contains(tenant)) {
+            return Err(LedgerError::Refused { reason: format!("{tenant} is indigestible") });
+        }
         let mut placed = Vec::with_capacity(placements.len());
-        for (tenant, node) in placements {
-            if let Some(row) = state.tenants.get_mut(tenant) {
+        let Tables { tenants, held, .. } = &mut *state;
+        for (tenant, node) in placements.iter().filter(|(tenant, _)| !held.contains(tenant)) {
+            if let Some(row) = tenants.get_mut(tenant) {
                 row.desired.generation.0 += 1;
                 row.desired.node = Some(node.clone());
                 row.last_seen_at = Instant::now();
@@ -247,14 +270,17 @@ impl Ledger for MemoryLedger {
         })
     }
 
-    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<(), LedgerError> {
+    async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         let mut state = self.reach_under(term, tenants.len())?;
-        for tenant in tenants {
-            if let Some(row) = state.tenants.get_mut(tenant) {
+        let Tables { tenants: rows, held, .. } = &mut *state;
+        let mut unplaced = 0;
+        for tenant in tenants.iter().filter(|tenant| !held.contains(*tenant)) {
+            if let Some(row) = rows.get_mut(tenant) {
                 row.desired.node = None;
+                unplaced += 1;
             }
         }
-        Ok(())
+        Ok(unplaced)
     }
 
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {

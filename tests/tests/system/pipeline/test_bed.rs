@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use roost_cluster::ledger::Ledger;
@@ -81,10 +82,15 @@ impl TestBed {
 
     /// A new generation: every earlier owner is fenced off from here on.
     pub async fn place(&self) -> Fence {
-        let node = NodeId::new("a").unwrap();
-        let placed = self.ledger.place(self.term, &[(self.id.clone(), node)]).await.unwrap();
-        let (tenant, generation) = placed.into_iter().next().expect("the tenant is there");
-        Fence { tenant, generation }
+        let placement = [(self.id.clone(), NodeId::new("a").unwrap())];
+        loop {
+            // A tenant whose row is held for a moment is left out.
+            let placed = self.ledger.place(self.term, &placement).await.unwrap();
+            if let Some((tenant, generation)) = placed.into_iter().next() {
+                return Fence { tenant, generation };
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// The next owner, whose page is connected and has been given what the phone still has to deliver.

@@ -145,8 +145,14 @@ impl Stage {
     }
 
     pub async fn place(&self, node: &str) -> Result<Generation> {
-        let placed = self.ledger.place(self.term, &[(self.tenant.clone(), NodeId::new(node)?)]).await?;
-        let (_, generation) = placed.into_iter().next().context("the tenant is placed")?;
+        let placement = [(self.tenant.clone(), NodeId::new(node)?)];
+        let generation = loop {
+            // A tenant whose row is held for a moment is left out.
+            if let Some((_, generation)) = self.ledger.place(self.term, &placement).await?.pop() {
+                break generation;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
         self.assign(node, Some((Phase::Active, generation))).await?;
         Ok(generation)
     }

@@ -121,7 +121,7 @@ async fn act_on_all(db: &Db, dice: &mut Dice) -> Result<(), LedgerError> {
             let placements: Vec<_> = all.into_iter().map(|tenant| (tenant, node.clone())).collect();
             db.ledger.place(db.term, &placements).await.map(drop)
         }
-        1 => db.ledger.unplace(db.term, &all).await,
+        1 => db.ledger.unplace(db.term, &all).await.map(drop),
         2 => db.ledger.mark_stale(db.term, Duration::ZERO).await.map(drop),
         _ => {
             let workers = db.store.list_workers(&Default::default(), None, 100).await.unwrap();

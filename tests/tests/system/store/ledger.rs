@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::{Ledger, LedgerError};
+use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
 use roost_model::ids::{NodeId, Revision, Term};
 use roost_store::{PostgresLedger, StatusReport, TenantStatus, WorkerStatus};
 use sqlx::Connection;
 use tokio::time::timeout;
 
-use crate::store::support::{Db, new_tenant, tenant};
+use crate::store::support::{Db, new_tenant, node, tenant};
 
 #[tokio::test]
 async fn a_term_is_given_once_for_each_leader_key() {
@@ -184,4 +184,50 @@ async fn the_ledger_hears_of_what_operators_change() {
         db.store.restart_worker(&tenant("duka")).await.unwrap();
         heard += u32::from(timeout(Duration::from_secs(5), ledger.changed()).await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_row_that_is_held_keeps_its_tenant_from_its_place_and_nobody_else() {
+    let db = Db::new().await;
+    for id in ["held", "session-held", "free"] {
+        db.owned(id).await;
+    }
+    let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    let mut idle = other.begin().await.unwrap();
+    for sql in [
+        "select from worker_processes where tenant_id = 'held' for update",
+        "select from whatsapp_sessions where tenant_id = 'session-held' for update",
+    ] {
+        sqlx::query(sql).execute(&mut *idle).await.unwrap();
+    }
+    let all = [tenant("held"), tenant("session-held"), tenant("free")];
+    let placements = all.clone().map(|tenant| (tenant, node("b")));
+    let at_once = Duration::from_millis(500);
+    let placed = timeout(at_once, db.ledger.place(db.term, &placements)).await.expect("it waits").unwrap();
+    let placed: Vec<_> = placed.into_iter().map(|(tenant, _)| tenant).collect();
+    assert_eq!(placed, [tenant("free")]);
+    let unplaced = timeout(at_once, db.ledger.unplace(db.term, &all)).await.expect("it waits");
+    assert_eq!(unplaced, Ok(1));
+    let record = LedgerRecord::Placed {
+        tenant: tenant("held"),
+        node: node("b"),
+        because: "it was placed before it was held".into(),
+        operation: None,
+    };
+    timeout(at_once, db.ledger.record(db.term, &[record])).await.expect("it waits").unwrap();
+    idle.rollback().await.unwrap();
+    assert_eq!(db.ledger.place(db.term, &placements).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_statement_that_postgres_gives_up_has_written_nothing_and_is_no_outage() {
+    let db = Db::new().await;
+    db.owned("duka").await;
+    let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    let mut held = other.begin().await.unwrap();
+    sqlx::query("update controller_term set term = term").execute(&mut *held).await.unwrap();
+    let refused = db.ledger.place(db.term, &[(tenant("duka"), node("b"))]).await;
+    assert!(matches!(refused, Err(LedgerError::Refused { .. })), "{refused:?}");
+    held.rollback().await.unwrap();
+    assert_eq!(db.text("select node from worker_processes").await, "a");
 }

@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use roost_cluster::ledger::Ledger;
@@ -17,7 +18,10 @@ use roost_store::{
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
 
 /// A migrated database, and a controller that leads it.
 pub struct Db {
@@ -51,10 +55,17 @@ impl Db {
 
     /// Gives the tenant to a node; any earlier fence is old from here on.
     pub async fn place(&self, tenant: &TenantId, node: &str) -> Fence {
-        let placed =
-            self.ledger.place(self.term, &[(tenant.clone(), NodeId::new(node).unwrap())]).await.unwrap();
-        let (tenant, generation) = placed.into_iter().next().expect("the tenant is there");
-        Fence { tenant, generation }
+        let placement = [(tenant.clone(), NodeId::new(node).unwrap())];
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            // A tenant whose row is held for a moment is left out.
+            let placed = self.ledger.place(self.term, &placement).await.unwrap();
+            if let Some((tenant, generation)) = placed.into_iter().next() {
+                return Fence { tenant, generation };
+            }
+            assert!(Instant::now() < deadline, "the tenant is there");
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// One number, by plain SQL.
