@@ -21,6 +21,7 @@ has() { command -v "$1"; }
 has_file() { compgen -G "$1"; }
 
 need etcd-server "the registry" has etcd
+need pgbouncer "the tests of a pooler before the database" has_file '/usr/sbin/pgbouncer'
 need postgresql "the database" has_file '/usr/lib/postgresql/*/bin/postgres'
 need protobuf-compiler "etcd-client's build" has protoc
 need libprotobuf-dev "etcd-client's build" has_file '/usr/include/google/protobuf/descriptor.proto'

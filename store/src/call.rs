@@ -1,6 +1,9 @@
 //! How a statement is run: within a time limit, on a connection that is not used again unless it was left clean.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use sqlx::{IntoArguments, PgConnection, Postgres, pool::PoolConnection, postgres::PgRow, query::Map};
 
@@ -52,7 +55,9 @@ impl Store {
         step: &'static str,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
-        within(CALL_TIMEOUT, step, async {
+        let begun = Instant::now();
+        self.met().await?;
+        within(CALL_TIMEOUT.saturating_sub(begun.elapsed()), step, async {
             let mut lease = self.lease().await?;
             let answer = statement(lease.connection()).await;
             lease.settle(answer)

@@ -33,6 +33,10 @@ pub enum StoreError {
     /// The connection URL cannot be used.
     #[error("the database URL cannot be used")]
     Url { source: sqlx::Error },
+    /// Found at the first contact: with these settings the database can be used neither now nor later. One sentence that
+    /// says what to do.
+    #[error("{what}")]
+    Unusable { what: String },
     /// Postgres answered and will not do it: wrong password, missing table, a value that a column cannot hold.
     /// Its words are part of the message: what is logged is the message alone, and without them nobody could act.
     #[error("Postgres refused ({step}): {source}")]
@@ -63,6 +67,11 @@ impl StoreError {
             | E::BeginFailed => Self::Unavailable { step, source },
             other => Self::Refused { step, source: other },
         }
+    }
+
+    /// A person has to change the settings: no waiting mends it.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Url { .. } | Self::Unusable { .. })
     }
 
     /// Other orders came first again and again; nothing was written.
@@ -104,6 +113,10 @@ fn will_pass(refusal: &dyn DatabaseError) -> bool {
     let Some(refusal) = refusal.try_downcast_ref::<PgDatabaseError>() else { return false };
     let code = refusal.code();
     let class = code.get(..2).unwrap_or_default();
+    // A statement that does not fit the session: not ended by a pooler, which would be fatal.
+    if code == "08P01" && matches!(refusal.severity(), PgSeverity::Error) {
+        return false;
+    }
     // Connection, insufficient resources, operator intervention, system error.
     matches!(class, "08" | "53" | "57" | "58")
         // Serialization failure, deadlock, lock timeout, a transaction that idled, a server that has become read-only.

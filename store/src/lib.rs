@@ -30,6 +30,7 @@ mod cut_off_nodes;
 mod error;
 pub mod events;
 pub mod fence;
+mod first_contact;
 pub mod inbound;
 pub mod ledger;
 pub mod messages;

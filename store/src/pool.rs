@@ -7,15 +7,17 @@ use std::{
 };
 
 use sqlx::{
-    Connection, PgPool,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+    raw_sql,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{OnceCell, broadcast};
 
 use crate::{
     StoreError,
     changes::{Change, ClusterChange, Listener},
+    first_contact::first_contact,
     turnover::{Turnover, is_read_only},
 };
 
@@ -37,6 +39,7 @@ pub struct Store {
 struct Inner {
     pool: PgPool,
     options: PgConnectOptions,
+    met: OnceCell<()>,
     turnover: Turnover,
     listener: OnceLock<Listener>,
 }
@@ -51,8 +54,7 @@ impl Store {
 
     /// Connects at the first call; for processes that start and keep running while Postgres is down.
     pub fn connect_lazy(url: &str, max_connections: u32) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url).map_err(|source| StoreError::Url { source })?;
-        let options = options.application_name("roost");
+        let options = connect_options(url)?;
         let turnover = Turnover::default();
         let made_since = turnover.clone();
         let pool = PgPoolOptions::new()
@@ -66,15 +68,30 @@ impl Store {
                     Ok(!is_outdated && (is_trusted || !is_read_only(connection).await?))
                 })
             })
-            .connect_lazy_with(with_server_limits(options.clone()));
-        Ok(Self { inner: Arc::new(Inner { pool, options, turnover, listener: OnceLock::new() }) })
+            .after_connect(|connection, _| Box::pin(set_limits(connection)))
+            .connect_lazy_with(options.clone());
+        let (met, listener) = (OnceCell::new(), OnceLock::new());
+        Ok(Self { inner: Arc::new(Inner { pool, options, met, turnover, listener }) })
+    }
+
+    /// Once in the life of a process the database is looked at before it is used.
+    pub(crate) async fn met(&self) -> Result<(), StoreError> {
+        let Inner { met, options, .. } = &*self.inner;
+        let meeting = met.get_or_try_init(|| first_contact(options));
+        match tokio::time::timeout(ACQUIRE_TIMEOUT, meeting).await {
+            Ok(met) => met.copied(),
+            Err(_elapsed) => {
+                Err(StoreError::Unavailable { step: "the first contact", source: sqlx::Error::PoolTimedOut })
+            }
+        }
     }
 
     /// Brings the schema up to this program's version. Several processes may do so at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.met().await?;
         // On a connection of its own: a migration may take longer than any call is given.
         let step = "migrate";
-        let connecting = sqlx::PgConnection::connect_with(&self.inner.options);
+        let connecting = PgConnection::connect_with(&self.inner.options);
         let mut connection = match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
             Ok(connected) => connected.map_err(|source| StoreError::from_driver(step, source))?,
             Err(_elapsed) => return Err(StoreError::Unavailable { step, source: sqlx::Error::PoolTimedOut }),
@@ -114,19 +131,34 @@ impl Store {
     }
 }
 
+/// Nothing that a pooler between would not take, or would take and forget, is asked for as a parameter of the connection.
+fn connect_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options = PgConnectOptions::from_str(url).map_err(|source| StoreError::Url { source })?;
+    let options = options.application_name("roost").extra_float_digits(None);
+    let has_root = options.to_url_lossy().query_pairs().any(|(name, _)| name == "sslrootcert");
+    match options.get_ssl_mode() {
+        // Of the driver; it would be plain text where the server takes TLS as well.
+        PgSslMode::Allow => Err(StoreError::Unusable {
+            what: "sslmode=allow is not taken: give disable, prefer, require, verify-ca or verify-full in --database-url"
+                .to_owned(),
+        }),
+        // As libpq does: who names a root wants it to be looked at.
+        PgSslMode::Require if has_root => Ok(options.ssl_mode(PgSslMode::VerifyCa)),
+        _ => Ok(options),
+    }
+}
+
 /// The server's side of the same limits, so that a client that has given up, or is frozen, leaves no statement and no
 /// lock behind. They end before the client's [`CALL_TIMEOUT`], whose reason is then the server's.
-fn with_server_limits(options: PgConnectOptions) -> PgConnectOptions {
+async fn set_limits(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let statement = CALL_TIMEOUT.mul_f32(0.8).as_millis();
     let lock = CALL_TIMEOUT.mul_f32(0.4).as_millis();
     let idle = CALL_TIMEOUT.as_millis();
-    options
-        .options([
-            ("statement_timeout", statement),
-            ("lock_timeout", lock),
-            ("idle_in_transaction_session_timeout", idle),
-        ])
-        // A statement over many tables is taken for a long one by its estimates, and compiling it takes seconds longer
-        // than running it.
-        .options([("jit", "off")])
+    // A statement over many tables is taken for a long one by its estimates, and compiling it takes seconds longer than
+    // running it.
+    let limits = format!(
+        "set statement_timeout = {statement}; set lock_timeout = {lock}; \
+         set idle_in_transaction_session_timeout = {idle}; set jit = off"
+    );
+    raw_sql(AssertSqlSafe(limits)).execute(connection).await.map(drop)
 }

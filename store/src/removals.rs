@@ -34,6 +34,7 @@ impl Store {
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<(), StoreError> {
         let step = "delete the tenant";
         let limit = format!("set local statement_timeout = {}", DELETE_TIMEOUT.as_millis());
+        self.met().await?;
         let removed = within(DELETE_TIMEOUT, step, async {
             let mut lease = self.lease().await?;
             let answer = delete_in_transaction(lease.connection(), &limit, id).await;

@@ -75,7 +75,10 @@ fn from_store(error: StoreError) -> ApiError {
             tracing::error!(%error, "stored data not readable");
             ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has more"))
         }
-        StoreError::Url { .. } | StoreError::Refused { .. } | StoreError::Migration { .. } => {
+        StoreError::Url { .. }
+        | StoreError::Unusable { .. }
+        | StoreError::Refused { .. }
+        | StoreError::Migration { .. } => {
             tracing::error!(reason = causes(&error), "fault in the use of the database");
             ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has the reason"))
         }

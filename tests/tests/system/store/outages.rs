@@ -142,7 +142,7 @@ async fn an_error_that_will_not_pass_is_not_called_an_outage() {
     let db = Db::new().await;
     let wrong = crate::store::support::with_database(&db.url, "no-such-database");
     let refused = Store::connect(&wrong, 1).await.map(drop);
-    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Unusable { .. })), "{refused:?}");
     let unusable = Store::connect_lazy("nowhere", 1).map(drop);
     assert!(matches!(unusable, Err(StoreError::Url { .. })), "{unusable:?}");
 }
