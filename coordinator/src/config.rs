@@ -19,9 +19,15 @@ pub struct Config {
     /// etcd's endpoints, separated by commas
     #[arg(long, env = "ROOST_ETCD", value_delimiter = ',', default_value = "http://127.0.0.1:2379")]
     pub etcd: Vec<String>,
-    /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    /// File of the certificates (PEM) of those who may sign for etcd at https://, beside the system's
+    #[arg(long, env = "ROOST_ETCD_CA_FILE")]
+    pub etcd_ca_file: Option<PathBuf>,
+    /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE, and after a '?' sslmode and sslrootcert
     #[arg(long, env = "ROOST_DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
+    /// Connections to PostgreSQL, beside the one that listens
+    #[arg(long, env = "ROOST_COORDINATOR_DATABASE_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    pub database_connections: u32,
     /// Where to serve the admin API; port 0 takes a free one
     #[arg(long, env = "ROOST_COORDINATOR_LISTEN", default_value = "127.0.0.1:7117")]
     pub listen: SocketAddr,

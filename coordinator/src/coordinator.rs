@@ -15,6 +15,7 @@ use roost_store::{PostgresLedger, Store, StoreError};
 use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
+    sync::mpsc,
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -34,8 +35,6 @@ use crate::{
     grpc::{self, AuthLayer, ServeError, health},
 };
 
-/// Connections to Postgres, beside the one that listens. A call that finds none free for 3 s is told UNAVAILABLE.
-const CONNECTIONS: u32 = 16;
 /// How long calls under way and the resignation may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -47,14 +46,29 @@ pub enum StartError {
     Database(#[from] StoreError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error("--etcd-ca-file {} cannot be read", path.display())]
+    EtcdCa { path: PathBuf, source: io::Error },
     #[error("cannot listen on {addr}")]
     Listen { addr: SocketAddr, source: io::Error },
     #[error("cannot write the announcement {}", path.display())]
     Announce { path: PathBuf, source: io::Error },
 }
 
+impl StartError {
+    /// Starting again would end the same way: the settings are wrong.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Tokens(_) | Self::Database(_) | Self::Registry(_) | Self::EtcdCa { .. } => true,
+            Self::Listen { .. } | Self::Announce { .. } => false,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
+    /// At its first answer the database or etcd was found to be one that cannot be used with these settings.
+    #[error(transparent)]
+    Unusable(#[from] StartError),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("the server's task failed")]
@@ -66,6 +80,7 @@ pub struct Coordinator {
     addr: SocketAddr,
     server: JoinHandle<Result<(), ServeError>>,
     background: TaskTracker,
+    unusable: mpsc::Receiver<StartError>,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
@@ -74,12 +89,10 @@ impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
-        let store = Store::connect_lazy(config.database_url.expose_secret(), CONNECTIONS)?;
-        let registry =
-            EtcdRegistry::connect(&config.etcd, config.cluster.as_str(), config.lease_ttl.request_timeout)
-                .await?;
+        let store = Store::connect_lazy(config.database_url.expose_secret(), config.database_connections)?;
+        let registry = Arc::new(connect(&config).await?);
         let stop = CancellationToken::new();
-        let app = App::new(store, Arc::new(registry), stop.clone());
+        let app = App::new(store, registry.clone(), stop.clone());
         let listen = |source| StartError::Listen { addr: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
@@ -88,10 +101,13 @@ impl Coordinator {
         let health = HealthReporter::new();
         health::begin(&health).await;
         background.spawn(health::run(health.clone(), app.clone(), stop.clone()));
-        background.spawn(control(app.clone(), controller_config(&config, addr), stop.clone()));
+        let (tell, unusable) = mpsc::channel(1);
+        background.spawn(control(app.clone(), controller_config(&config, addr), tell.clone(), stop.clone()));
+        background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
         let auth = AuthLayer::new(tokens);
         let server = tokio::spawn(grpc::serve(listener, app, auth, health, stop.clone().cancelled_owned()));
-        let running = Self { addr, server, background, _stop_on_drop: stop.clone().drop_guard(), stop };
+        let running =
+            Self { addr, server, background, unusable, _stop_on_drop: stop.clone().drop_guard(), stop };
 
         if let Some(path) = config.announce {
             announce::write(&path, addr).map_err(|source| StartError::Announce { path, source })?;
@@ -105,9 +121,12 @@ impl Coordinator {
         self.addr
     }
 
-    /// Resolves when the server has ended, which it does by itself only in failure.
+    /// Resolves when the server has ended, which it does by itself only in failure, or when it is found to be of no use.
     pub async fn ended(&mut self) -> Result<(), StopError> {
-        Ok((&mut self.server).await??)
+        tokio::select! {
+            ended = &mut self.server => Ok(ended??),
+            Some(error) = self.unusable.recv() => Err(error.into()),
+        }
     }
 
     /// Hands over and ends. What does not end within ten seconds is cut off.
@@ -142,9 +161,49 @@ fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {
 
 /// The controller needs the ledger's tables, so it stands for election when they are there and not before: one that
 /// cannot act must not keep the place from one that can. So do the rounds of the retention.
-async fn control(app: App, config: ControllerConfig, stop: CancellationToken) {
-    let Some(store) = app.migrated(stop.clone()).await else { return };
+async fn control(
+    app: App,
+    config: ControllerConfig,
+    unusable: mpsc::Sender<StartError>,
+    stop: CancellationToken,
+) {
+    let store = match app.migrated(stop.clone()).await {
+        Ok(Some(store)) => store,
+        Ok(None) => return,
+        Err(error) => return tell(&unusable, error.into()),
+    };
     let ledger = Arc::new(PostgresLedger::new(store.clone()));
     let controller = Controller::new(app.registry().clone(), ledger, config);
     tokio::join!(controller.run(stop.clone()), retention::run(store, stop));
+}
+
+/// Waits for etcd's first answer.
+async fn meet(
+    registry: Arc<EtcdRegistry>,
+    retry: Duration,
+    unusable: mpsc::Sender<StartError>,
+    stop: CancellationToken,
+) {
+    if let Some(Err(error)) = stop.run_until_cancelled(registry.until_answered(retry)).await {
+        tell(&unusable, error.into());
+    }
+}
+
+/// One is enough to end for.
+fn tell(unusable: &mpsc::Sender<StartError>, error: StartError) {
+    if let Err(mpsc::error::TrySendError::Full(error) | mpsc::error::TrySendError::Closed(error)) =
+        unusable.try_send(error)
+    {
+        tracing::error!(%error, "one more thing that cannot be used");
+    }
+}
+
+async fn connect(config: &Config) -> Result<EtcdRegistry, StartError> {
+    let ca = config
+        .etcd_ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).map_err(|source| StartError::EtcdCa { path: path.clone(), source }));
+    let (ca, timeout) = (ca.transpose()?, config.lease_ttl.request_timeout);
+    let cluster = config.cluster.as_str();
+    Ok(EtcdRegistry::connect_trusting(&config.etcd, cluster, timeout, ca.as_deref()).await?)
 }

@@ -3,6 +3,7 @@
 //! starts anything, so that a wrong setting is one clear message and not a restart loop.
 
 use std::{
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -28,9 +29,15 @@ pub struct NodeArgs {
     /// etcd's endpoints
     #[arg(long, env = "ROOST_ETCD", value_delimiter = ',', required = true)]
     pub etcd: Vec<String>,
-    /// postgres://user:password@host:port/database
+    /// A file of the certificates (PEM) of those who may sign for etcd at https://, beside the system's
+    #[arg(long, env = "ROOST_ETCD_CA_FILE")]
+    pub etcd_ca_file: Option<PathBuf>,
+    /// postgres://user:password@host:port/database, and after a '?' sslmode and sslrootcert
     #[arg(long, env = "ROOST_DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
+    /// Connections to Postgres, beside the one that listens while this node is the controller
+    #[arg(long, env = "ROOST_NODE_DATABASE_CONNECTIONS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    pub database_connections: u32,
     /// Profiles of the browsers; must survive a restart
     #[arg(long, env = "ROOST_NODE_STATE_DIR")]
     pub state_dir: PathBuf,
@@ -106,6 +113,7 @@ pub struct NodeConfig {
     pub args: NodeArgs,
     pub timing: Timing,
     pub engine: EngineConfig,
+    pub etcd_ca: Option<Vec<u8>>,
     /// Where snapshots go.
     pub snapshots: SnapshotStore,
     pub profiles: Profiles,
@@ -125,6 +133,8 @@ pub enum ConfigError {
     LeaseTtl(#[from] InvalidTtl),
     #[error("--etcd {given:?} is not an address like http://127.0.0.1:2379")]
     Etcd { given: String },
+    #[error("--etcd-ca-file {path} cannot be read", path = path.display())]
+    EtcdCa { path: PathBuf, source: io::Error },
     /// It may hold a password, and therefore nothing of it is shown.
     #[error("--database-url takes the form postgres://user:password@host:port/database")]
     DatabaseUrl,
@@ -162,6 +172,7 @@ impl NodeArgs {
                 return Err(ConfigError::Etcd { given: given.clone() });
             }
         }
+        let etcd_ca = self.etcd_ca_file.as_deref().map(read_ca).transpose()?;
         let url = self.database_url.expose_secret();
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(ConfigError::DatabaseUrl);
@@ -180,7 +191,7 @@ impl NodeArgs {
             EngineConfig::Null => RunAs::Caller,
         };
         let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
-        Ok(NodeConfig { args: self, timing, engine, snapshots, profiles })
+        Ok(NodeConfig { args: self, timing, engine, etcd_ca, snapshots, profiles })
     }
 }
 
@@ -208,6 +219,10 @@ impl NodeArgs {
 fn a_file(flag: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     let not_a_file = || ConfigError::NotAFile { flag, path: path.to_owned() };
     if path.is_file() { std::path::absolute(path).map_err(|_| not_a_file()) } else { Err(not_a_file()) }
+}
+
+fn read_ca(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    fs::read(path).map_err(|source| ConfigError::EtcdCa { path: path.to_owned(), source })
 }
 
 fn is_http(given: &str) -> bool {
@@ -274,6 +289,7 @@ mod tests {
             ("--object-store", "s3://bucket"),
             ("--snapshot-key-file", "/nowhere"),
             ("--zone", ""),
+            ("--etcd-ca-file", "/nowhere"),
         ] {
             let error = check(dir.path(), &[(flag, value)]).err().unwrap();
             assert!(error.to_string().contains(flag), "{flag} {value}: {error}");

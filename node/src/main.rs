@@ -1,10 +1,10 @@
 //! The program `roost-node`. `run` is the guard; the other subcommands are what it runs, by re-executing itself.
 
-use std::{env, ffi::OsString, process::ExitCode, time::Duration};
+use std::{env, ffi::OsString, fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use roost_cluster::timing::Timing;
+use roost_cluster::{registry::EtcdRegistry, timing::Timing};
 use roost_engine::{
     exec_with_parent_death::{die_with, exec_with_parent_death, try_sandbox},
     run_as::{RunAs, UserIds},
@@ -80,6 +80,8 @@ struct RevokeArgs {
     #[arg(long, value_delimiter = ',', required = true)]
     etcd: Vec<String>,
     #[arg(long)]
+    etcd_ca_file: Option<PathBuf>,
+    #[arg(long)]
     cluster: ClusterName,
     #[arg(long, value_parser = humantime::parse_duration)]
     lease_ttl: Duration,
@@ -142,13 +144,16 @@ fn run(args: NodeArgs, log: LogArgs) -> anyhow::Result<()> {
     // The child gets what the guard was given, word for word; the environment is inherited.
     let mut child = vec![OsString::from("child"), "--guard".into(), std::process::id().to_string().into()];
     child.extend(env::args_os().skip(2));
-    let revoke: Vec<OsString> = vec![
+    let mut revoke: Vec<OsString> = vec![
         "revoke".into(),
         format!("--etcd={}", config.args.etcd.join(",")).into(),
         format!("--cluster={}", config.args.cluster).into(),
         format!("--lease-ttl={}", humantime::format_duration(config.timing.ttl)).into(),
         format!("--log-format={}", log.log_format.name()).into(),
     ];
+    if let Some(path) = config.args.etcd_ca_file {
+        revoke.extend(["--etcd-ca-file".into(), path.into()]);
+    }
     let guarded = GuardConfig {
         child: Program { path: this.clone(), args: child },
         revoke: Program { path: this, args: revoke },
@@ -183,6 +188,13 @@ fn revoke_leases(args: &RevokeArgs) -> anyhow::Result<()> {
     let timing = Timing::from_ttl(args.lease_ttl)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let input = &mut std::io::stdin().lock();
-    runtime.block_on(revoke::revoke(&args.etcd, args.cluster.as_str(), &timing, input))?;
+    let ca =
+        args.etcd_ca_file.as_deref().map(fs::read).transpose().context("--etcd-ca-file cannot be read")?;
+    let (cluster, ca) = (args.cluster.as_str(), ca.as_deref());
+    runtime.block_on(async {
+        let registry =
+            EtcdRegistry::connect_trusting(&args.etcd, cluster, timing.request_timeout, ca).await?;
+        anyhow::Ok(revoke::revoke(&registry, &timing, input).await?)
+    })?;
     Ok(())
 }

@@ -26,18 +26,16 @@ pub enum RevokeError {
 
 /// Revokes the leases that `input` names, each again and again until it succeeds or the lease must be over.
 pub async fn revoke(
-    endpoints: &[String],
-    cluster: &str,
+    registry: &EtcdRegistry,
     timing: &Timing,
     input: &mut impl BufRead,
 ) -> Result<(), RevokeError> {
-    let registry = EtcdRegistry::connect(endpoints, cluster, timing.request_timeout).await?;
     // Any question opens the connection. If none can be had now, the revocation itself tries again.
     let _answer = registry.cluster_id().await;
     let mut line = String::new();
     input.read_line(&mut line).map_err(RevokeError::Input)?;
     let leases = parse(&line)?;
-    let ended = join_all(leases.into_iter().map(|lease| end(&registry, lease, timing))).await;
+    let ended = join_all(leases.into_iter().map(|lease| end(registry, lease, timing))).await;
     ended.into_iter().collect::<Result<(), _>>().map_err(RevokeError::Registry)
 }
 

@@ -81,15 +81,18 @@ impl App {
     }
 
     /// Brings the schema up to date as soon as Postgres can be reached, and opens the database to all. None when
-    /// stopped before.
-    pub async fn migrated(&self, stop: CancellationToken) -> Option<Store> {
+    /// stopped before. An error is one that no waiting mends.
+    pub async fn migrated(&self, stop: CancellationToken) -> Result<Option<Store>, StoreError> {
         let mut logged = None;
         loop {
             let attempt = tokio::select! {
                 attempt = self.store.migrate() => attempt,
-                () = stop.cancelled() => return None,
+                () = stop.cancelled() => return Ok(None),
             };
             let Err(error) = attempt else { break };
+            if error.is_final() {
+                return Err(error);
+            }
             let reason = causes(&error);
             if logged.as_ref() != Some(&reason) {
                 // Being away passes by itself; anything else needs a person.
@@ -102,11 +105,11 @@ impl App {
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY_AFTER) => {}
-                () = stop.cancelled() => return None,
+                () = stop.cancelled() => return Ok(None),
             }
         }
         self.migrated.store(true, Ordering::Release);
         tracing::info!("database schema up to date");
-        Some(self.store.clone())
+        Ok(Some(self.store.clone()))
     }
 }

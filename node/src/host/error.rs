@@ -34,6 +34,12 @@ pub enum HostError {
 impl HostError {
     /// Starting again would end the same way.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::NameInUse { .. } | Self::Engine(EngineError::ForeignLibrary { .. }))
+        match self {
+            Self::NameInUse { .. }
+            | Self::Engine(EngineError::ForeignLibrary { .. })
+            | Self::Registry(RegistryError::Refused { .. }) => true,
+            Self::Store(error) => error.is_final(),
+            _ => false,
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod assignments;
 mod candidate;
 mod env;
 mod error;
+mod first_contact;
 mod heartbeat;
 mod incarnation;
 pub mod keepalive;
@@ -78,14 +79,12 @@ use supervisor::IncarnationEnd;
 use sweeps::Sweeper;
 use worker_table::WorkerTable;
 
-/// Connections to Postgres of one node: its workers' writes are short and come in batches.
-const DATABASE_CONNECTIONS: u32 = 8;
-
 /// Runs the node until it is asked to stop (SIGTERM, SIGINT) or cannot go on. `guard` is the process that announces it.
 pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), HostError> {
     let stop = stop_on_signals()?;
     let (listener, address) = listen(config.args.listen).await?;
-    let host = assemble(&config, Arc::new(link)).await?;
+    let registry = connect(&config).await?;
+    let host = assemble(&config, registry.clone(), Arc::new(link)).await?;
     // Ends with this function: dropping it stops them all.
     let mut helpers = JoinSet::new();
     let health = host.health.clone();
@@ -97,17 +96,24 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
     helpers.spawn(Sweeper { host: host.clone() }.run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
-    let registry =
+    let reporting =
         Arc::new(LeaseReportingRegistry { registry: host.registry.clone(), guard: host.guard.clone() });
     let node = config.args.id.clone();
     let stale_after = config.args.stale_after;
     let etcd_history = Some(config.args.etcd_history).filter(|history| !history.is_zero());
     let store = host.node.store.clone();
-    let candidate = Candidate { registry, store, node, timing: host.timing, stale_after, etcd_history };
+    let candidate =
+        Candidate { registry: reporting, store, node, timing: host.timing, stale_after, etcd_history };
     let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
     let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });
-    live_until_stopped(&host, &record(&config, address), announcement, &stop).await?;
+    let record = record(&config, address);
+    tokio::select! {
+        // First, so that nobody is registered who could do nothing.
+        biased;
+        unusable = first_contact::unusable(&host.node.store, &registry, &host.timing) => return Err(unusable),
+        lived = live_until_stopped(&host, &record, announcement, &stop) => lived?,
+    }
 
     stop_standing.cancel();
     // A term that is not resigned in time ends with its lease.
@@ -167,11 +173,20 @@ async fn say_cut_off(host: &HostEnv, node: &NodeId) -> Infallible {
     }
 }
 
-async fn assemble(config: &NodeConfig, guard: Arc<GuardLink>) -> Result<Arc<HostEnv>, HostError> {
+async fn connect(config: &NodeConfig) -> Result<Arc<EtcdRegistry>, HostError> {
+    let (args, timeout) = (&config.args, config.timing.request_timeout);
+    let (cluster, ca) = (args.cluster.as_str(), config.etcd_ca.as_deref());
+    Ok(Arc::new(EtcdRegistry::connect_trusting(&args.etcd, cluster, timeout, ca).await?))
+}
+
+async fn assemble(
+    config: &NodeConfig,
+    registry: Arc<EtcdRegistry>,
+    guard: Arc<GuardLink>,
+) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
-    let registry = EtcdRegistry::connect(&args.etcd, args.cluster.as_str(), timing.request_timeout).await?;
     let node = NodeEnv {
-        store: Store::connect_lazy(args.database_url.expose_secret(), DATABASE_CONNECTIONS)?,
+        store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
         engine: engine(config, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
         profiles: config.profiles.clone(),
@@ -180,7 +195,7 @@ async fn assemble(config: &NodeConfig, guard: Arc<GuardLink>) -> Result<Arc<Host
     let workers = WorkerTable::default();
     Ok(Arc::new(HostEnv {
         node: Arc::new(node),
-        registry: Arc::new(registry),
+        registry,
         guard,
         timing,
         health: NodeHealth::new(args.id.clone(), workers.clone()),

@@ -64,6 +64,7 @@ pub async fn register(
 ) -> Result<Option<Registration>, HostError> {
     // Whose the name is, and since when it has been that one's.
     let mut rival: Option<(Incarnation, Instant)> = None;
+    let mut is_told = false;
     loop {
         match attempt(registry, record, timing, clock).await {
             Ok(Attempt::Registered(registration)) => return Ok(Some(registration)),
@@ -89,7 +90,9 @@ pub async fn register(
             Err(error) => {
                 // A rival's silence cannot be timed while nobody can be asked.
                 rival = None;
-                tracing::warn!(%error, "not registered yet");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, "not registered yet; trying on");
+                }
             }
         }
         tokio::select! {

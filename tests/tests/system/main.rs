@@ -12,4 +12,5 @@ mod engine;
 mod first_run;
 mod pipeline;
 mod scenarios;
+mod settings;
 mod store;

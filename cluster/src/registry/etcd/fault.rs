@@ -8,13 +8,32 @@ use tonic::{Code, Status};
 
 use crate::registry::RegistryError;
 
+const NO_USER: &str = "etcdserver: user name is empty";
+
 /// [`RegistryError`] before it is known which lease it is about.
 #[derive(Debug)]
 pub(super) enum Fault {
-    Unavailable { step: &'static str, reason: String },
-    LeaseGone { step: &'static str },
-    Refused { step: &'static str, code: Option<Code>, reason: String },
-    Replaced { step: &'static str, reason: String },
+    Unavailable {
+        step: &'static str,
+        reason: String,
+    },
+    LeaseGone {
+        step: &'static str,
+    },
+    Refused {
+        step: &'static str,
+        code: Option<Code>,
+        reason: String,
+    },
+    Replaced {
+        step: &'static str,
+        reason: String,
+    },
+    /// It wants to know a user, or knows ours and does not let it.
+    Unauthorised {
+        step: &'static str,
+        reason: String,
+    },
 }
 
 impl Fault {
@@ -60,14 +79,15 @@ impl Fault {
             | Code::Internal
             | Code::Unavailable
             | Code::DataLoss => Self::Unavailable { step, reason },
+            Code::PermissionDenied | Code::Unauthenticated => Self::Unauthorised { step, reason },
+            // Of a call without a name, where authentication is on; its code is that of any wrong argument.
+            Code::InvalidArgument if status.message() == NO_USER => Self::Unauthorised { step, reason },
             Code::InvalidArgument
             | Code::AlreadyExists
-            | Code::PermissionDenied
             | Code::ResourceExhausted
             | Code::FailedPrecondition
             | Code::OutOfRange
-            | Code::Unimplemented
-            | Code::Unauthenticated => Self::Refused { step, code: Some(status.code()), reason },
+            | Code::Unimplemented => Self::Refused { step, code: Some(status.code()), reason },
         }
     }
 
@@ -79,7 +99,9 @@ impl Fault {
     pub(super) fn about(self, lease: Option<Incarnation>) -> RegistryError {
         match (self, lease) {
             (Self::Unavailable { step, reason }, _) => RegistryError::Unavailable { step, reason },
-            (Self::Refused { step, reason, .. }, _) => RegistryError::Refused { step, reason },
+            (Self::Refused { step, reason, .. } | Self::Unauthorised { step, reason }, _) => {
+                RegistryError::Refused { step, reason }
+            }
             (Self::Replaced { step, reason }, _) => RegistryError::Replaced { step, reason },
             (Self::LeaseGone { .. }, Some(lease)) => RegistryError::LeaseLost { lease },
             (Self::LeaseGone { step }, None) => RegistryError::Refused {

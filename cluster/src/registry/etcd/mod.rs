@@ -18,8 +18,8 @@ use std::{
 
 use async_trait::async_trait;
 use etcd_client::{
-    Client, ConnectOptions, Error, GetOptions, GetResponse, KeyValue, ResponseHeader, Txn, TxnResponse,
-    WatchOptions, WatchStream,
+    Certificate, Client, ConnectOptions, Error, GetOptions, GetResponse, KeyValue, ResponseHeader,
+    TlsOptions, Txn, TxnResponse, WatchOptions, WatchStream,
 };
 use parking_lot::Mutex;
 use roost_model::ids::{ClusterName, Incarnation, Revision};
@@ -72,6 +72,17 @@ impl EtcdRegistry {
         cluster: &str,
         request_timeout: Duration,
     ) -> Result<Self, RegistryError> {
+        Self::connect_trusting(endpoints, cluster, request_timeout, None).await
+    }
+
+    /// The same. Members at https:// are believed if one of the system's authorities has signed for them, or one of
+    /// those in `ca`, in PEM.
+    pub async fn connect_trusting(
+        endpoints: &[String],
+        cluster: &str,
+        request_timeout: Duration,
+        ca: Option<&[u8]>,
+    ) -> Result<Self, RegistryError> {
         const STEP: &str = "connect";
         let refused = |reason: String| RegistryError::Refused { step: STEP, reason };
         let cluster = ClusterName::new(cluster).map_err(|error| refused(error.to_string()))?;
@@ -85,7 +96,11 @@ impl EtcdRegistry {
             .with_require_leader(true);
         let mut members = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let member = Client::connect([endpoint], Some(options.clone()))
+            let options = match endpoint.starts_with(HTTPS) {
+                true => options.clone().with_tls(trust(ca)),
+                false => options.clone(),
+            };
+            let member = Client::connect([endpoint], Some(options))
                 .await
                 .map_err(|error| refused(format!("endpoint {endpoint:?}: {error}")))?;
             members.push(member);
@@ -101,6 +116,34 @@ impl EtcdRegistry {
             renewals: Mutex::default(),
             request_timeout,
         })
+    }
+
+    /// Returns when etcd has answered. Its refusal of the simplest of questions is an error, for no waiting mends that.
+    pub async fn until_answered(&self, retry: Duration) -> Result<(), RegistryError> {
+        const STEP: &str = "the first question";
+        loop {
+            let key = self.prefix.clone();
+            let asked =
+                self.call(STEP, |client| async move { client.kv_client().get(key, None).await }).await;
+            match asked {
+                Ok(_) => return Ok(()),
+                Err(Fault::Unauthorised { step, reason }) => {
+                    let reason = format!(
+                        "it asks who we are ({reason}), and Roost has no credentials for it: turn its authentication \
+                         off, or give --etcd another one"
+                    );
+                    return Err(RegistryError::Refused { step, reason });
+                }
+                Err(
+                    Fault::Unavailable { .. }
+                    | Fault::LeaseGone { .. }
+                    | Fault::Refused { .. }
+                    | Fault::Replaced { .. },
+                ) => {
+                    tokio::time::sleep(retry).await;
+                }
+            }
+        }
     }
 
     fn full_key(&self, key: &str) -> String {
@@ -153,7 +196,13 @@ impl EtcdRegistry {
         let mut rotation = self.rotation.lock();
         match &outcome {
             Err(Fault::Unavailable { .. }) => rotation.failed(member, Instant::now()),
-            Ok(_) | Err(Fault::LeaseGone { .. } | Fault::Refused { .. } | Fault::Replaced { .. }) => {
+            Ok(_)
+            | Err(
+                Fault::LeaseGone { .. }
+                | Fault::Refused { .. }
+                | Fault::Replaced { .. }
+                | Fault::Unauthorised { .. },
+            ) => {
                 rotation.answered(member);
             }
         }
@@ -260,6 +309,16 @@ impl Linearizable for TxnResponse {
     }
 }
 
+const HTTPS: &str = "https://";
+
+fn trust(ca: Option<&[u8]>) -> TlsOptions {
+    let system = TlsOptions::new().with_native_roots();
+    match ca {
+        Some(pem) => system.ca_certificate(Certificate::from_pem(pem)),
+        None => system,
+    }
+}
+
 /// How a listing is asked for.
 struct Pages {
     /// Keys of one page.
@@ -316,9 +375,12 @@ impl Registry for EtcdRegistry {
                 self.forget(lease);
                 Ok(())
             }
-            Err(fault @ (Fault::Unavailable { .. } | Fault::Refused { .. } | Fault::Replaced { .. })) => {
-                Err(fault.into())
-            }
+            Err(
+                fault @ (Fault::Unavailable { .. }
+                | Fault::Refused { .. }
+                | Fault::Replaced { .. }
+                | Fault::Unauthorised { .. }),
+            ) => Err(fault.into()),
         }
     }
 

@@ -126,6 +126,8 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         id: id.into(),
         cluster: cluster.parse().expect("a cluster's name"),
         etcd: vec![etcd.to_owned()],
+        etcd_ca_file: None,
+        database_connections: 8,
         database_url: database_url.into(),
         listen: "127.0.0.1:0".parse().expect("an address"),
         announce: Some(dir.path().join("coordinator.json")),
