@@ -48,7 +48,7 @@ impl Store {
         let counted: Vec<bool> = replies.iter().map(|(_, r)| r.counted).collect();
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), answered as (
                 select * from unnest($3::bigint[], $4::boolean[]) as answered(inbound_id, suppressed)
             ), given as (

@@ -4,12 +4,13 @@
 //!
 //! ```sql
 //! owner as materialized (
-//!     select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+//!     select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
 //! )
 //! ```
 //!
-//! and everything else in the statement draws its rows from `owner`. A placement updates the same row, so one of the
-//! two comes after the other:
+//! and everything else in the statement draws its rows from `owner`. A placement takes the same row `for update`, and the
+//! generation is part of a unique key (`worker_processes_generation`), so that no update of it takes less. One of the two
+//! comes after the other:
 //!
 //! - The write has the row first: the placement leaves the tenant out, and a later one finds the write committed. What
 //!   the old owner wrote is then there before the new generation is, so the new owner, which learns of its generation
@@ -17,9 +18,14 @@
 //! - The placement has the row first: the write waits, Postgres then evaluates the condition again on the new version
 //!   of the row, finds another generation, and `owner` is empty. Nothing is written: [`StoreError::Fenced`].
 //!
-//! The comparison is for equality, not order: a generation from the future would be a defect, not an owner. Writes
-//! of one owner share the row and do not wait for each other. Statements that change the row itself (a report) lock it
-//! `for no key update` at once; taking the share first and then more is how two of them would wait in a circle.
+//! The comparison is for equality, not order: a generation from the future would be a defect, not an owner.
+//!
+//! `for key share` waits for nothing but a new generation and the row's deletion, and holds up nothing else: writes of one
+//! owner do not wait for each other, and a stop, a report or stale detection passes however busy the tenant is. So a
+//! write whose effect depends on more of the row than the generation (a report, a QR code: is the worker to run?) locks
+//! it `for no key update`, at once; taking the share first and then more is how two of them would wait in a circle.
+//! A heartbeat alone locks no worker ([`crate::Store::heartbeat`] says why it may).
+//!
 //! A tenant that is deleted takes the row with it, and one that is made again under the same id starts above every
 //! generation of its predecessor (sequence `generations`), so a worker left over is refused in both cases.
 

@@ -77,7 +77,7 @@ impl Store {
         // the whole log for a good way to find just one of them.
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), session_lock as materialized (
                 select s.tenant_id from whatsapp_sessions s join owner using (tenant_id) for no key update of s
             ), given as (
@@ -196,7 +196,7 @@ impl Store {
         let error = storable(error);
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), put_back as (
                 update bm_in b set
                     attempts = b.attempts + 1, last_error = $4, next_attempt_at = now() + make_interval(secs => $5)
@@ -217,7 +217,7 @@ impl Store {
         let error = storable(error);
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), buried as (
                 update bm_in b set state = 'DEAD', attempts = b.attempts + 1, last_error = $4, done_at = now()
                 from owner where b.id = $3 and b.tenant_id = owner.tenant_id and b.state = 'PENDING'

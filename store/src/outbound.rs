@@ -98,7 +98,7 @@ impl Store {
     pub async fn mark_sent(&self, fence: &Fence, ids: &[i64]) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), given as (
                 select * from unnest($3::bigint[]) with ordinality as given(id, position)
             ), sent as (
@@ -128,7 +128,7 @@ impl Store {
         let error = storable(error);
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), put_back as (
                 update bm_out b set
                     attempts = b.attempts + 1, last_error = $4, next_attempt_at = now() + make_interval(secs => $5)
@@ -149,7 +149,7 @@ impl Store {
         let error = storable(error);
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), buried as (
                 update bm_out b set state = 'DEAD', attempts = b.attempts + 1, last_error = $4
                 from owner where b.id = $3 and b.tenant_id = owner.tenant_id and b.state = 'PENDING'

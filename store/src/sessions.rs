@@ -37,8 +37,8 @@ impl Store {
     pub async fn get_session(&self, id: &TenantId) -> Result<Session, StoreError> {
         let query = sqlx::query!(
             r#"select s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at, s.connected_at,
-                w.last_seen_at
-            from whatsapp_sessions s join worker_processes w using (tenant_id)
+                h.last_seen_at
+            from whatsapp_sessions s join worker_heartbeats h using (tenant_id)
             where s.tenant_id = $1"#,
             id.as_str(),
         );
@@ -57,7 +57,8 @@ impl Store {
     }
 
     /// Shows a QR code (session QR_READY, tenant QR_PENDING), or takes it away (session DISCONNECTED). A page that
-    /// asks for a scan has no session, so whatever was to be forgotten is. Shows nothing for a worker that is to stop.
+    /// asks for a scan has no session, so whatever was to be forgotten is. Shows nothing for a worker that is to stop;
+    /// the lock is one that a stop waits for, so that what is read of that is still true at the commit.
     pub async fn set_qr(&self, fence: &Fence, qr: Option<QrCode>) -> Result<(), StoreError> {
         let shown = qr.is_some();
         let (text, data_uri, expires_at) = match qr {
@@ -67,7 +68,7 @@ impl Store {
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id, desired = 'RUNNING' as wanted from worker_processes
-                where tenant_id = $1 and generation = $2 for share
+                where tenant_id = $1 and generation = $2 for no key update
             ), session as (
                 update whatsapp_sessions s set
                     status = case when $3 then 'QR_READY'::session_status else 'DISCONNECTED' end,

@@ -43,7 +43,7 @@ impl Store {
     pub async fn set_snapshot(&self, fence: &Fence, pointer: &SnapshotPointer) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), session as (
                 update whatsapp_sessions s set
                     snapshot_manifest = $3, snapshot_generation = $4, snapshot_sequence = $5, snapshot_clean = $6,
@@ -68,7 +68,7 @@ impl Store {
     pub async fn clear_snapshot(&self, fence: &Fence) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for share
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), session as (
                 update whatsapp_sessions s set
                     snapshot_manifest = null, snapshot_generation = null, forget = false, updated_at = now()

@@ -74,6 +74,8 @@ impl Store {
                 insert into whatsapp_sessions (tenant_id) select id from tenant
             ), worker as (
                 insert into worker_processes (tenant_id) select id from tenant
+            ), heartbeat as (
+                insert into worker_heartbeats (tenant_id) select id from tenant
             )
             select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",

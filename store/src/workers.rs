@@ -138,9 +138,9 @@ impl Store {
         let query = sqlx::query_as!(
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
-                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, w.last_seen_at,
+                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, h.last_seen_at,
                 s.status as "session_status: SessionStatus"
-            from worker_processes w join whatsapp_sessions s using (tenant_id)
+            from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id = $1"#,
             id.as_str(),
         );
@@ -158,9 +158,9 @@ impl Store {
         let query = sqlx::query_as!(
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
-                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, w.last_seen_at,
+                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, h.last_seen_at,
                 s.status as "session_status: SessionStatus"
-            from worker_processes w join whatsapp_sessions s using (tenant_id)
+            from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id > $1 and ($2::text is null or w.node = $2)
                 and ($3::worker_status is null or w.status = $3)
             order by w.tenant_id limit $4"#,
@@ -187,8 +187,8 @@ impl Store {
         let query = sqlx::query!(
             r#"select w.desired as "desired: DesiredState", w.generation, w.spec_revision, w.restart_seq,
                 w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
-                s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at, w.last_seen_at
-            from worker_processes w join whatsapp_sessions s using (tenant_id)
+                s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at, h.last_seen_at
+            from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id = $1"#,
             id.as_str(),
         );

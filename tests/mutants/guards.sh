@@ -1,7 +1,7 @@
 # The guards that I1 and I2 rest on: how each is taken out (mutate_NAME, in a copy of the tree), and the test that must fail
 # then (test_of[NAME]).
 
-guards=(deadline guard_process dead_mans_timer renewal generation term leader_cas conflict)
+guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -37,6 +37,13 @@ mutate_generation() {
     store/prepare-sql.sh
 }
 test_of[generation]='cargo test -p roost-tests --test system -- store::fencing'
+
+# A new generation passes a write of the old owner that is under way.
+mutate_generation_key() {
+  edit migrations/0006_key_share_fences_and_heartbeats.sql 'unique (tenant_id, generation)' 'unique (tenant_id, restarts)' &&
+    store/prepare-sql.sh
+}
+test_of[generation_key]='cargo test -p roost-tests --test system -- store::fencing'
 
 # Writes of a deposed controller are taken.
 mutate_term() {

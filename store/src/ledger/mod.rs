@@ -186,7 +186,7 @@ impl Ledger for PostgresLedger {
                 from valid_term, worker_processes w
                 join whatsapp_sessions s using (tenant_id)
                 join unnest($2::text[], $3::text[]) as given(tenant_id, node) using (tenant_id)
-                order by w.tenant_id for no key update of w, s skip locked
+                order by w.tenant_id for update of w skip locked for no key update of s skip locked
             ), placed as (
                 update worker_processes w set
                     node = held.node, generation = nextval('generations'), expected_since = now(), updated_at = now()
@@ -274,10 +274,10 @@ impl Ledger for PostgresLedger {
                 select term from controller_term where term = $1 for share
             ), held as materialized (
                 select w.tenant_id, w.node,
-                    extract(epoch from now() - greatest(w.last_seen_at, w.expected_since))::bigint as unseen_s
-                from valid_term, worker_processes w
+                    extract(epoch from now() - greatest(h.last_seen_at, w.expected_since))::bigint as unseen_s
+                from valid_term, worker_processes w join worker_heartbeats h using (tenant_id)
                 where w.desired = 'RUNNING' and w.status = 'RUNNING'
-                    and greatest(w.last_seen_at, w.expected_since) < now() - make_interval(secs => $2)
+                    and greatest(h.last_seen_at, w.expected_since) < now() - make_interval(secs => $2)
                 order by w.tenant_id for no key update of w skip locked
             ), marked as (
                 update worker_processes w set

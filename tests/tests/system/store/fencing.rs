@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use roost_cluster::ledger::Ledger;
 use roost_store::{
-    Completion, Fence, NewOutbound, QrCode, SessionStatus, SnapshotPointer, StatusReport, Store, StoreError,
-    TenantStatus, WorkerStatus,
+    Admitted, Completion, Fence, NewOutbound, QrCode, SessionStatus, SnapshotPointer, StatusReport, Store,
+    StoreError, TenantStatus, WorkerStatus,
 };
-use sqlx::Connection;
+use sqlx::{Connection, Executor};
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::store::support::{Db, assert_fenced, message, new_tenant, node, tenant};
 
 /// Everything that any fenced call can write, as one text.
 const ALL_ROWS: &str = "select jsonb_build_array(
     (select jsonb_agg(to_jsonb(w) - 'updated_at') from worker_processes w),
+    (select jsonb_agg(to_jsonb(h)) from worker_heartbeats h),
     (select jsonb_agg(to_jsonb(s) - 'updated_at') from whatsapp_sessions s),
     (select jsonb_agg(to_jsonb(t) - 'updated_at') from tenants t),
     (select jsonb_agg(to_jsonb(i) order by i.id) from bm_in i),
@@ -169,7 +170,7 @@ async fn a_placement_leaves_out_a_tenant_with_a_write_under_way_and_comes_after_
     let fence = db.owned("duka").await;
     let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
     let mut write = other.begin().await.unwrap();
-    let hold = "select tenant_id from worker_processes for share";
+    let hold = "select tenant_id from worker_processes for key share";
     sqlx::query(hold).execute(&mut *write).await.unwrap();
     let placed = db.ledger.place(db.term, &[(fence.tenant.clone(), node("b"))]).await;
     assert_eq!(placed, Ok(Vec::new()));
@@ -179,6 +180,95 @@ async fn a_placement_leaves_out_a_tenant_with_a_write_under_way_and_comes_after_
     let newer = db.place(&fence.tenant, "b").await;
     assert!(newer.generation > fence.generation);
     assert_eq!(db.store.pending_inbound(&newer, 0, 10).await.unwrap().len(), 1, "the new owner reads it");
+}
+
+/// An admission that stands in its middle: it has passed the fence, and waits for the session's row.
+struct OpenWrite {
+    session: sqlx::PgConnection,
+    admission: JoinHandle<Result<Vec<Admitted>, StoreError>>,
+}
+
+impl OpenWrite {
+    async fn begin(db: &Db, fence: &Fence) -> Self {
+        let mut session = sqlx::PgConnection::connect(&db.url).await.unwrap();
+        session.execute("begin; select 1 from whatsapp_sessions for update").await.unwrap();
+        let (store, fence) = (db.store.clone(), fence.clone());
+        let admission = tokio::spawn(async move { store.admit(&fence, &[message("m", "c")]).await });
+        let waits = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock' and query like '%session_lock%'";
+        within(Duration::from_secs(1), async { while db.number(waits).await == 0 {} }).await;
+        Self { session, admission }
+    }
+
+    async fn end(mut self) {
+        self.session.execute("commit").await.unwrap();
+        assert!(self.admission.await.unwrap().unwrap()[0].fresh, "the write was the owner's");
+    }
+}
+
+async fn within<T>(limit: Duration, act: impl Future<Output = T>) -> T {
+    timeout(limit, act).await.expect("it waits for the open write")
+}
+
+#[tokio::test]
+async fn a_new_generation_waits_for_an_open_write() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let write = OpenWrite::begin(&db, &fence).await;
+    let placement = db.place(&fence.tenant, "b");
+    // However it is written.
+    let bump = "update worker_processes set generation = nextval('generations')";
+    let bump = async { db.store.pool().execute(bump).await.unwrap() };
+    tokio::pin!(placement, bump);
+    assert!(timeout(Duration::from_millis(100), &mut placement).await.is_err(), "the placement did not wait");
+    assert!(timeout(Duration::from_millis(100), &mut bump).await.is_err(), "the update did not wait");
+    // A heartbeat passes those that wait, too.
+    within(Duration::from_millis(500), db.store.heartbeat(std::slice::from_ref(&fence))).await.unwrap();
+    write.end().await;
+    bump.await;
+    assert!(placement.await.generation > fence.generation);
+}
+
+#[tokio::test]
+async fn nothing_but_a_new_generation_waits_for_an_open_write() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let write = OpenWrite::begin(&db, &fence).await;
+    within(Duration::from_millis(900), async {
+        let marked = db.ledger.mark_stale(db.term, Duration::ZERO).await.unwrap();
+        assert_eq!(marked, std::slice::from_ref(&fence.tenant), "stale detection passes over no busy worker");
+        assert_eq!(db.store.heartbeat(std::slice::from_ref(&fence)).await.unwrap(), []);
+        let seen = db.store.get_worker(&fence.tenant).await.unwrap();
+        assert!(seen.last_seen_at.is_some() && seen.status == WorkerStatus::Running, "{seen:?}");
+        let failed = StatusReport { last_error: Some("busy".into()), ..StatusReport::default() };
+        db.store.report(&fence, &failed).await.unwrap();
+        let stopped = db.store.stop_worker(&fence.tenant).await.unwrap();
+        assert_eq!(stopped.status, WorkerStatus::Stopped);
+    })
+    .await;
+    write.end().await;
+}
+
+/// A stop that commits while a QR code is on its way: what was read of the row is what holds at the commit.
+#[tokio::test]
+async fn a_qr_code_that_meets_a_stop_leaves_the_tenant_paused() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let mut stop = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    stop.execute(
+        "begin; update worker_processes set desired = 'STOPPED', status = 'STOPPED';
+        update tenants set status = 'PAUSED'",
+    )
+    .await
+    .unwrap();
+    let qr = QrCode { text: "2@x".into(), data_uri: "data:".into(), expires_at: OffsetDateTime::now_utc() };
+    let showing = db.store.set_qr(&fence, Some(qr));
+    tokio::pin!(showing);
+    assert!(timeout(Duration::from_millis(100), &mut showing).await.is_err(), "it did not wait");
+    stop.execute("commit").await.unwrap();
+    showing.await.unwrap();
+    assert_eq!(db.store.get_tenant(&fence.tenant).await.unwrap().status, TenantStatus::Paused);
+    assert!(db.store.get_session(&fence.tenant).await.unwrap().qr.is_none());
 }
 
 #[tokio::test]

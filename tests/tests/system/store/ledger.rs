@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
+use roost_devcluster::Postgres;
 use roost_model::ids::{NodeId, Revision, Term};
-use roost_store::{PostgresLedger, StatusReport, TenantStatus, WorkerStatus};
-use sqlx::Connection;
+use roost_store::{Fence, PostgresLedger, StatusReport, Store, TenantStatus, WorkerStatus};
+use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
 use crate::store::support::{Db, new_tenant, node, tenant};
@@ -230,4 +231,44 @@ async fn a_statement_that_postgres_gives_up_has_written_nothing_and_is_no_outage
     assert!(matches!(refused, Err(LedgerError::Refused { .. })), "{refused:?}");
     held.rollback().await.unwrap();
     assert_eq!(db.text("select node from worker_processes").await, "a");
+}
+
+/// On a server of its own: what a transaction that is open in any database may still see is not reused.
+#[tokio::test]
+async fn heartbeats_write_nothing_that_a_pass_reads_and_no_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let postgres = Postgres::start(dir.path()).await.unwrap();
+    let store = Store::connect(postgres.url(), 2).await.unwrap();
+    store.migrate().await.unwrap();
+    for sql in [
+        "insert into tenants (id, display_name, phone) select 't' || n, 't', n from generate_series(1, 2000) n",
+        "insert into whatsapp_sessions (tenant_id) select id from tenants",
+        "insert into worker_processes (tenant_id) select id from tenants",
+        "insert into worker_heartbeats (tenant_id) select id from tenants",
+    ] {
+        store.pool().execute(sql).await.unwrap();
+    }
+    let workers = store.list_workers(&Default::default(), None, 2_000).await.unwrap();
+    let fences: Vec<_> =
+        workers.into_iter().map(|w| Fence { tenant: w.tenant, generation: w.generation }).collect();
+    let read_by_passes = async || -> String {
+        let rows = "select string_agg(concat_ws(' ', ctid, xmin, xmax), ',') from worker_processes";
+        sqlx::query_scalar(rows).fetch_one(store.pool()).await.unwrap()
+    };
+    let sizes = async || -> (i64, i64) {
+        let sizes =
+            "select pg_relation_size('worker_heartbeats'), pg_relation_size('worker_heartbeats_pkey')";
+        sqlx::query_as(sizes).fetch_one(store.pool()).await.unwrap()
+    };
+    let before = (read_by_passes().await, sizes().await);
+    for _ in 0..30 {
+        assert_eq!(store.heartbeat(&fences).await.unwrap(), []);
+    }
+    assert!(before.0 == read_by_passes().await, "a row of worker_processes was locked or written");
+    let (heap, index) = sizes().await;
+    assert_eq!(index, before.1.1, "the index has grown");
+    // A page that autovacuum happens to look at is passed over.
+    assert!(heap <= before.1.0 * 5 / 4, "the table grew from {} to {heap} bytes", before.1.0);
+    let seen = "select count(*) from worker_heartbeats where last_seen_at is not null";
+    assert_eq!(sqlx::query_scalar::<_, i64>(seen).fetch_one(store.pool()).await.unwrap(), 2_000);
 }

@@ -15,6 +15,7 @@ pub async fn make(url: &str, count: usize) -> Result<()> {
         "insert into whatsapp_sessions (tenant_id) select 't' || n from generate_series(1, $1) n",
         "insert into worker_processes (tenant_id, status, desired)
             select 't' || n, 'RUNNING', 'RUNNING' from generate_series(1, $1) n",
+        "insert into worker_heartbeats (tenant_id) select 't' || n from generate_series(1, $1) n",
     ] {
         sqlx::query(statement).bind(count).execute(&mut connection).await?;
     }
