@@ -41,6 +41,12 @@ pub enum StoreError {
     /// Its words are part of the message: what is logged is the message alone, and without them nobody could act.
     #[error("Postgres refused ({step}): {source}")]
     Refused { step: &'static str, source: sqlx::Error },
+    /// A message holds any character, and this database does not.
+    #[error(
+        "the database's encoding is {encoding} and must be UTF8, or messages with other characters could not be stored: \
+         create it anew with `createdb --encoding UTF8 --template template0`"
+    )]
+    Encoding { encoding: String },
     #[error("the migration of the database failed: {source}")]
     Migration { source: sqlx::migrate::MigrateError },
 }

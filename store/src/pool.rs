@@ -96,6 +96,7 @@ impl Store {
             Ok(connected) => connected.map_err(|source| StoreError::from_driver(step, source))?,
             Err(_elapsed) => return Err(StoreError::Unavailable { step, source: sqlx::Error::PoolTimedOut }),
         };
+        check_encoding(&mut connection).await?;
         MIGRATIONS
             .run_direct(None, &mut connection, false)
             .await
@@ -146,6 +147,15 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, StoreError> {
         PgSslMode::Require if has_root => Ok(options.ssl_mode(PgSslMode::VerifyCa)),
         _ => Ok(options),
     }
+}
+
+/// Before the first table is made: a database of another encoding works until a customer sends an emoji, and its encoding
+/// cannot be changed.
+async fn check_encoding(connection: &mut sqlx::PgConnection) -> Result<(), StoreError> {
+    let query = sqlx::query!(r#"select current_setting('server_encoding') as "encoding!""#);
+    let asked = query.fetch_one(connection).await;
+    let encoding = asked.map_err(|source| StoreError::from_driver("read the encoding", source))?.encoding;
+    if encoding == "UTF8" { Ok(()) } else { Err(StoreError::Encoding { encoding }) }
 }
 
 /// The server's side of the same limits, so that a client that has given up, or is frozen, leaves no statement and no

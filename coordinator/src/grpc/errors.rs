@@ -78,6 +78,7 @@ fn from_store(error: StoreError) -> ApiError {
         StoreError::Url { .. }
         | StoreError::Unusable { .. }
         | StoreError::Refused { .. }
+        | StoreError::Encoding { .. }
         | StoreError::Migration { .. } => {
             tracing::error!(reason = causes(&error), "fault in the use of the database");
             ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has the reason"))

@@ -12,6 +12,7 @@ mod events;
 mod fencing;
 mod ledger;
 mod limits;
+mod migrations;
 mod node_orders;
 mod operations;
 mod outages;
