@@ -141,6 +141,8 @@ async fn messages_and_nodes_are_printed_as_golden() {
             &["message", "list"],
             &["message", "tail", "lodge", "-o", "json"],
             &["message", "tail"],
+            &["message", "erase", "lodge", "255711111111@c.us"],
+            &["message", "erase", "lodge", "255711111111@c.us", "--yes"],
             &["node", "list"],
             &["node", "get", "node-2"],
             &["node", "get", "node-9"],

@@ -55,7 +55,8 @@ impl Store {
                 select * from unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::boolean[])
                     with ordinality as given(inbound_id, seq, whatsapp_id, chat_id, body, counted, position)
             ), done as (
-                update bm_in b set state = 'DONE', done_at = now()
+                update bm_in b set
+                    state = 'DONE', done_at = now(), whatsapp_id = '', chat_id = '', sender = '', body = '', last_error = ''
                 from owner, answered
                 where b.id = answered.inbound_id and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
                 returning b.id, b.tenant_id, answered.suppressed

@@ -162,7 +162,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 18] = [
+const KINDS: [EventKind; 19] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -181,6 +181,7 @@ const KINDS: [EventKind; 18] = [
     EventKind::TenantPinned,
     EventKind::TenantUnpinned,
     EventKind::PolicyChanged,
+    EventKind::ChatErased,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -203,6 +204,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::TenantPinned => "TENANT_PINNED",
         EventKind::TenantUnpinned => "TENANT_UNPINNED",
         EventKind::PolicyChanged => "POLICY_CHANGED",
+        EventKind::ChatErased => "CHAT_ERASED",
     }
 }
 

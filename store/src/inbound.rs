@@ -6,13 +6,16 @@
 //!                     +--bury_inbound--> DEAD
 //! ```
 //!
+//! What is DONE has neither text nor number any more: they are in the log. A second delivery is known by the digest of
+//! its id, so an answered message is never answered again, whatever has been erased ([`crate::erasure`]).
+//!
 //! Order: within a tenant ids grow in the order in which admissions commit, so a reader that has seen an id has missed
 //! none below it, and a chat's messages are answered in the order of their ids. An admission holds the tenant's
 //! session row from before it takes ids until it has committed; two of them, even one whose caller has given it up,
 //! cannot overtake each other.
 //!
 //! A crash between any two steps loses nothing and doubles nothing: a message is admitted before the page confirms it
-//! to WhatsApp, which delivers it again otherwise, and the unique id makes the second delivery the first; the replies
+//! to WhatsApp, which delivers it again otherwise, and the unique digest makes the second delivery the first; the replies
 //! and the completion are one statement; and the replies' ids are chosen before they are sent.
 
 use std::{
@@ -84,8 +87,9 @@ impl Store {
                 select * from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
                     with ordinality as given(whatsapp_id, chat_id, sender, body, received_at, position)
             ), fresh as (
-                insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, received_at, first_in_chat)
-                select session_lock.tenant_id, whatsapp_id, chat_id, sender, body, received_at,
+                insert into bm_in (
+                    tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, received_at, first_in_chat)
+                select session_lock.tenant_id, whatsapp_id, message_digest(whatsapp_id), chat_id, sender, body, received_at,
                     row_number() over (partition by chat_id order by position) = 1 and (
                         select l.id from message_logs l
                         where l.tenant_id = $1 and l.chat_id = given.chat_id and l.direction = 'IN'
@@ -132,7 +136,8 @@ impl Store {
             return Ok(HashMap::new());
         }
         let query = sqlx::query!(
-            "select id, whatsapp_id from bm_in where tenant_id = $1 and whatsapp_id = any($2)",
+            r#"select b.id, given.whatsapp_id as "whatsapp_id!" from unnest($2::text[]) as given(whatsapp_id)
+            join bm_in b on b.whatsapp_digest = message_digest(given.whatsapp_id) where b.tenant_id = $1"#,
             fence.tenant.as_str(),
             &whatsapp_ids as &[&str],
         );

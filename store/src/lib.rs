@@ -27,6 +27,7 @@ pub mod changes;
 mod columns;
 pub mod completion;
 mod cut_off_nodes;
+pub mod erasure;
 mod error;
 pub mod events;
 pub mod fence;
@@ -65,7 +66,7 @@ pub use operations::{
 };
 pub use outbound::Outbound;
 pub use placements::Placement;
-pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch};
+pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch, RETENTION_DAYS};
 pub use pool::{CALL_TIMEOUT, Store};
 pub use purge::Purged;
 pub use removals::Removal;

@@ -94,20 +94,25 @@ impl Store {
         Ok(pending.collect())
     }
 
-    /// Notes that WhatsApp has these replies; their lines in the log are in the order given. Repeating it is fine.
+    /// Notes that WhatsApp has these replies; their lines in the log are in the order given, and their texts are nowhere
+    /// else any more. Repeating it is fine.
     pub async fn mark_sent(&self, fence: &Fence, ids: &[i64]) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), given as (
                 select * from unnest($3::bigint[]) with ordinality as given(id, position)
+            ), unsent as materialized (
+                select b.*, given.position from owner join bm_out b using (tenant_id) join given using (id)
+                where b.state = 'PENDING'
+                order by b.id for no key update of b
             ), sent as (
-                update bm_out b set state = 'SENT', sent_at = now()
-                from owner, given where b.id = given.id and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
-                returning b.tenant_id, b.chat_id, b.body, b.whatsapp_id, given.position
+                update bm_out b set
+                    state = 'SENT', sent_at = now(), whatsapp_id = b.id::text, chat_id = '', body = '', last_error = ''
+                from unsent where b.id = unsent.id
             ), logged as (
                 insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
-                select tenant_id, 'OUT', chat_id, body, whatsapp_id from sent order by position
+                select tenant_id, 'OUT', chat_id, body, whatsapp_id from unsent order by position
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),

@@ -4,6 +4,8 @@
 //! A statement that has waited for the lock still reads what was there when it began. Where that matters the lock is
 //! not taken if another order came first (`orders_revision` is not the one read), and the statement begins again.
 
+use std::ops::RangeInclusive;
+
 use time::OffsetDateTime;
 
 use crate::{Requester, Store, StoreError};
@@ -18,6 +20,8 @@ pub struct ClusterPolicy {
     pub failover_resumed_at: Option<OffsetDateTime>,
     pub failover_breaker: bool,
     pub auto_rebalance: bool,
+    /// How long the log and the messages that were given up are kept.
+    pub message_retention_days: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +37,18 @@ pub struct FailoverPause {
 pub struct PolicyPatch {
     pub failover_breaker: Option<bool>,
     pub auto_rebalance: Option<bool>,
+    /// Within [`RETENTION_DAYS`].
+    pub message_retention_days: Option<u32>,
 }
+
+/// What the retention of messages may be set to, in days.
+pub const RETENTION_DAYS: RangeInclusive<u32> = 1..=3650;
 
 impl Store {
     pub async fn policy(&self) -> Result<ClusterPolicy, StoreError> {
         let query = sqlx::query!(
             "select failover_paused, failover_paused_by, failover_paused_at, failover_resumed_at, failover_breaker,
-                auto_rebalance
+                auto_rebalance, message_retention_days
             from cluster_policy"
         );
         let row = self.one("read the policy", query).await?;
@@ -53,6 +62,9 @@ impl Store {
             failover_resumed_at: row.failover_resumed_at,
             failover_breaker: row.failover_breaker,
             auto_rebalance: row.auto_rebalance,
+            message_retention_days: u32::try_from(row.message_retention_days).map_err(|reason| {
+                StoreError::Corrupt { what: "message_retention_days", reason: reason.to_string() }
+            })?,
         })
     }
 
@@ -65,20 +77,22 @@ impl Store {
         let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
             r#"with policy_lock as materialized (
-                select failover_breaker as breaker, auto_rebalance as auto from cluster_policy for no key update
+                select failover_breaker as breaker, auto_rebalance as auto, message_retention_days as days
+                from cluster_policy for no key update
             ), changed as (
                 update cluster_policy c set
                     orders_revision = c.orders_revision + 1,
-                    failover_breaker = coalesce($1, policy_lock.breaker), auto_rebalance = coalesce($2, policy_lock.auto)
+                    failover_breaker = coalesce($1, policy_lock.breaker), auto_rebalance = coalesce($2, policy_lock.auto),
+                    message_retention_days = coalesce($5, policy_lock.days)
                 from policy_lock
-                where (policy_lock.breaker, policy_lock.auto)
-                    is distinct from (coalesce($1, policy_lock.breaker), coalesce($2, policy_lock.auto))
-                returning c.failover_breaker, c.auto_rebalance
+                where (policy_lock.breaker, policy_lock.auto, policy_lock.days) is distinct from (
+                    coalesce($1, policy_lock.breaker), coalesce($2, policy_lock.auto), coalesce($5, policy_lock.days))
+                returning c.failover_breaker, c.auto_rebalance, c.message_retention_days
             ), logged as (
                 insert into cluster_events (kind, text, requested_by, reason)
-                select 'POLICY_CHANGED', format('the failover breaker is %s, auto-rebalance is %s',
+                select 'POLICY_CHANGED', format('the failover breaker is %s, auto-rebalance is %s, messages are kept for %s days',
                     case when failover_breaker then 'on' else 'off' end,
-                    case when auto_rebalance then 'on' else 'off' end), $3, $4
+                    case when auto_rebalance then 'on' else 'off' end, message_retention_days), $3, $4
                 from changed
             )
             select exists(select from changed) as "changed!""#,
@@ -86,6 +100,8 @@ impl Store {
             patch.auto_rebalance,
             requested_by,
             reason,
+            // What does not fit the column is beyond what its check allows, and is refused by that.
+            patch.message_retention_days.map(|days| i32::try_from(days).unwrap_or(i32::MAX)),
         );
         self.one("change the policy", query).await?;
         self.policy().await

@@ -1,5 +1,9 @@
 //! What is over and old goes, so that no table grows for ever (I5). Any number of processes may purge at once: each
-//! passes over rows that another one holds, and waits for nobody.
+//! passes over rows that another one holds, and waits for nobody. What is to go is found first in an index, so a purge
+//! costs what it removes, not what is kept.
+//!
+//! Texts and numbers of customers are in the log and in messages that were given up, and both go after the retention
+//! that the cluster's policy says ([`crate::policy`]); a chat that is silent for longer is greeted as a new one.
 //!
 //! How long answered messages are kept is a matter of I6, for their ids are what a second delivery is known by.
 //! WhatsApp delivers a message again until it is confirmed, which a page does within a second after [`Store::admit`],
@@ -17,10 +21,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub const KEPT_DONE: Duration = DAY.saturating_mul(7);
 /// Answered messages of a tenant whose session was not open since.
 pub const KEPT_UNSEEN: Duration = DAY.saturating_mul(31);
-/// The log, messages that were given up, and operations. A chat that is silent for longer is greeted as a new one.
-pub const KEPT_HISTORY: Duration = DAY.saturating_mul(90);
+/// Operations.
+pub const KEPT_OPERATIONS: Duration = DAY.saturating_mul(90);
 
-/// Rows that one statement looks at, and deletes at most.
+/// Rows that one statement deletes at most, and tenants that it looks at.
 const BATCH: i64 = 5_000;
 /// Statements for one table in one purge; what is left over is for the next one.
 const MAX_BATCHES: u32 = 200;
@@ -39,79 +43,99 @@ pub struct Purged {
 /// What a statement did.
 struct Batch {
     gone: i64,
-    /// From where the next one goes on; `None` when there is nothing old beyond.
-    next: Option<i64>,
+    /// There may be more that is old.
+    more: bool,
+}
+
+/// What a statement did that looks at one tenant after the other.
+struct TenantsBatch {
+    gone: i64,
+    /// The tenant after which the next one goes on; `None` when this was the last page of them.
+    next: Option<String>,
 }
 
 impl Store {
     /// To be called about once in an hour.
     pub async fn purge(&self) -> Result<Purged, StoreError> {
         Ok(Purged {
-            inbound: batches(|after| self.purge_inbound(after)).await?,
-            outbound: batches(|after| self.purge_outbound(after)).await?,
-            reply_windows: batches(|_after| self.purge_reply_windows()).await?,
-            message_logs: batches(|_after| self.purge_message_logs()).await?,
-            operations: batches(|_after| self.purge_operations()).await?,
+            inbound: tenant_by_tenant(|after| self.purge_inbound(after)).await?,
+            outbound: tenant_by_tenant(|after| self.purge_outbound(after)).await?,
+            reply_windows: batches(|| self.purge_reply_windows()).await?,
+            message_logs: batches(|| self.purge_message_logs()).await?,
+            operations: batches(|| self.purge_operations()).await?,
             node_orders: self.purge_node_orders().await?,
         })
     }
 
-    /// Ids grow with time, so the old ones are the first: it walks up from there, past those that are to stay, and
-    /// stops where all are young. An index by time would cost every message more than this costs once in an hour.
-    async fn purge_inbound(&self, after: i64) -> Result<Batch, StoreError> {
+    /// Tenant by tenant, for when an answered message goes depends on its tenant's session: what is to go is then what
+    /// an index has first, and what is to stay is never looked at, however much it is.
+    async fn purge_inbound(&self, after: String) -> Result<TenantsBatch, StoreError> {
         let query = sqlx::query_as!(
-            Batch,
+            TenantsBatch,
             r#"with page as materialized (
-                select id, received_at from bm_in where id > $1 order by id limit $2
+                select s.tenant_id,
+                    least(now() - make_interval(secs => $3), case s.status
+                        when 'CONNECTED' then 'infinity'
+                        else greatest(s.connected_at, now() - make_interval(secs => $4))
+                    end) as done_before,
+                    now() - make_interval(days => p.message_retention_days) as dead_before
+                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $2
             ), doomed as materialized (
-                select b.id from bm_in b join page using (id) join whatsapp_sessions s using (tenant_id)
-                where case b.state
-                    when 'PENDING' then false
-                    when 'DEAD' then b.done_at < now() - make_interval(secs => $5)
-                    else b.done_at < now() - make_interval(secs => $3) and (
-                        s.status = 'CONNECTED' or s.connected_at > b.done_at
-                        or b.done_at < now() - make_interval(secs => $4))
-                end
-                for update of b skip locked
+                select old.id from page
+                cross join lateral (
+                    values ('DONE'::inbound_state, page.done_before), ('DEAD', page.dead_before)
+                ) as kind(state, before)
+                cross join lateral (
+                    select b.id from bm_in b
+                    where b.tenant_id = page.tenant_id and b.state = kind.state and b.state <> 'PENDING'
+                        and b.done_at < kind.before
+                    order by b.done_at limit $2 for update skip locked
+                ) as old
+                limit $2
             ), gone as (
                 delete from bm_in b using doomed where b.id = doomed.id returning b.id
             )
-            select (select count(*) from gone) as "gone!", (
-                select case when min(received_at) < now() - make_interval(secs => $3) then max(id) end from page
-            ) as next"#,
+            select (select count(*) from gone) as "gone!", case
+                when (select count(*) from gone) = $2 then $1
+                when (select count(*) from page) = $2 then (select max(tenant_id) from page)
+            end as next"#,
             after,
             BATCH,
             KEPT_DONE.as_secs_f64(),
             KEPT_UNSEEN.as_secs_f64(),
-            KEPT_HISTORY.as_secs_f64(),
         );
         self.one("purge the inbound queue", query).await
     }
 
-    /// A sent reply is needed by nothing: it is sent again only while it is PENDING.
-    async fn purge_outbound(&self, after: i64) -> Result<Batch, StoreError> {
+    /// A sent reply is needed by the reply limit for a minute, and then by nothing.
+    async fn purge_outbound(&self, after: String) -> Result<TenantsBatch, StoreError> {
         let query = sqlx::query_as!(
-            Batch,
+            TenantsBatch,
             r#"with page as materialized (
-                select id, created_at from bm_out where id > $1 order by id limit $2
+                select s.tenant_id, now() - make_interval(days => p.message_retention_days) as dead_before
+                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $2
             ), doomed as materialized (
-                select b.id from bm_out b join page using (id)
-                where case b.state
-                    when 'PENDING' then false
-                    when 'DEAD' then b.created_at < now() - make_interval(secs => $4)
-                    else b.sent_at < now() - make_interval(secs => $3)
-                end
-                for update of b skip locked
+                select old.id from page
+                cross join lateral (
+                    values ('SENT'::outbound_state, now() - make_interval(secs => $3)), ('DEAD', page.dead_before)
+                ) as kind(state, before)
+                cross join lateral (
+                    select b.id from bm_out b
+                    where b.tenant_id = page.tenant_id and b.state = kind.state and b.state <> 'PENDING'
+                        and b.created_at < kind.before
+                    order by b.created_at limit $2 for update skip locked
+                ) as old
+                limit $2
             ), gone as (
                 delete from bm_out b using doomed where b.id = doomed.id returning b.id
             )
-            select (select count(*) from gone) as "gone!", (
-                select case when min(created_at) < now() - make_interval(secs => $3) then max(id) end from page
-            ) as next"#,
+            select (select count(*) from gone) as "gone!", case
+                when (select count(*) from gone) = $2 then $1
+                when (select count(*) from page) = $2 then (select max(tenant_id) from page)
+            end as next"#,
             after,
             BATCH,
             KEPT_DONE.as_secs_f64(),
-            KEPT_HISTORY.as_secs_f64(),
         );
         self.one("purge the outbound queue", query).await
     }
@@ -121,12 +145,12 @@ impl Store {
             Batch,
             r#"with doomed as materialized (
                 select tenant_id, started_at from reply_windows
-                where started_at < now() - make_interval(secs => $2) limit $1 for update skip locked
+                where started_at < now() - make_interval(secs => $2) order by started_at limit $1 for update skip locked
             ), gone as (
                 delete from reply_windows w using doomed
                 where (w.tenant_id, w.started_at) = (doomed.tenant_id, doomed.started_at) returning 1
             )
-            select count(*) as "gone!", case when count(*) = $1 then 0::bigint end as next from gone"#,
+            select count(*) as "gone!", count(*) = $1 as "more!" from gone"#,
             BATCH,
             KEPT_DONE.as_secs_f64(),
         );
@@ -141,13 +165,15 @@ impl Store {
                 select id, created_at from message_logs order by id limit $1
             ), doomed as materialized (
                 select l.id from message_logs l join page using (id)
-                where page.created_at < now() - make_interval(secs => $2) for update of l skip locked
+                where page.created_at < now() - (
+                    select make_interval(days => message_retention_days) from cluster_policy
+                )
+                for update of l skip locked
             ), gone as (
                 delete from message_logs l using doomed where l.id = doomed.id returning l.id
             )
-            select count(*) as "gone!", case when count(*) = $1 then 0::bigint end as next from gone"#,
+            select count(*) as "gone!", count(*) = $1 as "more!" from gone"#,
             BATCH,
-            KEPT_HISTORY.as_secs_f64(),
         );
         self.one("purge the log", query).await
     }
@@ -157,13 +183,13 @@ impl Store {
             Batch,
             r#"with doomed as materialized (
                 select id from operations where ended_at < now() - make_interval(secs => $2)
-                order by id limit $1 for update skip locked
+                order by ended_at limit $1 for update skip locked
             ), gone as (
                 delete from operations o using doomed where o.id = doomed.id returning o.id
             )
-            select count(*) as "gone!", case when count(*) = $1 then 0::bigint end as next from gone"#,
+            select count(*) as "gone!", count(*) = $1 as "more!" from gone"#,
             BATCH,
-            KEPT_HISTORY.as_secs_f64(),
+            KEPT_OPERATIONS.as_secs_f64(),
         );
         self.one("purge the operations", query).await
     }
@@ -186,11 +212,27 @@ impl Store {
 }
 
 /// One statement after the other, until nothing is left or it has been enough.
-async fn batches<F>(purge: impl Fn(i64) -> F) -> Result<u64, StoreError>
+async fn batches<F>(purge: impl Fn() -> F) -> Result<u64, StoreError>
 where
     F: Future<Output = Result<Batch, StoreError>>,
 {
-    let (mut gone, mut after) = (0, 0);
+    let mut gone = 0;
+    for _ in 0..MAX_BATCHES {
+        let batch = purge().await?;
+        gone += batch.gone.unsigned_abs();
+        if !batch.more {
+            break;
+        }
+    }
+    Ok(gone)
+}
+
+/// The same for statements that look at a page of tenants each.
+async fn tenant_by_tenant<F>(purge: impl Fn(String) -> F) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<TenantsBatch, StoreError>>,
+{
+    let (mut gone, mut after) = (0, String::new());
     for _ in 0..MAX_BATCHES {
         let batch = purge(after).await?;
         gone += batch.gone.unsigned_abs();

@@ -15,8 +15,8 @@ use crate::{Store, StoreError, call::within};
 
 /// How long a removal is swept for.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// A tenant with millions of messages takes a while.
-const DELETE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A tenant with millions of messages takes a while, and so does a chat with many.
+pub(crate) const LONG_TRANSACTION: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
@@ -30,14 +30,14 @@ impl Store {
     /// told to stop it.
     ///
     /// The log, by far the largest part, goes first in the transaction, before the worker's row is locked: placements
-    /// wait for that row. Nobody but a deletion locks lines of the log, so this order cannot deadlock.
+    /// wait for that row. Who else locks lines of the log and then more is a deletion or an erasure, and of these a
+    /// tenant has one at a time ([`hold_log`]), so this order cannot deadlock.
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<(), StoreError> {
         let step = "delete the tenant";
-        let limit = format!("set local statement_timeout = {}", DELETE_TIMEOUT.as_millis());
         self.met().await?;
-        let removed = within(DELETE_TIMEOUT, step, async {
+        let removed = within(LONG_TRANSACTION, step, async {
             let mut lease = self.lease().await?;
-            let answer = delete_in_transaction(lease.connection(), &limit, id).await;
+            let answer = delete_in_transaction(lease.connection(), id).await;
             lease.settle(answer)
         })
         .await?;
@@ -74,13 +74,9 @@ impl Store {
 }
 
 /// Whether there was such a tenant.
-async fn delete_in_transaction(
-    connection: &mut PgConnection,
-    limit: &str,
-    id: &TenantId,
-) -> Result<bool, sqlx::Error> {
+async fn delete_in_transaction(connection: &mut PgConnection, id: &TenantId) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    transaction.execute(AssertSqlSafe(limit)).await?;
+    hold_log(&mut transaction, id).await?;
     sqlx::query!("delete from message_logs where tenant_id = $1", id.as_str())
         .execute(&mut *transaction)
         .await?;
@@ -97,4 +93,16 @@ async fn delete_in_transaction(
     let removed = removed.execute(&mut *transaction).await?.rows_affected();
     transaction.commit().await?;
     Ok(removed > 0)
+}
+
+/// Begins a long transaction that removes lines of a tenant's log: the only one of its kind until it ends.
+pub(crate) async fn hold_log(transaction: &mut PgConnection, id: &TenantId) -> Result<(), sqlx::Error> {
+    let limit = format!("set local statement_timeout = {}", LONG_TRANSACTION.as_millis());
+    transaction.execute(AssertSqlSafe(limit)).await?;
+    let alone = sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('the log of ' || $1, 0))::text",
+        id.as_str()
+    );
+    alone.fetch_one(transaction).await?;
+    Ok(())
 }

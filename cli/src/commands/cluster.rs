@@ -53,6 +53,9 @@ pub enum ClusterVerb {
         /// Pause failover when many nodes are lost at once.
         #[arg(long, value_enum)]
         failover_breaker: Option<Switch>,
+        /// Keep the log and messages that were given up for so many days, 1 to 3650.
+        #[arg(long, value_name = "DAYS")]
+        message_retention_days: Option<i32>,
         #[command(flatten)]
         attribution: Attribution,
     },
@@ -78,8 +81,9 @@ impl ClusterVerb {
                 let filter = ListEventsRequest { node_id, tenant_id, ..Default::default() };
                 return list_events(context, filter, limit).await;
             }
-            Self::Policy { auto_rebalance, failover_breaker, attribution } => {
-                return policy(context, auto_rebalance, failover_breaker, attribution).await;
+            Self::Policy { auto_rebalance, failover_breaker, message_retention_days, attribution } => {
+                let given = GivenPolicy { auto_rebalance, failover_breaker, message_retention_days };
+                return policy(context, given, attribution).await;
             }
             Self::Status => client.get_cluster_status(GetClusterStatusRequest {}).await?,
             Self::PauseFailover { attribution } => {
@@ -117,23 +121,30 @@ async fn follow_events(context: &mut Context, request: WatchEventsRequest) -> Re
     Ok(())
 }
 
-async fn policy(
-    context: &mut Context,
+/// What is to change.
+struct GivenPolicy {
     auto_rebalance: Option<Switch>,
     failover_breaker: Option<Switch>,
-    attribution: Attribution,
-) -> Result<(), Failure> {
+    message_retention_days: Option<i32>,
+}
+
+async fn policy(context: &mut Context, given: GivenPolicy, attribution: Attribution) -> Result<(), Failure> {
     let mut client = context.admin()?.cluster();
-    let given = [("auto_rebalance", auto_rebalance), ("failover_breaker", failover_breaker)];
+    let fields = [
+        ("auto_rebalance", given.auto_rebalance.is_some()),
+        ("failover_breaker", given.failover_breaker.is_some()),
+        ("message_retention_days", given.message_retention_days.is_some()),
+    ];
     let paths: Vec<String> =
-        given.iter().filter(|(_, switch)| switch.is_some()).map(|(path, _)| (*path).to_owned()).collect();
+        fields.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned()).collect();
     let policy = if paths.is_empty() {
         let status = client.get_cluster_status(GetClusterStatusRequest {}).await?.into_inner();
         status.policy.unwrap_or_default()
     } else {
         let policy = Policy {
-            auto_rebalance: auto_rebalance == Some(Switch::On),
-            failover_breaker: failover_breaker == Some(Switch::On),
+            auto_rebalance: given.auto_rebalance == Some(Switch::On),
+            failover_breaker: given.failover_breaker == Some(Switch::On),
+            message_retention_days: given.message_retention_days.unwrap_or_default(),
         };
         let (requested_by, reason) = attribution.into_parts();
         let update_mask = Some(FieldMask { paths });

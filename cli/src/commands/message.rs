@@ -1,10 +1,13 @@
 //! `roost message`
 
 use clap::{Subcommand, ValueEnum};
-use roost_proto::v1::{Direction, ListMessagesRequest, WatchMessagesRequest};
+use roost_proto::v1::{Direction, EraseChatRequest, ListMessagesRequest, WatchMessagesRequest};
 
-use super::{Context, all_pages};
-use crate::{failure::Failure, views::MessageView};
+use super::{Context, all_pages, attribution::Attribution, consent::Consent};
+use crate::{
+    failure::Failure,
+    views::{ErasureView, MessageView},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum MessageVerb {
@@ -28,6 +31,17 @@ pub enum MessageVerb {
         /// Messages from before, up to 1000.
         #[arg(long, default_value_t = 10)]
         backlog: i32,
+    },
+    /// Removes everything that is kept of a chat: its texts, its number, and what waits in the queues. The phone keeps
+    /// what it has.
+    Erase {
+        tenant: String,
+        /// Such as 255700000001@c.us.
+        chat: String,
+        #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
+        attribution: Attribution,
     },
 }
 
@@ -58,6 +72,11 @@ impl MessageVerb {
                 };
                 list(context, filter, limit).await
             }
+            Self::Erase { tenant, chat, consent, attribution } => {
+                let (requested_by, reason) = attribution.into_parts();
+                let request = EraseChatRequest { tenant_id: tenant, chat_id: chat, requested_by, reason };
+                erase(context, request, consent).await
+            }
             Self::Tail { tenant, backlog } => {
                 let request = WatchMessagesRequest { tenant_id: tenant.unwrap_or_default(), backlog };
                 let mut messages = context.admin()?.messages().watch_messages(request).await?.into_inner();
@@ -82,4 +101,12 @@ async fn list(context: &mut Context, filter: ListMessagesRequest, limit: usize) 
     });
     let rows: Vec<_> = messages.await?.into_iter().map(MessageView::from).collect();
     context.output.list(&rows)
+}
+
+async fn erase(context: &mut Context, request: EraseChatRequest, consent: Consent) -> Result<(), Failure> {
+    let EraseChatRequest { tenant_id, chat_id, .. } = &request;
+    consent.obtain(&format!("erase everything that is kept of chat {chat_id} of tenant {tenant_id}"))?;
+    let mut client = context.admin()?.messages();
+    let erased = client.erase_chat(request).await?.into_inner();
+    context.output.one(&ErasureView::from(erased))
 }

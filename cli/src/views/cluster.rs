@@ -65,6 +65,7 @@ struct HoldView {
 pub struct PolicyView {
     auto_rebalance: bool,
     failover_breaker: bool,
+    message_retention_days: i32,
 }
 
 impl From<ClusterStatus> for ClusterView {
@@ -143,8 +144,16 @@ impl HoldView {
 }
 
 impl Row for ClusterView {
-    const HEADER: &'static [&'static str] =
-        &["controller", "nodes", "tenants", "failover", "auto-rebalance", "failover breaker", "conflicts"];
+    const HEADER: &'static [&'static str] = &[
+        "controller",
+        "nodes",
+        "tenants",
+        "failover",
+        "auto-rebalance",
+        "failover breaker",
+        "messages kept",
+        "conflicts",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let NodeCountsView { live, lost, cordoned, draining, suspect } = self.nodes;
@@ -164,17 +173,18 @@ impl Row for ClusterView {
 }
 
 impl From<Policy> for PolicyView {
-    fn from(Policy { auto_rebalance, failover_breaker }: Policy) -> Self {
-        Self { auto_rebalance, failover_breaker }
+    fn from(Policy { auto_rebalance, failover_breaker, message_retention_days }: Policy) -> Self {
+        Self { auto_rebalance, failover_breaker, message_retention_days }
     }
 }
 
 impl Row for PolicyView {
-    const HEADER: &'static [&'static str] = &["auto-rebalance", "failover breaker"];
+    const HEADER: &'static [&'static str] = &["auto-rebalance", "failover breaker", "messages kept"];
 
     fn cells(&self) -> Vec<String> {
         let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
-        vec![switch(self.auto_rebalance), switch(self.failover_breaker)]
+        let kept = format!("{} days", self.message_retention_days);
+        vec![switch(self.auto_rebalance), switch(self.failover_breaker), kept]
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {

@@ -1,6 +1,6 @@
-//! One message to or from a customer.
+//! One message to or from a customer, and what the erasure of a chat removed.
 
-use roost_proto::v1::{Direction, Message};
+use roost_proto::v1::{Direction, EraseChatResponse, Message};
 use serde::Serialize;
 
 use super::{ago, enum_name, rfc3339};
@@ -43,6 +43,29 @@ impl Row for MessageView {
             self.chat_id.clone(),
             self.body.clone(),
         ]
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Self::HEADER.iter().copied().zip(self.cells()).collect()
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct ErasureView {
+    erased_rows: i64,
+}
+
+impl From<EraseChatResponse> for ErasureView {
+    fn from(EraseChatResponse { erased_rows }: EraseChatResponse) -> Self {
+        Self { erased_rows }
+    }
+}
+
+impl Row for ErasureView {
+    const HEADER: &'static [&'static str] = &["erased rows"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.erased_rows.to_string()]
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {

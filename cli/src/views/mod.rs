@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 pub use cluster::{ClusterView, PolicyView};
 pub use event::EventView;
-pub use message::MessageView;
+pub use message::{ErasureView, MessageView};
 pub use node::NodeView;
 pub use operation::{MoveView, OperationView};
 pub use placement::PlacementView;

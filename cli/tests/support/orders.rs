@@ -188,7 +188,7 @@ fn status() -> Result<ClusterStatus, Status> {
         tenants: Some(TenantCounts { running: 10, placed: 6, waiting: 4, error: 1 }),
         failover_pause: None,
         failover_hold: None,
-        policy: Some(Policy { auto_rebalance: false, failover_breaker: true }),
+        policy: Some(Policy { auto_rebalance: false, failover_breaker: true, message_retention_days: 90 }),
         operations: vec![operation(7)?],
         conflicts: 2,
     })

@@ -79,6 +79,7 @@ async fn what_cannot_be_undone_is_asked_for_once_more() {
         (&["tenant", "delete", "lodge"][..], "Really delete tenant lodge with its session"),
         (&["session", "logout", "lodge"], "Really unlink the phone of lodge"),
         (&["worker", "force-restart", "lodge", "--wipe-session"], "Really forget the session of lodge"),
+        (&["message", "erase", "lodge", "255711111111@c.us"], "Really erase everything that is kept of chat"),
         (&["node", "drain", "node-1", "--detach", "--force"], "Really drain node-1 by force"),
     ] {
         let (asked, code) = answered(args, "").await;

@@ -84,4 +84,6 @@ pub enum EventKind {
     TenantPinned,
     TenantUnpinned,
     PolicyChanged,
+    /// What was kept of a tenant's chat was removed by order.
+    ChatErased,
 }

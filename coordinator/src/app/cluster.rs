@@ -109,7 +109,12 @@ impl App {
 
     pub async fn update_policy(&self, patch: PolicyPatch, by: &Requester) -> Result<ClusterPolicy, Error> {
         let policy = self.store()?.update_policy(patch, by).await?;
-        tracing::info!(policy.auto_rebalance, policy.failover_breaker, "policy changed");
+        tracing::info!(
+            policy.auto_rebalance,
+            policy.failover_breaker,
+            policy.message_retention_days,
+            "policy changed"
+        );
         Ok(policy)
     }
 }

@@ -14,6 +14,8 @@ use crate::{
 };
 
 const CHAT_ID: Text = Text::line(0, 128);
+/// One that must be given.
+const ONE_CHAT: Text = Text::line(1, 128);
 const MAX_BACKLOG: u32 = 1_000;
 
 pub struct Messages {
@@ -54,6 +56,22 @@ impl MessageService for Messages {
         let next = page.last.map(|last| page::encode(List::Messages, &chosen, &last.to_string()));
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(v1::ListMessagesResponse { messages: page.items, next_page_token }))
+    }
+
+    async fn erase_chat(
+        &self,
+        request: Request<v1::EraseChatRequest>,
+    ) -> Result<Response<v1::EraseChatResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let chat = checks.text("chat_id", &ONE_CHAT, request.chat_id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(chat), Some(by)) = (tenant, chat, by) else {
+            return Err(checks.refusal().into());
+        };
+        let rows = self.app.erase_chat(&tenant, &chat, &by).await?;
+        Ok(Response::new(v1::EraseChatResponse { erased_rows: i64::try_from(rows).unwrap_or(i64::MAX) }))
     }
 
     type WatchMessagesStream = Answers<v1::Message>;

@@ -92,12 +92,17 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::TenantPinned => v1::EventKind::TenantPinned,
         EventKind::TenantUnpinned => v1::EventKind::TenantUnpinned,
         EventKind::PolicyChanged => v1::EventKind::PolicyChanged,
+        EventKind::ChatErased => v1::EventKind::ChatErased,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }
 
 pub fn policy(row: &ClusterPolicy) -> v1::Policy {
-    v1::Policy { auto_rebalance: row.auto_rebalance, failover_breaker: row.failover_breaker }
+    v1::Policy {
+        auto_rebalance: row.auto_rebalance,
+        failover_breaker: row.failover_breaker,
+        message_retention_days: i32::try_from(row.message_retention_days).unwrap_or(i32::MAX),
+    }
 }
 
 fn failover_pause(row: FailoverPause) -> v1::FailoverPause {

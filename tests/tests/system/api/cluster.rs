@@ -52,7 +52,10 @@ async fn the_status_counts_what_there_is() {
     assert_eq!(told.tenants, Some(v1::TenantCounts { running: 2, placed: 1, waiting: 1, error: 0 }));
     let pause = told.failover_pause.unwrap();
     assert_eq!((pause.reason.as_str(), pause.requested_by.as_str()), ("switch", "asha"));
-    assert_eq!(told.policy, Some(v1::Policy { auto_rebalance: false, failover_breaker: true }));
+    assert_eq!(
+        told.policy,
+        Some(v1::Policy { auto_rebalance: false, failover_breaker: true, message_retention_days: 90 })
+    );
     assert_eq!(told.operations.iter().map(|operation| operation.id).collect::<Vec<_>>(), [running.id]);
     assert_eq!(told.conflicts, 0);
 }
@@ -79,14 +82,20 @@ async fn failover_is_paused_once_and_resumed_once() {
 async fn the_policy_changes_by_its_mask() {
     let api = api().await;
     let update = |auto_rebalance, failover_breaker, paths: &[&str]| v1::UpdatePolicyRequest {
-        policy: Some(v1::Policy { auto_rebalance, failover_breaker }),
+        policy: Some(v1::Policy { auto_rebalance, failover_breaker, message_retention_days: 0 }),
         update_mask: Some(FieldMask { paths: paths.iter().map(ToString::to_string).collect() }),
         ..Default::default()
     };
     let changed = api.cluster().update_policy(update(true, false, &["auto_rebalance"])).await.unwrap();
-    assert_eq!(changed.into_inner(), v1::Policy { auto_rebalance: true, failover_breaker: true });
+    assert_eq!(
+        changed.into_inner(),
+        v1::Policy { auto_rebalance: true, failover_breaker: true, message_retention_days: 90 }
+    );
     let changed = api.cluster().update_policy(update(false, false, &["*"])).await.unwrap();
-    assert_eq!(changed.into_inner(), v1::Policy { auto_rebalance: false, failover_breaker: false });
+    assert_eq!(
+        changed.into_inner(),
+        v1::Policy { auto_rebalance: false, failover_breaker: false, message_retention_days: 90 }
+    );
     for paths in [&[][..], &["colour"]] {
         let error = refused(api.cluster().update_policy(update(true, true, paths)).await);
         assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["update_mask"]);

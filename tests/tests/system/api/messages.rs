@@ -85,3 +85,36 @@ async fn tail_begins_with_the_backlog_and_follows_the_log() {
         assert_eq!(next(&mut without_backlog).await.unwrap().body, body);
     }
 }
+
+#[tokio::test]
+async fn a_chat_is_erased_by_order_and_the_history_says_so_without_its_number() {
+    let api = api().await;
+    let (asha, juma) = two_tenants(&api).await;
+    receive(&api, &asha, "255700000011@c.us", &["a1", "a2"]).await;
+    receive(&api, &asha, "255700000012@c.us", &["b1"]).await;
+    receive(&api, &juma, "255700000011@c.us", &["c1"]).await;
+    let order = v1::EraseChatRequest {
+        tenant_id: "asha".into(),
+        chat_id: "255700000011@c.us".into(),
+        requested_by: "juma".into(),
+        reason: "the customer asked for it".into(),
+    };
+    let erase = async |order: &v1::EraseChatRequest| api.messages().erase_chat(order.clone()).await;
+    // Two lines of the log, and two messages that wait.
+    assert_eq!(erase(&order).await.unwrap().into_inner().erased_rows, 4);
+    assert_eq!(bodies(&api, v1::ListMessagesRequest::default()).await.0, ["c1", "b1"]);
+    receive(&api, &asha, "255700000011@c.us", &["a1", "a2"]).await;
+    assert_eq!(bodies(&api, v1::ListMessagesRequest::default()).await.0, ["c1", "b1"], "they came again");
+    assert_eq!(erase(&order).await.unwrap().into_inner().erased_rows, 0);
+
+    let filter = v1::ListEventsRequest { tenant_id: "asha".into(), ..Default::default() };
+    let events = api.cluster().list_events(filter).await.unwrap().into_inner().events;
+    let told = events.iter().filter(|event| event.kind() == v1::EventKind::ChatErased).nth(1).unwrap();
+    assert_eq!(told.text, "a chat of tenant asha is erased (4 rows)");
+    assert_eq!((told.requested_by.as_str(), told.reason.as_str()), ("juma", "the customer asked for it"));
+
+    let nobody = v1::EraseChatRequest { tenant_id: "nobody".into(), ..order };
+    assert_eq!(refused(erase(&nobody).await).code, ErrorCode::NotFound);
+    let error = refused(erase(&v1::EraseChatRequest::default()).await);
+    assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["tenant_id", "chat_id"]);
+}

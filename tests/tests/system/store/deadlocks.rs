@@ -57,7 +57,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         session_status: Some(SessionStatus::Connected),
         ..StatusReport::default()
     };
-    match dice.roll(17) {
+    match dice.roll(19) {
         0 => db.store.start_worker(&id).await.map(drop),
         1 => db.store.stop_worker(&id).await.map(drop),
         2 => db.store.force_restart_worker(&id, true).await.map(drop),
@@ -77,6 +77,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         10 => db.store.pin_tenant(&id, &node("a"), &Requester::default()).await.map(drop),
         11 => db.store.unpin_tenant(&id, &Requester::default()).await.map(drop),
         12 => db.store.record_conflict(&fence).await.map(drop),
+        14 | 15 => db.store.erase_chat(&id, "c", &Requester::default()).await.map(drop),
         13 => act_on_operations(db, dice, &id).await,
         _ => db.store.admit(&fence, &[message(&dice.roll(u64::MAX).to_string(), "c")]).await.map(drop),
     }

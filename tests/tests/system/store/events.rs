@@ -47,7 +47,7 @@ async fn every_order_is_written_down_with_who_and_why() {
             "TenantUnpinned: tenant duka is not pinned to node a any more",
             "FailoverPaused: failover is paused: the tenants of a lost node wait",
             "FailoverResumed: failover goes on",
-            "PolicyChanged: the failover breaker is off, auto-rebalance is off",
+            "PolicyChanged: the failover breaker is off, auto-rebalance is off, messages are kept for 90 days",
             "OperationStarted: the drain of node a has started",
             "OperationEnded: the drain of node a was cancelled (0 of 0 tenants)",
         ]

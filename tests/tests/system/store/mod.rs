@@ -8,6 +8,7 @@
 mod changes;
 mod crashes;
 mod deadlocks;
+mod erasure;
 mod events;
 mod fencing;
 mod ledger;

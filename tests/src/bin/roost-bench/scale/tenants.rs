@@ -28,6 +28,7 @@ pub async fn switch_off_the_breaker(url: &str) -> Result<()> {
     let store = Store::connect(url, 1).await?;
     let by =
         Requester { name: "bench".to_owned(), reason: "a quarter of the nodes is about to go".to_owned() };
-    store.update_policy(PolicyPatch { failover_breaker: Some(false), auto_rebalance: None }, &by).await?;
+    let breaker_off = PolicyPatch { failover_breaker: Some(false), ..PolicyPatch::default() };
+    store.update_policy(breaker_off, &by).await?;
     Ok(())
 }
