@@ -11,7 +11,10 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use roost_cluster::timing::{InvalidTtl, Timing};
-use roost_engine::run_as::{RunAs, UnknownUser, impassable};
+use roost_engine::{
+    run_as::{RunAs, UnknownUser, impassable},
+    web::{Domain, NotADomain, NotAPageUrl, PageUrl},
+};
 use roost_model::ids::{ClusterName, NodeId};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -50,6 +53,10 @@ pub struct NodeArgs {
     /// The address of WhatsApp Web
     #[arg(long, env = "ROOST_NODE_PAGE_URL", default_value = "https://web.whatsapp.com")]
     pub page_url: String,
+    /// Names of hosts that the page may reach, with all beneath them, beside its own host and port (and whatsapp.com and
+    /// whatsapp.net, if it is WhatsApp's); browsers reach nothing else
+    #[arg(long, env = "ROOST_NODE_PAGE_HOSTS", value_delimiter = ',')]
+    pub page_hosts: Vec<String>,
     /// The browser: chromium-headless-shell, or chromium
     #[arg(long, env = "ROOST_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
     pub browser: PathBuf,
@@ -122,7 +129,7 @@ pub struct NodeConfig {
 /// The engine, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineConfig {
-    Web { browser: PathBuf, wa_js: PathBuf, run_as: RunAs },
+    Web { browser: PathBuf, wa_js: PathBuf, run_as: RunAs, page_url: PageUrl, page_hosts: Vec<Domain> },
     Null,
 }
 
@@ -138,8 +145,10 @@ pub enum ConfigError {
     /// It may hold a password, and therefore nothing of it is shown.
     #[error("--database-url takes the form postgres://user:password@host:port/database")]
     DatabaseUrl,
-    #[error("--page-url {given:?} is not an http or https address")]
-    PageUrl { given: String },
+    #[error("--page-url is not usable")]
+    PageUrl(#[from] NotAPageUrl),
+    #[error("--page-hosts is not usable")]
+    PageHosts(#[from] NotADomain),
     #[error("--object-store is not usable")]
     ObjectStore(#[source] SessionError),
     #[error("--snapshot-key-file is not usable")]
@@ -177,13 +186,13 @@ impl NodeArgs {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(ConfigError::DatabaseUrl);
         }
-        if !is_http(&self.page_url) {
-            return Err(ConfigError::PageUrl { given: self.page_url });
-        }
+        let page_url: PageUrl = self.page_url.parse()?;
+        let page_hosts: Vec<Domain> =
+            self.page_hosts.iter().map(|host| host.parse()).collect::<Result<_, _>>()?;
         if self.zone.is_empty() {
             return Err(ConfigError::Zone);
         }
-        let engine = self.engine_config()?;
+        let engine = self.engine_config(page_url, page_hosts)?;
         let key = SnapshotKey::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
         let snapshots = SnapshotStore::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
         let run_as = match engine {
@@ -196,7 +205,7 @@ impl NodeArgs {
 }
 
 impl NodeArgs {
-    fn engine_config(&self) -> Result<EngineConfig, ConfigError> {
+    fn engine_config(&self, page_url: PageUrl, page_hosts: Vec<Domain>) -> Result<EngineConfig, ConfigError> {
         match self.engine {
             EngineKind::Null => Ok(EngineConfig::Null),
             EngineKind::Web => {
@@ -209,7 +218,8 @@ impl NodeArgs {
                     let (at, user) = (at.to_owned(), user.to_string());
                     return Err(ConfigError::ClosedBrowser { browser, user, at });
                 }
-                Ok(EngineConfig::Web { browser, wa_js: a_file("--bridge", &wa_js)?, run_as })
+                let wa_js = a_file("--bridge", &wa_js)?;
+                Ok(EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts })
             }
         }
     }
@@ -286,6 +296,7 @@ mod tests {
             ("--etcd", "127.0.0.1:2379"),
             ("--database-url", "mysql://roost:sesame@db/roost"),
             ("--page-url", "web.whatsapp.com"),
+            ("--page-hosts", "a.example,*"),
             ("--object-store", "s3://bucket"),
             ("--snapshot-key-file", "/nowhere"),
             ("--zone", ""),

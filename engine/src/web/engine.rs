@@ -19,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::bridge;
 use super::cdp::{self, Cdp};
+use super::hosts::{Domain, PageUrl, resolver_rules};
 use super::page::WebPage;
 use super::process::{BrowserProcess, Pipes, ProcessTree};
+use super::proxies::Proxies;
 use super::pump::EventPump;
 use super::start::{self, Startup};
 use crate::run_as::RunAs;
@@ -42,7 +44,9 @@ pub struct WebConfig {
     /// Whether a page's scripts are kept in Chromium's sandbox.
     pub sandbox: bool,
     /// WhatsApp Web, or the simulator.
-    pub page_url: String,
+    pub page_url: PageUrl,
+    /// What the page may reach beside its own host and, if it is WhatsApp's, WhatsApp's domains.
+    pub page_hosts: Vec<Domain>,
     /// `wppconnect-wa.js`.
     pub wa_js: PathBuf,
     pub observer: Arc<dyn BrowserObserver>,
@@ -66,8 +70,9 @@ impl WebEngine {
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
-        let WebConfig { launcher, browser, sandbox, observer, page_url, .. } = &self.config;
-        let flags = flags(profile, *sandbox);
+        let WebConfig { launcher, browser, sandbox, observer, page_url, page_hosts, .. } = &self.config;
+        let proxies = Proxies::from_environment();
+        let flags = flags(profile, *sandbox, &resolver_rules(page_url, page_hosts, &proxies.places));
         let (process, pipes) = launcher.spawn(browser, profile, &flags, observer.clone())?;
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
@@ -77,7 +82,7 @@ impl WebEngine {
             Ok(session)
         };
         match unless_cancelled(cancel, attached).await {
-            Ok(session) => Ok(WarmWebBrowser { url: page_url.clone(), process, cdp, events, session }),
+            Ok(session) => Ok(WarmWebBrowser { page_url: page_url.clone(), process, cdp, events, session }),
             Err(error) => Err(end(&process.tree(), error).await),
         }
     }
@@ -85,7 +90,7 @@ impl WebEngine {
 
 /// A browser whose one tab shows nothing.
 struct WarmWebBrowser {
-    url: String,
+    page_url: PageUrl,
     process: BrowserProcess,
     cdp: Cdp,
     /// Few come while no page is loaded; they are dropped when one is.
@@ -95,7 +100,7 @@ struct WarmWebBrowser {
 
 impl WarmWebBrowser {
     async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
-        let Self { url, process, cdp, events: raw, session } = self;
+        let Self { page_url, process, cdp, events: raw, session } = self;
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
         let pump = EventPump {
@@ -107,7 +112,7 @@ impl WarmWebBrowser {
             console_entries: 0,
         };
         tokio::spawn(pump.run(raw));
-        start::open(&cdp, &session, &url, local_storage).await?;
+        start::open(&cdp, &session, page_url.as_str(), local_storage).await?;
         let step = "loading the bridge";
         let loaded = timeout(BRIDGE_LOADED, document.wait_for(Option::is_some)).await;
         loaded
@@ -206,6 +211,7 @@ impl Launcher {
             .current_dir("/")
             .env_clear()
             .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(Proxies::from_environment().variables)
             .env("HOME", home)
             // In any other locale Chromium loses the letters of paths that are not ASCII, and with them its databases.
             .env("LC_CTYPE", "C.UTF-8")
@@ -236,30 +242,14 @@ impl Launcher {
 }
 
 /// What of the node's environment a browser is given. The rest is none of its business: the database's password is there.
-const ENVIRONMENT: &[&str] = &[
-    "PATH",
-    "LANG",
-    "TZ",
-    "TMPDIR",
-    "FONTCONFIG_FILE",
-    "FONTCONFIG_PATH",
-    // The way out of this network. Chromium asks no proxy for loopback addresses.
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-];
+const ENVIRONMENT: &[&str] = &["PATH", "LANG", "TZ", "TMPDIR", "FONTCONFIG_FILE", "FONTCONFIG_PATH"];
 
 /// Chromium takes commands on descriptor 3 and answers on 4. Placing them there between fork and exec needs unsafe code;
 /// a shell does it with two redirections and then is the browser.
 const ON_3_AND_4: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
 
-/// Every flag for a browser on this profile.
-fn flags(profile: &Path, sandbox: bool) -> Vec<OsString> {
+/// Every flag for a browser on this profile that reaches these hosts.
+fn flags(profile: &Path, sandbox: bool, resolver_rules: &str) -> Vec<OsString> {
     let mut flags: Vec<OsString> = FLAGS.iter().map(OsString::from).collect();
     let processes = if sandbox { SANDBOXED } else { UNSANDBOXED };
     flags.extend(processes.iter().map(OsString::from));
@@ -267,6 +257,7 @@ fn flags(profile: &Path, sandbox: bool) -> Vec<OsString> {
     let mut user_data_dir = OsString::from("--user-data-dir=");
     user_data_dir.push(profile);
     flags.push(user_data_dir);
+    flags.push(format!("--host-resolver-rules={resolver_rules}").into());
     flags.push("about:blank".into());
     flags
 }
@@ -298,6 +289,8 @@ const FLAGS: &[&str] = &[
     "--disable-domain-reliability",
     "--disable-extensions",
     "--disable-quic",
+    // The resolver's rules are not asked about a peer's address; without a proxy for it there is no UDP then.
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-sync",
     "--metrics-recording-only",
     "--mute-audio",
@@ -355,10 +348,10 @@ mod tests {
     #[test]
     fn a_path_is_passed_as_it_is_and_only_a_missing_sandbox_is_said_so() {
         let path = Path::new(std::ffi::OsStr::from_bytes(b"/a b/\xc3\xa4/\xff"));
-        let sandboxed = flags(path, true);
+        let sandboxed = flags(path, true, "");
         let given: Vec<_> = sandboxed.iter().map(|flag| flag.as_bytes()).collect();
         assert!(given.contains(&b"--user-data-dir=/a b/\xc3\xa4/\xff".as_slice()));
         assert!(!given.contains(&b"--no-sandbox".as_slice()) && !given.contains(&b"--no-zygote".as_slice()));
-        assert!(flags(path, false).contains(&"--no-sandbox".into()));
+        assert!(flags(path, false, "").contains(&"--no-sandbox".into()));
     }
 }

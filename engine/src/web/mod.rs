@@ -32,13 +32,20 @@
 //!
 //! Tried without a gain worth a flag: images off, `--enable-low-end-device-mode`, V8's `--lite-mode`,
 //! `--optimize-for-size` and smaller young generations, `--disable-field-trial-config`, no 3D APIs.
+//!
+//! # What a page can reach
+//! A browser's network is that of its node, where what listens may trust its neighbours; so `hosts` has the browser's resolver
+//! know the page's site and nothing else, by name or by address, and WebRTC goes by no UDP.
 
 mod bridge;
 mod cdp;
 mod engine;
+mod hosts;
 mod page;
 mod process;
+mod proxies;
 mod pump;
 mod start;
 
 pub use engine::{Launcher, Sandbox, WebConfig, WebEngine};
+pub use hosts::{Domain, NotADomain, NotAPageUrl, PageUrl};

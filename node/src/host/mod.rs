@@ -270,7 +270,7 @@ impl Announcement<'_> {
 async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
         EngineConfig::Null => Ok(Arc::new(NullEngine::default())),
-        EngineConfig::Web { browser, wa_js, run_as } => {
+        EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts } => {
             let this_program = std::env::current_exe().map_err(HostError::Myself)?;
             let launcher = Launcher::new(this_program.clone(), *run_as);
             let found = Sandbox::find(&launcher, browser).await;
@@ -283,7 +283,8 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 },
                 sandbox,
                 browser: browser.clone(),
-                page_url: config.args.page_url.clone(),
+                page_url: page_url.clone(),
+                page_hosts: page_hosts.clone(),
                 wa_js: wa_js.clone(),
                 observer: link,
             };

@@ -55,7 +55,8 @@ impl World {
             launcher: Launcher::new(roost_devcluster::product("roost-node")?, run_as),
             sandbox: true,
             browser: roost_devcluster::browser()?,
-            page_url: simulator.http_url(),
+            page_url: simulator.http_url().parse()?,
+            page_hosts: Vec::new(),
             wa_js: roost_devcluster::bridge()?,
             observer: Arc::new(Unwatched),
         })?;

@@ -1,0 +1,142 @@
+//! What a browser can reach: the site that it is for, and nothing else of the network that its node is in. A page that was
+//! taken over could else speak to what listens there and trusts its neighbours: etcd, for one, or a cloud's metadata.
+//!
+//! The browser's own resolver is told so, by `--host-resolver-rules`: it is asked about every connection that a page causes,
+//! whatever causes it, and about addresses as about names. The first rule that fits counts; an exclusion goes before all. What
+//! it is not asked about is UDP of WebRTC, which a flag of its own turns off, and what a proxy resolves (see
+//! [`super::proxies`]).
+
+use std::{fmt, str::FromStr};
+
+use http::Uri;
+
+/// The address of the site's page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageUrl {
+    url: String,
+    /// An IPv6 address has its brackets.
+    host: String,
+    port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not an http or https address")]
+pub struct NotAPageUrl {
+    given: String,
+}
+
+impl FromStr for PageUrl {
+    type Err = NotAPageUrl;
+
+    fn from_str(given: &str) -> Result<Self, NotAPageUrl> {
+        let refused = || NotAPageUrl { given: given.to_owned() };
+        let uri: Uri = given.parse().map_err(|_| refused())?;
+        let implied = match uri.scheme_str() {
+            Some("http") => 80,
+            Some("https") => 443,
+            _ => return Err(refused()),
+        };
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(refused)?;
+        let port = uri.port_u16().unwrap_or(implied);
+        Ok(Self { url: given.to_owned(), host: host.to_ascii_lowercase(), port })
+    }
+}
+
+impl PageUrl {
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+}
+
+/// A host's name, and all names beneath it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain(String);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not the name of a host, like static.example.com")]
+pub struct NotADomain {
+    given: String,
+}
+
+impl FromStr for Domain {
+    type Err = NotADomain;
+
+    /// Strict, for it becomes part of a rule.
+    fn from_str(given: &str) -> Result<Self, NotADomain> {
+        let is_label = |label: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            !label.is_empty() && label.len() <= 63 && label.bytes().all(is_plain)
+        };
+        if given.split('.').all(is_label) {
+            Ok(Self(given.to_ascii_lowercase()))
+        } else {
+            Err(NotADomain { given: given.to_owned() })
+        }
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The site that is known: a page at or beneath the first of these needs all of them (scripts and pictures come from
+/// `static.whatsapp.net`, media from `mmg.whatsapp.net`).
+const WHATSAPP: [&str; 2] = ["whatsapp.com", "whatsapp.net"];
+
+/// The value of `--host-resolver-rules` for this page. Of its own host the page's port alone is open: on the loopback of a
+/// test, or behind the address of a gateway, other services have the other ports.
+pub(super) fn resolver_rules(page: &PageUrl, more: &[Domain], proxies: &[String]) -> String {
+    let own = format!("{}:{}", page.host, page.port);
+    let is_whatsapp = is_beneath(&page.host, WHATSAPP[0]);
+    let known = WHATSAPP.into_iter().filter(|_| is_whatsapp);
+    let domains = known.chain(more.iter().map(|domain| domain.0.as_str()));
+    let open = domains.map(|domain| format!("EXCLUDE {domain}, EXCLUDE *.{domain}"));
+    let direct = std::iter::once(&own).chain(proxies).map(|place| format!("MAP {place} {place}"));
+    let rules: Vec<_> = open.chain(direct).chain(["MAP * ~NOTFOUND".to_owned()]).collect();
+    rules.join(", ")
+}
+
+fn is_beneath(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(page: &str, more: &[&str]) -> String {
+        let more: Vec<Domain> = more.iter().map(|domain| domain.parse().unwrap()).collect();
+        resolver_rules(&page.parse().unwrap(), &more, &[])
+    }
+
+    #[test]
+    fn the_real_site_reaches_its_two_domains_and_another_page_its_own_port_alone() {
+        assert_eq!(
+            rules("https://web.whatsapp.com", &[]),
+            "EXCLUDE whatsapp.com, EXCLUDE *.whatsapp.com, EXCLUDE whatsapp.net, EXCLUDE *.whatsapp.net, \
+             MAP web.whatsapp.com:443 web.whatsapp.com:443, MAP * ~NOTFOUND"
+        );
+        assert_eq!(
+            rules("http://127.0.0.1:8080/?x", &[]),
+            "MAP 127.0.0.1:8080 127.0.0.1:8080, MAP * ~NOTFOUND"
+        );
+        assert_eq!(rules("http://[::1]:8080", &[]), "MAP [::1]:8080 [::1]:8080, MAP * ~NOTFOUND");
+        // Whoever owns that name is not WhatsApp.
+        assert_eq!(
+            rules("https://notwhatsapp.com", &["cdn.example"]),
+            "EXCLUDE cdn.example, EXCLUDE *.cdn.example, MAP notwhatsapp.com:443 notwhatsapp.com:443, MAP * ~NOTFOUND"
+        );
+    }
+
+    #[test]
+    fn what_is_no_host_cannot_become_a_rule() {
+        for given in ["", ".", "*", "a b", "a,MAP * b", "example.com:80", "*.example.com", "a..b", "[::1]"] {
+            assert!(given.parse::<Domain>().is_err(), "{given:?}");
+        }
+        for given in ["web.whatsapp.com", "ftp://x", "http://", "http:///path", "https://a b"] {
+            assert!(given.parse::<PageUrl>().is_err(), "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The web engine against a real Chromium and pages that mean harm. This binary plays two parts: the tests start it again as
+//! the launcher between themselves and a browser, which is a part of `roost-node` else.
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod launcher;
+mod network;
+mod site;
+mod stage;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("launch") {
+        launcher::play();
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials()).exit_code()
+}
+
+fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_page_reaches_its_own_host_and_port_and_nothing_else_of_the_network", network::reach),
+        trial("a_page_sends_no_udp_to_a_peer_of_its_choice", network::webrtc),
+    ]
+}
+
+/// Browsers are started by threads of the runtime, which outlive them.
+fn trial<F: Future<Output = ()> + Send + 'static>(name: &str, test: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(test());
+        Ok::<(), Failed>(())
+    })
+}

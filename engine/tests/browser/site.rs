@@ -1,0 +1,63 @@
+//! A site with one page, whose script tells the test what it has found.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Router,
+    extract::{State, WebSocketUpgrade, ws::Message},
+    response::{Html, Response},
+    routing::{get, post},
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::mpsc};
+
+use crate::stage::DEADLINE;
+
+/// Before the script: how it tells.
+const TELL: &str = "const tell = (found) => fetch('/tell', { method: 'POST', body: JSON.stringify(found) });";
+
+pub struct Site {
+    pub address: SocketAddr,
+    told: mpsc::Receiver<Value>,
+}
+
+impl Site {
+    /// Serves the script as a page of this address, with `/frame` for pages within it, and `/echo`, a websocket.
+    pub async fn serve(address: &str, script: &str) -> Self {
+        let (tell, told) = mpsc::channel(64);
+        let page = format!("<!doctype html><body><script>{TELL}\n{script}</script></body>");
+        let app = Router::new()
+            .route("/", get(move || async move { Html(page.clone()) }))
+            .route("/frame", get(|| async { Html("<!doctype html><body></body>") }))
+            .route("/echo", get(echo))
+            .route("/tell", post(take))
+            .with_state(tell);
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { address, told }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The next thing that the page tells.
+    pub async fn told(&mut self) -> Value {
+        tokio::time::timeout(DEADLINE, self.told.recv()).await.expect("the page tells nothing").unwrap()
+    }
+}
+
+async fn take(State(tell): State<mpsc::Sender<Value>>, body: String) {
+    tell.send(serde_json::from_str(&body).unwrap()).await.unwrap();
+}
+
+async fn echo(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while let Some(Ok(message @ Message::Text(_))) = socket.recv().await {
+            if socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
+}

@@ -1,0 +1,92 @@
+//! What the tests stand on: an engine for one page, and a profile for its browser.
+
+use std::{
+    env, fs,
+    fs::Permissions,
+    os::unix::fs::{PermissionsExt, chown},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use roost_engine::{
+    BrowserObserver, Engine, EngineError, Launch, Launched, PageEvent,
+    run_as::RunAs,
+    web::{Launcher, WebConfig, WebEngine},
+};
+use roost_model::ids::TenantId;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// Much longer than anything takes; a condition that is not met by then fails the test.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// As much of wa-js as the bridge needs to come up.
+const WA_JS: &str =
+    "window.WPP = { on() {}, loader: { onInjected() {} }, conn: {}, chat: {}, whatsapp: {} };";
+
+pub struct Stage {
+    dir: TempDir,
+    engine: WebEngine,
+}
+
+struct Unwatched;
+
+impl BrowserObserver for Unwatched {
+    fn started(&self, _pid: u32) {}
+    fn gone(&self, _pid: u32) {}
+}
+
+impl Stage {
+    pub fn set(page_url: &str, page_hosts: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
+        let wa_js = dir.path().join("wa.js");
+        fs::write(&wa_js, WA_JS).unwrap();
+        // As a node of this user would run them.
+        let run_as = RunAs::for_browsers("nobody").unwrap();
+        let profile = dir.path().join("profile");
+        fs::create_dir(&profile).unwrap();
+        if let Some(user) = run_as.owner() {
+            chown(&profile, Some(user.uid), Some(user.gid)).unwrap();
+        }
+        let engine = WebEngine::new(WebConfig {
+            launcher: Launcher::new(env::current_exe().unwrap(), run_as),
+            browser: browser(),
+            sandbox: true,
+            page_url: page_url.parse().unwrap(),
+            page_hosts: page_hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            wa_js,
+            observer: Arc::new(Unwatched),
+        });
+        Self { dir, engine: engine.unwrap() }
+    }
+
+    pub async fn launch(&self) -> Result<Launched, EngineError> {
+        let launch = Launch {
+            tenant: TenantId::new("acme").unwrap(),
+            profile: self.dir.path().join("profile"),
+            local_storage: None,
+            cancel: CancellationToken::new(),
+        };
+        self.engine.launch(launch).await
+    }
+}
+
+/// The last thing that the browser tells, once nothing of it is left.
+#[allow(dead_code, reason = "TEMP")]
+pub async fn ending(launched: &mut Launched) -> String {
+    let ended = async {
+        loop {
+            if let PageEvent::Exited { reason } = launched.events.recv().await.unwrap() {
+                return reason;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, ended).await.expect("the browser goes on")
+}
+
+fn browser() -> PathBuf {
+    let usual = || "/usr/lib/chromium/chromium-headless-shell".into();
+    env::var_os("ROOST_BROWSER").map_or_else(usual, PathBuf::from)
+}
