@@ -9,13 +9,17 @@
 //   overflow.
 //
 // What the page is doing is told as events: a JSON array per binding call, everything that one turn of the event loop
-// brought. What the node asks for are the methods of `__roost`.
+// brought, or as much of it as the node takes at once. What the node asks for are the methods of `__roost`.
 (() => {
   'use strict';
 
   const HOLD_MS = 60_000;
   const WINDOW = 512;
   const REMEMBERED = 4_096;
+  // The node cuts a text at as many bytes, and ends a browser that tells much more than these at once or in one answer.
+  const BODY_CHARS = 65_536;
+  const TELL_CHARS = 32_768;
+  const SWEEP_CHARS = 2_097_152;
   const SEND_MS = 20_000;
   const COMPANY_MS = 10;
   const PROBE_MS = 5_000;
@@ -41,14 +45,25 @@
   let outbox = [];
 
   function tell(event) {
-    if (!outbox.length) {
-      queueMicrotask(() => {
-        const events = outbox;
-        outbox = [];
-        binding(JSON.stringify(events));
-      });
+    if (!outbox.length) queueMicrotask(tellAll);
+    outbox.push(JSON.stringify(event));
+  }
+
+  function tellAll() {
+    const events = outbox;
+    outbox = [];
+    let together = [];
+    let chars = 0;
+    for (const event of events) {
+      if (chars + event.length > TELL_CHARS && together.length) {
+        binding(`[${together}]`);
+        together = [];
+        chars = 0;
+      }
+      together.push(event);
+      chars += event.length;
     }
-    outbox.push(event);
+    binding(`[${together}]`);
   }
 
   // --- messages in ---
@@ -79,7 +94,8 @@
   // The body of a picture is its thumbnail, so only texts have one here.
   function textOf({ type, body, caption }) {
     const text = type === 'chat' || type.endsWith('_response') || type.endsWith('_reply') ? body : caption;
-    return typeof text === 'string' ? text : '';
+    // No half of a character is left at the cut.
+    return typeof text === 'string' ? text.slice(0, BODY_CHARS).toWellFormed() : '';
   }
 
   function isForUs(message) {
@@ -313,10 +329,18 @@
     }
   }
 
-  // Everything new that the page holds and the node has not confirmed.
+  // Everything new that the page holds and the node has not confirmed; what is too much for one answer is told by and by.
   function sweep() {
     const found = WPP.whatsapp.MsgStore.filter((message) => isForUs(message) && !confirmed.has(String(message.id)));
-    return found.map(describe);
+    const answer = [];
+    let chars = 0;
+    for (const message of found) {
+      const described = describe(message);
+      chars += JSON.stringify(described).length;
+      if (chars <= SWEEP_CHARS) answer.push(described);
+      else holdAlone(message);
+    }
+    return answer;
   }
 
   async function probe() {

@@ -10,6 +10,9 @@ use crate::{EngineError, InboundMessage, OutboundText, PageEvent, SendError, Str
 
 /// The function in the page that the bridge tells its events through.
 pub(super) const BINDING: &str = "__roostEvents";
+/// What the bridge tells at once, at most. It keeps to less (see `TELL_CHARS` there), and the worker's queue of events is
+/// bounded by it.
+pub(super) const TOLD_BYTES: usize = 512 * 1024;
 const BRIDGE: &str = include_str!("../../bridge/bridge.js");
 
 /// The library that the bridge stands on, as `bridge/package.json` names it, and its file `dist/wppconnect-wa.js`. It
@@ -18,12 +21,12 @@ const WA_JS_VERSION: &str = "4.6.0";
 const WA_JS_SHA256: &str = "5bfb88027f14a4d8c9e319374e8bb4083201906881cf8c74f75789b32e4106bd";
 
 /// The script for every new document: wa-js and our bridge, in the page itself and not in what it frames, nor in the
-/// browser's own error pages.
+/// browser's own error pages. There the binding, which the browser makes in every context, is taken away.
 pub(super) fn script(wa_js: &Path) -> Result<String, EngineError> {
     let wa_js = library(wa_js)?;
     Ok(format!(
         "if (window === window.top && location.protocol.startsWith('http')) {{\n\
-         window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{wa_js}\n{BRIDGE}\n}}"
+         window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{wa_js}\n{BRIDGE}\n}} else {{ delete window.{BINDING}; }}"
     ))
 }
 

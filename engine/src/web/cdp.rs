@@ -8,6 +8,9 @@
 //!   the browser's memory, and its event listeners are unbounded queues.
 //!
 //! Messages are JSON, each ended by a zero byte. Sessions are flattened: a message to a page carries its session's id.
+//!
+//! What a page can have its browser send is bounded, one message as all that wait: a browser that sends more is given up
+//! ([`Excess`]), for the memory is that of the node and of all its tenants.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,8 +22,8 @@ use chromiumoxide_types::{CallId, Command, Error as Refusal, MethodCall};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::EngineError;
@@ -32,6 +35,24 @@ const COMMANDS: usize = 256;
 /// Events that wait to be taken. The bridge tells at most its window of messages ahead and everything else is rare, so a
 /// full queue means that nobody takes them.
 const EVENTS: usize = 1024;
+/// One message. The largest that is asked for is a whole localStorage: Chromium lets it hold five million characters, of which
+/// JSON may make six bytes each.
+pub(super) const MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+/// All events that wait to be taken.
+const EVENT_BYTES: usize = 2 * MESSAGE_BYTES;
+/// What is kept of the buffer of a larger message.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Why a browser is given up: it sent more than may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Excess {
+    #[error("the browser is ended: it sent a message of more than {MESSAGE_BYTES} bytes")]
+    Message,
+    #[error("the browser is ended: it sent more events than could be taken")]
+    Events,
+    #[error("the browser is ended: its page told more than {limit} bytes at once")]
+    Payload { limit: usize },
+}
 
 /// The commanding end. Cheap to clone; the connection ends when every clone is gone.
 #[derive(Clone)]
@@ -39,6 +60,7 @@ pub(super) struct Cdp {
     commands: mpsc::Sender<Vec<u8>>,
     pending: Arc<Mutex<Pending>>,
     next: Arc<AtomicUsize>,
+    excess: watch::Receiver<Option<Excess>>,
 }
 
 /// Calls whose answers have not come; `None` once none will.
@@ -50,21 +72,41 @@ pub(super) struct Event {
     pub method: String,
     pub session: Option<String>,
     pub params: Value,
+    /// Its share of [`EVENT_BYTES`].
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Cdp {
-    /// Speaks to a browser. The receiver ends when the browser closes its pipe, or when nobody took events for so long
-    /// that the queue was full.
+    /// Speaks to a browser. The receiver ends when the browser closes its pipe, or is given up.
     pub(super) fn open(
         input: impl AsyncWrite + Unpin + Send + 'static,
         output: impl AsyncRead + Unpin + Send + 'static,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (commands, to_write) = mpsc::channel(COMMANDS);
         let (events, taken) = mpsc::channel(EVENTS);
+        let (given_up, excess) = watch::channel(None);
         let pending = Arc::new(Mutex::new(Some(HashMap::new())));
+        let reader = Reader { pending: pending.clone(), events, room: Arc::new(Semaphore::new(EVENT_BYTES)) };
         tokio::spawn(write(input, to_write));
-        tokio::spawn(read(output, pending.clone(), events));
-        (Self { commands, pending, next: Arc::default() }, taken)
+        tokio::spawn(async move {
+            if let Err(excess) = reader.read(output).await {
+                given_up.send_replace(Some(excess));
+            }
+        });
+        (Self { commands, pending, next: Arc::default(), excess }, taken)
+    }
+
+    /// Resolves when the browser is given up, and never else.
+    pub(super) fn exceeded(&self) -> impl Future<Output = Excess> + use<> {
+        let mut excess = self.excess.clone();
+        async move {
+            let known = excess.wait_for(Option::is_some).await.ok().and_then(|excess| *excess);
+            match known {
+                Some(excess) => excess,
+                // It ended otherwise.
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Sends a command to the browser (`session` none) or to a page, and waits for its answer for at most `limit`.
@@ -139,50 +181,68 @@ struct Incoming {
     params: Value,
 }
 
-async fn read(output: impl AsyncRead + Unpin, pending: Arc<Mutex<Pending>>, events: mpsc::Sender<Event>) {
-    let mut output = BufReader::with_capacity(64 * 1024, output);
-    let mut frame = Vec::new();
-    loop {
-        frame.clear();
-        match output.read_until(0, &mut frame).await {
-            Ok(read) if read > 0 && frame.ends_with(&[0]) => {}
-            _ => break,
-        }
-        match serde_json::from_slice(&frame[..frame.len() - 1]) {
-            Ok(incoming) => {
-                if !dispatch(incoming, &pending, &events) {
-                    break;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the browser sent what is no message of the protocol"),
-        }
-    }
-    // Dropping the senders tells everyone who waits.
-    *pending.lock() = None;
+struct Reader {
+    pending: Arc<Mutex<Pending>>,
+    events: mpsc::Sender<Event>,
+    room: Arc<Semaphore>,
 }
 
-/// `false` when the event found no room: blocking here would also keep answers from the one who has to make room.
-fn dispatch(incoming: Incoming, pending: &Mutex<Pending>, events: &mpsc::Sender<Event>) -> bool {
-    if let Some(id) = incoming.id {
-        let waiting = pending.lock().as_mut().and_then(|pending| pending.remove(&id));
-        if let Some(waiting) = waiting {
-            let answer = incoming.error.map_or_else(|| Ok(incoming.result.unwrap_or(Value::Null)), Err);
-            // Nobody waits any more for a call that was given up.
-            let _ = waiting.send(answer);
-        }
-        return true;
+impl Reader {
+    /// Until the browser closes its pipe. Dropping the senders tells everyone who waits.
+    async fn read(self, output: impl AsyncRead + Unpin) -> Result<(), Excess> {
+        let done = self.read_all(output).await;
+        *self.pending.lock() = None;
+        done
     }
-    let Some(method) = incoming.method else { return true };
-    let event = Event { method, session: incoming.session, params: incoming.params };
-    match events.try_send(event) {
-        Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => true,
-        Err(mpsc::error::TrySendError::Full(event)) => {
-            tracing::error!(
-                method = event.method,
-                "the page's events are not taken; the connection is given up"
-            );
-            false
+
+    async fn read_all(&self, output: impl AsyncRead + Unpin) -> Result<(), Excess> {
+        let mut output = BufReader::with_capacity(READ_BYTES, output);
+        let mut frame = Vec::new();
+        loop {
+            frame.clear();
+            frame.shrink_to(READ_BYTES);
+            let read = (&mut output).take(MESSAGE_BYTES as u64 + 1).read_until(0, &mut frame).await;
+            if !read.is_ok_and(|read| read > 0) {
+                return Ok(());
+            }
+            if frame.pop() != Some(0) {
+                // Else the pipe has ended within a message.
+                return if frame.len() == MESSAGE_BYTES { Err(Excess::Message) } else { Ok(()) };
+            }
+            match serde_json::from_slice(&frame) {
+                Ok(incoming) => self.dispatch(incoming, frame.len())?,
+                Err(error) => tracing::warn!(%error, "the browser sent what is no message of the protocol"),
+            }
         }
+    }
+
+    /// An event that finds no room is an error: waiting here would also keep answers from the one who has to make room.
+    fn dispatch(&self, incoming: Incoming, bytes: usize) -> Result<(), Excess> {
+        if let Some(id) = incoming.id {
+            let waiting = self.pending.lock().as_mut().and_then(|pending| pending.remove(&id));
+            if let Some(waiting) = waiting {
+                let answer = incoming.error.map_or_else(|| Ok(incoming.result.unwrap_or(Value::Null)), Err);
+                // Nobody waits any more for a call that was given up.
+                let _ = waiting.send(answer);
+            }
+            return Ok(());
+        }
+        let Some(method) = incoming.method else { return Ok(()) };
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| Excess::Events)?;
+        let event = Event { method, session: incoming.session, params: incoming.params, _room: Some(room) };
+        match self.events.try_send(event) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Excess::Events),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Event {
+    /// As if a browser had sent it.
+    pub(super) fn of(domain: &str, name: &str, params: Value) -> Self {
+        Self { method: format!("{domain}.{name}"), session: None, params, _room: None }
     }
 }
 
@@ -222,5 +282,51 @@ mod tests {
         assert!(events.recv().await.is_none());
         let late = cdp.call("asking", None, GetVersionParams::default(), LIMIT).await;
         assert!(matches!(late, Err(EngineError::Gone)));
+    }
+
+    /// What becomes of a browser that sends this.
+    async fn sends(event: &[u8], times: usize) -> (Option<Excess>, Cdp, mpsc::Receiver<Event>) {
+        let (input, _browser_in) = duplex(4096);
+        let (mut browser_out, output) = duplex(4096);
+        let (cdp, events) = Cdp::open(input, output);
+        let sending = async {
+            for _ in 0..times {
+                if browser_out.write_all(event).await.is_err() {
+                    break;
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = sending => unreachable!("it waits for its end"),
+            excess = cdp.exceeded() => (Some(excess), cdp, events),
+            () = tokio::time::sleep(LIMIT) => (None, cdp, events),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browser_that_sends_a_message_without_an_end_is_given_up() {
+        let (excess, cdp, mut events) = sends(&[b'x'; 1024 * 1024], 64).await;
+        assert_eq!(excess, Some(Excess::Message));
+        assert!(events.recv().await.is_none());
+        let late = cdp.call("asking", None, GetVersionParams::default(), LIMIT).await;
+        assert!(matches!(late, Err(EngineError::Gone)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_nobody_takes_are_bounded_by_their_number_and_by_their_size() {
+        let small = b"{\"method\":\"A.b\"}\0";
+        assert_eq!(sends(small, EVENTS).await.0, None);
+        assert_eq!(sends(small, EVENTS + 1).await.0, Some(Excess::Events));
+        let mut large =
+            format!("{{\"method\":\"A.b\",\"params\":\"{}\"}}", "x".repeat(MESSAGE_BYTES / 2)).into_bytes();
+        large.push(0);
+        let (excess, _cdp, mut events) = sends(&large, 8).await;
+        assert_eq!(excess, Some(Excess::Events));
+        let mut waiting = 0;
+        while events.recv().await.is_some() {
+            waiting += 1;
+        }
+        assert_eq!(waiting, 3, "there was room for so many");
     }
 }

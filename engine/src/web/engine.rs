@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
+use chromiumoxide_cdp::cdp::browser_protocol::target::{SessionId, TargetId};
 use roost_model::ids::TenantId;
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bridge;
 use super::cdp::{self, Cdp};
+use super::document::TopDocument;
 use super::hosts::{Domain, PageUrl, resolver_rules};
 use super::page::WebPage;
 use super::process::{BrowserProcess, Pipes, ProcessTree};
@@ -77,12 +78,14 @@ impl WebEngine {
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {
-            let session = start.attach().await?;
+            let (session, tab) = start.attach().await?;
             start.install(&session, &self.script).await?;
-            Ok(session)
+            Ok((session, tab))
         };
         match unless_cancelled(cancel, attached).await {
-            Ok(session) => Ok(WarmWebBrowser { page_url: page_url.clone(), process, cdp, events, session }),
+            Ok((session, tab)) => {
+                Ok(WarmWebBrowser { page_url: page_url.clone(), process, cdp, events, session, tab })
+            }
             Err(error) => Err(end(&process.tree(), error).await),
         }
     }
@@ -96,17 +99,19 @@ struct WarmWebBrowser {
     /// Few come while no page is loaded; they are dropped when one is.
     events: mpsc::Receiver<cdp::Event>,
     session: SessionId,
+    tab: TargetId,
 }
 
 impl WarmWebBrowser {
     async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
-        let Self { page_url, process, cdp, events: raw, session } = self;
+        let Self { page_url, process, cdp, events: raw, session, tab } = self;
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
         let pump = EventPump {
             cdp: cdp.clone(),
             session: session.clone(),
             tree: process.tree(),
+            top: TopDocument::of(tab),
             document: document_tx,
             events,
             console_entries: 0,

@@ -39,6 +39,7 @@
 
 mod bridge;
 mod cdp;
+mod document;
 mod engine;
 mod hosts;
 mod page;

@@ -5,7 +5,7 @@
 //! root when this process dies; the others end when they lose it.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -34,8 +34,9 @@ impl BrowserProcess {
         let root = Pid::from_raw(pid.cast_signed())?;
         observer.started(pid);
         let (gone, is_gone) = watch::channel(None);
-        tokio::spawn(watch_over(child, root, errors, gone, observer));
-        Some((Self { tree: ProcessTree { root, gone: is_gone } }, Pipes { input, output }))
+        let tree = ProcessTree { root, gone: is_gone, cause: Arc::default() };
+        tokio::spawn(watch_over(child, tree.clone(), errors, gone, observer));
+        Some((Self { tree }, Pipes { input, output }))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -59,6 +60,8 @@ pub(super) struct ProcessTree {
     root: Pid,
     /// Why, once the whole tree is gone.
     gone: watch::Receiver<Option<String>>,
+    /// Why it was ended, where that is known better than from its own end.
+    cause: Arc<OnceLock<String>>,
 }
 
 impl ProcessTree {
@@ -76,6 +79,13 @@ impl ProcessTree {
         self.wait().await
     }
 
+    /// The same, for a cause that whoever waits for its end is told.
+    pub(super) async fn end_for(&self, cause: String) -> String {
+        // The first one counts.
+        let _already_ending = self.cause.set(cause);
+        self.kill().await
+    }
+
     /// Returns, when the tree is gone, how it went.
     pub(super) async fn wait(&self) -> String {
         let mut gone = self.gone.clone();
@@ -90,22 +100,23 @@ impl ProcessTree {
 /// Reaps the root when it ends, ends the rest of its tree, and tells.
 async fn watch_over(
     mut child: Child,
-    root: Pid,
+    tree: ProcessTree,
     errors: tokio::process::ChildStderr,
     gone: watch::Sender<Option<String>>,
     observer: Arc<dyn BrowserObserver>,
 ) {
     let last_words = tokio::spawn(last_words(errors));
     let ended = child.wait().await;
-    end_group(root).await;
+    end_group(tree.root).await;
     let last_words = last_words.await.unwrap_or_default();
-    let reason = match ended {
+    let cause = tree.cause.get().cloned();
+    let reason = cause.unwrap_or_else(|| match ended {
         Ok(status) if status.success() => "the browser closed".to_owned(),
         Ok(status) if last_words.is_empty() => format!("the browser ended with {status}"),
         Ok(status) => format!("the browser ended with {status}, saying: {last_words}"),
         Err(error) => format!("the browser could not be waited for: {error}"),
-    };
-    observer.gone(root.as_raw_pid().cast_unsigned());
+    });
+    observer.gone(tree.root.as_raw_pid().cast_unsigned());
     gone.send_replace(Some(reason));
 }
 

@@ -11,8 +11,9 @@ use chromiumoxide_cdp::cdp::js_protocol::runtime::{
 use chromiumoxide_types::{Command, MethodType};
 use tokio::sync::{mpsc, watch};
 
-use super::bridge::{BINDING, BridgeEvent};
-use super::cdp::{ANSWERED_WITHIN, Cdp, Event};
+use super::bridge::{BINDING, BridgeEvent, TOLD_BYTES};
+use super::cdp::{ANSWERED_WITHIN, Cdp, Event, Excess};
+use super::document::TopDocument;
 use super::process::ProcessTree;
 use crate::PageEvent;
 
@@ -23,38 +24,67 @@ pub(super) struct EventPump {
     pub cdp: Cdp,
     pub session: SessionId,
     pub tree: ProcessTree,
+    /// What alone may tell anything.
+    pub top: TopDocument,
+    /// The same once the bridge is in it.
     pub document: watch::Sender<Option<ExecutionContextId>>,
     pub events: mpsc::Sender<PageEvent>,
     /// What the page has written to its console since that was last discarded.
     pub console_entries: u32,
 }
 
+/// Why there are no more events.
+enum PumpEnd {
+    /// The worker does not listen any more.
+    Unheard,
+    Exceeded(Excess),
+}
+
 impl EventPump {
     /// Ends with [`PageEvent::Exited`]. A browser that cannot be spoken to any more is killed: nothing else could be
     /// done with it.
-    pub(super) async fn run(mut self, mut raw: mpsc::Receiver<Event>) {
-        while let Some(event) = raw.recv().await {
-            if event.session.as_deref() != Some(self.session.inner()) {
-                continue;
-            }
-            if !self.handle(event).await {
-                break;
-            }
-        }
+    pub(super) async fn run(mut self, raw: mpsc::Receiver<Event>) {
+        let exceeded = self.cdp.exceeded();
+        let excess = tokio::select! {
+            biased;
+            excess = exceeded => Some(excess),
+            excess = self.take_all(raw) => excess,
+        };
         self.document.send_replace(None);
-        let reason = self.tree.kill().await;
+        let reason = match excess {
+            Some(excess) => self.tree.end_for(excess.to_string()).await,
+            None => self.tree.kill().await,
+        };
         // A worker that has dropped its receiver has no use for it.
         let _ = self.events.send(PageEvent::Exited { reason }).await;
     }
 
-    /// `false` when the worker does not listen any more.
-    async fn handle(&mut self, event: Event) -> bool {
+    /// Until there are no more, or the page has exceeded what it may tell.
+    async fn take_all(&mut self, mut raw: mpsc::Receiver<Event>) -> Option<Excess> {
+        while let Some(event) = raw.recv().await {
+            if event.session.as_deref() != Some(self.session.inner()) {
+                continue;
+            }
+            match self.handle(event).await {
+                Ok(()) => {}
+                Err(PumpEnd::Unheard) => break,
+                Err(PumpEnd::Exceeded(excess)) => return Some(excess),
+            }
+        }
+        None
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), PumpEnd> {
+        if self.top.follow(&event) {
+            self.document.send_replace(None);
+        }
         if event.method == EventBindingCalled::method_id() {
             match serde_json::from_value(event.params) {
                 Ok(called) => return self.told(called).await,
                 Err(error) => tracing::warn!(%error, "a call of the bridge is not understood"),
             }
         } else if event.method == EventTargetCrashed::method_id() {
+            self.top.lost();
             self.document.send_replace(None);
             return self.pass_on(PageEvent::Crashed { reason: "the page's renderer died".to_owned() }).await;
         } else if event.method == EventJavascriptDialogOpening::method_id() {
@@ -66,18 +96,21 @@ impl EventPump {
                 self.command("discarding the console", DiscardConsoleEntriesParams::default());
             }
         }
-        true
+        Ok(())
     }
 
-    async fn told(&self, called: EventBindingCalled) -> bool {
-        if called.name != BINDING {
-            return true;
+    async fn told(&self, called: EventBindingCalled) -> Result<(), PumpEnd> {
+        if called.name != BINDING || !self.top.is(called.execution_context_id) {
+            return Ok(());
+        }
+        if called.payload.len() > TOLD_BYTES {
+            return Err(PumpEnd::Exceeded(Excess::Payload { limit: TOLD_BYTES }));
         }
         let events: Vec<BridgeEvent> = match serde_json::from_str(&called.payload) {
             Ok(events) => events,
             Err(error) => {
                 tracing::error!(%error, "the bridge tells what this build does not understand");
-                return true;
+                return Ok(());
             }
         };
         for event in events {
@@ -85,16 +118,14 @@ impl EventPump {
                 self.document.send_replace(Some(called.execution_context_id));
             }
             let Some(event) = event.into_page_event() else { continue };
-            if !self.pass_on(event).await {
-                return false;
-            }
+            self.pass_on(event).await?;
         }
-        true
+        Ok(())
     }
 
     /// Waits for room: the raw events behind it have a queue of their own, and the bridge a window.
-    async fn pass_on(&self, event: PageEvent) -> bool {
-        self.events.send(event).await.is_ok()
+    async fn pass_on(&self, event: PageEvent) -> Result<(), PumpEnd> {
+        self.events.send(event).await.map_err(|_| PumpEnd::Unheard)
     }
 
     /// Sends a command whose answer changes nothing, without keeping the events waiting for it.

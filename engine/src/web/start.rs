@@ -10,7 +10,7 @@ use chromiumoxide_cdp::cdp::browser_protocol::page::{
     RemoveScriptToEvaluateOnNewDocumentParams,
 };
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
-    EventAttachedToTarget, SessionId, SetAutoAttachParams,
+    EventAttachedToTarget, SessionId, SetAutoAttachParams, TargetId,
 };
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{AddBindingParams, EnableParams as RuntimeParams};
 use chromiumoxide_types::{Command, MethodType};
@@ -35,12 +35,13 @@ pub(super) struct Startup<'a> {
 
 impl Startup<'_> {
     /// Attaches to the one tab that the browser opens by itself.
-    pub(super) async fn attach(&mut self) -> Result<SessionId, EngineError> {
+    pub(super) async fn attach(&mut self) -> Result<(SessionId, TargetId), EngineError> {
         let step = "attaching to the page";
         let attach = SetAutoAttachParams { flatten: Some(true), ..SetAutoAttachParams::new(true, false) };
         self.cdp.call(step, None, attach, FIRST_ANSWER).await?;
         let attached = |event: &EventAttachedToTarget| event.target_info.r#type == "page";
-        Ok(self.wait_for(step, FIRST_ANSWER, attached).await?.session_id)
+        let attached = self.wait_for(step, FIRST_ANSWER, attached).await?;
+        Ok((attached.session_id, attached.target_info.target_id))
     }
 
     /// Puts wa-js and the bridge into every document to come.

@@ -2,6 +2,8 @@
 //! the launcher between themselves and a browser, which is a part of `roost-node` else.
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod bounds;
+mod frames;
 mod launcher;
 mod network;
 mod site;
@@ -22,6 +24,10 @@ fn trials() -> Vec<Trial> {
     vec![
         trial("a_page_reaches_its_own_host_and_port_and_nothing_else_of_the_network", network::reach),
         trial("a_page_sends_no_udp_to_a_peer_of_its_choice", network::webrtc),
+        trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
+        trial("a_page_that_logs_more_than_may_be_loses_its_browser", bounds::message),
+        trial("a_page_that_tells_more_at_once_than_may_be_loses_its_browser", bounds::payload),
+        trial("a_page_that_tells_faster_than_anybody_listens_loses_its_browser", bounds::flood),
     ]
 }
 

@@ -21,9 +21,11 @@ use tokio_util::sync::CancellationToken;
 /// Much longer than anything takes; a condition that is not met by then fails the test.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// As much of wa-js as the bridge needs to come up.
-const WA_JS: &str =
-    "window.WPP = { on() {}, loader: { onInjected() {} }, conn: {}, chat: {}, whatsapp: {} };";
+/// As much of wa-js as the bridge needs to come up. A page may have it raise events.
+const WA_JS: &str = "
+    const handlers = {};
+    const on = (name, handler) => { handlers[name] = handler; };
+    window.WPP = { on, raise: (name, value) => handlers[name](value), loader: { onInjected() {} } };";
 
 pub struct Stage {
     dir: TempDir,
@@ -73,17 +75,16 @@ impl Stage {
     }
 }
 
-/// The last thing that the browser tells, once nothing of it is left.
-#[allow(dead_code, reason = "TEMP")]
-pub async fn ending(launched: &mut Launched) -> String {
-    let ended = async {
-        loop {
-            if let PageEvent::Exited { reason } = launched.events.recv().await.unwrap() {
-                return reason;
-            }
+/// All that is told until nothing is left of the browser.
+pub async fn events(launched: &mut Launched) -> Vec<PageEvent> {
+    let all = async {
+        let mut all = Vec::new();
+        while let Some(event) = launched.events.recv().await {
+            all.push(event);
         }
+        all
     };
-    tokio::time::timeout(DEADLINE, ended).await.expect("the browser goes on")
+    tokio::time::timeout(DEADLINE, all).await.expect("the browser goes on")
 }
 
 fn browser() -> PathBuf {
