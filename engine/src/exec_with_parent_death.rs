@@ -5,6 +5,10 @@
 //! one: only from a thread that lives as long as the runtime (a tokio worker thread or the main thread), never within
 //! `spawn_blocking` or `block_in_place`.
 //!
+//! Before all that it makes itself the first to go: when memory is short the kernel is to end a browser, whose session is saved
+//! and which comes up again, and not the node, whose end is that of all its browsers; and when processors are, the node's leases
+//! are renewed first.
+//!
 //! The order matters: a change of user clears the death signal, so it is set last, and only then is the parent's pid a
 //! proof that the signal will come.
 
@@ -12,7 +16,7 @@ use std::{ffi::OsString, fs, io, os::unix::process::CommandExt, process::Command
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
-    process::{Gid, Pid, Signal, Uid, getegid, geteuid, getppid, set_parent_process_death_signal},
+    process::{Gid, Pid, Signal, Uid, getegid, geteuid, getppid, nice, set_parent_process_death_signal},
     thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
@@ -23,6 +27,8 @@ use crate::run_as::{RunAs, UserIds};
 pub enum ExecError {
     #[error("no program was given")]
     NoProgram,
+    #[error("it could not be put behind its node")]
+    StandBack(#[source] io::Error),
     #[error(transparent)]
     SwitchUser(#[from] SwitchUserError),
     #[error("the death signal could not be set")]
@@ -57,12 +63,31 @@ pub fn die_with(parent: i32) -> Result<(), ExecError> {
 /// Becomes that user, ties this process to `parent` and becomes `command`. Returns only when that fails.
 pub fn exec_with_parent_death(parent: i32, run_as: RunAs, command: &[OsString]) -> ExecError {
     let Some((program, args)) = command.split_first() else { return ExecError::NoProgram };
-    if let Err(error) = switch_user(run_as).map_err(ExecError::from).and_then(|()| die_with(parent)) {
+    let ready = stand_back()
+        .map_err(ExecError::StandBack)
+        .and_then(|()| Ok(switch_user(run_as)?))
+        .and_then(|()| die_with(parent));
+    if let Err(error) = ready {
         return error;
     }
     // The signal survives exec.
     let source = Command::new(program).args(args).exec();
     ExecError::Exec { program: program.clone(), source }
+}
+
+/// What a browser has more of than its node in the kernel's choice of whom to end for memory: of a thousand, which is all memory.
+/// Chromium gives its renderers as much.
+const OOM_SCORE_ADJ: i32 = 300;
+/// And how much nicer it is.
+const NICE: i32 = 5;
+
+/// Not back to what it was: that takes a privilege which it gives up, or does not have.
+fn stand_back() -> io::Result<()> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let inherited: i32 = fs::read_to_string(FILE)?.trim().parse().map_err(io::Error::other)?;
+    fs::write(FILE, (inherited + OOM_SCORE_ADJ).min(1000).to_string())?;
+    nice(NICE)?;
+    Ok(())
 }
 
 /// Makes this process, which has one thread, run as that user.

@@ -18,6 +18,7 @@ use roost_engine::{
 use roost_model::ids::{ClusterName, NodeId};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::byte_size::ByteSize;
 use crate::session::{Profiles, SessionError, SnapshotKey, SnapshotStore};
 
 /// The settings of a node as they were given.
@@ -67,6 +68,17 @@ pub struct NodeArgs {
     /// can then do all that the browsers' user can
     #[arg(long, env = "ROOST_NODE_ALLOW_NO_SANDBOX")]
     pub allow_no_sandbox: bool,
+    /// What one browser may use of memory before it is ended and started anew, such as 1536MiB; 2GiB without a size, and no
+    /// limit without the option
+    #[arg(
+        long,
+        env = "ROOST_NODE_BROWSER_MEMORY_LIMIT",
+        value_name = "SIZE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2GiB"
+    )]
+    pub browser_memory_limit: Option<ByteSize>,
     /// wppconnect-wa.js of the npm package @wppconnect/wa-js
     #[arg(long, env = "ROOST_BRIDGE")]
     pub bridge: Option<PathBuf>,

@@ -1,5 +1,6 @@
-//! Whose browser launches next. A launch takes most of a core for seconds, so only a few run at once; the others wait, and
-//! of these the tenant that has been down the longest is next.
+//! Whose browser launches next. A launch takes most of a core for seconds, so only a few run at once; the others wait. Of these
+//! the one with the fewest failed attempts is next, and of equals the tenant that has been down the longest. Attempts first, for
+//! what keeps failing is down the longest by and by, and its launches are the slow ones: a few such would hold up a failover.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,20 +8,36 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-/// The place of a launch in the queue; the least is next.
+/// The place of a launch in the queue; the least is next, by the first field that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LaunchPriority {
-    /// Its worker was last seen to work then.
-    DownSince(OffsetDateTime),
-    /// It never was: nobody misses it yet.
-    NeverSeen,
+pub struct LaunchPriority {
+    need: Need,
+    attempts: u32,
+    down: Down,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    Now,
     /// The tenant runs elsewhere, and this is for when it will not.
-    Ahead,
+    Later,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Down {
+    /// Its worker was last seen to work then.
+    Since(OffsetDateTime),
+    /// It never was: nobody misses it yet.
+    NeverUp,
 }
 
 impl LaunchPriority {
-    pub fn down_since(last_seen_at: Option<OffsetDateTime>) -> Self {
-        last_seen_at.map_or(Self::NeverSeen, Self::DownSince)
+    /// For a move that is being prepared.
+    pub const AHEAD: Self = Self { need: Need::Later, attempts: 0, down: Down::NeverUp };
+
+    /// For a tenant that is down; `attempts` have failed since it last worked.
+    pub fn needed(attempts: u32, last_seen_at: Option<OffsetDateTime>) -> Self {
+        Self { need: Need::Now, attempts, down: last_seen_at.map_or(Down::NeverUp, Down::Since) }
     }
 }
 
@@ -104,10 +121,15 @@ mod tests {
 
     use super::*;
 
-    fn seen(seconds: i64) -> LaunchPriority {
-        LaunchPriority::down_since(Some(
-            OffsetDateTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs()),
-        ))
+    const NEVER_SEEN: LaunchPriority = LaunchPriority { need: Need::Now, attempts: 0, down: Down::NeverUp };
+
+    fn seen(seconds: u64) -> LaunchPriority {
+        failed(0, seconds)
+    }
+
+    fn failed(attempts: u32, seen_seconds: u64) -> LaunchPriority {
+        let seen = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(seen_seconds);
+        LaunchPriority::needed(attempts, Some(seen))
     }
 
     /// A launch that has taken its place in the queue.
@@ -120,11 +142,23 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_down_is_next_the_never_seen_last_and_what_is_ahead_of_need_after_all() {
+        let priorities = [LaunchPriority::AHEAD, NEVER_SEEN, seen(7), seen(3), seen(5), seen(3)];
+        assert_eq!(order_of(&priorities).await, [3, 5, 4, 2, 1, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_keeps_failing_holds_up_no_failover_however_long_it_is_down() {
+        let priorities =
+            [failed(3, 1), failed(1, 2), failed(1, 1), seen(900), NEVER_SEEN, LaunchPriority::AHEAD];
+        assert_eq!(order_of(&priorities).await, [3, 4, 2, 1, 0, 5]);
+    }
+
+    /// In which those that came in this order are let launch, one at once.
+    async fn order_of(priorities: &[LaunchPriority]) -> Vec<usize> {
         let queue = LaunchQueue::new(1);
         let running = queue.acquire(seen(9)).await;
-        let priorities =
-            [LaunchPriority::Ahead, LaunchPriority::NeverSeen, seen(7), seen(3), seen(5), seen(3)];
-        let mut launches: Vec<_> = priorities.map(|priority| Some(waiting(&queue, priority))).into();
+        let mut launches: Vec<_> =
+            priorities.iter().map(|&priority| Some(waiting(&queue, priority))).collect();
         drop(running);
         let mut order = Vec::new();
         while order.len() < priorities.len() {
@@ -138,7 +172,7 @@ mod tests {
             assert_eq!(given.len(), 1, "one launch at once");
             order.push(given[0].0);
         }
-        assert_eq!(order, [3, 5, 4, 2, 1, 0]);
+        order
     }
 
     #[tokio::test]

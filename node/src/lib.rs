@@ -15,6 +15,7 @@
 //! `roost_cluster::lease_deadline`, then `host::keepalive`, then [`guard`].
 
 mod blocking;
+pub mod byte_size;
 mod causes;
 pub mod config;
 pub mod env;

@@ -21,6 +21,7 @@ use super::bridge;
 use super::cdp::{self, Cdp};
 use super::document::TopDocument;
 use super::hosts::{Domain, PageUrl, resolver_rules};
+use super::memory_limit::MemoryLimit;
 use super::page::WebPage;
 use super::process::{BrowserProcess, Pipes, ProcessTree};
 use super::proxies::Proxies;
@@ -51,19 +52,23 @@ pub struct WebConfig {
     /// `wppconnect-wa.js`.
     pub wa_js: PathBuf,
     pub observer: Arc<dyn BrowserObserver>,
+    /// What all processes of one browser may use of memory before it is ended; see [`super::memory_limit`] for what counts.
+    pub memory_limit_bytes: Option<u64>,
 }
 
 /// Launches browsers.
 pub struct WebEngine {
     config: WebConfig,
     script: String,
+    memory_limit: Option<Arc<MemoryLimit>>,
 }
 
 impl WebEngine {
     /// Reads wa-js.
     pub fn new(config: WebConfig) -> Result<Self, EngineError> {
         let script = bridge::script(&config.wa_js)?;
-        Ok(Self { config, script })
+        let memory_limit = config.memory_limit_bytes.map(MemoryLimit::new);
+        Ok(Self { config, script, memory_limit })
     }
 
     /// A browser on this profile, with the bridge ready for whatever document comes.
@@ -75,6 +80,9 @@ impl WebEngine {
         let proxies = Proxies::from_environment();
         let flags = flags(profile, *sandbox, &resolver_rules(page_url, page_hosts, &proxies.places));
         let (process, pipes) = launcher.spawn(browser, profile, &flags, observer.clone())?;
+        if let Some(limit) = &self.memory_limit {
+            limit.watch(process.tree());
+        }
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {

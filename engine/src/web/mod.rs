@@ -42,6 +42,7 @@ mod cdp;
 mod document;
 mod engine;
 mod hosts;
+mod memory_limit;
 mod page;
 mod process;
 mod proxies;

@@ -65,10 +65,19 @@ pub(super) struct ProcessTree {
 }
 
 impl ProcessTree {
+    /// The id of its process group.
+    pub(super) fn group(&self) -> i32 {
+        self.root.as_raw_pid()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.borrow().is_some()
+    }
+
     /// Signals every process of the browser; nothing happens when they are gone.
     pub(super) fn signal(&self, signal: Signal) {
         // While the tree is not known to be gone its group exists, so the number cannot have been given to another.
-        if self.gone.borrow().is_none() {
+        if !self.is_gone() {
             let _no_such_group = kill_process_group(self.root, signal);
         }
     }
@@ -135,15 +144,15 @@ fn has_living_member(group: Pid) -> bool {
     listing
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok())
-        .any(|stat| is_living_member(&stat, group.as_raw_pid()))
+        .any(|stat| member_of(&stat) == Some(group.as_raw_pid()))
 }
 
-/// `pid (name) state ppid pgrp ...`; the name may hold parentheses, so the last one ends it.
-fn is_living_member(stat: &str, group: i32) -> bool {
-    let Some((_, rest)) = stat.rsplit_once(") ") else { return false };
-    let mut fields = rest.split_ascii_whitespace();
-    let (state, _parent, of) = (fields.next(), fields.next(), fields.next());
-    of.and_then(|of| of.parse().ok()) == Some(group) && !matches!(state, Some("Z" | "X"))
+/// The group that this process is a living member of. `pid (name) state ppid pgrp ...`; the name may hold parentheses, so the
+/// last one ends it.
+pub(super) fn member_of(stat: &str) -> Option<i32> {
+    let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
+    let (state, _parent, group) = (fields.next()?, fields.next()?, fields.next()?);
+    if matches!(state, "Z" | "X") { None } else { group.parse().ok() }
 }
 
 /// Of all that was said, as much of the end.
@@ -269,9 +278,9 @@ mod tests {
 
     #[test]
     fn membership_is_read_from_a_stat_line() {
-        assert!(is_living_member("9 (a) b) S 3 7 7 0", 7));
-        assert!(!is_living_member("9 (a) Z 3 7 7 0", 7));
-        assert!(!is_living_member("9 (a) S 3 8 7 0", 7));
+        assert_eq!(member_of("9 (a) b) S 3 7 8 0"), Some(7));
+        assert_eq!(member_of("9 (a) Z 3 7 7 0"), None);
+        assert_eq!(member_of("9 a S 3"), None);
     }
 
     #[tokio::test]

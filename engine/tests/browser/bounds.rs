@@ -29,7 +29,7 @@ pub async fn flood() {
 /// Of the browser with this page.
 async fn ending(script: &str) -> String {
     let site = Site::serve("127.0.0.2", script).await;
-    let stage = Stage::set(&site.url(), &[]);
+    let stage = Stage::set(&site.url());
     let mut launched = match stage.launch().await {
         Ok(launched) => launched,
         // It was faster than the launch.

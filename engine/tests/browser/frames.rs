@@ -35,7 +35,7 @@ const FORGE: &str = r#"
 
 pub async fn forgery() {
     let mut site = Site::serve("127.0.0.2", FORGE).await;
-    let stage = Stage::set(&site.url(), &[]);
+    let stage = Stage::set(&site.url());
     let mut launched = stage.launch().await.unwrap();
     let none = "undefined";
     assert_eq!(site.told().await, json!({ "own": none, "atOnce": none, "written": none, "framed": none }));

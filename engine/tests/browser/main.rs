@@ -5,6 +5,7 @@
 mod bounds;
 mod frames;
 mod launcher;
+mod memory;
 mod network;
 mod site;
 mod stage;
@@ -24,6 +25,8 @@ fn trials() -> Vec<Trial> {
     vec![
         trial("a_page_reaches_its_own_host_and_port_and_nothing_else_of_the_network", network::reach),
         trial("a_page_sends_no_udp_to_a_peer_of_its_choice", network::webrtc),
+        trial("a_browser_goes_before_its_node_when_memory_or_processors_are_short", memory::behind_its_node),
+        trial("a_browser_that_grows_over_its_limit_is_ended", memory::limit),
         trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
         trial("a_page_that_logs_more_than_may_be_loses_its_browser", bounds::message),
         trial("a_page_that_tells_more_at_once_than_may_be_loses_its_browser", bounds::payload),

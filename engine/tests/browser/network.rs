@@ -39,7 +39,7 @@ pub async fn reach() {
         neighbour = json!(places[0].replace("http", "ws")),
     );
     let mut site = Site::serve("127.0.0.2", &script).await;
-    let stage = Stage::set(&site.url(), &[]);
+    let stage = Stage::set(&site.url());
     let launched = stage.launch().await.unwrap();
     let connected = async {
         tokio::select! {
@@ -79,7 +79,7 @@ pub async fn webrtc() {
         peer.createOffer().then((offer) => peer.setLocalDescription(offer));"#
     );
     let mut site = Site::serve("127.0.0.2", &script).await;
-    let stage = Stage::set(&site.url(), &[]);
+    let stage = Stage::set(&site.url());
     let launched = stage.launch().await.unwrap();
     let mut datagram = [0; 64];
     tokio::select! {

@@ -40,7 +40,11 @@ impl BrowserObserver for Unwatched {
 }
 
 impl Stage {
-    pub fn set(page_url: &str, page_hosts: &[&str]) -> Self {
+    pub fn set(page_url: &str) -> Self {
+        Self::with_memory_limit(page_url, None)
+    }
+
+    pub fn with_memory_limit(page_url: &str, memory_limit_bytes: Option<u64>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         let wa_js = dir.path().join("wa.js");
@@ -57,9 +61,10 @@ impl Stage {
             browser: browser(),
             sandbox: true,
             page_url: page_url.parse().unwrap(),
-            page_hosts: page_hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            page_hosts: Vec::new(),
             wa_js,
             observer: Arc::new(Unwatched),
+            memory_limit_bytes,
         });
         Self { dir, engine: engine.unwrap() }
     }

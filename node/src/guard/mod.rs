@@ -26,6 +26,7 @@ mod child;
 mod config;
 mod dead_mans_timer;
 mod link;
+mod memory_lock;
 mod protocol;
 mod restarts;
 mod revoker;
@@ -49,6 +50,9 @@ use signals::Signals;
 
 /// Runs the child until it ends by itself, is asked to stop, is refused, or has crashed too often.
 pub fn run(config: &GuardConfig) -> Result<(), GuardError> {
+    if let Err(error) = memory_lock::lock_memory() {
+        tracing::warn!(%error, "the guard's memory is not locked; a machine that swaps may make it late (LimitMEMLOCK)");
+    }
     let signals = Signals::register()?;
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
     let mut restarts = Restarts::new(config.restarts);

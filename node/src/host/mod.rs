@@ -16,6 +16,7 @@
 
 pub mod assignments;
 mod candidate;
+mod endings;
 mod env;
 mod error;
 mod first_contact;
@@ -71,6 +72,7 @@ use crate::{
     launch_queue::LaunchQueue,
 };
 use candidate::Candidate;
+use endings::Endings;
 use env::HostEnv;
 pub use error::HostError;
 use lease_reporting_registry::LeaseReportingRegistry;
@@ -200,6 +202,7 @@ async fn assemble(
         timing,
         health: NodeHealth::new(args.id.clone(), workers.clone()),
         workers,
+        endings: Endings::default(),
         removed: Notify::new(),
     }))
 }
@@ -275,7 +278,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
             let launcher = Launcher::new(this_program.clone(), *run_as);
             let found = Sandbox::find(&launcher, browser).await;
             let sandbox = has_sandbox(found, config.args.allow_no_sandbox);
-            let config = WebConfig {
+            let web = WebConfig {
                 // Who cannot have a user namespace for a sandbox has none to be another user in either.
                 launcher: match run_as {
                     RunAs::Namespace(_) if !sandbox => Launcher::new(this_program, RunAs::Caller),
@@ -287,8 +290,9 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 page_hosts: page_hosts.clone(),
                 wa_js: wa_js.clone(),
                 observer: link,
+                memory_limit_bytes: config.args.browser_memory_limit.map(|limit| limit.bytes()),
             };
-            Ok(Arc::new(WebEngine::new(config)?))
+            Ok(Arc::new(WebEngine::new(web)?))
         }
     }
 }

@@ -128,7 +128,7 @@ async fn warm_up(
             debug!(files, "the newest snapshot is here");
         }
         // Counts until the browser is there.
-        let _permit = unless_stopped(stop, node.launches.acquire(LaunchPriority::Ahead)).await?;
+        let _permit = unless_stopped(stop, node.launches.acquire(LaunchPriority::AHEAD)).await?;
         let mut standing = env.standing.clone();
         unless_stopped(stop, standing.wait_for(|standing| *standing == Standing::Good))
             .await?

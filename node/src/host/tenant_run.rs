@@ -3,25 +3,28 @@
 //! ```text
 //!   acknowledged --> spec read --> worker runs --+--> stopped ---------> over
 //!                     ^   |                      |
-//!                     |   +-- not ours (yet) <---+--> ended by itself
-//!                     +--------- pause
+//!                     |   +-- not ours (yet) <---+--> ended by itself, or panicked: counted (`endings`)
+//!                     +--------- pause, longer each time
 //! ```
 //!
 //! The supervisor starts and stops such runs and decides nothing else about them. A worker that ends by itself, because a
 //! write of it was refused or because it failed, is started again only if the store still names this generation:
 //! else a newer assignment is on its way, and the run waits for the supervisor to hear of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use roost_store::{
-    Fence, StoreError,
+    Fence, SessionStatus, StatusReport, StoreError,
     workers::{DesiredState, WorkerSpec},
 };
 
-use super::{env::IncarnationEnv, tenant_runtime::RunRequest};
-use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerHandle, WorkerTiming};
+use super::{endings::Failures, env::IncarnationEnv, tenant_runtime::RunRequest};
+use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, WorkerHandle, WorkerTiming};
 
-/// From a spec that could not be read, or a worker that ended by itself, to the next look.
+/// From a spec that could not be read to the next look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// For a graceful stop: whoever takes the tenant over waits for it, and each of its steps is bounded by less.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -34,7 +37,7 @@ pub(super) struct TenantRun {
 enum RunEvent {
     /// Asked for, or the supervisor is gone without a word and this life of the node with it.
     Stop,
-    Ended,
+    Ended(WorkerEnd),
     NewSpec,
 }
 
@@ -60,14 +63,29 @@ impl TenantRun {
 
     /// One worker after the other, until the run is to end.
     async fn serve(&mut self, warm: &mut Option<WarmStandby>) {
-        while let Some(spec) = self.spec_to_run().await {
-            let worker = Worker::spawn(self.context(spec, warm.take()));
+        loop {
+            let failures = self.env.host.endings.failures(&self.request.fence, Instant::now());
+            if !self.sat_out(failures.wait).await {
+                break;
+            }
+            let Some(spec) = self.spec_to_run().await else { break };
+            let worker = Worker::spawn(self.context(spec, warm.take(), failures.count));
             self.env.host.workers.set_worker(&self.request.fence.tenant, Some(worker.clone()));
             let over = self.attend(&worker).await;
             self.env.host.workers.set_worker(&self.request.fence.tenant, None);
             if over {
                 break;
             }
+        }
+    }
+
+    /// Waits, but not for an operator who asks for something. False when the run is to end instead.
+    async fn sat_out(&mut self, wait: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.request.stopped() => false,
+            () = tokio::time::sleep(wait) => true,
+            changed = self.request.spec_revision.changed(), if !wait.is_zero() => changed.is_ok(),
         }
     }
 
@@ -97,11 +115,12 @@ impl TenantRun {
 
     /// Sees a worker through. True when the run is over, false when the worker ended by itself.
     async fn attend(&mut self, worker: &WorkerHandle) -> bool {
+        let since = Instant::now();
         loop {
             let happened = tokio::select! {
                 biased;
                 () = self.request.stopped() => RunEvent::Stop,
-                () = worker.ended() => RunEvent::Ended,
+                end = worker.ended() => RunEvent::Ended(end),
                 changed = self.request.spec_revision.changed() => changed.map_or(RunEvent::Stop, |()| RunEvent::NewSpec),
             };
             match happened {
@@ -109,13 +128,38 @@ impl TenantRun {
                     self.stop_worker(worker).await;
                     return true;
                 }
-                RunEvent::Ended => {
-                    tracing::warn!(tenant = %self.request.fence.tenant, generation = %self.request.fence.generation, "a worker ended by itself");
-                    let is_over = tokio::time::timeout(LOOK_AGAIN, self.request.stopped()).await;
-                    return is_over.is_ok();
+                RunEvent::Ended(end) => {
+                    self.take_down(&end, since.elapsed()).await;
+                    return false;
                 }
                 RunEvent::NewSpec => self.pass_spec_on(worker).await,
             }
+        }
+    }
+
+    /// A worker that lived so long has ended by itself.
+    async fn take_down(&self, end: &WorkerEnd, lived: Duration) {
+        let Fence { tenant, generation } = &self.request.fence;
+        let Failures { count, wait } =
+            self.env.host.endings.record(&self.request.fence, end, lived, Instant::now());
+        let WorkerEnd::Panicked { reason } = end else {
+            tracing::warn!(%tenant, %generation, ?end, count, ?wait, "a worker ended by itself");
+            return;
+        };
+        tracing::error!(%tenant, %generation, reason, count, ?wait, "a worker panicked; a fault of this program");
+        let report = StatusReport {
+            session_status: Some(SessionStatus::Disconnected),
+            last_error: Some(format!("the worker panicked: {reason}; failure {count} in a row")),
+            restarted: true,
+            ..StatusReport::default()
+        };
+        let reported = tokio::select! {
+            biased;
+            () = self.request.stopped() => Ok(()),
+            reported = self.env.host.node.store.report(&self.request.fence, &report) => reported,
+        };
+        if let Err(error) = reported {
+            tracing::warn!(%tenant, %error, "a panic could not be reported");
         }
     }
 
@@ -169,11 +213,12 @@ impl TenantRun {
         }
     }
 
-    fn context(&self, spec: WorkerSpec, warm: Option<WarmStandby>) -> WorkerContext {
+    fn context(&self, spec: WorkerSpec, warm: Option<WarmStandby>, failures: u32) -> WorkerContext {
         WorkerContext {
             fence: self.request.fence.clone(),
             spec,
             env: self.env.host.node.clone(),
+            failures,
             warm,
             standing: self.env.standing.clone(),
             ownership: self.env.ownership.clone(),

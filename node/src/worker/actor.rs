@@ -12,7 +12,7 @@ use futures::{future::BoxFuture, stream::FuturesUnordered};
 use roost_engine::{EngineError, InboundMessage, Page, PageEvent, Probe};
 use roost_store::{Fence, StoreError, WorkerSpec};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use tracing::{Instrument, info, info_span};
@@ -34,8 +34,7 @@ const LAST_REPORT: Duration = Duration::from_secs(2);
 
 /// What the supervisor wants of a worker.
 pub(super) enum WorkerCommand {
-    /// `done` is dropped when the worker has ended.
-    Stop { mode: StopMode, done: oneshot::Sender<()> },
+    Stop { mode: StopMode },
 }
 
 /// The worker's ends of its handle's channels.
@@ -44,13 +43,15 @@ pub(super) struct WorkerChannels {
     pub spec: watch::Receiver<WorkerSpec>,
     pub seen: watch::Sender<Option<std::time::Instant>>,
     pub state: watch::Sender<State>,
+    /// The page of the browser that runs, for whoever outlives this worker.
+    pub page: watch::Sender<Option<Arc<dyn Page>>>,
 }
 
 /// Runs a worker to its end.
-pub(super) async fn run(context: WorkerContext, channels: WorkerChannels) {
+pub(super) async fn run(context: WorkerContext, channels: WorkerChannels) -> Ending {
     let Fence { tenant, generation } = &context.fence;
     let span = info_span!("worker", %tenant, %generation);
-    Actor::new(context, channels).run().instrument(span).await;
+    Actor::new(context, channels).run().instrument(span).await
 }
 
 /// The browser as the actor holds it.
@@ -108,8 +109,6 @@ pub(super) struct Actor {
     pub probing: bool,
     /// The last restart that was carried out, or that the start of this worker stands for.
     pub restarted: i64,
-    /// Those who wait for the end.
-    pub stop_waiters: Vec<oneshot::Sender<()>>,
     pub handle_dropped: bool,
     pub ending: Option<Ending>,
 }
@@ -145,7 +144,6 @@ impl Actor {
             next_probe: Instant::now(),
             probing: false,
             restarted: spec.restart_seq,
-            stop_waiters: Vec::new(),
             handle_dropped: false,
             ending: None,
             context,
@@ -153,7 +151,7 @@ impl Actor {
         }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self) -> Ending {
         info!("the worker begins");
         // Before the browser: what an earlier owner left is read and answered while it launches.
         self.ensure_pipeline();
@@ -162,13 +160,16 @@ impl Actor {
         let mut standing = self.context.standing.clone();
         // A watch tells only of changes; what stands now counts too.
         standing.mark_changed();
-        while self.ending.is_none() {
+        loop {
+            if let Some(ending) = self.ending {
+                self.conclude(ending).await;
+                return ending;
+            }
             let wakeup = self.next(&mut standing).await;
             for event in self.interpret(wakeup) {
                 self.apply(event);
             }
         }
-        self.conclude().await;
     }
 
     /// Turns what happened into events of the state machine.
@@ -194,9 +195,8 @@ impl Actor {
         self.begun.elapsed()
     }
 
-    /// The end: the browser is dead. Whoever waits for that is told when `self` is dropped.
-    async fn conclude(mut self) {
-        let Some(ending) = self.ending else { return };
+    /// The end: the browser is dead.
+    async fn conclude(mut self, ending: Ending) {
         drop(self.pipeline.take());
         self.background.clear();
         if let Some(warm) = self.warm.take() {

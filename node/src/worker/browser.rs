@@ -40,7 +40,7 @@ pub(super) struct LaunchParams {
     pub env: Arc<NodeEnv>,
     pub standing: watch::Receiver<Standing>,
     pub tenant: TenantId,
-    /// How long the tenant has been down, for its place in the queue.
+    /// Its place in the queue.
     pub priority: LaunchPriority,
     pub warm: Option<WarmStandby>,
     pub call_off: CallOff,

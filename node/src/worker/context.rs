@@ -18,6 +18,8 @@ pub struct WorkerContext {
     /// The spec as read when the tenant was assigned; later ones come through [`super::WorkerHandle::update`].
     pub spec: WorkerSpec,
     pub env: Arc<NodeEnv>,
+    /// Workers of the tenant that ended by themselves here, one after the other, until now.
+    pub failures: u32,
     /// A browser that waits for this worker's session.
     pub warm: Option<WarmStandby>,
     /// The node's own standing: soft stop pauses the messages, expiry kills the browser.

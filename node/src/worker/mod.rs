@@ -12,6 +12,7 @@
 mod actor;
 mod browser;
 mod context;
+mod end;
 mod launch_check;
 mod liveness;
 mod perform;
@@ -28,9 +29,10 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use roost_model::ids::{Generation, TenantId};
 use roost_store::WorkerSpec;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
+pub use end::WorkerEnd;
 pub use state::{Ending, State, StopMode};
 pub use timing::WorkerTiming;
 pub use warm_standby::WarmStandby;
@@ -47,9 +49,12 @@ impl Worker {
         let (state_tx, state) = watch::channel(State::Starting);
         let tenant = context.fence.tenant.clone();
         let generation = context.fence.generation;
-        let channels = actor::WorkerChannels { inbox, spec, seen: seen_tx, state: state_tx };
-        tokio::spawn(actor::run(context, channels));
-        WorkerHandle { tenant, generation, commands, specs: Arc::new(specs), seen, state }
+        let (page_tx, page) = watch::channel(None);
+        let (told, end) = watch::channel(None);
+        let channels = actor::WorkerChannels { inbox, spec, seen: seen_tx, state: state_tx, page: page_tx };
+        let task = tokio::spawn(actor::run(context, channels));
+        tokio::spawn(end::tell_end(task, page, told));
+        WorkerHandle { tenant, generation, commands, specs: Arc::new(specs), seen, state, end }
     }
 }
 
@@ -65,6 +70,7 @@ pub struct WorkerHandle {
     specs: Arc<watch::Sender<WorkerSpec>>,
     seen: watch::Receiver<Option<Instant>>,
     state: watch::Receiver<State>,
+    end: watch::Receiver<Option<WorkerEnd>>,
 }
 
 impl WorkerHandle {
@@ -84,11 +90,9 @@ impl WorkerHandle {
     /// Stops the worker and waits until its browser is dead. Stopping one that has ended returns at once; a stricter
     /// mode overtakes a graceful stop that is under way.
     pub async fn stop(&self, mode: StopMode) {
-        let (done, ended) = oneshot::channel();
-        if self.commands.send(actor::WorkerCommand::Stop { mode, done }).await.is_ok() {
-            // An error means that the worker ended by itself in between, which is what was asked for.
-            let _ended_by_itself = ended.await;
-        }
+        // An error means that the worker ended by itself, which is what is asked for.
+        let _ended_by_itself = self.commands.send(actor::WorkerCommand::Stop { mode }).await;
+        self.ended().await;
     }
 
     /// When the page last proved that it works; `None` while it has not.
@@ -102,8 +106,11 @@ impl WorkerHandle {
     }
 
     /// Waits until the worker has ended, for whatever reason; its browser is dead then.
-    pub async fn ended(&self) {
-        self.commands.closed().await;
+    pub async fn ended(&self) -> WorkerEnd {
+        let mut end = self.end.clone();
+        let told = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        // Whoever tells ends without a word only with the runtime.
+        told.unwrap_or(WorkerEnd::Ended(Ending::Killed))
     }
 }
 

@@ -78,7 +78,10 @@ impl Actor {
             env: context.env.clone(),
             standing: context.standing.clone(),
             tenant: context.fence.tenant.clone(),
-            priority: LaunchPriority::down_since(context.spec.last_seen_at),
+            priority: LaunchPriority::needed(
+                context.failures.saturating_add(self.machine.attempts()),
+                context.spec.last_seen_at,
+            ),
             warm: self.warm.take(),
             call_off: self.call_off.clone(),
         }));

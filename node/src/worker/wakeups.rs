@@ -75,10 +75,7 @@ impl Actor {
 
     pub(super) fn interpret(&mut self, wakeup: Wakeup) -> Vec<Event> {
         match wakeup {
-            Wakeup::Command(Some(WorkerCommand::Stop { mode, done })) => {
-                self.stop_waiters.push(done);
-                vec![Event::StopAsked(mode)]
-            }
+            Wakeup::Command(Some(WorkerCommand::Stop { mode })) => vec![Event::StopAsked(mode)],
             Wakeup::Command(None) => {
                 self.handle_dropped = true;
                 vec![Event::StopAsked(StopMode::Graceful)]
@@ -127,6 +124,7 @@ impl Actor {
         self.browser_task = None;
         match outcome {
             BrowserTaskOutcome::Launched(launched) => {
+                self.channels.page.send_replace(Some(launched.page.clone()));
                 self.browser = Some(Browser { page: launched.page, events: launched.events });
                 self.next_probe = Instant::now() + self.context.timing.probe_every;
                 vec![Event::Launched]
@@ -278,6 +276,7 @@ impl Actor {
     /// The browser is gone, and with it everything that was asked of it.
     pub fn let_go_of_browser(&mut self) {
         self.browser = None;
+        self.channels.page.send_replace(None);
         self.background.clear();
         self.held.clear();
         self.probing = false;

@@ -14,6 +14,7 @@ mod stage;
 use std::{
     env,
     ffi::OsString,
+    fs,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -22,7 +23,10 @@ use std::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use roost_cluster::clock::boottime;
 use roost_engine::{exec_with_parent_death::exec_with_parent_death, run_as::RunAs};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Resource, Signal, getrlimit, kill_process},
+    thread::{CapabilitySet, capabilities},
+};
 
 use crate::{
     figures::{FENCE, LATE, RENEW_EVERY},
@@ -62,6 +66,7 @@ fn trials() -> Vec<Trial> {
         trial("a_child_that_hangs_is_dead_with_its_browsers_once_its_deadline_has_passed", hung_child),
         trial("a_child_that_stood_down_outlives_its_deadline", stood_down_child),
         trial("a_killed_guard_takes_the_child_and_its_browsers_with_it", killed_guard),
+        trial("the_memory_of_the_guard_alone_is_locked", locked_memory),
         trial("a_stop_is_passed_on_and_a_clean_end_is_clean", graceful_stop),
         trial("a_closed_terminal_stops_in_order", closed_terminal),
         trial("a_child_that_does_not_stop_is_killed", overdue_stop),
@@ -142,6 +147,22 @@ fn killed_guard() {
     stage.guard.kill().unwrap();
     stage.guard.wait().unwrap();
     until("child and browser are dead", || !is_alive(life.child) && !is_alive(life.browser));
+}
+
+fn locked_memory() {
+    let stage = Stage::set("serve", 3);
+    let life = stage.life(1);
+    let locked_kib = |pid: Pid| {
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+        line.trim_end_matches("kB").trim().parse::<u64>().unwrap()
+    };
+    let (guard, child) = (Pid::from_child(&stage.guard), life.child);
+    assert_eq!((locked_kib(child), locked_kib(life.browser)), (0, 0));
+    // Where the limit forbids it the guard goes on without.
+    let is_privileged = capabilities(None).unwrap().effective.contains(CapabilitySet::IPC_LOCK);
+    let may_lock = is_privileged || getrlimit(Resource::Memlock).current.is_none();
+    assert!(locked_kib(guard) > 0 || !may_lock);
 }
 
 fn graceful_stop() {

@@ -275,6 +275,11 @@ impl Machine {
         self.linked && matches!(self.state, State::Running { .. } | State::Connecting { .. })
     }
 
+    /// Attempts to reconnect since the last good connection.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// Which session it is, counted from 0.
     pub fn link(&self) -> u64 {
         self.link

@@ -59,6 +59,7 @@ impl World {
             page_hosts: Vec::new(),
             wa_js: roost_devcluster::bridge()?,
             observer: Arc::new(Unwatched),
+            memory_limit_bytes: None,
         })?;
         let objects = dir.path().join("objects");
         let snapshots = SnapshotStore::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;

@@ -89,6 +89,7 @@ impl Node {
                 profiles: self.profiles(name),
                 launches: LaunchQueue::new(2),
             }),
+            failures: 0,
             warm,
             standing: self.standing.subscribe(),
             ownership: self.owner.clone(),
