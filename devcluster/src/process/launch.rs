@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
-    os::unix::process::CommandExt,
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -105,5 +105,7 @@ fn open_log(path: &Path) -> Result<File> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(DevError::file("create", parent))?;
     }
-    OpenOptions::new().create(true).append(true).open(path).map_err(DevError::file("open", path))
+    // People's numbers are in it.
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    log.map_err(DevError::file("open", path))
 }

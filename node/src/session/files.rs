@@ -5,11 +5,12 @@
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
 
 use roost_engine::run_as::RunAs;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::process::geteuid;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::SessionError;
@@ -17,6 +18,58 @@ use super::SessionError;
 /// For the node alone, and for browsers' users to pass through: they may know a name in there but not list any.
 const PASSAGE: u32 = 0o710;
 const PRIVATE: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+/// Of a directory that many users write to, such as /tmp.
+const STICKY: u32 = 0o1000;
+
+/// Closes the node's own directory to others, as it would have been made. One that is somebody else's, or everybody's, is left
+/// as it is: others have their things there, and what is the node's in it is closed by itself.
+pub(super) fn tighten(dir: &Path, run_as: RunAs) -> Result<(), SessionError> {
+    let failed = SessionError::disk("closing a directory to others", dir);
+    let meta = match fs::metadata(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        meta => meta.map_err(failed)?,
+    };
+    if meta.mode() & 0o777 & !passage_mode(run_as) == 0 {
+        return Ok(());
+    }
+    if meta.uid() != geteuid().as_raw() || meta.mode() & STICKY != 0 {
+        tracing::warn!(dir = %dir.display(), "the state directory is open to others and not this node's own; it is left as it is");
+        return Ok(());
+    }
+    tracing::info!(dir = %dir.display(), mode = format!("{:o}", meta.mode() & 0o7777), "the state directory was open to others and is closed");
+    make_one_passage(dir, run_as).map_err(SessionError::disk("closing a directory to others", dir))
+}
+
+/// Makes a directory of the node's alone, with what is missing on the way to it, and closes to others what is there from below
+/// `root` on.
+pub(super) fn make_private_dir(root: &Path, below: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE).create(root)?;
+    let mut dir = root.to_owned();
+    for name in below {
+        dir.push(name);
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        if fs::metadata(&dir)?.mode() & 0o7777 != PRIVATE {
+            fs::set_permissions(&dir, Permissions::from_mode(PRIVATE))?;
+        }
+    }
+    Ok(())
+}
+
+/// An empty file of the node's alone, whatever the umask.
+pub(super) fn create_private_file(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path)?;
+    file.set_permissions(Permissions::from_mode(PRIVATE_FILE))?;
+    Ok(file)
+}
+
+/// Closes a file that somebody else's code has made.
+pub(super) fn make_private_file(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(PRIVATE_FILE))
+}
 
 /// Makes a directory of the node's, with its parents, on the way to one of the browser's. Parents that are there already
 /// are left as they are.
@@ -36,8 +89,11 @@ fn make_one_passage(dir: &Path, run_as: RunAs) -> io::Result<()> {
     if let Some(user) = run_as.owner() {
         chown(dir, None, Some(user.gid))?;
     }
-    let mode = if run_as.owner().is_some() { PASSAGE } else { PRIVATE };
-    fs::set_permissions(dir, Permissions::from_mode(mode))
+    fs::set_permissions(dir, Permissions::from_mode(passage_mode(run_as)))
+}
+
+fn passage_mode(run_as: RunAs) -> u32 {
+    if run_as.owner().is_some() { PASSAGE } else { PRIVATE }
 }
 
 /// Makes a directory of the browser's in one of the node's, and gives it with all that is in it to the browsers' user.

@@ -21,6 +21,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,8 +44,9 @@ pub struct Profiles {
 }
 
 impl Profiles {
-    /// Those below a state directory; see [`Profiles::open`].
+    /// Those below a state directory, which is closed to others; see [`Profiles::open`].
     pub fn in_state_dir(state_dir: &Path, run_as: RunAs) -> Result<Self, SessionError> {
+        files::tighten(state_dir, run_as)?;
         Self::open(&state_dir.join(PROFILES), run_as)
     }
 
@@ -113,6 +115,7 @@ impl Profile {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .map_err(SessionError::disk("opening the profile's lock", &path))?;
         match file.try_lock() {
@@ -125,6 +128,7 @@ impl Profile {
                 return Err(SessionError::disk("locking the profile", path)(error));
             }
         }
+        files::make_private_file(&path).map_err(SessionError::disk("closing the profile's lock", &path))?;
         // For people and for the error above only: the lock itself is the kernel's.
         let note = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         note.map_err(SessionError::disk("signing the profile's lock", &path))?;

@@ -6,7 +6,7 @@
 //! If `g < s` another node went on from where this profile stopped, and going back would replay an old ratchet.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
@@ -150,7 +150,7 @@ impl LockedProfile {
         wanted.retain(|path, _| !known.files.contains_key(path));
         let fetches: Vec<_> = wanted
             .iter()
-            .map(|(path, file)| fetch_file(self, snapshots, manifest, file, into.join(path)))
+            .map(|(path, file)| fetch_file(self, snapshots, manifest, file, (into, path)))
             .collect();
         stream::iter(fetches).buffer_unordered(snapshot_store::CONCURRENCY).try_collect::<Vec<()>>().await?;
         let fetched = wanted.len();
@@ -177,10 +177,11 @@ async fn fetch_file(
     snapshots: &SnapshotStore,
     manifest: &Manifest,
     file: &FileEntry,
-    path: PathBuf,
+    (into, path): (&Path, &Path),
 ) -> Result<(), SessionError> {
     let content = snapshots.file(&manifest.name(), file).await?;
-    profile.work_on_files(move || write(&path, &content)).await
+    let (into, path) = (into.to_owned(), path.to_owned());
+    profile.work_on_files(move || write(&into, &path, &content)).await
 }
 
 /// A manifest is authentic, but a path that leads out of the stores is refused all the same.
@@ -196,13 +197,13 @@ fn checked_path(manifest: &Manifest, file: &FileEntry) -> Result<PathBuf, Sessio
 }
 
 /// On disk when it returns: a stamp must never vouch for files that a power cut empties.
-fn write(path: &Path, content: &[u8]) -> Result<(), SessionError> {
-    let parent = path.parent().unwrap_or(path);
-    fs::create_dir_all(parent)
-        .and_then(|()| File::create(path))
+fn write(into: &Path, path: &Path, content: &[u8]) -> Result<(), SessionError> {
+    let below = path.parent().unwrap_or(Path::new(""));
+    files::make_private_dir(into, below)
+        .and_then(|()| files::create_private_file(&into.join(path)))
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
-        .map_err(SessionError::disk("writing a restored file", path))?;
-    files::sync_dir(parent)
+        .map_err(SessionError::disk("writing a restored file", into.join(path)))?;
+    files::sync_dir(&into.join(below))
 }
 
 #[cfg(test)]

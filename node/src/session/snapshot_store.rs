@@ -9,9 +9,13 @@
 //! argument: whoever is deposed but does not know it can neither remove nor have removed what a later owner's manifest
 //! needs, for no manifest refers to another generation's blobs, and [`SnapshotStore::prune`] removes nothing of a generation
 //! later than the caller's. A manifest is put after its blobs, and only if no object of that name exists.
+//!
+//! What is below the store's directory is closed to all but the node's user, whatever the umask: sealed as it is, its names and
+//! sizes say who is a customer and how much is said. So all nodes of a shared store are one user, as they had to be before.
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,7 +27,7 @@ use roost_model::ids::Generation;
 use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};
-use super::{SessionError, SnapshotKey, crypto};
+use super::{SessionError, SnapshotKey, crypto, files};
 use crate::blocking::run_blocking;
 
 /// How many snapshots are kept beside the last clean one.
@@ -35,6 +39,8 @@ pub(super) const CONCURRENCY: usize = 8;
 #[derive(Clone)]
 pub struct SnapshotStore {
     store: Arc<dyn ObjectStore>,
+    /// Where its objects are files.
+    dir: PathBuf,
     key: SnapshotKey,
 }
 
@@ -54,7 +60,7 @@ impl SnapshotStore {
         let store =
             LocalFileSystem::new_with_prefix(dir).map_err(SessionError::store("opening the object store"))?;
         // A snapshot must survive the machine, so it must at least survive its power cut.
-        Ok(Self { store: Arc::new(store.with_fsync(true)), key })
+        Ok(Self { store: Arc::new(store.with_fsync(true)), dir: dir.into(), key })
     }
 
     /// Keeps the last three snapshots and the last clean one, and removes the others with their blobs. To be called by
@@ -179,10 +185,22 @@ impl SnapshotStore {
 
     async fn put(&self, object: &str, content: Vec<u8>, mode: PutMode) -> Result<(), SessionError> {
         let (key, name) = (self.key.clone(), object.to_owned());
-        let sealed = run_blocking(move || key.seal(&name, &content)).await?;
+        let dir = self.dir.clone();
+        let sealed = run_blocking(move || {
+            let parent = Path::new(&name).parent().unwrap_or(Path::new(""));
+            files::make_private_dir(&dir, parent)
+                .map_err(SessionError::disk("making a directory of the object store", dir.join(parent)))?;
+            key.seal(&name, &content)
+        });
+        let sealed = sealed.await?;
         let stored =
             self.store.put_opts(&ObjectPath::from(object), Bytes::from(sealed).into(), mode.into()).await;
-        stored.map(drop).map_err(SessionError::store("storing"))
+        stored.map_err(SessionError::store("storing"))?;
+        let file = self.dir.join(object);
+        run_blocking(move || {
+            files::make_private_file(&file).map_err(SessionError::disk("closing an object to others", file))
+        })
+        .await
     }
 
     async fn get(&self, object: &str) -> Result<Vec<u8>, SessionError> {

@@ -50,7 +50,7 @@ pub(super) fn stage(browser_dir: &Path, staging: &Path) -> Result<Vec<SessionFil
         if open.as_ref().is_none_or(|(path, _)| path != parent) {
             let dir = files::open_beneath(browser_dir, parent).map_err(failed)?;
             let dir = dir.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-            fs::create_dir_all(staging.join(parent)).map_err(failed)?;
+            files::make_private_dir(staging, parent).map_err(failed)?;
             open = Some((parent.to_owned(), dir));
         }
         if let Some((_, dir)) = &open {
@@ -63,7 +63,8 @@ pub(super) fn stage(browser_dir: &Path, staging: &Path) -> Result<Vec<SessionFil
 /// An empty staging directory. Before the freeze: an old one takes time to remove.
 pub(super) fn prepare(staging: &Path) -> Result<(), SessionError> {
     files::remove_dir(staging)?;
-    fs::create_dir_all(staging).map_err(SessionError::disk("making the staging directory", staging))
+    let made = files::make_private_dir(staging, Path::new(""));
+    made.map_err(SessionError::disk("making the staging directory", staging))
 }
 
 /// Links or copies a file of an open directory; something else than a file by that name is refused.
@@ -85,7 +86,7 @@ fn stage_file(dir: &OwnedFd, file: &SessionFile, to: &Path) -> io::Result<()> {
     if !from.metadata()?.is_file() {
         return Err(no_file());
     }
-    io::copy(&mut from, &mut File::create(to)?).map(drop)
+    io::copy(&mut from, &mut files::create_private_file(to)?).map(drop)
 }
 
 /// LevelDB writes tables once, and Chromium the files of `*.indexeddb.blob` likewise.
@@ -142,6 +143,8 @@ fn modified(stat: &Stat) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn write(root: &Path, path: &str, content: &str) {
@@ -173,6 +176,11 @@ mod tests {
             ]
         );
         assert_eq!(fs::read_to_string(staging.join(&staged[2].path)).unwrap(), "log");
+        // A link has the mode of the browser's own file, in directories that are closed.
+        let copy = staging.join(&staged[2].path);
+        for (closed, mode) in [(copy.as_path(), 0o600), (copy.parent().unwrap(), 0o700), (&staging, 0o700)] {
+            assert_eq!(fs::metadata(closed).unwrap().permissions().mode() & 0o7777, mode, "{closed:?}");
+        }
     }
 
     #[test]

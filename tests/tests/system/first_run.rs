@@ -222,13 +222,13 @@ fn restrictions(unit: &str) -> Result<Restrictions> {
             ("PrivateTmp", "yes") => hidden.extend(["/tmp", "/var/tmp"]),
             // Not restrictions, or limits that are higher than the usual ones.
             (
-                "Description" | "After" | "Wants" | "User" | "StateDirectory" | "EnvironmentFile"
-                | "ExecStart",
+                "Description" | "After" | "Wants" | "User" | "StateDirectory" | "StateDirectoryMode"
+                | "EnvironmentFile" | "ExecStart",
                 _,
             )
             | ("KillMode" | "TimeoutStopSec" | "Restart" | "RestartSec" | "WantedBy", _)
             | ("RestartPreventExitStatus" | "OOMPolicy", _)
-            | ("LimitNOFILE" | "TasksMax", _) => {}
+            | ("LimitNOFILE" | "LimitMEMLOCK" | "TasksMax", _) => {}
             _ => bail!("{name}={value} is tried by nobody: teach this test"),
         }
     }

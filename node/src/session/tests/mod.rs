@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker};
 use roost_engine::run_as::RunAs;
 
+mod modes;
 mod restoring;
 mod saving;
 mod standby;
