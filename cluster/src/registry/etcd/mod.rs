@@ -18,8 +18,8 @@ use std::{
 
 use async_trait::async_trait;
 use etcd_client::{
-    Certificate, Client, ConnectOptions, Error, GetOptions, GetResponse, KeyValue, ResponseHeader,
-    TlsOptions, Txn, TxnResponse, WatchOptions, WatchStream,
+    Client, Error, GetOptions, GetResponse, KeyValue, ResponseHeader, Txn, TxnResponse, WatchOptions,
+    WatchStream,
 };
 use parking_lot::Mutex;
 use roost_model::ids::{ClusterName, Incarnation, Revision};
@@ -32,6 +32,7 @@ use super::{
     lineage::{Known, Lineage},
 };
 
+mod connect;
 mod convert;
 mod fault;
 mod members;
@@ -50,8 +51,6 @@ const BARE_PAGE_KEYS: i64 = 8_192;
 const LISTING_LIMIT: usize = 64 << 20;
 /// A member that was silent is passed over for so many timeouts; that is a TTL.
 const SHUNNED_FOR: u32 = 5;
-/// etcd drops clients that ping more often than every 5 s.
-const PING_EVERY: Duration = Duration::from_secs(6);
 
 /// A client of one cluster's keys. Survives restarts of etcd: each call connects anew when it must.
 pub struct EtcdRegistry {
@@ -89,22 +88,7 @@ impl EtcdRegistry {
         if endpoints.is_empty() {
             return Err(refused("no endpoint was given".to_owned()));
         }
-        let options = ConnectOptions::new()
-            .with_connect_timeout(request_timeout)
-            .with_keep_alive(PING_EVERY, request_timeout * 2)
-            .with_keep_alive_while_idle(true)
-            .with_require_leader(true);
-        let mut members = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            let options = match endpoint.starts_with(HTTPS) {
-                true => options.clone().with_tls(trust(ca)),
-                false => options.clone(),
-            };
-            let member = Client::connect([endpoint], Some(options))
-                .await
-                .map_err(|error| refused(format!("endpoint {endpoint:?}: {error}")))?;
-            members.push(member);
-        }
+        let members = connect::each(endpoints, request_timeout, ca).await.map_err(refused)?;
         // Anyone first, so that a member that fails is not everybody's.
         let first = usize::from(Uuid::now_v7().into_bytes()[15]);
         Ok(Self {
@@ -306,16 +290,6 @@ impl Linearizable for GetResponse {
 impl Linearizable for TxnResponse {
     fn header_of(&self) -> Option<&ResponseHeader> {
         self.header()
-    }
-}
-
-const HTTPS: &str = "https://";
-
-fn trust(ca: Option<&[u8]>) -> TlsOptions {
-    let system = TlsOptions::new().with_native_roots();
-    match ca {
-        Some(pem) => system.ca_certificate(Certificate::from_pem(pem)),
-        None => system,
     }
 }
 
