@@ -10,14 +10,16 @@ use roost_cluster::registry::{EtcdRegistry, Registry};
 use roost_devcluster::{Etcd, Launch, Postgres, Process, free_port, loopback_client, product, tail};
 use tokio::time::{Instant, sleep};
 
+use crate::api::harness::write_private;
+
 /// As the shipped units know it.
 const EXIT_REFUSED: i32 = 3;
 const SOON: Duration = Duration::from_secs(20);
 
 /// A node and a coordinator with these settings, and where their logs are.
 fn both(dir: &Path, etcd: &str, database: &str) -> [Process; 2] {
-    std::fs::write(dir.join("key"), "ab".repeat(32)).unwrap();
-    std::fs::write(dir.join("tokens"), "a-token\n").unwrap();
+    write_private(&dir.join("key"), &"ab".repeat(32));
+    write_private(&dir.join("tokens"), "a-token\n");
     let file = |name: &str| dir.join(name).display().to_string();
     let shared = ["--etcd", etcd, "--database-url", database, "--lease-ttl", "2s"];
     let node = Launch::new("node", product("roost-node").unwrap(), dir.join("node.log"))

@@ -7,7 +7,7 @@ mod auth;
 mod cluster;
 mod drains;
 mod fake_nodes;
-mod harness;
+pub mod harness;
 mod lifecycle;
 mod messages;
 mod moves;
