@@ -22,24 +22,36 @@ const WA_JS_SHA256: &str = "5bfb88027f14a4d8c9e319374e8bb4083201906881cf8c74f757
 
 /// The script for every new document: wa-js and our bridge, in the page itself and not in what it frames, nor in the
 /// browser's own error pages. There the binding, which the browser makes in every context, is taken away.
-pub(super) fn script(wa_js: &Path) -> Result<String, EngineError> {
-    let wa_js = library(wa_js)?;
-    Ok(format!(
+pub(super) fn script(wa_js: &WaJs) -> String {
+    let WaJs(wa_js) = wa_js;
+    format!(
         "if (window === window.top && location.protocol.startsWith('http')) {{\n\
          window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{wa_js}\n{BRIDGE}\n}} else {{ delete window.{BINDING}; }}"
-    ))
+    )
 }
 
-/// What is read is what is checked.
-fn library(file: &Path) -> Result<String, EngineError> {
-    let path = || file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|source| EngineError::Spawn { path: path(), source })?;
-    let found = hex::encode(Sha256::digest(text.as_bytes()));
-    if found != WA_JS_SHA256 {
-        let (version, expected) = (WA_JS_VERSION, WA_JS_SHA256);
-        return Err(EngineError::ForeignLibrary { path: path(), version, found, expected });
+/// The library that every page is given.
+#[derive(Clone)]
+pub struct WaJs(String);
+
+impl WaJs {
+    /// `wppconnect-wa.js` of the version that the bridge was written for. What is read is what is checked.
+    pub fn read(file: &Path) -> Result<Self, EngineError> {
+        let path = || file.display().to_string();
+        let text =
+            std::fs::read_to_string(file).map_err(|source| EngineError::Spawn { path: path(), source })?;
+        let found = hex::encode(Sha256::digest(text.as_bytes()));
+        if found != WA_JS_SHA256 {
+            let (version, expected) = (WA_JS_VERSION, WA_JS_SHA256);
+            return Err(EngineError::ForeignLibrary { path: path(), version, found, expected });
+        }
+        Ok(Self(text))
     }
-    Ok(text)
+
+    /// As much of it as a page of one's own needs. Nobody checks what it is.
+    pub fn stand_in(text: &str) -> Self {
+        Self(text.to_owned())
+    }
 }
 
 /// One event of the bridge.
@@ -167,7 +179,7 @@ mod tests {
     #[test]
     fn the_library_that_the_lock_file_installs_is_the_one_that_is_taken() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert!(script(&here.join(INSTALLED)).is_ok());
+        assert!(WaJs::read(&here.join(INSTALLED)).is_ok());
         let package = std::fs::read_to_string(here.join("bridge/package.json")).unwrap();
         assert!(package.contains(&format!("\"@wppconnect/wa-js\": \"{WA_JS_VERSION}\"")), "{package}");
     }
@@ -180,7 +192,7 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(&file, bytes).unwrap();
-        let error = script(&file).unwrap_err();
+        let error = WaJs::read(&file).err().unwrap();
         assert!(matches!(error, EngineError::ForeignLibrary { .. }), "{error}");
         let told = error.to_string();
         for said in ["wa.js is not wa-js 4.6.0", WA_JS_SHA256, "npm ci"] {

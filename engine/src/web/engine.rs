@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::bridge;
+use super::bridge::{self, WaJs};
 use super::cdp::{self, Cdp};
 use super::document::TopDocument;
 use super::hosts::{Domain, PageUrl, resolver_rules};
@@ -49,8 +49,7 @@ pub struct WebConfig {
     pub page_url: PageUrl,
     /// What the page may reach beside its own host and, if it is WhatsApp's, WhatsApp's domains.
     pub page_hosts: Vec<Domain>,
-    /// `wppconnect-wa.js`.
-    pub wa_js: PathBuf,
+    pub wa_js: WaJs,
     pub observer: Arc<dyn BrowserObserver>,
     /// What all processes of one browser may use of memory before it is ended; see [`super::memory_limit`] for what counts.
     pub memory_limit_bytes: Option<u64>,
@@ -64,11 +63,10 @@ pub struct WebEngine {
 }
 
 impl WebEngine {
-    /// Reads wa-js.
-    pub fn new(config: WebConfig) -> Result<Self, EngineError> {
-        let script = bridge::script(&config.wa_js)?;
+    pub fn new(config: WebConfig) -> Self {
+        let script = bridge::script(&config.wa_js);
         let memory_limit = config.memory_limit_bytes.map(MemoryLimit::new);
-        Ok(Self { config, script, memory_limit })
+        Self { config, script, memory_limit }
     }
 
     /// A browser on this profile, with the bridge ready for whatever document comes.

@@ -49,5 +49,6 @@ mod proxies;
 mod pump;
 mod start;
 
+pub use bridge::WaJs;
 pub use engine::{Launcher, Sandbox, WebConfig, WebEngine};
 pub use hosts::{Domain, NotADomain, NotAPageUrl, PageUrl};

@@ -12,7 +12,7 @@ use std::{
 use roost_engine::{
     BrowserObserver, Engine, EngineError, Launch, Launched, PageEvent,
     run_as::RunAs,
-    web::{Launcher, WebConfig, WebEngine},
+    web::{Launcher, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
 use tempfile::TempDir;
@@ -47,8 +47,6 @@ impl Stage {
     pub fn with_memory_limit(page_url: &str, memory_limit_bytes: Option<u64>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
-        let wa_js = dir.path().join("wa.js");
-        fs::write(&wa_js, WA_JS).unwrap();
         // As a node of this user would run them.
         let run_as = RunAs::for_browsers("nobody").unwrap();
         let profile = dir.path().join("profile");
@@ -62,11 +60,11 @@ impl Stage {
             sandbox: true,
             page_url: page_url.parse().unwrap(),
             page_hosts: Vec::new(),
-            wa_js,
+            wa_js: WaJs::stand_in(WA_JS),
             observer: Arc::new(Unwatched),
             memory_limit_bytes,
         });
-        Self { dir, engine: engine.unwrap() }
+        Self { dir, engine }
     }
 
     pub async fn launch(&self) -> Result<Launched, EngineError> {

@@ -51,7 +51,7 @@ use roost_engine::{
     BrowserObserver, Engine,
     null::NullEngine,
     run_as::RunAs,
-    web::{Launcher, Sandbox, WebConfig, WebEngine},
+    web::{Launcher, Sandbox, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::{Incarnation, NodeId};
 use roost_store::Store;
@@ -288,11 +288,11 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 browser: browser.clone(),
                 page_url: page_url.clone(),
                 page_hosts: page_hosts.clone(),
-                wa_js: wa_js.clone(),
+                wa_js: WaJs::read(wa_js)?,
                 observer: link,
                 memory_limit_bytes: config.args.browser_memory_limit.map(|limit| limit.bytes()),
             };
-            Ok(Arc::new(WebEngine::new(web)?))
+            Ok(Arc::new(WebEngine::new(web)))
         }
     }
 }

@@ -13,7 +13,7 @@ use roost_devcluster::loopback_client;
 use roost_engine::{
     BrowserObserver,
     run_as::RunAs,
-    web::{Launcher, WebConfig, WebEngine},
+    web::{Launcher, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
 use roost_node::session::{LockedProfile, Profiles, SnapshotKey, SnapshotStore};
@@ -57,10 +57,10 @@ impl World {
             browser: roost_devcluster::browser()?,
             page_url: simulator.http_url().parse()?,
             page_hosts: Vec::new(),
-            wa_js: roost_devcluster::bridge()?,
+            wa_js: WaJs::read(&roost_devcluster::bridge()?)?,
             observer: Arc::new(Unwatched),
             memory_limit_bytes: None,
-        })?;
+        });
         let objects = dir.path().join("objects");
         let snapshots = SnapshotStore::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;
         let tenant = TenantId::new("acme")?;
