@@ -4,6 +4,7 @@
 mod fleet;
 mod metrics;
 mod planning;
+mod renewals;
 mod tenants;
 
 use std::{
@@ -66,7 +67,7 @@ pub async fn measure(report: &mut Report) -> Result<()> {
     // Its backends outlive a postmaster that is killed for a moment, and write into the directory that is to go.
     postgres.stop().await?;
     tell(report, &Measured { plan, one, many, restart, memory, writes });
-    Ok(())
+    renewals::measure(report).await
 }
 
 struct Measured {
