@@ -29,7 +29,8 @@ pub fn cluster_status(status: ClusterStatus) -> v1::ClusterStatus {
 
 fn failover_hold(hold: FailoverHold) -> v1::FailoverHold {
     let FailoverHold { breaker, waiting } = hold;
-    let held_until = OffsetDateTime::now_utc() + breaker.held_for;
+    // For people, who need no nanoseconds.
+    let held_until = (OffsetDateTime::now_utc() + breaker.held_for).truncate_to_second();
     v1::FailoverHold {
         lost_node_ids: breaker.lost.into_iter().map(String::from).collect(),
         held_until: Some(timestamp(held_until)),
