@@ -182,14 +182,17 @@ impl Ledger for PostgresLedger {
             r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
             ), held as materialized (
-                select w.tenant_id, given.node
+                select w.tenant_id, given.node, h.last_seen_at >= w.expected_since as was_seen
                 from valid_term, worker_processes w
                 join whatsapp_sessions s using (tenant_id)
+                left join worker_heartbeats h using (tenant_id)
                 join unnest($2::text[], $3::text[]) as given(tenant_id, node) using (tenant_id)
                 order by w.tenant_id for update of w skip locked for no key update of s skip locked
             ), placed as (
                 update worker_processes w set
-                    node = held.node, generation = nextval('generations'), expected_since = now(), updated_at = now()
+                    node = held.node, generation = nextval('generations'), updated_at = now(),
+                    -- One that was not seen under its last placement is no less overdue for another.
+                    expected_since = case when held.was_seen then now() else w.expected_since end
                 from held where w.tenant_id = held.tenant_id
                 returning w.tenant_id, w.generation
             ), moved as (

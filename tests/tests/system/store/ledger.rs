@@ -141,6 +141,9 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     let two_minutes = Duration::from_secs(120);
     assert!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap().is_empty(), "placed just now");
     db.execute("update worker_processes set expected_since = now() - interval '3 minutes'").await;
+    // A controller that places again and again, and nobody ever has the tenant: that is no news of it.
+    let placed = db.ledger.place(db.term, &[(silent.tenant.clone(), node("a"))]).await.unwrap();
+    let silent = Fence { generation: placed[0].1, ..silent };
     db.store.heartbeat(std::slice::from_ref(&seen)).await.unwrap();
     let marked = db.ledger.mark_stale(db.term, two_minutes).await.unwrap();
     assert_eq!(marked, std::slice::from_ref(&silent.tenant));
