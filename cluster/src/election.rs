@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use roost_model::ids::{Incarnation, Revision};
+use roost_model::{
+    causes,
+    ids::{Incarnation, Revision},
+};
 
 use crate::{
     clock::Clock,
@@ -72,7 +75,7 @@ pub async fn stand(
         Err(error) => {
             // The claim may have been taken or may be taken yet: without its lease it cannot be.
             if let Err(error) = registry.revoke(lease).await {
-                tracing::debug!(%error, %lease, "the lease of a doubtful claim is left to end by itself");
+                tracing::debug!(error = %causes(&error), %lease, "the lease of a doubtful claim is left to end by itself");
             }
             Err(error)
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_model::ids::Incarnation;
+use roost_model::{causes, ids::Incarnation};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -95,12 +95,12 @@ async fn keep(
             }
             Err(error @ (RegistryError::LeaseLost { .. } | RegistryError::Replaced { .. })) => {
                 lease_deadline.send_modify(LeaseDeadline::lost);
-                tracing::warn!(%lease, %error, "the lease is lost");
+                tracing::warn!(%lease, error = %causes(&error), "the lease is lost");
                 return;
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%lease, %error, "the lease is not renewed");
+                    tracing::warn!(%lease, error = %causes(&error), "the lease is not renewed");
                 }
                 pause = timing.keepalive_retry;
             }

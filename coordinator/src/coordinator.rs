@@ -11,6 +11,7 @@ use roost_cluster::{
     records::LeaderRecord,
     registry::{EtcdRegistry, RegistryError},
 };
+use roost_model::causes;
 use roost_store::{PostgresLedger, Store, StoreError};
 use secrecy::ExposeSecret;
 use tokio::{
@@ -194,7 +195,7 @@ fn tell(unusable: &mpsc::Sender<StartError>, error: StartError) {
     if let Err(mpsc::error::TrySendError::Full(error) | mpsc::error::TrySendError::Closed(error)) =
         unusable.try_send(error)
     {
-        tracing::error!(%error, "one more thing that cannot be used");
+        tracing::error!(error = %causes(&error), "one more thing that cannot be used");
     }
 }
 

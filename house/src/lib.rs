@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod causes;
 mod circles;
 mod files;
 mod imports;

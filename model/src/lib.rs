@@ -4,10 +4,13 @@
 //! driver: the store keeps these types in columns of its own kind, the coordinator turns them into messages of the wire.
 //!
 //! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked.
+//! [`causes()`] is how an error is told to people.
 
+pub mod causes;
 pub mod ids;
 pub mod message;
 pub mod tenant;
 
+pub use causes::causes;
 pub use message::ChatKind;
 pub use tenant::{LanguageCode, MenuItem, TemplateKind, TenantSettings, Texts};

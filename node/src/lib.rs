@@ -16,7 +16,6 @@
 
 mod blocking;
 pub mod byte_size;
-mod causes;
 pub mod config;
 pub mod env;
 pub mod guard;

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use roost_model::causes;
 use roost_store::StoreError;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -50,7 +51,7 @@ where
         match call().await {
             Err(error @ StoreError::Unavailable { .. }) => {
                 if failures == 0 {
-                    warn!(step, %error, "postgres is unavailable; messages wait");
+                    warn!(step, error = %causes(&error), "postgres is unavailable; messages wait");
                 }
                 failures += 1;
                 sleep(UNAVAILABLE.exact(failures)).await;

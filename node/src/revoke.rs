@@ -11,7 +11,7 @@ use roost_cluster::{
     registry::{EtcdRegistry, Registry, RegistryError},
     timing::Timing,
 };
-use roost_model::ids::Incarnation;
+use roost_model::{causes, ids::Incarnation};
 
 /// Why leases are left to their TTL.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,9 @@ async fn end(registry: &EtcdRegistry, lease: Incarnation, timing: &Timing) -> Re
                 return Ok(());
             }
             Err(error) if tokio::time::Instant::now() >= over => return Err(error),
-            Err(error) => tracing::warn!(%lease, %error, "a dead node's lease could not be ended yet"),
+            Err(error) => {
+                tracing::warn!(%lease, error = %causes(&error), "a dead node's lease could not be ended yet")
+            }
         }
         tokio::time::sleep(RETRY_AFTER).await;
     }

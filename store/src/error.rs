@@ -38,8 +38,7 @@ pub enum StoreError {
     #[error("{what}")]
     Unusable { what: String },
     /// Postgres answered and will not do it: wrong password, missing table, a value that a column cannot hold.
-    /// Its words are part of the message: what is logged is the message alone, and without them nobody could act.
-    #[error("Postgres refused ({step}): {source}")]
+    #[error("Postgres refused ({step})")]
     Refused { step: &'static str, source: sqlx::Error },
     /// A message holds any character, and this database does not.
     #[error(
@@ -47,7 +46,7 @@ pub enum StoreError {
          create it anew with `createdb --encoding UTF8 --template template0`"
     )]
     Encoding { encoding: String },
-    #[error("the migration of the database failed: {source}")]
+    #[error("the migration of the database failed")]
     Migration { source: sqlx::migrate::MigrateError },
 }
 

@@ -1,8 +1,8 @@
 //! What gets in the way of a pass or a term, and the log of it: one line when it begins and one when it is over.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
-use roost_model::ids::Term;
+use roost_model::{causes, ids::Term};
 
 use crate::{ledger::LedgerError, registry::RegistryError};
 
@@ -103,16 +103,16 @@ impl DependencyHealth {
         Self { failing: BTreeSet::new() }
     }
 
-    pub(super) fn failed(&mut self, dependency: Dependency, error: &dyn fmt::Display) {
+    pub(super) fn failed(&mut self, dependency: Dependency, error: &(dyn Error + 'static)) {
         if !self.failing.insert(dependency) {
             return;
         }
         match dependency {
             Dependency::Etcd | Dependency::Ledger => {
-                tracing::warn!(?dependency, %error, "the controller waits for a dependency");
+                tracing::warn!(?dependency, error = %causes(error), "the controller waits for a dependency");
             }
             Dependency::Records => {
-                tracing::error!(%error, "the controller cannot go on: a record is damaged")
+                tracing::error!(error = %causes(error), "the controller cannot go on: a record is damaged")
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use roost_model::ids::{Revision, Term};
+use roost_model::{
+    causes,
+    ids::{Revision, Term},
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -69,7 +72,7 @@ impl<'a> LeaderTerm<'a> {
                 if matches!(error, ControllerError::Stuck { .. }) {
                     ending = Ending::Stuck;
                 }
-                Some(error.to_string())
+                Some(causes(&error).to_string())
             }
         };
         match &ended_by {
@@ -87,7 +90,7 @@ impl<'a> LeaderTerm<'a> {
         let Self { context, leadership, keeper, .. } = self;
         drop(keeper);
         if let Err(error) = context.registry.revoke(leadership.lease).await {
-            tracing::debug!(%error, "the leader's key is left to end with its lease");
+            tracing::debug!(error = %causes(&error), "the leader's key is left to end with its lease");
         }
     }
 
@@ -139,7 +142,9 @@ impl<'a> LeaderTerm<'a> {
                 compaction.done(revision);
                 tracing::info!(%revision, "etcd's history up to here has been compacted");
             }
-            Err(error) => tracing::warn!(%revision, %error, "etcd's history could not be compacted"),
+            Err(error) => {
+                tracing::warn!(%revision, error = %causes(&error), "etcd's history could not be compacted")
+            }
         }
     }
 
@@ -250,7 +255,7 @@ impl<'a> LeaderTerm<'a> {
 
     fn is_unwell(&self, health: &mut DependencyHealth, error: &ControllerError) {
         health.failed(error.dependency(), error);
-        self.context.status.send_modify(|status| status.last_error = Some(error.to_string()));
+        self.context.status.send_modify(|status| status.last_error = Some(causes(error).to_string()));
     }
 }
 
@@ -321,7 +326,7 @@ async fn follow_registry(registry: SharedRegistry, retry: Duration, latest: watc
     loop {
         // A watch's end is no news here: the pass that fails for the same reason reports it.
         if let Err(error) = follow_one_watch(&registry, &latest).await {
-            tracing::debug!(%error, "the controller's watch could not be started");
+            tracing::debug!(error = %causes(&error), "the controller's watch could not be started");
         }
         tokio::time::sleep(retry).await;
     }

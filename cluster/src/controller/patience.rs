@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use roost_model::causes;
 
 use crate::{clock::Clock, timing::Timing};
 
@@ -39,7 +40,7 @@ impl Patience {
             (self.clock.now().saturating_sub(attempts.since), pause(&self.timing, attempts.failed))
         };
         if span >= self.timing.resign_after {
-            return Err(ControllerError::Stuck { span, reason: error.to_string() });
+            return Err(ControllerError::Stuck { span, reason: causes(error).to_string() });
         }
         tokio::time::sleep(pause).await;
         Ok(())

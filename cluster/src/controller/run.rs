@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use roost_model::causes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,7 @@ impl Context {
         // One who cannot reach the ledger could only keep the key from others.
         if let Err(error) = self.orders().await {
             health.failed(Dependency::Ledger, &error);
-            self.status.send_modify(|status| status.last_error = Some(error.to_string()));
+            self.status.send_modify(|status| status.last_error = Some(causes(&error).to_string()));
             shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
             return;
         }
@@ -85,7 +86,7 @@ impl Context {
         };
         if let Some(Err(error)) = waited {
             health.failed(Dependency::Etcd, &error);
-            self.status.send_modify(|status| status.last_error = Some(error.to_string()));
+            self.status.send_modify(|status| status.last_error = Some(causes(&error).to_string()));
             shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
         }
     }

@@ -42,9 +42,3 @@ impl From<Refusal> for Error {
         Self::Refused(refusal)
     }
 }
-
-/// An error with everything that caused it, in one line.
-pub fn causes(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| (*error).source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}

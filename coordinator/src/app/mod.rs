@@ -25,7 +25,7 @@ mod workers;
 
 pub use cluster::{ClusterStatus, FailoverHold, NodeCounts, TenantCounts};
 pub use dry_run::{BlockedMove, DryRun, PlannedMove};
-pub use error::{Error, causes};
+pub use error::Error;
 pub use explain::{ExplainedNode, PlacementExplanation};
 pub use nodes::NodeStatus;
 pub use refusal::Refusal;

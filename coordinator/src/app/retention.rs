@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
+use roost_model::causes;
 use roost_store::Store;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-
-use super::causes;
 
 const EVERY: Duration = Duration::from_secs(3_600);
 
@@ -21,7 +20,7 @@ pub async fn run(store: Store, stop: CancellationToken) {
             match store.purge().await {
                 Ok(purged) => tracing::info!(?purged, "removed what is older than it is kept"),
                 // The next round does the work of this one.
-                Err(error) => tracing::warn!(reason = causes(&error), "could not remove what is old"),
+                Err(error) => tracing::warn!(error = %causes(&error), "could not remove what is old"),
             }
         }
     };

@@ -13,10 +13,11 @@ use roost_cluster::{
     keys,
     registry::SharedRegistry,
 };
+use roost_model::causes;
 use roost_store::{PostgresLedger, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, causes, watch::Streams};
+use super::{Error, watch::Streams};
 
 /// From one attempt to bring the schema up to date to the next.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -93,7 +94,7 @@ impl App {
             if error.is_final() {
                 return Err(error);
             }
-            let reason = causes(&error);
+            let reason = causes(&error).to_string();
             if logged.as_ref() != Some(&reason) {
                 // Being away passes by itself; anything else needs a person.
                 if matches!(error, StoreError::Unavailable { .. }) {

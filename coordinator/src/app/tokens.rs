@@ -17,11 +17,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use roost_model::causes;
 use roost_secrets::SecretFileError;
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-use super::causes;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +92,7 @@ impl TokenFile {
                     Some(Arc::new(tokens))
                 }
                 Err(error) => {
-                    tracing::error!(reason = causes(&error), "token file unusable, every call is refused");
+                    tracing::error!(error = %causes(&error), "token file unusable, every call is refused");
                     None
                 }
             };

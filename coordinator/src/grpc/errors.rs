@@ -6,12 +6,15 @@
 use std::time::Duration;
 
 use roost_cluster::{ledger::LedgerError, registry::RegistryError};
-use roost_model::ids::{NodeId, OperationId};
+use roost_model::{
+    causes,
+    ids::{NodeId, OperationId},
+};
 use roost_proto::error::{ApiError, ErrorCode, Violation};
 use roost_store::{OperationState, StoreError};
 use tonic::Status;
 
-use crate::app::{Error, Refusal, causes};
+use crate::app::{Error, Refusal};
 
 pub const POSTGRES: &str = "postgres";
 pub const ETCD: &str = "etcd";
@@ -47,7 +50,7 @@ impl From<Error> for ApiError {
 fn from_store(error: StoreError) -> ApiError {
     match &error {
         StoreError::Unavailable { .. } => {
-            tracing::warn!(reason = causes(&error), "call failed for want of the database");
+            tracing::warn!(error = %causes(&error), "call failed for want of the database");
             let message =
                 format!("{error}; if the call was to change something, look whether it did, and try again");
             ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
@@ -72,7 +75,7 @@ fn from_store(error: StoreError) -> ApiError {
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())
         }
         StoreError::Corrupt { .. } => {
-            tracing::error!(%error, "stored data not readable");
+            tracing::error!(error = %causes(&error), "stored data not readable");
             ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has more"))
         }
         StoreError::Url { .. }
@@ -80,7 +83,7 @@ fn from_store(error: StoreError) -> ApiError {
         | StoreError::Refused { .. }
         | StoreError::Encoding { .. }
         | StoreError::Migration { .. } => {
-            tracing::error!(reason = causes(&error), "fault in the use of the database");
+            tracing::error!(error = %causes(&error), "fault in the use of the database");
             ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has the reason"))
         }
     }
@@ -94,7 +97,7 @@ fn under_way(code: ErrorCode, operation: OperationId, what: &str) -> ApiError {
 fn from_ledger(error: LedgerError) -> ApiError {
     match &error {
         LedgerError::Unavailable { .. } | LedgerError::Refused { .. } => {
-            tracing::warn!(%error, "call failed for want of the database");
+            tracing::warn!(error = %causes(&error), "call failed for want of the database");
             ApiError::unavailable(POSTGRES, RETRY_AFTER, format!("{error}; try again (Postgres)"))
         }
         LedgerError::Deposed { .. } => ApiError::new(ErrorCode::Superseded, error.to_string()),
@@ -112,11 +115,11 @@ fn from_registry(error: RegistryError) -> ApiError {
             format!("{error}; what was held under it has passed to others"),
         ),
         RegistryError::Refused { .. } => {
-            tracing::error!(%error, "fault in the use of etcd");
+            tracing::error!(error = %causes(&error), "fault in the use of etcd");
             ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has it too"))
         }
         RegistryError::Corrupt { .. } => {
-            tracing::error!(%error, "stored data not readable");
+            tracing::error!(error = %causes(&error), "stored data not readable");
             ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has it too"))
         }
     }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
 use chromiumoxide_types::{CallId, Command, Error as Refusal, MethodCall};
 use parking_lot::Mutex;
+use roost_model::causes;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -211,7 +212,9 @@ impl Reader {
             }
             match serde_json::from_slice(&frame) {
                 Ok(incoming) => self.dispatch(incoming, frame.len())?,
-                Err(error) => tracing::warn!(%error, "the browser sent what is no message of the protocol"),
+                Err(error) => {
+                    tracing::warn!(error = %causes(&error), "the browser sent what is no message of the protocol")
+                }
             }
         }
     }

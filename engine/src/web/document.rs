@@ -7,6 +7,7 @@ use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     ExecutionContextId,
 };
 use chromiumoxide_types::MethodType;
+use roost_model::causes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -76,7 +77,10 @@ fn of_kind<E: MethodType + DeserializeOwned>(event: &Event) -> Option<E> {
         return None;
     }
     let read = serde_json::from_value(event.params.clone());
-    read.inspect_err(|error| tracing::warn!(%error, method = event.method, "an event is not understood")).ok()
+    read.inspect_err(
+        |error| tracing::warn!(error = %causes(&error), method = event.method, "an event is not understood"),
+    )
+    .ok()
 }
 
 #[cfg(test)]

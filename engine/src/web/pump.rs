@@ -9,6 +9,7 @@ use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     DiscardConsoleEntriesParams, EventBindingCalled, EventConsoleApiCalled, ExecutionContextId,
 };
 use chromiumoxide_types::{Command, MethodType};
+use roost_model::causes;
 use tokio::sync::{mpsc, watch};
 
 use super::bridge::{BINDING, BridgeEvent, TOLD_BYTES};
@@ -81,7 +82,9 @@ impl EventPump {
         if event.method == EventBindingCalled::method_id() {
             match serde_json::from_value(event.params) {
                 Ok(called) => return self.told(called).await,
-                Err(error) => tracing::warn!(%error, "a call of the bridge is not understood"),
+                Err(error) => {
+                    tracing::warn!(error = %causes(&error), "a call of the bridge is not understood")
+                }
             }
         } else if event.method == EventTargetCrashed::method_id() {
             self.top.lost();
@@ -109,7 +112,7 @@ impl EventPump {
         let events: Vec<BridgeEvent> = match serde_json::from_str(&called.payload) {
             Ok(events) => events,
             Err(error) => {
-                tracing::error!(%error, "the bridge tells what this build does not understand");
+                tracing::error!(error = %causes(&error), "the bridge tells what this build does not understand");
                 return Ok(());
             }
         };
@@ -136,7 +139,7 @@ impl EventPump {
         let (cdp, session) = (self.cdp.clone(), self.session.clone());
         tokio::spawn(async move {
             if let Err(error) = cdp.call(step, Some(&session), command, ANSWERED_WITHIN).await {
-                tracing::warn!(%error, "a command to the page failed");
+                tracing::warn!(error = %causes(&error), "a command to the page failed");
             }
         });
     }

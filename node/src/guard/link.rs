@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use roost_model::causes;
+
 use super::{dead_mans_timer::DeadMansTimer, protocol::GuardMessage};
 
 /// Tells the guard what it must know. Never blocks.
@@ -74,7 +76,7 @@ impl GuardLink {
     fn set_timer(&self, at: Option<Duration>) {
         let Some(timer) = &self.timer else { return };
         if let Err(error) = timer.set(at) {
-            tracing::error!(%error, "the dead man's timer cannot be set; this process ends, for nothing would end it");
+            tracing::error!(error = %causes(&error), "the dead man's timer cannot be set; this process ends, for nothing would end it");
             std::process::abort();
         }
     }
@@ -82,7 +84,7 @@ impl GuardLink {
     fn tell(&self, message: GuardMessage) {
         // One write of less than PIPE_BUF bytes is whole or not at all, whichever threads write.
         if let Err(error) = (&self.pipe).write_all(format!("{message}\n").as_bytes()) {
-            tracing::error!(%error, %message, "the guard does not take what it is told");
+            tracing::error!(error = %causes(&error), %message, "the guard does not take what it is told");
         }
     }
 }

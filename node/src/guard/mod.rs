@@ -35,6 +35,7 @@ mod tree;
 
 use std::{error, io, time::Instant};
 
+use roost_model::causes;
 use rustix::process::{getpid, set_child_subreaper};
 
 pub use config::{EXIT_REFUSED, GuardConfig, GuardError, Program};
@@ -51,7 +52,7 @@ use signals::Signals;
 /// Runs the child until it ends by itself, is asked to stop, is refused, or has crashed too often.
 pub fn run(config: &GuardConfig) -> Result<(), GuardError> {
     if let Err(error) = memory_lock::lock_memory() {
-        tracing::warn!(%error, "the guard's memory is not locked; a machine that swaps may make it late (LimitMEMLOCK)");
+        tracing::warn!(error = %causes(&error), "the guard's memory is not locked; a machine that swaps may make it late (LimitMEMLOCK)");
     }
     let signals = Signals::register()?;
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;

@@ -8,6 +8,7 @@ use std::{
     process::{ChildStdin, Command, Stdio},
 };
 
+use roost_model::causes;
 use rustix::process::Pid;
 
 use super::config::{GuardError, Program};
@@ -42,7 +43,7 @@ impl Revoker {
         let line: Vec<String> = leases.iter().map(ToString::to_string).collect();
         // A pipe takes so little without waiting; one that nobody reads leaves the leases to their TTL.
         if let Err(error) = writeln!(self.input, "{}", line.join(" ")) {
-            tracing::warn!(%error, ?leases, "the leases of the dead node run out by themselves");
+            tracing::warn!(error = %causes(&error), ?leases, "the leases of the dead node run out by themselves");
         }
     }
 }

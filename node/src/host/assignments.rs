@@ -13,7 +13,10 @@ use roost_cluster::{
     registry::{Change, Commit, Entry, Guard, Op, RegistryError, SharedRegistry},
     timing::Timing,
 };
-use roost_model::ids::{Incarnation, NodeId, Revision};
+use roost_model::{
+    causes,
+    ids::{Incarnation, NodeId, Revision},
+};
 use tokio::sync::watch;
 
 /// The newest record that has been seen.
@@ -36,7 +39,7 @@ pub async fn follow(
     let follower = Follower { registry, key, incarnation, into };
     while !follower.into.is_closed() {
         if let Err(error) = follower.list_and_watch().await {
-            tracing::warn!(%error, "the assignments cannot be followed now");
+            tracing::warn!(error = %causes(&error), "the assignments cannot be followed now");
         }
         tokio::time::sleep(timing.watch_retry).await;
     }
@@ -168,7 +171,7 @@ impl AckWriter {
                 }
                 Err(RegistryError::LeaseLost { .. }) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "the acknowledgement is not written yet");
+                    tracing::warn!(error = %causes(&error), "the acknowledgement is not written yet");
                     // Where the key stands now is unknown.
                     last = None;
                     self.wanted.mark_changed();

@@ -12,7 +12,7 @@ use roost_cluster::{
     registry::{Change, RegistryError, SharedRegistry},
     timing::Timing,
 };
-use roost_model::ids::NodeId;
+use roost_model::{causes, ids::NodeId};
 use roost_store::{PostgresLedger, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,9 @@ impl Candidate {
                     tracing::warn!("no coordinator leads; this node stands as the controller");
                     self.stand(stop.child_token()).await;
                 }
-                Err(error) => tracing::debug!(%error, "the leader's key cannot be followed now"),
+                Err(error) => {
+                    tracing::debug!(error = %causes(&error), "the leader's key cannot be followed now")
+                }
             }
             stop.run_until_cancelled(tokio::time::sleep(self.timing.candidate_retry)).await;
         }

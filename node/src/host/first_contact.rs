@@ -2,10 +2,10 @@
 //! no use. After the first answer of each nothing is asked here any more.
 
 use roost_cluster::{registry::EtcdRegistry, timing::Timing};
+use roost_model::causes;
 use roost_store::Store;
 
 use super::error::HostError;
-use crate::causes::with_causes;
 
 /// Resolves when one of them cannot be used with these settings, and never if both can.
 pub(super) async fn unusable(store: &Store, registry: &EtcdRegistry, timing: &Timing) -> HostError {
@@ -29,7 +29,7 @@ async fn unusable_database(store: &Store, timing: &Timing) -> HostError {
             Ok(()) => break,
             Err(error) if error.is_final() => return HostError::Store(error),
             Err(error) => {
-                let reason = with_causes(&error);
+                let reason = causes(&error).to_string();
                 if told.as_ref() != Some(&reason) {
                     tracing::warn!(reason, "the database has not answered yet");
                     told = Some(reason);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use roost_cluster::timing::Timing;
+use roost_model::causes;
 use roost_store::{Fence, Store};
 use tokio::time::MissedTickBehavior;
 
@@ -29,7 +30,7 @@ pub(super) async fn run(
         let refused = match store.heartbeat(&fences).await {
             Ok(refused) => refused,
             Err(error) => {
-                tracing::warn!(%error, workers = fences.len(), "the heartbeat was not written");
+                tracing::warn!(error = %causes(&error), workers = fences.len(), "the heartbeat was not written");
                 continue;
             }
         };
@@ -42,7 +43,7 @@ pub(super) async fn run(
                     worker.stop(StopMode::Kill).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, tenant = %worker.tenant(), "a refused heartbeat is unexplained")
+                    tracing::warn!(error = %causes(&error), tenant = %worker.tenant(), "a refused heartbeat is unexplained")
                 }
             }
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use roost_cluster::{clock::BootClock, keys, lease_deadline::Standing, registry::SharedRegistry};
+use roost_model::causes;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +103,7 @@ fn begin(
 async fn announce_leaving(registry: SharedRegistry, registration: Registration) {
     if let Err(error) = registration.announce_leaving(&registry).await {
         // Its tenants are placed elsewhere when the lease is given back, at the latest.
-        tracing::warn!(%error, "the cluster could not be told that this node leaves");
+        tracing::warn!(error = %causes(&error), "the cluster could not be told that this node leaves");
     }
 }
 

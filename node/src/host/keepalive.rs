@@ -13,7 +13,7 @@ use roost_cluster::{
     registry::{RegistryError, SharedRegistry},
     timing::Timing,
 };
-use roost_model::ids::Incarnation;
+use roost_model::{causes, ids::Incarnation};
 use tokio::{sync::watch, time::Instant};
 
 use super::pause_detector::PauseDetector;
@@ -56,11 +56,11 @@ impl LeaseKeeper {
                 self.pause((sent_at + self.timing.keepalive_every).saturating_sub(self.clock.now())).await
             }
             Err(error @ (RegistryError::LeaseLost { .. } | RegistryError::Replaced { .. })) => {
-                tracing::warn!(%lease, %error, "the lease is lost");
+                tracing::warn!(%lease, error = %causes(&error), "the lease is lost");
                 Err(Expired)
             }
             Err(error) => {
-                tracing::warn!(%lease, %error, "the lease was not renewed");
+                tracing::warn!(%lease, error = %causes(&error), "the lease was not renewed");
                 self.while_lease_holds(tokio::time::sleep(self.timing.keepalive_retry)).await
             }
         }

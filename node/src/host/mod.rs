@@ -53,7 +53,10 @@ use roost_engine::{
     run_as::RunAs,
     web::{Launcher, Sandbox, WaJs, WebConfig, WebEngine},
 };
-use roost_model::ids::{Incarnation, NodeId};
+use roost_model::{
+    causes,
+    ids::{Incarnation, NodeId},
+};
 use roost_store::Store;
 use secrecy::ExposeSecret;
 use tokio::{
@@ -92,7 +95,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
     let health = host.health.clone();
     helpers.spawn(async move {
         if let Err(error) = health::serve(listener, health).await {
-            tracing::error!(%error, "health is not served any more");
+            tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
     helpers.spawn(Sweeper { host: host.clone() }.run());
@@ -169,7 +172,7 @@ async fn say_cut_off(host: &HostEnv, node: &NodeId) -> Infallible {
     tokio::time::sleep(host.timing.watch_retry).await;
     loop {
         if let Err(error) = host.node.store.note_cut_off(node).await {
-            tracing::debug!(%error, "nobody can be told that this node has no lease");
+            tracing::debug!(error = %causes(&error), "nobody can be told that this node has no lease");
         }
         tokio::time::sleep(host.timing.ttl / 2).await;
     }

@@ -6,7 +6,10 @@ use roost_cluster::{
     records::{AssignmentRecord, NodeRecord, Phase},
     registry::{RegistryError, SharedRegistry},
 };
-use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
+use roost_model::{
+    causes,
+    ids::{Generation, Incarnation, NodeId, TenantId},
+};
 
 use crate::worker::{OwnershipCheck, OwnershipUnknown};
 
@@ -42,7 +45,9 @@ impl RegistryOwnership {
 #[async_trait]
 impl OwnershipCheck for RegistryOwnership {
     async fn still_owner(&self, tenant: &TenantId, generation: Generation) -> Result<bool, OwnershipUnknown> {
-        self.look(tenant, generation).await.map_err(|error| OwnershipUnknown { reason: error.to_string() })
+        self.look(tenant, generation)
+            .await
+            .map_err(|error| OwnershipUnknown { reason: causes(&error).to_string() })
     }
 }
 

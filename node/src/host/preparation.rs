@@ -12,7 +12,10 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::EngineError;
-use roost_model::ids::{Generation, TenantId};
+use roost_model::{
+    causes,
+    ids::{Generation, TenantId},
+};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
@@ -22,7 +25,6 @@ use super::{
     tenant_runtime::{Disposition, PrepareRequest},
 };
 use crate::{
-    causes::with_causes,
     launch_queue::LaunchPriority,
     session::{FetchedFiles, SessionError, SnapshotRef},
     worker::WarmStandby,
@@ -102,8 +104,7 @@ fn logged(warmed: Result<WarmStandby, PreparationError>) -> Option<WarmStandby> 
         // Whoever stopped it knows why.
         Err(PreparationError::Stopped) => debug!("the preparation was stopped"),
         Err(error) => {
-            let reason = with_causes(error);
-            warn!(reason, "nothing could be prepared; the tenant will start cold");
+            warn!(error = %causes(error), "nothing could be prepared; the tenant will start cold");
         }
     }
     warmed.ok()

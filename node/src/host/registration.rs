@@ -16,7 +16,10 @@ use roost_cluster::{
     registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
     timing::Timing,
 };
-use roost_model::ids::{Incarnation, Revision};
+use roost_model::{
+    causes,
+    ids::{Incarnation, Revision},
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -91,7 +94,7 @@ pub async fn register(
                 // A rival's silence cannot be timed while nobody can be asked.
                 rival = None;
                 if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(%error, "not registered yet; trying on");
+                    tracing::warn!(error = %causes(&error), "not registered yet; trying on");
                 }
             }
         }
@@ -150,7 +153,7 @@ async fn attempt(
 /// Ends a lease of this process under which no browser lives. If the registry does not take it, the TTL ends it.
 pub async fn revoke_lease(registry: &SharedRegistry, lease: Incarnation) {
     if let Err(error) = registry.revoke(lease).await {
-        tracing::warn!(%lease, %error, "a lease could not be given back and will run out");
+        tracing::warn!(%lease, error = %causes(&error), "a lease could not be given back and will run out");
     }
 }
 

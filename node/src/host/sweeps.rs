@@ -8,11 +8,12 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use roost_model::causes;
 use roost_store::StoreError;
 use uuid::Uuid;
 
 use super::env::HostEnv;
-use crate::{blocking::run_blocking, causes::with_causes, env::NodeEnv, session::SessionError};
+use crate::{blocking::run_blocking, env::NodeEnv, session::SessionError};
 
 /// Nothing waits for a sweep: a deletion has taken effect long before. Whoever had the tenant when it was deleted sweeps at
 /// once, so this is for what was missed, such as the profiles that earlier owners have.
@@ -36,7 +37,7 @@ impl Sweeper {
     pub(super) async fn run(self) {
         loop {
             if let Err(error) = self.sweep().await {
-                tracing::warn!(reason = with_causes(&error), "a sweep was not finished");
+                tracing::warn!(error = %causes(&error), "a sweep was not finished");
             }
             // An error is the timeout's: it is time all the same.
             let _early = tokio::time::timeout(EVERY, self.host.removed.notified()).await;

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use roost_model::causes;
 use roost_store::{
     Fence, SessionStatus, StatusReport, StoreError,
     workers::{DesiredState, WorkerSpec},
@@ -101,7 +102,7 @@ impl TenantRun {
                     }
                     // The controller is about to release it or to assign it anew.
                     Ok(_) | Err(StoreError::NotFound { .. }) => {}
-                    Err(error) => tracing::warn!(tenant = %self.request.fence.tenant, %error, "the spec is not read yet"),
+                    Err(error) => tracing::warn!(tenant = %self.request.fence.tenant, error = %causes(&error), "the spec is not read yet"),
                 },
             }
             tokio::select! {
@@ -159,7 +160,7 @@ impl TenantRun {
             reported = self.env.host.node.store.report(&self.request.fence, &report) => reported,
         };
         if let Err(error) = reported {
-            tracing::warn!(%tenant, %error, "a panic could not be reported");
+            tracing::warn!(%tenant, error = %causes(&error), "a panic could not be reported");
         }
     }
 
@@ -169,7 +170,7 @@ impl TenantRun {
             // Deleted; the controller releases it.
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => {
-                tracing::warn!(tenant = %self.request.fence.tenant, %error, "a changed spec is not read yet");
+                tracing::warn!(tenant = %self.request.fence.tenant, error = %causes(&error), "a changed spec is not read yet");
                 self.request.spec_revision.mark_changed();
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
@@ -207,7 +208,7 @@ impl TenantRun {
             Err(StoreError::NotFound { .. }) => StopMode::Deleted,
             Ok(_) => StopMode::Graceful,
             Err(error) => {
-                tracing::warn!(tenant = %self.request.fence.tenant, %error, "a stop does not know whether its tenant was deleted; the sweep will");
+                tracing::warn!(tenant = %self.request.fence.tenant, error = %causes(&error), "a stop does not know whether its tenant was deleted; the sweep will");
                 StopMode::Graceful
             }
         }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use roost_engine::{InboundMessage, Page, SendError, SendOutcomes};
-use roost_model::ChatKind;
+use roost_model::{ChatKind, causes};
 use roost_responder::{Question, Responder, ResponderError, template};
 use roost_store::{Completion, Inbound, NewInbound, NewOutbound, StoreError, Tenant};
 use time::OffsetDateTime;
@@ -243,11 +243,11 @@ impl Driver {
         let delay = next_try(message.attempts, message.id);
         match delay {
             Some(_) => {
-                warn!(%error, attempt = message.attempts, "a message could not be answered; it is tried again")
+                warn!(error = %causes(&error), attempt = message.attempts, "a message could not be answered; it is tried again")
             }
-            None => error!(%error, message = message.id, "a message was given up"),
+            None => error!(error = %causes(&error), message = message.id, "a message was given up"),
         }
-        self.jobs.push(self.fenced.clone().set_back_inbound(message, error.to_string(), delay));
+        self.jobs.push(self.fenced.clone().set_back_inbound(message, causes(error).to_string(), delay));
     }
 
     /// Together; but what has failed before goes alone, so that one which makes the whole call fail takes no other with it
@@ -306,10 +306,12 @@ impl Driver {
         let hopeless = matches!(error, SendError::InvalidRecipient);
         let delay = next_try(reply.row.attempts, reply.row.id).filter(|_| !hopeless);
         match delay {
-            Some(_) => warn!(%error, attempt = reply.row.attempts, "a reply was not sent; it is tried again"),
-            None => error!(%error, reply = reply.row.id, "a reply was given up"),
+            Some(_) => {
+                warn!(error = %causes(&error), attempt = reply.row.attempts, "a reply was not sent; it is tried again")
+            }
+            None => error!(error = %causes(&error), reply = reply.row.id, "a reply was given up"),
         }
-        self.jobs.push(self.fenced.clone().set_back_outbound(reply, error.to_string(), delay));
+        self.jobs.push(self.fenced.clone().set_back_outbound(reply, causes(error).to_string(), delay));
     }
 
     fn changed(&self, messages: usize) {

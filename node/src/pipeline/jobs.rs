@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use roost_engine::{OutboundText, Page, SendError, SendOutcomes};
+use roost_model::causes;
 use roost_responder::{Question, Responder, ResponderError};
 use roost_store::{Admitted, Completion, Fence, Inbound, NewInbound, Outbound, Store, StoreError};
 use tracing::debug;
@@ -202,7 +203,7 @@ fn text_of(reply: &Reply) -> OutboundText {
 pub(super) fn confirm(page: Arc<dyn Page>, whatsapp_ids: Vec<String>) -> Job {
     Box::pin(async move {
         if let Err(error) = page.confirm(&whatsapp_ids).await {
-            debug!(%error, messages = whatsapp_ids.len(), "the page did not take a confirmation");
+            debug!(error = %causes(&error), messages = whatsapp_ids.len(), "the page did not take a confirmation");
         }
         JobOutcome::Confirmed
     })

@@ -31,6 +31,7 @@ mod outbound;
 
 use std::{sync::Arc, time::Duration};
 
+use roost_model::causes;
 use roost_store::{StoreError, Tenant};
 use tokio::{
     sync::{mpsc, watch},
@@ -131,7 +132,7 @@ impl Pipeline {
     pub async fn failed(&mut self) -> PipelineError {
         match (&mut self.task).await {
             Ok(error) => error.into(),
-            Err(error) => PipelineError::Died { reason: error.to_string() },
+            Err(error) => PipelineError::Died { reason: causes(&error).to_string() },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a snapshot consists of. The manifest is sealed as the blobs are: it tells how large a session is and when it was
 //! last used.
 
-use roost_model::ids::Generation;
+use roost_model::{causes, ids::Generation};
 use roost_store::SnapshotPointer;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -67,13 +67,15 @@ pub(super) const VERSION: u32 = 1;
 
 impl Manifest {
     pub(super) fn encode(&self) -> Result<Vec<u8>, SessionError> {
-        serde_json::to_vec(self).map_err(|error| self.corrupt(format!("it cannot be written: {error}")))
+        serde_json::to_vec(self)
+            .map_err(|error| self.corrupt(format!("it cannot be written: {}", causes(&error))))
     }
 
     /// Refuses a manifest that is not the one named.
     pub(super) fn decode(name: &ManifestName, plain: &[u8]) -> Result<Self, SessionError> {
         let corrupt = |reason| SessionError::Corrupt { object: name.object(), reason };
-        let manifest: Self = serde_json::from_slice(plain).map_err(|error| corrupt(error.to_string()))?;
+        let manifest: Self =
+            serde_json::from_slice(plain).map_err(|error| corrupt(causes(&error).to_string()))?;
         if manifest.version != VERSION {
             return Err(corrupt(format!("version {} is not known", manifest.version)));
         }

@@ -23,7 +23,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
-use roost_model::ids::Generation;
+use roost_model::{causes, ids::Generation};
 use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};
@@ -160,7 +160,7 @@ impl SnapshotStore {
                 | SessionError::Corrupt { .. }
                 | SessionError::Missing { .. }),
             ) => {
-                tracing::warn!(%error, "a snapshot cannot be read and is removed");
+                tracing::warn!(error = %causes(&error), "a snapshot cannot be read and is removed");
                 Ok(None)
             }
             Err(error) => Err(error),

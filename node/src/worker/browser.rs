@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Launch, Launched, LocalStorage, Page};
-use roost_model::ids::TenantId;
+use roost_model::{causes, ids::TenantId};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -52,7 +52,9 @@ pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
         if let Some(warm) = start.warm.take() {
             match start.session.open(warm, &mut start.standing, &start.call_off).await {
                 Ok(launched) => return BrowserTaskOutcome::Launched(launched),
-                Err(error) => warn!(%error, "the warm browser was of no use; another one is launched"),
+                Err(error) => {
+                    warn!(error = %causes(&error), "the warm browser was of no use; another one is launched")
+                }
             }
         }
         launch_cold(start).await.map_or_else(BrowserTaskOutcome::LaunchFailed, BrowserTaskOutcome::Launched)
@@ -117,7 +119,7 @@ async fn read_local_storage(page: &Arc<dyn Page>) -> Option<LocalStorage> {
     match timeout(LOCAL_STORAGE_WITHIN, page.local_storage()).await {
         Ok(Ok(values)) => Some(values),
         Ok(Err(error)) => {
-            debug!(%error, "the localStorage of a stopping page was not read");
+            debug!(error = %causes(&error), "the localStorage of a stopping page was not read");
             None
         }
         Err(_elapsed) => None,
@@ -143,7 +145,7 @@ pub(super) fn kill(page: Arc<dyn Page>) -> BrowserTask {
 pub(super) fn log_out(page: Arc<dyn Page>) -> BrowserTask {
     Box::pin(async move {
         if let Err(error) = page.logout().await {
-            warn!(%error, "the device may still be linked at whatsapp");
+            warn!(error = %causes(&error), "the device may still be linked at whatsapp");
         }
         page.kill().await;
         BrowserTaskOutcome::Gone

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{EngineError, Page};
+use roost_model::causes;
 use roost_responder::TemplateResponder;
 use roost_store::QrCode;
 use time::OffsetDateTime;
@@ -62,7 +63,7 @@ impl Actor {
                         expires_at: OffsetDateTime::now_utc() + expires_in,
                     });
                 }
-                Err(error) => warn!(%error, "a code could not be drawn"),
+                Err(error) => warn!(error = %causes(&error), "a code could not be drawn"),
             },
             Effect::Report(report) => self.reporter.tell(report),
             Effect::End(ending) => self.ending = Some(ending),
@@ -135,7 +136,7 @@ impl Actor {
             match ownership.still_owner(&fence.tenant, fence.generation).await {
                 Ok(is_owner) => BackgroundOutcome::Owner(Some(is_owner)),
                 Err(error) => {
-                    warn!(%error, "a conflict waits for the registry");
+                    warn!(error = %causes(&error), "a conflict waits for the registry");
                     BackgroundOutcome::Owner(None)
                 }
             }

@@ -4,6 +4,7 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use roost_model::causes;
 use roost_store::{Fence, QrCode, StatusReport, Store, StoreError};
 use tokio::{
     sync::watch,
@@ -103,8 +104,8 @@ impl Reporter {
     /// Waits until a report was refused because the tenant has another owner. Not to be called again after that.
     pub async fn fenced(&mut self) {
         match (&mut self.task).await {
-            Ok(error) => info!(%error, "a report was refused"),
-            Err(error) => error!(%error, "the reporter's task ended"),
+            Ok(error) => info!(error = %causes(&error), "a report was refused"),
+            Err(error) => error!(error = %causes(&error), "the reporter's task ended"),
         }
     }
 }
@@ -132,14 +133,14 @@ async fn write_all(
             Err(error @ StoreError::Fenced { .. }) => return error,
             Err(error @ StoreError::Unavailable { .. }) => {
                 if failures == 0 {
-                    warn!(%error, "a report waits for postgres");
+                    warn!(error = %causes(&error), "a report waits for postgres");
                 }
                 failures += 1;
                 pending.lock().put_back(job);
                 sleep(UNAVAILABLE.exact(failures)).await;
             }
             Err(error) => {
-                error!(%error, "a report cannot be written and is dropped");
+                error!(error = %causes(&error), "a report cannot be written and is dropped");
                 failures = 0;
                 done.send_replace(upto);
             }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Launched, LocalStorage, Page};
+use roost_model::causes;
 use roost_store::{Fence, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
@@ -131,7 +132,7 @@ impl SessionStore {
         };
         match timeout(LAST_SAVE, save).await {
             Ok(Ok(_)) => info!(clean, "the session is saved"),
-            Ok(Err(error)) => warn!(%error, "the last state of the session was not saved"),
+            Ok(Err(error)) => warn!(error = %causes(&error), "the last state of the session was not saved"),
             Err(_elapsed) => warn!("the last state of the session was not saved in time"),
         }
     }
@@ -164,7 +165,7 @@ impl SessionStore {
         };
         state.profile = None;
         if let Err(error) = removed {
-            warn!(%error, "the profile of a deleted tenant is left to the sweep");
+            warn!(error = %causes(&error), "the profile of a deleted tenant is left to the sweep");
         }
     }
 

@@ -5,6 +5,7 @@ use std::{future::pending, sync::Arc};
 use futures::StreamExt;
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{EngineError, InboundMessage, PageEvent, Probe};
+use roost_model::causes;
 use roost_store::StoreError;
 use tokio::{
     sync::{mpsc, watch},
@@ -19,10 +20,7 @@ use super::{
     session_store::SessionStoreError,
     state::{Effect, Event, StopMode},
 };
-use crate::{
-    causes::with_causes,
-    pipeline::{Pipeline, PipelineError},
-};
+use crate::pipeline::{Pipeline, PipelineError};
 
 /// What woke the actor.
 pub(super) enum Wakeup {
@@ -130,7 +128,7 @@ impl Actor {
                 vec![Event::Launched]
             }
             BrowserTaskOutcome::LaunchFailed(error) => {
-                let reason = with_causes(&error);
+                let reason = causes(&error).to_string();
                 if error.is_called_off() {
                     info!("the launch was called off");
                 } else {
@@ -145,7 +143,7 @@ impl Actor {
             BrowserTaskOutcome::Forgotten(Ok(())) => vec![Event::SessionForgotten],
             BrowserTaskOutcome::Forgotten(Err(error)) if error.is_fenced() => vec![Event::Fenced],
             BrowserTaskOutcome::Forgotten(Err(error)) => {
-                warn!(%error, "the session is not forgotten yet");
+                warn!(error = %causes(&error), "the session is not forgotten yet");
                 self.forget_again();
                 Vec::new()
             }
@@ -201,8 +199,8 @@ impl Actor {
         match outcome {
             BackgroundOutcome::Done => Vec::new(),
             BackgroundOutcome::Failed { step, error } => {
-                warn!(%error, step, "the page did not do as told");
-                vec![Event::Broke { reason: format!("{step} failed: {error}") }]
+                warn!(error = %causes(&error), step, "the page did not do as told");
+                vec![Event::Broke { reason: format!("{step} failed: {}", causes(&error)) }]
             }
             BackgroundOutcome::Probed { expects_session, probe } => self.probed(expects_session, probe),
             BackgroundOutcome::Swept(messages) => {
@@ -227,7 +225,7 @@ impl Actor {
         }
         let verdict = match probe {
             Ok(probe) => liveness::check(&probe, expects_session).map_err(|unproven| unproven.to_string()),
-            Err(error) => Err(format!("the page does not answer: {error}")),
+            Err(error) => Err(format!("the page does not answer: {}", causes(&error))),
         };
         match verdict {
             Ok(()) => {
@@ -246,7 +244,7 @@ impl Actor {
             }
             Err(error) if error.is_fenced() => return vec![Event::Fenced],
             Err(error) => {
-                warn!(%error, "the session was not saved; it is tried again");
+                warn!(error = %causes(&error), "the session was not saved; it is tried again");
                 self.snapshot_schedule.failed(self.now());
             }
         }
@@ -257,7 +255,7 @@ impl Actor {
         match counted {
             Ok(conflicts) => info!(conflicts, "the conflict is counted"),
             Err(StoreError::Fenced { .. }) => return vec![Event::Fenced],
-            Err(error) => warn!(%error, "a conflict was not counted"),
+            Err(error) => warn!(error = %causes(&error), "a conflict was not counted"),
         }
         Vec::new()
     }
@@ -269,8 +267,8 @@ impl Actor {
             info!("a write of the pipeline was refused");
             return vec![Event::Fenced];
         }
-        warn!(%error, "the pipeline ended");
-        vec![Event::Broke { reason: error.to_string() }]
+        warn!(error = %causes(&error), "the pipeline ended");
+        vec![Event::Broke { reason: causes(error).to_string() }]
     }
 
     /// The browser is gone, and with it everything that was asked of it.

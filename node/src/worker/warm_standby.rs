@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Launch, Launched, WarmBrowser};
-use roost_model::ids::Generation;
+use roost_model::{causes, ids::Generation};
 use roost_store::Fence;
 use tokio::sync::watch;
 use tracing::warn;
@@ -94,6 +94,6 @@ impl WarmStandby {
 /// When the disk refuses, the next one to take the profile does it.
 fn discard_unused(profile: &LockedProfile) {
     if let Err(error) = profile.discard_unused() {
-        warn!(%error, "what was prepared is not cleared away");
+        warn!(error = %causes(&error), "what was prepared is not cleared away");
     }
 }

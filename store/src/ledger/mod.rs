@@ -16,8 +16,9 @@ use roost_cluster::ledger::{
     BreakerRecord, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, NodeOrder, Operation,
     OperationKind, Orders, Policy, Progress, RestartWindow,
 };
-use roost_model::ids::{
-    Generation, Incarnation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term,
+use roost_model::{
+    causes,
+    ids::{Generation, Incarnation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term},
 };
 use serde::Deserialize;
 use sqlx::types::Json;
@@ -339,12 +340,7 @@ fn to_ledger(error: StoreError) -> LedgerError {
     if let StoreError::Deposed { term } = error {
         return LedgerError::Deposed { term };
     }
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
+    let reason = causes(&error).to_string();
     if error.is_refusal() { LedgerError::Refused { reason } } else { LedgerError::Unavailable { reason } }
 }
 

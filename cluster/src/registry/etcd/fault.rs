@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_client::Error;
-use roost_model::ids::Incarnation;
+use roost_model::{causes, ids::Incarnation};
 use tonic::{Code, Status};
 
 use crate::registry::RegistryError;
@@ -47,7 +47,11 @@ impl Fault {
     }
 
     pub(super) fn from_client(step: &'static str, error: Error) -> Self {
-        let reason = error.to_string();
+        // The client's error is without a source; its transport's has the reason there.
+        let reason = match &error {
+            Error::TransportError(transport) => causes(transport).to_string(),
+            other => causes(other).to_string(),
+        };
         match error {
             Error::GRpcStatus(status) => Self::from_status(step, &status),
             // The client says this for one reason only: the keepalive was answered with a time to live of zero.

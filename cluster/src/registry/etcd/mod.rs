@@ -22,7 +22,10 @@ use etcd_client::{
     WatchStream,
 };
 use parking_lot::Mutex;
-use roost_model::ids::{ClusterName, Incarnation, Revision};
+use roost_model::{
+    causes,
+    ids::{ClusterName, Incarnation, Revision},
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -478,7 +481,7 @@ fn follow(mut stream: WatchStream, prefix: String, ended: CancellationToken) -> 
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::debug!(%error, "a watch was cut off");
+                    tracing::debug!(error = %causes(&error), "a watch was cut off");
                     return;
                 }
             }
