@@ -39,6 +39,9 @@ pub enum EngineError {
     /// The browser refused the command; `reason` is its own text.
     #[error("{step}: the browser says: {reason}")]
     Refused { step: &'static str, reason: String },
+    /// The site cannot be reached; `reason` is the browser's own word for it.
+    #[error("the site cannot be reached: {reason}")]
+    Unreachable { reason: String },
     /// The page's script threw; `exception` is its own text.
     #[error("{step}: the page threw: {exception}")]
     Page { step: &'static str, exception: String },

@@ -1,23 +1,66 @@
-//! What a node says of itself over HTTP: `/healthz` (this process works), `/readyz` (it may host tenants: registered and
-//! in good standing), `/status` (all of it, as JSON).
+//! What a node says of itself over HTTP: `/healthz` (this process works), `/readyz` (it may host tenants: registered, in
+//! good standing, and both Postgres and etcd answer it; if not, why), `/status` (all of it, as JSON).
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use parking_lot::Mutex;
-use roost_cluster::lease_deadline::Standing;
-use roost_model::ids::{Incarnation, NodeId};
+use roost_cluster::{keys, lease_deadline::Standing, registry::SharedRegistry};
+use roost_model::{
+    causes,
+    ids::{Incarnation, NodeId},
+};
+use roost_store::Store;
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use crate::host::worker_table::{HeldTenantStatus, WorkerTable};
 
 /// What is shown. Cheap to clone; all clones show the same.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NodeHealth {
     node: NodeId,
     workers: WorkerTable,
     registered: Arc<Mutex<Option<Registered>>>,
+    dependencies: Arc<Dependencies>,
+}
+
+/// What a node can do nothing without.
+struct Dependencies {
+    store: Store,
+    registry: SharedRegistry,
+    /// What was found last, and when: whoever asks often does not make the node ask as often.
+    last: tokio::sync::Mutex<Option<(Instant, Vec<String>)>>,
+}
+
+/// How long what was found of the dependencies counts, and how long an answer may take.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+impl Dependencies {
+    /// Which are away, and why.
+    async fn away(&self) -> Vec<String> {
+        let mut last = self.last.lock().await;
+        if let Some((_, away)) = last.as_ref().filter(|(at, _)| at.elapsed() < LOOK_EVERY) {
+            return away.clone();
+        }
+        let postgres = async { self.store.ping().await.map_err(|error| causes(&error).to_string()) };
+        let etcd = async {
+            self.registry.get(keys::LEADER).await.map(drop).map_err(|error| causes(&error).to_string())
+        };
+        let (postgres, etcd) = tokio::join!(timeout(ANSWER_WITHIN, postgres), timeout(ANSWER_WITHIN, etcd));
+        let silent = |name: &str| format!("{name} does not answer within {ANSWER_WITHIN:?}");
+        let answers = [
+            postgres.unwrap_or_else(|_elapsed| Err(silent("Postgres"))),
+            etcd.unwrap_or_else(|_elapsed| Err(silent("etcd"))),
+        ];
+        let away: Vec<String> = answers.into_iter().filter_map(Result::err).collect();
+        *last = Some((Instant::now(), away.clone()));
+        away
+    }
 }
 
 #[derive(Debug)]
@@ -41,8 +84,9 @@ pub struct NodeStatus {
 }
 
 impl NodeHealth {
-    pub fn new(node: NodeId, workers: WorkerTable) -> Self {
-        Self { node, workers, registered: Arc::default() }
+    pub fn new(node: NodeId, workers: WorkerTable, store: Store, registry: SharedRegistry) -> Self {
+        let dependencies = Arc::new(Dependencies { store, registry, last: tokio::sync::Mutex::default() });
+        Self { node, workers, registered: Arc::default(), dependencies }
     }
 
     /// The node is registered.
@@ -62,11 +106,18 @@ impl NodeHealth {
         *self.registered.lock() = None;
     }
 
-    fn is_ready(&self) -> bool {
-        let registered = self.registered.lock();
-        registered
-            .as_ref()
-            .is_some_and(|registered| !registered.leaving && *registered.standing.borrow() == Standing::Good)
+    /// Why no tenants may be brought here; nothing when they may.
+    async fn unready(&self) -> Vec<String> {
+        let mut reasons = self.dependencies.away().await;
+        match self.registered.lock().as_ref() {
+            None => reasons.push("the node is not registered".to_owned()),
+            Some(registered) if registered.leaving => reasons.push("the node is leaving".to_owned()),
+            Some(registered) if *registered.standing.borrow() != Standing::Good => {
+                reasons.push("the node's lease is not renewed".to_owned());
+            }
+            Some(_) => {}
+        }
+        reasons
     }
 
     fn status(&self) -> NodeStatus {
@@ -98,10 +149,38 @@ pub async fn serve(listener: TcpListener, health: NodeHealth) -> std::io::Result
     axum::serve(listener, routes).await
 }
 
-async fn ready(State(health): State<NodeHealth>) -> (StatusCode, &'static str) {
-    if health.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+/// The body of `/readyz`.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    /// What is in the way.
+    reasons: Vec<String>,
+}
+
+async fn ready(State(health): State<NodeHealth>) -> (StatusCode, Json<Readiness>) {
+    let reasons = health.unready().await;
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, reasons }))
+}
+
+#[cfg(test)]
+mod tests {
+    use roost_cluster::registry::MemoryRegistry;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_registered_node_that_does_not_reach_postgres_is_not_ready_and_says_why() {
+        let store = Store::connect_lazy("postgres://roost:x@127.0.0.1:1/roost", 1).unwrap();
+        let registry = Arc::new(MemoryRegistry::new("a"));
+        let node = NodeId::new("n1").unwrap();
+        let health = NodeHealth::new(node, WorkerTable::default(), store, registry);
+        let (_standing, standing) = watch::channel(Standing::Good);
+        health.begin(Incarnation(1), standing);
+        let (status, body) = ready(State(health)).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!body.ready && body.reasons.len() == 1, "{body:?}");
+        assert!(body.reasons[0].contains("Postgres"), "{body:?}");
     }
 }

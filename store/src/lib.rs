@@ -26,6 +26,7 @@ mod call;
 pub mod changes;
 mod columns;
 pub mod completion;
+pub mod condition;
 mod cut_off_nodes;
 pub mod erasure;
 mod error;
@@ -53,6 +54,7 @@ pub mod workers;
 
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound, ReplyWindow};
+pub use condition::{Condition, ConditionKind};
 pub use error::StoreError;
 pub use events::{ClusterEvent, EventFilter, Requester};
 pub use fence::Fence;

@@ -3,7 +3,9 @@
 
 use roost_model::ids::TenantId;
 
-use crate::{Fence, SessionStatus, Store, StoreError, TenantStatus, WorkerStatus, columns::storable};
+use crate::{
+    ConditionKind, Fence, SessionStatus, Store, StoreError, TenantStatus, WorkerStatus, columns::storable,
+};
 
 /// `None` leaves a status as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct StatusReport {
     pub worker_status: Option<WorkerStatus>,
     /// Empty when all is well.
     pub last_error: Option<String>,
+    /// What it waits for, and the reason.
+    pub condition: Option<(ConditionKind, String)>,
     /// The worker has restarted itself; a restart that an operator asked for is counted where it is asked.
     pub restarted: bool,
 }
@@ -28,6 +32,10 @@ impl Store {
                 update worker_processes w set
                     status = case when owner.wanted then coalesce($3, w.status) else w.status end,
                     last_error = case when owner.wanted then coalesce($4, w.last_error) else w.last_error end,
+                    condition = case when owner.wanted then coalesce($8, w.condition) else w.condition end,
+                    condition_reason = case when owner.wanted then coalesce($9, w.condition_reason) else w.condition_reason end,
+                    condition_since = case
+                        when owner.wanted and $8::worker_condition <> w.condition then now() else w.condition_since end,
                     stale = w.stale and $3::worker_status is null,
                     restarts = w.restarts + $5::boolean::int, updated_at = now()
                 from owner where w.tenant_id = owner.tenant_id
@@ -54,6 +62,9 @@ impl Store {
             report.restarted,
             report.session_status as Option<SessionStatus>,
             report.tenant_status as Option<TenantStatus>,
+            report.condition.as_ref().map(|(kind, _)| *kind) as Option<ConditionKind>,
+            report.condition.as_ref().map(|(_, reason)| storable(reason))
+                as Option<std::borrow::Cow<'_, str>>,
         );
         fence.check(self.one("report the worker's status", query).await?.owns)
     }

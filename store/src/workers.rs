@@ -12,7 +12,7 @@ use roost_model::ids::{Generation, NodeId, SpecRevision, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
-    SessionStatus, SnapshotPointer, Store, StoreError, Tenant,
+    Condition, ConditionKind, SessionStatus, SnapshotPointer, Store, StoreError, Tenant,
     columns::{optional_id, unsigned},
     snapshots::pointer_from_columns,
 };
@@ -38,6 +38,7 @@ pub struct Worker {
     pub last_error: String,
     pub last_seen_at: Option<OffsetDateTime>,
     pub session_status: SessionStatus,
+    pub condition: Condition,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -120,6 +121,7 @@ impl Store {
             r#"with stopped as (
                 update worker_processes set
                     desired = 'STOPPED', status = 'STOPPED', last_error = '', stale = false,
+                    condition = 'NONE', condition_reason = '', condition_since = now(),
                     spec_revision = nextval('spec_revisions'), updated_at = now()
                 where tenant_id = $1
                 returning tenant_id
@@ -139,7 +141,8 @@ impl Store {
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, h.last_seen_at,
-                s.status as "session_status: SessionStatus"
+                s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id = $1"#,
             id.as_str(),
@@ -159,7 +162,8 @@ impl Store {
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, h.last_seen_at,
-                s.status as "session_status: SessionStatus"
+                s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id > $1 and ($2::text is null or w.node = $2)
                 and ($3::worker_status is null or w.status = $3)
@@ -223,6 +227,7 @@ impl Store {
             ), asked as (
                 update worker_processes w set
                     desired = 'RUNNING', status = 'RUNNING', last_error = '', stale = false, expected_since = now(),
+                    condition = 'STARTING', condition_reason = '', condition_since = now(),
                     spec_revision = nextval('spec_revisions'), restart_seq = w.restart_seq + 1,
                     restart_mode = case when s.forget and $2::restart_mode = 'GRACEFUL' then w.restart_mode else $2 end,
                     restarts = w.restarts + $3::boolean::int, updated_at = now()
@@ -277,6 +282,24 @@ struct WorkerRow {
     last_error: String,
     last_seen_at: Option<OffsetDateTime>,
     session_status: SessionStatus,
+    stale: bool,
+    updated_at: OffsetDateTime,
+    condition: ConditionKind,
+    condition_reason: String,
+    condition_since: OffsetDateTime,
+}
+
+impl WorkerRow {
+    /// One that said that all was well and is not seen any more is waited for; one that said what it waits for may be
+    /// waiting still.
+    fn condition(&self) -> Condition {
+        if self.stale && self.condition == ConditionKind::None {
+            let kind = ConditionKind::WaitingForNode;
+            return Condition { kind, reason: self.last_error.clone(), since: self.updated_at };
+        }
+        let (kind, reason) = (self.condition, self.condition_reason.clone());
+        Condition { kind, reason, since: self.condition_since }
+    }
 }
 
 impl TryFrom<WorkerRow> for Worker {
@@ -284,6 +307,7 @@ impl TryFrom<WorkerRow> for Worker {
 
     fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
         Ok(Self {
+            condition: row.condition(),
             tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
             name: row.name,
             status: row.status,

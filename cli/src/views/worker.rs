@@ -1,6 +1,6 @@
 //! One tenant's worker.
 
-use roost_proto::v1::{DesiredState, SessionStatus, Worker, WorkerStatus};
+use roost_proto::v1::{ConditionKind, DesiredState, SessionStatus, Worker, WorkerCondition, WorkerStatus};
 use serde::Serialize;
 
 use super::{ago, enum_name, rfc3339};
@@ -20,6 +20,7 @@ pub struct WorkerView {
     last_seen_time: Option<String>,
     pinned_node_id: String,
     conflicts: i64,
+    condition: ConditionView,
     /// Only in the stream of `worker watch`: the tenant was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
@@ -40,7 +41,36 @@ impl From<Worker> for WorkerView {
             restarts: worker.restarts,
             pinned_node_id: worker.pinned_node_id,
             conflicts: worker.conflicts,
+            condition: worker.condition.unwrap_or_default().into(),
             deleted: false,
+        }
+    }
+}
+
+/// What it waits for, or does about a fault.
+#[derive(Debug, Serialize)]
+struct ConditionView {
+    kind: String,
+    reason: String,
+    since_time: Option<String>,
+}
+
+impl From<WorkerCondition> for ConditionView {
+    fn from(condition: WorkerCondition) -> Self {
+        Self {
+            kind: enum_name(condition.kind, "CONDITION_KIND_", ConditionKind::as_str_name),
+            reason: condition.reason,
+            since_time: rfc3339(&condition.since_time),
+        }
+    }
+}
+
+impl ConditionView {
+    /// Since when nothing is waited for is of no interest.
+    fn cell(&self) -> String {
+        match self.kind.as_str() {
+            "NONE" | "UNSPECIFIED" => String::new(),
+            kind => format!("{kind} {}", ago(self.since_time.as_deref())).trim_end().to_owned(),
         }
     }
 }
@@ -59,6 +89,7 @@ impl Row for WorkerView {
         "node",
         "generation",
         "session",
+        "condition",
         "restarts",
         "last seen",
         "last error",
@@ -72,6 +103,7 @@ impl Row for WorkerView {
             self.node_id.clone(),
             self.generation.to_string(),
             self.session_status.clone(),
+            self.condition.cell(),
             self.restarts.to_string(),
             ago(self.last_seen_time.as_deref()),
             self.last_error.clone(),
@@ -81,6 +113,7 @@ impl Row for WorkerView {
     fn details(&self) -> Vec<(&'static str, String)> {
         let mut lines = vec![("name", self.name.clone())];
         lines.extend(Self::HEADER.iter().copied().zip(self.cells()));
+        lines.push(("waits for", self.condition.reason.clone()));
         lines.push(("pinned to", self.pinned_node_id.clone()));
         lines.push(("conflicts", self.conflicts.to_string()));
         lines

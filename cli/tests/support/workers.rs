@@ -27,6 +27,11 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
         session_status: SessionStatus::Connected as i32,
         pinned_node_id: String::new(),
         conflicts: 0,
+        condition: Some(WorkerCondition {
+            kind: ConditionKind::None as i32,
+            reason: String::new(),
+            since_time: at(60),
+        }),
     };
     let failed = Worker {
         tenant_id: "shop".into(),
@@ -37,6 +42,11 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
         last_error: "not seen for 2m".into(),
         last_seen_time: None,
         session_status: SessionStatus::Disconnected as i32,
+        condition: Some(WorkerCondition {
+            kind: ConditionKind::WaitingForCapacity as i32,
+            reason: "every node is full".into(),
+            since_time: at(60),
+        }),
         ..running.clone()
     };
     // What only the tests of hostile text ask for.

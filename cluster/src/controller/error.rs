@@ -36,14 +36,18 @@ impl ControllerError {
     /// Of a call that writes nothing, or that may as well be made again.
     pub(super) fn reading_ledger(error: LedgerError) -> Self {
         match error {
-            LedgerError::Unavailable { .. } | LedgerError::Refused { .. } => Self::Ledger(error),
+            LedgerError::Unavailable { .. } | LedgerError::Refused { .. } | LedgerError::Corrupt { .. } => {
+                Self::Ledger(error)
+            }
             LedgerError::Deposed { term } => Self::Deposed { term },
         }
     }
 
     pub(super) fn writing_ledger(write: &'static str, error: LedgerError) -> Self {
         match error {
-            LedgerError::Unavailable { reason } => Self::Doubtful { write, reason },
+            LedgerError::Unavailable { reason } | LedgerError::Corrupt { reason } => {
+                Self::Doubtful { write, reason }
+            }
             LedgerError::Refused { .. } => Self::Ledger(error),
             LedgerError::Deposed { term } => Self::Deposed { term },
         }
@@ -112,7 +116,7 @@ impl DependencyHealth {
                 tracing::warn!(?dependency, error = %causes(error), "the controller waits for a dependency");
             }
             Dependency::Records => {
-                tracing::error!(error = %causes(error), "the controller cannot go on: a record is damaged")
+                tracing::error!(error = %causes(error), "the controller cannot go on: a record in etcd is damaged and has to be removed or mended")
             }
         }
     }

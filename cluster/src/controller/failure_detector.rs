@@ -179,7 +179,10 @@ impl FailureDetector {
                 Some(self.timing.ttl / 10)
             }
             Verdict::Tripped { reason } => {
-                tracing::error!(reason, "failover is paused until an operator resumes it");
+                tracing::error!(
+                    reason,
+                    "failover is paused: see to the nodes, then `roost cluster resume-failover`"
+                );
                 assessment.failover_held = true;
                 assessment.events.push(breaker_event(EventKind::FailoverPaused, reason.clone()));
                 assessment.records.push(LedgerRecord::PauseFailover { reason });

@@ -97,6 +97,9 @@ pub enum LedgerError {
     /// Nothing was written: the database has answered that it does not carry this statement out, or not in time.
     #[error("the database refused: {reason}")]
     Refused { reason: String },
+    /// It answers, and what it answers is not readable: the outcome of a write is unknown.
+    #[error("what the database holds is not readable: {reason}")]
+    Corrupt { reason: String },
     /// Nothing was written: another controller's term has begun.
     #[error("deposed: the ledger is at term {term}")]
     Deposed { term: Term },

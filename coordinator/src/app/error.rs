@@ -16,7 +16,7 @@ pub enum Error {
     Registry(#[from] RegistryError),
     /// The database has not been found to have this program's schema yet.
     #[error("the database has not been reached, or its schema not been brought up to date, since the start")]
-    NotMigrated,
+    NotMigrated(Option<FailedMigration>),
     /// The order makes no sense as things are.
     #[error("{0}")]
     Refused(Refusal),
@@ -35,6 +35,14 @@ pub enum Error {
     TooManyStreams { limit: usize },
     #[error("the coordinator is stopping")]
     Stopping,
+}
+
+/// Why the last attempt to bring the schema up to date has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedMigration {
+    /// Else it answers, and a person has to see to what it says.
+    pub is_away: bool,
+    pub reason: String,
 }
 
 impl From<Refusal> for Error {

@@ -20,13 +20,15 @@ mod sessions;
 mod state;
 mod tenants;
 pub mod tokens;
+mod waits;
 pub mod watch;
 mod workers;
 
 pub use cluster::{ClusterStatus, FailoverHold, NodeCounts, TenantCounts};
 pub use dry_run::{BlockedMove, DryRun, PlannedMove};
-pub use error::Error;
+pub use error::{Error, FailedMigration};
 pub use explain::{ExplainedNode, PlacementExplanation};
 pub use nodes::NodeStatus;
 pub use refusal::Refusal;
 pub use state::{App, Dependencies};
+pub use waits::Waits;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use roost_cluster::{
     controller::{Survey, SurveyError, survey},
     keys,
@@ -17,7 +18,7 @@ use roost_model::causes;
 use roost_store::{PostgresLedger, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, watch::Streams};
+use super::{Error, FailedMigration, watch::Streams};
 
 /// From one attempt to bring the schema up to date to the next.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -28,6 +29,8 @@ pub struct App {
     store: Store,
     registry: SharedRegistry,
     migrated: Arc<AtomicBool>,
+    /// Until it is.
+    failed_migration: Arc<Mutex<Option<FailedMigration>>>,
     pub(super) streams: Streams,
 }
 
@@ -41,13 +44,23 @@ pub struct Dependencies {
 impl App {
     /// Nothing is connected to yet. `stop` ends every stream.
     pub fn new(store: Store, registry: SharedRegistry, stop: CancellationToken) -> Self {
-        Self { store, registry, migrated: Arc::default(), streams: Streams::new(stop) }
+        Self {
+            store,
+            registry,
+            migrated: Arc::default(),
+            failed_migration: Arc::default(),
+            streams: Streams::new(stop),
+        }
     }
 
     /// The database, once it has been found to have this program's schema: before that a query would fail on a table
     /// that is missing, which is no answer to give to a caller.
     pub(super) fn store(&self) -> Result<&Store, Error> {
-        if self.migrated.load(Ordering::Acquire) { Ok(&self.store) } else { Err(Error::NotMigrated) }
+        if self.migrated.load(Ordering::Acquire) {
+            Ok(&self.store)
+        } else {
+            Err(Error::NotMigrated(self.failed_migration.lock().clone()))
+        }
     }
 
     /// All that callers follow, together.
@@ -84,7 +97,6 @@ impl App {
     /// Brings the schema up to date as soon as Postgres can be reached, and opens the database to all. None when
     /// stopped before. An error is one that no waiting mends.
     pub async fn migrated(&self, stop: CancellationToken) -> Result<Option<Store>, StoreError> {
-        let mut logged = None;
         loop {
             let attempt = tokio::select! {
                 attempt = self.store.migrate() => attempt,
@@ -94,15 +106,19 @@ impl App {
             if error.is_final() {
                 return Err(error);
             }
-            let reason = causes(&error).to_string();
-            if logged.as_ref() != Some(&reason) {
-                // Being away passes by itself; anything else needs a person.
-                if matches!(error, StoreError::Unavailable { .. }) {
-                    tracing::warn!(reason, "cannot reach the database, trying again");
+            // Being away passes by itself; anything else needs a person.
+            let is_away = matches!(error, StoreError::Unavailable { .. });
+            let failed = Some(FailedMigration { is_away, reason: causes(&error).to_string() });
+            if *self.failed_migration.lock() != failed {
+                if is_away {
+                    tracing::warn!(error = %causes(&error), "cannot reach the database, trying again");
                 } else {
-                    tracing::error!(reason, "cannot bring the database's schema up to date, trying again");
+                    tracing::error!(
+                        error = %causes(&error),
+                        "cannot bring the database's schema up to date: see to what it says; trying again"
+                    );
                 }
-                logged = Some(reason);
+                *self.failed_migration.lock() = failed;
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY_AFTER) => {}

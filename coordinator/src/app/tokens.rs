@@ -92,7 +92,7 @@ impl TokenFile {
                     Some(Arc::new(tokens))
                 }
                 Err(error) => {
-                    tracing::error!(error = %causes(&error), "token file unusable, every call is refused");
+                    tracing::error!(error = %causes(&error), "token file unusable, every call is refused until it is mended");
                     None
                 }
             };

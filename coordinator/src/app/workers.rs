@@ -4,7 +4,7 @@
 use roost_model::ids::TenantId;
 use roost_store::{Worker, WorkerFilter};
 
-use super::{App, Error};
+use super::{App, Error, Waits};
 
 impl App {
     /// True beside it when it ran already and nothing was changed.
@@ -33,16 +33,22 @@ impl App {
     }
 
     pub async fn get_worker(&self, tenant: &TenantId) -> Result<Worker, Error> {
-        Ok(self.store()?.get_worker(tenant).await?)
+        let worker = self.store()?.get_worker(tenant).await?;
+        Ok(Waits::new(self).tell(worker).await)
     }
 
-    /// In the order of the tenants' ids, from the one after `after` on.
+    /// In the order of the tenants' ids, from the one after `after` on. `waits` is one for all calls of a page.
     pub async fn list_workers(
         &self,
+        waits: &Waits<'_>,
         filter: &WorkerFilter,
         after: Option<TenantId>,
         limit: u32,
     ) -> Result<Vec<Worker>, Error> {
-        Ok(self.store()?.list_workers(filter, after, limit).await?)
+        let mut workers = Vec::new();
+        for worker in self.store()?.list_workers(filter, after, limit).await? {
+            workers.push(waits.tell(worker).await);
+        }
+        Ok(workers)
     }
 }

@@ -14,7 +14,7 @@ use roost_proto::error::{ApiError, ErrorCode, Violation};
 use roost_store::{OperationState, StoreError};
 use tonic::Status;
 
-use crate::app::{Error, Refusal};
+use crate::app::{Error, FailedMigration, Refusal};
 
 pub const POSTGRES: &str = "postgres";
 pub const ETCD: &str = "etcd";
@@ -35,7 +35,7 @@ impl From<Error> for ApiError {
             Error::Store(error) => from_store(error),
             Error::Ledger(error) => from_ledger(error),
             Error::Registry(error) => from_registry(error),
-            Error::NotMigrated => not_migrated(),
+            Error::NotMigrated(failed) => not_migrated(failed.as_ref()),
             Error::Refused(refusal) => from_refusal(&refusal),
             Error::OperationRuns { operation, what } => under_way(ErrorCode::AlreadyExists, operation, &what),
             Error::OperationOver { id, state } => operation_over(id, state),
@@ -96,9 +96,21 @@ fn under_way(code: ErrorCode, operation: OperationId, what: &str) -> ApiError {
 
 fn from_ledger(error: LedgerError) -> ApiError {
     match &error {
-        LedgerError::Unavailable { .. } | LedgerError::Refused { .. } => {
+        LedgerError::Unavailable { .. } => {
             tracing::warn!(error = %causes(&error), "call failed for want of the database");
             ApiError::unavailable(POSTGRES, RETRY_AFTER, format!("{error}; try again (Postgres)"))
+        }
+        // It is up: nobody need look whether it runs.
+        LedgerError::Refused { .. } => {
+            tracing::warn!(error = %causes(&error), "call refused by the database");
+            let message = format!(
+                "Postgres is up, and {error}; try again, and see to what it says if that does not help"
+            );
+            ApiError::new(ErrorCode::Internal, message)
+        }
+        LedgerError::Corrupt { .. } => {
+            tracing::error!(error = %causes(&error), "stored data not readable");
+            ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has it too"))
         }
         LedgerError::Deposed { .. } => ApiError::new(ErrorCode::Superseded, error.to_string()),
     }
@@ -126,9 +138,23 @@ fn from_registry(error: RegistryError) -> ApiError {
 }
 
 /// The answer until the database has this program's schema.
-fn not_migrated() -> ApiError {
-    let message = "Postgres has not been reached, or its schema not been brought up to date, since the coordinator started; try again";
-    ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
+fn not_migrated(failed: Option<&FailedMigration>) -> ApiError {
+    match failed {
+        None => {
+            let message = "the coordinator has just started and not reached Postgres yet; try again";
+            ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
+        }
+        Some(FailedMigration { is_away: true, reason }) => {
+            let message =
+                format!("Postgres has not been reached since the coordinator started: {reason}; try again");
+            ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
+        }
+        // It is up: nobody need look whether it runs.
+        Some(FailedMigration { is_away: false, reason }) => {
+            let message = format!("Postgres is up, and its schema cannot be brought up to date: {reason}");
+            ApiError::new(ErrorCode::Internal, message)
+        }
+    }
 }
 
 /// The end of a stream when the coordinator stops.
@@ -254,9 +280,28 @@ mod tests {
     #[test]
     fn what_is_down_is_named_with_a_time_to_try_again() {
         let etcd = from_registry(RegistryError::Unavailable { step: "list", reason: "no answer".into() });
-        for (error, dependency) in [(not_migrated(), POSTGRES), (etcd, ETCD), (stopping(), COORDINATOR)] {
+        for (error, dependency) in [(not_migrated(None), POSTGRES), (etcd, ETCD), (stopping(), COORDINATOR)] {
             let unavailable = error.unavailable.unwrap();
             assert_eq!((unavailable.dependency.as_str(), unavailable.retry_after), (dependency, RETRY_AFTER));
+        }
+    }
+
+    #[test]
+    fn postgres_is_not_named_as_away_when_it_answers() {
+        let reason = || "permission denied for table tenants".to_owned();
+        let refused = FailedMigration { is_away: false, reason: reason() };
+        let errors = [
+            not_migrated(Some(&refused)),
+            from_ledger(LedgerError::Refused { reason: reason() }),
+            from_ledger(LedgerError::Corrupt { reason: reason() }),
+        ];
+        for error in errors {
+            assert!(error.unavailable.is_none(), "{error:?}");
+            assert!(error.message.contains("permission denied"), "{}", error.message);
+        }
+        let away = FailedMigration { is_away: true, reason: "connection refused".to_owned() };
+        for error in [not_migrated(Some(&away)), from_ledger(LedgerError::Unavailable { reason: reason() })] {
+            assert_eq!(error.unavailable.unwrap().dependency, POSTGRES);
         }
     }
 

@@ -147,7 +147,7 @@ async fn navigate(cdp: &Cdp, session: &SessionId, url: &str) -> Result<(), Engin
     let step = "loading the page";
     let navigated = cdp.call(step, Some(session), NavigateParams::new(url), NAVIGATION).await?;
     match navigated.error_text {
-        Some(reason) if !reason.is_empty() => Err(EngineError::Refused { step, reason }),
+        Some(reason) if !reason.is_empty() => Err(EngineError::Unreachable { reason }),
         _ => Ok(()),
     }
 }

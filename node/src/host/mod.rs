@@ -198,12 +198,13 @@ async fn assemble(
         launches: LaunchQueue::new(args.max_launches.into()),
     };
     let workers = WorkerTable::default();
+    let health = NodeHealth::new(args.id.clone(), workers.clone(), node.store.clone(), registry.clone());
     Ok(Arc::new(HostEnv {
         node: Arc::new(node),
         registry,
         guard,
         timing,
-        health: NodeHealth::new(args.id.clone(), workers.clone()),
+        health,
         workers,
         endings: Endings::default(),
         removed: Notify::new(),

@@ -18,7 +18,7 @@ use std::{
 
 use roost_model::causes;
 use roost_store::{
-    Fence, SessionStatus, StatusReport, StoreError,
+    ConditionKind, Fence, SessionStatus, StatusReport, StoreError,
     workers::{DesiredState, WorkerSpec},
 };
 
@@ -151,6 +151,7 @@ impl TenantRun {
         let report = StatusReport {
             session_status: Some(SessionStatus::Disconnected),
             last_error: Some(format!("the worker panicked: {reason}; failure {count} in a row")),
+            condition: Some((ConditionKind::Healing, reason.clone())),
             restarted: true,
             ..StatusReport::default()
         };

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::FuturesUnordered};
 use roost_engine::{EngineError, InboundMessage, Page, PageEvent, Probe};
-use roost_store::{Fence, StoreError, WorkerSpec};
+use roost_store::{Fence, StatusReport, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -175,6 +175,7 @@ impl Actor {
     /// Turns what happened into events of the state machine.
     fn apply(&mut self, event: Event) {
         let before = self.machine.state().clone();
+        let condition_before = self.machine.condition();
         let (machine, effects) = step(self.machine.clone(), event, self.now());
         self.machine = machine;
         let after = self.machine.state();
@@ -187,6 +188,10 @@ impl Actor {
         }
         for effect in effects {
             self.perform(effect);
+        }
+        let condition = self.machine.condition();
+        if condition != condition_before {
+            self.reporter.tell(StatusReport { condition: Some(condition), ..StatusReport::default() });
         }
         self.set_gate();
     }

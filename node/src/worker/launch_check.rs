@@ -2,6 +2,7 @@
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::EngineError;
+use roost_store::ConditionKind;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,17 @@ pub(super) enum LaunchError {
 }
 
 impl LaunchError {
+    /// What another attempt waits for.
+    pub fn waits_for(&self) -> ConditionKind {
+        match self {
+            Self::Session(SessionError::Store { .. }) => ConditionKind::WaitingForStore,
+            Self::Engine(EngineError::Unreachable { .. }) => ConditionKind::WaitingForWhatsapp,
+            Self::Session(_) | Self::NoStanding | Self::CalledOff | Self::Cold | Self::Engine(_) => {
+                ConditionKind::Healing
+            }
+        }
+    }
+
     pub fn is_called_off(&self) -> bool {
         matches!(self, Self::CalledOff | Self::Engine(EngineError::Cancelled))
     }

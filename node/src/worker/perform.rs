@@ -10,7 +10,7 @@ use roost_responder::TemplateResponder;
 use roost_store::QrCode;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     actor::{Actor, BackgroundOutcome},
@@ -121,7 +121,7 @@ impl Actor {
 
     /// An alarm: somebody else may hold the tenant's credentials.
     fn take_over(&mut self) {
-        error!("whatsapp says that the session was opened elsewhere; this owner takes it back");
+        warn!("whatsapp says that the session was opened elsewhere; this owner takes it back");
         self.on_page("take over", |page| Box::pin(async move { page.take_over().await }));
         let (store, fence) = (self.context.env.store.clone(), self.context.fence.clone());
         self.background.push(Box::pin(async move {

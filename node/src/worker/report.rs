@@ -70,6 +70,7 @@ fn fold(older: StatusReport, newer: StatusReport) -> StatusReport {
         session_status: newer.session_status.or(older.session_status),
         worker_status: newer.worker_status.or(older.worker_status),
         last_error: newer.last_error.or(older.last_error),
+        condition: newer.condition.or(older.condition),
         restarted: newer.restarted || older.restarted,
     }
 }
@@ -105,7 +106,9 @@ impl Reporter {
     pub async fn fenced(&mut self) {
         match (&mut self.task).await {
             Ok(error) => info!(error = %causes(&error), "a report was refused"),
-            Err(error) => error!(error = %causes(&error), "the reporter's task ended"),
+            Err(error) => {
+                error!(error = %causes(&error), "the reporter's task ended; a fault of this program: report it")
+            }
         }
     }
 }
@@ -140,7 +143,7 @@ async fn write_all(
                 sleep(UNAVAILABLE.exact(failures)).await;
             }
             Err(error) => {
-                error!(error = %causes(&error), "a report cannot be written and is dropped");
+                error!(error = %causes(&error), "a report cannot be written and is dropped: see to what postgres says");
                 failures = 0;
                 done.send_replace(upto);
             }

@@ -134,7 +134,7 @@ impl Actor {
                 } else {
                     warn!(reason, "the browser did not launch");
                 }
-                vec![Event::LaunchFailed { reason }]
+                vec![Event::LaunchFailed { reason, waits_for: error.waits_for() }]
             }
             BrowserTaskOutcome::Gone => {
                 self.let_go_of_browser();

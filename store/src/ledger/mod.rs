@@ -341,7 +341,11 @@ fn to_ledger(error: StoreError) -> LedgerError {
         return LedgerError::Deposed { term };
     }
     let reason = causes(&error).to_string();
-    if error.is_refusal() { LedgerError::Refused { reason } } else { LedgerError::Unavailable { reason } }
+    match error {
+        _ if error.is_refusal() => LedgerError::Refused { reason },
+        StoreError::Corrupt { .. } => LedgerError::Corrupt { reason },
+        _ => LedgerError::Unavailable { reason },
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -130,11 +130,11 @@ mod tests {
         let streams = Streams::new(CancellationToken::new());
         let body = |outlet: Outlet<u32>| async move {
             outlet.send(7).await;
-            Error::NotMigrated
+            Error::NotMigrated(None)
         };
         let mut answers = streams.open(body).unwrap();
         assert_eq!(answers.next().await.unwrap().unwrap(), 7);
-        assert!(matches!(answers.next().await.unwrap(), Err(Error::NotMigrated)));
+        assert!(matches!(answers.next().await.unwrap(), Err(Error::NotMigrated(None))));
         assert!(answers.next().await.is_none());
     }
 

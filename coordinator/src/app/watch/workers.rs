@@ -154,7 +154,7 @@ impl Sent {
 #[cfg(test)]
 mod tests {
     use roost_model::ids::Generation;
-    use roost_store::{DesiredState, SessionStatus, WorkerStatus};
+    use roost_store::{Condition, ConditionKind, DesiredState, SessionStatus, WorkerStatus};
     use time::{Duration, OffsetDateTime};
 
     use super::*;
@@ -178,6 +178,11 @@ mod tests {
             last_error: last_error.into(),
             last_seen_at: Some(OffsetDateTime::UNIX_EPOCH + Duration::seconds(seen)),
             session_status: SessionStatus::Connected,
+            condition: Condition {
+                kind: ConditionKind::None,
+                reason: String::new(),
+                since: OffsetDateTime::UNIX_EPOCH,
+            },
         }
     }
 

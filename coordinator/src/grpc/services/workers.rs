@@ -6,7 +6,7 @@ use roost_store::WorkerFilter;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    app::App,
+    app::{App, Waits},
     grpc::{
         answers::{Answers, answers, fill_page},
         request::{Checks, List, page, tenant_id},
@@ -83,7 +83,8 @@ impl WorkerService for Workers {
             return Err(checks.refusal().into());
         };
         let filter = &WorkerFilter { node, status: status.and_then(wire::worker_status_filter) };
-        let fetch = |after, limit| self.app.list_workers(filter, after, limit);
+        let waits = &Waits::new(&self.app);
+        let fetch = |after, limit| self.app.list_workers(waits, filter, after, limit);
         let page = fill_page(size, after, fetch, |row| (row.tenant.clone(), wire::worker(row))).await?;
         let next = page.last.map(|last| page::encode(List::Workers, &chosen, last.as_str()));
         let next_page_token = next.unwrap_or_default();

@@ -10,8 +10,8 @@ use prost_types::Timestamp;
 use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
-    DesiredState, Direction, Message, QrCode, Session, SessionStatus, Tenant, TenantStatus, Worker,
-    WorkerStatus,
+    Condition, ConditionKind, DesiredState, Direction, Message, QrCode, Session, SessionStatus, Tenant,
+    TenantStatus, Worker, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -65,7 +65,24 @@ pub fn worker(row: Worker) -> v1::Worker {
         session_status: session_status(row.session_status).into(),
         pinned_node_id: row.pin.map(String::from).unwrap_or_default(),
         conflicts: i64::try_from(row.conflicts).unwrap_or(i64::MAX),
+        condition: Some(condition(row.condition)),
     }
+}
+
+fn condition(row: Condition) -> v1::WorkerCondition {
+    let kind = match row.kind {
+        ConditionKind::None => v1::ConditionKind::None,
+        ConditionKind::Starting => v1::ConditionKind::Starting,
+        ConditionKind::WaitingForCapacity => v1::ConditionKind::WaitingForCapacity,
+        ConditionKind::WaitingForFailover => v1::ConditionKind::WaitingForFailover,
+        ConditionKind::WaitingForNode => v1::ConditionKind::WaitingForNode,
+        ConditionKind::WaitingForWhatsapp => v1::ConditionKind::WaitingForWhatsapp,
+        ConditionKind::WaitingForStore => v1::ConditionKind::WaitingForStore,
+        ConditionKind::WaitingForScan => v1::ConditionKind::WaitingForScan,
+        ConditionKind::Healing => v1::ConditionKind::Healing,
+        ConditionKind::Failed => v1::ConditionKind::Failed,
+    };
+    v1::WorkerCondition { kind: kind.into(), reason: row.reason, since_time: Some(timestamp(row.since)) }
 }
 
 pub fn worker_change(change: WorkerChange) -> v1::WatchWorkersResponse {

@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use roost_store::{RestartMode, StatusReport};
+use roost_store::{ConditionKind, RestartMode, StatusReport};
 
 use crate::worker::timing::WorkerTiming;
 
@@ -87,8 +87,10 @@ pub enum Event {
         forget: Option<RestartMode>,
     },
     Launched,
+    /// `waits_for`: what stood in its way.
     LaunchFailed {
         reason: String,
+        waits_for: ConditionKind,
     },
     /// A close or a kill that was asked for has ended, and the browser with it.
     BrowserGone,
@@ -213,6 +215,8 @@ pub struct Machine {
     pub(super) phone: String,
     /// Attempts to reconnect since the last good connection.
     pub(super) attempts: u32,
+    /// What they are about, and why the last one was needed.
+    pub(super) trouble: Option<(ConditionKind, String)>,
     /// Probes failed in a row.
     pub(super) failed_probes: u32,
     /// The right phone is linked in the page as it is loaded now.
@@ -249,6 +253,7 @@ impl Machine {
             seed,
             phone: digits(phone),
             attempts: 0,
+            trouble: None,
             failed_probes: 0,
             linked: false,
             link: 0,
@@ -283,6 +288,29 @@ impl Machine {
     /// Which session it is, counted from 0.
     pub fn link(&self) -> u64 {
         self.link
+    }
+
+    /// What operators read beside the statuses. What an attempt to reconnect is about is said until it has succeeded.
+    pub fn condition(&self) -> (ConditionKind, String) {
+        let plain = |kind| (kind, String::new());
+        match &self.state {
+            State::Stopped | State::Running { .. } | State::Stopping { next: AfterStop::End(_) } => {
+                plain(ConditionKind::None)
+            }
+            State::QrReady { .. } => (ConditionKind::WaitingForScan, self.complaint.clone()),
+            State::Error { reason } | State::Stopping { next: AfterStop::Fail { reason } } => {
+                (ConditionKind::Failed, reason.clone())
+            }
+            State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
+                (ConditionKind::Healing, reason.clone())
+            }
+            State::Starting
+            | State::Connecting { .. }
+            | State::Reconnecting { .. }
+            | State::Stopping { next: AfterStop::Launch | AfterStop::Forget } => {
+                self.trouble.clone().unwrap_or_else(|| plain(ConditionKind::Starting))
+            }
+        }
     }
 
     pub fn state(&self) -> &State {

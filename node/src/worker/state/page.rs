@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_store::StatusReport;
+use roost_store::{ConditionKind, StatusReport};
 
 use super::{
     machine::{AfterStop, BrowserState, Effect, Ending, Recovery, State, digits},
@@ -25,6 +25,7 @@ impl Transition {
                 let usual = if self.machine.code_shown { timing.next_code } else { timing.first_code };
                 let expires_in = expires_in.unwrap_or(usual);
                 self.hold();
+                self.machine.trouble = None;
                 self.machine.code_shown = true;
                 self.machine.linked = false;
                 self.machine.session = false;
@@ -93,7 +94,8 @@ impl Transition {
     pub(super) fn went_offline(&mut self) {
         if matches!(self.machine.state, State::Running { .. }) {
             self.machine.offline_attempts_left = self.machine.timing.offline_attempts;
-            self.fail("the page lost its connection to WhatsApp".to_owned());
+            let reason = "the page lost its connection to WhatsApp".to_owned();
+            self.fail(ConditionKind::WaitingForWhatsapp, reason);
         }
     }
 
@@ -133,6 +135,7 @@ impl Transition {
             Some(false) => self.let_go(Ending::NotOwner),
             Some(true) if self.machine.browser == BrowserState::Up && !self.machine.took_over => {
                 self.machine.took_over = true;
+                self.machine.trouble = Some((ConditionKind::Healing, reason.clone()));
                 self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
                 self.effects.push(Effect::TakeOver);
                 self.connect();
@@ -141,7 +144,7 @@ impl Transition {
             // fails, with back-off and an end.
             Some(true) => {
                 let reason = reason.clone();
-                self.fail(reason);
+                self.fail(ConditionKind::Healing, reason);
             }
             None => {
                 let ask_at = Some(self.now + self.machine.timing.ask_again);
@@ -158,16 +161,19 @@ impl Transition {
             return;
         }
         if std::mem::replace(&mut self.machine.reloaded_for_update, true) {
-            self.fail("WhatsApp wants a newer page than it delivers".to_owned());
+            let reason = "WhatsApp wants a newer page than it delivers".to_owned();
+            self.fail(ConditionKind::WaitingForWhatsapp, reason);
         } else {
             self.hold();
+            let reason = "WhatsApp wants a newer page".to_owned();
+            self.machine.trouble = Some((ConditionKind::Healing, reason));
             self.reload();
         }
     }
 
     pub(super) fn broke(&mut self, reason: String) {
         if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
-            self.fail(reason);
+            self.fail(ConditionKind::Healing, reason);
         }
     }
 
@@ -182,7 +188,7 @@ impl Transition {
         self.machine.browser = BrowserState::None;
         match self.machine.state {
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => {}
-            _ => self.fail(reason),
+            _ => self.fail(ConditionKind::Healing, reason),
         }
     }
 
@@ -210,7 +216,7 @@ impl Transition {
         }
         self.machine.failed_probes += 1;
         if self.machine.failed_probes >= self.machine.timing.failure_threshold {
-            self.fail(reason);
+            self.fail(ConditionKind::Healing, reason);
         }
     }
 }

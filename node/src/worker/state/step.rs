@@ -5,7 +5,7 @@
 //!
 //! What a page says is in `page`.
 
-use roost_store::{RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
+use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
 use super::machine::{
     AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
@@ -31,7 +31,7 @@ impl Transition {
         match event {
             Event::Begin { forget } => self.begin(forget),
             Event::Launched => self.launched(),
-            Event::LaunchFailed { reason } => self.launch_failed(reason),
+            Event::LaunchFailed { reason, waits_for } => self.launch_failed(waits_for, reason),
             Event::BrowserGone => self.browser_gone(),
             Event::SessionForgotten => self.session_forgotten(),
             Event::SessionSaved { link } => self.session_saved(link),
@@ -70,13 +70,13 @@ impl Transition {
         }
     }
 
-    fn launch_failed(&mut self, reason: String) {
+    fn launch_failed(&mut self, waits_for: ConditionKind, reason: String) {
         if self.machine.browser != BrowserState::Launching {
             return;
         }
         self.machine.browser = BrowserState::None;
         match &self.machine.state {
-            State::Starting => self.fail(reason),
+            State::Starting => self.fail(waits_for, reason),
             State::Stopping { .. } => self.after_stop(),
             _ => {}
         }
@@ -103,13 +103,18 @@ impl Transition {
         }
         match &self.machine.state {
             State::Connecting { .. } if self.machine.linked => {
-                self.fail("the newly linked session could not be saved in time".to_owned());
+                let reason = "the newly linked session could not be saved in time".to_owned();
+                self.fail(ConditionKind::WaitingForStore, reason);
             }
             State::Connecting { .. } => {
-                self.fail("the page showed neither a session nor a code in time".to_owned());
+                let reason = "the page showed neither a session nor a code in time".to_owned();
+                self.fail(ConditionKind::WaitingForWhatsapp, reason);
             }
             // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
-            State::QrReady { .. } => self.reload(),
+            State::QrReady { .. } => {
+                self.machine.trouble = Some((ConditionKind::WaitingForScan, self.machine.complaint.clone()));
+                self.reload();
+            }
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => self.attempt(),
             State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
                 let reason = reason.clone();
@@ -150,6 +155,7 @@ impl Transition {
             return;
         }
         self.machine.attempts = 0;
+        self.machine.trouble = None;
         self.machine.complaint.clear();
         self.tell(StatusReport {
             worker_status: Some(WorkerStatus::Running),
@@ -267,6 +273,7 @@ impl Transition {
     }
 
     pub(super) fn run(&mut self) {
+        self.machine.trouble = None;
         self.machine.failed_probes = 0;
         self.machine.offline_attempts_left = 0;
         self.machine.reloaded = false;
@@ -278,13 +285,14 @@ impl Transition {
             session_status: Some(SessionStatus::Connected),
             worker_status: Some(WorkerStatus::Running),
             last_error: Some(String::new()),
-            restarted: false,
+            ..StatusReport::default()
         });
     }
 
     /// An attempt failed: the next one after a while, or none any more.
-    pub(super) fn fail(&mut self, reason: String) {
+    pub(super) fn fail(&mut self, waits_for: ConditionKind, reason: String) {
         self.hold();
+        self.machine.trouble = Some((waits_for, reason.clone()));
         let attempts = self.machine.timing.attempts;
         if self.machine.attempts >= attempts {
             let reason = format!("{reason}; gave up after {attempts} attempts to reconnect");
@@ -307,7 +315,7 @@ impl Transition {
             self.machine.offline_attempts_left -= 1;
             let State::Reconnecting { reason, .. } = &self.machine.state else { return };
             let reason = reason.clone();
-            return self.fail(reason);
+            return self.fail(ConditionKind::WaitingForWhatsapp, reason);
         }
         if self.machine.browser == BrowserState::Up && !std::mem::replace(&mut self.machine.reloaded, true) {
             return self.reload();

@@ -53,6 +53,17 @@ async fn start_on_a_running_worker_changes_nothing_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_worker_that_no_node_takes_says_what_it_waits_for() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    start(&api, "asha").await;
+    let condition = api.worker("asha").await.condition.unwrap();
+    assert_eq!(condition.kind(), v1::ConditionKind::WaitingForCapacity, "{condition:?}");
+    assert_eq!(condition.reason, "no node takes tenants");
+    assert!(condition.since_time.is_some());
+}
+
+#[tokio::test]
 async fn a_worker_in_error_starts_again() {
     let api = api().await;
     api.node("n1").await;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use roost_cluster::ledger::Ledger;
 use roost_store::{
-    Admitted, Completion, Fence, NewOutbound, QrCode, SessionStatus, SnapshotPointer, StatusReport, Store,
-    StoreError, TenantStatus, WorkerStatus,
+    Admitted, Completion, ConditionKind, Fence, NewOutbound, QrCode, SessionStatus, SnapshotPointer,
+    StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
 };
 use sqlx::{Connection, Executor};
 use time::OffsetDateTime;
@@ -53,6 +53,7 @@ async fn call(
         session_status: Some(SessionStatus::Connected),
         worker_status: Some(WorkerStatus::Error),
         last_error: Some("late".into()),
+        condition: Some((ConditionKind::Failed, "late".into())),
         restarted: true,
     };
     match name {

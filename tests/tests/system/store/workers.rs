@@ -2,8 +2,8 @@
 
 use roost_model::ids::NodeId;
 use roost_store::{
-    DesiredState, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError,
-    TenantStatus, WorkerFilter, WorkerStatus,
+    ConditionKind, DesiredState, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport,
+    StoreError, TenantStatus, WorkerFilter, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -15,7 +15,7 @@ fn connected() -> StatusReport {
         session_status: Some(SessionStatus::Connected),
         worker_status: Some(WorkerStatus::Running),
         last_error: Some(String::new()),
-        restarted: false,
+        ..StatusReport::default()
     }
 }
 
@@ -77,6 +77,29 @@ async fn stop_pauses_the_tenant_and_late_reports_do_not_undo_it() {
         StatusReport { session_status: Some(SessionStatus::Disconnected), ..StatusReport::default() };
     db.store.report(&fence, &stopped).await.unwrap();
     assert_eq!(db.store.get_session(&fence.tenant).await.unwrap().status, SessionStatus::Disconnected);
+}
+
+#[tokio::test]
+async fn what_is_waited_for_is_dated_from_its_beginning() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let waits = |kind, reason: &str| StatusReport {
+        condition: Some((kind, reason.to_owned())),
+        ..StatusReport::default()
+    };
+    let whatsapp = ConditionKind::WaitingForWhatsapp;
+    db.store.report(&fence, &waits(whatsapp, "503")).await.unwrap();
+    let first = db.store.get_worker(&fence.tenant).await.unwrap().condition;
+    db.store.report(&fence, &waits(whatsapp, "no route")).await.unwrap();
+    let second = db.store.get_worker(&fence.tenant).await.unwrap().condition;
+    assert_eq!((second.kind, second.reason.as_str(), second.since), (whatsapp, "no route", first.since));
+    db.store.report(&fence, &waits(ConditionKind::None, "")).await.unwrap();
+    let over = db.store.get_worker(&fence.tenant).await.unwrap().condition;
+    assert!(over.kind == ConditionKind::None && over.reason.is_empty() && over.since > first.since);
+    db.store.stop_worker(&fence.tenant).await.unwrap();
+    db.store.report(&fence, &waits(whatsapp, "late")).await.unwrap();
+    let stopped = db.store.get_worker(&fence.tenant).await.unwrap().condition;
+    assert_eq!(stopped.kind, ConditionKind::None);
 }
 
 #[tokio::test]

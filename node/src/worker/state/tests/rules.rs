@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use roost_store::RestartMode;
+use roost_store::{ConditionKind, RestartMode};
 
 use super::{BEGIN, exited, fresh, ready, unproved};
 use crate::worker::{
@@ -20,7 +20,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         4 => Just(Event::Launched),
-        2 => Just(Event::LaunchFailed { reason: "no".into() }),
+        2 => Just(Event::LaunchFailed { reason: "no".into(), waits_for: ConditionKind::Healing }),
         4 => Just(Event::BrowserGone),
         2 => Just(Event::SessionForgotten),
         3 => (any::<bool>(), 0..3u8).prop_map(|(some, n)| Event::Code { text: some.then(|| n.to_string()), expires_in: None }),

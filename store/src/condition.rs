@@ -1,0 +1,38 @@
+//! What a worker waits for, or does about a fault.
+
+use time::OffsetDateTime;
+
+/// Beside the three statuses: with it nobody reads well of a worker that does not work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub kind: ConditionKind,
+    /// One sentence for people; empty where the kind says it all.
+    pub reason: String,
+    /// Since when it is of this kind.
+    pub since: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "worker_condition", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConditionKind {
+    /// Nothing is waited for. Not that messages are answered.
+    None,
+    /// It is on its way to its node, or its browser to the first session or code.
+    Starting,
+    /// No node has room for it or takes it.
+    WaitingForCapacity,
+    /// Its node is lost, and failover is held or goes on a few tenants at a time.
+    WaitingForFailover,
+    /// Its node is away for a moment, or says nothing.
+    WaitingForNode,
+    /// WhatsApp turns it away or cannot be reached.
+    WaitingForWhatsapp,
+    /// Postgres or the object store does not take or give its session.
+    WaitingForStore,
+    /// A QR code is shown and nobody has scanned it.
+    WaitingForScan,
+    /// Its page is loaded anew or its browser restarted after a fault.
+    Healing,
+    /// It has given up: a person is needed, and `last_error` says for what.
+    Failed,
+}
