@@ -54,7 +54,6 @@ const WORDS: &[Retired] = &[
     retired_in("node", "Warmed", "WarmStandby", 0),
     retired_in("node", "Vault", "SnapshotStore", 0),
     retired_in("node", "Lanes", "ChatQueues", 0),
-    retired_in("node", "Healing", "Recovery", 0),
     retired_in("node", "insist", "until_available", 0),
     retired("Home", "SessionStore", 0),
     retired("furnish", "install_session", 0),
