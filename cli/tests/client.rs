@@ -145,6 +145,7 @@ async fn messages_and_nodes_are_printed_as_golden() {
             &["message", "erase", "lodge", "255711111111@c.us", "--yes"],
             &["node", "list"],
             &["node", "get", "node-2"],
+            &["node", "get", "node-3b"],
             &["node", "get", "node-9"],
             &["node", "list", "--all"],
         ],

@@ -1,6 +1,8 @@
 //! The values kept in the registry, as JSON. [`crate::keys`] lists under which key each one is, who writes it and
 //! whether it is leased.
 
+use std::fmt;
+
 use roost_model::ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,72 @@ pub struct NodeRecord {
     pub leaving: bool,
     /// Milliseconds since the epoch, for people; nothing is decided by it.
     pub started_at_ms: i64,
+    /// What keeps it from doing its work, as it has found out itself; one of a kind, in the order of kinds.
+    #[serde(default)]
+    pub impairments: Vec<Impairment>,
+}
+
+/// Something that a live node's work needs and that the node does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impairment {
+    pub kind: ImpairmentKind,
+    /// One line, for people; see [`Impairment::new`].
+    pub reason: String,
+    /// Milliseconds since the epoch, for people; nothing is decided by it.
+    pub since_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImpairmentKind {
+    /// No browser comes up.
+    Browser,
+    /// Postgres does not answer.
+    Database,
+    /// The object store takes nothing.
+    ObjectStore,
+    /// The state directory takes no files.
+    StateDirectory,
+    /// The page's address is out of reach.
+    Site,
+    /// One that a later version knows. A record with it must be read all the same.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Impairment {
+    /// So many characters of a reason are kept: the record is small, and what failed may be wordy.
+    const REASON_CHARS: usize = 200;
+
+    pub fn new(kind: ImpairmentKind, reason: &str, since_ms: i64) -> Self {
+        Self { kind, reason: reason.chars().take(Self::REASON_CHARS).collect(), since_ms }
+    }
+}
+
+impl ImpairmentKind {
+    /// As it is written in records and shown to operators.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Database => "database",
+            Self::ObjectStore => "object_store",
+            Self::StateDirectory => "state_directory",
+            Self::Site => "site",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for ImpairmentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Impairment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.reason)
+    }
 }
 
 /// `assignments/<node>`: what the node hosts. Written by the controller only, not leased. It is addressed to one life
@@ -93,4 +161,21 @@ pub struct StoreRecord {
     /// [`crate::registry::Registry::cluster_id`] when the record was written: a copy in another etcd is another store.
     pub etcd_cluster: String,
     pub settled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_impairment_is_written_by_its_word_and_one_of_a_later_version_is_read() {
+        let known = Impairment::new(ImpairmentKind::ObjectStore, &"x".repeat(300), 7);
+        assert_eq!(known.reason.len(), 200);
+        let written = serde_json::to_value(&known).unwrap();
+        assert_eq!(written["kind"], known.kind.as_str());
+        assert_eq!(serde_json::from_value::<Impairment>(written).unwrap(), known);
+        let later = r#"{"kind":"clock","reason":"it is late","since_ms":7}"#;
+        let later: Impairment = serde_json::from_str(later).unwrap();
+        assert_eq!(later.kind, ImpairmentKind::Unknown);
+    }
 }

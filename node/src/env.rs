@@ -8,6 +8,7 @@ use roost_store::Store;
 use crate::{
     launch_queue::LaunchQueue,
     session::{Profiles, SnapshotStore},
+    symptoms::Symptoms,
 };
 
 pub struct NodeEnv {
@@ -19,4 +20,6 @@ pub struct NodeEnv {
     pub profiles: Profiles,
     /// Bounds how many browsers of this node launch at once.
     pub launches: Arc<LaunchQueue>,
+    /// What its work tells of the node itself.
+    pub symptoms: Symptoms,
 }

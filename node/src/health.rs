@@ -1,5 +1,5 @@
 //! What a node says of itself over HTTP: `/healthz` (this process works), `/readyz` (it may host tenants: registered, in
-//! good standing, and both Postgres and etcd answer it; if not, why), `/status` (all of it, as JSON).
+//! good standing, not impaired, and both Postgres and etcd answer it; if not, why), `/status` (all of it, as JSON).
 
 use std::{
     sync::Arc,
@@ -8,7 +8,7 @@ use std::{
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use parking_lot::Mutex;
-use roost_cluster::{keys, lease_deadline::Standing, registry::SharedRegistry};
+use roost_cluster::{keys, lease_deadline::Standing, records::Impairment, registry::SharedRegistry};
 use roost_model::{
     causes,
     ids::{Incarnation, NodeId},
@@ -17,13 +17,17 @@ use roost_store::Store;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
-use crate::host::worker_table::{HeldTenantStatus, WorkerTable};
+use crate::host::{
+    impairments::Impairments,
+    worker_table::{HeldTenantStatus, WorkerTable},
+};
 
 /// What is shown. Cheap to clone; all clones show the same.
 #[derive(Clone)]
 pub struct NodeHealth {
     node: NodeId,
     workers: WorkerTable,
+    impairments: Impairments,
     registered: Arc<Mutex<Option<Registered>>>,
     dependencies: Arc<Dependencies>,
 }
@@ -80,13 +84,20 @@ pub struct NodeStatus {
     /// "good", "soft_stop", "expired", or "unregistered".
     standing: &'static str,
     leaving: bool,
+    impairments: Vec<Impairment>,
     tenants: Vec<HeldTenantStatus>,
 }
 
 impl NodeHealth {
-    pub fn new(node: NodeId, workers: WorkerTable, store: Store, registry: SharedRegistry) -> Self {
+    pub fn new(
+        node: NodeId,
+        workers: WorkerTable,
+        impairments: Impairments,
+        store: Store,
+        registry: SharedRegistry,
+    ) -> Self {
         let dependencies = Arc::new(Dependencies { store, registry, last: tokio::sync::Mutex::default() });
-        Self { node, workers, registered: Arc::default(), dependencies }
+        Self { node, workers, impairments, registered: Arc::default(), dependencies }
     }
 
     /// The node is registered.
@@ -117,6 +128,7 @@ impl NodeHealth {
             }
             Some(_) => {}
         }
+        reasons.extend(self.impairments.present().iter().map(|impairment| format!("impaired: {impairment}")));
         reasons
     }
 
@@ -134,6 +146,7 @@ impl NodeHealth {
                 }
             }),
             leaving: registered.as_ref().is_some_and(|registered| registered.leaving),
+            impairments: self.impairments.present(),
             tenants: self.workers.statuses(),
         }
     }
@@ -166,16 +179,38 @@ async fn ready(State(health): State<NodeHealth>) -> (StatusCode, Json<Readiness>
 
 #[cfg(test)]
 mod tests {
-    use roost_cluster::registry::MemoryRegistry;
+    use roost_cluster::{records::ImpairmentKind, registry::MemoryRegistry};
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_registered_node_that_does_not_reach_postgres_is_not_ready_and_says_why() {
+    fn health(impairments: &Impairments) -> NodeHealth {
         let store = Store::connect_lazy("postgres://roost:x@127.0.0.1:1/roost", 1).unwrap();
         let registry = Arc::new(MemoryRegistry::new("a"));
         let node = NodeId::new("n1").unwrap();
-        let health = NodeHealth::new(node, WorkerTable::default(), store, registry);
+        NodeHealth::new(node, WorkerTable::default(), impairments.clone(), store, registry)
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_impaired_is_not_ready_and_says_why() {
+        let impairments = Impairments::default();
+        let health = health(&impairments);
+        health.begin(Incarnation(1), watch::channel(Standing::Good).1);
+        impairments.found(ImpairmentKind::Browser, "x");
+        impairments.found(ImpairmentKind::Site, "y");
+        let reasons = health.unready().await;
+        for told in ["impaired: browser: x", "impaired: site: y"] {
+            assert!(reasons.iter().any(|reason| reason == told), "{reasons:?}");
+        }
+        impairments.is_over(ImpairmentKind::Browser);
+        impairments.is_over(ImpairmentKind::Site);
+        let reasons = health.unready().await;
+        assert!(!reasons.iter().any(|reason| reason.starts_with("impaired")), "{reasons:?}");
+    }
+
+    #[tokio::test]
+    async fn a_registered_node_that_does_not_reach_postgres_is_not_ready_and_says_why() {
+        let impairments = Impairments::default();
+        let health = health(&impairments);
         let (_standing, standing) = watch::channel(Standing::Good);
         health.begin(Incarnation(1), standing);
         let (status, body) = ready(State(health)).await;

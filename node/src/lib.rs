@@ -26,4 +26,5 @@ pub mod pipeline;
 pub mod retry;
 pub mod revoke;
 pub mod session;
+pub mod symptoms;
 pub mod worker;

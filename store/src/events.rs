@@ -162,7 +162,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 19] = [
+const KINDS: [EventKind; 22] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -182,6 +182,9 @@ const KINDS: [EventKind; 19] = [
     EventKind::TenantUnpinned,
     EventKind::PolicyChanged,
     EventKind::ChatErased,
+    EventKind::NodeImpaired,
+    EventKind::NodeRecovered,
+    EventKind::PreparationFailed,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -205,6 +208,9 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::TenantUnpinned => "TENANT_UNPINNED",
         EventKind::PolicyChanged => "POLICY_CHANGED",
         EventKind::ChatErased => "CHAT_ERASED",
+        EventKind::NodeImpaired => "NODE_IMPAIRED",
+        EventKind::NodeRecovered => "NODE_RECOVERED",
+        EventKind::PreparationFailed => "PREPARATION_FAILED",
     }
 }
 

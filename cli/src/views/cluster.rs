@@ -36,6 +36,7 @@ struct NodeCountsView {
     cordoned: i32,
     draining: i32,
     suspect: i32,
+    impaired: i32,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,11 +83,12 @@ impl From<ClusterStatus> for ClusterView {
             ramp,
             waiting,
         };
-        let NodeCounts { live, lost, cordoned, draining, suspect } = status.nodes.unwrap_or_default();
+        let NodeCounts { live, lost, cordoned, draining, suspect, impaired } =
+            status.nodes.unwrap_or_default();
         let TenantCounts { running, placed, waiting, error } = status.tenants.unwrap_or_default();
         Self {
             leader: status.leader.map(leader),
-            nodes: NodeCountsView { live, lost, cordoned, draining, suspect },
+            nodes: NodeCountsView { live, lost, cordoned, draining, suspect, impaired },
             tenants: TenantCountsView { running, placed, waiting, error },
             failover_pause: status.failover_pause.map(pause),
             failover_hold: status.failover_hold.map(hold),
@@ -156,10 +158,12 @@ impl Row for ClusterView {
     ];
 
     fn cells(&self) -> Vec<String> {
-        let NodeCountsView { live, lost, cordoned, draining, suspect } = self.nodes;
+        let NodeCountsView { live, lost, cordoned, draining, suspect, impaired } = self.nodes;
         let TenantCountsView { running, placed, waiting, error } = self.tenants;
-        let nodes =
-            format!("{live} live, {lost} lost, {cordoned} cordoned, {draining} draining, {suspect} suspect");
+        let nodes = format!(
+            "{live} live, {lost} lost, {cordoned} cordoned, {draining} draining, {suspect} suspect, \
+             {impaired} impaired"
+        );
         let tenants = format!("{running} should run: {placed} placed, {waiting} waiting; {error} in error");
         let mut cells = vec![self.controller(), nodes, tenants, self.failover()];
         cells.extend(self.policy.cells());

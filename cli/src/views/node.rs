@@ -1,6 +1,6 @@
 //! One node, live or known from before.
 
-use roost_proto::v1::Node;
+use roost_proto::v1::{Impairment, Node};
 use serde::Serialize;
 
 use super::{ago, rfc3339};
@@ -25,6 +25,14 @@ pub struct NodeView {
     draining: bool,
     suspect_until_time: Option<String>,
     restart_window_end_time: Option<String>,
+    impairments: Vec<ImpairmentView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ImpairmentView {
+    kind: String,
+    reason: String,
+    start_time: Option<String>,
 }
 
 impl From<Node> for NodeView {
@@ -47,7 +55,15 @@ impl From<Node> for NodeView {
             cordoned_by: node.cordoned_by,
             cordon_reason: node.cordon_reason,
             draining: node.draining,
+            impairments: node.impairments.into_iter().map(ImpairmentView::from).collect(),
         }
+    }
+}
+
+impl From<Impairment> for ImpairmentView {
+    fn from(impairment: Impairment) -> Self {
+        let start_time = rfc3339(&impairment.start_time);
+        Self { kind: impairment.kind, reason: impairment.reason, start_time }
     }
 }
 
@@ -63,7 +79,10 @@ impl NodeView {
             (self.suspect_until_time.is_some(), "suspect"),
             (self.restart_window_end_time.is_some(), "restarting"),
         ];
-        let unusual: Vec<_> = states.iter().filter(|(is, _)| *is).map(|(_, state)| *state).collect();
+        let states = states.iter().filter(|(is, _)| *is).map(|(_, state)| (*state).to_owned());
+        // With what it is, so that the list says it.
+        let impaired = self.impairments.iter().map(|impairment| format!("impaired:{}", impairment.kind));
+        let unusual: Vec<_> = states.chain(impaired).collect();
         if unusual.is_empty() { "live".to_owned() } else { unusual.join(",") }
     }
 }
@@ -92,6 +111,10 @@ impl Row for NodeView {
         if self.cordoned {
             lines.push(("cordoned by", self.cordoned_by.clone()));
             lines.push(("because", self.cordon_reason.clone()));
+        }
+        for impairment in &self.impairments {
+            let since = ago(impairment.start_time.as_deref());
+            lines.push(("impaired", format!("{}: {} ({since})", impairment.kind, impairment.reason)));
         }
         let until = |at: &Option<String>| at.clone().unwrap_or_default();
         lines.push(("suspect until", until(&self.suspect_until_time)));

@@ -21,6 +21,12 @@ fn node(id: &str, tenants: i32) -> Node {
     }
 }
 
+fn impaired() -> Node {
+    let reason = "no browser can be started: it ended by itself".into();
+    let impairments = vec![Impairment { kind: "browser".into(), reason, start_time: at(30) }];
+    Node { impairments, ..node("node-3b", 2) }
+}
+
 pub(super) fn known_node(id: &str) -> Result<Node, Status> {
     if id == "node-2" { Ok(node("node-2", 1)) } else { Err(unknown("node", id)) }
 }
@@ -30,6 +36,7 @@ impl NodeService for Script {
     async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Answer<ListNodesResponse> {
         let mut nodes = vec![Node { leaving: true, ..node("node-1", 0) }, node("node-2", 1)];
         nodes.push(Node { cordoned: true, suspect_until_time: at(60), ..node("node-3", 2) });
+        nodes.push(impaired());
         nodes.push(Node { cordoned: true, draining: true, ..node("node-4", 3) });
         if request.into_inner().show_lost {
             let lost = Node { id: "node-5".into(), tenants: 4, ..Default::default() };
@@ -39,7 +46,8 @@ impl NodeService for Script {
     }
 
     async fn get_node(&self, request: Request<GetNodeRequest>) -> Answer<Node> {
-        known_node(&request.into_inner().id).map(Response::new)
+        let id = request.into_inner().id;
+        if id == "node-3b" { Ok(Response::new(impaired())) } else { known_node(&id).map(Response::new) }
     }
 
     async fn cordon(&self, request: Request<CordonRequest>) -> Answer<Node> {

@@ -184,7 +184,7 @@ fn status() -> Result<ClusterStatus, Status> {
     let leader = Leader { holder: "coordinator/c1".into(), address: "127.0.0.1:7117".into(), term: 3 };
     Ok(ClusterStatus {
         leader: Some(leader),
-        nodes: Some(NodeCounts { live: 4, lost: 1, cordoned: 2, draining: 1, suspect: 1 }),
+        nodes: Some(NodeCounts { live: 4, lost: 1, cordoned: 2, draining: 1, suspect: 1, impaired: 1 }),
         tenants: Some(TenantCounts { running: 10, placed: 6, waiting: 4, error: 1 }),
         failover_pause: None,
         failover_hold: None,

@@ -86,4 +86,10 @@ pub enum EventKind {
     PolicyChanged,
     /// What was kept of a tenant's chat was removed by order.
     ChatErased,
+    /// A live node cannot do its work, or what follows from that has changed.
+    NodeImpaired,
+    /// What kept a node from its work is over.
+    NodeRecovered,
+    /// A node did not get ready for a tenant, which stays where it is.
+    PreparationFailed,
 }

@@ -53,6 +53,7 @@ pub struct NodeCounts {
     pub cordoned: usize,
     pub draining: usize,
     pub suspect: usize,
+    pub impaired: usize,
 }
 
 /// Of the tenants that should run.
@@ -152,6 +153,7 @@ fn node_counts(survey: &Survey) -> NodeCounts {
         cordoned: survey.orders.nodes.iter().filter(|order| order.cordoned).count(),
         draining: draining.count(),
         suspect: survey.orders.nodes.iter().filter(|order| order.suspect_for.is_some()).count(),
+        impaired: survey.nodes.values().filter(|record| !record.impairments.is_empty()).count(),
     }
 }
 

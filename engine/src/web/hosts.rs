@@ -10,6 +10,8 @@ use std::{fmt, str::FromStr};
 
 use http::Uri;
 
+use super::proxies::Proxies;
+
 /// The address of the site's page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageUrl {
@@ -45,6 +47,13 @@ impl FromStr for PageUrl {
 impl PageUrl {
     pub fn as_str(&self) -> &str {
         &self.url
+    }
+
+    /// What a browser of this process's environment may connect to for the page, each as `host:port`: the page's own
+    /// place and the proxies'.
+    pub fn ways_there(&self) -> Vec<String> {
+        let own = format!("{}:{}", self.host, self.port);
+        std::iter::once(own).chain(Proxies::from_environment().places).collect()
     }
 }
 

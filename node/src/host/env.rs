@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roost_cluster::{lease_deadline::Standing, registry::SharedRegistry, timing::Timing};
 use tokio::sync::{Notify, watch};
 
-use super::{endings::Endings, worker_table::WorkerTable};
+use super::{endings::Endings, impairments::Impairments, worker_table::WorkerTable};
 use crate::{env::NodeEnv, guard::GuardLink, health::NodeHealth, worker::OwnershipCheck};
 
 /// What outlives an incarnation.
@@ -16,6 +16,7 @@ pub(super) struct HostEnv {
     pub(super) timing: Timing,
     pub(super) workers: WorkerTable,
     pub(super) health: NodeHealth,
+    pub(super) impairments: Impairments,
     /// Of workers that ended by themselves.
     pub(super) endings: Endings,
     /// Notified when a deleted tenant has left the node.

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use roost_cluster::timing::Timing;
 use roost_model::causes;
-use roost_store::{Fence, Store};
+use roost_store::Fence;
 use tokio::time::MissedTickBehavior;
 
 use super::{ownership::RegistryOwnership, worker_table::WorkerTable};
-use crate::worker::{OwnershipCheck, StopMode};
+use crate::{
+    env::NodeEnv,
+    worker::{OwnershipCheck, StopMode},
+};
 
 /// Runs for as long as this life of the node.
 pub(super) async fn run(
-    store: Store,
+    env: Arc<NodeEnv>,
     workers: WorkerTable,
     ownership: Arc<RegistryOwnership>,
     timing: Timing,
@@ -27,10 +30,11 @@ pub(super) async fn run(
         if fences.is_empty() {
             continue;
         }
-        let refused = match store.heartbeat(&fences).await {
+        let refused = match env.store.heartbeat(&fences).await {
             Ok(refused) => refused,
             Err(error) => {
                 tracing::warn!(error = %causes(&error), workers = fences.len(), "the heartbeat was not written");
+                env.symptoms.database_failed();
                 continue;
             }
         };

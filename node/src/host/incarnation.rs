@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use roost_cluster::{clock::BootClock, keys, lease_deadline::Standing, registry::SharedRegistry};
-use roost_model::causes;
+use roost_cluster::{clock::BootClock, keys, lease_deadline::Standing};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    announcer::Announcer,
     assignments::{self, AckPublisher, Assigned},
     env::{HostEnv, IncarnationEnv},
     heartbeat,
@@ -48,6 +48,15 @@ pub(super) async fn run(
     let mut keepers = JoinSet::new();
     keepers.spawn(keeper.run());
     let mut helpers = JoinSet::new();
+    let leaving = CancellationToken::new();
+    let announcer = Announcer {
+        registry: host.registry.clone(),
+        record: registration.record.clone(),
+        timing: host.timing,
+        leaving: leaving.clone(),
+        impairments: host.impairments.subscribe(),
+    };
+    helpers.spawn(announcer.run());
     let (mut supervisor, mut assigned) = begin(host, &registration, standing, &mut helpers);
 
     let lost = async {
@@ -56,7 +65,7 @@ pub(super) async fn run(
     };
     let ended = supervisor.serve(&mut assigned, lost, stop, || {
         host.health.leave();
-        helpers.spawn(announce_leaving(host.registry.clone(), registration.clone()));
+        leaving.cancel();
     });
     let ended = ended.await;
 
@@ -90,21 +99,9 @@ fn begin(
     let (acks, writer) = AckPublisher::new(host.registry.clone(), &node, incarnation, host.timing);
     helpers.spawn(writer.run());
     let ownership = Arc::new(RegistryOwnership { registry: host.registry.clone(), node, incarnation });
-    helpers.spawn(heartbeat::run(
-        host.node.store.clone(),
-        host.workers.clone(),
-        ownership.clone(),
-        host.timing,
-    ));
+    helpers.spawn(heartbeat::run(host.node.clone(), host.workers.clone(), ownership.clone(), host.timing));
     let runtime = NodeRuntime(Arc::new(IncarnationEnv { host: host.clone(), standing, ownership }));
     (Supervisor::new(Arc::new(runtime), incarnation, acks), assigned)
-}
-
-async fn announce_leaving(registry: SharedRegistry, registration: Registration) {
-    if let Err(error) = registration.announce_leaving(&registry).await {
-        // Its tenants are placed elsewhere when the lease is given back, at the latest.
-        tracing::warn!(error = %causes(&error), "the cluster could not be told that this node leaves");
-    }
 }
 
 /// Workers with browsers.

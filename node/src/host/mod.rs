@@ -14,6 +14,7 @@
 //!
 //! Public are the parts that I1 rests on and that need no database: the simulation in tests runs these very ones.
 
+pub mod announcer;
 pub mod assignments;
 mod candidate;
 mod endings;
@@ -21,6 +22,7 @@ mod env;
 mod error;
 mod first_contact;
 mod heartbeat;
+pub mod impairments;
 mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
@@ -29,6 +31,7 @@ pub mod pause_detector;
 mod preparation;
 pub mod reconcile;
 pub mod registration;
+mod self_check;
 pub mod supervisor;
 mod sweeps;
 mod tenant_run;
@@ -73,13 +76,16 @@ use crate::{
     guard::GuardLink,
     health::{self, NodeHealth},
     launch_queue::LaunchQueue,
+    symptoms::Symptoms,
 };
 use candidate::Candidate;
 use endings::Endings;
 use env::HostEnv;
 pub use error::HostError;
+use impairments::Impairments;
 use lease_reporting_registry::LeaseReportingRegistry;
 use registration::Registration;
+use self_check::SelfCheck;
 use supervisor::IncarnationEnd;
 use sweeps::Sweeper;
 use worker_table::WorkerTable;
@@ -113,11 +119,17 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
 
     let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });
     let record = record(&config, address);
+    let self_check = SelfCheck {
+        env: host.node.clone(),
+        node: record.node.clone(),
+        site: site(&config.engine),
+        impairments: host.impairments.clone(),
+    };
     tokio::select! {
         // First, so that nobody is registered who could do nothing.
         biased;
         unusable = first_contact::unusable(&host.node.store, &registry, &host.timing) => return Err(unusable),
-        lived = live_until_stopped(&host, &record, announcement, &stop) => lived?,
+        lived = prove_and_live(&host, &record, announcement, self_check, &stop) => lived?,
     }
 
     stop_standing.cancel();
@@ -125,6 +137,23 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
     let _resigned = tokio::time::timeout(host.timing.request_timeout * 2, candidate).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A node that is impaired registers too: that is how it is known, and it may be well again.
+async fn prove_and_live(
+    host: &Arc<HostEnv>,
+    record: &NodeRecord,
+    announcement: Option<Announcement<'_>>,
+    self_check: SelfCheck,
+    stop: &CancellationToken,
+) -> Result<(), HostError> {
+    if stop.run_until_cancelled(self_check.before_registering()).await.is_none() {
+        return Ok(());
+    }
+    // Ends with this function.
+    let mut checks = JoinSet::new();
+    checks.spawn(self_check.run());
+    live_until_stopped(host, record, announcement, stop).await
 }
 
 /// One life after the other.
@@ -159,6 +188,7 @@ async fn register(
     last_life: Option<Incarnation>,
     stop: &CancellationToken,
 ) -> Result<Option<Registration>, HostError> {
+    let record = &NodeRecord { impairments: host.impairments.present(), ..record.clone() };
     let registered =
         registration::register(&host.registry, record, &host.timing, &BootClock, last_life, stop);
     tokio::select! {
@@ -196,9 +226,16 @@ async fn assemble(
         snapshots: config.snapshots.clone(),
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
+        symptoms: Symptoms::default(),
     };
-    let workers = WorkerTable::default();
-    let health = NodeHealth::new(args.id.clone(), workers.clone(), node.store.clone(), registry.clone());
+    let (workers, impairments) = (WorkerTable::default(), Impairments::default());
+    let health = NodeHealth::new(
+        args.id.clone(),
+        workers.clone(),
+        impairments.clone(),
+        node.store.clone(),
+        registry.clone(),
+    );
     Ok(Arc::new(HostEnv {
         node: Arc::new(node),
         registry,
@@ -206,6 +243,7 @@ async fn assemble(
         timing,
         health,
         workers,
+        impairments,
         endings: Endings::default(),
         removed: Notify::new(),
     }))
@@ -246,6 +284,7 @@ fn record(config: &NodeConfig, address: SocketAddr) -> NodeRecord {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         leaving: false,
         started_at_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
+        impairments: Vec::new(),
     }
 }
 
@@ -298,6 +337,14 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
             };
             Ok(Arc::new(WebEngine::new(web)))
         }
+    }
+}
+
+/// Where the page is had from; none without browsers.
+fn site(engine: &EngineConfig) -> Option<Vec<String>> {
+    match engine {
+        EngineConfig::Null => None,
+        EngineConfig::Web { page_url, .. } => Some(page_url.ways_there()),
     }
 }
 

@@ -87,6 +87,7 @@ mod tests {
             version: String::new(),
             leaving: false,
             started_at_ms: 0,
+            impairments: Vec::new(),
         };
         let put = |key, value, lease| Op::Put { key, value, lease };
         let ops = [

@@ -55,7 +55,7 @@ impl Preparation {
         let Self { env, request: PrepareRequest { tenant, generation, ready, disposition } } = self;
         info!(%tenant, %generation, "preparing to take a tenant over");
         let stop = CancellationToken::new();
-        let work = async { logged(warm_up(&env, &tenant, generation, &stop).await) };
+        let work = async { logged(&env, &tenant, warm_up(&env, &tenant, generation, &stop).await) };
         let prepared = work_and_hand_over(work, &stop, &ready, disposition);
         if let Some(unwanted) = prepared.instrument(info_span!("preparation", %tenant)).await {
             unwanted.kill().await;
@@ -98,12 +98,17 @@ async fn work_and_hand_over<W>(
     }
 }
 
-fn logged(warmed: Result<WarmStandby, PreparationError>) -> Option<WarmStandby> {
+fn logged(
+    env: &IncarnationEnv,
+    tenant: &TenantId,
+    warmed: Result<WarmStandby, PreparationError>,
+) -> Option<WarmStandby> {
     match &warmed {
         Ok(_) => info!("prepared"),
         // Whoever stopped it knows why.
         Err(PreparationError::Stopped) => debug!("the preparation was stopped"),
         Err(error) => {
+            env.host.node.symptoms.launch_failed(tenant);
             warn!(error = %causes(error), "nothing could be prepared; the tenant will start cold");
         }
     }

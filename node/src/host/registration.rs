@@ -40,18 +40,6 @@ impl Registration {
     pub fn incarnation(&self) -> Incarnation {
         self.record.incarnation
     }
-
-    /// Tells the controller to place this node's tenants elsewhere, one by one as they are released.
-    pub async fn announce_leaving(&self, registry: &SharedRegistry) -> Result<(), RegistryError> {
-        let key = keys::node(&self.record.node);
-        let record = NodeRecord { leaving: true, ..self.record.clone() };
-        let guard = Guard::HeldBy { key: key.clone(), lease: self.incarnation() };
-        let put = Op::Put { key, value: keys::encode(&record), lease: Some(self.incarnation()) };
-        match registry.commit(&[guard], &[put]).await? {
-            Commit::Done { .. } => Ok(()),
-            Commit::Refused => Err(RegistryError::LeaseLost { lease: self.incarnation() }),
-        }
-    }
 }
 
 /// Registers, however long the registry is out of reach. `record` is complete but for its incarnation; `last_life` is this
@@ -177,6 +165,7 @@ mod tests {
             version: "0".to_owned(),
             leaving: false,
             started_at_ms: 0,
+            impairments: Vec::new(),
         }
     }
 
@@ -243,17 +232,5 @@ mod tests {
         memory.cut_off();
         stop.cancel();
         assert!(register(&registry, &record, &timing, &BootClock, None, &stop).await.unwrap().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_node_that_leaves_says_so_in_its_own_record_only() {
-        let registry: SharedRegistry = Arc::new(MemoryRegistry::new("m"));
-        let first = registered(&registry).await;
-        first.announce_leaving(&registry).await.unwrap();
-        let leaving: NodeRecord = keys::decode(&registry.get("nodes/a").await.unwrap().unwrap()).unwrap();
-        assert!(leaving.leaving);
-        revoke_lease(&registry, first.incarnation()).await;
-        let _second = registered(&registry).await;
-        first.announce_leaving(&registry).await.unwrap_err();
     }
 }

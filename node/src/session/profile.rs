@@ -69,6 +69,19 @@ impl Profiles {
         Profile { root: self.dir.join(format!("{tenant}-{}", &digits[..8])), uid, run_as: self.run_as }
     }
 
+    /// Shows that a file can be written here, and reaches the disk. Blocking.
+    pub fn prove(&self) -> Result<(), SessionError> {
+        let path = self.dir.join(PROOF);
+        let written = || -> std::io::Result<()> {
+            let mut file = File::create(&path)?;
+            file.write_all(&[0; PROOF_BYTES])?;
+            file.sync_all()
+        };
+        let written = written().map_err(SessionError::disk("writing a file", &path));
+        // Also what was written in part, on a disk that is full.
+        written.and(remove_file(&path))
+    }
+
     /// Every profile on this node that has a browser directory, with the uid in its stamp: for the sweep of what
     /// removed tenants left. Directories without a readable stamp are not listed.
     pub fn list(&self) -> Result<Vec<(Uuid, Profile)>, SessionError> {
@@ -157,6 +170,10 @@ pub struct LockedProfile {
 
 /// In the state directory.
 const PROFILES: &str = "profiles";
+/// Beside the profiles, for a moment.
+const PROOF: &str = ".proof";
+/// As much as a browser writes at once.
+const PROOF_BYTES: usize = 65_536;
 /// In a profile.
 const LOCK: &str = "lock";
 const CURRENT: &str = "current";

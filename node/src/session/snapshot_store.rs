@@ -3,6 +3,7 @@
 //! ```text
 //! <uid>/manifests/<generation>-<sequence>.json   one per snapshot
 //! <uid>/blobs/<generation>/<name>                content, named by a keyed hash of it
+//! proofs/<node>                                  for a moment: that the node can write here
 //! ```
 //!
 //! Each generation has blobs of its own, so a new owner uploads the session once more. That is the price of a simple
@@ -23,7 +24,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
-use roost_model::{causes, ids::Generation};
+use roost_model::{
+    causes,
+    ids::{Generation, NodeId},
+};
 use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};
@@ -34,6 +38,9 @@ use crate::blocking::run_blocking;
 const KEPT: usize = 3;
 /// Requests to the object store under way for one snapshot.
 pub(super) const CONCURRENCY: usize = 8;
+
+/// Beside the tenants' uids; see [`SnapshotStore::prove`].
+const PROOFS: &str = "proofs";
 
 /// Where snapshots are kept. Cheap to clone.
 #[derive(Clone)]
@@ -83,6 +90,15 @@ impl SnapshotStore {
             }
         }
         self.prune_blobs(uid, generation, &needed).await
+    }
+
+    /// Shows that an object can be put where there is none, and removed.
+    pub async fn prove(&self, node: &NodeId) -> Result<(), SessionError> {
+        let object = format!("{PROOFS}/{node}");
+        // A crash may have left it.
+        self.remove(&object).await?;
+        self.put(&object, vec![0; 4096], PutMode::Create).await?;
+        self.remove(&object).await
     }
 
     /// Removes everything of a tenant. To be repeated for as long as an upload may still be under way.

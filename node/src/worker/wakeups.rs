@@ -122,6 +122,7 @@ impl Actor {
         self.browser_task = None;
         match outcome {
             BrowserTaskOutcome::Launched(launched) => {
+                self.context.env.symptoms.launched();
                 self.channels.page.send_replace(Some(launched.page.clone()));
                 self.browser = Some(Browser { page: launched.page, events: launched.events });
                 self.next_probe = Instant::now() + self.context.timing.probe_every;
@@ -133,6 +134,7 @@ impl Actor {
                     info!("the launch was called off");
                 } else {
                     warn!(reason, "the browser did not launch");
+                    self.context.env.symptoms.launch_failed(&self.context.fence.tenant);
                 }
                 vec![Event::LaunchFailed { reason, waits_for: error.waits_for() }]
             }
@@ -245,6 +247,7 @@ impl Actor {
             Err(error) if error.is_fenced() => return vec![Event::Fenced],
             Err(error) => {
                 warn!(error = %causes(&error), "the session was not saved; it is tried again");
+                self.context.env.symptoms.snapshot_failed();
                 self.snapshot_schedule.failed(self.now());
             }
         }

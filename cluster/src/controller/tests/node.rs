@@ -11,7 +11,7 @@ use crate::{
     clock::{Clock, RuntimeClock},
     keys,
     lease::{HeldKey, LeaseKeeper},
-    records::{AckRecord, AssignmentRecord, HeldTenant, NodeRecord, Phase},
+    records::{AckRecord, AssignmentRecord, HeldTenant, Impairment, ImpairmentKind, NodeRecord, Phase},
     registry::{Commit, Guard, MemoryRegistry, Op, Registry, RegistryError},
     timing::Timing,
 };
@@ -24,13 +24,14 @@ pub(super) struct TestNode {
     registry: Arc<MemoryRegistry>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Wishes {
     leaving: bool,
     /// Browsers close when they are to.
     lets_go: bool,
     /// Preparations come to an end.
     prepares: bool,
+    impairments: Vec<Impairment>,
 }
 
 /// What a node says of itself.
@@ -55,7 +56,8 @@ impl TestNode {
         traits: Traits,
     ) -> Self {
         let (life, lives) = watch::channel(None);
-        let (wishes, heard) = watch::channel(Wishes { leaving: false, lets_go: true, prepares: true });
+        let (wishes, heard) =
+            watch::channel(Wishes { leaving: false, lets_go: true, prepares: true, impairments: Vec::new() });
         let body = Body {
             registry: registry.clone(),
             clock,
@@ -91,6 +93,12 @@ impl TestNode {
 
     pub(super) fn keep_browsers(&self, keep: bool) {
         self.wishes.send_modify(|wishes| wishes.lets_go = !keep);
+    }
+
+    /// From now on it says that it is impaired by these, or that it is well.
+    pub(super) fn impair(&self, kinds: &[ImpairmentKind]) {
+        let impairments = kinds.iter().map(|kind| Impairment::new(*kind, "x", 0)).collect();
+        self.wishes.send_modify(|wishes| wishes.impairments = impairments);
     }
 
     /// Preparations that were begun or are begun from now on do not end, or do again.
@@ -154,10 +162,9 @@ impl Body {
             tokio::select! {
                 _ = changes.recv() => {}
                 _ = self.wishes.changed() => {
-                    if self.wishes.borrow_and_update().leaving {
-                        let own = Guard::ModifiedAt { key: keys::node(&self.id), revision: self.own_revision().await? };
-                        self.register(lease, own).await?;
-                    }
+                    self.wishes.mark_unchanged();
+                    let own = Guard::ModifiedAt { key: keys::node(&self.id), revision: self.own_revision().await? };
+                    self.register(lease, own).await?;
                 }
                 () = tokio::time::sleep(Timing::default().reconcile_every) => {}
             }
@@ -184,6 +191,7 @@ impl Body {
             version: String::new(),
             leaving: self.wishes.borrow().leaving,
             started_at_ms: 0,
+            impairments: self.wishes.borrow().impairments.clone(),
         };
         let put = Op::Put { key: keys::node(&self.id), value: keys::encode(&record), lease: Some(lease) };
         match self.registry.commit(&[guard], &[put]).await? {
@@ -257,5 +265,6 @@ pub(in crate::controller) fn live_node(name: &str, life: i64, zone: &str) -> Nod
         version: String::new(),
         leaving: false,
         started_at_ms: 0,
+        impairments: Vec::new(),
     }
 }

@@ -40,13 +40,14 @@ fn failover_hold(hold: FailoverHold) -> v1::FailoverHold {
 }
 
 fn node_counts(nodes: NodeCounts) -> v1::NodeCounts {
-    let NodeCounts { live, lost, cordoned, draining, suspect } = nodes;
+    let NodeCounts { live, lost, cordoned, draining, suspect, impaired } = nodes;
     v1::NodeCounts {
         live: count(live),
         lost: count(lost),
         cordoned: count(cordoned),
         draining: count(draining),
         suspect: count(suspect),
+        impaired: count(impaired),
     }
 }
 
@@ -94,6 +95,9 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::TenantUnpinned => v1::EventKind::TenantUnpinned,
         EventKind::PolicyChanged => v1::EventKind::PolicyChanged,
         EventKind::ChatErased => v1::EventKind::ChatErased,
+        EventKind::NodeImpaired => v1::EventKind::NodeImpaired,
+        EventKind::NodeRecovered => v1::EventKind::NodeRecovered,
+        EventKind::PreparationFailed => v1::EventKind::PreparationFailed,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

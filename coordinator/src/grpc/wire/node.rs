@@ -1,7 +1,7 @@
 //! Nodes: what the registry says of them, with what is ordered.
 
 use prost_types::Timestamp;
-use roost_cluster::records::NodeRecord;
+use roost_cluster::records::{Impairment, NodeRecord};
 use roost_proto::v1;
 use roost_store::NodeOrders;
 
@@ -30,13 +30,21 @@ fn registered(record: NodeRecord, node: v1::Node) -> v1::Node {
         version: record.version,
         incarnation: record.incarnation.0,
         leaving: record.leaving,
-        start_time: Some(Timestamp {
-            seconds: record.started_at_ms.div_euclid(1_000),
-            nanos: i32::try_from(record.started_at_ms.rem_euclid(1_000) * 1_000_000).unwrap_or_default(),
-        }),
+        start_time: Some(from_millis(record.started_at_ms)),
+        impairments: record.impairments.into_iter().map(impairment).collect(),
         live: true,
         ..node
     }
+}
+
+fn impairment(record: Impairment) -> v1::Impairment {
+    let Impairment { kind, reason, since_ms } = record;
+    v1::Impairment { kind: kind.to_string(), reason, start_time: Some(from_millis(since_ms)) }
+}
+
+fn from_millis(since_epoch: i64) -> Timestamp {
+    let nanos = i32::try_from(since_epoch.rem_euclid(1_000) * 1_000_000).unwrap_or_default();
+    Timestamp { seconds: since_epoch.div_euclid(1_000), nanos }
 }
 
 fn ordered(orders: NodeOrders, node: v1::Node) -> v1::Node {

@@ -162,6 +162,7 @@ impl Machine {
             version: String::new(),
             leaving: false,
             started_at_ms: 0,
+            impairments: Vec::new(),
         }
     }
 }

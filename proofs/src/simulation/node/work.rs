@@ -6,6 +6,7 @@ use roost_cluster::{keys, lease_deadline::Standing};
 use roost_node::{
     guard::GuardLink,
     host::{
+        announcer::Announcer,
         assignments::{self, AckPublisher, Assigned},
         keepalive::LeaseKeeper,
         pause_detector::PauseDetector,
@@ -86,14 +87,16 @@ async fn live(
     let lost = async {
         keepers.join_next().await;
     };
-    let ended = supervisor.serve(&mut assigned, lost, stop, || {
-        let (registry, registration) = (registry.clone(), registration.clone());
-        let announce = async move {
-            let _placed_when_the_lease_ends = registration.announce_leaving(&registry).await;
-        };
-        helpers.spawn(process.clone().run(announce));
-    });
-    let ended = ended.await;
+    let leaving = CancellationToken::new();
+    let announcer = Announcer {
+        registry: registry.clone(),
+        record: registration.record.clone(),
+        timing,
+        leaving: leaving.clone(),
+        impairments: watch::channel(Vec::new()).1,
+    };
+    helpers.spawn(process.clone().run(announcer.run()));
+    let ended = supervisor.serve(&mut assigned, lost, stop, || leaving.cancel()).await;
     supervisor.kill_all().await;
     link.stood_down();
     keepers.shutdown().await;

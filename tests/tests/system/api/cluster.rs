@@ -47,7 +47,7 @@ async fn the_status_counts_what_there_is() {
     let leader = told.leader.unwrap();
     assert_eq!((leader.holder.as_str(), leader.term), ("coordinator/c1", 1));
     assert_eq!(leader.address, api.coordinator.addr().to_string());
-    let nodes = v1::NodeCounts { live: 2, lost: 1, cordoned: 1, draining: 1, suspect: 0 };
+    let nodes = v1::NodeCounts { live: 2, lost: 1, cordoned: 1, draining: 1, suspect: 0, impaired: 0 };
     assert_eq!(told.nodes, Some(nodes));
     assert_eq!(told.tenants, Some(v1::TenantCounts { running: 2, placed: 1, waiting: 1, error: 0 }));
     let pause = told.failover_pause.unwrap();

@@ -76,6 +76,7 @@ impl World {
             version: String::new(),
             leaving: false,
             started_at_ms: 0,
+            impairments: Vec::new(),
         };
         let put = Op::Put { key: keys::node(&node), value: keys::encode(&record), lease: Some(lease) };
         self.registry.commit(&[], &[put]).await.unwrap();

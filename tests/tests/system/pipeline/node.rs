@@ -16,6 +16,7 @@ use roost_node::{
     env::NodeEnv,
     launch_queue::LaunchQueue,
     session::{Profiles, SnapshotKey, SnapshotStore},
+    symptoms::Symptoms,
     worker::{
         OwnershipCheck, OwnershipUnknown, State, WarmStandby, Worker, WorkerContext, WorkerHandle,
         WorkerTiming,
@@ -88,6 +89,7 @@ impl Node {
                 snapshots: self.snapshots.clone(),
                 profiles: self.profiles(name),
                 launches: LaunchQueue::new(2),
+                symptoms: Symptoms::default(),
             }),
             failures: 0,
             warm,

@@ -150,6 +150,7 @@ async fn register(registry: Arc<EtcdRegistry>, node: NodeId) -> Result<(NodeId, 
         version: String::new(),
         leaving: false,
         started_at_ms: 0,
+        impairments: Vec::new(),
     };
     let put = Op::Put { key: keys::node(&node), value: keys::encode(&record), lease: Some(incarnation) };
     registry.commit(&[], &[put]).await?;

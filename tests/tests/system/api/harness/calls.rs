@@ -104,6 +104,7 @@ impl Api {
             version: "0.0.0-test".into(),
             leaving: false,
             started_at_ms: 1_700_000_000_123,
+            impairments: Vec::new(),
         };
         change(&mut record);
         let put =

@@ -1,0 +1,163 @@
+//! Keeps `nodes/<node>` saying how this life of the node stands: whether it is leaving, and what impairs it. One writer,
+//! which writes the newest state only, each write guarded by the revision of the one before: one whose answer never came
+//! may still be on its way, and must not undo a later one.
+
+use roost_cluster::{
+    keys,
+    records::{Impairment, NodeRecord},
+    registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
+    timing::Timing,
+};
+use roost_model::ids::Revision;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub struct Announcer {
+    pub registry: SharedRegistry,
+    /// As it was registered.
+    pub record: NodeRecord,
+    pub timing: Timing,
+    pub leaving: CancellationToken,
+    pub impairments: watch::Receiver<Vec<Impairment>>,
+}
+
+impl Announcer {
+    /// Ends when the lease is gone.
+    pub async fn run(mut self) {
+        let mut written = self.record.clone();
+        let mut last = None;
+        loop {
+            let wanted = self.wanted();
+            if wanted == written {
+                self.changed().await;
+                continue;
+            }
+            match self.write(&wanted, last).await {
+                Ok(revision) => {
+                    last = Some(revision);
+                    written = wanted;
+                }
+                Err(RegistryError::LeaseLost { .. }) => return,
+                Err(error) => {
+                    // Its tenants are placed elsewhere when the lease is given back, at the latest.
+                    tracing::warn!(%error, "the cluster could not be told yet how this node stands");
+                    last = None;
+                    tokio::time::sleep(self.timing.watch_retry).await;
+                }
+            }
+        }
+    }
+
+    fn wanted(&mut self) -> NodeRecord {
+        let impairments = self.impairments.borrow_and_update().clone();
+        NodeRecord { leaving: self.leaving.is_cancelled(), impairments, ..self.record.clone() }
+    }
+
+    async fn changed(&mut self) {
+        let is_leaving = self.leaving.is_cancelled();
+        tokio::select! {
+            () = self.leaving.cancelled(), if !is_leaving => {}
+            // An error means that nobody checks any more, which is only at the end of the process.
+            Ok(()) = self.impairments.changed() => {}
+            else => std::future::pending().await,
+        }
+    }
+
+    async fn write(&self, record: &NodeRecord, last: Option<Revision>) -> Result<Revision, RegistryError> {
+        let (key, lease) = (keys::node(&record.node), record.incarnation);
+        let last = match last {
+            Some(revision) => revision,
+            None => match self.registry.get(&key).await? {
+                Some(entry) if entry.lease == Some(lease) => entry.mod_revision,
+                _ => return Err(RegistryError::LeaseLost { lease }),
+            },
+        };
+        let guard = Guard::ModifiedAt { key: key.clone(), revision: last };
+        let put = Op::Put { key, value: keys::encode(record), lease: Some(lease) };
+        match self.registry.commit(&[guard], &[put]).await? {
+            Commit::Done { revision } => Ok(revision),
+            Commit::Refused => Err(RegistryError::Unavailable {
+                step: "announce",
+                reason: "an earlier write of this node arrived late".to_owned(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use roost_cluster::{
+        clock::BootClock,
+        records::ImpairmentKind,
+        registry::{MemoryRegistry, Registry},
+    };
+    use roost_model::ids::{Incarnation, NodeId};
+
+    use super::*;
+    use crate::host::{
+        impairments::Impairments,
+        registration::{register, revoke_lease},
+    };
+
+    fn a_node() -> NodeRecord {
+        NodeRecord {
+            node: NodeId::new("a").unwrap(),
+            incarnation: Incarnation(0),
+            address: String::new(),
+            capacity: 1,
+            weight: 100,
+            zone: "default".to_owned(),
+            version: "0".to_owned(),
+            leaving: false,
+            started_at_ms: 0,
+            impairments: Vec::new(),
+        }
+    }
+
+    async fn says(registry: &MemoryRegistry, leaving: bool, impairments: usize) {
+        let look = async {
+            loop {
+                let entry = registry.get("nodes/a").await;
+                let record = entry.ok().flatten().map(|entry| keys::decode::<NodeRecord>(&entry).unwrap());
+                if record.is_some_and(|it| (it.leaving, it.impairments.len()) == (leaving, impairments)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(4), look).await.expect("it is never said");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_says_what_impairs_the_node_and_whether_it_leaves_through_outages() {
+        let memory = Arc::new(MemoryRegistry::new("m"));
+        let registry: SharedRegistry = memory.clone();
+        let (timing, stop) = (Timing::default(), CancellationToken::new());
+        let first = register(&registry, &a_node(), &timing, &BootClock, None, &stop).await.unwrap().unwrap();
+        let (impairments, leaving) = (Impairments::default(), CancellationToken::new());
+        let announcer = Announcer {
+            registry: registry.clone(),
+            record: first.record.clone(),
+            timing,
+            leaving: leaving.clone(),
+            impairments: impairments.subscribe(),
+        };
+        let announcer = tokio::spawn(announcer.run());
+        impairments.found(ImpairmentKind::Browser, "x");
+        says(&memory, false, 1).await;
+        memory.cut_off();
+        impairments.is_over(ImpairmentKind::Browser);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        leaving.cancel();
+        memory.reconnect();
+        says(&memory, true, 0).await;
+
+        revoke_lease(&registry, first.incarnation()).await;
+        let _second = register(&registry, &a_node(), &timing, &BootClock, None, &stop).await.unwrap();
+        impairments.found(ImpairmentKind::Site, "x");
+        announcer.await.unwrap();
+        says(&memory, false, 0).await;
+    }
+}
