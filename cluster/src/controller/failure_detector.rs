@@ -41,6 +41,9 @@ pub(super) struct Assessment {
     /// So many of them may be placed now.
     pub(super) failover_ramp: Option<u32>,
     pub(super) failing_zones: BTreeSet<String>,
+    /// Nodes that take tenants last, and those whose tenants leave: [`super::impairments`].
+    pub(super) impaired: BTreeSet<NodeId>,
+    pub(super) shedding: BTreeSet<NodeId>,
     /// Whether a node came or went.
     pub(super) nodes_changed: bool,
     /// Once only: they are not found again.
@@ -262,7 +265,7 @@ fn suspect(node: &NodeId, span: Duration) -> Event {
     of_node(EventKind::NodeSuspect, node, text)
 }
 
-fn of_node(kind: EventKind, node: &NodeId, text: String) -> Event {
+pub(super) fn of_node(kind: EventKind, node: &NodeId, text: String) -> Event {
     Event { kind, node: Some(node.clone()), tenant: None, text }
 }
 

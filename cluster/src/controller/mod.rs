@@ -36,6 +36,7 @@ mod error;
 mod failover_breaker;
 mod failure_detector;
 mod history;
+mod impairments;
 mod leader_term;
 mod left_out;
 mod operations;

@@ -79,6 +79,8 @@ fn refusal(tenant: &TenantView, to: &NodeId, snapshot: &Snapshot) -> Option<Stri
         AdmissionDenial::PinnedElsewhere { pin } => format!("the tenant is pinned to {pin}"),
         AdmissionDenial::NodeGone => format!("{to} is gone"),
         AdmissionDenial::Cordoned => format!("{to} is cordoned"),
+        AdmissionDenial::Impaired => format!("{to} is impaired"),
+        AdmissionDenial::Unprepared => format!("{to} did not get ready for it"),
         AdmissionDenial::Draining | AdmissionDenial::Leaving => format!("{to} is to be empty"),
         AdmissionDenial::Full { .. } => format!("{to} is full"),
         AdmissionDenial::WithoutWeight => format!("{to} takes only what is sent there"),

@@ -25,6 +25,7 @@ use super::{
     error::ControllerError,
     failure_detector::{FailureDetector, Sight},
     history::{self, DecisionLog, PendingHistory},
+    impairments::Impairments,
     left_out::{LeftOut, Placed},
     operations,
     plan_inputs::{DesiredByTenant, Mirror, PlanInputs, RegistryView, is_current},
@@ -48,6 +49,7 @@ pub(super) struct PassOutcome {
 pub(super) struct PassState {
     pub(super) mirror: Mirror,
     pub(super) failure_detector: FailureDetector,
+    pub(super) impairments: Impairments,
     pub(super) stabilisation: StabilisationWindow,
     pub(super) decision_log: DecisionLog,
     pub(super) left_out: LeftOut,
@@ -64,6 +66,7 @@ impl PassState {
         Self {
             mirror: Mirror::default(),
             failure_detector: FailureDetector::new(timing),
+            impairments: Impairments::default(),
             stabilisation: StabilisationWindow::new(timing.ttl),
             decision_log: DecisionLog::default(),
             left_out: LeftOut::default(),
@@ -98,6 +101,7 @@ impl Context {
             after_gap: self.etcd.lock().is_back_since(now, self.config.timing.ttl * 2),
         };
         let mut assessment = state.failure_detector.observe(&sight, now);
+        state.impairments.observe(&view.nodes, now, &mut assessment);
         state.pending.add_events(std::mem::take(&mut assessment.events));
         let inputs = PlanInputs::new(&orders, &assessment, &desired_tenants);
         let snapshot = view.snapshot(&desired_tenants, &by_tenant, &inputs);

@@ -123,6 +123,10 @@ pub(super) struct PlanInputs {
     pub(super) failover_ramp: Option<u32>,
     pub(super) failing_zones: BTreeSet<String>,
     pub(super) draining: BTreeSet<NodeId>,
+    pub(super) impaired: BTreeSet<NodeId>,
+    pub(super) shedding: BTreeSet<NodeId>,
+    /// By tenant: nodes that have lately not got ready for it.
+    pub(super) unprepared: HashMap<TenantId, Vec<NodeId>>,
 }
 
 impl PlanInputs {
@@ -137,6 +141,9 @@ impl PlanInputs {
             goal: Goal::Settle,
             limits: MoveLimits::default(),
             draining: BTreeSet::new(),
+            impaired: assessment.impaired.clone(),
+            shedding: assessment.shedding.clone(),
+            unprepared: HashMap::new(),
         };
         for operation in &orders.operations {
             inputs.follow(&operation.kind, desired_tenants);
@@ -259,6 +266,7 @@ impl RegistryView {
                 pin: desired.pin.clone(),
                 move_to: inputs.moves.get(&desired.tenant).cloned(),
                 preparations: presence.preparations,
+                unprepared: inputs.unprepared.get(&desired.tenant).cloned().unwrap_or_default(),
                 holds: presence.holds,
             });
         }
@@ -346,6 +354,7 @@ fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
         pin: None,
         move_to: None,
         preparations,
+        unprepared: Vec::new(),
         holds,
     }
 }
@@ -357,7 +366,13 @@ fn node_view(record: &NodeRecord, inputs: &PlanInputs) -> NodeView {
         capacity: record.capacity,
         weight: record.weight,
         zone: record.zone.clone(),
-        intake: if record.leaving { Intake::Leaving } else { ordered },
+        intake: match ordered {
+            _ if record.leaving => Intake::Leaving,
+            Intake::Leaving | Intake::Draining => ordered,
+            _ if inputs.shedding.contains(&record.node) => Intake::Shedding,
+            Intake::Open | Intake::Suspect if inputs.impaired.contains(&record.node) => Intake::Impaired,
+            _ => ordered,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 //! What the controller has only in its memory is not in it: nodes and zones that it has seen fail lately, and restart
 //! windows that it has seen used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roost_model::ids::NodeId;
 
@@ -58,6 +58,7 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
     let assessment = Assessment {
         awaited,
         failover_held: breaker.is_some_and(|breaker| breaker.ramp == 0),
+        impaired: impaired(&nodes),
         // Whose turn it is the controller alone knows.
         failover_ramp: breaker.filter(|breaker| breaker.ramp > 0).map(|_| 0),
         ..Assessment::default()
@@ -67,4 +68,10 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
         desired_tenants.iter().map(|desired| (&desired.tenant, desired)).collect();
     let snapshot = mirror.view().snapshot(&desired_tenants, &by_tenant, &inputs);
     Ok(Survey { leader, nodes, orders, snapshot })
+}
+
+/// How long they have been so the controller alone knows, and so whose tenants leave.
+fn impaired(nodes: &BTreeMap<NodeId, NodeRecord>) -> BTreeSet<NodeId> {
+    let impaired = nodes.values().filter(|record| !record.impairments.is_empty());
+    impaired.map(|record| record.node.clone()).collect()
 }

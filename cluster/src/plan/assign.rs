@@ -7,7 +7,7 @@
 //! Which of the nodes that would take it: a pin and a move say which. Else the tenant's order of nodes decides, but among
 //! the nodes that lack tenants first if there are enough such places for all that need one, then among those within their
 //! band, then among those with room at all. Nodes of failing zones come after all others for a tenant that has just lost
-//! its node, and suspect nodes come last for every tenant.
+//! its node, and suspect and impaired nodes come last for every tenant.
 
 use std::fmt;
 
@@ -37,6 +37,10 @@ pub enum AdmissionDenial {
         pin: NodeId,
     },
     Cordoned,
+    /// Something that its work needs is missing, and the tenant has another node.
+    Impaired,
+    /// It has lately not got ready for the tenant, which another node has.
+    Unprepared,
     Draining,
     Leaving,
     Full {
@@ -198,7 +202,11 @@ fn choose(draft: &Draft<'_>, tenant: &TenantView, only_to_lacking: bool) -> Resu
             }
         }
     }
-    let anyone_takes = draft.nodes.iter().any(|view| view.intake.takes());
+    let takes = |view: &NodeView| {
+        let denied = admits(view, tenant, 0).err();
+        !matches!(denied, Some(AdmissionDenial::Impaired | AdmissionDenial::Unprepared))
+    };
+    let anyone_takes = draft.nodes.iter().any(|view| view.intake.takes() && takes(view));
     Err(if anyone_takes { WaitReason::EveryNodeFull } else { WaitReason::NoOpenNode })
 }
 
@@ -208,6 +216,7 @@ fn pinned(draft: &Draft<'_>, tenant: &TenantView, pin: &NodeId) -> Result<Target
     match sent(draft, tenant, pin) {
         Ok(node) => Ok(Target { node, choice: Choice::Pinned }),
         Err(AdmissionDenial::Full { .. }) => Err(WaitReason::PinnedNodeFull { node }),
+        Err(AdmissionDenial::Unprepared) => Err(WaitReason::MoveTargetUnprepared { node }),
         Err(_) => Err(WaitReason::PinnedNodeUnavailable { node }),
     }
 }
@@ -218,6 +227,7 @@ fn moved(draft: &Draft<'_>, tenant: &TenantView, to: &NodeId) -> Result<Target, 
     match sent(draft, tenant, to) {
         Ok(node) => Ok(Target { node, choice: Choice::MoveTarget }),
         Err(AdmissionDenial::Full { .. }) => Err(WaitReason::MoveTargetFull { node }),
+        Err(AdmissionDenial::Unprepared) => Err(WaitReason::MoveTargetUnprepared { node }),
         Err(_) => Err(WaitReason::MoveTargetUnavailable { node }),
     }
 }
@@ -261,7 +271,7 @@ fn first_that_fits(
     let choice = match fit {
         Fit::Lacking => Choice::FillsUp,
         Fit::WithinBand => Choice::Order { skipped },
-        Fit::AnyRoom if draft.intake(node) == Intake::Suspect => Choice::LastResort,
+        Fit::AnyRoom if draft.intake(node).is_last_resort() => Choice::LastResort,
         Fit::AnyRoom => Choice::AboveBand { most: draft.loads.band(node).most },
     };
     Some(Target { node, choice })
@@ -288,10 +298,17 @@ fn admits(view: &NodeView, tenant: &TenantView, hosted: u32) -> Result<(), Admis
         return Err(AdmissionDenial::PinnedElsewhere { pin: pin.clone() });
     }
     match view.intake {
-        Intake::Open | Intake::Suspect => {}
+        Intake::Impaired if tenant.is_held() && !tenant.is_sent_to(&view.node) => {
+            return Err(AdmissionDenial::Impaired);
+        }
+        Intake::Open | Intake::Suspect | Intake::Impaired => {}
+        Intake::Shedding => return Err(AdmissionDenial::Impaired),
         Intake::Cordoned => return Err(AdmissionDenial::Cordoned),
         Intake::Draining => return Err(AdmissionDenial::Draining),
         Intake::Leaving => return Err(AdmissionDenial::Leaving),
+    }
+    if tenant.is_held() && tenant.unprepared.contains(&view.node) {
+        return Err(AdmissionDenial::Unprepared);
     }
     if hosted >= view.capacity {
         return Err(AdmissionDenial::Full { capacity: view.capacity });
@@ -313,6 +330,8 @@ impl fmt::Display for AdmissionDenial {
             Self::NodeGone => f.write_str("is gone"),
             Self::PinnedElsewhere { .. } => f.write_str("is not where it is pinned"),
             Self::Cordoned => f.write_str("is cordoned"),
+            Self::Impaired => f.write_str("is impaired"),
+            Self::Unprepared => f.write_str("has lately not got ready for it"),
             Self::Draining => f.write_str("is being drained"),
             Self::Leaving => f.write_str("is leaving"),
             Self::Full { capacity } => write!(f, "is full with its {capacity}"),

@@ -78,8 +78,14 @@ impl Facts<'_> {
         let Some(view) = self.nodes.get(node) else { return false };
         let sent = tenant.pin.as_ref() == Some(node) || tenant.move_to.as_ref() == Some(node);
         let allowed = tenant.pin.is_none() || tenant.pin.as_ref() == Some(node);
-        let takes = matches!(view.intake, Intake::Open | Intake::Suspect);
-        takes && allowed && (sent || view.weight > 0)
+        let has_another = !tenant.holds.is_empty();
+        let takes = match view.intake {
+            Intake::Open | Intake::Suspect => true,
+            Intake::Impaired => sent || !has_another,
+            Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Leaving => false,
+        };
+        let prepares = !has_another || !tenant.unprepared.contains(node);
+        takes && prepares && allowed && (sent || view.weight > 0)
     }
 
     fn is_paused(&self, tenant: &TenantView) -> bool {
@@ -129,6 +135,7 @@ impl Facts<'_> {
                 tenant.pin.is_none() && tenant.move_to.as_ref() == Some(node) && node == to
             }
             ReleaseReason::NodeDraining => intake(from) == Some(Intake::Draining),
+            ReleaseReason::NodeImpaired => intake(from) == Some(Intake::Shedding),
             ReleaseReason::TooFull { .. } | ReleaseReason::OthersTooEmpty { .. } => {
                 let both_open = intake(from) == Some(Intake::Open) && intake(to) == Some(Intake::Open);
                 self.snapshot.goal == Goal::Rebalance && tenant.pin.is_none() && both_open
@@ -163,7 +170,9 @@ fn unlisted(plan: &Plan) -> Option<String> {
         };
         match &decision.action {
             Action::Prepare { .. } => !listed(&MoveState::Preparing),
-            Action::Release { reason: ReleaseReason::NodeDraining, .. } => !listed(&MoveState::Releasing),
+            Action::Release { reason: ReleaseReason::NodeDraining | ReleaseReason::NodeImpaired, .. } => {
+                !listed(&MoveState::Releasing)
+            }
             _ => false,
         }
     });

@@ -85,6 +85,8 @@ fn verdict(draft: &Draft<'_>, node: usize, tenant: &TenantView) -> Verdict {
         Verdict::HasRoom { load, most }
     } else if view.intake == Intake::Suspect {
         Verdict::Suspect
+    } else if view.intake == Intake::Impaired {
+        Verdict::Impaired
     } else if fails {
         Verdict::FailingZone
     } else if loads.is_within(node, Fit::WithinBand) {

@@ -60,6 +60,8 @@ pub enum Verdict {
     Denies(AdmissionDenial),
     /// It takes the tenant when no open node has room.
     Suspect,
+    /// Likewise, for something that its work needs is missing.
+    Impaired,
     /// It has room, but its zone is losing nodes.
     FailingZone,
     AtItsMost {
@@ -136,6 +138,7 @@ impl fmt::Display for Verdict {
             Self::Prepares { ready: true } => f.write_str("is ready for it"),
             Self::Denies(denial) => denial.fmt(f),
             Self::Suspect => f.write_str("is suspect: it takes what no other has room for"),
+            Self::Impaired => f.write_str("is impaired: it takes what no other has room for"),
             Self::FailingZone => f.write_str("has room, but its zone is losing nodes"),
             Self::AtItsMost { load, most } => write!(f, "has {load} and should have {most} at most"),
             Self::HasRoom { load, most } => write!(f, "has room, with {load} of {most}"),

@@ -26,6 +26,7 @@ pub(super) enum Group {
     Open,
     /// In a zone that is losing nodes.
     OpenFailing,
+    /// Or impaired.
     Suspect,
     SuspectFailing,
 }
@@ -203,9 +204,9 @@ fn group(view: &NodeView, failing_zones: &BTreeSet<String>) -> Option<Group> {
     match (view.intake, failing_zones.contains(&view.zone)) {
         (Intake::Open, false) => Some(Group::Open),
         (Intake::Open, true) => Some(Group::OpenFailing),
-        (Intake::Suspect, false) => Some(Group::Suspect),
-        (Intake::Suspect, true) => Some(Group::SuspectFailing),
-        (Intake::Cordoned | Intake::Draining | Intake::Leaving, _) => None,
+        (Intake::Suspect | Intake::Impaired, false) => Some(Group::Suspect),
+        (Intake::Suspect | Intake::Impaired, true) => Some(Group::SuspectFailing),
+        (Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Leaving, _) => None,
     }
 }
 

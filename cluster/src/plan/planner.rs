@@ -131,7 +131,11 @@ fn asks_to_go(tenant: &TenantView, hold: &Hold, intake: Intake) -> Option<Releas
     if let Some(to) = tenant.move_to.as_ref().filter(|to| **to != hold.node) {
         return Some(ReleaseReason::MovedTo { node: to.clone() });
     }
-    (intake == Intake::Draining).then_some(ReleaseReason::NodeDraining)
+    match intake {
+        Intake::Draining => Some(ReleaseReason::NodeDraining),
+        Intake::Shedding => Some(ReleaseReason::NodeImpaired),
+        Intake::Open | Intake::Suspect | Intake::Impaired | Intake::Cordoned | Intake::Leaving => None,
+    }
 }
 
 /// Why a tenant that no live node has is not to be placed now, if it is not.
@@ -150,24 +154,24 @@ fn held_back(draft: &Draft<'_>, tenant: &TenantView) -> Option<WaitReason> {
 fn keep_preparations(draft: &mut Draft<'_>) {
     let prepared: Vec<usize> =
         (0..draft.tenants.len()).filter(|&at| !draft.tenants[at].tenant.preparations.is_empty()).collect();
-    // Whether a suspect node may take a tenant depends on what is left on the others.
-    for suspect in [false, true] {
+    // Whether a last resort may take a tenant depends on what is left on the others.
+    for last_resort in [false, true] {
         for &index in &prepared {
             if draft.tenants[index].next.is_none() {
-                keep_best(draft, index, suspect);
+                keep_best(draft, index, last_resort);
             }
         }
     }
 }
 
-fn keep_best(draft: &mut Draft<'_>, index: usize, suspect: bool) {
+fn keep_best(draft: &mut Draft<'_>, index: usize, last_resort: bool) {
     let planned = &draft.tenants[index];
     let live = planned.tenant.preparations.iter().filter_map(|preparation| {
         let node = draft.find(&preparation.node)?;
         Some(Next { node, ready: preparation.ready })
     });
     let serving = live.filter(|next| {
-        (draft.intake(next.node) == Intake::Suspect) == suspect
+        draft.intake(next.node).is_last_resort() == last_resort
             && may_take(draft, planned, next.node)
             && is_asked_for(draft, planned, next.node)
     });
@@ -186,7 +190,7 @@ fn keep_best(draft: &mut Draft<'_>, index: usize, suspect: bool) {
 /// The node is as good a choice as when it was chosen.
 fn may_take(draft: &Draft<'_>, planned: &PlannedTenant<'_>, node: usize) -> bool {
     let others_have_room = || draft.loads.any_fits(&[Group::Open, Group::OpenFailing], Fit::AnyRoom);
-    let last_resort = draft.intake(node) == Intake::Suspect && others_have_room();
+    let last_resort = draft.intake(node).is_last_resort() && others_have_room();
     let sent = planned.tenant.is_sent_to(&draft.nodes[node].node);
     assign::admitted(draft, node, planned.tenant).is_ok() && (sent || !last_resort)
 }

@@ -37,7 +37,7 @@ pub enum Choice {
     AboveBand {
         most: usize,
     },
-    /// No open node has room; this is the first suspect one in the tenant's order that has.
+    /// No open node has room; this is the first suspect or impaired one in the tenant's order that has.
     LastResort,
 }
 
@@ -48,6 +48,8 @@ pub enum ReleaseReason {
     Deleted,
     NodeLeaving,
     NodeDraining,
+    /// Something that the node's work needs is missing, for long.
+    NodeImpaired,
     PinnedElsewhere {
         node: NodeId,
     },
@@ -93,6 +95,10 @@ pub enum WaitReason {
     },
     /// Gone, cordoned or leaving.
     MoveTargetUnavailable {
+        node: NodeId,
+    },
+    /// It has lately not got ready.
+    MoveTargetUnprepared {
         node: NodeId,
     },
     /// An operator moves it, but a pin says where it has to be.
@@ -146,7 +152,9 @@ impl fmt::Display for Choice {
             Self::AboveBand { most } => {
                 write!(f, "the first in its order with room, although it has its {most}")
             }
-            Self::LastResort => f.write_str("the first suspect one in its order, for no other has room"),
+            Self::LastResort => {
+                f.write_str("the first suspect or impaired one in its order, for no other has room")
+            }
         }
     }
 }
@@ -158,6 +166,7 @@ impl fmt::Display for ReleaseReason {
             Self::Deleted => f.write_str("it is deleted"),
             Self::NodeLeaving => f.write_str("the node is leaving"),
             Self::NodeDraining => f.write_str("the node is being drained"),
+            Self::NodeImpaired => f.write_str("the node is impaired"),
             Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
             Self::MovedTo { node } => write!(f, "an operator moves it to {node}"),
             Self::Fenced { published, ledger } => {
@@ -184,6 +193,9 @@ impl fmt::Display for WaitReason {
             Self::MoveTargetFull { node } => write!(f, "{node}, where it is moved to, is full"),
             Self::MoveTargetUnavailable { node } => {
                 write!(f, "{node}, where it is moved to, takes no tenants")
+            }
+            Self::MoveTargetUnprepared { node } => {
+                write!(f, "{node}, where it is to go, has lately not got ready for it")
             }
             Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
             Self::NodeRestarting { node } => write!(f, "its node {node} is restarting"),

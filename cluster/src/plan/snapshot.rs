@@ -69,8 +69,13 @@ pub enum Intake {
     Open,
     /// It comes and goes: it keeps what it has, and takes tenants that no open node has room for.
     Suspect,
+    /// Something that its work needs is missing: it keeps what it has, and takes tenants that nobody has and that no open
+    /// node has room for. None is moved to it, unless somebody names it.
+    Impaired,
     /// It keeps what it has and takes nothing.
     Cordoned,
+    /// It has been impaired for long: its tenants move, prepared and paced, and it takes nothing.
+    Shedding,
     /// An operator wants it empty: its tenants move, prepared and paced, and it takes nothing.
     Draining,
     /// It is about to end, or has to be empty now: it hands over everything at once and takes nothing.
@@ -91,6 +96,8 @@ pub struct TenantView {
     pub move_to: Option<NodeId>,
     /// The live nodes that prepare for it: none or one, but the plan does not rely on that.
     pub preparations: Vec<Preparation>,
+    /// Live nodes that have lately not got ready for it: none of them takes it from a node that has it.
+    pub unprepared: Vec<NodeId>,
     /// Its entries on live nodes: none or one, but the plan does not rely on that.
     pub holds: Vec<Hold>,
 }
@@ -124,9 +131,14 @@ impl Intake {
     /// Whether it takes tenants at all, be it as a last resort.
     pub fn takes(self) -> bool {
         match self {
-            Self::Open | Self::Suspect => true,
-            Self::Cordoned | Self::Draining | Self::Leaving => false,
+            Self::Open | Self::Suspect | Self::Impaired => true,
+            Self::Cordoned | Self::Shedding | Self::Draining | Self::Leaving => false,
         }
+    }
+
+    /// Whether it takes only what no open node has room for.
+    pub fn is_last_resort(self) -> bool {
+        matches!(self, Self::Suspect | Self::Impaired)
     }
 }
 
@@ -139,6 +151,11 @@ impl TenantView {
     /// The same tenant as if it were pinned to the node.
     pub fn pinned_to(&self, node: &NodeId) -> Self {
         Self { pin: Some(node.clone()), ..self.clone() }
+    }
+
+    /// A node has it still, so that it can stay where it is.
+    pub(super) fn is_held(&self) -> bool {
+        !self.holds.is_empty()
     }
 
     /// Whether the tenant may be on the node whatever the node's share: it is pinned or moved there.

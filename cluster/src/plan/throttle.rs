@@ -40,7 +40,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
 fn urgency(reason: &ReleaseReason) -> u8 {
     match reason {
         ReleaseReason::MovedTo { .. } | ReleaseReason::PinnedElsewhere { .. } => 0,
-        ReleaseReason::NodeDraining => 1,
+        ReleaseReason::NodeDraining | ReleaseReason::NodeImpaired => 1,
         _ => 2,
     }
 }
@@ -114,10 +114,11 @@ fn reason_in_transit(
         (_, Some(pin), _) => Some(ReleaseReason::PinnedElsewhere { node: pin.clone() }),
         (_, None, Some(to)) => Some(ReleaseReason::MovedTo { node: to.clone() }),
         (Intake::Draining, None, None) => Some(ReleaseReason::NodeDraining),
+        (Intake::Shedding, None, None) => Some(ReleaseReason::NodeImpaired),
         (Intake::Open, None, None) if draft.snapshot.goal == Goal::Rebalance => {
             Some(rebalance::reason(draft.loads.load(from) + 1, draft.loads.band(from)))
         }
-        (Intake::Open | Intake::Suspect | Intake::Cordoned, None, None) => None,
+        (Intake::Open | Intake::Suspect | Intake::Impaired | Intake::Cordoned, None, None) => None,
     }
 }
 

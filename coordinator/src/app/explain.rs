@@ -108,6 +108,7 @@ fn fits(verdict: &Verdict) -> bool {
         Verdict::Here
         | Verdict::Prepares { .. }
         | Verdict::Suspect
+        | Verdict::Impaired
         | Verdict::FailingZone
         | Verdict::AtItsMost { .. }
         | Verdict::HasRoom { .. } => true,

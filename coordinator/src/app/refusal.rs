@@ -73,7 +73,7 @@ pub fn may_move(survey: &Survey, tenant: &TenantId, to: &NodeId) -> Result<(), R
 pub fn may_pin(survey: &Survey, tenant: &TenantId, to: &NodeId) -> Result<(), Refusal> {
     let view = wanted(survey, tenant)?;
     let node = live(survey, to)?;
-    let keeps = matches!(node.intake, Intake::Open | Intake::Suspect | Intake::Cordoned);
+    let keeps = matches!(node.intake, Intake::Open | Intake::Suspect | Intake::Impaired | Intake::Cordoned);
     if is_on(view, to) && keeps { Ok(()) } else { admitted(survey, &view.pinned_to(to), to) }
 }
 
@@ -161,6 +161,9 @@ impl fmt::Display for Refusal {
                     f,
                     "node {node} is full: it takes {capacity} at most; make room there, or choose another"
                 )
+            }
+            Self::NotAdmitted { node, denial: AdmissionDenial::Impaired } => {
+                write!(f, "node {node} is impaired; `roost node get {node}` says why; choose another")
             }
             Self::NotAdmitted { node, denial } => write!(f, "node {node} {denial}; choose another"),
             Self::TenantStopped { tenant } => write!(

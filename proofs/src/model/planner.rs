@@ -90,6 +90,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         last: last.map(node_id),
         pin: None,
         move_to: None,
+        unprepared: Vec::new(),
         preparations: preparations
             .map(|(number, seen, _)| Preparation { node: node_id(number), ready: seen.is_ready })
             .collect(),

@@ -7,6 +7,7 @@ mod delayed_failover;
 mod failover_breaker;
 mod failure_detector;
 mod guards;
+mod impairments;
 mod mirror;
 mod moves;
 mod node;

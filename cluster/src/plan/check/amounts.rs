@@ -117,8 +117,9 @@ impl<'a> Amounts<'a> {
 }
 
 fn is_last_resort(facts: &Facts<'_>, node: &NodeId, choice: &Choice) -> bool {
-    let suspect = facts.nodes.get(node).is_some_and(|view| view.intake == Intake::Suspect);
-    suspect && !matches!(choice, Choice::Pinned | Choice::MoveTarget | Choice::Prepared)
+    let intake = facts.nodes.get(node).map(|view| view.intake);
+    matches!(intake, Some(Intake::Suspect | Intake::Impaired))
+        && !matches!(choice, Choice::Pinned | Choice::MoveTarget | Choice::Prepared)
 }
 
 /// A node is never given more than it takes; that it already has more is no fault of the plan. And a suspect node is
@@ -132,7 +133,7 @@ fn overfilled(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
     let mut open = facts.snapshot.nodes.iter().filter(|view| view.intake == Intake::Open && view.weight > 0);
     let roomy = open.find(|view| hosted(&view.node) < view.capacity)?;
     (amounts.last_resorts > 0)
-        .then(|| format!("a suspect node is given a tenant while {} has room", roomy.node))
+        .then(|| format!("a suspect or impaired node is given a tenant while {} has room", roomy.node))
 }
 
 /// What a plan begins does not bring the traffic above the limits; that it is above them already is no fault of the plan.

@@ -74,7 +74,12 @@ fn expected(snapshot: &Snapshot, node: &NodeView, tenant: &TenantView) -> bool {
         (None, None) => (false, false),
     };
     !pinned
-        && [Intake::Open, Intake::Suspect].contains(&node.intake)
+        && match node.intake {
+            Intake::Open | Intake::Suspect => true,
+            Intake::Impaired => tenant.holds.is_empty() || sent,
+            Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Leaving => false,
+        }
+        && (tenant.holds.is_empty() || !tenant.unprepared.contains(&node.node))
         && hosted < node.capacity as usize
         && (node.weight > 0 || sent)
 }

@@ -106,8 +106,10 @@ fn any_node() -> impl Strategy<Value = NodeView> {
     let intake = prop_oneof![
         4 => Just(Intake::Open),
         1 => Just(Intake::Suspect),
+        1 => Just(Intake::Impaired),
         1 => Just(Intake::Cordoned),
         1 => Just(Intake::Draining),
+        1 => Just(Intake::Shedding),
         1 => Just(Intake::Leaving),
     ];
     (0_u32..15, weight, 0..2, intake).prop_map(|(capacity, weight, zone, intake)| NodeView {
@@ -140,13 +142,24 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
         2 => proptest::collection::vec(any_preparation(), 1),
         1 => proptest::collection::vec(any_preparation(), 2),
     ];
-    (wanted, 1_i64..3, orders, holds, preparations).prop_map(
-        |(wanted, generation, orders, mut holds, mut preparations)| {
+    let unprepared = prop_oneof![4 => Just(Vec::new()), 1 => proptest::collection::vec(some_node(), 1)];
+    (wanted, 1_i64..3, orders, holds, preparations, unprepared).prop_map(
+        |(wanted, generation, orders, mut holds, mut preparations, unprepared)| {
             holds.sort_by(|a, b| a.node.cmp(&b.node));
             preparations.sort_by(|a, b| a.node.cmp(&b.node));
             let generation = Generation(generation);
             let (last, pin, move_to) = orders;
-            TenantView { tenant: tenant_id(0), wanted, generation, last, pin, move_to, preparations, holds }
+            TenantView {
+                tenant: tenant_id(0),
+                wanted,
+                generation,
+                last,
+                pin,
+                move_to,
+                preparations,
+                unprepared,
+                holds,
+            }
         },
     )
 }

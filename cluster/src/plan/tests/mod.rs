@@ -46,6 +46,7 @@ fn running(number: usize) -> TenantView {
         pin: None,
         move_to: None,
         preparations: Vec::new(),
+        unprepared: Vec::new(),
         holds: Vec::new(),
     }
 }

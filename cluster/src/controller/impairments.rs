@@ -1,0 +1,289 @@
+//! What follows from what nodes say that they lack. Pure: the nodes' records and the time come in.
+//!
+//! ```text
+//!   well ──impaired──► takes last ──60 s, few alike──► its tenants leave
+//!    ▲                   │    ▲                              │    │
+//!    └──── well, 10 s ───┴────┼────── many alike ────────────┘    │
+//!    └──────────────────── well, 10 s ──────────────────────────┘
+//! ```
+//!
+//! A fault that many nodes share is not theirs: a database that is away, a site that is. Moving tenants from one such node
+//! to the next would only add to it, so nobody moves, and that is said. Kept in the memory of a term: a new controller
+//! counts the minute anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    time::Duration,
+};
+
+use roost_model::ids::NodeId;
+
+use super::failure_detector::{Assessment, of_node};
+use crate::{
+    ledger::{Event, EventKind},
+    records::{ImpairmentKind, NodeRecord},
+};
+
+/// An impairment that lasts so long makes the node's tenants leave.
+const LASTING: Duration = Duration::from_secs(60);
+/// A node that was well for so long takes tenants as before.
+const WELL_FOR: Duration = Duration::from_secs(10);
+/// One in so many of the live nodes may shed its tenants for the same kind of impairment; one may in any case.
+const ONE_IN: usize = 5;
+
+/// The nodes that are impaired, or were a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Impairments {
+    nodes: BTreeMap<NodeId, Impaired>,
+}
+
+#[derive(Debug, Default)]
+struct Impaired {
+    since: BTreeMap<ImpairmentKind, Duration>,
+    /// None while it is impaired.
+    well_since: Option<Duration>,
+    consequence: Consequence,
+}
+
+/// Of impairments that last.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Consequence {
+    #[default]
+    None,
+    /// Its tenants leave.
+    Sheds(ImpairmentKind),
+    /// They would, if fewer nodes were impaired alike.
+    Shared(ImpairmentKind),
+}
+
+/// How many nodes are live, and of these impaired by each kind.
+struct Extent {
+    live: usize,
+    by_kind: BTreeMap<ImpairmentKind, usize>,
+}
+
+impl Impairments {
+    /// Adds to the assessment who takes last, who sheds, and what is new of it.
+    pub(super) fn observe(
+        &mut self,
+        nodes: &BTreeMap<NodeId, NodeRecord>,
+        now: Duration,
+        assessment: &mut Assessment,
+    ) {
+        self.nodes.retain(|node, _| nodes.contains_key(node));
+        for (node, record) in nodes {
+            self.take_in(node, record, now, &mut assessment.events);
+        }
+        let is_over = |impaired: &Impaired| impaired.well_since.is_some_and(|at| at + WELL_FOR <= now);
+        self.nodes.retain(|_, impaired| !is_over(impaired));
+        let extent = Extent::of(nodes);
+        for (node, impaired) in &mut self.nodes {
+            assessment.impaired.insert(node.clone());
+            let consequence = impaired.consequence(&extent, now);
+            if std::mem::replace(&mut impaired.consequence, consequence) != consequence {
+                assessment.events.extend(told(node, consequence, &extent));
+            }
+            if let Consequence::Sheds(_) = consequence {
+                assessment.shedding.insert(node.clone());
+            }
+            let changes_after = impaired.changes_after(now);
+            assessment.recheck_after = assessment.recheck_after.into_iter().chain(changes_after).min();
+        }
+    }
+
+    fn take_in(&mut self, node: &NodeId, record: &NodeRecord, now: Duration, events: &mut Vec<Event>) {
+        if record.impairments.is_empty() && !self.nodes.contains_key(node) {
+            return;
+        }
+        let impaired = self.nodes.entry(node.clone()).or_default();
+        let present: BTreeSet<ImpairmentKind> =
+            record.impairments.iter().map(|impairment| impairment.kind).collect();
+        impaired.since.retain(|kind, _| {
+            let lasts = present.contains(kind);
+            if !lasts {
+                tracing::info!(%node, %kind, "a node is no longer impaired by it");
+                let text = format!("{node} is no longer impaired: {kind}");
+                events.push(of_node(EventKind::NodeRecovered, node, text));
+            }
+            lasts
+        });
+        for impairment in &record.impairments {
+            if let Entry::Vacant(new) = impaired.since.entry(impairment.kind) {
+                new.insert(now);
+                tracing::warn!(%node, kind = %impairment.kind, reason = impairment.reason, "a node is impaired");
+                let text = format!("{node} is impaired and takes tenants last: {impairment}");
+                events.push(of_node(EventKind::NodeImpaired, node, text));
+            }
+        }
+        impaired.well_since = if present.is_empty() { impaired.well_since.or(Some(now)) } else { None };
+    }
+}
+
+impl Impaired {
+    fn consequence(&self, extent: &Extent, now: Duration) -> Consequence {
+        let lasting =
+            || self.since.iter().filter(|(_, since)| **since + LASTING <= now).map(|(kind, _)| *kind);
+        match (lasting().find(|kind| extent.is_its_own(*kind)), lasting().next(), self.consequence) {
+            (Some(kind), ..) => Consequence::Sheds(kind),
+            (None, Some(kind), _) => Consequence::Shared(kind),
+            // Until it is known to be well for good, whoever was leaving goes on.
+            (None, None, Consequence::Sheds(kind)) if self.well_since.is_some() => Consequence::Sheds(kind),
+            (None, None, _) => Consequence::None,
+        }
+    }
+
+    fn changes_after(&self, now: Duration) -> Option<Duration> {
+        let lasting = self.since.values().map(|since| *since + LASTING);
+        let well = self.well_since.map(|since| since + WELL_FOR);
+        lasting.chain(well).filter(|at| *at > now).map(|at| at - now).min()
+    }
+}
+
+impl Extent {
+    fn of(nodes: &BTreeMap<NodeId, NodeRecord>) -> Self {
+        let live = nodes.values().filter(|record| !record.leaving);
+        let mut by_kind = BTreeMap::new();
+        for impairment in live.clone().flat_map(|record| &record.impairments) {
+            *by_kind.entry(impairment.kind).or_default() += 1;
+        }
+        Self { live: live.count(), by_kind }
+    }
+
+    fn alike(&self, kind: ImpairmentKind) -> usize {
+        self.by_kind.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// The fault is the nodes' own and not everybody's.
+    fn is_its_own(&self, kind: ImpairmentKind) -> bool {
+        let alike = self.alike(kind);
+        alike <= (self.live / ONE_IN).max(1) && alike < self.live
+    }
+}
+
+fn told(node: &NodeId, consequence: Consequence, extent: &Extent) -> Option<Event> {
+    let secs = LASTING.as_secs();
+    let text = match consequence {
+        Consequence::None => return None,
+        Consequence::Sheds(kind) => {
+            tracing::warn!(%node, %kind, "the tenants of an impaired node leave it");
+            format!("the tenants of {node} leave it: it has been impaired for {secs} s ({kind})")
+        }
+        Consequence::Shared(kind) => {
+            let (alike, live) = (extent.alike(kind), extent.live);
+            tracing::error!(%node, %kind, alike, live, "an impairment is shared by many nodes: nobody is moved");
+            format!("the tenants of {node} stay: {alike} of {live} live nodes are impaired alike ({kind})")
+        }
+    };
+    Some(of_node(EventKind::NodeImpaired, node, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{controller::tests::live_node, records::Impairment};
+
+    const BROWSER: ImpairmentKind = ImpairmentKind::Browser;
+
+    /// So many nodes, `n0` and on, the first of them impaired by these.
+    fn nodes(live: usize, impaired: &[&[ImpairmentKind]]) -> BTreeMap<NodeId, NodeRecord> {
+        let record = |at: usize| {
+            let kinds = impaired.get(at).copied().unwrap_or_default();
+            let impairments = kinds.iter().map(|kind| Impairment::new(*kind, "x", 0)).collect();
+            let record = NodeRecord { impairments, ..live_node(&format!("n{at}"), 1, "") };
+            (record.node.clone(), record)
+        };
+        (0..live).map(record).collect()
+    }
+
+    fn observe(of: &mut Impairments, nodes: &BTreeMap<NodeId, NodeRecord>, secs: u64) -> Assessment {
+        let mut assessment = Assessment::default();
+        of.observe(nodes, Duration::from_secs(secs), &mut assessment);
+        assessment
+    }
+
+    fn names(nodes: &BTreeSet<NodeId>) -> Vec<&str> {
+        nodes.iter().map(NodeId::as_str).collect()
+    }
+
+    #[test]
+    fn a_node_takes_last_at_once_sheds_after_a_minute_and_takes_again_ten_seconds_after_it_is_well() {
+        let mut impairments = Impairments::default();
+        let (well, ill) = (nodes(3, &[]), nodes(3, &[&[BROWSER]]));
+        assert_eq!(observe(&mut impairments, &well, 0), Assessment::default());
+        let begun = observe(&mut impairments, &ill, 10);
+        assert_eq!((names(&begun.impaired), names(&begun.shedding)), (vec!["n0"], vec![]));
+        assert_eq!(begun.recheck_after, Some(Duration::from_secs(60)));
+        assert_eq!(begun.events[0].text, "n0 is impaired and takes tenants last: browser: x");
+        assert_eq!(observe(&mut impairments, &ill, 69).shedding, BTreeSet::new());
+        let sheds = observe(&mut impairments, &ill, 70);
+        assert_eq!(names(&sheds.shedding), ["n0"]);
+        assert_eq!(
+            sheds.events[0].text,
+            "the tenants of n0 leave it: it has been impaired for 60 s (browser)"
+        );
+        assert_eq!(observe(&mut impairments, &ill, 75).events, [], "it is told once");
+        let ended = observe(&mut impairments, &well, 80);
+        assert_eq!(ended.events[0].kind, EventKind::NodeRecovered);
+        assert_eq!(names(&ended.shedding), ["n0"], "it may not last");
+        assert_eq!(ended.recheck_after, Some(Duration::from_secs(10)));
+        assert_eq!(names(&observe(&mut impairments, &ill, 85).impaired), ["n0"]);
+        observe(&mut impairments, &well, 86);
+        assert_eq!(names(&observe(&mut impairments, &well, 95).impaired), ["n0"]);
+        assert_eq!(observe(&mut impairments, &well, 96), Assessment::default());
+    }
+
+    #[test]
+    fn an_impairment_that_ends_within_the_minute_moves_nobody() {
+        let mut impairments = Impairments::default();
+        for at in 0..20 {
+            let ill = observe(&mut impairments, &nodes(3, &[&[BROWSER]]), at * 70);
+            let well = observe(&mut impairments, &nodes(3, &[]), at * 70 + 59);
+            assert_eq!((ill.shedding, well.shedding), Default::default());
+        }
+    }
+
+    #[test]
+    fn what_everybody_lacks_moves_nobody_and_is_said() {
+        let mut impairments = Impairments::default();
+        let all = nodes(3, &[&[ImpairmentKind::Database] as &[_]; 3]);
+        observe(&mut impairments, &all, 0);
+        let shared = observe(&mut impairments, &all, 60);
+        assert_eq!(shared.shedding, BTreeSet::new());
+        assert_eq!(names(&shared.impaired), ["n0", "n1", "n2"]);
+        let said = "the tenants of n0 stay: 3 of 3 live nodes are impaired alike (database)";
+        assert_eq!(shared.events[0].text, said);
+        let alone = nodes(1, &[&[BROWSER]]);
+        let mut impairments = Impairments::default();
+        observe(&mut impairments, &alone, 0);
+        assert_eq!(observe(&mut impairments, &alone, 99).shedding, BTreeSet::new(), "where should they go");
+    }
+
+    #[test]
+    fn one_node_or_a_fifth_of_them_may_shed_for_the_same_kind() {
+        for (live, ill, shed) in [(2, 1, 1), (4, 2, 0), (9, 2, 0), (10, 2, 2), (10, 3, 0), (15, 3, 3)] {
+            let mut impairments = Impairments::default();
+            let nodes = nodes(live, &vec![&[BROWSER] as &[_]; ill]);
+            observe(&mut impairments, &nodes, 0);
+            let shedding = observe(&mut impairments, &nodes, 60).shedding;
+            assert_eq!(shedding.len(), shed, "{ill} of {live}");
+        }
+    }
+
+    #[test]
+    fn another_kind_that_is_its_own_makes_a_node_shed() {
+        let mut impairments = Impairments::default();
+        let database = ImpairmentKind::Database;
+        let nodes = nodes(3, &[&[database], &[database, ImpairmentKind::Site], &[database]]);
+        observe(&mut impairments, &nodes, 0);
+        assert_eq!(names(&observe(&mut impairments, &nodes, 60).shedding), ["n1"]);
+    }
+
+    #[test]
+    fn those_that_leave_stop_when_others_come_to_lack_the_same() {
+        let mut impairments = Impairments::default();
+        observe(&mut impairments, &nodes(3, &[&[BROWSER]]), 0);
+        assert_eq!(names(&observe(&mut impairments, &nodes(3, &[&[BROWSER]]), 60).shedding), ["n0"]);
+        let two = observe(&mut impairments, &nodes(3, &[&[BROWSER], &[BROWSER]]), 61);
+        assert_eq!(two.shedding, BTreeSet::new());
+    }
+}

@@ -1,0 +1,85 @@
+//! Nodes that live and cannot do their work.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use roost_model::ids::NodeId;
+
+use super::{
+    node::TestNode,
+    recorder::Recorder,
+    test_cluster::{TestCluster, node_id, tenant},
+};
+use crate::{
+    ledger::EventKind,
+    records::{ImpairmentKind, Phase},
+};
+
+impl TestCluster {
+    async fn on(&self, node: &str) -> usize {
+        self.loads().await.get(&node_id(node)).copied().unwrap_or_default()
+    }
+
+    async fn is_quiet(&self) -> bool {
+        let mut published = self.published().await.into_values();
+        published.all(|(_, entry)| entry.phase == Phase::Active) && self.preparing().await.is_empty()
+    }
+}
+
+fn impair_all(nodes: &BTreeMap<NodeId, TestNode>, kinds: &[ImpairmentKind]) {
+    nodes.values().for_each(|node| node.impair(kinds));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impaired_node_takes_none_sheds_its_tenants_prepared_and_takes_again_when_it_is_well() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    let (a, on_a) = (&nodes[&node_id("a")], cluster.on("a").await);
+    let recorder = Recorder::start(&cluster).await;
+    a.impair(&[ImpairmentKind::Browser]);
+    cluster.until(async || cluster.ledger.events_of(EventKind::NodeImpaired).len() == 1).await;
+    for number in 9..15 {
+        cluster.ledger.add(&tenant(number), true);
+    }
+    cluster.until(async || cluster.judge.browsers() == 15).await;
+    assert_eq!(cluster.on("a").await, on_a, "it takes none and keeps what it has");
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(cluster.on("a").await, on_a);
+    cluster.until(async || cluster.on("a").await == 0 && cluster.is_quiet().await).await;
+    let moves = recorder.moves();
+    assert_eq!(moves.len(), on_a);
+    assert!(moves.iter().all(|(_, prepared)| *prepared), "{moves:?}");
+
+    a.impair(&[]);
+    cluster.until(async || cluster.ledger.events_of(EventKind::NodeRecovered).len() == 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    for number in 15..21 {
+        cluster.ledger.add(&tenant(number), true);
+    }
+    cluster.until(async || cluster.judge.browsers() == 21).await;
+    assert_eq!(cluster.on("a").await, 6, "it has the fewest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_no_node_reaches_moves_nobody_and_does_not_stop_a_failover() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    let before = cluster.published().await;
+    impair_all(&nodes, &[ImpairmentKind::Database]);
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    assert_eq!(cluster.published().await, before);
+    let said = cluster.ledger.events_of(EventKind::NodeImpaired);
+    assert!(said.iter().any(|event| event.text.contains("3 of 3 live nodes are impaired alike")));
+    nodes[&node_id("a")].crash().await;
+    cluster.until(async || cluster.judge.browsers() == 9).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebalance_gives_an_impaired_newcomer_nothing() {
+    let (cluster, _controller, _nodes) = TestCluster::settled(&["a", "b"], 20).await;
+    let newcomer = cluster.node("c");
+    cluster.until(async || cluster.ledger.events_of(EventKind::NodeJoined).len() == 1).await;
+    newcomer.impair(&[ImpairmentKind::Browser]);
+    cluster.until(async || cluster.ledger.events_of(EventKind::NodeImpaired).len() == 1).await;
+    let before = cluster.published().await;
+    let rebalance = cluster.ledger.start_rebalance(4, 10);
+    cluster.until(async || cluster.ledger.operation_end(rebalance).is_some()).await;
+    assert_eq!(cluster.published().await, before);
+}
