@@ -124,6 +124,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
         node: record.node.clone(),
         site: site(&config.engine),
         impairments: host.impairments.clone(),
+        workers: host.workers.clone(),
     };
     tokio::select! {
         // First, so that nobody is registered who could do nothing.

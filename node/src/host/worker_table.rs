@@ -65,6 +65,11 @@ impl WorkerTable {
         fresh.collect()
     }
 
+    /// All of them, as they are now.
+    pub(super) fn workers(&self) -> Vec<WorkerHandle> {
+        self.entries.lock().values().filter_map(|entry| entry.worker.clone()).collect()
+    }
+
     pub fn statuses(&self) -> Vec<HeldTenantStatus> {
         let entries = self.entries.lock();
         let statuses = entries.iter().map(|(tenant, entry)| HeldTenantStatus {

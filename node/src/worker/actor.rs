@@ -34,7 +34,11 @@ const LAST_REPORT: Duration = Duration::from_secs(2);
 
 /// What the supervisor wants of a worker.
 pub(super) enum WorkerCommand {
-    Stop { mode: StopMode },
+    Stop {
+        mode: StopMode,
+    },
+    /// Load the page anew, if it runs.
+    Reload,
 }
 
 /// The worker's ends of its handle's channels.

@@ -95,6 +95,12 @@ impl WorkerHandle {
         self.ended().await;
     }
 
+    /// Has the page loaded anew, if it runs.
+    pub fn reload(&self) {
+        // One with so many orders waiting, or that has ended, is not served by its page anyway.
+        let _is_taken = self.commands.try_send(actor::WorkerCommand::Reload);
+    }
+
     /// When the page last proved that it works; `None` while it has not.
     pub fn seen(&self) -> Option<Instant> {
         *self.seen.borrow()

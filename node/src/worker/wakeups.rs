@@ -74,6 +74,7 @@ impl Actor {
     pub(super) fn interpret(&mut self, wakeup: Wakeup) -> Vec<Event> {
         match wakeup {
             Wakeup::Command(Some(WorkerCommand::Stop { mode })) => vec![Event::StopAsked(mode)],
+            Wakeup::Command(Some(WorkerCommand::Reload)) => vec![Event::ReloadAsked],
             Wakeup::Command(None) => {
                 self.handle_dropped = true;
                 vec![Event::StopAsked(StopMode::Graceful)]

@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
+use futures::future::select_ok;
 use roost_cluster::records::ImpairmentKind;
 use roost_engine::EngineError;
 use roost_model::{
@@ -105,16 +106,21 @@ async fn state_directory(env: &NodeEnv) -> Result<(), CheckError> {
     run_blocking(move || profiles.prove()).await.map_err(CheckError::StateDirectory)
 }
 
-/// One of the places is enough: the site's own, or a proxy's that may be the way to it.
+/// One of the places is enough: the site's own, or a proxy's that may be the way to it. All at once, for where there is a
+/// proxy the site's own may be silent.
 async fn reach(places: &[String]) -> Result<(), CheckError> {
-    let mut last = CheckError::NoSite;
-    for place in places {
-        match TcpStream::connect(place).await {
-            Ok(_) => return Ok(()),
-            Err(source) => last = CheckError::Site { place: place.clone(), source },
-        }
+    let connections: Vec<_> = places.iter().map(|place| Box::pin(connect(place))).collect();
+    if connections.is_empty() {
+        return Err(CheckError::NoSite);
     }
-    Err(last)
+    select_ok(connections).await.map(|((), _others)| ())
+}
+
+async fn connect(place: &str) -> Result<(), CheckError> {
+    match TcpStream::connect(place).await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(CheckError::Site { place: place.to_owned(), source }),
+    }
 }
 
 #[cfg(test)]

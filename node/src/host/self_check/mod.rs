@@ -20,7 +20,7 @@ use roost_cluster::records::ImpairmentKind;
 use roost_model::ids::NodeId;
 
 use self::checks::{Finding, check};
-use super::impairments::Impairments;
+use super::{impairments::Impairments, worker_table::WorkerTable};
 use crate::env::NodeEnv;
 
 /// From one look to the next while nothing gives a reason to.
@@ -29,6 +29,8 @@ const EVERY: Duration = Duration::from_secs(60);
 const EVERY_WHILE_IMPAIRED: Duration = Duration::from_secs(15);
 /// From a first bad finding to the one that counts.
 const CONFIRM_AFTER: Duration = Duration::from_secs(3);
+/// From one page that is loaded anew to the next: each takes most of a core for a moment.
+const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// However many symptoms there are.
 const AT_MOST_EVERY: Duration = Duration::from_secs(5);
 
@@ -38,13 +40,14 @@ pub(super) struct SelfCheck {
     /// Where a page is had from, each as `host:port`; none for an engine without browsers.
     pub(super) site: Option<Vec<String>>,
     pub(super) impairments: Impairments,
+    pub(super) workers: WorkerTable,
 }
 
 impl SelfCheck {
     /// Before the node registers: what is found now counts at once. Bounded by its checks.
     pub(super) async fn before_registering(&self) {
         for (kind, finding) in self.look(&self.all()).await {
-            self.take(kind, finding);
+            self.take(kind, finding).await;
         }
     }
 
@@ -70,13 +73,13 @@ impl SelfCheck {
         for (kind, finding) in self.look(kinds).await {
             match finding {
                 Finding::Unwell { .. } if !self.impairments.has(kind) => drop(doubtful.insert(kind)),
-                finding => self.take(kind, finding),
+                finding => self.take(kind, finding).await,
             }
         }
         if !doubtful.is_empty() {
             tokio::time::sleep(CONFIRM_AFTER).await;
             for (kind, finding) in self.look(&doubtful).await {
-                self.take(kind, finding);
+                self.take(kind, finding).await;
             }
         }
     }
@@ -95,11 +98,25 @@ impl SelfCheck {
         found
     }
 
-    fn take(&self, kind: ImpairmentKind, finding: Finding) {
+    async fn take(&self, kind: ImpairmentKind, finding: Finding) {
         match finding {
-            Finding::Well => drop(self.impairments.is_over(kind)),
+            Finding::Well => {
+                if self.impairments.is_over(kind) && kind == ImpairmentKind::StateDirectory {
+                    self.reload_pages().await;
+                }
+            }
             Finding::Unwell { reason } => self.impairments.found(kind, &reason),
             Finding::Unknown => {}
+        }
+    }
+
+    /// A page whose writes have failed is half broken for good, and says that it is connected.
+    async fn reload_pages(&self) {
+        let workers = self.workers.workers();
+        tracing::info!(pages = workers.len(), "files can be written again: every page is loaded anew");
+        for worker in workers {
+            worker.reload();
+            tokio::time::sleep(RELOAD_EVERY).await;
         }
     }
 

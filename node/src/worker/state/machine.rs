@@ -130,6 +130,8 @@ pub enum Event {
     /// The answer of the registry to [`Effect::AskOwner`]; `None` when it could not be asked.
     Owner(Option<bool>),
     RestartAsked(RestartMode),
+    /// The page may have lost what it wrote to the disk.
+    ReloadAsked,
     StopAsked(StopMode),
     /// The node's standing ran out.
     StandingExpired,

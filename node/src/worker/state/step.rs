@@ -47,6 +47,7 @@ impl Transition {
             Event::Unproved { reason } => self.unproved(reason),
             Event::Owner(answer) => self.owner(answer),
             Event::RestartAsked(mode) => self.restart_asked(mode),
+            Event::ReloadAsked => self.reload_asked(),
             Event::StopAsked(mode) => self.stop_asked(mode),
             Event::StandingExpired => self.let_go(Ending::Expired),
             Event::Fenced => self.let_go(Ending::NotOwner),
@@ -258,6 +259,14 @@ impl Transition {
         self.machine.offline_attempts_left = 0;
         self.machine.state = State::Starting;
         self.effects.push(Effect::Launch);
+    }
+
+    /// Whatever does not run begins anew by itself, or is asking whose the session is.
+    fn reload_asked(&mut self) {
+        if matches!(self.machine.state, State::Running { .. }) {
+            self.hold();
+            self.reload();
+        }
     }
 
     pub(super) fn reload(&mut self) {

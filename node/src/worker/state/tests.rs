@@ -189,6 +189,17 @@ fn a_page_that_stays_offline_is_left_to_itself_at_first_and_then_reloaded() {
 }
 
 #[test]
+fn a_page_is_loaded_anew_on_demand_only_while_it_runs() {
+    let (machine, effects) = step(running(), Event::ReloadAsked, secs(9));
+    assert_eq!(effects, [Effect::Hold, Effect::Reload]);
+    let (machine, effects) = step(machine, Event::ReloadAsked, secs(10));
+    assert_eq!(effects, []);
+    assert!(matches!(machine.state(), State::Connecting { .. }));
+    let (conflicted, _) = step(running(), Event::Conflicted, secs(9));
+    assert_eq!(step(conflicted, Event::ReloadAsked, secs(10)).1, []);
+}
+
+#[test]
 fn a_page_that_is_still_outdated_after_a_reload_is_a_failed_attempt() {
     let (machine, effects) = step(running(), Event::Outdated, secs(9));
     assert_eq!(effects, [Effect::Hold, Effect::Reload]);

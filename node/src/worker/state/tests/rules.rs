@@ -31,6 +31,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::LoggedOut { reason: "gone".into() }),
         1 => Just(Event::Conflicted),
         1 => Just(Event::Outdated),
+        1 => Just(Event::ReloadAsked),
         1 => Just(Event::Broke { reason: "crash".into() }),
         1 => Just(exited()),
         3 => Just(Event::Proved),
