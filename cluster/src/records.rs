@@ -132,6 +132,17 @@ pub struct AckRecord {
     /// Entries of phase `Preparing` for which all is done that can be done ahead; none of them is in `held`.
     #[serde(default)]
     pub prepared: Vec<HeldTenant>,
+    /// Entries of phase `Preparing` of which nothing has come: the tenant would start cold here, if at all.
+    #[serde(default)]
+    pub failed: Vec<FailedPreparation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FailedPreparation {
+    pub tenant: TenantId,
+    pub generation: Generation,
+    /// One line, for people.
+    pub reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -66,6 +66,8 @@ pub struct Timing {
     pub resign_after: Duration,
     /// A tenant that was placed and has not come up for this long holds up no others.
     pub start_patience: Duration,
+    /// A node that is to take a tenant over is ready within this, or the tenant stays where it runs.
+    pub prepare_within: Duration,
     /// From one look at the leader's key to the next when no watch event comes.
     pub candidate_retry: Duration,
     /// From one search for workers that are silent to the next.
@@ -100,6 +102,7 @@ impl Timing {
             coalesce: ttl / 1_000,
             watch_retry: ttl / 20,
             start_patience: (ttl * 6).max(Duration::from_secs(30)),
+            prepare_within: (ttl * 2).max(Duration::from_secs(10)),
             resign_after: (ttl * 6).max(Duration::from_secs(30)),
             candidate_retry: ttl / 2,
             stale_check_every: ttl,

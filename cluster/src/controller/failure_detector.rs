@@ -6,11 +6,11 @@
 //! or goes slowly ([`FailoverBreaker`]).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
-use roost_model::ids::{Incarnation, NodeId};
+use roost_model::ids::{Incarnation, NodeId, TenantId};
 
 use crate::{
     ledger::{
@@ -44,6 +44,8 @@ pub(super) struct Assessment {
     /// Nodes that take tenants last, and those whose tenants leave: [`super::impairments`].
     pub(super) impaired: BTreeSet<NodeId>,
     pub(super) shedding: BTreeSet<NodeId>,
+    /// By tenant, nodes that have lately not got ready for it: [`super::preparations`].
+    pub(super) unprepared: HashMap<TenantId, Vec<NodeId>>,
     /// Whether a node came or went.
     pub(super) nodes_changed: bool,
     /// Once only: they are not found again.

@@ -43,6 +43,7 @@ mod operations;
 mod pass;
 mod patience;
 mod plan_inputs;
+mod preparations;
 mod run;
 mod stabilisation_window;
 mod store_identity;

@@ -2,27 +2,104 @@
 //! and the snapshot of the moment, so whichever controller looks next goes on from there, and a cancelled operation
 //! leaves nothing behind but a plan without it.
 
-use roost_model::ids::{NodeId, TenantId};
+use std::time::Duration;
 
+use roost_model::ids::{NodeId, OperationId, TenantId};
+
+use super::{
+    context::Context,
+    error::ControllerError,
+    preparations::{Preparations, named},
+};
 use crate::{
-    ledger::{LedgerRecord, Operation, OperationKind, Outcome, Progress},
+    ledger::{LedgerRecord, NotBack, Operation, OperationKind, Orders, Outcome, Progress},
     plan::{AdmissionDenial, MoveState, Plan, Snapshot, TenantMove, TenantView, Wanted},
     records::Phase,
 };
 
-/// The news of an operation: progress if it is not what was recorded last, or its end.
-pub(super) fn assess(operation: &Operation, snapshot: &Snapshot, plan: &Plan) -> Vec<LedgerRecord> {
+/// What a pass has to say of the operations.
+#[derive(Debug, Default)]
+pub(super) struct OperationNews {
+    pub(super) news: Vec<LedgerRecord>,
+    /// Some wait for tenants that come up.
+    pub(super) recheck_after: Option<Duration>,
+}
+
+impl Context {
+    /// An operation that has moved all is done once these are again what they were.
+    pub(super) async fn assess_operations(
+        &self,
+        orders: &Orders,
+        snapshot: &Snapshot,
+        plan: &Plan,
+        preparations: &Preparations,
+    ) -> Result<OperationNews, ControllerError> {
+        let mut told = OperationNews::default();
+        for operation in &orders.operations {
+            let (progress, outcome) = assess(operation, snapshot, plan, preparations);
+            let outcome = match outcome {
+                Some(Outcome::Done) => self.done_when_back(operation.id).await?,
+                other => other.map_or(Verdict::GoesOn, Verdict::Ends),
+            };
+            match outcome {
+                // The ledger tells of it as an event, in the same step and only if the operation was not over already.
+                Verdict::Ends(outcome) => {
+                    told.news.push(LedgerRecord::Ended { operation: operation.id, progress, outcome });
+                    continue;
+                }
+                Verdict::WaitsForTenants => told.recheck_after = Some(self.config.timing.watch_retry),
+                Verdict::GoesOn => {}
+            }
+            if progress != operation.progress {
+                told.news.push(LedgerRecord::Progress { operation: operation.id, progress });
+            }
+        }
+        Ok(told)
+    }
+
+    async fn done_when_back(&self, operation: OperationId) -> Result<Verdict, ControllerError> {
+        let asked = self.ask_ledger(self.ledger.not_back(operation)).await;
+        let not_back = asked.map_err(ControllerError::reading_ledger)?;
+        Ok(when_back(&not_back, self.config.timing.start_patience))
+    }
+}
+
+/// What becomes of an operation now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    GoesOn,
+    WaitsForTenants,
+    Ends(Outcome),
+}
+
+/// Of one that has moved all: those that are not back have `patience` each.
+fn when_back(not_back: &[NotBack], patience: Duration) -> Verdict {
+    let is_late = |tenant: &&NotBack| tenant.placed_ago >= patience;
+    if not_back.is_empty() {
+        Verdict::Ends(Outcome::Done)
+    } else if not_back.iter().all(|tenant| is_late(&tenant)) {
+        let names: Vec<String> =
+            not_back.iter().map(|late| format!("{} on {}", late.tenant, late.node)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let reason = format!("not what it was within {patience:?} of its move: {}", named(&names));
+        Verdict::Ends(Outcome::Failed { reason })
+    } else {
+        Verdict::WaitsForTenants
+    }
+}
+
+/// How far it has come, and how it has ended if it has.
+fn assess(
+    operation: &Operation,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    preparations: &Preparations,
+) -> (Progress, Option<Outcome>) {
     let before = operation.progress;
-    let (progress, outcome) = match &operation.kind {
+    match &operation.kind {
         OperationKind::Drain { node, .. } => drain(before, node, snapshot),
-        OperationKind::Rebalance { .. } => rebalance(before, plan),
-        OperationKind::Move { tenant, to } => single(tenant, to, snapshot),
-    };
-    match outcome {
-        // The ledger tells of it as an event, in the same step and only if the operation was not over already.
-        Some(outcome) => vec![LedgerRecord::Ended { operation: operation.id, progress, outcome }],
-        None if progress != before => vec![LedgerRecord::Progress { operation: operation.id, progress }],
-        None => Vec::new(),
+        OperationKind::Rebalance { .. } => rebalance(before, plan, preparations.failures_of(operation.id)),
+        OperationKind::Move { tenant, to } => single(tenant, to, snapshot, preparations.failure(tenant, to)),
     }
 }
 
@@ -50,7 +127,13 @@ fn needs_to_leave(tenant: &TenantView, node: &NodeId) -> bool {
     is_there || (waits && tenant.last.as_ref() == Some(node))
 }
 
-fn single(to_move: &TenantId, to: &NodeId, snapshot: &Snapshot) -> (Progress, Option<Outcome>) {
+/// `unprepared`: why `to` did not get ready for it.
+fn single(
+    to_move: &TenantId,
+    to: &NodeId,
+    snapshot: &Snapshot,
+    unprepared: Option<&str>,
+) -> (Progress, Option<Outcome>) {
     let nothing_yet = Progress { total: 1, done: 0 };
     let tenant = snapshot.tenants.iter().find(|tenant| tenant.tenant == *to_move);
     let refusal = match tenant {
@@ -58,7 +141,7 @@ fn single(to_move: &TenantId, to: &NodeId, snapshot: &Snapshot) -> (Progress, Op
         Some(tenant) if is_settled_on(tenant, to) => {
             return (Progress { total: 1, done: 1 }, Some(Outcome::Done));
         }
-        Some(tenant) => refusal(tenant, to, snapshot),
+        Some(tenant) => refusal(tenant, to, snapshot, unprepared),
     };
     (nothing_yet, refusal.map(|reason| Outcome::Failed { reason }))
 }
@@ -69,7 +152,12 @@ fn is_settled_on(tenant: &TenantView, node: &NodeId) -> bool {
         && hold.generation == tenant.generation)
 }
 
-fn refusal(tenant: &TenantView, to: &NodeId, snapshot: &Snapshot) -> Option<String> {
+fn refusal(
+    tenant: &TenantView,
+    to: &NodeId,
+    snapshot: &Snapshot,
+    unprepared: Option<&str>,
+) -> Option<String> {
     match tenant.wanted {
         Wanted::Deleted => return Some("the tenant is deleted".to_owned()),
         Wanted::Stopped => return Some("the tenant is stopped".to_owned()),
@@ -80,7 +168,9 @@ fn refusal(tenant: &TenantView, to: &NodeId, snapshot: &Snapshot) -> Option<Stri
         AdmissionDenial::NodeGone => format!("{to} is gone"),
         AdmissionDenial::Cordoned => format!("{to} is cordoned"),
         AdmissionDenial::Impaired => format!("{to} is impaired"),
-        AdmissionDenial::Unprepared => format!("{to} did not get ready for it"),
+        AdmissionDenial::Unprepared => {
+            format!("{to} did not get ready for it: {}", unprepared.unwrap_or_default())
+        }
         AdmissionDenial::Draining | AdmissionDenial::Leaving => format!("{to} is to be empty"),
         AdmissionDenial::Full { .. } => format!("{to} is full"),
         AdmissionDenial::WithoutWeight => format!("{to} takes only what is sent there"),
@@ -88,18 +178,40 @@ fn refusal(tenant: &TenantView, to: &NodeId, snapshot: &Snapshot) -> Option<Stri
     Some(reason)
 }
 
-fn rebalance(before: Progress, plan: &Plan) -> (Progress, Option<Outcome>) {
+/// `failed`: moves that it has given up.
+fn rebalance(before: Progress, plan: &Plan, failed: Option<String>) -> (Progress, Option<Outcome>) {
     let can_move = |tenant_move: &&TenantMove| match tenant_move.state {
         MoveState::Waiting | MoveState::Preparing | MoveState::Releasing => true,
         MoveState::Stuck(_) => false,
     };
     // Those that were let go and are placed now are between two states of a move.
     let left = plan.moves.iter().filter(can_move).count() + plan.placements().count();
-    (with_left(before, left), (left == 0).then_some(Outcome::Done))
+    let outcome = failed.map_or(Outcome::Done, |reason| Outcome::Failed { reason });
+    (with_left(before, left), (left == 0).then_some(outcome))
 }
 
 /// Being prepared elsewhere, or let go of by the node that has it.
 pub(super) fn is_under_way(tenant: &TenantView) -> bool {
     let releasing = tenant.holds.iter().any(|hold| hold.phase == Phase::Releasing);
     tenant.wanted == Wanted::Running && (releasing || !tenant.preparations.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_done_when_all_are_back_and_fails_by_name_when_none_that_is_not_may_come_yet() {
+        let not_back = |name: &str, secs| NotBack {
+            tenant: TenantId::new(name).unwrap(),
+            node: NodeId::new("b").unwrap(),
+            placed_ago: Duration::from_secs(secs),
+        };
+        let patience = Duration::from_secs(30);
+        assert_eq!(when_back(&[], patience), Verdict::Ends(Outcome::Done));
+        let (late, young) = (not_back("acme", 30), not_back("beta", 29));
+        assert_eq!(when_back(&[late.clone(), young], patience), Verdict::WaitsForTenants);
+        let reason = "not what it was within 30s of its move: acme on b".to_owned();
+        assert_eq!(when_back(&[late], patience), Verdict::Ends(Outcome::Failed { reason }));
+    }
 }

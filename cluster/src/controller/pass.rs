@@ -27,8 +27,8 @@ use super::{
     history::{self, DecisionLog, PendingHistory},
     impairments::Impairments,
     left_out::{LeftOut, Placed},
-    operations,
     plan_inputs::{DesiredByTenant, Mirror, PlanInputs, RegistryView, is_current},
+    preparations::Preparations,
     stabilisation_window::{StabilisationWindow, is_disturbed},
 };
 
@@ -50,6 +50,7 @@ pub(super) struct PassState {
     pub(super) mirror: Mirror,
     pub(super) failure_detector: FailureDetector,
     pub(super) impairments: Impairments,
+    pub(super) preparations: Preparations,
     pub(super) stabilisation: StabilisationWindow,
     pub(super) decision_log: DecisionLog,
     pub(super) left_out: LeftOut,
@@ -67,6 +68,7 @@ impl PassState {
             mirror: Mirror::default(),
             failure_detector: FailureDetector::new(timing),
             impairments: Impairments::default(),
+            preparations: Preparations::new(timing.prepare_within),
             stabilisation: StabilisationWindow::new(timing.ttl),
             decision_log: DecisionLog::default(),
             left_out: LeftOut::default(),
@@ -102,6 +104,7 @@ impl Context {
         };
         let mut assessment = state.failure_detector.observe(&sight, now);
         state.impairments.observe(&view.nodes, now, &mut assessment);
+        state.preparations.observe(view, &by_tenant, &orders, now, &mut assessment);
         state.pending.add_events(std::mem::take(&mut assessment.events));
         let inputs = PlanInputs::new(&orders, &assessment, &desired_tenants);
         let snapshot = view.snapshot(&desired_tenants, &by_tenant, &inputs);
@@ -124,9 +127,9 @@ impl Context {
         let unplaced = self.unplace(authority, &snapshot, &plan, &inputs).await?;
 
         let mut news = std::mem::take(&mut assessment.records);
-        for operation in &orders.operations {
-            news.extend(operations::assess(operation, &snapshot, &plan));
-        }
+        let progress = self.assess_operations(&orders, &snapshot, &plan, &state.preparations).await?;
+        news.extend(progress.news);
+        let recheck_after = recheck_after.into_iter().chain(progress.recheck_after).min();
         let is_disturbed = is_disturbed(&assessment, &orders, &snapshot, &plan);
         if state.stabilisation.step(is_disturbed, now) && orders.policy.auto_rebalance {
             news.extend(state.stabilisation.rebalance(seen, &inputs, snapshot));

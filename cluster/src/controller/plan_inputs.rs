@@ -10,7 +10,9 @@ use crate::{
     keys::{self, Key},
     ledger::{DesiredTenant, NodeOrder, OperationKind, Orders},
     plan::{Goal, Hold, Intake, MoveLimits, NodeView, Preparation, Snapshot, TenantView, Wanted},
-    records::{AckRecord, AssignmentEntry, AssignmentRecord, HeldTenant, NodeRecord, Phase},
+    records::{
+        AckRecord, AssignmentEntry, AssignmentRecord, FailedPreparation, HeldTenant, NodeRecord, Phase,
+    },
     registry::{Entry, Registry, RegistryError, Update},
 };
 
@@ -143,7 +145,7 @@ impl PlanInputs {
             draining: BTreeSet::new(),
             impaired: assessment.impaired.clone(),
             shedding: assessment.shedding.clone(),
-            unprepared: HashMap::new(),
+            unprepared: assessment.unprepared.clone(),
         };
         for operation in &orders.operations {
             inputs.follow(&operation.kind, desired_tenants);
@@ -215,15 +217,18 @@ pub(super) struct Ack {
     held: Vec<TenantId>,
     /// In order.
     prepared: Vec<HeldTenant>,
+    /// In order.
+    failed: Vec<FailedPreparation>,
 }
 
 impl Ack {
     pub(super) fn of(record: AckRecord) -> Self {
-        let AckRecord { incarnation, applied, held, mut prepared } = record;
+        let AckRecord { incarnation, applied, held, mut prepared, mut failed } = record;
         let mut held: Vec<TenantId> = held.into_iter().map(|held| held.tenant).collect();
         held.sort_unstable();
         prepared.sort_unstable();
-        Self { incarnation, applied, held, prepared }
+        failed.sort_unstable();
+        Self { incarnation, applied, held, prepared, failed }
     }
 }
 
@@ -327,12 +332,23 @@ impl RegistryView {
 
     /// This life of the node has done all that can be done ahead. An ack of an earlier preparation under the same
     /// generation counts too: at worst the start is a cold one.
-    fn has_prepared(&self, node: &NodeId, tenant: &TenantId, generation: Generation) -> bool {
+    pub(super) fn has_prepared(&self, node: &NodeId, tenant: &TenantId, generation: Generation) -> bool {
         let alive = self.nodes.get(node).map(|record| record.incarnation);
         let prepared = HeldTenant { tenant: tenant.clone(), generation };
         self.acks.get(node).is_some_and(|ack| {
             Some(ack.incarnation) == alive && ack.prepared.binary_search(&prepared).is_ok()
         })
+    }
+}
+
+impl RegistryView {
+    /// Why nothing has come of a preparation, if this life of the node says so.
+    pub(super) fn failure_to_prepare(&self, node: &NodeId, entry: &AssignmentEntry) -> Option<&str> {
+        let alive = self.nodes.get(node).map(|record| record.incarnation);
+        let ack = self.acks.get(node).filter(|ack| Some(ack.incarnation) == alive)?;
+        let of = (&entry.tenant, entry.generation);
+        let at = ack.failed.binary_search_by(|failed| (&failed.tenant, failed.generation).cmp(&of)).ok()?;
+        Some(&ack.failed[at].reason)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
+use roost_model::ids::{Generation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term};
 
 mod history;
 #[cfg(any(test, feature = "memory"))]
@@ -17,7 +17,7 @@ pub use history::{Event, EventKind, LedgerRecord, Outcome};
 #[cfg(any(test, feature = "memory"))]
 pub use memory::{MemoryLedger, OperationEnd};
 pub use orders::{
-    BreakerRecord, FailoverFacts, NodeOrder, Operation, OperationKind, Orders, Policy, Progress,
+    BreakerRecord, FailoverFacts, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress,
     RestartWindow,
 };
 
@@ -63,6 +63,9 @@ pub trait Ledger: Send + Sync + 'static {
         placed_within: Duration,
         cut_off_within: Duration,
     ) -> Result<FailoverFacts, LedgerError>;
+
+    /// Of the tenants that the operation has moved and that are where it moved them, those that are not back.
+    async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError>;
 
     /// Writes down that no node has these tenants any more, but for those that another transaction holds. Of how many.
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError>;

@@ -53,6 +53,16 @@ pub struct FailoverFacts {
     pub cut_off: BTreeSet<NodeId>,
 }
 
+/// A tenant that an operation has moved and that is not again what it was before: it had a session and has none, or a
+/// worker that was seen and is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotBack {
+    pub tenant: TenantId,
+    /// Where it is now.
+    pub node: NodeId,
+    pub placed_ago: Duration,
+}
+
 /// The cluster's standing orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

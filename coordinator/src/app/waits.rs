@@ -101,6 +101,7 @@ fn kind(reason: &WaitReason) -> ConditionKind {
         | WaitReason::PinnedNodeUnavailable { .. }
         | WaitReason::MoveTargetFull { .. }
         | WaitReason::MoveTargetUnavailable { .. }
+        | WaitReason::MoveTargetUnprepared { .. }
         | WaitReason::PinnedElsewhere { .. } => ConditionKind::WaitingForCapacity,
         WaitReason::NodeRestarting { .. } => ConditionKind::WaitingForNode,
         WaitReason::FailoverPaused { .. } | WaitReason::FailoverPaced { .. } => {
@@ -129,6 +130,7 @@ mod tests {
             last: last.map(|node| NodeId::new(node).unwrap()),
             pin: None,
             move_to: None,
+            unprepared: Vec::new(),
             preparations: Vec::new(),
             holds: Vec::new(),
         };

@@ -122,8 +122,13 @@ impl AckPublisher {
         timing: Timing,
     ) -> (Self, AckWriter) {
         // What the registration has written.
-        let nothing_held =
-            AckRecord { incarnation, applied: Revision(0), held: Vec::new(), prepared: Vec::new() };
+        let nothing_held = AckRecord {
+            incarnation,
+            applied: Revision(0),
+            held: Vec::new(),
+            prepared: Vec::new(),
+            failed: Vec::new(),
+        };
         let (wanted_tx, wanted) = watch::channel((0, nothing_held));
         let (written_tx, written) = watch::channel(0);
         let writer = AckWriter { registry, key: keys::ack(node), timing, wanted, written: written_tx };
@@ -287,6 +292,7 @@ mod tests {
                 applied: Revision(applied),
                 held: vec![held],
                 prepared: Vec::new(),
+                failed: Vec::new(),
             }
         }
 

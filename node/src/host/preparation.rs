@@ -4,9 +4,11 @@
 //!
 //! ```text
 //!   profile taken --> snapshot fetched --> browser warm --+--> ready --+--> handed over to the run
-//!        |                 |                   |          |            |
-//!        +-----------------+--- fails, 10 s ---+--> ready, but cold    +--> given up: browser dead, profile as before
+//!        |                 |                   |                       |
+//!        +-----------------+--- fails, 10 s ---+------> failed --------+--> given up: browser dead, profile as before
 //! ```
+//!
+//! One that has failed is said to have, with the reason: the tenant stays where it runs, unless it may not.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -22,7 +24,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::{
     env::IncarnationEnv,
-    tenant_runtime::{Disposition, PrepareRequest},
+    tenant_runtime::{Disposition, PrepareRequest, Readiness},
 };
 use crate::{
     launch_queue::LaunchPriority,
@@ -30,8 +32,8 @@ use crate::{
     worker::WarmStandby,
 };
 
-/// For all of it: the tenant goes on running meanwhile, but whoever waits for the move should not wait longer.
-const WITHIN: Duration = Duration::from_secs(10);
+/// So many characters of a reason are told.
+const REASON_CHARS: usize = 200;
 
 #[derive(Debug, thiserror::Error)]
 enum PreparationError {
@@ -52,11 +54,12 @@ pub(super) struct Preparation {
 
 impl Preparation {
     pub(super) async fn run(self) {
-        let Self { env, request: PrepareRequest { tenant, generation, ready, disposition } } = self;
+        let Self { env, request: PrepareRequest { tenant, generation, readiness, disposition } } = self;
+        let within = env.host.timing.prepare_within;
         info!(%tenant, %generation, "preparing to take a tenant over");
         let stop = CancellationToken::new();
         let work = async { logged(&env, &tenant, warm_up(&env, &tenant, generation, &stop).await) };
-        let prepared = work_and_hand_over(work, &stop, &ready, disposition);
+        let prepared = work_and_hand_over(work, within, &stop, &readiness, disposition);
         if let Some(unwanted) = prepared.instrument(info_span!("preparation", %tenant)).await {
             unwanted.kill().await;
         }
@@ -64,30 +67,39 @@ impl Preparation {
 }
 
 /// Does the work and hands over what comes of it, when that is asked for. What is not wanted is returned, to be ended.
+///
+/// `within` is for all of it: the tenant goes on running meanwhile, but whoever waits for the move should not wait longer.
 async fn work_and_hand_over<W>(
-    work: impl Future<Output = Option<W>>,
+    work: impl Future<Output = Result<W, String>>,
+    within: Duration,
     stop: &CancellationToken,
-    ready: &watch::Sender<bool>,
+    readiness: &watch::Sender<Readiness>,
     mut disposition: oneshot::Receiver<Disposition<W>>,
 ) -> Option<W> {
     // Never dropped half done: files may be on their way to the disk, or a browser on its way up.
     let mut work = pin!(work);
     let mut early = None;
     let warmed = tokio::select! {
-        warmed = &mut work => warmed,
+        warmed = &mut work => {
+            let known = match &warmed {
+                Ok(_) => Readiness::Ready,
+                Err(reason) => Readiness::Failed { reason: reason.clone() },
+            };
+            readiness.send_replace(known);
+            warmed.ok()
+        }
         known = &mut disposition => {
             early = Some(known);
             stop.cancel();
-            work.await
+            work.await.ok()
         }
-        () = tokio::time::sleep(WITHIN) => {
+        () = tokio::time::sleep(within) => {
             warn!("preparing takes too long; the move does not wait for it");
-            ready.send_replace(true);
+            readiness.send_replace(Readiness::Failed { reason: format!("not ready within {within:?}") });
             stop.cancel();
-            work.await
+            work.await.ok()
         }
     };
-    ready.send_replace(true);
     let disposition = match early {
         Some(disposition) => disposition,
         None => disposition.await,
@@ -102,17 +114,23 @@ fn logged(
     env: &IncarnationEnv,
     tenant: &TenantId,
     warmed: Result<WarmStandby, PreparationError>,
-) -> Option<WarmStandby> {
-    match &warmed {
-        Ok(_) => info!("prepared"),
-        // Whoever stopped it knows why.
-        Err(PreparationError::Stopped) => debug!("the preparation was stopped"),
-        Err(error) => {
-            env.host.node.symptoms.launch_failed(tenant);
-            warn!(error = %causes(error), "nothing could be prepared; the tenant will start cold");
+) -> Result<WarmStandby, String> {
+    let error = match warmed {
+        Ok(warm) => {
+            info!("prepared");
+            return Ok(warm);
         }
+        Err(error) => error,
+    };
+    let reason = causes(&error).to_string();
+    if let PreparationError::Stopped = error {
+        // Whoever stopped it knows why.
+        debug!("the preparation was stopped");
+    } else {
+        env.host.node.symptoms.launch_failed(tenant);
+        warn!(reason, "nothing could be prepared; the tenant stays where it is, unless it may not");
     }
-    warmed.ok()
+    Err(reason.chars().take(REASON_CHARS).collect())
 }
 
 /// A browser on an empty directory, with the newest snapshot beside it. Ends at the next step once `stop` is cancelled.
@@ -164,39 +182,48 @@ mod tests {
 
     use super::*;
 
+    const WITHIN: Duration = Duration::from_secs(10);
+
     struct Bench {
         stop: CancellationToken,
-        ready: watch::Receiver<bool>,
+        readiness: watch::Receiver<Readiness>,
         disposition: oneshot::Sender<Disposition<&'static str>>,
         leftover: JoinHandle<Option<&'static str>>,
     }
 
     /// Work that takes so long and ends at once, with nothing, when it is stopped.
     fn begin(takes: Duration) -> Bench {
-        let (stop, (ready_tx, ready), (disposition, told)) =
-            (CancellationToken::new(), watch::channel(false), oneshot::channel());
+        begin_with(takes, Ok("a browser"))
+    }
+
+    fn begin_with(takes: Duration, comes_to: Result<&'static str, String>) -> Bench {
+        let (stop, (readiness_tx, readiness), (disposition, told)) =
+            (CancellationToken::new(), watch::channel(Readiness::Pending), oneshot::channel());
         let stopped = stop.clone();
         let leftover = tokio::spawn(async move {
-            let work =
-                async { stopped.run_until_cancelled(tokio::time::sleep(takes)).await.map(|()| "a browser") };
-            work_and_hand_over(work, &stopped, &ready_tx, told).await
+            let work = async {
+                let worked = stopped.run_until_cancelled(tokio::time::sleep(takes)).await;
+                worked.map_or(Err("stopped".to_owned()), |()| comes_to)
+            };
+            work_and_hand_over(work, WITHIN, &stopped, &readiness_tx, told).await
         });
-        Bench { stop, ready, disposition, leftover }
+        Bench { stop, readiness, disposition, leftover }
     }
 
     impl Bench {
-        /// After so long.
-        async fn ready(&mut self) -> Duration {
+        /// After how long it is known, and what.
+        async fn known(&mut self) -> (Duration, Readiness) {
             let begun = Instant::now();
-            drop(self.ready.wait_for(|ready| *ready).await.unwrap());
-            begun.elapsed()
+            let readiness = self.readiness.wait_for(|readiness| *readiness != Readiness::Pending).await;
+            let readiness = readiness.unwrap().clone();
+            (begun.elapsed(), readiness)
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_ready_waits_for_its_hand_over() {
         let mut bench = begin(Duration::from_secs(3));
-        assert_eq!(bench.ready().await, Duration::from_secs(3));
+        assert_eq!(bench.known().await, (Duration::from_secs(3), Readiness::Ready));
         tokio::time::sleep(WITHIN * 10).await;
         let (to, handed) = oneshot::channel();
         bench.disposition.send(Disposition::HandOver(to)).ok().unwrap();
@@ -205,13 +232,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_move_does_not_wait_longer_than_the_limit_and_starts_cold() {
+    async fn what_takes_too_long_has_failed_and_a_tenant_that_must_come_all_the_same_starts_cold() {
         let mut bench = begin(WITHIN * 100);
-        assert_eq!(bench.ready().await, WITHIN);
+        let reason = "not ready within 10s".to_owned();
+        assert_eq!(bench.known().await, (WITHIN, Readiness::Failed { reason }));
         let (to, handed) = oneshot::channel();
         bench.disposition.send(Disposition::HandOver(to)).ok().unwrap();
         assert_eq!(handed.await.unwrap(), None);
         assert!(bench.stop.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_failed_says_so_and_is_never_ready() {
+        let mut bench = begin_with(Duration::from_secs(1), Err("no browser".to_owned()));
+        let failed = Readiness::Failed { reason: "no browser".to_owned() };
+        assert_eq!(bench.known().await, (Duration::from_secs(1), failed.clone()));
+        tokio::time::sleep(WITHIN * 10).await;
+        assert_eq!(*bench.readiness.borrow(), failed);
+        bench.disposition.send(Disposition::GiveUp).ok().unwrap();
+        assert_eq!(bench.leftover.await.unwrap(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,17 +266,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_given_up_or_not_fetched_is_left_to_be_ended() {
         let mut given_up = begin(Duration::ZERO);
-        given_up.ready().await;
+        given_up.known().await;
         given_up.disposition.send(Disposition::GiveUp).ok().unwrap();
         assert_eq!(given_up.leftover.await.unwrap(), Some("a browser"));
 
         let mut forgotten = begin(Duration::ZERO);
-        forgotten.ready().await;
+        forgotten.known().await;
         drop(forgotten.disposition);
         assert_eq!(forgotten.leftover.await.unwrap(), Some("a browser"));
 
         let mut not_fetched = begin(Duration::ZERO);
-        not_fetched.ready().await;
+        not_fetched.known().await;
         let (to, handed) = oneshot::channel();
         drop(handed);
         not_fetched.disposition.send(Disposition::HandOver(to)).ok().unwrap();

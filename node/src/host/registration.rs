@@ -113,8 +113,13 @@ async fn attempt(
     let incarnation = registry.grant(timing.ttl).await?;
     deadline.renewed(sent_at);
     let record = NodeRecord { incarnation, ..record.clone() };
-    let nothing_held =
-        AckRecord { incarnation, applied: Revision(0), held: Vec::new(), prepared: Vec::new() };
+    let nothing_held = AckRecord {
+        incarnation,
+        applied: Revision(0),
+        held: Vec::new(),
+        prepared: Vec::new(),
+        failed: Vec::new(),
+    };
     let lease = Some(incarnation);
     let ops = [
         Op::Put { key: key.clone(), value: keys::encode(&record), lease },

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use roost_cluster::records::{AckRecord, HeldTenant};
+use roost_cluster::records::{AckRecord, FailedPreparation, HeldTenant};
 use roost_model::ids::{Generation, Incarnation, SpecRevision, TenantId};
 use roost_store::Fence;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     assignments::{AckPublisher, Assigned, Published},
     reconcile::{ActualState, Held, Preparing, Step, steps},
-    tenant_runtime::{Disposition, PrepareRequest, RunRequest, TenantRuntime},
+    tenant_runtime::{Disposition, PrepareRequest, Readiness, RunRequest, TenantRuntime},
 };
 use crate::worker::StopMode;
 
@@ -54,9 +54,9 @@ enum TaskEnd {
 struct PreparationHandle<W> {
     /// The owner's when it was begun.
     generation: Generation,
-    ready: watch::Receiver<bool>,
+    readiness: watch::Receiver<Readiness>,
     /// As it was acknowledged.
-    is_ready: bool,
+    acknowledged: Readiness,
     /// None once it has been told that it is given up.
     disposition: Option<oneshot::Sender<Disposition<W>>>,
 }
@@ -148,24 +148,25 @@ impl<R: TenantRuntime> Supervisor<R> {
         }
     }
 
-    /// Waits for the next run or preparation to end, or preparation to be ready, and acknowledges it. Never resolves while
+    /// Waits for the next run or preparation to end, or preparation to be ready or to fail, and acknowledges it. Never resolves while
     /// there is none; may be cancelled.
     async fn progress(&mut self) {
-        let ready = self.preparations.values_mut().filter(|preparing| !preparing.is_ready);
-        let mut ready: FuturesUnordered<_> = ready.map(PreparationHandle::readiness).collect();
+        let pending =
+            self.preparations.values_mut().filter(|preparing| preparing.acknowledged == Readiness::Pending);
+        let mut known: FuturesUnordered<_> = pending.map(PreparationHandle::known).collect();
         let ended = tokio::select! {
             Some(ended) = self.tasks.join_next() => ended,
-            Some(()) = ready.next() => {
-                drop(ready);
+            Some(()) = known.next() => {
+                drop(known);
                 for preparing in self.preparations.values_mut() {
-                    preparing.is_ready = *preparing.ready.borrow();
+                    preparing.acknowledged = preparing.readiness.borrow().clone();
                 }
                 drop(self.acks.publish(self.ack()));
                 return;
             }
             else => return std::future::pending().await,
         };
-        drop(ready);
+        drop(known);
         self.forget(ended);
         self.reconcile();
     }
@@ -257,17 +258,21 @@ impl<R: TenantRuntime> Supervisor<R> {
 
     fn prepare(&mut self, tenant: TenantId, generation: Generation) {
         let (disposition_tx, disposition) = oneshot::channel();
-        let (ready_tx, ready) = watch::channel(false);
+        let (readiness_tx, readiness) = watch::channel(Readiness::Pending);
         let preparation = self.runtime.prepare(PrepareRequest {
             tenant: tenant.clone(),
             generation,
-            ready: ready_tx,
+            readiness: readiness_tx,
             disposition,
         });
         let done = TaskEnd::Preparation(tenant.clone());
         self.tasks.spawn(preparation.map(|()| done));
-        let preparation =
-            PreparationHandle { generation, ready, is_ready: false, disposition: Some(disposition_tx) };
+        let preparation = PreparationHandle {
+            generation,
+            readiness,
+            acknowledged: Readiness::Pending,
+            disposition: Some(disposition_tx),
+        };
         self.preparations.insert(tenant, preparation);
     }
 
@@ -287,27 +292,32 @@ impl<R: TenantRuntime> Supervisor<R> {
             tenant: tenant.clone(),
             generation: running.held.generation,
         });
-        let prepared = self
-            .preparations
-            .iter()
-            .filter(|(_, preparation)| preparation.is_ready && preparation.disposition.is_some());
-        let prepared = prepared.map(|(tenant, preparation)| HeldTenant {
-            tenant: tenant.clone(),
-            generation: preparation.generation,
-        });
+        let (mut prepared, mut failed) = (Vec::new(), Vec::new());
+        let wanted = self.preparations.iter().filter(|(_, preparation)| preparation.disposition.is_some());
+        for (tenant, preparation) in wanted {
+            let (tenant, generation) = (tenant.clone(), preparation.generation);
+            match &preparation.acknowledged {
+                Readiness::Pending => {}
+                Readiness::Ready => prepared.push(HeldTenant { tenant, generation }),
+                Readiness::Failed { reason } => {
+                    failed.push(FailedPreparation { tenant, generation, reason: reason.clone() });
+                }
+            }
+        }
         AckRecord {
             incarnation: self.incarnation,
             applied: self.assigned.revision,
             held: held.collect(),
-            prepared: prepared.collect(),
+            prepared,
+            failed,
         }
     }
 }
 
 impl<W> PreparationHandle<W> {
-    fn readiness(&mut self) -> impl Future<Output = ()> + use<'_, W> {
+    fn known(&mut self) -> impl Future<Output = ()> + use<'_, W> {
         // An error says that it has ended, which is told by itself.
-        self.ready.wait_for(|ready| *ready).map(drop)
+        self.readiness.wait_for(|readiness| *readiness != Readiness::Pending).map(drop)
     }
 
     fn give_up(&mut self) {

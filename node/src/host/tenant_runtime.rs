@@ -62,10 +62,21 @@ pub struct PrepareRequest<W> {
     pub tenant: TenantId,
     /// The owner's.
     pub generation: Generation,
-    /// Set once all is done that can be done.
-    pub ready: watch::Sender<bool>,
+    /// Set once, when it is known.
+    pub readiness: watch::Sender<Readiness>,
     /// What is to become of it.
     pub disposition: oneshot::Receiver<Disposition<W>>,
+}
+
+/// How far a preparation is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Readiness {
+    #[default]
+    Pending,
+    /// All is done that can be done ahead.
+    Ready,
+    /// Nothing has come of it.
+    Failed { reason: String },
 }
 
 /// Dropping the sender gives the preparation up.

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_cluster::ledger::{
-    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders,
+    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
 };
-use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
+use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 use tokio::sync::watch;
 
 use super::{
@@ -173,6 +173,11 @@ impl Ledger for LinkedLedger {
             postgres.ledger.failover_facts(placed_within, cut_off_within).await
         };
         self.call("failover facts", work).await
+    }
+
+    async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
+        let work = move |postgres: Arc<Postgres>| async move { postgres.ledger.not_back(operation).await };
+        self.call("not back", work).await
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {

@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_model::ids::{Generation, Incarnation, NodeId, Revision, TenantId, Term};
+use roost_model::ids::{Generation, Incarnation, NodeId, OperationId, Revision, TenantId, Term};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    ledger::{DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders},
+    ledger::{
+        DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
+    },
     registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, Update},
 };
 
@@ -145,6 +147,9 @@ impl Ledger for CrashInjector {
         cut_off_within: Duration,
     ) -> Result<FailoverFacts, LedgerError> {
         self.ledger.failover_facts(placed_within, cut_off_within).await
+    }
+    async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
+        self.ledger.not_back(operation).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.write(self.ledger.unplace(term, tenants)).await

@@ -4,6 +4,7 @@
 mod commits;
 mod crash_injector;
 mod delayed_failover;
+mod failed_preparations;
 mod failover_breaker;
 mod failure_detector;
 mod guards;

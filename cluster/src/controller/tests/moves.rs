@@ -218,13 +218,14 @@ async fn an_operation_that_cannot_go_on_costs_nothing_but_the_timer() {
     nodes.values().for_each(|node| node.never_prepare(true));
     cluster.ledger.start_drain(&node_id("a"));
     cluster.until(async || !cluster.preparing().await.is_empty()).await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    // Until both others have been tried.
+    tokio::time::sleep(Duration::from_secs(25)).await;
     let told_before = cluster.ledger.records().len();
     let mut passes = 0;
-    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    let until = tokio::time::Instant::now() + Duration::from_secs(40);
     while tokio::time::timeout_at(until, controller.status.changed()).await.is_ok() {
         passes += 1;
     }
-    assert!((10..=14).contains(&passes), "{passes} passes in a minute");
+    assert!((7..=10).contains(&passes), "{passes} passes in forty seconds");
     assert_eq!(cluster.ledger.records().len(), told_before);
 }

@@ -11,7 +11,10 @@ use crate::{
     clock::{Clock, RuntimeClock},
     keys,
     lease::{HeldKey, LeaseKeeper},
-    records::{AckRecord, AssignmentRecord, HeldTenant, Impairment, ImpairmentKind, NodeRecord, Phase},
+    records::{
+        AckRecord, AssignmentRecord, FailedPreparation, HeldTenant, Impairment, ImpairmentKind, NodeRecord,
+        Phase,
+    },
     registry::{Commit, Guard, MemoryRegistry, Op, Registry, RegistryError},
     timing::Timing,
 };
@@ -31,6 +34,8 @@ struct Wishes {
     lets_go: bool,
     /// Preparations come to an end.
     prepares: bool,
+    /// They come to nothing.
+    fails_to_prepare: bool,
     impairments: Vec<Impairment>,
 }
 
@@ -56,8 +61,13 @@ impl TestNode {
         traits: Traits,
     ) -> Self {
         let (life, lives) = watch::channel(None);
-        let (wishes, heard) =
-            watch::channel(Wishes { leaving: false, lets_go: true, prepares: true, impairments: Vec::new() });
+        let (wishes, heard) = watch::channel(Wishes {
+            leaving: false,
+            lets_go: true,
+            prepares: true,
+            fails_to_prepare: false,
+            impairments: Vec::new(),
+        });
         let body = Body {
             registry: registry.clone(),
             clock,
@@ -99,6 +109,11 @@ impl TestNode {
     pub(super) fn impair(&self, kinds: &[ImpairmentKind]) {
         let impairments = kinds.iter().map(|kind| Impairment::new(*kind, "x", 0)).collect();
         self.wishes.send_modify(|wishes| wishes.impairments = impairments);
+    }
+
+    /// From now on it says of every preparation that it has failed.
+    pub(super) fn fail_to_prepare(&self) {
+        self.wishes.send_modify(|wishes| (wishes.prepares, wishes.fails_to_prepare) = (false, true));
     }
 
     /// Preparations that were begun or are begun from now on do not end, or do again.
@@ -155,8 +170,10 @@ impl Body {
                 let record: AssignmentRecord = keys::decode(entry)?;
                 if record.incarnation == lease {
                     self.take_in(lease, &record, &mut held);
-                    let prepared = self.prepared(&record);
-                    self.acknowledge(lease, entry.mod_revision, &held, prepared).await?;
+                    let wishes = self.wishes.borrow().clone();
+                    let prepared = preparing(&record, wishes.prepares);
+                    let failed = preparing(&record, wishes.fails_to_prepare).into_iter().map(failed);
+                    self.acknowledge(lease, entry.mod_revision, &held, prepared, failed.collect()).await?;
                 }
             }
             tokio::select! {
@@ -226,23 +243,16 @@ impl Body {
         }
     }
 
-    fn prepared(&self, record: &AssignmentRecord) -> Vec<HeldTenant> {
-        let prepares = self.wishes.borrow().prepares;
-        let preparing = record.entries.iter().filter(|entry| prepares && entry.phase == Phase::Preparing);
-        preparing
-            .map(|entry| HeldTenant { tenant: entry.tenant.clone(), generation: entry.generation })
-            .collect()
-    }
-
     async fn acknowledge(
         &mut self,
         lease: Incarnation,
         applied: roost_model::ids::Revision,
         held: &BTreeMap<TenantId, Generation>,
         prepared: Vec<HeldTenant>,
+        failed: Vec<FailedPreparation>,
     ) -> Result<(), RegistryError> {
         let held = held.iter().map(|(tenant, &generation)| HeldTenant { tenant: tenant.clone(), generation });
-        let ack = AckRecord { incarnation: lease, applied, held: held.collect(), prepared };
+        let ack = AckRecord { incarnation: lease, applied, held: held.collect(), prepared, failed };
         if self.acknowledged.as_ref() == Some(&ack) {
             return Ok(());
         }
@@ -251,6 +261,15 @@ impl Body {
         self.acknowledged = Some(ack);
         Ok(())
     }
+}
+
+fn preparing(record: &AssignmentRecord, is_asked: bool) -> Vec<HeldTenant> {
+    let preparing = record.entries.iter().filter(|entry| is_asked && entry.phase == Phase::Preparing);
+    preparing.map(|entry| HeldTenant { tenant: entry.tenant.clone(), generation: entry.generation }).collect()
+}
+
+fn failed(HeldTenant { tenant, generation }: HeldTenant) -> FailedPreparation {
+    FailedPreparation { tenant, generation, reason: "no browser".to_owned() }
 }
 
 /// The record of a node, for tests that need no node.

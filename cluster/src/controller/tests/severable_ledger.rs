@@ -9,9 +9,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use roost_model::ids::{Generation, NodeId, Revision, TenantId, Term};
+use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 
-use crate::ledger::{DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, Orders};
+use crate::ledger::{
+    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
+};
 
 pub(super) struct SeverableLedger {
     ledger: Arc<MemoryLedger>,
@@ -74,6 +76,9 @@ impl Ledger for SeverableLedger {
         cut_off_within: Duration,
     ) -> Result<FailoverFacts, LedgerError> {
         self.reach()?.failover_facts(placed_within, cut_off_within).await
+    }
+    async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
+        self.reach()?.not_back(operation).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.reach()?.unplace(term, tenants).await

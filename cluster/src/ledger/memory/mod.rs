@@ -8,10 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
-use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId, Term};
+use roost_model::ids::{Generation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{DesiredTenant, Event, FailoverFacts, Ledger, LedgerError, LedgerRecord, Orders};
+use super::{DesiredTenant, Event, FailoverFacts, Ledger, LedgerError, LedgerRecord, NotBack, Orders};
 
 mod operator;
 mod orders;
@@ -53,6 +53,8 @@ struct Tenant {
     /// The last placement, and whether a worker was seen since.
     placed_at: Instant,
     came_up: bool,
+    /// Likewise before it.
+    was_up: bool,
     stale: bool,
 }
 
@@ -74,7 +76,14 @@ impl MemoryLedger {
             spec_revision,
         };
         let now = Instant::now();
-        let row = Tenant { desired, last_seen_at: now, placed_at: now, came_up: false, stale: false };
+        let row = Tenant {
+            desired,
+            last_seen_at: now,
+            placed_at: now,
+            came_up: false,
+            was_up: false,
+            stale: false,
+        };
         state.tenants.insert(tenant.clone(), row);
         drop(state);
         self.changed.notify_one();
@@ -246,7 +255,7 @@ impl Ledger for MemoryLedger {
                 row.desired.node = Some(node.clone());
                 row.last_seen_at = Instant::now();
                 row.placed_at = Instant::now();
-                row.came_up = false;
+                row.was_up = std::mem::take(&mut row.came_up);
                 placed.push((tenant.clone(), row.desired.generation));
             }
         }
@@ -268,6 +277,26 @@ impl Ledger for MemoryLedger {
             starting: u32::try_from(starting).unwrap_or(u32::MAX),
             cut_off: state.cut_off_nodes.clone(),
         })
+    }
+
+    async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
+        let state = self.reach()?;
+        let moved = state.records.iter().filter_map(|record| match record {
+            LedgerRecord::Placed { tenant, node, operation: Some(by), .. } if *by == operation => {
+                Some((tenant, node))
+            }
+            _ => None,
+        });
+        let not_back = moved.filter_map(|(tenant, node)| {
+            let row = state.tenants.get(tenant)?;
+            let is_there = row.desired.running && row.desired.node.as_ref() == Some(node);
+            (is_there && row.was_up && !row.came_up).then(|| NotBack {
+                tenant: tenant.clone(),
+                node: node.clone(),
+                placed_ago: row.placed_at.elapsed(),
+            })
+        });
+        Ok(not_back.collect())
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {

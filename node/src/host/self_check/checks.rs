@@ -13,10 +13,7 @@ use roost_store::StoreError;
 use tokio::{net::TcpStream, time::timeout};
 use uuid::Uuid;
 
-use crate::{
-    blocking::run_blocking, env::NodeEnv, launch_queue::LaunchPriority,
-    session::SessionError,
-};
+use crate::{blocking::run_blocking, env::NodeEnv, launch_queue::LaunchPriority, session::SessionError};
 
 /// Whoever does not answer in this time is of no use to a tenant either.
 const WITHIN: Duration = Duration::from_secs(10);

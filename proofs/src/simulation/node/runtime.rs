@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use roost_cluster::lease_deadline::Standing;
 use roost_model::ids::{Generation, TenantId};
-use roost_node::host::tenant_runtime::{Disposition, PrepareRequest, RunRequest, TenantRuntime};
+use roost_node::host::tenant_runtime::{Disposition, PrepareRequest, Readiness, RunRequest, TenantRuntime};
 use roost_store::Fence;
 use tokio::{sync::watch, time::sleep};
 
@@ -49,13 +49,13 @@ impl TenantRuntime for SimulatedRuntime {
 pub struct WarmStandby;
 
 async fn prepare(runtime: Arc<SimulatedRuntime>, request: PrepareRequest<WarmStandby>) {
-    let PrepareRequest { tenant, generation, ready, mut disposition } = request;
+    let PrepareRequest { tenant, generation, readiness, mut disposition } = request;
     let dice = runtime.machine.dice.of("prepare").of(tenant.as_str()).nth(generation.0 as u64);
     let early = tokio::select! {
         early = &mut disposition => Some(early),
         () = sleep(dice.between(Duration::ZERO, PREPARED_WITHIN)) => None,
     };
-    ready.send_replace(true);
+    readiness.send_replace(Readiness::Ready);
     let disposition = match early {
         Some(disposition) => disposition,
         None => disposition.await,

@@ -50,6 +50,7 @@ async fn obey(registry: Arc<dyn Registry>, record: NodeRecord) {
                 applied: entry.mod_revision,
                 held: of_phase(&assigned, Phase::Active),
                 prepared: of_phase(&assigned, Phase::Preparing),
+                failed: Vec::new(),
             };
             let (key, lease) = (keys::ack(&record.node), Some(record.incarnation));
             let put = Op::Put { key, value: keys::encode(&ack), lease };

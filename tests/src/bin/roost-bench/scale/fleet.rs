@@ -164,7 +164,7 @@ async fn acknowledge(
     applied: Revision,
     held: Vec<HeldTenant>,
 ) {
-    let ack = AckRecord { incarnation, applied, held, prepared: Vec::new() };
+    let ack = AckRecord { incarnation, applied, held, prepared: Vec::new(), failed: Vec::new() };
     let put = Op::Put { key: keys::ack(&node), value: keys::encode(&ack), lease: Some(incarnation) };
     // A node that has just been ended has nothing to acknowledge.
     registry.commit(&[], &[put]).await.ok();

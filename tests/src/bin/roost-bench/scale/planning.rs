@@ -24,6 +24,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
             pin: None,
             move_to: None,
             preparations: Vec::new(),
+            unprepared: Vec::new(),
             holds: Vec::new(),
         })
     });
