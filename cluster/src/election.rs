@@ -84,11 +84,11 @@ pub async fn stand(
 
 /// Resolves when standing is worth a try: the leader's key has gone, or nobody has looked for a while.
 pub async fn vacancy(registry: &dyn Registry, timing: &Timing) -> Result<(), RegistryError> {
-    let seen = registry.list(keys::LEADER).await?;
-    if seen.entries.is_empty() {
+    let seen = registry.read(keys::LEADER).await?;
+    if seen.entry.is_none() {
         return Ok(());
     }
-    let mut changes = registry.watch(keys::LEADER, seen.revision).await?;
+    let mut changes = registry.watch_key(keys::LEADER, seen.revision).await?;
     let gone = async {
         while let Some(batch) = changes.recv().await {
             if batch.iter().any(|change| matches!(change, Change::Delete { .. })) {

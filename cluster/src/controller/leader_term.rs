@@ -336,7 +336,7 @@ async fn follow_one_watch(
     registry: &SharedRegistry,
     latest: &watch::Sender<Revision>,
 ) -> Result<(), RegistryError> {
-    let now = registry.list(keys::LEADER).await?.revision;
+    let now = registry.read(keys::LEADER).await?.revision;
     let mut changes = registry.watch(keys::ALL, now).await?;
     // What happened while there was no watch is in no batch, but it is older than this.
     latest.send_replace(now);

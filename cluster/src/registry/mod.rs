@@ -44,8 +44,13 @@ pub trait Registry: Send + Sync + 'static {
     /// Ends a lease and deletes its keys. Revoking one that is gone is fine.
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError>;
 
-    /// Linearizable.
-    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError>;
+    /// One key. Linearizable.
+    async fn read(&self, key: &str) -> Result<Reading, RegistryError>;
+
+    /// The same, for whoever does not need to know when.
+    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
+        Ok(self.read(key).await?.entry)
+    }
 
     /// Every entry under a prefix at one revision, paged below the client's message limit. Linearizable.
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError>;
@@ -75,6 +80,13 @@ pub trait Registry: Send + Sync + 'static {
         prefix: &str,
         after: Revision,
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError>;
+
+    /// The same of one key alone, not of those that begin with it.
+    async fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +96,13 @@ pub struct Entry {
     pub create_revision: Revision,
     pub mod_revision: Revision,
     pub lease: Option<Incarnation>,
+}
+
+/// One key at a revision, there or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    pub entry: Option<Entry>,
+    pub revision: Revision,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

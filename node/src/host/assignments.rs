@@ -55,15 +55,14 @@ struct Follower {
 impl Follower {
     /// Returns when the watch ends, as it does when etcd restarts.
     async fn list_and_watch(&self) -> Result<(), RegistryError> {
-        let listing = self.registry.list(&self.key).await?;
-        // The key is a prefix of longer names; they are other nodes'.
-        match listing.entries.iter().find(|entry| entry.key == self.key) {
+        let seen = self.registry.read(&self.key).await?;
+        match &seen.entry {
             Some(entry) => self.take(entry)?,
-            None => self.set(Assigned { revision: listing.revision, entries: Vec::new() }),
+            None => self.set(Assigned { revision: seen.revision, entries: Vec::new() }),
         }
-        let mut watch = self.registry.watch(&self.key, listing.revision).await?;
+        let mut watch = self.registry.watch_key(&self.key, seen.revision).await?;
         while let Some(changes) = watch.recv().await {
-            for change in changes.iter().filter(|change| change.key() == self.key) {
+            for change in &changes {
                 match change {
                     Change::Put(entry) => self.take(entry)?,
                     Change::Delete { mod_revision, .. } => {

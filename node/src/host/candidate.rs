@@ -52,9 +52,9 @@ impl Candidate {
 
     /// Resolves when nobody has led for a whole TTL.
     async fn long_vacancy(&self) -> Result<(), RegistryError> {
-        let listing = self.registry.list(keys::LEADER).await?;
-        let mut watch = self.registry.watch(keys::LEADER, listing.revision).await?;
-        let mut is_vacant = listing.entries.is_empty();
+        let seen = self.registry.read(keys::LEADER).await?;
+        let mut watch = self.registry.watch_key(keys::LEADER, seen.revision).await?;
+        let mut is_vacant = seen.entry.is_none();
         loop {
             let changes = if is_vacant {
                 match tokio::time::timeout(self.timing.ttl, watch.recv()).await {

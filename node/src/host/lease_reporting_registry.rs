@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::registry::{
-    Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, SharedRegistry, Update,
+    Change, Commit, Guard, Listing, Op, Reading, Registry, RegistryError, SharedRegistry, Update,
 };
 use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::mpsc;
@@ -44,8 +44,8 @@ impl Registry for LeaseReportingRegistry {
         Ok(())
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
-        self.registry.get(key).await
+    async fn read(&self, key: &str) -> Result<Reading, RegistryError> {
+        self.registry.read(key).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
@@ -70,6 +70,14 @@ impl Registry for LeaseReportingRegistry {
         after: Revision,
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
         self.registry.watch(prefix, after).await
+    }
+
+    async fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        self.registry.watch_key(key, after).await
     }
 }
 

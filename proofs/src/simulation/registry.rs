@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use roost_cluster::{
     keys,
-    registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError},
+    registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError},
 };
 use roost_model::ids::{Incarnation, Revision};
 use tokio::sync::mpsc;
@@ -63,9 +63,9 @@ impl Registry for LinkedRegistry {
         self.call("revoke", move |store| async move { store.revoke(lease).await }).await
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
+    async fn read(&self, key: &str) -> Result<Reading, RegistryError> {
         let key = key.to_owned();
-        self.call("get", move |store| async move { store.get(&key).await }).await
+        self.call("read", move |store| async move { store.read(&key).await }).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
@@ -99,9 +99,26 @@ impl Registry for LinkedRegistry {
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
         let from = prefix.to_owned();
         let source = self.call("watch", move |store| async move { store.watch(&from, after).await }).await?;
+        Ok(self.linked(source))
+    }
+
+    async fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        let key = key.to_owned();
+        let source =
+            self.call("watch", move |store| async move { store.watch_key(&key, after).await }).await?;
+        Ok(self.linked(source))
+    }
+}
+
+impl LinkedRegistry {
+    fn linked(&self, source: mpsc::Receiver<Vec<Change>>) -> mpsc::Receiver<Vec<Change>> {
         let (sink, changes) = mpsc::channel(64);
         tokio::spawn(deliver(self.link.clone(), source, sink, self.request_timeout * 2));
-        Ok(changes)
+        changes
     }
 }
 

@@ -9,10 +9,10 @@ use roost_model::ids::{Generation, Incarnation, NodeId, OperationId, Revision, T
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    ledger::{
-        DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
+    ledger::{DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders},
+    registry::{
+        Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, Update,
     },
-    registry::{Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, Update},
 };
 
 /// Where it dies.
@@ -88,8 +88,8 @@ impl Registry for CrashInjector {
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
         self.registry.revoke(lease).await
     }
-    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
-        self.registry.get(key).await
+    async fn read(&self, key: &str) -> Result<Reading, RegistryError> {
+        self.registry.read(key).await
     }
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
         self.registry.list(prefix).await
@@ -109,6 +109,13 @@ impl Registry for CrashInjector {
         after: Revision,
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
         self.registry.watch(prefix, after).await
+    }
+    async fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        self.registry.watch_key(key, after).await
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     ledger::{Ledger, Orders},
     plan,
     registry::{
-        Change, Commit, Entry, Guard, Listing, MemoryRegistry, Op, Registry, RegistryError, SharedRegistry,
+        Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, SharedRegistry,
     },
 };
 
@@ -71,8 +71,8 @@ impl Registry for LossyRegistry {
     async fn revoke(&self, lease: Incarnation) -> Result<(), RegistryError> {
         self.inner.revoke(lease).await
     }
-    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
-        self.inner.get(key).await
+    async fn read(&self, key: &str) -> Result<Reading, RegistryError> {
+        self.inner.read(key).await
     }
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
         self.inner.list(prefix).await
@@ -96,6 +96,13 @@ impl Registry for LossyRegistry {
         after: Revision,
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
         self.inner.watch(prefix, after).await
+    }
+    async fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        self.inner.watch_key(key, after).await
     }
 }
 

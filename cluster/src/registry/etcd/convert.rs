@@ -1,6 +1,9 @@
 //! Between etcd's types and ours. Keys of ours are relative to the cluster's prefix.
 
-use etcd_client::{Compare, CompareOp, EventType, KeyValue, PutOptions, TxnOp, WatchResponse};
+use etcd_client::{
+    Compare, CompareOp, EventType, GetResponse, KeyValue, PutOptions, ResponseHeader, TxnOp, TxnResponse,
+    WatchResponse,
+};
 use roost_model::ids::{Incarnation, Revision};
 
 use crate::registry::{Change, Entry, Guard, Op};
@@ -66,4 +69,21 @@ pub(super) fn successor(key: &[u8]) -> Vec<u8> {
     let mut next = key.to_vec();
     next.push(0);
     next
+}
+
+/// Answers whose header says how far the store was when they were given.
+pub(super) trait Linearizable {
+    fn header_of(&self) -> Option<&ResponseHeader>;
+}
+
+impl Linearizable for GetResponse {
+    fn header_of(&self) -> Option<&ResponseHeader> {
+        self.header()
+    }
+}
+
+impl Linearizable for TxnResponse {
+    fn header_of(&self) -> Option<&ResponseHeader> {
+        self.header()
+    }
 }

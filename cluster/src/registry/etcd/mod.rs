@@ -17,10 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use etcd_client::{
-    Client, Error, GetOptions, GetResponse, KeyValue, ResponseHeader, Txn, TxnResponse, WatchOptions,
-    WatchStream,
-};
+use etcd_client::{Client, Error, GetOptions, KeyValue, Txn, WatchOptions, WatchStream};
 use parking_lot::Mutex;
 use roost_model::{
     causes,
@@ -31,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update, WATCH_BUFFER,
+    Change, Commit, Guard, Listing, Op, Reading, Registry, RegistryError, Update, WATCH_BUFFER,
     lineage::{Known, Lineage},
 };
 
@@ -41,7 +38,7 @@ mod fault;
 mod members;
 mod renewal;
 
-use convert::{changes, compare, end_of_prefix, entry, relative, successor, write};
+use convert::{Linearizable, changes, compare, end_of_prefix, entry, relative, successor, write};
 use fault::Fault;
 use members::Rotation;
 use renewal::Renewals;
@@ -279,23 +276,6 @@ impl EtcdRegistry {
     }
 }
 
-/// Answers whose header says how far the store was when they were given.
-trait Linearizable {
-    fn header_of(&self) -> Option<&ResponseHeader>;
-}
-
-impl Linearizable for GetResponse {
-    fn header_of(&self) -> Option<&ResponseHeader> {
-        self.header()
-    }
-}
-
-impl Linearizable for TxnResponse {
-    fn header_of(&self) -> Option<&ResponseHeader> {
-        self.header()
-    }
-}
-
 /// How a listing is asked for.
 struct Pages {
     /// Keys of one page.
@@ -361,12 +341,14 @@ impl Registry for EtcdRegistry {
         }
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
+    async fn read(&self, key: &str) -> Result<Reading, RegistryError> {
+        const STEP: &str = "reading a key";
         let key = self.full_key(key);
-        let mut answer = self
-            .ask("reading a key", |client| async move { client.kv_client().get(key, None).await })
-            .await?;
-        Ok(answer.take_kvs().pop().map(|found| entry(&self.prefix, found)))
+        let mut answer =
+            self.ask(STEP, |client| async move { client.kv_client().get(key, None).await }).await?;
+        let revision = answer.header().ok_or_else(|| Fault::bare_answer(STEP))?.revision();
+        let entry = answer.take_kvs().pop().map(|found| entry(&self.prefix, found));
+        Ok(Reading { entry, revision: Revision(revision) })
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
@@ -431,21 +413,46 @@ impl Registry for EtcdRegistry {
         prefix: &str,
         after: Revision,
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
-        let key = self.full_key(prefix);
+        self.begin_watch(prefix, WatchOptions::new().with_prefix(), after).await
+    }
+
+    async fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        self.begin_watch(key, WatchOptions::new(), after).await
+    }
+}
+
+/// Watching.
+impl EtcdRegistry {
+    async fn begin_watch(
+        &self,
+        key: &str,
+        keys: WatchOptions,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        let key = self.full_key(key);
         let (member, ended) = {
             let rotation = self.rotation.lock();
             (rotation.current(), rotation.watches_of(rotation.current()))
         };
         let stream =
-            self.call_to(member, "starting a watch", |client| open_watch(client, key, after)).await?;
+            self.call_to(member, "starting a watch", |client| open_watch(client, key, keys, after)).await?;
         Ok(follow(stream, self.prefix.clone(), ended))
     }
 }
 
 /// Open once etcd has said so; what it sends after that is for [`follow`].
-async fn open_watch(client: Client, key: String, after: Revision) -> Result<WatchStream, Error> {
+async fn open_watch(
+    client: Client,
+    key: String,
+    keys: WatchOptions,
+    after: Revision,
+) -> Result<WatchStream, Error> {
     // Fragments: the changes of a large commit may exceed what the client takes in one message.
-    let options = WatchOptions::new().with_prefix().with_start_revision(after.0 + 1).with_fragment();
+    let options = keys.with_start_revision(after.0 + 1).with_fragment();
     let mut stream = client.watch_client().watch(key, Some(options)).await?;
     match stream.message().await? {
         Some(answer) if answer.created() && !answer.canceled() => Ok(stream),

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use roost_model::ids::{Incarnation, Revision};
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::registry::{Change, Commit, Entry, Guard, Listing, Op, RegistryError, Update, WATCH_BUFFER};
+use crate::registry::{
+    Change, Commit, Entry, Guard, Listing, Op, Reading, RegistryError, Update, WATCH_BUFFER,
+};
 
 /// The changes that are kept for watches from the past (I5).
 const HISTORY: usize = 10_000;
@@ -29,8 +31,24 @@ struct Lease {
     ends_at: Instant,
 }
 
+/// What a watch is of.
+pub(super) enum Watched {
+    Prefix(String),
+    Key(String),
+}
+
+impl Watched {
+    fn only(&self, changes: &[Change]) -> Vec<Change> {
+        let concerns = |change: &&Change| match self {
+            Self::Prefix(prefix) => change.key().starts_with(prefix),
+            Self::Key(key) => change.key() == key,
+        };
+        changes.iter().filter(concerns).cloned().collect()
+    }
+}
+
 struct Watcher {
-    prefix: String,
+    watched: Watched,
     sender: mpsc::Sender<Vec<Change>>,
 }
 
@@ -70,6 +88,10 @@ impl KeyValueStore {
 
     pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
         self.keys.get(key)
+    }
+
+    pub(super) fn read(&self, key: &str) -> Reading {
+        Reading { entry: self.entry(key).cloned(), revision: Revision(self.revision) }
     }
 
     pub(super) fn list(&self, prefix: &str) -> Listing {
@@ -154,7 +176,7 @@ impl KeyValueStore {
         }
         self.revision += 1;
         self.watchers.retain(|watcher| {
-            let seen = only(&watcher.prefix, &changes);
+            let seen = watcher.watched.only(&changes);
             // A reader that is too slow loses its watch, and lists again.
             seen.is_empty() || watcher.sender.try_send(seen).is_ok()
         });
@@ -171,19 +193,19 @@ impl KeyValueStore {
         self.history.retain(|change| change.revision() > compacted);
     }
 
-    pub(super) fn watch(&mut self, prefix: &str, after: Revision) -> mpsc::Receiver<Vec<Change>> {
+    pub(super) fn watch(&mut self, watched: Watched, after: Revision) -> mpsc::Receiver<Vec<Change>> {
         let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
         if after < self.compacted {
             return receiver;
         }
         let missed: Vec<_> =
             self.history.iter().filter(|change| change.revision() > after).cloned().collect();
-        let seen = only(prefix, &missed);
+        let seen = watched.only(&missed);
         if !seen.is_empty() && sender.try_send(seen).is_err() {
             return receiver;
         }
         self.watchers.retain(|watcher| !watcher.sender.is_closed());
-        self.watchers.push(Watcher { prefix: prefix.to_owned(), sender });
+        self.watchers.push(Watcher { watched, sender });
         receiver
     }
 
@@ -223,8 +245,4 @@ impl KeyValueStore {
         let changes = deletes.iter().filter_map(|op| self.apply(op, next)).collect();
         self.publish(changes);
     }
-}
-
-fn only(prefix: &str, changes: &[Change]) -> Vec<Change> {
-    changes.iter().filter(|change| change.key().starts_with(prefix)).cloned().collect()
 }

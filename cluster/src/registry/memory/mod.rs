@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 use roost_model::ids::{Incarnation, Revision};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Change, Commit, Entry, Guard, Listing, Op, Registry, RegistryError, Update};
+use super::{Change, Commit, Guard, Listing, Op, Reading, Registry, RegistryError, Update};
 
 mod key_value_store;
 
-use key_value_store::KeyValueStore;
+use key_value_store::{KeyValueStore, Watched};
 
 /// Shared by everything that is to see the same keys: wrap it in an `Arc`.
 pub struct MemoryRegistry {
@@ -105,8 +105,8 @@ impl Registry for MemoryRegistry {
         Ok(())
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
-        Ok(self.reach("reading a key")?.entry(key).cloned())
+    async fn read(&self, key: &str) -> Result<Reading, RegistryError> {
+        Ok(self.reach("reading a key")?.read(key))
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
@@ -132,6 +132,14 @@ impl Registry for MemoryRegistry {
         prefix: &str,
         after: Revision,
     ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
-        Ok(self.reach("starting a watch")?.watch(prefix, after))
+        Ok(self.reach("starting a watch")?.watch(Watched::Prefix(prefix.to_owned()), after))
+    }
+
+    async fn watch_key(
+        &self,
+        key: &str,
+        after: Revision,
+    ) -> Result<mpsc::Receiver<Vec<Change>>, RegistryError> {
+        Ok(self.reach("starting a watch")?.watch(Watched::Key(key.to_owned()), after))
     }
 }

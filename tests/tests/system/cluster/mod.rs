@@ -54,6 +54,7 @@ const CHECKS: &[Check] = &checks! {
     watches:
         a_watch_sees_the_changes_under_its_prefix_in_order,
         a_watch_begins_after_the_revision_it_is_given,
+        a_key_alone_is_read_and_watched_without_those_that_begin_with_it,
         a_watch_sees_a_lease_end,
         a_watch_sees_a_large_commit_whole;
 };

@@ -36,6 +36,24 @@ pub async fn a_watch_begins_after_the_revision_it_is_given(on: Arc<Backend>) {
     assert_eq!(summary(&take(&mut watch, 2).await), ["a = missed", "a = after"]);
 }
 
+/// Names of nodes begin with those of others.
+pub async fn a_key_alone_is_read_and_watched_without_those_that_begin_with_it(on: Arc<Backend>) {
+    let before = on.put("assignments/node-10", "another's").await;
+    let seen = on.registry.read("assignments/node-1").await.unwrap();
+    assert_eq!(seen.entry, None);
+    assert!(seen.revision >= before);
+    let mut watch = on.registry.watch_key("assignments/node-1", seen.revision).await.unwrap();
+    on.put("assignments/node-10", "another's").await;
+    on.put("assignments/node-1", "ours").await;
+    on.commit(&[], &[delete("assignments/node-10"), delete("assignments/node-1")]).await;
+    let expected = ["assignments/node-1 = ours", "assignments/node-1 is gone"];
+    assert_eq!(summary(&take(&mut watch, 2).await), expected);
+    let written = on.put("assignments/node-1", "again").await;
+    let seen = on.registry.read("assignments/node-1").await.unwrap();
+    assert_eq!(seen.entry.unwrap().mod_revision, written);
+    assert!(seen.revision >= written);
+}
+
 pub async fn a_watch_sees_a_lease_end(on: Arc<Backend>) {
     let lease = on.registry.grant(TTL).await.unwrap();
     let written = on.put_leased("nodes/a", lease).await;
