@@ -6,6 +6,13 @@ use std::fmt;
 use roost_model::ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId};
 use serde::{Deserialize, Serialize};
 
+/// What one record may hold, well below the 1.5 MB that etcd takes in one request.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+
+/// The most tenants of one node, so that its records, with an entry of each under the longest ids and the largest numbers,
+/// are within [`MAX_RECORD_BYTES`].
+pub const MAX_NODE_CAPACITY: u32 = 6_000;
+
 /// `nodes/<node>`: a live node. Written by the node, leased: gone means dead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeRecord {
@@ -188,5 +195,31 @@ mod tests {
         let later = r#"{"kind":"clock","reason":"it is late","since_ms":7}"#;
         let later: Impairment = serde_json::from_str(later).unwrap();
         assert_eq!(later.kind, ImpairmentKind::Unknown);
+    }
+
+    fn longest(number: u32) -> TenantId {
+        TenantId::new(&format!("{number:063}")).unwrap()
+    }
+
+    #[test]
+    fn the_records_of_a_full_node_fit_into_one_request() {
+        let entry = |number| AssignmentEntry {
+            tenant: longest(number),
+            generation: Generation(i64::MAX),
+            phase: Phase::Preparing,
+            spec_revision: SpecRevision(i64::MAX),
+        };
+        let entries = (0..MAX_NODE_CAPACITY).map(entry).collect();
+        let assignments = AssignmentRecord { incarnation: Incarnation(i64::MIN), entries };
+        let held = |number| HeldTenant { tenant: longest(number), generation: Generation(i64::MAX) };
+        let ack = AckRecord {
+            incarnation: Incarnation(i64::MIN),
+            applied: Revision(i64::MAX),
+            held: (0..MAX_NODE_CAPACITY / 2).map(held).collect(),
+            prepared: (MAX_NODE_CAPACITY / 2..MAX_NODE_CAPACITY).map(held).collect(),
+            failed: Vec::new(),
+        };
+        let sizes = [crate::keys::encode(&assignments).len(), crate::keys::encode(&ack).len()];
+        assert!(sizes.into_iter().all(|size| size <= MAX_RECORD_BYTES), "{sizes:?}");
     }
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use roost_cluster::timing::{InvalidTtl, Timing};
+use roost_cluster::{
+    records::MAX_NODE_CAPACITY,
+    timing::{InvalidTtl, Timing},
+};
 use roost_engine::{
     run_as::{RunAs, UnknownUser, impassable},
     web::{Domain, NotADomain, NotAPageUrl, PageUrl},
@@ -92,7 +95,7 @@ pub struct NodeArgs {
     #[arg(long, env = "ROOST_ETCD_HISTORY", default_value = "1h", value_parser = humantime::parse_duration)]
     pub etcd_history: Duration,
     /// The most tenants that it takes
-    #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub capacity: u32,
     /// Its share of the tenants relative to the other nodes
     #[arg(long, env = "ROOST_NODE_WEIGHT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -165,6 +168,11 @@ pub enum ConfigError {
     ObjectStore(#[source] SessionError),
     #[error("--snapshot-key-file is not usable")]
     SnapshotKey(#[source] SessionError),
+    #[error(
+        "--capacity {given} is more than {MAX_NODE_CAPACITY}, whose assignments fit into one record in etcd: start a second \
+         node instead"
+    )]
+    Capacity { given: u32 },
     #[error("--zone must not be empty")]
     Zone,
     #[error("--bridge is required with --engine web")]
@@ -201,6 +209,9 @@ impl NodeArgs {
         let page_url: PageUrl = self.page_url.parse()?;
         let page_hosts: Vec<Domain> =
             self.page_hosts.iter().map(|host| host.parse()).collect::<Result<_, _>>()?;
+        if self.capacity > MAX_NODE_CAPACITY {
+            return Err(ConfigError::Capacity { given: self.capacity });
+        }
         if self.zone.is_empty() {
             return Err(ConfigError::Zone);
         }
@@ -312,6 +323,7 @@ mod tests {
             ("--object-store", "s3://bucket"),
             ("--snapshot-key-file", "/nowhere"),
             ("--zone", ""),
+            ("--capacity", "6001"),
             ("--etcd-ca-file", "/nowhere"),
         ] {
             let error = check(dir.path(), &[(flag, value)]).err().unwrap();

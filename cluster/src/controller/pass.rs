@@ -15,7 +15,7 @@ use crate::{
     keys,
     ledger::{DesiredTenant, FailoverFacts, LedgerError, Orders},
     plan::{self, Action, Cause, Decision, Plan},
-    records::{AssignmentEntry, AssignmentRecord, Phase},
+    records::{AssignmentEntry, AssignmentRecord, MAX_RECORD_BYTES, Phase},
     registry::{Commit, Guard, MAX_OPS, Op, RegistryError},
     timing::Timing,
 };
@@ -276,9 +276,6 @@ impl Published {
     }
 }
 
-/// Well below the 1.5 MB that etcd takes in one request.
-const MAX_COMMIT_BYTES: usize = 1 << 20;
-
 /// Of one pass: enough to find a record that is to blame among a commit's, and no more where all are refused.
 const MOST_REFUSALS: usize = 8;
 
@@ -465,7 +462,7 @@ pub(super) fn batches(updates: &[AssignmentUpdate], leadership: &Leadership) -> 
             Some(value) => Op::Put { key, value, lease: None },
             None => Op::Delete { key },
         };
-        let fits = |batch: &Batch| batch.guards.len() < MAX_OPS && bytes + size <= MAX_COMMIT_BYTES;
+        let fits = |batch: &Batch| batch.guards.len() < MAX_OPS && bytes + size <= MAX_RECORD_BYTES;
         if !batches.last().is_some_and(fits) {
             batches.push(Batch { nodes: Vec::new(), guards: vec![leadership.guard()], ops: Vec::new() });
             bytes = 0;
