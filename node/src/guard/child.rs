@@ -138,14 +138,11 @@ impl GuardedChild {
             tree::kill(process)?;
         }
         let _ = pidfd_send_signal(&self.child_fd, Signal::KILL);
-        loop {
+        let look = || {
             tree::reap(self.child)?;
-            let left = tree::descendants(getpid(), &spared)?;
-            if left.is_empty() {
-                return Ok(());
-            }
-            tree::kill_and_wait(&left, LOOK_AGAIN)?;
-        }
+            tree::descendants(getpid(), &spared)
+        };
+        Ok(tree::end_all(look, |left| tree::kill_and_wait(left, LOOK_AGAIN))?)
     }
 
     pub(super) fn was_asked_to_stop(&self) -> bool {

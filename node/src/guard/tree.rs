@@ -35,6 +35,25 @@ pub(super) fn descendants(root: Pid, spared: &[Pid]) -> io::Result<Vec<Pid>> {
         .collect())
 }
 
+/// Ends what `look` finds, until two looks in a row find nothing. One proves nothing: /proc is not read in one instant, and
+/// a process that forks and ends while it is read can be missed together with its child.
+pub(super) fn end_all(
+    mut look: impl FnMut() -> io::Result<Vec<Pid>>,
+    mut end: impl FnMut(&[Pid]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut was_empty = false;
+    loop {
+        let left = look()?;
+        if left.is_empty() && was_empty {
+            return Ok(());
+        }
+        was_empty = left.is_empty();
+        if !was_empty {
+            end(&left)?;
+        }
+    }
+}
+
 /// SIGKILL; one that is gone already is fine.
 pub(super) fn kill(pid: Pid) -> io::Result<()> {
     match rustix::process::kill_process(pid, Signal::KILL) {
@@ -125,6 +144,19 @@ mod tests {
         assert_eq!(read("7 (sh) S 3 7 7"), Some(Process { pid: 7, parent: 3, dead: false }));
         assert_eq!(read("7 (a) R 9 (b) Z 4 7"), Some(Process { pid: 7, parent: 4, dead: true }));
         assert_eq!(read("7 sh S 3"), None);
+    }
+
+    #[test]
+    fn one_that_a_look_has_missed_is_found_by_the_next() {
+        let me = rustix::process::getpid();
+        let mut looks = [vec![me], vec![], vec![me], vec![], vec![]].into_iter();
+        let mut ended = Vec::new();
+        let end = |left: &[Pid]| {
+            ended.extend_from_slice(left);
+            Ok(())
+        };
+        end_all(|| Ok(looks.next().unwrap()), end).unwrap();
+        assert_eq!((ended, looks.next()), (vec![me, me], None));
     }
 
     #[test]
