@@ -67,6 +67,7 @@ fn trials() -> Vec<Trial> {
         trial("a_child_that_stood_down_outlives_its_deadline", stood_down_child),
         trial("a_killed_guard_takes_the_child_and_its_browsers_with_it", killed_guard),
         trial("the_memory_of_the_guard_alone_is_locked", locked_memory),
+        trial("the_childs_allocator_is_bounded", bounded_allocator),
         trial("a_stop_is_passed_on_and_a_clean_end_is_clean", graceful_stop),
         trial("a_closed_terminal_stops_in_order", closed_terminal),
         trial("a_child_that_does_not_stop_is_killed", overdue_stop),
@@ -74,6 +75,14 @@ fn trials() -> Vec<Trial> {
         trial("a_refused_child_is_not_started_again", refused_child),
         trial("a_child_that_cannot_be_understood_is_ended", babbling_child),
     ]
+}
+
+fn bounded_allocator() {
+    let stage = Stage::set("serve", 3);
+    let child = stage.life(1).child;
+    let environment = fs::read(format!("/proc/{}/environ", child.as_raw_pid())).unwrap();
+    let bound = b"MALLOC_ARENA_MAX=2".as_slice();
+    assert!(environment.split(|&byte| byte == 0).any(|variable| variable == bound));
 }
 
 fn killed_child() {
