@@ -54,6 +54,8 @@ pub struct Timing {
     pub look_every: Duration,
     /// A longer time between two looks is a pause of the machine: nothing new is begun until the lease is renewed.
     pub pause_tolerated: Duration,
+    /// A live node that has not let go of a tenant for so long is named: until it does, the tenant runs nowhere else.
+    pub release_patience: Duration,
     /// From one flush of the workers' `last_seen_at` to the next.
     pub heartbeat_every: Duration,
     /// From one pass of the controller to the next when nothing wakes it: the back-up of watches and notifications.
@@ -101,6 +103,7 @@ impl Timing {
             reconcile_every: ttl,
             coalesce: ttl / 1_000,
             watch_retry: ttl / 20,
+            release_patience: (ttl * 12).max(Duration::from_secs(60)),
             start_patience: (ttl * 6).max(Duration::from_secs(30)),
             prepare_within: (ttl * 2).max(Duration::from_secs(10)),
             resign_after: (ttl * 6).max(Duration::from_secs(30)),

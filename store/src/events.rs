@@ -162,7 +162,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 22] = [
+const KINDS: [EventKind; 23] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -185,6 +185,7 @@ const KINDS: [EventKind; 22] = [
     EventKind::NodeImpaired,
     EventKind::NodeRecovered,
     EventKind::PreparationFailed,
+    EventKind::ReleaseOverdue,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -211,6 +212,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::NodeImpaired => "NODE_IMPAIRED",
         EventKind::NodeRecovered => "NODE_RECOVERED",
         EventKind::PreparationFailed => "PREPARATION_FAILED",
+        EventKind::ReleaseOverdue => "RELEASE_OVERDUE",
     }
 }
 

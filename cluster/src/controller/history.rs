@@ -35,6 +35,8 @@ impl DecisionLog {
                     tracing::info!(%tenant, %node, %reason, "releasing a tenant")
                 }
                 Action::Remove { node } => tracing::info!(%tenant, %node, "a tenant was released"),
+                // Said once of the record, for all of its node's tenants.
+                Action::Wait { reason: WaitReason::RecordUnreadable { .. } } => {}
                 Action::Wait { reason } => {
                     if self.waiting.get(tenant) != Some(reason) {
                         tracing::warn!(%tenant, %reason, "a tenant cannot be placed");

@@ -40,6 +40,7 @@ mod impairments;
 mod leader_term;
 mod left_out;
 mod operations;
+mod overdue_releases;
 mod pass;
 mod patience;
 mod plan_inputs;
@@ -51,6 +52,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod unplacing;
+mod unreadable;
 
 pub use context::{ControllerConfig, ControllerStatus};
 pub use run::Controller;

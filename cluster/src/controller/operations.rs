@@ -103,6 +103,26 @@ fn assess(
     }
 }
 
+/// Tenants in a line for people.
+const NAMED: usize = 10;
+
+/// Whom an overdue drain leaves where they are, and why.
+pub(super) fn held_up(operations: &[Operation], plan: &Plan) -> Option<String> {
+    let overdue = |node: &NodeId| {
+        let drained =
+            |of: &OperationKind| matches!(of, OperationKind::Drain { node: n, urgent: true } if n == node);
+        operations.iter().any(|operation| drained(&operation.kind))
+    };
+    let stuck = plan.moves.iter().filter_map(|tenant_move| match &tenant_move.state {
+        MoveState::Stuck(why) if overdue(&tenant_move.from) => Some(format!(
+            "{} stays on {}, whose drain is overdue: {why}",
+            tenant_move.tenant, tenant_move.from
+        )),
+        _ => None,
+    });
+    stuck.take(NAMED).reduce(|all, one| format!("{all}; {one}"))
+}
+
 /// What was done already is counted on, and what is new on the way joins the total.
 fn with_left(before: Progress, left: usize) -> Progress {
     let left = u32::try_from(left).unwrap_or(u32::MAX);
@@ -117,7 +137,7 @@ fn drain(before: Progress, node: &NodeId, snapshot: &Snapshot) -> (Progress, Opt
         .iter()
         .flat_map(|tenant| &tenant.preparations)
         .any(|preparation| preparation.node == *node);
-    let is_empty = left == 0 && !prepares;
+    let is_empty = left == 0 && !prepares && !snapshot.unreadable.contains_key(node);
     (with_left(before, left), is_empty.then_some(Outcome::Done))
 }
 
@@ -167,6 +187,7 @@ fn refusal(
         AdmissionDenial::PinnedElsewhere { pin } => format!("the tenant is pinned to {pin}"),
         AdmissionDenial::NodeGone => format!("{to} is gone"),
         AdmissionDenial::Cordoned => format!("{to} is cordoned"),
+        AdmissionDenial::Unreadable => format!("{to} has a record in etcd that cannot be read"),
         AdmissionDenial::Impaired => format!("{to} is impaired"),
         AdmissionDenial::Unprepared => {
             format!("{to} did not get ready for it: {}", unprepared.unwrap_or_default())

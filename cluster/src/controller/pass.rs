@@ -27,9 +27,12 @@ use super::{
     history::{self, DecisionLog, PendingHistory},
     impairments::Impairments,
     left_out::{LeftOut, Placed},
+    operations,
+    overdue_releases::OverdueReleases,
     plan_inputs::{DesiredByTenant, Mirror, PlanInputs, RegistryView, is_current},
     preparations::Preparations,
     stabilisation_window::{StabilisationWindow, is_disturbed},
+    unreadable::UnreadableRecords,
 };
 
 /// What a pass found and did.
@@ -54,6 +57,8 @@ pub(super) struct PassState {
     pub(super) stabilisation: StabilisationWindow,
     pub(super) decision_log: DecisionLog,
     pub(super) left_out: LeftOut,
+    pub(super) unreadable: UnreadableRecords,
+    pub(super) overdue_releases: OverdueReleases,
     pub(super) pending: PendingHistory,
     /// Generations that this term has given and that no node has been told of, because etcd refused the write: they are
     /// given again, so that nothing is counted up while etcd takes no writes.
@@ -72,6 +77,8 @@ impl PassState {
             stabilisation: StabilisationWindow::new(timing.ttl),
             decision_log: DecisionLog::default(),
             left_out: LeftOut::default(),
+            unreadable: UnreadableRecords::default(),
+            overdue_releases: OverdueReleases::new(timing.release_patience),
             pending: PendingHistory::default(),
             unpublished: HashMap::new(),
             has_published: false,
@@ -116,7 +123,13 @@ impl Context {
         let placed = self.place(authority, &plan, &by_tenant, &mut state.unpublished).await?;
         let try_again_after = state.left_out.step(&plan, &placed, now, self.config.timing.coalesce);
         let recheck_after = assessment.recheck_after.into_iter().chain(try_again_after).min();
-        let complaint = state.left_out.complaint(&placed);
+        let damage = state.unreadable.step(view.unreadable_records());
+        let releases = state.overdue_releases.step(&snapshot, now);
+        state.pending.add_events(releases.events);
+        let recheck_after = recheck_after.into_iter().chain(releases.recheck_after).min();
+        let held_up = operations::held_up(&orders.operations, &plan);
+        let complaints = [damage, releases.complaint, held_up, state.left_out.complaint(&placed)];
+        let complaint = complaints.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"));
         let generations = placed.generations;
         let published = self.publish(authority, view, &plan, &generations, &by_tenant).await?;
         state.has_published |= !published.nodes.is_empty();
@@ -354,6 +367,9 @@ struct RecordDrafts<'a> {
 
 impl RecordDrafts<'_> {
     fn update(&self, node: &NodeId) -> Option<AssignmentUpdate> {
+        if self.view.is_unreadable(node) {
+            return None;
+        }
         let published = self.view.assignments.get(node);
         let read_at = published.map(|(_, read_at)| *read_at);
         let Some(alive) = self.view.nodes.get(node) else {

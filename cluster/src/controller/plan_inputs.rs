@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use roost_model::ids::{Generation, Incarnation, NodeId, Revision, TenantId};
+use serde::de::DeserializeOwned;
 
 use crate::{
     election::Leadership,
@@ -16,7 +17,7 @@ use crate::{
     registry::{Entry, Registry, RegistryError, Update},
 };
 
-use super::{error::ControllerError, failure_detector::Assessment};
+use super::{error::ControllerError, failure_detector::Assessment, unreadable::UnreadableRecord};
 
 /// The registry as the term has read it so far, kept from pass to pass.
 ///
@@ -36,8 +37,7 @@ pub(super) struct Mirror {
 }
 
 impl Mirror {
-    /// Brings it up to the present; `Superseded` if that shows another leader than `leadership`. A record that cannot be
-    /// read stops every pass: what it says may be what keeps a tenant from being placed twice.
+    /// Brings it up to the present; `Superseded` if that shows another leader than `leadership`.
     pub(super) async fn refresh(
         &mut self,
         registry: &dyn Registry,
@@ -45,11 +45,11 @@ impl Mirror {
     ) -> Result<(), ControllerError> {
         let since = self.view.revision;
         let update = registry.list_since(keys::ALL, since).await.map_err(ControllerError::Registry)?;
-        if !self.take_in(&update).map_err(ControllerError::Registry)? {
+        if !self.take_in(&update) {
             tracing::warn!(%since, "the registry is not the one that was read before: it is read anew");
             *self = Self::default();
             let all = registry.list_since(keys::ALL, Revision(0)).await.map_err(ControllerError::Registry)?;
-            if !self.take_in(&all).map_err(ControllerError::Registry)? {
+            if !self.take_in(&all) {
                 let reason = "a value is missing, or of another revision than its key".to_owned();
                 return Err(ControllerError::Registry(RegistryError::Refused {
                     step: "listing keys",
@@ -65,12 +65,12 @@ impl Mirror {
     }
 
     /// Whether it is now what the registry was at the update's revision.
-    fn take_in(&mut self, update: &Update) -> Result<bool, RegistryError> {
+    fn take_in(&mut self, update: &Update) -> bool {
         if update.revision < self.view.revision {
-            return Ok(false);
+            return false;
         }
         for entry in &update.written {
-            self.write(entry)?;
+            self.write(entry);
         }
         let present: BTreeSet<&str> = update.keys.iter().map(|(key, _)| key.as_str()).collect();
         let gone: Vec<String> =
@@ -78,27 +78,40 @@ impl Mirror {
         for key in gone {
             self.remove(&key);
         }
-        // Last, so that what could not be decoded is asked for again.
         self.view.revision = update.revision;
-        Ok(update.keys.iter().all(|(key, revision)| self.versions.get(key) == Some(revision)))
+        update.keys.iter().all(|(key, revision)| self.versions.get(key) == Some(revision))
     }
 
-    pub(super) fn write(&mut self, entry: &Entry) -> Result<(), RegistryError> {
+    /// A record that cannot be read is taken in as one that nothing follows from, and its node is remembered.
+    pub(super) fn write(&mut self, entry: &Entry) {
+        self.view.unreadable.remove(&entry.key);
         match Key::parse(&entry.key) {
             Some(Key::Leader) => self.leader = entry.lease,
             Some(Key::Node(node)) => {
-                self.view.nodes.insert(node, keys::decode(entry)?);
+                let record = self.decoded(entry, &node).unwrap_or_else(|| stand_in(&node, entry));
+                self.view.nodes.insert(node, record);
             }
             Some(Key::Assignments(node)) => {
-                self.view.assignments.insert(node, (keys::decode(entry)?, entry.mod_revision));
+                let nothing = AssignmentRecord { incarnation: UNKNOWN_LIFE, entries: Vec::new() };
+                let record = self.decoded(entry, &node).unwrap_or(nothing);
+                self.view.assignments.insert(node, (record, entry.mod_revision));
             }
-            Some(Key::Ack(node)) => {
-                self.view.acks.insert(node, Ack::of(keys::decode(entry)?));
-            }
+            Some(Key::Ack(node)) => match self.decoded(entry, &node) {
+                Some(record) => drop(self.view.acks.insert(node, Ack::of(record))),
+                None => drop(self.view.acks.remove(&node)),
+            },
             Some(Key::Store) | None => {}
         }
         self.versions.insert(entry.key.clone(), entry.mod_revision);
-        Ok(())
+    }
+
+    fn decoded<R: DeserializeOwned>(&mut self, entry: &Entry, node: &NodeId) -> Option<R> {
+        keys::decode(entry)
+            .map_err(|error| {
+                let record = UnreadableRecord { node: node.clone(), reason: error.to_string() };
+                self.view.unreadable.insert(entry.key.clone(), record)
+            })
+            .ok()
     }
 
     fn remove(&mut self, key: &str) {
@@ -109,7 +122,27 @@ impl Mirror {
             Some(Key::Ack(node)) => drop(self.view.acks.remove(&node)),
             Some(Key::Store) | None => {}
         }
+        self.view.unreadable.remove(key);
         self.versions.remove(key);
+    }
+}
+
+/// No lease has this id.
+const UNKNOWN_LIFE: Incarnation = Incarnation(0);
+
+/// For a node that is there and whose record cannot be read: it lives, and takes nothing.
+fn stand_in(node: &NodeId, entry: &Entry) -> NodeRecord {
+    NodeRecord {
+        node: node.clone(),
+        incarnation: entry.lease.unwrap_or(UNKNOWN_LIFE),
+        address: String::new(),
+        capacity: 0,
+        weight: 0,
+        zone: String::new(),
+        version: String::new(),
+        leaving: false,
+        started_at_ms: 0,
+        impairments: Vec::new(),
     }
 }
 
@@ -120,6 +153,7 @@ pub(super) struct PlanInputs {
     pub(super) moves: HashMap<TenantId, NodeId>,
     pub(super) goal: Goal,
     pub(super) limits: MoveLimits,
+    pub(super) rebalance_limits: MoveLimits,
     pub(super) awaited: BTreeSet<NodeId>,
     pub(super) failover_paused: bool,
     pub(super) failover_ramp: Option<u32>,
@@ -142,6 +176,7 @@ impl PlanInputs {
             moves: HashMap::new(),
             goal: Goal::Settle,
             limits: MoveLimits::default(),
+            rebalance_limits: MoveLimits::default(),
             draining: BTreeSet::new(),
             impaired: assessment.impaired.clone(),
             shedding: assessment.shedding.clone(),
@@ -156,18 +191,27 @@ impl PlanInputs {
     fn follow(&mut self, kind: &OperationKind, desired_tenants: &[DesiredTenant]) {
         match kind {
             OperationKind::Drain { node, urgent } => {
-                let intake = if *urgent { Intake::Leaving } else { Intake::Draining };
+                let intake = if *urgent { Intake::Overdue } else { Intake::Draining };
                 self.intakes.insert(node.clone(), intake);
                 self.draining.insert(node.clone());
             }
             OperationKind::Rebalance { max_concurrent, max_unavailable_percent } => {
                 self.goal = Goal::Rebalance;
                 let running = desired_tenants.iter().filter(|desired| desired.running).count();
-                self.limits = limits(*max_concurrent, *max_unavailable_percent, running);
+                self.rebalance_limits = limits(*max_concurrent, *max_unavailable_percent, running);
             }
             OperationKind::Move { tenant, to } => {
                 self.moves.insert(tenant.clone(), to.clone());
             }
+        }
+    }
+
+    /// Nodes that did not get ready for the tenant. Of no matter where it is started cold in any case.
+    fn unprepared_for(&self, desired: &DesiredTenant) -> Vec<NodeId> {
+        let intake = desired.node.as_ref().and_then(|node| self.intakes.get(node));
+        match intake {
+            Some(Intake::Overdue) => Vec::new(),
+            _ => self.unprepared.get(&desired.tenant).cloned().unwrap_or_default(),
         }
     }
 
@@ -207,6 +251,8 @@ pub(super) struct RegistryView {
     /// What is published, of nodes alive and dead, with the mod revision of each.
     pub(super) assignments: BTreeMap<NodeId, (AssignmentRecord, Revision)>,
     pub(super) acks: BTreeMap<NodeId, Ack>,
+    /// By key.
+    unreadable: BTreeMap<String, UnreadableRecord>,
 }
 
 /// An [`AckRecord`] that can be asked quickly.
@@ -243,12 +289,23 @@ struct Presence {
 }
 
 impl RegistryView {
+    /// Those that matter, by key: of a node that is not live nothing is alive, whatever its records say.
+    pub(super) fn unreadable_records(&self) -> impl Iterator<Item = (&String, &UnreadableRecord)> {
+        self.unreadable.iter().filter(|(_, record)| self.nodes.contains_key(&record.node))
+    }
+
+    pub(super) fn is_unreadable(&self, node: &NodeId) -> bool {
+        self.unreadable_records().any(|(_, record)| record.node == *node)
+    }
+
     /// The published entries of a node that are addressed to its present life; those of an ended life count for
-    /// nothing, for nothing of it is alive.
+    /// nothing, for nothing of it is alive. Where it is not known which life that is, all of them count.
     pub(super) fn live_entries(&self, node: &NodeId) -> &[AssignmentEntry] {
         let alive = self.nodes.get(node).map(|record| record.incarnation);
         match self.assignments.get(node) {
-            Some((record, _)) if Some(record.incarnation) == alive => &record.entries,
+            Some((record, _)) if Some(record.incarnation) == alive || alive == Some(UNKNOWN_LIFE) => {
+                &record.entries
+            }
             Some(_) | None => &[],
         }
     }
@@ -271,14 +328,14 @@ impl RegistryView {
                 pin: desired.pin.clone(),
                 move_to: inputs.moves.get(&desired.tenant).cloned(),
                 preparations: presence.preparations,
-                unprepared: inputs.unprepared.get(&desired.tenant).cloned().unwrap_or_default(),
+                unprepared: inputs.unprepared_for(desired),
                 holds: presence.holds,
             });
         }
         // What is left of them is no tenant's any more.
         tenants.extend(presences.into_iter().map(|(tenant, presence)| deleted(tenant, presence)));
         Snapshot {
-            nodes: self.nodes.values().map(|record| node_view(record, inputs)).collect(),
+            nodes: self.nodes.values().map(|record| self.node_view(record, inputs)).collect(),
             tenants,
             goal: inputs.goal,
             awaited: inputs.awaited.clone(),
@@ -286,6 +343,11 @@ impl RegistryView {
             failover_ramp: inputs.failover_ramp,
             failing_zones: inputs.failing_zones.clone(),
             limits: inputs.limits,
+            rebalance_limits: inputs.rebalance_limits,
+            unreadable: self
+                .unreadable_records()
+                .map(|(_, record)| (record.node.clone(), record.reason.clone()))
+                .collect(),
         }
     }
 
@@ -304,8 +366,9 @@ impl RegistryView {
                         };
                         presences.entry(tenant).or_default().holds.push(hold);
                     }
-                    // One from before the last placement is on its way out: see how a pass publishes.
-                    Phase::Preparing if is_current(entry, by_tenant) => {
+                    // One from before the last placement is on its way out: see how a pass publishes. And nothing can be
+                    // said to a node whose record is not written.
+                    Phase::Preparing if is_current(entry, by_tenant) && !self.is_unreadable(node) => {
                         let ready = self.has_prepared(node, tenant, entry.generation);
                         presences
                             .entry(tenant)
@@ -318,6 +381,25 @@ impl RegistryView {
             }
         }
         presences
+    }
+
+    fn node_view(&self, record: &NodeRecord, inputs: &PlanInputs) -> NodeView {
+        let ordered = inputs.intakes.get(&record.node).copied().unwrap_or(Intake::Open);
+        let intake = match ordered {
+            _ if self.is_unreadable(&record.node) => Intake::Cordoned,
+            _ if record.leaving => Intake::Leaving,
+            Intake::Leaving | Intake::Draining | Intake::Overdue => ordered,
+            _ if inputs.shedding.contains(&record.node) => Intake::Shedding,
+            Intake::Open | Intake::Suspect if inputs.impaired.contains(&record.node) => Intake::Impaired,
+            _ => ordered,
+        };
+        NodeView {
+            node: record.node.clone(),
+            capacity: record.capacity,
+            weight: record.weight,
+            zone: record.zone.clone(),
+            intake,
+        }
     }
 
     /// The node has taken in its record as it is published, and does not have the tenant.
@@ -372,23 +454,6 @@ fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
         preparations,
         unprepared: Vec::new(),
         holds,
-    }
-}
-
-fn node_view(record: &NodeRecord, inputs: &PlanInputs) -> NodeView {
-    let ordered = inputs.intakes.get(&record.node).copied().unwrap_or(Intake::Open);
-    NodeView {
-        node: record.node.clone(),
-        capacity: record.capacity,
-        weight: record.weight,
-        zone: record.zone.clone(),
-        intake: match ordered {
-            _ if record.leaving => Intake::Leaving,
-            Intake::Leaving | Intake::Draining => ordered,
-            _ if inputs.shedding.contains(&record.node) => Intake::Shedding,
-            Intake::Open | Intake::Suspect if inputs.impaired.contains(&record.node) => Intake::Impaired,
-            _ => ordered,
-        },
     }
 }
 

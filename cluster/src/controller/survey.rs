@@ -50,7 +50,7 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
     let leader = leader.map(keys::decode).transpose().map_err(SurveyError::Registry)?;
     let mut mirror = Mirror::default();
     for entry in &listing.entries {
-        mirror.write(entry).map_err(SurveyError::Registry)?;
+        mirror.write(entry);
     }
     let nodes = mirror.view().nodes.clone();
     let awaited = RestartWindows::default().awaited(&orders.nodes, &nodes).nodes;

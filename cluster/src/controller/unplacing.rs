@@ -31,6 +31,7 @@ impl Context {
             .tenants
             .iter()
             .filter(|tenant| tenant.last.is_some() && tenant.holds.is_empty())
+            .filter(|tenant| snapshot.keeper(tenant).is_none())
             .filter(|tenant| !placed.contains(&tenant.tenant) && !keeps_place(tenant))
             .map(|tenant| tenant.tenant.clone())
             .collect();

@@ -92,4 +92,6 @@ pub enum EventKind {
     NodeRecovered,
     /// A node did not get ready for a tenant, which stays where it is.
     PreparationFailed,
+    /// A live node does not let go of a tenant.
+    ReleaseOverdue,
 }

@@ -122,7 +122,7 @@ pub struct Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperationKind {
     /// Every tenant leaves the node, which takes no other. `urgent`: its deadline has passed or it was forced, so
-    /// nothing is prepared or paced any more.
+    /// whoever has a place elsewhere goes at once.
     Drain { node: NodeId, urgent: bool },
     /// Tenants move until every node is within its band.
     Rebalance { max_concurrent: u32, max_unavailable_percent: u32 },

@@ -43,6 +43,8 @@ pub enum AdmissionDenial {
     Unprepared,
     Draining,
     Leaving,
+    /// A record of it cannot be read.
+    Unreadable,
     Full {
         capacity: u32,
     },
@@ -282,6 +284,9 @@ impl Snapshot {
     /// itself has there, an entry or a preparation, is its own place and takes none from it.
     pub fn admits(&self, node: &NodeId, tenant: &TenantView) -> Result<(), AdmissionDenial> {
         let view = self.nodes.iter().find(|view| view.node == *node).ok_or(AdmissionDenial::NodeGone)?;
+        if self.unreadable.contains_key(node) {
+            return Err(AdmissionDenial::Unreadable);
+        }
         let others = self.tenants.iter().filter(|other| other.tenant != tenant.tenant);
         let places = others.flat_map(|other| {
             let held = other.holds.iter().map(|hold| &hold.node);
@@ -304,7 +309,7 @@ fn admits(view: &NodeView, tenant: &TenantView, hosted: u32) -> Result<(), Admis
         Intake::Open | Intake::Suspect | Intake::Impaired => {}
         Intake::Shedding => return Err(AdmissionDenial::Impaired),
         Intake::Cordoned => return Err(AdmissionDenial::Cordoned),
-        Intake::Draining => return Err(AdmissionDenial::Draining),
+        Intake::Draining | Intake::Overdue => return Err(AdmissionDenial::Draining),
         Intake::Leaving => return Err(AdmissionDenial::Leaving),
     }
     if tenant.is_held() && tenant.unprepared.contains(&view.node) {
@@ -321,6 +326,9 @@ fn admits(view: &NodeView, tenant: &TenantView, hosted: u32) -> Result<(), Admis
 
 /// The same with what the node has by now in the plan: what goes has made room, what comes has taken it.
 pub(super) fn admitted(draft: &Draft<'_>, node: usize, tenant: &TenantView) -> Result<(), AdmissionDenial> {
+    if draft.snapshot.unreadable.contains_key(&draft.nodes[node].node) {
+        return Err(AdmissionDenial::Unreadable);
+    }
     admits(draft.nodes[node], tenant, draft.loads.hosted(node))
 }
 
@@ -334,6 +342,7 @@ impl fmt::Display for AdmissionDenial {
             Self::Unprepared => f.write_str("has lately not got ready for it"),
             Self::Draining => f.write_str("is being drained"),
             Self::Leaving => f.write_str("is leaving"),
+            Self::Unreadable => f.write_str("has a record in etcd that cannot be read"),
             Self::Full { capacity } => write!(f, "is full with its {capacity}"),
             Self::WithoutWeight => f.write_str("has no weight: it takes only what is sent there"),
         }

@@ -27,6 +27,10 @@ pub(super) fn broken_rule(snapshot: &Snapshot, plan: &Plan) -> Option<String> {
 impl Facts<'_> {
     fn of_tenant(&self, tenant: &TenantView) -> Option<String> {
         let actions = self.actions(tenant);
+        if self.snapshot.keeper(tenant).is_some() {
+            let waits = matches!(actions, [Action::Wait { .. }]);
+            return (!waits).then(|| format!("{actions:?}, though what its node has of it is not known"));
+        }
         let answers =
             actions.iter().filter(|a| matches!(a, Action::Place { .. } | Action::Wait { .. })).count();
         let unplaced = tenant.wanted == Wanted::Running && tenant.holds.is_empty();
@@ -82,10 +86,13 @@ impl Facts<'_> {
         let takes = match view.intake {
             Intake::Open | Intake::Suspect => true,
             Intake::Impaired => sent || !has_another,
-            Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Leaving => false,
+            Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Overdue | Intake::Leaving => {
+                false
+            }
         };
         let prepares = !has_another || !tenant.unprepared.contains(node);
-        takes && prepares && allowed && (sent || view.weight > 0)
+        let readable = !self.snapshot.unreadable.contains_key(node);
+        takes && readable && prepares && allowed && (sent || view.weight > 0)
     }
 
     fn is_paused(&self, tenant: &TenantView) -> bool {
@@ -95,7 +102,7 @@ impl Facts<'_> {
 
     /// A tenant is released for a move only when the next node is ready, and else only when it must not stay.
     fn may_release(&self, tenant: &TenantView, node: &NodeId, reason: &ReleaseReason) -> bool {
-        let leaving = self.nodes[node].intake == Intake::Leaving;
+        let intake = self.nodes[node].intake;
         let settled = tenant.holds.iter().any(|hold| hold.node == *node && is_settled(tenant, hold));
         match reason {
             ReleaseReason::Stopped => tenant.wanted == Wanted::Stopped,
@@ -104,13 +111,12 @@ impl Facts<'_> {
             ReleaseReason::Superseded { by } => {
                 tenant.holds.iter().any(|hold| hold.node == *by && hold.node != *node)
             }
-            ReleaseReason::NodeLeaving => leaving,
+            ReleaseReason::NodeLeaving => intake == Intake::Leaving,
             moves => {
                 let left = self.preparing_afterwards(tenant);
-                let ready = tenant
-                    .preparations
-                    .iter()
-                    .find(|preparation| preparation.ready && left.contains(&&preparation.node));
+                let ready = tenant.preparations.iter().find(|preparation| {
+                    (preparation.ready || intake == Intake::Overdue) && left.contains(&&preparation.node)
+                });
                 settled
                     && tenant.holds.len() == 1
                     && ready.is_some_and(|preparation| {
@@ -134,7 +140,9 @@ impl Facts<'_> {
             ReleaseReason::MovedTo { node } => {
                 tenant.pin.is_none() && tenant.move_to.as_ref() == Some(node) && node == to
             }
-            ReleaseReason::NodeDraining => intake(from) == Some(Intake::Draining),
+            ReleaseReason::NodeDraining => {
+                matches!(intake(from), Some(Intake::Draining | Intake::Overdue))
+            }
             ReleaseReason::NodeImpaired => intake(from) == Some(Intake::Shedding),
             ReleaseReason::TooFull { .. } | ReleaseReason::OthersTooEmpty { .. } => {
                 let both_open = intake(from) == Some(Intake::Open) && intake(to) == Some(Intake::Open);

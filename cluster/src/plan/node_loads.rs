@@ -206,7 +206,9 @@ fn group(view: &NodeView, failing_zones: &BTreeSet<String>) -> Option<Group> {
         (Intake::Open, true) => Some(Group::OpenFailing),
         (Intake::Suspect | Intake::Impaired, false) => Some(Group::Suspect),
         (Intake::Suspect | Intake::Impaired, true) => Some(Group::SuspectFailing),
-        (Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Leaving, _) => None,
+        (Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Overdue | Intake::Leaving, _) => {
+            None
+        }
     }
 }
 

@@ -54,6 +54,11 @@ fn settle(draft: &mut Draft<'_>) {
     let mut tenants: Vec<&TenantView> = snapshot.tenants.iter().collect();
     tenants.sort_by(|a, b| a.tenant.cmp(&b.tenant));
     for tenant in tenants {
+        if let Some((node, reason)) = snapshot.keeper(tenant) {
+            let reason = WaitReason::RecordUnreadable { node: node.clone(), reason: reason.to_owned() };
+            keep_as_it_is(draft, tenant, reason);
+            continue;
+        }
         let mut state =
             tenant.holds.is_empty().then(|| TenantState::Unplaced { held: held_back(draft, tenant) });
         for hold in &tenant.holds {
@@ -75,11 +80,22 @@ fn settle(draft: &mut Draft<'_>) {
     }
 }
 
+/// Nothing is decided about it, but what it has takes room.
+fn keep_as_it_is(draft: &mut Draft<'_>, tenant: &TenantView, reason: WaitReason) {
+    let prepared = tenant.preparations.iter().map(|preparation| &preparation.node);
+    for node in tenant.holds.iter().map(|hold| &hold.node).chain(prepared) {
+        if let Some(node) = draft.find(node) {
+            draft.loads.host(node);
+        }
+    }
+    draft.decide(tenant, Action::Wait { reason });
+}
+
 /// None if the node is not live: then the hold is none either.
 fn settle_hold(draft: &mut Draft<'_>, tenant: &TenantView, hold: &Hold) -> Option<TenantState> {
     let node = draft.find(&hold.node)?;
-    let leaving = draft.intake(node) == Intake::Leaving;
-    let graceful = tenant.holds.len() == 1 && hold.generation == tenant.generation && !leaving;
+    let at_once = matches!(draft.intake(node), Intake::Leaving | Intake::Overdue);
+    let graceful = tenant.holds.len() == 1 && hold.generation == tenant.generation && !at_once;
     match hold.phase {
         Phase::Releasing if hold.let_go => {
             draft.decide(tenant, Action::Remove { node: hold.node.clone() });
@@ -132,7 +148,7 @@ fn asks_to_go(tenant: &TenantView, hold: &Hold, intake: Intake) -> Option<Releas
         return Some(ReleaseReason::MovedTo { node: to.clone() });
     }
     match intake {
-        Intake::Draining => Some(ReleaseReason::NodeDraining),
+        Intake::Draining | Intake::Overdue => Some(ReleaseReason::NodeDraining),
         Intake::Shedding => Some(ReleaseReason::NodeImpaired),
         Intake::Open | Intake::Suspect | Intake::Impaired | Intake::Cordoned | Intake::Leaving => None,
     }

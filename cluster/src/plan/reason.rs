@@ -117,6 +117,11 @@ pub enum WaitReason {
     FailoverPaced {
         node: NodeId,
     },
+    /// It may be on a node with a record that cannot be read.
+    RecordUnreadable {
+        node: NodeId,
+        reason: String,
+    },
 }
 
 impl ReleaseReason {
@@ -199,6 +204,9 @@ impl fmt::Display for WaitReason {
             }
             Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
             Self::NodeRestarting { node } => write!(f, "its node {node} is restarting"),
+            Self::RecordUnreadable { node, reason } => {
+                write!(f, "its node {node} has a record in etcd that cannot be read: {reason}")
+            }
             Self::FailoverPaused { node } => write!(f, "its node {node} is gone and failover is held"),
             Self::FailoverPaced { node } => {
                 write!(f, "its node {node} is gone with others, whose tenants are started a few at a time")

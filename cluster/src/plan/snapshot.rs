@@ -1,6 +1,6 @@
 //! All that a plan depends on. Built by the controller from the registry and the ledger, and by tests from nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roost_model::ids::{Generation, NodeId, TenantId};
 
@@ -22,11 +22,17 @@ pub struct Snapshot {
     pub failover_ramp: Option<u32>,
     /// Zones that are losing nodes: tenants that lost theirs go there last.
     pub failing_zones: BTreeSet<String>,
+    /// Of moves that somebody ordered, and of those off nodes that are being drained.
     pub limits: MoveLimits,
+    /// Of moves that a rebalance chose. Neither kind counts against the other.
+    pub rebalance_limits: MoveLimits,
+    /// Live nodes with a record in the registry that cannot be read, and why. What such a node has is not known: nothing
+    /// is decided about the tenants that may be there, and it takes none: it is cordoned in `nodes`.
+    pub unreadable: BTreeMap<NodeId, String>,
 }
 
 /// How many tenants may be on their way between live nodes at once. What has to be released at once (a stopped tenant, a
-/// node that is leaving, an urgent drain) is not counted and not held back.
+/// node that is leaving, an overdue drain) is not counted and not held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MoveLimits {
     /// In the whole cluster, being prepared or released.
@@ -78,7 +84,9 @@ pub enum Intake {
     Shedding,
     /// An operator wants it empty: its tenants move, prepared and paced, and it takes nothing.
     Draining,
-    /// It is about to end, or has to be empty now: it hands over everything at once and takes nothing.
+    /// Its drain's deadline has passed: whoever has a place elsewhere goes at once, the others stay, and it takes nothing.
+    Overdue,
+    /// It is about to end: it hands over everything at once and takes nothing.
     Leaving,
 }
 
@@ -132,13 +140,27 @@ impl Intake {
     pub fn takes(self) -> bool {
         match self {
             Self::Open | Self::Suspect | Self::Impaired => true,
-            Self::Cordoned | Self::Shedding | Self::Draining | Self::Leaving => false,
+            Self::Cordoned | Self::Shedding | Self::Draining | Self::Overdue | Self::Leaving => false,
         }
     }
 
     /// Whether it takes only what no open node has room for.
     pub fn is_last_resort(self) -> bool {
         matches!(self, Self::Suspect | Self::Impaired)
+    }
+}
+
+impl Snapshot {
+    /// The node whose unreadable record may be about this tenant, and why it cannot be read.
+    pub fn keeper(&self, tenant: &TenantView) -> Option<(&NodeId, &str)> {
+        if self.unreadable.is_empty() {
+            return None;
+        }
+        let may_be_on = tenant.holds.iter().map(|hold| &hold.node).chain(&tenant.last);
+        may_be_on
+            .filter_map(|node| self.unreadable.get_key_value(node))
+            .map(|(node, reason)| (node, reason.as_str()))
+            .next()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Step 7: which of the moves begin now, and which of those that are prepared go on.
 //!
 //! What a plan begins never brings the traffic above the limits. Traffic that is above them already, because they have
-//! been narrowed, goes on to its end.
+//! been narrowed, goes on to its end. What a rebalance moves has limits and counts of its own. Whoever leaves a node whose
+//! drain is overdue is not counted and waits for nothing but a place: it is prepared, which keeps the place, and released.
 
 use super::{
     decision::{Action, MoveState, TenantMove},
@@ -10,6 +11,12 @@ use super::{
     rebalance,
     snapshot::{Goal, Intake, MoveLimits},
 };
+
+/// A rebalance that goes slowly does not hold up what is ordered beside it.
+struct TrafficByKind {
+    ordered: Traffic,
+    rebalance: Traffic,
+}
 
 /// Tenants on their way between live nodes.
 struct Traffic {
@@ -25,7 +32,7 @@ struct Traffic {
 pub(super) fn begin(draft: &mut Draft<'_>) {
     let mut pending = std::mem::take(&mut draft.pending_moves);
     let mut moves = in_transit(draft);
-    let mut traffic = Traffic::of(draft);
+    let mut traffic = TrafficByKind::of(draft);
     // Nodes that a rebalance has begun to fill come first: it knows them by what is on its way there.
     let filling = draft.filling();
     pending.sort_by_key(|of| (urgency(&of.reason), !of.target().is_some_and(|node| filling[node])));
@@ -45,22 +52,26 @@ fn urgency(reason: &ReleaseReason) -> u8 {
     }
 }
 
-fn decide(draft: &mut Draft<'_>, traffic: &mut Traffic, of: &PendingMove) -> TenantMove {
+fn decide(draft: &mut Draft<'_>, traffic: &mut TrafficByKind, of: &PendingMove) -> TenantMove {
     let PendingMove { index, from, reason, stage } = of;
     let tenant = draft.tenants[*index].tenant;
     // With a second entry somewhere it is not settled which one is to move.
     let settled = tenant.holds.len() == 1;
     let node = draft.id(*from);
+    let at_once = draft.intake(*from) == Intake::Overdue;
+    let traffic = traffic.of_kind(reason.is_rebalance());
     let state = match stage {
         Stage::Stuck(reason) => MoveState::Stuck(reason.clone()),
-        Stage::Prepared(next) if settled && next.ready && traffic.may_release() => {
-            traffic.unavailable += 1;
+        Stage::Prepared(next) if settled && (at_once || next.ready && traffic.may_release()) => {
+            traffic.unavailable += u32::from(!at_once);
             draft.decide(tenant, Action::Release { node: node.clone(), reason: reason.clone() });
             MoveState::Releasing
         }
         Stage::Prepared(_) => MoveState::Preparing,
-        Stage::Chosen(target) if settled && traffic.may_prepare(*from, target.node) => {
-            traffic.add(*from, Some(target.node));
+        Stage::Chosen(target) if settled && (at_once || traffic.may_prepare(*from, target.node)) => {
+            if !at_once {
+                traffic.add(*from, Some(target.node));
+            }
             draft.tenants[*index].next = Some(Next { node: target.node, ready: false });
             let prepare = Action::Prepare {
                 node: draft.id(target.node),
@@ -110,6 +121,9 @@ fn reason_in_transit(
         tenant.move_to.as_ref().filter(elsewhere),
     ) {
         (Intake::Leaving, ..) => Some(ReleaseReason::NodeLeaving),
+        (Intake::Overdue, None, None) => Some(ReleaseReason::NodeDraining),
+        (Intake::Overdue, Some(pin), _) => Some(ReleaseReason::PinnedElsewhere { node: pin.clone() }),
+        (Intake::Overdue, None, Some(to)) => Some(ReleaseReason::MovedTo { node: to.clone() }),
         _ if !graceful => None,
         (_, Some(pin), _) => Some(ReleaseReason::PinnedElsewhere { node: pin.clone() }),
         (_, None, Some(to)) => Some(ReleaseReason::MovedTo { node: to.clone() }),
@@ -122,20 +136,26 @@ fn reason_in_transit(
     }
 }
 
-impl Traffic {
+impl TrafficByKind {
     /// Before anything is begun.
     fn of(draft: &Draft<'_>) -> Self {
-        let nodes = draft.nodes.len();
-        let limits = draft.snapshot.limits;
-        let mut traffic =
-            Self { limits, total: 0, unavailable: 0, out: vec![0; nodes], into: vec![0; nodes] };
+        let mut traffic = Self {
+            ordered: Traffic::none(draft, draft.snapshot.limits),
+            rebalance: Traffic::none(draft, draft.snapshot.rebalance_limits),
+        };
         for planned in &draft.tenants {
             let next = planned.next.map(|next| next.node);
-            match planned.state {
-                TenantState::Resident { node, .. } if next.is_some() => traffic.add(node, next),
+            match &planned.state {
+                TenantState::Resident { node, .. } if draft.intake(*node) == Intake::Overdue => {}
+                TenantState::Resident { node, asks } if next.is_some() => {
+                    traffic.of_kind(asks.is_none()).add(*node, next);
+                }
                 TenantState::InTransit { from, graceful: true } => {
+                    let reason = reason_in_transit(draft, planned, *from, true);
+                    // One that nobody asks for any more was no order either.
+                    let traffic = traffic.of_kind(reason.is_none_or(|reason| reason.is_rebalance()));
                     traffic.unavailable += 1;
-                    traffic.add(from, next);
+                    traffic.add(*from, next);
                 }
                 TenantState::Resident { .. }
                 | TenantState::InTransit { .. }
@@ -143,6 +163,17 @@ impl Traffic {
             }
         }
         traffic
+    }
+
+    fn of_kind(&mut self, is_rebalance: bool) -> &mut Traffic {
+        if is_rebalance { &mut self.rebalance } else { &mut self.ordered }
+    }
+}
+
+impl Traffic {
+    fn none(draft: &Draft<'_>, limits: MoveLimits) -> Self {
+        let nodes = draft.nodes.len();
+        Self { limits, total: 0, unavailable: 0, out: vec![0; nodes], into: vec![0; nodes] }
     }
 
     fn add(&mut self, from: usize, to: Option<usize>) {

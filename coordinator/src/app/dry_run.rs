@@ -87,7 +87,7 @@ pub fn move_to(mut snapshot: Snapshot, moved: &TenantId, node: &NodeId) -> DryRu
 
 fn planned(mut snapshot: Snapshot, goal: Goal) -> Plan {
     snapshot.goal = goal;
-    snapshot.limits = ALL_AT_ONCE;
+    (snapshot.limits, snapshot.rebalance_limits) = (ALL_AT_ONCE, ALL_AT_ONCE);
     plan::plan(&snapshot)
 }
 

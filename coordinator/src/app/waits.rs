@@ -103,7 +103,9 @@ fn kind(reason: &WaitReason) -> ConditionKind {
         | WaitReason::MoveTargetUnavailable { .. }
         | WaitReason::MoveTargetUnprepared { .. }
         | WaitReason::PinnedElsewhere { .. } => ConditionKind::WaitingForCapacity,
-        WaitReason::NodeRestarting { .. } => ConditionKind::WaitingForNode,
+        WaitReason::NodeRestarting { .. } | WaitReason::RecordUnreadable { .. } => {
+            ConditionKind::WaitingForNode
+        }
         WaitReason::FailoverPaused { .. } | WaitReason::FailoverPaced { .. } => {
             ConditionKind::WaitingForFailover
         }
@@ -143,6 +145,8 @@ mod tests {
             failover_ramp: None,
             failing_zones: BTreeSet::new(),
             limits: MoveLimits::default(),
+            rebalance_limits: MoveLimits::default(),
+            unreadable: BTreeMap::new(),
         };
         Survey { leader: None, nodes: BTreeMap::new(), orders: Orders::default(), snapshot }
     }

@@ -1,6 +1,6 @@
 //! The product's plan, asked about the model's nodes; its decisions come back as the model's own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 use roost_cluster::plan::{
@@ -112,6 +112,8 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         failover_ramp: None,
         failing_zones: BTreeSet::new(),
         limits: MoveLimits::default(),
+        rebalance_limits: MoveLimits::default(),
+        unreadable: BTreeMap::new(),
     }
 }
 

@@ -9,7 +9,9 @@ use roost_model::ids::{Generation, Incarnation, NodeId, OperationId, Revision, T
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    ledger::{DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders},
+    ledger::{
+        DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
+    },
     registry::{
         Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, Update,
     },

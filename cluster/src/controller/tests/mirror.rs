@@ -1,6 +1,6 @@
 //! The mirror of the registry: it is what the registry is, or it is read anew.
 
-use std::time::Duration;
+use roost_model::ids::NodeId;
 
 use super::live_node;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     election::{self, Leadership},
     keys,
     records::LeaderRecord,
-    registry::{MemoryRegistry, Op, Registry, RegistryError},
+    registry::{MemoryRegistry, Op, Registry},
     timing::Timing,
 };
 
@@ -70,22 +70,33 @@ async fn a_registry_that_is_another_one_is_read_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_damaged_record_stops_every_pass_until_it_is_whole() {
+async fn a_damaged_record_is_remembered_with_its_node_until_it_is_whole_or_gone() {
     let registry = MemoryRegistry::new("memory");
     let leadership = elected(&registry).await;
     let mut mirror = Mirror::default();
-    mirror.refresh(&registry, &leadership).await.unwrap();
-    let damaged = Op::Put { key: "nodes/b".to_owned(), value: b"{".to_vec(), lease: None };
-    write(&registry, &[node("a", 1), damaged]).await;
-    for _ in 0..2 {
-        let refreshed = mirror.refresh(&registry, &leadership).await;
+    for key in ["nodes/b", "assignments/b", "acks/b"] {
+        write(&registry, &[node("a", 1), node("b", 1)]).await;
+        let damaged = Op::Put { key: key.to_owned(), value: b"{".to_vec(), lease: None };
+        write(&registry, &[damaged]).await;
+        mirror.refresh(&registry, &leadership).await.unwrap();
+        let found: Vec<_> = mirror.view().unreadable_records().collect();
+        assert!(matches!(found.as_slice(), [(at, record)] if *at == key && record.reason.contains(key)));
         assert!(
-            matches!(refreshed, Err(ControllerError::Registry(RegistryError::Corrupt { .. }))),
-            "{refreshed:?}"
+            mirror.view().nodes.contains_key(&NodeId::new("b").unwrap()),
+            "a node that is there lives, whatever it says"
         );
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(!mirror.view().is_unreadable(&NodeId::new("a").unwrap()));
+        if key == "nodes/b" {
+            write(&registry, &[node("b", 2)]).await;
+        } else {
+            write(&registry, &[Op::Delete { key: key.to_owned() }]).await;
+        }
+        mirror.refresh(&registry, &leadership).await.unwrap();
+        assert_eq!(mirror.view().unreadable_records().count(), 0, "{key}");
     }
-    write(&registry, &[node("b", 1)]).await;
+    // Of a node that is gone nothing is alive.
+    let damaged = Op::Put { key: "assignments/b".to_owned(), value: b"{".to_vec(), lease: None };
+    write(&registry, &[damaged, Op::Delete { key: "nodes/b".to_owned() }]).await;
     mirror.refresh(&registry, &leadership).await.unwrap();
-    assert_eq!(lives(&mirror), [("a", 1), ("b", 1)]);
+    assert_eq!(mirror.view().unreadable_records().count(), 0);
 }

@@ -100,6 +100,25 @@ async fn a_drain_is_urgent_once_its_deadline_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_overdue_drain_leaves_running_whom_nobody_has_room_for_and_says_who_and_why() {
+    let traits = Traits { capacity: 4, ..Traits::default() };
+    let (cluster, controller, _nodes) = TestCluster::settled_with(&["a", "b"], 6, traits).await;
+    let kind = OperationKind::Drain { node: node_id("a"), urgent: true };
+    let drain = cluster.ledger.start_operation(kind, None);
+    cluster.until(async || cluster.loads().await.get(&node_id("b")) == Some(&4)).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(cluster.is_at_rest(6).await);
+    assert_eq!(cluster.ledger.operation_progress(drain), Some(Progress { total: 3, done: 1 }));
+    let why = controller.status.borrow().last_error.clone().unwrap();
+    for stays in cluster.tenants_on("a").await {
+        assert!(
+            why.contains(&format!("{stays} stays on a, whose drain is overdue: every node is full")),
+            "{why}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_ends_although_its_node_dies() {
     let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 12).await;
     nodes.values().for_each(|node| node.never_prepare(true));

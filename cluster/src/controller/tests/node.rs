@@ -167,8 +167,10 @@ impl Body {
             let published = self.registry.list(&key).await?;
             let mut changes = self.registry.watch(&key, published.revision).await?;
             if let Some(entry) = published.entries.first() {
-                let record: AssignmentRecord = keys::decode(entry)?;
-                if record.incarnation == lease {
+                // One that cannot be read changes nothing.
+                if let Ok::<AssignmentRecord, _>(record) = keys::decode(entry)
+                    && record.incarnation == lease
+                {
                     self.take_in(lease, &record, &mut held);
                     let wishes = self.wishes.borrow().clone();
                     let prepared = preparing(&record, wishes.prepares);

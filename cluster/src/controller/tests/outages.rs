@@ -9,9 +9,11 @@ use super::{
     test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
+    controller::survey,
     keys,
-    ledger::Ledger,
-    registry::{MemoryRegistry, Op, Registry},
+    ledger::{EventKind, Ledger},
+    plan,
+    registry::{Entry, MemoryRegistry, Op, Registry},
     timing::Timing,
 };
 
@@ -218,6 +220,81 @@ async fn a_leader_that_cannot_reach_the_ledger_gives_way_to_one_that_can() {
     assert!(!ailing.status.borrow().leading);
     severed.mend();
     cluster.until(async || ailing.status.borrow().leading).await;
+}
+
+/// With its lease, as a faulty version of the node would write it.
+async fn damage(cluster: &TestCluster, key: &str) -> Entry {
+    let whole = cluster.registry.get(key).await.unwrap().unwrap();
+    let put = Op::Put { key: key.to_owned(), value: b"?".to_vec(), lease: whole.lease };
+    cluster.registry.commit(&[], &[put]).await.unwrap();
+    whole
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_holds_up_its_nodes_tenants_and_nobody_else() {
+    for key in ["nodes/a", "assignments/a", "acks/a"] {
+        let (cluster, controller, nodes) = TestCluster::settled(&["a", "b", "c"], 6).await;
+        let on_a = cluster.tenants_on("a").await;
+        let whole = damage(&cluster, key).await;
+        let damaged_at = cluster.now();
+        let is_named = || controller.status.borrow().last_error.clone().is_some_and(|why| why.contains(key));
+        cluster.until(async || is_named()).await;
+        assert!(cluster.now() - damaged_at < Timing::default().ttl, "{key}");
+        // Others come, go and are failed over as ever; nobody is sent to it, and none of its own moves.
+        cluster.ledger.add(&tenant(7), true);
+        nodes[&node_id("b")].crash().await;
+        cluster.until(async || cluster.judge.browsers() == 7).await;
+        for tenant in &on_a {
+            assert_eq!(cluster.ledger.desired(tenant).unwrap().generation, Generation(1), "{key}: {tenant}");
+            assert_eq!(cluster.ledger.desired(tenant).unwrap().node, Some(node_id("a")));
+        }
+        let survey = survey(cluster.registry.as_ref(), cluster.ledger.as_ref()).await.unwrap();
+        let told = plan::explain(&survey.snapshot, &on_a[0]).unwrap().to_string();
+        assert!(told.contains(key), "{told}");
+        // Its other records stay as they are, and so does this one.
+        let found = cluster.registry.get(key).await.unwrap().unwrap();
+        assert_eq!(found.value, b"?", "{key}");
+        // Whole again, all goes on: what was ordered meanwhile is done.
+        cluster.ledger.set_running(&on_a[0], false);
+        tokio::time::sleep(Timing::default().ttl * 2).await;
+        assert_eq!(cluster.judge.browsers(), 7, "{key}");
+        let put = Op::Put { key: key.to_owned(), value: whole.value, lease: whole.lease };
+        cluster.registry.commit(&[], &[put]).await.unwrap();
+        cluster.until(async || cluster.judge.browsers() == 6 && !is_named()).await;
+    }
+}
+
+/// Its lease has ended with it, or its key was deleted by hand.
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_record_could_not_be_read_is_failed_over_when_it_is_gone() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b"], 4).await;
+    damage(&cluster, "nodes/a").await;
+    damage(&cluster, "assignments/a").await;
+    tokio::time::sleep(Timing::default().ttl).await;
+    assert_eq!(cluster.judge.browsers(), 4);
+    nodes[&node_id("a")].crash().await;
+    cluster.until(async || cluster.judge.browsers() == 4).await;
+    cluster.until(async || cluster.loads().await.get(&node_id("b")) == Some(&4)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_let_go_is_named_once_and_its_tenant_stays_there() {
+    let (cluster, controller, nodes) = TestCluster::settled(&["a", "b"], 2).await;
+    let tenant = cluster.tenants_on("a").await[0].clone();
+    nodes[&node_id("a")].keep_browsers(true);
+    cluster.ledger.set_running(&tenant, false);
+    let patience = Timing::default().release_patience;
+    tokio::time::sleep(patience - Duration::from_secs(1)).await;
+    assert_eq!(controller.status.borrow().last_error, None);
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let why = controller.status.borrow().last_error.clone().unwrap();
+    assert!(why.contains(tenant.as_str()) && why.contains("on a"), "{why}");
+    tokio::time::sleep(patience).await;
+    let told = cluster.ledger.events().into_iter().filter(|event| event.kind == EventKind::ReleaseOverdue);
+    assert_eq!(told.count(), 1);
+    nodes[&node_id("a")].keep_browsers(false);
+    cluster.until(async || controller.status.borrow().last_error.is_none()).await;
+    cluster.until(async || cluster.judge.browsers() == 1).await;
 }
 
 #[tokio::test(start_paused = true)]

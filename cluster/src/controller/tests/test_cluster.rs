@@ -158,7 +158,7 @@ impl TestCluster {
         let listing = self.registry.list(keys::ASSIGNMENTS).await.unwrap();
         let mut entries = Vec::new();
         for entry in &listing.entries {
-            let record: AssignmentRecord = keys::decode(entry).unwrap();
+            let Ok::<AssignmentRecord, _>(record) = keys::decode(entry) else { continue };
             let Some(keys::Key::Assignments(node)) = keys::Key::parse(&entry.key) else {
                 panic!("{}", entry.key)
             };

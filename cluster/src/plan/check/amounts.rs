@@ -7,7 +7,7 @@ use crate::{
     plan::{
         decision::Action,
         reason::{Choice, ReleaseReason},
-        snapshot::{Intake, TenantView, Wanted},
+        snapshot::{Intake, MoveLimits, Snapshot, TenantView, Wanted},
     },
     records::Phase,
 };
@@ -41,6 +41,14 @@ struct Amounts<'a> {
     given: Vec<&'a NodeId>,
     /// Placed on a suspect node that was neither ordered nor prepared.
     last_resorts: usize,
+    /// Of moves that are ordered.
+    ordered: Traffic<'a>,
+    /// Of moves that a rebalance chose.
+    rebalance: Traffic<'a>,
+}
+
+#[derive(Default)]
+struct Traffic<'a> {
     /// Moves on their way, and from and to which node.
     moving: u32,
     out: BTreeMap<&'a NodeId, u32>,
@@ -70,7 +78,9 @@ impl<'a> Amounts<'a> {
                     placed = Some(node);
                 }
                 Action::Prepare { node, from, .. } => {
-                    self.prepared.push((from, node));
+                    if !leaves_at_once(facts, from) {
+                        self.traffic(facts, tenant, from).prepared.push((from, node));
+                    }
                     self.given.push(node);
                 }
                 Action::Release { reason, .. } => released = Some(reason),
@@ -99,21 +109,42 @@ impl<'a> Amounts<'a> {
         released: Option<&ReleaseReason>,
     ) {
         let [hold] = tenant.holds.as_slice() else { return };
-        let leaving = facts.nodes.get(&hold.node).is_none_or(|view| view.intake == Intake::Leaving);
-        if leaving || tenant.wanted != Wanted::Running || hold.generation != tenant.generation {
+        let is_kept = facts.snapshot.keeper(tenant).is_some();
+        if is_kept
+            || leaves_at_once(facts, &hold.node)
+            || tenant.wanted != Wanted::Running
+            || hold.generation != tenant.generation
+        {
             return;
         }
         let in_transit = hold.phase == Phase::Releasing || released.is_some();
-        self.released += u32::from(released.is_some());
-        self.unavailable += u32::from(in_transit);
+        let traffic = self.traffic(facts, tenant, &hold.node);
+        traffic.released += u32::from(released.is_some());
+        traffic.unavailable += u32::from(in_transit);
         if in_transit || preparing.is_some() {
-            self.moving += 1;
-            *self.out.entry(&hold.node).or_default() += 1;
+            traffic.moving += 1;
+            *traffic.out.entry(&hold.node).or_default() += 1;
             if let Some(preparing) = preparing {
-                *self.into.entry(preparing).or_default() += 1;
+                *traffic.into.entry(preparing).or_default() += 1;
             }
         }
     }
+
+    /// What leaves an open node without being ordered to, and without a fault of the node, is moved by a rebalance.
+    fn traffic(&mut self, facts: &Facts<'_>, tenant: &TenantView, from: &NodeId) -> &mut Traffic<'a> {
+        let elsewhere = |to: &Option<NodeId>| to.as_ref().is_some_and(|to| to != from);
+        let drained = facts
+            .nodes
+            .get(from)
+            .is_some_and(|view| matches!(view.intake, Intake::Draining | Intake::Shedding));
+        let is_ordered = drained || elsewhere(&tenant.pin) || elsewhere(&tenant.move_to);
+        if is_ordered { &mut self.ordered } else { &mut self.rebalance }
+    }
+}
+
+fn leaves_at_once(facts: &Facts<'_>, node: &NodeId) -> bool {
+    let view = facts.nodes.get(node);
+    view.is_none_or(|view| matches!(view.intake, Intake::Leaving | Intake::Overdue))
 }
 
 fn is_last_resort(facts: &Facts<'_>, node: &NodeId, choice: &Choice) -> bool {
@@ -138,7 +169,11 @@ fn overfilled(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
 
 /// What a plan begins does not bring the traffic above the limits; that it is above them already is no fault of the plan.
 fn too_fast(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
-    let limits = facts.snapshot.limits;
+    let Snapshot { limits, rebalance_limits, .. } = facts.snapshot;
+    above(*limits, &amounts.ordered).or_else(|| above(*rebalance_limits, &amounts.rebalance))
+}
+
+fn above(limits: MoveLimits, amounts: &Traffic<'_>) -> Option<String> {
     if amounts.released > 0 && amounts.unavailable > limits.unavailable {
         return Some(format!("{} tenants are unavailable at once", amounts.unavailable));
     }

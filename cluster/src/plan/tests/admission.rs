@@ -26,6 +26,10 @@ fn each_clause_denies_by_itself() {
     assert_eq!(denial(open_node("a"), &pinned), Some(elsewhere));
     assert_eq!(denial(closed(Intake::Cordoned), &newcomer()), Some(AdmissionDenial::Cordoned));
     assert_eq!(denial(closed(Intake::Draining), &newcomer()), Some(AdmissionDenial::Draining));
+    assert_eq!(denial(closed(Intake::Overdue), &newcomer()), Some(AdmissionDenial::Draining));
+    let mut damaged = snapshot(vec![open_node("a")], Vec::new());
+    damaged.unreadable = BTreeMap::from([(node_id("a"), "damaged".to_owned())]);
+    assert_eq!(damaged.admits(&node_id("a"), &newcomer()), Err(AdmissionDenial::Unreadable));
     assert_eq!(denial(closed(Intake::Leaving), &newcomer()), Some(AdmissionDenial::Leaving));
     let full = NodeView { capacity: 0, ..open_node("a") };
     assert_eq!(denial(full, &newcomer()), Some(AdmissionDenial::Full { capacity: 0 }));
@@ -77,7 +81,9 @@ fn expected(snapshot: &Snapshot, node: &NodeView, tenant: &TenantView) -> bool {
         && match node.intake {
             Intake::Open | Intake::Suspect => true,
             Intake::Impaired => tenant.holds.is_empty() || sent,
-            Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Leaving => false,
+            Intake::Cordoned | Intake::Shedding | Intake::Draining | Intake::Overdue | Intake::Leaving => {
+                false
+            }
         }
         && (tenant.holds.is_empty() || !tenant.unprepared.contains(&node.node))
         && hosted < node.capacity as usize

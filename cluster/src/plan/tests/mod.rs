@@ -71,6 +71,8 @@ fn snapshot(nodes: Vec<NodeView>, tenants: Vec<TenantView>) -> Snapshot {
         failover_ramp: None,
         failing_zones: BTreeSet::new(),
         limits: MoveLimits::default(),
+        rebalance_limits: MoveLimits::default(),
+        unreadable: BTreeMap::new(),
     }
 }
 

@@ -88,7 +88,7 @@ fn a_stopped_tenant_is_released_and_its_preparation_forgotten() {
 }
 
 #[test]
-fn an_urgent_drain_waits_for_no_preparation_and_uses_those_that_there_are() {
+fn a_leaving_node_waits_for_no_preparation_and_its_tenants_use_those_that_there_are() {
     let tenants = vec![prepared_on(active_on(1, "a"), "b", false), active_on(2, "a")];
     let nodes = vec![NodeView { intake: Intake::Leaving, ..open_node("a") }, open_node("b"), open_node("c")];
     let mut world = World { snapshot: snapshot(nodes, tenants) };
@@ -97,6 +97,44 @@ fn an_urgent_drain_waits_for_no_preparation_and_uses_those_that_there_are() {
     assert_eq!(world.step().to_string(), expected);
     world.settle(Goal::Settle);
     assert_eq!(world.places()[&tenant_id(1)], node_id("b"));
+}
+
+#[test]
+fn from_an_overdue_drain_those_go_at_once_that_have_a_place_and_the_others_stay() {
+    let tenants = vec![prepared_on(active_on(1, "a"), "b", false), active_on(2, "a"), active_on(3, "a")];
+    let b = NodeView { capacity: 2, ..open_node("b") };
+    let nodes = vec![NodeView { intake: Intake::Overdue, ..open_node("a") }, b];
+    let mut world = World { snapshot: snapshot(nodes, tenants) };
+    world.snapshot.limits = MoveLimits { per_cluster: 0, per_node: 0, unavailable: 0 };
+    let first = world.step();
+    let expected = "release t0001 from a: the node is being drained\n\
+                    prepare t0002 on b: it leaves a, for the node is being drained; the first in its order after 1 without room for it";
+    assert_eq!(first.to_string(), expected);
+    world.settle(Goal::Settle);
+    assert_eq!(world.loads(), BTreeMap::from([(node_id("a"), 1), (node_id("b"), 2)]));
+    let stays = "move t0003 from a: the node is being drained; it stays, for every node is full";
+    assert_eq!(states(&plan(&world.snapshot)), [stays]);
+}
+
+#[test]
+fn a_rebalance_that_goes_slowly_does_not_hold_up_a_drain_beside_it() {
+    let mut world = World::new(4, 40);
+    world.settle(Goal::Settle);
+    world.snapshot.nodes.push(open_node("n4"));
+    world.snapshot.rebalance_limits = MoveLimits { per_cluster: 1, per_node: 1, unavailable: 1 };
+    world.snapshot.goal = Goal::Rebalance;
+    // The only one that the rebalance may move is on its way.
+    world.step();
+    world.node("n0").intake = Intake::Draining;
+    let began = world.step();
+    let drained = |decision: &&Decision| {
+        matches!(
+            &decision.action,
+            Action::Prepare { reason: ReleaseReason::NodeDraining, .. }
+                | Action::Release { reason: ReleaseReason::NodeDraining, .. }
+        )
+    };
+    assert_eq!(began.decisions.iter().filter(drained).count(), 4, "{began}");
 }
 
 #[test]

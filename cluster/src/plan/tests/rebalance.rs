@@ -14,7 +14,7 @@ fn moves_for_a_new_node(nodes: usize, tenants: usize, limits: MoveLimits) -> (Wo
     world.settle(Goal::Settle);
     let before = world.places();
     world.snapshot.nodes.push(open_node("new"));
-    world.snapshot.limits = limits;
+    world.snapshot.rebalance_limits = limits;
     let placed = world.settle(Goal::Rebalance);
     let moves = moved(&before, &world.places()).len();
     assert_eq!(placed, moves, "some moved twice");
@@ -65,7 +65,7 @@ fn what_is_pinned_or_ordered_to_be_where_it_is_is_not_rebalanced() {
     }
     tenants[19].move_to = Some(node_id("a"));
     let mut world = World { snapshot: snapshot(vec![open_node("a"), open_node("b")], tenants) };
-    world.snapshot.limits = UNLIMITED;
+    world.snapshot.rebalance_limits = UNLIMITED;
     world.settle(Goal::Rebalance);
     assert_eq!(world.loads()[&node_id("a")], 11);
 }

@@ -65,7 +65,7 @@ fn a_plan_of_the_largest_cluster_is_made_in_time() {
     let mut one_more = world.clone();
     one_more.snapshot.nodes.push(open_node("node-new"));
     one_more.snapshot.goal = Goal::Rebalance;
-    one_more.snapshot.limits = UNLIMITED;
+    one_more.snapshot.rebalance_limits = UNLIMITED;
     let moves = timed("rebalance over one node more", &one_more.snapshot).moves.len();
     let ideal = TENANTS as f64 / (NODES + 1) as f64;
     assert!((moves as f64 - ideal).abs() <= ideal * 0.03, "{moves} moves, {ideal} are ideal");

@@ -98,6 +98,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::NodeImpaired => v1::EventKind::NodeImpaired,
         EventKind::NodeRecovered => v1::EventKind::NodeRecovered,
         EventKind::PreparationFailed => v1::EventKind::PreparationFailed,
+        EventKind::ReleaseOverdue => v1::EventKind::ReleaseOverdue,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

@@ -1,7 +1,7 @@
 //! The plan function alone, on its largest task.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,8 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
         failover_ramp: None,
         failing_zones: BTreeSet::new(),
         limits: MoveLimits::default(),
+        rebalance_limits: MoveLimits::default(),
+        unreadable: BTreeMap::new(),
     };
     let began = Instant::now();
     let plan = plan(&snapshot);
