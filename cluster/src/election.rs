@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     keys,
     lease::HeldKey,
-    records::LeaderRecord,
+    records::{ChallengerRecord, LeaderRecord},
     registry::{Change, Commit, Guard, Op, Registry, RegistryError},
     timing::Timing,
 };
@@ -79,6 +79,34 @@ pub async fn stand(
             }
             Err(error)
         }
+    }
+}
+
+/// Asks a leader that is a node to give way to `candidate`, once in that leader's term; `None` if there is none to ask.
+pub async fn challenge(
+    registry: &dyn Registry,
+    timing: &Timing,
+    candidate: &LeaderRecord,
+    challenged: Option<Incarnation>,
+) -> Result<Option<Incarnation>, RegistryError> {
+    let Some(entry) = registry.get(keys::LEADER).await? else { return Ok(None) };
+    let Some(leader) = entry.lease.filter(|_| !candidate.is_node()) else { return Ok(None) };
+    if !keys::decode::<LeaderRecord>(&entry)?.is_node() {
+        return Ok(None);
+    }
+    if challenged == Some(leader) {
+        return Ok(challenged);
+    }
+    let lease = registry.grant(timing.ttl * 12).await?;
+    let record = ChallengerRecord { holder: candidate.holder.clone(), leader };
+    let leads = Guard::HeldBy { key: keys::LEADER.to_owned(), lease: leader };
+    let put = Op::Put { key: keys::CHALLENGER.to_owned(), value: keys::encode(&record), lease: Some(lease) };
+    match registry.commit(&[leads], &[put]).await? {
+        Commit::Done { .. } => {
+            tracing::info!(holder = candidate.holder, %leader, "a node leads: it is asked to give way");
+            Ok(Some(leader))
+        }
+        Commit::Refused => registry.revoke(lease).await.map(|()| None),
     }
 }
 

@@ -3,6 +3,7 @@
 //! | key | value | writer | readers | leased |
 //! |---|---|---|---|---|
 //! | `leader` | [`LeaderRecord`] | the candidate that finds it absent | controllers, coordinators | to the controller |
+//! | `challenger` | [`ChallengerRecord`] | a coordinator that finds a node leading | that node's controller | to nobody's keeper: it ends by itself |
 //! | `store` | [`StoreRecord`] | controller | controllers | no |
 //! | `nodes/<node>` | [`NodeRecord`] | the node | controller, coordinators | to the node |
 //! | `assignments/<node>` | [`AssignmentRecord`] | controller | that node, coordinators | no |
@@ -13,6 +14,7 @@
 //! state nothing is written: leases are renewed, and that costs no write.
 //!
 //! [`LeaderRecord`]: crate::records::LeaderRecord
+//! [`ChallengerRecord`]: crate::records::ChallengerRecord
 //! [`StoreRecord`]: crate::records::StoreRecord
 //! [`NodeRecord`]: crate::records::NodeRecord
 //! [`AssignmentRecord`]: crate::records::AssignmentRecord
@@ -24,6 +26,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::registry::{Entry, RegistryError};
 
 pub const LEADER: &str = "leader";
+pub const CHALLENGER: &str = "challenger";
 pub const STORE: &str = "store";
 pub const NODES: &str = "nodes/";
 pub const ASSIGNMENTS: &str = "assignments/";
@@ -47,6 +50,7 @@ pub fn ack(node: &NodeId) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
     Leader,
+    Challenger,
     Store,
     Node(NodeId),
     Assignments(NodeId),
@@ -58,6 +62,7 @@ impl Key {
     pub fn parse(key: &str) -> Option<Self> {
         match key {
             LEADER => return Some(Self::Leader),
+            CHALLENGER => return Some(Self::Challenger),
             STORE => return Some(Self::Store),
             _ => {}
         }
@@ -91,6 +96,7 @@ mod tests {
     fn keys_are_read_back_as_they_were_written() {
         let a = NodeId::new("a").unwrap();
         assert_eq!(Key::parse(LEADER), Some(Key::Leader));
+        assert_eq!(Key::parse(CHALLENGER), Some(Key::Challenger));
         assert_eq!(Key::parse(STORE), Some(Key::Store));
         assert_eq!(Key::parse(&node(&a)), Some(Key::Node(a.clone())));
         assert_eq!(Key::parse(&assignments(&a)), Some(Key::Assignments(a.clone())));

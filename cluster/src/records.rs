@@ -167,6 +167,22 @@ pub struct LeaderRecord {
     pub address: String,
 }
 
+impl LeaderRecord {
+    /// Whether it leads only while no coordinator can.
+    pub fn is_node(&self) -> bool {
+        self.holder.starts_with("node/")
+    }
+}
+
+/// `challenger`: a coordinator is there to lead in a node's stead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengerRecord {
+    /// As [`LeaderRecord::holder`].
+    pub holder: String,
+    /// The lease of the leader that is to give way: the next one is not meant.
+    pub leader: Incarnation,
+}
+
 /// `store`: which etcd this is. Written by the controller, not leased.
 ///
 /// etcd's own cluster id is no identity: a store that is wiped and founded again with the same flags has the same id.

@@ -16,7 +16,7 @@ use crate::{
     registry::SharedRegistry,
     timing::Timing,
 };
-use roost_model::ids::Term;
+use roost_model::ids::{Incarnation, Term};
 
 use super::error::ControllerError;
 
@@ -58,6 +58,10 @@ pub(super) struct Context {
     pub(super) config: ControllerConfig,
     pub(super) status: watch::Sender<ControllerStatus>,
     pub(super) etcd: Mutex<EtcdContact>,
+    /// The lease of the leader that this process has asked to give way.
+    pub(super) challenged: Mutex<Option<Incarnation>>,
+    /// Before that no leader is asked to give way.
+    pub(super) challenge_from: Mutex<Duration>,
 }
 
 /// When etcd was heard from. Of this process, whether it leads or not: an outage that ends every lease ends the term too.

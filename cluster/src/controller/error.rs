@@ -24,6 +24,9 @@ pub(super) enum ControllerError {
     /// The leader's key is gone or another's. Ends the term.
     #[error("another controller leads")]
     Superseded,
+    /// A node leads only while no coordinator can. Ends the term.
+    #[error("a coordinator is there to lead")]
+    GivesWay,
     /// Too long without a pass that succeeded. Ends the term, for another candidate may fare better.
     #[error("no pass has succeeded for {span:?}: {reason}")]
     Stuck { span: Duration, reason: String },
@@ -72,6 +75,7 @@ impl ControllerError {
             | Self::LeaseInDoubt
             | Self::Doubtful { .. }
             | Self::Superseded
+            | Self::GivesWay
             | Self::Stuck { .. } => Dependency::Etcd,
         }
     }
@@ -80,6 +84,7 @@ impl ControllerError {
         match self {
             Self::Doubtful { .. }
             | Self::Superseded
+            | Self::GivesWay
             | Self::Stuck { .. }
             | Self::Deposed { .. }
             | Self::Registry(RegistryError::Replaced { .. }) => true,

@@ -37,6 +37,8 @@ use super::{
 pub(super) enum Ending {
     /// Nothing that it tried has succeeded.
     Stuck,
+    /// To a coordinator.
+    GaveWay,
     Other,
 }
 
@@ -69,9 +71,11 @@ impl<'a> LeaderTerm<'a> {
             () = shutdown.cancelled() => None,
             () = self.keeper.ended() => Some("the lease of the leader's key has ended".to_owned()),
             error = self.lead(health) => {
-                if matches!(error, ControllerError::Stuck { .. }) {
-                    ending = Ending::Stuck;
-                }
+                ending = match error {
+                    ControllerError::Stuck { .. } => Ending::Stuck,
+                    ControllerError::GivesWay => Ending::GaveWay,
+                    _ => Ending::Other,
+                };
                 Some(causes(&error).to_string())
             }
         };
@@ -116,6 +120,9 @@ impl<'a> LeaderTerm<'a> {
                     self.compact(&mut compaction, passed.seen).await;
                     if self.is_well(health, term, passed.complaint.clone()) {
                         stale_workers = StaleWorkerCheck::check_after(self.context, heartbeat_every * 2);
+                    }
+                    if passed.is_challenged {
+                        return ControllerError::GivesWay;
                     }
                     if passed.again {
                         tokio::time::sleep(coalesce).await;

@@ -45,6 +45,8 @@ pub(super) struct PassOutcome {
     pub(super) recheck_after: Option<Duration>,
     /// What it could not do, for people.
     pub(super) complaint: Option<String>,
+    /// A coordinator is there to lead in this one's stead.
+    pub(super) is_challenged: bool,
 }
 
 /// What is kept from pass to pass, for one term. None of it is needed by the next one: what has to outlive a term is in
@@ -152,7 +154,8 @@ impl Context {
             Some(error) => Err(ControllerError::Registry(error)),
             None => {
                 let again = published.any || unplaced || ordered;
-                Ok(PassOutcome { seen, again, recheck_after, complaint })
+                let is_challenged = state.mirror.is_challenged();
+                Ok(PassOutcome { seen, again, recheck_after, complaint, is_challenged })
             }
         }
     }

@@ -12,7 +12,8 @@ use crate::{
     ledger::{DesiredTenant, NodeOrder, OperationKind, Orders},
     plan::{Goal, Hold, Intake, MoveLimits, NodeView, Preparation, Snapshot, TenantView, Wanted},
     records::{
-        AckRecord, AssignmentEntry, AssignmentRecord, FailedPreparation, HeldTenant, NodeRecord, Phase,
+        AckRecord, AssignmentEntry, AssignmentRecord, ChallengerRecord, FailedPreparation, HeldTenant,
+        NodeRecord, Phase,
     },
     registry::{Entry, Registry, RegistryError, Update},
 };
@@ -34,6 +35,8 @@ pub(super) struct Mirror {
     versions: BTreeMap<String, Revision>,
     /// The lease of the leader's key.
     leader: Option<Incarnation>,
+    /// The lease of the leader that a coordinator asks to give way.
+    challenged: Option<Incarnation>,
 }
 
 impl Mirror {
@@ -58,6 +61,11 @@ impl Mirror {
             }
         }
         if self.leader == Some(leadership.lease) { Ok(()) } else { Err(ControllerError::Superseded) }
+    }
+
+    /// Whether the leader is a node that is to give way to a coordinator.
+    pub(super) fn is_challenged(&self) -> bool {
+        self.leader.is_some() && self.challenged == self.leader
     }
 
     pub(super) fn view(&self) -> &RegistryView {
@@ -87,6 +95,10 @@ impl Mirror {
         self.view.unreadable.remove(&entry.key);
         match Key::parse(&entry.key) {
             Some(Key::Leader) => self.leader = entry.lease,
+            Some(Key::Challenger) => {
+                let record: Option<ChallengerRecord> = keys::decode(entry).ok();
+                self.challenged = record.map(|record| record.leader);
+            }
             Some(Key::Node(node)) => {
                 let record = self.decoded(entry, &node).unwrap_or_else(|| stand_in(&node, entry));
                 self.view.nodes.insert(node, record);
@@ -117,6 +129,7 @@ impl Mirror {
     fn remove(&mut self, key: &str) {
         match Key::parse(key) {
             Some(Key::Leader) => self.leader = None,
+            Some(Key::Challenger) => self.challenged = None,
             Some(Key::Node(node)) => drop(self.view.nodes.remove(&node)),
             Some(Key::Assignments(node)) => drop(self.view.assignments.remove(&node)),
             Some(Key::Ack(node)) => drop(self.view.acks.remove(&node)),

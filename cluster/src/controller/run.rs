@@ -22,7 +22,8 @@ impl Controller {
     pub fn new(registry: SharedRegistry, ledger: Arc<dyn Ledger>, config: ControllerConfig) -> Self {
         let (status, _) = watch::channel(ControllerStatus::default());
         let etcd = Mutex::new(EtcdContact::new(config.timing.ttl));
-        Self { context: Context { registry, ledger, config, status, etcd } }
+        let (challenged, challenge_from) = (Mutex::default(), Mutex::default());
+        Self { context: Context { registry, ledger, config, status, etcd, challenged, challenge_from } }
     }
 
     /// To be taken before [`Controller::run`].
@@ -62,9 +63,13 @@ impl Context {
                 health.recovered(Dependency::Etcd);
                 let ending = LeaderTerm::new(self, leadership).run(health, shutdown).await;
                 // Whatever ended it may be there still. One who could do nothing leaves the key to others for a while.
+                if ending == Ending::Stuck {
+                    // Whoever leads next may fare better, and is left alone for a while.
+                    *self.challenge_from.lock() = self.config.clock.now() + timing.resign_after * 10;
+                }
                 let pause = match ending {
                     Ending::Other => timing.watch_retry,
-                    Ending::Stuck => {
+                    Ending::Stuck | Ending::GaveWay => {
                         timing.ttl + election::stagger(&self.config.candidate.holder, timing.ttl)
                     }
                 };
@@ -74,6 +79,7 @@ impl Context {
             Ok(None) => {
                 self.etcd.lock().heard(self.config.clock.now());
                 health.recovered(Dependency::Etcd);
+                self.challenge().await;
                 let turn = election::stagger(&self.config.candidate.holder, timing.ttl / 100);
                 let vacancy = async {
                     let vacant = election::vacancy(registry, timing).await;
@@ -88,6 +94,20 @@ impl Context {
             health.failed(Dependency::Etcd, &error);
             self.status.send_modify(|status| status.last_error = Some(causes(&error).to_string()));
             shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
+        }
+    }
+
+    /// One who has just seen the ledger need not leave the lead to a node.
+    async fn challenge(&self) {
+        if self.config.clock.now() < *self.challenge_from.lock() {
+            return;
+        }
+        let (timing, challenged) = (&self.config.timing, *self.challenged.lock());
+        let asked =
+            election::challenge(self.registry.as_ref(), timing, &self.config.candidate, challenged).await;
+        match asked {
+            Ok(leader) => *self.challenged.lock() = leader,
+            Err(error) => tracing::debug!(%error, "whether a node leads is not known now"),
         }
     }
 }

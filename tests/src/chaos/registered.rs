@@ -86,7 +86,7 @@ impl Registered {
                 self.assignments.insert(node, record);
             }
             Some(Key::Ack(node)) => drop(self.acks.insert(node, keys::decode(entry)?)),
-            Some(Key::Store) | None => {}
+            Some(Key::Challenger | Key::Store) | None => {}
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Registered {
             }
             Some(Key::Assignments(node)) => drop(self.assignments.remove(&node)),
             Some(Key::Ack(node)) => drop(self.acks.remove(&node)),
-            Some(Key::Store) | None => {}
+            Some(Key::Challenger | Key::Store) | None => {}
         }
     }
 

@@ -125,7 +125,9 @@ impl Stepper {
             LeaseKeeper::spawn(registry.clone(), config.clock.clone(), config.timing, leadership.held());
         let (status, _) = watch::channel(ControllerStatus::default());
         let etcd = Mutex::new(EtcdContact::new(config.timing.ttl));
-        let context = Context { registry, ledger: cluster.ledger.clone(), config, status, etcd };
+        let (challenged, challenge_from) = (Mutex::default(), Mutex::default());
+        let ledger = cluster.ledger.clone();
+        let context = Context { registry, ledger, config, status, etcd, challenged, challenge_from };
         Self { context, leadership, term, keeper }
     }
 

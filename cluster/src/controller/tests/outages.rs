@@ -297,6 +297,37 @@ async fn a_node_that_does_not_let_go_is_named_once_and_its_tenant_stays_there() 
     cluster.until(async || cluster.judge.browsers() == 1).await;
 }
 
+/// Counts in revisions of the registry: nothing is written again and again.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leads_gives_way_to_a_coordinator_that_has_seen_the_ledger() {
+    let (cluster, coordinator, _nodes) = TestCluster::settled(&["a"], 2).await;
+    coordinator.stop().await;
+    let node = cluster.candidate("node/a", cluster.ledger.clone());
+    cluster.until(async || node.status.borrow().last_pass_at.is_some()).await;
+    let severed = Arc::new(SeverableLedger::new(cluster.ledger.clone()));
+    severed.sever();
+    let _ailing = cluster.candidate("coordinator/ailing", severed);
+    tokio::time::sleep(Timing::default().ttl * 4).await;
+    assert!(node.status.borrow().leading, "nobody who is well asks for it");
+
+    let before = cluster.registry.list(keys::ALL).await.unwrap().revision;
+    let well = cluster.candidate("coordinator/well", cluster.ledger.clone());
+    let asked_at = cluster.now();
+    cluster.until(async || well.status.borrow().last_pass_at.is_some()).await;
+    assert!(cluster.now() - asked_at < Timing::default().ttl / 10);
+    assert!(!node.status.borrow().leading);
+    tokio::time::sleep(Timing::default().ttl * 30).await;
+    assert!(well.status.borrow().leading, "it is asked by nobody");
+    // The challenge, the end of the node's lead, the coordinator's, and the end of the challenge.
+    let after = cluster.registry.list(keys::ALL).await.unwrap().revision;
+    assert_eq!(after.0 - before.0, 4);
+    // Without a coordinator the node leads again.
+    well.stop().await;
+    cluster.until(async || node.status.borrow().leading).await;
+    tokio::time::sleep(Timing::default().ttl * 4).await;
+    assert!(cluster.registry.get(keys::CHALLENGER).await.unwrap().is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn workers_that_are_silent_are_marked_once_and_those_that_are_seen_are_not() {
     let (cluster, _controller, _nodes) = TestCluster::settled(&["a"], 2).await;

@@ -122,11 +122,21 @@ impl TestCluster {
         ledger: Arc<dyn Ledger>,
         name: &str,
     ) -> Running {
-        let controller = Controller::new(registry, ledger, self.config(name));
+        self.start(registry, ledger, self.config(name))
+    }
+
+    fn start(&self, registry: SharedRegistry, ledger: Arc<dyn Ledger>, config: ControllerConfig) -> Running {
+        let controller = Controller::new(registry, ledger, config);
         let status = controller.status();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(controller.run(shutdown.clone()));
         Running { status, shutdown, task }
+    }
+
+    pub(super) fn candidate(&self, holder: &str, ledger: Arc<dyn Ledger>) -> Running {
+        let mut config = self.config("");
+        config.candidate.holder = holder.to_owned();
+        self.start(self.registry.clone(), ledger, config)
     }
 
     pub(super) fn now(&self) -> Duration {
