@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|
 //! | `leader` | [`LeaderRecord`] | the candidate that finds it absent | controllers, coordinators | to the controller |
 //! | `challenger` | [`ChallengerRecord`] | a coordinator that finds a node leading | that node's controller | to nobody's keeper: it ends by itself |
-//! | `store` | [`StoreRecord`] | controller | controllers | no |
+//! | `store` | [`StoreRecord`] | controller | controllers, nodes before they register | no |
 //! | `nodes/<node>` | [`NodeRecord`] | the node | controller, coordinators | to the node |
 //! | `assignments/<node>` | [`AssignmentRecord`] | controller | that node, coordinators | no |
 //! | `acks/<node>` | [`AckRecord`] | the node | controller | to the node |

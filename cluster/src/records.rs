@@ -195,6 +195,19 @@ pub struct StoreRecord {
     /// [`crate::registry::Registry::cluster_id`] when the record was written: a copy in another etcd is another store.
     pub etcd_cluster: String,
     pub settled: bool,
+    /// Whose it is; none of a version that did not say so.
+    #[serde(default)]
+    pub owner: Option<StoreOwner>,
+}
+
+/// The cluster that a store belongs to. Who was given anything else is in the wrong place: a node with another database
+/// would serve nobody, and one with another TTL might outlive its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreOwner {
+    /// The id that the database has of itself.
+    pub database: String,
+    pub cluster: String,
+    pub lease_ttl_ms: u64,
 }
 
 #[cfg(test)]

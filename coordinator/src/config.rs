@@ -46,6 +46,9 @@ pub struct Config {
     /// How much of etcd's history the leader keeps; 0s where etcd is shared and somebody else compacts it
     #[arg(long, env = "ROOST_ETCD_HISTORY", default_value = "1h", value_parser = humantime::parse_duration)]
     pub etcd_history: Duration,
+    /// Takes etcd and the database into use although they belong to another cluster, whose nodes are stopped; done once
+    #[arg(long, env = "ROOST_ADOPT_STORE")]
+    pub adopt_store: bool,
 }
 
 fn parse_id(given: &str) -> Result<String, String> {

@@ -156,7 +156,8 @@ fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {
     let etcd_history = Some(config.etcd_history).filter(|history| !history.is_zero());
     ControllerConfig {
         etcd_history,
-        ..ControllerConfig::new(config.lease_ttl, candidate, config.stale_after)
+        adopt_store: config.adopt_store,
+        ..ControllerConfig::new(config.cluster.as_str(), config.lease_ttl, candidate, config.stale_after)
     }
 }
 

@@ -1,7 +1,11 @@
 //! What every part of the controller works with: its configuration, what it reports, its two stores, and the right to write
 //! to them.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -29,13 +33,18 @@ pub struct ControllerConfig {
     pub stale_after: Duration,
     /// How much of etcd's history is kept; none where somebody else compacts it.
     pub etcd_history: Option<Duration>,
+    /// The cluster's name, which the database and the registry know each other by.
+    pub cluster: String,
+    /// Takes the database and the registry, whoever they belong to. An order: good for one time.
+    pub adopt_store: bool,
     pub clock: Arc<dyn Clock>,
 }
 
 impl ControllerConfig {
-    /// On the machine's clock; compacts nothing.
-    pub fn new(timing: Timing, candidate: LeaderRecord, stale_after: Duration) -> Self {
-        Self { timing, candidate, stale_after, etcd_history: None, clock: Arc::new(BootClock) }
+    /// On the machine's clock; compacts nothing and adopts nothing.
+    pub fn new(cluster: &str, timing: Timing, candidate: LeaderRecord, stale_after: Duration) -> Self {
+        let (cluster, clock) = (cluster.to_owned(), Arc::new(BootClock));
+        Self { timing, candidate, stale_after, etcd_history: None, cluster, adopt_store: false, clock }
     }
 }
 
@@ -62,6 +71,8 @@ pub(super) struct Context {
     pub(super) challenged: Mutex<Option<Incarnation>>,
     /// Before that no leader is asked to give way.
     pub(super) challenge_from: Mutex<Duration>,
+    /// An order to adopt that has not been carried out.
+    pub(super) adopt_store: AtomicBool,
 }
 
 /// When etcd was heard from. Of this process, whether it leads or not: an outage that ends every lease ends the term too.

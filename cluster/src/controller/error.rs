@@ -27,6 +27,9 @@ pub(super) enum ControllerError {
     /// A node leads only while no coordinator can. Ends the term.
     #[error("a coordinator is there to lead")]
     GivesWay,
+    /// Nothing is done, however long it takes, until an operator has said which is right.
+    #[error(transparent)]
+    Foreign(ForeignStore),
     /// Too long without a pass that succeeded. Ends the term, for another candidate may fare better.
     #[error("no pass has succeeded for {span:?}: {reason}")]
     Stuck { span: Duration, reason: String },
@@ -71,6 +74,7 @@ impl ControllerError {
         match self {
             Self::Ledger(_) | Self::Deposed { .. } => Dependency::Ledger,
             Self::Registry(RegistryError::Corrupt { .. }) => Dependency::Records,
+            Self::Foreign(_) => Dependency::Identity,
             Self::Registry(_)
             | Self::LeaseInDoubt
             | Self::Doubtful { .. }
@@ -88,9 +92,24 @@ impl ControllerError {
             | Self::Stuck { .. }
             | Self::Deposed { .. }
             | Self::Registry(RegistryError::Replaced { .. }) => true,
-            Self::Registry(_) | Self::Ledger(_) | Self::LeaseInDoubt => false,
+            Self::Registry(_) | Self::Ledger(_) | Self::LeaseInDoubt | Self::Foreign(_) => false,
         }
     }
+}
+
+/// The registry and the database are not those of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ForeignStore {
+    #[error(
+        "this etcd belongs to the cluster {cluster} with the database {theirs}, and the database given here is {ours}: \
+         correct --etcd, --cluster or --database-url, or start one coordinator with --adopt-store"
+    )]
+    Database { cluster: String, theirs: String, ours: String },
+    #[error(
+        "the database belongs to the cluster {cluster} in another etcd, where {holder} leads: stop that cluster or \
+         correct --etcd, --cluster or --database-url, or start one coordinator with --adopt-store"
+    )]
+    Alive { cluster: String, holder: String },
 }
 
 /// What the controller depends on.
@@ -100,6 +119,8 @@ pub(super) enum Dependency {
     Ledger,
     /// What is written in the registry can be read.
     Records,
+    /// Registry and ledger belong to each other.
+    Identity,
 }
 
 /// Which dependencies fail now, so that each change is logged once.
@@ -122,6 +143,9 @@ impl DependencyHealth {
             }
             Dependency::Records => {
                 tracing::error!(error = %causes(error), "the controller cannot go on: a record in etcd is damaged and has to be removed or mended")
+            }
+            Dependency::Identity => {
+                tracing::error!(%error, "the controller does nothing: etcd and database are not of one cluster")
             }
         }
     }

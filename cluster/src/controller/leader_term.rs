@@ -108,7 +108,7 @@ impl<'a> LeaderTerm<'a> {
         let Timing { heartbeat_every, coalesce, .. } = self.context.config.timing;
         let authority = WriteAuthority { leadership: &self.leadership, term, keeper: &self.keeper };
         let mut wakeups = self.wakeups();
-        let mut state = PassState::new(self.context.config.timing);
+        let mut state = PassState::new(self.context.config.timing, self.context.config.clock.now());
         let mut compaction = Compaction::new(self.context.config.etcd_history);
         state.pending.add_events([history::elected(&self.context.config.candidate.holder, term)]);
         // Time for workers to be seen again that could not be while there was no controller or no ledger.
@@ -178,18 +178,19 @@ impl<'a> LeaderTerm<'a> {
         status.send_modify(|status| status.leading = true);
         let registry = registry.as_ref();
         let mut store =
-            self.until_done(health, || store_identity::identify(registry, &self.leadership)).await?;
+            self.until_done(health, || store_identity::identify(self.context, &self.leadership)).await?;
         let term = match self.begin_term(health, &store).await {
             Err(ControllerError::Deposed { .. })
                 if self.until_done(health, || self.still_leads()).await? =>
             {
                 store = self
-                    .until_done(health, || store_identity::initialise(registry, &self.leadership))
+                    .until_done(health, || store_identity::initialise(self.context, &self.leadership))
                     .await?;
                 self.begin_term(health, &store).await?
             }
             begun => begun?,
         };
+        self.until_done(health, || self.context.outrun_registry(term)).await?;
         let desired_tenants = self.until_done(health, || self.context.desired_tenants()).await?;
         let wait = store_identity::wait_before_placing(&store, &desired_tenants, config.timing.ttl);
         if wait > Duration::ZERO {
@@ -249,6 +250,7 @@ impl<'a> LeaderTerm<'a> {
     fn is_well(&self, health: &mut DependencyHealth, term: Term, complaint: Option<String>) -> bool {
         health.recovered(Dependency::Etcd);
         health.recovered(Dependency::Records);
+        health.recovered(Dependency::Identity);
         let ledger_is_back = health.recovered(Dependency::Ledger);
         let now = self.context.config.clock.now();
         self.context.status.send_replace(ControllerStatus {

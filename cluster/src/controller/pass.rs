@@ -13,7 +13,7 @@ use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId};
 use crate::{
     election::Leadership,
     keys,
-    ledger::{DesiredTenant, FailoverFacts, LedgerError, Orders},
+    ledger::LedgerError,
     plan::{self, Action, Cause, Decision, Plan},
     records::{AssignmentEntry, AssignmentRecord, MAX_RECORD_BYTES, Phase},
     registry::{Commit, Guard, MAX_OPS, Op, RegistryError},
@@ -36,6 +36,7 @@ use super::{
 };
 
 /// What a pass found and did.
+#[derive(Default)]
 pub(super) struct PassOutcome {
     /// The registry's revision that it has seen.
     pub(super) seen: Revision,
@@ -67,10 +68,12 @@ pub(super) struct PassState {
     pub(super) unpublished: HashMap<TenantId, Generation>,
     /// Something was published that the ledger does not know the registry to have got to.
     pub(super) has_published: bool,
+    /// When the ledger was last told that this controller lives.
+    pub(super) sign_given_at: Duration,
 }
 
 impl PassState {
-    pub(super) fn new(timing: Timing) -> Self {
+    pub(super) fn new(timing: Timing, now: Duration) -> Self {
         Self {
             mirror: Mirror::default(),
             failure_detector: FailureDetector::new(timing),
@@ -84,6 +87,7 @@ impl PassState {
             pending: PendingHistory::default(),
             unpublished: HashMap::new(),
             has_published: false,
+            sign_given_at: now,
         }
     }
 }
@@ -104,6 +108,10 @@ impl Context {
         let view = state.mirror.view();
         let by_tenant: DesiredByTenant<'_> =
             desired_tenants.iter().map(|desired| (&desired.tenant, desired)).collect();
+        if self.outrun_forgotten(authority, view, &desired_tenants, &by_tenant).await? {
+            let seen = view.revision;
+            return Ok(PassOutcome { seen, again: true, ..PassOutcome::default() });
+        }
         let sight = Sight {
             nodes: &view.nodes,
             desired_tenants: &desired_tenants,
@@ -121,10 +129,15 @@ impl Context {
         state.decision_log.write(&plan);
         let seen = view.revision;
 
-        self.remember_revision(authority, seen, &mut state.has_published).await?;
+        if std::mem::take(&mut state.has_published) || self.sign_is_due(state.sign_given_at, now) {
+            self.remember_revision(authority, seen).await?;
+            state.sign_given_at = now;
+        }
         let placed = self.place(authority, &plan, &by_tenant, &mut state.unpublished).await?;
         let try_again_after = state.left_out.step(&plan, &placed, now, self.config.timing.coalesce);
-        let recheck_after = assessment.recheck_after.into_iter().chain(try_again_after).min();
+        let next_sign = (state.sign_given_at + self.config.timing.ttl).saturating_sub(now);
+        let recheck_after =
+            assessment.recheck_after.into_iter().chain(try_again_after).chain([next_sign]).min();
         let damage = state.unreadable.step(view.unreadable_records());
         let releases = state.overdue_releases.step(&snapshot, now);
         state.pending.add_events(releases.events);
@@ -160,38 +173,7 @@ impl Context {
         }
     }
 
-    /// An etcd that is behind this has been restored from a backup: whoever leads next finds that out by it.
-    async fn remember_revision(
-        &self,
-        authority: &WriteAuthority<'_>,
-        seen: Revision,
-        has_published: &mut bool,
-    ) -> Result<(), ControllerError> {
-        if std::mem::take(has_published) {
-            let written = self.ask_ledger(self.ledger.registry_was_at(authority.term, seen)).await;
-            written.map_err(ControllerError::reading_ledger)?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, ControllerError> {
-        self.ask_ledger(self.ledger.desired_tenants()).await.map_err(ControllerError::reading_ledger)
-    }
-
-    async fn failover_facts(&self, detector: &FailureDetector) -> Result<FailoverFacts, ControllerError> {
-        if !detector.wants_facts() {
-            return Ok(FailoverFacts::default());
-        }
-        let Timing { ttl, start_patience, .. } = self.config.timing;
-        // Nodes write it twice in a TTL.
-        let asked = self.ledger.failover_facts(start_patience, ttl * 3 / 2);
-        self.ask_ledger(asked).await.map_err(ControllerError::reading_ledger)
-    }
-
-    pub(super) async fn orders(&self) -> Result<Orders, ControllerError> {
-        self.ask_ledger(self.ledger.orders()).await.map_err(ControllerError::reading_ledger)
-    }
-
+    /// Once in a TTL a controller shows that it lives, for others that might take the ledger for theirs.
     pub(super) async fn place(
         &self,
         authority: &WriteAuthority<'_>,

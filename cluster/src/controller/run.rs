@@ -1,6 +1,6 @@
 //! Standing for election and leading, again and again.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use parking_lot::Mutex;
 use roost_model::causes;
@@ -23,7 +23,10 @@ impl Controller {
         let (status, _) = watch::channel(ControllerStatus::default());
         let etcd = Mutex::new(EtcdContact::new(config.timing.ttl));
         let (challenged, challenge_from) = (Mutex::default(), Mutex::default());
-        Self { context: Context { registry, ledger, config, status, etcd, challenged, challenge_from } }
+        let adopt_store = AtomicBool::new(config.adopt_store);
+        let context =
+            Context { registry, ledger, config, status, etcd, challenged, challenge_from, adopt_store };
+        Self { context }
     }
 
     /// To be taken before [`Controller::run`].

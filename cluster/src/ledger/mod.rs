@@ -12,6 +12,7 @@ mod history;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 mod orders;
+mod seal;
 
 pub use history::{Event, EventKind, LedgerRecord, Outcome};
 #[cfg(any(test, feature = "memory"))]
@@ -20,13 +21,22 @@ pub use orders::{
     BreakerRecord, FailoverFacts, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress,
     RestartWindow,
 };
+pub use seal::{SILENT_FOR, Seal, SealedStore, StoreClaim};
 
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
+    /// Which database it is, and which registry it belongs to.
+    async fn seal(&self) -> Result<Seal, LedgerError>;
+
+    /// Makes the ledger belong to a store, and answers with whether it does. It does not while a controller of another
+    /// store gives signs of life, unless the claim is an order. For the store that has it already what is claimed is noted.
+    async fn take_store(&self, claim: &StoreClaim) -> Result<bool, LedgerError>;
+
     /// Begins the term of the controller whose leader key was created at `leader_revision` in the store named
     /// `etcd_cluster`. The term is one more than the last if the store is another one than the last term's or the
     /// revision is a later one than any that is known of it ([`Ledger::registry_was_at`]). The same key of the same holder is given the same term again, for the answer to its
-    /// first call may have been lost. Else `Deposed`: a later controller has begun already.
+    /// first call may have been lost. Else `Deposed`: a later controller has begun already, or the ledger belongs to
+    /// another store.
     async fn begin_term(
         &self,
         etcd_cluster: &str,
@@ -35,7 +45,7 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> Result<Term, LedgerError>;
 
     /// The registry had got to this revision when the controller acted upon it. A later leader's key that is not beyond
-    /// it belongs to a registry that has gone back.
+    /// it belongs to a registry that has gone back. It is a sign of the controller's life, too.
     async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError>;
 
     /// What is wanted, one for every tenant there is.
@@ -55,6 +65,16 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         term: Term,
         placements: &[(TenantId, NodeId)],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError>;
+
+    /// Sees that every generation that is given from now on is later than `found`, one that the ledger has forgotten, by
+    /// [`GENERATIONS_LEFT_OUT`] if it has to be; and gives these tenants a new one where they are, so that whoever has
+    /// them has to let go. Answers with the tenants' new generations; left out are those that [`Ledger::place`] leaves out.
+    async fn outrun(
+        &self,
+        term: Term,
+        found: Generation,
+        tenants: &[TenantId],
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError>;
 
     /// How a failover gets on: of tenants placed within `placed_within`, of nodes cut off within `cut_off_within`.
@@ -78,6 +98,9 @@ pub trait Ledger: Send + Sync + 'static {
     async fn changed(&self);
 }
 
+/// A ledger that has gone back leaves out so many: what else it has forgotten is below.
+pub const GENERATIONS_LEFT_OUT: i64 = 1_000_000;
+
 /// What is wanted of one tenant, and where the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredTenant {
@@ -85,6 +108,8 @@ pub struct DesiredTenant {
     pub running: bool,
     /// Of the last placement.
     pub generation: Generation,
+    /// Its owner has met a session of this generation, which is not below its own: the ledger has gone back.
+    pub outrun_by: Option<Generation>,
     /// Of the last placement, until it is unplaced.
     pub node: Option<NodeId>,
     /// The only node that may have it.

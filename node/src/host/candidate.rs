@@ -20,6 +20,8 @@ pub(super) struct Candidate {
     pub(super) registry: SharedRegistry,
     pub(super) store: Store,
     pub(super) node: NodeId,
+    /// The cluster's name.
+    pub(super) cluster: String,
     pub(super) timing: Timing,
     /// A worker that has not been seen for this long is marked ERROR.
     pub(super) stale_after: Duration,
@@ -81,7 +83,7 @@ impl Candidate {
         let candidate = LeaderRecord { holder: self.holder(), address: String::new() };
         let config = ControllerConfig {
             etcd_history: self.etcd_history,
-            ..ControllerConfig::new(self.timing, candidate, self.stale_after)
+            ..ControllerConfig::new(&self.cluster, self.timing, candidate, self.stale_after)
         };
         // Made here, for it listens to Postgres on a connection of its own.
         let ledger = Arc::new(PostgresLedger::new(self.store.clone()));

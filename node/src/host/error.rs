@@ -1,11 +1,28 @@
 //! Why a node ends other than by being asked to.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use roost_cluster::registry::RegistryError;
 use roost_engine::EngineError;
 use roost_model::ids::NodeId;
 use roost_store::StoreError;
+
+/// Why this node has no place in this cluster.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrongCluster {
+    #[error(
+        "etcd belongs to the cluster {theirs} and this node was given the name {ours}: correct --cluster or --etcd"
+    )]
+    Name { theirs: String, ours: String },
+    #[error(
+        "the cluster's lease TTL is {theirs:?} and this node was given {ours:?}: give --lease-ttl the same in all processes"
+    )]
+    Ttl { theirs: Duration, ours: Duration },
+    #[error(
+        "etcd belongs to the database {theirs} and this node reaches the database {ours}: correct --database-url or --etcd"
+    )]
+    Database { theirs: String, ours: String },
+}
 
 /// Why a node ended.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +32,8 @@ pub enum HostError {
         "the node id {node} is in use by a live node at {address}: give this one another --id, or stop that one"
     )]
     NameInUse { node: NodeId, address: String },
+    #[error(transparent)]
+    WrongCluster(#[from] WrongCluster),
     #[error("the registry cannot be used")]
     Registry(#[from] RegistryError),
     #[error("the database cannot be used")]
@@ -36,6 +55,7 @@ impl HostError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::NameInUse { .. }
+            | Self::WrongCluster(_)
             | Self::Engine(EngineError::ForeignLibrary { .. })
             | Self::Registry(RegistryError::Refused { .. }) => true,
             Self::Store(error) => error.is_final(),

@@ -32,6 +32,7 @@ mod preparation;
 pub mod reconcile;
 pub mod registration;
 mod self_check;
+mod store_mark;
 pub mod supervisor;
 mod sweeps;
 mod tenant_run;
@@ -86,6 +87,7 @@ use impairments::Impairments;
 use lease_reporting_registry::LeaseReportingRegistry;
 use registration::Registration;
 use self_check::SelfCheck;
+use store_mark::Given;
 use supervisor::IncarnationEnd;
 use sweeps::Sweeper;
 use worker_table::WorkerTable;
@@ -113,8 +115,9 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
     let stale_after = config.args.stale_after;
     let etcd_history = Some(config.args.etcd_history).filter(|history| !history.is_zero());
     let store = host.node.store.clone();
+    let (cluster, timing) = (config.args.cluster.to_string(), host.timing);
     let candidate =
-        Candidate { registry: reporting, store, node, timing: host.timing, stale_after, etcd_history };
+        Candidate { registry: reporting, store, node, cluster, timing, stale_after, etcd_history };
     let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
     let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });
@@ -126,11 +129,13 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
         impairments: host.impairments.clone(),
         workers: host.workers.clone(),
     };
+    let given = Given { cluster: config.args.cluster.as_str(), ttl: host.timing.ttl };
     tokio::select! {
         // First, so that nobody is registered who could do nothing.
         biased;
         unusable = first_contact::unusable(&host.node.store, &registry, &host.timing) => return Err(unusable),
-        lived = prove_and_live(&host, &record, announcement, self_check, &stop) => lived?,
+        wrong = store_mark::wrong_database(&*registry, &host.node.store, given, &host.timing) => return Err(wrong),
+        lived = prove_and_live(&host, &record, given, announcement, self_check, &stop) => lived?,
     }
 
     stop_standing.cancel();
@@ -144,6 +149,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
 async fn prove_and_live(
     host: &Arc<HostEnv>,
     record: &NodeRecord,
+    given: Given<'_>,
     announcement: Option<Announcement<'_>>,
     self_check: SelfCheck,
     stop: &CancellationToken,
@@ -154,18 +160,21 @@ async fn prove_and_live(
     // Ends with this function.
     let mut checks = JoinSet::new();
     checks.spawn(self_check.run());
-    live_until_stopped(host, record, announcement, stop).await
+    live_until_stopped(host, record, given, announcement, stop).await
 }
 
 /// One life after the other.
 async fn live_until_stopped(
     host: &Arc<HostEnv>,
     record: &NodeRecord,
+    given: Given<'_>,
     mut announcement: Option<Announcement<'_>>,
     stop: &CancellationToken,
 ) -> Result<(), HostError> {
     let mut last_life = None;
-    while let Some(registration) = register(host, record, last_life, stop).await? {
+    loop {
+        store_mark::check(&*host.registry, &host.node.store, given).await?;
+        let Some(registration) = register(host, record, last_life, stop).await? else { break };
         let incarnation = registration.incarnation();
         tracing::info!(node = %record.node, %incarnation, address = record.address, "registered");
         if let Some(announcement) = announcement.take() {

@@ -60,6 +60,8 @@ impl Coordinator {
             candidate: LeaderRecord { holder: format!("coordinator/{}", self.name), address: String::new() },
             stale_after: Duration::from_secs(120),
             etcd_history: None,
+            cluster: "simulated".to_owned(),
+            adopt_store: false,
             clock: Arc::new(self.clock),
         };
         let controller = Controller::new(Arc::new(self.registry()), Arc::new(self.ledger()), config);

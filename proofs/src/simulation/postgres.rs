@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_cluster::ledger::{
-    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
+    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders, Seal,
+    StoreClaim,
 };
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 use tokio::sync::watch;
@@ -106,6 +107,34 @@ impl LinkedLedger {
 
 #[async_trait]
 impl Ledger for LinkedLedger {
+    async fn seal(&self) -> Result<Seal, LedgerError> {
+        self.call("seal", |postgres| async move { postgres.ledger.seal().await }).await
+    }
+
+    async fn take_store(&self, claim: &StoreClaim) -> Result<bool, LedgerError> {
+        let claim = claim.clone();
+        let work = move |postgres: Arc<Postgres>| async move { postgres.ledger.take_store(&claim).await };
+        self.call("take the store", work).await
+    }
+
+    async fn outrun(
+        &self,
+        term: Term,
+        found: Generation,
+        tenants: &[TenantId],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        let tenants = tenants.to_vec();
+        let work = move |postgres: Arc<Postgres>| async move {
+            let outran = postgres.ledger.outrun(postgres.admit(term), found, &tenants).await?;
+            postgres.judge.ledger_written(term);
+            for (tenant, generation) in &outran {
+                postgres.judge.placed(tenant, *generation);
+            }
+            Ok(outran)
+        };
+        self.call("outrun", work).await
+    }
+
     async fn begin_term(
         &self,
         etcd_cluster: &str,

@@ -13,8 +13,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::ledger::{
-    BreakerRecord, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, NodeOrder, NotBack,
-    Operation, OperationKind, Orders, Policy, Progress, RestartWindow,
+    BreakerRecord, DesiredTenant, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord,
+    NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress, RestartWindow, Seal, StoreClaim,
 };
 use roost_model::{
     causes,
@@ -27,6 +27,7 @@ use tokio::sync::{Mutex, broadcast};
 use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, columns::optional_id, operations::count};
 
 mod records;
+mod seal;
 
 /// [`Ledger`] on Postgres.
 pub struct PostgresLedger {
@@ -108,6 +109,14 @@ impl Store {
 
 #[async_trait]
 impl Ledger for PostgresLedger {
+    async fn seal(&self) -> Result<Seal, LedgerError> {
+        self.read_seal().await.map_err(to_ledger)
+    }
+
+    async fn take_store(&self, claim: &StoreClaim) -> Result<bool, LedgerError> {
+        self.write_seal(claim).await.map_err(to_ledger)
+    }
+
     async fn begin_term(
         &self,
         etcd_cluster: &str,
@@ -118,10 +127,12 @@ impl Ledger for PostgresLedger {
         let query = sqlx::query!(
             r#"update controller_term set
                 term = case when etcd_cluster = $1 and leader_revision = $2 then term else term + 1 end,
-                holder = $3, etcd_cluster = $1, leader_revision = $2, begun_at = now(),
+                holder = $3, etcd_cluster = $1, leader_revision = $2, begun_at = now(), seen_at = now(),
                 registry_revision = case when etcd_cluster = $1 then greatest(registry_revision, $2) else $2 end
-            where etcd_cluster <> $1 or greatest(leader_revision, registry_revision) < $2
+            where store in ('', $1) and (
+                etcd_cluster <> $1 or greatest(leader_revision, registry_revision) < $2
                 or (leader_revision = $2 and holder = $3)
+            )
             returning term"#,
             etcd_cluster,
             leader_revision.0,
@@ -135,8 +146,8 @@ impl Ledger for PostgresLedger {
 
     async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
         let query = sqlx::query!(
-            r#"update controller_term set registry_revision = greatest(registry_revision, $2) where term = $1
-            returning term"#,
+            r#"update controller_term set registry_revision = greatest(registry_revision, $2), seen_at = now()
+            where term = $1 returning term"#,
             term.0,
             revision.0,
         );
@@ -147,7 +158,7 @@ impl Ledger for PostgresLedger {
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
         let query = sqlx::query!(
             r#"select tenant_id, desired = 'RUNNING' as "running!", generation, node, pin,
-                spec_revision
+                case when outrun_by >= generation then outrun_by end as outrun_by, spec_revision
             from worker_processes order by tenant_id"#
         );
         let rows = self.store.all("list the desired tenants", query).await.map_err(to_ledger)?;
@@ -156,6 +167,7 @@ impl Ledger for PostgresLedger {
                 tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
                 running: row.running,
                 generation: Generation(row.generation),
+                outrun_by: row.outrun_by.map(Generation),
                 node: optional_id(row.node.as_deref(), NodeId::new)?,
                 pin: optional_id(row.pin.as_deref(), NodeId::new)?,
                 spec_revision: SpecRevision(row.spec_revision),
@@ -212,11 +224,48 @@ impl Ledger for PostgresLedger {
         );
         let rows = self.store.all("place the tenants", query).await.map_err(to_ledger)?;
         self.check(rows.iter().any(|row| row.holds_term)).await.map_err(to_ledger)?;
-        let placed = rows.into_iter().filter_map(|row| row.tenant_id.zip(row.generation));
-        placed
-            .map(|(tenant, generation)| Ok((TenantId::new(&tenant)?, Generation(generation))))
-            .collect::<Result<_, _>>()
-            .map_err(|reason| to_ledger(StoreError::corrupt_id(reason)))
+        generations(rows.into_iter().filter_map(|row| row.tenant_id.zip(row.generation)))
+    }
+
+    async fn outrun(
+        &self,
+        term: Term,
+        found: Generation,
+        tenants: &[TenantId],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
+        // The sequence is set before `outran` takes from it: the count has to be known before there is a row to write.
+        let query = sqlx::query!(
+            r#"with valid_term as materialized (
+                select term from controller_term where term = $1 for share
+            ), raised as materialized (
+                select setval('generations', $2 + $4::bigint) from valid_term, generations
+                where last_value < $2 or (last_value = $2 and not is_called)
+            ), held as materialized (
+                select w.tenant_id from valid_term, worker_processes w
+                where w.tenant_id = any($3) order by w.tenant_id for update of w skip locked
+            ), outran as (
+                update worker_processes w set
+                    generation = nextval('generations'), outrun_by = null, expected_since = now(), updated_at = now()
+                from held, (select count(*) from raised) as raised
+                where w.tenant_id = held.tenant_id
+                returning w.tenant_id, w.generation
+            )
+            select exists(select from valid_term) as "holds_term!", (select count(*) from raised) as "raised!",
+                outran.tenant_id as "tenant_id?", outran.generation as "generation?"
+            from (select) as once left join outran on true
+            order by outran.tenant_id"#,
+            term.0,
+            found.0,
+            &tenants as &[&str],
+            GENERATIONS_LEFT_OUT,
+        );
+        let rows = self.store.all("outrun later generations", query).await.map_err(to_ledger)?;
+        self.check(rows.iter().any(|row| row.holds_term)).await.map_err(to_ledger)?;
+        if rows.iter().any(|row| row.raised > 0) {
+            tracing::error!(%found, "the database has gone back: generations go on above those that it has forgotten");
+        }
+        generations(rows.into_iter().filter_map(|row| row.tenant_id.zip(row.generation)))
     }
 
     async fn failover_facts(
@@ -361,6 +410,14 @@ fn concerns<T>(received: Result<T, broadcast::error::RecvError>, is_it: impl Fn(
         Err(broadcast::error::RecvError::Lagged(_)) => Some(true),
         Err(broadcast::error::RecvError::Closed) => None,
     }
+}
+
+fn generations(
+    rows: impl Iterator<Item = (String, i64)>,
+) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+    rows.map(|(tenant, generation)| Ok((TenantId::new(&tenant)?, Generation(generation))))
+        .collect::<Result<_, _>>()
+        .map_err(|reason| to_ledger(StoreError::corrupt_id(reason)))
 }
 
 fn to_ledger(error: StoreError) -> LedgerError {

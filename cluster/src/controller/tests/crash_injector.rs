@@ -10,7 +10,8 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     ledger::{
-        DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
+        DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders, Seal,
+        StoreClaim,
     },
     registry::{
         Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, Update,
@@ -123,6 +124,20 @@ impl Registry for CrashInjector {
 
 #[async_trait]
 impl Ledger for CrashInjector {
+    async fn seal(&self) -> Result<Seal, LedgerError> {
+        self.ledger.seal().await
+    }
+    async fn take_store(&self, claim: &StoreClaim) -> Result<bool, LedgerError> {
+        self.ledger.take_store(claim).await
+    }
+    async fn outrun(
+        &self,
+        term: Term,
+        found: Generation,
+        tenants: &[TenantId],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        self.write(self.ledger.outrun(term, found, tenants)).await
+    }
     async fn begin_term(
         &self,
         etcd_cluster: &str,

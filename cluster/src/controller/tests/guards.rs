@@ -1,7 +1,11 @@
 //! What a controller cannot do: act after it was deposed, publish what it did not place, trust a write without an
 //! answer.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -126,8 +130,9 @@ impl Stepper {
         let (status, _) = watch::channel(ControllerStatus::default());
         let etcd = Mutex::new(EtcdContact::new(config.timing.ttl));
         let (challenged, challenge_from) = (Mutex::default(), Mutex::default());
-        let ledger = cluster.ledger.clone();
-        let context = Context { registry, ledger, config, status, etcd, challenged, challenge_from };
+        let (ledger, adopt_store) = (cluster.ledger.clone(), AtomicBool::new(false));
+        let context =
+            Context { registry, ledger, config, status, etcd, challenged, challenge_from, adopt_store };
         Self { context, leadership, term, keeper }
     }
 
@@ -136,7 +141,7 @@ impl Stepper {
     }
 
     async fn pass(&self) -> Result<bool, ControllerError> {
-        let mut state = PassState::new(self.context.config.timing);
+        let mut state = PassState::new(self.context.config.timing, self.context.config.clock.now());
         self.context.pass(&self.authority(), &mut state).await.map(|passed| passed.again)
     }
 

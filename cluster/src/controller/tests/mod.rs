@@ -7,6 +7,7 @@ mod delayed_failover;
 mod failed_preparations;
 mod failover_breaker;
 mod failure_detector;
+mod generations;
 mod guards;
 mod impairments;
 mod mirror;
@@ -18,5 +19,6 @@ mod recorder;
 mod resumption;
 mod severable_ledger;
 mod test_cluster;
+mod two_stores;
 
 pub(super) use node::live_node;

@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 
 use crate::ledger::{
-    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders,
+    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders, Seal,
+    StoreClaim,
 };
 
 pub(super) struct SeverableLedger {
@@ -43,6 +44,20 @@ impl SeverableLedger {
 
 #[async_trait]
 impl Ledger for SeverableLedger {
+    async fn seal(&self) -> Result<Seal, LedgerError> {
+        self.reach()?.seal().await
+    }
+    async fn take_store(&self, claim: &StoreClaim) -> Result<bool, LedgerError> {
+        self.reach()?.take_store(claim).await
+    }
+    async fn outrun(
+        &self,
+        term: Term,
+        found: Generation,
+        tenants: &[TenantId],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        self.reach()?.outrun(term, found, tenants).await
+    }
     async fn begin_term(
         &self,
         etcd_cluster: &str,

@@ -109,7 +109,7 @@ impl TestCluster {
         let candidate = LeaderRecord { holder: format!("coordinator/{name}"), address: String::new() };
         let clock = self.clock.clone();
         let stale_after = Duration::from_secs(120);
-        ControllerConfig { timing: Timing::default(), candidate, stale_after, etcd_history: None, clock }
+        ControllerConfig { clock, ..ControllerConfig::new("test", Timing::default(), candidate, stale_after) }
     }
 
     pub(super) fn controller(&self, name: &str) -> Running {
@@ -122,10 +122,14 @@ impl TestCluster {
         ledger: Arc<dyn Ledger>,
         name: &str,
     ) -> Running {
-        self.start(registry, ledger, self.config(name))
+        Self::run(registry, ledger, self.config(name))
     }
 
-    fn start(&self, registry: SharedRegistry, ledger: Arc<dyn Ledger>, config: ControllerConfig) -> Running {
+    pub(super) fn run(
+        registry: SharedRegistry,
+        ledger: Arc<dyn Ledger>,
+        config: ControllerConfig,
+    ) -> Running {
         let controller = Controller::new(registry, ledger, config);
         let status = controller.status();
         let shutdown = CancellationToken::new();
@@ -136,7 +140,7 @@ impl TestCluster {
     pub(super) fn candidate(&self, holder: &str, ledger: Arc<dyn Ledger>) -> Running {
         let mut config = self.config("");
         config.candidate.holder = holder.to_owned();
-        self.start(self.registry.clone(), ledger, config)
+        Self::run(self.registry.clone(), ledger, config)
     }
 
     pub(super) fn now(&self) -> Duration {

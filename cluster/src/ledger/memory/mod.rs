@@ -11,7 +11,10 @@ use parking_lot::{Mutex, MutexGuard};
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{DesiredTenant, Event, FailoverFacts, Ledger, LedgerError, LedgerRecord, NotBack, Orders};
+use super::{
+    DesiredTenant, Event, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, NotBack,
+    Orders, Seal, SealedStore, StoreClaim,
+};
 
 mod operator;
 mod orders;
@@ -34,6 +37,11 @@ struct Tables {
     leader_revision: Revision,
     registry_revision: Revision,
     holder: String,
+    owner: Option<StoreClaim>,
+    /// The last sign of the owner's controller.
+    owner_seen_at: Option<Instant>,
+    /// Later generations than this are given.
+    generations_above: Generation,
     spec_revisions: i64,
     tenants: BTreeMap<TenantId, Tenant>,
     orders: StoredOrders,
@@ -71,6 +79,7 @@ impl MemoryLedger {
             tenant: tenant.clone(),
             running,
             generation: Generation(0),
+            outrun_by: None,
             node: None,
             pin: None,
             spec_revision,
@@ -118,6 +127,25 @@ impl MemoryLedger {
     /// As nodes do that have no lease and reach the ledger.
     pub fn set_cut_off(&self, nodes: &[NodeId]) {
         self.state.lock().cut_off_nodes = nodes.iter().cloned().collect();
+    }
+
+    /// As a database does that is restored from a backup: it has given no later generation than this.
+    pub fn go_back_to(&self, generation: Generation) {
+        let mut state = self.state.lock();
+        state.generations_above = Generation(0);
+        for row in state.tenants.values_mut() {
+            row.desired.generation = row.desired.generation.min(generation);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The tenant's owner has met a session of this generation.
+    pub fn report_outrun(&self, tenant: &TenantId, by: Generation) {
+        if let Some(row) = self.state.lock().tenants.get_mut(tenant) {
+            row.desired.outrun_by = Some(by);
+        }
+        self.changed.notify_one();
     }
 
     pub fn desired(&self, tenant: &TenantId) -> Option<DesiredTenant> {
@@ -173,7 +201,23 @@ impl MemoryLedger {
     }
 }
 
+/// The generation after a tenant's last, and above what is left out. Each tenant counts for itself here.
+fn next(last: Generation, above: Generation) -> Generation {
+    Generation(last.max(above).0 + 1)
+}
+
 impl Tables {
+    fn seal(&self) -> Seal {
+        let owner = self.owner.as_ref().map(|owner| SealedStore {
+            store: owner.store.clone(),
+            cluster: owner.cluster.clone(),
+            ttl: owner.ttl,
+            holder: self.holder.clone(),
+            silent_for: self.owner_seen_at.map(|at| at.elapsed()).unwrap_or_default(),
+        });
+        Seal { database: "memory".to_owned(), owner }
+    }
+
     fn next_spec_revision(&mut self) -> SpecRevision {
         self.spec_revisions += 1;
         SpecRevision(self.spec_revisions)
@@ -194,6 +238,20 @@ impl Tables {
 
 #[async_trait]
 impl Ledger for MemoryLedger {
+    async fn seal(&self) -> Result<Seal, LedgerError> {
+        Ok(self.reach()?.seal())
+    }
+
+    async fn take_store(&self, claim: &StoreClaim) -> Result<bool, LedgerError> {
+        let mut state = self.reach()?;
+        if !claim.wait(state.seal().owner.as_ref()).is_zero() {
+            return Ok(false);
+        }
+        state.owner = Some(claim.clone());
+        state.owner_seen_at = Some(Instant::now());
+        Ok(true)
+    }
+
     async fn begin_term(
         &self,
         etcd_cluster: &str,
@@ -201,6 +259,10 @@ impl Ledger for MemoryLedger {
         holder: &str,
     ) -> Result<Term, LedgerError> {
         let mut state = self.reach()?;
+        if state.owner.as_ref().is_some_and(|owner| owner.store != etcd_cluster) {
+            return Err(LedgerError::Deposed { term: state.term });
+        }
+        state.owner_seen_at = Some(Instant::now());
         if state.etcd_cluster == etcd_cluster {
             if leader_revision == state.leader_revision && holder == state.holder {
                 return Ok(state.term);
@@ -220,6 +282,7 @@ impl Ledger for MemoryLedger {
     async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
         let mut state = self.reach_under(term, 0)?;
         state.registry_revision = state.registry_revision.max(revision);
+        state.owner_seen_at = Some(Instant::now());
         Ok(())
     }
 
@@ -248,10 +311,10 @@ impl Ledger for MemoryLedger {
             return Err(LedgerError::Refused { reason: format!("{tenant} is indigestible") });
         }
         let mut placed = Vec::with_capacity(placements.len());
-        let Tables { tenants, held, .. } = &mut *state;
+        let Tables { tenants, held, generations_above, .. } = &mut *state;
         for (tenant, node) in placements.iter().filter(|(tenant, _)| !held.contains(tenant)) {
             if let Some(row) = tenants.get_mut(tenant) {
-                row.desired.generation.0 += 1;
+                row.desired.generation = next(row.desired.generation, *generations_above);
                 row.desired.node = Some(node.clone());
                 row.last_seen_at = Instant::now();
                 row.placed_at = Instant::now();
@@ -260,6 +323,29 @@ impl Ledger for MemoryLedger {
             }
         }
         Ok(placed)
+    }
+
+    async fn outrun(
+        &self,
+        term: Term,
+        found: Generation,
+        tenants: &[TenantId],
+    ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
+        let mut state = self.reach_under(term, tenants.len())?;
+        let given = state.tenants.values().map(|row| row.desired.generation).max().unwrap_or_default();
+        if given.max(state.generations_above) < found {
+            state.generations_above = Generation(found.0 + GENERATIONS_LEFT_OUT);
+        }
+        let Tables { tenants: rows, held, generations_above, .. } = &mut *state;
+        let mut outran = Vec::new();
+        for tenant in tenants.iter().filter(|tenant| !held.contains(*tenant)) {
+            if let Some(row) = rows.get_mut(tenant) {
+                row.desired.generation = next(row.desired.generation.max(found), *generations_above);
+                row.desired.outrun_by = None;
+                outran.push((tenant.clone(), row.desired.generation));
+            }
+        }
+        Ok(outran)
     }
 
     async fn failover_facts(

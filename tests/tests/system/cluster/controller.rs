@@ -56,7 +56,7 @@ impl World {
             world.ledger.add(&TenantId::new(&format!("t{number}")).unwrap(), true);
         }
         let candidate = LeaderRecord { holder: "coordinator/one".to_owned(), address: String::new() };
-        let config = ControllerConfig::new(timing, candidate, Duration::from_secs(120));
+        let config = ControllerConfig::new("test", timing, candidate, Duration::from_secs(120));
         let controller = Controller::new(world.registry.clone(), world.ledger.clone(), config);
         tokio::spawn(controller.run(world.stop.clone()));
         world.until_published(nodes).await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
+use roost_cluster::ledger::{GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, StoreClaim};
 use roost_devcluster::Postgres;
-use roost_model::ids::{NodeId, Revision, Term};
-use roost_store::{Fence, PostgresLedger, StatusReport, Store, TenantStatus, WorkerStatus};
+use roost_model::ids::{Generation, NodeId, Revision, Term};
+use roost_store::{Fence, PostgresLedger, StatusReport, Store, StoreError, TenantStatus, WorkerStatus};
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
@@ -51,6 +51,61 @@ async fn a_leader_key_that_is_not_beyond_what_was_acted_upon_is_given_no_term() 
         Err(LedgerError::Deposed { term: later })
     );
     begin("founded anew", 13, "coordinator/a").await.unwrap();
+}
+
+fn claim(store: &str, by_order: bool) -> StoreClaim {
+    let (cluster, ttl) = (format!("the cluster of {store}"), Duration::from_secs(4));
+    StoreClaim { store: store.to_owned(), cluster, ttl, by_order }
+}
+
+#[tokio::test]
+async fn the_database_belongs_to_one_store_until_that_is_silent_or_somebody_orders_it() {
+    let db = Db::new().await;
+    let unsealed = db.ledger.seal().await.unwrap();
+    assert_eq!(unsealed.owner, None);
+    assert_eq!(unsealed.database, db.store.database_identity().await.unwrap().to_string());
+    assert!(db.ledger.take_store(&claim("etcd", false)).await.unwrap());
+    assert!(!db.ledger.take_store(&claim("other", false)).await.unwrap());
+    let owner = db.ledger.seal().await.unwrap().owner.unwrap();
+    assert_eq!((owner.store.as_str(), owner.cluster.as_str()), ("etcd", "the cluster of etcd"));
+    assert_eq!((owner.holder.as_str(), owner.ttl), ("coordinator/a", Duration::from_secs(4)));
+    let deposed = Err(LedgerError::Deposed { term: db.term });
+    assert_eq!(db.ledger.begin_term("other", Revision(99), "coordinator/b").await, deposed, "it is not its");
+
+    let age = "update controller_term set seen_at = seen_at - interval '11 seconds' returning term";
+    db.number(age).await;
+    db.ledger.registry_was_at(db.term, Revision(10)).await.unwrap();
+    assert!(!db.ledger.take_store(&claim("other", false)).await.unwrap(), "it has given a sign");
+    db.number(age).await;
+    assert!(db.ledger.seal().await.unwrap().owner.unwrap().silent_for >= Duration::from_secs(11));
+    assert!(db.ledger.take_store(&claim("other", false)).await.unwrap());
+    assert!(!db.ledger.take_store(&claim("etcd", false)).await.unwrap(), "it was taken from it");
+    let later = db.ledger.begin_term("other", Revision(2), "coordinator/b").await.unwrap();
+    assert_eq!(later, Term(db.term.0 + 1));
+    assert!(db.ledger.take_store(&claim("etcd", true)).await.unwrap());
+    assert_eq!(db.ledger.seal().await.unwrap().database, unsealed.database);
+}
+
+#[tokio::test]
+async fn generations_that_were_forgotten_are_left_out() {
+    let db = Db::new().await;
+    let (old, kept) = (db.owned("duka").await, db.owned("soko").await);
+    let last = old.generation.max(kept.generation);
+    assert_eq!(db.ledger.outrun(db.term, last, &[]).await.unwrap(), [], "it has given that itself");
+    let next = db.place(&tenant("soko"), "a").await.generation;
+    assert!(next.0 <= last.0 + 2, "{next}");
+
+    let found = Generation(next.0 + 500);
+    let outran = db.ledger.outrun(db.term, found, &[tenant("duka"), tenant("gone")]).await.unwrap();
+    assert_eq!(outran, [(tenant("duka"), Generation(found.0 + GENERATIONS_LEFT_OUT + 1))]);
+    let refused = db.store.report(&old, &StatusReport::default()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Fenced { .. }), "{refused}");
+    assert_eq!(db.text("select node from worker_processes where tenant_id = 'duka'").await, "a");
+    let again = db.ledger.outrun(db.term, found, &[]).await.unwrap();
+    assert_eq!((again.len(), db.place(&tenant("soko"), "a").await.generation.0), (0, outran[0].1.0 + 1));
+    let deposed = LedgerError::Deposed { term: db.term };
+    assert_eq!(db.ledger.outrun(Term(0), Generation(1 << 40), &[]).await.unwrap_err(), deposed);
+    assert!(db.place(&tenant("soko"), "a").await.generation < Generation(1 << 40));
 }
 
 #[tokio::test]

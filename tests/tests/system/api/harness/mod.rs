@@ -135,6 +135,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),
         etcd_history: Duration::ZERO,
+        adopt_store: false,
     };
     let registry =
         EtcdRegistry::connect(&config.etcd, cluster, timing.request_timeout).await.expect("a registry");
