@@ -94,6 +94,9 @@ pub struct NodeArgs {
     /// How much of etcd's history the leader keeps; 0s where etcd is shared and somebody else compacts it
     #[arg(long, env = "ROOST_ETCD_HISTORY", default_value = "1h", value_parser = humantime::parse_duration)]
     pub etcd_history: Duration,
+    /// How long a profile is kept whose tenant the database neither knows nor has deleted; 0s removes those there are
+    #[arg(long, env = "ROOST_NODE_ORPHAN_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub orphan_retention: Duration,
     /// The most tenants that it takes
     #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub capacity: u32,

@@ -2,7 +2,10 @@
 //! good standing, not impaired, and both Postgres and etcd answer it; if not, why), `/status` (all of it, as JSON).
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,7 @@ pub struct NodeHealth {
     impairments: Impairments,
     registered: Arc<Mutex<Option<Registered>>>,
     dependencies: Arc<Dependencies>,
+    orphans: Arc<AtomicUsize>,
 }
 
 /// What a node can do nothing without.
@@ -86,6 +90,8 @@ pub struct NodeStatus {
     leaving: bool,
     impairments: Vec<Impairment>,
     tenants: Vec<HeldTenantStatus>,
+    /// Profiles on its disk whose tenants the database neither knows nor has deleted.
+    orphans: usize,
 }
 
 impl NodeHealth {
@@ -97,7 +103,7 @@ impl NodeHealth {
         registry: SharedRegistry,
     ) -> Self {
         let dependencies = Arc::new(Dependencies { store, registry, last: tokio::sync::Mutex::default() });
-        Self { node, workers, impairments, registered: Arc::default(), dependencies }
+        Self { node, workers, impairments, registered: Arc::default(), dependencies, orphans: Arc::default() }
     }
 
     /// The node is registered.
@@ -110,6 +116,11 @@ impl NodeHealth {
         if let Some(registered) = self.registered.lock().as_mut() {
             registered.leaving = true;
         }
+    }
+
+    /// What the last sweep has found.
+    pub(crate) fn set_orphans(&self, orphans: usize) {
+        self.orphans.store(orphans, Ordering::Relaxed);
     }
 
     /// Its registration is over.
@@ -148,6 +159,7 @@ impl NodeHealth {
             leaving: registered.as_ref().is_some_and(|registered| registered.leaving),
             impairments: self.impairments.present(),
             tenants: self.workers.statuses(),
+            orphans: self.orphans.load(Ordering::Relaxed),
         }
     }
 }

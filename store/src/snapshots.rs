@@ -64,6 +64,20 @@ impl Store {
         fence.check(self.one("point to the snapshot", query).await?.owns)
     }
 
+    /// The owner has met a session of a later generation than its own: the database has gone back. The controller is told,
+    /// and gives the tenant a later one still.
+    pub async fn report_outrun(&self, fence: &Fence, by: Generation) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            "update worker_processes set
+                outrun_by = $3, spec_revision = nextval('spec_revisions'), updated_at = now()
+            where tenant_id = $1 and generation = $2 returning tenant_id",
+            fence.tenant.as_str(),
+            fence.generation.0,
+            by.0,
+        );
+        fence.check(self.maybe("report a later session", query).await?.is_some())
+    }
+
     /// The session is forgotten: nothing is left to restore, and a request to forget it has been carried out.
     pub async fn clear_snapshot(&self, fence: &Fence) -> Result<(), StoreError> {
         let query = sqlx::query!(

@@ -111,7 +111,7 @@ impl TenantRuntime for NodeRuntime {
     type Standby = WarmStandby;
 
     fn run(self: &Arc<Self>, request: RunRequest<WarmStandby>) -> impl Future<Output = ()> + Send + 'static {
-        TenantRun { env: self.0.clone(), request }.run()
+        TenantRun { env: self.0.clone(), request, uid: None }.run()
     }
 
     fn prepare(

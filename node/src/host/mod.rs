@@ -106,7 +106,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
             tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
-    helpers.spawn(Sweeper { host: host.clone() }.run());
+    helpers.spawn(Sweeper::new(host.clone(), config.args.orphan_retention).run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =

@@ -2,26 +2,39 @@
 //!
 //! A deletion is one transaction in Postgres (I3); what lies elsewhere follows. Snapshots of recent removals are removed
 //! again and again, since an upload may have been under way, by every node, since it does no harm twice. Profiles of
-//! recent removals are removed too, and so are those of tenants that Postgres does not know, for a node may have been away
-//! for longer than removals are remembered; but only while it knows other tenants of this disk: a node that was pointed
-//! at an empty database must not remove every session it has. A profile in use is left for the next sweep.
+//! removals are removed too, of this hour or long ago, for a node may have been away. What Postgres neither knows nor has
+//! removed stays: a database that was restored from a backup has forgotten tenants, and a node may have been pointed at
+//! another one. Such orphans are counted, told of once an hour, and removed after the time that the operator has set. A
+//! profile in use is left for the next sweep.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use roost_model::causes;
 use roost_store::StoreError;
 use uuid::Uuid;
 
 use super::env::HostEnv;
-use crate::{blocking::run_blocking, env::NodeEnv, session::SessionError};
+use crate::{
+    blocking::run_blocking,
+    env::NodeEnv,
+    session::{Profile, SessionError},
+};
 
 /// Nothing waits for a sweep: a deletion has taken effect long before. Whoever had the tenant when it was deleted sweeps at
 /// once, so this is for what was missed, such as the profiles that earlier owners have.
 const EVERY: Duration = Duration::from_secs(60);
+/// From one word about orphans to the next.
+const TOLD_EVERY: Duration = Duration::from_secs(3600);
 
 /// Sweeps at its interval, and when a tenant of this node was deleted and its browser is gone.
 pub(super) struct Sweeper {
-    pub(super) host: Arc<HostEnv>,
+    host: Arc<HostEnv>,
+    orphan_retention: Duration,
+    told_at: Option<Instant>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +46,12 @@ enum SweepError {
 }
 
 impl Sweeper {
+    pub(super) fn new(host: Arc<HostEnv>, orphan_retention: Duration) -> Self {
+        Self { host, orphan_retention, told_at: None }
+    }
+
     /// Runs for as long as the process.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         loop {
             if let Err(error) = self.sweep().await {
                 tracing::warn!(error = %causes(&error), "a sweep was not finished");
@@ -44,26 +61,95 @@ impl Sweeper {
         }
     }
 
-    async fn sweep(&self) -> Result<(), SweepError> {
+    async fn sweep(&mut self) -> Result<(), SweepError> {
         let NodeEnv { store, snapshots, profiles, .. } = &*self.host.node;
-        let removed: HashSet<_> = store.recent_removals().await?.iter().map(|removal| removal.uid).collect();
-        for uid in &removed {
-            snapshots.delete_tenant(*uid).await?;
+        for removal in store.recent_removals().await? {
+            snapshots.delete_tenant(removal.uid).await?;
         }
         store.purge_removals().await?;
         let profiles = profiles.clone();
         let here = run_blocking(move || profiles.list()).await?;
         let uids: Vec<_> = here.iter().map(|(uid, _)| *uid).collect();
+        // In this order: a tenant that is deleted between the two is known still.
         let known: HashSet<_> = store.existing_uids(&uids).await?.into_iter().collect();
-        let is_over = |uid: &Uuid| removed.contains(uid) || (!known.is_empty() && !known.contains(uid));
-        for (uid, profile) in here.into_iter().filter(|(uid, _)| is_over(uid)) {
-            match profile.lock() {
-                Ok(locked) => locked.remove().await?,
-                Err(SessionError::InUse { .. }) => continue,
-                Err(error) => return Err(error.into()),
+        let removed: HashSet<_> = store.removed_uids(&uids).await?.into_iter().collect();
+        let mut orphans = 0;
+        for (uid, profile) in here {
+            match disposition(&uid, &removed, &known) {
+                Disposition::Kept => profile.is_somebodys()?,
+                Disposition::Removed => {
+                    remove(uid, &profile, "removed the profile of a deleted tenant").await?
+                }
+                Disposition::Orphaned
+                    if profile.orphaned_for(SystemTime::now())? >= self.orphan_retention =>
+                {
+                    remove(uid, &profile, "removed a profile that was nobody's for too long").await?;
+                }
+                Disposition::Orphaned => orphans += 1,
             }
-            tracing::info!(%uid, "removed the profile of a deleted tenant");
         }
+        self.tell(orphans);
         Ok(())
+    }
+
+    fn tell(&mut self, orphans: usize) {
+        self.host.health.set_orphans(orphans);
+        if orphans > 0 && self.told_at.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+            self.told_at = Some(Instant::now());
+            let kept_for = self.orphan_retention;
+            tracing::warn!(
+                orphans,
+                ?kept_for,
+                "profiles here are of tenants that the database neither knows nor has deleted"
+            );
+        }
+    }
+}
+
+/// What is to become of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disposition {
+    Kept,
+    Removed,
+    Orphaned,
+}
+
+fn disposition(uid: &Uuid, removed: &HashSet<Uuid>, known: &HashSet<Uuid>) -> Disposition {
+    match (known.contains(uid), removed.contains(uid)) {
+        (true, _) => Disposition::Kept,
+        (false, true) => Disposition::Removed,
+        (false, false) => Disposition::Orphaned,
+    }
+}
+
+async fn remove(uid: Uuid, profile: &Profile, what: &'static str) -> Result<(), SessionError> {
+    match profile.lock() {
+        Ok(locked) => locked.remove().await?,
+        Err(SessionError::InUse { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    tracing::info!(%uid, "{what}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_goes_by_its_tombstone_and_not_because_nobody_knows_it() {
+        let [here, gone, lost] = [1, 2, 3].map(Uuid::from_u128);
+        let (known, removed) = (HashSet::from([here]), HashSet::from([gone]));
+        assert_eq!(
+            [here, gone, lost].map(|uid| disposition(&uid, &removed, &known)),
+            [Disposition::Kept, Disposition::Removed, Disposition::Orphaned]
+        );
+        assert_eq!(
+            disposition(&lost, &HashSet::new(), &HashSet::new()),
+            Disposition::Orphaned,
+            "an empty database"
+        );
+        // It was restored from before the deletion.
+        assert_eq!(disposition(&gone, &removed, &HashSet::from([gone])), Disposition::Kept);
     }
 }

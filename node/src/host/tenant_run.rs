@@ -22,6 +22,8 @@ use roost_store::{
     workers::{DesiredState, WorkerSpec},
 };
 
+use uuid::Uuid;
+
 use super::{endings::Failures, env::IncarnationEnv, tenant_runtime::RunRequest};
 use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, WorkerHandle, WorkerTiming};
 
@@ -33,6 +35,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 pub(super) struct TenantRun {
     pub(super) env: Arc<IncarnationEnv>,
     pub(super) request: RunRequest<WarmStandby>,
+    /// Of the tenant that runs, once its spec was read.
+    pub(super) uid: Option<Uuid>,
 }
 
 enum RunEvent {
@@ -70,6 +74,7 @@ impl TenantRun {
                 break;
             }
             let Some(spec) = self.spec_to_run().await else { break };
+            self.uid = Some(spec.tenant.uid);
             let worker = Worker::spawn(self.context(spec, warm.take(), failures.count));
             self.env.host.workers.set_worker(&self.request.fence.tenant, Some(worker.clone()));
             let over = self.attend(&worker).await;
@@ -206,11 +211,23 @@ impl TenantRun {
     /// A tenant that is released because it was deleted leaves no profile behind.
     async fn graceful_or_deleted(&self) -> StopMode {
         match self.env.host.node.store.worker_spec(&self.request.fence.tenant).await {
-            Err(StoreError::NotFound { .. }) => StopMode::Deleted,
-            Ok(_) => StopMode::Graceful,
+            Err(StoreError::NotFound { .. }) if self.was_removed().await => StopMode::Deleted,
+            Ok(_) | Err(StoreError::NotFound { .. }) => StopMode::Graceful,
             Err(error) => {
                 tracing::warn!(tenant = %self.request.fence.tenant, error = %causes(&error), "a stop does not know whether its tenant was deleted; the sweep will");
                 StopMode::Graceful
+            }
+        }
+    }
+
+    /// A database that was restored from a backup does not know every tenant: only a removal that it remembers is one.
+    async fn was_removed(&self) -> bool {
+        let Some(uid) = self.uid else { return false };
+        match self.env.host.node.store.removed_uids(&[uid]).await {
+            Ok(removed) => !removed.is_empty(),
+            Err(error) => {
+                tracing::warn!(tenant = %self.request.fence.tenant, %error, "a stop does not know whether its tenant was deleted; the sweep will");
+                false
             }
         }
     }

@@ -17,7 +17,9 @@
 mod crypto;
 mod error;
 mod files;
+mod later;
 mod manifest;
+mod orphans;
 mod profile;
 mod restore;
 mod snapshot;
@@ -30,6 +32,7 @@ mod upload;
 
 pub use crypto::SnapshotKey;
 pub use error::SessionError;
+pub use later::LaterSession;
 pub use manifest::SnapshotRef;
 pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};
 pub use restore::{FetchedFiles, PreparedProfile, SessionSource};

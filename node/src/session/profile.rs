@@ -118,6 +118,10 @@ pub struct ProfileStamp {
 }
 
 impl Profile {
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Takes the profile for this process; it is created if need be. Held until the value is dropped, by the kernel:
     /// a dead process holds nothing.
     pub fn lock(&self) -> Result<LockedProfile, SessionError> {

@@ -168,7 +168,7 @@ impl SnapshotStore {
     }
 
     /// A damaged manifest is no reason to keep or lose the others; its blobs go when its generation does.
-    async fn readable(&self, name: &ManifestName) -> Result<Option<Manifest>, SessionError> {
+    pub(super) async fn readable(&self, name: &ManifestName) -> Result<Option<Manifest>, SessionError> {
         match self.manifest(name).await {
             Ok(manifest) => Ok(Some(manifest)),
             Err(

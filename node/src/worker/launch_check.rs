@@ -2,7 +2,7 @@
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::EngineError;
-use roost_store::ConditionKind;
+use roost_store::{ConditionKind, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,8 @@ use crate::session::SessionError;
 pub(super) enum LaunchError {
     #[error("the session could not be made ready")]
     Session(#[from] SessionError),
+    #[error("the database could not be told of the session")]
+    Store(#[from] StoreError),
     #[error("the node's lease ran out before the browser was launched")]
     NoStanding,
     #[error("the launch was called off")]
@@ -27,7 +29,7 @@ impl LaunchError {
     /// What another attempt waits for.
     pub fn waits_for(&self) -> ConditionKind {
         match self {
-            Self::Session(SessionError::Store { .. }) => ConditionKind::WaitingForStore,
+            Self::Session(SessionError::Store { .. }) | Self::Store(_) => ConditionKind::WaitingForStore,
             Self::Engine(EngineError::Unreachable { .. }) => ConditionKind::WaitingForWhatsapp,
             Self::Session(_) | Self::NoStanding | Self::CalledOff | Self::Cold | Self::Engine(_) => {
                 ConditionKind::Healing

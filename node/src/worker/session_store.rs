@@ -22,7 +22,8 @@ use crate::{
     env::NodeEnv,
     retry::until_available,
     session::{
-        LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
+        LaterSession, LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef, SnapshotStore,
+        SnapshotTaker,
     },
 };
 
@@ -85,12 +86,28 @@ impl SessionStore {
     }
 
     /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it.
-    pub async fn prepare(&self) -> Result<PreparedProfile, SessionError> {
+    pub async fn prepare(&self) -> Result<PreparedProfile, LaunchError> {
         let mut state = self.state.lock().await;
         let profile = self.lock(&mut state)?;
+        if let Some(later) = profile.later_session(&self.snapshots, self.fence.generation).await? {
+            return Err(self.report_later(later).await?.into());
+        }
         let prepared = profile.prepare(&self.snapshots, state.newest.as_ref(), self.fence.generation).await?;
         info!(source = ?prepared.source, "the profile is ready");
         Ok(prepared)
+    }
+
+    /// The controller places the tenant anew, above what was found; the pointer goes there already. Answers with why this
+    /// owner does not start.
+    async fn report_later(&self, later: LaterSession) -> Result<SessionError, StoreError> {
+        let LaterSession { generation: newest, snapshot } = later;
+        if let Some(snapshot) = snapshot {
+            self.store.set_snapshot(&self.fence, &snapshot.into()).await?;
+        }
+        self.store.report_outrun(&self.fence, newest).await?;
+        let ours = self.fence.generation;
+        warn!(%ours, %newest, "the database has gone back: the session is of a later generation; it is to be placed anew");
+        Ok(SessionError::Superseded { ours, newest })
     }
 
     /// Opens the session in a browser that runs already.

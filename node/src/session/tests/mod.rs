@@ -15,7 +15,9 @@ use uuid::Uuid;
 use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker};
 use roost_engine::run_as::RunAs;
 
+mod later;
 mod modes;
+mod orphans;
 mod restoring;
 mod saving;
 mod standby;

@@ -109,6 +109,22 @@ async fn generations_that_were_forgotten_are_left_out() {
 }
 
 #[tokio::test]
+async fn an_owner_that_met_a_later_session_is_heard_until_it_is_outrun() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let heard = async || db.ledger.desired_tenants().await.unwrap()[0].outrun_by;
+    assert_eq!(heard().await, None);
+    let met = Generation(fence.generation.0 + 70);
+    db.store.report_outrun(&fence, met).await.unwrap();
+    assert_eq!(heard().await, Some(met));
+    let outran = db.ledger.outrun(db.term, met, &[tenant("duka")]).await.unwrap();
+    assert!(outran[0].1 > met, "{outran:?}");
+    assert_eq!(heard().await, None);
+    let late = db.store.report_outrun(&fence, met).await.unwrap_err();
+    assert!(matches!(late, StoreError::Fenced { .. }), "{late}");
+}
+
+#[tokio::test]
 async fn a_deposed_controller_changes_nothing() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;

@@ -152,6 +152,10 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
     );
     assert_eq!(db.store.purge_removals().await.unwrap(), 0, "an hour has not passed");
     db.execute("update tenant_removals set removed_at = now() - interval '61 minutes'").await;
+    assert!(db.store.recent_removals().await.unwrap().is_empty());
+    assert_eq!(db.store.purge_removals().await.unwrap(), 0, "nodes that are away have not seen it");
+    assert_eq!(db.store.removed_uids(&[uid, kept_uid]).await.unwrap(), [uid]);
+    db.execute("update tenant_removals set removed_at = now() - interval '91 days'").await;
     assert_eq!(db.store.purge_removals().await.unwrap(), 1);
     assert!(db.store.recent_removals().await.unwrap().is_empty());
 
