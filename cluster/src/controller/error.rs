@@ -145,7 +145,7 @@ impl DependencyHealth {
                 tracing::error!(error = %causes(error), "the controller cannot go on: a record in etcd is damaged and has to be removed or mended")
             }
             Dependency::Identity => {
-                tracing::error!(%error, "the controller does nothing: etcd and database are not of one cluster")
+                tracing::error!(error = %causes(error), "the controller does nothing: etcd and database are not of one cluster")
             }
         }
     }

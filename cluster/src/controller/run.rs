@@ -110,7 +110,7 @@ impl Context {
             election::challenge(self.registry.as_ref(), timing, &self.config.candidate, challenged).await;
         match asked {
             Ok(leader) => *self.challenged.lock() = leader,
-            Err(error) => tracing::debug!(%error, "whether a node leads is not known now"),
+            Err(error) => tracing::debug!(error = %causes(&error), "whether a node leads is not known now"),
         }
     }
 }

@@ -8,7 +8,7 @@ use roost_cluster::{
     registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
     timing::Timing,
 };
-use roost_model::ids::Revision;
+use roost_model::{causes, ids::Revision};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ impl Announcer {
                 Err(RegistryError::LeaseLost { .. }) => return,
                 Err(error) => {
                     // Its tenants are placed elsewhere when the lease is given back, at the latest.
-                    tracing::warn!(%error, "the cluster could not be told yet how this node stands");
+                    tracing::warn!(error = %causes(&error), "the cluster could not be told yet how this node stands");
                     last = None;
                     tokio::time::sleep(self.timing.watch_retry).await;
                 }

@@ -226,7 +226,7 @@ impl TenantRun {
         match self.env.host.node.store.removed_uids(&[uid]).await {
             Ok(removed) => !removed.is_empty(),
             Err(error) => {
-                tracing::warn!(tenant = %self.request.fence.tenant, %error, "a stop does not know whether its tenant was deleted; the sweep will");
+                tracing::warn!(tenant = %self.request.fence.tenant, error = %causes(&error), "a stop does not know whether its tenant was deleted; the sweep will");
                 false
             }
         }

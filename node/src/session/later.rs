@@ -1,7 +1,7 @@
 //! A session that is later than its owner: what it was saved or used under is a generation that the database has not given
 //! yet, so the database has gone back. Such an owner could save nothing, and its session might not be the newest.
 
-use roost_model::ids::Generation;
+use roost_model::{causes, ids::Generation};
 
 use super::{LockedProfile, SessionError, SnapshotRef, SnapshotStore};
 
@@ -24,7 +24,7 @@ impl LockedProfile {
         let saved = match snapshots.manifests(self.uid()).await {
             Ok(names) => names.into_iter().next_back().filter(|name| name.generation > ours),
             Err(error @ SessionError::Store { .. }) => {
-                tracing::debug!(%error, "whether there are later snapshots is not known");
+                tracing::debug!(error = %causes(&error), "whether there are later snapshots is not known");
                 None
             }
             Err(error) => return Err(error),
