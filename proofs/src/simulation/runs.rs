@@ -132,7 +132,7 @@ fn without_the_guards_of_commits_a_deposed_controller_publishes() {
 
 #[test]
 fn without_the_guards_of_commits_a_tenant_has_two_browsers() {
-    println!("{}", missed_from(3_000, Guards { commit: false, ..Guards::ALL }, "I1: "));
+    println!("{}", missed_from(13_500, Guards { commit: false, ..Guards::ALL }, "I1: "));
 }
 
 #[test]
