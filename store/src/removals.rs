@@ -34,7 +34,7 @@ impl Store {
     ///
     /// The log, by far the largest part, goes first in the transaction, before the worker's row is locked: placements
     /// wait for that row. Who else locks lines of the log and then more is a deletion or an erasure, and of these a
-    /// tenant has one at a time ([`hold_log`]), so this order cannot deadlock.
+    /// tenant has one at a time (`hold_log`), so this order cannot deadlock.
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<(), StoreError> {
         let step = "delete the tenant";
         self.met().await?;

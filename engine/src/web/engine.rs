@@ -51,7 +51,7 @@ pub struct WebConfig {
     pub page_hosts: Vec<Domain>,
     pub wa_js: WaJs,
     pub observer: Arc<dyn BrowserObserver>,
-    /// What all processes of one browser may use of memory before it is ended; see [`super::memory_limit`] for what counts.
+    /// What all processes of one browser may use of memory before it is ended; see `memory_limit.rs` for what counts.
     pub memory_limit_bytes: Option<u64>,
 }
 
