@@ -264,6 +264,19 @@ async fn a_record_that_cannot_be_read_holds_up_its_nodes_tenants_and_nobody_else
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_term_begins_beside_a_record_that_cannot_be_read() {
+    for key in ["nodes/a", "assignments/a", "acks/a"] {
+        let (cluster, first, _nodes) = TestCluster::settled(&["a", "b"], 4).await;
+        first.stop().await;
+        damage(&cluster, key).await;
+        let second = cluster.controller("two");
+        cluster.ledger.add(&tenant(7), true);
+        cluster.until(async || cluster.judge.browsers() == 5).await;
+        assert!(second.status.borrow().last_error.clone().unwrap_or_default().contains(key), "{key}");
+    }
+}
+
 /// Its lease has ended with it, or its key was deleted by hand.
 #[tokio::test(start_paused = true)]
 async fn a_node_whose_record_could_not_be_read_is_failed_over_when_it_is_gone() {
