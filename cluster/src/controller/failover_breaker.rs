@@ -18,6 +18,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use roost_model::ids::NodeId;
 
+use super::names::named;
 use crate::{
     ledger::{BreakerRecord, Policy},
     timing::Timing,
@@ -33,8 +34,6 @@ const LONGEST_HOLD: Duration = Duration::from_secs(60);
 const CASCADE: u32 = 3;
 /// What each survivor starts at once when failover goes on.
 const FIRST_RAMP: u32 = 2;
-/// So many of the lost nodes are named in the reason.
-const NAMED: usize = 10;
 
 /// What a verdict depends on, beside what it was before.
 #[derive(Debug, Clone, Default)]
@@ -220,12 +219,9 @@ fn ramp_up(open: &mut Open, facts: &Facts) -> u32 {
 }
 
 fn cascade(open: &Open) -> String {
-    format!("{} nodes were lost while they took over for others: {}", open.survivors_lost, named(&open.lost))
-}
-
-/// The first of them, for people.
-pub(super) fn named(nodes: &BTreeSet<NodeId>) -> String {
-    let names: Vec<&str> = nodes.iter().map(NodeId::as_str).take(NAMED).collect();
-    let more = nodes.len().saturating_sub(NAMED);
-    if more > 0 { format!("{} and {more} more", names.join(", ")) } else { names.join(", ") }
+    format!(
+        "{} nodes were lost while they took over for others: {}",
+        open.survivors_lost,
+        named(open.lost.iter().map(NodeId::as_str))
+    )
 }

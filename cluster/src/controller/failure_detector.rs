@@ -21,7 +21,10 @@ use crate::{
     timing::Timing,
 };
 
-use super::failover_breaker::{Facts, FailoverBreaker, SPAN as LOSS_SPAN, Verdict, named};
+use super::{
+    failover_breaker::{Facts, FailoverBreaker, SPAN as LOSS_SPAN, Verdict},
+    names::named,
+};
 
 pub(super) struct FailureDetector {
     membership: Membership,
@@ -105,6 +108,9 @@ impl FailureDetector {
 
     fn facts(&self, seen: &Sight<'_>, awaited: &BTreeSet<NodeId>, now: Duration) -> Facts {
         let (missing, first_loss) = self.membership.missing_since(now.saturating_sub(LOSS_SPAN));
+        if missing.is_empty() && !self.wants_facts() {
+            return Facts::default();
+        }
         let mut facts = Facts {
             missing: missing.into_iter().cloned().collect(),
             first_loss: first_loss.unwrap_or(now),
@@ -115,9 +121,6 @@ impl FailureDetector {
             after_gap: seen.after_gap,
             ..Facts::default()
         };
-        if facts.missing.is_empty() && !self.wants_facts() {
-            return facts;
-        }
         let running = seen.desired_tenants.iter().filter(|desired| desired.running);
         let mut taken: BTreeMap<&NodeId, u32> = BTreeMap::new();
         for node in running.filter_map(|desired| desired.node.as_ref()) {
@@ -160,7 +163,7 @@ impl FailureDetector {
     fn hold_failover(&mut self, facts: &Facts, orders: &Orders, now: Duration, assessment: &mut Assessment) {
         if orders.policy.failover_paused.is_some() {
             let lost = orders.breaker.as_ref().map(|record| &record.lost);
-            let all_are_back = lost.is_none_or(|lost| lost.iter().all(|node| facts.live.contains(node)));
+            let all_are_back = lost.is_none_or(|lost| lost.iter().all(|node| self.membership.is_live(node)));
             if orders.policy.paused_by_breaker && all_are_back {
                 let text = "failover goes on: the nodes that were lost are back".to_owned();
                 let event = Event { kind: EventKind::FailoverResumed, node: None, tenant: None, text };
@@ -237,7 +240,7 @@ fn breaker_event(kind: EventKind, text: String) -> Event {
 
 fn described(record: Option<&BreakerRecord>, facts: &Facts) -> String {
     let Some(record) = record else { return "failover is as usual again".to_owned() };
-    let (lost, waiting) = (named(&record.lost), facts.waiting);
+    let (lost, waiting) = (named(record.lost.iter().map(NodeId::as_str)), facts.waiting);
     if record.ramp == 0 {
         let held = record.held_for.as_secs_f64();
         format!(
@@ -376,6 +379,10 @@ impl Membership {
             recent.filter(|loss| !self.live.contains_key(&loss.node))
         };
         (recent().map(|loss| &loss.node).collect(), recent().map(|loss| loss.at).min())
+    }
+
+    fn is_live(&self, node: &NodeId) -> bool {
+        self.live.contains_key(node)
     }
 
     /// Zones that have lost two nodes or all they had within the last two TTLs.

@@ -40,6 +40,7 @@ mod history;
 mod impairments;
 mod leader_term;
 mod left_out;
+mod names;
 mod operations;
 mod overdue_releases;
 mod pass;

@@ -6,11 +6,7 @@ use std::time::Duration;
 
 use roost_model::ids::{NodeId, OperationId, TenantId};
 
-use super::{
-    context::Context,
-    error::ControllerError,
-    preparations::{Preparations, named},
-};
+use super::{context::Context, error::ControllerError, names::named, preparations::Preparations};
 use crate::{
     ledger::{LedgerRecord, NotBack, Operation, OperationKind, Orders, Outcome, Progress},
     plan::{AdmissionDenial, MoveState, Plan, Snapshot, TenantMove, TenantView, Wanted},
@@ -81,7 +77,7 @@ fn when_back(not_back: &[NotBack], patience: Duration) -> Verdict {
         let names: Vec<String> =
             not_back.iter().map(|late| format!("{} on {}", late.tenant, late.node)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let reason = format!("not what it was within {patience:?} of its move: {}", named(&names));
+        let reason = format!("not what it was within {patience:?} of its move: {}", named(names.into_iter()));
         Verdict::Ends(Outcome::Failed { reason })
     } else {
         Verdict::WaitsForTenants

@@ -136,12 +136,9 @@ impl Context {
         let placed = self.place(authority, &plan, &by_tenant, &mut state.unpublished).await?;
         let try_again_after = state.left_out.step(&plan, &placed, now, self.config.timing.coalesce);
         let next_sign = (state.sign_given_at + self.config.timing.ttl).saturating_sub(now);
-        let recheck_after =
-            assessment.recheck_after.into_iter().chain(try_again_after).chain([next_sign]).min();
         let damage = state.unreadable.step(view.unreadable_records());
         let releases = state.overdue_releases.step(&snapshot, now);
         state.pending.add_events(releases.events);
-        let recheck_after = recheck_after.into_iter().chain(releases.recheck_after).min();
         let held_up = operations::held_up(&orders.operations, &plan);
         let complaints = [damage, releases.complaint, held_up, state.left_out.complaint(&placed)];
         let complaint = complaints.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"));
@@ -157,7 +154,14 @@ impl Context {
         let mut news = std::mem::take(&mut assessment.records);
         let progress = self.assess_operations(&orders, &snapshot, &plan, &state.preparations).await?;
         news.extend(progress.news);
-        let recheck_after = recheck_after.into_iter().chain(progress.recheck_after).min();
+        let rechecks = [
+            assessment.recheck_after,
+            try_again_after,
+            Some(next_sign),
+            releases.recheck_after,
+            progress.recheck_after,
+        ];
+        let recheck_after = rechecks.into_iter().flatten().min();
         let is_disturbed = is_disturbed(&assessment, &orders, &snapshot, &plan);
         if state.stabilisation.step(is_disturbed, now) && orders.policy.auto_rebalance {
             news.extend(state.stabilisation.rebalance(seen, &inputs, snapshot));
@@ -173,7 +177,6 @@ impl Context {
         }
     }
 
-    /// Once in a TTL a controller shows that it lives, for others that might take the ledger for theirs.
     pub(super) async fn place(
         &self,
         authority: &WriteAuthority<'_>,

@@ -9,6 +9,7 @@ use roost_model::ids::{Generation, Incarnation, NodeId, OperationId, TenantId};
 
 use super::{
     failure_detector::Assessment,
+    names::named,
     plan_inputs::{DesiredByTenant, RegistryView, is_current},
 };
 use crate::{
@@ -18,8 +19,6 @@ use crate::{
 
 /// So long a node that did not get ready for a tenant is not asked to again.
 const NOT_AGAIN_FOR: Duration = Duration::from_secs(60);
-/// Tenants that are named; the others are counted.
-const NAMED: usize = 10;
 
 pub(super) struct Preparations {
     within: Duration,
@@ -102,7 +101,7 @@ impl Preparations {
             }
         }
         let sentence = |(node, (tenants, reason)): (&NodeId, (Vec<&str>, &str))| {
-            format!("{node} did not get ready for {}: {reason}", named(&tenants))
+            format!("{node} did not get ready for {}: {reason}", named(tenants.into_iter()))
         };
         let sentences: Vec<String> = by_node.into_iter().map(sentence).collect();
         (!sentences.is_empty()).then(|| sentences.join("; "))
@@ -125,11 +124,4 @@ fn told(tenant: &TenantId, node: &NodeId, from: Option<&NodeId>, given_up: &Give
     let sake = operation.map_or_else(String::new, |id| format!("operation {id}: "));
     let text = format!("{sake}{node} did not get ready for {tenant}{stays}: {reason}");
     Event { kind: EventKind::PreparationFailed, node: Some(node.clone()), tenant: Some(tenant.clone()), text }
-}
-
-/// The first of them.
-pub(super) fn named(tenants: &[&str]) -> String {
-    let more = tenants.len().saturating_sub(NAMED);
-    let names = tenants[..tenants.len().min(NAMED)].join(", ");
-    if more > 0 { format!("{names} and {more} more") } else { names }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 
 impl Context {
+    /// Once in a TTL a controller shows that it lives, for others that might take the ledger for theirs.
     pub(super) fn sign_is_due(&self, given_at: Duration, now: Duration) -> bool {
         now.saturating_sub(given_at) >= self.config.timing.ttl
     }

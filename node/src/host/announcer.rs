@@ -1,16 +1,17 @@
 //! Keeps `nodes/<node>` saying how this life of the node stands: whether it is leaving, and what impairs it. One writer,
-//! which writes the newest state only, each write guarded by the revision of the one before: one whose answer never came
-//! may still be on its way, and must not undo a later one.
+//! which writes the newest state only.
 
 use roost_cluster::{
     keys,
     records::{Impairment, NodeRecord},
-    registry::{Commit, Guard, Op, RegistryError, SharedRegistry},
+    registry::{RegistryError, SharedRegistry},
     timing::Timing,
 };
-use roost_model::{causes, ids::Revision};
+use roost_model::causes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use super::own_key::OwnKey;
 
 pub struct Announcer {
     pub registry: SharedRegistry,
@@ -25,23 +26,20 @@ impl Announcer {
     /// Ends when the lease is gone.
     pub async fn run(mut self) {
         let mut written = self.record.clone();
-        let mut last = None;
+        let key = keys::node(&self.record.node);
+        let mut own = OwnKey::new(self.registry.clone(), key, self.record.incarnation);
         loop {
             let wanted = self.wanted();
             if wanted == written {
                 self.changed().await;
                 continue;
             }
-            match self.write(&wanted, last).await {
-                Ok(revision) => {
-                    last = Some(revision);
-                    written = wanted;
-                }
+            match own.write("announce", keys::encode(&wanted)).await {
+                Ok(()) => written = wanted,
                 Err(RegistryError::LeaseLost { .. }) => return,
                 Err(error) => {
                     // Its tenants are placed elsewhere when the lease is given back, at the latest.
                     tracing::warn!(error = %causes(&error), "the cluster could not be told yet how this node stands");
-                    last = None;
                     tokio::time::sleep(self.timing.watch_retry).await;
                 }
             }
@@ -60,26 +58,6 @@ impl Announcer {
             // An error means that nobody checks any more, which is only at the end of the process.
             Ok(()) = self.impairments.changed() => {}
             else => std::future::pending().await,
-        }
-    }
-
-    async fn write(&self, record: &NodeRecord, last: Option<Revision>) -> Result<Revision, RegistryError> {
-        let (key, lease) = (keys::node(&record.node), record.incarnation);
-        let last = match last {
-            Some(revision) => revision,
-            None => match self.registry.get(&key).await? {
-                Some(entry) if entry.lease == Some(lease) => entry.mod_revision,
-                _ => return Err(RegistryError::LeaseLost { lease }),
-            },
-        };
-        let guard = Guard::ModifiedAt { key: key.clone(), revision: last };
-        let put = Op::Put { key, value: keys::encode(record), lease: Some(lease) };
-        match self.registry.commit(&[guard], &[put]).await? {
-            Commit::Done { revision } => Ok(revision),
-            Commit::Refused => Err(RegistryError::Unavailable {
-                step: "announce",
-                reason: "an earlier write of this node arrived late".to_owned(),
-            }),
         }
     }
 }

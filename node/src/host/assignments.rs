@@ -4,13 +4,12 @@
 //! The order is what I1 rests on: a tenant is in the published `held` from before its browser is launched until after
 //! its browser is dead. So a launch waits for the write that says so ([`Published::wait`]); a removal need not.
 //!
-//! There is one writer, and it writes whole states, the newest only. Each write is guarded by the mod revision of the one
-//! before: a write whose answer never came may still be on its way, and must not undo a later one.
+//! There is one writer, and it writes whole states, the newest only.
 
 use roost_cluster::{
     keys,
     records::{AckRecord, AssignmentEntry, AssignmentRecord},
-    registry::{Change, Commit, Entry, Guard, Op, RegistryError, SharedRegistry},
+    registry::{Change, Entry, RegistryError, SharedRegistry},
     timing::Timing,
 };
 use roost_model::{
@@ -18,6 +17,8 @@ use roost_model::{
     ids::{Incarnation, NodeId, Revision},
 };
 use tokio::sync::watch;
+
+use super::own_key::OwnKey;
 
 /// The newest record that has been seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,7 +131,8 @@ impl AckPublisher {
         };
         let (wanted_tx, wanted) = watch::channel((0, nothing_held));
         let (written_tx, written) = watch::channel(0);
-        let writer = AckWriter { registry, key: keys::ack(node), timing, wanted, written: written_tx };
+        let own = OwnKey::new(registry, keys::ack(node), incarnation);
+        let writer = AckWriter { own, timing, wanted, written: written_tx };
         (Self { wanted: wanted_tx, written }, writer)
     }
 
@@ -155,8 +157,7 @@ impl Published {
 
 /// Writes what [`AckPublisher`] is given.
 pub struct AckWriter {
-    registry: SharedRegistry,
-    key: String,
+    own: OwnKey,
     timing: Timing,
     wanted: watch::Receiver<(u64, AckRecord)>,
     written: watch::Sender<u64>,
@@ -165,43 +166,17 @@ pub struct AckWriter {
 impl AckWriter {
     /// Ends when the lease is gone or nobody wants anything any more.
     pub async fn run(mut self) {
-        let mut last: Option<Revision> = None;
         while self.wanted.changed().await.is_ok() {
             let (number, record) = self.wanted.borrow_and_update().clone();
-            match self.write(&record, last).await {
-                Ok(revision) => {
-                    last = Some(revision);
-                    self.written.send_replace(number);
-                }
+            match self.own.write("acknowledge", keys::encode(&record)).await {
+                Ok(()) => drop(self.written.send_replace(number)),
                 Err(RegistryError::LeaseLost { .. }) => return,
                 Err(error) => {
                     tracing::warn!(error = %causes(&error), "the acknowledgement is not written yet");
-                    // Where the key stands now is unknown.
-                    last = None;
                     self.wanted.mark_changed();
                     tokio::time::sleep(self.timing.watch_retry).await;
                 }
             }
-        }
-    }
-
-    async fn write(&self, record: &AckRecord, last: Option<Revision>) -> Result<Revision, RegistryError> {
-        let lease = record.incarnation;
-        let last = match last {
-            Some(revision) => revision,
-            None => match self.registry.get(&self.key).await? {
-                Some(entry) if entry.lease == Some(lease) => entry.mod_revision,
-                _ => return Err(RegistryError::LeaseLost { lease }),
-            },
-        };
-        let guard = Guard::ModifiedAt { key: self.key.clone(), revision: last };
-        let put = Op::Put { key: self.key.clone(), value: keys::encode(record), lease: Some(lease) };
-        match self.registry.commit(&[guard], &[put]).await? {
-            Commit::Done { revision } => Ok(revision),
-            Commit::Refused => Err(RegistryError::Unavailable {
-                step: "acknowledge",
-                reason: "an earlier write of this node arrived late".to_owned(),
-            }),
         }
     }
 }
@@ -212,7 +187,7 @@ mod tests {
 
     use roost_cluster::{
         records::{HeldTenant, Phase},
-        registry::{MemoryRegistry, Registry},
+        registry::{Commit, MemoryRegistry, Op, Registry},
     };
     use roost_model::ids::{Generation, SpecRevision, TenantId};
 

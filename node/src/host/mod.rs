@@ -26,6 +26,7 @@ pub mod impairments;
 mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
+mod own_key;
 mod ownership;
 pub mod pause_detector;
 mod preparation;
