@@ -9,6 +9,7 @@ STATE_DIR ?= ./.roost
 UP_FLAGS ?=
 CHAOS_SECS ?= 1800
 SEED ?=
+KINDS ?=
 # What is shipped; the other members of the workspace are for its tests.
 PRODUCT := -p roost-node -p roost-coordinator -p roost-cli -p roost-simulator
 
@@ -55,9 +56,9 @@ bench: release ## the figures of BENCHMARKS.md, each beside its baseline in the 
 	cargo build --release -p roost-tests --bins
 	@target/release/roost-bench
 
-chaos: deps ## half an hour of kills, freezes and partitions on real processes (CHAOS_SECS=1800 SEED=)
+chaos: deps ## half an hour of kills, freezes and partitions on real processes (CHAOS_SECS=1800 SEED= KINDS=)
 	cargo build --workspace --bins --tests
-	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --test chaos every -- --nocapture
+	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) $(if $(KINDS),KINDS=$(KINDS)) cargo test --workspace --test chaos every -- --nocapture
 
 soak: deps ## longer: many seeds of the simulation, then two hours of chaos
 	ROOST_SEEDS=200000 cargo test -p roost-proofs simulation -- --nocapture

@@ -44,6 +44,8 @@ pub enum DevError {
     Simulator { call: String, reason: String },
     #[error("the simulator does not answer {call}")]
     SimulatorGone { call: String, source: reqwest::Error },
+    #[error("{url} does not answer")]
+    Unanswered { url: String, source: reqwest::Error },
     #[error(transparent)]
     Admin(#[from] roost_proto::client::AdminError),
     #[error("the coordinator failed to {step}: {}", .status.message())]

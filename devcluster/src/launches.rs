@@ -119,6 +119,7 @@ pub(super) fn node(
     let simulated = services.simulator.map(|site| site.client.url());
     let page_url = options.page_url.as_deref().or(simulated).unwrap_or_default();
     let object_store = options.object_store.clone().unwrap_or_else(|| dir.root().join("snapshots"));
+    let browser = options.browsers.get(id).unwrap_or(&programs.browser).clone();
     let launch = Launch::new(id, &programs.node, dir.log(id))
         .through(&options.node_through)
         .args(["run", "--id", id, "--cluster", CLUSTER, "--page-url", page_url])
@@ -126,7 +127,7 @@ pub(super) fn node(
         .args(["--state-dir".into(), dir.root().join("nodes").join(id).into_os_string()])
         .args(["--object-store".into(), object_store.into_os_string()])
         .args(["--snapshot-key-file".into(), dir.snapshot_key_file()?.into_os_string()])
-        .args(["--browser".into(), programs.browser.clone().into_os_string()])
+        .args(["--browser".into(), browser.into_os_string()])
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
         .args(["--stale-after".into(), duration(options.stale_after)])

@@ -14,6 +14,7 @@ use super::{
     error::{DevError, Result},
     files,
     identity::{Descendant, descendants},
+    loopback::loopback_client,
     process::{Launch, Process},
     state_dir::Started,
 };
@@ -21,6 +22,7 @@ use super::{
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// A node takes up to 20 s to hand its tenants over.
 const TERM_GRACE: Duration = Duration::from_secs(25);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// It may run or not; starting it again runs the same command. Dropping it kills it.
 #[derive(Debug)]
@@ -98,6 +100,16 @@ impl Member {
         process.ready_when(READY_WITHIN, || async { announced_in(&announcement) }).await?;
         let text = fs::read_to_string(&announcement).map_err(DevError::file("read", &announcement))?;
         serde_json::from_str(&text).map_err(|source| DevError::Malformed { path: announcement, source })
+    }
+
+    /// What it answers over HTTP on the address that it announced: a node's `/readyz`, for one.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let url = format!("http://{}{path}", self.addr);
+        let answered = async {
+            let answer = loopback_client(ANSWER_WITHIN)?.get(&url).send().await?;
+            Ok((answer.status().as_u16(), answer.text().await?))
+        };
+        answered.await.map_err(|source| DevError::Unanswered { url: url.clone(), source })
     }
 
     /// SIGKILL.

@@ -30,6 +30,8 @@ pub struct Options {
     pub coordinator_args: Vec<String>,
     /// Variables of single nodes, by their ids.
     pub node_env: BTreeMap<String, Vec<(OsString, OsString)>>,
+    /// The browser of single nodes, where it is another one than the others'.
+    pub browsers: BTreeMap<String, PathBuf>,
     /// A command that becomes the node, such as `nsenter`: it is given the node's own command line.
     pub node_through: Vec<OsString>,
     /// Where snapshots go; in the state directory unless given.
@@ -69,6 +71,7 @@ impl Options {
             node_args: vec![],
             coordinator_args: vec![],
             node_env: BTreeMap::new(),
+            browsers: BTreeMap::new(),
             node_through: vec![],
             object_store: None,
             relays: false,

@@ -34,12 +34,14 @@ pub enum Kind {
     CutFromBoth,
     SlowNetwork,
     FillDisk,
+    /// Its browsers are dead and no other starts: it lives, and is of no use.
+    GreyNode,
     /// SIGTERM: the node hands its tenants over. The next step finds it started again.
     Leave,
 }
 
 impl Kind {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::KillChild,
         Self::KillMachine,
         Self::KillHalf,
@@ -60,8 +62,14 @@ impl Kind {
         Self::CutFromBoth,
         Self::SlowNetwork,
         Self::FillDisk,
+        Self::GreyNode,
         Self::Leave,
     ];
+
+    /// By its name in this file, as `GreyNode`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| format!("{kind:?}") == name)
+    }
 
     /// What it is done to. Two faults at a time have different subjects: a dead process cannot be frozen.
     fn subject(self) -> Subject {
@@ -82,6 +90,7 @@ impl Kind {
             | Self::CutFromPostgres
             | Self::CutFromBoth
             | Self::SlowNetwork
+            | Self::GreyNode
             | Self::Leave => Subject::Node,
         }
     }
@@ -119,6 +128,7 @@ impl fmt::Display for Kind {
             Self::CutFromBoth => "cut a node off from both",
             Self::SlowNetwork => "slow a node's network",
             Self::FillDisk => "fill the disk of the snapshots",
+            Self::GreyNode => "break the browser of a node",
             Self::Leave => "stop a node in order",
         })
     }
@@ -160,12 +170,15 @@ pub struct Schedule {
     dice: Dice,
     ttl: Duration,
     nodes: usize,
+    kinds: Vec<Kind>,
     deck: Vec<Kind>,
 }
 
 impl Schedule {
-    pub fn new(seed: u64, ttl: Duration, nodes: usize) -> Self {
-        Self { dice: Dice::new(seed), ttl, nodes, deck: vec![] }
+    /// Of these kinds, of which there must be one.
+    pub fn new(seed: u64, ttl: Duration, nodes: usize, kinds: Vec<Kind>) -> Self {
+        assert!(!kinds.is_empty(), "a schedule of nothing has no next step");
+        Self { dice: Dice::new(seed), ttl, nodes, kinds, deck: vec![] }
     }
 
     fn draw(&mut self) -> Kind {
@@ -173,7 +186,7 @@ impl Schedule {
             if let Some(kind) = self.deck.pop() {
                 return kind;
             }
-            self.deck = Kind::ALL.to_vec();
+            self.deck.clone_from(&self.kinds);
             self.dice.shuffle(&mut self.deck);
         }
     }
@@ -216,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_steps_again_and_another_seed_others() {
-        let steps = |seed| Schedule::new(seed, TTL, 4).take(40).collect::<Vec<_>>();
+        let steps = |seed| Schedule::new(seed, TTL, 4, Kind::ALL.into()).take(40).collect::<Vec<_>>();
         assert_eq!(steps(7), steps(7));
         assert_ne!(steps(7), steps(8));
     }
@@ -224,8 +237,11 @@ mod tests {
     #[test]
     fn every_kind_comes_once_before_any_comes_again() {
         for seed in 0..50 {
-            let drawn: Vec<Kind> =
-                Schedule::new(seed, TTL, 4).flatten().map(|f| f.kind).take(Kind::ALL.len()).collect();
+            let drawn: Vec<Kind> = Schedule::new(seed, TTL, 4, Kind::ALL.into())
+                .flatten()
+                .map(|f| f.kind)
+                .take(Kind::ALL.len())
+                .collect();
             assert_eq!(
                 drawn.iter().collect::<BTreeSet<_>>().len(),
                 Kind::ALL.len(),
@@ -236,7 +252,7 @@ mod tests {
 
     #[test]
     fn faults_last_from_half_to_three_times_to_live_and_pairs_have_different_subjects() {
-        let steps: Vec<_> = Schedule::new(3, TTL, 4).take(400).collect();
+        let steps: Vec<_> = Schedule::new(3, TTL, 4, Kind::ALL.into()).take(400).collect();
         assert!(steps.iter().flatten().all(|fault| (TTL / 2..=TTL * 3).contains(&fault.lasts)));
         let pairs: Vec<_> = steps.iter().filter(|step| step.len() == 2).collect();
         assert!(pairs.len() > 50, "{} pairs", pairs.len());

@@ -1,6 +1,6 @@
 //! Does what a [`Fault`] says to the cluster, and undoes what does not undo itself.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use roost_devcluster::{Cluster, Identity, Road, Servers, Signal};
@@ -12,6 +12,7 @@ use super::{
     machine,
     observer::Observer,
 };
+use crate::breakable_browser::BreakableBrowser;
 
 const ETCD: Servers = Servers { etcd: true, postgres: false };
 const POSTGRES: Servers = Servers { etcd: false, postgres: true };
@@ -24,6 +25,7 @@ pub(super) struct Nemesis<'a> {
     pub cluster: &'a mut Cluster,
     pub observer: &'a Observer,
     pub disk: &'a Disk,
+    pub browsers: &'a BTreeMap<String, BreakableBrowser>,
 }
 
 /// What a fault leaves behind.
@@ -40,6 +42,7 @@ pub(super) enum Wound {
     FullDisk,
     StalledEtcd(usize),
     DeadNodes(Vec<String>),
+    GreyNode(BreakableBrowser),
     DeadCoordinator(usize),
     DeadEtcd(usize),
 }
@@ -63,7 +66,11 @@ impl Wound {
             | Self::BadRoad { .. }
             | Self::FullDisk
             | Self::StalledEtcd(_) => true,
-            Self::Passing | Self::DeadNodes(_) | Self::DeadCoordinator(_) | Self::DeadEtcd(_) => false,
+            Self::Passing
+            | Self::DeadNodes(_)
+            | Self::GreyNode(_)
+            | Self::DeadCoordinator(_)
+            | Self::DeadEtcd(_) => false,
         }
     }
 }
@@ -143,6 +150,7 @@ impl Nemesis<'_> {
                 self.disk.fill()?;
                 Wound::FullDisk
             }
+            Kind::GreyNode => self.break_browser(&node)?,
             Kind::Leave => {
                 let ended = self.cluster.node(&node)?.terminate().await?.context("it ran")?;
                 if !ended.success() {
@@ -161,11 +169,15 @@ impl Nemesis<'_> {
             Wound::BadRoad { node, servers } => Ok(self.cluster.roads().set(node, *servers, Road::Open)?),
             Wound::FullDisk => self.disk.empty(),
             Wound::StalledEtcd(index) => Ok(self.cluster.etcd_members()[*index].let_go()?),
-            Wound::Passing | Wound::DeadNodes(_) | Wound::DeadCoordinator(_) | Wound::DeadEtcd(_) => Ok(()),
+            Wound::Passing
+            | Wound::DeadNodes(_)
+            | Wound::GreyNode(_)
+            | Wound::DeadCoordinator(_)
+            | Wound::DeadEtcd(_) => Ok(()),
         }
     }
 
-    /// Starts again what is dead.
+    /// Starts again what is dead, and mends what nothing else was to mend.
     pub async fn revive(&mut self, wound: &Wound) -> Result<()> {
         match wound {
             Wound::DeadNodes(nodes) => {
@@ -173,6 +185,7 @@ impl Nemesis<'_> {
                     self.cluster.start_node(node).await?;
                 }
             }
+            Wound::GreyNode(browser) => browser.mend()?,
             Wound::DeadCoordinator(index) => self.cluster.coordinators()[*index].start().await?,
             Wound::DeadEtcd(index) => self.cluster.etcd_members()[*index].restart().await?,
             Wound::Passing
@@ -215,6 +228,16 @@ impl Nemesis<'_> {
         let browsers = machine::browsers(self.cluster.node(node)?);
         browsers.first().context("a node that has tenants has a browser")?.signal(Signal::KILL)?;
         Ok(Wound::Passing)
+    }
+
+    /// Those that run are dead as well: whoever ran there is silent until he runs elsewhere.
+    fn break_browser(&mut self, node: &str) -> Result<Wound> {
+        let browser = self.browsers.get(node).context("each node has a browser of its own")?;
+        browser.spoil()?;
+        for browser in machine::browsers(self.cluster.node(node)?) {
+            browser.signal(Signal::KILL)?;
+        }
+        Ok(Wound::GreyNode(browser.clone()))
     }
 
     async fn kill_coordinator(&mut self, index: usize) -> Result<Wound> {

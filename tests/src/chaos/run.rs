@@ -24,6 +24,7 @@ use super::{
     skew::Skew,
     stalled_disk,
 };
+use crate::breakable_browser::BreakableBrowser;
 
 const NODES: usize = 4;
 /// Long on purpose: what is judged is whether, and the machine may be busy.
@@ -41,6 +42,7 @@ pub struct Config {
     pub lasts: Duration,
     pub tenants: usize,
     pub ttl: Duration,
+    pub kinds: Vec<Kind>,
 }
 
 /// Runs, tells each step, and writes the report to `reports/<seed>.txt`. An error when anything is wrong; the logs are kept then.
@@ -79,6 +81,7 @@ struct Bed {
     fences: Fences,
     cluster: Cluster,
     disk: Disk,
+    browsers: BTreeMap<String, BreakableBrowser>,
     standstills: Vec<Standstill>,
     report: Report,
 }
@@ -90,10 +93,12 @@ impl Bed {
         let first = (config.seed % NODES as u64) as usize;
         let (fast, slow) = (format!("node-{}", first + 1), format!("node-{}", (first + 1) % NODES + 1));
         let rates = [(&fast, FAST), (&slow, SLOW)];
+        let browsers = browsers(dir)?;
         let mut options = Options::new(dir);
         (options.etcd_members, options.coordinators, options.nodes) = (3, 2, NODES);
         (options.tenants, options.lease_ttl) = (config.tenants, config.ttl);
         (options.echo, options.relays) = (true, true);
+        options.browsers = browsers.iter().map(|(id, browser)| (id.clone(), browser.command())).collect();
         options.etcd_through = Some(stalled_disk::build(dir)?);
         options.object_store = Some(disk.snapshots());
         options.node_through = disk.enter();
@@ -121,12 +126,12 @@ impl Bed {
             disk: disk.describe(),
             ..Report::default()
         };
-        Ok(Self { load, observer, operator, fences, cluster, disk, standstills: vec![], report })
+        Ok(Self { load, observer, operator, fences, cluster, disk, browsers, standstills: vec![], report })
     }
 
     /// Steps until the time is over or something is wrong.
     async fn torment(&mut self, config: &Config, begun: Instant, tell: impl Fn(&str)) -> Result<()> {
-        for step in Schedule::new(config.seed, config.ttl, NODES) {
+        for step in Schedule::new(config.seed, config.ttl, NODES, config.kinds.clone()) {
             if begun.elapsed() >= config.lasts {
                 return Ok(());
             }
@@ -156,7 +161,12 @@ impl Bed {
     async fn step(&mut self, step: &[Fault], ttl: Duration) -> Result<(Duration, Duration)> {
         let operation = self.operator.start().await?;
         let begun_at = now();
-        let mut nemesis = Nemesis { cluster: &mut self.cluster, observer: &self.observer, disk: &self.disk };
+        let mut nemesis = Nemesis {
+            cluster: &mut self.cluster,
+            observer: &self.observer,
+            disk: &self.disk,
+            browsers: &self.browsers,
+        };
         let (mut wounds, mut losses) = (vec![], vec![]);
         for fault in step {
             let node = nemesis.node_for(fault);
@@ -190,7 +200,12 @@ impl Bed {
             Ok(at) => at,
             Err(error) => bail!("{error}\n{}", self.cluster.diagnose().await),
         };
-        let mut nemesis = Nemesis { cluster: &mut self.cluster, observer: &self.observer, disk: &self.disk };
+        let mut nemesis = Nemesis {
+            cluster: &mut self.cluster,
+            observer: &self.observer,
+            disk: &self.disk,
+            browsers: &self.browsers,
+        };
         for (_, wound) in &wounds {
             nemesis.revive(wound).await?;
         }
@@ -204,7 +219,7 @@ impl Bed {
     }
 
     async fn judge(self, begun: Instant, failure: Option<anyhow::Error>) -> Result<Report> {
-        let Self { load, observer, operator, fences, cluster, disk, standstills, mut report } = self;
+        let Self { load, observer, operator, fences, cluster, disk, standstills, mut report, .. } = self;
         let settle = if failure.is_some() { Duration::ZERO } else { RECOVERED_WITHIN };
         report.ran_for = begun.elapsed();
         report.failure = failure.map(|error| format!("{error:#}"));
@@ -229,6 +244,12 @@ impl Bed {
         (report.errors, report.panics) = errors(&logs)?;
         Ok(report)
     }
+}
+
+/// One for each node, by its id.
+fn browsers(dir: &Path) -> Result<BTreeMap<String, BreakableBrowser>> {
+    let ids = (1..=NODES).map(|number| format!("node-{number}"));
+    ids.map(|id| Ok((id.clone(), BreakableBrowser::make(dir, &id)?))).collect()
 }
 
 fn is_machine(wound: &Wound) -> bool {

@@ -1,4 +1,5 @@
-//! Chaos: see `roost_tests::chaos`. CHAOS_SECS is how long (240 by default), SEED replays one.
+//! Chaos: see `roost_tests::chaos`. CHAOS_SECS is how long (240 by default), SEED replays one, and KINDS
+//! draws from some kinds of faults alone (`KINDS=GreyNode,FreezePair`).
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 #![allow(clippy::print_stdout, reason = "with --nocapture a long run is followed live")]
@@ -11,7 +12,7 @@ use std::{
 };
 
 use roost_cluster::clock::boottime;
-use roost_tests::chaos::{self, skew::Skew};
+use roost_tests::chaos::{self, fault::Kind, skew::Skew};
 
 const TENANTS: usize = 6;
 const TTL: Duration = Duration::from_secs(3);
@@ -23,11 +24,18 @@ async fn every_invariant_holds_whatever_is_killed_frozen_cut_off_or_skewed() {
     let seed = number("SEED").unwrap_or_else(any_seed);
     let lasts = Duration::from_secs(number("CHAOS_SECS").unwrap_or(SHORT_SECS));
     println!("chaos: seed {seed}");
-    let config = chaos::Config { seed, lasts, tenants: TENANTS, ttl: TTL };
+    let config = chaos::Config { seed, lasts, tenants: TENANTS, ttl: TTL, kinds: kinds() };
     let reports = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("target/chaos");
     match chaos::run(config, &reports, |step| println!("{step}")).await {
         Ok(report) => println!("{report}"),
         Err(error) => panic!("chaos, seed {seed}: {error:#}"),
+    }
+}
+
+fn kinds() -> Vec<Kind> {
+    match env::var("KINDS") {
+        Ok(names) => names.split(',').map(|name| Kind::named(name).expect("a kind of fault")).collect(),
+        Err(_) => Kind::ALL.into(),
     }
 }
 

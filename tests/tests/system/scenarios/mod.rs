@@ -3,6 +3,7 @@
 
 mod daily;
 mod failover;
+mod grey_nodes;
 mod moves;
 mod operations;
 mod outages;
