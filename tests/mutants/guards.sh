@@ -1,7 +1,8 @@
 # The guards that I1 and I2 rest on: how each is taken out (mutate_NAME, in a copy of the tree), and the test that must fail
 # then (test_of[NAME]).
 
-guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict)
+guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict
+  chaos_frozen_pair chaos_stalled_leader chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -65,3 +66,27 @@ mutate_conflict() {
   edit node/src/worker/wakeups.rs 'vec![Event::Owner(answer)]' 'vec![Event::Owner(answer.map(|_| true))]'
 }
 test_of[conflict]='cargo test -p roost-tests --test system -- pipeline::worker::a_conflict'
+
+# Kinds of chaos, each with the guard out that it is drawn for: chaos that passes all the same would prove nothing.
+chaos() {
+  echo "cargo build --workspace --bins && KINDS=$1 CHAOS_SECS=${2:-90} cargo test --workspace --test chaos every"
+}
+
+mutate_chaos_frozen_pair() { mutate_dead_mans_timer; }
+test_of[chaos_frozen_pair]=$(chaos FreezePair)
+
+mutate_chaos_stalled_leader() { mutate_renewal; }
+test_of[chaos_stalled_leader]=$(chaos StallEtcdLeader 180)
+
+# Failover that was held after the loss of many nodes waits for a person.
+mutate_chaos_mass_loss() {
+  edit cluster/src/controller/failover_breaker.rs 'open.survivors_lost >= CASCADE' 'true'
+}
+test_of[chaos_mass_loss]=$(chaos KillHalf)
+
+# The tenants of a node that can do nothing stay on it.
+mutate_chaos_grey_node() {
+  edit cluster/src/controller/impairments.rs '(Some(kind), ..) => Consequence::Sheds(kind)' \
+    '(Some(kind), ..) => Consequence::Shared(kind)'
+}
+test_of[chaos_grey_node]=$(chaos GreyNode)
