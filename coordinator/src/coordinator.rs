@@ -29,7 +29,7 @@ use tonic_health::server::HealthReporter;
 use crate::{
     announce,
     app::{
-        App, retention,
+        App, OwnController, retention,
         tokens::{TokenFile, TokenFileError},
     },
     config::Config,
@@ -175,7 +175,9 @@ async fn control(
         Err(error) => return tell(&unusable, error.into()),
     };
     let ledger = Arc::new(PostgresLedger::new(store.clone()));
+    let holder = config.candidate.holder.clone();
     let controller = Controller::new(app.registry().clone(), ledger, config);
+    app.set_controller(OwnController { holder, status: controller.status() });
     tokio::join!(controller.run(stop.clone()), retention::run(store, stop));
 }
 

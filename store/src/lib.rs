@@ -59,7 +59,7 @@ pub use error::StoreError;
 pub use events::{ClusterEvent, EventFilter, Requester};
 pub use fence::Fence;
 pub use inbound::{Admitted, Inbound, NewInbound};
-pub use ledger::PostgresLedger;
+pub use ledger::{PostgresLedger, PresentController};
 pub use messages::{Direction, Message, MessageFilter};
 pub use node_orders::{NodeOrders, RestartWindowUntil};
 pub use operations::{

@@ -1,6 +1,8 @@
 //! How the cluster is: its leader, its counts, its policy.
 
-use roost_proto::v1::{ClusterStatus, FailoverHold, FailoverPause, Leader, NodeCounts, Policy, TenantCounts};
+use roost_proto::v1::{
+    ClusterStatus, ControllerComplaint, FailoverHold, FailoverPause, Leader, NodeCounts, Policy, TenantCounts,
+};
 use serde::Serialize;
 
 use super::{OperationView, ago, rfc3339};
@@ -12,6 +14,7 @@ use crate::{
 /// How the cluster is.
 #[derive(Debug, Serialize)]
 pub struct ClusterView {
+    complaints: Vec<ComplaintView>,
     leader: Option<LeaderView>,
     nodes: NodeCountsView,
     tenants: TenantCountsView,
@@ -20,6 +23,15 @@ pub struct ClusterView {
     policy: PolicyView,
     operations: Vec<OperationView>,
     conflicts: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct ComplaintView {
+    holder: String,
+    kind: String,
+    reason: String,
+    since_time: Option<String>,
+    remedy: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +84,13 @@ pub struct PolicyView {
 impl From<ClusterStatus> for ClusterView {
     fn from(status: ClusterStatus) -> Self {
         let leader = |Leader { holder, address, term }| LeaderView { holder, address, term };
+        let complaint = |ControllerComplaint { holder, kind, reason, since_time, remedy }| ComplaintView {
+            holder,
+            kind,
+            reason,
+            since_time: rfc3339(&since_time),
+            remedy,
+        };
         let pause = |FailoverPause { reason, requested_by, start_time }| PauseView {
             reason,
             requested_by,
@@ -87,6 +106,7 @@ impl From<ClusterStatus> for ClusterView {
             status.nodes.unwrap_or_default();
         let TenantCounts { running, placed, waiting, error } = status.tenants.unwrap_or_default();
         Self {
+            complaints: status.complaints.into_iter().map(complaint).collect(),
             leader: status.leader.map(leader),
             nodes: NodeCountsView { live, lost, cordoned, draining, suspect, impaired },
             tenants: TenantCountsView { running, placed, waiting, error },
@@ -133,6 +153,16 @@ impl ClusterView {
     }
 }
 
+impl ComplaintView {
+    /// What is wrong, and what mends it if that is known.
+    fn lines(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let since = ago(self.since_time.as_deref());
+        let wrong = format!("{} ({}, {since})", self.reason, self.holder);
+        let remedy = Some(self.remedy.clone()).filter(|remedy| !remedy.is_empty());
+        [("NOT WELL", wrong)].into_iter().chain(remedy.map(|remedy| ("to mend it", remedy)))
+    }
+}
+
 impl HoldView {
     fn told(&self) -> String {
         let (lost, waiting) = (self.lost_node_ids.join(", "), self.waiting);
@@ -172,7 +202,8 @@ impl Row for ClusterView {
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
-        Self::HEADER.iter().copied().zip(self.cells()).collect()
+        let complaints = self.complaints.iter().flat_map(ComplaintView::lines);
+        complaints.chain(Self::HEADER.iter().copied().zip(self.cells())).collect()
     }
 }
 

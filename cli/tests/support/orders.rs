@@ -191,7 +191,18 @@ fn status() -> Result<ClusterStatus, Status> {
         policy: Some(Policy { auto_rebalance: false, failover_breaker: true, message_retention_days: 90 }),
         operations: vec![operation(7)?],
         conflicts: 2,
+        complaints: vec![],
     })
+}
+
+fn complaint() -> ControllerComplaint {
+    ControllerComplaint {
+        holder: "coordinator/c1".into(),
+        kind: "etcd_full".into(),
+        reason: "etcd refused a commit: database space exceeded".into(),
+        since_time: at(0),
+        remedy: "free space, then `etcdctl alarm disarm`".into(),
+    }
 }
 
 fn event(id: i64, kind: EventKind, text: &str) -> Event {
@@ -217,7 +228,7 @@ impl ClusterService for Script {
     type WatchEventsStream = Items<Event>;
 
     async fn get_cluster_status(&self, _: Request<GetClusterStatusRequest>) -> Answer<ClusterStatus> {
-        Ok(Response::new(status()?))
+        Ok(Response::new(ClusterStatus { complaints: vec![complaint()], ..status()? }))
     }
 
     async fn list_events(&self, request: Request<ListEventsRequest>) -> Answer<ListEventsResponse> {

@@ -15,7 +15,7 @@ use crate::{
     election::Leadership,
     lease::LeaseKeeper,
     lease_deadline::Standing,
-    ledger::{Ledger, LedgerError},
+    ledger::{Complaint, Ledger, LedgerError},
     records::LeaderRecord,
     registry::SharedRegistry,
     timing::Timing,
@@ -57,7 +57,19 @@ pub struct ControllerStatus {
     /// When the last pass that found nothing in its way ended.
     pub last_pass_at: Option<Duration>,
     /// What is in its way now, or in the way of some tenants.
-    pub last_error: Option<String>,
+    pub complaint: Option<Complaint>,
+    /// Since when that is of its kind.
+    pub complaint_since: Option<Duration>,
+}
+
+impl ControllerStatus {
+    pub(super) fn set_complaint(&mut self, complaint: Option<Complaint>, now: Duration) {
+        let kind = |of: &Option<Complaint>| of.as_ref().map(|complaint| complaint.kind);
+        if kind(&self.complaint) != kind(&complaint) {
+            self.complaint_since = complaint.as_ref().map(|_| now);
+        }
+        self.complaint = complaint;
+    }
 }
 
 /// Everything that the parts of the controller share.
@@ -103,6 +115,12 @@ impl EtcdContact {
 }
 
 impl Context {
+    /// For the status; what a term tells the ledger is in [`super::complaints`].
+    pub(super) fn complains(&self, complaint: Option<Complaint>) {
+        let now = self.config.clock.now();
+        self.status.send_modify(|status| status.set_complaint(complaint, now));
+    }
+
     /// The ledger bounds its calls itself or not: here they end.
     pub(super) async fn ask_ledger<T>(
         &self,

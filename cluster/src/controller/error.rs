@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use roost_model::{causes, ids::Term};
 
-use crate::{ledger::LedgerError, registry::RegistryError};
+use crate::{
+    ledger::{Complaint, ComplaintKind, LedgerError},
+    registry::RegistryError,
+};
 
 /// Why a step of a term could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,21 @@ impl ControllerError {
         }
     }
 
+    /// What operators are told of it; nothing of one that only says that somebody else leads, or that sums up what they were
+    /// told before.
+    pub(super) fn complaint(&self) -> Option<Complaint> {
+        let kind = match self {
+            Self::Superseded | Self::GivesWay | Self::Deposed { .. } | Self::Stuck { .. } => return None,
+            Self::Registry(error) if error.is_out_of_space() => ComplaintKind::EtcdFull,
+            Self::Registry(_)
+            | Self::LeaseInDoubt
+            | Self::Doubtful { .. }
+            | Self::Ledger(_)
+            | Self::Foreign(_) => self.dependency().complaint_kind(),
+        };
+        Some(Complaint::new(kind, &causes(self).to_string()))
+    }
+
     pub(super) fn ends_the_term(&self) -> bool {
         match self {
             Self::Doubtful { .. }
@@ -101,14 +119,10 @@ impl ControllerError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ForeignStore {
     #[error(
-        "this etcd belongs to the cluster {cluster} with the database {theirs}, and the database given here is {ours}: \
-         correct --etcd, --cluster or --database-url, or start one coordinator with --adopt-store"
+        "this etcd belongs to the cluster {cluster} with the database {theirs}, and the database given here is {ours}"
     )]
     Database { cluster: String, theirs: String, ours: String },
-    #[error(
-        "the database belongs to the cluster {cluster} in another etcd, where {holder} leads: stop that cluster or \
-         correct --etcd, --cluster or --database-url, or start one coordinator with --adopt-store"
-    )]
+    #[error("the database belongs to the cluster {cluster} in another etcd, where {holder} leads")]
     Alive { cluster: String, holder: String },
 }
 
@@ -121,6 +135,17 @@ pub(super) enum Dependency {
     Records,
     /// Registry and ledger belong to each other.
     Identity,
+}
+
+impl Dependency {
+    fn complaint_kind(self) -> ComplaintKind {
+        match self {
+            Self::Etcd => ComplaintKind::Etcd,
+            Self::Ledger => ComplaintKind::Postgres,
+            Self::Records => ComplaintKind::Records,
+            Self::Identity => ComplaintKind::Identity,
+        }
+    }
 }
 
 /// Which dependencies fail now, so that each change is logged once.
@@ -137,15 +162,16 @@ impl DependencyHealth {
         if !self.failing.insert(dependency) {
             return;
         }
+        let remedy = dependency.complaint_kind().remedy();
         match dependency {
             Dependency::Etcd | Dependency::Ledger => {
                 tracing::warn!(?dependency, error = %causes(error), "the controller waits for a dependency");
             }
             Dependency::Records => {
-                tracing::error!(error = %causes(error), "the controller cannot go on: a record in etcd is damaged and has to be removed or mended")
+                tracing::error!(error = %causes(error), remedy, "the controller cannot go on: a record in etcd is damaged and has to be removed or mended")
             }
             Dependency::Identity => {
-                tracing::error!(error = %causes(error), "the controller does nothing: etcd and database are not of one cluster")
+                tracing::error!(error = %causes(error), remedy, "the controller does nothing: etcd and database are not of one cluster")
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     election::Leadership,
     keys,
     lease::LeaseKeeper,
-    ledger::Ledger,
+    ledger::{Complaint, ComplaintKind, Ledger},
     records::StoreRecord,
     registry::{Change, RegistryError, SharedRegistry},
     timing::Timing,
@@ -24,7 +24,8 @@ use crate::{
 
 use super::{
     compaction::Compaction,
-    context::{Context, ControllerStatus, WriteAuthority},
+    complaints::ToldComplaint,
+    context::{Context, WriteAuthority},
     error::{ControllerError, Dependency, DependencyHealth},
     history,
     pass::{PassOutcome, PassState},
@@ -65,17 +66,22 @@ impl<'a> LeaderTerm<'a> {
     pub(super) async fn run(self, health: &mut DependencyHealth, shutdown: &CancellationToken) -> Ending {
         let revision = self.leadership.revision;
         tracing::info!(%revision, holder = self.context.config.candidate.holder, "elected as the controller");
-        let mut ending = Ending::Other;
+        let (mut ending, mut complaint) = (Ending::Other, None);
         let ended_by = tokio::select! {
             biased;
             () = shutdown.cancelled() => None,
-            () = self.keeper.ended() => Some("the lease of the leader's key has ended".to_owned()),
+            () = self.keeper.ended() => {
+                let reason = "the lease of the leader's key has ended".to_owned();
+                complaint = Some(Complaint::new(ComplaintKind::Etcd, &reason));
+                Some(reason)
+            }
             error = self.lead(health) => {
                 ending = match error {
                     ControllerError::Stuck { .. } => Ending::Stuck,
                     ControllerError::GivesWay => Ending::GaveWay,
                     _ => Ending::Other,
                 };
+                complaint = error.complaint();
                 Some(causes(&error).to_string())
             }
         };
@@ -83,9 +89,11 @@ impl<'a> LeaderTerm<'a> {
             None => tracing::info!(%revision, "resigning"),
             Some(reason) => tracing::warn!(%revision, reason, "the term has ended"),
         }
-        self.context.status.send_modify(|status| {
-            *status = ControllerStatus { last_error: ended_by, leading: false, term: None, ..status.clone() };
-        });
+        // What one who is stuck has failed at lasts.
+        if ending != Ending::Stuck {
+            self.context.complains(complaint);
+        }
+        self.context.status.send_modify(|status| (status.leading, status.term) = (false, None));
         self.resign().await;
         ending
     }
@@ -109,6 +117,7 @@ impl<'a> LeaderTerm<'a> {
         let authority = WriteAuthority { leadership: &self.leadership, term, keeper: &self.keeper };
         let mut wakeups = self.wakeups();
         let mut state = PassState::new(self.context.config.timing, self.context.config.clock.now());
+        let mut told = ToldComplaint::default();
         let mut compaction = Compaction::new(self.context.config.etcd_history);
         state.pending.add_events([history::elected(&self.context.config.candidate.holder, term)]);
         // Time for workers to be seen again that could not be while there was no controller or no ledger.
@@ -121,6 +130,7 @@ impl<'a> LeaderTerm<'a> {
                     if self.is_well(health, term, passed.complaint.clone()) {
                         stale_workers = StaleWorkerCheck::check_after(self.context, heartbeat_every * 2);
                     }
+                    self.context.tell_complaint(term, &mut told, passed.complaint).await;
                     if passed.is_challenged {
                         return ControllerError::GivesWay;
                     }
@@ -133,6 +143,10 @@ impl<'a> LeaderTerm<'a> {
                 Err(error) if error.ends_the_term() => return error,
                 Err(error) => {
                     self.is_unwell(health, &error);
+                    // A ledger that does not answer would only be waited for once more.
+                    if error.dependency() != Dependency::Ledger {
+                        self.context.tell_complaint(term, &mut told, error.complaint()).await;
+                    }
                     if let Err(stuck) = self.patience.failed(&error).await {
                         return stuck;
                     }
@@ -247,24 +261,22 @@ impl<'a> LeaderTerm<'a> {
     }
 
     /// Whether the ledger had been away. `complaint`: what is in the way of some tenants all the same.
-    fn is_well(&self, health: &mut DependencyHealth, term: Term, complaint: Option<String>) -> bool {
+    fn is_well(&self, health: &mut DependencyHealth, term: Term, complaint: Option<Complaint>) -> bool {
         health.recovered(Dependency::Etcd);
         health.recovered(Dependency::Records);
         health.recovered(Dependency::Identity);
         let ledger_is_back = health.recovered(Dependency::Ledger);
         let now = self.context.config.clock.now();
-        self.context.status.send_replace(ControllerStatus {
-            leading: true,
-            term: Some(term),
-            last_pass_at: Some(now),
-            last_error: complaint,
+        self.context.status.send_modify(|status| {
+            (status.leading, status.term, status.last_pass_at) = (true, Some(term), Some(now));
+            status.set_complaint(complaint, now);
         });
         ledger_is_back
     }
 
     fn is_unwell(&self, health: &mut DependencyHealth, error: &ControllerError) {
         health.failed(error.dependency(), error);
-        self.context.status.send_modify(|status| status.last_error = Some(causes(error).to_string()));
+        self.context.complains(error.complaint());
     }
 }
 

@@ -31,6 +31,7 @@
 //!   complete for the nodes it is about, and a removal never shares a plan with the placement that follows it.
 
 mod compaction;
+mod complaints;
 mod context;
 mod error;
 mod failover_breaker;

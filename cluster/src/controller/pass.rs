@@ -13,7 +13,7 @@ use roost_model::ids::{Generation, NodeId, Revision, SpecRevision, TenantId};
 use crate::{
     election::Leadership,
     keys,
-    ledger::LedgerError,
+    ledger::{Complaint, ComplaintKind, LedgerError},
     plan::{self, Action, Cause, Decision, Plan},
     records::{AssignmentEntry, AssignmentRecord, MAX_RECORD_BYTES, Phase},
     registry::{Commit, Guard, MAX_OPS, Op, RegistryError},
@@ -45,7 +45,7 @@ pub(super) struct PassOutcome {
     /// What it found changes by itself after so long.
     pub(super) recheck_after: Option<Duration>,
     /// What it could not do, for people.
-    pub(super) complaint: Option<String>,
+    pub(super) complaint: Option<Complaint>,
     /// A coordinator is there to lead in this one's stead.
     pub(super) is_challenged: bool,
 }
@@ -140,8 +140,10 @@ impl Context {
         let releases = state.overdue_releases.step(&snapshot, now);
         state.pending.add_events(releases.events);
         let held_up = operations::held_up(&orders.operations, &plan);
+        let kind = if damage.is_some() { ComplaintKind::Records } else { ComplaintKind::Tenants };
         let complaints = [damage, releases.complaint, held_up, state.left_out.complaint(&placed)];
         let complaint = complaints.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"));
+        let complaint = complaint.map(|reason| Complaint::new(kind, &reason));
         let generations = placed.generations;
         let published = self.publish(authority, view, &plan, &generations, &by_tenant).await?;
         state.has_published |= !published.nodes.is_empty();

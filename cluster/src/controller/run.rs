@@ -9,10 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{Context, ControllerConfig, ControllerStatus, EtcdContact},
-    error::{Dependency, DependencyHealth},
+    error::{ControllerError, Dependency, DependencyHealth},
     leader_term::{Ending, LeaderTerm},
 };
-use crate::{election, ledger::Ledger, registry::SharedRegistry};
+use crate::{
+    election,
+    ledger::{ComplaintKind, Ledger},
+    registry::SharedRegistry,
+};
 
 pub struct Controller {
     context: Context,
@@ -52,7 +56,7 @@ impl Context {
         // One who cannot reach the ledger could only keep the key from others.
         if let Err(error) = self.orders().await {
             health.failed(Dependency::Ledger, &error);
-            self.status.send_modify(|status| status.last_error = Some(causes(&error).to_string()));
+            self.complains(error.complaint());
             shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
             return;
         }
@@ -82,6 +86,7 @@ impl Context {
             Ok(None) => {
                 self.etcd.lock().heard(self.config.clock.now());
                 health.recovered(Dependency::Etcd);
+                self.is_standing_by();
                 self.challenge().await;
                 let turn = election::stagger(&self.config.candidate.holder, timing.ttl / 100);
                 let vacancy = async {
@@ -95,9 +100,16 @@ impl Context {
         };
         if let Some(Err(error)) = waited {
             health.failed(Dependency::Etcd, &error);
-            self.status.send_modify(|status| status.last_error = Some(causes(&error).to_string()));
+            self.complains(ControllerError::Registry(error).complaint());
             shutdown.run_until_cancelled(tokio::time::sleep(timing.watch_retry)).await;
         }
+    }
+
+    /// Whoever leads speaks for etcd and the ledger, which have just answered here. That they are not of one cluster is not
+    /// over by that.
+    fn is_standing_by(&self) {
+        let lasts = self.status.borrow().complaint.clone();
+        self.complains(lasts.filter(|complaint| complaint.kind == ComplaintKind::Identity));
     }
 
     /// One who has just seen the ledger need not leave the lead to a node.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use roost_model::ids::NodeId;
 
+use crate::ledger::ComplaintKind;
+
 /// A value in the registry that is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnreadableRecord {
@@ -18,9 +20,6 @@ pub(super) struct UnreadableRecord {
 pub(super) struct UnreadableRecords {
     told: BTreeMap<String, String>,
 }
-
-const REMEDY: &str =
-    "write the value back that was there, or stop the node, delete the key, and start the node again";
 
 impl UnreadableRecords {
     /// Takes in what a pass has found; for the controller's status.
@@ -42,12 +41,11 @@ impl UnreadableRecords {
                     key,
                     %node,
                     reason,
-                    remedy = REMEDY,
+                    remedy = ComplaintKind::Records.remedy(),
                     "a record in etcd cannot be read: its node's tenants are left as they are, and it takes no others"
                 );
             }
         }
-        let reasons = self.told.values().cloned().reduce(|all, one| format!("{all}; {one}"))?;
-        Some(format!("{reasons} ({REMEDY})"))
+        self.told.values().cloned().reduce(|all, one| format!("{all}; {one}"))
     }
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term};
 
+mod complaint;
 mod history;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 mod orders;
 mod seal;
 
+pub use complaint::{Complaint, ComplaintKind};
 pub use history::{Event, EventKind, LedgerRecord, Outcome};
 #[cfg(any(test, feature = "memory"))]
 pub use memory::{MemoryLedger, OperationEnd};
@@ -47,6 +49,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// The registry had got to this revision when the controller acted upon it. A later leader's key that is not beyond
     /// it belongs to a registry that has gone back. It is a sign of the controller's life, too.
     async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError>;
+
+    /// Writes down what is in the controller's way, for operators, or that nothing is. Since when is kept while it is of the
+    /// same kind.
+    async fn complain(&self, term: Term, complaint: Option<&Complaint>) -> Result<(), LedgerError>;
 
     /// What is wanted, one for every tenant there is.
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError>;

@@ -202,6 +202,16 @@ pub enum RegistryError {
     Corrupt { key: String, reason: String },
 }
 
+/// What etcd says of a write when its quota is used up. Its code for that is not for that alone.
+const NO_SPACE: &str = "database space exceeded";
+
+impl RegistryError {
+    /// It answers reads and takes no writes until a person has made room.
+    pub fn is_out_of_space(&self) -> bool {
+        matches!(self, Self::Refused { reason, .. } if reason.contains(NO_SPACE))
+    }
+}
+
 /// What etcd refuses of a commit whatever its state, checked before it is sent so that both registries agree.
 fn check_commit(guards: &[Guard], ops: &[Op]) -> Result<(), RegistryError> {
     let refuse = |reason: String| Err(RegistryError::Refused { step: "a commit", reason });

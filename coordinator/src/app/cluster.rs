@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use roost_cluster::{
+    clock::boottime,
     controller::Survey,
     ledger::{BreakerRecord, OperationKind},
     plan::Wanted,
@@ -14,13 +15,18 @@ use roost_store::{
     Requester, Store, StoreError, WorkerFilter, WorkerStatus,
 };
 
-use super::{App, Error};
+use super::{
+    App, Error,
+    complaints::{ControllerComplaint, complaints},
+};
 
 /// Operations read at once.
 const CHUNK: u32 = 500;
 
 #[derive(Debug, Clone)]
 pub struct ClusterStatus {
+    /// What is in the controller's way, or in the way of some tenants.
+    pub complaints: Vec<ControllerComplaint>,
     /// None while there is no controller.
     pub leader: Option<LeaderRecord>,
     /// The leader's, or the last one's.
@@ -72,7 +78,7 @@ impl App {
     pub async fn cluster_status(&self) -> Result<ClusterStatus, Error> {
         let survey = self.survey().await?;
         let store = self.store()?;
-        let (term, policy) = (store.present_term().await?, store.policy().await?);
+        let (present, policy) = (store.present_controller().await?, store.policy().await?);
         let operations = running(store).await?;
         let tenants = tenant_counts(&survey, in_error(store).await?);
         let conflicts = store.total_conflicts().await?;
@@ -82,8 +88,19 @@ impl App {
             .breaker
             .clone()
             .map(|breaker| FailoverHold { breaker, waiting: waiting_for_lost(&survey) });
-        let leader = survey.leader;
-        Ok(ClusterStatus { leader, term, nodes, tenants, policy, failover_hold, operations, conflicts })
+        let (leader, term) = (survey.leader, present.term);
+        let complaints = complaints(self.own_controller(), leader.as_ref(), &present, boottime());
+        Ok(ClusterStatus {
+            complaints,
+            leader,
+            term,
+            nodes,
+            tenants,
+            policy,
+            failover_hold,
+            operations,
+            conflicts,
+        })
     }
 
     /// Newest first, from the one before `before` on.

@@ -8,6 +8,7 @@
 //! a node or tenant) is the database's to refuse. What is refused here ([`Refusal`]) are orders that nobody means.
 
 mod cluster;
+mod complaints;
 mod dry_run;
 mod error;
 mod explain;
@@ -25,6 +26,7 @@ pub mod watch;
 mod workers;
 
 pub use cluster::{ClusterStatus, FailoverHold, NodeCounts, TenantCounts};
+pub use complaints::{ControllerComplaint, OwnController};
 pub use dry_run::{BlockedMove, DryRun, PlannedMove};
 pub use error::{Error, FailedMigration};
 pub use explain::{ExplainedNode, PlacementExplanation};

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -18,7 +18,7 @@ use roost_model::causes;
 use roost_store::{PostgresLedger, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, FailedMigration, watch::Streams};
+use super::{Error, FailedMigration, complaints::OwnController, watch::Streams};
 
 /// From one attempt to bring the schema up to date to the next.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -31,6 +31,7 @@ pub struct App {
     migrated: Arc<AtomicBool>,
     /// Until it is.
     failed_migration: Arc<Mutex<Option<FailedMigration>>>,
+    controller: Arc<OnceLock<OwnController>>,
     pub(super) streams: Streams,
 }
 
@@ -49,6 +50,7 @@ impl App {
             registry,
             migrated: Arc::default(),
             failed_migration: Arc::default(),
+            controller: Arc::default(),
             streams: Streams::new(stop),
         }
     }
@@ -61,6 +63,15 @@ impl App {
         } else {
             Err(Error::NotMigrated(self.failed_migration.lock().clone()))
         }
+    }
+
+    /// This process's controller, which begins once the schema is up to date.
+    pub fn set_controller(&self, own: OwnController) {
+        self.controller.set(own).unwrap_or_else(|_| unreachable!("a process has one controller"));
+    }
+
+    pub(super) fn own_controller(&self) -> Option<&OwnController> {
+        self.controller.get()
     }
 
     /// All that callers follow, together.

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_cluster::ledger::{
-    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders, Seal,
-    StoreClaim,
+    Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
+    Orders, Seal, StoreClaim,
 };
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 use tokio::sync::watch;
@@ -155,6 +155,14 @@ impl Ledger for LinkedLedger {
             postgres.ledger.registry_was_at(postgres.admit(term), revision).await
         };
         self.call("registry was at", work).await
+    }
+
+    async fn complain(&self, term: Term, complaint: Option<&Complaint>) -> Result<(), LedgerError> {
+        let complaint = complaint.cloned();
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.complain(postgres.admit(term), complaint.as_ref()).await
+        };
+        self.call("complain", work).await
     }
 
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {

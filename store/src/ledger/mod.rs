@@ -13,8 +13,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::ledger::{
-    BreakerRecord, DesiredTenant, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord,
-    NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress, RestartWindow, Seal, StoreClaim,
+    BreakerRecord, Complaint, DesiredTenant, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError,
+    LedgerRecord, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress, RestartWindow,
+    Seal, StoreClaim,
 };
 use roost_model::{
     causes,
@@ -26,9 +27,12 @@ use tokio::sync::{Mutex, broadcast};
 
 use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, columns::optional_id, operations::count};
 
+mod complaint;
 mod failover;
 mod records;
 mod seal;
+
+pub use complaint::PresentController;
 
 /// [`Ledger`] on Postgres.
 pub struct PostgresLedger {
@@ -102,7 +106,7 @@ impl PostgresLedger {
 
 impl Store {
     /// The term of the present controller, or of the last one.
-    pub async fn present_term(&self) -> Result<Term, StoreError> {
+    pub(crate) async fn present_term(&self) -> Result<Term, StoreError> {
         let row = self.one("read the term", sqlx::query!("select term from controller_term")).await?;
         Ok(Term(row.term))
     }
@@ -154,6 +158,10 @@ impl Ledger for PostgresLedger {
         );
         let row = self.store.maybe("note the registry's revision", query).await.map_err(to_ledger)?;
         self.check(row.is_some()).await.map_err(to_ledger)
+    }
+
+    async fn complain(&self, term: Term, complaint: Option<&Complaint>) -> Result<(), LedgerError> {
+        self.write_complaint(term, complaint).await.map_err(to_ledger)
     }
 
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     ledger::{
-        DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders, Seal,
-        StoreClaim,
+        Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
+        Orders, Seal, StoreClaim,
     },
     registry::{
         Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, Update,
@@ -148,6 +148,9 @@ impl Ledger for CrashInjector {
     }
     async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
         self.write(self.ledger.registry_was_at(term, revision)).await
+    }
+    async fn complain(&self, term: Term, complaint: Option<&Complaint>) -> Result<(), LedgerError> {
+        self.write(self.ledger.complain(term, complaint)).await
     }
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
         self.ledger.desired_tenants().await

@@ -2,6 +2,7 @@
 //! paused: it jumps to the next timer, so the figures here are those of the protocol and not of a machine.
 
 mod commits;
+mod complaints;
 mod crash_injector;
 mod delayed_failover;
 mod failed_preparations;

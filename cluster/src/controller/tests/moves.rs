@@ -109,7 +109,7 @@ async fn an_overdue_drain_leaves_running_whom_nobody_has_room_for_and_says_who_a
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(cluster.is_at_rest(6).await);
     assert_eq!(cluster.ledger.operation_progress(drain), Some(Progress { total: 3, done: 1 }));
-    let why = controller.status.borrow().last_error.clone().unwrap();
+    let why = controller.status.borrow().complaint.clone().unwrap().reason;
     for stays in cluster.tenants_on("a").await {
         assert!(
             why.contains(&format!("{stays} stays on a, whose drain is overdue: every node is full")),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     controller::survey,
     keys,
-    ledger::{EventKind, Ledger},
+    ledger::{ComplaintKind, EventKind, Ledger},
     plan,
     registry::{Entry, MemoryRegistry, Op, Registry},
     timing::Timing,
@@ -47,10 +47,10 @@ async fn a_short_outage_of_etcd_moves_nothing() {
     let (cluster, controller, _nodes) = TestCluster::settled(&["a", "b"], 4).await;
     let before = cluster.published().await;
     cluster.registry.cut_off();
-    cluster.until(async || controller.status.borrow().last_error.is_some()).await;
+    cluster.until(async || controller.status.borrow().complaint.is_some()).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     cluster.registry.reconnect();
-    cluster.until(async || controller.status.borrow().last_error.is_none()).await;
+    cluster.until(async || controller.status.borrow().complaint.is_none()).await;
     assert_eq!(cluster.published().await, before);
     assert_eq!(controller.status.borrow().term, Some(Term(1)));
 }
@@ -74,7 +74,7 @@ async fn an_outage_of_the_ledger_leaves_the_term_and_the_tenants_where_they_are(
     let before = cluster.published().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(cluster.published().await, before);
-    assert!(controller.status.borrow().last_error.is_some());
+    assert!(controller.status.borrow().complaint.is_some());
     // A node that is lost meanwhile waits for the ledger: without a new generation nothing may be placed.
     nodes[&node_id("a")].crash().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -90,7 +90,7 @@ async fn a_controller_starts_while_the_ledger_is_down() {
     cluster.ledger.cut_off();
     let controller = cluster.controller("one");
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(controller.status.borrow().last_error.is_some());
+    assert!(controller.status.borrow().complaint.is_some());
     cluster.ledger.reconnect();
     cluster.until(async || controller.status.borrow().last_pass_at.is_some()).await;
     assert_eq!(cluster.ledger.term(), Term(1));
@@ -172,12 +172,14 @@ async fn while_etcd_takes_no_writes_no_generation_is_counted_up_and_then_everyth
     let on_a = cluster.tenants_on("a").await;
     cluster.registry.refuse_puts(Some(keys::ALL));
     nodes[&node_id("a")].kill();
-    cluster.until(async || controller.status.borrow().last_error.is_some()).await;
+    cluster.until(async || controller.status.borrow().complaint.is_some()).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let why = controller.status.borrow().last_error.clone().unwrap();
+    let why = controller.status.borrow().complaint.clone().unwrap().reason;
     assert!(why.contains("database space exceeded"), "{why}");
     // Longer than a leader waits: then nobody can be elected, for that is a write too.
     tokio::time::sleep(Duration::from_secs(100)).await;
+    let complaint = controller.status.borrow().complaint.clone().unwrap();
+    assert_eq!(complaint.kind, ComplaintKind::EtcdFull, "{complaint:?}");
     for tenant in &on_a {
         assert_eq!(cluster.ledger.desired(tenant).unwrap().generation, Generation(2), "{tenant}");
     }
@@ -194,7 +196,7 @@ async fn a_record_that_etcd_refuses_does_not_stop_those_of_other_nodes() {
     cluster.registry.refuse_puts(Some(&keys::assignments(&refused)));
     nodes[&lost].crash().await;
     cluster.until(async || cluster.judge.browsers() == 5).await;
-    assert!(controller.status.borrow().last_error.is_some());
+    assert!(controller.status.borrow().complaint.is_some());
     cluster.registry.refuse_puts(None);
     cluster.until(async || cluster.judge.browsers() == 6).await;
 }
@@ -223,11 +225,17 @@ async fn a_leader_that_cannot_reach_the_ledger_gives_way_to_one_that_can() {
 }
 
 /// With its lease, as a faulty version of the node would write it.
-async fn damage(cluster: &TestCluster, key: &str) -> Entry {
+pub(super) async fn damage(cluster: &TestCluster, key: &str) -> Entry {
     let whole = cluster.registry.get(key).await.unwrap().unwrap();
     let put = Op::Put { key: key.to_owned(), value: b"?".to_vec(), lease: whole.lease };
     cluster.registry.commit(&[], &[put]).await.unwrap();
     whole
+}
+
+/// As it was before.
+pub(super) async fn repair(cluster: &TestCluster, whole: Entry) {
+    let put = Op::Put { key: whole.key, value: whole.value, lease: whole.lease };
+    cluster.registry.commit(&[], &[put]).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +245,8 @@ async fn a_record_that_cannot_be_read_holds_up_its_nodes_tenants_and_nobody_else
         let on_a = cluster.tenants_on("a").await;
         let whole = damage(&cluster, key).await;
         let damaged_at = cluster.now();
-        let is_named = || controller.status.borrow().last_error.clone().is_some_and(|why| why.contains(key));
+        let is_named =
+            || controller.status.borrow().complaint.clone().is_some_and(|told| told.reason.contains(key));
         cluster.until(async || is_named()).await;
         assert!(cluster.now() - damaged_at < Timing::default().ttl, "{key}");
         // Others come, go and are failed over as ever; nobody is sent to it, and none of its own moves.
@@ -258,8 +267,7 @@ async fn a_record_that_cannot_be_read_holds_up_its_nodes_tenants_and_nobody_else
         cluster.ledger.set_running(&on_a[0], false);
         tokio::time::sleep(Timing::default().ttl * 2).await;
         assert_eq!(cluster.judge.browsers(), 7, "{key}");
-        let put = Op::Put { key: key.to_owned(), value: whole.value, lease: whole.lease };
-        cluster.registry.commit(&[], &[put]).await.unwrap();
+        repair(&cluster, whole).await;
         cluster.until(async || cluster.judge.browsers() == 6 && !is_named()).await;
     }
 }
@@ -273,7 +281,10 @@ async fn a_term_begins_beside_a_record_that_cannot_be_read() {
         let second = cluster.controller("two");
         cluster.ledger.add(&tenant(7), true);
         cluster.until(async || cluster.judge.browsers() == 5).await;
-        assert!(second.status.borrow().last_error.clone().unwrap_or_default().contains(key), "{key}");
+        assert!(
+            second.status.borrow().complaint.clone().is_some_and(|told| told.reason.contains(key)),
+            "{key}"
+        );
     }
 }
 
@@ -298,15 +309,15 @@ async fn a_node_that_does_not_let_go_is_named_once_and_its_tenant_stays_there() 
     cluster.ledger.set_running(&tenant, false);
     let patience = Timing::default().release_patience;
     tokio::time::sleep(patience - Duration::from_secs(1)).await;
-    assert_eq!(controller.status.borrow().last_error, None);
+    assert_eq!(controller.status.borrow().complaint, None);
     tokio::time::sleep(Duration::from_secs(7)).await;
-    let why = controller.status.borrow().last_error.clone().unwrap();
+    let why = controller.status.borrow().complaint.clone().unwrap().reason;
     assert!(why.contains(tenant.as_str()) && why.contains("on a"), "{why}");
     tokio::time::sleep(patience).await;
     let told = cluster.ledger.events().into_iter().filter(|event| event.kind == EventKind::ReleaseOverdue);
     assert_eq!(told.count(), 1);
     nodes[&node_id("a")].keep_browsers(false);
-    cluster.until(async || controller.status.borrow().last_error.is_none()).await;
+    cluster.until(async || controller.status.borrow().complaint.is_none()).await;
     cluster.until(async || cluster.judge.browsers() == 1).await;
 }
 

@@ -175,7 +175,7 @@ async fn a_tenant_whose_row_is_held_keeps_nobody_else_from_a_new_node() {
     nodes[&node_id("a")].crash().await;
     cluster.until(async || cluster.judge.browsers() == 5).await;
     assert!(cluster.now() - crashed_at <= FAILOVER_BUDGET, "{:?}", cluster.now() - crashed_at);
-    let complaint = controller.status.borrow().last_error.clone().unwrap_or_default();
+    let complaint = controller.status.borrow().complaint.clone().map(|told| told.reason).unwrap_or_default();
     assert!(complaint.starts_with(&format!("{} cannot be placed", of_a[0])), "{complaint}");
 
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -184,7 +184,7 @@ async fn a_tenant_whose_row_is_held_keeps_nobody_else_from_a_new_node() {
     let freed_at = cluster.now();
     cluster.until(async || cluster.judge.browsers() == 6).await;
     assert!(cluster.now() - freed_at <= Timing::default().reconcile_every + FAILOVER_BUDGET);
-    cluster.until(async || controller.status.borrow().last_error.is_none()).await;
+    cluster.until(async || controller.status.borrow().complaint.is_none()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,5 +214,5 @@ async fn a_tenant_that_the_ledger_refuses_to_place_is_found_among_many() {
     cluster.until(async || cluster.judge.browsers() == ROWS_AT_ONCE - 1).await;
     let status = controller.status.borrow().clone();
     assert_eq!(status.term, Some(Term(1)), "a refusal is no doubt");
-    assert!(status.last_error.is_some_and(|error| error.contains("t77 is indigestible")));
+    assert!(status.complaint.is_some_and(|told| told.reason.contains("t77 is indigestible")));
 }

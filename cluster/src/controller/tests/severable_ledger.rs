@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 
 use crate::ledger::{
-    DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack, Orders, Seal,
-    StoreClaim,
+    Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
+    Orders, Seal, StoreClaim,
 };
 
 pub(super) struct SeverableLedger {
@@ -68,6 +68,9 @@ impl Ledger for SeverableLedger {
     }
     async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
         self.reach()?.registry_was_at(term, revision).await
+    }
+    async fn complain(&self, term: Term, complaint: Option<&Complaint>) -> Result<(), LedgerError> {
+        self.reach()?.complain(term, complaint).await
     }
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
         self.reach()?.desired_tenants().await

@@ -8,6 +8,7 @@ use super::test_cluster::{Running, TestCluster, node_id, tenant};
 use crate::{
     controller::ControllerConfig,
     keys,
+    ledger::ComplaintKind,
     records::{StoreOwner, StoreRecord},
     registry::{MemoryRegistry, Op, Registry},
     timing::Timing,
@@ -31,13 +32,15 @@ async fn of_two_etcds_on_one_database_the_second_does_nothing_and_says_why() {
     let (cluster, first, nodes) = TestCluster::settled(&["a", "b"], 4).await;
     let before = cluster.published().await;
     let (registry, second) = another_etcd(&cluster, false);
-    cluster.until(async || second.status.borrow().last_error.is_some()).await;
+    cluster.until(async || second.status.borrow().complaint.is_some()).await;
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(cluster.published().await, before);
     assert_eq!(cluster.ledger.term(), Term(1));
-    assert!(first.status.borrow().leading && first.status.borrow().last_error.is_none());
-    let why = second.status.borrow().last_error.clone().unwrap();
+    assert!(first.status.borrow().leading && first.status.borrow().complaint.is_none());
+    let why = second.status.borrow().complaint.clone().unwrap().reason;
     assert!(why.contains("the cluster test in another etcd, where coordinator/one leads"), "{why}");
+    assert_eq!(second.status.borrow().complaint.clone().unwrap().kind, ComplaintKind::Identity);
+    assert_eq!(cluster.ledger.complaint().0, None, "the ledger is not its to write to");
     assert_eq!(registry.get(keys::STORE).await.unwrap(), None, "it is nobody's");
     // Nobody stands in the way of the first.
     nodes[&node_id("a")].crash().await;
@@ -88,12 +91,12 @@ async fn an_order_takes_the_database_once_and_the_one_it_is_taken_from_does_not_
     assert!(cluster.now() - asked_at < Timing::default().ttl * 2);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(cluster.ledger.term(), Term(2));
-    let why = first.status.borrow().last_error.clone().unwrap();
+    let why = first.status.borrow().complaint.clone().unwrap().reason;
     assert!(why.contains("coordinator/staging leads"), "{why}");
     // The first is ordered to take it back: the second's order has been carried out.
     drop(first);
     let _first = over(&cluster, &old, true);
-    cluster.until(async || second.status.borrow().last_error.is_some()).await;
+    cluster.until(async || second.status.borrow().complaint.is_some()).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(cluster.ledger.term(), Term(3));
 }
@@ -111,7 +114,7 @@ async fn an_etcd_that_belongs_to_another_database_is_taken_by_order_alone() {
     let _node = cluster.node("a");
     let controller = cluster.controller("one");
     tokio::time::sleep(Duration::from_secs(120)).await;
-    let why = controller.status.borrow().last_error.clone().unwrap();
+    let why = controller.status.borrow().complaint.clone().unwrap().reason;
     assert!(why.contains("cluster production with the database other"), "{why}");
     assert_eq!((cluster.ledger.term(), cluster.judge.browsers()), (Term(0), 0));
     controller.stop().await;

@@ -12,8 +12,8 @@ use roost_model::ids::{Generation, NodeId, OperationId, Revision, SpecRevision, 
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    DesiredTenant, Event, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, NotBack,
-    Orders, Seal, SealedStore, StoreClaim,
+    Complaint, DesiredTenant, Event, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord,
+    NotBack, Orders, Seal, SealedStore, StoreClaim,
 };
 
 mod operator;
@@ -40,6 +40,9 @@ struct Tables {
     owner: Option<StoreClaim>,
     /// The last sign of the owner's controller.
     owner_seen_at: Option<Instant>,
+    /// What was written last, and how often anything was.
+    complaint: Option<Complaint>,
+    complaints: usize,
     /// Later generations than this are given.
     generations_above: Generation,
     spec_revisions: i64,
@@ -283,6 +286,13 @@ impl Ledger for MemoryLedger {
         let mut state = self.reach_under(term, 0)?;
         state.registry_revision = state.registry_revision.max(revision);
         state.owner_seen_at = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn complain(&self, term: Term, complaint: Option<&Complaint>) -> Result<(), LedgerError> {
+        let mut state = self.reach_under(term, 0)?;
+        state.complaint = complaint.cloned();
+        state.complaints += 1;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 use tokio::time::Instant;
 
 use super::{MemoryLedger, OperationEnd};
-use crate::ledger::{Event, EventKind, LedgerRecord, OperationKind, Progress};
+use crate::ledger::{Complaint, Event, EventKind, LedgerRecord, OperationKind, Progress};
 
 impl MemoryLedger {
     /// Starts an operation without asking whether it makes sense; a drain cordons its node. `deadline`: from then on
@@ -89,6 +89,12 @@ impl MemoryLedger {
     pub fn set_auto_rebalance(&self, on: bool) {
         self.state.lock().orders.set_auto_rebalance(on);
         self.changed.notify_one();
+    }
+
+    /// What is in the controller's way, and how many writes have said so or the opposite.
+    pub fn complaint(&self) -> (Option<Complaint>, usize) {
+        let state = self.state.lock();
+        (state.complaint.clone(), state.complaints)
     }
 
     /// Everything that was noted, in order.

@@ -6,7 +6,7 @@ use roost_model::ids::{Incarnation, Revision};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::registry::{
-    Change, Commit, Entry, Guard, Listing, Op, Reading, RegistryError, Update, WATCH_BUFFER,
+    Change, Commit, Entry, Guard, Listing, NO_SPACE, Op, Reading, RegistryError, Update, WATCH_BUFFER,
 };
 
 /// The changes that are kept for watches from the past (I5).
@@ -121,7 +121,7 @@ impl KeyValueStore {
             ops.iter().any(|op| matches!(op, Op::Put { key, .. } if key.starts_with(full.as_str())))
         };
         if self.full.as_ref().is_some_and(puts_under) {
-            let reason = "ResourceExhausted: database space exceeded".to_owned();
+            let reason = format!("ResourceExhausted: etcdserver: mvcc: {NO_SPACE}");
             return Err(RegistryError::Refused { step: "a commit", reason });
         }
         for op in ops {

@@ -6,7 +6,7 @@ use roost_store::{ClusterEvent, ClusterPolicy, FailoverPause};
 use time::OffsetDateTime;
 
 use super::{count, operation::operation, timestamp};
-use crate::app::{ClusterStatus, FailoverHold, NodeCounts, TenantCounts};
+use crate::app::{ClusterStatus, ControllerComplaint, FailoverHold, NodeCounts, TenantCounts};
 
 /// Who paused failover when nobody ordered it.
 const BREAKER: &str = "breaker";
@@ -24,6 +24,18 @@ pub fn cluster_status(status: ClusterStatus) -> v1::ClusterStatus {
         operations: status.operations.into_iter().map(operation).collect(),
         conflicts: i64::try_from(status.conflicts).unwrap_or(i64::MAX),
         failover_hold: status.failover_hold.map(failover_hold),
+        complaints: status.complaints.into_iter().map(controller_complaint).collect(),
+    }
+}
+
+fn controller_complaint(told: ControllerComplaint) -> v1::ControllerComplaint {
+    let ControllerComplaint { holder, complaint, since } = told;
+    v1::ControllerComplaint {
+        holder,
+        kind: complaint.kind.as_str().to_owned(),
+        reason: complaint.reason,
+        since_time: Some(timestamp(since)),
+        remedy: complaint.kind.remedy().unwrap_or_default().to_owned(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! ClusterService.
 
 use prost_types::FieldMask;
+use roost_cluster::registry::Op;
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
 use crate::api::{
     drains::drain,
-    harness::{Api, SOON, api, apis, error_of, fields, next, refused, until},
+    harness::{Api, SOON, api, apis, beside, error_of, fields, next, refused, until},
 };
 
 async fn status(api: &Api) -> v1::ClusterStatus {
@@ -58,6 +59,43 @@ async fn the_status_counts_what_there_is() {
     );
     assert_eq!(told.operations.iter().map(|operation| operation.id).collect::<Vec<_>>(), [running.id]);
     assert_eq!(told.conflicts, 0);
+}
+
+#[tokio::test]
+async fn every_coordinator_tells_what_is_in_the_way_of_the_one_that_leads_until_it_is_over() {
+    let [a, b] = apis(["c1", "c2"]).await;
+    let lease = Some(a.node("n1").await.incarnation);
+    let write = async |op: Op| assert!(a.registry.commit(&[], &[op]).await.is_ok());
+    write(Op::Put { key: "acks/n1".to_owned(), value: b"?".to_vec(), lease }).await;
+    for api in [&a, &b] {
+        let is_told = || async { status(api).await.complaints.len() == 1 };
+        wait_until("the complaint is told", SOON, is_told).await.unwrap();
+        let told = status(api).await;
+        let complaint = &told.complaints[0];
+        assert_eq!(complaint.holder, told.leader.unwrap().holder);
+        assert_eq!(complaint.kind, "records");
+        assert!(complaint.reason.contains("acks/n1") && complaint.remedy.contains("delete the key"));
+        assert!(complaint.since_time.is_some());
+    }
+    write(Op::Delete { key: "acks/n1".to_owned() }).await;
+    for api in [&a, &b] {
+        let is_over = || async { status(api).await.complaints.is_empty() };
+        wait_until("the complaint is over", SOON, is_over).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_coordinator_that_cannot_lead_says_why_and_what_mends_it() {
+    let api = api().await;
+    let staging = beside(&api, "staging").await;
+    let is_told = || async { !status(&staging).await.complaints.is_empty() };
+    wait_until("the coordinator says why", SOON, is_told).await.unwrap();
+    let told = status(&staging).await.complaints;
+    assert_eq!((told.len(), told[0].kind.as_str()), (1, "identity"), "{told:?}");
+    assert_eq!(told[0].holder, "coordinator/c1");
+    assert!(told[0].reason.contains("belongs to the cluster test-"), "{told:?}");
+    assert!(told[0].remedy.contains("--adopt-store"), "{told:?}");
+    assert_eq!(status(&api).await.complaints, [], "the cluster that has the database is well");
 }
 
 #[tokio::test]

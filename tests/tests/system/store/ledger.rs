@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::{GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, StoreClaim};
+use roost_cluster::ledger::{
+    Complaint, ComplaintKind, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, StoreClaim,
+};
 use roost_devcluster::Postgres;
 use roost_model::ids::{Generation, NodeId, Revision, Term};
 use roost_store::{Fence, PostgresLedger, StatusReport, Store, StoreError, TenantStatus, WorkerStatus};
@@ -84,6 +86,31 @@ async fn the_database_belongs_to_one_store_until_that_is_silent_or_somebody_orde
     assert_eq!(later, Term(db.term.0 + 1));
     assert!(db.ledger.take_store(&claim("etcd", true)).await.unwrap());
     assert_eq!(db.ledger.seal().await.unwrap().database, unsealed.database);
+}
+
+#[tokio::test]
+async fn what_is_in_the_controllers_way_is_read_by_all_until_the_same_term_takes_it_back() {
+    let db = Db::new().await;
+    let complaint = |kind, reason: &str| Complaint::new(kind, reason);
+    let present = async || db.store.present_controller().await.unwrap();
+    let before = present().await;
+    assert_eq!((before.term, before.holder.as_str(), before.complaint), (db.term, "coordinator/a", None));
+    db.ledger.complain(db.term, Some(&complaint(ComplaintKind::Etcd, "no\0 answer"))).await.unwrap();
+    let (told, since) = present().await.complaint.unwrap();
+    assert_eq!(told, complaint(ComplaintKind::Etcd, "no\u{FFFD} answer"));
+    db.ledger.complain(db.term, Some(&complaint(ComplaintKind::Etcd, "refused"))).await.unwrap();
+    assert_eq!(present().await.complaint, Some((complaint(ComplaintKind::Etcd, "refused"), since)));
+    let records = complaint(ComplaintKind::Records, "acks/a");
+    db.ledger.complain(db.term, Some(&records)).await.unwrap();
+    let (told, later) = present().await.complaint.unwrap();
+    assert!(told == records && later > since, "{told:?}, {later} after {since}");
+
+    let next = db.ledger.begin_term("etcd", Revision(11), "coordinator/b").await.unwrap();
+    let deposed = Err(LedgerError::Deposed { term: next });
+    assert_eq!(db.ledger.complain(db.term, None).await, deposed);
+    assert_eq!(present().await.complaint, Some((records, later)), "until the next one has looked");
+    db.ledger.complain(next, None).await.unwrap();
+    assert_eq!(present().await.complaint, None);
 }
 
 #[tokio::test]

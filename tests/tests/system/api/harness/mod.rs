@@ -78,6 +78,7 @@ pub struct Api {
     pub channel: Channel,
     pub registry: Arc<dyn Registry>,
     pub store: Store,
+    pub database_url: String,
     pub token_file: PathBuf,
     pub dir: TempDir,
 }
@@ -109,6 +110,13 @@ pub async fn apis<const N: usize>(ids: [&str; N]) -> [Api; N] {
 /// One on the given servers, which need not be up.
 pub async fn api_on(database_url: &str, etcd: &str, cluster: &str) -> Api {
     start("c1", database_url, etcd, cluster).await
+}
+
+/// One of another cluster that was given the same database.
+pub async fn beside(api: &Api, cluster: &str) -> Api {
+    let staging = start("c1", &api.database_url, servers().await.etcd.endpoint(), cluster).await;
+    staging.is_serving("").await;
+    staging
 }
 
 /// As a token file must be.
@@ -147,6 +155,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         coordinator,
         registry: Arc::new(registry),
         store,
+        database_url: database_url.to_owned(),
         token_file,
         dir,
     }
