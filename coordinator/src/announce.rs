@@ -15,11 +15,15 @@ use serde::Serialize;
 struct Announcement {
     pid: u32,
     addr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_addr: Option<String>,
 }
 
-/// Writes `{"pid", "addr"}` whole: aside, then renamed, so that a reader sees all of it or nothing.
-pub fn write(path: &Path, addr: SocketAddr) -> io::Result<()> {
-    let text = serde_json::to_vec(&Announcement { pid: process::id(), addr: addr.to_string() })?;
+/// Writes `{"pid", "addr"}`, and `"health_addr"` if there is one, whole: aside, then renamed, so that a reader sees all of it or nothing.
+pub fn write(path: &Path, addr: SocketAddr, health_addr: Option<SocketAddr>) -> io::Result<()> {
+    let health_addr = health_addr.map(|addr| addr.to_string());
+    let announcement = Announcement { pid: process::id(), addr: addr.to_string(), health_addr };
+    let text = serde_json::to_vec(&announcement)?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Whoever waits may be another user: the umask decides, as for any file.
     let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(dir)?;
@@ -37,7 +41,7 @@ mod tests {
     #[test]
     fn the_announcement_is_whole_and_leaves_nothing_beside_it() {
         let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("coordinator.json"), "127.0.0.1:4711".parse().unwrap()).unwrap();
+        write(&dir.path().join("coordinator.json"), "127.0.0.1:4711".parse().unwrap(), None).unwrap();
         let names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["coordinator.json"]);

@@ -31,7 +31,10 @@ pub struct Config {
     /// Where to serve the admin API; port 0 takes a free one
     #[arg(long, env = "ROOST_COORDINATOR_LISTEN", default_value = "127.0.0.1:7117")]
     pub listen: SocketAddr,
-    /// File to write {"pid", "addr"} to once it serves
+    /// Where to serve /healthz and /readyz, in plain HTTP and for everyone; nowhere unless it is given
+    #[arg(long, env = "ROOST_COORDINATOR_HEALTH_LISTEN")]
+    pub health_listen: Option<SocketAddr>,
+    /// File to write {"pid", "addr", "health_addr"} to once it serves
     #[arg(long, env = "ROOST_COORDINATOR_ANNOUNCE")]
     pub announce: Option<PathBuf>,
     /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z

@@ -1,7 +1,7 @@
 //! A coordinator from start to stop.
 //!
-//! Five things run: the server, the health checks, the migration of the schema, and, from its success on, the controller
-//! and the retention. They share one token to stop. Stopping is a hand-over: streams end so that their callers go elsewhere,
+//! Six things run: the server, the look at what it stands on, the faces of that, the migration of the schema, and, from its
+//! success on, the controller and the retention. They share one token to stop. Stopping is a hand-over: streams end so that their callers go elsewhere,
 //! the controller resigns so that another takes over at once and not after a lease, calls under way are finished.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -29,11 +29,12 @@ use tonic_health::server::HealthReporter;
 use crate::{
     announce,
     app::{
-        App, OwnController, retention,
+        App, OwnController, health, retention,
         tokens::{TokenFile, TokenFileError},
     },
     config::Config,
-    grpc::{self, AuthLayer, ServeError, health},
+    grpc::{self, AuthLayer, ServeError},
+    http,
 };
 
 /// How long calls under way and the resignation may take after the order to stop.
@@ -79,6 +80,7 @@ pub enum StopError {
 /// A running coordinator; dropping it stops it without waiting.
 pub struct Coordinator {
     addr: SocketAddr,
+    health_addr: Option<SocketAddr>,
     server: JoinHandle<Result<(), ServeError>>,
     background: TaskTracker,
     unusable: mpsc::Receiver<StartError>,
@@ -94,24 +96,40 @@ impl Coordinator {
         let registry = Arc::new(connect(&config).await?);
         let stop = CancellationToken::new();
         let app = App::new(store, registry.clone(), stop.clone());
-        let listen = |source| StartError::Listen { addr: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-        let addr = listener.local_addr().map_err(listen)?;
+        let (listener, addr) = listen(config.listen).await?;
+        let health_listener = match config.health_listen {
+            Some(addr) => Some(listen(addr).await?),
+            None => None,
+        };
 
         let background = TaskTracker::new();
+        let (found, looking) = health::watch(app.clone(), config.lease_ttl, stop.clone());
+        background.spawn(looking);
         let health = HealthReporter::new();
-        health::begin(&health).await;
-        background.spawn(health::run(health.clone(), app.clone(), stop.clone()));
+        grpc::health::begin(&health).await;
+        background.spawn(grpc::health::run(health.clone(), found.clone()));
+        let health_addr = health_listener.as_ref().map(|(_, addr)| *addr);
+        if let Some((listener, _)) = health_listener {
+            background.spawn(stop.clone().run_until_cancelled_owned(http::health::serve(listener, found)));
+        }
         let (tell, unusable) = mpsc::channel(1);
         background.spawn(control(app.clone(), controller_config(&config, addr), tell.clone(), stop.clone()));
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
         let auth = AuthLayer::new(tokens);
         let server = tokio::spawn(grpc::serve(listener, app, auth, health, stop.clone().cancelled_owned()));
-        let running =
-            Self { addr, server, background, unusable, _stop_on_drop: stop.clone().drop_guard(), stop };
+        let running = Self {
+            addr,
+            health_addr,
+            server,
+            background,
+            unusable,
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+        };
 
         if let Some(path) = config.announce {
-            announce::write(&path, addr).map_err(|source| StartError::Announce { path, source })?;
+            announce::write(&path, addr, health_addr)
+                .map_err(|source| StartError::Announce { path, source })?;
         }
         tracing::info!(id = config.id, cluster = %config.cluster, %addr, "coordinator serving");
         Ok(running)
@@ -120,6 +138,11 @@ impl Coordinator {
     /// Where it serves.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it tells its health in HTTP.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_addr
     }
 
     /// Resolves when the server has ended, which it does by itself only in failure, or when it is found to be of no use.
@@ -149,6 +172,13 @@ impl Coordinator {
         tracing::info!("coordinator stopped");
         Ok(())
     }
+}
+
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {

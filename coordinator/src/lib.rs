@@ -9,7 +9,7 @@
 //! A call never waits for a node: what an operator asks for is written to Postgres, and the controller and the nodes
 //! see it there. Any number of coordinators serve side by side and none keeps anything that another would miss (I3).
 //! Postgres and etcd may be down at any time, at the start too: calls that need them answer UNAVAILABLE and name what is
-//! down, [`grpc::health`] says the same per service, and nothing here has to be restarted.
+//! down, [`app::health`] looks at them for [`grpc::health`] and [`http::health`], and nothing here has to be restarted.
 //!
 //! Start reading at [`coordinator`], which puts the parts together, then [`app`], which is what it does; [`grpc`] is how it
 //! is asked, and [`grpc::errors`] the table of what a caller is told when it is not done.
@@ -19,6 +19,7 @@ pub mod app;
 pub mod config;
 pub mod coordinator;
 pub mod grpc;
+pub mod http;
 
 pub use config::Config;
 pub use coordinator::{Coordinator, StartError, StopError};

@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, Permissions},
-    io::Read,
+    io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -53,15 +53,28 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A whole answer.
+fn asked(addr: &str, path: &str) -> String {
+    let mut connection = TcpStream::connect(addr).unwrap();
+    connection.set_read_timeout(Some(SOON)).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn sigterm_and_sigint_end_it_cleanly_even_with_everything_down() {
     for signal in [Signal::TERM, Signal::INT] {
         let dir = tempfile::tempdir().unwrap();
-        let mut child = start(dir.path(), &[]);
+        let mut child = start(dir.path(), &[("--health-listen", "127.0.0.1:0")]);
         let announced =
             wait_for("the announcement", || fs::read_to_string(dir.path().join("announced")).ok());
         let announced: serde_json::Value = serde_json::from_str(&announced).unwrap();
         assert_eq!(announced["pid"], child.id());
+        let health = announced["health_addr"].as_str().unwrap();
+        assert!(asked(health, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(asked(health, "/readyz").starts_with("HTTP/1.1 503"));
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
         let status = wait_for("the end", || child.try_wait().unwrap());

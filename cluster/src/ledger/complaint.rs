@@ -58,6 +58,14 @@ impl ComplaintKind {
         Self::KNOWN.into_iter().find(|kind| kind.as_str() == written).unwrap_or(Self::Unknown)
     }
 
+    /// Nobody is placed while it lasts; else all are but some.
+    pub fn stops_placement(self) -> bool {
+        match self {
+            Self::Etcd | Self::EtcdFull | Self::Postgres | Self::Identity => true,
+            Self::Records | Self::Tenants | Self::Unknown => false,
+        }
+    }
+
     /// What a person does about it, where that is known.
     pub fn remedy(self) -> Option<&'static str> {
         match self {

@@ -90,7 +90,7 @@ mod tests {
     fn present(holder: &str) -> PresentController {
         let complaint = Complaint::new(ComplaintKind::Tenants, "written");
         let complaint = Some((complaint, OffsetDateTime::UNIX_EPOCH));
-        PresentController { term: Term(3), holder: holder.to_owned(), complaint }
+        PresentController { term: Term(3), holder: holder.to_owned(), complaint, silent_for: Duration::ZERO }
     }
 
     fn told(own: &OwnController, leader: Option<&str>, present: &PresentController) -> Vec<String> {

@@ -11,7 +11,6 @@ use std::{
 use parking_lot::Mutex;
 use roost_cluster::{
     controller::{Survey, SurveyError, survey},
-    keys,
     registry::SharedRegistry,
 };
 use roost_model::causes;
@@ -33,13 +32,6 @@ pub struct App {
     failed_migration: Arc<Mutex<Option<FailedMigration>>>,
     controller: Arc<OnceLock<OwnController>>,
     pub(super) streams: Streams,
-}
-
-/// Which of them answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dependencies {
-    pub postgres: bool,
-    pub etcd: bool,
 }
 
 impl App {
@@ -91,18 +83,6 @@ impl App {
             SurveyError::Registry(error) => error.into(),
             SurveyError::Ledger(error) => error.into(),
         })
-    }
-
-    /// Asks both.
-    pub async fn dependencies(&self) -> Dependencies {
-        let postgres = async {
-            match self.store() {
-                Ok(store) => store.ping().await.is_ok(),
-                Err(_not_migrated) => false,
-            }
-        };
-        let (postgres, etcd) = tokio::join!(postgres, self.registry.get(keys::LEADER));
-        Dependencies { postgres, etcd: etcd.is_ok() }
     }
 
     /// Brings the schema up to date as soon as Postgres can be reached, and opens the database to all. None when

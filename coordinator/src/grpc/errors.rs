@@ -14,10 +14,11 @@ use roost_proto::error::{ApiError, ErrorCode, Violation};
 use roost_store::{OperationState, StoreError};
 use tonic::Status;
 
-use crate::app::{Error, FailedMigration, Refusal};
+use crate::app::{
+    Error, FailedMigration, Refusal,
+    health::{ETCD, POSTGRES},
+};
 
-pub const POSTGRES: &str = "postgres";
-pub const ETCD: &str = "etcd";
 pub const COORDINATOR: &str = "coordinator";
 
 /// When to try again after a dependency was down: long enough to spare it, short enough for a person who waits.

@@ -1,10 +1,12 @@
 //! What the controller says of itself in the row of its term.
 
+use std::time::Duration;
+
 use roost_cluster::ledger::{Complaint, ComplaintKind};
 use roost_model::ids::Term;
 use time::OffsetDateTime;
 
-use super::PostgresLedger;
+use super::{PostgresLedger, span};
 use crate::{Store, StoreError, columns::storable};
 
 /// The present controller, or the last one, as it has described itself.
@@ -15,6 +17,8 @@ pub struct PresentController {
     pub holder: String,
     /// What was last in its way, and since when it is of that kind.
     pub complaint: Option<(Complaint, OffsetDateTime)>,
+    /// Since the last sign of life, of which a controller gives one in a TTL.
+    pub silent_for: Duration,
 }
 
 impl PostgresLedger {
@@ -46,13 +50,16 @@ impl PostgresLedger {
 impl Store {
     pub async fn present_controller(&self) -> Result<PresentController, StoreError> {
         let query = sqlx::query!(
-            "select term, holder, complaint_kind, complaint, complaint_since from controller_term"
+            r#"select term, holder, complaint_kind, complaint, complaint_since,
+                extract(epoch from clock_timestamp() - seen_at)::float8 as "silent_s!"
+            from controller_term"#
         );
         let row = self.one("read how the controller is", query).await?;
         let complaint = row.complaint_kind.zip(row.complaint_since).map(|(kind, since)| {
             let kind = ComplaintKind::from_written(&kind);
             (Complaint { kind, reason: row.complaint }, since)
         });
-        Ok(PresentController { term: Term(row.term), holder: row.holder, complaint })
+        let silent_for = span(row.silent_s);
+        Ok(PresentController { term: Term(row.term), holder: row.holder, complaint, silent_for })
     }
 }

@@ -10,6 +10,9 @@ use crate::api::{
     harness::{Api, SOON, api, apis, beside, error_of, fields, next, refused, until},
 };
 
+/// As health checks name it.
+const CONTROLLER: &str = "roost.Controller";
+
 async fn status(api: &Api) -> v1::ClusterStatus {
     api.cluster().get_cluster_status(v1::GetClusterStatusRequest {}).await.unwrap().into_inner()
 }
@@ -96,6 +99,18 @@ async fn a_coordinator_that_cannot_lead_says_why_and_what_mends_it() {
     assert!(told[0].reason.contains("belongs to the cluster test-"), "{told:?}");
     assert!(told[0].remedy.contains("--adopt-store"), "{told:?}");
     assert_eq!(status(&api).await.complaints, [], "the cluster that has the database is well");
+    // It answers, so callers are not sent elsewhere; that nobody leads has a name of its own.
+    staging.is_not_serving(CONTROLLER).await;
+    staging.is_serving("").await;
+    let (code, body) = staging.readiness().await;
+    assert_eq!(
+        (code, body["ready"].as_bool(), body["reasons"].as_array().unwrap().len()),
+        (200, Some(true), 0)
+    );
+    let said = body["checks"]["controller"].as_str().unwrap();
+    assert!(said.contains("belongs to the cluster test-"), "{body}");
+    api.is_serving(CONTROLLER).await;
+    assert_eq!(api.readiness().await.1["checks"]["controller"], "ok");
 }
 
 #[tokio::test]

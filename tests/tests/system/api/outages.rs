@@ -27,6 +27,8 @@ async fn own_postgres(dir: &Path) -> Postgres {
 async fn without_postgres_and_etcd_it_starts_and_names_what_is_down() {
     let api = api_on(NO_DATABASE, NO_ETCD, "nothing").await;
     api.is_not_serving("").await;
+    let (code, body) = api.readiness().await;
+    assert_eq!((code, body["ready"].as_bool()), (503, Some(false)), "{body}");
     let create =
         v1::CreateTenantRequest { tenant: Some(crate::api::harness::business(1)), tenant_id: "asha".into() };
     names(&refused(api.tenants().create_tenant(create).await), "postgres");
@@ -81,6 +83,8 @@ async fn streams_and_calls_resume_after_postgres_was_away() {
     postgres.kill().await.unwrap();
     api.is_not_serving("roost.v1.WorkerService").await;
     api.is_not_serving("").await;
+    let (code, body) = api.readiness().await;
+    assert!(code == 503 && body["checks"]["postgres"] != "ok", "{body}");
     let start = v1::StartWorkerRequest { tenant_id: "asha".into() };
     names(&refused(api.workers().start_worker(start.clone()).await), "postgres");
 
@@ -109,8 +113,13 @@ async fn placement_resumes_after_etcd_was_away() {
     api.tenant("asha", 1).await;
     api.placed("asha").await;
 
+    assert_eq!(api.readiness().await.0, 200);
     etcd.kill().await.unwrap();
     api.is_not_serving("roost.v1.NodeService").await;
+    let (code, body) = api.readiness().await;
+    assert_eq!((code, body["checks"]["postgres"].as_str()), (503, Some("ok")), "{body}");
+    assert!(body["reasons"][0].as_str().unwrap().contains("etcd"), "{body}");
+    api.is_not_serving("roost.Controller").await;
     names(&refused(api.nodes().list_nodes(v1::ListNodesRequest::default()).await), "etcd");
     // What needs the database alone goes on.
     api.tenant("juma", 2).await;

@@ -7,7 +7,7 @@ use roost_cluster::{
     records::NodeRecord,
     registry::{Commit, Op},
 };
-use roost_devcluster::wait_until;
+use roost_devcluster::{loopback_client, wait_until};
 use roost_model::ids::{Generation, NodeId, TenantId};
 use roost_proto::v1::{
     self, cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
@@ -78,6 +78,14 @@ impl Api {
             answer.is_ok_and(|answer| (answer.get_ref().status() == ServingStatus::Serving) == serving)
         };
         wait_until(&format!("{service:?} has serving = {serving}"), SOON, asked).await.expect("the health");
+    }
+
+    /// The status and the body of `/readyz`.
+    pub async fn readiness(&self) -> (u16, serde_json::Value) {
+        let addr = self.coordinator.health_addr().expect("an address");
+        let client = loopback_client(SOON).expect("a client");
+        let answer = client.get(format!("http://{addr}/readyz")).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("its body"))
     }
 
     /// A tenant of this name with a phone made of `digits`.
