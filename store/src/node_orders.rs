@@ -22,6 +22,8 @@ pub struct NodeOrders {
     pub restart_window: Option<RestartWindowUntil>,
     /// In the future.
     pub suspect_until: Option<OffsetDateTime>,
+    /// The controller's note, and no order: its tenants leave, for it has been impaired for long.
+    pub shedding: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,10 +171,12 @@ impl Store {
             r#"select n.node, n.cordoned, n.cordoned_by, n.cordon_reason, n.cordoned_at, o.id as "drain?",
                 case when n.window_until > now() then n.window_incarnation end as window_incarnation,
                 n.window_until,
-                case when n.suspect_until > now() then n.suspect_until end as suspect_until
+                case when n.suspect_until > now() then n.suspect_until end as suspect_until,
+                n.shedding <> '' as "shedding!"
             from node_orders n
             left join operations o on o.node = n.node and o.kind = 'DRAIN' and o.state = 'RUNNING'
             where n.cordoned or o.id is not null or n.window_until > now() or n.suspect_until > now()
+                or n.shedding <> ''
             order by n.node"#
         );
         self.all("list the orders on nodes", query).await?.into_iter().map(NodeOrders::try_from).collect()
@@ -190,6 +194,7 @@ struct NodeRow {
     window_incarnation: Option<i64>,
     window_until: Option<OffsetDateTime>,
     suspect_until: Option<OffsetDateTime>,
+    shedding: bool,
 }
 
 impl TryFrom<NodeRow> for NodeOrders {
@@ -209,6 +214,7 @@ impl TryFrom<NodeRow> for NodeOrders {
                 until,
             }),
             suspect_until: row.suspect_until,
+            shedding: row.shedding,
         })
     }
 }

@@ -202,7 +202,7 @@ impl Store {
             ), gone as (
                 delete from node_orders n using policy_lock
                 where not n.cordoned and coalesce(n.window_until < now(), true)
-                    and coalesce(n.suspect_until < now(), true)
+                    and coalesce(n.suspect_until < now(), true) and n.shedding = ''
                 returning n.node
             )
             select count(*) as "gone!" from gone"#

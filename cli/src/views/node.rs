@@ -23,6 +23,7 @@ pub struct NodeView {
     cordoned_by: String,
     cordon_reason: String,
     draining: bool,
+    shedding: bool,
     suspect_until_time: Option<String>,
     restart_window_end_time: Option<String>,
     impairments: Vec<ImpairmentView>,
@@ -55,6 +56,7 @@ impl From<Node> for NodeView {
             cordoned_by: node.cordoned_by,
             cordon_reason: node.cordon_reason,
             draining: node.draining,
+            shedding: node.shedding,
             impairments: node.impairments.into_iter().map(ImpairmentView::from).collect(),
         }
     }
@@ -76,6 +78,7 @@ impl NodeView {
             (self.draining, "draining"),
             // A node that is drained is cordoned, too.
             (self.cordoned && !self.draining, "cordoned"),
+            (self.shedding, "shedding"),
             (self.suspect_until_time.is_some(), "suspect"),
             (self.restart_window_end_time.is_some(), "restarting"),
         ];

@@ -24,7 +24,7 @@ fn node(id: &str, tenants: i32) -> Node {
 fn impaired() -> Node {
     let reason = "no browser can be started: it ended by itself".into();
     let impairments = vec![Impairment { kind: "browser".into(), reason, start_time: at(30) }];
-    Node { impairments, ..node("node-3b", 2) }
+    Node { impairments, shedding: true, ..node("node-3b", 2) }
 }
 
 pub(super) fn known_node(id: &str) -> Result<Node, Status> {

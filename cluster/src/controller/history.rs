@@ -125,7 +125,8 @@ fn changes_orders(record: &LedgerRecord) -> bool {
         | LedgerRecord::PauseFailover { .. }
         | LedgerRecord::ResumeFailover
         | LedgerRecord::Breaker(_)
-        | LedgerRecord::Suspect { .. } => true,
+        | LedgerRecord::Suspect { .. }
+        | LedgerRecord::Shedding { .. } => true,
         LedgerRecord::Event(_)
         | LedgerRecord::Placed { .. }
         | LedgerRecord::Progress { .. }

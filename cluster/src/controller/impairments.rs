@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A fault that many nodes share is not theirs: a database that is away, a site that is. Moving tenants from one such node
-//! to the next would only add to it, so nobody moves, and that is said. Kept in the memory of a term: a new controller
-//! counts the minute anew.
+//! to the next would only add to it, so nobody moves, and that is said. Whose tenants leave is noted in the
+//! ledger, for those who ask and for the next controller, which goes on with it; of the others it counts the minute anew.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -20,7 +20,7 @@ use roost_model::ids::NodeId;
 
 use super::failure_detector::{Assessment, of_node};
 use crate::{
-    ledger::{Event, EventKind},
+    ledger::{Event, EventKind, LedgerRecord, NodeOrder},
     records::{ImpairmentKind, NodeRecord},
 };
 
@@ -35,11 +35,15 @@ const ONE_IN: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct Impairments {
     nodes: BTreeMap<NodeId, Impaired>,
+    /// The term has looked before.
+    has_looked: bool,
 }
 
 #[derive(Debug, Default)]
 struct Impaired {
     since: BTreeMap<ImpairmentKind, Duration>,
+    /// An earlier term has found that this one lasts.
+    resumed: Option<ImpairmentKind>,
     /// None while it is impaired.
     well_since: Option<Duration>,
     consequence: Consequence,
@@ -67,9 +71,14 @@ impl Impairments {
     pub(super) fn observe(
         &mut self,
         nodes: &BTreeMap<NodeId, NodeRecord>,
+        noted: &[NodeOrder],
         now: Duration,
         assessment: &mut Assessment,
     ) {
+        let noted = noted_shedding(noted);
+        if !std::mem::replace(&mut self.has_looked, true) {
+            self.resume(nodes, &noted);
+        }
         self.nodes.retain(|node, _| nodes.contains_key(node));
         for (node, record) in nodes {
             self.take_in(node, record, now, &mut assessment.events);
@@ -89,6 +98,33 @@ impl Impairments {
             let changes_after = impaired.changes_after(now);
             assessment.recheck_after = assessment.recheck_after.into_iter().chain(changes_after).min();
         }
+        assessment.records.extend(self.news(&noted));
+    }
+
+    /// Goes on with what an earlier term has begun and its cause still there.
+    fn resume(&mut self, nodes: &BTreeMap<NodeId, NodeRecord>, noted: &BTreeMap<&NodeId, ImpairmentKind>) {
+        for (node, record) in nodes {
+            let Some(&kind) = noted.get(node) else { continue };
+            if record.impairments.iter().any(|impairment| impairment.kind == kind) {
+                let (resumed, consequence) = (Some(kind), Consequence::Sheds(kind));
+                self.nodes.insert(node.clone(), Impaired { resumed, consequence, ..Impaired::default() });
+            }
+        }
+    }
+
+    /// What the ledger has otherwise.
+    fn news(&self, noted: &BTreeMap<&NodeId, ImpairmentKind>) -> Vec<LedgerRecord> {
+        let sheds = |impaired: &Impaired| match impaired.consequence {
+            Consequence::Sheds(kind) => Some(kind),
+            Consequence::None | Consequence::Shared(_) => None,
+        };
+        let now: BTreeMap<&NodeId, ImpairmentKind> =
+            self.nodes.iter().filter_map(|(node, impaired)| Some((node, sheds(impaired)?))).collect();
+        let all: BTreeSet<&NodeId> = now.keys().chain(noted.keys()).copied().collect();
+        let changed = all.into_iter().filter(|node| now.get(node) != noted.get(node));
+        changed
+            .map(|node| LedgerRecord::Shedding { node: node.clone(), because: now.get(node).copied() })
+            .collect()
     }
 
     fn take_in(&mut self, node: &NodeId, record: &NodeRecord, now: Duration, events: &mut Vec<Event>) {
@@ -107,6 +143,7 @@ impl Impairments {
             }
             lasts
         });
+        impaired.resumed = impaired.resumed.filter(|kind| present.contains(kind));
         for impairment in &record.impairments {
             if let Entry::Vacant(new) = impaired.since.entry(impairment.kind) {
                 new.insert(now);
@@ -121,8 +158,10 @@ impl Impairments {
 
 impl Impaired {
     fn consequence(&self, extent: &Extent, now: Duration) -> Consequence {
+        let lasts =
+            |kind: ImpairmentKind, since: Duration| since + LASTING <= now || self.resumed == Some(kind);
         let lasting =
-            || self.since.iter().filter(|(_, since)| **since + LASTING <= now).map(|(kind, _)| *kind);
+            || self.since.iter().filter(|(kind, since)| lasts(**kind, **since)).map(|(kind, _)| *kind);
         match (lasting().find(|kind| extent.is_its_own(*kind)), lasting().next(), self.consequence) {
             (Some(kind), ..) => Consequence::Sheds(kind),
             (None, Some(kind), _) => Consequence::Shared(kind),
@@ -137,6 +176,11 @@ impl Impaired {
         let well = self.well_since.map(|since| since + WELL_FOR);
         lasting.chain(well).filter(|at| *at > now).map(|at| at - now).min()
     }
+}
+
+/// By node, what its tenants leave it for as the ledger has it.
+pub(super) fn noted_shedding(orders: &[NodeOrder]) -> BTreeMap<&NodeId, ImpairmentKind> {
+    orders.iter().filter_map(|order| Some((&order.node, order.shedding?))).collect()
 }
 
 impl Extent {
@@ -197,7 +241,7 @@ mod tests {
 
     fn observe(of: &mut Impairments, nodes: &BTreeMap<NodeId, NodeRecord>, secs: u64) -> Assessment {
         let mut assessment = Assessment::default();
-        of.observe(nodes, Duration::from_secs(secs), &mut assessment);
+        of.observe(nodes, &[], Duration::from_secs(secs), &mut assessment);
         assessment
     }
 
@@ -230,6 +274,39 @@ mod tests {
         observe(&mut impairments, &well, 86);
         assert_eq!(names(&observe(&mut impairments, &well, 95).impaired), ["n0"]);
         assert_eq!(observe(&mut impairments, &well, 96), Assessment::default());
+    }
+
+    #[test]
+    fn who_sheds_is_noted_until_the_ledger_has_it_and_the_next_controller_goes_on_with_it() {
+        let noted = |kind| {
+            let (node, shedding) = (NodeId::new("n0").unwrap(), Some(kind));
+            vec![NodeOrder { node, cordoned: false, restart_window: None, suspect_for: None, shedding }]
+        };
+        let at = |of: &mut Impairments, nodes: &BTreeMap<NodeId, NodeRecord>, noted: &[NodeOrder], secs| {
+            let mut assessment = Assessment::default();
+            of.observe(nodes, noted, Duration::from_secs(secs), &mut assessment);
+            let texts: Vec<String> = assessment.events.iter().map(|event| event.text.clone()).collect();
+            (assessment.records, names(&assessment.shedding).len(), texts)
+        };
+        let record = |because| LedgerRecord::Shedding { node: NodeId::new("n0").unwrap(), because };
+        let (ill, mut first) = (nodes(3, &[&[BROWSER]]), Impairments::default());
+        assert_eq!(at(&mut first, &ill, &[], 0).0, []);
+        for secs in [60, 61] {
+            assert_eq!(at(&mut first, &ill, &[], secs).0, [record(Some(BROWSER))], "until it is noted");
+        }
+        assert_eq!(at(&mut first, &ill, &noted(BROWSER), 62).0, []);
+
+        let mut next = Impairments::default();
+        let (records, shedding, told) = at(&mut next, &ill, &noted(BROWSER), 63);
+        assert_eq!((records, shedding), (vec![], 1), "no minute is counted anew");
+        assert_eq!(told, ["n0 is impaired and takes tenants last: browser: x"]);
+        at(&mut next, &nodes(3, &[]), &noted(BROWSER), 64);
+        assert_eq!(at(&mut next, &nodes(3, &[]), &noted(BROWSER), 74).0, [record(None)]);
+        // What has ended, or is another thing now, was another one's to shed.
+        for now in [nodes(3, &[]), nodes(3, &[&[ImpairmentKind::Site]]), BTreeMap::new()] {
+            let (records, shedding, _) = at(&mut Impairments::default(), &now, &noted(BROWSER), 80);
+            assert_eq!((records, shedding), (vec![record(None)], 0));
+        }
     }
 
     #[test]

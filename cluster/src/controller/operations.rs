@@ -184,7 +184,7 @@ fn refusal(
         AdmissionDenial::NodeGone => format!("{to} is gone"),
         AdmissionDenial::Cordoned => format!("{to} is cordoned"),
         AdmissionDenial::Unreadable => format!("{to} has a record in etcd that cannot be read"),
-        AdmissionDenial::Impaired => format!("{to} is impaired"),
+        AdmissionDenial::Impaired | AdmissionDenial::Shedding => format!("{to} is impaired"),
         AdmissionDenial::Unprepared => {
             format!("{to} did not get ready for it: {}", unprepared.unwrap_or_default())
         }

@@ -120,7 +120,7 @@ impl Context {
             after_gap: self.etcd.lock().is_back_since(now, self.config.timing.ttl * 2),
         };
         let mut assessment = state.failure_detector.observe(&sight, now);
-        state.impairments.observe(&view.nodes, now, &mut assessment);
+        state.impairments.observe(&view.nodes, &orders.nodes, now, &mut assessment);
         state.preparations.observe(view, &by_tenant, &orders, now, &mut assessment);
         state.pending.add_events(std::mem::take(&mut assessment.events));
         let inputs = PlanInputs::new(&orders, &assessment, &desired_tenants);

@@ -1,7 +1,7 @@
 //! The cluster as a pass would find it, for somebody who decides nothing: a dry run, an explanation, a status.
 //!
 //! What the controller has only in its memory is not in it: nodes and zones that it has seen fail lately, and restart
-//! windows that it has seen used.
+//! windows that it has seen used. Whose tenants leave because an impairment lasts, it notes in the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     failure_detector::{Assessment, RestartWindows},
+    impairments::noted_shedding,
     plan_inputs::{DesiredByTenant, Mirror, PlanInputs},
 };
 
@@ -59,6 +60,7 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
         awaited,
         failover_held: breaker.is_some_and(|breaker| breaker.ramp == 0),
         impaired: impaired(&nodes),
+        shedding: noted_shedding(&orders.nodes).into_keys().cloned().collect(),
         // Whose turn it is the controller alone knows.
         failover_ramp: breaker.filter(|breaker| breaker.ramp > 0).map(|_| 0),
         ..Assessment::default()
@@ -70,7 +72,6 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
     Ok(Survey { leader, nodes, orders, snapshot })
 }
 
-/// How long they have been so the controller alone knows, and so whose tenants leave.
 fn impaired(nodes: &BTreeMap<NodeId, NodeRecord>) -> BTreeSet<NodeId> {
     let impaired = nodes.values().filter(|record| !record.impairments.is_empty());
     impaired.map(|record| record.node.clone()).collect()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::orders::{BreakerRecord, Progress};
+use crate::records::ImpairmentKind;
 use roost_model::ids::{NodeId, OperationId, TenantId};
 
 /// What the controller tells the ledger, beside placements: for operators to read, and for the next controller to go
@@ -41,6 +42,11 @@ pub enum LedgerRecord {
     Suspect {
         node: NodeId,
         span: Duration,
+    },
+    /// The node's tenants leave for this; none when they stay again.
+    Shedding {
+        node: NodeId,
+        because: Option<ImpairmentKind>,
     },
     /// The policy's own rebalance, unless one is running. The ledger writes the event itself, for the same reason.
     StartRebalance,

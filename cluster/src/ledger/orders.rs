@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 
+use crate::records::ImpairmentKind;
+
 /// All of it, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Orders {
@@ -99,6 +101,8 @@ pub struct NodeOrder {
     pub restart_window: Option<RestartWindow>,
     /// It came and went too often: for so long it takes tenants only when no other node does.
     pub suspect_for: Option<Duration>,
+    /// The controller's own note, and no order: its tenants leave, for it has been impaired like this for long.
+    pub shedding: Option<ImpairmentKind>,
 }
 
 /// The node is about to restart: its tenants keep their places while it is away.

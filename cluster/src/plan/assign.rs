@@ -39,6 +39,8 @@ pub enum AdmissionDenial {
     Cordoned,
     /// Something that its work needs is missing, and the tenant has another node.
     Impaired,
+    /// For so long that its tenants leave.
+    Shedding,
     /// It has lately not got ready for the tenant, which another node has.
     Unprepared,
     Draining,
@@ -307,7 +309,7 @@ fn admits(view: &NodeView, tenant: &TenantView, hosted: u32) -> Result<(), Admis
             return Err(AdmissionDenial::Impaired);
         }
         Intake::Open | Intake::Suspect | Intake::Impaired => {}
-        Intake::Shedding => return Err(AdmissionDenial::Impaired),
+        Intake::Shedding => return Err(AdmissionDenial::Shedding),
         Intake::Cordoned => return Err(AdmissionDenial::Cordoned),
         Intake::Draining | Intake::Overdue => return Err(AdmissionDenial::Draining),
         Intake::Leaving => return Err(AdmissionDenial::Leaving),
@@ -339,6 +341,7 @@ impl fmt::Display for AdmissionDenial {
             Self::PinnedElsewhere { .. } => f.write_str("is not where it is pinned"),
             Self::Cordoned => f.write_str("is cordoned"),
             Self::Impaired => f.write_str("is impaired"),
+            Self::Shedding => f.write_str("has been impaired for long: its tenants leave"),
             Self::Unprepared => f.write_str("has lately not got ready for it"),
             Self::Draining => f.write_str("is being drained"),
             Self::Leaving => f.write_str("is leaving"),

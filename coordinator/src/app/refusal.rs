@@ -162,7 +162,7 @@ impl fmt::Display for Refusal {
                     "node {node} is full: it takes {capacity} at most; make room there, or choose another"
                 )
             }
-            Self::NotAdmitted { node, denial: AdmissionDenial::Impaired } => {
+            Self::NotAdmitted { node, denial: AdmissionDenial::Impaired | AdmissionDenial::Shedding } => {
                 write!(f, "node {node} is impaired; `roost node get {node}` says why; choose another")
             }
             Self::NotAdmitted { node, denial } => write!(f, "node {node} {denial}; choose another"),

@@ -17,6 +17,7 @@ use roost_cluster::ledger::{
     LedgerRecord, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress, RestartWindow,
     Seal, StoreClaim,
 };
+use roost_cluster::records::ImpairmentKind;
 use roost_model::{
     causes,
     ids::{Generation, Incarnation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term},
@@ -67,9 +68,11 @@ impl PostgresLedger {
                         'node', node, 'cordoned', cordoned,
                         'window_incarnation', case when window_until > now() then window_incarnation end,
                         'window_left_s', extract(epoch from window_until - now()),
+                        'shedding', nullif(shedding, ''),
                         'suspect_for_s', case when suspect_until > now() then extract(epoch from suspect_until - now()) end
                     ) order by node)
-                    from node_orders where cordoned or window_until > now() or suspect_until > now()
+                    from node_orders
+                    where cordoned or window_until > now() or suspect_until > now() or shedding <> ''
                 ), '[]') as "nodes!: Json<Vec<NodeRow>>",
                 coalesce((
                     select jsonb_agg(jsonb_build_object(
@@ -423,6 +426,7 @@ struct NodeRow {
     window_incarnation: Option<i64>,
     window_left_s: Option<f64>,
     suspect_for_s: Option<f64>,
+    shedding: Option<ImpairmentKind>,
 }
 
 impl From<NodeRow> for NodeOrder {
@@ -436,6 +440,7 @@ impl From<NodeRow> for NodeOrder {
                 left: span(left_s),
             }),
             suspect_for: row.suspect_for_s.map(span),
+            shedding: row.shedding,
         }
     }
 }

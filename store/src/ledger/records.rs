@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use roost_cluster::ledger::{BreakerRecord, Event, LedgerRecord, Outcome, Progress};
+use roost_cluster::{
+    ledger::{BreakerRecord, Event, LedgerRecord, Outcome, Progress},
+    records::ImpairmentKind,
+};
 use roost_model::ids::{NodeId, OperationId, TenantId, Term};
 
 use super::PostgresLedger;
@@ -35,8 +38,10 @@ impl PostgresLedger {
     async fn write(&self, term: Term, sheet: &Sheet<'_>) -> Result<(), StoreError> {
         let (placed, ended, events) = (sheet.placed(), sheet.ended(), sheet.events());
         let breaker = sheet.breaker();
-        let suspects: Vec<&str> = sheet.suspects.keys().map(|node| node.as_str()).collect();
-        let spans_s: Vec<f64> = sheet.suspects.values().map(Duration::as_secs_f64).collect();
+        let nodes: Vec<&str> = sheet.nodes.keys().map(|node| node.as_str()).collect();
+        let spans_s: Vec<Option<f64>> =
+            sheet.nodes.values().map(|told| told.suspect_for.map(|span| span.as_secs_f64())).collect();
+        let shedding: Vec<Option<&str>> = sheet.nodes.values().map(|told| told.shedding).collect();
         let query = sqlx::query!(
             r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
@@ -67,12 +72,16 @@ impl PostgresLedger {
                     ramp = excluded.ramp, survivors_lost = excluded.survivors_lost
             ), closed as (
                 delete from failover_breaker using policy_lock where $28::text = 'CLOSED'
-            ), suspected as (
-                insert into node_orders (node, suspect_until)
-                select given.node, now() + make_interval(secs => given.span_s)
-                from policy_lock, unnest($7::text[], $8::float8[]) as given(node, span_s)
+            ), noted as (
+                insert into node_orders (node, suspect_until, shedding)
+                select given.node, now() + make_interval(secs => given.span_s), coalesce(given.shedding, '')
+                from policy_lock, unnest($7::text[], $8::float8[], $29::text[]) as given(node, span_s, shedding)
                 on conflict (node) do update set
-                    suspect_until = greatest(node_orders.suspect_until, excluded.suspect_until)
+                    suspect_until = greatest(node_orders.suspect_until, excluded.suspect_until),
+                    shedding = coalesce(
+                        (select g.shedding from unnest($7::text[], $29::text[]) as g(node, shedding)
+                         where g.node = node_orders.node),
+                        node_orders.shedding)
             ), went_on as (
                 update operations o set
                     total = given.total, done = given.done, message = given.message,
@@ -120,8 +129,8 @@ impl PostgresLedger {
             &placed.reasons as &[String],
             &placed.operations as &[Option<i64>],
             sheet.pause.as_deref(),
-            &suspects as &[&str],
-            &spans_s,
+            &nodes as &[&str],
+            &spans_s as &[Option<f64>],
             &ended.operations,
             &ended.totals,
             &ended.done,
@@ -142,6 +151,7 @@ impl PostgresLedger {
             breaker.ramp,
             breaker.survivors_lost,
             breaker.state,
+            &shedding as &[Option<&str>],
         );
         let row = self.store.one(STEP, query).await?;
         self.check(row.holds_term).await
@@ -153,12 +163,20 @@ impl PostgresLedger {
 struct Sheet<'a> {
     placed: BTreeMap<&'a TenantId, (&'a NodeId, &'a str, Option<OperationId>)>,
     progress: BTreeMap<OperationId, (Progress, Option<&'a Outcome>)>,
-    suspects: BTreeMap<&'a NodeId, Duration>,
+    nodes: BTreeMap<&'a NodeId, NodeNote>,
     events: Vec<&'a Event>,
     pause: Option<String>,
     resume: bool,
     breaker: Option<&'a Option<BreakerRecord>>,
     start_rebalance: bool,
+}
+
+/// None where nothing is said.
+#[derive(Default)]
+struct NodeNote {
+    suspect_for: Option<Duration>,
+    /// Empty when its tenants stay again.
+    shedding: Option<&'static str>,
 }
 
 impl<'a> Sheet<'a> {
@@ -181,7 +199,11 @@ impl<'a> Sheet<'a> {
                 LedgerRecord::ResumeFailover => sheet.resume = true,
                 LedgerRecord::Breaker(record) => sheet.breaker = Some(record),
                 LedgerRecord::Suspect { node, span } => {
-                    sheet.suspects.insert(node, *span);
+                    sheet.nodes.entry(node).or_default().suspect_for = Some(*span);
+                }
+                LedgerRecord::Shedding { node, because } => {
+                    sheet.nodes.entry(node).or_default().shedding =
+                        Some(because.map_or("", ImpairmentKind::as_str));
                 }
                 LedgerRecord::StartRebalance => sheet.start_rebalance = true,
             }

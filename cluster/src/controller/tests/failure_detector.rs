@@ -117,6 +117,7 @@ mod restart_windows {
             cordoned: false,
             restart_window: Some(window),
             suspect_for: None,
+            shedding: None,
         }]
     }
 

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use roost_model::ids::NodeId;
 
 use super::{
-    node::TestNode,
+    node::{TestNode, Traits},
     recorder::Recorder,
     test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
-    ledger::EventKind,
+    controller::survey,
+    ledger::{EventKind, LedgerRecord},
+    plan::{self, Intake},
     records::{ImpairmentKind, Phase},
 };
 
@@ -56,6 +58,41 @@ async fn an_impaired_node_takes_none_sheds_its_tenants_prepared_and_takes_again_
     }
     cluster.until(async || cluster.judge.browsers() == 21).await;
     assert_eq!(cluster.on("a").await, 6, "it has the fewest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_is_told_whose_tenants_leave_and_the_next_controller_goes_on_with_it() {
+    let traits = Traits { capacity: 6, ..Traits::default() };
+    let (cluster, first, nodes) = TestCluster::settled_with(&["a", "b", "c"], 17, traits).await;
+    let a = &nodes[&node_id("a")];
+    let intake = async || {
+        let survey = survey(cluster.registry.as_ref(), cluster.ledger.as_ref()).await.unwrap();
+        let on_a = survey.snapshot.nodes.iter().find(|view| view.node == node_id("a")).unwrap().intake;
+        let elsewhere = &cluster.tenants_on("b").await[0];
+        (on_a, plan::explain(&survey.snapshot, elsewhere).unwrap().to_string())
+    };
+    a.impair(&[ImpairmentKind::Browser]);
+    cluster.until(async || intake().await.0 == Intake::Impaired).await;
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let (sheds, told) = intake().await;
+    assert_eq!(sheds, Intake::Shedding);
+    assert!(told.contains("has been impaired for long: its tenants leave"), "{told}");
+    let writes = cluster.ledger.records().iter().filter(|record| is_shedding(record)).count();
+    assert_eq!(writes, 1);
+
+    first.stop().await;
+    let second = cluster.controller("two");
+    cluster.until(async || second.status.borrow().last_pass_at.is_some()).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(intake().await.0, Intake::Shedding, "no minute is counted anew");
+    a.impair(&[]);
+    cluster.until(async || intake().await.0 == Intake::Open).await;
+    let writes = cluster.ledger.records().iter().filter(|record| is_shedding(record)).count();
+    assert_eq!(writes, 2);
+}
+
+fn is_shedding(record: &LedgerRecord) -> bool {
+    matches!(record, LedgerRecord::Shedding { .. })
 }
 
 #[tokio::test(start_paused = true)]

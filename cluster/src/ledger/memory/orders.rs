@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use roost_model::ids::{Incarnation, NodeId, OperationId};
 use tokio::time::Instant;
 
-use crate::ledger::{
-    BreakerRecord, Event, EventKind, LedgerRecord, NodeOrder, Operation, OperationKind, Orders, Outcome,
-    Policy, Progress, RestartWindow,
+use crate::{
+    ledger::{
+        BreakerRecord, Event, EventKind, LedgerRecord, NodeOrder, Operation, OperationKind, Orders, Outcome,
+        Policy, Progress, RestartWindow,
+    },
+    records::ImpairmentKind,
 };
 
 /// The limits of a rebalance that the policy starts.
@@ -31,6 +34,7 @@ struct StoredNodeOrder {
     cordoned: bool,
     window: Option<(Incarnation, Instant)>,
     suspect_until: Option<Instant>,
+    shedding: Option<ImpairmentKind>,
 }
 
 struct StoredOperation {
@@ -159,6 +163,9 @@ impl StoredOrders {
             LedgerRecord::Suspect { node, span } => {
                 self.nodes.entry(node.clone()).or_default().suspect_until = Some(now + *span);
             }
+            LedgerRecord::Shedding { node, because } => {
+                self.nodes.entry(node.clone()).or_default().shedding = *because;
+            }
             LedgerRecord::StartRebalance => return self.start_rebalance(),
         }
         None
@@ -189,9 +196,10 @@ impl StoredNodeOrder {
                 .window
                 .and_then(|(incarnation, until)| Some(RestartWindow { incarnation, left: left(until)? })),
             suspect_for: self.suspect_until.and_then(left),
+            shedding: self.shedding,
         };
-        let says_something = order.cordoned || order.restart_window.is_some() || order.suspect_for.is_some();
-        says_something.then_some(order)
+        let is_ordered = order.cordoned || order.restart_window.is_some();
+        (is_ordered || order.suspect_for.is_some() || order.shedding.is_some()).then_some(order)
     }
 }
 

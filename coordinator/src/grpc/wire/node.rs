@@ -53,6 +53,7 @@ fn ordered(orders: NodeOrders, node: v1::Node) -> v1::Node {
         cordoned_by: orders.cordoned_by,
         cordon_reason: orders.cordon_reason,
         draining: orders.drain.is_some(),
+        shedding: orders.shedding,
         suspect_until_time: orders.suspect_until.map(timestamp),
         restart_window_end_time: orders.restart_window.map(|window| timestamp(window.until)),
         ..node

@@ -7,7 +7,7 @@ use roost_proto::{error::ErrorCode, v1};
 
 use crate::api::{
     drains::drain,
-    harness::{Api, SOON, api, apis, beside, error_of, fields, next, refused, until},
+    harness::{Api, SOON, api, api_with, apis, error_of, fields, next, refused, until},
 };
 
 /// As health checks name it.
@@ -90,7 +90,7 @@ async fn every_coordinator_tells_what_is_in_the_way_of_the_one_that_leads_until_
 #[tokio::test]
 async fn a_coordinator_that_cannot_lead_says_why_and_what_mends_it() {
     let api = api().await;
-    let staging = beside(&api, "staging").await;
+    let staging = api_with(&api.database_url, "staging").await;
     let is_told = || async { !status(&staging).await.complaints.is_empty() };
     wait_until("the coordinator says why", SOON, is_told).await.unwrap();
     let told = status(&staging).await.complaints;

@@ -1,9 +1,15 @@
 //! NodeService.
 
+use roost_cluster::{
+    ledger::{Ledger, LedgerRecord},
+    records::{Impairment, ImpairmentKind},
+};
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
-use crate::api::harness::{SOON, api, fields, refused};
+use roost_store::PostgresLedger;
+
+use crate::api::harness::{SOON, api, api_with, fields, refused};
 
 #[tokio::test]
 async fn live_nodes_are_listed_with_their_tenants() {
@@ -33,6 +39,40 @@ async fn live_nodes_are_listed_with_their_tenants() {
         assert_eq!((node.zone.as_str(), node.leaving), ("default", false));
         assert_eq!(node.start_time.unwrap().nanos, 123_000_000);
     }
+}
+
+/// As an earlier controller left it; the minute that an impairment has to last is the controller's own tests' to wait for.
+#[tokio::test]
+async fn a_node_whose_tenants_leave_is_told_as_such_and_the_next_controller_goes_on_with_it() {
+    let first = api().await;
+    let browser = ImpairmentKind::Browser;
+    let impaired = vec![Impairment::new(browser, "it does not start", 0)];
+    let record = first.node_that("n1", |record| record.impairments = impaired).await;
+    first.node("n2").await;
+    first.tenant("asha", 1).await;
+    first.placed("asha").await;
+    let get = v1::GetNodeRequest { id: "n1".into() };
+    assert!(!first.nodes().get_node(get.clone()).await.unwrap().into_inner().shedding);
+    first.coordinator.stop().await.unwrap();
+    let term = first.store.present_controller().await.unwrap().term;
+    let note = LedgerRecord::Shedding { node: record.node, because: Some(browser) };
+    PostgresLedger::new(first.store.clone()).record(term, &[note]).await.unwrap();
+
+    let next = api_with(&first.database_url, &first.cluster_name).await;
+    next.is_serving("roost.Controller").await;
+    next.tenant("juma", 2).await;
+    next.placed("juma").await;
+    let listed = next.nodes().list_nodes(v1::ListNodesRequest::default()).await.unwrap().into_inner().nodes;
+    let shedding: Vec<_> = listed.iter().filter(|node| node.shedding).map(|node| node.id.as_str()).collect();
+    assert_eq!(shedding, ["n1"]);
+    let explain = v1::ExplainPlacementRequest { tenant_id: "juma".into() };
+    let explained = next.tenants().explain_placement(explain).await.unwrap().into_inner();
+    let n1 = explained.candidates.iter().find(|candidate| candidate.node_id == "n1").unwrap();
+    assert_eq!((n1.fits, n1.reason.as_str()), (false, "has been impaired for long: its tenants leave"));
+    let move_there =
+        v1::StartMoveRequest { tenant_id: "juma".into(), node_id: "n1".into(), ..Default::default() };
+    let error = refused(next.operations().start_move(move_there).await);
+    assert_eq!(error.code, ErrorCode::FailedPrecondition, "{error:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use roost_cluster::ledger::{Ledger, LedgerRecord, NodeOrder, RestartWindow};
+use roost_cluster::{
+    ledger::{Ledger, LedgerRecord, NodeOrder, RestartWindow},
+    records::ImpairmentKind,
+};
 use roost_model::ids::Incarnation;
 use roost_store::StoreError;
 
@@ -20,7 +23,13 @@ async fn a_cordon_holds_until_it_is_lifted() {
     assert!(!db.store.cordon(&node("a"), &by("juma", "worse")).await.unwrap(), "it was cordoned already");
     let order = db.store.node_orders().await.unwrap().remove(0);
     assert_eq!((order.cordoned_by.as_str(), order.cordon_reason.as_str()), ("juma", "worse"));
-    let expected = NodeOrder { node: node("a"), cordoned: true, restart_window: None, suspect_for: None };
+    let expected = NodeOrder {
+        node: node("a"),
+        cordoned: true,
+        restart_window: None,
+        suspect_for: None,
+        shedding: None,
+    };
     assert_eq!(db.ledger.orders().await.unwrap().nodes, [expected]);
 
     assert!(db.store.uncordon(&node("a"), &by("asha", "")).await.unwrap());
@@ -101,4 +110,22 @@ async fn a_suspicion_passes_and_is_not_shortened() {
     assert!(db.store.node_orders().await.unwrap()[0].suspect_until.is_some());
     db.execute("update node_orders set suspect_until = now() - interval '1 second'").await;
     assert!(db.ledger.orders().await.unwrap().nodes.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_nodes_tenants_leave_it_for_is_kept_until_it_is_over() {
+    let db = Db::new().await;
+    let shedding = |because| LedgerRecord::Shedding { node: node("a"), because };
+    let suspect = LedgerRecord::Suspect { node: node("a"), span: HOUR };
+    let site = ImpairmentKind::Site;
+    db.ledger.record(db.term, &[shedding(Some(ImpairmentKind::Browser)), suspect]).await.unwrap();
+    db.ledger.record(db.term, &[shedding(Some(site))]).await.unwrap();
+    let order = db.ledger.orders().await.unwrap().nodes.remove(0);
+    assert!(order.shedding == Some(site) && order.suspect_for.is_some(), "{order:?}");
+    db.execute("update node_orders set suspect_until = now() - interval '1 second'").await;
+    db.store.purge().await.unwrap();
+    assert!(db.store.node_orders().await.unwrap()[0].shedding, "it is no order, and stays");
+    db.ledger.record(db.term, &[shedding(None)]).await.unwrap();
+    assert!(db.ledger.orders().await.unwrap().nodes.is_empty());
+    assert!(db.store.node_orders().await.unwrap().is_empty());
 }

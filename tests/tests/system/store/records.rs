@@ -5,6 +5,7 @@ use std::time::Duration;
 use roost_cluster::ledger::{
     BreakerRecord, Event, EventKind, Ledger, LedgerError, LedgerRecord, Outcome, Progress,
 };
+use roost_cluster::records::ImpairmentKind;
 use roost_model::ids::{NodeId, OperationId, Revision, Term};
 use roost_store::{
     Cancellation, EventFilter, OperationFilter, OperationOrder, OperationState, Requester, SessionStatus,
@@ -40,6 +41,7 @@ fn one_of_each(operation: OperationId) -> Vec<LedgerRecord> {
         LedgerRecord::Ended { operation, progress: progress(5, 5), outcome: Outcome::Done },
         LedgerRecord::PauseFailover { reason: "half of the nodes".into() },
         LedgerRecord::Suspect { node: node("a"), span: Duration::from_secs(600) },
+        LedgerRecord::Shedding { node: node("a"), because: Some(ImpairmentKind::Browser) },
         LedgerRecord::StartRebalance,
     ]
 }

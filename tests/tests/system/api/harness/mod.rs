@@ -79,6 +79,7 @@ pub struct Api {
     pub registry: Arc<dyn Registry>,
     pub store: Store,
     pub database_url: String,
+    pub cluster_name: String,
     pub token_file: PathBuf,
     pub dir: TempDir,
 }
@@ -112,11 +113,11 @@ pub async fn api_on(database_url: &str, etcd: &str, cluster: &str) -> Api {
     start("c1", database_url, etcd, cluster).await
 }
 
-/// One of another cluster that was given the same database.
-pub async fn beside(api: &Api, cluster: &str) -> Api {
-    let staging = start("c1", &api.database_url, servers().await.etcd.endpoint(), cluster).await;
-    staging.is_serving("").await;
-    staging
+/// Another one with a database that is there already.
+pub async fn api_with(database_url: &str, cluster: &str) -> Api {
+    let api = start("c1", database_url, servers().await.etcd.endpoint(), cluster).await;
+    api.is_serving("").await;
+    api
 }
 
 /// As a token file must be.
@@ -157,6 +158,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         registry: Arc::new(registry),
         store,
         database_url: database_url.to_owned(),
+        cluster_name: cluster.to_owned(),
         token_file,
         dir,
     }
