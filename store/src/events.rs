@@ -162,7 +162,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 23] = [
+const KINDS: [EventKind; 24] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -186,6 +186,7 @@ const KINDS: [EventKind; 23] = [
     EventKind::NodeRecovered,
     EventKind::PreparationFailed,
     EventKind::ReleaseOverdue,
+    EventKind::SnapshotPointerBehind,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -213,6 +214,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::NodeRecovered => "NODE_RECOVERED",
         EventKind::PreparationFailed => "PREPARATION_FAILED",
         EventKind::ReleaseOverdue => "RELEASE_OVERDUE",
+        EventKind::SnapshotPointerBehind => "SNAPSHOT_POINTER_BEHIND",
     }
 }
 

@@ -64,6 +64,43 @@ impl Store {
         fence.check(self.one("point to the snapshot", query).await?.owns)
     }
 
+    /// The object store has a later snapshot than the pointer names: it goes there, and an event says so. The same forward
+    /// move as in [`Store::set_snapshot`].
+    pub async fn correct_snapshot(&self, fence: &Fence, pointer: &SnapshotPointer) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id, node from worker_processes where tenant_id = $1 and generation = $2 for key share
+            ), policy_lock as materialized (
+                select owner.* from owner, cluster_policy c for no key update of c
+            ), before as materialized (
+                select s.tenant_id, s.snapshot_generation, s.snapshot_sequence, policy_lock.node
+                from whatsapp_sessions s join policy_lock using (tenant_id)
+                where (coalesce(s.snapshot_generation, 0), coalesce(s.snapshot_sequence, -1)) < ($4, $5)
+                for no key update of s
+            ), session as (
+                update whatsapp_sessions s set
+                    snapshot_manifest = $3, snapshot_generation = $4, snapshot_sequence = $5, snapshot_clean = $6,
+                    snapshot_at = $7, updated_at = now()
+                from before where s.tenant_id = before.tenant_id
+            ), logged as (
+                insert into cluster_events (kind, node, tenant_id, text)
+                select 'SNAPSHOT_POINTER_BEHIND', node, tenant_id, format(
+                    'the database named %s; the object store has the snapshot %s-%s, which is restored',
+                    coalesce('the snapshot ' || snapshot_generation || '-' || snapshot_sequence, 'no snapshot'), $4, $5)
+                from before
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            pointer.manifest,
+            pointer.generation.0,
+            pointer.sequence,
+            pointer.clean,
+            pointer.at,
+        );
+        fence.check(self.one("correct the snapshot's pointer", query).await?.owns)
+    }
+
     /// The owner has met a session of a later generation than its own: the database has gone back. The controller is told,
     /// and gives the tenant a later one still.
     pub async fn report_outrun(&self, fence: &Fence, by: Generation) -> Result<(), StoreError> {

@@ -100,4 +100,6 @@ pub enum EventKind {
     PreparationFailed,
     /// A live node does not let go of a tenant.
     ReleaseOverdue,
+    /// The database did not name the newest snapshot of a session, which is restored.
+    SnapshotPointerBehind,
 }

@@ -109,6 +109,8 @@ impl Manifest {
     }
 }
 
+const MANIFEST: &str = ".json";
+
 /// Which snapshot of which tenant. The derived order within a tenant is age, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ManifestName {
@@ -119,13 +121,22 @@ pub(super) struct ManifestName {
 
 impl ManifestName {
     pub(super) fn object(&self) -> String {
-        format!("{}/manifests/{}-{}.json", self.uid, self.generation, self.sequence)
+        format!("{}{}", self.stem(), MANIFEST)
     }
 
     /// `None` for an object that is no manifest.
     pub(super) fn parse(object: &str) -> Option<Self> {
+        Self::parse_with(object, MANIFEST)
+    }
+
+    pub(super) fn stem(&self) -> String {
+        format!("{}/manifests/{}-{}", self.uid, self.generation, self.sequence)
+    }
+
+    /// Of an object that is named like a manifest and ends like this.
+    pub(super) fn parse_with(object: &str, ending: &str) -> Option<Self> {
         let (uid, name) = object.split_once("/manifests/")?;
-        let (generation, sequence) = name.strip_suffix(".json")?.split_once('-')?;
+        let (generation, sequence) = name.strip_suffix(ending)?.split_once('-')?;
         Some(Self {
             uid: uid.parse().ok()?,
             generation: Generation(generation.parse().ok()?),

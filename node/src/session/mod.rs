@@ -7,6 +7,7 @@
 //! - [`Profiles`], [`Profile`]: the directories of this node and of one tenant on it, locked while used, stamped with what it holds.
 //! - [`SnapshotTaker`]: from a frozen browser (the tree stands still for milliseconds) or a closed one.
 //! - [`SnapshotStore`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
+//! - [`LockedProfile::find_session`]: which snapshot is the newest, also when the database has gone back.
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
 //! - [`LockedProfile::make_standby_dir`], [`LockedProfile::install_session`]: the same for a browser that runs before its session is here.
 //!
@@ -17,12 +18,13 @@
 mod crypto;
 mod error;
 mod files;
-mod later;
 mod manifest;
+mod newest;
 mod orphans;
 mod profile;
 mod restore;
 mod snapshot;
+mod snapshot_listing;
 mod snapshot_store;
 mod staging;
 mod standby;
@@ -32,11 +34,12 @@ mod upload;
 
 pub use crypto::SnapshotKey;
 pub use error::SessionError;
-pub use later::LaterSession;
 pub use manifest::SnapshotRef;
+pub use newest::{FoundSession, LaterSession};
 pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};
 pub use restore::{FetchedFiles, PreparedProfile, SessionSource};
 pub use snapshot::SnapshotTaker;
+pub use snapshot_listing::Tombstone;
 pub use snapshot_store::SnapshotStore;
 
 /// What of a profile makes the session, relative to the browser's user data directory.

@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use roost_engine::LocalStorage;
 use roost_model::ids::Generation;
 
-use super::manifest::{FileEntry, Manifest, ManifestName};
+use super::manifest::{FileEntry, Manifest};
 use super::profile::{self, LockedProfile, ProfileStamp};
 use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
 
@@ -52,7 +52,7 @@ pub(super) fn choose(local: Option<&ProfileStamp>, newest: Option<&SnapshotRef>)
 }
 
 impl LockedProfile {
-    /// Makes the profile ready for a browser of `generation`, from `newest`, the snapshot that the pointer row names.
+    /// Makes the profile ready for a browser of `generation`, from `newest`, what [`LockedProfile::find_session`] has found.
     /// When it fails the profile is as it was.
     pub async fn prepare(
         &self,
@@ -91,8 +91,7 @@ impl LockedProfile {
         snapshots: &SnapshotStore,
         from: &SnapshotRef,
     ) -> Result<Option<LocalStorage>, SessionError> {
-        let name = ManifestName { uid: self.uid(), generation: from.generation, sequence: from.sequence };
-        let manifest = snapshots.manifest(&name).await?;
+        let manifest = snapshots.manifest(&self.named(from)).await?;
         self.settle().await;
         files::remove_dir(&self.incoming())?;
         let into = self.incoming_browser_dir();

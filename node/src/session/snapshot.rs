@@ -7,8 +7,9 @@ use roost_engine::{Frozen, LocalStorage, Page};
 use roost_model::ids::Generation;
 use time::OffsetDateTime;
 
-use super::manifest::{Manifest, VERSION};
+use super::manifest::{Manifest, ManifestName, VERSION};
 use super::profile::{LockedProfile, ProfileStamp};
+use super::snapshot_listing::Tombstone;
 use super::staging::{self, SessionFile};
 use super::upload::Uploads;
 use super::{SessionError, SnapshotRef, SnapshotStore, files};
@@ -39,8 +40,7 @@ impl SnapshotTaker {
         profile: Arc<LockedProfile>,
         generation: Generation,
     ) -> Result<Self, SessionError> {
-        let names = snapshots.manifests(profile.uid()).await?;
-        let taken = names.iter().filter(|name| name.generation == generation).map(|name| name.sequence).max();
+        let taken = snapshots.listing(profile.uid()).await?.last_sequence(generation);
         let stamped =
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
         let uploads = Uploads::new(profile.uid(), generation);
@@ -98,6 +98,18 @@ impl SnapshotTaker {
         self.snapshots.prune(self.profile.uid(), self.generation).await?;
         self.uploads.pruned();
         Ok(())
+    }
+
+    /// From now on nothing that was taken before is restored any more, not even one that is still being stored: the
+    /// tombstone takes the next sequence. What is taken from here on is of another session.
+    pub async fn forget(&mut self) -> Result<Tombstone, SessionError> {
+        let (uid, generation) = (self.profile.uid(), self.generation);
+        let name = ManifestName { uid, generation, sequence: self.sequence + 1 };
+        self.snapshots.put_tombstone(&name).await?;
+        self.sequence = name.sequence;
+        self.uploads = Uploads::new(uid, generation);
+        self.last = None;
+        Ok(Tombstone(name))
     }
 
     /// Copies the files, with the page frozen if there is one. On a thread of its own, which no cancellation ends

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <uid>/manifests/<generation>-<sequence>.json   one per snapshot
+//! <uid>/manifests/<generation>-<sequence>.forgotten   up to here it is of a session that was forgotten
 //! <uid>/blobs/<generation>/<name>                content, named by a keyed hash of it
 //! proofs/<node>                                  for a moment: that the node can write here
 //! ```
@@ -31,6 +32,7 @@ use roost_model::{
 use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};
+use super::snapshot_listing::{self, SnapshotListing, Tombstone};
 use super::{SessionError, SnapshotKey, crypto, files};
 use crate::blocking::run_blocking;
 
@@ -73,13 +75,17 @@ impl SnapshotStore {
     /// Keeps the last three snapshots and the last clean one, and removes the others with their blobs. To be called by
     /// the owner of `generation`, after the pointer row names its newest snapshot.
     pub async fn prune(&self, uid: Uuid, generation: Generation) -> Result<(), SessionError> {
-        let names = self.manifests(uid).await?;
+        let listing = self.listing(uid).await?;
         let mut needed: BTreeMap<Generation, HashSet<String>> = BTreeMap::new();
         let (mut kept, mut clean_kept) = (0, false);
-        for name in names.iter().rev() {
-            let is_young = kept < KEPT || name.generation > generation;
+        for name in listing.manifests.iter().rev() {
+            let is_young = (kept < KEPT && !listing.is_forgotten(name)) || name.generation > generation;
             // Beyond the last three a manifest is read only until the last clean one is found.
-            let manifest = if is_young || !clean_kept { self.readable(name).await? } else { None };
+            let manifest = if is_young || !(clean_kept || listing.is_forgotten(name)) {
+                self.readable(name).await?
+            } else {
+                None
+            };
             match manifest {
                 Some(manifest) if is_young || manifest.clean => {
                     kept += 1;
@@ -103,10 +109,17 @@ impl SnapshotStore {
 
     /// Removes everything of a tenant. To be repeated for as long as an upload may still be under way.
     pub async fn delete_tenant(&self, uid: Uuid) -> Result<(), SessionError> {
-        for object in self.list(&uid.to_string()).await? {
-            self.remove(&object).await?;
-        }
-        Ok(())
+        self.remove_all(uid, None).await
+    }
+
+    /// From now on nothing that was saved up to `name` is restored any more.
+    pub(super) async fn put_tombstone(&self, name: &ManifestName) -> Result<(), SessionError> {
+        self.put(&name.tombstone(), b"forgotten".to_vec(), PutMode::Overwrite).await
+    }
+
+    /// Removes what was saved of a session that was forgotten, and the tombstones before this one.
+    pub async fn remove_forgotten(&self, tombstone: &Tombstone) -> Result<(), SessionError> {
+        self.remove_all(tombstone.0.uid, Some(&tombstone.0.tombstone())).await
     }
 
     /// Every tenant that something is kept of: for the sweep of what removed tenants left.
@@ -116,17 +129,14 @@ impl SnapshotStore {
         Ok(listed.common_prefixes.iter().filter_map(|prefix| prefix.as_ref().parse().ok()).collect())
     }
 
-    /// The snapshots of a tenant, oldest first.
-    pub(super) async fn manifests(&self, uid: Uuid) -> Result<Vec<ManifestName>, SessionError> {
-        let objects = self.list(&format!("{uid}/manifests")).await?;
-        let mut names: Vec<_> = objects.iter().filter_map(|object| ManifestName::parse(object)).collect();
-        names.sort();
-        Ok(names)
+    /// The snapshots of a tenant.
+    pub(super) async fn listing(&self, uid: Uuid) -> Result<SnapshotListing, SessionError> {
+        Ok(SnapshotListing::of(&self.list(&snapshot_listing::prefix(uid)).await?))
     }
 
-    /// Stores the manifest; from now on the snapshot exists. Refused when a later generation has saved.
+    /// Stores the manifest; from now on the snapshot exists. Refused when a later generation has saved or forgotten.
     pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<(), SessionError> {
-        let newest = self.manifests(manifest.uid).await?.last().map(|name| name.generation);
+        let newest = self.listing(manifest.uid).await?.newest_generation();
         if let Some(newest) = newest.filter(|newest| *newest > manifest.generation) {
             return Err(SessionError::Superseded { ours: manifest.generation, newest });
         }
@@ -176,11 +186,20 @@ impl SnapshotStore {
                 | SessionError::Corrupt { .. }
                 | SessionError::Missing { .. }),
             ) => {
-                tracing::warn!(error = %causes(&error), "a snapshot cannot be read and is removed");
+                tracing::warn!(error = %causes(&error), "a snapshot cannot be read");
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn remove_all(&self, uid: Uuid, but: Option<&str>) -> Result<(), SessionError> {
+        for object in self.list(&uid.to_string()).await? {
+            if Some(object.as_str()) != but {
+                self.remove(&object).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn prune_blobs(

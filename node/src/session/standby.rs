@@ -18,7 +18,7 @@ use super::restore::{FetchedFiles, choose, fetch_local_storage};
 use super::{INDEXED_DB, PreparedProfile, SessionError, SessionSource, SnapshotRef, SnapshotStore, files};
 
 /// The generation of a directory that holds no session.
-const UNOWNED: Generation = Generation(0);
+pub(super) const UNOWNED: Generation = Generation(0);
 
 impl LockedProfile {
     /// An empty directory for a browser that is to be warm.
@@ -88,7 +88,7 @@ impl LockedProfile {
         files::remove_dir(&self.incoming())
     }
 
-    fn named(&self, snapshot: &SnapshotRef) -> ManifestName {
+    pub(super) fn named(&self, snapshot: &SnapshotRef) -> ManifestName {
         ManifestName { uid: self.uid(), generation: snapshot.generation, sequence: snapshot.sequence }
     }
 }

@@ -12,7 +12,6 @@ use tokio::{
     time::timeout,
 };
 use tracing::{debug, info, warn};
-use uuid::Uuid;
 
 use super::{
     launch_check::{CallOff, LaunchError},
@@ -22,8 +21,8 @@ use crate::{
     env::NodeEnv,
     retry::until_available,
     session::{
-        LaterSession, LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef, SnapshotStore,
-        SnapshotTaker,
+        FoundSession, LaterSession, LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef,
+        SnapshotStore, SnapshotTaker,
     },
 };
 
@@ -55,7 +54,6 @@ pub(super) struct SessionStore {
     fence: Fence,
     snapshots: SnapshotStore,
     profile: Profile,
-    uid: Uuid,
     state: Mutex<SessionState>,
 }
 
@@ -72,15 +70,13 @@ struct SessionState {
 impl SessionStore {
     /// `locked` when the profile is held already.
     pub fn new(env: &NodeEnv, fence: Fence, spec: &WorkerSpec, locked: Option<Arc<LockedProfile>>) -> Self {
-        let uid = spec.tenant.uid;
         let newest = spec.snapshot.clone().map(SnapshotRef::from);
-        let profile = env.profiles.of(&fence.tenant, uid);
+        let profile = env.profiles.of(&fence.tenant, spec.tenant.uid);
         Self {
             store: env.store.clone(),
             fence,
             snapshots: env.snapshots.clone(),
             profile,
-            uid,
             state: Mutex::new(SessionState { profile: locked, taker: None, unrecorded: None, newest }),
         }
     }
@@ -89,12 +85,34 @@ impl SessionStore {
     pub async fn prepare(&self) -> Result<PreparedProfile, LaunchError> {
         let mut state = self.state.lock().await;
         let profile = self.lock(&mut state)?;
-        if let Some(later) = profile.later_session(&self.snapshots, self.fence.generation).await? {
-            return Err(self.report_later(later).await?.into());
-        }
+        self.find_newest(&mut state, &profile).await?;
         let prepared = profile.prepare(&self.snapshots, state.newest.as_ref(), self.fence.generation).await?;
         info!(source = ?prepared.source, "the profile is ready");
         Ok(prepared)
+    }
+
+    /// Sees to it that `state.newest` is, and that the pointer in the database goes there.
+    async fn find_newest(
+        &self,
+        state: &mut SessionState,
+        profile: &LockedProfile,
+    ) -> Result<(), LaunchError> {
+        let ours = self.fence.generation;
+        match profile.find_session(&self.snapshots, state.newest.as_ref(), ours).await? {
+            FoundSession::AsPointed(newest) => state.newest = newest,
+            FoundSession::Unpointed(newest) => {
+                self.correct_pointer(&newest).await?;
+                state.newest = Some(newest);
+            }
+            FoundSession::Later(later) => return Err(self.report_later(later).await?.into()),
+        }
+        Ok(())
+    }
+
+    async fn correct_pointer(&self, newest: &SnapshotRef) -> Result<(), StoreError> {
+        let SnapshotRef { generation, sequence, .. } = newest;
+        warn!(%generation, sequence, "the database did not name the newest snapshot, which is restored");
+        self.store.correct_snapshot(&self.fence, &newest.clone().into()).await
     }
 
     /// The controller places the tenant anew, above what was found; the pointer goes there already. Answers with why this
@@ -102,7 +120,7 @@ impl SessionStore {
     async fn report_later(&self, later: LaterSession) -> Result<SessionError, StoreError> {
         let LaterSession { generation: newest, snapshot } = later;
         if let Some(snapshot) = snapshot {
-            self.store.set_snapshot(&self.fence, &snapshot.into()).await?;
+            self.correct_pointer(&snapshot).await?;
         }
         self.store.report_outrun(&self.fence, newest).await?;
         let ours = self.fence.generation;
@@ -117,8 +135,18 @@ impl SessionStore {
         standing: &mut watch::Receiver<Standing>,
         call_off: &CallOff,
     ) -> Result<Launched, LaunchError> {
-        let newest = self.state.lock().await.newest.clone();
-        warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing, call_off).await
+        let found = async {
+            let mut state = self.state.lock().await;
+            self.find_newest(&mut state, &warm.profile()).await?;
+            Ok(state.newest.clone())
+        };
+        match call_off.or(found).await.flatten() {
+            Ok(newest) => warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing, call_off).await,
+            Err(error) => {
+                warm.kill().await;
+                Err(error)
+            }
+        }
     }
 
     /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
@@ -155,19 +183,17 @@ impl SessionStore {
     }
 
     /// Forgets the session everywhere. In this order, so that a crash in between leaves no session that is half
-    /// forgotten: without the pointer nothing is restored, and the pointer goes only after the profile.
+    /// forgotten: below the tombstone nothing is restored, and the request to forget is carried out only when it is there.
     pub async fn forget(&self) -> Result<(), SessionStoreError> {
         let mut state = self.state.lock().await;
         let profile = self.lock(&mut state)?;
         state.newest = None;
         state.unrecorded = None;
         profile.wipe().await?;
+        let tombstone = self.taker(&mut state).await?.forget().await?;
         let clear = || async { self.store.clear_snapshot(&self.fence).await };
         until_available("forget the session", clear).await?;
-        // It goes on counting after the snapshots that are about to be removed: the pointer only moves forward.
-        state.taker = None;
-        self.taker(&mut state).await?;
-        self.snapshots.delete_tenant(self.uid).await?;
+        self.snapshots.remove_forgotten(&tombstone).await?;
         info!("the session is forgotten");
         Ok(())
     }

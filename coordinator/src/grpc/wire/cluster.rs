@@ -111,6 +111,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::NodeRecovered => v1::EventKind::NodeRecovered,
         EventKind::PreparationFailed => v1::EventKind::PreparationFailed,
         EventKind::ReleaseOverdue => v1::EventKind::ReleaseOverdue,
+        EventKind::SnapshotPointerBehind => v1::EventKind::SnapshotPointerBehind,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

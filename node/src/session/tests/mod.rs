@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker};
 use roost_engine::run_as::RunAs;
 
-mod later;
 mod modes;
+mod newest;
 mod orphans;
 mod restoring;
 mod saving;

@@ -33,8 +33,15 @@ async fn the_last_three_and_the_last_clean_one_are_kept_with_their_blobs_and_not
         taken.push(taker.take_stopped(clean, None).await.unwrap());
         taker.recorded().await.unwrap();
     }
-    let kept: Vec<_> =
-        world.snapshots.manifests(world.uid).await.unwrap().iter().map(|name| name.sequence).collect();
+    let kept: Vec<_> = world
+        .snapshots
+        .listing(world.uid)
+        .await
+        .unwrap()
+        .manifests
+        .iter()
+        .map(|name| name.sequence)
+        .collect();
     assert_eq!(kept, [2, 4, 5, 6]);
     assert_eq!(world.objects("blobs").len(), 4, "one log for each");
     for (node, index) in [("b", 1), ("c", 5)] {

@@ -3,14 +3,15 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use roost_cluster::lease_deadline::Standing;
+use roost_cluster::{lease_deadline::Standing, ledger::EventKind};
 use roost_engine::{Engine, PageEvent, null::NullEngine};
 use roost_model::ids::Generation;
 use roost_node::{
     session::FetchedFiles,
     worker::{State, StopMode, WarmStandby},
 };
-use roost_store::{SessionStatus, TenantStatus};
+use roost_store::{EventFilter, SessionStatus, TenantStatus};
+use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
 use crate::pipeline::node::{Node, SOON, wait};
@@ -266,4 +267,49 @@ async fn restarts_and_a_logout_are_carried_out_and_a_forgotten_session_is_nowher
     worker.stop(StopMode::Deleted).await;
     let left = std::fs::read_dir(node.bed.dir.path().join("a")).unwrap().count();
     assert_eq!(left, 0, "the profile of a deleted tenant is gone");
+}
+
+/// The database as it was restored from a backup: it names this snapshot of generation and sequence, or none.
+async fn point_back_to(node: &Node, pointer: &str) {
+    let back = format!("update whatsapp_sessions set (snapshot_generation, snapshot_sequence) = ({pointer})");
+    sqlx::query(AssertSqlSafe(back)).execute(node.bed.store.pool()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_goes_on_from_its_newest_snapshot_when_the_database_names_an_older_one() {
+    let node = Node::new().await;
+    let pointer = async || node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap().unwrap();
+    let told = async || {
+        let events = node.bed.store.list_events(&EventFilter::default(), None, 100).await.unwrap();
+        let behind = events.into_iter().filter(|event| event.kind == EventKind::SnapshotPointerBehind);
+        behind.map(|event| event.text).collect::<Vec<_>>()
+    };
+    node.running("a").await.stop(StopMode::Graceful).await;
+    let newest = pointer().await;
+    node.running("a").await.stop(StopMode::Kill).await;
+    assert_eq!((pointer().await, told().await), (newest.clone(), vec![]), "nothing to tell of");
+    point_back_to(&node, "1, 1").await;
+    node.running("b").await.stop(StopMode::Kill).await;
+    let (generation, sequence) = (newest.generation, newest.sequence);
+    let text = |named| {
+        format!(
+            "the database named {named}; the object store has the snapshot {generation}-{sequence}, which is restored"
+        )
+    };
+    assert_eq!(told().await, [text("the snapshot 1-1")]);
+
+    // A browser that is started ahead, and its owner.
+    let old = node.running("a").await;
+    let there = NullEngine::default();
+    let warm = warmed(&node, &there, "c", old.generation()).await;
+    old.stop(StopMode::Graceful).await;
+    let newest = pointer().await;
+    point_back_to(&node, "1, 1").await;
+    let fence = node.bed.place().await;
+    let new = node.spawn_with(fence, "c", there.clone(), Some(warm)).await;
+    node.wait_until_running(&new).await;
+    assert!(there.is_open(&node.bed.id), "the warm browser is the one");
+    assert!(pointer().await.generation >= newest.generation);
+    assert_eq!(told().await.len(), 2);
+    new.stop(StopMode::Kill).await;
 }

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
-use roost_model::ids::{NodeId, TenantId};
+use roost_model::ids::{Generation, NodeId, TenantId};
 use roost_store::{
-    Fence, NewMove, OperationFilter, OperationState, Requester, SessionStatus, StatusReport, StoreError,
-    TenantPatch, TenantStatus, WorkerStatus,
+    Fence, NewMove, OperationFilter, OperationState, Requester, SessionStatus, SnapshotPointer, StatusReport,
+    StoreError, TenantPatch, TenantStatus, WorkerStatus,
 };
+use time::OffsetDateTime;
 
 use crate::store::{
     operations::drain,
@@ -57,7 +58,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         session_status: Some(SessionStatus::Connected),
         ..StatusReport::default()
     };
-    match dice.roll(19) {
+    match dice.roll(20) {
         0 => db.store.start_worker(&id).await.map(drop),
         1 => db.store.stop_worker(&id).await.map(drop),
         2 => db.store.force_restart_worker(&id, true).await.map(drop),
@@ -66,6 +67,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         5 => db.store.request_logout(&id).await.map(drop),
         6 => db.store.set_qr(&fence, None).await,
         7 => db.store.clear_snapshot(&fence).await,
+        16 => db.store.correct_snapshot(&fence, &pointer(generation, dice)).await,
         8 => {
             let pending = db.store.pending_inbound(&fence, 0, 5).await?;
             let completions: Vec<_> = pending.iter().rev().map(answer).collect();
@@ -80,6 +82,17 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         14 | 15 => db.store.erase_chat(&id, "c", &Requester::default()).await.map(drop),
         13 => act_on_operations(db, dice, &id).await,
         _ => db.store.admit(&fence, &[message(&dice.roll(u64::MAX).to_string(), "c")]).await.map(drop),
+    }
+}
+
+fn pointer(generation: Generation, dice: &mut Dice) -> SnapshotPointer {
+    let sequence = dice.roll(100).cast_signed();
+    SnapshotPointer {
+        manifest: "m".into(),
+        generation,
+        sequence,
+        clean: true,
+        at: OffsetDateTime::UNIX_EPOCH,
     }
 }
 

@@ -60,6 +60,7 @@ async fn call(
         "report" => store.report(fence, &report).await,
         "set_qr" => store.set_qr(fence, Some(qr)).await,
         "set_snapshot" => store.set_snapshot(fence, &pointer).await,
+        "correct_snapshot" => store.correct_snapshot(fence, &pointer).await,
         "clear_snapshot" => store.clear_snapshot(fence).await,
         "admit" => store.admit(fence, &[message("late", "c")]).await.map(drop),
         "admit nothing" => store.admit(fence, &[]).await.map(drop),
@@ -79,10 +80,11 @@ async fn call(
 
 const READS: [&str; 5] =
     ["pending_inbound", "pending_outbound", "reply_window", "admit nothing", "complete nothing"];
-const WRITES: [&str; 11] = [
+const WRITES: [&str; 12] = [
     "report",
     "set_qr",
     "set_snapshot",
+    "correct_snapshot",
     "clear_snapshot",
     "admit",
     "complete",
