@@ -57,6 +57,7 @@ mod survey;
 mod tests;
 mod unplacing;
 mod unreadable;
+mod waits;
 
 pub use context::{ControllerConfig, ControllerStatus};
 pub use run::Controller;

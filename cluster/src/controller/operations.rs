@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use roost_model::ids::{NodeId, OperationId, TenantId};
 
-use super::{context::Context, error::ControllerError, names::named, preparations::Preparations};
+use super::{
+    context::Context,
+    error::ControllerError,
+    names::named,
+    waits::{PassFindings, stays, waits_for, waits_for_tenants},
+};
 use crate::{
     ledger::{LedgerRecord, NotBack, Operation, OperationKind, Orders, Outcome, Progress},
     plan::{AdmissionDenial, MoveState, Plan, Snapshot, TenantMove, TenantView, Wanted},
@@ -26,28 +31,30 @@ impl Context {
     pub(super) async fn assess_operations(
         &self,
         orders: &Orders,
-        snapshot: &Snapshot,
-        plan: &Plan,
-        preparations: &Preparations,
+        found: PassFindings<'_>,
     ) -> Result<OperationNews, ControllerError> {
         let mut told = OperationNews::default();
         for operation in &orders.operations {
-            let (progress, outcome) = assess(operation, snapshot, plan, preparations);
-            let outcome = match outcome {
+            let (progress, outcome) = assess(operation, found);
+            let verdict = match outcome {
                 Some(Outcome::Done) => self.done_when_back(operation.id).await?,
-                other => other.map_or(Verdict::GoesOn, Verdict::Ends),
+                Some(failed) => Verdict::Ends(failed),
+                None => Verdict::GoesOn { waits_for: waits_for(operation, found) },
             };
-            match outcome {
+            let waits_for = match verdict {
                 // The ledger tells of it as an event, in the same step and only if the operation was not over already.
                 Verdict::Ends(outcome) => {
                     told.news.push(LedgerRecord::Ended { operation: operation.id, progress, outcome });
                     continue;
                 }
-                Verdict::WaitsForTenants => told.recheck_after = Some(self.config.timing.watch_retry),
-                Verdict::GoesOn => {}
-            }
-            if progress != operation.progress {
-                told.news.push(LedgerRecord::Progress { operation: operation.id, progress });
+                Verdict::WaitsForTenants { waits_for } => {
+                    told.recheck_after = Some(self.config.timing.watch_retry);
+                    waits_for
+                }
+                Verdict::GoesOn { waits_for } => waits_for,
+            };
+            if progress != operation.progress || waits_for != operation.waits_for {
+                told.news.push(LedgerRecord::Progress { operation: operation.id, progress, waits_for });
             }
         }
         Ok(told)
@@ -63,10 +70,13 @@ impl Context {
 /// What becomes of an operation now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    GoesOn,
-    WaitsForTenants,
+    GoesOn { waits_for: String },
+    WaitsForTenants { waits_for: String },
     Ends(Outcome),
 }
+
+/// A tenant that is not back after this part of the patience is told of.
+const LATE: u32 = 3;
 
 /// Of one that has moved all: those that are not back have `patience` each.
 fn when_back(not_back: &[NotBack], patience: Duration) -> Verdict {
@@ -80,17 +90,14 @@ fn when_back(not_back: &[NotBack], patience: Duration) -> Verdict {
         let reason = format!("not what it was within {patience:?} of its move: {}", named(names.into_iter()));
         Verdict::Ends(Outcome::Failed { reason })
     } else {
-        Verdict::WaitsForTenants
+        let late = not_back.iter().filter(|tenant| tenant.placed_ago >= patience / LATE);
+        Verdict::WaitsForTenants { waits_for: waits_for_tenants(late) }
     }
 }
 
 /// How far it has come, and how it has ended if it has.
-fn assess(
-    operation: &Operation,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    preparations: &Preparations,
-) -> (Progress, Option<Outcome>) {
+fn assess(operation: &Operation, found: PassFindings<'_>) -> (Progress, Option<Outcome>) {
+    let PassFindings { snapshot, plan, preparations, .. } = found;
     let before = operation.progress;
     match &operation.kind {
         OperationKind::Drain { node, .. } => drain(before, node, snapshot),
@@ -99,24 +106,16 @@ fn assess(
     }
 }
 
-/// Tenants in a line for people.
-const NAMED: usize = 10;
-
-/// Whom an overdue drain leaves where they are, and why.
+/// Whom overdue drains leave where they are, and why.
 pub(super) fn held_up(operations: &[Operation], plan: &Plan) -> Option<String> {
-    let overdue = |node: &NodeId| {
-        let drained =
-            |of: &OperationKind| matches!(of, OperationKind::Drain { node: n, urgent: true } if n == node);
-        operations.iter().any(|operation| drained(&operation.kind))
-    };
-    let stuck = plan.moves.iter().filter_map(|tenant_move| match &tenant_move.state {
-        MoveState::Stuck(why) if overdue(&tenant_move.from) => Some(format!(
-            "{} stays on {}, whose drain is overdue: {why}",
-            tenant_move.tenant, tenant_move.from
-        )),
+    let told = operations.iter().filter_map(|operation| match &operation.kind {
+        OperationKind::Drain { node, urgent: true } => {
+            let stays = stays(&operation.kind, plan);
+            (!stays.is_empty()).then(|| format!("the drain of {node} is overdue: {}", stays.join("; ")))
+        }
         _ => None,
     });
-    stuck.take(NAMED).reduce(|all, one| format!("{all}; {one}"))
+    told.reduce(|all, one| format!("{all}; {one}"))
 }
 
 /// What was done already is counted on, and what is new on the way joins the total.
@@ -227,7 +226,10 @@ mod tests {
         let patience = Duration::from_secs(30);
         assert_eq!(when_back(&[], patience), Verdict::Ends(Outcome::Done));
         let (late, young) = (not_back("acme", 30), not_back("beta", 29));
-        assert_eq!(when_back(&[late.clone(), young], patience), Verdict::WaitsForTenants);
+        let waits = |text: &str| Verdict::WaitsForTenants { waits_for: text.to_owned() };
+        let told = "all are moved; not yet what they were: acme on b, beta on b";
+        assert_eq!(when_back(&[late.clone(), young], patience), waits(told));
+        assert_eq!(when_back(&[not_back("acme", 9)], patience), waits(""), "as long as it mostly takes");
         let reason = "not what it was within 30s of its move: acme on b".to_owned();
         assert_eq!(when_back(&[late], patience), Verdict::Ends(Outcome::Failed { reason }));
     }

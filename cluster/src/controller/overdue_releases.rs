@@ -71,6 +71,15 @@ impl OverdueReleases {
         found
     }
 
+    /// Those of the last step.
+    pub(super) fn overdue(&self) -> impl Iterator<Item = (&TenantId, &NodeId)> {
+        self.releases.iter().filter(|(_, release)| release.told).map(|((tenant, node), _)| (tenant, node))
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     fn told_of(&self, tenant: &TenantId, node: &NodeId) -> Event {
         let patience = self.patience;
         tracing::error!(%tenant, %node, ?patience, "the node does not let go of a tenant: look at its log, or restart it");

@@ -33,6 +33,7 @@ use super::{
     preparations::Preparations,
     stabilisation_window::{StabilisationWindow, is_disturbed},
     unreadable::UnreadableRecords,
+    waits::PassFindings,
 };
 
 /// What a pass found and did.
@@ -154,7 +155,13 @@ impl Context {
         let unplaced = self.unplace(authority, &snapshot, &plan, &inputs).await?;
 
         let mut news = std::mem::take(&mut assessment.records);
-        let progress = self.assess_operations(&orders, &snapshot, &plan, &state.preparations).await?;
+        let found = PassFindings {
+            snapshot: &snapshot,
+            plan: &plan,
+            preparations: &state.preparations,
+            overdue_releases: &state.overdue_releases,
+        };
+        let progress = self.assess_operations(&orders, found).await?;
         news.extend(progress.news);
         let rechecks = [
             assessment.recheck_after,

@@ -22,6 +22,8 @@ pub enum LedgerRecord {
     Progress {
         operation: OperationId,
         progress: Progress,
+        /// In words; empty while it goes on as it should.
+        waits_for: String,
     },
     /// The operation is over. Ending one that is over already changes nothing. The ledger writes the event itself, for
     /// it alone knows whether this was the end.

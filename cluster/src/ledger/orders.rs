@@ -121,6 +121,8 @@ pub struct Operation {
     pub kind: OperationKind,
     /// As last recorded.
     pub progress: Progress,
+    /// As last recorded: what it waits for, in words.
+    pub waits_for: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +151,12 @@ mod tests {
     fn a_tenant_goes_for_its_own_sake_first_then_for_its_nodes_and_then_for_the_balance() {
         let tenant = |id: &str| TenantId::new(id).unwrap();
         let node = |id: &str| NodeId::new(id).unwrap();
-        let operation = |id, kind| Operation { id: OperationId(id), kind, progress: Progress::default() };
+        let operation = |id, kind| Operation {
+            id: OperationId(id),
+            kind,
+            progress: Progress::default(),
+            waits_for: String::new(),
+        };
         let orders = Orders {
             operations: vec![
                 operation(1, OperationKind::Rebalance { max_concurrent: 4, max_unavailable_percent: 10 }),

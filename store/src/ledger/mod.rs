@@ -78,7 +78,7 @@ impl PostgresLedger {
                     select jsonb_agg(jsonb_build_object(
                         'id', id, 'kind', kind, 'node', node, 'tenant', tenant_id,
                         'urgent', force or coalesce(deadline <= now(), false), 'max_concurrent', max_concurrent,
-                        'max_unavailable_percent', max_unavailable_percent, 'total', total, 'done', done
+                        'max_unavailable_percent', max_unavailable_percent, 'total', total, 'done', done, 'message', message
                     ) order by id)
                     from operations where state = 'RUNNING'
                 ), '[]') as "operations!: Json<Vec<OperationRow>>",
@@ -464,6 +464,7 @@ struct OperationRow {
     max_unavailable_percent: Option<u32>,
     total: i32,
     done: i32,
+    message: String,
 }
 
 impl TryFrom<OperationRow> for Operation {
@@ -486,7 +487,7 @@ impl TryFrom<OperationRow> for Operation {
             },
         };
         let progress = Progress { total: count(row.total)?, done: count(row.done)? };
-        Ok(Self { id: OperationId(row.id), kind, progress })
+        Ok(Self { id: OperationId(row.id), kind, progress, waits_for: row.message })
     }
 }
 

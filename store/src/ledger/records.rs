@@ -90,7 +90,8 @@ impl PostgresLedger {
                 from policy_lock, unnest($9::bigint[], $10::int[], $11::int[], $12::operation_state[], $13::text[])
                     as given(id, total, done, state, message)
                 where o.id = given.id and o.state = 'RUNNING'
-                    and (given.state is not null or (o.total, o.done) is distinct from (given.total, given.done))
+                    and (given.state is not null
+                        or (o.total, o.done, o.message) is distinct from (given.total, given.done, given.message))
                 returning o.id, o.state, o.node, o.tenant_id, operation_summary(o) as text
             ), started as (
                 insert into operations (kind, max_concurrent, max_unavailable_percent, requested_by, reason)
@@ -158,11 +159,18 @@ impl PostgresLedger {
     }
 }
 
+#[derive(Default)]
+struct OperationNews<'a> {
+    progress: Progress,
+    waits_for: &'a str,
+    outcome: Option<&'a Outcome>,
+}
+
 /// The records, by what they are about.
 #[derive(Default)]
 struct Sheet<'a> {
     placed: BTreeMap<&'a TenantId, (&'a NodeId, &'a str, Option<OperationId>)>,
-    progress: BTreeMap<OperationId, (Progress, Option<&'a Outcome>)>,
+    progress: BTreeMap<OperationId, OperationNews<'a>>,
     nodes: BTreeMap<&'a NodeId, NodeNote>,
     events: Vec<&'a Event>,
     pause: Option<String>,
@@ -189,11 +197,13 @@ impl<'a> Sheet<'a> {
                     sheet.placed.insert(tenant, (node, because, *operation));
                 }
                 // An end is not taken back by a progress that was noted after it.
-                LedgerRecord::Progress { operation, progress } => {
-                    sheet.progress.entry(*operation).or_insert((*progress, None)).0 = *progress;
+                LedgerRecord::Progress { operation, progress, waits_for } => {
+                    let news = sheet.progress.entry(*operation).or_default();
+                    (news.progress, news.waits_for) = (*progress, waits_for);
                 }
                 LedgerRecord::Ended { operation, progress, outcome } => {
-                    sheet.progress.insert(*operation, (*progress, Some(outcome)));
+                    let news = OperationNews { progress: *progress, waits_for: "", outcome: Some(outcome) };
+                    sheet.progress.insert(*operation, news);
                 }
                 LedgerRecord::PauseFailover { reason } => sheet.pause = Some(storable(reason).into_owned()),
                 LedgerRecord::ResumeFailover => sheet.resume = true,
@@ -239,9 +249,9 @@ impl<'a> Sheet<'a> {
 
     fn ended(&self) -> ProgressColumns {
         let mut columns = ProgressColumns::default();
-        for (operation, (progress, outcome)) in &self.progress {
+        for (operation, OperationNews { progress, waits_for, outcome }) in &self.progress {
             let (state, message) = match outcome {
-                None => (None, ""),
+                None => (None, *waits_for),
                 Some(Outcome::Done) => (Some(OperationState::Done), ""),
                 Some(Outcome::Failed { reason }) => (Some(OperationState::Failed), reason.as_str()),
             };

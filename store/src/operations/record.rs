@@ -13,7 +13,7 @@ pub struct OperationRecord {
     pub state: OperationState,
     /// As the controller last noted.
     pub progress: Progress,
-    /// Why it failed or who cancelled it.
+    /// What it waits for while it runs, why it failed, or who cancelled it.
     pub message: String,
     /// Empty when nobody did: the policy started it.
     pub requested_by: String,

@@ -68,6 +68,9 @@ async fn a_drain_tries_the_next_node() {
     nodes[&node_id("b")].fail_to_prepare();
     let recorder = Recorder::start(&cluster).await;
     let drain = cluster.ledger.start_drain(&node_id("a"));
+    let waits_for = || cluster.ledger.operation_waits_for(drain).unwrap();
+    cluster.until(async || waits_for().starts_with("b did not get ready for t")).await;
+    assert!(waits_for().contains(": no browser"), "{}", waits_for());
     cluster.until(async || cluster.ledger.operation_end(drain).is_some()).await;
     assert_eq!(cluster.ledger.operation_end(drain), Some(OperationEnd::Outcome(Outcome::Done)));
     assert!(recorder.moves().iter().all(|(_, prepared)| *prepared));
@@ -81,6 +84,8 @@ async fn an_operation_whose_tenants_do_not_come_back_fails_with_their_names() {
     let on_a = cluster.loads().await[&node_id("a")];
     let drain = cluster.ledger.start_drain(&node_id("a"));
     let started_at = cluster.now();
+    let waits_for = || cluster.ledger.operation_waits_for(drain).unwrap();
+    cluster.until(async || waits_for().starts_with("all are moved; not yet what they were: t")).await;
     let reason = cluster.failure_of(drain).await;
     assert!(reason.starts_with("not what it was within 30s of its move: t"), "{reason}");
     assert_eq!(reason.matches(" on b").count(), on_a);

@@ -110,12 +110,16 @@ async fn an_overdue_drain_leaves_running_whom_nobody_has_room_for_and_says_who_a
     assert!(cluster.is_at_rest(6).await);
     assert_eq!(cluster.ledger.operation_progress(drain), Some(Progress { total: 3, done: 1 }));
     let why = controller.status.borrow().complaint.clone().unwrap().reason;
-    for stays in cluster.tenants_on("a").await {
-        assert!(
-            why.contains(&format!("{stays} stays on a, whose drain is overdue: every node is full")),
-            "{why}"
-        );
-    }
+    let stay = cluster.tenants_on("a").await;
+    let stay = format!("{}, {} stay: every node is full", stay[0], stay[1]);
+    assert_eq!(why, format!("the drain of a is overdue: {stay}"));
+    assert_eq!(cluster.ledger.operation_waits_for(drain), Some(stay), "the operation says it too");
+    // Nothing that stays as it is is written again.
+    let noted = cluster.ledger.records().len();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(cluster.ledger.records().len(), noted);
+    let _room = cluster.node("c");
+    cluster.until_done(drain).await;
 }
 
 #[tokio::test(start_paused = true)]

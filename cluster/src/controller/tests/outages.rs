@@ -321,6 +321,20 @@ async fn a_node_that_does_not_let_go_is_named_once_and_its_tenant_stays_there() 
     cluster.until(async || cluster.judge.browsers() == 1).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_drain_says_which_of_its_tenants_are_not_let_go_of() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b"], 2).await;
+    let tenant = cluster.tenants_on("a").await[0].clone();
+    nodes[&node_id("a")].keep_browsers(true);
+    let drain = cluster.ledger.start_drain(&node_id("a"));
+    let patience = Timing::default().release_patience;
+    tokio::time::sleep(patience).await;
+    let expected = format!("a has not let go of {tenant} for {patience:?} or longer");
+    cluster.until(async || cluster.ledger.operation_waits_for(drain).as_ref() == Some(&expected)).await;
+    nodes[&node_id("a")].keep_browsers(false);
+    cluster.until(async || cluster.ledger.operation_end(drain).is_some()).await;
+}
+
 /// Counts in revisions of the registry: nothing is written again and again.
 #[tokio::test(start_paused = true)]
 async fn a_node_that_leads_gives_way_to_a_coordinator_that_has_seen_the_ledger() {

@@ -41,6 +41,11 @@ impl MemoryLedger {
         self.state.lock().orders.progress(id)
     }
 
+    /// As it was told of last.
+    pub fn operation_waits_for(&self, id: OperationId) -> Option<String> {
+        self.state.lock().orders.waits_for(id)
+    }
+
     /// `None` while it runs.
     pub fn operation_end(&self, id: OperationId) -> Option<OperationEnd> {
         self.state.lock().orders.end(id)

@@ -40,6 +40,7 @@ struct StoredNodeOrder {
 struct StoredOperation {
     kind: OperationKind,
     progress: Progress,
+    waits_for: String,
     end: Option<OperationEnd>,
     /// Of a drain: from then on it is urgent.
     deadline: Option<Instant>,
@@ -65,8 +66,12 @@ impl StoredOrders {
         };
         let nodes = self.nodes.iter().filter_map(|(node, order)| order.order(node, now));
         let running = self.operations.iter().filter(|(_, entry)| entry.end.is_none());
-        let operations =
-            running.map(|(&id, entry)| Operation { id, kind: entry.kind_at(now), progress: entry.progress });
+        let operations = running.map(|(&id, entry)| Operation {
+            id,
+            kind: entry.kind_at(now),
+            progress: entry.progress,
+            waits_for: entry.waits_for.clone(),
+        });
         let breaker = self.breaker.as_ref().map(|(record, noted_at)| BreakerRecord {
             age: record.age + (now - *noted_at),
             held_for: record.held_for.saturating_sub(now - *noted_at),
@@ -82,8 +87,14 @@ impl StoredOrders {
             let order = self.nodes.entry(node.clone()).or_default();
             was_cordoned = std::mem::replace(&mut order.cordoned, true);
         }
-        let entry =
-            StoredOperation { kind, progress: Progress::default(), end: None, deadline, was_cordoned };
+        let entry = StoredOperation {
+            kind,
+            progress: Progress::default(),
+            waits_for: String::new(),
+            end: None,
+            deadline,
+            was_cordoned,
+        };
         self.operations.insert(id, entry);
         id
     }
@@ -102,6 +113,10 @@ impl StoredOrders {
 
     pub(super) fn progress(&self, id: OperationId) -> Option<Progress> {
         self.operations.get(&id).map(|entry| entry.progress)
+    }
+
+    pub(super) fn waits_for(&self, id: OperationId) -> Option<String> {
+        self.operations.get(&id).map(|entry| entry.waits_for.clone())
     }
 
     pub(super) fn end(&self, id: OperationId) -> Option<OperationEnd> {
@@ -137,9 +152,10 @@ impl StoredOrders {
     pub(super) fn record(&mut self, record: &LedgerRecord, now: Instant) -> Option<Event> {
         match record {
             LedgerRecord::Event(_) | LedgerRecord::Placed { .. } => {}
-            LedgerRecord::Progress { operation, progress } => {
+            LedgerRecord::Progress { operation, progress, waits_for } => {
                 if let Some(entry) = self.running(*operation) {
                     entry.progress = *progress;
+                    entry.waits_for.clone_from(waits_for);
                 }
             }
             LedgerRecord::Ended { operation, progress, outcome } => {

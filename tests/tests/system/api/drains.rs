@@ -86,6 +86,18 @@ async fn a_tenant_that_cannot_leave_is_told_with_its_reason() {
     assert_eq!(plan.moves, []);
     assert_eq!((plan.blocked.len(), plan.blocked[0].tenant_id.as_str()), (1, "asha"));
     assert!(plan.blocked[0].reason.contains("pinned"), "{plan:?}");
+
+    // So does the operation itself, for as long as it waits.
+    let forced = v1::StartDrainRequest { force: true, ..drain("n1") };
+    let id = api.operations().start_drain(forced).await.unwrap().into_inner().id;
+    let watch = v1::WatchOperationRequest { id };
+    let mut changes = api.operations().watch_operation(watch).await.unwrap().into_inner();
+    let waits = until(&mut changes, |change| change.message.starts_with("asha stays: ")).await;
+    assert!(waits.message.contains("pinned") && waits.state() == v1::OperationState::Running, "{waits:?}");
+    let unpin = v1::UnpinTenantRequest { tenant_id: "asha".into(), ..Default::default() };
+    api.tenants().unpin_tenant(unpin).await.unwrap();
+    let ended = until(&mut changes, |change| change.state() != v1::OperationState::Running).await;
+    assert_eq!((ended.state(), ended.message.as_str()), (v1::OperationState::Done, ""));
 }
 
 #[tokio::test]

@@ -178,12 +178,13 @@ async fn watchers_hear_of_operations_and_events() {
     assert!(heard.contains(&Happened) && heard.contains(&Orders), "{heard:?}");
 
     let progress = roost_cluster::ledger::Progress { total: 2, done: 1 };
-    let record = LedgerRecord::Progress { operation: id, progress };
+    let waits_for = String::new();
+    let record = LedgerRecord::Progress { operation: id, progress, waits_for: waits_for.clone() };
     db.ledger.record(db.term, std::slice::from_ref(&record)).await.unwrap();
     assert_eq!(heard_until(&mut changes, Operation(id)).await, [Operation(id)], "no order and no event");
     // The same again is no news.
     db.ledger.record(db.term, &[record]).await.unwrap();
-    let unknown = LedgerRecord::Progress { operation: OperationId(id.0 + 100), progress };
+    let unknown = LedgerRecord::Progress { operation: OperationId(id.0 + 100), progress, waits_for };
     db.ledger.record(db.term, &[unknown]).await.unwrap();
     db.store.pause_failover(&nobody).await.unwrap();
     let heard = heard_until(&mut changes, Happened).await;

@@ -27,6 +27,10 @@ fn progress(total: u32, done: u32) -> Progress {
     Progress { total, done }
 }
 
+fn on_its_way(operation: OperationId, progress: Progress, waits_for: &str) -> LedgerRecord {
+    LedgerRecord::Progress { operation, progress, waits_for: waits_for.into() }
+}
+
 fn event(text: &str) -> LedgerRecord {
     let event = Event { kind: EventKind::NodeLost, node: Some(node("a")), tenant: None, text: text.into() };
     LedgerRecord::Event(event)
@@ -37,7 +41,7 @@ fn one_of_each(operation: OperationId) -> Vec<LedgerRecord> {
     vec![
         event("node a is lost"),
         placed("duka", "a", None),
-        LedgerRecord::Progress { operation, progress: progress(5, 1) },
+        on_its_way(operation, progress(5, 1), ""),
         LedgerRecord::Ended { operation, progress: progress(5, 5), outcome: Outcome::Done },
         LedgerRecord::PauseFailover { reason: "half of the nodes".into() },
         LedgerRecord::Suspect { node: node("a"), span: Duration::from_secs(600) },
@@ -122,16 +126,13 @@ async fn what_is_over_stays_as_it_ended() {
         outcome: Outcome::Failed { reason: "no other node".into() },
     };
     let first = start().await;
-    db.ledger
-        .record(db.term, &[LedgerRecord::Progress { operation: first, progress: progress(3, 1) }])
-        .await
-        .unwrap();
+    db.ledger.record(db.term, &[on_its_way(first, progress(3, 1), "")]).await.unwrap();
     assert_eq!(db.ledger.orders().await.unwrap().operations[0].progress, progress(3, 1));
     db.ledger.record(db.term, &[failed(first)]).await.unwrap();
     let record = db.store.get_operation(first).await.unwrap();
     assert_eq!((record.state, record.message.as_str()), (OperationState::Failed, "no other node"));
     let done = LedgerRecord::Ended { operation: first, progress: progress(3, 3), outcome: Outcome::Done };
-    let late = LedgerRecord::Progress { operation: first, progress: progress(9, 9) };
+    let late = on_its_way(first, progress(9, 9), "");
     db.ledger.record(db.term, &[done, late]).await.unwrap();
     assert_eq!(db.store.get_operation(first).await.unwrap(), record);
     let cancelled = db.store.cancel_operation(first, &Requester::default()).await.unwrap();
@@ -300,4 +301,21 @@ async fn tenants_that_have_not_come_up_and_nodes_that_are_cut_off_are_counted_fo
     db.store.note_cut_off(&node).await.unwrap();
     assert_eq!(facts(minute).await.cut_off, [node].into());
     assert!(facts(Duration::ZERO).await.cut_off.is_empty());
+}
+
+#[tokio::test]
+async fn what_an_operation_waits_for_is_read_with_it_until_it_is_over() {
+    let db = Db::new().await;
+    let operation = db.store.start_drain(&drain("a"), &Requester::default()).await.unwrap().id;
+    let told = async || db.store.get_operation(operation).await.unwrap().message;
+    for waits_for in ["duka stays: every node is full", ""] {
+        db.ledger.record(db.term, &[on_its_way(operation, progress(1, 0), waits_for)]).await.unwrap();
+        assert_eq!(told().await, waits_for);
+        assert_eq!(db.ledger.orders().await.unwrap().operations[0].waits_for, waits_for);
+    }
+    let ended = LedgerRecord::Ended { operation, progress: progress(1, 1), outcome: Outcome::Done };
+    let stays = on_its_way(operation, progress(1, 0), "duka stays");
+    db.ledger.record(db.term, &[stays.clone()]).await.unwrap();
+    db.ledger.record(db.term, &[ended, stays]).await.unwrap();
+    assert_eq!(told().await, "", "it waits for nothing any more");
 }
