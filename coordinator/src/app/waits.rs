@@ -10,7 +10,7 @@ use roost_cluster::{
     plan::{self, Action, WaitReason, Wanted},
 };
 use roost_model::{causes, ids::TenantId};
-use roost_store::{ConditionKind, DesiredState, Worker};
+use roost_store::{Condition, ConditionKind, DesiredState, Worker};
 use tokio::sync::OnceCell;
 
 use super::App;
@@ -33,19 +33,15 @@ impl<'a> Waits<'a> {
     }
 
     /// Puts in what the worker waits for, if no node has it. While etcd is away what was last said stands.
-    pub(super) async fn tell(&self, mut worker: Worker) -> Worker {
-        if worker.desired == DesiredState::Stopped || seen_lately(&worker) {
+    pub(super) async fn tell(&self, worker: Worker) -> Worker {
+        if !may_be_nowhere(&worker, SystemTime::now()) {
             return worker;
         }
         let waiting = self.waiting.get_or_init(|| self.look()).await;
-        if let Some((kind, reason)) = waiting.as_ref().and_then(|waiting| waiting.get(&worker.tenant)) {
-            // It waits since it was last seen working, or since it was started.
-            let since =
-                worker.last_seen_at.map_or(worker.condition.since, |seen| seen.max(worker.condition.since));
-            (worker.condition.kind, worker.condition.reason, worker.condition.since) =
-                (*kind, reason.clone(), since);
+        match waiting.as_ref().and_then(|waiting| waiting.get(&worker.tenant)) {
+            Some(told) => waits_for(worker, told),
+            None => worker,
         }
-        worker
     }
 
     async fn look(&self) -> Option<BTreeMap<TenantId, Waiting>> {
@@ -59,10 +55,19 @@ impl<'a> Waits<'a> {
     }
 }
 
-fn seen_lately(worker: &Worker) -> bool {
-    let age =
-        worker.last_seen_at.map(|seen| SystemTime::now().duration_since(seen.into()).unwrap_or_default());
-    worker.node.is_some() && age.is_some_and(|age| age < FRESH)
+/// Whether the cluster has to be asked: one that was seen lately is on a node, and one that is stopped waits for nothing.
+fn may_be_nowhere(worker: &Worker, now: SystemTime) -> bool {
+    let age = worker.last_seen_at.map(|seen| now.duration_since(seen.into()).unwrap_or_default());
+    let seen_lately = worker.node.is_some() && age.is_some_and(|age| age < FRESH);
+    worker.desired == DesiredState::Running && !seen_lately
+}
+
+/// It waits since it was last seen working, or since it was started.
+fn waits_for(mut worker: Worker, (kind, reason): &Waiting) -> Worker {
+    let said_since = worker.condition.since;
+    let since = worker.last_seen_at.map_or(said_since, |seen| seen.max(said_since));
+    worker.condition = Condition { kind: *kind, reason: reason.clone(), since };
+    worker
 }
 
 fn waiting(survey: &Survey) -> BTreeMap<TenantId, Waiting> {
@@ -118,9 +123,12 @@ mod tests {
 
     use roost_cluster::{
         ledger::Orders,
-        plan::{Goal, MoveLimits, Snapshot, TenantView},
+        plan::{Goal, Hold, Intake, MoveLimits, NodeView, Snapshot, TenantView},
+        records::Phase,
     };
-    use roost_model::ids::{Generation, NodeId};
+    use roost_model::ids::{Generation, NodeId, SpecRevision};
+    use roost_store::{SessionStatus, WorkerStatus};
+    use time::OffsetDateTime;
 
     use super::*;
 
@@ -162,5 +170,108 @@ mod tests {
         let (held, reason) = told(&survey(Some("n1"), true));
         assert_eq!(held, ConditionKind::WaitingForFailover);
         assert!(reason.contains("n1"), "{reason}");
+    }
+
+    #[test]
+    fn a_tenant_that_a_node_has_or_that_is_to_be_stopped_waits_for_no_place() {
+        let mut held = survey(Some("n1"), false);
+        let hold = Hold {
+            node: NodeId::new("n1").unwrap(),
+            generation: Generation(1),
+            phase: Phase::Active,
+            let_go: false,
+        };
+        held.snapshot.tenants[0].holds.push(hold);
+        assert_eq!(waiting(&held), BTreeMap::new());
+        let mut stopped = survey(None, false);
+        stopped.snapshot.tenants[0].wanted = Wanted::Stopped;
+        assert_eq!(waiting(&stopped), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_tenant_that_a_node_takes_now_is_on_its_way_there() {
+        let mut survey = survey(None, false);
+        survey.snapshot.nodes.push(NodeView {
+            node: NodeId::new("n1").unwrap(),
+            weight: 100,
+            capacity: 1,
+            zone: String::new(),
+            intake: Intake::Open,
+        });
+        assert_eq!(
+            told(&survey),
+            (ConditionKind::Starting, "it is placed nowhere; it goes to n1".to_owned())
+        );
+    }
+
+    #[test]
+    fn each_reason_to_wait_is_of_one_kind() {
+        let node = || NodeId::new("n1").unwrap();
+        let kinds = [
+            (WaitReason::NoOpenNode, ConditionKind::WaitingForCapacity),
+            (WaitReason::EveryNodeFull, ConditionKind::WaitingForCapacity),
+            (WaitReason::PinnedNodeFull { node: node() }, ConditionKind::WaitingForCapacity),
+            (WaitReason::PinnedNodeUnavailable { node: node() }, ConditionKind::WaitingForCapacity),
+            (WaitReason::MoveTargetFull { node: node() }, ConditionKind::WaitingForCapacity),
+            (WaitReason::MoveTargetUnavailable { node: node() }, ConditionKind::WaitingForCapacity),
+            (WaitReason::MoveTargetUnprepared { node: node() }, ConditionKind::WaitingForCapacity),
+            (WaitReason::PinnedElsewhere { node: node() }, ConditionKind::WaitingForCapacity),
+            (WaitReason::NodeRestarting { node: node() }, ConditionKind::WaitingForNode),
+            (
+                WaitReason::RecordUnreadable { node: node(), reason: String::new() },
+                ConditionKind::WaitingForNode,
+            ),
+            (WaitReason::FailoverPaused { node: node() }, ConditionKind::WaitingForFailover),
+            (WaitReason::FailoverPaced { node: node() }, ConditionKind::WaitingForFailover),
+        ];
+        for (reason, expected) in kinds {
+            assert_eq!(kind(&reason), expected, "{reason}");
+        }
+    }
+
+    const STARTED_AT: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    /// It was started, and seen so many seconds later, on `node`.
+    fn worker(desired: DesiredState, node: Option<&str>, seen_after: Option<i64>) -> Worker {
+        Worker {
+            tenant: TenantId::new("asha").unwrap(),
+            name: String::new(),
+            status: WorkerStatus::Running,
+            desired,
+            node: node.map(|node| NodeId::new(node).unwrap()),
+            pin: None,
+            generation: Generation(1),
+            spec_revision: SpecRevision(1),
+            restarts: 0,
+            conflicts: 0,
+            last_error: String::new(),
+            last_seen_at: seen_after.map(|secs| STARTED_AT + time::Duration::seconds(secs)),
+            session_status: SessionStatus::Disconnected,
+            condition: Condition { kind: ConditionKind::Starting, reason: String::new(), since: STARTED_AT },
+        }
+    }
+
+    #[test]
+    fn the_cluster_is_asked_only_about_those_that_may_be_on_no_node() {
+        let at = |secs: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        let running = DesiredState::Running;
+        assert!(may_be_nowhere(&worker(running, None, None), at(1)), "it never ran");
+        assert!(may_be_nowhere(&worker(running, None, Some(100)), at(101)), "it was unplaced");
+        assert!(!may_be_nowhere(&worker(running, Some("n1"), Some(100)), at(114)));
+        assert!(may_be_nowhere(&worker(running, Some("n1"), Some(100)), at(115)), "its node may be gone");
+        assert!(!may_be_nowhere(&worker(DesiredState::Stopped, None, None), at(1)));
+    }
+
+    #[test]
+    fn it_waits_since_it_was_last_seen_or_started_whichever_is_later() {
+        let told = (ConditionKind::WaitingForFailover, "n1 is gone".to_owned());
+        let since = |seen_after| {
+            let waits = waits_for(worker(DesiredState::Running, None, seen_after), &told).condition;
+            assert_eq!((waits.kind, waits.reason), told);
+            waits.since
+        };
+        assert_eq!(since(Some(60)), STARTED_AT + time::Duration::seconds(60));
+        assert_eq!(since(Some(-60)), STARTED_AT, "it was seen in a life before");
+        assert_eq!(since(None), STARTED_AT);
     }
 }

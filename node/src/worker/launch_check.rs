@@ -67,3 +67,34 @@ pub(super) async fn may_launch(standing: &mut watch::Receiver<Standing>) -> bool
     let decided = standing.wait_for(|standing| *standing != Standing::SoftStop).await;
     decided.is_ok_and(|standing| *standing == Standing::Good)
 }
+
+#[cfg(test)]
+mod tests {
+    use roost_model::ids::{Generation, TenantId};
+
+    use super::*;
+
+    #[test]
+    fn each_failure_of_a_launch_waits_for_what_stood_in_its_way() {
+        use ConditionKind::{Healing, WaitingForStore, WaitingForWhatsapp};
+
+        let source = object_store::Error::Generic { store: "files", source: "gone".into() };
+        let object_store = SessionError::Store { step: "reading", source };
+        let damaged = SessionError::Sealed { object: "x".into() };
+        let database = StoreError::Fenced { tenant: TenantId::new("x").unwrap(), generation: Generation(1) };
+        let site = EngineError::Unreachable { reason: "net::ERR_NAME_NOT_RESOLVED".into() };
+        let failures = [
+            (LaunchError::Session(object_store), WaitingForStore),
+            (LaunchError::Store(database), WaitingForStore),
+            (LaunchError::Engine(site), WaitingForWhatsapp),
+            (LaunchError::Session(damaged), Healing),
+            (LaunchError::Engine(EngineError::Gone), Healing),
+            (LaunchError::NoStanding, Healing),
+            (LaunchError::CalledOff, Healing),
+            (LaunchError::Cold, Healing),
+        ];
+        for (failure, waits_for) in failures {
+            assert_eq!(failure.waits_for(), waits_for, "{failure}");
+        }
+    }
+}

@@ -166,7 +166,7 @@ async fn write(store: &Store, fence: &Fence, job: &mut Pending) -> Result<(), St
 
 #[cfg(test)]
 mod tests {
-    use roost_store::{SessionStatus, TenantStatus, WorkerStatus};
+    use roost_store::{ConditionKind, SessionStatus, TenantStatus, WorkerStatus};
     use time::OffsetDateTime;
 
     use super::*;
@@ -195,6 +195,18 @@ mod tests {
         assert_eq!(report.last_error.as_deref(), Some(""));
         assert_eq!(report.worker_status, Some(WorkerStatus::Running));
         assert_eq!(report.session_status, Some(SessionStatus::Connected));
+    }
+
+    #[test]
+    fn what_is_waited_for_stays_until_something_newer_is_told_of_it() {
+        let waits = |kind| StatusReport { condition: Some((kind, String::new())), ..StatusReport::default() };
+        let told = |pending: &Pending| pending.report.clone().unwrap().condition.unwrap().0;
+        let mut pending = Pending::default();
+        pending.tell(waits(ConditionKind::Healing));
+        pending.tell(connected());
+        assert_eq!(told(&pending), ConditionKind::Healing, "a report of something else");
+        pending.tell(waits(ConditionKind::None));
+        assert_eq!(told(&pending), ConditionKind::None);
     }
 
     #[test]

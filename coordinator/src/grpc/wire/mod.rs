@@ -210,3 +210,30 @@ pub fn direction_filter(direction: v1::Direction) -> Option<Direction> {
         v1::Direction::Out => Some(Direction::Out),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_waits_for_is_called_the_same_on_the_wire() {
+        let kinds = [
+            ConditionKind::None,
+            ConditionKind::Starting,
+            ConditionKind::WaitingForCapacity,
+            ConditionKind::WaitingForFailover,
+            ConditionKind::WaitingForNode,
+            ConditionKind::WaitingForWhatsapp,
+            ConditionKind::WaitingForStore,
+            ConditionKind::WaitingForScan,
+            ConditionKind::Healing,
+            ConditionKind::Failed,
+        ];
+        for kind in kinds {
+            let since = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(7);
+            let told = condition(Condition { kind, reason: "why".into(), since });
+            assert_eq!(format!("{:?}", told.kind()), format!("{kind:?}"));
+            assert_eq!((told.reason.as_str(), told.since_time), ("why", Some(timestamp(since))));
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Sentences about the machine. The rules over arbitrary sequences of events are in `rules`.
+//! Sentences about the machine. What a worker says that it waits for is in `condition`, the rules over
+//! arbitrary sequences of events are in `rules`.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, Tenan
 use super::*;
 use crate::worker::WorkerTiming;
 
+mod condition;
 mod rules;
 
 const PHONE: &str = "+255700000001";
@@ -326,48 +328,4 @@ fn phones_are_compared_by_their_digits() {
     for phone in ["+255 700-000-001", "255700000001", "255700000001@c.us", "255700000001:12@s.whatsapp.net"] {
         assert_eq!(digits(phone), "255700000001");
     }
-}
-
-#[test]
-fn what_is_waited_for_is_said_until_it_is_over() {
-    let kind = |machine: &Machine| machine.condition().0;
-    let (starting, _) = play(fresh(), secs(0), [BEGIN, Event::Launched]);
-    assert_eq!(kind(&starting), ConditionKind::Starting);
-    let late = starting.wake_at().unwrap();
-    let (turned_away, _) = step(starting.clone(), Event::Tick, late);
-    assert_eq!(kind(&turned_away), ConditionKind::WaitingForWhatsapp);
-    // The next attempt has not succeeded yet.
-    let next = turned_away.wake_at().unwrap();
-    let (again, _) = step(turned_away, Event::Tick, next);
-    assert!(matches!(again.state(), State::Connecting { .. }));
-    assert_eq!(kind(&again), ConditionKind::WaitingForWhatsapp);
-    let (scanned_soon, _) = step(again, code("a"), next);
-    assert_eq!(kind(&scanned_soon), ConditionKind::WaitingForScan);
-    // Nobody scans and the page is loaded anew: still a scan is waited for.
-    let (renewed, _) = step(scanned_soon.clone(), Event::Tick, scanned_soon.wake_at().unwrap());
-    assert_eq!(kind(&renewed), ConditionKind::WaitingForScan);
-    let (unsaved, _) = step(scanned_soon, ready(), next);
-    let (unsaved, _) = step(unsaved.clone(), Event::Tick, unsaved.wake_at().unwrap());
-    assert_eq!(kind(&unsaved), ConditionKind::WaitingForStore);
-    assert!(unsaved.condition().1.contains("could not be saved"));
-}
-
-#[test]
-fn a_worker_that_serves_waits_for_nothing_and_one_that_gave_up_needs_a_person() {
-    let (running, _) = play(machine(), secs(0), [BEGIN, Event::Launched, ready()]);
-    assert_eq!(running.condition(), (ConditionKind::None, String::new()));
-    let (healing, _) = step(running, exited(), secs(9));
-    assert_eq!(healing.condition(), (ConditionKind::Healing, "killed".to_owned()));
-    let failed = Event::LaunchFailed { reason: "no route".into(), waits_for: ConditionKind::WaitingForStore };
-    let due = healing.wake_at().unwrap();
-    let (starting, _) = step(healing, Event::Tick, due);
-    let (waiting, _) = step(starting, failed.clone(), due);
-    assert_eq!(waiting.condition(), (ConditionKind::WaitingForStore, "no route".to_owned()));
-    let mut machine = waiting;
-    while let Some(due) = machine.wake_at() {
-        machine = step(step(machine, Event::Tick, due).0, failed.clone(), due).0;
-    }
-    let (kind, reason) = machine.condition();
-    assert_eq!(kind, ConditionKind::Failed);
-    assert!(reason.contains("gave up"), "{reason}");
 }

@@ -22,7 +22,7 @@ use roost_node::{
         WorkerTiming,
     },
 };
-use roost_store::{Fence, SessionStatus, WorkerStatus};
+use roost_store::{ConditionKind, Fence, SessionStatus, WorkerStatus};
 use tokio::{sync::watch, time::timeout};
 
 use crate::pipeline::test_bed::TestBed;
@@ -126,6 +126,12 @@ impl Node {
             }
         };
         timeout(SOON, poll).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    }
+
+    /// What operators are told.
+    pub async fn until_it_waits_for(&self, kind: ConditionKind) {
+        let told = async || self.bed.store.get_worker(&self.bed.id).await.unwrap().condition.kind;
+        self.until(&format!("{kind:?}"), async || told().await == kind).await;
     }
 
     pub fn raise(&self, event: PageEvent) {

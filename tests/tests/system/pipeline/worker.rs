@@ -10,7 +10,7 @@ use roost_node::{
     session::FetchedFiles,
     worker::{State, StopMode, WarmStandby},
 };
-use roost_store::{EventFilter, SessionStatus, TenantStatus};
+use roost_store::{ConditionKind, EventFilter, SessionStatus, TenantStatus};
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
@@ -208,8 +208,10 @@ async fn a_page_that_goes_offline_and_comes_back_is_the_same_page() {
     node.engine.set_online(&node.bed.id, false);
     wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
     node.until("the word", async || node.session_status().await == SessionStatus::Disconnected).await;
+    node.until_it_waits_for(ConditionKind::WaitingForWhatsapp).await;
     node.engine.set_online(&node.bed.id, true);
     node.wait_until_running(&worker).await;
+    node.until_it_waits_for(ConditionKind::None).await;
     assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0);
     worker.stop(StopMode::Kill).await;
 }

@@ -7,7 +7,9 @@ use roost_cluster::ledger::{
 };
 use roost_devcluster::Postgres;
 use roost_model::ids::{Generation, NodeId, Revision, Term};
-use roost_store::{Fence, PostgresLedger, StatusReport, Store, StoreError, TenantStatus, WorkerStatus};
+use roost_store::{
+    ConditionKind, Fence, PostgresLedger, StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
+};
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
@@ -249,6 +251,18 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     let worker = db.store.get_worker(&silent.tenant).await.unwrap();
     assert_eq!(worker.status, WorkerStatus::Error);
     assert_eq!(worker.last_error, "not seen for 180 s on node a");
+    // What it said last stands, but for that all was well.
+    let says = async |kind| {
+        let report = StatusReport { condition: Some((kind, String::new())), ..StatusReport::default() };
+        db.store.report(&silent, &report).await.unwrap();
+        db.store.get_worker(&silent.tenant).await.unwrap().condition
+    };
+    assert_eq!(says(ConditionKind::WaitingForScan).await.kind, ConditionKind::WaitingForScan);
+    let condition = says(ConditionKind::None).await;
+    assert_eq!(
+        (condition.kind, condition.reason),
+        (ConditionKind::WaitingForNode, "not seen for 180 s on node a".to_owned())
+    );
     assert_eq!(db.store.get_tenant(&silent.tenant).await.unwrap().status, TenantStatus::Error);
 
     db.store.heartbeat(std::slice::from_ref(&silent)).await.unwrap();

@@ -96,18 +96,23 @@ async fn what_is_waited_for_is_dated_from_its_beginning() {
     db.store.report(&fence, &waits(ConditionKind::None, "")).await.unwrap();
     let over = db.store.get_worker(&fence.tenant).await.unwrap().condition;
     assert!(over.kind == ConditionKind::None && over.reason.is_empty() && over.since > first.since);
-    db.store.stop_worker(&fence.tenant).await.unwrap();
+    db.store.report(&fence, &waits(whatsapp, "503")).await.unwrap();
+    let stopped = db.store.stop_worker(&fence.tenant).await.unwrap().condition;
+    assert!(stopped.kind == ConditionKind::None && stopped.reason.is_empty() && stopped.since > over.since);
     db.store.report(&fence, &waits(whatsapp, "late")).await.unwrap();
-    let stopped = db.store.get_worker(&fence.tenant).await.unwrap().condition;
-    assert_eq!(stopped.kind, ConditionKind::None);
+    assert_eq!(db.store.get_worker(&fence.tenant).await.unwrap().condition, stopped);
 }
 
 #[tokio::test]
 async fn restart_clears_the_error_and_counts() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
-    db.store.report(&fence, &gave_up()).await.unwrap();
+    let failed = Some((ConditionKind::Failed, "gave up".to_owned()));
+    db.store.report(&fence, &StatusReport { condition: failed, ..gave_up() }).await.unwrap();
+    let failed = db.store.get_worker(&fence.tenant).await.unwrap().condition;
     let worker = db.store.restart_worker(&fence.tenant).await.unwrap();
+    assert_eq!((worker.condition.kind, worker.condition.reason.as_str()), (ConditionKind::Starting, ""));
+    assert!(worker.condition.since > failed.since);
     assert_eq!((worker.status, worker.last_error.as_str(), worker.restarts), (WorkerStatus::Running, "", 1));
     let spec = db.store.worker_spec(&fence.tenant).await.unwrap();
     assert_eq!(spec.restart_mode, RestartMode::Graceful);
