@@ -78,6 +78,11 @@ impl NullEngine {
         self.page(tenant).map_or(0, |page| page.take_overs.load(Ordering::Relaxed))
     }
 
+    /// How often the tenant's page was loaded anew.
+    pub fn reloads(&self, tenant: &TenantId) -> u32 {
+        self.page(tenant).map_or(0, |page| page.reloads.load(Ordering::Relaxed))
+    }
+
     fn page(&self, tenant: &TenantId) -> Option<Arc<NullPage>> {
         self.tenants.lock().get(tenant).cloned()
     }
@@ -101,6 +106,7 @@ impl Engine for NullEngine {
             events: Mutex::new(Some(events)),
             online: AtomicBool::new(true),
             take_overs: AtomicU32::new(0),
+            reloads: AtomicU32::new(0),
             state: Mutex::default(),
         });
         self.tenants.lock().insert(launch.tenant, page.clone());
@@ -147,6 +153,7 @@ struct NullPage {
     events: Mutex<Option<mpsc::Sender<PageEvent>>>,
     online: AtomicBool,
     take_overs: AtomicU32,
+    reloads: AtomicU32,
     state: Mutex<NullState>,
 }
 
@@ -241,6 +248,7 @@ impl Page for NullPage {
 
     async fn reload(&self) -> Result<(), EngineError> {
         self.check_open()?;
+        self.reloads.fetch_add(1, Ordering::Relaxed);
         if let Some(events) = self.events.lock().as_ref() {
             let _ = events.try_send(PageEvent::Ready { phone: String::new() });
         }

@@ -22,6 +22,8 @@ mod session_store;
 mod snapshot_schedule;
 pub mod state;
 mod timing;
+#[cfg(test)]
+pub(crate) mod unserved;
 mod wakeups;
 mod warm_standby;
 

@@ -1,6 +1,6 @@
 //! What a node tries out: each a small piece of what its tenants need, done once and undone.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use futures::future::select_ok;
 use roost_cluster::records::ImpairmentKind;
@@ -53,35 +53,33 @@ enum CheckError {
     NoSite,
     #[error("not done within {limit:?}")]
     TimedOut { limit: Duration },
+    #[error("this version does not check it")]
+    NoCheck,
 }
 
 pub(super) async fn check(kind: ImpairmentKind, env: &NodeEnv, node: &NodeId, site: &[String]) -> Finding {
-    let tried = match kind {
-        ImpairmentKind::Browser => {
-            let turn = env.launches.acquire(LaunchPriority::AHEAD);
-            let Ok(_permit) = timeout(TURN_WITHIN, turn).await else { return Finding::Unknown };
-            within(BROWSER_WITHIN, browser(env)).await
-        }
-        ImpairmentKind::Database => within(WITHIN, async { Ok(env.store.ping().await?) }).await,
-        ImpairmentKind::ObjectStore => {
-            let proved = async { env.snapshots.prove(node).await.map_err(CheckError::ObjectStore) };
-            within(WITHIN, proved).await
-        }
-        ImpairmentKind::StateDirectory => within(WITHIN, state_directory(env)).await,
-        ImpairmentKind::Site => within(WITHIN, reach(site)).await,
-        ImpairmentKind::Unknown => return Finding::Unknown,
+    let (_turn, limit) = if kind == ImpairmentKind::Browser {
+        let turn = env.launches.acquire(LaunchPriority::AHEAD);
+        let Ok(turn) = timeout(TURN_WITHIN, turn).await else { return Finding::Unknown };
+        (Some(turn), BROWSER_WITHIN)
+    } else {
+        (None, WITHIN)
     };
-    match tried {
+    let tried = async {
+        match kind {
+            ImpairmentKind::Browser => browser(env).await,
+            ImpairmentKind::Database => Ok(env.store.ping().await?),
+            ImpairmentKind::ObjectStore => env.snapshots.prove(node).await.map_err(CheckError::ObjectStore),
+            ImpairmentKind::StateDirectory => state_directory(env).await,
+            ImpairmentKind::Site => reach(site).await,
+            ImpairmentKind::Unknown => Err(CheckError::NoCheck),
+        }
+    };
+    match timeout(limit, tried).await.unwrap_or(Err(CheckError::TimedOut { limit })) {
         Ok(()) => Finding::Well,
+        Err(CheckError::NoCheck) => Finding::Unknown,
         Err(error) => Finding::Unwell { reason: causes(&error).to_string() },
     }
-}
-
-async fn within(
-    limit: Duration,
-    tried: impl Future<Output = Result<(), CheckError>>,
-) -> Result<(), CheckError> {
-    timeout(limit, tried).await.unwrap_or(Err(CheckError::TimedOut { limit }))
 }
 
 /// One that opens nothing, on a directory that is nobody's.
@@ -122,56 +120,10 @@ async fn connect(place: &str) -> Result<(), CheckError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use roost_engine::{null::NullEngine, run_as::RunAs};
-    use roost_store::Store;
-
-    use super::*;
-    use crate::{
-        launch_queue::LaunchQueue,
-        session::{Profiles, SnapshotKey, SnapshotStore},
-        symptoms::Symptoms,
+    use super::{
+        super::bench::{Bench, BrowserFault},
+        *,
     };
-
-    struct Bench {
-        dir: tempfile::TempDir,
-        env: NodeEnv,
-    }
-
-    /// Nothing listens where its Postgres should be.
-    fn bench() -> Bench {
-        use std::os::unix::fs::PermissionsExt;
-
-        let dir = tempfile::tempdir().unwrap();
-        let key_file = dir.path().join("key");
-        std::fs::write(&key_file, "ab".repeat(32)).unwrap();
-        std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let key = SnapshotKey::from_file(&key_file).unwrap();
-        let objects = dir.path().join("objects");
-        let env = NodeEnv {
-            store: Store::connect_lazy("postgres://nobody@127.0.0.1:1/none", 2).unwrap(),
-            engine: Arc::new(NullEngine::default()),
-            snapshots: SnapshotStore::open(objects.to_str().unwrap(), key).unwrap(),
-            profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
-            launches: LaunchQueue::new(1),
-            symptoms: Symptoms::default(),
-        };
-        Bench { dir, env }
-    }
-
-    impl Bench {
-        async fn finds(&self, kind: ImpairmentKind, site: &[String]) -> Finding {
-            check(kind, &self.env, &NodeId::new("a").unwrap(), site).await
-        }
-
-        /// A file is where the directory was; even root can write nothing below it.
-        fn spoil(&self, name: &str) {
-            let dir = self.dir.path().join(name);
-            std::fs::remove_dir_all(&dir).unwrap();
-            std::fs::write(dir, "").unwrap();
-        }
-    }
 
     fn says(finding: &Finding, word: &str) -> bool {
         matches!(finding, Finding::Unwell { reason } if reason.contains(word))
@@ -179,20 +131,33 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_be_written_is_well_again_and_again_and_leaves_nothing() {
-        let bench = bench();
+        let bench = Bench::new();
         for _ in 0..2 {
             for kind in [ImpairmentKind::ObjectStore, ImpairmentKind::StateDirectory, ImpairmentKind::Browser]
             {
                 assert_eq!(bench.finds(kind, &[]).await, Finding::Well, "{kind}");
             }
         }
-        let left = std::fs::read_dir(bench.dir.path().join("profiles")).unwrap().count();
-        assert_eq!(left, 0);
+        assert_eq!(bench.files_in("profiles"), 0);
+        assert_eq!(bench.files_in("objects/proofs"), 0);
+        assert_eq!(bench.browsers.started(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_has_left_of_a_check_is_in_nobodys_way() {
+        let bench = Bench::new();
+        for leftover in ["objects/proofs/a", "profiles/.proof"] {
+            let leftover = bench.dir.path().join(leftover);
+            std::fs::create_dir_all(leftover.parent().unwrap()).unwrap();
+            std::fs::write(leftover, "left").unwrap();
+        }
+        assert_eq!(bench.finds(ImpairmentKind::ObjectStore, &[]).await, Finding::Well);
+        assert_eq!(bench.finds(ImpairmentKind::StateDirectory, &[]).await, Finding::Well);
     }
 
     #[tokio::test]
     async fn what_cannot_be_written_is_found_with_its_cause() {
-        let bench = bench();
+        let bench = Bench::new();
         bench.spoil("objects");
         bench.spoil("profiles");
         let object_store = bench.finds(ImpairmentKind::ObjectStore, &[]).await;
@@ -205,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_and_a_site_that_nobody_listens_for_are_found() {
-        let bench = bench();
+        let bench = Bench::new();
         let database = bench.finds(ImpairmentKind::Database, &[]).await;
         assert!(says(&database, "Postgres does not answer"), "{database:?}");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -213,12 +178,45 @@ mod tests {
         let site = bench.finds(ImpairmentKind::Site, std::slice::from_ref(&closed)).await;
         assert!(says(&site, "127.0.0.1:1 is out of reach"), "{site:?}");
         assert_eq!(bench.finds(ImpairmentKind::Site, &[closed, open]).await, Finding::Well);
+        let nowhere = bench.finds(ImpairmentKind::Site, &[]).await;
+        assert!(says(&nowhere, "it has no address"), "{nowhere:?}");
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_does_not_start_is_found_and_its_profile_goes() {
+        let bench = Bench::new();
+        bench.browsers.set(BrowserFault::Fails);
+        let browser = bench.finds(ImpairmentKind::Browser, &[]).await;
+        assert!(says(&browser, "no browser can be started: no memory"), "{browser:?}");
+        assert_eq!(bench.files_in("profiles"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_answer_is_waited_for_no_longer_than_its_time() {
+        let bench = Bench::new();
+        bench.browsers.set(BrowserFault::Hangs);
+        let began = tokio::time::Instant::now();
+        let browser = bench.finds(ImpairmentKind::Browser, &[]).await;
+        assert!(says(&browser, "not done within 20s"), "{browser:?}");
+        assert_eq!(began.elapsed(), BROWSER_WITHIN);
+        // Whoever comes while the queue of a listener is full hears nothing.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let place = listener.local_addr().unwrap().to_string();
+        let _queued = TcpStream::connect(&place).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let site = bench.finds(ImpairmentKind::Site, &[place]).await;
+        assert!(says(&site, "not done within 10s"), "{site:?}");
+        assert_eq!(began.elapsed(), WITHIN);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_browser_that_gets_no_turn_says_nothing_of_the_node() {
-        let bench = bench();
+        let bench = Bench::new();
         let _taken = bench.env.launches.acquire(LaunchPriority::AHEAD).await;
+        let began = tokio::time::Instant::now();
         assert_eq!(bench.finds(ImpairmentKind::Browser, &[]).await, Finding::Unknown);
+        assert_eq!(began.elapsed(), TURN_WITHIN);
     }
 }

@@ -11,7 +11,11 @@
 //! file, one object, one ping and one connection, whatever the number of its tenants. A browser is started only when
 //! launches fail or none came up the last time.
 
+#[cfg(test)]
+mod bench;
 mod checks;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

@@ -217,6 +217,17 @@ async fn a_page_that_goes_offline_and_comes_back_is_the_same_page() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_is_to_be_loaded_anew_is_and_runs_again_in_the_same_browser() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    worker.reload();
+    node.until("the reload", async || node.engine.reloads(&node.bed.id) == 1).await;
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0);
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_shown_as_text_and_picture_until_it_is_scanned() {
     let node = Node::new().await;
     let worker = node.running("a").await;

@@ -1,0 +1,125 @@
+//! A node's surroundings in a directory of the test's own: what a check needs can be spoiled and mended.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use roost_cluster::records::ImpairmentKind;
+use roost_engine::{Engine, EngineError, Launch, Launched, WarmBrowser, null::NullEngine, run_as::RunAs};
+use roost_model::ids::{NodeId, TenantId};
+use roost_store::Store;
+use tokio::sync::watch;
+
+use super::checks::{Finding, check};
+use crate::{
+    env::NodeEnv,
+    launch_queue::LaunchQueue,
+    session::{Profiles, SnapshotKey, SnapshotStore},
+    symptoms::Symptoms,
+};
+
+pub(super) struct Bench {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) env: Arc<NodeEnv>,
+    pub(super) browsers: Arc<Browsers>,
+}
+
+impl Bench {
+    /// All is well but Postgres: nothing listens where it should be.
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key_file = dir.path().join("key");
+        fs::write(&key_file, "ab".repeat(32)).unwrap();
+        fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
+        let key = SnapshotKey::from_file(&key_file).unwrap();
+        let objects = dir.path().join("objects");
+        let browsers = Arc::new(Browsers::default());
+        let env = NodeEnv {
+            store: Store::connect_lazy("postgres://nobody@127.0.0.1:1/none", 2).unwrap(),
+            engine: browsers.clone(),
+            snapshots: SnapshotStore::open(objects.to_str().unwrap(), key).unwrap(),
+            profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
+            launches: LaunchQueue::new(1),
+            symptoms: Symptoms::default(),
+        };
+        Self { dir, env: Arc::new(env), browsers }
+    }
+
+    pub(super) async fn finds(&self, kind: ImpairmentKind, site: &[String]) -> Finding {
+        check(kind, &self.env, &NodeId::new("a").unwrap(), site).await
+    }
+
+    /// A file is where the directory was; even root can write nothing below it.
+    pub(super) fn spoil(&self, name: &str) {
+        let dir = self.dir.path().join(name);
+        fs::remove_dir_all(&dir).unwrap();
+        fs::write(dir, "").unwrap();
+    }
+
+    pub(super) fn mend(&self, name: &str) {
+        let dir = self.dir.path().join(name);
+        fs::remove_file(&dir).unwrap();
+        fs::create_dir(dir).unwrap();
+    }
+
+    pub(super) fn files_in(&self, name: &str) -> usize {
+        fs::read_dir(self.dir.path().join(name)).unwrap().count()
+    }
+}
+
+/// What becomes of a browser that is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BrowserFault {
+    None,
+    Fails,
+    Hangs,
+}
+
+/// Browsers that are pretended, and counted.
+pub(super) struct Browsers {
+    null: NullEngine,
+    fault: watch::Sender<BrowserFault>,
+    started: AtomicU32,
+}
+
+impl Default for Browsers {
+    fn default() -> Self {
+        let (fault, _) = watch::channel(BrowserFault::None);
+        Self { null: NullEngine::default(), fault, started: AtomicU32::new(0) }
+    }
+}
+
+impl Browsers {
+    pub(super) fn set(&self, fault: BrowserFault) {
+        self.fault.send_replace(fault);
+    }
+
+    pub(super) fn started(&self) -> u32 {
+        self.started.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Engine for Browsers {
+    async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
+        self.null.launch(launch).await
+    }
+
+    async fn warm(&self, tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        let mut fault = self.fault.subscribe();
+        // An error cannot be: the sender is this engine's own.
+        let _ = fault.wait_for(|fault| *fault != BrowserFault::Hangs).await;
+        if *self.fault.borrow() == BrowserFault::Fails {
+            return Err(EngineError::Ended { reason: "no memory".to_owned() });
+        }
+        self.null.warm(tenant, profile).await
+    }
+}
