@@ -94,3 +94,75 @@ fn names(tenants: &[&TenantId]) -> String {
     let more = if tenants.len() > NAMED { ", ..." } else { "" };
     format!("{}{more}", named.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Action, Cause, Choice, Decision};
+
+    const SOONEST: Duration = Duration::from_millis(10);
+
+    fn tenant(number: usize) -> TenantId {
+        TenantId::new(&format!("t{number:02}")).unwrap()
+    }
+
+    fn node() -> NodeId {
+        NodeId::new("a").unwrap()
+    }
+
+    /// Places the first so many tenants.
+    fn plan(tenants: usize) -> Plan {
+        let decision = |number| {
+            let choice = Choice::Order { skipped: 0 };
+            let action = Action::Place { node: node(), cause: Cause::New, choice };
+            Decision { tenant: tenant(number), action }
+        };
+        Plan { decisions: (0..tenants).map(decision).collect(), moves: Vec::new() }
+    }
+
+    fn placed(numbers: impl IntoIterator<Item = usize>) -> Placed {
+        let generations = numbers.into_iter().map(|number| (tenant(number), Generation(1))).collect();
+        Placed { generations, ..Placed::default() }
+    }
+
+    #[test]
+    fn who_is_left_out_is_tried_again_after_as_long_as_it_has_waited() {
+        let mut left_out = LeftOut::default();
+        let mut at =
+            |millis, placed| left_out.step(&plan(2), &placed, Duration::from_millis(millis), SOONEST);
+        assert_eq!(at(1_000, placed(0..2)), None);
+        assert_eq!(at(2_000, placed([0])), Some(SOONEST));
+        assert_eq!(at(2_010, placed([0])), Some(SOONEST));
+        assert_eq!(at(2_300, placed([0])), Some(Duration::from_millis(300)));
+        assert_eq!(at(2_400, placed([])), Some(SOONEST), "the latest of them counts");
+        assert_eq!(at(3_000, placed([0])), Some(Duration::from_secs(1)));
+        assert_eq!(at(4_000, placed(0..2)), None);
+        assert_eq!(at(5_000, placed([0])), Some(SOONEST), "it begins anew");
+    }
+
+    #[test]
+    fn ten_of_those_that_are_left_out_are_named() {
+        let mut left_out = LeftOut::default();
+        left_out.step(&plan(2), &placed([]), Duration::ZERO, SOONEST);
+        let held = "t00, t01 cannot be placed: another transaction holds its row in the database";
+        assert_eq!(left_out.complaint(&placed([])).as_deref(), Some(held));
+        left_out.step(&plan(12), &placed([]), Duration::ZERO, SOONEST);
+        let complaint = left_out.complaint(&placed([])).unwrap();
+        assert!(complaint.contains("t09, ... cannot be placed") && !complaint.contains("t10"), "{complaint}");
+        left_out.step(&plan(12), &placed(0..12), Duration::ZERO, SOONEST);
+        assert_eq!(left_out.complaint(&placed(0..12)), None);
+    }
+
+    #[test]
+    fn a_ledger_that_refuses_everything_is_not_asked_for_each_tenant() {
+        let all: Vec<_> = (0..99).map(|number| (tenant(number), node())).collect();
+        let mut placed = Placed::default();
+        let (mut batches, mut asked) = (vec![&all[..]], 0);
+        while let Some(batch) = batches.pop() {
+            asked += 1;
+            batches.extend(placed.refused(batch, "no"));
+        }
+        assert!(asked < 2 * MAX_REFUSALS, "{asked}");
+        assert!(all.iter().all(|(tenant, _)| placed.reason(tenant) == "no"), "each is accounted for");
+    }
+}

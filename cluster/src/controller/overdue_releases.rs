@@ -96,3 +96,86 @@ impl OverdueReleases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use roost_model::ids::Generation;
+
+    use super::*;
+    use crate::plan::{Goal, Hold, MoveLimits, TenantView, Wanted};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn hold(phase: Phase, let_go: bool) -> Hold {
+        Hold { node: NodeId::new("a").unwrap(), generation: Generation(1), phase, let_go }
+    }
+
+    /// So many tenants, each held like this.
+    fn snapshot(tenants: usize, hold: &Hold) -> Snapshot {
+        let tenant = |number: usize| TenantView {
+            tenant: TenantId::new(&format!("t{number:02}")).unwrap(),
+            wanted: Wanted::Stopped,
+            generation: Generation(1),
+            last: Some(hold.node.clone()),
+            pin: None,
+            move_to: None,
+            preparations: Vec::new(),
+            unprepared: Vec::new(),
+            holds: vec![hold.clone()],
+        };
+        Snapshot {
+            nodes: Vec::new(),
+            tenants: (0..tenants).map(tenant).collect(),
+            goal: Goal::Settle,
+            awaited: BTreeSet::new(),
+            failover_paused: false,
+            failover_ramp: None,
+            failing_zones: BTreeSet::new(),
+            limits: MoveLimits::default(),
+            rebalance_limits: MoveLimits::default(),
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_release_is_told_of_once_when_its_time_is_over_and_named_until_it_is_done() {
+        let mut releases = OverdueReleases::new(PATIENCE);
+        let releasing = snapshot(1, &hold(Phase::Releasing, false));
+        let mut at = |secs, snapshot: &Snapshot| releases.step(snapshot, Duration::from_secs(secs));
+        assert_eq!(at(10, &releasing), Found { recheck_after: Some(PATIENCE), ..Found::default() });
+        let left = Some(Duration::from_secs(1));
+        assert_eq!(at(69, &releasing), Found { recheck_after: left, ..Found::default() });
+        let overdue = at(70, &releasing);
+        assert_eq!((overdue.events.len(), overdue.recheck_after), (1, None));
+        assert_eq!(overdue.complaint.as_deref(), Some("not let go of for 60s or longer: t00 on a"));
+        let still = at(71, &releasing);
+        assert_eq!((still.events, still.complaint), (Vec::new(), overdue.complaint));
+        assert_eq!(at(72, &snapshot(1, &hold(Phase::Releasing, true))), Found::default());
+        assert_eq!(at(73, &releasing).recheck_after, Some(PATIENCE), "that is another release");
+    }
+
+    #[test]
+    fn only_who_was_told_to_let_go_and_has_not_is_waited_for() {
+        for held in [hold(Phase::Active, false), hold(Phase::Releasing, true)] {
+            let mut releases = OverdueReleases::new(PATIENCE);
+            for secs in [0, 100] {
+                assert_eq!(releases.step(&snapshot(1, &held), Duration::from_secs(secs)), Found::default());
+            }
+        }
+    }
+
+    #[test]
+    fn ten_are_named_and_the_soonest_is_looked_at_next() {
+        let mut releases = OverdueReleases::new(PATIENCE);
+        let releasing = hold(Phase::Releasing, false);
+        releases.step(&snapshot(11, &releasing), Duration::ZERO);
+        let found = releases.step(&snapshot(12, &releasing), Duration::from_secs(20));
+        assert_eq!(found.recheck_after, Some(Duration::from_secs(40)), "not that of the twelfth");
+        let overdue = releases.step(&snapshot(12, &releasing), PATIENCE);
+        assert_eq!((overdue.events.len(), overdue.recheck_after), (11, Some(Duration::from_secs(20))));
+        let complaint = overdue.complaint.unwrap();
+        assert!(complaint.ends_with("t09 on a, ..."), "{complaint}");
+    }
+}

@@ -49,3 +49,60 @@ impl UnreadableRecords {
         self.told.values().cloned().reduce(|all, one| format!("{all}; {one}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+
+    use super::*;
+
+    /// Counts what a person is told by the log.
+    #[derive(Clone, Default)]
+    struct Errors(Arc<AtomicUsize>);
+
+    impl Subscriber for Errors {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::ERROR
+        }
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn each_record_is_told_of_once_and_again_when_it_is_another_damage() {
+        let mut unreadable = UnreadableRecords::default();
+        let errors = Errors::default();
+        let mut step = |found: &[(&str, &str)]| {
+            let damaged = |&(key, reason): &(&str, &str)| {
+                let node = NodeId::new("a").unwrap();
+                (key.to_owned(), UnreadableRecord { node, reason: reason.to_owned() })
+            };
+            let found: Vec<_> = found.iter().map(damaged).collect();
+            let before = errors.0.load(Ordering::Relaxed);
+            let complaint = tracing::subscriber::with_default(errors.clone(), || {
+                unreadable.step(found.iter().map(|(key, record)| (key, record)))
+            });
+            (errors.0.load(Ordering::Relaxed) - before, complaint)
+        };
+        let (told, complaint) = step(&[("acks/a", "acks/a: x"), ("nodes/a", "nodes/a: y")]);
+        assert_eq!((told, complaint), (2, Some(format!("acks/a: x; nodes/a: y ({REMEDY})"))));
+        let (told, complaint) = step(&[("nodes/a", "nodes/a: y")]);
+        assert_eq!((told, complaint), (0, Some(format!("nodes/a: y ({REMEDY})"))));
+        assert_eq!(step(&[("nodes/a", "nodes/a: z")]).0, 1);
+        assert_eq!(step(&[]), (0, None));
+        assert_eq!(step(&[("nodes/a", "nodes/a: z")]).0, 1, "it was whole in between");
+    }
+}

@@ -95,11 +95,8 @@ fn its_turn(kind: &OperationKind, plan: &Plan) -> Option<String> {
     if own.iter().any(|one| is_under_way(one)) || !others.iter().any(|one| is_under_way(one)) {
         return None;
     }
-    let next: Vec<&str> = own
-        .iter()
-        .filter(|one| one.state == MoveState::Waiting)
-        .map(|one| one.tenant.as_str())
-        .collect();
+    let next: Vec<&str> =
+        own.iter().filter(|one| one.state == MoveState::Waiting).map(|one| one.tenant.as_str()).collect();
     (!next.is_empty()).then(|| format!("until others have moved, these wait: {}", named(next.into_iter())))
 }
 

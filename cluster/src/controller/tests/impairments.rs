@@ -96,6 +96,21 @@ fn is_shedding(record: &LedgerRecord) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_tenants_of_an_impaired_node_stay_until_others_are_ready_and_leave_a_few_at_a_time() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 30).await;
+    let before = cluster.published().await;
+    nodes.values().for_each(|node| node.never_prepare(true));
+    nodes[&node_id("a")].impair(&[ImpairmentKind::Browser]);
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    cluster.until(async || !cluster.preparing().await.is_empty()).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(cluster.preparing().await.len(), 4, "so many may leave a node at once");
+    assert_eq!(cluster.published().await, before, "nobody is ready for them");
+    nodes.values().for_each(|node| node.never_prepare(false));
+    cluster.until(async || cluster.on("a").await == 0 && cluster.is_quiet().await).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_database_that_no_node_reaches_moves_nobody_and_does_not_stop_a_failover() {
     let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
     let before = cluster.published().await;

@@ -2,6 +2,7 @@
 //! paused: it jumps to the next timer, so the figures here are those of the protocol and not of a machine.
 
 mod commits;
+mod compaction;
 mod complaints;
 mod crash_injector;
 mod delayed_failover;
@@ -16,6 +17,7 @@ mod moves;
 mod node;
 mod outages;
 mod placement;
+mod questions;
 mod recorder;
 mod resumption;
 mod severable_ledger;

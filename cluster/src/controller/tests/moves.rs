@@ -9,7 +9,10 @@ use super::{
     recorder::Recorder,
     test_cluster::{TestCluster, node_id, tenant},
 };
-use crate::ledger::{EventKind, Ledger, OperationEnd, OperationKind, Outcome, Progress};
+use crate::{
+    ledger::{EventKind, Ledger, LedgerRecord, OperationEnd, OperationKind, Outcome, Progress},
+    records::Phase,
+};
 
 const DONE: Option<OperationEnd> = Some(OperationEnd::Outcome(Outcome::Done));
 
@@ -21,7 +24,7 @@ impl TestCluster {
 
     /// Every tenant is run by its one node, and nothing is on its way.
     async fn is_at_rest(&self, tenants: usize) -> bool {
-        let active = |entry: &crate::records::AssignmentEntry| entry.phase == crate::records::Phase::Active;
+        let active = |entry: &crate::records::AssignmentEntry| entry.phase == Phase::Active;
         let published = self.published().await;
         self.preparing().await.is_empty()
             && published.len() == tenants
@@ -144,6 +147,30 @@ async fn the_node_that_prepares_may_die_too() {
     cluster.until_done(drain).await;
     cluster.until(async || cluster.is_at_rest(12).await).await;
     assert_eq!(cluster.loads().await[&node_id("c")], 12);
+}
+
+/// The next node dies when the present one has let go: where the tenant came from is kept for as long as it waits.
+#[tokio::test(start_paused = true)]
+async fn what_a_drain_has_released_is_the_drains_also_when_it_finds_a_place_later() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b"], 2).await;
+    let (a, tenant) = (node_id("a"), cluster.tenants_on("a").await[0].clone());
+    nodes[&a].keep_browsers(true);
+    let drain = cluster.ledger.start_drain(&a);
+    cluster.until(async || cluster.published().await[&tenant].1.phase == Phase::Releasing).await;
+    nodes[&node_id("b")].crash().await;
+    nodes[&a].keep_browsers(false);
+    cluster.until(async || cluster.judge.browsers() == 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(cluster.ledger.desired(&tenant).unwrap().node, Some(a));
+    let _newcomer = cluster.node("c");
+    cluster.until(async || cluster.judge.browsers() == 2).await;
+    cluster.until_done(drain).await;
+    let placed_by = |record: LedgerRecord| match record {
+        LedgerRecord::Placed { tenant: placed, operation, .. } if placed == tenant => Some(operation),
+        _ => None,
+    };
+    let placements: Vec<_> = cluster.ledger.records().into_iter().filter_map(placed_by).collect();
+    assert_eq!(placements.last(), Some(&Some(drain)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,15 @@
-//! The way of one controller to the ledger, which can be cut while the others' are sound.
+//! The way of one controller to the ledger, which can be cut while the others' are sound, and where is seen what it asks.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 
 use crate::ledger::{
@@ -19,11 +20,30 @@ use crate::ledger::{
 pub(super) struct SeverableLedger {
     ledger: Arc<MemoryLedger>,
     severed: AtomicBool,
+    signs: AtomicUsize,
+    facts: Mutex<Vec<FactsAsked>>,
+}
+
+/// The spans that facts were asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FactsAsked {
+    pub(super) placed_within: Duration,
+    pub(super) cut_off_within: Duration,
 }
 
 impl SeverableLedger {
     pub(super) fn new(ledger: Arc<MemoryLedger>) -> Self {
-        Self { ledger, severed: AtomicBool::new(false) }
+        let (severed, signs, facts) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::default());
+        Self { ledger, severed, signs, facts }
+    }
+
+    /// How often the controller has given a sign of life.
+    pub(super) fn signs(&self) -> usize {
+        self.signs.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn facts_asked(&self) -> Vec<FactsAsked> {
+        self.facts.lock().clone()
     }
 
     pub(super) fn sever(&self) {
@@ -67,6 +87,7 @@ impl Ledger for SeverableLedger {
         self.reach()?.begin_term(etcd_cluster, leader_revision, holder).await
     }
     async fn registry_was_at(&self, term: Term, revision: Revision) -> Result<(), LedgerError> {
+        self.signs.fetch_add(1, Ordering::Relaxed);
         self.reach()?.registry_was_at(term, revision).await
     }
     async fn complain(&self, term: Term, complaint: Option<&Complaint>) -> Result<(), LedgerError> {
@@ -93,6 +114,7 @@ impl Ledger for SeverableLedger {
         placed_within: Duration,
         cut_off_within: Duration,
     ) -> Result<FailoverFacts, LedgerError> {
+        self.facts.lock().push(FactsAsked { placed_within, cut_off_within });
         self.reach()?.failover_facts(placed_within, cut_off_within).await
     }
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {

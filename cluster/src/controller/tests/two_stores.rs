@@ -2,17 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_model::ids::{Generation, Term};
+use roost_model::ids::{Generation, Revision, Term};
 
 use super::test_cluster::{Running, TestCluster, node_id, tenant};
 use crate::{
     controller::ControllerConfig,
     keys,
-    ledger::ComplaintKind,
+    ledger::{ComplaintKind, Ledger},
     records::{StoreOwner, StoreRecord},
     registry::{MemoryRegistry, Op, Registry},
     timing::Timing,
 };
+
+async fn mark(registry: &MemoryRegistry) -> StoreRecord {
+    keys::decode(&registry.get(keys::STORE).await.unwrap().unwrap()).unwrap()
+}
 
 /// With the same ledger.
 fn another_etcd(cluster: &TestCluster, adopt_store: bool) -> (Arc<MemoryRegistry>, Running) {
@@ -83,6 +87,7 @@ async fn a_lost_etcd_is_taken_into_use_again_within_three_ttls() {
 async fn an_order_takes_the_database_once_and_the_one_it_is_taken_from_does_not_take_it_back() {
     let (mut cluster, first, nodes) = TestCluster::settled(&["a"], 1).await;
     nodes[&node_id("a")].kill();
+    let first_mark = mark(&cluster.registry).await;
     let (registry, second) = another_etcd(&cluster, true);
     let asked_at = cluster.now();
     let old = std::mem::replace(&mut cluster.registry, registry);
@@ -99,6 +104,11 @@ async fn an_order_takes_the_database_once_and_the_one_it_is_taken_from_does_not_
     cluster.until(async || second.status.borrow().complaint.is_some()).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(cluster.ledger.term(), Term(3));
+    assert_ne!(
+        mark(&old).await.id,
+        first_mark.id,
+        "what ran under the second's order may live: it is a new store"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,8 +118,8 @@ async fn an_etcd_that_belongs_to_another_database_is_taken_by_order_alone() {
     let owner =
         StoreOwner { database: "other".to_owned(), cluster: "production".to_owned(), lease_ttl_ms: 5_000 };
     let etcd_cluster = cluster.registry.cluster_id().await.unwrap();
-    let mark = StoreRecord { id: "x".to_owned(), etcd_cluster, settled: true, owner: Some(owner) };
-    let put = Op::Put { key: keys::STORE.to_owned(), value: keys::encode(&mark), lease: None };
+    let theirs = StoreRecord { id: "x".to_owned(), etcd_cluster, settled: true, owner: Some(owner) };
+    let put = Op::Put { key: keys::STORE.to_owned(), value: keys::encode(&theirs), lease: None };
     cluster.registry.commit(&[], &[put]).await.unwrap();
     let _node = cluster.node("a");
     let controller = cluster.controller("one");
@@ -121,8 +131,7 @@ async fn an_etcd_that_belongs_to_another_database_is_taken_by_order_alone() {
     let registry = cluster.registry.clone();
     let _controller = over(&cluster, &registry, true);
     cluster.until(async || cluster.judge.browsers() == 1).await;
-    let mark: StoreRecord = keys::decode(&registry.get(keys::STORE).await.unwrap().unwrap()).unwrap();
-    assert_eq!(mark.owner.unwrap().cluster, "staging");
+    assert_eq!(mark(&registry).await.owner.unwrap().cluster, "staging");
 }
 
 /// As a version wrote it that did not say whose a store is.
@@ -130,15 +139,43 @@ async fn an_etcd_that_belongs_to_another_database_is_taken_by_order_alone() {
 async fn a_store_without_an_owner_is_kept_and_given_one() {
     let (cluster, first, _nodes) = TestCluster::settled(&["a"], 1).await;
     first.stop().await;
-    let entry = cluster.registry.get(keys::STORE).await.unwrap().unwrap();
-    let known: StoreRecord = keys::decode(&entry).unwrap();
+    let known = mark(&cluster.registry).await;
     let old = StoreRecord { owner: None, ..known.clone() };
     let put = Op::Put { key: keys::STORE.to_owned(), value: keys::encode(&old), lease: None };
     cluster.registry.commit(&[], &[put]).await.unwrap();
     let before = cluster.published().await;
     let second = cluster.controller("two");
     cluster.until(async || second.status.borrow().last_pass_at.is_some()).await;
-    let entry = cluster.registry.get(keys::STORE).await.unwrap().unwrap();
-    assert_eq!(keys::decode::<StoreRecord>(&entry).unwrap(), known);
+    assert_eq!(mark(&cluster.registry).await, known);
     assert_eq!(cluster.published().await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_called_otherwise_is_known_so_to_both() {
+    let (cluster, first, _nodes) = TestCluster::settled(&["a"], 1).await;
+    first.stop().await;
+    let before = mark(&cluster.registry).await;
+    let second = over(&cluster, &cluster.registry, false);
+    cluster.until(async || second.status.borrow().last_pass_at.is_some()).await;
+    let after = mark(&cluster.registry).await;
+    assert_eq!((after.id, after.owner.unwrap().cluster), (before.id, "staging".to_owned()));
+    assert_eq!(cluster.ledger.seal().await.unwrap().owner.unwrap().cluster, "staging");
+}
+
+/// A backup that was put back in another etcd, mark and all, further on than the old one was.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_copied_into_another_etcd_is_taken_for_a_new_one() {
+    let (mut cluster, controller, nodes) = TestCluster::settled(&["a"], 1).await;
+    let copied = mark(&cluster.registry).await;
+    nodes[&node_id("a")].kill();
+    controller.kill();
+    cluster.registry = Arc::new(MemoryRegistry::gone_back_to("another", Revision(10_000)));
+    let put = Op::Put { key: keys::STORE.to_owned(), value: keys::encode(&copied), lease: None };
+    cluster.registry.commit(&[], &[put]).await.unwrap();
+    let copied_at = cluster.now();
+    let _node = cluster.node("b");
+    let _controller = cluster.controller("one");
+    cluster.until(async || cluster.generation(&tenant(0)).await == Some(Generation(2))).await;
+    assert!(cluster.now() - copied_at >= Timing::default().ttl, "its nodes may live");
+    assert_ne!(mark(&cluster.registry).await.id, copied.id);
 }

@@ -20,12 +20,20 @@ use key_value_store::{KeyValueStore, Watched};
 pub struct MemoryRegistry {
     cluster_id: String,
     state: Arc<Mutex<KeyValueStore>>,
+    compactions: Mutex<Compactions>,
+}
+
+#[derive(Default)]
+struct Compactions {
+    done: Vec<Revision>,
+    are_refused: bool,
 }
 
 impl MemoryRegistry {
     /// Empty, at revision 1 like a new etcd.
     pub fn new(cluster_id: &str) -> Self {
-        Self { cluster_id: cluster_id.to_owned(), state: Arc::new(Mutex::new(KeyValueStore::new())) }
+        let state = Arc::new(Mutex::new(KeyValueStore::new()));
+        Self { cluster_id: cluster_id.to_owned(), state, compactions: Mutex::default() }
     }
 
     /// From now on every call fails and every watch has ended, until [`MemoryRegistry::reconnect`].
@@ -41,6 +49,16 @@ impl MemoryRegistry {
     /// it is given none.
     pub fn refuse_puts(&self, prefix: Option<&str>) {
         self.state.lock().refuse_puts(prefix);
+    }
+
+    /// From now on no history is forgotten, or again.
+    pub fn refuse_compactions(&self, refuse: bool) {
+        self.compactions.lock().are_refused = refuse;
+    }
+
+    /// What was asked to be forgotten and was, in order.
+    pub fn compactions(&self) -> Vec<Revision> {
+        self.compactions.lock().done.clone()
     }
 
     /// Empty, and as far as if it had been written to: what a restored backup is to those who knew it later.
@@ -123,7 +141,13 @@ impl Registry for MemoryRegistry {
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), RegistryError> {
-        self.reach("compacting")?.compact(revision);
+        const STEP: &str = "compacting";
+        let mut compactions = self.compactions.lock();
+        if compactions.are_refused {
+            return Err(RegistryError::Unavailable { step: STEP, reason: "refused".to_owned() });
+        }
+        self.reach(STEP)?.compact(revision);
+        compactions.done.push(revision);
         Ok(())
     }
 

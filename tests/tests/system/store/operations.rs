@@ -50,7 +50,7 @@ async fn a_started_operation_is_in_the_orders_until_it_is_cancelled() {
     assert_eq!((drained.requested_by.as_str(), drained.reason.as_str()), ("asha", "bad disk"));
     assert_eq!((drained.state, drained.ended_at), (OperationState::Running, None));
 
-    let running = |id, kind| Operation { id, kind, progress: Progress::default() };
+    let running = |id, kind| Operation { id, kind, progress: Progress::default(), waits_for: String::new() };
     let expected = [
         running(drained.id, OperationKind::Drain { node: node("a"), urgent: false }),
         running(balanced.id, OperationKind::Rebalance { max_concurrent: 3, max_unavailable_percent: 20 }),
