@@ -42,3 +42,56 @@ impl OwnKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use roost_cluster::registry::{MemoryRegistry, Registry};
+
+    use super::*;
+
+    const KEY: &str = "acks/a";
+
+    /// As the registration leaves it, or a write of this life that was long on its way.
+    async fn put(registry: &MemoryRegistry, value: &[u8], lease: Incarnation) {
+        let put = Op::Put { key: KEY.to_owned(), value: value.to_vec(), lease: Some(lease) };
+        assert!(matches!(registry.commit(&[], &[put]).await.unwrap(), Commit::Done { .. }));
+    }
+
+    async fn value(registry: &MemoryRegistry) -> Option<Vec<u8>> {
+        registry.get(KEY).await.unwrap().map(|entry| entry.value)
+    }
+
+    async fn registered() -> (Arc<MemoryRegistry>, Incarnation, OwnKey) {
+        let registry = Arc::new(MemoryRegistry::new("m"));
+        let lease = registry.grant(Duration::from_secs(3600)).await.unwrap();
+        put(&registry, b"registered", lease).await;
+        let own = OwnKey::new(registry.clone(), KEY.to_owned(), lease);
+        (registry, lease, own)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_came_in_between_is_found_out_and_written_over_by_the_next() {
+        let (registry, lease, mut own) = registered().await;
+        own.write("test", b"one".to_vec()).await.unwrap();
+        put(&registry, b"late", lease).await;
+        let refused = own.write("test", b"two".to_vec()).await.unwrap_err();
+        assert!(matches!(refused, RegistryError::Unavailable { .. }), "{refused}");
+        assert_eq!(value(&registry).await.as_deref(), Some(&b"late"[..]));
+        own.write("test", b"two".to_vec()).await.unwrap();
+        own.write("test", b"three".to_vec()).await.unwrap();
+        assert_eq!(value(&registry).await.as_deref(), Some(&b"three"[..]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_lifes_key_is_left_alone() {
+        let (registry, lease, mut own) = registered().await;
+        registry.revoke(lease).await.unwrap();
+        let next = registry.grant(Duration::from_secs(3600)).await.unwrap();
+        put(&registry, b"the next life's", next).await;
+        let lost = own.write("test", b"late".to_vec()).await.unwrap_err();
+        assert!(matches!(lost, RegistryError::LeaseLost { lease: of } if of == lease), "{lost}");
+        assert_eq!(value(&registry).await.as_deref(), Some(&b"the next life's"[..]));
+    }
+}
