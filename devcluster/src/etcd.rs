@@ -123,6 +123,15 @@ impl Etcd {
         remove(&self.stalled).map_err(DevError::file("remove", &self.stalled))
     }
 
+    /// A key that is nobody's, through this member; whether it was written by the time that it may take.
+    pub async fn write_something(&self, within: Duration) -> bool {
+        let url = format!("{}/v3/kv/put", self.endpoint());
+        // Keys are given in base64.
+        let put =
+            async { loopback_client(within)?.post(url).body(r#"{"key": "c29tZXRoaW5n"}"#).send().await };
+        put.await.is_ok_and(|answer| answer.status().is_success())
+    }
+
     /// `etcd`, or of several `etcd-1` and so on.
     pub fn name(&self) -> &str {
         &self.name

@@ -98,9 +98,9 @@ mod tests {
             (errors.0.load(Ordering::Relaxed) - before, complaint)
         };
         let (told, complaint) = step(&[("acks/a", "acks/a: x"), ("nodes/a", "nodes/a: y")]);
-        assert_eq!((told, complaint), (2, Some(format!("acks/a: x; nodes/a: y ({REMEDY})"))));
+        assert_eq!((told, complaint), (2, Some("acks/a: x; nodes/a: y".to_owned())));
         let (told, complaint) = step(&[("nodes/a", "nodes/a: y")]);
-        assert_eq!((told, complaint), (0, Some(format!("nodes/a: y ({REMEDY})"))));
+        assert_eq!((told, complaint), (0, Some("nodes/a: y".to_owned())));
         assert_eq!(step(&[("nodes/a", "nodes/a: z")]).0, 1);
         assert_eq!(step(&[]), (0, None));
         assert_eq!(step(&[("nodes/a", "nodes/a: z")]).0, 1, "it was whole in between");

@@ -19,6 +19,7 @@ const POSTGRES: Servers = Servers { etcd: false, postgres: true };
 const BOTH: Servers = Servers { etcd: true, postgres: true };
 /// Much for a network, little for a lease.
 const SLOW_BY: Duration = Duration::from_millis(100);
+const STALLED_AFTER: Duration = Duration::from_millis(200);
 const LEADER_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) struct Nemesis<'a> {
@@ -135,7 +136,12 @@ impl Nemesis<'_> {
             }
             Kind::StallEtcdLeader => {
                 let leader = self.etcd_leader().await?;
-                self.cluster.etcd_members()[leader].stall()?;
+                let leading = &self.cluster.etcd_members()[leader];
+                leading.stall()?;
+                // A disk that nothing is written to stalls nobody, and a cluster at rest writes nothing.
+                if leading.write_something(STALLED_AFTER).await {
+                    bail!("{} wrote to a disk that stalls", leading.name());
+                }
                 Wound::StalledEtcd(leader)
             }
             Kind::FreezePostgres => {

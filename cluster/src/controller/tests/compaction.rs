@@ -14,7 +14,7 @@ async fn what_is_older_than_the_history_is_compacted_once_and_tried_again_if_it_
     let controller = TestCluster::run(cluster.registry.clone(), cluster.ledger.clone(), config);
     tokio::time::sleep(history * 2).await;
     assert_eq!(cluster.registry.compactions(), []);
-    assert_eq!(controller.status.borrow().last_error, None, "a term can do without");
+    assert_eq!(controller.status.borrow().complaint, None, "a term can do without");
     cluster.registry.refuse_compactions(false);
     tokio::time::sleep(history / 2).await;
     let compacted = cluster.registry.compactions();

@@ -315,7 +315,7 @@ async fn what_an_operation_waits_for_is_read_with_it_until_it_is_over() {
     }
     let ended = LedgerRecord::Ended { operation, progress: progress(1, 1), outcome: Outcome::Done };
     let stays = on_its_way(operation, progress(1, 0), "duka stays");
-    db.ledger.record(db.term, &[stays.clone()]).await.unwrap();
+    db.ledger.record(db.term, std::slice::from_ref(&stays)).await.unwrap();
     db.ledger.record(db.term, &[ended, stays]).await.unwrap();
     assert_eq!(told().await, "", "it waits for nothing any more");
 }
