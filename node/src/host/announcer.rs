@@ -71,28 +71,13 @@ mod tests {
         records::ImpairmentKind,
         registry::{MemoryRegistry, Registry},
     };
-    use roost_model::ids::{Incarnation, NodeId};
 
     use super::*;
     use crate::host::{
         impairments::Impairments,
         registration::{register, revoke_lease},
+        test_node::a_node,
     };
-
-    fn a_node() -> NodeRecord {
-        NodeRecord {
-            node: NodeId::new("a").unwrap(),
-            incarnation: Incarnation(0),
-            address: String::new(),
-            capacity: 1,
-            weight: 100,
-            zone: "default".to_owned(),
-            version: "0".to_owned(),
-            leaving: false,
-            started_at_ms: 0,
-            impairments: Vec::new(),
-        }
-    }
 
     async fn says(registry: &MemoryRegistry, leaving: bool, impairments: usize) {
         let look = async {

@@ -38,6 +38,8 @@ pub mod supervisor;
 mod sweeps;
 mod tenant_run;
 pub mod tenant_runtime;
+#[cfg(test)]
+mod test_node;
 pub mod worker_table;
 
 use std::{

@@ -155,24 +155,9 @@ mod tests {
     use std::sync::Arc;
 
     use roost_cluster::{clock::BootClock, registry::MemoryRegistry};
-    use roost_model::ids::NodeId;
 
     use super::*;
-
-    fn a_node() -> NodeRecord {
-        NodeRecord {
-            node: NodeId::new("a").unwrap(),
-            incarnation: Incarnation(0),
-            address: "127.0.0.1:1".to_owned(),
-            capacity: 1,
-            weight: 100,
-            zone: "default".to_owned(),
-            version: "0".to_owned(),
-            leaving: false,
-            started_at_ms: 0,
-            impairments: Vec::new(),
-        }
-    }
+    use crate::host::test_node::a_node;
 
     async fn registered(registry: &SharedRegistry) -> Registration {
         let (timing, stop) = (Timing::default(), CancellationToken::new());

@@ -121,6 +121,18 @@ async fn in_a_new_store_nothing_is_placed_before_every_owner_of_the_old_one_has_
     assert!(cluster.now() - began_at < Duration::from_secs(1));
 }
 
+/// A store in the place of the cluster's, with the mark of that one: its tenant is placed anew, and not before a TTL.
+async fn founded_anew_after_a_ttl(cluster: &mut TestCluster, restored: MemoryRegistry, mark: Entry) {
+    cluster.registry = Arc::new(restored);
+    let put = Op::Put { key: keys::STORE.to_owned(), value: mark.value, lease: None };
+    cluster.registry.commit(&[], &[put]).await.unwrap();
+    let restored_at = cluster.now();
+    let _controller = cluster.controller("one");
+    let _node = cluster.node("b");
+    cluster.until(async || cluster.generation(&tenant(0)).await == Some(Generation(2))).await;
+    assert!(cluster.now() - restored_at >= Timing::default().ttl);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_has_gone_back_in_time_is_taken_for_a_new_one() {
     let (mut cluster, first, nodes) = TestCluster::settled(&["a"], 1).await;
@@ -135,14 +147,7 @@ async fn a_store_that_has_gone_back_in_time_is_taken_for_a_new_one() {
     nodes[&node_id("a")].kill();
     controller.kill();
     // A copy that knows of no node and whose revisions begin anew.
-    cluster.registry = Arc::new(MemoryRegistry::new("memory"));
-    let put = Op::Put { key: keys::STORE.to_owned(), value: store.value, lease: None };
-    cluster.registry.commit(&[], &[put]).await.unwrap();
-    let restored_at = cluster.now();
-    let _controller = cluster.controller("one");
-    let _node = cluster.node("b");
-    cluster.until(async || cluster.generation(&tenant(0)).await == Some(Generation(2))).await;
-    assert!(cluster.now() - restored_at >= Timing::default().ttl);
+    founded_anew_after_a_ttl(&mut cluster, MemoryRegistry::new("memory"), store).await;
     assert_eq!(cluster.ledger.term(), Term(3));
 }
 
@@ -156,14 +161,8 @@ async fn a_store_that_has_lost_its_last_assignments_alone_is_taken_for_a_new_one
     nodes[&node_id("a")].kill();
     controller.kill();
     let since = Revision(leader.create_revision.0 + 1);
-    cluster.registry = Arc::new(MemoryRegistry::gone_back_to("memory", since));
-    let put = Op::Put { key: keys::STORE.to_owned(), value: store.value, lease: None };
-    cluster.registry.commit(&[], &[put]).await.unwrap();
-    let restored_at = cluster.now();
-    let _controller = cluster.controller("one");
-    let _node = cluster.node("b");
-    cluster.until(async || cluster.generation(&tenant(0)).await == Some(Generation(2))).await;
-    assert!(cluster.now() - restored_at >= Timing::default().ttl);
+    let restored = MemoryRegistry::gone_back_to("memory", since);
+    founded_anew_after_a_ttl(&mut cluster, restored, store).await;
 }
 
 #[tokio::test(start_paused = true)]
