@@ -1,5 +1,6 @@
 //! What can go wrong with a call to the store, by what the caller can do about it.
 
+use roost_cluster::ledger::RefusalKind;
 use roost_model::ids::{Generation, InvalidId, OperationId, TenantId, Term};
 use sqlx::{
     error::DatabaseError,
@@ -93,12 +94,15 @@ impl StoreError {
         Self::Corrupt { what: "an id", reason: source.to_string() }
     }
 
-    /// Whether Postgres has answered, and so written nothing of the statement: it ends with an error before its commit. A
-    /// session that Postgres ends says nothing of the commit that may have come before.
-    pub(crate) fn is_refusal(&self) -> bool {
-        let (Self::Unavailable { source, .. } | Self::Refused { source, .. }) = self else { return false };
-        let refusal = source.as_database_error().and_then(|refusal| refusal.try_downcast_ref());
-        refusal.is_some_and(|refusal: &PgDatabaseError| matches!(refusal.severity(), PgSeverity::Error))
+    /// If Postgres has answered, and so written nothing of the statement: it ends with an error before its commit. A session
+    /// that Postgres ends says nothing of the commit that may have come before.
+    pub fn refusal(&self) -> Option<RefusalKind> {
+        let (Self::Unavailable { source, .. } | Self::Refused { source, .. }) = self else { return None };
+        let refusal: &PgDatabaseError = source.as_database_error()?.try_downcast_ref()?;
+        matches!(refusal.severity(), PgSeverity::Error).then(|| match self {
+            Self::Unavailable { .. } => RefusalKind::Passing,
+            _ => kind_of(refusal.code()),
+        })
     }
 
     /// The name of the unique constraint that was violated, if that is what went wrong.
@@ -126,4 +130,15 @@ fn will_pass(refusal: &dyn DatabaseError) -> bool {
     matches!(class, "08" | "53" | "57" | "58")
         // Serialization failure, deadlock, lock timeout, a transaction that idled, a server that has become read-only.
         || matches!(code, "40001" | "40P01" | "55P03" | "25P03" | "25006")
+}
+
+/// Of a refusal that does not pass by itself, by its SQLSTATE.
+fn kind_of(code: &str) -> RefusalKind {
+    match (code.get(..2).unwrap_or_default(), code) {
+        // A value out of range, a character that is none, a row that is too large, a check, a null.
+        ("22" | "54", _) | (_, "23514" | "23502") => RefusalKind::Value,
+        // What else is unique or referred to; who may not.
+        ("23" | "28", _) | (_, "42501") => RefusalKind::Precondition,
+        _ => RefusalKind::Fault,
+    }
 }

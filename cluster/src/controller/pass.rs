@@ -211,7 +211,7 @@ impl Context {
                     unpublished.extend(generations.iter().cloned());
                     placed.generations.extend(generations);
                 }
-                Err(LedgerError::Refused { reason }) => batches.extend(placed.refused(some, &reason)),
+                Err(LedgerError::Refused { reason, .. }) => batches.extend(placed.refused(some, &reason)),
                 Err(error) => return Err(ControllerError::writing_ledger("a placement", error)),
             }
         }

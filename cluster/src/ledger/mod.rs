@@ -130,11 +130,25 @@ pub enum LedgerError {
     Unavailable { reason: String },
     /// Nothing was written: the database has answered that it does not carry this statement out, or not in time.
     #[error("the database refused: {reason}")]
-    Refused { reason: String },
+    Refused { kind: RefusalKind, reason: String },
     /// It answers, and what it answers is not readable: the outcome of a write is unknown.
     #[error("what the database holds is not readable: {reason}")]
     Corrupt { reason: String },
     /// Nothing was written: another controller's term has begun.
     #[error("deposed: the ledger is at term {term}")]
     Deposed { term: Term },
+}
+
+/// Why a database that answers does not carry a statement out, by what can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It gave this one up: for its own time limits, for another one's sake, or because it is not fit for it now. The same one may be
+    /// carried out later.
+    Passing,
+    /// No column holds such a value, or a check forbids it.
+    Value,
+    /// The database is not as the call needs it: what it refers to is missing or taken, or a right is.
+    Precondition,
+    /// A fault in the statement, or in what the database is made of.
+    Fault,
 }

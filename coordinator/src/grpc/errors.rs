@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use roost_cluster::{ledger::LedgerError, registry::RegistryError};
+use roost_cluster::{
+    ledger::{LedgerError, RefusalKind},
+    registry::RegistryError,
+};
 use roost_model::{
     causes,
     ids::{NodeId, OperationId},
@@ -49,6 +52,9 @@ impl From<Error> for ApiError {
 }
 
 fn from_store(error: StoreError) -> ApiError {
+    if let Some(kind) = error.refusal() {
+        return refused(kind, &error);
+    }
     match &error {
         StoreError::Unavailable { .. } => {
             tracing::warn!(error = %causes(&error), "call failed for want of the database");
@@ -90,6 +96,36 @@ fn from_store(error: StoreError) -> ApiError {
     }
 }
 
+/// Postgres is up, and nobody need look whether it runs: it has written nothing.
+fn refused(kind: RefusalKind, error: &(dyn std::error::Error + 'static)) -> ApiError {
+    let why = causes(error);
+    match kind {
+        RefusalKind::Passing => {
+            tracing::warn!(error = %causes(error), "call given up by the database");
+            let message =
+                format!("Postgres is up and could not do it now: {why}; nothing was written, try again");
+            ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
+        }
+        RefusalKind::Value => {
+            let message =
+                format!("the database does not take a value of this call: {why}; nothing was written");
+            ApiError::new(ErrorCode::InvalidArgument, message)
+        }
+        RefusalKind::Precondition => {
+            tracing::warn!(error = %causes(error), "call refused by the database");
+            let message = format!("the database is not as this call needs it: {why}; nothing was written");
+            ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
+        RefusalKind::Fault => {
+            tracing::error!(error = %causes(error), "fault in the use of the database");
+            let message = format!(
+                "Postgres is up and refused: {why}; nothing was written, the coordinator's log has it too"
+            );
+            ApiError::new(ErrorCode::Internal, message)
+        }
+    }
+}
+
 fn under_way(code: ErrorCode, operation: OperationId, what: &str) -> ApiError {
     let message = format!("{what}; wait for its end, or cancel it");
     ApiError::new(code, message).about("operation", &operation.to_string())
@@ -101,14 +137,7 @@ fn from_ledger(error: LedgerError) -> ApiError {
             tracing::warn!(error = %causes(&error), "call failed for want of the database");
             ApiError::unavailable(POSTGRES, RETRY_AFTER, format!("{error}; try again (Postgres)"))
         }
-        // It is up: nobody need look whether it runs.
-        LedgerError::Refused { .. } => {
-            tracing::warn!(error = %causes(&error), "call refused by the database");
-            let message = format!(
-                "Postgres is up, and {error}; try again, and see to what it says if that does not help"
-            );
-            ApiError::new(ErrorCode::Internal, message)
-        }
+        LedgerError::Refused { kind, .. } => refused(*kind, &error),
         LedgerError::Corrupt { .. } => {
             tracing::error!(error = %causes(&error), "stored data not readable");
             ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has it too"))
@@ -293,7 +322,9 @@ mod tests {
         let refused = FailedMigration { is_away: false, reason: reason() };
         let errors = [
             not_migrated(Some(&refused)),
-            from_ledger(LedgerError::Refused { reason: reason() }),
+            from_ledger(LedgerError::Refused { kind: RefusalKind::Fault, reason: reason() }),
+            from_ledger(LedgerError::Refused { kind: RefusalKind::Precondition, reason: reason() }),
+            from_ledger(LedgerError::Refused { kind: RefusalKind::Value, reason: reason() }),
             from_ledger(LedgerError::Corrupt { reason: reason() }),
         ];
         for error in errors {
@@ -301,7 +332,13 @@ mod tests {
             assert!(error.message.contains("permission denied"), "{}", error.message);
         }
         let away = FailedMigration { is_away: true, reason: "connection refused".to_owned() };
-        for error in [not_migrated(Some(&away)), from_ledger(LedgerError::Unavailable { reason: reason() })] {
+        let given_up = LedgerError::Refused { kind: RefusalKind::Passing, reason: reason() };
+        let away = [
+            not_migrated(Some(&away)),
+            from_ledger(LedgerError::Unavailable { reason: reason() }),
+            from_ledger(given_up),
+        ];
+        for error in away {
             assert_eq!(error.unavailable.unwrap().dependency, POSTGRES);
         }
     }

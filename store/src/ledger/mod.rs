@@ -396,10 +396,10 @@ fn to_ledger(error: StoreError) -> LedgerError {
         return LedgerError::Deposed { term };
     }
     let reason = causes(&error).to_string();
-    match error {
-        _ if error.is_refusal() => LedgerError::Refused { reason },
-        StoreError::Corrupt { .. } => LedgerError::Corrupt { reason },
-        _ => LedgerError::Unavailable { reason },
+    match error.refusal() {
+        Some(kind) => LedgerError::Refused { kind, reason },
+        None if matches!(error, StoreError::Corrupt { .. }) => LedgerError::Corrupt { reason },
+        None => LedgerError::Unavailable { reason },
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Complaint, DesiredTenant, Event, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord,
-    NotBack, Orders, Seal, SealedStore, StoreClaim,
+    NotBack, Orders, RefusalKind, Seal, SealedStore, StoreClaim,
 };
 
 mod operator;
@@ -318,7 +318,8 @@ impl Ledger for MemoryLedger {
     ) -> Result<Vec<(TenantId, Generation)>, LedgerError> {
         let mut state = self.reach_under(term, placements.len())?;
         if let Some((tenant, _)) = placements.iter().find(|(tenant, _)| state.indigestible.contains(tenant)) {
-            return Err(LedgerError::Refused { reason: format!("{tenant} is indigestible") });
+            let reason = format!("{tenant} is indigestible");
+            return Err(LedgerError::Refused { kind: RefusalKind::Value, reason });
         }
         let mut placed = Vec::with_capacity(placements.len());
         let Tables { tenants, held, generations_above, .. } = &mut *state;

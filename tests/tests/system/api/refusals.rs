@@ -1,9 +1,13 @@
-//! Ids that are unknown, missing or malformed, on every call that takes one.
+//! Ids that are unknown, missing or malformed, on every call that takes one; and what a caller is told that Postgres refuses.
 
 use roost_proto::{error::ErrorCode, v1};
+use sqlx::{Connection, Executor};
 use tonic::Status;
 
-use crate::api::harness::{Api, api, error_of, refused};
+use crate::{
+    api::harness::{Api, api, error_of, refused},
+    store::support::refuse_changes_of_tenants,
+};
 
 /// Every call with this tenant's id, and the field that carries it.
 async fn every_call(api: &Api, id: &str) -> Vec<(&'static str, Status, &'static str)> {
@@ -140,4 +144,47 @@ async fn a_missing_or_malformed_id_is_refused_by_its_field_in_every_call() {
             assert_eq!(named, [field], "{call} {id:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_postgres_refuses_is_told_by_what_the_caller_can_do_about_it() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    let expected = [
+        ("55P03", ErrorCode::Unavailable),
+        ("57014", ErrorCode::Unavailable),
+        ("40001", ErrorCode::Unavailable),
+        ("25006", ErrorCode::Unavailable),
+        ("23514", ErrorCode::InvalidArgument),
+        ("42501", ErrorCode::FailedPrecondition),
+        ("42P01", ErrorCode::Internal),
+    ];
+    for (sqlstate, code) in expected {
+        refuse_changes_of_tenants(&api.store, sqlstate).await;
+        let tenant = v1::Tenant { id: "asha".into(), display_name: "Asha".into(), ..Default::default() };
+        let update = v1::UpdateTenantRequest { tenant: Some(tenant), update_mask: None };
+        let error = refused(api.tenants().update_tenant(update).await);
+        assert_eq!(error.code, code, "{sqlstate}: {error:?}");
+        assert_eq!(
+            error.unavailable.is_some(),
+            code == ErrorCode::Unavailable,
+            "when to try again: {error:?}"
+        );
+        assert!(error.message.contains("refused by the test"), "{}", error.message);
+    }
+}
+
+/// The survey that an order is checked against waits for a table that somebody holds, until its lock timeout.
+#[tokio::test]
+async fn an_order_that_postgres_gives_up_may_be_given_again() {
+    let api = api().await;
+    api.node("n1").await;
+    let plan = || v1::PlanDrainRequest { node_id: "n1".into(), force: true };
+    let mut other = sqlx::PgConnection::connect_with(&api.store.pool().connect_options()).await.unwrap();
+    other.execute("begin; lock table node_orders in access exclusive mode").await.unwrap();
+    let error = refused(api.operations().plan_drain(plan()).await);
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error:?}");
+    assert!(error.unavailable.is_some() && error.message.contains("Postgres is up"), "{error:?}");
+    other.execute("rollback").await.unwrap();
+    api.operations().plan_drain(plan()).await.unwrap();
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::{
-    Complaint, ComplaintKind, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, StoreClaim,
+    Complaint, ComplaintKind, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, RefusalKind,
+    StoreClaim,
 };
 use roost_devcluster::Postgres;
 use roost_model::ids::{Generation, NodeId, Revision, Term};
@@ -343,7 +344,7 @@ async fn a_statement_that_postgres_gives_up_has_written_nothing_and_is_no_outage
     let mut held = other.begin().await.unwrap();
     sqlx::query("update controller_term set term = term").execute(&mut *held).await.unwrap();
     let refused = db.ledger.place(db.term, &[(tenant("duka"), node("b"))]).await;
-    assert!(matches!(refused, Err(LedgerError::Refused { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::Refused { kind: RefusalKind::Passing, .. })), "{refused:?}");
     held.rollback().await.unwrap();
     assert_eq!(db.text("select node from worker_processes").await, "a");
 }

@@ -109,6 +109,16 @@ pub fn with_database(url: &str, name: &str) -> String {
     format!("{}/{name}", url.rsplit_once('/').expect("a URL with a path").0)
 }
 
+/// From now on every change of a tenant's row is refused with this SQLSTATE.
+pub async fn refuse_changes_of_tenants(store: &Store, code: &str) {
+    let sql = format!(
+        "create or replace function refuse() returns trigger language plpgsql
+            as $$ begin raise exception 'refused by the test' using errcode = '{code}'; end $$;
+        create or replace trigger refuse before update on tenants for each row execute function refuse()"
+    );
+    store.pool().execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+}
+
 pub fn tenant(id: &str) -> TenantId {
     TenantId::new(id).unwrap()
 }

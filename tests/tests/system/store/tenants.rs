@@ -1,6 +1,6 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
-use roost_cluster::ledger::{Ledger, LedgerRecord};
+use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
 use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
 use roost_store::{StoreError, TenantFilter, TenantPatch, TenantStatus};
 
@@ -81,7 +81,8 @@ async fn a_limit_that_the_column_cannot_hold_is_refused() {
     let db = Db::new().await;
     let absurd = roost_store::NewTenant { reply_limit_per_minute: u32::MAX, ..new_tenant("duka") };
     let refused = db.store.create_tenant(absurd).await;
-    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.refusal(), Some(RefusalKind::Value), "{refused:?}");
 }
 
 #[tokio::test]
