@@ -1,8 +1,8 @@
-# The guards that I1 and I2 rest on: how each is taken out (mutate_NAME, in a copy of the tree), and the test that must fail
-# then (test_of[NAME]).
+# The guards that I1 and I2 rest on, and those against moving tenants for nothing: how each is taken out (mutate_NAME, in a
+# copy of the tree), and the test that must fail then (test_of[NAME]).
 
-guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict
-  chaos_frozen_pair chaos_stalled_leader chaos_mass_loss chaos_grey_node)
+guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict seal store_mark breaker
+  shedding shared_impairment chaos_frozen_pair chaos_stalled_leader chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -67,6 +67,37 @@ mutate_conflict() {
 }
 test_of[conflict]='cargo test -p roost-tests --test system -- pipeline::worker::a_conflict'
 
+# A database is taken by another store although the one that has it gives signs of life.
+mutate_seal() {
+  edit store/src/ledger/seal.rs "where store in ('', \$1) or \$4" "where true or store in ('', \$1) or \$4" &&
+    store/prepare-sql.sh
+}
+test_of[seal]='cargo test -p roost-tests --test system -- store::ledger::the_database_belongs'
+
+# A store that another one has had the database from is trusted at once when it takes it back.
+mutate_store_mark() {
+  edit cluster/src/controller/store_identity.rs 'seal.owner.as_ref().is_none_or(|owner| owner.store == record.id)' 'true'
+}
+test_of[store_mark]='cargo test -p roost-cluster --lib -- controller::tests::two_stores'
+
+# Any number of nodes that go at once is answered at once.
+mutate_breaker() {
+  edit cluster/src/controller/failover_breaker.rs 'facts.waiting > 0 && (many_nodes' 'facts.waiting > usize::MAX - 1 && (many_nodes'
+}
+test_of[breaker]='cargo test -p roost-cluster --lib -- controller::tests::failover_breaker controller::tests::delayed_failover'
+
+# Tenants stay on a node that lacks what they need.
+mutate_shedding() {
+  edit cluster/src/controller/impairments.rs 'assessment.shedding.insert(node.clone());' ''
+}
+test_of[shedding]='cargo test -p roost-cluster --lib -- controller::impairments controller::tests::impairments'
+
+# They leave it also when all nodes lack the same.
+mutate_shared_impairment() {
+  edit cluster/src/controller/impairments.rs 'alike <= (self.live / ONE_IN).max(1) && alike < self.live' 'alike > 0'
+}
+test_of[shared_impairment]='cargo test -p roost-cluster --lib -- controller::impairments controller::tests::impairments'
+
 # Kinds of chaos, each with the guard out that it is drawn for: chaos that passes all the same would prove nothing.
 chaos() {
   echo "cargo build --workspace --bins && KINDS=$1 CHAOS_SECS=${2:-90} cargo test --workspace --test chaos every"
@@ -84,9 +115,5 @@ mutate_chaos_mass_loss() {
 }
 test_of[chaos_mass_loss]=$(chaos KillHalf)
 
-# The tenants of a node that can do nothing stay on it.
-mutate_chaos_grey_node() {
-  edit cluster/src/controller/impairments.rs '(Some(kind), ..) => Consequence::Sheds(kind)' \
-    '(Some(kind), ..) => Consequence::Shared(kind)'
-}
+mutate_chaos_grey_node() { mutate_shedding; }
 test_of[chaos_grey_node]=$(chaos GreyNode)
