@@ -48,7 +48,7 @@ pub use record::{CoordinatorRecord, DevRecord, EtcdRecord, NodeRecord, PostgresR
 pub use relay::{Relay, Road};
 pub use roads::{Roads, Servers};
 pub use rustix::process::Signal;
-pub use simulator::{Connection, Connections, Overlap, Scan, SentMessage, Simulator};
+pub use simulator::{Connection, Connections, Overlap, Resend, Scan, SendCause, SentMessage, Simulator};
 pub use state_dir::Started;
 pub use tenants::demo_tenant;
 pub use waits::is_connected;

@@ -29,11 +29,39 @@ pub struct SentMessage {
     pub body: String,
     /// WhatsApp's id.
     pub id: String,
-    /// Milliseconds since the epoch, by the simulator's clock.
+    /// Milliseconds since the epoch, by the simulator's clock: when it arrived.
     pub at_ms: u64,
-    /// How often the page sent the same id again; the phone shows it once.
-    #[serde(default)]
-    pub resends: u64,
+    /// The connection and the life of the page that sent it first.
+    pub connection: u64,
+    pub life: String,
+    /// Each further send of the same id; the phone shows the message once.
+    pub resends: Vec<Resend>,
+}
+
+/// One further send of a message; a life is one load of the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resend {
+    pub at_ms: u64,
+    pub connection: u64,
+    pub life: String,
+    pub cause: SendCause,
+    pub delivered_before: bool,
+    pub sent_by_life: bool,
+    pub acknowledged_before: bool,
+    /// When the same life was last told that the server has it.
+    pub acknowledged_to_life_at_ms: Option<u64>,
+}
+
+/// Why a page sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendCause {
+    /// Whoever drives it asked it to.
+    Asked,
+    /// The page itself: it had no acknowledgement.
+    Unsent,
+    /// The recipient could not decrypt the send before.
+    Retry,
 }
 
 /// Every connection that pages have held, and where two of one phone were live at once (invariant I1).
@@ -134,6 +162,19 @@ impl Simulator {
     /// The page stays connected but goes deaf.
     pub async fn hang(&self, phone: &str) -> Result<()> {
         self.post("hang", &json!({"phone": phone})).await.map(drop)
+    }
+
+    /// The page loads itself anew, at once and so many times in all.
+    pub async fn reload(&self, phone: &str, times: u64) -> Result<()> {
+        self.post("reload", &json!({"phone": phone, "times": times})).await.map(drop)
+    }
+
+    /// Changes how hard the simulator is on a phone's page, or on all, by the names of its README.
+    pub async fn harden(&self, phone: Option<&str>, mut settings: Value) -> Result<()> {
+        if let Some(phone) = phone {
+            settings["phone"] = phone.into();
+        }
+        self.post("hardness", &settings).await.map(drop)
     }
 
     /// What the business has sent after the message with the index `after` (0 for all), oldest first.

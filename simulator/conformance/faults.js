@@ -13,6 +13,8 @@ const CUSTOMER = '255711000001';
 run('faults', async ({ profile, onExit }) => {
   await step('bad input is refused with what is wrong', badInput);
   const phone = freshPhone();
+  // What the steps below are about, whatever the simulator was started with.
+  await phones.harden(phone, { unsent: 'fail', redeliver_after_ms: 300 });
   const copy = path.join(profile, 'copy');
   const original = path.join(profile, 'original');
   let page = await WaJsPage.open(original, onExit);
@@ -59,6 +61,7 @@ async function badInput() {
     ['message', { phone: '19990000000', from: '255711000001', body: 'x'.repeat(300_000) }, 413, 'limit'],
     ['drop', { phone: '19990000000', for_ms: -1 }, 400, 'for_ms'],
     ['hang', { telephone: '19990000000' }, 400, 'telephone'],
+    ['hardness', { phone: '19990000000', ratchet: 1 }, 400, 'refuse_regressed'],
     ['nonsense', {}, 404, 'no such call'],
   ];
   for (const [name, body, status, part] of cases) {
@@ -145,12 +148,18 @@ async function evicted(original, copy, phone, onExit) {
 async function behind(newer, original, phone, onExit) {
   await phones.message(phone, CUSTOMER, 'only the copy knows');
   await arrives(newer, 'only the copy knows');
-  await newer.send(CUSTOMER, 'this too');
+  const text = 'this too';
+  const { id } = await newer.send(CUSTOMER, text);
   await newer.close();
   const old = await WaJsPage.open(original, onExit);
   await old.ready();
   const { regressed_by: regressed } = (await phones.connections(phone)).at(-1);
   check(regressed === 2, `behind by ${regressed}`);
+  // A life of its own: what is not on its disk it has not sent, and it sends it again.
+  await old.send(CUSTOMER, text, { messageId: id });
+  const { resends, life } = (await phones.sent(phone)).find((message) => message.id === id);
+  const [resend] = resends;
+  check(resend.acknowledged_before && !resend.sent_by_life && resend.life !== life, JSON.stringify(resends));
   await old.close();
 }
 

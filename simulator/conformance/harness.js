@@ -56,6 +56,10 @@ const phones = {
   conflict: (phone) => call('POST', 'conflict', { phone }),
   outdated: (phone) => call('POST', 'outdated', { phone }),
   hang: (phone) => call('POST', 'hang', { phone }),
+  reload: (phone, more = {}) => call('POST', 'reload', { phone, ...more }),
+  hardness: (phone) => call('GET', `hardness?phone=${phone}`),
+  // Settings of one phone, which need not be linked yet.
+  harden: (phone, settings) => call('POST', 'hardness', { phone, ...settings }),
   sent: (phone) => call('GET', `sent?phone=${phone}`),
   connections: async (phone) =>
     (await call('GET', 'connections')).connections.filter((connection) => connection.phone === phone),

@@ -1,20 +1,32 @@
 // A simulated WhatsApp Web: the page. Storage is read first, so that the session's state is right before a library
-// can look at it; then the modules appear, then the connection is opened.
+// can look at it; then the modules appear, then the connection is opened (or before that: see `connect_early`).
 
 import { storage } from './storage.js';
-import { answered, connection, failRequests } from './connection.js';
-import { messagesArrived } from './inbound.js';
-import { failUnanswered, messageAccepted, receiptArrived, restoreChats } from './outbound.js';
+import { answered, connection, failRequests, requestRefused } from './connection.js';
+import { historyArrived, messagesArrived } from './inbound.js';
+import {
+  failUnanswered,
+  messageAccepted,
+  receiptArrived,
+  restoreChats,
+  restoreUnsent,
+  retryAsked,
+  sendUnsent,
+} from './outbound.js';
 import { defineMessageModules } from './modules-messages.js';
 import { defineQuietModules } from './modules-quiet.js';
 import { defineSessionModules, VERSION } from './modules-session.js';
 import { publish } from './registry.js';
 import * as session from './session.js';
+import * as settings from './settings.js';
 
 const frames = {
   code: session.codeShown,
   paired: session.paired,
-  welcome: session.welcomed,
+  welcome() {
+    session.welcomed();
+    sendUnsent();
+  },
   conflict: session.conflicted,
   outdated: session.outdated,
   logged_out: session.loggedOut,
@@ -22,17 +34,34 @@ const frames = {
   sent: messageAccepted,
   receipt: receiptArrived,
   answer: answered,
+  done: answered,
+  refused: requestRefused,
+  history: historyArrived,
+  retry: retryAsked,
+  reload: () => location.reload(),
+  settings: settings.change,
 };
 
 async function boot() {
   await storage.open();
   await session.restoreSession();
+  await settings.load(session.me.phone);
+  await settings.burnStartCost();
   await restoreChats();
+  await restoreUnsent();
   defineSessionModules();
   defineMessageModules();
   defineQuietModules();
+  if (settings.settings.connect_early) {
+    connect();
+    await settings.connectedEarly();
+  }
   publish();
   window.Debug = { VERSION };
+  if (!settings.settings.connect_early) connect();
+}
+
+function connect() {
   connection.start({
     opened: session.greet,
     closed() {

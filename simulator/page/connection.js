@@ -11,6 +11,7 @@ class Connection {
   #wanted = false;
   #delay = FIRST_DELAY_MS;
   #handlers = null;
+  isAccepted = false;
 
   // handlers: opened(), closed(), frame(frame)
   start(handlers) {
@@ -27,6 +28,7 @@ class Connection {
   // The server has accepted this page: the next loss is a new one.
   accepted() {
     this.#delay = FIRST_DELAY_MS;
+    this.isAccepted = true;
   }
 
   // Closes for good (until resume) and resolves when the socket is closed.
@@ -85,6 +87,11 @@ export function ask(frame) {
 
 export function answered({ request, ...answer }) {
   requests.get(request)?.resolve(answer);
+  requests.delete(request);
+}
+
+export function requestRefused({ request, error }) {
+  requests.get(request)?.reject(new Error(error));
   requests.delete(request);
 }
 

@@ -11,16 +11,15 @@ import { connection } from './connection.js';
 import { createWid, MsgKey } from './ids.js';
 import { Chat, findOrCreateChat, Msg, MsgModel } from './models.js';
 import { live } from './registry.js';
+import { settings } from './settings.js';
 import { storage } from './storage.js';
 import { me } from './session.js';
 
 // Older messages leave memory; they stay on disk, where `Msg.load` finds them.
-const KEPT_IN_MEMORY = 1_000;
-
 export function keepInMemory(chat, model) {
   chat.msgs.add(model);
   Msg.add(model);
-  if (Msg.length <= KEPT_IN_MEMORY) return;
+  if (Msg.length <= settings.kept_in_memory) return;
   const oldest = Msg.oldest();
   Msg.forget(oldest);
   Chat.get(oldest.id.remote)?.msgs.forget(oldest);
@@ -65,9 +64,9 @@ Msg.processMultipleMessages = async function processMultipleMessages(chatId, mes
     const known = Msg.get(message.id);
     if (known) return known;
     const model = new MsgModel(message);
-    chat.set({ t: model.t });
+    chat.set({ t: Math.max(chat.t ?? 0, model.t) });
     keepInMemory(chat, model);
-    if (!model.id.fromMe) chat.set({ unreadCount: chat.unreadCount + 1 });
+    if (!model.id.fromMe && model.isNewMsg) chat.set({ unreadCount: chat.unreadCount + 1 });
     return model;
   });
 };
@@ -101,13 +100,23 @@ function fromWire({ id, from, chat, body, t, pushname, redelivered }) {
 }
 
 export function messagesArrived({ messages }) {
-  const byChat = new Map();
-  for (const entry of messages.map(fromWire)) {
-    const chat = String(entry.message.id.remote);
-    if (byChat.has(chat)) byChat.get(chat).push(entry);
-    else byChat.set(chat, [entry]);
-  }
-  for (const [chat, entries] of byChat) receive(createWid(chat), entries);
+  for (const [chat, entries] of byChat(messages)) receive(createWid(chat), entries);
+}
+
+function byChat(messages) {
+  return Map.groupBy(messages.map(fromWire), (entry) => String(entry.message.id.remote));
+}
+
+// What was written before this device was linked: through the same function as what is new, but not new, and nothing of it
+// is acknowledged. (A guess: the real page has functions of its own for it.)
+export function historyArrived({ messages }) {
+  for (const [chat, entries] of byChat(messages)) receiveHistory(createWid(chat), entries);
+}
+
+async function receiveHistory(chat, entries) {
+  const old = entries.map(({ message }) => ({ ...message, isNewMsg: false, ack: 3 }));
+  await live('WAWebMsgCollection').MsgCollection.processMultipleMessages(chat, old, { isNewMsg: false });
+  await persist(chat, old);
 }
 
 // A look at the disk takes a moment in which newer messages may arrive: they wait for their turn.

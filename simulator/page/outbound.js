@@ -2,21 +2,24 @@
 //
 // A message goes to disk, then to the server; the result promise resolves with the server's answer. The id is the
 // sender's: sending the same id again reaches the server, which acknowledges it without listing it twice.
-// While there is no connection a send fails at once with ERROR_NETWORK and its ack becomes -1 (a guess: the real
-// page may queue it or hang).
+// While there is no connection a send fails at once with ERROR_NETWORK and its ack becomes -1; or, where `unsent` is 'wait',
+// it hangs and goes out with the next connection, also in the page's next life. (Which of the two is a guess.)
 
 import { connection } from './connection.js';
 import { createWid, MsgKey } from './ids.js';
 import { append, keepInMemory, recordOf } from './inbound.js';
 import { findOrCreateChat, Msg, MsgModel } from './models.js';
 import { live } from './registry.js';
+import { settings } from './settings.js';
 import { storage } from './storage.js';
 import { Socket } from './session.js';
 
 export const ACK = { FAILED: -1, CLOCK: 0, SENT: 1, RECEIVED: 2, READ: 3, PLAYED: 4 };
 
-// Sent, and not answered yet: message key -> { model, resolve }.
+// Sent or to be sent, and not answered yet: message key -> { model, promise, resolve }.
 const unanswered = new Map();
+// How many of the newest messages on disk a new life looks through for what was never acknowledged.
+const LOOK_BACK = 512;
 
 // Synchronously [Promise<Msg>, Promise<result>], as both libraries destructure it.
 export function addAndSendMsgToChat(chat, message) {
@@ -33,21 +36,52 @@ export function addAndSendMsgToChat(chat, message) {
 }
 
 async function send(chat, model) {
-  if (Socket.state !== 'CONNECTED') return failed(model);
+  if (Socket.state !== 'CONNECTED' && settings.unsent === 'fail') return failed(model);
   if (!model.record) {
     model.record = recordOf(model);
     await append(model.record, chat);
-    if (!connection.isOpen) return failed(model);
   }
-  const answer = new Promise((resolve) => unanswered.set(String(model.id), { model, resolve }));
+  if (!connection.isOpen && settings.unsent === 'fail') return failed(model);
+  const answer = awaitAnswer(model);
+  if (Socket.state === 'CONNECTED') transmit(model, 'asked');
+  return answer;
+}
+
+function awaitAnswer(model) {
+  const id = String(model.id);
+  if (!unanswered.has(id)) unanswered.set(id, { model, ...Promise.withResolvers() });
+  return unanswered.get(id).promise;
+}
+
+function transmit(model, cause) {
   connection.send({
     type: 'send',
     id: String(model.id),
-    to: String(chat.id),
+    to: String(model.id.remote),
     body: model.body ?? '',
     counter: storage.counter,
+    cause,
   });
-  return answer;
+}
+
+// What hung for want of a connection goes out with the new one.
+export function sendUnsent() {
+  for (const { model } of unanswered.values()) transmit(model, 'unsent');
+}
+
+// What an earlier life had on its disk and no acknowledgement for.
+export async function restoreUnsent() {
+  if (settings.unsent !== 'wait') return;
+  const records = await storage.newest(LOOK_BACK);
+  for (const { key, ack } of records) {
+    if (key.startsWith('true') && ack === ACK.CLOCK) awaitAnswer(await Msg.load(key));
+  }
+}
+
+// A recipient could not decrypt it. A page that does not have it any more cannot help.
+export async function retryAsked({ id }) {
+  const model = await Msg.load(id);
+  if (model) transmit(model, 'retry');
 }
 
 function failed(model) {
@@ -66,6 +100,7 @@ export function messageAccepted({ id, t }) {
 }
 
 export function failUnanswered() {
+  if (settings.unsent === 'wait') return;
   for (const { model, resolve } of unanswered.values()) resolve(failed(model));
   unanswered.clear();
 }

@@ -9,7 +9,7 @@
 // stream's mode stays MAIN and its info goes OFFLINE, RESUMING, NORMAL.
 
 import { Emitter, Model } from './events.js';
-import { connection } from './connection.js';
+import { ask, connection } from './connection.js';
 import { forgetCredentials, loadCredentials, pairingKeys, saveCredentials, toBase64 } from './credentials.js';
 import { storage } from './storage.js';
 import { Wid } from './ids.js';
@@ -61,6 +61,8 @@ export const NetworkStatus = new Model({ online: true });
 NetworkStatus.checkOnline = async () => NetworkStatus.online;
 
 export const me = { phone: null, wid: null, lid: null };
+// Each document is a life of its own: what it knows of an earlier one is what lies on its disk.
+const life = toBase64(crypto.getRandomValues(new Uint8Array(6)));
 let credentials = null;
 let leaving = false;
 
@@ -83,7 +85,7 @@ function setMe({ phone, pushname, lid }) {
 export function greet() {
   if (credentials) {
     const { device, token } = credentials;
-    connection.send({ type: 'login', device, token, counter: storage.counter });
+    connection.send({ type: 'login', device, token, counter: storage.counter, life });
   } else {
     const keys = { noise: toBase64(pairingKeys.noise), identity: toBase64(pairingKeys.identity) };
     connection.send({ type: 'hello', keys });
@@ -151,10 +153,12 @@ export async function loggedOut({ reason }) {
   await leave();
 }
 
-// The page itself logs out. The event follows after the caller has its answer: wa-js subscribes after the call.
+// The page itself logs out: the server is asked, a turn later, and until it has answered this device is linked. The event
+// follows after the caller has its answer: wa-js subscribes after the call.
 async function logout() {
   live('WAWebLogoutReason').getErrorCodeFromLogoutReason('user_initiated');
-  connection.send({ type: 'logout' });
+  await new Promise((resolve) => setTimeout(resolve));
+  await ask({ type: 'logout' });
   setTimeout(leave);
 }
 

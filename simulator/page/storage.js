@@ -78,6 +78,12 @@ class Storage {
     return finished(this.#read('messages').index('key').get(String(key)));
   }
 
+  // The newest records, oldest first.
+  async newest(count) {
+    const from = IDBKeyRange.lowerBound(Math.max(0, this.counter - count), true);
+    return finished(this.#read('messages').getAll(from));
+  }
+
   // Resolves when the record is on disk; its `seq` is the ratchet's position. `chat` is given when it is new.
   append(record, chat) {
     return new Promise((resolve, reject) => {

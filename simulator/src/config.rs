@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::hardness::Hardness;
+
 #[derive(Debug, Clone)]
 pub struct Config {
     pub http: SocketAddr,
     pub tls: SocketAddr,
     pub timing: Timing,
+    /// Of phones that were not given another.
+    pub hardness: Hardness,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -16,16 +20,10 @@ pub struct Timing {
     pub first_code: Duration,
     /// How long each further one is.
     pub code_every: Duration,
-    /// When a message that the page refused is delivered again on the same connection.
-    pub redeliver_after: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            first_code: Duration::from_secs(60),
-            code_every: Duration::from_secs(20),
-            redeliver_after: Duration::from_secs(5),
-        }
+        Self { first_code: Duration::from_secs(60), code_every: Duration::from_secs(20) }
     }
 }

@@ -14,17 +14,18 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::app_state::AppState;
 use crate::clock::UnixMillis;
+use crate::hardness::{Hardness, LONGEST_MS, PageSettings};
 use crate::journal::Report;
-use crate::phone::SentMessage;
+use crate::sent::SentMessage;
 use crate::world::{ControlError, Incoming};
 
 const LARGEST_BODY: usize = 256 * 1024;
 const LONGEST_TEXT: usize = 65_536;
-const LONGEST_CUT_MS: u64 = 3_600_000;
+const RELOAD_AFTER_MS: u64 = 1_000;
 
 type Done = Result<Json<Value>, ControlError>;
 
@@ -37,6 +38,8 @@ pub fn routes() -> Router<AppState> {
         .route("/conflict", post(conflict))
         .route("/outdated", post(outdated))
         .route("/hang", post(hang))
+        .route("/reload", post(reload))
+        .route("/hardness", get(hardness).post(harden))
         .route("/sent", get(sent))
         .route("/connections", get(connections))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such call under /control") })
@@ -44,6 +47,11 @@ pub fn routes() -> Router<AppState> {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "the call needs another method")
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+}
+
+/// The one question that is the page's own.
+pub fn page_routes() -> Router<AppState> {
+    Router::new().route("/settings", get(page_settings))
 }
 
 #[derive(Deserialize)]
@@ -128,15 +136,64 @@ struct Cut {
 }
 
 async fn cut(State(state): State<AppState>, Body(cut): Body<Cut>) -> Done {
-    if cut.for_ms > LONGEST_CUT_MS {
-        return Err(invalid(
-            "for_ms",
-            format!("is {}; at most {LONGEST_CUT_MS} (an hour) is allowed", cut.for_ms),
-        ));
-    }
+    not_too_long("for_ms", cut.for_ms)?;
     let phone = cut.phone.map(|phone| number("phone", &phone)).transpose()?;
     state.world.lock().cut(phone.as_deref(), Duration::from_millis(cut.for_ms), UnixMillis::now())?;
     done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reload {
+    phone: String,
+    times: Option<u64>,
+    after_ms: Option<u64>,
+}
+
+async fn reload(State(state): State<AppState>, Body(reload): Body<Reload>) -> Done {
+    let Reload { phone, times, after_ms } = reload;
+    let (times, after_ms) = (times.unwrap_or(1), after_ms.unwrap_or(RELOAD_AFTER_MS));
+    not_too_long("after_ms", after_ms)?;
+    state.world.lock().reload(&number("phone", &phone)?, times, after_ms)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct Harden {
+    phone: Option<String>,
+    #[serde(flatten)]
+    changes: Map<String, Value>,
+}
+
+async fn harden(
+    State(state): State<AppState>,
+    Body(Harden { phone, changes }): Body<Harden>,
+) -> Result<Json<Hardness>, ControlError> {
+    let phone = phone.map(|phone| number("phone", &phone)).transpose()?;
+    Ok(Json(state.world.lock().harden(phone.as_deref(), changes)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfPhone {
+    phone: Option<String>,
+}
+
+async fn hardness(
+    State(state): State<AppState>,
+    Query(OfPhone { phone }): Query<OfPhone>,
+) -> Result<Json<Hardness>, ControlError> {
+    let phone = phone.map(|phone| number("phone", &phone)).transpose()?;
+    Ok(Json(state.world.lock().hardness(phone.as_deref()).clone()))
+}
+
+/// What the page itself asks for before it connects.
+async fn page_settings(
+    State(state): State<AppState>,
+    Query(OfPhone { phone }): Query<OfPhone>,
+) -> Result<Json<PageSettings>, ControlError> {
+    let phone = phone.map(|phone| number("phone", &phone)).transpose()?;
+    Ok(Json(state.world.lock().page_settings(phone.as_deref())))
 }
 
 #[derive(Deserialize)]
@@ -165,6 +222,13 @@ fn done() -> Done {
 
 fn invalid(field: &'static str, problem: String) -> ControlError {
     ControlError::Invalid { field, problem }
+}
+
+fn not_too_long(field: &'static str, ms: u64) -> Result<(), ControlError> {
+    if ms > LONGEST_MS {
+        return Err(invalid(field, format!("is {ms}; at most {LONGEST_MS} (an hour) is allowed")));
+    }
+    Ok(())
 }
 
 /// A phone number in international form: `255700000001`, with or without `+` or `@c.us`.
@@ -219,7 +283,7 @@ fn refusal(status: StatusCode, error: &str) -> Response {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::Invalid { .. } | Self::ForeignKeys => StatusCode::BAD_REQUEST,
+            Self::Invalid { .. } | Self::ForeignKeys | Self::Hardness { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownCode | Self::UnknownPhone { .. } => StatusCode::NOT_FOUND,
             Self::RetiredCode
             | Self::NotLinked { .. }

@@ -4,7 +4,8 @@
 //! scripts of `simulator/conformance/` prove it. The server keeps what the real one keeps: which device is linked
 //! to which phone, the messages that a page has not acknowledged yet, and the one connection of a device that is
 //! in force. Beyond that it is a judge: it records every connection, so that a test can ask whether one session
-//! was ever open twice (invariant I1), how far a restored session was behind, and what was sent more than once.
+//! was ever open twice (invariant I1), how far a restored session was behind, and what was sent more than once, and why.
+//! How hard it is on a page is settable, see [`Hardness`].
 //!
 //! Where to start reading:
 //! - [`World`]: all state and all rules, no I/O; time is an argument.
@@ -24,6 +25,8 @@
 //! | frame from a page | 1 MiB | the connection is closed |
 //! | frames waiting for a page that does not read | 4,096 | the connection is closed |
 //! | messages remembered by `/control/sent` | 100,000 for each phone | the oldest is forgotten |
+//! | resends remembered of a message | 100 | the oldest is forgotten |
+//! | what a connection is to do later | 4,096 | the connection is closed |
 //! | connections, and overlaps, remembered | 100,000 | the oldest closed ones are forgotten |
 //! | retired pairing codes remembered | 10,000 | the oldest is answered with 404 instead of 409 |
 
@@ -32,11 +35,15 @@ mod clock;
 mod config;
 mod control;
 mod delivery;
+mod hardness;
+mod history;
 mod journal;
+mod later;
 mod linking;
 mod outlet;
 mod page;
 mod phone;
+mod sent;
 mod server;
 mod socket;
 mod wire;
@@ -44,6 +51,7 @@ mod world;
 
 pub use clock::UnixMillis;
 pub use config::{Config, Timing};
+pub use hardness::{Hardness, Queries, Unsent};
 pub use journal::{Connection, ConnectionId, Overlap, Report};
 pub use server::{Simulator, StartError};
 pub use world::{ControlError, World};

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Parser;
-use roost_simulator::{Config, Simulator, Timing};
+use roost_simulator::{Config, Hardness, Simulator, Timing};
 use roost_telemetry::LogArgs;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,8 +31,29 @@ struct Args {
     /// How long each further one is.
     #[arg(long, env = "ROOST_SIMULATOR_CODE_EVERY", default_value = "20s", value_parser = humantime::parse_duration)]
     code_every: Duration,
+    /// As hard as the real site can be to a cluster in which nothing is wrong: see the simulator's README.
+    #[arg(long, env = "ROOST_SIMULATOR_HARD")]
+    hard: bool,
+    /// Processor time that each load of a page burns in script before it connects.
+    #[arg(long, env = "ROOST_SIMULATOR_START_COST", default_value = "0s", value_parser = humantime::parse_duration)]
+    start_cost: Duration,
+    /// One hardness of all phones, by the names of `/control/hardness`; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", env = "ROOST_SIMULATOR_SET", value_delimiter = ',')]
+    set: Vec<String>,
     #[command(flatten)]
     log: LogArgs,
+}
+
+impl Args {
+    fn hardness(&self) -> Result<Hardness> {
+        let start_cost_ms = u64::try_from(self.start_cost.as_millis()).context("--start-cost is too long")?;
+        let gentle = Hardness { start_cost_ms, ..Hardness::default() };
+        let base = if self.hard { gentle.hard() } else { gentle };
+        let set = |hardness: Hardness, assignment: &String| {
+            hardness.set(assignment).map_err(|problem| anyhow!("--set {assignment}: {problem}"))
+        };
+        self.set.iter().try_fold(base, set)
+    }
 }
 
 #[tokio::main]
@@ -41,8 +62,9 @@ async fn main() -> Result<()> {
     args.log.init("info");
 
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let timing = Timing { first_code: args.first_code, code_every: args.code_every, ..Timing::default() };
-    let simulator = Simulator::start(&Config { http: args.http, tls: args.tls, timing })?;
+    let timing = Timing { first_code: args.first_code, code_every: args.code_every };
+    let hardness = args.hardness()?;
+    let simulator = Simulator::start(&Config { http: args.http, tls: args.tls, timing, hardness })?;
     tracing::info!(http_url = simulator.http_url(), tls_addr = %simulator.tls_addr(), "the simulator is ready");
     if let Some(path) = &args.announce {
         announce(path, &simulator).with_context(|| format!("cannot write {}", path.display()))?;

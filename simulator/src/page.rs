@@ -29,6 +29,7 @@ scripts![
     "outbound.js",
     "registry.js",
     "session.js",
+    "settings.js",
     "storage.js",
 ];
 

@@ -9,12 +9,14 @@ use axum::routing::get;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use parking_lot::Mutex;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use crate::app_state::AppState;
 use crate::config::Config;
+use crate::world::World;
 use crate::{control, page, socket};
 
 /// Connections of browsers that do not close by themselves are cut after this time.
@@ -45,7 +47,8 @@ impl Simulator {
         let (http, http_addr) = bind(config.http)?;
         let (tls, tls_addr) = bind(config.tls)?;
         let acceptor = RustlsAcceptor::new(tls_config()?).acceptor(NoDelayAcceptor::new());
-        let app = router(AppState { world: Arc::default(), timing: config.timing }).into_make_service();
+        let world = Arc::new(Mutex::new(World::new(config.hardness.clone())));
+        let app = router(AppState { world, timing: config.timing }).into_make_service();
         let handle = Handle::new();
 
         let listen = |address| move |source| StartError::Listen { address, source };
@@ -87,6 +90,7 @@ fn router(state: AppState) -> Router {
     Router::new()
         .merge(page::routes())
         .nest("/control", control::routes())
+        .merge(control::page_routes())
         .route("/ws", get(socket::upgrade))
         .with_state(state)
 }

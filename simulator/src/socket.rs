@@ -1,6 +1,7 @@
-//! One page's WebSocket: carries frames between it and the world, rotates its code, and brings back what it refused.
+//! One page's WebSocket: carries frames between it and the world, rotates its code, and keeps the time of what is to happen
+//! on the connection later.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::pending;
 
 use axum::extract::State;
@@ -12,13 +13,14 @@ use crate::app_state::AppState;
 use crate::clock::UnixMillis;
 use crate::config::Timing;
 use crate::journal::ConnectionId;
+use crate::later::{Due, Later};
 use crate::outlet::{Inlet, Outlet};
 use crate::wire::{FromPage, ToPage};
 
 const LARGEST_FRAME: usize = 1 << 20;
 const FRAMES_AT_ONCE: usize = 256;
-/// More than a page can refuse of one delivery window.
-const REFUSALS: usize = 1024;
+/// More than a page can refuse of one delivery window, and ask for meanwhile.
+const TIMERS: usize = 4096;
 
 pub async fn upgrade(State(state): State<AppState>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.max_message_size(LARGEST_FRAME).on_upgrade(|socket| Session::serve(state, socket))
@@ -29,8 +31,9 @@ struct Session {
     id: ConnectionId,
     timing: Timing,
     rotate_at: Option<Instant>,
-    /// What the page refused, by the time at which it is delivered again.
-    refused: VecDeque<(Instant, Vec<String>)>,
+    /// By the time at which it is due, and in the order of asking.
+    later: BTreeMap<(Instant, u64), Due>,
+    last_timer: u64,
 }
 
 impl Session {
@@ -38,7 +41,7 @@ impl Session {
         let (outlet, inlet) = Outlet::new();
         let id = state.world.lock().connect(outlet);
         let timing = state.timing;
-        let mut session = Self { state, id, timing, rotate_at: None, refused: VecDeque::new() };
+        let mut session = Self { state, id, timing, rotate_at: None, later: BTreeMap::new(), last_timer: 0 };
         session.run(&mut socket, inlet).await;
         // Recorded before the socket is dropped: the page opens its next connection when it has seen this one close.
         session.state.world.lock().disconnect(id, UnixMillis::now());
@@ -80,7 +83,8 @@ impl Session {
             }
         };
         let now = Instant::now();
-        let mut world = self.state.world.lock();
+        let state = self.state.clone();
+        let mut world = state.world.lock();
         match frame {
             FromPage::Hello { .. } => {
                 world.frame(self.id, frame, UnixMillis::now());
@@ -89,16 +93,23 @@ impl Session {
             FromPage::RefreshCode => {
                 self.rotate_at = world.show_code(self.id).then(|| now + self.timing.code_every);
             }
-            FromPage::Rejected { .. } if self.refused.len() >= REFUSALS => return false,
-            FromPage::Rejected { ids } => self.refused.push_back((now + self.timing.redeliver_after, ids)),
-            frame => world.frame(self.id, frame, UnixMillis::now()),
+            frame => {
+                for Later { after, what } in world.frame(self.id, frame, UnixMillis::now()) {
+                    if after.is_zero() {
+                        world.due(self.id, what);
+                    } else {
+                        self.last_timer += 1;
+                        self.later.insert((now + after, self.last_timer), what);
+                    }
+                }
+            }
         }
-        true
+        self.later.len() <= TIMERS
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        let redeliver_at = self.refused.front().map(|(at, _)| *at);
-        self.rotate_at.into_iter().chain(redeliver_at).min()
+        let next = self.later.keys().next().map(|(at, _)| *at);
+        self.rotate_at.into_iter().chain(next).min()
     }
 
     fn timer_fired(&mut self, now: Instant) {
@@ -106,8 +117,8 @@ impl Session {
         if self.rotate_at.is_some_and(|at| at <= now) {
             self.rotate_at = world.show_code(self.id).then(|| now + self.timing.code_every);
         }
-        while let Some((_, ids)) = self.refused.pop_front_if(|(at, _)| *at <= now) {
-            world.redeliver(self.id, &ids);
+        while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
+            world.due(self.id, entry.remove());
         }
     }
 }

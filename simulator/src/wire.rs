@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hardness::PageSettings;
+use crate::sent::Cause;
+
 /// The public halves that a QR code carries beside its reference, in base64.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PairingKeys {
@@ -21,6 +24,9 @@ pub enum FromPage {
         device: String,
         token: String,
         counter: u64,
+        /// Names the document: each load of the page is a life of its own.
+        #[serde(default)]
+        life: String,
     },
     /// The messages are processed and on the page's disk.
     Received {
@@ -36,13 +42,17 @@ pub enum FromPage {
         to: String,
         body: String,
         counter: u64,
+        #[serde(default)]
+        cause: Cause,
     },
     Query {
         request: u64,
         wid: String,
     },
     RefreshCode,
-    Logout,
+    Logout {
+        request: u64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +84,27 @@ pub enum ToPage {
     Answer {
         request: u64,
         exists: bool,
+    },
+    /// A request was carried out, or refused.
+    Done {
+        request: u64,
+    },
+    Refused {
+        request: u64,
+        error: &'static str,
+    },
+    /// Messages of before the device was linked.
+    History {
+        messages: Vec<Delivery>,
+    },
+    /// A recipient could not decrypt the message.
+    Retry {
+        id: String,
+    },
+    /// The page is to be loaded anew.
+    Reload,
+    Settings {
+        settings: PageSettings,
     },
     /// The session was opened elsewhere.
     Conflict,

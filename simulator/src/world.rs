@@ -2,15 +2,18 @@
 
 mod pages;
 mod phones;
+mod sends;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 
 use crate::clock::UnixMillis;
 use crate::delivery::CAPACITY;
+use crate::hardness::Hardness;
 use crate::journal::{ConnectionId, Journal};
 use crate::linking::Codes;
 use crate::outlet::Outlet;
@@ -24,6 +27,8 @@ pub struct World {
     phones: HashMap<String, Phone>,
     journal: Journal,
     last_connection: u64,
+    /// Of pages without a session, and of phones to come.
+    hardness: Hardness,
     /// Every login is turned away until then.
     down_until: Option<UnixMillis>,
 }
@@ -36,6 +41,10 @@ struct Page {
     code: Option<String>,
     /// Set once it has logged in.
     phone: Option<String>,
+    life: String,
+    /// Its ratchet is behind: nobody can decrypt what it sends but those who have asked once for more.
+    regressed: bool,
+    healed_chats: HashSet<String>,
     standing: Standing,
 }
 
@@ -48,7 +57,26 @@ enum Standing {
     Deaf,
 }
 
+impl World {
+    pub fn new(hardness: Hardness) -> Self {
+        Self { hardness, ..Self::default() }
+    }
+}
+
 impl Page {
+    fn new(outlet: Outlet) -> Self {
+        Self {
+            outlet,
+            keys: None,
+            code: None,
+            phone: None,
+            life: String::new(),
+            regressed: false,
+            healed_chats: HashSet::new(),
+            standing: Standing::Sound,
+        }
+    }
+
     fn tell(&self, frame: ToPage) {
         if self.standing != Standing::Deaf {
             self.outlet.send(frame);
@@ -87,6 +115,8 @@ pub enum ControlError {
     AlreadyQueued { id: String },
     #[error("{CAPACITY} messages wait for phone {phone}: let its page acknowledge some")]
     QueueFull { phone: String },
+    #[error("{problem}")]
+    Hardness { problem: String },
 }
 
 /// A message to a phone, as the control API gives it; addresses are complete (`255700@c.us`).

@@ -56,6 +56,12 @@ impl Conversation {
                 .filter(|message| &message.to == chat)
                 .map(|message| message.body.as_str())
                 .collect();
+            if let Some((one, other)) = under_two_ids(sent, chat) {
+                return Verdict::Wrong(format!(
+                    "{chat} was told {:?} as {} and {}",
+                    one.body, one.id, other.id
+                ));
+            }
             let expected: Vec<String> = asked.iter().map(|body| format!("echo: {body}")).collect();
             if answers.len() > expected.len() || answers.iter().zip(&expected).any(|(got, want)| got != want)
             {
@@ -67,6 +73,15 @@ impl Conversation {
         }
         if missing.is_empty() { Verdict::Whole } else { Verdict::Missing(missing.join(", ")) }
     }
+}
+
+/// One reply that has gone out under two ids: the phone shows it twice. No two messages of a conversation are alike.
+fn under_two_ids<'a>(sent: &'a [SentMessage], chat: &str) -> Option<(&'a SentMessage, &'a SentMessage)> {
+    let mut first: BTreeMap<&str, &SentMessage> = BTreeMap::new();
+    sent.iter().filter(|message| message.to == chat).find_map(|message| {
+        let earlier = first.insert(&message.body, message)?;
+        Some((earlier, message))
+    })
 }
 
 enum Verdict {
@@ -94,7 +109,9 @@ mod tests {
             body: (*body).into(),
             id: format!("id-{index}"),
             at_ms: 0,
-            resends: 0,
+            connection: 1,
+            life: String::new(),
+            resends: vec![],
         };
         bodies.iter().enumerate().map(message).collect()
     }
@@ -105,6 +122,7 @@ mod tests {
         assert!(matches!(talk.verdict(&sent(&["echo: x", "echo: y"])), Verdict::Whole));
         assert!(matches!(talk.verdict(&sent(&["echo: x"])), Verdict::Missing(_)));
         assert!(matches!(talk.verdict(&sent(&["echo: y", "echo: x"])), Verdict::Wrong(_)));
-        assert!(matches!(talk.verdict(&sent(&["echo: x", "echo: x", "echo: y"])), Verdict::Wrong(_)));
+        let twice = talk.verdict(&sent(&["echo: x", "echo: x"]));
+        assert!(matches!(twice, Verdict::Wrong(told) if told.contains("id-0") && told.contains("id-1")));
     }
 }

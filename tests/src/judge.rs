@@ -3,7 +3,12 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Result, ensure};
-use roost_devcluster::Connections;
+use roost_devcluster::{Connections, SentMessage, Simulator, TenantRecord};
+
+use crate::resends::Resends;
+
+/// Whose messages are older than a link: the simulator's customers of the history.
+const CUSTOMERS_OF_THE_HISTORY: &str = "255799";
 
 /// I1, by WhatsApp's own view: no two live connections of one phone at any time.
 pub fn never_two_browsers(connections: &Connections) -> Result<()> {
@@ -16,6 +21,29 @@ pub fn never_two_browsers(connections: &Connections) -> Result<()> {
         "live connections of one phone overlapped: {:#?}",
         connections.overlaps
     );
+    Ok(())
+}
+
+/// Nothing was sent again to no purpose, and nobody was answered who had written before the device was linked.
+pub async fn nothing_needless_was_sent(simulator: &Simulator, tenants: &[TenantRecord]) -> Result<()> {
+    let mut resends = Resends::default();
+    for tenant in tenants {
+        // A phone that was never linked has sent nothing.
+        let Ok(sent) = simulator.sent(&tenant.phone, 0).await else { continue };
+        resends.count(&tenant.id, &sent, &simulator.connections().await?);
+        no_history_was_answered(&tenant.id, &sent)?;
+    }
+    ensure!(
+        resends.needless.is_empty(),
+        "sent again with the acknowledgement in hand: {:#?}",
+        resends.needless
+    );
+    Ok(())
+}
+
+fn no_history_was_answered(tenant: &str, sent: &[SentMessage]) -> Result<()> {
+    let answered = sent.iter().find(|message| message.to.starts_with(CUSTOMERS_OF_THE_HISTORY));
+    ensure!(answered.is_none(), "{tenant} has answered its history: {answered:?}");
     Ok(())
 }
 

@@ -21,7 +21,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Echoing tenants on so many nodes, all connected.
+    /// Echoing tenants on so many nodes, all connected; the simulated site is hard on them.
     pub async fn start(nodes: usize, tenants: usize) -> Result<Self> {
         Self::start_with(|options| (options.nodes, options.tenants) = (nodes, tenants)).await
     }
@@ -37,7 +37,7 @@ impl Scenario {
     pub async fn starting(adjust: impl FnOnce(&mut Options)) -> Result<Self> {
         let dir = TempDir::with_prefix("roost scenario \u{c4}").context("a directory for the cluster")?;
         let mut options = Options::new(dir.path());
-        options.echo = true;
+        (options.echo, options.hard) = (true, true);
         adjust(&mut options);
         let cluster = Cluster::start(options).await?;
         Ok(Self { cluster, dir, expected_errors: vec![] })
@@ -85,6 +85,7 @@ impl Scenario {
     pub async fn finish(self) -> Result<()> {
         let connections = self.cluster.simulator()?.connections().await?;
         judge::never_two_browsers(&connections)?;
+        judge::nothing_needless_was_sent(self.cluster.simulator()?, self.cluster.tenants()).await?;
         self.end().await
     }
 

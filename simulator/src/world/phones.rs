@@ -7,7 +7,8 @@ use crate::clock::UnixMillis;
 use crate::delivery::Refused;
 use crate::journal::Report;
 use crate::linking::Lookup;
-use crate::phone::{Phone, SentMessage};
+use crate::phone::Phone;
+use crate::sent::SentMessage;
 use crate::wire::{Delivery, LogoutReason, ToPage};
 
 impl World {
@@ -31,7 +32,7 @@ impl World {
         }
         page.code = None;
         self.codes.retire(reference);
-        let phone = self.phones.entry(number.to_owned()).or_default();
+        let phone = self.phones.entry(number.to_owned()).or_insert_with(|| Phone::new(self.hardness.clone()));
         if let Some(former) = phone.current.and_then(|former| self.pages.get_mut(&former)) {
             former.dismiss(ToPage::LoggedOut { reason: LogoutReason::Replaced });
         }
@@ -114,6 +115,14 @@ impl World {
         Ok(())
     }
 
+    /// The page loads itself anew, now and so many times more, each so long after it has logged in.
+    pub fn reload(&mut self, number: &str, times: u64, after_ms: u64) -> Result<(), ControlError> {
+        self.connected(number)?.tell(ToPage::Reload);
+        let phone = self.linked(number)?;
+        (phone.reloads, phone.reload_after_ms) = (times.saturating_sub(1), after_ms);
+        Ok(())
+    }
+
     pub fn sent(&self, number: &str, after: u64) -> Result<Vec<SentMessage>, ControlError> {
         let phone =
             self.phones.get(number).ok_or_else(|| ControlError::UnknownPhone { phone: number.to_owned() })?;
@@ -124,7 +133,7 @@ impl World {
         self.journal.report()
     }
 
-    fn linked(&mut self, number: &str) -> Result<&mut Phone, ControlError> {
+    pub(super) fn linked(&mut self, number: &str) -> Result<&mut Phone, ControlError> {
         let phone =
             self.phones.get_mut(number).ok_or(ControlError::UnknownPhone { phone: number.to_owned() })?;
         if phone.device.is_none() {
@@ -133,7 +142,7 @@ impl World {
         Ok(phone)
     }
 
-    fn connected(&mut self, number: &str) -> Result<&mut Page, ControlError> {
+    pub(super) fn connected(&mut self, number: &str) -> Result<&mut Page, ControlError> {
         let current = self.linked(number)?.current;
         let page = current.and_then(|id| self.pages.get_mut(&id));
         page.ok_or_else(|| ControlError::NotConnected { phone: number.to_owned() })

@@ -1,11 +1,15 @@
 //! Pages and phones against the simulated world, without sockets.
 
+mod hardness;
+
 use std::time::Duration;
 
 use super::{ControlError, Incoming, World};
 use crate::clock::UnixMillis;
 use crate::journal::ConnectionId;
+use crate::later::Due;
 use crate::outlet::{Inlet, Outlet};
+use crate::sent::Cause;
 use crate::wire::{FromPage, LogoutReason, PairingKeys, ToPage};
 
 const PHONE: &str = "255700000001";
@@ -38,7 +42,13 @@ impl Tab {
     }
 
     fn log_in(&self, world: &mut World, (device, token): &(String, String), counter: u64) {
-        world.frame(self.id, FromPage::Login { device: device.clone(), token: token.clone(), counter }, NOW);
+        let (device, token, life) = (device.clone(), token.clone(), format!("life {:?}", self.id));
+        world.frame(self.id, FromPage::Login { device, token, counter, life }, NOW);
+    }
+
+    fn send(&self, world: &mut World, id: &str, cause: Cause) {
+        let (id, to, body) = (id.to_owned(), "1@c.us".to_owned(), "hi".to_owned());
+        world.frame(self.id, FromPage::Send { id, to, body, counter: 1, cause }, NOW);
     }
 }
 
@@ -108,7 +118,7 @@ fn a_message_waits_for_its_device_and_comes_back_until_it_is_acknowledged() {
     let mut last = Tab::open(&mut world);
     last.log_in(&mut world, &credentials, 1);
     world.frame(last.id, FromPage::Received { ids: vec!["A".to_owned()], counter: 2 }, NOW);
-    world.redeliver(last.id, &["A".to_owned()]);
+    world.due(last.id, Due::Redeliver(vec!["A".to_owned()]));
     assert_eq!(delivered(&last.told()).len(), 1);
 }
 
@@ -123,9 +133,7 @@ fn a_newer_connection_evicts_the_older_and_both_are_live_until_that_is_gone() {
     assert_eq!(older.told(), [ToPage::Conflict]);
     assert_eq!(delivered(&newer.told()), ["A"]);
 
-    let send =
-        FromPage::Send { id: "true_1@c.us_X".into(), to: "1@c.us".into(), body: "hi".into(), counter: 1 };
-    world.frame(older.id, send, NOW);
+    older.send(&mut world, "true_1@c.us_X", Cause::Asked);
     assert_eq!(world.sent(PHONE, 0).unwrap(), []);
     assert_eq!(world.report().overlaps[0].until_ms, None);
     world.disconnect(older.id, UnixMillis(2_000));
@@ -173,7 +181,11 @@ fn logins_are_turned_away_while_the_phone_is_dropped() {
     assert_eq!(early.told(), []);
     let mut late = Tab::open(&mut world);
     let (device, token) = credentials;
-    world.frame(late.id, FromPage::Login { device, token, counter: 0 }, UnixMillis(NOW.0 + 500));
+    world.frame(
+        late.id,
+        FromPage::Login { device, token, counter: 0, life: String::new() },
+        UnixMillis(NOW.0 + 500),
+    );
     assert_eq!(late.told(), [ToPage::Welcome]);
 }
 

@@ -7,6 +7,7 @@ use roost_devcluster::{Connections, Overlap};
 use super::{
     fault::Kind, fences::Seen, load::Count, nemesis::Standstill, observer::Observed, operator::Orders,
 };
+use crate::resends::Resends;
 
 /// A machine that stood still runs its browsers for a moment before its guard, which wakes with them, has killed them.
 /// No software on it can prevent that; what such a browser could do in it is judged by the answers.
@@ -24,6 +25,7 @@ pub struct Report {
     pub pairs: Tally,
     pub orders: Orders,
     pub count: Count,
+    pub resends: Resends,
     pub connections: usize,
     pub overlaps: Overlaps,
     pub observed: Observed,
@@ -101,6 +103,9 @@ impl Report {
         wrong.extend(self.observed.violations.iter().cloned());
         wrong.extend(self.fences.violations.iter().cloned());
         wrong.extend(self.count.twice.iter().map(|what| format!("answered twice (I6): {what}")));
+        wrong.extend(
+            self.resends.needless.iter().map(|what| format!("sent again with its acknowledgement: {what}")),
+        );
         wrong.extend(self.count.out_of_order.iter().map(|what| format!("out of order: {what}")));
         if self.count.missing > 0 {
             wrong.push(format!("{} messages were lost (I6)", self.count.missing));
@@ -148,7 +153,10 @@ impl fmt::Display for Report {
         writeln!(f, "  messages lost             {} of {}", self.count.missing, self.count.asked)?;
         writeln!(f, "  answered twice            {}", self.count.twice.len())?;
         writeln!(f, "  out of order in a chat    {}", self.count.out_of_order.len())?;
-        writeln!(f, "  sent again, shown once    {}", self.count.resends)?;
+        writeln!(f, "  sent again, shown once    {}", self.resends.explained.values().sum::<usize>())?;
+        for (explanation, times) in &self.resends.explained {
+            writeln!(f, "    {times:>4}  {explanation}")?;
+        }
         writeln!(
             f,
             "  leases lost, leaders, term {}, {}, {}",

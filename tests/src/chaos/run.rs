@@ -97,7 +97,7 @@ impl Bed {
         let mut options = Options::new(dir);
         (options.etcd_members, options.coordinators, options.nodes) = (3, 2, NODES);
         (options.tenants, options.lease_ttl) = (config.tenants, config.ttl);
-        (options.echo, options.relays) = (true, true);
+        (options.echo, options.relays, options.hard) = (true, true, true);
         options.browsers = browsers.iter().map(|(id, browser)| (id.clone(), browser.command())).collect();
         options.etcd_through = Some(stalled_disk::build(dir)?);
         options.object_store = Some(disk.snapshots());
@@ -224,7 +224,12 @@ impl Bed {
         report.ran_for = begun.elapsed();
         report.failure = failure.map(|error| format!("{error:#}"));
         report.count = load.settle(settle).await;
-        let connections = cluster.simulator()?.connections().await?;
+        let simulator = cluster.simulator()?;
+        let connections = simulator.connections().await?;
+        // All of it once more: what was read while it ran has not the resends that came after.
+        for tenant in cluster.tenants() {
+            report.resends.count(&tenant.id, &simulator.sent(&tenant.phone, 0).await?, &connections);
+        }
         report.connections = connections.connections.len();
         report.overlaps = Overlaps::judge(&connections, &standstills);
         report.observed = match report.failure {

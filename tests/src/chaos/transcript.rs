@@ -39,8 +39,6 @@ pub struct Count {
     pub twice: Vec<String>,
     /// Answers that came before those of earlier messages of their chat.
     pub out_of_order: Vec<String>,
-    /// Sends with an id that WhatsApp had already: they show once on the phone.
-    pub resends: u64,
 }
 
 impl Transcript {
@@ -125,7 +123,6 @@ impl Messages {
             let mut newest = 0;
             for answer in answers {
                 let told = || format!("{} to {chat}: {:?} (id {})", self.tenant.id, answer.body, answer.id);
-                count.resends += answer.resends;
                 match position(answer) {
                     None => count.twice.push(format!("nobody asked: {}", told())),
                     Some(at) => {
@@ -169,7 +166,9 @@ mod tests {
             body: format!("echo: {body}"),
             id: format!("id-{index}"),
             at_ms: 100 + index as u64,
-            resends: 0,
+            connection: 1,
+            life: String::new(),
+            resends: vec![],
         };
         transcript.answered(0, answers.iter().enumerate().map(sent).collect());
         transcript

@@ -1,6 +1,6 @@
 //! The simulator, judged by two libraries that drive the real WhatsApp Web: both run unmodified through QR, scan,
-//! ready, messages, acknowledgements, restart and logout. A third script tries what the control API can do to a
-//! page, so that a scenario can rely on it.
+//! ready, messages, acknowledgements, restart and logout. Two more try what the control API can do to a page, so that a
+//! scenario can rely on it.
 //!
 //! Each script starts its own browsers; their output is shown when one fails.
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use roost_simulator::{Config, Simulator, Timing};
+use roost_simulator::{Config, Hardness, Simulator, Timing};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -29,11 +29,24 @@ async fn the_faults_of_the_control_api_reach_the_page() {
     conform("faults.js").await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_hardness_reaches_the_page() {
+    conform("hardness.js").await.unwrap();
+}
+
+/// Gentle and hard, one after the other: each starts browsers.
 async fn conform(script: &str) -> Result<()> {
+    for hardness in [Hardness::default(), Hardness::default().hard()] {
+        conform_to(script, hardness).await?;
+    }
+    Ok(())
+}
+
+async fn conform_to(script: &str, hardness: Hardness) -> Result<()> {
     let directory = scripts()?;
     let any = "127.0.0.1:0".parse()?;
-    let timing = Timing { redeliver_after: Duration::from_millis(300), ..Timing::default() };
-    let simulator = Simulator::start(&Config { http: any, tls: any, timing })?;
+    let told = format!("{script} with {hardness:?}");
+    let simulator = Simulator::start(&Config { http: any, tls: any, timing: Timing::default(), hardness })?;
     let output = Command::new("node")
         .arg(script)
         .current_dir(&directory)
@@ -42,12 +55,12 @@ async fn conform(script: &str) -> Result<()> {
         .kill_on_drop(true)
         .output();
     let output =
-        timeout(DEADLINE, output).await.with_context(|| format!("{script} took longer than {DEADLINE:?}"))?;
+        timeout(DEADLINE, output).await.with_context(|| format!("{told} took longer than {DEADLINE:?}"))?;
     let output = output.context("cannot run node: install Node.js 20 or newer, or run `make deps`")?;
     simulator.stop().await;
     ensure!(
         output.status.success(),
-        "{script} failed:\n{}{}",
+        "{told} failed:\n{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );

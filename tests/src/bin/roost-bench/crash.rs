@@ -12,6 +12,7 @@ use roost_tests::{Scenario, judge};
 use crate::{
     claims::Claims,
     report::{Report, percentile},
+    site::Site,
 };
 
 const TENANTS: usize = 4;
@@ -19,9 +20,10 @@ const WITHIN: Duration = Duration::from_secs(60);
 const CLAIM_MS: f64 = 500.0;
 const ANSWER_S: f64 = 3.0;
 
-pub async fn measure(runs: usize, report: &mut Report) -> Result<()> {
+pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()> {
     let mut scenario = Scenario::start_with(|options| {
         (options.nodes, options.tenants) = (1, TENANTS);
+        site.apply(options);
         // Crashing for a living.
         options.node_args = ["--max-restarts", "1000"].map(str::to_owned).to_vec();
     })

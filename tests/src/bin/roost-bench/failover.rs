@@ -12,6 +12,7 @@ use roost_tests::{Scenario, judge};
 use crate::{
     claims::Claims,
     report::{Report, percentile},
+    site::Site,
 };
 
 const TENANTS: usize = 4;
@@ -19,9 +20,13 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// etcd ends a lease up to 0.6 s late.
 const CLAIM_AFTER_TTL_S: f64 = 0.8;
 
-pub async fn measure(runs: usize, report: &mut Report) -> Result<()> {
+pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()> {
     // All tenants start on the first node; the second one joins empty-handed, for nothing moves that need not.
-    let mut scenario = Scenario::start(1, TENANTS).await?;
+    let mut scenario = Scenario::start_with(|options| {
+        (options.nodes, options.tenants) = (1, TENANTS);
+        site.apply(options);
+    })
+    .await?;
     let ttl = scenario.cluster.options().lease_ttl;
     let (mut owner, mut spare) = ("node-1".to_owned(), scenario.cluster.add_node().await?);
     let scans = scenario.cluster.scans();

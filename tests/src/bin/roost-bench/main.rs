@@ -13,9 +13,11 @@ mod rebalance;
 mod report;
 mod round_trip;
 mod scale;
+mod site;
 
 use clap::Parser;
 use report::Report;
+use site::Site;
 
 #[derive(Parser)]
 struct Args {
@@ -28,6 +30,8 @@ struct Args {
     /// Only these parts.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    #[command(flatten)]
+    site: Site,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -50,15 +54,15 @@ enum Part {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
-    let mut report = Report::default();
+    let (site, mut report) = (&args.site, Report::default());
     if wanted(Part::Failover) {
-        failover::measure(args.runs, &mut report).await?;
+        failover::measure(args.runs, site, &mut report).await?;
     }
     if wanted(Part::Crash) {
-        crash::measure(args.crashes, &mut report).await?;
+        crash::measure(args.crashes, site, &mut report).await?;
     }
     if wanted(Part::Planned) {
-        planned::measure(args.runs, &mut report).await?;
+        planned::measure(args.runs, site, &mut report).await?;
     }
     if wanted(Part::Rebalance) {
         rebalance::measure(&mut report).await?;
@@ -67,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
         scale::measure(&mut report).await?;
     }
     if wanted(Part::Tenants) {
-        round_trip::measure(&mut report).await?;
+        round_trip::measure(site, &mut report).await?;
     }
     println!("{report}");
     anyhow::ensure!(report.holds(), "a bound is broken: see the last column");

@@ -8,7 +8,10 @@ use roost_devcluster::is_connected;
 use roost_proto::v1::StartMoveRequest;
 use roost_tests::{Conversation, Scenario, judge};
 
-use crate::report::{Report, percentile};
+use crate::{
+    report::{Report, percentile},
+    site::Site,
+};
 
 const WITHIN: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(20);
@@ -16,8 +19,12 @@ const EVERY: Duration = Duration::from_millis(20);
 const AROUND: Duration = Duration::from_secs(1);
 const GAP_S: f64 = 1.5;
 
-pub async fn measure(runs: usize, report: &mut Report) -> Result<()> {
-    let scenario = Scenario::start(2, 2).await?;
+pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()> {
+    let scenario = Scenario::start_with(|options| {
+        (options.nodes, options.tenants) = (2, 2);
+        site.apply(options);
+    })
+    .await?;
     let tenant = scenario.tenant(0);
     let scans = scenario.cluster.scans();
     let mut conversation = scenario.conversation(&tenant)?;

@@ -11,6 +11,7 @@ use crate::{
     load::{self, Answered},
     memory::pss_mib,
     report::{Report, percentile},
+    site::Site,
 };
 
 const TENANTS: usize = 5;
@@ -28,8 +29,12 @@ struct Side {
     wrong: usize,
 }
 
-pub async fn measure(report: &mut Report) -> Result<()> {
-    let mut scenario = Scenario::start(1, TENANTS).await?;
+pub async fn measure(site: &Site, report: &mut Report) -> Result<()> {
+    let mut scenario = Scenario::start_with(|options| {
+        (options.nodes, options.tenants) = (1, TENANTS);
+        site.apply(options);
+    })
+    .await?;
     let simulator = scenario.cluster.simulator()?.clone();
     let record = scenario.cluster.record();
     tokio::time::sleep(SETTLE).await;

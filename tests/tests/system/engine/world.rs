@@ -17,7 +17,7 @@ use roost_engine::{
 };
 use roost_model::ids::TenantId;
 use roost_node::session::{LockedProfile, Profiles, SnapshotKey, SnapshotStore};
-use roost_simulator::{Config, Simulator, Timing};
+use roost_simulator::{Config, Hardness, Simulator, Timing};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -47,7 +47,12 @@ impl World {
     pub fn start() -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let any = "127.0.0.1:0".parse()?;
-        let simulator = Simulator::start(&Config { http: any, tls: any, timing: Timing::default() })?;
+        let simulator = Simulator::start(&Config {
+            http: any,
+            tls: any,
+            timing: Timing::default(),
+            hardness: Hardness::default(),
+        })?;
         // As a node of this user would run them.
         let run_as = RunAs::for_browsers("nobody")?;
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;

@@ -42,6 +42,7 @@ async fn survive_crashes(seed: u64) {
     bed.phone.wait_for(total, Duration::from_secs(60)).await;
     bed.settle().await;
     assert_eq!(bed.phone.received_by_chat(), expected, "lost, doubled or reordered");
+    println!("{} of {total} were sent again by a page that did not know them", bed.phone.resends());
     let total = total as i64;
     assert_eq!(bed.number("select count(*) from bm_in where state = 'DONE'").await, total);
     assert_eq!(bed.number("select count(*) from bm_out where state = 'SENT'").await, total);

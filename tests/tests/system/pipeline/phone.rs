@@ -1,7 +1,7 @@
 //! The far end: WhatsApp's server and the people who write, as one object that outlives every page.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -21,6 +21,8 @@ use roost_model::ChatKind;
 pub struct Phone {
     unacknowledged: Mutex<Vec<InboundMessage>>,
     received: Mutex<Vec<OutboundText>>,
+    /// Texts that came again from a page that did not know of the first time: shown once all the same.
+    resends: AtomicU64,
     /// Sends so far, to make some of them fail.
     sends: AtomicU64,
     /// Each send whose count divides by this fails, alternately before and after it took effect; 0 for none.
@@ -79,25 +81,33 @@ impl Phone {
         }
     }
 
+    pub fn resends(&self) -> u64 {
+        self.resends.load(Ordering::Relaxed)
+    }
+
     fn receive(&self, text: &OutboundText) {
         let mut received = self.received.lock();
-        // As the real page does, it looks for an earlier send only when it is told that there may have been one.
         let is_known = received.iter().any(|earlier| earlier.whatsapp_id == text.whatsapp_id);
-        if !(is_known && text.maybe_sent) {
+        // Who says that it was surely never tried is wrong: that shows as an answer too many.
+        if is_known && text.maybe_sent {
+            self.resends.fetch_add(1, Ordering::Relaxed);
+        } else {
             received.push(text.clone());
         }
     }
 }
 
-/// A page of the phone's tenant. A dead one sends and confirms nothing any more.
+/// A page of the phone's tenant, with a memory of its own: the next one knows nothing of what this one has sent, as after a
+/// restore from an older snapshot. A dead one sends and confirms nothing any more.
 pub struct FakePage {
     phone: Arc<Phone>,
+    has_sent: Mutex<BTreeSet<String>>,
     alive: AtomicBool,
 }
 
 impl FakePage {
     pub fn new(phone: Arc<Phone>) -> Arc<Self> {
-        Arc::new(Self { phone, alive: AtomicBool::new(true) })
+        Arc::new(Self { phone, has_sent: Mutex::default(), alive: AtomicBool::new(true) })
     }
 
     pub fn die(&self) {
@@ -123,7 +133,9 @@ impl Page for FakePage {
         if fails && (nth / every).is_multiple_of(2) {
             return Err(SendError::TimedOut);
         }
-        self.phone.receive(text);
+        if self.has_sent.lock().insert(text.whatsapp_id.clone()) {
+            self.phone.receive(text);
+        }
         tokio::task::yield_now().await;
         if fails { Err(SendError::TimedOut) } else { Ok(()) }
     }

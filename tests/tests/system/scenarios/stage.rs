@@ -20,6 +20,7 @@ use roost_model::{
     LanguageCode, TemplateKind, Texts,
     ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId, Term},
 };
+use roost_simulator::Hardness;
 use roost_store::{NewTenant, PostgresLedger, SessionStatus, Store};
 use roost_tests::SOON;
 use tempfile::TempDir;
@@ -48,9 +49,9 @@ impl Stage {
     pub async fn set() -> Result<Self> {
         let dir = TempDir::with_prefix("roost-moves-")?;
         let any = "127.0.0.1:0".parse()?;
-        let timing = roost_simulator::Timing::default();
-        let simulator =
-            roost_simulator::Simulator::start(&roost_simulator::Config { http: any, tls: any, timing })?;
+        let (timing, hardness) = (roost_simulator::Timing::default(), Hardness::default().hard());
+        let config = roost_simulator::Config { http: any, tls: any, timing, hardness };
+        let simulator = roost_simulator::Simulator::start(&config)?;
         let (etcd, postgres) = tokio::try_join!(Etcd::start(dir.path()), Postgres::start(dir.path()))?;
         let store = Store::connect(postgres.url(), 4).await?;
         store.migrate().await?;

@@ -1,0 +1,22 @@
+//! How heavy the simulated site is that is measured on.
+
+use std::time::Duration;
+
+use clap::Args;
+use roost_devcluster::Options;
+
+#[derive(Debug, Clone, Args)]
+pub struct Site {
+    /// Processor time that each load of a page takes before it connects, as the real bundle does.
+    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
+    start_cost: Duration,
+    /// As hard on pages as the scenarios have it.
+    #[arg(long)]
+    hard: bool,
+}
+
+impl Site {
+    pub fn apply(&self, options: &mut Options) {
+        (options.start_cost, options.hard) = (self.start_cost, self.hard);
+    }
+}
