@@ -34,6 +34,12 @@ pub(super) struct Gate {
     pub sending: bool,
 }
 
+impl Gate {
+    pub fn may_send(&self) -> bool {
+        self.sending && self.page.is_some()
+    }
+}
+
 impl PartialEq for Gate {
     fn eq(&self, other: &Self) -> bool {
         let same_page = match (&self.page, &other.page) {

@@ -82,11 +82,11 @@ impl Driver {
     async fn drive(mut self) -> StoreError {
         let mut events = Vec::with_capacity(BATCH);
         loop {
-            self.start_jobs();
+            let gate = self.channels.gate.borrow_and_update().clone();
+            self.start_jobs(&gate);
             let idle = self.jobs.is_empty() && self.outbox.is_marked();
             self.channels.idle.send_if_modified(|told| std::mem::replace(told, idle) != idle);
-            let due = [self.inbox.next_due(), self.outbox.next_due()].into_iter().flatten().min();
-            let wake = due.map(|due| self.begun + due.saturating_sub(WINDOW));
+            let wake = self.next_due(&gate).map(|due| self.begun + due.saturating_sub(WINDOW));
             tokio::select! {
                 Some(done) = self.jobs.next() => {
                     if let Err(error) = self.take(done) {
@@ -113,15 +113,20 @@ impl Driver {
         WINDOW + self.begun.elapsed()
     }
 
+    /// When time alone lets something begin. What waits for more than time is woken by what it waits for.
+    fn next_due(&self, gate: &Gate) -> Option<PipelineTime> {
+        let answer = self.inbox.next_due(self.outbox.has_room());
+        [answer, self.outbox.next_due(gate.may_send())].into_iter().flatten().min()
+    }
+
     fn may_receive(&self) -> bool {
         self.inbox.has_room() && self.channels.gate.borrow().taking
     }
 
     /// Starts every job that may run now.
-    fn start_jobs(&mut self) {
-        let gate = self.channels.gate.borrow_and_update().clone();
+    fn start_jobs(&mut self, gate: &Gate) {
         let now = self.now();
-        while let Some(job) = self.outbox.next(now, gate.sending && gate.page.is_some()) {
+        while let Some(job) = self.outbox.next(now, gate.may_send()) {
             let fenced = self.fenced.clone();
             self.jobs.push(match (job, &gate.page) {
                 (OutboundJob::Read { after }, _) => fenced.read_outbound(after),

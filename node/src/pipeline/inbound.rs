@@ -94,12 +94,16 @@ impl Inbox {
             let rest = self.answered.split_off(self.answered.len().min(BATCH));
             return Some(InboundJob::Complete(mem::replace(&mut self.answered, rest)));
         }
-        if answering && self.answering < ANSWERING && self.answered.len() < ANSWERED {
+        if self.may_answer(answering) {
             let message = self.queues.take(now)?;
             self.answering += 1;
             return Some(InboundJob::Answer(message));
         }
         None
+    }
+
+    fn may_answer(&self, answering: bool) -> bool {
+        answering && self.answering < ANSWERING && self.answered.len() < ANSWERED
     }
 
     /// A batch is durable. `unsure`: an earlier try may have been what made it so, and "not fresh" then does not mean
@@ -158,9 +162,9 @@ impl Inbox {
         self.queues.finish(chat);
     }
 
-    /// When a message that waits for another try is due.
-    pub fn next_due(&self) -> Option<PipelineTime> {
-        self.queues.next_due()
+    /// When [`Inbox::next`] has an answer to give that it does not have now; `None` while that takes more than time.
+    pub fn next_due(&self, answering: bool) -> Option<PipelineTime> {
+        self.queues.next_due().filter(|_| self.may_answer(answering))
     }
 }
 

@@ -151,10 +151,12 @@ impl Outbox {
         self.known.remove(&reply.row.id);
     }
 
-    /// When a reply that waits for another try is due, or a mark.
-    pub fn next_due(&self) -> Option<PipelineTime> {
+    /// When [`Outbox::next`] has a reply to send or a mark to make that it does not have now; `None` while that takes more
+    /// than time.
+    pub fn next_due(&self, sending: bool) -> Option<PipelineTime> {
         let mark_by = (self.marking.is_empty() && !self.sent.is_empty()).then_some(self.mark_by);
-        [self.queues.next_due(), mark_by].into_iter().flatten().min()
+        let may_send = sending && self.unread.is_none() && self.sending < SENDING;
+        [self.queues.next_due().filter(|_| may_send), mark_by].into_iter().flatten().min()
     }
 }
 
@@ -211,13 +213,36 @@ mod tests {
     }
 
     #[test]
+    fn a_due_reply_that_may_not_be_sent_is_no_reason_to_wake() {
+        let mut outbox = outbox();
+        outbox.completed((1..=SENDING as i64).map(|id| row(id, &id.to_string())).collect(), NOW);
+        assert!(outbox.next(NOW, false).is_none());
+        assert_eq!((outbox.next_due(false), outbox.next_due(true)), (None, Some(NOW)), "the gate is shut");
+        let replies = send(&mut outbox);
+        assert_eq!(replies.len(), SENDING);
+        outbox.completed(vec![row(99, "one more")], NOW);
+        assert!(outbox.next(NOW, true).is_none());
+        assert_eq!(outbox.next_due(true), None, "as many are on their way as may be");
+        outbox.retry(replies.into_iter().next().unwrap(), NOW);
+        assert_eq!(outbox.next_due(true), Some(NOW));
+    }
+
+    #[test]
+    fn nothing_is_due_before_what_an_earlier_owner_left_is_known() {
+        let mut outbox = Outbox::new();
+        outbox.completed(vec![row(1, "a")], NOW);
+        assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
+        assert_eq!(outbox.next_due(true), None);
+    }
+
+    #[test]
     fn a_mark_waits_for_company_while_others_are_on_their_way_but_not_for_long() {
         let mut outbox = outbox();
         outbox.completed(vec![row(1, "a"), row(2, "b")], NOW);
         let together = send(&mut outbox);
         outbox.sent(&together[0], NOW);
         assert!(outbox.next(NOW, true).is_none() && !outbox.is_marked());
-        assert_eq!(outbox.next_due(), Some(NOW + MARK_WAIT));
+        assert_eq!(outbox.next_due(true), Some(NOW + MARK_WAIT));
         let Some(OutboundJob::MarkSent(ids)) = outbox.next(NOW + MARK_WAIT, true) else { panic!("no mark") };
         assert_eq!(ids, [1]);
         outbox.marked();

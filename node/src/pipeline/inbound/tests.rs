@@ -123,6 +123,13 @@ fn nothing_is_answered_while_too_many_answers_are_not_durable() {
         }
     }
     assert!(answered > ANSWERED && answered < rows.len(), "{answered} of {}", rows.len());
+    admit(&mut inbox, &[row(1_000, true)], false);
+    assert!(inbox.next(NOW, true, true).is_none());
+    assert_eq!(inbox.next_due(true), None, "time alone lets none be answered");
+    inbox.completed();
+    assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Complete(_))));
+    assert_eq!(inbox.next_due(true), Some(NOW));
+    assert_eq!(inbox.next_due(false), None, "too many replies wait");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use roost_engine::InboundMessage;
 use roost_model::ChatKind;
 use roost_node::pipeline::{BODY_BYTES, reply_id};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::pipeline::test_bed::TestBed;
 
@@ -111,6 +112,28 @@ async fn nothing_is_sent_while_the_gate_is_shut_and_all_of_it_afterwards() {
     assert!(bed.phone.received().is_empty());
     life.pipeline.set_gate(Some(life.page.clone()), true, true);
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
+}
+
+/// All of it is on the thread of the test, whose time is taken.
+#[tokio::test]
+async fn a_pipeline_whose_replies_may_not_be_sent_takes_no_processor_time() {
+    let bed = TestBed::new(0).await;
+    let life = bed.next_life().await;
+    life.pipeline.set_gate(Some(life.page.clone()), true, false);
+    for nth in 0..3 {
+        let message = bed.phone.write(&format!("{nth}@c.us"), "M", "hello");
+        life.pipeline.intake().send(message).await.unwrap();
+    }
+    while bed.number("select count(*) from bm_out").await < 3 || !bed.phone.unacknowledged().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let spent = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let (before, began) = (spent(), Instant::now());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let share = (spent() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    assert!(share < 0.2, "it takes {share:.2} of a core");
+    life.pipeline.set_gate(Some(life.page.clone()), true, true);
+    bed.phone.wait_for(3, Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
