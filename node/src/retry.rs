@@ -37,12 +37,9 @@ impl Backoff {
     }
 }
 
-/// Makes a call for as long as Postgres is unavailable. The flag says that it took more than one try, so that an earlier one
-/// may have been carried out although its answer was lost.
-pub(crate) async fn until_available<T, F>(
-    step: &'static str,
-    call: impl Fn() -> F,
-) -> Result<(T, bool), StoreError>
+/// Makes a call for as long as Postgres is unavailable. An earlier try may have been carried out although its answer was
+/// lost.
+pub(crate) async fn until_available<T, F>(step: &'static str, call: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -61,7 +58,7 @@ where
                 if failures > 0 {
                     info!(step, "postgres is back");
                 }
-                return Ok((value, failures > 0));
+                return Ok(value);
             }
         }
     }

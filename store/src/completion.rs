@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Fence, Outbound, Store, StoreError, columns::storable};
+use crate::{Fence, Outbound, Store, StoreError, columns::storable, halving::by_halves};
 
 /// The answer to one message: replies, none (nothing to say), or none because the reply limit suppressed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,20 @@ pub struct NewOutbound {
 impl Store {
     /// Marks messages answered and queues their replies, all in one step. Answers with the replies that are to be
     /// sent, by id. A completion made again changes nothing, whatever its replies are now: the answer is then what
-    /// the first one queued and has not been sent.
+    /// the first one queued and has not been sent. A message whose replies Postgres refuses is given up.
     pub async fn complete(
+        &self,
+        fence: &Fence,
+        completions: &[Completion],
+    ) -> Result<Vec<Outbound>, StoreError> {
+        let (queued, refused) = by_halves(completions, |batch| self.complete_batch(fence, batch)).await?;
+        for (completion, reason) in refused {
+            self.bury_inbound(fence, completion.inbound_id, &reason).await?;
+        }
+        Ok(queued)
+    }
+
+    async fn complete_batch(
         &self,
         fence: &Fence,
         completions: &[Completion],

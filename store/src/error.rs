@@ -105,6 +105,15 @@ impl StoreError {
         })
     }
 
+    /// Whether Postgres will not have a value of the statement: out of a type's range, too long for an index, against a
+    /// constraint. The same statement without that value may be taken.
+    pub(crate) fn is_about_values(&self) -> bool {
+        let Self::Refused { source: sqlx::Error::Database(refusal), .. } = self else { return false };
+        let code = refusal.code();
+        // Data exception, integrity constraint violation, program limit exceeded.
+        code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    }
+
     /// The name of the unique constraint that was violated, if that is what went wrong.
     pub(crate) fn unique_violation(&self) -> Option<&str> {
         match self {

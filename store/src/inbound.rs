@@ -6,6 +6,8 @@
 //!                     +--bury_inbound--> DEAD
 //! ```
 //!
+//! What cannot be admitted is DEAD from its beginning, and the others go on ([`crate::set_apart`]).
+//!
 //! What is DONE has neither text nor number any more: they are in the log. A second delivery is known by the digest of
 //! its id, so an answered message is never answered again, whatever has been erased ([`crate::erasure`]).
 //!
@@ -25,7 +27,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use crate::{Fence, Store, StoreError, columns::storable};
+use crate::{Fence, Store, StoreError, columns::storable, halving::by_halves};
 
 /// A message as the page delivered it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Admitted {
     pub fresh: bool,
     /// It is fresh, and nothing was received in its chat before it.
     pub first_in_chat: bool,
+    /// It has no answer yet.
+    pub waits: bool,
 }
 
 /// A message that waits for its answer.
@@ -67,8 +71,17 @@ pub struct Inbound {
 
 impl Store {
     /// Makes messages durable, in the order given; from the return on they may be confirmed to WhatsApp. Answers with
-    /// one element for each distinct `whatsapp_id`, in order. The fresh ones are in the log too.
+    /// one element for each distinct `whatsapp_id`, in order. The fresh ones are in the log too. One that Postgres refuses
+    /// is set apart, and has no element.
     pub async fn admit(&self, fence: &Fence, messages: &[NewInbound]) -> Result<Vec<Admitted>, StoreError> {
+        let (admitted, refused) = by_halves(messages, |batch| self.admit_batch(fence, batch)).await?;
+        for (message, reason) in refused {
+            self.set_apart(fence, message, &reason).await?;
+        }
+        Ok(admitted)
+    }
+
+    async fn admit_batch(&self, fence: &Fence, messages: &[NewInbound]) -> Result<Vec<Admitted>, StoreError> {
         let column =
             |of: fn(&NewInbound) -> &str| messages.iter().map(|m| storable(of(m)).into_owned()).collect();
         let whatsapp_ids: Vec<String> = column(|m| &m.whatsapp_id);
@@ -125,24 +138,24 @@ impl Store {
         in_order_given(fence, whatsapp_ids, &fresh, &known)
     }
 
-    /// The ids of messages that were there before. A second statement, for it must see what the first one waited for.
+    /// The ids of messages that were there before, and whether they wait. A second statement, for it must see what the first one waited for.
     async fn known_inbound(
         &self,
         fence: &Fence,
         whatsapp_ids: impl Iterator<Item = &String>,
-    ) -> Result<HashMap<String, i64>, StoreError> {
+    ) -> Result<HashMap<String, (i64, bool)>, StoreError> {
         let whatsapp_ids: Vec<&str> = whatsapp_ids.map(String::as_str).collect();
         if whatsapp_ids.is_empty() {
             return Ok(HashMap::new());
         }
         let query = sqlx::query!(
-            r#"select b.id, given.whatsapp_id as "whatsapp_id!" from unnest($2::text[]) as given(whatsapp_id)
+            r#"select b.id, b.state = 'PENDING' as "waits!", given.whatsapp_id as "whatsapp_id!" from unnest($2::text[]) as given(whatsapp_id)
             join bm_in b on b.whatsapp_digest = message_digest(given.whatsapp_id) where b.tenant_id = $1"#,
             fence.tenant.as_str(),
             &whatsapp_ids as &[&str],
         );
         let rows = self.all("look up known inbound messages", query).await?;
-        Ok(rows.into_iter().map(|row| (row.whatsapp_id, row.id)).collect())
+        Ok(rows.into_iter().map(|row| (row.whatsapp_id, (row.id, row.waits))).collect())
     }
 
     /// Messages that wait, by id, from the one after `after_id` on: those due later (`due_in`) included, for they hold
@@ -242,7 +255,7 @@ fn in_order_given(
     fence: &Fence,
     whatsapp_ids: Vec<String>,
     fresh: &HashMap<String, (i64, bool)>,
-    known: &HashMap<String, i64>,
+    known: &HashMap<String, (i64, bool)>,
 ) -> Result<Vec<Admitted>, StoreError> {
     let mut admitted: Vec<Admitted> = Vec::with_capacity(whatsapp_ids.len());
     let mut given = HashSet::with_capacity(whatsapp_ids.len());
@@ -250,12 +263,12 @@ fn in_order_given(
         if !given.insert(whatsapp_id.clone()) {
             continue;
         }
-        let (id, fresh, first_in_chat) = match (fresh.get(&whatsapp_id), known.get(&whatsapp_id)) {
-            (Some((id, first)), _) => (*id, true, *first),
-            (None, Some(id)) => (*id, false, false),
+        let (id, fresh, first_in_chat, waits) = match (fresh.get(&whatsapp_id), known.get(&whatsapp_id)) {
+            (Some((id, first)), _) => (*id, true, *first, true),
+            (None, Some((id, waits))) => (*id, false, false, *waits),
             (None, None) => return fence.check(false).map(|()| admitted),
         };
-        admitted.push(Admitted { id, whatsapp_id, fresh, first_in_chat });
+        admitted.push(Admitted { id, whatsapp_id, fresh, first_in_chat, waits });
     }
     Ok(admitted)
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(context: PipelineContext, channels: DriverChannels) -> S
         async move { fenced.store.reply_window(&fenced.fence).await }
     };
     let window = match until_available("read the reply window", read).await {
-        Ok((window, _)) => window,
+        Ok(window) => window,
         Err(error) => return error,
     };
     let limit =
@@ -187,10 +187,10 @@ impl Driver {
         match done {
             JobOutcome::Failed(error) => return Err(error),
             JobOutcome::Confirmed => {}
-            JobOutcome::Admitted { batch, rows, unsure } => {
+            JobOutcome::Admitted { batch, rows } => {
                 self.confirm(batch.iter().map(|message| message.whatsapp_id.clone()).collect());
                 self.changed(batch.len());
-                self.inbox.admitted(batch, &rows, unsure, now);
+                self.inbox.admitted(batch, &rows, now);
             }
             JobOutcome::InboundRead(rows) => self.inbox.read(rows, now),
             JobOutcome::Answered { message, replies: Ok(replies) } => self.decide(message, replies, now),
@@ -198,7 +198,7 @@ impl Driver {
             JobOutcome::InboundSetBack { message, delay: Some(delay) } => {
                 self.inbox.retry(message, now + delay)
             }
-            JobOutcome::InboundSetBack { message, delay: None } => self.inbox.dead_lettered(&message.chat),
+            JobOutcome::InboundSetBack { message, delay: None } => self.inbox.dead_lettered(&message),
             JobOutcome::Completed(rows) => {
                 self.inbox.completed();
                 self.outbox.completed(rows, now);

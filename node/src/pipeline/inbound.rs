@@ -12,7 +12,7 @@
 //! database until there is room, which is what `behind` means.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     mem,
     time::Duration,
 };
@@ -55,11 +55,15 @@ pub(super) struct Inbox {
     known_to: i64,
     /// There may be pending rows above `known_to`.
     behind: bool,
+    /// Every row that is queued, being answered, or answered and not durably so: a Read may bring it again.
+    known: HashSet<i64>,
+    /// Those of them that were done with while an Admit or a Read was under way, which may still tell of them as waiting.
+    settled: Vec<i64>,
     /// An Admit or a Read is under way: never both, so that rows come in the order of their ids.
     taking_in: bool,
     answering: usize,
-    /// A Complete is under way: one at a time, so that what is durable of a chat has no gap.
-    completing: bool,
+    /// What the Complete under way is about: one at a time, so that what is durable of a chat has no gap.
+    completing: Vec<i64>,
 }
 
 impl Inbox {
@@ -89,10 +93,11 @@ impl Inbox {
             let batch = self.received.len().min(BATCH);
             return Some(InboundJob::Admit(self.received.drain(..batch).collect()));
         }
-        if !self.completing && !self.answered.is_empty() {
-            self.completing = true;
+        if self.completing.is_empty() && !self.answered.is_empty() {
             let rest = self.answered.split_off(self.answered.len().min(BATCH));
-            return Some(InboundJob::Complete(mem::replace(&mut self.answered, rest)));
+            let batch = mem::replace(&mut self.answered, rest);
+            self.completing = batch.iter().map(|completion| completion.inbound_id).collect();
+            return Some(InboundJob::Complete(batch));
         }
         if self.may_answer(answering) {
             let message = self.queues.take(now)?;
@@ -106,33 +111,61 @@ impl Inbox {
         answering && self.answering < ANSWERING && self.answered.len() < ANSWERED
     }
 
-    /// A batch is durable. `unsure`: an earlier try may have been what made it so, and "not fresh" then does not mean
-    /// that the row is known here.
-    pub fn admitted(&mut self, batch: Vec<NewInbound>, rows: &[Admitted], unsure: bool, now: PipelineTime) {
-        self.taking_in = false;
-        if unsure || self.behind || self.queues.len() > QUEUED {
+    /// A batch is durable. A row that waits and is unknown here, though it is not fresh, is of an admission whose answer was
+    /// lost: an earlier try of this one, or the last one of the pipeline before. It is read.
+    pub fn admitted(&mut self, batch: Vec<NewInbound>, rows: &[Admitted], now: PipelineTime) {
+        let unknown = rows.iter().filter(|row| row.waits && !row.fresh && !self.known.contains(&row.id));
+        if let Some(first) = unknown.map(|row| row.id).min() {
+            self.known_to = self.known_to.min(first - 1);
+            self.behind = true;
+        }
+        self.taken_in();
+        if self.behind || self.queues.len() > QUEUED {
             self.behind = true;
             return;
         }
         let mut batch: HashMap<String, NewInbound> =
             batch.into_iter().map(|message| (message.whatsapp_id.clone(), message)).collect();
         for row in rows.iter().filter(|row| row.fresh) {
-            self.known_to = self.known_to.max(row.id);
-            if let Some(message) = batch.remove(&row.whatsapp_id) {
-                let chat = message.chat.clone();
-                self.queues.push(&chat, now, as_pending(message, row));
-            }
+            let Some(message) = batch.remove(&row.whatsapp_id) else {
+                // Its id is another one in the database, which cannot hold every character.
+                self.behind = true;
+                return;
+            };
+            self.queue(as_pending(message, row), now);
         }
     }
 
     /// Pending rows, in the order of their ids; fewer than [`BATCH`] means that there are no more.
     pub fn read(&mut self, rows: Vec<Inbound>, now: PipelineTime) {
-        self.taking_in = false;
         self.behind = rows.len() >= BATCH;
         for row in rows {
-            self.known_to = self.known_to.max(row.id);
+            self.queue(row, now);
+        }
+        self.taken_in();
+    }
+
+    fn queue(&mut self, row: Inbound, now: PipelineTime) {
+        self.known_to = self.known_to.max(row.id);
+        if self.known.insert(row.id) {
             let (chat, due) = (row.chat.clone(), now + row.due_in);
             self.queues.push(&chat, due, row);
+        }
+    }
+
+    fn taken_in(&mut self) {
+        self.taking_in = false;
+        for id in mem::take(&mut self.settled) {
+            self.known.remove(&id);
+        }
+    }
+
+    /// The row does not wait any more, and that is durable.
+    fn settle(&mut self, id: i64) {
+        if self.taking_in {
+            self.settled.push(id);
+        } else {
+            self.known.remove(&id);
         }
     }
 
@@ -146,7 +179,9 @@ impl Inbox {
 
     /// The answers of the last Complete are durable.
     pub fn completed(&mut self) {
-        self.completing = false;
+        for id in mem::take(&mut self.completing) {
+            self.settle(id);
+        }
     }
 
     /// A message could not be answered and is tried again; its chat waits for it.
@@ -157,9 +192,10 @@ impl Inbox {
     }
 
     /// A message was given up.
-    pub fn dead_lettered(&mut self, chat: &str) {
+    pub fn dead_lettered(&mut self, message: &Inbound) {
         self.answering -= 1;
-        self.queues.finish(chat);
+        self.queues.finish(&message.chat);
+        self.settle(message.id);
     }
 
     /// When [`Inbox::next`] has an answer to give that it does not have now; `None` while that takes more than time.

@@ -18,7 +18,6 @@ pub(super) enum JobOutcome {
     Admitted {
         batch: Vec<NewInbound>,
         rows: Vec<Admitted>,
-        unsure: bool,
     },
     InboundRead(Vec<Inbound>),
     Answered {
@@ -72,9 +71,7 @@ impl FencedStore {
                 async move { fenced.store.admit(&fenced.fence, &batch).await }
             };
             match until_available("admit messages", admit).await {
-                Ok((rows, unsure)) => {
-                    JobOutcome::Admitted { batch: Arc::unwrap_or_clone(batch), rows, unsure }
-                }
+                Ok(rows) => JobOutcome::Admitted { batch: Arc::unwrap_or_clone(batch), rows },
                 Err(error) => JobOutcome::Failed(error),
             }
         })
@@ -88,7 +85,7 @@ impl FencedStore {
             };
             until_available("read pending messages", read)
                 .await
-                .map_or_else(JobOutcome::Failed, |(rows, _)| JobOutcome::InboundRead(rows))
+                .map_or_else(JobOutcome::Failed, JobOutcome::InboundRead)
         })
     }
 
@@ -101,7 +98,7 @@ impl FencedStore {
             };
             until_available("complete messages", complete)
                 .await
-                .map_or_else(JobOutcome::Failed, |(rows, _)| JobOutcome::Completed(rows))
+                .map_or_else(JobOutcome::Failed, JobOutcome::Completed)
         })
     }
 
@@ -113,7 +110,7 @@ impl FencedStore {
             };
             until_available("read pending replies", read)
                 .await
-                .map_or_else(JobOutcome::Failed, |(rows, _)| JobOutcome::OutboundRead(rows))
+                .map_or_else(JobOutcome::Failed, JobOutcome::OutboundRead)
         })
     }
 
@@ -127,7 +124,7 @@ impl FencedStore {
             };
             until_available("mark replies sent", mark)
                 .await
-                .map_or_else(JobOutcome::Failed, |_| JobOutcome::Marked { count })
+                .map_or_else(JobOutcome::Failed, |()| JobOutcome::Marked { count })
         })
     }
 
@@ -145,7 +142,7 @@ impl FencedStore {
                 }
             };
             let done = until_available("set a message back", write).await;
-            done.map_or_else(JobOutcome::Failed, |_| JobOutcome::InboundSetBack { message, delay })
+            done.map_or_else(JobOutcome::Failed, |()| JobOutcome::InboundSetBack { message, delay })
         })
     }
 
@@ -163,7 +160,7 @@ impl FencedStore {
                 }
             };
             let done = until_available("set a reply back", write).await;
-            done.map_or_else(JobOutcome::Failed, |_| JobOutcome::OutboundSetBack { reply, delay })
+            done.map_or_else(JobOutcome::Failed, |()| JobOutcome::OutboundSetBack { reply, delay })
         })
     }
 }

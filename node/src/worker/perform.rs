@@ -126,7 +126,7 @@ impl Actor {
         let (store, fence) = (self.context.env.store.clone(), self.context.fence.clone());
         self.background.push(Box::pin(async move {
             let counted = until_available("count a conflict", || store.record_conflict(&fence)).await;
-            BackgroundOutcome::Counted(counted.map(|(conflicts, _)| conflicts))
+            BackgroundOutcome::Counted(counted)
         }));
     }
 

@@ -14,3 +14,13 @@ mod pipeline;
 mod scenarios;
 mod settings;
 mod store;
+
+/// Longer than an index takes, however well it is compressed.
+fn long_text() -> String {
+    let letter = |state: &mut u64| {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Some(char::from(b'a' + u8::try_from((*state >> 33) % 26).unwrap_or_default()))
+    };
+    let mut state = 7;
+    std::iter::from_fn(|| letter(&mut state)).take(5_000).collect()
+}

@@ -17,7 +17,7 @@ fn message(nth: i64) -> NewInbound {
 }
 
 fn row(id: i64, fresh: bool) -> Admitted {
-    Admitted { id, whatsapp_id: id.to_string(), fresh, first_in_chat: false }
+    Admitted { id, whatsapp_id: id.to_string(), fresh, first_in_chat: false, waits: true }
 }
 
 /// An inbox that has read what an earlier owner left: nothing.
@@ -28,10 +28,10 @@ fn inbox() -> Inbox {
     inbox
 }
 
-fn admit(inbox: &mut Inbox, rows: &[Admitted], unsure: bool) {
+fn admit(inbox: &mut Inbox, rows: &[Admitted]) {
     rows.iter().for_each(|row| inbox.receive(message(row.id)));
     let Some(InboundJob::Admit(batch)) = inbox.next(NOW, true, true) else { panic!("nothing to admit") };
-    inbox.admitted(batch, rows, unsure, NOW);
+    inbox.admitted(batch, rows, NOW);
 }
 
 #[test]
@@ -43,17 +43,52 @@ fn what_an_earlier_owner_left_is_read_before_anything_is_taken() {
 }
 
 #[test]
-fn only_fresh_messages_are_answered() {
+fn a_message_that_comes_again_is_answered_once() {
     let mut inbox = inbox();
-    admit(&mut inbox, &[row(1, true), row(2, false)], false);
+    admit(&mut inbox, &[row(1, true), Admitted { waits: false, ..row(2, false) }]);
     assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Answer(message)) if message.id == 1));
-    assert!(inbox.next(NOW, true, true).is_none());
+    admit(&mut inbox, &[row(1, false)]);
+    assert!(inbox.next(NOW, true, true).is_none(), "it is being answered");
 }
 
 #[test]
-fn after_an_answer_that_was_lost_the_rows_are_read_again() {
+fn a_row_that_waits_and_is_unknown_is_read_although_later_ones_are_known() {
     let mut inbox = inbox();
-    admit(&mut inbox, &[row(7, false)], true);
+    admit(&mut inbox, &[row(8, true)]);
+    admit(&mut inbox, &[row(9, true), row(7, false)]);
+    assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 6 })));
+    let read = [7, 8, 9].map(|id| as_pending(message(id), &row(id, true)));
+    inbox.read(read.to_vec(), NOW);
+    let mut answered = Vec::new();
+    while let Some(InboundJob::Answer(message)) = inbox.next(NOW, true, true) {
+        answered.push(message.id);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [7, 8, 9], "each once");
+}
+
+#[test]
+fn a_row_that_is_done_with_while_it_is_read_is_not_taken_for_a_new_one() {
+    let mut inbox = inbox();
+    admit(&mut inbox, &[row(1, true)]);
+    let Some(InboundJob::Answer(first)) = inbox.next(NOW, true, true) else { panic!("no question") };
+    inbox.answered(&first.chat, Completion { inbound_id: 1, replies: Vec::new(), suppressed: false });
+    assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Complete(_))));
+    admit(&mut inbox, &[row(2, false)]);
+    assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { .. })));
+    inbox.completed();
+    inbox.read([1, 2].map(|id| as_pending(message(id), &row(id, true))).to_vec(), NOW);
+    assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Answer(message)) if message.id == 2));
+    assert!(inbox.next(NOW, true, true).is_none());
+    assert!(!inbox.known.contains(&1), "nothing is kept of what is done with");
+}
+
+#[test]
+fn a_message_whose_id_the_database_holds_otherwise_is_read() {
+    let mut inbox = inbox();
+    inbox.receive(NewInbound { whatsapp_id: "m\0".into(), ..message(1) });
+    let Some(InboundJob::Admit(batch)) = inbox.next(NOW, true, true) else { panic!("nothing to admit") };
+    inbox.admitted(batch, &[Admitted { whatsapp_id: "m\u{FFFD}".into(), ..row(1, true) }], NOW);
     assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
 }
 
@@ -64,7 +99,7 @@ fn more_than_can_be_held_stays_in_the_database_until_there_is_room() {
     while !inbox.behind {
         let rows: Vec<_> = (0..BATCH as i64).map(|n| row(id + n + 1, true)).collect();
         id += BATCH as i64;
-        admit(&mut inbox, &rows, false);
+        admit(&mut inbox, &rows);
     }
     assert!(inbox.queues.len() <= QUEUED + BATCH);
     let known_to = inbox.known_to;
@@ -84,7 +119,7 @@ fn a_chat_goes_on_when_it_is_answered_and_its_answers_become_durable_in_order() 
         inbox.receive(NewInbound { chat: "one".into(), ..message(id) });
     }
     let Some(InboundJob::Admit(batch)) = inbox.next(NOW, true, true) else { panic!("nothing to admit") };
-    inbox.admitted(batch, &[row(1, true), row(2, true), row(3, true)], false, NOW);
+    inbox.admitted(batch, &[row(1, true), row(2, true), row(3, true)], NOW);
     let mut durable = Vec::new();
     for expected in 1..=3 {
         let Some(InboundJob::Answer(message)) = inbox.next(NOW, true, true) else { panic!("no question") };
@@ -108,7 +143,7 @@ fn a_chat_goes_on_when_it_is_answered_and_its_answers_become_durable_in_order() 
 fn nothing_is_answered_while_too_many_answers_are_not_durable() {
     let mut inbox = inbox();
     let rows: Vec<_> = (1..=2 * BATCH as i64 + 96).map(|id| row(id, true)).collect();
-    rows.chunks(BATCH).for_each(|rows| admit(&mut inbox, rows, false));
+    rows.chunks(BATCH).for_each(|rows| admit(&mut inbox, rows));
     let mut answered = 0;
     loop {
         match inbox.next(NOW, true, true) {
@@ -123,7 +158,7 @@ fn nothing_is_answered_while_too_many_answers_are_not_durable() {
         }
     }
     assert!(answered > ANSWERED && answered < rows.len(), "{answered} of {}", rows.len());
-    admit(&mut inbox, &[row(1_000, true)], false);
+    admit(&mut inbox, &[row(1_000, true)]);
     assert!(inbox.next(NOW, true, true).is_none());
     assert_eq!(inbox.next_due(true), None, "time alone lets none be answered");
     inbox.completed();

@@ -7,7 +7,7 @@ use roost_model::ChatKind;
 use roost_node::pipeline::{BODY_BYTES, reply_id};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::pipeline::test_bed::TestBed;
+use crate::{long_text, pipeline::test_bed::TestBed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_in_twenty_chats_is_answered_in_order() {
@@ -148,4 +148,48 @@ async fn a_reply_that_can_never_be_sent_is_buried_and_its_chat_goes_on() {
     bed.settle().await;
     assert_eq!(bed.phone.received_by_chat()["1@c.us"], ["echo: two"]);
     assert_eq!(bed.number("select count(*) from bm_out where state = 'DEAD'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_cannot_be_stored_suffers_alone() {
+    let bed = TestBed::new(0).await;
+    let life = bed.next_life().await;
+    let endless = long_text();
+    for (chat, id) in [("1@c.us", "A"), (endless.as_str(), "B"), ("2@c.us", "nul\0"), ("3@c.us", "C")] {
+        life.pipeline.intake().send(bed.phone.write(chat, id, id)).await.unwrap();
+    }
+    bed.phone.wait_for(3, Duration::from_secs(10)).await;
+    bed.settle().await;
+    let answered: Vec<_> = bed.phone.received_by_chat().into_keys().collect();
+    assert_eq!(answered, ["1@c.us", "2@c.us", "3@c.us"]);
+    assert_eq!(bed.number("select count(*) from bm_in where state = 'DEAD'").await, 1);
+}
+
+/// The one before was dropped in the middle of an admission: its row is there, and nobody was told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_the_pipeline_before_had_just_made_durable_is_answered() {
+    let bed = TestBed::new(0).await;
+    let fence = bed.place().await;
+    let life = bed.life_of(fence.clone()).await;
+    let ask = async |id: &str| {
+        life.pipeline.intake().send(bed.phone.write("1@c.us", id, id)).await.unwrap();
+    };
+    ask("first").await;
+    bed.phone.wait_for(1, Duration::from_secs(10)).await;
+    bed.settle().await;
+    let message = bed.phone.write("2@c.us", "late", "late");
+    let late = roost_store::NewInbound {
+        whatsapp_id: message.whatsapp_id.clone(),
+        chat: message.chat.clone(),
+        sender: message.sender.clone(),
+        body: message.body.clone(),
+        received_at: time::OffsetDateTime::now_utc(),
+    };
+    bed.store.admit(&fence, &[late]).await.unwrap();
+    ask("after").await;
+    bed.phone.wait_for(2, Duration::from_secs(10)).await;
+    life.pipeline.intake().send(message).await.unwrap();
+    bed.phone.wait_for(3, Duration::from_secs(10)).await;
+    bed.settle().await;
+    assert_eq!(bed.phone.received_by_chat()["2@c.us"], ["echo: late"]);
 }

@@ -96,6 +96,10 @@ impl TestBed {
     /// The next owner, whose page is connected and has been given what the phone still has to deliver.
     pub async fn next_life(&self) -> Life {
         let fence = self.place().await;
+        self.life_of(fence).await
+    }
+
+    pub async fn life_of(&self, fence: Fence) -> Life {
         let page = FakePage::new(self.phone.clone());
         let pipeline = Pipeline::spawn(PipelineContext {
             fence,

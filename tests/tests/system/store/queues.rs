@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use roost_store::{Completion, Direction, MessageFilter, NewOutbound, Outbound};
 
-use crate::store::support::{Db, answer, ids, message, reply};
+use crate::{
+    long_text,
+    store::support::{Db, answer, ids, message, reply},
+};
 
 #[tokio::test]
 async fn a_message_that_is_delivered_again_is_the_first_one() {
@@ -202,6 +205,53 @@ async fn a_null_character_does_not_stop_the_queue() {
     assert_eq!(db.store.admit(&fence, &[odd]).await.unwrap()[0].id, first[0].id);
     let pending = db.store.pending_inbound(&fence, 0, 10).await.unwrap();
     assert_eq!(pending[0].body, "half\u{FFFD}done");
+}
+
+#[tokio::test]
+async fn what_postgres_refuses_is_set_apart_and_the_others_go_on() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let mut batch: Vec<_> = (0..64).map(|n| message(&format!("m{n}"), "c")).collect();
+    batch[20].chat = long_text();
+    batch[41].received_at = time::OffsetDateTime::from_unix_timestamp(-300_000_000_000).unwrap();
+    let admitted = db.store.admit(&fence, &batch).await.unwrap();
+    let expected = (0..64).filter(|n| ![20, 41].contains(n)).map(|n| format!("m{n}"));
+    assert_eq!(
+        admitted.iter().map(|row| row.whatsapp_id.clone()).collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    assert!(ids(&admitted).is_sorted());
+    let dead =
+        "select string_agg(whatsapp_id || ' ' || body, ' ' order by id) from bm_in where state = 'DEAD'
+        and last_error like 'Postgres refused (admit the inbound messages): %'
+        and whatsapp_digest = sha256(convert_to(whatsapp_id, 'UTF8'))";
+    assert_eq!(db.text(dead).await, format!("m20 {} m41 {}", batch[20].body, batch[41].body));
+
+    for again in [&batch[20..21], &batch[41..42]] {
+        let known = db.store.admit(&fence, again).await.unwrap();
+        assert!(known.iter().all(|row| !row.fresh && !row.waits), "{known:?}");
+    }
+    assert_eq!(db.number("select count(*) from bm_in").await, 64);
+    let stale = roost_store::Fence { generation: roost_model::ids::Generation(0), ..fence };
+    let refused = db.store.admit(&stale, &batch[20..21]).await;
+    assert!(matches!(refused, Err(roost_store::StoreError::Fenced { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_postgres_refuses_buries_its_question_and_the_others_go_on() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    db.store
+        .admit(&fence, &(0..5).map(|n| message(&format!("m{n}"), "c")).collect::<Vec<_>>())
+        .await
+        .unwrap();
+    let pending = db.store.pending_inbound(&fence, 0, 10).await.unwrap();
+    let mut completions: Vec<_> = pending.iter().map(answer).collect();
+    completions[3].replies[0].whatsapp_id = long_text();
+    let queued = db.store.complete(&fence, &completions).await.unwrap();
+    let answered: Vec<_> = queued.iter().map(|reply| reply.inbound_id - pending[0].id).collect();
+    assert_eq!(answered, [0, 1, 2, 4]);
+    assert_eq!(db.text("select string_agg(whatsapp_id, ' ') from bm_in where state = 'DEAD'").await, "m3");
 }
 
 #[tokio::test]
