@@ -8,8 +8,11 @@
 // - At most WINDOW messages are told and not confirmed; the others wait here, so nothing between page and database can
 //   overflow.
 //
-// What the page is doing is told as events: a JSON array per binding call, everything that one turn of the event loop
-// brought, or as much of it as the node takes at once. What the node asks for are the methods of `__roost`.
+// What the page is doing is told as events: a line of JSON each, and in one binding call everything that one turn of the
+// event loop brought, or as much of it as the node takes at once. What the node asks for are the methods of `__roost`.
+//
+// Half a character (a lone surrogate, which any page or phone can send) is in no text that goes to the node: it could not
+// be read there. It becomes U+FFFD.
 (() => {
   'use strict';
 
@@ -44,9 +47,11 @@
 
   let outbox = [];
 
+  const wellFormed = (_, value) => (typeof value === 'string' ? value.toWellFormed() : value);
+
   function tell(event) {
     if (!outbox.length) queueMicrotask(tellAll);
-    outbox.push(JSON.stringify(event));
+    outbox.push(JSON.stringify(event, wellFormed));
   }
 
   function tellAll() {
@@ -56,14 +61,14 @@
     let chars = 0;
     for (const event of events) {
       if (chars + event.length > TELL_CHARS && together.length) {
-        binding(`[${together}]`);
+        binding(together.join('\n'));
         together = [];
         chars = 0;
       }
       together.push(event);
       chars += event.length;
     }
-    binding(`[${together}]`);
+    binding(together.join('\n'));
   }
 
   // --- messages in ---
@@ -78,10 +83,13 @@
   const confirmed = new Set();
   let heardAt = 0;
 
+  // By which the node knows a message, and confirms it.
+  const idOf = (message) => String(message.id).toWellFormed();
+
   function describe(message) {
-    const chat = String(message.from);
+    const chat = String(message.from).toWellFormed();
     return {
-      whatsapp_id: String(message.id),
+      whatsapp_id: idOf(message),
       chat,
       sender: chat,
       body: textOf(message),
@@ -105,7 +113,7 @@
 
   // Resolves when the message is durable. The same message is told once for as long as it is held.
   function hold(message) {
-    const id = String(message.id);
+    const id = idOf(message);
     if (confirmed.has(id)) return Promise.resolve();
     const known = held.get(id);
     if (known) return known.durable;
@@ -263,7 +271,7 @@
     return outcome;
   }
 
-  const thrown = (error) => ({ status: 'failed', exception: String(error?.stack ?? error) });
+  const thrown = (error) => ({ status: 'failed', exception: String(error?.stack ?? error).toWellFormed() });
 
   // Many chats' texts in one call. Resolves with the outcomes when all are there, or a moment after the first: what takes
   // longer has none then, and the node asks for it alone.
@@ -303,7 +311,7 @@
     }
     const result = sent.sendMsgResult?.messageSendResult ?? sent.sendMsgResult;
     if (result === 'ERROR_NETWORK') return { status: 'offline' };
-    if (result !== 'OK') return { status: 'refused', result: String(result) };
+    if (result !== 'OK') return { status: 'refused', result: String(result).toWellFormed() };
     heardAt = Date.now();
     markReadSoon(chat);
     return { status: 'sent' };
@@ -331,7 +339,7 @@
 
   // Everything new that the page holds and the node has not confirmed; what is too much for one answer is told by and by.
   function sweep() {
-    const found = WPP.whatsapp.MsgStore.filter((message) => isForUs(message) && !confirmed.has(String(message.id)));
+    const found = WPP.whatsapp.MsgStore.filter((message) => isForUs(message) && !confirmed.has(idOf(message)));
     const answer = [];
     let chars = 0;
     for (const message of found) {
@@ -347,8 +355,8 @@
     const { mode, info } = WPP.conn.getStreamData();
     return {
       authenticated: Boolean(WPP.conn.isAuthenticated()),
-      stream_mode: String(mode),
-      stream_info: String(info),
+      stream_mode: String(mode).toWellFormed(),
+      stream_info: String(info).toWellFormed(),
       online: WPP.conn.isOnline() !== false,
       answered: await serverAnswers(),
     };

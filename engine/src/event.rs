@@ -92,6 +92,9 @@ pub struct InboundMessage {
     pub kind: ChatKind,
     /// Seconds since the epoch, by WhatsApp's clock.
     pub timestamp: i64,
+    /// Why what the page told of it is not understood. Only the id is sure then, and the body is all that was told.
+    #[serde(skip)]
+    pub undecoded: Option<String>,
 }
 
 /// A text to send.

@@ -38,6 +38,8 @@ pub struct NewInbound {
     pub sender: String,
     pub body: String,
     pub received_at: OffsetDateTime,
+    /// Why nothing but the id is known of it: it is set apart then.
+    pub undecoded: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +73,14 @@ pub struct Inbound {
 
 impl Store {
     /// Makes messages durable, in the order given; from the return on they may be confirmed to WhatsApp. Answers with
-    /// one element for each distinct `whatsapp_id`, in order. The fresh ones are in the log too. One that Postgres refuses
-    /// is set apart, and has no element.
+    /// one element for each distinct `whatsapp_id`, in order. The fresh ones are in the log too. One that Postgres refuses,
+    /// or that was not understood, is set apart and has no element.
     pub async fn admit(&self, fence: &Fence, messages: &[NewInbound]) -> Result<Vec<Admitted>, StoreError> {
+        for message in messages {
+            if let Some(reason) = &message.undecoded {
+                self.set_apart(fence, message, reason).await?;
+            }
+        }
         let (admitted, refused) = by_halves(messages, |batch| self.admit_batch(fence, batch)).await?;
         for (message, reason) in refused {
             self.set_apart(fence, message, &reason).await?;
@@ -82,13 +89,13 @@ impl Store {
     }
 
     async fn admit_batch(&self, fence: &Fence, messages: &[NewInbound]) -> Result<Vec<Admitted>, StoreError> {
-        let column =
-            |of: fn(&NewInbound) -> &str| messages.iter().map(|m| storable(of(m)).into_owned()).collect();
+        let messages = || messages.iter().filter(|message| message.undecoded.is_none());
+        let column = |of: fn(&NewInbound) -> &str| messages().map(|m| storable(of(m)).into_owned()).collect();
         let whatsapp_ids: Vec<String> = column(|m| &m.whatsapp_id);
         let chats: Vec<String> = column(|m| &m.chat);
         let senders: Vec<String> = column(|m| &m.sender);
         let bodies: Vec<String> = column(|m| &m.body);
-        let received: Vec<OffsetDateTime> = messages.iter().map(|m| m.received_at).collect();
+        let received: Vec<OffsetDateTime> = messages().map(|m| m.received_at).collect();
         // The chat's newest message is asked for in the order of an index, not by `exists`: the planner takes a scan of
         // the whole log for a good way to find just one of them.
         let query = sqlx::query!(

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use roost_model::{ChatKind, causes};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{EngineError, InboundMessage, OutboundText, PageEvent, SendError, StreamInfo};
@@ -114,6 +116,53 @@ impl BridgeEvent {
     }
 }
 
+/// The events that are told together, each a line. One that is not understood takes no other with it.
+pub(super) fn events_of(told: &str) -> impl Iterator<Item = BridgeEvent> {
+    told.lines().filter_map(|line| match serde_json::from_str(line) {
+        Ok(event) => Some(event),
+        Err(error) => undecoded_event(line, &error).or_else(|| {
+            let told = cut(line);
+            tracing::error!(error = %causes(&error), told, "the bridge tells what this build does not understand");
+            None
+        }),
+    })
+}
+
+fn undecoded_event(line: &str, error: &serde_json::Error) -> Option<BridgeEvent> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let message = event.get("message").filter(|_| event["event"] == "message")?;
+    Some(BridgeEvent::Message { message: undecoded_message(message, error)? })
+}
+
+/// A message as the page tells it, by an event or by a sweep. `None`, which is logged, for what has not even an id: it cannot
+/// be confirmed, and WhatsApp keeps it.
+pub(super) fn message_of(told: Value) -> Option<InboundMessage> {
+    InboundMessage::deserialize(&told).map_or_else(
+        |error| {
+            undecoded_message(&told, &error).or_else(|| {
+                let told = cut(&told.to_string());
+                tracing::error!(error = %causes(&error), told, "a message of the page is not understood");
+                None
+            })
+        },
+        Some,
+    )
+}
+
+fn undecoded_message(told: &Value, error: &serde_json::Error) -> Option<InboundMessage> {
+    let text = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(InboundMessage {
+        whatsapp_id: Some(text("whatsapp_id")).filter(|id| !id.is_empty())?,
+        chat: text("chat"),
+        sender: text("sender"),
+        body: told.to_string(),
+        from_me: false,
+        kind: ChatKind::Direct,
+        timestamp: 0,
+        undecoded: Some(causes(error).to_string()),
+    })
+}
+
 /// An exception of the page as it goes into an error: its stack can be long.
 pub(super) fn cut(exception: &str) -> String {
     exception.chars().take(400).collect()
@@ -169,8 +218,6 @@ impl SendOutcome {
 
 #[cfg(test)]
 mod tests {
-    use roost_model::ChatKind;
-
     use super::*;
 
     /// As `npm ci` installs it.
@@ -202,12 +249,19 @@ mod tests {
 
     #[test]
     fn what_the_bridge_tells_is_understood() {
-        let told = r#"[{"event":"loaded"},{"event":"attached","holding":true},
-            {"event":"qr","text":null,"expires_in_seconds":60},{"event":"stream_info","info":"SOMETHING_NEW"},
-            {"event":"message","message":{"whatsapp_id":"false_1@c.us_A","chat":"1@c.us","sender":"1@c.us",
-             "body":"hi","from_me":false,"kind":"direct","timestamp":7}}]"#;
-        let events: Vec<BridgeEvent> = serde_json::from_str(told).unwrap();
-        let told: Vec<_> = events.into_iter().filter_map(BridgeEvent::into_page_event).collect();
+        let told = concat!(
+            r#"{"event":"loaded"}"#,
+            "\n",
+            r#"{"event":"attached","holding":true}"#,
+            "\n",
+            r#"{"event":"qr","text":null,"expires_in_seconds":60}"#,
+            "\n",
+            r#"{"event":"stream_info","info":"SOMETHING_NEW"}"#,
+            "\n",
+            r#"{"event":"message","message":{"whatsapp_id":"false_1@c.us_A","chat":"1@c.us","sender":"1@c.us","#,
+            r#""body":"hi","from_me":false,"kind":"direct","timestamp":7}}"#,
+        );
+        let told: Vec<_> = events_of(told).filter_map(BridgeEvent::into_page_event).collect();
         let [
             PageEvent::Qr { text: None, expires_in: None },
             PageEvent::StreamInfo(info),
@@ -218,6 +272,39 @@ mod tests {
         };
         assert_eq!(*info, StreamInfo::Other("SOMETHING_NEW".to_owned()));
         assert_eq!((message.kind, message.timestamp), (ChatKind::Direct, 7));
+    }
+
+    #[test]
+    fn what_is_not_understood_takes_no_other_event_with_it_and_is_kept_if_it_is_a_message() {
+        let told = concat!(
+            r#"{"event":"online","online":false}"#,
+            "\n",
+            r#"{"event":"message","message":{"whatsapp_id":"false_1@c.us_A","chat":"1@c.us","kind":"parade"}}"#,
+            "\n",
+            r#"{"event":"message","message":{"chat":"1@c.us"}}"#,
+            "\n",
+            r#"{"event":"from the future"}"#,
+            "\n",
+            "no JSON\n",
+            r#"{"event":"conflict"}"#,
+        );
+        let told: Vec<_> = events_of(told).filter_map(BridgeEvent::into_page_event).collect();
+        let [PageEvent::Online(false), PageEvent::Message(message), PageEvent::Conflict] = told.as_slice()
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!((message.whatsapp_id.as_str(), message.chat.as_str()), ("false_1@c.us_A", "1@c.us"));
+        assert!(message.body.contains("parade"), "{}", message.body);
+        let reason = message.undecoded.as_deref().unwrap_or_default();
+        assert!(reason.contains("parade") || reason.contains("missing field"), "{reason}");
+    }
+
+    #[test]
+    fn a_swept_message_that_is_not_understood_is_kept_too() {
+        let swept = serde_json::json!([{ "whatsapp_id": "A", "timestamp": "noon" }, { "chat": "1@c.us" }]);
+        let Value::Array(swept) = swept else { unreachable!() };
+        let kept: Vec<_> = swept.into_iter().filter_map(message_of).collect();
+        assert!(matches!(kept.as_slice(), [InboundMessage { undecoded: Some(_), .. }]), "{kept:?}");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::well_formed::well_formed;
 use crate::EngineError;
 
 /// For a command that the browser answers out of its memory.
@@ -182,6 +183,14 @@ struct Incoming {
     params: Value,
 }
 
+/// Without the replacement a call whose answer has half a character in it would never be answered.
+fn read_message(frame: &[u8]) -> serde_json::Result<Incoming> {
+    serde_json::from_slice(frame).or_else(|error| {
+        let text = std::str::from_utf8(frame).map_err(|_| error)?;
+        serde_json::from_str(&well_formed(text))
+    })
+}
+
 struct Reader {
     pending: Arc<Mutex<Pending>>,
     events: mpsc::Sender<Event>,
@@ -210,7 +219,7 @@ impl Reader {
                 // Else the pipe has ended within a message.
                 return if frame.len() == MESSAGE_BYTES { Err(Excess::Message) } else { Ok(()) };
             }
-            match serde_json::from_slice(&frame) {
+            match read_message(&frame) {
                 Ok(incoming) => self.dispatch(incoming, frame.len())?,
                 Err(error) => {
                     tracing::warn!(error = %causes(&error), "the browser sent what is no message of the protocol")

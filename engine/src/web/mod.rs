@@ -48,6 +48,7 @@ mod process;
 mod proxies;
 mod pump;
 mod start;
+mod well_formed;
 
 pub use bridge::WaJs;
 pub use engine::{Launcher, Sandbox, WebConfig, WebEngine};

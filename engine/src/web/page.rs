@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::bridge::{SendOutcome, SendRequest, cut};
+use super::bridge::{SendOutcome, SendRequest, cut, message_of};
 use super::cdp::Cdp;
 use super::process::{BrowserProcess, ProcessTree};
 use crate::{
@@ -130,7 +130,8 @@ impl Page for WebPage {
     }
 
     async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
-        self.call("sweeping", "() => __roost.sweep()", (), CALL).await
+        let swept: Vec<Value> = self.call("sweeping", "() => __roost.sweep()", (), CALL).await?;
+        Ok(swept.into_iter().filter_map(message_of).collect())
     }
 
     async fn logout(&self) -> Result<(), EngineError> {

@@ -12,7 +12,7 @@ use chromiumoxide_types::{Command, MethodType};
 use roost_model::causes;
 use tokio::sync::{mpsc, watch};
 
-use super::bridge::{BINDING, BridgeEvent, TOLD_BYTES};
+use super::bridge::{BINDING, BridgeEvent, TOLD_BYTES, events_of};
 use super::cdp::{ANSWERED_WITHIN, Cdp, Event, Excess};
 use super::document::TopDocument;
 use super::process::ProcessTree;
@@ -109,14 +109,7 @@ impl EventPump {
         if called.payload.len() > TOLD_BYTES {
             return Err(PumpEnd::Exceeded(Excess::Payload { limit: TOLD_BYTES }));
         }
-        let events: Vec<BridgeEvent> = match serde_json::from_str(&called.payload) {
-            Ok(events) => events,
-            Err(error) => {
-                tracing::error!(error = %causes(&error), "the bridge tells what this build does not understand");
-                return Ok(());
-            }
-        };
-        for event in events {
+        for event in events_of(&called.payload) {
             if matches!(event, BridgeEvent::Loaded) {
                 self.document.send_replace(Some(called.execution_context_id));
             }

@@ -12,7 +12,7 @@ use crate::{
 const FORGE: &str = r#"
     const forge = (frame) => {
       const binding = frame.__roostEvents;
-      if (binding) binding(JSON.stringify([{ event: 'loaded' }, { event: 'logged_out', reason: 'forged' }]));
+      if (binding) binding('{"event":"loaded"}\n{"event":"logged_out","reason":"forged"}');
       return typeof binding;
     };
     const frame = (attributes) => {

@@ -9,6 +9,7 @@ mod memory;
 mod network;
 mod site;
 mod stage;
+mod texts;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ fn trials() -> Vec<Trial> {
         trial("a_browser_goes_before_its_node_when_memory_or_processors_are_short", memory::behind_its_node),
         trial("a_browser_that_grows_over_its_limit_is_ended", memory::limit),
         trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
+        trial("half_a_character_stops_nothing_and_is_told_as_a_whole_one", texts::half_characters),
         trial("a_page_that_logs_more_than_may_be_loses_its_browser", bounds::message),
         trial("a_page_that_tells_more_at_once_than_may_be_loses_its_browser", bounds::payload),
         trial("a_page_that_tells_faster_than_anybody_listens_loses_its_browser", bounds::flood),

@@ -337,6 +337,7 @@ fn to_store(message: InboundMessage) -> NewInbound {
         body: cut(message.body),
         received_at: OffsetDateTime::from_unix_timestamp(message.timestamp)
             .unwrap_or_else(|_| OffsetDateTime::now_utc()),
+        undecoded: message.undecoded,
     }
 }
 

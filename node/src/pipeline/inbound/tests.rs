@@ -13,6 +13,7 @@ fn message(nth: i64) -> NewInbound {
         sender: String::new(),
         body: String::new(),
         received_at: OffsetDateTime::UNIX_EPOCH,
+        undecoded: None,
     }
 }
 

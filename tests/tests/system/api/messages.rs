@@ -15,6 +15,7 @@ async fn receive(api: &Api, fence: &Fence, chat: &str, bodies: &[&str]) {
             sender: chat.into(),
             body: (*body).into(),
             received_at: OffsetDateTime::now_utc(),
+            undecoded: None,
         })
         .collect();
     api.store.admit(fence, &messages).await.unwrap();

@@ -165,6 +165,23 @@ async fn a_message_that_cannot_be_stored_suffers_alone() {
     assert_eq!(bed.number("select count(*) from bm_in where state = 'DEAD'").await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_not_understood_is_kept_with_its_reason_and_confirmed() {
+    let bed = TestBed::new(0).await;
+    let life = bed.next_life().await;
+    let strange = bed.phone.write("1@c.us", "S", r#"{"kind":"parade"}"#);
+    let strange = InboundMessage { undecoded: Some("unknown variant `parade`".into()), ..strange };
+    for message in [strange, bed.phone.write("1@c.us", "A", "hello")] {
+        life.pipeline.intake().send(message).await.unwrap();
+    }
+    bed.phone.wait_for(1, Duration::from_secs(10)).await;
+    bed.settle().await;
+    assert_eq!(bed.phone.received()[0].body, "echo: hello");
+    let kept = "select body || ' ' || last_error from bm_in where state = 'DEAD'";
+    let kept: String = sqlx::query_scalar(kept).fetch_one(bed.store.pool()).await.unwrap();
+    assert_eq!(kept, r#"{"kind":"parade"} unknown variant `parade`"#);
+}
+
 /// The one before was dropped in the middle of an admission: its row is there, and nobody was told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_the_pipeline_before_had_just_made_durable_is_answered() {
@@ -184,6 +201,7 @@ async fn a_message_that_the_pipeline_before_had_just_made_durable_is_answered() 
         sender: message.sender.clone(),
         body: message.body.clone(),
         received_at: time::OffsetDateTime::now_utc(),
+        undecoded: None,
     };
     bed.store.admit(&fence, &[late]).await.unwrap();
     ask("after").await;

@@ -50,6 +50,7 @@ async fn only_the_first_message_of_a_chat_is_greeted_whoever_owns_the_tenant() {
         sender: "2@c.us".into(),
         body: "yyy".into(),
         received_at: time::OffsetDateTime::now_utc(),
+        undecoded: None,
     };
     bed.store.admit(&fence, &[waiting]).await.unwrap();
     let second = bed.next_life().await;

@@ -41,6 +41,7 @@ impl Phone {
             from_me: false,
             kind: ChatKind::Direct,
             timestamp: 1_790_000_000,
+            undecoded: None,
         };
         self.unacknowledged.lock().push(message.clone());
         message

@@ -152,6 +152,7 @@ pub fn message(whatsapp_id: &str, chat: &str) -> NewInbound {
         sender: chat.into(),
         body: format!("body of {whatsapp_id}"),
         received_at: OffsetDateTime::now_utc(),
+        undecoded: None,
     }
 }
 
