@@ -257,7 +257,14 @@
 
   const after = (ms, value) => new Promise((resolve) => setTimeout(resolve, ms, value));
 
-  const isOnline = () => WPP.whatsapp.Stream.mode === 'MAIN' && WPP.whatsapp.NetworkStatus.online !== false;
+  function isOnline() {
+    try {
+      return WPP.whatsapp.Stream.mode === 'MAIN' && WPP.whatsapp.NetworkStatus.online !== false;
+    } catch {
+      // The page's modules are not there yet.
+      return false;
+    }
+  }
 
   // id -> promise of the outcome, while a send is under way.
   const sending = new Map();

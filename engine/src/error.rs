@@ -93,3 +93,10 @@ pub enum SendError {
     #[error(transparent)]
     Page(#[from] EngineError),
 }
+
+impl SendError {
+    /// There was no page to try it: it is offline, being loaded, or gone.
+    pub fn is_untried(&self) -> bool {
+        matches!(self, Self::Offline | Self::Page(EngineError::NoDocument { .. } | EngineError::Gone))
+    }
+}

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// What a page tells. [`PageEvent::Exited`] is the last one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PageEvent {
+    /// The page is a new document: after the launch, after a reload, or because it loaded itself anew. Nothing that was known
+    /// of the one before holds, and what comes from here on is told by the new one.
+    Loaded,
     /// A linking code to scan, or none any more. The lifetime is how long WhatsApp shows it.
     Qr {
         text: Option<String>,

@@ -40,9 +40,14 @@ impl NullEngine {
 
     /// Delivers a message to a tenant; held until confirmed, as on the real page.
     pub fn deliver(&self, tenant: &TenantId, message: InboundMessage) -> bool {
+        self.leave(tenant, message.clone()) && self.raise(tenant, PageEvent::Message(message))
+    }
+
+    /// Delivers it and tells nobody: a sweep finds it.
+    pub fn leave(&self, tenant: &TenantId, message: InboundMessage) -> bool {
         let Some(page) = self.page(tenant) else { return false };
-        page.state.lock().unconfirmed.insert(message.whatsapp_id.clone(), message.clone());
-        self.raise(tenant, PageEvent::Message(message))
+        page.state.lock().unconfirmed.insert(message.whatsapp_id.clone(), message);
+        true
     }
 
     /// What a tenant's page has sent, oldest first.
@@ -56,6 +61,13 @@ impl NullEngine {
             page.online.store(online, Ordering::Relaxed);
         }
         self.raise(tenant, PageEvent::Online(online))
+    }
+
+    /// A tenant's page loads itself anew, as a site that was updated may.
+    pub fn load_anew(&self, tenant: &TenantId) {
+        if let Some(page) = self.page(tenant) {
+            page.load();
+        }
     }
 
     /// From now on launches take until this is called again, or until they are cancelled.
@@ -101,7 +113,7 @@ impl Engine for NullEngine {
         write_session(&launch)?;
         let (events, received) = mpsc::channel(EVENTS);
         // The channel is new and has room.
-        let _ = events.try_send(PageEvent::Ready { phone: String::new() });
+        load(&events);
         let page = Arc::new(NullPage {
             events: Mutex::new(Some(events)),
             online: AtomicBool::new(true),
@@ -148,6 +160,14 @@ fn write_session(launch: &Launch) -> Result<(), EngineError> {
         .map_err(|source| EngineError::Process { step: "writing the pretended session", source })
 }
 
+/// What a new document tells.
+fn load(events: &mpsc::Sender<PageEvent>) {
+    for event in [PageEvent::Loaded, PageEvent::Ready { phone: String::new() }] {
+        // A worker that does not keep up finds out by its probes.
+        let _ = events.try_send(event);
+    }
+}
+
 struct NullPage {
     /// `None` once closed.
     events: Mutex<Option<mpsc::Sender<PageEvent>>>,
@@ -170,6 +190,12 @@ impl NullPage {
 
     fn check_open(&self) -> Result<(), EngineError> {
         if self.events.lock().is_some() { Ok(()) } else { Err(EngineError::Gone) }
+    }
+
+    fn load(&self) {
+        if let Some(events) = self.events.lock().as_ref() {
+            load(events);
+        }
     }
 
     fn end(&self, reason: &str) {
@@ -249,9 +275,7 @@ impl Page for NullPage {
     async fn reload(&self) -> Result<(), EngineError> {
         self.check_open()?;
         self.reloads.fetch_add(1, Ordering::Relaxed);
-        if let Some(events) = self.events.lock().as_ref() {
-            let _ = events.try_send(PageEvent::Ready { phone: String::new() });
-        }
+        self.load();
         Ok(())
     }
 
@@ -292,6 +316,7 @@ mod tests {
             cancel: CancellationToken::new(),
         };
         let mut launched = engine.launch(launch).await.unwrap();
+        assert_eq!(launched.events.recv().await, Some(PageEvent::Loaded));
         assert_eq!(launched.events.recv().await, Some(PageEvent::Ready { phone: String::new() }));
         let text = OutboundText {
             whatsapp_id: "true_1@c.us_3EB0".into(),

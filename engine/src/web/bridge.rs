@@ -93,7 +93,7 @@ impl BridgeEvent {
     /// What the worker learns of it.
     pub(super) fn into_page_event(self) -> Option<PageEvent> {
         Some(match self {
-            Self::Loaded => return None,
+            Self::Loaded => PageEvent::Loaded,
             Self::Attached { holding: true } => return None,
             Self::Attached { holding: false } => {
                 tracing::error!(
@@ -263,6 +263,7 @@ mod tests {
         );
         let told: Vec<_> = events_of(told).filter_map(BridgeEvent::into_page_event).collect();
         let [
+            PageEvent::Loaded,
             PageEvent::Qr { text: None, expires_in: None },
             PageEvent::StreamInfo(info),
             PageEvent::Message(message),

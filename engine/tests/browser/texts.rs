@@ -27,11 +27,15 @@ pub async fn half_characters() {
     let stage = Stage::set(&site.url());
     let mut launched = stage.launch().await.unwrap();
     let mut told = Vec::new();
-    while told.len() < 3 {
+    while told.len() < 4 {
         told.extend(tokio::time::timeout(DEADLINE, launched.events.recv()).await.expect("nothing is told"));
     }
-    let [PageEvent::Qr { text: Some(code), .. }, PageEvent::Message(half), PageEvent::Message(whole)] =
-        told.as_slice()
+    let [
+        PageEvent::Loaded,
+        PageEvent::Qr { text: Some(code), .. },
+        PageEvent::Message(half),
+        PageEvent::Message(whole),
+    ] = told.as_slice()
     else {
         panic!("{told:?}")
     };

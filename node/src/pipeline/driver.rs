@@ -28,7 +28,7 @@ use crate::retry::{Backoff, until_available};
 const TRIES: u32 = 8;
 /// Waits between them.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
-/// Before a page that said it is offline is tried again; its worker closes the gate long before that matters.
+/// Before a page that is offline or being loaded is tried again; its worker closes the gate long before that matters.
 const OFFLINE_WAIT: Duration = Duration::from_millis(500);
 
 /// The driver's ends of the pipeline's channels.
@@ -304,7 +304,7 @@ impl Driver {
     fn not_sent(&mut self, mut reply: Reply, error: &SendError, now: PipelineTime) {
         // The page's troubles are not the message's: they end with the page, which its worker sees to.
         let page_gone = !self.channels.gate.borrow().sending;
-        if page_gone || matches!(error, SendError::Offline) {
+        if page_gone || error.is_untried() {
             return self.outbox.retry(reply, now + OFFLINE_WAIT);
         }
         reply.row.attempts += 1;

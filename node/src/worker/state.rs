@@ -26,6 +26,7 @@
 //! | | overdue | Reconnecting |
 //! | QrReady | another code, or the code taken back | QrReady |
 //! | | overdue | Connecting, by a reload |
+//! | Running; Connecting until it is saved | the page loaded itself anew | Connecting, as an attempt |
 //! | Running | a code | QrReady |
 //! | | offline | Reconnecting |
 //! | Running, QrReady | deaf: probes failed in a row | Reconnecting |

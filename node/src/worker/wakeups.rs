@@ -159,6 +159,7 @@ impl Actor {
                 self.held.push_back(message);
                 self.hand_over()
             }
+            PageEvent::Loaded => vec![Event::Loaded],
             PageEvent::Qr { text, expires_in } => vec![Event::Code { text, expires_in }],
             PageEvent::Ready { phone } => vec![Event::Ready { phone }],
             PageEvent::Online(false) => vec![Event::WentOffline],

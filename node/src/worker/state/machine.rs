@@ -99,6 +99,8 @@ pub enum Event {
     SessionSaved {
         link: u64,
     },
+    /// The page is a new document.
+    Loaded,
     /// A code to scan, or none any more.
     Code {
         text: Option<String>,

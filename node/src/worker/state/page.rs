@@ -10,6 +10,18 @@ use super::{
 };
 
 impl Transition {
+    /// What was linked in the document before has to show itself in this one. If nobody here asked for it, it is an attempt
+    /// to reconnect that the page made by itself: one that goes on like that is given up.
+    pub(super) fn loaded(&mut self) {
+        let was_linked = std::mem::take(&mut self.machine.linked);
+        if was_linked && matches!(self.machine.state, State::Running { .. } | State::Connecting { .. }) {
+            let reason = "the page loaded itself anew";
+            if self.count_attempt(ConditionKind::Healing, reason).is_some() {
+                self.connect();
+            }
+        }
+    }
+
     pub(super) fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {
         let grace = self.machine.timing.code_grace;
         match (&self.machine.state, text) {

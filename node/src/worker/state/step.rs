@@ -35,6 +35,7 @@ impl Transition {
             Event::BrowserGone => self.browser_gone(),
             Event::SessionForgotten => self.session_forgotten(),
             Event::SessionSaved { link } => self.session_saved(link),
+            Event::Loaded => self.loaded(),
             Event::Code { text, expires_in } => self.code(text, expires_in),
             Event::Ready { phone } => self.ready(&phone),
             Event::WentOffline => self.went_offline(),
@@ -300,21 +301,27 @@ impl Transition {
 
     /// An attempt failed: the next one after a while, or none any more.
     pub(super) fn fail(&mut self, waits_for: ConditionKind, reason: String) {
+        let Some(attempt) = self.count_attempt(waits_for, &reason) else { return };
+        let wait = self.machine.timing.reconnect.delay(attempt, self.machine.seed);
+        self.machine.state =
+            State::Reconnecting { reason, recovery: Recovery::Waiting { until: self.now + wait } };
+    }
+
+    /// Which attempt to reconnect is due now; none when there were enough: then the worker gives up.
+    pub(super) fn count_attempt(&mut self, waits_for: ConditionKind, reason: &str) -> Option<u32> {
         self.hold();
-        self.machine.trouble = Some((waits_for, reason.clone()));
+        self.machine.trouble = Some((waits_for, reason.to_owned()));
         let attempts = self.machine.timing.attempts;
         if self.machine.attempts >= attempts {
             let reason = format!("{reason}; gave up after {attempts} attempts to reconnect");
             self.stop_for(AfterStop::Fail { reason }, Effect::Kill);
-            return;
+            return None;
         }
         self.machine.attempts += 1;
         let attempt = self.machine.attempts;
-        let wait = self.machine.timing.reconnect.delay(attempt, self.machine.seed);
         let told = format!("{reason}; attempt {attempt} of {attempts} to reconnect");
         self.tell(StatusReport { last_error: Some(told), ..disconnected() });
-        self.machine.state =
-            State::Reconnecting { reason, recovery: Recovery::Waiting { until: self.now + wait } };
+        Some(attempt)
     }
 
     /// A page that is offline reconnects by itself, and loading it anew without a network would lose it: the first

@@ -202,6 +202,31 @@ fn a_page_is_loaded_anew_on_demand_only_while_it_runs() {
 }
 
 #[test]
+fn a_page_that_loads_itself_anew_is_a_new_page_that_has_to_show_itself() {
+    let (machine, effects) = play(running(), secs(9), [Event::Loaded, Event::Proved]);
+    assert_eq!(effects[0], Effect::Hold);
+    assert_eq!(reports(&effects)[0].session_status, Some(SessionStatus::Disconnected));
+    assert!(matches!(machine.state(), State::Connecting { .. }), "a proof is none before the page is ready");
+    assert_eq!(machine.condition(), (ConditionKind::Healing, "the page loaded itself anew".to_owned()));
+    let (machine, effects) = step(machine, ready(), secs(12));
+    assert_eq!((&effects[0], machine.condition().0), (&Effect::Serve, ConditionKind::None));
+    let (machine, _) = step(machine, Event::Proved, secs(80));
+    assert_eq!(machine.attempts, 0);
+}
+
+#[test]
+fn a_page_that_was_loaded_by_order_is_no_failure_and_one_that_never_stops_loading_is_given_up() {
+    let (_, effects) = play(running(), secs(9), [Event::ReloadAsked, Event::Loaded, ready()]);
+    assert!(reports(&effects).iter().all(|report| report.last_error.as_deref() == Some("")), "{effects:?}");
+    let mut machine = running();
+    for nth in 0..=u64::from(WorkerTiming::default().attempts) {
+        (machine, _) = play(machine, secs(10 + 5 * nth), [Event::Loaded, ready(), Event::Proved]);
+    }
+    let failed = |state: &State| matches!(state, State::Stopping { next: AfterStop::Fail { .. } });
+    assert!(failed(machine.state()), "{}", machine.state());
+}
+
+#[test]
 fn a_page_that_is_still_outdated_after_a_reload_is_a_failed_attempt() {
     let (machine, effects) = step(running(), Event::Outdated, secs(9));
     assert_eq!(effects, [Effect::Hold, Effect::Reload]);

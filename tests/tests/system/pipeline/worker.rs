@@ -202,6 +202,22 @@ async fn a_browser_that_dies_is_replaced_and_the_restart_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_loads_itself_anew_is_swept() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    let mut states = worker.state();
+    states.mark_unchanged();
+    // It came while the page was between two documents: no event tells of it.
+    node.engine.leave(&node.bed.id, node.bed.phone.write("1@c.us", "M", "hello"));
+    node.engine.load_anew(&node.bed.id);
+    timeout(SOON, states.changed()).await.unwrap().unwrap();
+    node.until("the answer", async || node.engine.sent(&node.bed.id).len() == 1).await;
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0, "it is the same browser");
+    assert_eq!(node.bed.number("select max(attempts)::bigint from bm_out").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_goes_offline_and_comes_back_is_the_same_page() {
     let node = Node::new().await;
     let worker = node.running("a").await;

@@ -23,6 +23,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => Just(Event::LaunchFailed { reason: "no".into(), waits_for: ConditionKind::Healing }),
         4 => Just(Event::BrowserGone),
         2 => Just(Event::SessionForgotten),
+        2 => Just(Event::Loaded),
         3 => (any::<bool>(), 0..3u8).prop_map(|(some, n)| Event::Code { text: some.then(|| n.to_string()), expires_in: None }),
         3 => Just(ready()),
         1 => Just(Event::Ready { phone: "1".into() }),
