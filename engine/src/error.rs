@@ -99,4 +99,9 @@ impl SendError {
     pub fn is_untried(&self) -> bool {
         matches!(self, Self::Offline | Self::Page(EngineError::NoDocument { .. } | EngineError::Gone))
     }
+
+    /// WhatsApp has answered, about this message; anything else may be the page's fault.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::InvalidRecipient | Self::Refused { .. })
+    }
 }

@@ -70,6 +70,13 @@ impl NullEngine {
         }
     }
 
+    /// Sends of the tenant's page are acknowledged by nobody, until it is loaded anew.
+    pub fn swallow_sends(&self, tenant: &TenantId) {
+        if let Some(page) = self.page(tenant) {
+            page.swallows.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// From now on launches take until this is called again, or until they are cancelled.
     pub fn hold_launches(&self, hold: bool) {
         self.slow.send_replace(hold);
@@ -119,6 +126,7 @@ impl Engine for NullEngine {
             online: AtomicBool::new(true),
             take_overs: AtomicU32::new(0),
             reloads: AtomicU32::new(0),
+            swallows: AtomicBool::new(false),
             state: Mutex::default(),
         });
         self.tenants.lock().insert(launch.tenant, page.clone());
@@ -174,6 +182,7 @@ struct NullPage {
     online: AtomicBool,
     take_overs: AtomicU32,
     reloads: AtomicU32,
+    swallows: AtomicBool,
     state: Mutex<NullState>,
 }
 
@@ -193,6 +202,7 @@ impl NullPage {
     }
 
     fn load(&self) {
+        self.swallows.store(false, Ordering::Relaxed);
         if let Some(events) = self.events.lock().as_ref() {
             load(events);
         }
@@ -212,6 +222,9 @@ impl Page for NullPage {
         self.check_open()?;
         if !self.is_online() {
             return Err(SendError::Offline);
+        }
+        if self.swallows.load(Ordering::Relaxed) {
+            return Err(SendError::TimedOut);
         }
         let mut state = self.state.lock();
         if !state.sent.iter().any(|sent| sent.whatsapp_id == text.whatsapp_id) {

@@ -32,6 +32,8 @@ pub(super) struct Gate {
     pub taking: bool,
     /// Replies may be sent.
     pub sending: bool,
+    /// How often that became so: a page that was healed is another one.
+    pub opened: u64,
 }
 
 impl Gate {

@@ -1,10 +1,11 @@
-//! The loop that does what [`super::inbound`] and [`super::outbound`] ask for. One task owns all state; the jobs are
+//! The loop that does what [`super::inbound`] and [`super::outbound`] ask for; sends and what comes of them are in
+//! [`super::sends`]. One task owns all state; the jobs are
 //! futures within it, so nothing is locked, and dropping the task drops whatever is under way.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use roost_engine::{InboundMessage, Page, SendError, SendOutcomes};
+use roost_engine::InboundMessage;
 use roost_model::{ChatKind, causes};
 use roost_responder::{Question, Responder, ResponderError, template};
 use roost_store::{Completion, Inbound, NewInbound, NewOutbound, StoreError, Tenant};
@@ -20,16 +21,17 @@ use super::{
     inbound::{InboundJob, Inbox},
     jobs::{self, FencedStore, Job, JobOutcome},
     limit::{ReplyLimit, Verdict, WINDOW},
-    outbound::{OutboundJob, Outbox, Reply, reply_id},
+    outbound::{OutboundJob, Outbox, reply_id},
+    send_judge::SendJudge,
 };
 use crate::retry::{Backoff, until_available};
 
 /// Tries of one message or reply before it is given up.
 const TRIES: u32 = 8;
 /// Waits between them.
-const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
+pub(super) const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 /// Before a page that is offline or being loaded is tried again; its worker closes the gate long before that matters.
-const OFFLINE_WAIT: Duration = Duration::from_millis(500);
+pub(super) const OFFLINE_WAIT: Duration = Duration::from_millis(500);
 
 /// The driver's ends of the pipeline's channels.
 pub(super) struct DriverChannels {
@@ -38,6 +40,7 @@ pub(super) struct DriverChannels {
     pub tenant: watch::Receiver<Arc<Tenant>>,
     pub idle: watch::Sender<bool>,
     pub changes: watch::Sender<u64>,
+    pub page_faults: watch::Sender<u32>,
 }
 
 /// Runs until the store refuses.
@@ -61,21 +64,23 @@ pub(super) async fn run(context: PipelineContext, channels: DriverChannels) -> S
         limit,
         inbox: Inbox::new(),
         outbox: Outbox::new(),
+        judge: SendJudge::default(),
         jobs: FuturesUnordered::new(),
         channels,
     };
     driver.drive().await
 }
 
-struct Driver {
-    fenced: FencedStore,
+pub(super) struct Driver {
+    pub fenced: FencedStore,
     responder: Arc<dyn Responder>,
     begun: Instant,
     limit: ReplyLimit,
     inbox: Inbox,
-    outbox: Outbox,
-    jobs: FuturesUnordered<Job>,
-    channels: DriverChannels,
+    pub outbox: Outbox,
+    pub judge: SendJudge,
+    pub jobs: FuturesUnordered<Job>,
+    pub channels: DriverChannels,
 }
 
 impl Driver {
@@ -83,6 +88,7 @@ impl Driver {
         let mut events = Vec::with_capacity(BATCH);
         loop {
             let gate = self.channels.gate.borrow_and_update().clone();
+            self.judge.on_page(gate.opened);
             self.start_jobs(&gate);
             let idle = self.jobs.is_empty() && self.outbox.is_marked();
             self.channels.idle.send_if_modified(|told| std::mem::replace(told, idle) != idle);
@@ -132,7 +138,7 @@ impl Driver {
                 (OutboundJob::Read { after }, _) => fenced.read_outbound(after),
                 (OutboundJob::MarkSent(ids), _) => fenced.mark_sent(ids),
                 (OutboundJob::Send(replies), Some(page)) => {
-                    self.send(page, replies);
+                    self.send(page, gate.opened, replies);
                     continue;
                 }
                 (OutboundJob::Send(replies), None) => {
@@ -204,9 +210,9 @@ impl Driver {
                 self.outbox.completed(rows, now);
             }
             JobOutcome::OutboundRead(rows) => self.outbox.read(rows, now),
-            JobOutcome::Sent { reply, outcome } => self.sent(reply, outcome, now),
-            JobOutcome::SentTogether { page, replies, outcomes } => {
-                self.sent_together(&page, replies, outcomes, now)
+            JobOutcome::Sent { opened, reply, outcome } => self.sent(opened, reply, outcome, now),
+            JobOutcome::SentTogether { opened, page, replies, outcomes } => {
+                self.sent_together(&page, opened, replies, outcomes, now)
             }
             JobOutcome::OutboundSetBack { reply, delay: Some(delay) } => {
                 self.outbox.retry(reply, now + delay)
@@ -255,77 +261,13 @@ impl Driver {
         self.jobs.push(self.fenced.clone().set_back_inbound(message, causes(error).to_string(), delay));
     }
 
-    /// Together; but what has failed before goes alone, so that one which makes the whole call fail takes no other with it
-    /// a second time.
-    fn send(&self, page: &Arc<dyn Page>, replies: Vec<Reply>) {
-        let (failed, together): (Vec<_>, Vec<_>) =
-            replies.into_iter().partition(|reply| reply.row.attempts > 0);
-        for reply in failed {
-            self.jobs.push(jobs::send(page.clone(), reply));
-        }
-        if !together.is_empty() {
-            self.jobs.push(jobs::send_together(page.clone(), together));
-        }
-    }
-
-    fn sent(&mut self, reply: Reply, outcome: Result<(), SendError>, now: PipelineTime) {
-        match outcome {
-            Ok(()) => {
-                self.outbox.sent(&reply, now);
-                self.changed(1);
-            }
-            Err(error) => self.not_sent(reply, &error, now),
-        }
-    }
-
-    /// Those whose outcome is open are waited for one by one, so that they hold up nobody else.
-    fn sent_together(
-        &mut self,
-        page: &Arc<dyn Page>,
-        replies: Vec<Reply>,
-        outcomes: Result<SendOutcomes, SendError>,
-        now: PipelineTime,
-    ) {
-        let mut outcomes = match outcomes {
-            Ok(outcomes) => outcomes.into_iter(),
-            Err(error) => return replies.into_iter().for_each(|reply| self.not_sent(reply, &error, now)),
-        };
-        for mut reply in replies {
-            match outcomes.next().flatten() {
-                Some(outcome) => self.sent(reply, outcome, now),
-                None => {
-                    reply.maybe_sent = true;
-                    self.jobs.push(jobs::send(page.clone(), reply));
-                }
-            }
-        }
-    }
-
-    fn not_sent(&mut self, mut reply: Reply, error: &SendError, now: PipelineTime) {
-        // The page's troubles are not the message's: they end with the page, which its worker sees to.
-        let page_gone = !self.channels.gate.borrow().sending;
-        if page_gone || error.is_untried() {
-            return self.outbox.retry(reply, now + OFFLINE_WAIT);
-        }
-        reply.row.attempts += 1;
-        let hopeless = matches!(error, SendError::InvalidRecipient);
-        let delay = next_try(reply.row.attempts, reply.row.id).filter(|_| !hopeless);
-        match delay {
-            Some(_) => {
-                warn!(error = %causes(&error), attempt = reply.row.attempts, "a reply was not sent; it is tried again")
-            }
-            None => error!(error = %causes(&error), reply = reply.row.id, "a reply was given up"),
-        }
-        self.jobs.push(self.fenced.clone().set_back_outbound(reply, causes(error).to_string(), delay));
-    }
-
-    fn changed(&self, messages: usize) {
+    pub fn changed(&self, messages: usize) {
         self.channels.changes.send_modify(|count| *count += messages as u64);
     }
 }
 
 /// The wait before the next try, after `attempts` failed ones; `None` when they were enough.
-fn next_try(attempts: u32, id: i64) -> Option<Duration> {
+pub(super) fn next_try(attempts: u32, id: i64) -> Option<Duration> {
     (attempts < TRIES).then(|| BACKOFF.delay(attempts, id.unsigned_abs()))
 }
 

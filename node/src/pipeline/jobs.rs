@@ -27,11 +27,14 @@ pub(super) enum JobOutcome {
     Completed(Vec<Outbound>),
     OutboundRead(Vec<Outbound>),
     Sent {
+        /// See [`super::context::Gate::opened`].
+        opened: u64,
         reply: Reply,
         outcome: Result<(), SendError>,
     },
     /// Sent together by this page, which may not know the outcome of each yet; an error is that of every one.
     SentTogether {
+        opened: u64,
         page: Arc<dyn Page>,
         replies: Vec<Reply>,
         outcomes: Result<SendOutcomes, SendError>,
@@ -172,18 +175,18 @@ pub(super) fn answer(responder: Arc<dyn Responder>, message: Inbound, question: 
     })
 }
 
-pub(super) fn send(page: Arc<dyn Page>, reply: Reply) -> Job {
+pub(super) fn send(page: Arc<dyn Page>, opened: u64, reply: Reply) -> Job {
     Box::pin(async move {
         let outcome = page.send(&text_of(&reply)).await;
-        JobOutcome::Sent { reply, outcome }
+        JobOutcome::Sent { opened, reply, outcome }
     })
 }
 
-pub(super) fn send_together(page: Arc<dyn Page>, replies: Vec<Reply>) -> Job {
+pub(super) fn send_together(page: Arc<dyn Page>, opened: u64, replies: Vec<Reply>) -> Job {
     Box::pin(async move {
         let texts: Vec<_> = replies.iter().map(text_of).collect();
         let outcomes = page.send_all(&texts).await;
-        JobOutcome::SentTogether { page, replies, outcomes }
+        JobOutcome::SentTogether { opened, page, replies, outcomes }
     })
 }
 

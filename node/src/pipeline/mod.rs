@@ -18,6 +18,8 @@
 //! nor logged. Media without a caption is a message with an empty body and is answered. A body longer than
 //! [`BODY_BYTES`] is cut, as is a reply.
 //!
+//! A send that nobody acknowledged may be the page's fault: whose it is, `send_judge` says.
+//!
 //! `inbound` and `outbound` decide what is to be done next and are pure; `driver` does it. Whatever Postgres does
 //! not take is tried again until it does, in order, while the page holds what it has not acknowledged.
 
@@ -28,6 +30,8 @@ mod inbound;
 mod jobs;
 mod limit;
 mod outbound;
+mod send_judge;
+mod sends;
 
 use std::{sync::Arc, time::Duration};
 
@@ -71,6 +75,7 @@ pub struct Pipeline {
     tenant: watch::Sender<Arc<Tenant>>,
     idle: watch::Receiver<bool>,
     changes: watch::Receiver<u64>,
+    page_faults: watch::Receiver<u32>,
     task: AbortOnDropHandle<StoreError>,
 }
 
@@ -82,15 +87,17 @@ impl Pipeline {
         let (tenant, tenant_seen) = watch::channel(context.tenant.clone());
         let (idle_told, idle) = watch::channel(false);
         let (changes_told, changes) = watch::channel(0);
+        let (page_faults_told, page_faults) = watch::channel(0);
         let channels = driver::DriverChannels {
             intake: messages,
             gate: gate_seen,
             tenant: tenant_seen,
             idle: idle_told,
             changes: changes_told,
+            page_faults: page_faults_told,
         };
         let task = AbortOnDropHandle::new(tokio::spawn(driver::run(context, channels)));
-        Self { intake, gate, tenant, idle, changes, task }
+        Self { intake, gate, tenant, idle, changes, page_faults, task }
     }
 
     /// Where messages from the page go in.
@@ -100,8 +107,9 @@ impl Pipeline {
 
     /// Says what may be done from now on; takes effect before the next job begins.
     pub fn set_gate(&self, page: Option<Arc<dyn Page>>, taking: bool, sending: bool) {
-        let wanted = Gate { page, taking, sending };
         self.gate.send_if_modified(|gate| {
+            let opened = gate.opened + u64::from(sending && !gate.sending);
+            let wanted = Gate { page, taking, sending, opened };
             let changes = *gate != wanted;
             *gate = wanted;
             changes
@@ -121,6 +129,12 @@ impl Pipeline {
     /// Grows with each message received or sent: each moves the session's ratchet.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
+    }
+
+    /// How many pages in a row were found not to send; 0 once WhatsApp acknowledges a send. The page is to be healed each
+    /// time that it grows.
+    pub fn page_faults(&self) -> watch::Receiver<u32> {
+        self.page_faults.clone()
     }
 
     /// A handle that finishes what is in flight without taking more; see [`Drain::finish`].
@@ -149,7 +163,7 @@ impl Drain {
     pub async fn finish(mut self, within: Duration) -> bool {
         self.gate.send_modify(|gate| gate.taking = false);
         let done = timeout(within, self.idle.wait_for(|idle| *idle)).await;
-        self.gate.send_modify(|gate| *gate = Gate::default());
+        self.gate.send_modify(|gate| *gate = Gate { opened: gate.opened, ..Gate::default() });
         matches!(done, Ok(Ok(_)))
     }
 }

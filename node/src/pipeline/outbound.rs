@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     chat_queues::ChatQueues,
     context::{BATCH, PipelineTime},
+    send_judge::Doubt,
 };
 
 /// Being sent at the same time.
@@ -40,6 +41,8 @@ pub(super) struct Reply {
     pub row: Outbound,
     /// This process or an earlier owner may have sent it already; the page looks for that first.
     pub maybe_sent: bool,
+    /// Sends of it were not acknowledged.
+    pub doubt: Option<Doubt>,
 }
 
 #[derive(Debug, Default)]
@@ -115,7 +118,7 @@ impl Outbox {
         for row in rows {
             if self.known.insert(row.id) {
                 let (chat, due) = (row.chat.clone(), now + row.due_in);
-                self.queues.push(&chat, due, Reply { row, maybe_sent });
+                self.queues.push(&chat, due, Reply { row, maybe_sent, doubt: None });
             }
         }
     }

@@ -100,6 +100,8 @@ pub(super) struct Actor {
     pub snapshot_schedule: SnapshotSchedule,
     /// The count of messages up to which the schedule knows.
     pub changes: Option<watch::Receiver<u64>>,
+    /// See [`Pipeline::page_faults`].
+    pub page_faults: Option<watch::Receiver<u32>>,
     /// Until the first launch, or until the session that it was to open is forgotten.
     pub warm: Option<WarmStandby>,
     pub browser: Option<Browser>,
@@ -139,6 +141,7 @@ impl Actor {
             pipeline: None,
             snapshot_schedule: SnapshotSchedule::new(context.timing),
             changes: None,
+            page_faults: None,
             warm,
             browser: None,
             browser_task: None,

@@ -168,6 +168,10 @@ impl Actor {
             responder: Arc::new(TemplateResponder),
         });
         self.changes = Some(pipeline.changes());
+        let mut page_faults = pipeline.page_faults();
+        // What the pipeline before had found is forgotten with it.
+        page_faults.mark_changed();
+        self.page_faults = Some(page_faults);
         self.pipeline = Some(pipeline);
     }
 

@@ -30,6 +30,7 @@
 //! | Running | a code | QrReady |
 //! | | offline | Reconnecting |
 //! | Running, QrReady | deaf: probes failed in a row | Reconnecting |
+//! | Running | sends are not acknowledged | Reconnecting, for a reload; the next time for a new browser |
 //! | all three, Reconnecting | outdated | Connecting, by a reload; the second time Reconnecting |
 //! | all three | broken, exited | Reconnecting |
 //! | Connecting, Running, Reconnecting | conflict | Reconnecting, until it is known whose the session is: another's: Stopping, to end; ours: Connecting, by taking it back, once; then a failed attempt |

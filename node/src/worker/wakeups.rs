@@ -35,6 +35,7 @@ pub(super) enum Wakeup {
     PipelineEnded(PipelineError),
     ReportRefused,
     Changed,
+    PageFaults,
     ProbeDue,
     SaveDue,
     Tick,
@@ -64,6 +65,7 @@ impl Actor {
             event = page_event(&mut self.browser), if self.held.is_empty() => Wakeup::Page(event),
             () = room(intake), if !self.held.is_empty() => Wakeup::Room,
             Some(outcome) = self.background.next() => Wakeup::Background(outcome),
+            () = changed(&mut self.page_faults) => Wakeup::PageFaults,
             () = changed(&mut self.changes) => Wakeup::Changed,
             () = until(tick) => Wakeup::Tick,
             () = until(save) => Wakeup::SaveDue,
@@ -95,6 +97,7 @@ impl Actor {
                 self.snapshot_schedule.changed(self.now());
                 Vec::new()
             }
+            Wakeup::PageFaults => self.page_faults(),
             Wakeup::ProbeDue => self.probe(),
             Wakeup::SaveDue => self.save(),
             Wakeup::Tick => vec![Event::Tick],
@@ -265,9 +268,15 @@ impl Actor {
         Vec::new()
     }
 
+    fn page_faults(&mut self) -> Vec<Event> {
+        let in_a_row = self.page_faults.as_ref().map_or(0, |page_faults| *page_faults.borrow());
+        vec![if in_a_row == 0 { Event::SendsAcknowledged } else { Event::SendsUnacknowledged { in_a_row } }]
+    }
+
     fn pipeline_ended(&mut self, error: &PipelineError) -> Vec<Event> {
         self.pipeline = None;
         self.changes = None;
+        self.page_faults = None;
         if error.is_fenced() {
             info!("a write of the pipeline was refused");
             return vec![Event::Fenced];
@@ -325,7 +334,7 @@ async fn room(intake: Option<mpsc::Sender<InboundMessage>>) {
     }
 }
 
-async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
+async fn changed<T>(changes: &mut Option<watch::Receiver<T>>) {
     if let Some(changes) = changes
         && changes.changed().await.is_ok()
     {

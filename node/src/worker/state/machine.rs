@@ -129,6 +129,12 @@ pub enum Event {
     Unproved {
         reason: String,
     },
+    /// Whatever it proves: what it sends is not acknowledged. So were the pages before it, `in_a_row` with this one.
+    SendsUnacknowledged {
+        in_a_row: u32,
+    },
+    /// A send was, or nothing is known against the page any more.
+    SendsAcknowledged,
     /// The answer of the registry to [`Effect::AskOwner`]; `None` when it could not be asked.
     Owner(Option<bool>),
     RestartAsked(RestartMode),
@@ -183,6 +189,8 @@ pub enum Effect {
     Report(StatusReport),
     End(Ending),
 }
+
+pub(super) const SENDS_FAIL: &str = "WhatsApp does not acknowledge what the page sends";
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,6 +251,8 @@ pub struct Machine {
     pub(super) reloaded_for_update: bool,
     /// A conflict was already answered since the last good connection.
     pub(super) took_over: bool,
+    /// WhatsApp does not acknowledge what the pages send; said until it does, also while the page runs.
+    pub(super) sends_fail: bool,
     /// What the operator has to know although the worker goes on, such as a scan with the wrong phone.
     pub(super) complaint: String,
 }
@@ -269,6 +279,7 @@ impl Machine {
             reloaded: false,
             reloaded_for_update: false,
             took_over: false,
+            sends_fail: false,
             complaint: String::new(),
         }
     }
@@ -298,6 +309,7 @@ impl Machine {
     pub fn condition(&self) -> (ConditionKind, String) {
         let plain = |kind| (kind, String::new());
         match &self.state {
+            State::Running { .. } if self.sends_fail => (ConditionKind::Healing, SENDS_FAIL.to_owned()),
             State::Stopped | State::Running { .. } | State::Stopping { next: AfterStop::End(_) } => {
                 plain(ConditionKind::None)
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use roost_store::{ConditionKind, StatusReport};
 
 use super::{
-    machine::{AfterStop, BrowserState, Effect, Ending, Recovery, State, digits},
+    machine::{AfterStop, BrowserState, Effect, Ending, Recovery, SENDS_FAIL, State, digits},
     step::{Transition, disconnected},
 };
 
@@ -220,6 +220,25 @@ impl Transition {
             }
             _ => {}
         }
+    }
+
+    /// The first of such pages is loaded anew, each further one has a new browser, more and more slowly. No attempt to
+    /// reconnect counts: the page receives, and giving the worker up would end that too.
+    pub(super) fn sends_unacknowledged(&mut self, in_a_row: u32) {
+        if !matches!(self.machine.state, State::Running { .. }) {
+            return;
+        }
+        self.hold();
+        let reason = SENDS_FAIL.to_owned();
+        self.machine.sends_fail = true;
+        self.machine.trouble = Some((ConditionKind::Healing, reason.clone()));
+        // Its proofs are none before it is loaded anew.
+        self.machine.linked = false;
+        self.machine.offline_attempts_left = 0;
+        self.machine.reloaded = in_a_row > 1;
+        self.tell(StatusReport { last_error: Some(reason.clone()), ..disconnected() });
+        let until = self.now + self.machine.timing.reconnect.delay(in_a_row, self.machine.seed);
+        self.machine.state = State::Reconnecting { reason, recovery: Recovery::Waiting { until } };
     }
 
     pub(super) fn unproved(&mut self, reason: String) {

@@ -46,6 +46,8 @@ impl Transition {
             Event::Exited { reason } => self.exited(reason),
             Event::Proved => self.proved(),
             Event::Unproved { reason } => self.unproved(reason),
+            Event::SendsUnacknowledged { in_a_row } => self.sends_unacknowledged(in_a_row),
+            Event::SendsAcknowledged => self.machine.sends_fail = false,
             Event::Owner(answer) => self.owner(answer),
             Event::RestartAsked(mode) => self.restart_asked(mode),
             Event::ReloadAsked => self.reload_asked(),

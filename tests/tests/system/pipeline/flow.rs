@@ -7,7 +7,7 @@ use roost_model::ChatKind;
 use roost_node::pipeline::{BODY_BYTES, reply_id};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{long_text, pipeline::test_bed::TestBed};
+use crate::pipeline::test_bed::TestBed;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_in_twenty_chats_is_answered_in_order() {
@@ -134,52 +134,6 @@ async fn a_pipeline_whose_replies_may_not_be_sent_takes_no_processor_time() {
     assert!(share < 0.2, "it takes {share:.2} of a core");
     life.pipeline.set_gate(Some(life.page.clone()), true, true);
     bed.phone.wait_for(3, Duration::from_secs(10)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reply_that_can_never_be_sent_is_buried_and_its_chat_goes_on() {
-    let bed = TestBed::new(0).await;
-    bed.phone.refuse("echo: one");
-    let life = bed.next_life().await;
-    for body in ["one", "two"] {
-        life.pipeline.intake().send(bed.phone.write("1@c.us", body, body)).await.unwrap();
-    }
-    bed.phone.wait_for(1, Duration::from_secs(10)).await;
-    bed.settle().await;
-    assert_eq!(bed.phone.received_by_chat()["1@c.us"], ["echo: two"]);
-    assert_eq!(bed.number("select count(*) from bm_out where state = 'DEAD'").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_cannot_be_stored_suffers_alone() {
-    let bed = TestBed::new(0).await;
-    let life = bed.next_life().await;
-    let endless = long_text();
-    for (chat, id) in [("1@c.us", "A"), (endless.as_str(), "B"), ("2@c.us", "nul\0"), ("3@c.us", "C")] {
-        life.pipeline.intake().send(bed.phone.write(chat, id, id)).await.unwrap();
-    }
-    bed.phone.wait_for(3, Duration::from_secs(10)).await;
-    bed.settle().await;
-    let answered: Vec<_> = bed.phone.received_by_chat().into_keys().collect();
-    assert_eq!(answered, ["1@c.us", "2@c.us", "3@c.us"]);
-    assert_eq!(bed.number("select count(*) from bm_in where state = 'DEAD'").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_is_not_understood_is_kept_with_its_reason_and_confirmed() {
-    let bed = TestBed::new(0).await;
-    let life = bed.next_life().await;
-    let strange = bed.phone.write("1@c.us", "S", r#"{"kind":"parade"}"#);
-    let strange = InboundMessage { undecoded: Some("unknown variant `parade`".into()), ..strange };
-    for message in [strange, bed.phone.write("1@c.us", "A", "hello")] {
-        life.pipeline.intake().send(message).await.unwrap();
-    }
-    bed.phone.wait_for(1, Duration::from_secs(10)).await;
-    bed.settle().await;
-    assert_eq!(bed.phone.received()[0].body, "echo: hello");
-    let kept = "select body || ' ' || last_error from bm_in where state = 'DEAD'";
-    let kept: String = sqlx::query_scalar(kept).fetch_one(bed.store.pool()).await.unwrap();
-    assert_eq!(kept, r#"{"kind":"parade"} unknown variant `parade`"#);
 }
 
 /// The one before was dropped in the middle of an admission: its row is there, and nobody was told.

@@ -11,6 +11,7 @@
 )]
 
 mod crashes;
+mod faults;
 mod flow;
 mod limits;
 mod node;

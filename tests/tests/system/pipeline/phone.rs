@@ -29,6 +29,8 @@ pub struct Phone {
     fail_every: AtomicU64,
     /// A reply to this body is refused: the account is gone.
     unreachable: Mutex<Option<String>>,
+    /// This body is acknowledged by nobody, whichever page sends it.
+    poison: Mutex<Option<String>>,
 }
 
 impl Phone {
@@ -53,6 +55,10 @@ impl Phone {
 
     pub fn refuse(&self, body: &str) {
         *self.unreachable.lock() = Some(body.to_owned());
+    }
+
+    pub fn never_acknowledge(&self, body: &str) {
+        *self.poison.lock() = Some(body.to_owned());
     }
 
     /// What a page that has just connected is given.
@@ -104,15 +110,41 @@ pub struct FakePage {
     phone: Arc<Phone>,
     has_sent: Mutex<BTreeSet<String>>,
     alive: AtomicBool,
+    swallows: AtomicBool,
+    /// It is between two documents.
+    loading: AtomicBool,
+    /// Calls to send that found it so.
+    too_early: AtomicU64,
 }
 
 impl FakePage {
     pub fn new(phone: Arc<Phone>) -> Arc<Self> {
-        Arc::new(Self { phone, has_sent: Mutex::default(), alive: AtomicBool::new(true) })
+        Arc::new(Self {
+            phone,
+            has_sent: Mutex::default(),
+            alive: AtomicBool::new(true),
+            swallows: AtomicBool::default(),
+            loading: AtomicBool::default(),
+            too_early: AtomicU64::default(),
+        })
     }
 
     pub fn die(&self) {
         self.alive.store(false, Ordering::Relaxed);
+    }
+
+    /// What it sends from here on goes nowhere.
+    pub fn swallow(&self) {
+        self.swallows.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits, once it is loading, until so many sends have come too early.
+    pub async fn load(&self, sends: u64) {
+        self.loading.store(true, Ordering::Relaxed);
+        while self.too_early.load(Ordering::Relaxed) < sends {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.loading.store(false, Ordering::Relaxed);
     }
 
     fn check(&self) -> Result<(), EngineError> {
@@ -127,6 +159,14 @@ impl Page for FakePage {
         self.check()?;
         if self.phone.unreachable.lock().as_ref() == Some(&text.body) {
             return Err(SendError::InvalidRecipient);
+        }
+        if self.loading.load(Ordering::Relaxed) {
+            self.too_early.fetch_add(1, Ordering::Relaxed);
+            return Err(EngineError::NoDocument { step: "sending" }.into());
+        }
+        let is_poison = self.phone.poison.lock().as_ref() == Some(&text.body);
+        if is_poison || self.swallows.load(Ordering::Relaxed) {
+            return Err(SendError::TimedOut);
         }
         let nth = self.phone.sends.fetch_add(1, Ordering::Relaxed) + 1;
         let every = self.phone.fail_every.load(Ordering::Relaxed);

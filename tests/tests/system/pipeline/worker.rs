@@ -11,6 +11,7 @@ use roost_node::{
     worker::{State, StopMode, WarmStandby},
 };
 use roost_store::{ConditionKind, EventFilter, SessionStatus, TenantStatus};
+use roost_store::{ConditionKind, SessionStatus, TenantStatus};
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
@@ -199,6 +200,23 @@ async fn a_browser_that_dies_is_replaced_and_the_restart_counted() {
     node.until("the count", async || node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts == 1)
         .await;
     worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_proves_itself_and_does_not_send_is_healed_and_every_reply_goes_once() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    let told = async || node.bed.store.get_worker(&node.bed.id).await.unwrap();
+    node.engine.swallow_sends(&node.bed.id);
+    for id in ["A", "B"] {
+        node.engine.deliver(&node.bed.id, node.bed.phone.write(&format!("{id}@c.us"), id, id));
+    }
+    node.until("the fault is said", async || told().await.condition.kind == ConditionKind::Healing).await;
+    node.until("the answers", async || node.engine.sent(&node.bed.id).len() == 2).await;
+    node.until("that it is over is said", async || told().await.condition.kind == ConditionKind::None).await;
+    node.wait_until_running(&worker).await;
+    assert_eq!(node.bed.number("select max(attempts)::bigint from bm_out").await, 0);
+    assert_eq!(told().await.restarts, 0, "it was enough to load the page anew");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
