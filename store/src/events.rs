@@ -162,7 +162,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 24] = [
+const KINDS: [EventKind; 25] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -187,6 +187,7 @@ const KINDS: [EventKind; 24] = [
     EventKind::PreparationFailed,
     EventKind::ReleaseOverdue,
     EventKind::SnapshotPointerBehind,
+    EventKind::DeadLettersRedriven,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -215,6 +216,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::PreparationFailed => "PREPARATION_FAILED",
         EventKind::ReleaseOverdue => "RELEASE_OVERDUE",
         EventKind::SnapshotPointerBehind => "SNAPSHOT_POINTER_BEHIND",
+        EventKind::DeadLettersRedriven => "DEAD_LETTERS_REDRIVEN",
     }
 }
 

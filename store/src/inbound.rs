@@ -3,7 +3,7 @@
 //! ```text
 //!   page --admit--> PENDING --complete--> DONE, with its replies in the outbound queue
 //!                     |  ^--retry_inbound--|
-//!                     +--bury_inbound--> DEAD
+//!                     +--bury_inbound--> DEAD, until a redrive (dead_letters)
 //! ```
 //!
 //! What cannot be admitted is DEAD from its beginning, and the others go on ([`crate::set_apart`]).

@@ -3,7 +3,7 @@
 //! ```text
 //!   complete --> PENDING --mark_sent--> SENT, with its line in the log
 //!                  |  ^--retry_outbound--|
-//!                  +--bury_outbound--> DEAD
+//!                  +--bury_outbound--> DEAD, until a redrive (dead_letters)
 //! ```
 //!
 //! A reply may reach WhatsApp and the node die before `mark_sent`. The next owner finds it PENDING and sends it again

@@ -40,8 +40,8 @@ impl Store {
             ), dead as (
                 insert into bm_in (
                     tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, first_in_chat,
-                    state, last_error, done_at)
-                select tenant_id, $4, message_digest($3), $5, $6, $7, false, 'DEAD', $8, now() from owner
+                    state, set_apart, last_error, done_at)
+                select tenant_id, $4, message_digest($3), $5, $6, $7, false, 'DEAD', true, $8, now() from owner
                 on conflict on constraint bm_in_once do nothing
             )
             select exists(select from owner) as "owns!""#,

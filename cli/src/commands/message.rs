@@ -1,9 +1,12 @@
 //! `roost message`
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use roost_proto::v1::{Direction, EraseChatRequest, ListMessagesRequest, WatchMessagesRequest};
 
-use super::{Context, all_pages, attribution::Attribution, consent::Consent};
+use super::{
+    Context, all_pages, attribution::Attribution, consent::Consent, dead_letter::DeadVerb,
+    direction::DirectionArg,
+};
 use crate::{
     failure::Failure,
     views::{ErasureView, MessageView},
@@ -43,21 +46,9 @@ pub enum MessageVerb {
         #[command(flatten)]
         attribution: Attribution,
     },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum DirectionArg {
-    In,
-    Out,
-}
-
-impl From<DirectionArg> for Direction {
-    fn from(direction: DirectionArg) -> Self {
-        match direction {
-            DirectionArg::In => Direction::In,
-            DirectionArg::Out => Direction::Out,
-        }
-    }
+    /// Messages and replies that were given up.
+    #[command(subcommand)]
+    Dead(DeadVerb),
 }
 
 impl MessageVerb {
@@ -72,6 +63,7 @@ impl MessageVerb {
                 };
                 list(context, filter, limit).await
             }
+            Self::Dead(verb) => verb.run(context).await,
             Self::Erase { tenant, chat, consent, attribution } => {
                 let (requested_by, reason) = attribution.into_parts();
                 let request = EraseChatRequest { tenant_id: tenant, chat_id: chat, requested_by, reason };

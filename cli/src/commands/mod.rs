@@ -4,10 +4,12 @@ mod attribution;
 pub mod cluster;
 mod consent;
 mod context;
+mod dead_letter;
 #[cfg(feature = "dev")]
 pub mod demo;
 #[cfg(feature = "dev")]
 pub mod dev;
+mod direction;
 mod drain;
 mod follow;
 pub mod message;

@@ -2,6 +2,7 @@
 //! prefix and the times as RFC 3339; a field that is not set is null.
 
 mod cluster;
+mod dead_letter;
 mod event;
 mod message;
 mod node;
@@ -16,6 +17,7 @@ use prost_types::Timestamp;
 use time::OffsetDateTime;
 
 pub use cluster::{ClusterView, PolicyView};
+pub use dead_letter::{DeadLetterView, RedriveView};
 pub use event::EventView;
 pub use message::{ErasureView, MessageView};
 pub use node::NodeView;

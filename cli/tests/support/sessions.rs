@@ -95,7 +95,47 @@ impl MessageService for Script {
         Ok(Response::new(EraseChatResponse { erased_rows: if of_lodge { 2 } else { 0 } }))
     }
 
+    async fn list_dead_letters(&self, _: Request<ListDeadLettersRequest>) -> Answer<ListDeadLettersResponse> {
+        let dead_letters = vec![dead_letter("in-7"), dead_letter("out-9")];
+        Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token: String::new() }))
+    }
+
+    async fn get_dead_letter(&self, request: Request<GetDeadLetterRequest>) -> Answer<DeadLetter> {
+        Ok(Response::new(dead_letter(&request.into_inner().id)))
+    }
+
+    async fn redrive_dead_letters(
+        &self,
+        request: Request<RedriveDeadLettersRequest>,
+    ) -> Answer<RedriveDeadLettersResponse> {
+        let request = request.into_inner();
+        let by_tenant = !request.tenant_id.is_empty();
+        let ids = if by_tenant { vec!["in-7".into(), "out-9".into()] } else { vec!["out-9".into()] };
+        Ok(Response::new(RedriveDeadLettersResponse { ids, more: by_tenant && request.limit < 100 }))
+    }
+
     async fn watch_messages(&self, _: Request<WatchMessagesRequest>) -> Answer<Self::WatchMessagesStream> {
         Ok(Response::new(items(messages().into_iter().rev().collect())))
+    }
+}
+
+fn dead_letter(id: &str) -> DeadLetter {
+    let is_inbound = id.starts_with("in-");
+    DeadLetter {
+        id: id.to_owned(),
+        tenant_id: "lodge".into(),
+        direction: if is_inbound { Direction::In } else { Direction::Out } as i32,
+        chat_id: "255711111111@c.us".into(),
+        body: "Karibu Safari Lodge!\nHow can we help?".into(),
+        whatsapp_id: "3EB02".into(),
+        reason: if is_inbound {
+            "unknown variant `parade`"
+        } else {
+            "the recipient is not a valid WhatsApp id"
+        }
+        .into(),
+        attempts: i32::from(!is_inbound),
+        create_time: at(2),
+        redrivable: !is_inbound,
     }
 }

@@ -104,4 +104,6 @@ pub enum EventKind {
     ReleaseOverdue,
     /// The database did not name the newest snapshot of a session, which is restored.
     SnapshotPointerBehind,
+    /// Messages and replies that were given up are tried again by order.
+    DeadLettersRedriven,
 }

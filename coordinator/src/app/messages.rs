@@ -24,8 +24,8 @@ impl App {
     }
 
     /// A mistyped id is an error, not a tenant without messages.
-    pub async fn check_tenant_of(&self, filter: &MessageFilter) -> Result<(), Error> {
-        if let Some(tenant) = &filter.tenant {
+    pub async fn check_tenant(&self, chosen: Option<&TenantId>) -> Result<(), Error> {
+        if let Some(tenant) = chosen {
             self.store()?.get_tenant(tenant).await?;
         }
         Ok(())

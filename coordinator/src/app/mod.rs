@@ -9,6 +9,7 @@
 
 mod cluster;
 mod complaints;
+mod dead_letters;
 mod dry_run;
 mod error;
 mod explain;
@@ -28,6 +29,7 @@ mod workers;
 
 pub use cluster::{ClusterStatus, FailoverHold, NodeCounts, TenantCounts};
 pub use complaints::{ControllerComplaint, OwnController};
+pub use dead_letters::Redrive;
 pub use dry_run::{BlockedMove, DryRun, PlannedMove};
 pub use error::{Error, FailedMigration};
 pub use explain::{ExplainedNode, PlacementExplanation};

@@ -109,6 +109,9 @@ impl Driver {
                 Ok(()) = self.channels.gate.changed() => {}
                 Ok(()) = self.channels.tenant.changed() => {
                     self.limit.set(self.channels.tenant.borrow_and_update().settings.reply_limit_per_minute);
+                    // It may be told for the sake of dead letters that are pending again.
+                    self.inbox.look_again();
+                    self.outbox.look_again();
                 }
                 () = sleep_until(wake.unwrap_or(self.begun)), if wake.is_some() => {}
             }

@@ -61,6 +61,8 @@ pub(super) struct Inbox {
     settled: Vec<i64>,
     /// An Admit or a Read is under way: never both, so that rows come in the order of their ids.
     taking_in: bool,
+    /// There may be pending rows anywhere, also among those that were done with.
+    look_again: bool,
     answering: usize,
     /// What the Complete under way is about: one at a time, so that what is durable of a chat has no gap.
     completing: Vec<i64>,
@@ -75,6 +77,14 @@ impl Inbox {
     /// Whether another message may be received.
     pub fn has_room(&self) -> bool {
         self.received.len() < RECEIVED
+    }
+
+    /// Some that were given up may be pending again: everything is read, once what is being read or admitted is here.
+    pub fn look_again(&mut self) {
+        self.look_again = true;
+        if !self.taking_in {
+            self.taken_in();
+        }
     }
 
     pub fn receive(&mut self, message: NewInbound) {
@@ -155,6 +165,9 @@ impl Inbox {
 
     fn taken_in(&mut self) {
         self.taking_in = false;
+        if mem::take(&mut self.look_again) {
+            (self.known_to, self.behind) = (0, true);
+        }
         for id in mem::take(&mut self.settled) {
             self.known.remove(&id);
         }

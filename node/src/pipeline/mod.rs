@@ -121,7 +121,7 @@ impl Pipeline {
         self.gate.send_modify(|gate| (gate.taking, gate.sending) = (false, false));
     }
 
-    /// The business changed its settings.
+    /// The business changed its settings, or something in its queues was changed by order.
     pub fn update(&self, tenant: Arc<Tenant>) {
         self.tenant.send_replace(tenant);
     }

@@ -54,6 +54,10 @@ pub(super) struct Outbox {
     /// known, so that they go first.
     unread: Option<i64>,
     reading: bool,
+    /// There may be such rows anywhere, also among those that were done with.
+    look_again: bool,
+    /// Rows that were marked or given up while others were read, which may still tell of them as waiting.
+    settled: Vec<i64>,
     sending: usize,
     sent: Vec<i64>,
     /// When the first of `sent` is to be marked at the latest.
@@ -65,6 +69,15 @@ impl Outbox {
     /// Starts with reading what an earlier owner left pending.
     pub fn new() -> Self {
         Self { unread: Some(0), ..Self::default() }
+    }
+
+    /// Some that were given up may be pending again: everything is read, once what is being read is here.
+    pub fn look_again(&mut self) {
+        if self.reading {
+            self.look_again = true;
+        } else {
+            self.unread = Some(0);
+        }
     }
 
     /// Whether more replies may be made: all pending ones are known, so that new ones go behind them, and not too many.
@@ -107,6 +120,21 @@ impl Outbox {
         self.reading = false;
         self.unread = if rows.len() >= BATCH { rows.last().map(|row| row.id) } else { None };
         self.queue(rows, true, now);
+        if mem::take(&mut self.look_again) {
+            self.unread = Some(0);
+        }
+        for id in mem::take(&mut self.settled) {
+            self.known.remove(&id);
+        }
+    }
+
+    /// The row does not wait any more, and that is durable.
+    fn settle(&mut self, id: i64) {
+        if self.reading {
+            self.settled.push(id);
+        } else {
+            self.known.remove(&id);
+        }
     }
 
     /// Replies have become durable, in the order of their ids. Only an owner sends, so they were not sent before.
@@ -135,7 +163,7 @@ impl Outbox {
     /// The replies of the last MarkSent are done with.
     pub fn marked(&mut self) {
         for id in mem::take(&mut self.marking) {
-            self.known.remove(&id);
+            self.settle(id);
         }
     }
 
@@ -151,7 +179,7 @@ impl Outbox {
     pub fn dead_lettered(&mut self, reply: &Reply) {
         self.sending -= 1;
         self.queues.finish(&reply.row.chat);
-        self.known.remove(&reply.row.id);
+        self.settle(reply.row.id);
     }
 
     /// When [`Outbox::next`] has a reply to send or a mark to make that it does not have now; `None` while that takes more
@@ -236,6 +264,24 @@ mod tests {
         outbox.completed(vec![row(1, "a")], NOW);
         assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
         assert_eq!(outbox.next_due(true), None);
+    }
+
+    #[test]
+    fn what_is_read_again_is_sent_once_and_what_was_given_up_again() {
+        let mut outbox = outbox();
+        outbox.completed(vec![row(1, "a"), row(2, "b"), row(3, "c")], NOW);
+        let replies = send(&mut outbox);
+        outbox.dead_lettered(&replies[0]);
+        outbox.sent(&replies[1], NOW);
+        outbox.look_again();
+        let marked = outbox.next(NOW + MARK_WAIT, true);
+        assert!(matches!(marked, Some(OutboundJob::MarkSent(ids)) if ids == [2]));
+        assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
+        outbox.marked();
+        // It was asked before the mark.
+        outbox.read(vec![row(1, "a"), row(2, "b"), row(3, "c")], NOW);
+        assert_eq!(send(&mut outbox).iter().map(|reply| reply.row.id).collect::<Vec<_>>(), [1]);
+        assert!(outbox.known.len() == 2, "{:?}", outbox.known);
     }
 
     #[test]

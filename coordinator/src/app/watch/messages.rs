@@ -31,7 +31,7 @@ impl App {
         filter: MessageFilter,
         backlog: u32,
     ) -> Result<Watched<Message>, Error> {
-        self.check_tenant_of(&filter).await?;
+        self.check_tenant(filter.tenant.as_ref()).await?;
         let watch = WatchMessages::begin(self.store()?.clone(), filter, backlog).await?;
         self.streams.open(|outlet| watch.run(outlet))
     }

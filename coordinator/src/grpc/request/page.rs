@@ -28,6 +28,7 @@ pub enum List {
     Nodes = 4,
     Operations = 5,
     Events = 6,
+    DeadLetters = 7,
 }
 
 /// The page size that is meant by `page_size`.

@@ -1,11 +1,14 @@
 //! MessageService.
 
+use roost_model::ids::TenantId;
 use roost_proto::v1::{self, message_service_server::MessageService};
-use roost_store::MessageFilter;
+use roost_store::{
+    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterKey, InvalidDeadLetterId, MessageFilter,
+};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    app::App,
+    app::{App, Redrive},
     grpc::{
         answers::{Answers, answers, fill_page},
         request::{Checks, List, Text, page},
@@ -17,6 +20,9 @@ const CHAT_ID: Text = Text::line(0, 128);
 /// One that must be given.
 const ONE_CHAT: Text = Text::line(1, 128);
 const MAX_BACKLOG: u32 = 1_000;
+/// Dead letters that one order redrives.
+const REDRIVEN: u32 = 100;
+const MAX_REDRIVEN: u32 = 1_000;
 
 pub struct Messages {
     pub app: App,
@@ -50,7 +56,7 @@ impl MessageService for Messages {
         };
         let chat = Some(chat).filter(|chat| !chat.is_empty());
         let filter = &MessageFilter { tenant, chat, direction: direction.and_then(wire::direction_filter) };
-        self.app.check_tenant_of(filter).await?;
+        self.app.check_tenant(filter.tenant.as_ref()).await?;
         let fetch = |before, limit| self.app.list_messages(filter, before, limit);
         let page = fill_page(size, before, fetch, |row| (row.id, wire::message(row))).await?;
         let next = page.last.map(|last| page::encode(List::Messages, &chosen, &last.to_string()));
@@ -74,6 +80,62 @@ impl MessageService for Messages {
         Ok(Response::new(v1::EraseChatResponse { erased_rows: i64::try_from(rows).unwrap_or(i64::MAX) }))
     }
 
+    async fn list_dead_letters(
+        &self,
+        request: Request<v1::ListDeadLettersRequest>,
+    ) -> Result<Response<v1::ListDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let chosen = [request.tenant_id.clone(), request.direction.to_string()];
+        let chosen = [chosen[0].as_str(), &chosen[1]];
+        let size = checks.page_size(request.page_size);
+        let after = checks.page_token(List::DeadLetters, &chosen, &request.page_token, dead_letter_key);
+        let direction = checks.optional_enum("direction", request.direction);
+        let tenant = checks.optional_tenant_id("tenant_id", &request.tenant_id);
+        let (Some(size), Some(after), Some(direction), Some(tenant)) = (size, after, direction, tenant)
+        else {
+            return Err(checks.refusal().into());
+        };
+        self.app.check_tenant(tenant.as_ref()).await?;
+        let direction = direction.and_then(wire::direction_filter);
+        let filter = &DeadLetterFilter { tenant, direction, redrivable: false };
+        let fetch = |after, limit| self.app.list_dead_letters(filter, after, limit);
+        let item = |row: DeadLetter| ((row.tenant.clone(), row.id), wire::dead_letter(row));
+        let page = fill_page(size, after, fetch, item).await?;
+        let key = |(tenant, id): DeadLetterKey| format!("{tenant}/{id}");
+        let next = page.last.map(|last| page::encode(List::DeadLetters, &chosen, &key(last)));
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(v1::ListDeadLettersResponse { dead_letters: page.items, next_page_token }))
+    }
+
+    async fn get_dead_letter(
+        &self,
+        request: Request<v1::GetDeadLetterRequest>,
+    ) -> Result<Response<v1::DeadLetter>, Status> {
+        let mut checks = Checks::default();
+        let Some(id) = dead_letter_id(&mut checks, "id", &request.into_inner().id) else {
+            return Err(checks.refusal().into());
+        };
+        Ok(Response::new(wire::dead_letter(self.app.dead_letter(id).await?)))
+    }
+
+    async fn redrive_dead_letters(
+        &self,
+        request: Request<v1::RedriveDeadLettersRequest>,
+    ) -> Result<Response<v1::RedriveDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let dry_run = request.dry_run;
+        let which = which_to_redrive(&mut checks, &request);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(which), Some(by), true) = (which, by, checks.passed()) else {
+            return Err(checks.refusal().into());
+        };
+        let redriven = self.app.redrive(which, &by, dry_run).await?;
+        let ids = redriven.ids.iter().map(DeadLetterId::to_string).collect();
+        Ok(Response::new(v1::RedriveDeadLettersResponse { ids, more: redriven.more }))
+    }
+
     type WatchMessagesStream = Answers<v1::Message>;
 
     async fn watch_messages(
@@ -88,4 +150,29 @@ impl MessageService for Messages {
         let filter = MessageFilter { tenant, ..MessageFilter::default() };
         Ok(Response::new(answers(self.app.watch_messages(filter, backlog).await?, wire::message)))
     }
+}
+
+fn dead_letter_key(token: &str) -> Option<DeadLetterKey> {
+    let (tenant, id) = token.split_once('/')?;
+    Some((TenantId::new(tenant).ok()?, id.parse().ok()?))
+}
+
+fn dead_letter_id(checks: &mut Checks, field: &str, given: &str) -> Option<DeadLetterId> {
+    checks.take(field, given.parse().map_err(|error: InvalidDeadLetterId| error.to_string()))
+}
+
+/// Either ids or a tenant, with what belongs to it.
+fn which_to_redrive(checks: &mut Checks, request: &v1::RedriveDeadLettersRequest) -> Option<Redrive> {
+    let by_tenant = !request.tenant_id.is_empty();
+    let is_one_of_both = by_tenant == request.ids.is_empty() && request.ids.len() <= MAX_REDRIVEN as usize;
+    let wrong = || format!("give either 1 to {MAX_REDRIVEN} ids or a tenant_id");
+    checks.take("ids", is_one_of_both.then_some(()).ok_or_else(wrong))?;
+    let direction = checks.optional_enum("direction", request.direction)?.and_then(wire::direction_filter);
+    let limit = checks.limit("limit", request.limit, REDRIVEN, MAX_REDRIVEN)?;
+    if by_tenant {
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id)?;
+        return Some(Redrive::Of { tenant, direction, limit });
+    }
+    let ids: Vec<_> = request.ids.iter().filter_map(|id| dead_letter_id(checks, "ids", id)).collect();
+    Some(Redrive::These(ids))
 }

@@ -112,6 +112,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::PreparationFailed => v1::EventKind::PreparationFailed,
         EventKind::ReleaseOverdue => v1::EventKind::ReleaseOverdue,
         EventKind::SnapshotPointerBehind => v1::EventKind::SnapshotPointerBehind,
+        EventKind::DeadLettersRedriven => v1::EventKind::DeadLettersRedriven,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

@@ -10,8 +10,8 @@ use prost_types::Timestamp;
 use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
-    Condition, ConditionKind, DesiredState, Direction, Message, QrCode, Session, SessionStatus, Tenant,
-    TenantStatus, Worker, WorkerStatus,
+    Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, QrCode, Session, SessionStatus,
+    Tenant, TenantStatus, Worker, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -112,6 +112,21 @@ pub fn message(row: Message) -> v1::Message {
         body: row.body,
         whatsapp_id: row.whatsapp_id,
         create_time: Some(timestamp(row.created_at)),
+    }
+}
+
+pub fn dead_letter(row: DeadLetter) -> v1::DeadLetter {
+    v1::DeadLetter {
+        id: row.id.to_string(),
+        tenant_id: row.tenant.into(),
+        direction: direction(row.id.direction).into(),
+        chat_id: row.chat,
+        body: row.body,
+        whatsapp_id: row.whatsapp_id,
+        reason: row.reason,
+        attempts: count(row.attempts),
+        create_time: Some(timestamp(row.created_at)),
+        redrivable: row.redrivable,
     }
 }
 

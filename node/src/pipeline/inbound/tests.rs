@@ -85,6 +85,26 @@ fn a_row_that_is_done_with_while_it_is_read_is_not_taken_for_a_new_one() {
 }
 
 #[test]
+fn what_was_given_up_is_answered_again_when_it_is_pending_again() {
+    let mut inbox = inbox();
+    admit(&mut inbox, &[row(1, true), row(2, true)]);
+    let Some(InboundJob::Answer(first)) = inbox.next(NOW, true, true) else { panic!("no question") };
+    inbox.dead_lettered(&first);
+    inbox.receive(message(3));
+    assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Admit(_))));
+    inbox.look_again();
+    inbox.admitted(vec![message(3)], &[row(3, true)], NOW);
+    assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { after: 0 })));
+    inbox.read([1, 2, 3].map(|id| as_pending(message(id), &row(id, true))).to_vec(), NOW);
+    let mut answered = Vec::new();
+    while let Some(InboundJob::Answer(message)) = inbox.next(NOW, true, true) {
+        answered.push(message.id);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 2, 3], "each once");
+}
+
+#[test]
 fn a_message_whose_id_the_database_holds_otherwise_is_read() {
     let mut inbox = inbox();
     inbox.receive(NewInbound { whatsapp_id: "m\0".into(), ..message(1) });

@@ -1,7 +1,7 @@
 //! MessageService.
 
 use roost_proto::{error::ErrorCode, v1};
-use roost_store::{Fence, NewInbound};
+use roost_store::{Completion, Fence, NewInbound, NewOutbound};
 use time::OffsetDateTime;
 
 use crate::api::harness::{Api, api, fields, next, refused};
@@ -118,4 +118,100 @@ async fn a_chat_is_erased_by_order_and_the_history_says_so_without_its_number() 
     assert_eq!(refused(erase(&nobody).await).code, ErrorCode::NotFound);
     let error = refused(erase(&v1::EraseChatRequest::default()).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["tenant_id", "chat_id"]);
+}
+
+/// Two messages and a reply that were given up.
+async fn given_up(api: &Api, fence: &Fence) {
+    receive(api, fence, "255700000011@c.us", &["a1", "a2", "a3"]).await;
+    let pending = api.store.pending_inbound(fence, 0, 10).await.unwrap();
+    let reply = NewOutbound {
+        seq: 0,
+        whatsapp_id: "reply".into(),
+        chat: "255700000011@c.us".into(),
+        body: "karibu".into(),
+        counted: true,
+    };
+    let answer = Completion { inbound_id: pending[2].id, replies: vec![reply], suppressed: false };
+    let replies = api.store.complete(fence, &[answer]).await.unwrap();
+    api.store.bury_outbound(fence, replies[0].id, "no such account").await.unwrap();
+    for message in &pending[..2] {
+        api.store.bury_inbound(fence, message.id, "no answer").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_and_redriven_within_their_bounds() {
+    let api = api().await;
+    let (asha, juma) = two_tenants(&api).await;
+    given_up(&api, &asha).await;
+    given_up(&api, &juma).await;
+    let list = async |request: v1::ListDeadLettersRequest| {
+        api.messages().list_dead_letters(request).await.unwrap().into_inner()
+    };
+    let of_asha = v1::ListDeadLettersRequest { tenant_id: "asha".into(), ..Default::default() };
+    let first = list(v1::ListDeadLettersRequest { page_size: 2, ..of_asha.clone() }).await;
+    let token = first.next_page_token.clone();
+    let rest = list(v1::ListDeadLettersRequest { page_size: 2, page_token: token, ..of_asha.clone() }).await;
+    assert_eq!(
+        (first.dead_letters.len(), rest.dead_letters.len(), rest.next_page_token.as_str()),
+        (2, 1, "")
+    );
+    assert_eq!(list(v1::ListDeadLettersRequest::default()).await.dead_letters.len(), 6);
+    let replies = v1::ListDeadLettersRequest { direction: v1::Direction::Out.into(), ..of_asha.clone() };
+    let reply = list(replies).await.dead_letters.remove(0);
+    let one = api.messages().get_dead_letter(v1::GetDeadLetterRequest { id: reply.id.clone() }).await;
+    assert_eq!(one.unwrap().into_inner(), reply);
+    assert_eq!(
+        (reply.body.as_str(), reply.reason.as_str(), reply.redrivable),
+        ("karibu", "no such account", true)
+    );
+
+    let redrive = async |request: v1::RedriveDeadLettersRequest| {
+        api.messages().redrive_dead_letters(request).await.unwrap().into_inner()
+    };
+    let two = v1::RedriveDeadLettersRequest { tenant_id: "asha".into(), limit: 2, ..Default::default() };
+    let planned = redrive(v1::RedriveDeadLettersRequest { dry_run: true, ..two.clone() }).await;
+    assert_eq!((planned.ids.len(), planned.more), (2, true));
+    assert_eq!(list(of_asha.clone()).await.dead_letters.len(), 3, "a dry run does nothing");
+    assert_eq!(redrive(two).await, planned);
+    let left = list(of_asha.clone()).await.dead_letters.remove(0).id;
+    let these = v1::RedriveDeadLettersRequest {
+        ids: vec![planned.ids[0].clone(), left.clone()],
+        ..Default::default()
+    };
+    let redriven = redrive(these).await;
+    assert_eq!((redriven.ids, redriven.more), (vec![left], false), "the other one is none any more");
+    assert_eq!(list(of_asha).await.dead_letters, []);
+    let filter = v1::ListEventsRequest { tenant_id: "asha".into(), ..Default::default() };
+    let events = api.cluster().list_events(filter).await.unwrap().into_inner().events;
+    let told: Vec<_> =
+        events.iter().filter(|event| event.kind() == v1::EventKind::DeadLettersRedriven).collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[1].text, "dead letters of tenant asha are tried again (2)");
+}
+
+#[tokio::test]
+async fn dead_letters_of_nobody_and_orders_without_a_choice_are_refused() {
+    let api = api().await;
+    let unknown = api.messages().get_dead_letter(v1::GetDeadLetterRequest { id: "out-7".into() }).await;
+    assert_eq!(refused(unknown).code, ErrorCode::NotFound);
+    let malformed = api.messages().get_dead_letter(v1::GetDeadLetterRequest { id: "7".into() }).await;
+    assert_eq!(fields(&refused(malformed), ErrorCode::InvalidArgument), ["id"]);
+    let redrive = async |request| refused(api.messages().redrive_dead_letters(request).await);
+    let nothing = v1::RedriveDeadLettersRequest::default();
+    assert_eq!(fields(&redrive(nothing.clone()).await, ErrorCode::InvalidArgument), ["ids"]);
+    let both = v1::RedriveDeadLettersRequest {
+        tenant_id: "asha".into(),
+        ids: vec!["in-7".into()],
+        ..nothing.clone()
+    };
+    assert_eq!(fields(&redrive(both).await, ErrorCode::InvalidArgument), ["ids"]);
+    let wrong = v1::RedriveDeadLettersRequest { ids: vec!["in-7".into(), "7".into()], ..nothing.clone() };
+    assert_eq!(fields(&redrive(wrong).await, ErrorCode::InvalidArgument), ["ids"]);
+    let much = v1::RedriveDeadLettersRequest { tenant_id: "asha".into(), limit: 1_001, ..nothing.clone() };
+    assert_eq!(fields(&redrive(much).await, ErrorCode::InvalidArgument), ["limit"]);
+    let nobody = v1::RedriveDeadLettersRequest { tenant_id: "nobody".into(), ..nothing };
+    assert_eq!(redrive(nobody).await.code, ErrorCode::NotFound);
+    let list = v1::ListDeadLettersRequest { tenant_id: "nobody".into(), ..Default::default() };
+    assert_eq!(refused(api.messages().list_dead_letters(list).await).code, ErrorCode::NotFound);
 }

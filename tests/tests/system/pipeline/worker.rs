@@ -10,8 +10,9 @@ use roost_node::{
     session::FetchedFiles,
     worker::{State, StopMode, WarmStandby},
 };
-use roost_store::{ConditionKind, EventFilter, SessionStatus, TenantStatus};
-use roost_store::{ConditionKind, SessionStatus, TenantStatus};
+use roost_store::{
+    ConditionKind, DeadLetterId, Direction, EventFilter, Requester, SessionStatus, TenantStatus,
+};
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
@@ -217,6 +218,31 @@ async fn a_page_that_proves_itself_and_does_not_send_is_healed_and_every_reply_g
     node.wait_until_running(&worker).await;
     assert_eq!(node.bed.number("select max(attempts)::bigint from bm_out").await, 0);
     assert_eq!(told().await.restarts, 0, "it was enough to load the page anew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_that_is_redriven_is_taken_up_by_the_owner() {
+    let node = Node::new().await;
+    let fence = node.bed.place().await;
+    let lost = roost_store::NewInbound {
+        whatsapp_id: "false_1@c.us_L".into(),
+        chat: "1@c.us".into(),
+        sender: "1@c.us".into(),
+        body: "lost".into(),
+        received_at: time::OffsetDateTime::now_utc(),
+        undecoded: None,
+    };
+    let id = node.bed.store.admit(&fence, &[lost]).await.unwrap()[0].id;
+    node.bed.store.bury_inbound(&fence, id, "no answer").await.unwrap();
+    let worker = node.spawn_as(fence, "a").await;
+    node.wait_until_running(&worker).await;
+    let letter = DeadLetterId { direction: Direction::In, id };
+    let by = Requester { name: "asha".into(), reason: String::new() };
+    assert_eq!(node.bed.store.redrive(&[letter], &by).await.unwrap(), [letter]);
+    // As the node does when it is told of a newer revision.
+    worker.update(node.bed.store.worker_spec(&node.bed.id).await.unwrap());
+    node.until("the answer", async || node.engine.sent(&node.bed.id).len() == 1).await;
+    assert_eq!(node.engine.sent(&node.bed.id)[0].body, "echo: lost");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@
 
 mod changes;
 mod crashes;
+mod dead_letters;
 mod deadlocks;
 mod erasure;
 mod events;
