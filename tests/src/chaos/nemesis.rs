@@ -20,6 +20,7 @@ const BOTH: Servers = Servers { etcd: true, postgres: true };
 /// Much for a network, little for a lease.
 const SLOW_BY: Duration = Duration::from_millis(100);
 const STALLED_AFTER: Duration = Duration::from_millis(200);
+const BROWSER_WITHIN: Duration = Duration::from_secs(30);
 const LEADER_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) struct Nemesis<'a> {
@@ -101,7 +102,7 @@ impl Nemesis<'_> {
                 self.kill_machines(&lost).await?;
                 Wound::DeadNodes(lost)
             }
-            Kind::KillBrowser => self.kill_browser(&node)?,
+            Kind::KillBrowser => self.kill_browser(&node).await?,
             Kind::KillCoordinator => {
                 let index = fault.victim % self.cluster.coordinators().len();
                 self.kill_coordinator(index).await?
@@ -230,9 +231,12 @@ impl Nemesis<'_> {
         Ok(Wound::Passing)
     }
 
-    fn kill_browser(&mut self, node: &str) -> Result<Wound> {
-        let browsers = machine::browsers(self.cluster.node(node)?);
-        browsers.first().context("a node that has tenants has a browser")?.signal(Signal::KILL)?;
+    /// One may still be on its way: a tenant is published before its browser starts.
+    async fn kill_browser(&mut self, node: &str) -> Result<Wound> {
+        let node = self.cluster.node(node)?;
+        let runs = || async { !machine::browsers(node).is_empty() };
+        roost_devcluster::wait_until("a node that has tenants has a browser", BROWSER_WITHIN, runs).await?;
+        machine::browsers(node).first().context("it has just been seen")?.signal(Signal::KILL)?;
         Ok(Wound::Passing)
     }
 
