@@ -2,7 +2,7 @@
 # copy of the tree), and the test that must fail then (test_of[NAME]).
 
 guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict seal store_mark breaker
-  shedding shared_impairment chaos_frozen_pair chaos_stalled_leader chaos_mass_loss chaos_grey_node)
+  shedding shared_impairment chaos_frozen_pair chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -98,16 +98,15 @@ mutate_shared_impairment() {
 }
 test_of[shared_impairment]='cargo test -p roost-cluster --lib -- controller::impairments controller::tests::impairments'
 
-# Kinds of chaos, each with the guard out that it is drawn for: chaos that passes all the same would prove nothing.
+# Kinds of chaos, each with the guard out that it is drawn for: chaos that passes all the same would prove nothing. A stalled
+# leader has none: an etcd 3.4 of Debian takes the leases of all nodes then, failover is held until the stall is over, and
+# nothing runs twice meanwhile. What `renewal` takes out is shown on three members of etcd alone.
 chaos() {
-  echo "cargo build --workspace --bins && KINDS=$1 CHAOS_SECS=${2:-90} cargo test --workspace --test chaos every"
+  echo "cargo build --workspace --bins && KINDS=$1 CHAOS_SECS=90 cargo test --workspace --test chaos every"
 }
 
 mutate_chaos_frozen_pair() { mutate_dead_mans_timer; }
 test_of[chaos_frozen_pair]=$(chaos FreezePair)
-
-mutate_chaos_stalled_leader() { mutate_renewal; }
-test_of[chaos_stalled_leader]=$(chaos StallEtcdLeader 180)
 
 # Failover that was held after the loss of many nodes waits for a person.
 mutate_chaos_mass_loss() {
