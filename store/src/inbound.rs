@@ -6,7 +6,7 @@
 //!                     +--bury_inbound--> DEAD, until a redrive (dead_letters)
 //! ```
 //!
-//! What cannot be admitted is DEAD from its beginning, and the others go on ([`crate::set_apart`]).
+//! What cannot be admitted is DEAD from its beginning, and the others go on (`set_apart`).
 //!
 //! What is DONE has neither text nor number any more: they are in the log. A second delivery is known by the digest of
 //! its id, so an answered message is never answered again, whatever has been erased ([`crate::erasure`]).

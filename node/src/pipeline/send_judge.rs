@@ -31,7 +31,7 @@ pub(super) enum Fault {
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
     page: u64,
-    /// [`SendJudge::acknowledged`] when it failed last.
+    /// How many sends were acknowledged when it failed last.
     acknowledged: u64,
     /// Pages that were given up for it alone.
     pages: u32,

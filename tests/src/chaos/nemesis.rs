@@ -20,7 +20,6 @@ const BOTH: Servers = Servers { etcd: true, postgres: true };
 /// Much for a network, little for a lease.
 const SLOW_BY: Duration = Duration::from_millis(100);
 const STALLED_AFTER: Duration = Duration::from_millis(200);
-const BROWSER_WITHIN: Duration = Duration::from_secs(30);
 const LEADER_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) struct Nemesis<'a> {
@@ -89,7 +88,7 @@ impl Nemesis<'_> {
 
     pub async fn inject(&mut self, fault: &Fault, node: String) -> Result<Wound> {
         Ok(match fault.kind {
-            Kind::KillChild => self.kill_child(&node)?,
+            Kind::KillChild => self.kill_child(&node).await?,
             Kind::KillMachine => {
                 self.kill_machines(std::slice::from_ref(&node)).await?;
                 Wound::DeadNodes(vec![node])
@@ -109,18 +108,18 @@ impl Nemesis<'_> {
             }
             Kind::KillController => match self.controller().await? {
                 Controller::Coordinator(index) => self.kill_coordinator(index).await?,
-                Controller::Node(node) => self.kill_child(&node)?,
+                Controller::Node(node) => self.kill_child(&node).await?,
             },
             Kind::KillEtcdLeader => {
                 let leader = self.etcd_leader().await?;
                 self.cluster.etcd_members()[leader].kill().await?;
                 Wound::DeadEtcd(leader)
             }
-            Kind::FreezeChild => frozen(machine::child(self.cluster.node(&node)?)?)?,
+            Kind::FreezeChild => frozen(machine::child(self.cluster.node(&node)?).await?)?,
             Kind::FreezeGuard => frozen(running(self.cluster.node(&node)?.pid())?)?,
             Kind::FreezePair => {
                 let guard = running(self.cluster.node(&node)?.pid())?;
-                let child = machine::child(self.cluster.node(&node)?)?;
+                let child = machine::child(self.cluster.node(&node)?).await?;
                 // The guard first: it would end a child that is frozen.
                 guard.signal(Signal::STOP)?;
                 child.signal(Signal::STOP)?;
@@ -129,7 +128,7 @@ impl Nemesis<'_> {
             Kind::FreezeMachine => Wound::Frozen(machine::freeze(self.cluster.node(&node)?)?),
             Kind::FreezeController => match self.controller().await? {
                 Controller::Coordinator(index) => frozen(running(self.cluster.coordinators()[index].pid())?)?,
-                Controller::Node(node) => frozen(machine::child(self.cluster.node(&node)?)?)?,
+                Controller::Node(node) => frozen(machine::child(self.cluster.node(&node)?).await?)?,
             },
             Kind::FreezeEtcdLeader => {
                 let leader = self.etcd_leader().await?;
@@ -216,7 +215,7 @@ impl Nemesis<'_> {
     /// All of them before the first is waited for.
     async fn kill_machines(&mut self, nodes: &[String]) -> Result<()> {
         for node in nodes {
-            let child = machine::child(self.cluster.node(node)?)?;
+            let child = machine::child(self.cluster.node(node)?).await?;
             self.cluster.node(node)?.signal(Signal::KILL)?;
             child.signal(Signal::KILL)?;
         }
@@ -226,17 +225,13 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    fn kill_child(&mut self, node: &str) -> Result<Wound> {
-        machine::child(self.cluster.node(node)?)?.signal(Signal::KILL)?;
+    async fn kill_child(&mut self, node: &str) -> Result<Wound> {
+        machine::child(self.cluster.node(node)?).await?.signal(Signal::KILL)?;
         Ok(Wound::Passing)
     }
 
-    /// One may still be on its way: a tenant is published before its browser starts.
     async fn kill_browser(&mut self, node: &str) -> Result<Wound> {
-        let node = self.cluster.node(node)?;
-        let runs = || async { !machine::browsers(node).is_empty() };
-        roost_devcluster::wait_until("a node that has tenants has a browser", BROWSER_WITHIN, runs).await?;
-        machine::browsers(node).first().context("it has just been seen")?.signal(Signal::KILL)?;
+        machine::browser(self.cluster.node(node)?).await?.signal(Signal::KILL)?;
         Ok(Wound::Passing)
     }
 

@@ -106,7 +106,7 @@ impl Bed {
         let mut cluster = Cluster::start(options).await?;
         for (id, _) in rates {
             let node = cluster.node(id)?;
-            let processes = [node.pid().context("it runs")?, machine::child(node)?.pid];
+            let processes = [node.pid().context("it runs")?, machine::child(node).await?.pid];
             ensure!(processes.iter().all(|pid| skew.is_in(*pid)), "the clock of {id} is not skewed");
         }
         cluster.connected(CONNECTED_WITHIN).await?;
