@@ -128,6 +128,7 @@ async fn sessions_are_printed_as_golden() {
             &["session", "watch", "shop"],
             &["session", "logout", "idle"],
             &["session", "logout", "idle", "--yes"],
+            &["session", "logout", "lodge", "--yes"],
         ],
     )
     .await;

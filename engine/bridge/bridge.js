@@ -27,6 +27,7 @@
   const COMPANY_MS = 10;
   const PROBE_MS = 5_000;
   const READ_MS = 500;
+  const LOGOUT_MS = 8_000;
   const CONFIRM_MS = 10;
   const HEARD_RECENTLY_MS = 5_000;
   const PENDING_GRACE_MS = 1_000;
@@ -245,7 +246,11 @@
   WPP.on('conn.online', (online) => tell({ event: 'online', online: Boolean(online) }));
   WPP.on('conn.needs_update', () => tell({ event: 'outdated' }));
   WPP.on('conn.logout_reason', (reason) => { logoutReason = String(reason); });
-  WPP.on('conn.logout', () => tell({ event: 'logged_out', reason: logoutReason }));
+  let left = () => {};
+  WPP.on('conn.logout', () => {
+    tell({ event: 'logged_out', reason: logoutReason });
+    left();
+  });
   // What came past the wrapper: a message that could be decrypted only later.
   WPP.on('chat.new_message', (message) => { if (isForUs(message)) holdAlone(message); });
   WPP.loader.onInjected(() => {
@@ -381,13 +386,22 @@
     return answered;
   }
 
+  // Resolves with null once the page is logged out, else with what was in the way. `WPP.conn.logout()` waits for the event
+  // alone and never tells of a refusal; and where `Socket.logout()` promises nothing, the event alone is the proof.
+  async function logout() {
+    const out = new Promise((resolve) => { left = resolve; });
+    const asked = Promise.resolve().then(() => WPP.whatsapp.Socket.logout()).then(() => out);
+    const late = after(LOGOUT_MS).then(() => { throw new Error(`no answer within ${LOGOUT_MS / 1_000} s`); });
+    return Promise.race([out, asked, late]).then(() => null, (error) => String(error?.message ?? error));
+  }
+
   const bridge = {
     confirm,
     send,
     sendAll,
     sweep,
     probe,
-    logout: () => { WPP.conn.logout().catch(() => {}); },
+    logout,
     takeOver: () => { WPP.whatsapp.Socket.takeover(); },
   };
   Object.defineProperty(window, '__roost', { value: Object.freeze(bridge) });

@@ -45,6 +45,9 @@ pub enum EngineError {
     /// The page's script threw; `exception` is its own text.
     #[error("{step}: the page threw: {exception}")]
     Page { step: &'static str, exception: String },
+    /// WhatsApp refused to unlink the device, or did not answer.
+    #[error("WhatsApp did not unlink the device: {reason}")]
+    NotUnlinked { reason: String },
     /// No document with the bridge in it: the page is being loaded, or crashed.
     #[error("{step}: the page is not loaded")]
     NoDocument { step: &'static str },

@@ -104,7 +104,8 @@ pub trait Page: Send + Sync {
     /// as an event; the caller deduplicates by id.
     async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError>;
 
-    /// Unlinks the device. [`PageEvent::LoggedOut`] follows.
+    /// Unlinks the device and waits until WhatsApp has done so: whoever ends the browser before has not logged out.
+    /// [`PageEvent::LoggedOut`] comes with it.
     async fn logout(&self) -> Result<(), EngineError>;
 
     /// Answers a conflict: takes the session back from wherever it was opened. Only the owner may (I1).

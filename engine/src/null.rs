@@ -29,6 +29,7 @@ pub struct NullEngine {
     tenants: Arc<Mutex<HashMap<TenantId, Arc<NullPage>>>>,
     warm: Arc<Mutex<HashSet<TenantId>>>,
     slow: Arc<watch::Sender<bool>>,
+    refuses_logout: Arc<Mutex<Option<String>>>,
 }
 
 impl NullEngine {
@@ -82,6 +83,11 @@ impl NullEngine {
         self.slow.send_replace(hold);
     }
 
+    /// From now on no page can log out, for this reason.
+    pub fn refuse_logouts(&self, reason: &str) {
+        *self.refuses_logout.lock() = Some(reason.to_owned());
+    }
+
     /// Whether a browser of the tenant runs that has opened nothing.
     pub fn is_warm(&self, tenant: &TenantId) -> bool {
         self.warm.lock().contains(tenant)
@@ -127,6 +133,7 @@ impl Engine for NullEngine {
             take_overs: AtomicU32::new(0),
             reloads: AtomicU32::new(0),
             swallows: AtomicBool::new(false),
+            refuses_logout: self.refuses_logout.clone(),
             state: Mutex::default(),
         });
         self.tenants.lock().insert(launch.tenant, page.clone());
@@ -183,6 +190,7 @@ struct NullPage {
     take_overs: AtomicU32,
     reloads: AtomicU32,
     swallows: AtomicBool,
+    refuses_logout: Arc<Mutex<Option<String>>>,
     state: Mutex<NullState>,
 }
 
@@ -273,6 +281,9 @@ impl Page for NullPage {
 
     async fn logout(&self) -> Result<(), EngineError> {
         self.check_open()?;
+        if let Some(reason) = self.refuses_logout.lock().clone() {
+            return Err(EngineError::NotUnlinked { reason });
+        }
         if let Some(events) = self.events.lock().as_ref() {
             let _ = events.try_send(PageEvent::LoggedOut { reason: "user_initiated".to_owned() });
         }

@@ -122,6 +122,26 @@ impl Store {
         unsigned("conflicts", row.conflicts.unwrap_or_default())
     }
 
+    /// Notes that a device of the tenant was forgotten here and may still be linked at WhatsApp.
+    pub async fn record_failed_logout(&self, fence: &Fence, text: &str) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id, node from worker_processes
+                where tenant_id = $1 and generation = $2 for key share
+            ), policy_lock as materialized (
+                select owner.* from owner, cluster_policy c for no key update of c
+            ), logged as (
+                insert into cluster_events (kind, node, tenant_id, text)
+                select 'LOGOUT_FAILED', node, tenant_id, $3 from policy_lock
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            &*storable(text),
+        );
+        fence.check(self.one("record the failed log-out", query).await?.owns)
+    }
+
     /// Of all tenants there are.
     pub async fn total_conflicts(&self) -> Result<u64, StoreError> {
         let query = sqlx::query!(
@@ -162,7 +182,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 25] = [
+const KINDS: [EventKind; 26] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -186,8 +206,9 @@ const KINDS: [EventKind; 25] = [
     EventKind::NodeRecovered,
     EventKind::PreparationFailed,
     EventKind::ReleaseOverdue,
-    EventKind::SnapshotPointerBehind,
     EventKind::DeadLettersRedriven,
+    EventKind::LogoutFailed,
+    EventKind::SnapshotPointerBehind,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -217,6 +238,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::ReleaseOverdue => "RELEASE_OVERDUE",
         EventKind::SnapshotPointerBehind => "SNAPSHOT_POINTER_BEHIND",
         EventKind::DeadLettersRedriven => "DEAD_LETTERS_REDRIVEN",
+        EventKind::LogoutFailed => "LOGOUT_FAILED",
     }
 }
 

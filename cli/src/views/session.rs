@@ -13,6 +13,8 @@ pub struct SessionView {
     qr: Option<QrView>,
     connect_time: Option<String>,
     last_seen_time: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    logout_problem: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,6 +30,7 @@ impl From<Session> for SessionView {
             status: enum_name(session.status, "SESSION_STATUS_", SessionStatus::as_str_name),
             connect_time: rfc3339(&session.connect_time),
             last_seen_time: rfc3339(&session.last_seen_time),
+            logout_problem: session.logout_problem,
             tenant_id: session.tenant_id,
             qr: session.qr.map(|qr| QrView {
                 expire_time: rfc3339(&qr.expire_time),
@@ -53,6 +56,8 @@ impl Row for SessionView {
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
-        Self::HEADER.iter().copied().zip(self.cells()).collect()
+        let all = Self::HEADER.iter().copied().zip(self.cells());
+        let problem = Some(("problem", self.logout_problem.clone())).filter(|(_, text)| !text.is_empty());
+        all.chain(problem).collect()
     }
 }

@@ -58,7 +58,12 @@ impl SessionService for Script {
     async fn logout(&self, request: Request<LogoutRequest>) -> Answer<Session> {
         let session = session(&request.into_inner().tenant_id)?;
         if session.status() == SessionStatus::Connected {
-            return Ok(Response::new(session));
+            let logout_problem = "WhatsApp did not unlink the device: no answer within 8 s".to_owned();
+            return Ok(Response::new(Session {
+                status: SessionStatus::Disconnected as i32,
+                logout_problem,
+                ..session
+            }));
         }
         let id = session.tenant_id;
         let why = format!("the session of {id} is not connected; there is nothing to log out");

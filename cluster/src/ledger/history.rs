@@ -106,4 +106,6 @@ pub enum EventKind {
     SnapshotPointerBehind,
     /// Messages and replies that were given up are tried again by order.
     DeadLettersRedriven,
+    /// A session was forgotten by order, and WhatsApp did not unlink its device.
+    LogoutFailed,
 }

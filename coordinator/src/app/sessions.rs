@@ -1,19 +1,56 @@
 //! Sessions: a tenant's link to its phone.
 
-use roost_model::ids::TenantId;
-use roost_store::Session;
+use std::time::Duration;
 
-use super::{App, Error};
+use roost_cluster::ledger::EventKind;
+use roost_model::ids::TenantId;
+use roost_store::{EventFilter, Session, Store, StoreError};
+use tokio::time::timeout;
+
+use super::{App, Error, watch::TenantWakeups};
+
+/// A node gives WhatsApp 8 s to unlink the device.
+const LOGGED_OUT_WITHIN: Duration = Duration::from_secs(20);
+const EVENTS: u32 = 100;
 
 impl App {
     pub async fn get_session(&self, tenant: &TenantId) -> Result<Session, Error> {
         Ok(self.store()?.get_session(tenant).await?)
     }
 
-    /// The node that owns the worker unlinks it.
-    pub async fn logout(&self, tenant: &TenantId) -> Result<Session, Error> {
-        let session = self.store()?.request_logout(tenant).await?;
+    /// The node that owns the worker unlinks it. Answers when it has done so, with what went wrong beside the session.
+    pub async fn logout(&self, tenant: &TenantId) -> Result<(Session, Option<String>), Error> {
+        let store = self.store()?;
+        let mut wakeups = TenantWakeups::of(store, Some(tenant.clone()));
+        let seen = store.last_event_id().await?;
+        store.request_logout(tenant).await?;
         tracing::info!(%tenant, "session asked to log out");
-        Ok(session)
+        let problem = match timeout(LOGGED_OUT_WITHIN, carried_out(store, tenant, &mut wakeups)).await {
+            Ok(carried_out) => {
+                carried_out?;
+                failure(store, tenant, seen).await?
+            }
+            Err(_elapsed) => Some("its node has not carried it out yet; it does when it can".to_owned()),
+        };
+        Ok((store.get_session(tenant).await?, problem))
     }
+}
+
+async fn carried_out(
+    store: &Store,
+    tenant: &TenantId,
+    wakeups: &mut TenantWakeups,
+) -> Result<(), StoreError> {
+    while store.worker_spec(tenant).await?.forget_session {
+        wakeups.next().await;
+    }
+    Ok(())
+}
+
+/// What the history says of it since.
+async fn failure(store: &Store, tenant: &TenantId, seen: i64) -> Result<Option<String>, StoreError> {
+    let of_tenant = EventFilter { tenant: Some(tenant.clone()), ..EventFilter::default() };
+    let events = store.events_after(&of_tenant, seen, EVENTS).await?;
+    let failed = events.into_iter().find(|event| event.kind == EventKind::LogoutFailed);
+    Ok(failed.map(|event| event.text))
 }

@@ -29,6 +29,8 @@ const CALL: Duration = Duration::from_secs(10);
 const SEND: Duration = Duration::from_secs(25);
 /// The bridge waits 5 s for the server.
 const PROBE: Duration = Duration::from_secs(8);
+/// The bridge waits 8 s for the server.
+const LOGOUT: Duration = Duration::from_secs(10);
 /// How long a browser may take to close by itself.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -135,7 +137,8 @@ impl Page for WebPage {
     }
 
     async fn logout(&self) -> Result<(), EngineError> {
-        self.call("logging out", "() => { __roost.logout(); }", (), CALL).await
+        let problem: Option<String> = self.call("logging out", "() => __roost.logout()", (), LOGOUT).await?;
+        problem.map_or(Ok(()), |problem| Err(EngineError::NotUnlinked { reason: cut(&problem) }))
     }
 
     async fn take_over(&self) -> Result<(), EngineError> {

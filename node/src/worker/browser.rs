@@ -29,6 +29,10 @@ pub(super) enum BrowserTaskOutcome {
     Launched(Launched),
     LaunchFailed(LaunchError),
     Gone,
+    /// The browser is gone; `failure` says why the device may still be linked.
+    LoggedOut {
+        failure: Option<String>,
+    },
     Forgotten(Result<(), SessionStoreError>),
 }
 
@@ -141,14 +145,17 @@ pub(super) fn kill(page: Arc<dyn Page>) -> BrowserTask {
     })
 }
 
-/// Unlinks the device, then kills the browser: its profile is about to be wiped.
-pub(super) fn log_out(page: Arc<dyn Page>) -> BrowserTask {
+/// Unlinks the device, then kills the browser: its profile is about to be wiped. That WhatsApp did not unlink it is noted;
+/// nobody can make up for it without the session but the phone's owner.
+pub(super) fn log_out(page: Arc<dyn Page>, session: Arc<SessionStore>) -> BrowserTask {
     Box::pin(async move {
-        if let Err(error) = page.logout().await {
-            warn!(error = %causes(&error), "the device may still be linked at whatsapp");
-        }
+        let failure = page.logout().await.err().map(|error| causes(&error).to_string());
         page.kill().await;
-        BrowserTaskOutcome::Gone
+        if let Some(reason) = &failure {
+            warn!(reason, "the device may still be linked at whatsapp");
+            session.note_failed_logout(reason).await;
+        }
+        BrowserTaskOutcome::LoggedOut { failure }
     })
 }
 

@@ -37,7 +37,11 @@ impl Actor {
             }
             Effect::Reload => self.on_page("reload", |page| Box::pin(async move { page.reload().await })),
             Effect::TakeOver => self.take_over(),
-            Effect::LogOut => self.operate(browser::log_out),
+            Effect::LogOut => {
+                if let Some(browser) = &self.browser {
+                    self.browser_task = Some(browser::log_out(browser.page.clone(), self.session.clone()));
+                }
+            }
             Effect::WindDown { save } => self.wind_down(save),
             Effect::Close => self.operate(browser::close),
             Effect::Kill => {

@@ -198,6 +198,15 @@ impl SessionStore {
         Ok(())
     }
 
+    /// The history says that a device of the tenant may still be linked.
+    pub async fn note_failed_logout(&self, reason: &str) {
+        let text = format!("{reason}; the device is to be removed on the phone, under Linked devices");
+        let note = || async { self.store.record_failed_logout(&self.fence, &text).await };
+        if let Err(error) = until_available("note a failed log-out", note).await {
+            warn!(error = %causes(&error), "a failed log-out is not in the history");
+        }
+    }
+
     /// Removes the profile for good: its tenant is deleted.
     pub async fn remove(&self) {
         let mut state = self.state.lock().await;

@@ -39,6 +39,7 @@
 //! | any of these | what leads to Reconnecting, with the attempts used up | Stopping, to fail: Error |
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
+//! | Stopping | WhatsApp did not unlink the device | Stopping; the complaint says so until a phone is linked |
 //! | any, Error too | stop, fenced, standing expired | Stopping, to end: Stopped |
 //!
 //! Rules that hold over every sequence of events (see the property tests):

@@ -146,6 +146,11 @@ impl Actor {
                 self.let_go_of_browser();
                 vec![Event::BrowserGone]
             }
+            BrowserTaskOutcome::LoggedOut { failure } => {
+                self.let_go_of_browser();
+                let failed = failure.map(|reason| Event::LogOutFailed { reason });
+                failed.into_iter().chain([Event::BrowserGone]).collect()
+            }
             BrowserTaskOutcome::Forgotten(Ok(())) => vec![Event::SessionForgotten],
             BrowserTaskOutcome::Forgotten(Err(error)) if error.is_fenced() => vec![Event::Fenced],
             BrowserTaskOutcome::Forgotten(Err(error)) => {

@@ -13,4 +13,5 @@ mod wakeups;
 mod workers;
 
 pub use streams::{Streams, Watched};
+pub use wakeups::TenantWakeups;
 pub use workers::WorkerChange;

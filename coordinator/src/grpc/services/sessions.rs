@@ -39,7 +39,10 @@ impl SessionService for Sessions {
 
     async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::Session>, Status> {
         let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
-        let session = self.app.logout(&id).await?;
-        Ok(Response::new(wire::session(session)))
+        let (session, problem) = self.app.logout(&id).await?;
+        Ok(Response::new(v1::Session {
+            logout_problem: problem.unwrap_or_default(),
+            ..wire::session(session)
+        }))
     }
 }

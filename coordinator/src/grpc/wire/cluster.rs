@@ -113,6 +113,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::ReleaseOverdue => v1::EventKind::ReleaseOverdue,
         EventKind::SnapshotPointerBehind => v1::EventKind::SnapshotPointerBehind,
         EventKind::DeadLettersRedriven => v1::EventKind::DeadLettersRedriven,
+        EventKind::LogoutFailed => v1::EventKind::LogoutFailed,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

@@ -94,6 +94,10 @@ pub enum Event {
     },
     /// A close or a kill that was asked for has ended, and the browser with it.
     BrowserGone,
+    /// WhatsApp did not unlink the device, which the browser's end follows.
+    LogOutFailed {
+        reason: String,
+    },
     SessionForgotten,
     /// A snapshot has been recorded that was begun when [`Machine::link`] was `link`.
     SessionSaved {
@@ -161,7 +165,7 @@ pub enum Effect {
     },
     Reload,
     TakeOver,
-    /// Unlink the device at WhatsApp, then kill the browser. Answered by `BrowserGone`.
+    /// Unlink the device at WhatsApp, then kill the browser. Answered by `BrowserGone`, and `LogOutFailed` before it.
     LogOut,
     /// Finish the messages in flight, close the browser, and save the session if there is one. Answered by
     /// `BrowserGone`.

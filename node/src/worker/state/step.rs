@@ -33,6 +33,7 @@ impl Transition {
             Event::Launched => self.launched(),
             Event::LaunchFailed { reason, waits_for } => self.launch_failed(waits_for, reason),
             Event::BrowserGone => self.browser_gone(),
+            Event::LogOutFailed { reason } => self.log_out_failed(&reason),
             Event::SessionForgotten => self.session_forgotten(),
             Event::SessionSaved { link } => self.session_saved(link),
             Event::Loaded => self.loaded(),
@@ -91,6 +92,19 @@ impl Transition {
         if matches!(self.machine.state, State::Stopping { .. }) {
             self.after_stop();
         }
+    }
+
+    /// It is forgotten all the same; what is left to do is the owner's of the phone, who has to be told.
+    fn log_out_failed(&mut self, reason: &str) {
+        if self.machine.state != (State::Stopping { next: AfterStop::Forget }) {
+            return;
+        }
+        let still_linked = format!("{reason}: remove the device on the phone, under Linked devices");
+        self.machine.complaint = match self.machine.complaint.as_str() {
+            "" => still_linked,
+            before => format!("{before}; {still_linked}"),
+        };
+        self.tell_unlinked();
     }
 
     fn session_forgotten(&mut self) {

@@ -243,6 +243,23 @@ fn restarts_do_what_their_mode_says() {
 }
 
 #[test]
+fn a_log_out_that_whatsapp_refused_is_told_until_a_phone_is_linked_again() {
+    let refused = Event::LogOutFailed { reason: "no answer".into() };
+    let (machine, _) = step(running(), Event::RestartAsked(RestartMode::Logout), secs(9));
+    let (machine, effects) = step(machine, refused.clone(), secs(17));
+    let Some(Effect::Report(report)) = effects.last() else { panic!("{effects:?}") };
+    assert!(report.last_error.as_ref().unwrap().starts_with("no answer: remove the device on the phone"));
+    let (machine, effects) = step(machine, Event::BrowserGone, secs(17));
+    assert_eq!(effects, [Effect::ForgetSession]);
+    let (machine, _) = play(machine, secs(18), [Event::SessionForgotten, Event::Launched, code("a")]);
+    assert!(machine.condition().1.starts_with("no answer"), "{:?}", machine.condition());
+    let (machine, _) = step(machine, ready(), secs(20));
+    assert_eq!(machine.complaint, "");
+    let (_, effects) = step(running(), refused, secs(9));
+    assert_eq!(effects, [], "nobody logs out");
+}
+
+#[test]
 fn a_session_that_an_earlier_owner_was_to_forget_is_forgotten_first() {
     let (_, effects) = step(machine(), Event::Begin { forget: Some(RestartMode::ForceWipe) }, secs(0));
     assert_eq!(effects.last(), Some(&Effect::ForgetSession));

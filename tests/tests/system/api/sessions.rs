@@ -1,10 +1,11 @@
 //! SessionService.
 
+use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 use roost_store::{QrCode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 use time::{Duration, OffsetDateTime};
 
-use crate::api::harness::{api, error_of, next, refused};
+use crate::api::harness::{SOON, api, error_of, next, refused};
 
 fn code(text: &str) -> QrCode {
     let expires_at = OffsetDateTime::now_utc() + Duration::seconds(20);
@@ -76,6 +77,34 @@ async fn logout_needs_a_session_that_is_connected() {
     assert_eq!(refused(logout().await).code, ErrorCode::FailedPrecondition);
     let fence = api.placed("asha").await;
     api.store.report(&fence, &connected()).await.unwrap();
-    assert_eq!(logout().await.unwrap().into_inner().tenant_id, "asha");
-    assert!(api.store.worker_spec(&fence.tenant).await.unwrap().forget_session);
+    let carry_out = async {
+        let asked = || async { api.store.worker_spec(&fence.tenant).await.unwrap().forget_session };
+        wait_until("the node is asked", SOON, asked).await.unwrap();
+        api.store.clear_snapshot(&fence).await.unwrap();
+        api.store.set_qr(&fence, Some(code("2@next"))).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(logout(), carry_out);
+    let session = answer.unwrap().into_inner();
+    assert_eq!((session.status(), session.logout_problem.as_str()), (v1::SessionStatus::QrReady, ""));
+}
+
+#[tokio::test]
+async fn logout_answers_what_went_wrong() {
+    let api = api().await;
+    api.node("n1").await;
+    api.tenant("asha", 1).await;
+    let fence = api.placed("asha").await;
+    api.store.report(&fence, &connected()).await.unwrap();
+    let mut sessions = api.sessions();
+    let logout = sessions.logout(v1::LogoutRequest { tenant_id: "asha".into() });
+    let carry_out = async {
+        let asked = || async { api.store.worker_spec(&fence.tenant).await.unwrap().forget_session };
+        wait_until("the node is asked", SOON, asked).await.unwrap();
+        api.store.record_failed_logout(&fence, "no answer").await.unwrap();
+        api.store.set_qr(&fence, Some(code("2@next"))).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(logout, carry_out);
+    assert_eq!(answer.unwrap().into_inner().logout_problem, "no answer");
+    let listed = api.cluster().list_events(v1::ListEventsRequest::default()).await.unwrap().into_inner();
+    assert!(listed.events.iter().any(|event| event.kind() == v1::EventKind::LogoutFailed));
 }

@@ -204,6 +204,32 @@ async fn deaf() -> Result<()> {
     world.judge().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_is_awaited_and_a_refusal_is_told() {
+    log_out().await.unwrap();
+}
+
+async fn log_out() -> Result<()> {
+    let world = World::start()?;
+    let profile = world.profile("here")?;
+    let mut browser = world.launch(&profile, None, 1).await?;
+    browser.pair(&world).await?;
+    let settings = json!({ "phone": PHONE, "failing_logouts": 1, "logout_after_ms": 1_000 });
+    world.control("hardness", settings).await?;
+    match browser.launched.page.logout().await {
+        Err(EngineError::NotUnlinked { reason }) => ensure!(reason == "internal-server-error", "{reason}"),
+        other => bail!("the refusal is not told: {other:?}"),
+    }
+    world.deliver("still linked").await?;
+    browser.next_message().await?;
+
+    browser.launched.page.logout().await?;
+    // Ended at once, as a worker ends it.
+    browser.launched.page.kill().await;
+    ensure!(world.deliver("to nobody").await.is_err(), "the device is still linked");
+    world.judge().await
+}
+
 async fn ends() -> Result<()> {
     let world = World::start()?;
     let profile = world.profile("here")?;

@@ -44,6 +44,22 @@ async fn a_worker_runs_answers_saves_its_session_and_stops_gracefully() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_out_that_whatsapp_refuses_is_in_the_history_and_the_session_is_forgotten_all_the_same() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.engine.refuse_logouts("internal-server-error");
+    let spec = async || node.bed.store.worker_spec(&node.bed.id).await.unwrap();
+    node.bed.store.request_logout(&node.bed.id).await.unwrap();
+    worker.update(spec().await);
+    node.until("the session is forgotten", async || !spec().await.forget_session).await;
+    let events = node.bed.store.list_events(&EventFilter::default(), None, 10).await.unwrap();
+    let failed = events.iter().find(|event| event.kind == EventKind::LogoutFailed).unwrap();
+    assert_eq!(failed.tenant.as_ref(), Some(&node.bed.id));
+    assert!(failed.text.contains("internal-server-error") && failed.text.contains("Linked devices"));
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_whose_tenant_has_moved_is_fenced_off_and_ends() {
     let node = Node::new().await;
     let old = node.running("a").await;

@@ -68,8 +68,15 @@ async fn a_logout_by_the_operator_unlinks_the_device() -> anyhow::Result<()> {
     let tenant = scenario.tenant(0);
     let scans = scenario.cluster.scans();
     let request = LogoutRequest { tenant_id: tenant.id.clone() };
-    scenario.cluster.admin().sessions().logout(request).await?;
+    let session = scenario.cluster.admin().sessions().logout(request.clone()).await?.into_inner();
+    assert_eq!(session.logout_problem, "");
     scenario.cluster.wait("it is scanned anew", SOON, || async { scenario.cluster.scans() > scans }).await?;
+    scenario.cluster.tenant_connected(&tenant.id, SOON).await?;
+
+    let refuse = serde_json::json!({ "failing_logouts": 1 });
+    scenario.cluster.simulator()?.harden(Some(&tenant.phone), refuse).await?;
+    let session = scenario.cluster.admin().sessions().logout(request).await?.into_inner();
+    assert!(session.logout_problem.contains("internal-server-error"), "{session:?}");
     scenario.cluster.tenant_connected(&tenant.id, SOON).await?;
     scenario.finish().await
 }

@@ -22,6 +22,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         4 => Just(Event::Launched),
         2 => Just(Event::LaunchFailed { reason: "no".into(), waits_for: ConditionKind::Healing }),
         4 => Just(Event::BrowserGone),
+        1 => Just(Event::LogOutFailed { reason: "no answer".into() }),
         2 => Just(Event::SessionForgotten),
         2 => Just(Event::Loaded),
         2 => (1..4u32).prop_map(|in_a_row| Event::SendsUnacknowledged { in_a_row }),
@@ -61,7 +62,7 @@ impl World {
     fn admits(&self, event: &Event) -> bool {
         match event {
             Event::Launched | Event::LaunchFailed { .. } => self.launching,
-            Event::BrowserGone => self.closing,
+            Event::BrowserGone | Event::LogOutFailed { .. } => self.closing,
             Event::SessionForgotten => self.forgetting,
             Event::Exited { .. } => self.alive && !self.closing,
             Event::Tick
