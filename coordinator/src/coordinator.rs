@@ -1,6 +1,6 @@
 //! A coordinator from start to stop.
 //!
-//! Six things run: the server, the look at what it stands on, the faces of that, the migration of the schema, and, from its
+//! Seven things run: the server, the look at what it stands on, the faces of that, the look for those who follow workers, the migration of the schema, and, from its
 //! success on, the controller and the retention. They share one token to stop. Stopping is a hand-over: streams end so that their callers go elsewhere,
 //! the controller resigns so that another takes over at once and not after a lease, calls under way are finished.
 
@@ -31,6 +31,7 @@ use crate::{
     app::{
         App, OwnController, health, retention,
         tokens::{TokenFile, TokenFileError},
+        waiting_look,
     },
     config::Config,
     grpc::{self, AuthLayer, ServeError},
@@ -112,6 +113,7 @@ impl Coordinator {
         if let Some((listener, _)) = health_listener {
             background.spawn(stop.clone().run_until_cancelled_owned(http::health::serve(listener, found)));
         }
+        background.spawn(waiting_look::run(app.clone(), stop.clone()));
         let (tell, unusable) = mpsc::channel(1);
         background.spawn(control(app.clone(), controller_config(&config, addr), tell.clone(), stop.clone()));
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));

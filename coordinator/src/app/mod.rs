@@ -23,6 +23,8 @@ mod sessions;
 mod state;
 mod tenants;
 pub mod tokens;
+pub mod waiting_look;
+mod waiting_tenants;
 mod waits;
 pub mod watch;
 mod workers;

@@ -17,7 +17,9 @@ use roost_model::causes;
 use roost_store::{PostgresLedger, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, FailedMigration, complaints::OwnController, watch::Streams};
+use super::{
+    Error, FailedMigration, complaints::OwnController, waiting_tenants::WaitingTenants, watch::Streams,
+};
 
 /// From one attempt to bring the schema up to date to the next.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -31,6 +33,7 @@ pub struct App {
     /// Until it is.
     failed_migration: Arc<Mutex<Option<FailedMigration>>>,
     controller: Arc<OnceLock<OwnController>>,
+    pub(super) waiting_tenants: WaitingTenants,
     pub(super) streams: Streams,
 }
 
@@ -43,6 +46,7 @@ impl App {
             migrated: Arc::default(),
             failed_migration: Arc::default(),
             controller: Arc::default(),
+            waiting_tenants: WaitingTenants::new(),
             streams: Streams::new(stop),
         }
     }

@@ -1,9 +1,6 @@
 //! What a worker waits for that no node has: its node cannot say it, the plan of this moment can.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use roost_cluster::{
     controller::Survey,
@@ -13,44 +10,46 @@ use roost_model::{causes, ids::TenantId};
 use roost_store::{Condition, ConditionKind, DesiredState, Worker};
 use tokio::sync::OnceCell;
 
-use super::App;
+use super::{
+    App,
+    waiting_tenants::{Waiting, told},
+};
 
 /// A worker whose page has proved itself so lately is on a live node: nobody need be asked.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// For one call: the cluster is surveyed and planned once, and only if a worker in the answer may be on no live node.
+/// For one call: what those who follow workers are shown, while there are any; else the cluster is surveyed and planned once,
+/// and only if a worker in the answer may be on no live node.
 pub struct Waits<'a> {
     app: &'a App,
-    /// By tenant, of those that should run and that no live node has. None when that could not be learnt.
-    waiting: OnceCell<Option<BTreeMap<TenantId, Waiting>>>,
+    /// None when that could not be learnt.
+    waiting: OnceCell<Option<Waiting>>,
 }
-
-type Waiting = (ConditionKind, String);
 
 impl<'a> Waits<'a> {
     pub fn new(app: &'a App) -> Self {
         Self { app, waiting: OnceCell::new() }
     }
 
-    /// Puts in what the worker waits for, if no node has it. While etcd is away what was last said stands.
+    /// Puts in what the worker waits for, if no node has it.
     pub(super) async fn tell(&self, worker: Worker) -> Worker {
+        if let Some(followed) = self.app.waiting_tenants.present() {
+            return told(worker, followed.as_deref());
+        }
         if !may_be_nowhere(&worker, SystemTime::now()) {
             return worker;
         }
-        let waiting = self.waiting.get_or_init(|| self.look()).await;
-        match waiting.as_ref().and_then(|waiting| waiting.get(&worker.tenant)) {
-            Some(told) => waits_for(worker, told),
-            None => worker,
-        }
+        let waiting = self.waiting.get_or_init(|| look(self.app)).await;
+        told(worker, waiting.as_ref())
     }
+}
 
-    async fn look(&self) -> Option<BTreeMap<TenantId, Waiting>> {
-        match self.app.survey().await {
-            Ok(survey) => Some(waiting(&survey)),
-            Err(error) => {
-                tracing::debug!(error = %causes(&error), "what workers without a node wait for is not known now");
-                None
-            }
+pub(super) async fn look(app: &App) -> Option<Waiting> {
+    match app.survey().await {
+        Ok(survey) => Some(waiting(&survey)),
+        Err(error) => {
+            tracing::debug!(error = %causes(&error), "what workers without a node wait for is not known now");
+            None
         }
     }
 }
@@ -62,18 +61,10 @@ fn may_be_nowhere(worker: &Worker, now: SystemTime) -> bool {
     worker.desired == DesiredState::Running && !seen_lately
 }
 
-/// It waits since it was last seen working, or since it was started.
-fn waits_for(mut worker: Worker, (kind, reason): &Waiting) -> Worker {
-    let said_since = worker.condition.since;
-    let since = worker.last_seen_at.map_or(said_since, |seen| seen.max(said_since));
-    worker.condition = Condition { kind: *kind, reason: reason.clone(), since };
-    worker
-}
-
-fn waiting(survey: &Survey) -> BTreeMap<TenantId, Waiting> {
+fn waiting(survey: &Survey) -> Waiting {
     let tenants = survey.snapshot.tenants.iter();
     let unplaced = tenants.filter(|tenant| tenant.wanted == Wanted::Running && tenant.holds.is_empty());
-    let mut waiting: BTreeMap<TenantId, Waiting> =
+    let mut waiting: Waiting =
         unplaced.map(|tenant| (tenant.tenant.clone(), (ConditionKind::Starting, String::new()))).collect();
     if waiting.is_empty() {
         return waiting;
@@ -119,7 +110,7 @@ fn kind(reason: &WaitReason) -> ConditionKind {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use roost_cluster::{
         ledger::Orders,
@@ -159,15 +150,15 @@ mod tests {
         Survey { leader: None, nodes: BTreeMap::new(), orders: Orders::default(), snapshot }
     }
 
-    fn told(survey: &Survey) -> Waiting {
+    fn found(survey: &Survey) -> (ConditionKind, String) {
         waiting(survey).remove(&TenantId::new("asha").unwrap()).unwrap()
     }
 
     #[test]
     fn a_tenant_that_no_node_has_waits_for_what_the_plan_says() {
-        let nowhere = told(&survey(None, false));
+        let nowhere = found(&survey(None, false));
         assert_eq!(nowhere, (ConditionKind::WaitingForCapacity, "no node takes tenants".to_owned()));
-        let (held, reason) = told(&survey(Some("n1"), true));
+        let (held, reason) = found(&survey(Some("n1"), true));
         assert_eq!(held, ConditionKind::WaitingForFailover);
         assert!(reason.contains("n1"), "{reason}");
     }
@@ -264,10 +255,12 @@ mod tests {
 
     #[test]
     fn it_waits_since_it_was_last_seen_or_started_whichever_is_later() {
-        let told = (ConditionKind::WaitingForFailover, "n1 is gone".to_owned());
+        let gone = (ConditionKind::WaitingForFailover, "n1 is gone".to_owned());
         let since = |seen_after| {
-            let waits = waits_for(worker(DesiredState::Running, None, seen_after), &told).condition;
-            assert_eq!((waits.kind, waits.reason), told);
+            let worker = worker(DesiredState::Running, None, seen_after);
+            let waiting = Waiting::from([(worker.tenant.clone(), gone.clone())]);
+            let waits = told(worker, Some(&waiting)).condition;
+            assert_eq!((waits.kind, waits.reason), gone);
             waits.since
         };
         assert_eq!(since(Some(60)), STARTED_AT + time::Duration::seconds(60));

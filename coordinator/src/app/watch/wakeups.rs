@@ -25,6 +25,12 @@ pub enum Look {
     At(BTreeSet<TenantId>),
 }
 
+impl Look {
+    pub fn at(tenants: BTreeSet<TenantId>) -> Self {
+        if tenants.len() >= MANY { Self::All } else { Self::At(tenants) }
+    }
+}
+
 /// Wakes for changes to one tenant, or to any.
 pub struct TenantWakeups {
     wakeups: Wakeups<Change>,
@@ -49,11 +55,8 @@ impl TenantWakeups {
             let changed = iter::once(first).chain(waiting).map(|change| change.tenant);
             let tenants: BTreeSet<TenantId> =
                 changed.filter(|tenant| self.only.as_ref().is_none_or(|only| only == tenant)).collect();
-            if tenants.len() >= MANY {
-                return Look::All;
-            }
             if !tenants.is_empty() {
-                return Look::At(tenants);
+                return Look::at(tenants);
             }
         }
     }

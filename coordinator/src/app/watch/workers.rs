@@ -9,7 +9,7 @@ use super::{
     streams::{Outage, Outlet, Watched},
     wakeups::{Look, TenantWakeups},
 };
-use crate::app::{App, Error};
+use crate::app::{App, Error, waiting_tenants::Following};
 
 const CHUNK: u32 = 500;
 
@@ -24,7 +24,7 @@ pub struct WorkerChange {
 impl App {
     /// Every worker, or one tenant's, as it is, then each change.
     pub async fn watch_workers(&self, only: Option<TenantId>) -> Result<Watched<WorkerChange>, Error> {
-        let watch = WatchWorkers::begin(self.store()?.clone(), only).await?;
+        let watch = WatchWorkers::begin(self, only).await?;
         self.streams.open(|outlet| watch.run(outlet))
     }
 }
@@ -33,6 +33,7 @@ struct WatchWorkers {
     store: Store,
     only: Option<TenantId>,
     wakeups: TenantWakeups,
+    following: Following,
     sent: Sent,
     /// What was found at the beginning.
     present: Vec<WorkerChange>,
@@ -40,27 +41,29 @@ struct WatchWorkers {
 
 impl WatchWorkers {
     /// Reads what there is: what changes after this is sent. `NotFound` when it is to be one tenant and there is none.
-    async fn begin(store: Store, only: Option<TenantId>) -> Result<Self, StoreError> {
+    async fn begin(app: &App, only: Option<TenantId>) -> Result<Self, Error> {
+        let store = app.store()?.clone();
         let wakeups = TenantWakeups::of(&store, only.clone());
         if let Some(tenant) = &only {
             store.get_worker(tenant).await?;
         }
+        let following = app.waiting_tenants.follow().await;
         let mut sent = Sent::default();
-        let present = look(&store, &only, &Look::All, &mut sent).await?;
-        Ok(Self { store, only, wakeups, sent, present })
+        let present = look(&store, &following, &only, &Look::All, &mut sent).await?;
+        Ok(Self { store, only, wakeups, following, sent, present })
     }
 
     async fn run(self, outlet: Outlet<WorkerChange>) -> Error {
-        let Self { store, only, mut wakeups, mut sent, present } = self;
+        let Self { store, only, mut wakeups, mut following, mut sent, present } = self;
         let mut outage = Outage::default();
         send(&outlet, present).await;
-        let mut at = wakeups.next().await;
+        let mut at = next(&mut wakeups, &mut following, &only).await;
         loop {
-            match look(&store, &only, &at, &mut sent).await {
+            match look(&store, &following, &only, &at, &mut sent).await {
                 Ok(answers) => {
                     outage.over();
                     send(&outlet, answers).await;
-                    at = wakeups.next().await;
+                    at = next(&mut wakeups, &mut following, &only).await;
                 }
                 Err(error) => {
                     if let Err(end) = outage.sit_out(error) {
@@ -75,6 +78,20 @@ impl WatchWorkers {
     }
 }
 
+/// A worker has changed, or what those wait for that no live node has.
+async fn next(wakeups: &mut TenantWakeups, following: &mut Following, only: &Option<TenantId>) -> Look {
+    loop {
+        let mut waiting = tokio::select! {
+            look = wakeups.next() => return look,
+            changed = following.changed() => changed,
+        };
+        waiting.retain(|tenant| only.as_ref().is_none_or(|only| only == tenant));
+        if !waiting.is_empty() {
+            return Look::at(waiting);
+        }
+    }
+}
+
 async fn send(outlet: &Outlet<WorkerChange>, answers: Vec<WorkerChange>) {
     for answer in answers {
         outlet.send(answer).await;
@@ -84,19 +101,20 @@ async fn send(outlet: &Outlet<WorkerChange>, answers: Vec<WorkerChange>) {
 /// Reads what `at` says and answers with what differs from what was sent.
 async fn look(
     store: &Store,
+    following: &Following,
     only: &Option<TenantId>,
     at: &Look,
     sent: &mut Sent,
 ) -> Result<Vec<WorkerChange>, StoreError> {
     match (only, at) {
-        (Some(tenant), _) => look_at(store, [tenant], sent).await,
-        (None, Look::At(tenants)) => look_at(store, tenants, sent).await,
+        (Some(tenant), _) => look_at(store, following, [tenant], sent).await,
+        (None, Look::At(tenants)) => look_at(store, following, tenants, sent).await,
         (None, Look::All) => {
             let present = all(store).await?;
             let ids: BTreeSet<&TenantId> = present.iter().map(|worker| &worker.tenant).collect();
             let gone: Vec<TenantId> = sent.workers.keys().filter(|id| !ids.contains(id)).cloned().collect();
             let mut answers: Vec<_> = gone.iter().filter_map(|tenant| sent.gone(tenant)).collect();
-            answers.extend(present.into_iter().filter_map(|worker| sent.present(worker)));
+            answers.extend(present.into_iter().filter_map(|worker| sent.present(following.told(worker))));
             Ok(answers)
         }
     }
@@ -104,13 +122,14 @@ async fn look(
 
 async fn look_at(
     store: &Store,
+    following: &Following,
     tenants: impl IntoIterator<Item = &TenantId>,
     sent: &mut Sent,
 ) -> Result<Vec<WorkerChange>, StoreError> {
     let mut answers = Vec::new();
     for tenant in tenants {
         answers.extend(match store.get_worker(tenant).await {
-            Ok(worker) => sent.present(worker),
+            Ok(worker) => sent.present(following.told(worker)),
             Err(StoreError::NotFound { .. }) => sent.gone(tenant),
             Err(error) => return Err(error),
         });

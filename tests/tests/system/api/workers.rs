@@ -1,7 +1,7 @@
 //! WorkerService: what the operators' verbs mean.
 
 use roost_proto::{error::ErrorCode, v1};
-use roost_store::{SessionStatus, StatusReport, TenantStatus, WorkerStatus};
+use roost_store::{ConditionKind, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
 use crate::api::harness::{Api, api, next, refused, until};
 
@@ -197,4 +197,40 @@ async fn watch_of_one_tenant_tells_of_that_tenant_only() {
     assert_eq!(refused(api.workers().watch_workers(unknown).await).code, ErrorCode::NotFound);
     let malformed = v1::WatchWorkersRequest { tenant_id: "No One".into() };
     assert_eq!(refused(api.workers().watch_workers(malformed).await).code, ErrorCode::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_watch_and_a_read_tell_the_same_of_what_a_worker_waits_for() {
+    use v1::ConditionKind as Kind;
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    let mut watched =
+        api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
+    let mut agree = async |kind: Kind| {
+        let waits = |answer: &v1::WatchWorkersResponse| kind_of(answer.worker.as_ref()) == kind;
+        let told = until(&mut watched, waits).await.worker.unwrap();
+        assert_eq!(api.worker("asha").await.condition, told.condition);
+    };
+    start(&api, "asha").await;
+    agree(Kind::WaitingForCapacity).await;
+
+    let node = api.node("n1").await;
+    let fence = api.placed("asha").await;
+    let waits = (ConditionKind::WaitingForStore, "the object store is away".to_owned());
+    let report = StatusReport { condition: Some(waits), ..StatusReport::default() };
+    api.store.report(&fence, &report).await.unwrap();
+    agree(Kind::WaitingForStore).await;
+
+    // What becomes of it now is in no row.
+    let pause = v1::PauseFailoverRequest { reason: "switch".into(), ..Default::default() };
+    api.cluster().pause_failover(pause).await.unwrap();
+    api.registry.revoke(node.incarnation).await.unwrap();
+    agree(Kind::WaitingForFailover).await;
+    let stop = v1::StopWorkerRequest { tenant_id: "asha".into() };
+    api.workers().stop_worker(stop).await.unwrap();
+    agree(Kind::None).await;
+}
+
+fn kind_of(worker: Option<&v1::Worker>) -> v1::ConditionKind {
+    worker.and_then(|worker| worker.condition.as_ref()).map(|condition| condition.kind()).unwrap_or_default()
 }

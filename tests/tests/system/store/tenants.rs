@@ -130,8 +130,10 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
     // From the catalogue, so that a table that is added later and forgotten is found. What operators did and what
     // happened to them is history, and stays.
     let tables: Vec<String> = sqlx::query_scalar(
-        "select table_name::text from information_schema.columns where column_name = 'tenant_id'
-            and table_schema = 'public' and table_name not in ('tenant_removals', 'operations', 'cluster_events')",
+        "select table_name::text from information_schema.columns
+            join information_schema.tables using (table_schema, table_name)
+            where column_name = 'tenant_id' and table_schema = 'public' and table_type = 'BASE TABLE'
+                and table_name not in ('tenant_removals', 'operations', 'cluster_events')",
     )
     .fetch_all(db.store.pool())
     .await
