@@ -6,8 +6,8 @@ use roost_cluster::{
     controller::Survey,
     plan::{self, Action, WaitReason, Wanted},
 };
-use roost_model::{causes, ids::TenantId};
-use roost_store::{Condition, ConditionKind, DesiredState, Worker};
+use roost_model::causes;
+use roost_store::{ConditionKind, DesiredState, Worker};
 use tokio::sync::OnceCell;
 
 use super::{
@@ -117,8 +117,8 @@ mod tests {
         plan::{Goal, Hold, Intake, MoveLimits, NodeView, Snapshot, TenantView},
         records::Phase,
     };
-    use roost_model::ids::{Generation, NodeId, SpecRevision};
-    use roost_store::{SessionStatus, WorkerStatus};
+    use roost_model::ids::{Generation, NodeId, SpecRevision, TenantId};
+    use roost_store::{Condition, SessionStatus, WorkerStatus};
     use time::OffsetDateTime;
 
     use super::*;
@@ -190,7 +190,7 @@ mod tests {
             intake: Intake::Open,
         });
         assert_eq!(
-            told(&survey),
+            found(&survey),
             (ConditionKind::Starting, "it is placed nowhere; it goes to n1".to_owned())
         );
     }
