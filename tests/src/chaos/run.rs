@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use roost_devcluster::{Cluster, Options};
 use tempfile::TempDir;
 
+use crate::judge::is_error;
+
 use super::{
     disk::Disk,
     fault::{Fault, Kind, Schedule},
@@ -281,7 +283,9 @@ fn errors(logs: &[(String, PathBuf)]) -> Result<(BTreeMap<String, usize>, Vec<St
         for line in fs::read_to_string(path)?.lines() {
             if line.contains("panicked at") {
                 panics.push(format!("{process} panicked: {line}"));
-            } else if let Some((_, told)) = line.split_once(" ERROR ") {
+            } else if is_error(line)
+                && let Some((_, told)) = line.split_once(" ERROR ")
+            {
                 // Fields are behind the message, as name=value; the message may be behind spans.
                 let message = told.split(" error=").next().unwrap_or(told);
                 let words = message.split(' ').filter(|word| !word.contains('='));
