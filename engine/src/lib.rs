@@ -116,7 +116,8 @@ pub trait Page: Send + Sync {
     /// The page's localStorage, which reaches the disk late and therefore belongs to a snapshot of its own.
     async fn local_storage(&self) -> Result<LocalStorage, EngineError>;
 
-    /// Stops every process of the browser until the value returned is dropped. Blocking, but only for the signals.
+    /// Stops every process of the browser until the value returned is dropped: none of their threads does anything by the
+    /// time that this returns. A browser that does not stand still within a second goes on, and this fails. Blocking.
     fn freeze(&self) -> Result<Frozen, EngineError>;
 
     /// Closes the browser so that it writes everything to disk, at most 5 s, then kills it. The tree is gone afterwards;

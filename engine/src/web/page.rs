@@ -9,7 +9,6 @@ use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     CallArgument, CallFunctionOnParams, ExceptionDetails, ExecutionContextId,
 };
-use rustix::process::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 
 use super::bridge::{SendOutcome, SendRequest, cut};
 use super::cdp::Cdp;
+use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
 use crate::{
     EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
@@ -29,6 +29,8 @@ const CALL: Duration = Duration::from_secs(10);
 const SEND: Duration = Duration::from_secs(25);
 /// The bridge waits 5 s for the server.
 const PROBE: Duration = Duration::from_secs(8);
+/// How long the threads of a busy machine may take to stop.
+const FREEZE: Duration = Duration::from_secs(1);
 /// How long a browser may take to close by itself.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -152,9 +154,7 @@ impl Page for WebPage {
     }
 
     fn freeze(&self) -> Result<Frozen, EngineError> {
-        let tree = self.tree();
-        tree.signal(Signal::STOP);
-        Ok(Frozen::new(move || tree.signal(Signal::CONT)))
+        freeze(&self.tree(), FREEZE)
     }
 
     async fn close(&self) -> bool {

@@ -18,6 +18,7 @@ mod crypto;
 mod error;
 mod files;
 mod later;
+mod leveldb;
 mod manifest;
 mod orphans;
 mod profile;

@@ -11,7 +11,7 @@ use super::manifest::{Manifest, VERSION};
 use super::profile::{LockedProfile, ProfileStamp};
 use super::staging::{self, SessionFile};
 use super::upload::Uploads;
-use super::{SessionError, SnapshotRef, SnapshotStore, files};
+use super::{SessionError, SnapshotRef, SnapshotStore, files, leveldb};
 use crate::blocking::run_blocking;
 
 /// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
@@ -115,7 +115,9 @@ impl SnapshotTaker {
                 frozen_ms = since.elapsed().as_secs_f64() * 1e3,
                 "the session's files are staged"
             );
-            staged
+            let staged = staged?;
+            leveldb::check(&staging, &staged)?;
+            Ok::<_, SessionError>(staged)
         };
         let staged = self.profile.work_on_files(work).await?;
         if staged.is_empty() {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker};
+use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker, leveldb};
 use roost_engine::run_as::RunAs;
 
 mod later;
@@ -81,8 +81,13 @@ impl World {
 
 fn write(profile: &LockedProfile, path: &str, content: &str) {
     let path = profile.browser_dir().join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
+    let dir = path.parent().unwrap();
+    fs::create_dir_all(dir).unwrap();
+    fs::write(&path, content).unwrap();
+    if dir.ends_with("s.indexeddb.leveldb") && !dir.join("CURRENT").exists() {
+        fs::write(dir.join("CURRENT"), "MANIFEST-000001\n").unwrap();
+        fs::write(dir.join("MANIFEST-000001"), leveldb::tests::manifest(&[], 0)).unwrap();
+    }
 }
 
 fn read(profile: &LockedProfile, path: &str) -> String {
