@@ -121,7 +121,8 @@ pub trait Page: Send + Sync {
     fn freeze(&self) -> Result<Frozen, EngineError>;
 
     /// Closes the browser so that it writes everything to disk, at most 5 s, then kills it. The tree is gone afterwards;
-    /// `true` when it went by itself, so that the profile is whole.
+    /// `true` when it was asked to and ended by itself with success, so that the profile is whole: not when it crashed, was
+    /// killed meanwhile, or was gone before.
     async fn close(&self) -> bool;
 
     /// Kills the browser's process tree and waits until it is gone.

@@ -158,15 +158,25 @@ impl Page for WebPage {
     }
 
     async fn close(&self) -> bool {
+        let tree = self.tree();
+        // It ended without being asked to.
+        if tree.is_gone() {
+            return false;
+        }
         let closing = async {
             // The browser may close its pipe before it answers.
             let _ = self.cdp.call("closing", None, CloseParams::default(), CLOSE).await;
-            self.tree().wait().await;
+            tree.ended_in_order().await
         };
-        if timeout(CLOSE, closing).await.is_ok() {
-            return true;
+        let pid = self.process.pid();
+        match timeout(CLOSE, closing).await {
+            Ok(true) => return true,
+            Ok(false) => {
+                let reason = tree.wait().await;
+                tracing::warn!(pid, reason, "the browser did not close in order");
+            }
+            Err(_elapsed) => tracing::warn!(pid, "the browser does not close and is killed"),
         }
-        tracing::warn!(pid = self.process.pid(), "the browser does not close and is killed");
         self.kill().await;
         false
     }

@@ -93,6 +93,23 @@ async fn a_killed_browser_gets_its_local_storage_back_and_a_closed_one_needs_non
     assert!(closed.local_storage.is_none());
 }
 
+/// The last that was read of it is newer than what it had written.
+#[tokio::test]
+async fn of_a_browser_that_crashed_while_it_closed_what_was_read_before_is_the_local_storage() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let page = world.page(&here).await;
+    let mut taker = world.taker(&here, 1).await;
+    taker.take_running(&page).await.unwrap().unwrap();
+    let last = LocalStorage { origin: "null".to_owned(), items: [("k".into(), "last".into())].into() };
+    let taken = taker.take_stopped(false, Some(last.clone())).await.unwrap();
+    assert!(!taken.clean && !here.stamp().unwrap().clean);
+    let elsewhere = world.profile("b").prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    assert_eq!(elsewhere.local_storage.as_ref(), Some(&last));
+    let again = here.prepare(&world.snapshots, Some(&taken), Generation(1)).await.unwrap();
+    assert_eq!((again.source, again.local_storage), (SessionSource::Local, Some(last)));
+}
+
 #[tokio::test]
 async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_over() {
     let world = World::new();
