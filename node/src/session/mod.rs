@@ -20,6 +20,7 @@ mod files;
 mod later;
 mod leveldb;
 mod manifest;
+mod objects;
 mod orphans;
 mod profile;
 mod restore;

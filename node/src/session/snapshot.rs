@@ -7,7 +7,7 @@ use roost_engine::{Frozen, LocalStorage, Page};
 use roost_model::ids::Generation;
 use time::OffsetDateTime;
 
-use super::manifest::{Manifest, VERSION};
+use super::manifest::{Manifest, ManifestName, VERSION};
 use super::profile::{LockedProfile, ProfileStamp};
 use super::staging::{self, SessionFile};
 use super::upload::Uploads;
@@ -20,8 +20,11 @@ pub struct SnapshotTaker {
     snapshots: SnapshotStore,
     profile: Arc<LockedProfile>,
     generation: Generation,
+    /// The last one that was used, whatever came of its save.
     sequence: i64,
     uploads: Uploads,
+    /// The last snapshot that is in the store, and what it holds if that is known.
+    saved: Option<Manifest>,
     last: Option<SnapshotContents>,
 }
 
@@ -43,13 +46,13 @@ impl SnapshotTaker {
         let taken = names.iter().filter(|name| name.generation == generation).map(|name| name.sequence).max();
         let stamped =
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
-        let uploads = Uploads::new(profile.uid(), generation);
         Ok(Self {
             sequence: taken.max(stamped).unwrap_or(0),
             snapshots,
             profile,
             generation,
-            uploads,
+            uploads: Uploads::default(),
+            saved: None,
             last: None,
         })
     }
@@ -63,6 +66,8 @@ impl SnapshotTaker {
         if self.last.as_ref() == Some(&now) {
             return Ok(None);
         }
+        // Until this one is whole there is none to which nothing has changed.
+        self.last = None;
         let staged = self.stage(Some(page.clone())).await?;
         let contents = SnapshotContents { files: staged, local_storage: now.local_storage };
         self.profile.save_local_storage(&contents.local_storage)?;
@@ -78,6 +83,7 @@ impl SnapshotTaker {
         clean: bool,
         local_storage: Option<LocalStorage>,
     ) -> Result<SnapshotRef, SessionError> {
+        self.last = None;
         // First, so that the profile counts as clean also when the object store cannot be reached.
         self.stamp(clean)?;
         let staged = self.stage(None).await?;
@@ -89,15 +95,14 @@ impl SnapshotTaker {
             None if clean => None,
             None => self.profile.saved_local_storage()?,
         };
-        self.last = None;
         self.save(&staged, local_storage.as_ref(), clean).await
     }
 
     /// The pointer row names the last snapshot taken: older ones may go.
     pub async fn recorded(&mut self) -> Result<(), SessionError> {
-        self.snapshots.prune(self.profile.uid(), self.generation).await?;
-        self.uploads.pruned();
-        Ok(())
+        let Some(saved) = &self.saved else { return Ok(()) };
+        self.uploads.forget_all_but(saved);
+        self.snapshots.prune(saved).await
     }
 
     /// Copies the files, with the page frozen if there is one. On a thread of its own, which no cancellation ends
@@ -135,26 +140,25 @@ impl SnapshotTaker {
         clean: bool,
     ) -> Result<SnapshotRef, SessionError> {
         let staging = self.profile.staging();
-        let files = self.uploads.upload(&self.snapshots, &staging, staged.to_vec()).await?;
+        // Used up before anything is stored: a save that fails or is given up may have stored something under it.
+        self.sequence = self.snapshots.next_sequence(self.sequence);
+        let name =
+            ManifestName { uid: self.profile.uid(), generation: self.generation, sequence: self.sequence };
+        let files = self.uploads.upload(&self.snapshots, &name, &staging, staged).await?;
         let local_storage = match local_storage {
-            Some(values) => Some(self.uploads.upload_local_storage(&self.snapshots, values).await?),
+            Some(values) => Some(self.uploads.upload_local_storage(&self.snapshots, &name, values).await?),
             None => None,
         };
-        let manifest = Manifest {
-            version: VERSION,
-            uid: self.profile.uid(),
-            generation: self.generation,
-            sequence: self.sequence + 1,
-            clean,
-            taken_at: OffsetDateTime::now_utc(),
-            files,
-            local_storage,
-        };
+        let ManifestName { uid, generation, sequence } = name;
+        let taken_at = OffsetDateTime::now_utc();
+        let manifest =
+            Manifest { version: VERSION, uid, generation, sequence, clean, taken_at, files, local_storage };
         self.snapshots.put_manifest(&manifest).await?;
-        self.sequence = manifest.sequence;
+        let reference = manifest.reference();
+        self.saved = Some(manifest);
         self.stamp(clean)?;
         files::remove_dir(&staging)?;
-        Ok(manifest.reference())
+        Ok(reference)
     }
 
     fn stamp(&self, clean: bool) -> Result<(), SessionError> {

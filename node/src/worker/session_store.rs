@@ -131,8 +131,8 @@ impl SessionStore {
             Err(error) => return Err(error.into()),
         }
         let recorded = self.record(&mut state).await?;
-        if recorded {
-            self.taker(&mut state).await?.recorded().await?;
+        if recorded && let Err(error) = self.taker(&mut state).await?.recorded().await {
+            warn!(error = %causes(&error), "older snapshots are not removed yet");
         }
         Ok(recorded)
     }
@@ -167,7 +167,7 @@ impl SessionStore {
         // It goes on counting after the snapshots that are about to be removed: the pointer only moves forward.
         state.taker = None;
         self.taker(&mut state).await?;
-        self.snapshots.delete_tenant(self.uid).await?;
+        self.snapshots.forget(self.uid, self.fence.generation).await?;
         info!("the session is forgotten");
         Ok(())
     }

@@ -15,12 +15,16 @@ use uuid::Uuid;
 use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker, leveldb};
 use roost_engine::run_as::RunAs;
 
+mod dice;
+mod faulty_store;
+mod histories;
 mod later;
 mod modes;
 mod orphans;
 mod restoring;
 mod saving;
 mod standby;
+mod store_calls;
 
 const LOG: &str = "Default/IndexedDB/s.indexeddb.leveldb/000003.log";
 const TABLE: &str = "Default/IndexedDB/s.indexeddb.leveldb/000002.ldb";
@@ -35,7 +39,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::in_dir(tempfile::tempdir().unwrap())
+    }
+
+    fn in_dir(dir: TempDir) -> Self {
         let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
         let snapshots = SnapshotStore::open(dir.path().join("objects").to_str().unwrap(), key).unwrap();
         Self { dir, tenant: TenantId::new("t").unwrap(), uid: Uuid::now_v7(), snapshots }
