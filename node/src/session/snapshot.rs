@@ -114,13 +114,12 @@ impl SnapshotTaker {
             staging::prepare(&staging)?;
             let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
             let since = Instant::now();
-            let staged = staging::stage(&browser_dir, &staging);
-            drop(frozen);
+            let staged = staging::stage(&browser_dir, &staging)?;
+            frozen.map(Frozen::thaw).transpose()?;
             tracing::debug!(
                 frozen_ms = since.elapsed().as_secs_f64() * 1e3,
                 "the session's files are staged"
             );
-            let staged = staged?;
             leveldb::check(&staging, &staged)?;
             Ok::<_, SessionError>(staged)
         };

@@ -206,7 +206,7 @@ impl Actor {
     pub(super) fn save(&mut self) -> Vec<Event> {
         if let Some(browser) = &self.browser {
             let (page, session) = (browser.page.clone(), self.session.clone());
-            self.snapshot_schedule.begin();
+            self.snapshot_schedule.begin(self.now());
             let link = self.machine.link();
             self.background.push(Box::pin(async move {
                 BackgroundOutcome::Saved { link, saved: session.save_running(&page).await }

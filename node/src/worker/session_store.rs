@@ -27,6 +27,8 @@ use crate::{
     },
 };
 
+/// The longest a save of a browser that runs may take: longer than two calls to an object store that hangs.
+const SAVE_WITHIN: Duration = Duration::from_secs(60);
 /// The longest a stopping worker waits for its last snapshot.
 const LAST_SAVE: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,8 @@ pub(super) enum SessionStoreError {
     Session(#[from] SessionError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("it is not done within {limit:?}")]
+    TimedOut { limit: Duration },
 }
 
 impl SessionStoreError {
@@ -121,8 +125,14 @@ impl SessionStore {
         warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing, call_off).await
     }
 
-    /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
+    /// Saves the session of a browser that runs, or gives it up when that takes too long: what was uploaded is not uploaded
+    /// again. `false` when nothing has changed since the last time.
     pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
+        let late = |_| Err(SessionStoreError::TimedOut { limit: SAVE_WITHIN });
+        timeout(SAVE_WITHIN, self.try_to_save_running(page)).await.unwrap_or_else(late)
+    }
+
+    async fn try_to_save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
         let mut state = self.state.lock().await;
         match self.taker(&mut state).await?.take_running(page).await {
             Ok(Some(taken)) => state.unrecorded = Some(taken),

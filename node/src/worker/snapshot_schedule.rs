@@ -8,6 +8,8 @@ use super::{state::WorkerTime, timing::WorkerTiming};
 
 /// After a snapshot that failed.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Operators are told when no snapshot has succeeded for so long.
+const OVERDUE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct SnapshotSchedule {
@@ -16,12 +18,15 @@ pub(super) struct SnapshotSchedule {
     changed: Option<(WorkerTime, WorkerTime)>,
     /// Not before this; a linking is saved at once.
     not_before: WorkerTime,
-    saving: bool,
+    /// Since when the snapshot that is being taken is.
+    saving: Option<WorkerTime>,
+    /// When the first of the snapshots that failed since the last good one was begun.
+    failing_since: Option<WorkerTime>,
 }
 
 impl SnapshotSchedule {
     pub fn new(timing: WorkerTiming) -> Self {
-        Self { timing, changed: None, not_before: WorkerTime::ZERO, saving: false }
+        Self { timing, changed: None, not_before: WorkerTime::ZERO, saving: None, failing_since: None }
     }
 
     /// A message was received or sent.
@@ -38,7 +43,7 @@ impl SnapshotSchedule {
 
     /// When the next snapshot is due; `None` while nothing has changed or one is being taken.
     pub fn due(&self) -> Option<WorkerTime> {
-        let (first, last) = self.changed.filter(|_| !self.saving)?;
+        let (first, last) = self.changed.filter(|_| self.saving.is_none())?;
         let at_rest = last + self.timing.snapshot_quiet;
         let at_most = first + self.timing.snapshot_at_most;
         if last == WorkerTime::ZERO {
@@ -48,25 +53,26 @@ impl SnapshotSchedule {
     }
 
     /// A snapshot is being taken; what changes from here on may not be in it.
-    pub fn begin(&mut self) {
-        self.saving = true;
+    pub fn begin(&mut self, now: WorkerTime) {
+        self.saving = Some(now);
         self.changed = None;
     }
 
     pub fn done(&mut self) {
-        self.saving = false;
+        (self.saving, self.failing_since) = (None, None);
     }
 
-    /// It was not taken: what it was to hold is still unsaved.
-    pub fn failed(&mut self, now: WorkerTime) {
-        self.saving = false;
+    /// It was not taken: what it was to hold is still unsaved. `true` when that has been so for too long.
+    pub fn failed(&mut self, now: WorkerTime) -> bool {
+        let begun = self.saving.take().unwrap_or(now);
         self.changed(now);
         self.not_before = now + TRY_AGAIN;
+        now.saturating_sub(*self.failing_since.get_or_insert(begun)) >= OVERDUE
     }
 
     /// The browser is gone, and a snapshot that was being taken with it.
     pub fn abandon(&mut self) {
-        self.saving = false;
+        self.saving = None;
         self.changed = None;
     }
 }
@@ -95,7 +101,7 @@ mod tests {
     fn changes_during_a_snapshot_are_for_the_next_one() {
         let mut snapshot_schedule = SnapshotSchedule::new(WorkerTiming::default());
         snapshot_schedule.changed(ms(1_000));
-        snapshot_schedule.begin();
+        snapshot_schedule.begin(ms(1_500));
         snapshot_schedule.changed(ms(2_000));
         assert_eq!(snapshot_schedule.due(), None);
         snapshot_schedule.done();
@@ -107,8 +113,26 @@ mod tests {
         let mut snapshot_schedule = SnapshotSchedule::new(WorkerTiming::default());
         snapshot_schedule.linked();
         assert_eq!(snapshot_schedule.due(), Some(WorkerTime::ZERO));
-        snapshot_schedule.begin();
+        snapshot_schedule.begin(ms(6_000));
         snapshot_schedule.failed(ms(7_000));
         assert_eq!(snapshot_schedule.due(), Some(ms(12_000)));
+    }
+
+    #[test]
+    fn snapshots_that_fail_for_a_minute_are_overdue_and_so_is_one_that_hangs_as_long() {
+        let mut snapshot_schedule = SnapshotSchedule::new(WorkerTiming::default());
+        for begun in [0, 30_000] {
+            snapshot_schedule.begin(ms(begun));
+            assert!(!snapshot_schedule.failed(ms(begun + 1_000)));
+        }
+        snapshot_schedule.begin(ms(59_000));
+        assert!(snapshot_schedule.failed(ms(60_000)), "since the first one was begun");
+        snapshot_schedule.begin(ms(70_000));
+        snapshot_schedule.done();
+        snapshot_schedule.begin(ms(80_000));
+        assert!(!snapshot_schedule.failed(ms(81_000)), "one was good in between");
+        snapshot_schedule.done();
+        snapshot_schedule.begin(ms(100_000));
+        assert!(snapshot_schedule.failed(ms(160_000)));
     }
 }

@@ -243,16 +243,17 @@ impl Actor {
         match saved {
             Ok(_) => {
                 self.snapshot_schedule.done();
-                return vec![Event::SessionSaved { link }];
+                vec![Event::SessionSaved { link }]
             }
-            Err(error) if error.is_fenced() => return vec![Event::Fenced],
+            Err(error) if error.is_fenced() => vec![Event::Fenced],
             Err(error) => {
                 warn!(error = %causes(&error), "the session was not saved; it is tried again");
                 self.context.env.symptoms.snapshot_failed();
-                self.snapshot_schedule.failed(self.now());
+                let is_overdue = self.snapshot_schedule.failed(self.now());
+                let reason = format!("the session cannot be saved: {}", causes(&error));
+                vec![Event::SessionNotSaved { reason, is_overdue }]
             }
         }
-        Vec::new()
     }
 
     fn counted(&mut self, counted: Result<u64, StoreError>) -> Vec<Event> {
