@@ -76,6 +76,13 @@ impl SnapshotTaker {
         Ok(Some(taken))
     }
 
+    /// Whether a running browser has changed its files since the last snapshot of it, or there is none. One `stat` for each.
+    pub async fn has_changed(&self) -> Result<bool, SessionError> {
+        let dir = self.profile.browser_dir();
+        let files = run_blocking(move || staging::find(&dir)).await?;
+        Ok(self.last.as_ref().map_or(!files.is_empty(), |last| last.files != files))
+    }
+
     /// From a browser that has closed: `clean` is what [`Page::close`] returned, `local_storage` was read just before. For a
     /// browser that had to be killed before it could be read the copy of the last snapshot stands in.
     pub async fn take_stopped(

@@ -215,6 +215,14 @@ impl Actor {
         Vec::new()
     }
 
+    /// For what changes the session without a message.
+    pub(super) fn look(&mut self) -> Vec<Event> {
+        let session = self.session.clone();
+        self.snapshot_schedule.look();
+        self.background.push(Box::pin(async move { BackgroundOutcome::Looked(session.has_changed().await) }));
+        Vec::new()
+    }
+
     /// Something on the disk or in the object store is in the way of forgetting; it may pass.
     pub(super) fn forget_again(&mut self) {
         debug!("forgetting is tried again");

@@ -9,7 +9,7 @@ use roost_model::causes;
 use roost_store::{Fence, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::{debug, info, warn};
 use uuid::Uuid;
@@ -31,6 +31,8 @@ use crate::{
 const SAVE_WITHIN: Duration = Duration::from_secs(60);
 /// The longest a stopping worker waits for its last snapshot.
 const LAST_SAVE: Duration = Duration::from_secs(5);
+/// Between two tries of it.
+const TRY_LAST_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a session could not be saved or forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,14 @@ impl SessionStoreError {
         matches!(
             self,
             Self::Store(StoreError::Fenced { .. }) | Self::Session(SessionError::Superseded { .. })
+        )
+    }
+
+    /// Whether the same may succeed a moment later: a call that failed in the object store or in Postgres.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable { .. }) | Self::Session(SessionError::Store { .. })
         )
     }
 }
@@ -147,21 +157,47 @@ impl SessionStore {
         Ok(recorded)
     }
 
+    /// Whether the session's files are other than in the last snapshot, as far as can be told; not while one is being taken.
+    pub async fn has_changed(&self) -> bool {
+        let Ok(mut state) = self.state.try_lock() else { return false };
+        let changed = async { self.taker(&mut state).await?.has_changed().await };
+        changed.await.unwrap_or_else(|error| {
+            debug!(error = %causes(&error), "the session's files could not be looked at");
+            false
+        })
+    }
+
     /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved
     /// in time stays in the profile of this node, and an older snapshot is the newest. Older snapshots are left to the next
     /// owner, who is waiting.
     pub async fn save_stopped(&self, clean: bool, local_storage: Option<LocalStorage>) {
         let save = async {
-            let mut state = self.state.lock().await;
-            let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
-            state.unrecorded = Some(taken);
-            self.record(&mut state).await
+            loop {
+                match self.try_to_save_stopped(clean, local_storage.clone()).await {
+                    Err(error) if error.may_pass() => {
+                        debug!(error = %causes(&error), "the last state of the session is saved again");
+                        sleep(TRY_LAST_AGAIN).await;
+                    }
+                    done => return done,
+                }
+            }
         };
         match timeout(LAST_SAVE, save).await {
             Ok(Ok(_)) => info!(clean, "the session is saved"),
             Ok(Err(error)) => warn!(error = %causes(&error), "the last state of the session was not saved"),
             Err(_elapsed) => warn!("the last state of the session was not saved in time"),
         }
+    }
+
+    async fn try_to_save_stopped(
+        &self,
+        clean: bool,
+        local_storage: Option<LocalStorage>,
+    ) -> Result<bool, SessionStoreError> {
+        let mut state = self.state.lock().await;
+        let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
+        state.unrecorded = Some(taken);
+        self.record(&mut state).await
     }
 
     /// Forgets the session everywhere. In this order, so that a crash in between leaves no session that is half

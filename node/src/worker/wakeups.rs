@@ -37,6 +37,7 @@ pub(super) enum Wakeup {
     Changed,
     ProbeDue,
     SaveDue,
+    LookDue,
     Tick,
 }
 
@@ -47,11 +48,10 @@ impl Actor {
         let tick = self.machine.wake_at().map(|due| self.begun + due);
         let probe = (self.machine.wants_probes() && !self.probing).then_some(self.next_probe);
         let intake = self.pipeline.as_ref().map(|pipeline| pipeline.intake().clone());
-        let save = self
-            .snapshot_schedule
-            .due()
-            .filter(|_| self.machine.may_save())
-            .map(|due| (self.begun + due).max(now));
+        let may_save = self.machine.may_save();
+        let save_due = self.snapshot_schedule.due().filter(|_| may_save);
+        let save = save_due.map(|due| (self.begun + due).max(now));
+        let look = self.snapshot_schedule.look_due().filter(|_| may_save).map(|due| self.begun + due);
         tokio::select! {
             biased;
             // What ends the right to act comes first, what people ask for next.
@@ -68,6 +68,7 @@ impl Actor {
             () = until(tick) => Wakeup::Tick,
             () = until(save) => Wakeup::SaveDue,
             () = until(probe) => Wakeup::ProbeDue,
+            () = until(look) => Wakeup::LookDue,
         }
     }
 
@@ -97,6 +98,7 @@ impl Actor {
             }
             Wakeup::ProbeDue => self.probe(),
             Wakeup::SaveDue => self.save(),
+            Wakeup::LookDue => self.look(),
             Wakeup::Tick => vec![Event::Tick],
         }
     }
@@ -212,6 +214,10 @@ impl Actor {
             }
             BackgroundOutcome::Owner(answer) => vec![Event::Owner(answer)],
             BackgroundOutcome::Saved { link, saved } => self.saved(link, saved),
+            BackgroundOutcome::Looked(has_changed) => {
+                self.snapshot_schedule.looked(self.now(), has_changed);
+                Vec::new()
+            }
             BackgroundOutcome::Counted(counted) => self.counted(counted),
             BackgroundOutcome::AskedToForgetAgain => {
                 self.perform(Effect::ForgetSession);
