@@ -5,6 +5,9 @@
 //! [`CALLS`] until it has ended, however long nobody has been waiting for it: a store that hangs takes so many threads of the
 //! node and no more.
 
+use std::error::Error as _;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +16,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -75,10 +78,17 @@ impl Objects {
                 });
                 made.await?;
             }
-            let path = ObjectPath::from(object.as_str());
-            let stored = store.put_opts(&path, Bytes::from(sealed).into(), mode.into());
-            stored.await.map_err(SessionError::store("storing"))?;
-            let Some(file) = dir.map(|dir| dir.join(&object)) else { return Ok(()) };
+            let (path, file) = (ObjectPath::from(object.as_str()), dir.map(|dir| dir.join(&object)));
+            let sealed = PutPayload::from(Bytes::from(sealed));
+            let stored = match store.put_opts(&path, sealed.clone(), mode.clone().into()).await {
+                Err(error) if mode == PutMode::Create && is_for_want_of_links(&error) => {
+                    claim(file.clone()).await?;
+                    store.put_opts(&path, sealed, PutMode::Overwrite.into()).await
+                }
+                stored => stored,
+            };
+            stored.map_err(SessionError::store("storing"))?;
+            let Some(file) = file else { return Ok(()) };
             let closed = run_blocking(move || {
                 files::make_private_file(&file)
                     .map_err(SessionError::disk("closing an object to others", file))
@@ -152,6 +162,27 @@ impl Objects {
     }
 }
 
+/// The store of files puts what must not be there yet by a hard link, also where there are none.
+fn is_for_want_of_links(error: &object_store::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(files::is_for_want_of_links)
+}
+
+/// Makes an empty file, if there is none, in the place of which an object is to be moved: at most one succeeds, as with a link.
+/// Whoever reads it before sees a damaged object, and so does everybody if nothing is moved there.
+async fn claim(file: Option<PathBuf>) -> Result<(), SessionError> {
+    let Some(file) = file else { return Ok(()) };
+    let claimed = run_blocking(move || match File::create_new(&file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(object_store::Error::AlreadyExists { path: file.display().to_string(), source: error.into() })
+        }
+        made => made
+            .map(drop)
+            .map_err(|error| object_store::Error::Generic { store: "files", source: error.into() }),
+    });
+    claimed.await.map_err(SessionError::store("storing"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +192,11 @@ mod tests {
         pub(in crate::session) fn in_store(store: Arc<dyn ObjectStore>, call_within: Duration) -> Self {
             let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
             Self { call_within, ..Self::over(store, key) }
+        }
+
+        /// Of a store whose objects are files below this directory.
+        pub(in crate::session) fn in_files_below(self, dir: &Path) -> Self {
+            Self { dir: Some(dir.into()), ..self }
         }
     }
 }

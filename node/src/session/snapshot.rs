@@ -1,5 +1,6 @@
 //! Taking snapshots of one worker's session.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -117,19 +118,7 @@ impl SnapshotTaker {
     async fn stage(&self, page: Option<Arc<dyn Page>>) -> Result<Vec<SessionFile>, SessionError> {
         let (browser_dir, staging) = (self.profile.browser_dir(), self.profile.staging());
         self.profile.settle().await;
-        let work = move || {
-            staging::prepare(&staging)?;
-            let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
-            let since = Instant::now();
-            let staged = staging::stage(&browser_dir, &staging)?;
-            frozen.map(Frozen::thaw).transpose()?;
-            tracing::debug!(
-                frozen_ms = since.elapsed().as_secs_f64() * 1e3,
-                "the session's files are staged"
-            );
-            leveldb::check(&staging, &staged)?;
-            Ok::<_, SessionError>(staged)
-        };
+        let work = move || copy(&browser_dir, &staging, page.as_deref());
         let staged = self.profile.work_on_files(work).await?;
         if staged.is_empty() {
             Err(SessionError::Empty { path: self.profile.browser_dir() })
@@ -171,4 +160,22 @@ impl SnapshotTaker {
         let (uid, generation, sequence) = (self.profile.uid(), self.generation, self.sequence);
         self.profile.write_stamp(&ProfileStamp { uid, generation, sequence, clean })
     }
+}
+
+/// Blocking. Nothing comes of a freeze that did not last, or of a copy that is not whole.
+fn copy(
+    browser_dir: &Path,
+    staging: &Path,
+    page: Option<&dyn Page>,
+) -> Result<Vec<SessionFile>, SessionError> {
+    staging::prepare(staging)?;
+    let ahead = staging::stage_ahead(browser_dir, staging)?;
+    let frozen = page.map(Page::freeze).transpose()?;
+    let since = Instant::now();
+    let staged = staging::stage(browser_dir, staging, &ahead)?;
+    frozen.map(Frozen::thaw).transpose()?;
+    let frozen_ms = since.elapsed().as_secs_f64() * 1e3;
+    tracing::debug!(frozen_ms, "the session's files are staged");
+    leveldb::check(staging, &staged)?;
+    Ok(staged)
 }

@@ -172,10 +172,13 @@ impl SessionStore {
     /// owner, who is waiting.
     pub async fn save_stopped(&self, clean: bool, local_storage: Option<LocalStorage>) {
         let save = async {
+            let mut is_first = true;
             loop {
                 match self.try_to_save_stopped(clean, local_storage.clone()).await {
                     Err(error) if error.may_pass() => {
-                        debug!(error = %causes(&error), "the last state of the session is saved again");
+                        if std::mem::take(&mut is_first) {
+                            warn!(error = %causes(&error), "the last state of the session is saved again");
+                        }
                         sleep(TRY_LAST_AGAIN).await;
                     }
                     done => return done,

@@ -1,8 +1,9 @@
 //! An object store in memory whose calls fail before or after they have taken effect, or take effect when nobody waits for
 //! them any more.
 
-use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
@@ -11,7 +12,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -21,7 +22,7 @@ use crate::blocking::run_blocking;
 
 #[derive(Clone)]
 pub(super) struct FaultyStore {
-    inner: Arc<InMemory>,
+    inner: Arc<dyn ObjectStore>,
     faults: Arc<Faults>,
 }
 
@@ -32,13 +33,25 @@ struct Faults {
     let_go: Notify,
     /// As a directory whose server is away: each call takes a thread until the other end is dropped.
     hangs: Mutex<Option<Arc<Mutex<mpsc::Receiver<()>>>>>,
+    /// Whether it can put only what is not there, for which files are linked.
+    has_links: AtomicBool,
 }
 
 impl FaultyStore {
     pub(super) fn new(dice: Dice) -> Self {
+        Self::over(Arc::new(InMemory::new()), dice)
+    }
+
+    pub(super) fn over(inner: Arc<dyn ObjectStore>, dice: Dice) -> Self {
         let (percent, let_go) = (Mutex::new(0), Notify::new());
-        let faults = Faults { dice: Mutex::new(dice), percent, let_go, hangs: Mutex::new(None) };
-        Self { inner: Arc::default(), faults: Arc::new(faults) }
+        let faults = Faults {
+            dice: Mutex::new(dice),
+            percent,
+            let_go,
+            hangs: Mutex::new(None),
+            has_links: AtomicBool::new(true),
+        };
+        Self { inner, faults: Arc::new(faults) }
     }
 
     pub(super) fn set_faults(&self, percent: u64) {
@@ -55,6 +68,10 @@ impl FaultyStore {
         let (end, hangs) = mpsc::channel();
         *self.faults.hangs.lock() = Some(Arc::new(Mutex::new(hangs)));
         end
+    }
+
+    pub(super) fn refuse_links(&self) {
+        self.faults.has_links.store(false, Ordering::Relaxed);
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
@@ -94,6 +111,10 @@ impl fmt::Display for FaultyStore {
 #[async_trait]
 impl ObjectStore for FaultyStore {
     async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        if opts.mode == PutMode::Create && !self.faults.has_links.load(Ordering::Relaxed) {
+            let refused = io::Error::from_raw_os_error(rustix::io::Errno::PERM.raw_os_error());
+            return Err(Error::Generic { store: "files", source: refused.into() });
+        }
         self.call(self.inner.put_opts(to, payload, opts)).await
     }
 

@@ -1,12 +1,22 @@
 //! Calls to the object store that hang, and answers that are lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    os::unix::fs::PermissionsExt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use object_store::PutMode;
+use object_store::{PutMode, local::LocalFileSystem};
 use roost_model::ids::Generation;
 
-use super::{LOG, World, dice::Dice, faulty_store::FaultyStore};
-use crate::session::{SessionError, SnapshotStore, manifest::Manifest, objects::Objects};
+use super::{LOG, World, dice::Dice, faulty_store::FaultyStore, read};
+use crate::session::{
+    SessionError, SnapshotStore,
+    manifest::{Manifest, ManifestName},
+    objects::Objects,
+    staging::SessionFile,
+    upload::Uploads,
+};
 
 /// Threads of the runtime, of which look-ups of names and everything else on the disk live too.
 const THREADS: usize = 80;
@@ -65,19 +75,52 @@ async fn whoever_forgets_a_session_removes_nothing_of_a_later_owner() {
     assert!(world.objects("blobs").iter().all(|blob| blob.parent().unwrap().ends_with("2")));
 }
 
-/// What was stored of a save that failed is not stored again by the next one.
+/// What was stored of an upload that failed is not stored again by the next one.
 #[tokio::test]
 async fn an_upload_that_was_interrupted_goes_on_where_it_was() {
-    let store = FaultyStore::new(Dice::new(1));
-    let objects = Objects::in_store(Arc::new(store.clone()), Duration::from_secs(30));
-    let world = World { snapshots: SnapshotStore::of(objects.clone()), ..World::new() };
+    let world = World::new();
+    let staging = tempfile::tempdir().unwrap();
+    let file = |name: &str| SessionFile { path: name.into(), size: 3, modified: SystemTime::UNIX_EPOCH };
+    let staged = [file("1"), file("2"), file("3")];
+    let save = |sequence| ManifestName { uid: world.uid, generation: Generation(1), sequence };
+    let mut uploads = Uploads::default();
+    std::fs::write(staging.path().join("1"), "one").unwrap();
+    std::fs::write(staging.path().join("2"), "two").unwrap();
+    let failed = uploads.upload(&world.snapshots, &save(1), staging.path(), &staged).await;
+    assert!(matches!(failed, Err(SessionError::Disk { .. })), "{failed:?}");
+    std::fs::write(staging.path().join("3"), "six").unwrap();
+    let entries = uploads.upload(&world.snapshots, &save(2), staging.path(), &staged).await.unwrap();
+    let of_save = |sequence: &str| entries.iter().filter(|entry| entry.blobs[0].ends_with(sequence)).count();
+    assert_eq!((of_save("-1"), of_save("-2")), (2, 1));
+    assert_eq!(world.objects("blobs").len(), 3);
+}
+
+/// As on SMB and many a FUSE: nothing is refused that a directory with hard links takes, and nothing is taken twice.
+#[tokio::test]
+async fn a_directory_without_hard_links_keeps_snapshots_too() {
+    let world = World::new();
+    let dir = world.dir.path().join("objects");
+    let files = Arc::new(LocalFileSystem::new_with_prefix(&dir).unwrap());
+    let store = FaultyStore::over(files, Dice::new(1));
+    store.refuse_links();
+    let objects = Objects::in_store(Arc::new(store), Duration::from_secs(30)).in_files_below(&dir);
+    objects.put("t/one", b"first".to_vec(), PutMode::Create).await.unwrap();
+    let again = objects.put("t/one", b"second".to_vec(), PutMode::Create).await.unwrap_err();
+    let is_there = |error: &SessionError| {
+        matches!(error, SessionError::Store { source: object_store::Error::AlreadyExists { .. }, .. })
+    };
+    assert!(is_there(&again), "{again}");
+    assert_eq!(objects.get("t/one").await.unwrap(), b"first");
+    // A crash between claiming a name and moving the object there.
+    std::fs::write(dir.join("t/two"), "").unwrap();
+    assert!(is_there(&objects.put("t/two", Vec::new(), PutMode::Create).await.unwrap_err()));
+    assert!(matches!(objects.get("t/two").await, Err(SessionError::Sealed { .. })));
+
+    let world = World { snapshots: SnapshotStore::of(objects), ..world };
     let here = world.used("a", 1, &[(LOG, "log")]).await;
-    let mut taker = world.taker(&here, 1).await;
-    // Where the manifest of the first save would be put.
-    let manifest = format!("{}/manifests/1-1.json", world.uid);
-    objects.put(&manifest, vec![1], PutMode::Create).await.unwrap();
-    taker.take_stopped(true, None).await.unwrap_err();
-    let stored = objects.list(&format!("{}/blobs", world.uid)).await.unwrap();
-    taker.take_stopped(true, None).await.unwrap();
-    assert_eq!(objects.list(&format!("{}/blobs", world.uid)).await.unwrap(), stored);
+    let taken = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    let there = world.profile("b");
+    there.prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    assert_eq!(read(&there, LOG), "log");
+    assert_eq!(std::fs::metadata(dir.join(&taken.manifest)).unwrap().permissions().mode() & 0o777, 0o600);
 }
