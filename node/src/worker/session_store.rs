@@ -31,7 +31,9 @@ use crate::{
 const SAVE_WITHIN: Duration = Duration::from_secs(60);
 /// The longest a stopping worker waits for its last snapshot.
 const LAST_SAVE: Duration = Duration::from_secs(5);
-/// Between two tries of it.
+/// The longest a browser that is started anew waits for a save of the one before.
+const SAVE_ENDS_WITHIN: Duration = Duration::from_secs(1);
+/// Between two tries of the last snapshot.
 const TRY_LAST_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a session could not be saved or forgotten.
@@ -201,6 +203,15 @@ impl SessionStore {
         let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
         state.unrecorded = Some(taken);
         self.record(&mut state).await
+    }
+
+    /// Its browser has closed in order, and is to be started anew.
+    pub async fn closed_in_order(&self) {
+        // A save that is under way fails with its browser, or hangs and is given up with it.
+        let Ok(state) = timeout(SAVE_ENDS_WITHIN, self.state.lock()).await else { return };
+        if let Some(Err(error)) = state.profile.as_ref().map(|profile| profile.closed_in_order()) {
+            warn!(error = %causes(&error), "the profile counts as one of a browser that crashed");
+        }
     }
 
     /// Forgets the session everywhere. In this order, so that a crash in between leaves no session that is half

@@ -91,6 +91,32 @@ async fn a_killed_browser_gets_its_local_storage_back_and_a_closed_one_needs_non
     taker.take_stopped(true, None).await.unwrap();
     let closed = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
     assert!(closed.local_storage.is_none());
+    let killed_at_once = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
+    assert!(killed_at_once.local_storage.is_none(), "what the closed one has written is newer than the copy");
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_browser_closed_is_not_put_over_its_files_elsewhere_either() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let read_before = LocalStorage { origin: "null".to_owned(), items: BTreeMap::new() };
+    let taken = world.taker(&here, 1).await.take_stopped(true, Some(read_before)).await.unwrap();
+    let there = world.profile("b");
+    there.prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    let killed_at_once = there.prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    assert_eq!((killed_at_once.source, killed_at_once.local_storage), (SessionSource::Local, None));
+}
+
+/// Closed to be started anew, with nobody who would save it.
+#[tokio::test]
+async fn a_browser_that_closed_in_order_keeps_what_it_has_written_also_if_it_was_not_saved() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let page = world.page(&here).await;
+    world.taker(&here, 1).await.take_running(&page).await.unwrap().unwrap();
+    here.closed_in_order().unwrap();
+    let again = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
+    assert_eq!((again.source, again.local_storage), (SessionSource::Local, None));
 }
 
 /// The last that was read of it is newer than what it had written.
