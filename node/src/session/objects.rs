@@ -141,6 +141,13 @@ impl Objects {
         .await
     }
 
+    /// Of a store whose objects are files: their directory with the parts of puts that a crash has interrupted, which are no
+    /// objects and in no list.
+    pub(super) async fn remove_dir(&self, prefix: &str) -> Result<(), SessionError> {
+        let Some(dir) = self.dir.as_ref().map(|dir| dir.join(prefix)) else { return Ok(()) };
+        self.call("removing", run_blocking(move || files::remove_dir(&dir))).await
+    }
+
     async fn call<T: Send + 'static>(
         &self,
         step: &'static str,

@@ -20,7 +20,7 @@
 //! What is below the store's directory is closed to all but the node's user, whatever the umask: sealed as it is, its names and
 //! sizes say who is a customer and how much is said. So all nodes of a shared store are one user, as they had to be before.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -121,7 +121,8 @@ impl SnapshotStore {
 
     /// Removes everything of a tenant that is no more. To be repeated for as long as an upload may still be under way.
     pub async fn delete_tenant(&self, uid: Uuid) -> Result<(), SessionError> {
-        self.remove_objects(uid, |_| true).await
+        self.remove_objects(uid, |_| true).await?;
+        self.objects.remove_dir(&uid.to_string()).await
     }
 
     /// Removes the snapshots of this generation and those before: whoever comes after its owner has others.
@@ -216,12 +217,17 @@ impl SnapshotStore {
         generation: Generation,
         needed: &BTreeMap<Generation, HashSet<String>>,
     ) -> Result<(), SessionError> {
+        let mut emptied = BTreeSet::new();
         for object in self.objects.list(&format!("{uid}/blobs")).await? {
             let Some((of, name)) = parse_blob(&object) else { continue };
             let is_needed = needed.get(&of).is_some_and(|names| names.contains(name));
             if of <= generation && !is_needed {
                 self.objects.remove(&object).await?;
+                emptied.extend((of < generation && !needed.contains_key(&of)).then_some(of));
             }
+        }
+        for of in emptied {
+            self.objects.remove_dir(&blobs_of(uid, of)).await?;
         }
         Ok(())
     }
@@ -236,8 +242,12 @@ impl SnapshotStore {
     }
 }
 
+fn blobs_of(uid: Uuid, generation: Generation) -> String {
+    format!("{uid}/blobs/{generation}")
+}
+
 fn blob_object(uid: Uuid, generation: Generation, name: &str) -> String {
-    format!("{uid}/blobs/{generation}/{name}")
+    format!("{}/{name}", blobs_of(uid, generation))
 }
 
 fn parse_blob(object: &str) -> Option<(Generation, &str)> {

@@ -152,6 +152,19 @@ async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_ove
     assert_eq!(locked.stamp(), None);
 }
 
+/// It is found by the sweep if its tenant is removed.
+#[tokio::test]
+async fn a_profile_that_a_crash_has_left_between_two_renames_is_listed() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let current = here.current();
+    for place in ["discarded", "incoming"] {
+        fs::rename(&current, current.with_file_name(place)).unwrap();
+        assert_eq!(world.profiles("a").list().unwrap().len(), 1, "{place}");
+        fs::rename(current.with_file_name(place), &current).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_singleton_link_is_removed_when_its_process_is_not_a_browser_of_this_profile() {
     let world = World::new();

@@ -75,8 +75,12 @@ async fn a_removed_tenant_leaves_nothing_in_the_store() {
     let here = world.used("a", 1, &[(LOG, "log")]).await;
     world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
     assert_eq!(world.snapshots.tenants().await.unwrap(), [world.uid]);
+    // A part of a put that a crash has interrupted is no object.
+    let root = world.dir.path().join("objects").join(world.uid.to_string());
+    std::fs::write(root.join("manifests/1-2.json#1"), "part").unwrap();
     world.snapshots.delete_tenant(world.uid).await.unwrap();
-    assert!(world.objects("").is_empty());
+    assert!(!root.exists(), "not even a directory");
+    world.snapshots.delete_tenant(world.uid).await.unwrap();
 }
 
 /// A save that is cancelled goes on copying: what is removed meanwhile must not come back, and the profile is nobody
@@ -135,4 +139,21 @@ async fn a_copy_whose_manifest_names_what_was_not_copied_is_no_snapshot() {
     write(&here, super::TABLE, "table");
     let next = taker.take_running(&page).await.unwrap().unwrap();
     assert_eq!(next.sequence, whole.sequence + 1, "what failed is made up for");
+}
+
+#[tokio::test]
+async fn of_an_owner_whose_snapshots_are_no_more_no_directory_is_left() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    let blobs = world.dir.path().join("objects").join(world.uid.to_string()).join("blobs");
+    std::fs::write(blobs.join("1/part#1"), "part").unwrap();
+    let there = world.used("b", 2, &[(LOG, "log")]).await;
+    let mut taker = world.taker(&there, 2).await;
+    for state in ["one", "two", "three"] {
+        write(&there, LOG, state);
+        taker.take_stopped(true, None).await.unwrap();
+    }
+    taker.recorded().await.unwrap();
+    assert!(!blobs.join("1").exists() && blobs.join("2").exists());
 }
