@@ -60,7 +60,8 @@ chaos: deps ## half an hour of kills, freezes and partitions on real processes (
 	cargo build --workspace --bins --tests
 	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) $(if $(KINDS),KINDS=$(KINDS)) cargo test --workspace --test chaos every -- --nocapture
 
-soak: deps ## longer: many seeds of the simulation, then two hours of chaos
+soak: deps ## longer: many seeds of the simulation and of the saves, then two hours of chaos
+	ROOST_HISTORIES=10000 cargo test -p roost-node --lib -- whatever_fails --nocapture
 	ROOST_SEEDS=200000 cargo test -p roost-proofs simulation -- --nocapture
 	$(MAKE) chaos CHAOS_SECS=7200
 

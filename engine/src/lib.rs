@@ -27,11 +27,14 @@ pub mod web;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use roost_model::ids::TenantId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use error::{EngineError, SendError};
 pub use event::{InboundMessage, LocalStorage, OutboundText, PageEvent, Probe, StreamInfo, StreamMode};
@@ -117,34 +120,58 @@ pub trait Page: Send + Sync {
     /// The page's localStorage, which reaches the disk late and therefore belongs to a snapshot of its own.
     async fn local_storage(&self) -> Result<LocalStorage, EngineError>;
 
-    /// Stops every process of the browser until the value returned is dropped. Blocking, but only for the signals.
+    /// Stops every process of the browser until it is thawed: none of their threads does anything by the
+    /// time that this returns. A browser that does not stand still within a second goes on, and this fails. Blocking.
     fn freeze(&self) -> Result<Frozen, EngineError>;
 
     /// Closes the browser so that it writes everything to disk, at most 5 s, then kills it. The tree is gone afterwards;
-    /// `true` when it went by itself, so that the profile is whole.
+    /// `true` when it was asked to and ended by itself with success, so that the profile is whole: not when it crashed, was
+    /// killed meanwhile, or was gone before.
     async fn close(&self) -> bool;
 
     /// Kills the browser's process tree and waits until it is gone.
     async fn kill(&self);
 }
 
-/// A frozen browser; dropping this thaws it. There is no other way to thaw, so a caller that is cancelled between the
-/// two leaves no browser frozen.
+/// A frozen browser. It is thawed when this is dropped, or [`Frozen::AT_MOST`] after it was frozen, whichever comes first: a
+/// caller that is cancelled leaves no browser frozen, and one that is held up none for longer than WhatsApp bears it.
 #[must_use = "dropping this thaws the browser"]
 pub struct Frozen {
-    thaw: Option<Box<dyn FnOnce() + Send>>,
+    thaw: Arc<Mutex<Option<Thaw>>>,
+    _limit: AbortOnDropHandle<()>,
 }
 
+type Thaw = Box<dyn FnOnce() + Send>;
+
 impl Frozen {
-    /// `thaw` runs once, when the value is dropped.
+    /// The page's own probes and WhatsApp's server are patient for longer.
+    pub const AT_MOST: Duration = Duration::from_secs(2);
+
+    /// `thaw` runs once. To be called within a runtime.
     pub fn new(thaw: impl FnOnce() + Send + 'static) -> Self {
-        Self { thaw: Some(Box::new(thaw)) }
+        let thaw: Arc<Mutex<Option<Thaw>>> = Arc::new(Mutex::new(Some(Box::new(thaw))));
+        let due = thaw.clone();
+        let limit = tokio::spawn(async move {
+            tokio::time::sleep(Self::AT_MOST).await;
+            if let Some(thaw) = due.lock().take() {
+                thaw();
+            }
+        });
+        Self { thaw, _limit: AbortOnDropHandle::new(limit) }
+    }
+
+    /// Thaws it. An error says that this has happened already: what was done meanwhile was not done to a frozen browser.
+    pub fn thaw(self) -> Result<(), EngineError> {
+        let limit = Self::AT_MOST;
+        let thaw = self.thaw.lock().take();
+        thaw.map(|thaw| thaw())
+            .ok_or(EngineError::TimedOut { step: "copying from the frozen browser", limit })
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        if let Some(thaw) = self.thaw.take() {
+        if let Some(thaw) = self.thaw.lock().take() {
             thaw();
         }
     }
@@ -156,4 +183,30 @@ pub trait BrowserObserver: Send + Sync {
     fn started(&self, pid: u32);
     /// The whole tree of that browser is gone.
     fn gone(&self, pid: u32);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browser_is_thawed_once_and_not_later_than_the_limit() {
+        let thawed = Arc::new(AtomicU32::new(0));
+        let freeze = || {
+            let thawed = thawed.clone();
+            Frozen::new(move || {
+                thawed.fetch_add(1, Ordering::SeqCst);
+            })
+        };
+        freeze().thaw().unwrap();
+        drop(freeze());
+        assert_eq!(thawed.load(Ordering::SeqCst), 2);
+        let held_up = freeze();
+        tokio::time::sleep(Frozen::AT_MOST + Duration::from_millis(1)).await;
+        assert_eq!(thawed.load(Ordering::SeqCst), 3, "although nobody has let go of it");
+        assert!(matches!(held_up.thaw(), Err(EngineError::TimedOut { .. })));
+        assert_eq!(thawed.load(Ordering::SeqCst), 3);
+    }
 }

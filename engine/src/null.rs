@@ -314,8 +314,9 @@ impl Page for NullPage {
     }
 
     async fn close(&self) -> bool {
+        let is_open = self.check_open().is_ok();
         self.end("closed");
-        true
+        is_open
     }
 
     async fn kill(&self) {

@@ -14,6 +14,8 @@ pub struct Session {
     pub qr: Option<QrCode>,
     pub connected_at: Option<OffsetDateTime>,
     pub last_seen_at: Option<OffsetDateTime>,
+    /// When the newest snapshot was taken.
+    pub snapshot_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -37,7 +39,7 @@ impl Store {
     pub async fn get_session(&self, id: &TenantId) -> Result<Session, StoreError> {
         let query = sqlx::query!(
             r#"select s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at, s.connected_at,
-                h.last_seen_at
+                h.last_seen_at, case when s.snapshot_manifest is not null then s.snapshot_at end as snapshot_at
             from whatsapp_sessions s join worker_heartbeats h using (tenant_id)
             where s.tenant_id = $1"#,
             id.as_str(),
@@ -53,6 +55,7 @@ impl Store {
             qr,
             connected_at: row.connected_at,
             last_seen_at: row.last_seen_at,
+            snapshot_at: row.snapshot_at,
         })
     }
 

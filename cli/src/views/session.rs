@@ -13,6 +13,7 @@ pub struct SessionView {
     qr: Option<QrView>,
     connect_time: Option<String>,
     last_seen_time: Option<String>,
+    snapshot_time: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     logout_problem: String,
 }
@@ -30,6 +31,7 @@ impl From<Session> for SessionView {
             status: enum_name(session.status, "SESSION_STATUS_", SessionStatus::as_str_name),
             connect_time: rfc3339(&session.connect_time),
             last_seen_time: rfc3339(&session.last_seen_time),
+            snapshot_time: rfc3339(&session.snapshot_time),
             logout_problem: session.logout_problem,
             tenant_id: session.tenant_id,
             qr: session.qr.map(|qr| QrView {
@@ -42,7 +44,8 @@ impl From<Session> for SessionView {
 }
 
 impl Row for SessionView {
-    const HEADER: &'static [&'static str] = &["tenant", "status", "code expires", "connected", "last seen"];
+    const HEADER: &'static [&'static str] =
+        &["tenant", "status", "code expires", "connected", "last seen", "saved"];
 
     fn cells(&self) -> Vec<String> {
         let expires = self.qr.as_ref().and_then(|qr| qr.expire_time.clone());
@@ -52,6 +55,7 @@ impl Row for SessionView {
             expires.unwrap_or_default(),
             ago(self.connect_time.as_deref()),
             ago(self.last_seen_time.as_deref()),
+            ago(self.snapshot_time.as_deref()),
         ]
     }
 

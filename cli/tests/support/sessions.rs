@@ -25,6 +25,7 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
         status: SessionStatus::Connected as i32,
         connect_time: at(30),
         last_seen_time: at(120),
+        snapshot_time: at(90),
         ..Default::default()
     };
     let idle = Session {

@@ -41,6 +41,7 @@ mod bridge;
 mod cdp;
 mod document;
 mod engine;
+mod freeze;
 mod hosts;
 mod memory_limit;
 mod page;

@@ -9,7 +9,6 @@ use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     CallArgument, CallFunctionOnParams, ExceptionDetails, ExecutionContextId,
 };
-use rustix::process::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 
 use super::bridge::{SendOutcome, SendRequest, cut, message_of};
 use super::cdp::Cdp;
+use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
 use crate::{
     EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
@@ -31,6 +31,8 @@ const SEND: Duration = Duration::from_secs(25);
 const PROBE: Duration = Duration::from_secs(8);
 /// The bridge waits 8 s for the server.
 const LOGOUT: Duration = Duration::from_secs(10);
+/// How long the threads of a busy machine may take to stop.
+const FREEZE: Duration = Duration::from_secs(1);
 /// How long a browser may take to close by itself.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -156,21 +158,29 @@ impl Page for WebPage {
     }
 
     fn freeze(&self) -> Result<Frozen, EngineError> {
-        let tree = self.tree();
-        tree.signal(Signal::STOP);
-        Ok(Frozen::new(move || tree.signal(Signal::CONT)))
+        freeze(&self.tree(), FREEZE)
     }
 
     async fn close(&self) -> bool {
+        let tree = self.tree();
+        // It ended without being asked to.
+        if tree.is_gone() {
+            return false;
+        }
         let closing = async {
             // The browser may close its pipe before it answers.
             let _ = self.cdp.call("closing", None, CloseParams::default(), CLOSE).await;
-            self.tree().wait().await;
+            tree.ended_in_order().await
         };
-        if timeout(CLOSE, closing).await.is_ok() {
-            return true;
+        let pid = self.process.pid();
+        match timeout(CLOSE, closing).await {
+            Ok(true) => return true,
+            Ok(false) => {
+                let reason = tree.wait().await;
+                tracing::warn!(pid, reason, "the browser did not close in order");
+            }
+            Err(_elapsed) => tracing::warn!(pid, "the browser does not close and is killed"),
         }
-        tracing::warn!(pid = self.process.pid(), "the browser does not close and is killed");
         self.kill().await;
         false
     }

@@ -5,6 +5,7 @@
 //! root when this process dies; the others end when they lose it.
 
 use std::fs;
+use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -58,10 +59,17 @@ impl Drop for BrowserProcess {
 #[derive(Clone)]
 pub(super) struct ProcessTree {
     root: Pid,
-    /// Why, once the whole tree is gone.
-    gone: watch::Receiver<Option<String>>,
+    /// How, once the whole tree is gone.
+    gone: watch::Receiver<Option<TreeEnd>>,
     /// Why it was ended, where that is known better than from its own end.
     cause: Arc<OnceLock<String>>,
+}
+
+#[derive(Debug, Clone)]
+struct TreeEnd {
+    reason: String,
+    /// The root ended by itself, and with success.
+    is_orderly: bool,
 }
 
 impl ProcessTree {
@@ -97,12 +105,19 @@ impl ProcessTree {
 
     /// Returns, when the tree is gone, how it went.
     pub(super) async fn wait(&self) -> String {
+        self.end().await.reason
+    }
+
+    /// Returns, when the tree is gone, whether its root ended by itself with success: it did not crash, and nobody killed it.
+    pub(super) async fn ended_in_order(&self) -> bool {
+        self.end().await.is_orderly
+    }
+
+    async fn end(&self) -> TreeEnd {
         let mut gone = self.gone.clone();
-        match gone.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            // The watching task ends only with the runtime.
-            Err(_) => "the node is ending".to_owned(),
-        }
+        let end = gone.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        // The watching task ends only with the runtime.
+        end.unwrap_or_else(|| TreeEnd { reason: "the node is ending".to_owned(), is_orderly: false })
     }
 }
 
@@ -111,7 +126,7 @@ async fn watch_over(
     mut child: Child,
     tree: ProcessTree,
     errors: tokio::process::ChildStderr,
-    gone: watch::Sender<Option<String>>,
+    gone: watch::Sender<Option<TreeEnd>>,
     observer: Arc<dyn BrowserObserver>,
 ) {
     let last_words = tokio::spawn(last_words(errors));
@@ -119,6 +134,7 @@ async fn watch_over(
     end_group(tree.root).await;
     let last_words = last_words.await.unwrap_or_default();
     let cause = tree.cause.get().cloned();
+    let is_orderly = cause.is_none() && ended.as_ref().is_ok_and(ExitStatus::success);
     let reason = cause.unwrap_or_else(|| match ended {
         Ok(status) if status.success() => "the browser closed".to_owned(),
         Ok(status) if last_words.is_empty() => format!("the browser ended with {status}"),
@@ -126,7 +142,7 @@ async fn watch_over(
         Err(error) => format!("the browser could not be waited for: {error}"),
     });
     observer.gone(tree.root.as_raw_pid().cast_unsigned());
-    gone.send_replace(Some(reason));
+    gone.send_replace(Some(TreeEnd { reason, is_orderly }));
 }
 
 /// Kills what is left of a group whose leader is gone, and returns when nothing is.
@@ -256,6 +272,17 @@ mod tests {
         let reason = process.tree().wait().await;
         assert!(reason.contains("7") && reason.contains("no display"), "{reason}");
         assert!(!has_living_member(process.tree.root));
+    }
+
+    #[tokio::test]
+    async fn only_a_root_that_ends_by_itself_with_success_has_ended_in_order() {
+        for (script, is_orderly) in [("exit 0", true), ("exit 7", false), ("kill -SEGV $$", false)] {
+            let (process, _ledger) = spawn(script);
+            assert_eq!(process.tree().ended_in_order().await, is_orderly, "{script}");
+        }
+        let (process, _ledger) = spawn("sleep 1000");
+        process.tree().kill().await;
+        assert!(!process.tree().ended_in_order().await);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 mod bounds;
+mod closing;
 mod frames;
 mod launcher;
 mod memory;
@@ -28,6 +29,8 @@ fn trials() -> Vec<Trial> {
         trial("a_page_sends_no_udp_to_a_peer_of_its_choice", network::webrtc),
         trial("a_browser_goes_before_its_node_when_memory_or_processors_are_short", memory::behind_its_node),
         trial("a_browser_that_grows_over_its_limit_is_ended", memory::limit),
+        trial("a_browser_that_is_asked_to_closes_in_order", closing::in_order),
+        trial("a_browser_that_is_killed_while_it_closes_has_not_closed", closing::killed_meanwhile),
         trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
         trial("half_a_character_stops_nothing_and_is_told_as_a_whole_one", texts::half_characters),
         trial("a_page_that_logs_more_than_may_be_loses_its_browser", bounds::message),

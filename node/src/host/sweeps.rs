@@ -41,7 +41,7 @@ pub(super) struct Sweeper {
 enum SweepError {
     #[error("the database could not be asked")]
     Store(#[from] StoreError),
-    #[error("what a deleted tenant left could not be removed")]
+    #[error("the profiles could not be listed")]
     Session(#[from] SessionError),
 }
 
@@ -64,7 +64,9 @@ impl Sweeper {
     async fn sweep(&mut self) -> Result<(), SweepError> {
         let NodeEnv { store, snapshots, profiles, .. } = &*self.host.node;
         for removal in store.recent_removals().await? {
-            snapshots.delete_tenant(removal.uid).await?;
+            if let Err(error) = snapshots.delete_tenant(removal.uid).await {
+                tell_failure(removal.uid, &error);
+            }
         }
         store.purge_removals().await?;
         let profiles = profiles.clone();
@@ -75,21 +77,33 @@ impl Sweeper {
         let removed: HashSet<_> = store.removed_uids(&uids).await?.into_iter().collect();
         let mut orphans = 0;
         for (uid, profile) in here {
-            match disposition(&uid, &removed, &known) {
-                Disposition::Kept => profile.is_somebodys()?,
-                Disposition::Removed => {
-                    remove(uid, &profile, "removed the profile of a deleted tenant").await?
-                }
-                Disposition::Orphaned
-                    if profile.orphaned_for(SystemTime::now())? >= self.orphan_retention =>
-                {
-                    remove(uid, &profile, "removed a profile that was nobody's for too long").await?;
-                }
-                Disposition::Orphaned => orphans += 1,
+            match self.dispose(uid, &profile, disposition(&uid, &removed, &known)).await {
+                Ok(is_orphan) => orphans += usize::from(is_orphan),
+                Err(error) => tell_failure(uid, &error),
             }
         }
         self.tell(orphans);
         Ok(())
+    }
+
+    /// `true` for one that is nobody's and stays.
+    async fn dispose(
+        &self,
+        uid: Uuid,
+        profile: &Profile,
+        disposition: Disposition,
+    ) -> Result<bool, SessionError> {
+        match disposition {
+            Disposition::Kept => profile.is_somebodys()?,
+            Disposition::Removed => remove(uid, profile, "removed the profile of a deleted tenant").await?,
+            Disposition::Orphaned if profile.orphaned_for(SystemTime::now())? < self.orphan_retention => {
+                return Ok(true);
+            }
+            Disposition::Orphaned => {
+                remove(uid, profile, "removed a profile that was nobody's for too long").await?;
+            }
+        }
+        Ok(false)
     }
 
     fn tell(&mut self, orphans: usize) {
@@ -104,6 +118,11 @@ impl Sweeper {
             );
         }
     }
+}
+
+/// One that cannot be removed holds up no other: the next sweep tries it again.
+fn tell_failure(uid: Uuid, error: &SessionError) {
+    tracing::warn!(%uid, error = %causes(error), "what a tenant left was not swept");
 }
 
 /// What is to become of a profile.

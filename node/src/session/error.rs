@@ -37,6 +37,9 @@ pub enum SessionError {
     /// It decrypts, but what it holds is not what the manifest says.
     #[error("the object {object} is not what its manifest says: {reason}")]
     Corrupt { object: String, reason: String },
+    /// A browser would throw this database away.
+    #[error("the copy of {} is not whole: {reason}", database.display())]
+    Torn { database: PathBuf, reason: String },
     /// A later owner has saved already; this one is deposed (I2).
     #[error("generation {ours} cannot save a snapshot: generation {newest} has")]
     Superseded { ours: Generation, newest: Generation },

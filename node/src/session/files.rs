@@ -191,6 +191,14 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Ses
     written().map_err(SessionError::disk("writing", path))
 }
 
+/// Whether a hard link was not made because the file system has none (SMB, FUSE, some volumes of containers), not between
+/// these two places, or not of this file.
+pub(super) fn is_for_want_of_links(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let reasons = [Errno::PERM, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::XDEV, Errno::MLINK, Errno::NOSYS];
+    error.raw_os_error().is_some_and(|found| reasons.iter().any(|reason| reason.raw_os_error() == found))
+}
+
 /// Moves a directory, if it is there.
 pub(super) fn rename_if_there(from: &Path, to: &Path) -> Result<(), SessionError> {
     match fs::rename(from, to) {

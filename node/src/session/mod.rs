@@ -18,8 +18,10 @@
 mod crypto;
 mod error;
 mod files;
+mod leveldb;
 mod manifest;
 mod newest;
+mod objects;
 mod orphans;
 mod profile;
 mod restore;

@@ -82,15 +82,17 @@ impl Profiles {
         written.and(remove_file(&path))
     }
 
-    /// Every profile on this node that has a browser directory, with the uid in its stamp: for the sweep of what
-    /// removed tenants left. Directories without a readable stamp are not listed.
+    /// Every profile on this node that has a browser directory, in place or not, with the uid in its stamp: for the sweep of
+    /// what removed tenants left. A crash between two renames leaves none in place. Directories without a readable stamp are
+    /// not listed.
     pub fn list(&self) -> Result<Vec<(Uuid, Profile)>, SessionError> {
         let listing = fs::read_dir(&self.dir);
         let listing = listing.map_err(SessionError::disk("listing the profiles", &self.dir))?;
         let roots = listing.filter_map(Result::ok).map(|entry| entry.path());
         Ok(roots
             .filter_map(|root| {
-                let stamp = read_stamp(&root.join(CURRENT)).ok()??;
+                let mut places = [CURRENT, INCOMING, DISCARDED, ASIDE].iter();
+                let stamp = places.find_map(|place| read_stamp(&root.join(place)).ok()?)?;
                 Some((stamp.uid, Profile { root, uid: stamp.uid, run_as: self.run_as }))
             })
             .collect())

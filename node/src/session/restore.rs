@@ -70,10 +70,19 @@ impl LockedProfile {
         Ok(PreparedProfile { browser_dir: self.browser_dir(), local_storage, source })
     }
 
-    /// A browser that was killed has lost what localStorage it had not written; the copy of the last snapshot has it.
+    /// A browser that was killed has lost what localStorage it had not written; the copy of the last snapshot has it. What one
+    /// that has closed in order has written is newer than the copy, also when the next one is killed before it is saved.
     fn local_storage_after_a_crash(&self) -> Result<Option<LocalStorage>, SessionError> {
-        let is_clean = self.stamp().is_some_and(|stamp| stamp.clean);
-        if is_clean { Ok(None) } else { self.saved_local_storage() }
+        if self.stamp().is_some_and(|stamp| stamp.clean) {
+            self.forget_local_storage()?;
+        }
+        self.saved_local_storage()
+    }
+
+    /// Its browser has closed in order, so that its files are all there is to know.
+    pub fn closed_in_order(&self) -> Result<(), SessionError> {
+        let stamp = self.stamp().map(|stamp| ProfileStamp { clean: true, ..stamp });
+        stamp.map_or(Ok(()), |stamp| self.write_stamp(&stamp))
     }
 
     /// From now on the directory is this generation's and not clean.
@@ -97,7 +106,8 @@ impl LockedProfile {
         let into = self.incoming_browser_dir();
         self.fetch_files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
         self.give_incoming()?;
-        let local_storage = fetch_local_storage(snapshots, &manifest).await?;
+        // The files of a browser that has closed hold it to the last write, and what was read before may be older.
+        let local_storage = fetch_local_storage(snapshots, &manifest).await?.filter(|_| !manifest.clean);
         let stamp = ProfileStamp {
             uid: self.uid(),
             generation: from.generation,
@@ -111,8 +121,7 @@ impl LockedProfile {
             None => self.forget_local_storage()?,
         }
         self.move_incoming_in()?;
-        // The files of a browser that has closed hold it to the last write, and what was read before may be older.
-        Ok(local_storage.filter(|_| !manifest.clean))
+        Ok(local_storage)
     }
 }
 

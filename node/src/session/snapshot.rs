@@ -1,5 +1,6 @@
 //! Taking snapshots of one worker's session.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::profile::{LockedProfile, ProfileStamp};
 use super::snapshot_listing::Tombstone;
 use super::staging::{self, SessionFile};
 use super::upload::Uploads;
-use super::{SessionError, SnapshotRef, SnapshotStore, files};
+use super::{SessionError, SnapshotRef, SnapshotStore, files, leveldb};
 use crate::blocking::run_blocking;
 
 /// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
@@ -21,8 +22,11 @@ pub struct SnapshotTaker {
     snapshots: SnapshotStore,
     profile: Arc<LockedProfile>,
     generation: Generation,
+    /// The last one that was used, whatever came of its save.
     sequence: i64,
     uploads: Uploads,
+    /// The last snapshot that is in the store, and what it holds if that is known.
+    saved: Option<Manifest>,
     last: Option<SnapshotContents>,
 }
 
@@ -43,13 +47,13 @@ impl SnapshotTaker {
         let taken = snapshots.listing(profile.uid()).await?.last_sequence(generation);
         let stamped =
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
-        let uploads = Uploads::new(profile.uid(), generation);
         Ok(Self {
             sequence: taken.max(stamped).unwrap_or(0),
             snapshots,
             profile,
             generation,
-            uploads,
+            uploads: Uploads::default(),
+            saved: None,
             last: None,
         })
     }
@@ -63,12 +67,21 @@ impl SnapshotTaker {
         if self.last.as_ref() == Some(&now) {
             return Ok(None);
         }
+        // Until this one is whole there is none to which nothing has changed.
+        self.last = None;
         let staged = self.stage(Some(page.clone())).await?;
         let contents = SnapshotContents { files: staged, local_storage: now.local_storage };
         self.profile.save_local_storage(&contents.local_storage)?;
         let taken = self.save(&contents.files, Some(&contents.local_storage), false).await?;
         self.last = Some(contents);
         Ok(Some(taken))
+    }
+
+    /// Whether a running browser has changed its files since the last snapshot of it, or there is none. One `stat` for each.
+    pub async fn has_changed(&self) -> Result<bool, SessionError> {
+        let dir = self.profile.browser_dir();
+        let files = run_blocking(move || staging::find(&dir)).await?;
+        Ok(self.last.as_ref().map_or(!files.is_empty(), |last| last.files != files))
     }
 
     /// From a browser that has closed: `clean` is what [`Page::close`] returned, `local_storage` was read just before. For a
@@ -78,6 +91,7 @@ impl SnapshotTaker {
         clean: bool,
         local_storage: Option<LocalStorage>,
     ) -> Result<SnapshotRef, SessionError> {
+        self.last = None;
         // First, so that the profile counts as clean also when the object store cannot be reached.
         self.stamp(clean)?;
         let staged = self.stage(None).await?;
@@ -89,26 +103,26 @@ impl SnapshotTaker {
             None if clean => None,
             None => self.profile.saved_local_storage()?,
         };
-        self.last = None;
         self.save(&staged, local_storage.as_ref(), clean).await
     }
 
     /// The pointer row names the last snapshot taken: older ones may go.
     pub async fn recorded(&mut self) -> Result<(), SessionError> {
-        self.snapshots.prune(self.profile.uid(), self.generation).await?;
-        self.uploads.pruned();
-        Ok(())
+        let Some(saved) = &self.saved else { return Ok(()) };
+        self.uploads.forget_all_but(saved);
+        self.snapshots.prune(saved).await
     }
 
     /// From now on nothing that was taken before is restored any more, not even one that is still being stored: the
     /// tombstone takes the next sequence. What is taken from here on is of another session.
     pub async fn forget(&mut self) -> Result<Tombstone, SessionError> {
         let (uid, generation) = (self.profile.uid(), self.generation);
-        let name = ManifestName { uid, generation, sequence: self.sequence + 1 };
+        // Nothing is known to be there once the removal of what is forgotten may have begun.
+        self.uploads = Uploads::default();
+        (self.last, self.saved) = (None, None);
+        self.sequence = self.snapshots.next_sequence(self.sequence);
+        let name = ManifestName { uid, generation, sequence: self.sequence };
         self.snapshots.put_tombstone(&name).await?;
-        self.sequence = name.sequence;
-        self.uploads = Uploads::new(uid, generation);
-        self.last = None;
         Ok(Tombstone(name))
     }
 
@@ -117,18 +131,7 @@ impl SnapshotTaker {
     async fn stage(&self, page: Option<Arc<dyn Page>>) -> Result<Vec<SessionFile>, SessionError> {
         let (browser_dir, staging) = (self.profile.browser_dir(), self.profile.staging());
         self.profile.settle().await;
-        let work = move || {
-            staging::prepare(&staging)?;
-            let frozen: Option<Frozen> = page.map(|page| page.freeze()).transpose()?;
-            let since = Instant::now();
-            let staged = staging::stage(&browser_dir, &staging);
-            drop(frozen);
-            tracing::debug!(
-                frozen_ms = since.elapsed().as_secs_f64() * 1e3,
-                "the session's files are staged"
-            );
-            staged
-        };
+        let work = move || copy(&browser_dir, &staging, page.as_deref());
         let staged = self.profile.work_on_files(work).await?;
         if staged.is_empty() {
             Err(SessionError::Empty { path: self.profile.browser_dir() })
@@ -145,30 +148,47 @@ impl SnapshotTaker {
         clean: bool,
     ) -> Result<SnapshotRef, SessionError> {
         let staging = self.profile.staging();
-        let files = self.uploads.upload(&self.snapshots, &staging, staged.to_vec()).await?;
+        // Used up before anything is stored: a save that fails or is given up may have stored something under it.
+        self.sequence = self.snapshots.next_sequence(self.sequence);
+        let name =
+            ManifestName { uid: self.profile.uid(), generation: self.generation, sequence: self.sequence };
+        let files = self.uploads.upload(&self.snapshots, &name, &staging, staged).await?;
         let local_storage = match local_storage {
-            Some(values) => Some(self.uploads.upload_local_storage(&self.snapshots, values).await?),
+            Some(values) => Some(self.uploads.upload_local_storage(&self.snapshots, &name, values).await?),
             None => None,
         };
-        let manifest = Manifest {
-            version: VERSION,
-            uid: self.profile.uid(),
-            generation: self.generation,
-            sequence: self.sequence + 1,
-            clean,
-            taken_at: OffsetDateTime::now_utc(),
-            files,
-            local_storage,
-        };
+        let ManifestName { uid, generation, sequence } = name;
+        let taken_at = OffsetDateTime::now_utc();
+        let manifest =
+            Manifest { version: VERSION, uid, generation, sequence, clean, taken_at, files, local_storage };
         self.snapshots.put_manifest(&manifest).await?;
-        self.sequence = manifest.sequence;
+        let reference = manifest.reference();
+        self.saved = Some(manifest);
         self.stamp(clean)?;
         files::remove_dir(&staging)?;
-        Ok(manifest.reference())
+        Ok(reference)
     }
 
     fn stamp(&self, clean: bool) -> Result<(), SessionError> {
         let (uid, generation, sequence) = (self.profile.uid(), self.generation, self.sequence);
         self.profile.write_stamp(&ProfileStamp { uid, generation, sequence, clean })
     }
+}
+
+/// Blocking. Nothing comes of a freeze that did not last, or of a copy that is not whole.
+fn copy(
+    browser_dir: &Path,
+    staging: &Path,
+    page: Option<&dyn Page>,
+) -> Result<Vec<SessionFile>, SessionError> {
+    staging::prepare(staging)?;
+    let ahead = staging::stage_ahead(browser_dir, staging)?;
+    let frozen = page.map(Page::freeze).transpose()?;
+    let since = Instant::now();
+    let staged = staging::stage(browser_dir, staging, &ahead)?;
+    frozen.map(Frozen::thaw).transpose()?;
+    let frozen_ms = since.elapsed().as_secs_f64() * 1e3;
+    tracing::debug!(frozen_ms, "the session's files are staged");
+    leveldb::check(staging, &staged)?;
+    Ok(staged)
 }

@@ -58,7 +58,7 @@ impl ManifestName {
         format!("{}{}", self.stem(), TOMBSTONE)
     }
 
-    fn parse_tombstone(object: &str) -> Option<Self> {
+    pub(super) fn parse_tombstone(object: &str) -> Option<Self> {
         Self::parse_with(object, TOMBSTONE)
     }
 }

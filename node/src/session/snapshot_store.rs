@@ -3,28 +3,32 @@
 //! ```text
 //! <uid>/manifests/<generation>-<sequence>.json   one per snapshot
 //! <uid>/manifests/<generation>-<sequence>.forgotten   up to here it is of a session that was forgotten
-//! <uid>/blobs/<generation>/<name>                content, named by a keyed hash of it
+//! <uid>/blobs/<generation>/<hash>-<sequence>     content, named by a keyed hash of it and the save that stored it
 //! proofs/<node>                                  for a moment: that the node can write here
 //! ```
 //!
-//! Each generation has blobs of its own, so a new owner uploads the session once more. That is the price of a simple
-//! argument: whoever is deposed but does not know it can neither remove nor have removed what a later owner's manifest
-//! needs, for no manifest refers to another generation's blobs, and [`SnapshotStore::prune`] removes nothing of a generation
-//! later than the caller's. A manifest is put after its blobs, and only if no object of that name exists.
+//! Calls fail half-way, their answers are lost, and whoever made one may be frozen and go on after it was deposed. So what is
+//! here rests on names, not on when a call takes effect:
+//! - Each generation has blobs of its own, and no manifest refers to another generation's. Whoever is deposed but does not know
+//!   it removes nothing of a later owner, for whatever removes on behalf of an owner ([`SnapshotStore::prune`],
+//!   [`SnapshotStore::remove_forgotten`]) keeps to its generation and those before. The price is that a new owner uploads the session
+//!   once more.
+//! - A sequence is used for one save. Content that is stored again after it was pruned has another name, and so has the
+//!   manifest of a save that is made again: what a call given up long ago removes or puts is not what is needed now.
+//! - A manifest is put after its blobs, and only if no object of that name exists. The snapshot that the pointer row names is
+//!   never pruned by the owner who had it recorded.
 //!
 //! What is below the store's directory is closed to all but the node's user, whatever the umask: sealed as it is, its names and
 //! sizes say who is a customer and how much is said. So all nodes of a shared store are one user, as they had to be before.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::local::LocalFileSystem;
-use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use object_store::PutMode;
 use roost_model::{
     causes,
     ids::{Generation, NodeId},
@@ -32,9 +36,9 @@ use roost_model::{
 use uuid::Uuid;
 
 use super::manifest::{FileEntry, Manifest, ManifestName};
+use super::objects::Objects;
 use super::snapshot_listing::{self, SnapshotListing, Tombstone};
-use super::{SessionError, SnapshotKey, crypto, files};
-use crate::blocking::run_blocking;
+use super::{SessionError, SnapshotKey, crypto};
 
 /// How many snapshots are kept beside the last clean one.
 const KEPT: usize = 3;
@@ -47,10 +51,9 @@ const PROOFS: &str = "proofs";
 /// Where snapshots are kept. Cheap to clone.
 #[derive(Clone)]
 pub struct SnapshotStore {
-    store: Arc<dyn ObjectStore>,
-    /// Where its objects are files.
-    dir: PathBuf,
-    key: SnapshotKey,
+    objects: Objects,
+    /// The highest sequence that this process has used, for any tenant.
+    sequences: Arc<AtomicI64>,
 }
 
 impl SnapshotStore {
@@ -66,33 +69,46 @@ impl SnapshotStore {
             .mode(0o700)
             .create(dir)
             .map_err(SessionError::disk("making the object store's directory", dir))?;
-        let store =
-            LocalFileSystem::new_with_prefix(dir).map_err(SessionError::store("opening the object store"))?;
-        // A snapshot must survive the machine, so it must at least survive its power cut.
-        Ok(Self { store: Arc::new(store.with_fsync(true)), dir: dir.into(), key })
+        Ok(Self::of(Objects::in_dir(Path::new(dir), key)?))
     }
 
-    /// Keeps the last three snapshots and the last clean one, and removes the others with their blobs. To be called by
-    /// the owner of `generation`, after the pointer row names its newest snapshot.
-    pub async fn prune(&self, uid: Uuid, generation: Generation) -> Result<(), SessionError> {
-        let listing = self.listing(uid).await?;
+    pub(super) fn of(objects: Objects) -> Self {
+        Self { objects, sequences: Arc::default() }
+    }
+
+    /// A number for a save, after `last` and every one that this process has given: calls of a save that was given up, by a
+    /// worker that is no more, may take effect still.
+    pub(super) fn next_sequence(&self, last: i64) -> i64 {
+        self.sequences.fetch_max(last, Ordering::Relaxed);
+        self.sequences.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Keeps the snapshot that the pointer row names, the two before it and the last clean one, and removes older ones and
+    /// those of a forgotten session with their blobs. To be called by the owner of its generation. What is later stays.
+    pub(super) async fn prune(&self, recorded: &Manifest) -> Result<(), SessionError> {
+        let (uid, generation) = (recorded.uid, recorded.generation);
         let mut needed: BTreeMap<Generation, HashSet<String>> = BTreeMap::new();
-        let (mut kept, mut clean_kept) = (0, false);
-        for name in listing.manifests.iter().rev() {
-            let is_young = (kept < KEPT && !listing.is_forgotten(name)) || name.generation > generation;
+        let mut need = |manifest: &Manifest| {
+            needed.entry(manifest.generation).or_default().extend(manifest.blobs().map(str::to_owned));
+        };
+        need(recorded);
+        let (mut kept, mut clean_kept) = (1, recorded.clean);
+        let listing = self.listing(uid).await?;
+        let ours = listing.manifests.iter().filter(|name| name.generation <= generation);
+        for name in ours.rev().filter(|name| **name != recorded.name()) {
+            let is_later = *name > recorded.name();
             // Beyond the last three a manifest is read only until the last clean one is found.
-            let manifest = if is_young || !(clean_kept || listing.is_forgotten(name)) {
-                self.readable(name).await?
-            } else {
-                None
-            };
+            let is_young = is_later || kept < KEPT;
+            let may_be_kept = !listing.is_forgotten(name) && (is_young || !clean_kept);
+            let manifest = if may_be_kept { self.readable(name).await? } else { None };
             match manifest {
+                Some(manifest) if is_later => need(&manifest),
                 Some(manifest) if is_young || manifest.clean => {
                     kept += 1;
                     clean_kept |= manifest.clean;
-                    needed.entry(name.generation).or_default().extend(manifest.blobs().map(str::to_owned));
+                    need(&manifest);
                 }
-                _ => self.remove(&name.object()).await?,
+                _ => self.objects.remove(&name.object()).await?,
             }
         }
         self.prune_blobs(uid, generation, &needed).await
@@ -102,36 +118,39 @@ impl SnapshotStore {
     pub async fn prove(&self, node: &NodeId) -> Result<(), SessionError> {
         let object = format!("{PROOFS}/{node}");
         // A crash may have left it.
-        self.remove(&object).await?;
-        self.put(&object, vec![0; 4096], PutMode::Create).await?;
-        self.remove(&object).await
+        self.objects.remove(&object).await?;
+        self.objects.put(&object, vec![0; 4096], PutMode::Create).await?;
+        self.objects.remove(&object).await
     }
 
-    /// Removes everything of a tenant. To be repeated for as long as an upload may still be under way.
+    /// Removes everything of a tenant that is no more. To be repeated for as long as an upload may still be under way.
     pub async fn delete_tenant(&self, uid: Uuid) -> Result<(), SessionError> {
-        self.remove_all(uid, None).await
+        self.remove_objects(uid, |_| true).await?;
+        self.objects.remove_dir(&uid.to_string()).await
     }
 
     /// From now on nothing that was saved up to `name` is restored any more.
     pub(super) async fn put_tombstone(&self, name: &ManifestName) -> Result<(), SessionError> {
-        self.put(&name.tombstone(), b"forgotten".to_vec(), PutMode::Overwrite).await
+        self.objects.put(&name.tombstone(), b"forgotten".to_vec(), PutMode::Overwrite).await
     }
 
-    /// Removes what was saved of a session that was forgotten, and the tombstones before this one.
+    /// Removes what was saved of a session that was forgotten, and the tombstones before this one. What a later owner has
+    /// saved stays.
     pub async fn remove_forgotten(&self, tombstone: &Tombstone) -> Result<(), SessionError> {
-        self.remove_all(tombstone.0.uid, Some(&tombstone.0.tombstone())).await
+        let Tombstone(until) = tombstone;
+        let (kept, is_ours) = (until.tombstone(), |of| of <= until.generation);
+        self.remove_objects(until.uid, |object| object != kept && generation_of(object).is_some_and(is_ours))
+            .await
     }
 
     /// Every tenant that something is kept of: for the sweep of what removed tenants left.
     pub async fn tenants(&self) -> Result<Vec<Uuid>, SessionError> {
-        let listed =
-            self.store.list_with_delimiter(None).await.map_err(SessionError::store("listing the tenants"))?;
-        Ok(listed.common_prefixes.iter().filter_map(|prefix| prefix.as_ref().parse().ok()).collect())
+        Ok(self.objects.list_roots().await?.iter().filter_map(|root| root.parse().ok()).collect())
     }
 
     /// The snapshots of a tenant.
     pub(super) async fn listing(&self, uid: Uuid) -> Result<SnapshotListing, SessionError> {
-        Ok(SnapshotListing::of(&self.list(&snapshot_listing::prefix(uid)).await?))
+        Ok(SnapshotListing::of(&self.objects.list(&snapshot_listing::prefix(uid)).await?))
     }
 
     /// Stores the manifest; from now on the snapshot exists. Refused when a later generation has saved or forgotten.
@@ -140,25 +159,34 @@ impl SnapshotStore {
         if let Some(newest) = newest.filter(|newest| *newest > manifest.generation) {
             return Err(SessionError::Superseded { ours: manifest.generation, newest });
         }
-        self.put(&manifest.name().object(), manifest.encode()?, PutMode::Create).await
+        let (object, content) = (manifest.name().object(), manifest.encode()?);
+        match self.objects.put(&object, content.clone(), PutMode::Create).await {
+            Err(error @ SessionError::Store { source: object_store::Error::AlreadyExists { .. }, .. }) => {
+                // By a try of this very put whose answer was lost, if it is the same.
+                if self.objects.get(&object).await? == content { Ok(()) } else { Err(error) }
+            }
+            put => put,
+        }
     }
 
     pub(super) async fn manifest(&self, name: &ManifestName) -> Result<Manifest, SessionError> {
-        Manifest::decode(name, &self.get(&name.object()).await?)
+        Manifest::decode(name, &self.objects.get(&name.object()).await?)
     }
 
-    /// Stores content unless it is among the blobs that are `known` to be there, and returns the blob's name.
+    /// Names content, as [`content_of`] reads it from the names of its blobs.
+    pub(super) fn content_name(&self, content: &[u8]) -> String {
+        self.objects.content_name(content)
+    }
+
+    /// Stores content under a name that this save alone uses for it.
     pub(super) async fn put_blob(
         &self,
-        uid: Uuid,
-        generation: Generation,
-        known: &HashSet<String>,
+        of: &ManifestName,
+        content_name: &str,
         content: Vec<u8>,
     ) -> Result<String, SessionError> {
-        let name = self.key.content_name(&content);
-        if !known.contains(&name) {
-            self.put(&blob_object(uid, generation, &name), content, PutMode::Overwrite).await?;
-        }
+        let name = format!("{content_name}-{}", of.sequence);
+        self.objects.put(&blob_object(of.uid, of.generation, &name), content, PutMode::Overwrite).await?;
         Ok(name)
     }
 
@@ -166,7 +194,7 @@ impl SnapshotStore {
     pub(super) async fn file(&self, of: &ManifestName, file: &FileEntry) -> Result<Vec<u8>, SessionError> {
         let objects: Vec<_> =
             file.blobs.iter().map(|name| blob_object(of.uid, of.generation, name)).collect();
-        let gets: Vec<_> = objects.iter().map(|object| self.get(object)).collect();
+        let gets: Vec<_> = objects.iter().map(|object| self.objects.get(object)).collect();
         let parts: Vec<Vec<u8>> = stream::iter(gets).buffered(CONCURRENCY).try_collect().await?;
         let content = parts.concat();
         if content.len() as u64 == file.size && crypto::sha256(&content) == file.sha256 {
@@ -193,78 +221,58 @@ impl SnapshotStore {
         }
     }
 
-    async fn remove_all(&self, uid: Uuid, but: Option<&str>) -> Result<(), SessionError> {
-        for object in self.list(&uid.to_string()).await? {
-            if Some(object.as_str()) != but {
-                self.remove(&object).await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn prune_blobs(
         &self,
         uid: Uuid,
         generation: Generation,
         needed: &BTreeMap<Generation, HashSet<String>>,
     ) -> Result<(), SessionError> {
-        for object in self.list(&format!("{uid}/blobs")).await? {
+        let mut emptied = BTreeSet::new();
+        for object in self.objects.list(&format!("{uid}/blobs")).await? {
             let Some((of, name)) = parse_blob(&object) else { continue };
             let is_needed = needed.get(&of).is_some_and(|names| names.contains(name));
             if of <= generation && !is_needed {
-                self.remove(&object).await?;
+                self.objects.remove(&object).await?;
+                emptied.extend((of < generation && !needed.contains_key(&of)).then_some(of));
             }
+        }
+        for of in emptied {
+            self.objects.remove_dir(&blobs_of(uid, of)).await?;
         }
         Ok(())
     }
 
-    async fn put(&self, object: &str, content: Vec<u8>, mode: PutMode) -> Result<(), SessionError> {
-        let (key, name) = (self.key.clone(), object.to_owned());
-        let dir = self.dir.clone();
-        let sealed = run_blocking(move || {
-            let parent = Path::new(&name).parent().unwrap_or(Path::new(""));
-            files::make_private_dir(&dir, parent)
-                .map_err(SessionError::disk("making a directory of the object store", dir.join(parent)))?;
-            key.seal(&name, &content)
-        });
-        let sealed = sealed.await?;
-        let stored =
-            self.store.put_opts(&ObjectPath::from(object), Bytes::from(sealed).into(), mode.into()).await;
-        stored.map_err(SessionError::store("storing"))?;
-        let file = self.dir.join(object);
-        run_blocking(move || {
-            files::make_private_file(&file).map_err(SessionError::disk("closing an object to others", file))
-        })
-        .await
-    }
-
-    async fn get(&self, object: &str) -> Result<Vec<u8>, SessionError> {
-        let fetching =
-            self.store.get(&ObjectPath::from(object)).await.map_err(SessionError::store("fetching"))?;
-        let sealed = fetching.bytes().await.map_err(SessionError::store("fetching"))?;
-        let (key, name) = (self.key.clone(), object.to_owned());
-        run_blocking(move || key.unseal(&name, &sealed)).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, SessionError> {
-        let listed = self.store.list(Some(&ObjectPath::from(prefix)));
-        let objects = listed.map_ok(|meta| meta.location.to_string());
-        objects.try_collect().await.map_err(SessionError::store("listing"))
-    }
-
-    async fn remove(&self, object: &str) -> Result<(), SessionError> {
-        match self.store.delete(&ObjectPath::from(object)).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            done => done.map_err(SessionError::store("removing")),
+    async fn remove_objects(&self, uid: Uuid, which: impl Fn(&str) -> bool) -> Result<(), SessionError> {
+        for object in self.objects.list(&uid.to_string()).await? {
+            if which(&object) {
+                self.objects.remove(&object).await?;
+            }
         }
+        Ok(())
     }
 }
 
+fn blobs_of(uid: Uuid, generation: Generation) -> String {
+    format!("{uid}/blobs/{generation}")
+}
+
 fn blob_object(uid: Uuid, generation: Generation, name: &str) -> String {
-    format!("{uid}/blobs/{generation}/{name}")
+    format!("{}/{name}", blobs_of(uid, generation))
 }
 
 fn parse_blob(object: &str) -> Option<(Generation, &str)> {
     let (generation, name) = object.split_once("/blobs/")?.1.split_once('/')?;
     Some((Generation(generation.parse().ok()?), name))
+}
+
+/// Whose snapshots an object belongs to.
+fn generation_of(object: &str) -> Option<Generation> {
+    let of_blob = || parse_blob(object).map(|(generation, _)| generation);
+    let name = ManifestName::parse(object).or_else(|| ManifestName::parse_tombstone(object));
+    name.map(|name| name.generation).or_else(of_blob)
+}
+
+/// What a blob of this name holds.
+pub(super) fn content_of(blob: &str) -> &str {
+    blob.split_once('-').map_or(blob, |(content, _)| content)
 }

@@ -1,9 +1,10 @@
 //! A copy of the session's files at one instant, made while the browser stands still.
 //!
-//! What LevelDB never changes once written (`.ldb`, `.sst`, and the files of IndexedDB's blob directory) is hard-linked;
-//! the rest, logs and manifests of a few megabytes at most, is copied. So the browser is frozen for milliseconds, however
-//! large the session is; hashing and uploading happen after the thaw, from the staged files.
+//! What LevelDB never changes once written (`.ldb`, `.sst`, and the files of IndexedDB's blob directory) is hard-linked ahead
+//! of the freeze, or copied where there are no hard links; the rest, logs and manifests of a few megabytes at most, is copied
+//! within it. So the browser is frozen for milliseconds, however large the session is; hashing and uploading happen after the thaw, from the staged files.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -40,24 +41,59 @@ pub(super) fn find(browser_dir: &Path) -> Result<Vec<SessionFile>, SessionError>
     Ok(found)
 }
 
-/// Copies the session's files into `staging`, which is made anew. To be called with the browser frozen or closed.
-pub(super) fn stage(browser_dir: &Path, staging: &Path) -> Result<Vec<SessionFile>, SessionError> {
-    let found = find(browser_dir)?;
-    let mut open: Option<(PathBuf, OwnedFd)> = None;
-    for file in &found {
-        let failed = |error| SessionError::disk("staging", browser_dir.join(&file.path))(error);
-        let parent = file.path.parent().unwrap_or(Path::new("."));
-        if open.as_ref().is_none_or(|(path, _)| path != parent) {
-            let dir = files::open_beneath(browser_dir, parent).map_err(failed)?;
-            let dir = dir.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-            files::make_private_dir(staging, parent).map_err(failed)?;
-            open = Some((parent.to_owned(), dir));
-        }
-        if let Some((_, dir)) = &open {
-            stage_file(dir, file, &staging.join(&file.path)).map_err(failed)?;
+/// Puts into `staging` what never changes and may take long to copy, while the browser still runs. Returns what is there now.
+pub(super) fn stage_ahead(browser_dir: &Path, staging: &Path) -> Result<Vec<SessionFile>, SessionError> {
+    let mut ahead = find(browser_dir)?;
+    ahead.retain(|file| is_immutable(&file.path));
+    let mut staging = Staging { browser_dir, staging, open: None };
+    let mut staged = Vec::new();
+    for file in ahead {
+        match staging.stage(&file) {
+            // Not in use any more.
+            Err(SessionError::Disk { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            done => done.map(|()| staged.push(file))?,
         }
     }
+    Ok(staged)
+}
+
+/// Puts the session's files into `staging` but for those that are there, as they are now, already. To be called with the browser
+/// frozen or closed.
+pub(super) fn stage(
+    browser_dir: &Path,
+    staging: &Path,
+    ahead: &[SessionFile],
+) -> Result<Vec<SessionFile>, SessionError> {
+    let found = find(browser_dir)?;
+    let mut staging = Staging { browser_dir, staging, open: None };
+    for file in found.iter().filter(|file| ahead.binary_search(file).is_err()) {
+        staging.stage(file)?;
+    }
     Ok(found)
+}
+
+/// Files on their way, one directory after the other.
+struct Staging<'a> {
+    browser_dir: &'a Path,
+    staging: &'a Path,
+    open: Option<(PathBuf, OwnedFd)>,
+}
+
+impl Staging<'_> {
+    fn stage(&mut self, file: &SessionFile) -> Result<(), SessionError> {
+        let failed = |error| SessionError::disk("staging", self.browser_dir.join(&file.path))(error);
+        let parent = file.path.parent().unwrap_or(Path::new("."));
+        if self.open.as_ref().is_none_or(|(path, _)| path != parent) {
+            let dir = files::open_beneath(self.browser_dir, parent).map_err(failed)?;
+            let dir = dir.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+            files::make_private_dir(self.staging, parent).map_err(failed)?;
+            self.open = Some((parent.to_owned(), dir));
+        }
+        match &self.open {
+            Some((_, dir)) => stage_file(dir, file, &self.staging.join(&file.path)).map_err(failed),
+            None => Ok(()),
+        }
+    }
 }
 
 /// An empty staging directory. Before the freeze: an old one takes time to remove.
@@ -70,15 +106,13 @@ pub(super) fn prepare(staging: &Path) -> Result<(), SessionError> {
 /// Links or copies a file of an open directory; something else than a file by that name is refused.
 fn stage_file(dir: &OwnedFd, file: &SessionFile, to: &Path) -> io::Result<()> {
     let name = file.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let no_file = || io::Error::other("it is no plain file");
-    if is_immutable(&file.path) {
-        // Of a symbolic link this makes another link, which is seen and goes.
-        linkat(dir, name, rustix::fs::CWD, to, AtFlags::empty())?;
-        return if fs::symlink_metadata(to)?.is_file() {
-            Ok(())
-        } else {
-            fs::remove_file(to).and(Err(no_file()))
-        };
+    // It was staged ahead, and was still being written.
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if is_immutable(&file.path) && link(dir, name, to)? {
+        return Ok(());
     }
     // Without NONBLOCK a pipe of that name would be waited for.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -87,6 +121,20 @@ fn stage_file(dir: &OwnedFd, file: &SessionFile, to: &Path) -> io::Result<()> {
         return Err(no_file());
     }
     io::copy(&mut from, &mut files::create_private_file(to)?).map(drop)
+}
+
+/// `false` where there are no hard links, or none from there to here.
+fn link(dir: &OwnedFd, name: &OsStr, to: &Path) -> io::Result<bool> {
+    match linkat(dir, name, rustix::fs::CWD, to, AtFlags::empty()).map_err(io::Error::from) {
+        Err(error) if files::is_for_want_of_links(&error) => return Ok(false),
+        linked => linked?,
+    }
+    // Of a symbolic link this has made another link, which is seen and goes.
+    if fs::symlink_metadata(to)?.is_file() { Ok(true) } else { fs::remove_file(to).and(Err(no_file())) }
+}
+
+fn no_file() -> io::Error {
+    io::Error::other("it is no plain file")
 }
 
 /// LevelDB writes tables once, and Chromium the files of `*.indexeddb.blob` likewise.
@@ -98,7 +146,7 @@ pub(super) fn is_immutable(path: &Path) -> bool {
 }
 
 /// Locks and LevelDB's own diary are of no use elsewhere.
-fn is_left_out(name: &std::ffi::OsStr) -> bool {
+fn is_left_out(name: &OsStr) -> bool {
     name == "LOCK" || name == "LOG" || name == "LOG.old"
 }
 
@@ -106,7 +154,7 @@ fn is_left_out(name: &std::ffi::OsStr) -> bool {
 fn search(dir: &OwnedFd, below: &Path, found: &mut Vec<SessionFile>) -> Result<(), Errno> {
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
-        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name == "." || name == ".." {
             continue;
         }
@@ -164,7 +212,7 @@ mod tests {
         write(&browser, "Default/Local Storage/leveldb/CURRENT", "MANIFEST-000001");
         write(&browser, "Default/Cache/data", "no");
         prepare(&staging).unwrap();
-        let staged = stage(&browser, &staging).unwrap();
+        let staged = stage(&browser, &staging, &[]).unwrap();
         let names: Vec<_> = staged.iter().map(|file| file.path.to_str().unwrap()).collect();
         assert_eq!(
             names,
@@ -196,7 +244,7 @@ mod tests {
         std::os::unix::fs::symlink(secret.join("leveldb/000003.log"), database.join("000003.ldb")).unwrap();
         std::os::unix::fs::symlink(secret.join("leveldb"), database.join("deeper")).unwrap();
         prepare(&staging).unwrap();
-        let staged = stage(&browser, &staging).unwrap();
+        let staged = stage(&browser, &staging, &[]).unwrap();
         assert_eq!(staged.len(), 1, "{staged:?}");
 
         // One that is put in the place of a file after it was found.
@@ -224,8 +272,58 @@ mod tests {
         let log = "Default/IndexedDB/x.indexeddb.leveldb/000006.log";
         write(&browser, log, "log");
         prepare(&staging).unwrap();
-        stage(&browser, &staging).unwrap();
+        stage(&browser, &staging, &[]).unwrap();
         write(&browser, log, "log and more");
         assert_eq!(fs::read_to_string(staging.join(log)).unwrap(), "log");
+    }
+
+    const TABLE: &str = "Default/IndexedDB/x.indexeddb.leveldb/000005.ldb";
+
+    #[test]
+    fn what_is_staged_ahead_is_not_staged_again_unless_it_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (browser, staging) = (dir.path().join("browser"), dir.path().join("staging"));
+        let log = "Default/IndexedDB/x.indexeddb.leveldb/000006.log";
+        let growing = "Default/IndexedDB/x.indexeddb.leveldb/000007.ldb";
+        for (path, content) in [(TABLE, "table"), (log, "log"), (growing, "half")] {
+            write(&browser, path, content);
+        }
+        prepare(&staging).unwrap();
+        let ahead = stage_ahead(&browser, &staging).unwrap();
+        assert_eq!(
+            ahead.iter().map(|file| file.path.to_str().unwrap()).collect::<Vec<_>>(),
+            [TABLE, growing]
+        );
+        // Anew, so that it is another file, as it is to a copy.
+        fs::remove_file(browser.join(growing)).unwrap();
+        write(&browser, growing, "half and half");
+        // It would be made good if it were staged again.
+        fs::remove_file(staging.join(TABLE)).unwrap();
+        let staged = stage(&browser, &staging, &ahead).unwrap();
+        assert_eq!(staged.len(), 3);
+        assert!(!staging.join(TABLE).exists());
+        assert_eq!(fs::read_to_string(staging.join(growing)).unwrap(), "half and half");
+    }
+
+    /// Between two file systems there are none, as on one that has none at all.
+    #[test]
+    fn without_hard_links_tables_are_copied() {
+        use std::os::unix::fs::MetadataExt;
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+        let device = |dir: &Path| fs::metadata(dir).unwrap().dev();
+        assert_ne!(device(here.path()), device(there.path()), "the test needs two file systems");
+        let (browser, staging) = (here.path().join("browser"), there.path().join("staging"));
+        write(&browser, TABLE, "table");
+        prepare(&staging).unwrap();
+        let ahead = stage_ahead(&browser, &staging).unwrap();
+        stage(&browser, &staging, &ahead).unwrap();
+        assert_eq!(fs::read_to_string(staging.join(TABLE)).unwrap(), "table");
+        assert_eq!(fs::metadata(staging.join(TABLE)).unwrap().permissions().mode() & 0o7777, 0o600);
+        // As everywhere, what is no plain file is refused.
+        std::os::unix::fs::symlink(browser.join(TABLE), browser.join(TABLE).with_file_name("9.ldb")).unwrap();
+        let parent = Path::new(TABLE).parent().unwrap();
+        let dir = files::open_beneath(&browser, parent).unwrap().unwrap();
+        let link = SessionFile { path: parent.join("9.ldb"), size: 1, modified: SystemTime::now() };
+        assert!(stage_file(&dir, &link, &staging.join("9.ldb")).is_err());
     }
 }

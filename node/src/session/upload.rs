@@ -6,11 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
 use roost_engine::LocalStorage;
-use roost_model::ids::Generation;
-use uuid::Uuid;
 
-use super::manifest::FileEntry;
+use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::staging::SessionFile;
 use super::{SessionError, SnapshotStore, crypto, snapshot_store};
 use crate::blocking::run_blocking;
@@ -18,35 +17,31 @@ use crate::blocking::run_blocking;
 /// After so many tails a log is uploaded whole again, so that a restore fetches few blobs.
 const MOST_BLOBS: usize = 24;
 
-/// What is known to be in the store of one tenant and generation. Lost with the process, which costs one full upload.
-#[derive(Debug)]
+/// What of one tenant and generation is known to be in the store: what a put has confirmed, until a prune may have removed it.
+/// Lost with the process, which costs one full upload.
+#[derive(Debug, Default)]
 pub(super) struct Uploads {
-    uid: Uuid,
-    generation: Generation,
-    blobs: HashSet<String>,
+    /// The blob that holds a content, by the content's name.
+    blobs: Mutex<HashMap<String, String>>,
     files: HashMap<PathBuf, (SessionFile, FileEntry)>,
-    local_storage: Option<FileEntry>,
 }
 
 impl Uploads {
-    pub(super) fn new(uid: Uuid, generation: Generation) -> Self {
-        Self { uid, generation, blobs: HashSet::new(), files: HashMap::new(), local_storage: None }
-    }
-
-    /// Sees to it that every staged file is in the store.
+    /// Sees to it that every staged file is in the store. What it has stored when it fails, or is given up, is not stored again.
     pub(super) async fn upload(
         &mut self,
         snapshots: &SnapshotStore,
+        save: &ManifestName,
         staging: &Path,
-        staged: Vec<SessionFile>,
+        staged: &[SessionFile],
     ) -> Result<Vec<FileEntry>, SessionError> {
         // A worker that is stopping waits for this, and so does the tenant's next owner.
-        let uploads: Vec<_> = staged.iter().map(|found| self.entry_of(snapshots, staging, found)).collect();
+        let uploads: Vec<_> =
+            staged.iter().map(|found| self.entry_of(snapshots, save, staging, found)).collect();
         let entries: Vec<FileEntry> =
             stream::iter(uploads).buffered(snapshot_store::CONCURRENCY).try_collect().await?;
-        self.blobs.extend(entries.iter().flat_map(|entry| entry.blobs.iter().cloned()));
-        let seen = staged.into_iter().zip(&entries);
-        self.files = seen.map(|(found, entry)| (found.path.clone(), (found, entry.clone()))).collect();
+        let seen = staged.iter().cloned().zip(entries.iter().cloned());
+        self.files = seen.map(|(found, entry)| (found.path.clone(), (found, entry))).collect();
         Ok(entries)
     }
 
@@ -54,6 +49,7 @@ impl Uploads {
     async fn entry_of(
         &self,
         snapshots: &SnapshotStore,
+        save: &ManifestName,
         staging: &Path,
         found: &SessionFile,
     ) -> Result<FileEntry, SessionError> {
@@ -61,37 +57,40 @@ impl Uploads {
             Some((known, entry)) if known == found => Ok(entry.clone()),
             before => {
                 let before = before.map(|(_, entry)| entry.clone());
-                self.upload_file(snapshots, staging.join(&found.path), found, before).await
+                self.upload_file(snapshots, save, staging.join(&found.path), found, before).await
             }
         }
     }
 
     /// The same for the localStorage, which is no file.
     pub(super) async fn upload_local_storage(
-        &mut self,
+        &self,
         snapshots: &SnapshotStore,
+        save: &ManifestName,
         values: &LocalStorage,
     ) -> Result<FileEntry, SessionError> {
         let path = "localStorage".to_owned();
         let content = serde_json::to_vec(values)
             .map_err(|error| SessionError::Corrupt { object: path.clone(), reason: error.to_string() })?;
         let (size, sha256) = (content.len() as u64, crypto::sha256(&content));
-        let blob = snapshots.put_blob(self.uid, self.generation, &self.blobs, content).await?;
-        self.blobs.insert(blob.clone());
-        let entry = FileEntry { path, size, sha256, blobs: vec![blob] };
-        self.local_storage = Some(entry.clone());
-        Ok(entry)
+        let blob = self.blob_of(snapshots, save, content).await?;
+        Ok(FileEntry { path, size, sha256, blobs: vec![blob] })
     }
 
-    /// Blobs that [`SnapshotStore::prune`] may have removed are no longer known to be there; those of the newest snapshot are.
-    pub(super) fn pruned(&mut self) {
-        let entries = self.files.values().map(|(_, entry)| entry).chain(&self.local_storage);
-        self.blobs = entries.flat_map(|entry| entry.blobs.iter().cloned()).collect();
+    /// A prune is about to begin, which keeps the blobs of this manifest: whatever becomes of it, no others are known to be
+    /// there from now on.
+    pub(super) fn forget_all_but(&mut self, kept: &Manifest) {
+        let kept = kept.blobs().map(|blob| (snapshot_store::content_of(blob).to_owned(), blob.to_owned()));
+        let kept: HashMap<_, _> = kept.collect();
+        let names: HashSet<&String> = kept.values().collect();
+        self.files.retain(|_, (_, entry)| entry.blobs.iter().all(|blob| names.contains(blob)));
+        *self.blobs.get_mut() = kept;
     }
 
     async fn upload_file(
         &self,
         snapshots: &SnapshotStore,
+        save: &ManifestName,
         staged: PathBuf,
         found: &SessionFile,
         before: Option<FileEntry>,
@@ -103,8 +102,25 @@ impl Uploads {
             Some(before) => (before.blobs, content.split_off(before.size as usize)),
             None => (Vec::new(), content),
         };
-        blobs.push(snapshots.put_blob(self.uid, self.generation, &self.blobs, tail).await?);
+        blobs.push(self.blob_of(snapshots, save, tail).await?);
         Ok(FileEntry { path, size, sha256, blobs })
+    }
+
+    /// The blob that holds this content, which is stored unless it is known to be.
+    async fn blob_of(
+        &self,
+        snapshots: &SnapshotStore,
+        save: &ManifestName,
+        content: Vec<u8>,
+    ) -> Result<String, SessionError> {
+        let name = snapshots.content_name(&content);
+        let known = self.blobs.lock().get(&name).cloned();
+        if let Some(blob) = known {
+            return Ok(blob);
+        }
+        let blob = snapshots.put_blob(save, &name, content).await?;
+        self.blobs.lock().insert(name, blob.clone());
+        Ok(blob)
     }
 }
 

@@ -82,6 +82,8 @@ pub(super) enum BackgroundOutcome {
         link: u64,
         saved: Result<bool, SessionStoreError>,
     },
+    /// Whether the session's files are other than in the last snapshot.
+    Looked(bool),
     /// That a session was taken back, and how often by now.
     Counted(Result<u64, StoreError>),
     AskedToForgetAgain,

@@ -130,9 +130,12 @@ async fn read_local_storage(page: &Arc<dyn Page>) -> Option<LocalStorage> {
     }
 }
 
-pub(super) fn close(page: Arc<dyn Page>) -> BrowserTask {
+pub(super) fn close(page: Arc<dyn Page>, session: Arc<SessionStore>) -> BrowserTask {
     Box::pin(async move {
         let clean = page.close().await;
+        if clean {
+            session.closed_in_order().await;
+        }
         debug!(clean, "the browser is closed");
         BrowserTaskOutcome::Gone
     })

@@ -17,6 +17,7 @@ use super::{
     browser,
     launch_check::CallOff,
     qr,
+    session_store::SessionStore,
     state::{AfterStop, Effect, Ending, Event, State},
 };
 use crate::{
@@ -37,18 +38,14 @@ impl Actor {
             }
             Effect::Reload => self.on_page("reload", |page| Box::pin(async move { page.reload().await })),
             Effect::TakeOver => self.take_over(),
-            Effect::LogOut => {
-                if let Some(browser) = &self.browser {
-                    self.browser_task = Some(browser::log_out(browser.page.clone(), self.session.clone()));
-                }
-            }
+            Effect::LogOut => self.operate(browser::log_out),
             Effect::WindDown { save } => self.wind_down(save),
             Effect::Close => self.operate(browser::close),
             Effect::Kill => {
                 // A snapshot or a probe of what is being killed has nothing left to say.
                 self.background.clear();
                 self.snapshot_schedule.abandon();
-                self.operate(browser::kill);
+                self.operate(|page, _| browser::kill(page));
             }
             Effect::ForgetSession => {
                 self.browser_task = Some(browser::forget(self.session.clone(), self.warm.take()));
@@ -93,9 +90,9 @@ impl Actor {
     }
 
     /// Does something to the browser as a whole, in the place of what is being done to it.
-    fn operate(&mut self, browser_task: fn(Arc<dyn Page>) -> browser::BrowserTask) {
+    fn operate(&mut self, browser_task: fn(Arc<dyn Page>, Arc<SessionStore>) -> browser::BrowserTask) {
         if let Some(browser) = &self.browser {
-            self.browser_task = Some(browser_task(browser.page.clone()));
+            self.browser_task = Some(browser_task(browser.page.clone(), self.session.clone()));
         }
     }
 
@@ -214,12 +211,20 @@ impl Actor {
     pub(super) fn save(&mut self) -> Vec<Event> {
         if let Some(browser) = &self.browser {
             let (page, session) = (browser.page.clone(), self.session.clone());
-            self.snapshot_schedule.begin();
+            self.snapshot_schedule.begin(self.now());
             let link = self.machine.link();
             self.background.push(Box::pin(async move {
                 BackgroundOutcome::Saved { link, saved: session.save_running(&page).await }
             }));
         }
+        Vec::new()
+    }
+
+    /// For what changes the session without a message.
+    pub(super) fn look(&mut self) -> Vec<Event> {
+        let session = self.session.clone();
+        self.snapshot_schedule.look();
+        self.background.push(Box::pin(async move { BackgroundOutcome::Looked(session.has_changed().await) }));
         Vec::new()
     }
 

@@ -9,7 +9,7 @@ use roost_model::causes;
 use roost_store::{Fence, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::{debug, info, warn};
 
@@ -26,8 +26,14 @@ use crate::{
     },
 };
 
+/// The longest a save of a browser that runs may take: longer than two calls to an object store that hangs.
+const SAVE_WITHIN: Duration = Duration::from_secs(60);
 /// The longest a stopping worker waits for its last snapshot.
 const LAST_SAVE: Duration = Duration::from_secs(5);
+/// The longest a browser that is started anew waits for a save of the one before.
+const SAVE_ENDS_WITHIN: Duration = Duration::from_secs(1);
+/// Between two tries of the last snapshot.
+const TRY_LAST_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a session could not be saved or forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +42,8 @@ pub(super) enum SessionStoreError {
     Session(#[from] SessionError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("it is not done within {limit:?}")]
+    TimedOut { limit: Duration },
 }
 
 impl SessionStoreError {
@@ -44,6 +52,14 @@ impl SessionStoreError {
         matches!(
             self,
             Self::Store(StoreError::Fenced { .. }) | Self::Session(SessionError::Superseded { .. })
+        )
+    }
+
+    /// Whether the same may succeed a moment later: a call that failed in the object store or in Postgres.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable { .. }) | Self::Session(SessionError::Store { .. })
         )
     }
 }
@@ -149,8 +165,14 @@ impl SessionStore {
         }
     }
 
-    /// Saves the session of a browser that runs. `false` when nothing has changed since the last time.
+    /// Saves the session of a browser that runs, or gives it up when that takes too long: what was uploaded is not uploaded
+    /// again. `false` when nothing has changed since the last time.
     pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
+        let late = |_| Err(SessionStoreError::TimedOut { limit: SAVE_WITHIN });
+        timeout(SAVE_WITHIN, self.try_to_save_running(page)).await.unwrap_or_else(late)
+    }
+
+    async fn try_to_save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
         let mut state = self.state.lock().await;
         match self.taker(&mut state).await?.take_running(page).await {
             Ok(Some(taken)) => state.unrecorded = Some(taken),
@@ -159,10 +181,20 @@ impl SessionStore {
             Err(error) => return Err(error.into()),
         }
         let recorded = self.record(&mut state).await?;
-        if recorded {
-            self.taker(&mut state).await?.recorded().await?;
+        if recorded && let Err(error) = self.taker(&mut state).await?.recorded().await {
+            warn!(error = %causes(&error), "older snapshots are not removed yet");
         }
         Ok(recorded)
+    }
+
+    /// Whether the session's files are other than in the last snapshot, as far as can be told; not while one is being taken.
+    pub async fn has_changed(&self) -> bool {
+        let Ok(mut state) = self.state.try_lock() else { return false };
+        let changed = async { self.taker(&mut state).await?.has_changed().await };
+        changed.await.unwrap_or_else(|error| {
+            debug!(error = %causes(&error), "the session's files could not be looked at");
+            false
+        })
     }
 
     /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved
@@ -170,15 +202,43 @@ impl SessionStore {
     /// owner, who is waiting.
     pub async fn save_stopped(&self, clean: bool, local_storage: Option<LocalStorage>) {
         let save = async {
-            let mut state = self.state.lock().await;
-            let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
-            state.unrecorded = Some(taken);
-            self.record(&mut state).await
+            let mut is_first = true;
+            loop {
+                match self.try_to_save_stopped(clean, local_storage.clone()).await {
+                    Err(error) if error.may_pass() => {
+                        if std::mem::take(&mut is_first) {
+                            warn!(error = %causes(&error), "the last state of the session is saved again");
+                        }
+                        sleep(TRY_LAST_AGAIN).await;
+                    }
+                    done => return done,
+                }
+            }
         };
         match timeout(LAST_SAVE, save).await {
             Ok(Ok(_)) => info!(clean, "the session is saved"),
             Ok(Err(error)) => warn!(error = %causes(&error), "the last state of the session was not saved"),
             Err(_elapsed) => warn!("the last state of the session was not saved in time"),
+        }
+    }
+
+    async fn try_to_save_stopped(
+        &self,
+        clean: bool,
+        local_storage: Option<LocalStorage>,
+    ) -> Result<bool, SessionStoreError> {
+        let mut state = self.state.lock().await;
+        let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
+        state.unrecorded = Some(taken);
+        self.record(&mut state).await
+    }
+
+    /// Its browser has closed in order, and is to be started anew.
+    pub async fn closed_in_order(&self) {
+        // A save that is under way fails with its browser, or hangs and is given up with it.
+        let Ok(state) = timeout(SAVE_ENDS_WITHIN, self.state.lock()).await else { return };
+        if let Some(Err(error)) = state.profile.as_ref().map(|profile| profile.closed_in_order()) {
+            warn!(error = %causes(&error), "the profile counts as one of a browser that crashed");
         }
     }
 

@@ -35,6 +35,10 @@ pub struct WorkerTiming {
     pub snapshot_quiet: Duration,
     /// ... or this long after its first change, when it never is.
     pub snapshot_at_most: Duration,
+    /// How often the session's files are looked at, for what changes them without a message.
+    pub look_every: Duration,
+    /// What is found so is saved, but not so soon after the last snapshot. Together with the former it stays below a minute.
+    pub looked_apart: Duration,
 }
 
 impl Default for WorkerTiming {
@@ -54,6 +58,8 @@ impl Default for WorkerTiming {
             drain_within: Duration::from_secs(5),
             snapshot_quiet: Duration::from_secs(1),
             snapshot_at_most: Duration::from_secs(2),
+            look_every: Duration::from_secs(15),
+            looked_apart: Duration::from_secs(30),
         }
     }
 }

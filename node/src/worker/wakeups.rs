@@ -38,6 +38,7 @@ pub(super) enum Wakeup {
     PageFaults,
     ProbeDue,
     SaveDue,
+    LookDue,
     Tick,
 }
 
@@ -48,11 +49,10 @@ impl Actor {
         let tick = self.machine.wake_at().map(|due| self.begun + due);
         let probe = (self.machine.wants_probes() && !self.probing).then_some(self.next_probe);
         let intake = self.pipeline.as_ref().map(|pipeline| pipeline.intake().clone());
-        let save = self
-            .snapshot_schedule
-            .due()
-            .filter(|_| self.machine.may_save())
-            .map(|due| (self.begun + due).max(now));
+        let may_save = self.machine.may_save();
+        let save_due = self.snapshot_schedule.due().filter(|_| may_save);
+        let save = save_due.map(|due| (self.begun + due).max(now));
+        let look = self.snapshot_schedule.look_due().filter(|_| may_save).map(|due| self.begun + due);
         tokio::select! {
             biased;
             // What ends the right to act comes first, what people ask for next.
@@ -70,6 +70,7 @@ impl Actor {
             () = until(tick) => Wakeup::Tick,
             () = until(save) => Wakeup::SaveDue,
             () = until(probe) => Wakeup::ProbeDue,
+            () = until(look) => Wakeup::LookDue,
         }
     }
 
@@ -100,6 +101,7 @@ impl Actor {
             Wakeup::PageFaults => self.page_faults(),
             Wakeup::ProbeDue => self.probe(),
             Wakeup::SaveDue => self.save(),
+            Wakeup::LookDue => self.look(),
             Wakeup::Tick => vec![Event::Tick],
         }
     }
@@ -221,6 +223,10 @@ impl Actor {
             }
             BackgroundOutcome::Owner(answer) => vec![Event::Owner(answer)],
             BackgroundOutcome::Saved { link, saved } => self.saved(link, saved),
+            BackgroundOutcome::Looked(has_changed) => {
+                self.snapshot_schedule.looked(self.now(), has_changed);
+                Vec::new()
+            }
             BackgroundOutcome::Counted(counted) => self.counted(counted),
             BackgroundOutcome::AskedToForgetAgain => {
                 self.perform(Effect::ForgetSession);
@@ -252,16 +258,17 @@ impl Actor {
         match saved {
             Ok(_) => {
                 self.snapshot_schedule.done();
-                return vec![Event::SessionSaved { link }];
+                vec![Event::SessionSaved { link }]
             }
-            Err(error) if error.is_fenced() => return vec![Event::Fenced],
+            Err(error) if error.is_fenced() => vec![Event::Fenced],
             Err(error) => {
                 warn!(error = %causes(&error), "the session was not saved; it is tried again");
                 self.context.env.symptoms.snapshot_failed();
-                self.snapshot_schedule.failed(self.now());
+                let is_overdue = self.snapshot_schedule.failed(self.now());
+                let reason = format!("the session cannot be saved: {}", causes(&error));
+                vec![Event::SessionNotSaved { reason, is_overdue }]
             }
         }
-        Vec::new()
     }
 
     fn counted(&mut self, counted: Result<u64, StoreError>) -> Vec<Event> {

@@ -55,8 +55,8 @@ impl WatchSession {
     }
 }
 
-/// That the worker was seen again is no change.
+/// That the worker was seen again, or saved, is no change.
 fn differs(a: &Session, b: &Session) -> bool {
-    let still = |session: &Session| Session { last_seen_at: None, ..session.clone() };
+    let still = |session: &Session| Session { last_seen_at: None, snapshot_at: None, ..session.clone() };
     still(a) != still(b)
 }

@@ -12,15 +12,19 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker};
+use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker, leveldb};
 use roost_engine::run_as::RunAs;
 
+mod dice;
+mod faulty_store;
+mod histories;
 mod modes;
 mod newest;
 mod orphans;
 mod restoring;
 mod saving;
 mod standby;
+mod store_calls;
 
 const LOG: &str = "Default/IndexedDB/s.indexeddb.leveldb/000003.log";
 const TABLE: &str = "Default/IndexedDB/s.indexeddb.leveldb/000002.ldb";
@@ -35,7 +39,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::in_dir(tempfile::tempdir().unwrap())
+    }
+
+    fn in_dir(dir: TempDir) -> Self {
         let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
         let snapshots = SnapshotStore::open(dir.path().join("objects").to_str().unwrap(), key).unwrap();
         Self { dir, tenant: TenantId::new("t").unwrap(), uid: Uuid::now_v7(), snapshots }
@@ -81,8 +88,13 @@ impl World {
 
 fn write(profile: &LockedProfile, path: &str, content: &str) {
     let path = profile.browser_dir().join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
+    let dir = path.parent().unwrap();
+    fs::create_dir_all(dir).unwrap();
+    fs::write(&path, content).unwrap();
+    if dir.ends_with("s.indexeddb.leveldb") && !dir.join("CURRENT").exists() {
+        fs::write(dir.join("CURRENT"), "MANIFEST-000001\n").unwrap();
+        fs::write(dir.join("MANIFEST-000001"), leveldb::tests::manifest(&[], 0)).unwrap();
+    }
 }
 
 fn read(profile: &LockedProfile, path: &str) -> String {

@@ -91,6 +91,49 @@ async fn a_killed_browser_gets_its_local_storage_back_and_a_closed_one_needs_non
     taker.take_stopped(true, None).await.unwrap();
     let closed = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
     assert!(closed.local_storage.is_none());
+    let killed_at_once = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
+    assert!(killed_at_once.local_storage.is_none(), "what the closed one has written is newer than the copy");
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_browser_closed_is_not_put_over_its_files_elsewhere_either() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let read_before = LocalStorage { origin: "null".to_owned(), items: BTreeMap::new() };
+    let taken = world.taker(&here, 1).await.take_stopped(true, Some(read_before)).await.unwrap();
+    let there = world.profile("b");
+    there.prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    let killed_at_once = there.prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    assert_eq!((killed_at_once.source, killed_at_once.local_storage), (SessionSource::Local, None));
+}
+
+/// Closed to be started anew, with nobody who would save it.
+#[tokio::test]
+async fn a_browser_that_closed_in_order_keeps_what_it_has_written_also_if_it_was_not_saved() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let page = world.page(&here).await;
+    world.taker(&here, 1).await.take_running(&page).await.unwrap().unwrap();
+    here.closed_in_order().unwrap();
+    let again = here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
+    assert_eq!((again.source, again.local_storage), (SessionSource::Local, None));
+}
+
+/// The last that was read of it is newer than what it had written.
+#[tokio::test]
+async fn of_a_browser_that_crashed_while_it_closed_what_was_read_before_is_the_local_storage() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let page = world.page(&here).await;
+    let mut taker = world.taker(&here, 1).await;
+    taker.take_running(&page).await.unwrap().unwrap();
+    let last = LocalStorage { origin: "null".to_owned(), items: [("k".into(), "last".into())].into() };
+    let taken = taker.take_stopped(false, Some(last.clone())).await.unwrap();
+    assert!(!taken.clean && !here.stamp().unwrap().clean);
+    let elsewhere = world.profile("b").prepare(&world.snapshots, Some(&taken), Generation(2)).await.unwrap();
+    assert_eq!(elsewhere.local_storage.as_ref(), Some(&last));
+    let again = here.prepare(&world.snapshots, Some(&taken), Generation(1)).await.unwrap();
+    assert_eq!((again.source, again.local_storage), (SessionSource::Local, Some(last)));
 }
 
 #[tokio::test]
@@ -107,6 +150,19 @@ async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_ove
     let locked = profile.lock().unwrap();
     locked.write_stamp(&stamp).unwrap();
     assert_eq!(locked.stamp(), None);
+}
+
+/// It is found by the sweep if its tenant is removed.
+#[tokio::test]
+async fn a_profile_that_a_crash_has_left_between_two_renames_is_listed() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let current = here.current();
+    for place in ["discarded", "incoming"] {
+        fs::rename(&current, current.with_file_name(place)).unwrap();
+        assert_eq!(world.profiles("a").list().unwrap().len(), 1, "{place}");
+        fs::rename(current.with_file_name(place), &current).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use roost_model::ids::Generation;
 
 use super::{LOG, World, read, write};
-use crate::session::SessionError;
+use crate::session::{SessionError, leveldb};
 
 #[tokio::test]
 async fn of_a_log_that_grew_only_the_tail_is_stored() {
@@ -43,7 +43,7 @@ async fn the_last_three_and_the_last_clean_one_are_kept_with_their_blobs_and_not
         .map(|name| name.sequence)
         .collect();
     assert_eq!(kept, [2, 4, 5, 6]);
-    assert_eq!(world.objects("blobs").len(), 4, "one log for each");
+    assert_eq!(world.objects("blobs").len(), 6, "one log for each, CURRENT and the MANIFEST");
     for (node, index) in [("b", 1), ("c", 5)] {
         let there = world.profile(node);
         there.prepare(&world.snapshots, Some(&taken[index]), Generation(2)).await.unwrap();
@@ -82,8 +82,12 @@ async fn a_removed_tenant_leaves_nothing_in_the_store() {
     let here = world.used("a", 1, &[(LOG, "log")]).await;
     world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
     assert_eq!(world.snapshots.tenants().await.unwrap(), [world.uid]);
+    // A part of a put that a crash has interrupted is no object.
+    let root = world.dir.path().join("objects").join(world.uid.to_string());
+    std::fs::write(root.join("manifests/1-2.json#1"), "part").unwrap();
     world.snapshots.delete_tenant(world.uid).await.unwrap();
-    assert!(world.objects("").is_empty());
+    assert!(!root.exists(), "not even a directory");
+    world.snapshots.delete_tenant(world.uid).await.unwrap();
 }
 
 /// A save that is cancelled goes on copying: what is removed meanwhile must not come back, and the profile is nobody
@@ -124,4 +128,39 @@ async fn what_a_cancelled_save_still_does_is_waited_for() {
         assert!(Instant::now() < deadline, "the profile is never let go of: {error}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Chromium would throw the database away that the snapshot before has whole.
+#[tokio::test]
+async fn a_copy_whose_manifest_names_what_was_not_copied_is_no_snapshot() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let mut taker = world.taker(&here, 1).await;
+    let page = world.page(&here).await;
+    let whole = taker.take_running(&page).await.unwrap().unwrap();
+    let manifest = here.browser_dir().join(LOG).with_file_name("MANIFEST-000001");
+    std::fs::write(&manifest, leveldb::tests::manifest(&[(2, 5)], 3)).unwrap();
+    let torn = taker.take_running(&page).await.unwrap_err();
+    assert!(matches!(&torn, SessionError::Torn { reason, .. } if reason.contains("000002.ldb")), "{torn}");
+    assert_eq!(world.snapshots.listing(world.uid).await.unwrap().manifests.len(), 1);
+    write(&here, super::TABLE, "table");
+    let next = taker.take_running(&page).await.unwrap().unwrap();
+    assert_eq!(next.sequence, whole.sequence + 1, "what failed is made up for");
+}
+
+#[tokio::test]
+async fn of_an_owner_whose_snapshots_are_no_more_no_directory_is_left() {
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
+    let blobs = world.dir.path().join("objects").join(world.uid.to_string()).join("blobs");
+    std::fs::write(blobs.join("1/part#1"), "part").unwrap();
+    let there = world.used("b", 2, &[(LOG, "log")]).await;
+    let mut taker = world.taker(&there, 2).await;
+    for state in ["one", "two", "three"] {
+        write(&there, LOG, state);
+        taker.take_stopped(true, None).await.unwrap();
+    }
+    taker.recorded().await.unwrap();
+    assert!(!blobs.join("1").exists() && blobs.join("2").exists());
 }

@@ -25,7 +25,7 @@ async fn under_a_warm_browser_only_what_has_changed_since_is_fetched() {
     let mut fetched = FetchedFiles::default();
     there.make_standby_dir().unwrap();
     let ahead = there.prefetch(&world.snapshots, &first, &mut fetched).await.unwrap();
-    assert_eq!(ahead, 2);
+    assert_eq!(ahead, 4, "with CURRENT and the MANIFEST");
     assert!(!there.browser_dir().join(LOG).exists(), "nothing is in place before its time");
 
     write(&here, LOG, "log and more");
@@ -67,7 +67,8 @@ async fn what_was_set_aside_comes_back_when_nothing_comes_of_a_warm_browser_and_
     let here = world.profile("a");
     assert_eq!(read(&here, LOG), "the newest session");
     assert_eq!(here.stamp().unwrap().generation, Generation(5));
-    assert_eq!(files_below(&world.dir.path().join("a")).len(), 3, "lock, stamp and log, and nothing else");
+    let left = files_below(&world.dir.path().join("a"));
+    assert_eq!(left.len(), 5, "lock, stamp, log, CURRENT and MANIFEST, and nothing else: {left:?}");
 }
 
 #[tokio::test]

@@ -105,6 +105,11 @@ pub enum Event {
     },
     /// The page is a new document.
     Loaded,
+    /// No snapshot was recorded, for this reason; `is_overdue` when the last one is too old by now.
+    SessionNotSaved {
+        reason: String,
+        is_overdue: bool,
+    },
     /// A code to scan, or none any more.
     Code {
         text: Option<String>,
@@ -245,6 +250,8 @@ pub struct Machine {
     pub(super) session: bool,
     /// No snapshot of the session has been recorded yet.
     pub(super) unsaved: bool,
+    /// Why the last snapshot was not recorded, and whether operators are to be told while the worker serves.
+    pub(super) save_failure: Option<(String, bool)>,
     /// The session is to be logged out as soon as it is there: an earlier owner was asked to and did not.
     pub(super) logout_pending: bool,
     /// Attempts that are left to the page itself, which went offline.
@@ -278,6 +285,7 @@ impl Machine {
             code_shown: false,
             session: false,
             unsaved: true,
+            save_failure: None,
             logout_pending: false,
             offline_attempts_left: 0,
             reloaded: false,
@@ -314,9 +322,11 @@ impl Machine {
         let plain = |kind| (kind, String::new());
         match &self.state {
             State::Running { .. } if self.sends_fail => (ConditionKind::Healing, SENDS_FAIL.to_owned()),
-            State::Stopped | State::Running { .. } | State::Stopping { next: AfterStop::End(_) } => {
-                plain(ConditionKind::None)
-            }
+            State::Running { .. } => match &self.save_failure {
+                Some((reason, true)) => (ConditionKind::WaitingForStore, reason.clone()),
+                _ => plain(ConditionKind::None),
+            },
+            State::Stopped | State::Stopping { next: AfterStop::End(_) } => plain(ConditionKind::None),
             State::QrReady { .. } => (ConditionKind::WaitingForScan, self.complaint.clone()),
             State::Error { reason } | State::Stopping { next: AfterStop::Fail { reason } } => {
                 (ConditionKind::Failed, reason.clone())

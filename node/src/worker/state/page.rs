@@ -42,6 +42,7 @@ impl Transition {
                 self.machine.linked = false;
                 self.machine.session = false;
                 self.machine.unsaved = true;
+                self.machine.save_failure = None;
                 self.machine.link += 1;
                 self.machine.logout_pending = false;
                 self.machine.failed_probes = 0;
@@ -93,6 +94,7 @@ impl Transition {
     }
 
     pub(super) fn session_saved(&mut self, link: u64) {
+        self.machine.save_failure = None;
         // One that was under way when a code was shown holds the session before.
         if !self.machine.linked || link != self.machine.link {
             return;
@@ -100,6 +102,13 @@ impl Transition {
         let was_unsaved = std::mem::take(&mut self.machine.unsaved);
         if was_unsaved && matches!(self.machine.state, State::Connecting { .. }) {
             self.run();
+        }
+    }
+
+    /// What is told is told once: each try may put the same into other words.
+    pub(super) fn session_not_saved(&mut self, reason: String, is_overdue: bool) {
+        if !matches!(self.machine.save_failure, Some((_, true))) {
+            self.machine.save_failure = Some((reason, is_overdue));
         }
     }
 

@@ -37,6 +37,7 @@ impl Transition {
             Event::SessionForgotten => self.session_forgotten(),
             Event::SessionSaved { link } => self.session_saved(link),
             Event::Loaded => self.loaded(),
+            Event::SessionNotSaved { reason, is_overdue } => self.session_not_saved(reason, is_overdue),
             Event::Code { text, expires_in } => self.code(text, expires_in),
             Event::Ready { phone } => self.ready(&phone),
             Event::WentOffline => self.went_offline(),
@@ -121,7 +122,9 @@ impl Transition {
         }
         match &self.machine.state {
             State::Connecting { .. } if self.machine.linked => {
-                let reason = "the newly linked session could not be saved in time".to_owned();
+                let why = self.machine.save_failure.take().map(|(reason, _)| format!(": {reason}"));
+                let what = "the newly linked session could not be saved in time";
+                let reason = format!("{what}{}", why.unwrap_or_default());
                 self.fail(ConditionKind::WaitingForStore, reason);
             }
             State::Connecting { .. } => {

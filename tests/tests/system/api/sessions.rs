@@ -2,7 +2,7 @@
 
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
-use roost_store::{QrCode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
+use roost_store::{QrCode, SessionStatus, SnapshotPointer, StatusReport, TenantStatus, WorkerStatus};
 use time::{Duration, OffsetDateTime};
 
 use crate::api::harness::{SOON, api, error_of, next, refused};
@@ -46,7 +46,16 @@ async fn the_code_is_shown_while_it_waits_to_be_scanned() {
     api.store.report(&fence, &connected()).await.unwrap();
     let linked = get().await;
     assert_eq!((linked.status(), linked.qr), (v1::SessionStatus::Connected, None));
-    assert!(linked.connect_time.is_some());
+    assert!(linked.connect_time.is_some() && linked.snapshot_time.is_none());
+    let snapshot = SnapshotPointer {
+        manifest: "m".into(),
+        generation: fence.generation,
+        sequence: 1,
+        clean: true,
+        at: OffsetDateTime::now_utc(),
+    };
+    api.store.set_snapshot(&fence, &snapshot).await.unwrap();
+    assert_eq!(get().await.snapshot_time.unwrap().seconds, snapshot.at.unix_timestamp());
 }
 
 #[tokio::test]

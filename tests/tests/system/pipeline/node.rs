@@ -95,7 +95,12 @@ impl Node {
             warm,
             standing: self.standing.subscribe(),
             ownership: self.owner.clone(),
-            timing: WorkerTiming { probe_every: Duration::from_millis(100), ..WorkerTiming::default() },
+            timing: WorkerTiming {
+                probe_every: Duration::from_millis(100),
+                look_every: Duration::from_millis(200),
+                looked_apart: Duration::from_millis(400),
+                ..WorkerTiming::default()
+            },
         })
     }
 

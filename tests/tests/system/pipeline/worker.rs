@@ -43,6 +43,23 @@ async fn a_worker_runs_answers_saves_its_session_and_stops_gracefully() {
     assert!(again.generation == elsewhere.generation() && again.clean);
 }
 
+/// As a history does that comes after a linking, or the keys of a group.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_the_session_without_a_message_is_saved_too() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    let pointer = async || node.bed.store.snapshot_pointer(&node.bed.id).await.unwrap();
+    node.until("a snapshot of the linking", async || pointer().await.is_some()).await;
+    let before = pointer().await.unwrap();
+    let profile = std::fs::read_dir(node.bed.dir.path().join("a")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(profile.join("current/browser/Default/IndexedDB/history"), "much").unwrap();
+    node.until("a snapshot of the history", async || {
+        pointer().await.is_some_and(|now| now.sequence > before.sequence)
+    })
+    .await;
+    worker.stop(StopMode::Kill).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_out_that_whatsapp_refuses_is_in_the_history_and_the_session_is_forgotten_all_the_same() {
     let node = Node::new().await;

@@ -100,9 +100,12 @@ async fn the_pointer_only_moves_forward() {
     }
     let present = db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap();
     assert_eq!(present.sequence, 3, "the second upload ended last");
+    assert_eq!(db.store.get_session(&first.tenant).await.unwrap().snapshot_at, Some(present.at));
     let second = db.place(&first.tenant, "b").await;
     db.store.set_snapshot(&second, &pointer(&second, 1)).await.unwrap();
     let present = db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap();
     assert_eq!((present.generation, present.sequence), (second.generation, 1));
     assert_eq!(db.store.worker_spec(&first.tenant).await.unwrap().snapshot, Some(present));
+    db.store.clear_snapshot(&second).await.unwrap();
+    assert_eq!(db.store.get_session(&first.tenant).await.unwrap().snapshot_at, None);
 }

@@ -31,9 +31,28 @@ fn what_is_waited_for_is_said_until_it_is_over() {
     let (renewed, _) = step(scanned_soon.clone(), Event::Tick, scanned_soon.wake_at().unwrap());
     assert_eq!(kind(&renewed), ConditionKind::WaitingForScan);
     let (unsaved, _) = step(scanned_soon, ready(), next);
+    let (unsaved, _) = step(unsaved, not_saved(false), next);
     let (unsaved, _) = step(unsaved.clone(), Event::Tick, unsaved.wake_at().unwrap());
     assert_eq!(kind(&unsaved), ConditionKind::WaitingForStore);
-    assert!(unsaved.condition().1.contains("could not be saved"));
+    assert!(unsaved.condition().1.ends_with("could not be saved in time: no links"), "with the cause");
+}
+
+fn not_saved(is_overdue: bool) -> Event {
+    Event::SessionNotSaved { reason: "no links".into(), is_overdue }
+}
+
+#[test]
+fn a_worker_that_serves_and_cannot_be_saved_says_so_until_it_is() {
+    let (running, _) = play(machine(), secs(0), [BEGIN, Event::Launched, ready()]);
+    let (failed_once, _) = step(running, not_saved(false), secs(5));
+    assert_eq!(failed_once.condition().0, ConditionKind::None);
+    let (overdue, _) = step(failed_once, not_saved(true), secs(70));
+    let again = Event::SessionNotSaved { reason: "still no links".into(), is_overdue: true };
+    let (overdue, _) = step(overdue, again, secs(75));
+    assert_eq!(overdue.condition(), (ConditionKind::WaitingForStore, "no links".to_owned()));
+    let link = overdue.link();
+    let (saved, _) = step(overdue, Event::SessionSaved { link }, secs(80));
+    assert_eq!(saved.condition().0, ConditionKind::None);
 }
 
 #[test]

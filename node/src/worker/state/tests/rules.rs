@@ -31,6 +31,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         3 => Just(ready()),
         1 => Just(Event::Ready { phone: "1".into() }),
         3 => (0..3u64).prop_map(|link| Event::SessionSaved { link }),
+        2 => any::<bool>().prop_map(|is_overdue| Event::SessionNotSaved { reason: "full".into(), is_overdue }),
         2 => Just(Event::WentOffline),
         1 => Just(Event::LoggedOut { reason: "gone".into() }),
         1 => Just(Event::Conflicted),

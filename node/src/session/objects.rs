@@ -1,0 +1,209 @@
+//! The objects that snapshots consist of: sealed, put, fetched, listed and removed.
+//!
+//! What a call has begun in the object store cannot be taken back: whoever gave it up (a deadline, a worker that is killed) knows
+//! nothing of its outcome, and it may take effect at any time. So each call is a task of its own, which keeps its place among
+//! [`CALLS`] until it has ended, however long nobody has been waiting for it: a store that hangs takes so many threads of the
+//! node and no more.
+
+use std::error::Error as _;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::{SessionError, SnapshotKey, files};
+use crate::blocking::{joined, run_blocking};
+
+/// Under way at once for all tenants of a node. The runtime has 512 threads for what blocks, and looks up names on them too.
+const CALLS: usize = 64;
+/// The longest one is waited for, its turn included.
+const CALL_WITHIN: Duration = Duration::from_secs(30);
+
+/// Cheap to clone; clones share their calls.
+#[derive(Clone)]
+pub(super) struct Objects {
+    store: Arc<dyn ObjectStore>,
+    /// Where objects are files.
+    dir: Option<PathBuf>,
+    key: SnapshotKey,
+    calls: Arc<Semaphore>,
+    call_within: Duration,
+}
+
+impl Objects {
+    /// In files below a directory.
+    pub(super) fn in_dir(dir: &Path, key: SnapshotKey) -> Result<Self, SessionError> {
+        let store =
+            LocalFileSystem::new_with_prefix(dir).map_err(SessionError::store("opening the object store"))?;
+        // A snapshot must survive the machine, so it must at least survive its power cut.
+        Ok(Self { dir: Some(dir.into()), ..Self::over(Arc::new(store.with_fsync(true)), key) })
+    }
+
+    fn over(store: Arc<dyn ObjectStore>, key: SnapshotKey) -> Self {
+        let calls = Arc::new(Semaphore::new(CALLS));
+        Self { store, dir: None, key, calls, call_within: CALL_WITHIN }
+    }
+
+    /// Names content.
+    pub(super) fn content_name(&self, content: &[u8]) -> String {
+        self.key.content_name(content)
+    }
+
+    pub(super) async fn put(
+        &self,
+        object: &str,
+        content: Vec<u8>,
+        mode: PutMode,
+    ) -> Result<(), SessionError> {
+        let (key, name) = (self.key.clone(), object.to_owned());
+        let sealed = run_blocking(move || key.seal(&name, &content)).await?;
+        let (store, dir, object) = (self.store.clone(), self.dir.clone(), object.to_owned());
+        self.call("storing", async move {
+            if let Some(dir) = dir.clone() {
+                let parent = Path::new(&object).parent().unwrap_or(Path::new("")).to_owned();
+                let made = run_blocking(move || {
+                    files::make_private_dir(&dir, &parent).map_err(SessionError::disk(
+                        "making a directory of the object store",
+                        dir.join(parent),
+                    ))
+                });
+                made.await?;
+            }
+            let (path, file) = (ObjectPath::from(object.as_str()), dir.map(|dir| dir.join(&object)));
+            let sealed = PutPayload::from(Bytes::from(sealed));
+            let stored = match store.put_opts(&path, sealed.clone(), mode.clone().into()).await {
+                Err(error) if mode == PutMode::Create && is_for_want_of_links(&error) => {
+                    claim(file.clone()).await?;
+                    store.put_opts(&path, sealed, PutMode::Overwrite.into()).await
+                }
+                stored => stored,
+            };
+            stored.map_err(SessionError::store("storing"))?;
+            let Some(file) = file else { return Ok(()) };
+            let closed = run_blocking(move || {
+                files::make_private_file(&file)
+                    .map_err(SessionError::disk("closing an object to others", file))
+            });
+            closed.await
+        })
+        .await
+    }
+
+    pub(super) async fn get(&self, object: &str) -> Result<Vec<u8>, SessionError> {
+        let (store, path) = (self.store.clone(), ObjectPath::from(object));
+        let fetched = self.call("fetching", async move {
+            let fetched = async { store.get(&path).await?.bytes().await };
+            fetched.await.map_err(SessionError::store("fetching"))
+        });
+        let sealed = fetched.await?;
+        let (key, name) = (self.key.clone(), object.to_owned());
+        run_blocking(move || key.unseal(&name, &sealed)).await
+    }
+
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, SessionError> {
+        let (store, prefix) = (self.store.clone(), ObjectPath::from(prefix));
+        self.call("listing", async move {
+            let objects = store.list(Some(&prefix)).map_ok(|meta| meta.location.to_string());
+            objects.try_collect().await.map_err(SessionError::store("listing"))
+        })
+        .await
+    }
+
+    /// The first parts of all names.
+    pub(super) async fn list_roots(&self) -> Result<Vec<String>, SessionError> {
+        let store = self.store.clone();
+        self.call("listing the tenants", async move {
+            let listed = store.list_with_delimiter(None).await;
+            let listed = listed.map_err(SessionError::store("listing the tenants"))?;
+            Ok(listed.common_prefixes.iter().map(ToString::to_string).collect())
+        })
+        .await
+    }
+
+    /// One that is not there is removed.
+    pub(super) async fn remove(&self, object: &str) -> Result<(), SessionError> {
+        let (store, path) = (self.store.clone(), ObjectPath::from(object));
+        self.call("removing", async move {
+            match store.delete(&path).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                done => done.map_err(SessionError::store("removing")),
+            }
+        })
+        .await
+    }
+
+    /// Of a store whose objects are files: their directory with the parts of puts that a crash has interrupted, which are no
+    /// objects and in no list.
+    pub(super) async fn remove_dir(&self, prefix: &str) -> Result<(), SessionError> {
+        let Some(dir) = self.dir.as_ref().map(|dir| dir.join(prefix)) else { return Ok(()) };
+        self.call("removing", run_blocking(move || files::remove_dir(&dir))).await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        step: &'static str,
+        work: impl Future<Output = Result<T, SessionError>> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let calls = self.calls.clone();
+        let done = async move {
+            let place = calls.acquire_owned().await;
+            let task = tokio::spawn(async move {
+                let _place = place;
+                work.await
+            });
+            joined(task).await
+        };
+        timeout(self.call_within, done).await.unwrap_or_else(|elapsed| {
+            let source = object_store::Error::Generic { store: "roost", source: elapsed.into() };
+            Err(SessionError::Store { step, source })
+        })
+    }
+}
+
+/// The store of files puts what must not be there yet by a hard link, also where there are none.
+fn is_for_want_of_links(error: &object_store::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(files::is_for_want_of_links)
+}
+
+/// Makes an empty file, if there is none, in the place of which an object is to be moved: at most one succeeds, as with a link.
+/// Whoever reads it before sees a damaged object, and so does everybody if nothing is moved there.
+async fn claim(file: Option<PathBuf>) -> Result<(), SessionError> {
+    let Some(file) = file else { return Ok(()) };
+    let claimed = run_blocking(move || match File::create_new(&file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(object_store::Error::AlreadyExists { path: file.display().to_string(), source: error.into() })
+        }
+        made => made
+            .map(drop)
+            .map_err(|error| object_store::Error::Generic { store: "files", source: error.into() }),
+    });
+    claimed.await.map_err(SessionError::store("storing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Objects {
+        /// In a store of the test's.
+        pub(in crate::session) fn in_store(store: Arc<dyn ObjectStore>, call_within: Duration) -> Self {
+            let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
+            Self { call_within, ..Self::over(store, key) }
+        }
+
+        /// Of a store whose objects are files below this directory.
+        pub(in crate::session) fn in_files_below(self, dir: &Path) -> Self {
+            Self { dir: Some(dir.into()), ..self }
+        }
+    }
+}

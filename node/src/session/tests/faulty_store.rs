@@ -1,0 +1,162 @@
+//! An object store in memory whose calls fail before or after they have taken effect, or take effect when nobody waits for
+//! them any more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::{fmt, io};
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::dice::Dice;
+use crate::blocking::run_blocking;
+
+#[derive(Clone)]
+pub(super) struct FaultyStore {
+    inner: Arc<dyn ObjectStore>,
+    faults: Arc<Faults>,
+}
+
+struct Faults {
+    dice: Mutex<Dice>,
+    /// Of a hundred calls so many fail, and a third of that are held up.
+    percent: Mutex<u64>,
+    let_go: Notify,
+    /// As a directory whose server is away: each call takes a thread until the other end is dropped.
+    hangs: Mutex<Option<Arc<Mutex<mpsc::Receiver<()>>>>>,
+    /// Whether it can put only what is not there, for which files are linked.
+    has_links: AtomicBool,
+}
+
+impl FaultyStore {
+    pub(super) fn new(dice: Dice) -> Self {
+        Self::over(Arc::new(InMemory::new()), dice)
+    }
+
+    pub(super) fn over(inner: Arc<dyn ObjectStore>, dice: Dice) -> Self {
+        let (percent, let_go) = (Mutex::new(0), Notify::new());
+        let faults = Faults {
+            dice: Mutex::new(dice),
+            percent,
+            let_go,
+            hangs: Mutex::new(None),
+            has_links: AtomicBool::new(true),
+        };
+        Self { inner, faults: Arc::new(faults) }
+    }
+
+    pub(super) fn set_faults(&self, percent: u64) {
+        *self.faults.percent.lock() = percent;
+    }
+
+    /// What was held up takes effect.
+    pub(super) fn let_go(&self) {
+        self.faults.let_go.notify_waiters();
+    }
+
+    /// Until what is returned is dropped.
+    pub(super) fn hang(&self) -> mpsc::Sender<()> {
+        let (end, hangs) = mpsc::channel();
+        *self.faults.hangs.lock() = Some(Arc::new(Mutex::new(hangs)));
+        end
+    }
+
+    pub(super) fn refuse_links(&self) {
+        self.faults.has_links.store(false, Ordering::Relaxed);
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let hangs = self.faults.hangs.lock().clone();
+        if let Some(hangs) = hangs {
+            run_blocking(move || hangs.lock().recv()).await.expect_err("nothing is sent");
+        }
+        let percent = *self.faults.percent.lock();
+        let drawn = self.faults.dice.lock().roll(300);
+        let broken = || Error::Generic { store: "faulty", source: "it broke".into() };
+        if drawn < percent {
+            return Err(broken());
+        }
+        if drawn < 2 * percent {
+            call.await?;
+            return Err(broken());
+        }
+        if drawn < 3 * percent {
+            self.faults.let_go.notified().await;
+        }
+        call.await
+    }
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyStore")
+    }
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        if opts.mode == PutMode::Create && !self.faults.has_links.load(Ordering::Relaxed) {
+            let refused = io::Error::from_raw_os_error(rustix::io::Errno::PERM.raw_os_error());
+            return Err(Error::Generic { store: "files", source: refused.into() });
+        }
+        self.call(self.inner.put_opts(to, payload, opts)).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        to: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(to, opts).await
+    }
+
+    async fn get_opts(&self, from: &Path, opts: GetOptions) -> Result<GetResult> {
+        self.call(self.inner.get_opts(from, opts)).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        let removed = paths.and_then(move |path| {
+            let store = store.clone();
+            async move {
+                store.call(store.inner.delete(&path)).await?;
+                Ok(path)
+            }
+        });
+        removed.boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, prefix) = (self.clone(), prefix.cloned());
+        let listed =
+            async move { store.call(store.inner.list(prefix.as_ref()).try_collect::<Vec<_>>()).await };
+        stream::once(listed)
+            .map_ok(|listed| stream::iter(listed.into_iter().map(Ok::<_, Error>)))
+            .try_flatten()
+            .boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.call(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
