@@ -98,6 +98,20 @@ async fn a_forgotten_session_is_not_restored_whatever_the_pointer_says() {
 }
 
 #[tokio::test]
+async fn what_the_removal_of_a_forgotten_session_left_goes_after_the_next_snapshot() {
+    let world = World::new();
+    three_snapshots(&world).await;
+    let here = world.profile("a");
+    let mut taker = world.taker(&here, 5).await;
+    taker.forget().await.unwrap();
+    write(&here, LOG, "the next session");
+    let next = taker.take_stopped(false, None).await.unwrap();
+    taker.recorded().await.unwrap();
+    let left = world.snapshots.listing(world.uid).await.unwrap().manifests;
+    assert_eq!(left.iter().map(|name| name.object()).collect::<Vec<_>>(), [next.manifest]);
+}
+
+#[tokio::test]
 async fn a_session_that_a_later_owner_forgot_is_not_saved_any_more() {
     let world = World::new();
     let old = world.used("a", 5, &[(LOG, "session")]).await;
