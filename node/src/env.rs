@@ -6,7 +6,9 @@ use roost_engine::Engine;
 use roost_store::Store;
 
 use crate::{
+    host::impairments::Impairments,
     launch_queue::LaunchQueue,
+    logins::Logins,
     session::{Profiles, SnapshotStore},
     symptoms::Symptoms,
 };
@@ -22,4 +24,8 @@ pub struct NodeEnv {
     pub launches: Arc<LaunchQueue>,
     /// What its work tells of the node itself.
     pub symptoms: Symptoms,
+    /// What its checks have found of it.
+    pub impairments: Impairments,
+    /// What its tenants tell each other of WhatsApp.
+    pub logins: Logins,
 }

@@ -22,6 +22,7 @@ pub mod guard;
 pub mod health;
 pub mod host;
 pub mod launch_queue;
+pub mod logins;
 pub mod pipeline;
 pub mod retry;
 pub mod revoke;

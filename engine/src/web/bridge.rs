@@ -58,8 +58,11 @@ impl WaJs {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum BridgeEvent {
-    /// The bridge is in a new document.
-    Loaded,
+    /// The bridge is in a new document, which the server has given with this HTTP status; 0 where it is not known.
+    Loaded {
+        #[serde(default)]
+        status: u16,
+    },
     /// wa-js has found the page's modules. Without `holding` the page acknowledges messages before they are durable.
     Attached {
         holding: bool,
@@ -91,7 +94,8 @@ impl BridgeEvent {
     /// What the worker learns of it.
     pub(super) fn into_page_event(self) -> Option<PageEvent> {
         Some(match self {
-            Self::Loaded => return None,
+            Self::Loaded { status } if status >= 400 => PageEvent::TurnedAway { status },
+            Self::Loaded { .. } => return None,
             Self::Attached { holding: true } => return None,
             Self::Attached { holding: false } => {
                 tracing::error!(
@@ -202,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_the_bridge_tells_is_understood() {
-        let told = r#"[{"event":"loaded"},{"event":"attached","holding":true},
+        let told = r#"[{"event":"loaded","status":200},{"event":"attached","holding":true},
             {"event":"qr","text":null,"expires_in_seconds":60},{"event":"stream_info","info":"SOMETHING_NEW"},
             {"event":"message","message":{"whatsapp_id":"false_1@c.us_A","chat":"1@c.us","sender":"1@c.us",
              "body":"hi","from_me":false,"kind":"direct","timestamp":7}}]"#;

@@ -117,7 +117,7 @@ impl EventPump {
             }
         };
         for event in events {
-            if matches!(event, BridgeEvent::Loaded) {
+            if matches!(event, BridgeEvent::Loaded { .. }) {
                 self.document.send_replace(Some(called.execution_context_id));
             }
             let Some(event) = event.into_page_event() else { continue };

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::{
     Router,
     extract::{State, WebSocketUpgrade, ws::Message},
+    http::StatusCode,
     response::{Html, Response},
     routing::{get, post},
 };
@@ -24,10 +25,15 @@ pub struct Site {
 impl Site {
     /// Serves the script as a page of this address, with `/frame` for pages within it, and `/echo`, a websocket.
     pub async fn serve(address: &str, script: &str) -> Self {
+        Self::answer(address, StatusCode::OK, script).await
+    }
+
+    /// The same with another status.
+    pub async fn answer(address: &str, status: StatusCode, script: &str) -> Self {
         let (tell, told) = mpsc::channel(64);
         let page = format!("<!doctype html><body><script>{TELL}\n{script}</script></body>");
         let app = Router::new()
-            .route("/", get(move || async move { Html(page.clone()) }))
+            .route("/", get(move || async move { (status, Html(page.clone())) }))
             .route("/frame", get(|| async { Html("<!doctype html><body></body>") }))
             .route("/echo", get(echo))
             .route("/tell", post(take))

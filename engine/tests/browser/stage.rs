@@ -78,6 +78,12 @@ impl Stage {
     }
 }
 
+/// What is told next.
+pub async fn event(launched: &mut Launched) -> PageEvent {
+    let next = tokio::time::timeout(DEADLINE, launched.events.recv()).await;
+    next.expect("nothing is told").expect("the browser goes on")
+}
+
 /// All that is told until nothing is left of the browser.
 pub async fn events(launched: &mut Launched) -> Vec<PageEvent> {
     let all = async {

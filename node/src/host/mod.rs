@@ -78,6 +78,7 @@ use crate::{
     guard::GuardLink,
     health::{self, NodeHealth},
     launch_queue::LaunchQueue,
+    logins::Logins,
     symptoms::Symptoms,
 };
 use candidate::Candidate;
@@ -231,6 +232,7 @@ async fn assemble(
     guard: Arc<GuardLink>,
 ) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
+    let (workers, impairments) = (WorkerTable::default(), Impairments::default());
     let node = NodeEnv {
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
         engine: engine(config, guard.clone()).await?,
@@ -238,8 +240,9 @@ async fn assemble(
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
         symptoms: Symptoms::default(),
+        impairments: impairments.clone(),
+        logins: Logins::default(),
     };
-    let (workers, impairments) = (WorkerTable::default(), Impairments::default());
     let health = NodeHealth::new(
         args.id.clone(),
         workers.clone(),

@@ -20,6 +20,7 @@ use tracing::{Instrument, info, info_span};
 use super::{
     browser::BrowserTask,
     context::WorkerContext,
+    fault::Surroundings,
     launch_check::CallOff,
     report::Reporter,
     session_store::{SessionStore, SessionStoreError},
@@ -180,7 +181,8 @@ impl Actor {
     fn apply(&mut self, event: Event) {
         let before = self.machine.state().clone();
         let condition_before = self.machine.condition();
-        let (machine, effects) = step(self.machine.clone(), event, self.now());
+        let machine = self.machine.clone().amid(self.surroundings());
+        let (machine, effects) = step(machine, event, self.now());
         self.machine = machine;
         let after = self.machine.state();
         if std::mem::discriminant(&before) != std::mem::discriminant(after) {
@@ -198,6 +200,15 @@ impl Actor {
             self.reporter.tell(StatusReport { condition: Some(condition), ..StatusReport::default() });
         }
         self.set_gate();
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let env = &self.context.env;
+        let login = env.logins.of_another(&self.context.fence.tenant);
+        Surroundings {
+            is_impaired: env.impairments.any(),
+            other_login: login.and_then(|at| at.checked_duration_since(self.begun)),
+        }
     }
 
     pub fn now(&self) -> WorkerTime {

@@ -50,9 +50,12 @@ impl Actor {
                 self.browser_task = Some(browser::forget(self.session.clone(), self.warm.take()));
             }
             Effect::AskOwner => self.ask_owner(),
-            Effect::Serve => self.serve(),
+            Effect::Serve => {
+                self.context.env.logins.record(&self.context.fence.tenant);
+                self.serve();
+            }
             // The gate follows the state.
-            Effect::Hold => {}
+            Effect::Hold => self.context.env.logins.withdraw(&self.context.fence.tenant),
             Effect::SaveSession => self.snapshot_schedule.linked(),
             Effect::ShowCode { text, expires_in } => match qr::data_uri(&text) {
                 Ok(data_uri) => {

@@ -137,7 +137,7 @@ impl Actor {
                     warn!(reason, "the browser did not launch");
                     self.context.env.symptoms.launch_failed(&self.context.fence.tenant);
                 }
-                vec![Event::LaunchFailed { reason, waits_for: error.waits_for() }]
+                vec![Event::LaunchFailed { reason, failure: error.failure() }]
             }
             BrowserTaskOutcome::Gone => {
                 self.let_go_of_browser();
@@ -170,6 +170,7 @@ impl Actor {
             PageEvent::LoggedOut { reason } => vec![Event::LoggedOut { reason }],
             PageEvent::Conflict => vec![Event::Conflicted],
             PageEvent::Outdated => vec![Event::Outdated],
+            PageEvent::TurnedAway { status } => vec![Event::TurnedAway { status }],
             PageEvent::Crashed { reason } => {
                 vec![Event::Broke { reason: format!("the page crashed: {reason}") }]
             }

@@ -129,7 +129,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        host::impairments::Impairments,
         launch_queue::LaunchQueue,
+        logins::Logins,
         session::{Profiles, SnapshotKey, SnapshotStore},
         symptoms::Symptoms,
     };
@@ -156,6 +158,8 @@ mod tests {
             profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
             launches: LaunchQueue::new(1),
             symptoms: Symptoms::default(),
+            impairments: Impairments::default(),
+            logins: Logins::default(),
         };
         Bench { dir, env }
     }

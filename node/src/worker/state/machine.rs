@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 
 use roost_store::{ConditionKind, RestartMode, StatusReport};
 
-use crate::worker::timing::WorkerTiming;
+use crate::worker::{
+    fault::{Failure, FailureSeries, Surroundings},
+    timing::WorkerTiming,
+};
 
 /// A point in time: the time since the worker began.
 pub type WorkerTime = Duration;
@@ -87,10 +90,9 @@ pub enum Event {
         forget: Option<RestartMode>,
     },
     Launched,
-    /// `waits_for`: what stood in its way.
     LaunchFailed {
         reason: String,
-        waits_for: ConditionKind,
+        failure: Failure,
     },
     /// A close or a kill that was asked for has ended, and the browser with it.
     BrowserGone,
@@ -113,6 +115,10 @@ pub enum Event {
     },
     Conflicted,
     Outdated,
+    /// The site has answered with this HTTP status instead of its page.
+    TurnedAway {
+        status: u16,
+    },
     /// The page or a call to it failed; the browser lives.
     Broke {
         reason: String,
@@ -215,9 +221,11 @@ pub struct Machine {
     pub(super) seed: u64,
     /// The digits of the phone that may link.
     pub(super) phone: String,
-    /// Attempts to reconnect since the last good connection.
-    pub(super) attempts: u32,
-    /// What they are about, and why the last one was needed.
+    /// Since the last good connection.
+    pub(super) failures: FailureSeries,
+    /// How the node is otherwise.
+    pub(super) surroundings: Surroundings,
+    /// What the attempts to reconnect are about, and why the last one was needed.
     pub(super) trouble: Option<(ConditionKind, String)>,
     /// Probes failed in a row.
     pub(super) failed_probes: u32,
@@ -254,7 +262,8 @@ impl Machine {
             timing,
             seed,
             phone: digits(phone),
-            attempts: 0,
+            failures: FailureSeries::default(),
+            surroundings: Surroundings::default(),
             trouble: None,
             failed_probes: 0,
             linked: false,
@@ -284,7 +293,7 @@ impl Machine {
 
     /// Attempts to reconnect since the last good connection.
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.failures.attempts()
     }
 
     /// Which session it is, counted from 0.
@@ -348,6 +357,12 @@ impl Machine {
     /// Whether a probe has to find a session: not while a code waits to be scanned.
     pub fn expects_session(&self) -> bool {
         !matches!(self.state, State::QrReady { .. })
+    }
+
+    /// How the node is at the next step.
+    #[must_use]
+    pub fn amid(self, surroundings: Surroundings) -> Self {
+        Self { surroundings, ..self }
     }
 
     /// The tenant's phone was changed; it counts from the next time a phone links.

@@ -8,6 +8,7 @@ use super::{
     machine::{AfterStop, BrowserState, Effect, Ending, Recovery, State, digits},
     step::{Transition, disconnected},
 };
+use crate::worker::fault::{Failure, FailureSeries};
 
 impl Transition {
     pub(super) fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {
@@ -95,7 +96,7 @@ impl Transition {
         if matches!(self.machine.state, State::Running { .. }) {
             self.machine.offline_attempts_left = self.machine.timing.offline_attempts;
             let reason = "the page lost its connection to WhatsApp".to_owned();
-            self.fail(ConditionKind::WaitingForWhatsapp, reason);
+            self.fail(Failure::NotLetIn, reason);
         }
     }
 
@@ -144,7 +145,7 @@ impl Transition {
             // fails, with back-off and an end.
             Some(true) => {
                 let reason = reason.clone();
-                self.fail(ConditionKind::Healing, reason);
+                self.fail(Failure::Session, reason);
             }
             None => {
                 let ask_at = Some(self.now + self.machine.timing.ask_again);
@@ -162,7 +163,7 @@ impl Transition {
         }
         if std::mem::replace(&mut self.machine.reloaded_for_update, true) {
             let reason = "WhatsApp wants a newer page than it delivers".to_owned();
-            self.fail(ConditionKind::WaitingForWhatsapp, reason);
+            self.fail(Failure::NotLetIn, reason);
         } else {
             self.hold();
             let reason = "WhatsApp wants a newer page".to_owned();
@@ -171,9 +172,16 @@ impl Transition {
         }
     }
 
+    /// The site's own server has answered with an error: there is no page of WhatsApp's to wait for.
+    pub(super) fn turned_away(&mut self, status: u16) {
+        if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
+            self.fail(Failure::SiteAway, format!("the site answers {status} instead of its page"));
+        }
+    }
+
     pub(super) fn broke(&mut self, reason: String) {
         if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
-            self.fail(ConditionKind::Healing, reason);
+            self.fail(Failure::PageEnded, reason);
         }
     }
 
@@ -188,7 +196,7 @@ impl Transition {
         self.machine.browser = BrowserState::None;
         match self.machine.state {
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => {}
-            _ => self.fail(ConditionKind::Healing, reason),
+            _ => self.fail(Failure::PageEnded, reason),
         }
     }
 
@@ -198,7 +206,7 @@ impl Transition {
             State::Running { since }
                 if self.now.saturating_sub(since) >= self.machine.timing.stable_after =>
             {
-                self.machine.attempts = 0;
+                self.machine.failures = FailureSeries::default();
                 self.machine.took_over = false;
             }
             State::Connecting { .. } | State::Reconnecting { recovery: Recovery::Waiting { .. }, .. }
@@ -216,7 +224,7 @@ impl Transition {
         }
         self.machine.failed_probes += 1;
         if self.machine.failed_probes >= self.machine.timing.failure_threshold {
-            self.fail(ConditionKind::Healing, reason);
+            self.fail(Failure::NotLetIn, reason);
         }
     }
 }

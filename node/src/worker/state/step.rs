@@ -10,6 +10,7 @@ use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, Tenan
 use super::machine::{
     AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
 };
+use crate::worker::fault::{Failure, FailureSeries, Fault};
 
 /// One step. Pure: the same arguments give the same result.
 #[must_use]
@@ -31,7 +32,7 @@ impl Transition {
         match event {
             Event::Begin { forget } => self.begin(forget),
             Event::Launched => self.launched(),
-            Event::LaunchFailed { reason, waits_for } => self.launch_failed(waits_for, reason),
+            Event::LaunchFailed { reason, failure } => self.launch_failed(failure, reason),
             Event::BrowserGone => self.browser_gone(),
             Event::SessionForgotten => self.session_forgotten(),
             Event::SessionSaved { link } => self.session_saved(link),
@@ -41,6 +42,7 @@ impl Transition {
             Event::LoggedOut { reason } => self.logged_out(&reason),
             Event::Conflicted => self.conflicted(),
             Event::Outdated => self.outdated(),
+            Event::TurnedAway { status } => self.turned_away(status),
             Event::Broke { reason } => self.broke(reason),
             Event::Exited { reason } => self.exited(reason),
             Event::Proved => self.proved(),
@@ -71,13 +73,13 @@ impl Transition {
         }
     }
 
-    fn launch_failed(&mut self, waits_for: ConditionKind, reason: String) {
+    fn launch_failed(&mut self, failure: Failure, reason: String) {
         if self.machine.browser != BrowserState::Launching {
             return;
         }
         self.machine.browser = BrowserState::None;
         match &self.machine.state {
-            State::Starting => self.fail(waits_for, reason),
+            State::Starting => self.fail(failure, reason),
             State::Stopping { .. } => self.after_stop(),
             _ => {}
         }
@@ -105,11 +107,11 @@ impl Transition {
         match &self.machine.state {
             State::Connecting { .. } if self.machine.linked => {
                 let reason = "the newly linked session could not be saved in time".to_owned();
-                self.fail(ConditionKind::WaitingForStore, reason);
+                self.fail(Failure::Store, reason);
             }
             State::Connecting { .. } => {
                 let reason = "the page showed neither a session nor a code in time".to_owned();
-                self.fail(ConditionKind::WaitingForWhatsapp, reason);
+                self.fail(Failure::NotLetIn, reason);
             }
             // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
             State::QrReady { .. } => {
@@ -155,7 +157,7 @@ impl Transition {
         ) {
             return;
         }
-        self.machine.attempts = 0;
+        self.machine.failures = FailureSeries::default();
         self.machine.trouble = None;
         self.machine.complaint.clear();
         self.tell(StatusReport {
@@ -299,19 +301,19 @@ impl Transition {
     }
 
     /// An attempt failed: the next one after a while, or none any more.
-    pub(super) fn fail(&mut self, waits_for: ConditionKind, reason: String) {
+    pub(super) fn fail(&mut self, failure: Failure, reason: String) {
         self.hold();
-        self.machine.trouble = Some((waits_for, reason.clone()));
-        let attempts = self.machine.timing.attempts;
-        if self.machine.attempts >= attempts {
-            let reason = format!("{reason}; gave up after {attempts} attempts to reconnect");
+        let (limit, surroundings) = (self.machine.timing.attempts, self.machine.surroundings);
+        let failures = &mut self.machine.failures;
+        let fault = failures.add(failure, &surroundings, self.now);
+        self.machine.trouble = Some((fault.condition(), reason.clone()));
+        if fault == Fault::Tenant && failures.own() > limit {
+            let reason = format!("{reason}; gave up after {limit} attempts to reconnect");
             self.stop_for(AfterStop::Fail { reason }, Effect::Kill);
             return;
         }
-        self.machine.attempts += 1;
-        let attempt = self.machine.attempts;
-        let wait = self.machine.timing.reconnect.delay(attempt, self.machine.seed);
-        let told = format!("{reason}; attempt {attempt} of {attempts} to reconnect");
+        let wait = self.machine.timing.reconnect.delay(failures.attempts(), self.machine.seed);
+        let told = format!("{reason}; {}", failures.outlook(limit, self.now));
         self.tell(StatusReport { last_error: Some(told), ..disconnected() });
         self.machine.state =
             State::Reconnecting { reason, recovery: Recovery::Waiting { until: self.now + wait } };
@@ -324,7 +326,7 @@ impl Transition {
             self.machine.offline_attempts_left -= 1;
             let State::Reconnecting { reason, .. } = &self.machine.state else { return };
             let reason = reason.clone();
-            return self.fail(ConditionKind::WaitingForWhatsapp, reason);
+            return self.fail(Failure::NotLetIn, reason);
         }
         if self.machine.browser == BrowserState::Up && !std::mem::replace(&mut self.machine.reloaded, true) {
             return self.reload();

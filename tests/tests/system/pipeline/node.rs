@@ -14,7 +14,9 @@ use roost_engine::{PageEvent, null::NullEngine, run_as::RunAs};
 use roost_model::ids::{Generation, TenantId};
 use roost_node::{
     env::NodeEnv,
+    host::impairments::Impairments,
     launch_queue::LaunchQueue,
+    logins::Logins,
     session::{Profiles, SnapshotKey, SnapshotStore},
     symptoms::Symptoms,
     worker::{
@@ -90,6 +92,8 @@ impl Node {
                 profiles: self.profiles(name),
                 launches: LaunchQueue::new(2),
                 symptoms: Symptoms::default(),
+                impairments: Impairments::default(),
+                logins: Logins::default(),
             }),
             failures: 0,
             warm,
