@@ -318,6 +318,11 @@ impl Ledger for PostgresLedger {
                 from valid_term, worker_processes w join worker_heartbeats h using (tenant_id)
                 where w.desired = 'RUNNING' and w.status = 'RUNNING'
                     and greatest(h.last_seen_at, w.expected_since) < now() - make_interval(secs => $2)
+                    -- One that goes on saying what it waits for is not lost from sight.
+                    and not (
+                        w.condition in ('WAITING_FOR_WHATSAPP', 'WAITING_FOR_STORE', 'WAITING_FOR_NODE', 'HEALING')
+                        and w.updated_at >= now() - make_interval(secs => $2)
+                    )
                 order by w.tenant_id for no key update of w skip locked
             ), marked as (
                 update worker_processes w set

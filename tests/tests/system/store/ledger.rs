@@ -5,7 +5,9 @@ use std::time::Duration;
 use roost_cluster::ledger::{GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, StoreClaim};
 use roost_devcluster::Postgres;
 use roost_model::ids::{Generation, NodeId, Revision, Term};
-use roost_store::{Fence, PostgresLedger, StatusReport, Store, StoreError, TenantStatus, WorkerStatus};
+use roost_store::{
+    ConditionKind, Fence, PostgresLedger, StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
+};
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
@@ -228,6 +230,26 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     let worker = db.store.get_worker(&silent.tenant).await.unwrap();
     assert_eq!((worker.status, worker.last_error.as_str()), (WorkerStatus::Running, ""));
     assert_eq!(db.store.get_tenant(&silent.tenant).await.unwrap().status, TenantStatus::QrPending);
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_on_saying_what_it_waits_for_is_no_error_until_it_says_nothing_more() {
+    let db = Db::new().await;
+    let (waiting, silent) = (db.owned("a").await, db.owned("b").await);
+    db.execute("update worker_processes set expected_since = now() - interval '1 hour'").await;
+    let told = StatusReport {
+        condition: Some((ConditionKind::WaitingForWhatsapp, "offline".into())),
+        last_error: Some("offline; waiting for WhatsApp for 59m".into()),
+        ..StatusReport::default()
+    };
+    db.store.report(&waiting, &told).await.unwrap();
+    let two_minutes = Duration::from_secs(120);
+    assert_eq!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap(), [silent.tenant]);
+    let worker = db.store.get_worker(&waiting.tenant).await.unwrap();
+    assert_eq!(worker.status, WorkerStatus::Running);
+    assert!(worker.last_error.contains("waiting for WhatsApp"), "{}", worker.last_error);
+    db.execute("update worker_processes set updated_at = now() - interval '3 minutes'").await;
+    assert_eq!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap(), [waiting.tenant]);
 }
 
 #[tokio::test]
