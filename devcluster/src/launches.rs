@@ -79,7 +79,8 @@ pub(super) async fn start_simulator(
     let launch = Launch::new(SIMULATOR, &programs.simulator, dir.log(SIMULATOR))
         .args(["--http", &http, "--tls", &tls])
         .args(["--first-code".into(), duration(options.first_code)])
-        .args(["--code-every".into(), duration(options.code_every)]);
+        .args(["--code-every".into(), duration(options.code_every)])
+        .args(["--start-cost".into(), duration(options.start_cost)]);
     let mut member = Member::new(SIMULATOR, launch, dir.announcement(SIMULATOR));
     let Announced { http_url, tls_addr } = member.start_announcing().await?;
     Ok(Some(SimulatedSite { member, client: Simulator::new(&http_url)?, tls_addr }))

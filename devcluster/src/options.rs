@@ -25,6 +25,8 @@ pub struct Options {
     /// How long the simulator shows the first code, and each further one.
     pub first_code: Duration,
     pub code_every: Duration,
+    /// Processor time that each load of a simulated page takes before it connects.
+    pub start_cost: Duration,
     /// Further arguments of every node and coordinator.
     pub node_args: Vec<String>,
     pub coordinator_args: Vec<String>,
@@ -68,6 +70,7 @@ impl Options {
             phones_scan: true,
             first_code: Duration::from_secs(60),
             code_every: Duration::from_secs(20),
+            start_cost: Duration::ZERO,
             node_args: vec![],
             coordinator_args: vec![],
             node_env: BTreeMap::new(),

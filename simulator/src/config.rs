@@ -18,6 +18,8 @@ pub struct Timing {
     pub code_every: Duration,
     /// When a message that the page refused is delivered again on the same connection.
     pub redeliver_after: Duration,
+    /// Processor time that each load of a page burns in script before it connects.
+    pub start_cost: Duration,
 }
 
 impl Default for Timing {
@@ -26,6 +28,7 @@ impl Default for Timing {
             first_code: Duration::from_secs(60),
             code_every: Duration::from_secs(20),
             redeliver_after: Duration::from_secs(5),
+            start_cost: Duration::ZERO,
         }
     }
 }

@@ -31,6 +31,9 @@ struct Args {
     /// How long each further one is.
     #[arg(long, env = "ROOST_SIMULATOR_CODE_EVERY", default_value = "20s", value_parser = humantime::parse_duration)]
     code_every: Duration,
+    /// Processor time that each load of a page burns in script before it connects.
+    #[arg(long, env = "ROOST_SIMULATOR_START_COST", default_value = "0s", value_parser = humantime::parse_duration)]
+    start_cost: Duration,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -41,7 +44,12 @@ async fn main() -> Result<()> {
     args.log.init("info");
 
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let timing = Timing { first_code: args.first_code, code_every: args.code_every, ..Timing::default() };
+    let timing = Timing {
+        first_code: args.first_code,
+        code_every: args.code_every,
+        start_cost: args.start_cost,
+        ..Timing::default()
+    };
     let simulator = Simulator::start(&Config { http: args.http, tls: args.tls, timing })?;
     tracing::info!(http_url = simulator.http_url(), tls_addr = %simulator.tls_addr(), "the simulator is ready");
     if let Some(path) = &args.announce {

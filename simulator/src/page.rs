@@ -1,10 +1,12 @@
 //! The files of the page, embedded in the program.
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
+
+use crate::app_state::AppState;
 
 const INDEX: &str = include_str!("../page/index.html");
 
@@ -32,8 +34,16 @@ scripts![
     "storage.js",
 ];
 
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/", get(|| async { Html(INDEX) })).route("/page/{name}", get(script))
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/", get(|| async { Html(INDEX) }))
+        .route("/page/start-cost.js", get(start_cost))
+        .route("/page/{name}", get(script))
+}
+
+async fn start_cost(State(state): State<AppState>) -> impl IntoResponse {
+    let text = format!("export const startCostMs = {};\n", state.timing.start_cost.as_millis());
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], text)
 }
 
 async fn script(Path(name): Path<String>) -> impl IntoResponse {
