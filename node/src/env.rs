@@ -10,6 +10,7 @@ use crate::{
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotStore},
+    start_times::StartTimes,
     symptoms::Symptoms,
 };
 
@@ -20,8 +21,10 @@ pub struct NodeEnv {
     pub snapshots: SnapshotStore,
     /// Every tenant's profile on this node.
     pub profiles: Profiles,
-    /// Bounds how many browsers of this node launch at once.
+    /// Bounds how many browsers and pages of this node start at once.
     pub launches: Arc<LaunchQueue>,
+    /// How long their starts took.
+    pub start_times: StartTimes,
     /// What its work tells of the node itself.
     pub symptoms: Symptoms,
     /// What its checks have found of it.

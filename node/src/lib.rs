@@ -27,5 +27,6 @@ pub mod pipeline;
 pub mod retry;
 pub mod revoke;
 pub mod session;
+pub mod start_times;
 pub mod symptoms;
 pub mod worker;

@@ -9,6 +9,7 @@ use chromiumoxide_cdp::cdp::browser_protocol::page::{
     AddScriptToEvaluateOnNewDocumentParams, EnableParams as PageParams, NavigateParams,
     RemoveScriptToEvaluateOnNewDocumentParams,
 };
+use chromiumoxide_cdp::cdp::browser_protocol::performance::EnableParams as PerformanceParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
     EventAttachedToTarget, SessionId, SetAutoAttachParams, TargetId,
 };
@@ -49,6 +50,7 @@ impl Startup<'_> {
         self.on_page(session, "watching the page", PageParams::default()).await?;
         self.on_page(session, "watching for crashes", InspectorParams::default()).await?;
         self.on_page(session, "giving the page a name", self.user_agent().await?).await?;
+        self.on_page(session, "counting what it works", PerformanceParams::default()).await?;
         // Without the Runtime domain a binding is not made in documents to come.
         self.on_page(session, "watching the scripts", RuntimeParams::default()).await?;
         self.on_page(session, "adding the binding", AddBindingParams::new(BINDING)).await?;

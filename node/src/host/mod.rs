@@ -79,6 +79,7 @@ use crate::{
     health::{self, NodeHealth},
     launch_queue::LaunchQueue,
     logins::Logins,
+    start_times::StartTimes,
     symptoms::Symptoms,
 };
 use candidate::Candidate;
@@ -239,6 +240,7 @@ async fn assemble(
         snapshots: config.snapshots.clone(),
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
+        start_times: StartTimes::default(),
         symptoms: Symptoms::default(),
         impairments: impairments.clone(),
         logins: Logins::default(),

@@ -47,6 +47,8 @@ pub struct Surroundings {
     pub is_impaired: bool,
     /// When another tenant has logged in that is connected still.
     pub other_login: Option<Duration>,
+    /// How long the slowest page of late took to start.
+    pub slowest_start: Duration,
 }
 
 impl Fault {
@@ -149,7 +151,7 @@ mod tests {
 
     fn fault(failure: Failure, is_impaired: bool, other_login_secs: Option<u64>) -> Fault {
         let other_login = other_login_secs.map(Duration::from_secs);
-        Fault::of(failure, &Surroundings { is_impaired, other_login }, BEGAN)
+        Fault::of(failure, &Surroundings { is_impaired, other_login, ..Surroundings::default() }, BEGAN)
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod session_store;
 mod snapshot_schedule;
 pub mod state;
 mod timing;
+mod turn;
 mod wakeups;
 mod warm_standby;
 

@@ -30,6 +30,7 @@
 //! | | offline | Reconnecting |
 //! | Running, QrReady | deaf: probes failed in a row | Reconnecting |
 //! | all three, Reconnecting | outdated | Connecting, by a reload; the second time Reconnecting |
+//! | Connecting, by a reload | its turn has come | Connecting, with a deadline from now on |
 //! | all three | broken, exited, turned away by the site | Reconnecting |
 //! | Connecting, Running, Reconnecting | conflict | Reconnecting, until it is known whose the session is: another's: Stopping, to end; ours: Connecting, by taking it back, once; then a failed attempt |
 //! | Reconnecting | a code; Ready or proof, unless a conflict is being decided | as from Connecting |

@@ -133,6 +133,7 @@ mod tests {
         launch_queue::LaunchQueue,
         logins::Logins,
         session::{Profiles, SnapshotKey, SnapshotStore},
+        start_times::StartTimes,
         symptoms::Symptoms,
     };
 
@@ -157,6 +158,7 @@ mod tests {
             snapshots: SnapshotStore::open(objects.to_str().unwrap(), key).unwrap(),
             profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
             launches: LaunchQueue::new(1),
+            start_times: StartTimes::default(),
             symptoms: Symptoms::default(),
             impairments: Impairments::default(),
             logins: Logins::default(),

@@ -22,8 +22,9 @@ pub enum State {
     Starting,
     /// The page shows `code`; a newer one or a scan is due by `until`.
     QrReady { code: String, until: WorkerTime },
-    /// The page is loaded; a session or a code has to show by `until`, and a session that was just linked be saved.
-    Connecting { until: WorkerTime },
+    /// The page is loaded; a session or a code has to show by `until`, and a session that was just linked be saved. Without
+    /// it the page waits for its turn to be loaded anew.
+    Connecting { until: Option<WorkerTime> },
     /// Linked, online and proven; messages flow.
     Running { since: WorkerTime },
     /// The connection failed for `reason`; see [`Recovery`].
@@ -96,6 +97,8 @@ pub enum Event {
     },
     /// A close or a kill that was asked for has ended, and the browser with it.
     BrowserGone,
+    /// It is the page's turn to be loaded anew.
+    TurnTaken,
     SessionForgotten,
     /// A snapshot has been recorded that was begun when [`Machine::link`] was `link`.
     SessionSaved {
@@ -157,6 +160,8 @@ pub enum Effect {
     CallOffLaunch {
         kill: bool,
     },
+    /// A page that loads takes as much as one that starts: wait for its turn. Answered by `TurnTaken`.
+    TakeTurn,
     Reload,
     TakeOver,
     /// Unlink the device at WhatsApp, then kill the browser. Answered by `BrowserGone`.
@@ -331,7 +336,8 @@ impl Machine {
     /// When a `Tick` is due.
     pub fn wake_at(&self) -> Option<WorkerTime> {
         match &self.state {
-            State::QrReady { until, .. } | State::Connecting { until } => Some(*until),
+            State::QrReady { until, .. } => Some(*until),
+            State::Connecting { until } => *until,
             State::Reconnecting { recovery: Recovery::Waiting { until }, .. } => Some(*until),
             State::Reconnecting { recovery: Recovery::CheckingOwner { ask_at }, .. } => *ask_at,
             State::Stopped
@@ -340,6 +346,11 @@ impl Machine {
             | State::Stopping { .. }
             | State::Error { .. } => None,
         }
+    }
+
+    /// Whether the page is on its way to a session or a code.
+    pub fn awaits_page(&self) -> bool {
+        matches!(self.state, State::Starting | State::Connecting { .. }) && !self.linked
     }
 
     /// Whether the page is to be probed in this state.

@@ -10,7 +10,10 @@ use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, Tenan
 use super::machine::{
     AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
 };
-use crate::worker::fault::{Failure, FailureSeries, Fault};
+use crate::{
+    start_times::allowance,
+    worker::fault::{Failure, FailureSeries, Fault},
+};
 
 /// One step. Pure: the same arguments give the same result.
 #[must_use]
@@ -34,6 +37,7 @@ impl Transition {
             Event::Launched => self.launched(),
             Event::LaunchFailed { reason, failure } => self.launch_failed(failure, reason),
             Event::BrowserGone => self.browser_gone(),
+            Event::TurnTaken => self.turn_taken(),
             Event::SessionForgotten => self.session_forgotten(),
             Event::SessionSaved { link } => self.session_saved(link),
             Event::Code { text, expires_in } => self.code(text, expires_in),
@@ -274,13 +278,23 @@ impl Transition {
     pub(super) fn reload(&mut self) {
         self.machine.offline_attempts_left = 0;
         self.machine.linked = false;
-        self.effects.push(Effect::Reload);
-        self.connect();
+        self.machine.failed_probes = 0;
+        self.machine.state = State::Connecting { until: None };
+        self.effects.push(Effect::TakeTurn);
+    }
+
+    fn turn_taken(&mut self) {
+        // Else the page has come back by itself meanwhile, or is wanted no more.
+        if self.machine.state == (State::Connecting { until: None }) {
+            self.effects.push(Effect::Reload);
+            self.connect();
+        }
     }
 
     pub(super) fn connect(&mut self) {
         self.machine.failed_probes = 0;
-        self.machine.state = State::Connecting { until: self.now + self.machine.timing.connect_within };
+        let within = allowance(self.machine.timing.connect_within, self.machine.surroundings.slowest_start);
+        self.machine.state = State::Connecting { until: Some(self.now + within) };
     }
 
     pub(super) fn run(&mut self) {

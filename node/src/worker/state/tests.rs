@@ -12,10 +12,22 @@ use crate::worker::{
 
 mod outages;
 mod rules;
+mod turns;
 
 const PHONE: &str = "+255700000001";
 
 const BEGIN: Event = Event::Begin { forget: None };
+
+/// One step, after which it is the page's turn at once if it waits for one; `turns` has those that wait.
+fn step(machine: Machine, event: Event, now: WorkerTime) -> (Machine, Vec<Effect>) {
+    let (machine, mut effects) = super::step(machine, event, now);
+    if effects.pop_if(|last| *last == Effect::TakeTurn).is_none() {
+        return (machine, effects);
+    }
+    let (machine, more) = super::step(machine, Event::TurnTaken, now);
+    effects.extend(more);
+    (machine, effects)
+}
 
 fn secs(n: u64) -> WorkerTime {
     Duration::from_secs(n)

@@ -18,6 +18,7 @@ use roost_node::{
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotKey, SnapshotStore},
+    start_times::StartTimes,
     symptoms::Symptoms,
     worker::{
         OwnershipCheck, OwnershipUnknown, State, WarmStandby, Worker, WorkerContext, WorkerHandle,
@@ -31,6 +32,9 @@ use crate::pipeline::test_bed::TestBed;
 
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// Starts of its pages.
+pub const AT_ONCE: usize = 2;
+
 /// A node with one worker.
 pub struct Node {
     pub bed: TestBed,
@@ -38,6 +42,7 @@ pub struct Node {
     pub snapshots: SnapshotStore,
     pub standing: watch::Sender<Standing>,
     pub owner: Arc<Owner>,
+    pub launches: Arc<LaunchQueue>,
 }
 
 pub struct Owner(pub AtomicBool);
@@ -61,6 +66,7 @@ impl Node {
             snapshots,
             standing,
             owner: Arc::new(Owner(AtomicBool::new(true))),
+            launches: LaunchQueue::new(AT_ONCE),
         }
     }
 
@@ -90,7 +96,8 @@ impl Node {
                 engine: Arc::new(engine),
                 snapshots: self.snapshots.clone(),
                 profiles: self.profiles(name),
-                launches: LaunchQueue::new(2),
+                launches: self.launches.clone(),
+                start_times: StartTimes::default(),
                 symptoms: Symptoms::default(),
                 impairments: Impairments::default(),
                 logins: Logins::default(),

@@ -21,7 +21,8 @@ impl Outage {
 
     /// Whether another tenant is let in meanwhile.
     fn others_log_in(mut self, since: WorkerTime) -> Self {
-        self.machine = self.machine.amid(Surroundings { other_login: Some(since), is_impaired: false });
+        self.machine =
+            self.machine.amid(Surroundings { other_login: Some(since), ..Surroundings::default() });
         self
     }
 
@@ -99,7 +100,7 @@ fn a_store_may_be_away_for_an_hour_and_the_node_lack_something_as_long() {
 #[test]
 fn browsers_that_do_not_start_on_a_node_that_lacks_something_are_waited_for() {
     let mut outage = Outage::of(running());
-    outage.machine = outage.machine.amid(Surroundings { is_impaired: true, other_login: None });
+    outage.machine = outage.machine.amid(Surroundings { is_impaired: true, ..Surroundings::default() });
     outage.take(exited());
     let failed = Event::LaunchFailed { reason: "no sandbox".into(), failure: Failure::Browser };
     outage.pass(secs(100) + HOUR, &failed);
@@ -135,7 +136,7 @@ fn a_page_that_crashes_again_and_again_while_others_log_in_is_given_up_after_ten
 fn one_that_crashes_where_nobody_else_logs_in_goes_on_for_ever_and_says_so() {
     for others in [None, Some(secs(99))] {
         let mut outage = Outage::of(running());
-        outage.machine = outage.machine.amid(Surroundings { other_login: others, is_impaired: false });
+        outage.machine = outage.machine.amid(Surroundings { other_login: others, ..Surroundings::default() });
         let outage = crash_on_and_on(outage);
         assert_eq!(outage.machine.condition().0, ConditionKind::Healing, "logins of before prove nothing");
         let told = outage

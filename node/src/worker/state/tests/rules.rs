@@ -34,6 +34,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Outdated),
         1 => Just(Event::TurnedAway { status: 503 }),
         1 => Just(Event::ReloadAsked),
+        2 => Just(Event::TurnTaken),
         1 => Just(Event::Broke { reason: "crash".into() }),
         1 => Just(exited()),
         3 => Just(Event::Proved),
@@ -151,7 +152,7 @@ proptest! {
         for (event, later, is_impaired, others_log_in) in events {
             now += Duration::from_millis(later);
             let other_login = others_log_in.then_some(now);
-            machine = machine.amid(Surroundings { is_impaired, other_login });
+            machine = machine.amid(Surroundings { is_impaired, other_login, ..Surroundings::default() });
             before.extend(drive(&mut machine, &mut world, event, now));
         }
         let mut effects = drive(&mut machine, &mut world, Event::StopAsked(mode), now);
