@@ -4,6 +4,7 @@
 
 mod bounds;
 mod frames;
+mod identity;
 mod launcher;
 mod memory;
 mod network;
@@ -30,6 +31,8 @@ fn trials() -> Vec<Trial> {
         trial("a_browser_that_grows_over_its_limit_is_ended", memory::limit),
         trial("a_site_that_answers_with_an_error_is_told_with_its_status", turned_away::status),
         trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
+        trial("a_page_and_its_workers_do_not_say_that_they_are_headless", identity::unset),
+        trial("a_page_and_its_workers_say_what_the_node_was_told", identity::set),
         trial("a_page_that_logs_more_than_may_be_loses_its_browser", bounds::message),
         trial("a_page_that_tells_more_at_once_than_may_be_loses_its_browser", bounds::payload),
         trial("a_page_that_tells_faster_than_anybody_listens_loses_its_browser", bounds::flood),

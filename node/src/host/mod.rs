@@ -332,7 +332,7 @@ impl Announcement<'_> {
 async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
         EngineConfig::Null => Ok(Arc::new(NullEngine::default())),
-        EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts } => {
+        EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts, identity } => {
             let this_program = std::env::current_exe().map_err(HostError::Myself)?;
             let launcher = Launcher::new(this_program.clone(), *run_as);
             let found = Sandbox::find(&launcher, browser).await;
@@ -348,6 +348,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 page_url: page_url.clone(),
                 page_hosts: page_hosts.clone(),
                 wa_js: WaJs::read(wa_js)?,
+                identity: identity.as_ref().clone(),
                 observer: link,
                 memory_limit_bytes: config.args.browser_memory_limit.map(|limit| limit.bytes()),
             };

@@ -67,6 +67,7 @@ fn of_engine(error: &EngineError) -> Failure {
         EngineError::TimedOut { .. } => Failure::SlowBrowser,
         EngineError::Spawn { .. }
         | EngineError::ForeignLibrary { .. }
+        | EngineError::NoVersion { .. }
         | EngineError::Cancelled
         | EngineError::Gone
         | EngineError::Ended { .. }
