@@ -405,5 +405,6 @@
     takeOver: () => { WPP.whatsapp.Socket.takeover(); },
   };
   Object.defineProperty(window, '__roost', { value: Object.freeze(bridge) });
-  tell({ event: 'loaded' });
+  const [navigation] = performance.getEntriesByType('navigation');
+  tell({ event: 'loaded', status: navigation?.responseStatus ?? 0 });
 })();

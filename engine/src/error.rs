@@ -17,6 +17,8 @@ pub enum EngineError {
          and not {expected}; install it with `npm ci` in engine/bridge"
     )]
     ForeignLibrary { path: String, version: &'static str, found: String, expected: &'static str },
+    #[error("{path} does not say which version it is, but {said:?}; set the user agent (--user-agent)")]
+    NoVersion { path: String, said: String },
     /// Whoever wanted it does not any more.
     #[error("the launch was cancelled")]
     Cancelled,

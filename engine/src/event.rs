@@ -32,6 +32,10 @@ pub enum PageEvent {
     Conflict,
     /// WhatsApp wants a newer page; a reload brings it.
     Outdated,
+    /// The document that was loaded is what the site's server says with an error: this HTTP status, 400 or more.
+    TurnedAway {
+        status: u16,
+    },
     /// A new message from someone else, held unacknowledged until [`super::Page::confirm`] if it is direct.
     Message(InboundMessage),
     /// The renderer died; the browser lives and [`super::Page::reload`] recovers.

@@ -103,6 +103,10 @@ pub trait Page: Send + Sync {
     /// What the page says of itself, and whether the server behind it answers.
     async fn probe(&self) -> Result<Probe, EngineError>;
 
+    /// How long the page's own thread has worked so far, by its document's count: it may begin anew with another one. An answer
+    /// waits for what the thread is at.
+    async fn worked(&self) -> Result<Duration, EngineError>;
+
     /// New messages that sit in the page: those that came before the bridge attached fire no event. May repeat what came
     /// as an event; the caller deduplicates by id.
     async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError>;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -78,6 +79,18 @@ impl NullEngine {
         }
     }
 
+    /// Whether a tenant's page, which shows itself connected, has an answer of the server's to a probe.
+    pub fn set_deaf(&self, tenant: &TenantId, deaf: bool) {
+        if let Some(page) = self.page(tenant) {
+            page.deaf.store(deaf, Ordering::Relaxed);
+        }
+    }
+
+    /// How often the tenant's page was probed.
+    pub fn probes(&self, tenant: &TenantId) -> u32 {
+        self.page(tenant).map_or(0, |page| page.probes.load(Ordering::Relaxed))
+    }
+
     /// From now on launches take until this is called again, or until they are cancelled.
     pub fn hold_launches(&self, hold: bool) {
         self.slow.send_replace(hold);
@@ -130,6 +143,8 @@ impl Engine for NullEngine {
         let page = Arc::new(NullPage {
             events: Mutex::new(Some(events)),
             online: AtomicBool::new(true),
+            deaf: AtomicBool::new(false),
+            probes: AtomicU32::new(0),
             take_overs: AtomicU32::new(0),
             reloads: AtomicU32::new(0),
             swallows: AtomicBool::new(false),
@@ -187,6 +202,8 @@ struct NullPage {
     /// `None` once closed.
     events: Mutex<Option<mpsc::Sender<PageEvent>>>,
     online: AtomicBool,
+    deaf: AtomicBool,
+    probes: AtomicU32,
     take_overs: AtomicU32,
     reloads: AtomicU32,
     swallows: AtomicBool,
@@ -263,6 +280,7 @@ impl Page for NullPage {
 
     async fn probe(&self) -> Result<Probe, EngineError> {
         self.check_open()?;
+        self.probes.fetch_add(1, Ordering::Relaxed);
         let online = self.is_online();
         let stream_info = if online { StreamInfo::Normal } else { StreamInfo::Offline };
         Ok(Probe {
@@ -270,8 +288,12 @@ impl Page for NullPage {
             stream_mode: StreamMode::Main,
             stream_info,
             online,
-            answered: online,
+            answered: online && !self.deaf.load(Ordering::Relaxed),
         })
+    }
+
+    async fn worked(&self) -> Result<Duration, EngineError> {
+        Ok(Duration::ZERO)
     }
 
     async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {

@@ -16,7 +16,7 @@ use roost_cluster::{
 };
 use roost_engine::{
     run_as::{RunAs, UnknownUser, impassable},
-    web::{Domain, NotADomain, NotAPageUrl, PageUrl},
+    web::{Domain, Identity, NotADomain, NotAPageUrl, PageUrl},
 };
 use roost_model::ids::{ClusterName, NodeId};
 use secrecy::{ExposeSecret, SecretString};
@@ -61,6 +61,16 @@ pub struct NodeArgs {
     /// whatsapp.net, if it is WhatsApp's); browsers reach nothing else
     #[arg(long, env = "ROOST_NODE_PAGE_HOSTS", value_delimiter = ',')]
     pub page_hosts: Vec<String>,
+    /// What browsers say that they are, to the page, its workers and the site; their own user agent, but not that they are
+    /// headless, unless it is given
+    #[arg(long, env = "ROOST_NODE_USER_AGENT", value_parser = a_header)]
+    pub user_agent: Option<String>,
+    /// The languages that browsers ask for, the first of them their own: such as sw-TZ,sw,en
+    #[arg(long, env = "ROOST_NODE_LANG", value_parser = languages)]
+    pub lang: Option<String>,
+    /// The browsers' time zone, such as Africa/Dar_es_Salaam; the machine's unless it is given
+    #[arg(long, env = "ROOST_NODE_TIME_ZONE", value_parser = a_time_zone)]
+    pub time_zone: Option<String>,
     /// The browser: chromium-headless-shell, or chromium
     #[arg(long, env = "ROOST_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
     pub browser: PathBuf,
@@ -147,7 +157,14 @@ pub struct NodeConfig {
 /// The engine, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineConfig {
-    Web { browser: PathBuf, wa_js: PathBuf, run_as: RunAs, page_url: PageUrl, page_hosts: Vec<Domain> },
+    Web {
+        browser: PathBuf,
+        wa_js: PathBuf,
+        run_as: RunAs,
+        page_url: PageUrl,
+        page_hosts: Vec<Domain>,
+        identity: Box<Identity>,
+    },
     Null,
 }
 
@@ -245,9 +262,42 @@ impl NodeArgs {
                     return Err(ConfigError::ClosedBrowser { browser, user, at });
                 }
                 let wa_js = a_file("--bridge", &wa_js)?;
-                Ok(EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts })
+                let identity = Box::new(Identity {
+                    user_agent: self.user_agent.clone(),
+                    languages: self.lang.clone(),
+                    time_zone: self.time_zone.clone(),
+                });
+                Ok(EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts, identity })
             }
         }
+    }
+}
+
+/// What may stand in a header of HTTP.
+fn a_header(given: &str) -> Result<String, String> {
+    let is_printable = !given.trim().is_empty() && given.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if is_printable { Ok(given.to_owned()) } else { Err("it has to be printable ASCII".to_owned()) }
+}
+
+fn languages(given: &str) -> Result<String, String> {
+    let is_tag =
+        |tag: &str| !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if given.split(',').all(is_tag) {
+        Ok(given.to_owned())
+    } else {
+        Err("it has to be tags with commas between them, such as sw-TZ,sw,en".to_owned())
+    }
+}
+
+/// A browser takes a name that it does not know for UTC. Where the machine has a list of them, it is looked up.
+fn a_time_zone(given: &str) -> Result<String, String> {
+    let zones = Path::new("/usr/share/zoneinfo");
+    let is_name = given.starts_with(|c: char| c.is_ascii_alphabetic())
+        && given.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+/".contains(&byte));
+    if is_name && (!zones.is_dir() || zones.join(given).is_file()) {
+        Ok(given.to_owned())
+    } else {
+        Err("it is no time zone, such as Africa/Dar_es_Salaam".to_owned())
     }
 }
 
@@ -335,6 +385,16 @@ mod tests {
         }
         let error = check(dir.path(), &[("--engine", "web")]).err().unwrap();
         assert!(error.to_string().contains("--bridge"), "{error}");
+    }
+
+    #[test]
+    fn what_browsers_are_to_say_of_themselves_is_checked() {
+        assert!(a_header("Mozilla/5.0 (X11)").is_ok() && a_header("a\nb").is_err() && a_header(" ").is_err());
+        assert!(languages("sw-TZ,sw").is_ok() && languages("sw,").is_err() && languages("a b").is_err());
+        for wrong in ["Now here", "../../../etc/passwd", "/etc/passwd", ""] {
+            assert!(a_time_zone(wrong).is_err(), "{wrong}");
+        }
+        assert!(a_time_zone("Africa/Dar_es_Salaam").is_ok());
     }
 
     #[test]

@@ -6,8 +6,11 @@ use roost_engine::Engine;
 use roost_store::Store;
 
 use crate::{
+    host::impairments::Impairments,
     launch_queue::LaunchQueue,
+    logins::Logins,
     session::{Profiles, SnapshotStore},
+    start_times::StartTimes,
     symptoms::Symptoms,
 };
 
@@ -18,8 +21,14 @@ pub struct NodeEnv {
     pub snapshots: SnapshotStore,
     /// Every tenant's profile on this node.
     pub profiles: Profiles,
-    /// Bounds how many browsers of this node launch at once.
+    /// Bounds how many browsers and pages of this node start at once.
     pub launches: Arc<LaunchQueue>,
+    /// How long their starts took.
+    pub start_times: StartTimes,
     /// What its work tells of the node itself.
     pub symptoms: Symptoms,
+    /// What its checks have found of it.
+    pub impairments: Impairments,
+    /// What its tenants tell each other of WhatsApp.
+    pub logins: Logins,
 }

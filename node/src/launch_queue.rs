@@ -1,4 +1,5 @@
-//! Whose browser launches next. A launch takes most of a core for seconds, so only a few run at once; the others wait. Of these
+//! Whose browser launches, or page loads anew, next. A start takes most of a core for seconds, from the browser's beginning until
+//! its page is there, so only a few run at once; the others wait. Of these
 //! the one with the fewest failed attempts is next, and of equals the tenant that has been down the longest. Attempts first, for
 //! what keeps failing is down the longest by and by, and its launches are the slow ones: a few such would hold up a failover.
 
@@ -49,7 +50,12 @@ pub struct LaunchQueue {
 
 #[derive(Debug)]
 struct QueueState {
-    free: usize,
+    /// Below none while there are more than may be, for some do not wait.
+    free: isize,
+    /// How many there are.
+    held: usize,
+    /// How many there were.
+    given: u64,
     /// Counts those who came, so that of two equals the earlier one is next.
     arrivals: u64,
     waiting: BTreeMap<(LaunchPriority, u64), oneshot::Sender<LaunchPermit>>,
@@ -63,8 +69,21 @@ pub struct LaunchPermit {
 
 impl LaunchQueue {
     pub fn new(at_once: usize) -> Arc<Self> {
-        let state = QueueState { free: at_once, arrivals: 0, waiting: BTreeMap::new() };
+        let free = isize::try_from(at_once).unwrap_or(isize::MAX);
+        let state = QueueState { free, held: 0, given: 0, arrivals: 0, waiting: BTreeMap::new() };
         Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    /// For what cannot wait, or has begun already: a permit out of turn. Those who wait, wait for it too.
+    pub fn take(self: &Arc<Self>) -> LaunchPermit {
+        self.state.lock().count_out();
+        LaunchPermit { queue: self.clone() }
+    }
+
+    /// The starts until now.
+    pub fn starts(&self) -> Starts {
+        let state = self.state.lock();
+        Starts { under_way: state.held, given: state.given }
     }
 
     /// Waits for a permit. May be given up at any time.
@@ -98,17 +117,45 @@ impl QueueState {
         while self.free > 0 {
             let (_, next) = self.waiting.pop_first()?;
             if !next.is_closed() {
-                self.free -= 1;
+                self.count_out();
                 return Some(next);
             }
         }
         None
     }
+
+    fn count_out(&mut self) {
+        self.free -= 1;
+        self.held += 1;
+        self.given += 1;
+    }
+}
+
+/// How much was being started at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Starts {
+    under_way: usize,
+    given: u64,
+}
+
+impl Starts {
+    /// Whether any is under way.
+    pub fn is_any(&self) -> bool {
+        self.under_way > 0
+    }
+
+    /// Whether any was under way between this moment and a later one.
+    pub fn any_until(&self, later: &Self) -> bool {
+        self.is_any() || self.given != later.given
+    }
 }
 
 impl Drop for LaunchPermit {
     fn drop(&mut self) {
-        self.queue.state.lock().free += 1;
+        let mut state = self.queue.state.lock();
+        state.free += 1;
+        state.held -= 1;
+        drop(state);
         self.queue.give();
     }
 }
@@ -189,5 +236,29 @@ mod tests {
         let last = last.now_or_never().expect("the permit went on to the one who waits");
         drop((second, last));
         assert_eq!(queue.state.lock().free, 2);
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_wait_counts_all_the_same() {
+        let queue = LaunchQueue::new(1);
+        let (first, urgent) = (queue.acquire(seen(1)).await, queue.take());
+        let next = waiting(&queue, seen(2));
+        drop(first);
+        let mut next = next;
+        assert!((&mut next).now_or_never().is_none(), "there is one too many still");
+        drop(urgent);
+        assert!(next.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn it_is_known_whether_anything_started_in_between() {
+        let queue = LaunchQueue::new(1);
+        let quiet = queue.starts();
+        assert!(!quiet.any_until(&queue.starts()));
+        drop(queue.take());
+        assert!(quiet.any_until(&queue.starts()), "it is over by now");
+        let _permit = queue.take();
+        let busy = queue.starts();
+        assert!(busy.any_until(&busy));
     }
 }

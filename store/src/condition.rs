@@ -23,9 +23,9 @@ pub enum ConditionKind {
     WaitingForCapacity,
     /// Its node is lost, and failover is held or goes on a few tenants at a time.
     WaitingForFailover,
-    /// Its node is away for a moment, or says nothing.
+    /// Its node is away for a moment, says nothing, or lacks what a browser needs.
     WaitingForNode,
-    /// WhatsApp turns it away or cannot be reached.
+    /// WhatsApp turns it away, cannot be reached, or answers with an error.
     WaitingForWhatsapp,
     /// Postgres or the object store does not take or give its session.
     WaitingForStore,

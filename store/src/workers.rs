@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A start sets the status RUNNING at once and `expected_since` to now: from then on the worker must be seen, and a
-//! worker that no node takes becomes ERROR by stale detection like one that has died.
+//! worker that no node takes becomes ERROR by stale detection like one that has died; one that goes on saying what it waits for
+//! does not.
 
 use roost_model::ids::{Generation, NodeId, SpecRevision, TenantId};
 use time::OffsetDateTime;

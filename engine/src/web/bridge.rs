@@ -60,8 +60,11 @@ impl WaJs {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum BridgeEvent {
-    /// The bridge is in a new document.
-    Loaded,
+    /// The bridge is in a new document, which the server has given with this HTTP status; 0 where it is not known.
+    Loaded {
+        #[serde(default)]
+        status: u16,
+    },
     /// wa-js has found the page's modules. Without `holding` the page acknowledges messages before they are durable.
     Attached {
         holding: bool,
@@ -93,7 +96,8 @@ impl BridgeEvent {
     /// What the worker learns of it.
     pub(super) fn into_page_event(self) -> Option<PageEvent> {
         Some(match self {
-            Self::Loaded => PageEvent::Loaded,
+            Self::Loaded { status } if status >= 400 => PageEvent::TurnedAway { status },
+            Self::Loaded { .. } => PageEvent::Loaded,
             Self::Attached { holding: true } => return None,
             Self::Attached { holding: false } => {
                 tracing::error!(
@@ -250,7 +254,7 @@ mod tests {
     #[test]
     fn what_the_bridge_tells_is_understood() {
         let told = concat!(
-            r#"{"event":"loaded"}"#,
+            r#"{"event":"loaded","status":200}"#,
             "\n",
             r#"{"event":"attached","holding":true}"#,
             "\n",

@@ -4,8 +4,8 @@
 //! - They speak over a TCP port that every process of the machine may connect to, and whoever does owns the session. A
 //!   pipe belongs to this process alone, needs no port and no file to find it, and its end is the browser's end.
 //! - Nagle's algorithm is on for that connection: the second of two small commands waits for the answer to the first.
-//! - The handler enables the Network, Log, Performance and Runtime domains for every page, which keep what they see in
-//!   the browser's memory, and its event listeners are unbounded queues.
+//! - The handler enables the Network, Log and Runtime domains for every page, which keep what they see in the browser's
+//!   memory, and its event listeners are unbounded queues.
 //!
 //! Messages are JSON, each ended by a zero byte. Sessions are flattened: a message to a page carries its session's id.
 //!

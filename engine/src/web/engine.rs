@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{SessionId, TargetId};
 use roost_model::ids::TenantId;
 use tokio::process::Command;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ use super::bridge::{self, WaJs};
 use super::cdp::{self, Cdp};
 use super::document::TopDocument;
 use super::hosts::{Domain, PageUrl, resolver_rules};
+use super::identity::{Identity, usual_user_agent};
 use super::memory_limit::MemoryLimit;
 use super::page::WebPage;
 use super::process::{BrowserProcess, Pipes, ProcessTree};
@@ -34,6 +36,8 @@ use crate::{BrowserObserver, Engine, EngineError, Launch, Launched, LocalStorage
 const BRIDGE_LOADED: Duration = Duration::from_secs(10);
 /// From the end of a browser's pipe to the end of all its processes.
 const ENDED_BY_ITSELF: Duration = Duration::from_secs(2);
+/// For a browser to say its version and end.
+const VERSION: Duration = Duration::from_secs(20);
 /// Events that wait for the worker.
 const EVENTS: usize = 256;
 
@@ -50,6 +54,7 @@ pub struct WebConfig {
     /// What the page may reach beside its own host and, if it is WhatsApp's, WhatsApp's domains.
     pub page_hosts: Vec<Domain>,
     pub wa_js: WaJs,
+    pub identity: Identity,
     pub observer: Arc<dyn BrowserObserver>,
     /// What all processes of one browser may use of memory before it is ended; see `memory_limit.rs` for what counts.
     pub memory_limit_bytes: Option<u64>,
@@ -60,13 +65,30 @@ pub struct WebEngine {
     config: WebConfig,
     script: String,
     memory_limit: Option<Arc<MemoryLimit>>,
+    /// Asked of the browser once, if it is not set.
+    user_agent: OnceCell<String>,
 }
 
 impl WebEngine {
-    pub fn new(config: WebConfig) -> Self {
+    pub fn new(mut config: WebConfig) -> Self {
+        config.launcher.time_zone = config.identity.time_zone.clone();
         let script = bridge::script(&config.wa_js);
         let memory_limit = config.memory_limit_bytes.map(MemoryLimit::new);
-        Self { config, script, memory_limit }
+        Self { config, script, memory_limit, user_agent: OnceCell::new() }
+    }
+
+    /// What is set, or what the browser would say with a window. It is asked for its version by a process of its own.
+    async fn user_agent(&self) -> Result<&str, EngineError> {
+        let WebConfig { launcher, browser, identity, .. } = &self.config;
+        let found = || async {
+            if let Some(set) = &identity.user_agent {
+                return Ok(set.clone());
+            }
+            let said = launcher.version_of(browser).await?;
+            let path = || browser.display().to_string();
+            usual_user_agent(&said).ok_or_else(|| EngineError::NoVersion { path: path(), said })
+        };
+        Ok(self.user_agent.get_or_try_init(found).await?)
     }
 
     /// A browser on this profile, with the bridge ready for whatever document comes.
@@ -74,9 +96,13 @@ impl WebEngine {
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
-        let WebConfig { launcher, browser, sandbox, observer, page_url, page_hosts, .. } = &self.config;
+        let WebConfig { launcher, browser, sandbox, observer, page_url, page_hosts, identity, .. } =
+            &self.config;
+        let user_agent = self.user_agent().await?;
         let proxies = Proxies::from_environment();
-        let flags = flags(profile, *sandbox, &resolver_rules(page_url, page_hosts, &proxies.places));
+        let rules = resolver_rules(page_url, page_hosts, &proxies.places);
+        let flags = flags(profile, *sandbox, &rules, identity.flags(user_agent));
+        let who = identity.overriding(user_agent);
         let (process, pipes) = launcher.spawn(browser, profile, &flags, observer.clone())?;
         if let Some(limit) = &self.memory_limit {
             limit.watch(process.tree());
@@ -85,12 +111,13 @@ impl WebEngine {
         let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {
             let (session, tab) = start.attach().await?;
+            start.identify(&session, who.clone(), identity.locale()).await?;
             start.install(&session, &self.script).await?;
             Ok((session, tab))
         };
         match unless_cancelled(cancel, attached).await {
             Ok((session, tab)) => {
-                Ok(WarmWebBrowser { page_url: page_url.clone(), process, cdp, events, session, tab })
+                Ok(WarmWebBrowser { page_url: page_url.clone(), process, cdp, events, session, tab, who })
             }
             Err(error) => Err(end(&process.tree(), error).await),
         }
@@ -106,11 +133,12 @@ struct WarmWebBrowser {
     events: mpsc::Receiver<cdp::Event>,
     session: SessionId,
     tab: TargetId,
+    who: SetUserAgentOverrideParams,
 }
 
 impl WarmWebBrowser {
     async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
-        let Self { page_url, process, cdp, events: raw, session, tab } = self;
+        let Self { page_url, process, cdp, events: raw, session, tab, who } = self;
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
         let pump = EventPump {
@@ -121,6 +149,7 @@ impl WarmWebBrowser {
             document: document_tx,
             events,
             console_entries: 0,
+            who,
         };
         tokio::spawn(pump.run(raw));
         start::open(&cdp, &session, page_url.as_str(), local_storage).await?;
@@ -189,12 +218,14 @@ pub struct Launcher {
     /// Its arguments, as far as they do not depend on what is launched.
     pub(super) args: Vec<String>,
     pub(super) run_as: RunAs,
+    /// The browsers'; this process' own if it is not set.
+    pub(super) time_zone: Option<String>,
 }
 
 impl Launcher {
     pub fn new(roost_node: PathBuf, run_as: RunAs) -> Self {
         let args = std::iter::once("launch".to_owned()).chain(run_as.to_args()).collect();
-        Self { program: roost_node, args, run_as }
+        Self { program: roost_node, args, run_as, time_zone: None }
     }
 
     /// Becomes what follows.
@@ -222,6 +253,7 @@ impl Launcher {
             .current_dir("/")
             .env_clear()
             .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(self.time_zone.iter().map(|zone| ("TZ", zone)))
             .envs(Proxies::from_environment().variables)
             .env("HOME", home)
             // In any other locale Chromium loses the letters of paths that are not ASCII, and with them its databases.
@@ -237,6 +269,28 @@ impl Launcher {
             .map_err(failed)?;
         BrowserProcess::watch(child, observer)
             .ok_or_else(|| failed(std::io::Error::other("the browser has no pipe")))
+    }
+
+    /// What a browser answers when it is asked for its version.
+    pub(super) async fn version_of(&self, browser: &Path) -> Result<String, EngineError> {
+        let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
+        let mut command = self.launch();
+        command
+            .arg(browser)
+            .arg("--version")
+            .current_dir("/")
+            .env_clear()
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let asked = timeout(VERSION, command.output()).await;
+        let limit = VERSION;
+        let answer =
+            asked.map_err(|_| EngineError::TimedOut { step: "asking the browser's version", limit })?;
+        let answer = answer.map_err(failed)?;
+        if !answer.status.success() {
+            return Err(EngineError::ended(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
+        }
+        Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
     }
 
     /// Only tries whether a browser could have its sandbox.
@@ -260,7 +314,7 @@ const ENVIRONMENT: &[&str] = &["PATH", "LANG", "TZ", "TMPDIR", "FONTCONFIG_FILE"
 const ON_3_AND_4: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
 
 /// Every flag for a browser on this profile that reaches these hosts.
-fn flags(profile: &Path, sandbox: bool, resolver_rules: &str) -> Vec<OsString> {
+fn flags(profile: &Path, sandbox: bool, resolver_rules: &str, identity: Vec<OsString>) -> Vec<OsString> {
     let mut flags: Vec<OsString> = FLAGS.iter().map(OsString::from).collect();
     let processes = if sandbox { SANDBOXED } else { UNSANDBOXED };
     flags.extend(processes.iter().map(OsString::from));
@@ -269,6 +323,7 @@ fn flags(profile: &Path, sandbox: bool, resolver_rules: &str) -> Vec<OsString> {
     user_data_dir.push(profile);
     flags.push(user_data_dir);
     flags.push(format!("--host-resolver-rules={resolver_rules}").into());
+    flags.extend(identity);
     flags.push("about:blank".into());
     flags
 }
@@ -359,10 +414,10 @@ mod tests {
     #[test]
     fn a_path_is_passed_as_it_is_and_only_a_missing_sandbox_is_said_so() {
         let path = Path::new(std::ffi::OsStr::from_bytes(b"/a b/\xc3\xa4/\xff"));
-        let sandboxed = flags(path, true, "");
+        let sandboxed = flags(path, true, "", Vec::new());
         let given: Vec<_> = sandboxed.iter().map(|flag| flag.as_bytes()).collect();
         assert!(given.contains(&b"--user-data-dir=/a b/\xc3\xa4/\xff".as_slice()));
         assert!(!given.contains(&b"--no-sandbox".as_slice()) && !given.contains(&b"--no-zygote".as_slice()));
-        assert!(flags(path, false, "").contains(&"--no-sandbox".into()));
+        assert!(flags(path, false, "", Vec::new()).contains(&"--no-sandbox".into()));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chromiumoxide_cdp::cdp::browser_protocol::browser::CloseParams;
 use chromiumoxide_cdp::cdp::browser_protocol::page::ReloadParams;
+use chromiumoxide_cdp::cdp::browser_protocol::performance::GetMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     CallArgument, CallFunctionOnParams, ExceptionDetails, ExecutionContextId,
@@ -131,6 +132,14 @@ impl Page for WebPage {
 
     async fn probe(&self) -> Result<Probe, EngineError> {
         self.call("probing", "() => __roost.probe()", (), PROBE).await
+    }
+
+    async fn worked(&self) -> Result<Duration, EngineError> {
+        let step = "asking how busy the page is";
+        let metrics =
+            self.cdp.call(step, Some(&self.session), GetMetricsParams::default(), CALL).await?.metrics;
+        let tasks = metrics.iter().find(|metric| metric.name == "TaskDuration");
+        Ok(Duration::from_secs_f64(tasks.map_or(0.0, |metric| metric.value.max(0.0))))
     }
 
     async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {

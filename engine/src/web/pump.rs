@@ -1,12 +1,14 @@
 //! From the browser's events to the worker's: one task per browser, in order, until the browser is gone.
 
+use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
 use chromiumoxide_cdp::cdp::browser_protocol::inspector::EventTargetCrashed;
 use chromiumoxide_cdp::cdp::browser_protocol::page::{
     EventJavascriptDialogOpening, HandleJavaScriptDialogParams,
 };
-use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
+use chromiumoxide_cdp::cdp::browser_protocol::target::{EventAttachedToTarget, SessionId};
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     DiscardConsoleEntriesParams, EventBindingCalled, EventConsoleApiCalled, ExecutionContextId,
+    RunIfWaitingForDebuggerParams,
 };
 use chromiumoxide_types::{Command, MethodType};
 use roost_model::causes;
@@ -32,6 +34,8 @@ pub(super) struct EventPump {
     pub events: mpsc::Sender<PageEvent>,
     /// What the page has written to its console since that was last discarded.
     pub console_entries: u32,
+    /// What workers are to say that they are.
+    pub who: SetUserAgentOverrideParams,
 }
 
 /// Why there are no more events.
@@ -64,6 +68,9 @@ impl EventPump {
     async fn take_all(&mut self, mut raw: mpsc::Receiver<Event>) -> Option<Excess> {
         while let Some(event) = raw.recv().await {
             if event.session.as_deref() != Some(self.session.inner()) {
+                if event.session.is_none() && event.method == EventAttachedToTarget::method_id() {
+                    self.identify(event);
+                }
                 continue;
             }
             match self.handle(event).await {
@@ -102,6 +109,21 @@ impl EventPump {
         Ok(())
     }
 
+    /// A shared or a service worker, or another tab, that waits to begin.
+    fn identify(&self, event: Event) {
+        let Ok(attached) = serde_json::from_value::<EventAttachedToTarget>(event.params) else { return };
+        let (cdp, who) = (self.cdp.clone(), self.who.clone());
+        tokio::spawn(async move {
+            let session = Some(&attached.session_id);
+            let named = cdp.call("giving a worker a name", session, who, ANSWERED_WITHIN).await;
+            let begin = RunIfWaitingForDebuggerParams::default();
+            let begun = cdp.call("letting a worker begin", session, begin, ANSWERED_WITHIN).await;
+            if let Err(error) = named.and(begun) {
+                tracing::warn!(error = %causes(&error), "a worker of the page was not told who it is");
+            }
+        });
+    }
+
     async fn told(&self, called: EventBindingCalled) -> Result<(), PumpEnd> {
         if called.name != BINDING || !self.top.is(called.execution_context_id) {
             return Ok(());
@@ -110,7 +132,7 @@ impl EventPump {
             return Err(PumpEnd::Exceeded(Excess::Payload { limit: TOLD_BYTES }));
         }
         for event in events_of(&called.payload) {
-            if matches!(event, BridgeEvent::Loaded) {
+            if matches!(event, BridgeEvent::Loaded { .. }) {
                 self.document.send_replace(Some(called.execution_context_id));
             }
             let Some(event) = event.into_page_event() else { continue };

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use chromiumoxide_cdp::cdp::browser_protocol::browser::GetVersionParams;
-use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
+use chromiumoxide_cdp::cdp::browser_protocol::emulation::{
+    SetLocaleOverrideParams, SetUserAgentOverrideParams,
+};
 use chromiumoxide_cdp::cdp::browser_protocol::inspector::EnableParams as InspectorParams;
 use chromiumoxide_cdp::cdp::browser_protocol::page::{
     AddScriptToEvaluateOnNewDocumentParams, EnableParams as PageParams, NavigateParams,
     RemoveScriptToEvaluateOnNewDocumentParams,
 };
+use chromiumoxide_cdp::cdp::browser_protocol::performance::EnableParams as PerformanceParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
     EventAttachedToTarget, SessionId, SetAutoAttachParams, TargetId,
 };
@@ -34,10 +36,10 @@ pub(super) struct Startup<'a> {
 }
 
 impl Startup<'_> {
-    /// Attaches to the one tab that the browser opens by itself.
+    /// Attaches to the one tab that the browser opens by itself. What is opened later waits until the pump has told it who it is.
     pub(super) async fn attach(&mut self) -> Result<(SessionId, TargetId), EngineError> {
         let step = "attaching to the page";
-        let attach = SetAutoAttachParams { flatten: Some(true), ..SetAutoAttachParams::new(true, false) };
+        let attach = SetAutoAttachParams { flatten: Some(true), ..SetAutoAttachParams::new(true, true) };
         self.cdp.call(step, None, attach, FIRST_ANSWER).await?;
         let attached = |event: &EventAttachedToTarget| event.target_info.r#type == "page";
         let attached = self.wait_for(step, FIRST_ANSWER, attached).await?;
@@ -48,7 +50,7 @@ impl Startup<'_> {
     pub(super) async fn install(&self, session: &SessionId, script: &str) -> Result<(), EngineError> {
         self.on_page(session, "watching the page", PageParams::default()).await?;
         self.on_page(session, "watching for crashes", InspectorParams::default()).await?;
-        self.on_page(session, "giving the page a name", self.user_agent().await?).await?;
+        self.on_page(session, "counting what it works", PerformanceParams::default()).await?;
         // Without the Runtime domain a binding is not made in documents to come.
         self.on_page(session, "watching the scripts", RuntimeParams::default()).await?;
         self.on_page(session, "adding the binding", AddBindingParams::new(BINDING)).await?;
@@ -56,11 +58,18 @@ impl Startup<'_> {
         self.on_page(session, "adding the bridge", script).await
     }
 
-    /// WhatsApp turns away a browser that calls itself headless.
-    async fn user_agent(&self) -> Result<SetUserAgentOverrideParams, EngineError> {
-        let version =
-            self.cdp.call("asking the version", None, GetVersionParams::default(), ANSWERED_WITHIN).await?;
-        Ok(SetUserAgentOverrideParams::new(version.user_agent.replace("HeadlessChrome", "Chrome")))
+    /// Has the page, and the workers of its own, say who it is.
+    pub(super) async fn identify(
+        &self,
+        session: &SessionId,
+        who: SetUserAgentOverrideParams,
+        locale: Option<String>,
+    ) -> Result<(), EngineError> {
+        self.on_page(session, "giving the page a name", who).await?;
+        if locale.is_some() {
+            self.on_page(session, "giving the page a language", SetLocaleOverrideParams { locale }).await?;
+        }
+        Ok(())
     }
 
     async fn on_page<C: Command>(

@@ -5,12 +5,14 @@
 mod bounds;
 mod closing;
 mod frames;
+mod identity;
 mod launcher;
 mod memory;
 mod network;
 mod site;
 mod stage;
 mod texts;
+mod turned_away;
 
 use std::process::ExitCode;
 
@@ -31,8 +33,11 @@ fn trials() -> Vec<Trial> {
         trial("a_browser_that_grows_over_its_limit_is_ended", memory::limit),
         trial("a_browser_that_is_asked_to_closes_in_order", closing::in_order),
         trial("a_browser_that_is_killed_while_it_closes_has_not_closed", closing::killed_meanwhile),
+        trial("a_site_that_answers_with_an_error_is_told_with_its_status", turned_away::status),
         trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
         trial("half_a_character_stops_nothing_and_is_told_as_a_whole_one", texts::half_characters),
+        trial("a_page_and_its_workers_do_not_say_that_they_are_headless", identity::unset),
+        trial("a_page_and_its_workers_say_what_the_node_was_told", identity::set),
         trial("a_page_that_logs_more_than_may_be_loses_its_browser", bounds::message),
         trial("a_page_that_tells_more_at_once_than_may_be_loses_its_browser", bounds::payload),
         trial("a_page_that_tells_faster_than_anybody_listens_loses_its_browser", bounds::flood),

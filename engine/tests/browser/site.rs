@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::{
     Router,
     extract::{State, WebSocketUpgrade, ws::Message},
+    http::StatusCode,
     response::{Html, Response},
     routing::{get, post},
 };
@@ -16,19 +17,36 @@ use crate::stage::DEADLINE;
 /// Before the script: how it tells.
 const TELL: &str = "const tell = (found) => fetch('/tell', { method: 'POST', body: JSON.stringify(found) });";
 
+/// A worker of any kind, which says who it is to whoever asks with a port.
+const WORKER: &str = "
+    function identity() {
+      const { timeZone: zone } = new Intl.DateTimeFormat().resolvedOptions();
+      const brands = navigator.userAgentData.brands.map(({ brand }) => brand);
+      return { agent: navigator.userAgent, brands, language: navigator.language, zone };
+    }
+    const answer = ({ ports: [port] }) => port.postMessage(identity());
+    self.onmessage = answer;
+    self.onconnect = ({ ports: [port] }) => { port.onmessage = answer; };";
+
 pub struct Site {
     pub address: SocketAddr,
     told: mpsc::Receiver<Value>,
 }
 
 impl Site {
-    /// Serves the script as a page of this address, with `/frame` for pages within it, and `/echo`, a websocket.
+    /// Serves the script as a page of this address, with `/frame` for pages within it, `/worker.js` for workers, and `/echo`, a websocket.
     pub async fn serve(address: &str, script: &str) -> Self {
+        Self::answer(address, StatusCode::OK, script).await
+    }
+
+    /// The same with another status.
+    pub async fn answer(address: &str, status: StatusCode, script: &str) -> Self {
         let (tell, told) = mpsc::channel(64);
         let page = format!("<!doctype html><body><script>{TELL}\n{script}</script></body>");
         let app = Router::new()
-            .route("/", get(move || async move { Html(page.clone()) }))
+            .route("/", get(move || async move { (status, Html(page.clone())) }))
             .route("/frame", get(|| async { Html("<!doctype html><body></body>") }))
+            .route("/worker.js", get(|| async { ([("content-type", "text/javascript")], WORKER) }))
             .route("/echo", get(echo))
             .route("/tell", post(take))
             .with_state(tell);

@@ -12,7 +12,7 @@ use std::{
 use roost_engine::{
     BrowserObserver, Engine, EngineError, Launch, Launched, PageEvent,
     run_as::RunAs,
-    web::{Launcher, WaJs, WebConfig, WebEngine},
+    web::{Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
 use tempfile::TempDir;
@@ -41,10 +41,18 @@ impl BrowserObserver for Unwatched {
 
 impl Stage {
     pub fn set(page_url: &str) -> Self {
-        Self::with_memory_limit(page_url, None)
+        Self::build(page_url, None, Identity::default())
     }
 
     pub fn with_memory_limit(page_url: &str, memory_limit_bytes: Option<u64>) -> Self {
+        Self::build(page_url, memory_limit_bytes, Identity::default())
+    }
+
+    pub fn with_identity(page_url: &str, identity: Identity) -> Self {
+        Self::build(page_url, None, identity)
+    }
+
+    fn build(page_url: &str, memory_limit_bytes: Option<u64>, identity: Identity) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         // As a node of this user would run them.
@@ -61,6 +69,7 @@ impl Stage {
             page_url: page_url.parse().unwrap(),
             page_hosts: Vec::new(),
             wa_js: WaJs::stand_in(WA_JS),
+            identity,
             observer: Arc::new(Unwatched),
             memory_limit_bytes,
         });
@@ -76,6 +85,12 @@ impl Stage {
         };
         self.engine.launch(launch).await
     }
+}
+
+/// What is told next.
+pub async fn event(launched: &mut Launched) -> PageEvent {
+    let next = tokio::time::timeout(DEADLINE, launched.events.recv()).await;
+    next.expect("nothing is told").expect("the browser goes on")
 }
 
 /// All that is told until nothing is left of the browser.

@@ -21,6 +21,11 @@ impl Impairments {
         self.present.subscribe()
     }
 
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        !self.present.borrow().is_empty()
+    }
+
     pub(super) fn has(&self, kind: ImpairmentKind) -> bool {
         self.present.borrow().iter().any(|impairment| impairment.kind == kind)
     }

@@ -80,6 +80,8 @@ use crate::{
     guard::GuardLink,
     health::{self, NodeHealth},
     launch_queue::LaunchQueue,
+    logins::Logins,
+    start_times::StartTimes,
     symptoms::Symptoms,
 };
 use candidate::Candidate;
@@ -233,15 +235,18 @@ async fn assemble(
     guard: Arc<GuardLink>,
 ) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
+    let (workers, impairments) = (WorkerTable::default(), Impairments::default());
     let node = NodeEnv {
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
         engine: engine(config, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
+        start_times: StartTimes::default(),
         symptoms: Symptoms::default(),
+        impairments: impairments.clone(),
+        logins: Logins::default(),
     };
-    let (workers, impairments) = (WorkerTable::default(), Impairments::default());
     let health = NodeHealth::new(
         args.id.clone(),
         workers.clone(),
@@ -329,7 +334,7 @@ impl Announcement<'_> {
 async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
         EngineConfig::Null => Ok(Arc::new(NullEngine::default())),
-        EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts } => {
+        EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts, identity } => {
             let this_program = std::env::current_exe().map_err(HostError::Myself)?;
             let launcher = Launcher::new(this_program.clone(), *run_as);
             let found = Sandbox::find(&launcher, browser).await;
@@ -345,6 +350,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 page_url: page_url.clone(),
                 page_hosts: page_hosts.clone(),
                 wa_js: WaJs::read(wa_js)?,
+                identity: identity.as_ref().clone(),
                 observer: link,
                 memory_limit_bytes: config.args.browser_memory_limit.map(|limit| limit.bytes()),
             };

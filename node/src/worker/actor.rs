@@ -20,14 +20,19 @@ use tracing::{Instrument, info, info_span};
 use super::{
     browser::BrowserTask,
     context::WorkerContext,
+    fault::Surroundings,
     launch_check::CallOff,
     report::Reporter,
     session_store::{SessionStore, SessionStoreError},
     snapshot_schedule::SnapshotSchedule,
     state::{Ending, Event, Machine, State, StopMode, WorkerTime, step},
+    turn::Turn,
     warm_standby::WarmStandby,
 };
-use crate::pipeline::Pipeline;
+use crate::{
+    launch_queue::{LaunchPermit, Starts},
+    pipeline::Pipeline,
+};
 
 /// The longest an ending worker waits for its last report.
 const LAST_REPORT: Duration = Duration::from_secs(2);
@@ -72,8 +77,12 @@ pub(super) enum BackgroundOutcome {
         step: &'static str,
         error: EngineError,
     },
+    /// The page's turn to be loaded anew.
+    Turn(LaunchPermit),
     Probed {
         expects_session: bool,
+        /// What was being started when it was asked.
+        starts: Starts,
         probe: Result<Probe, EngineError>,
     },
     Swept(Vec<InboundMessage>),
@@ -110,6 +119,8 @@ pub(super) struct Actor {
     pub browser_task: Option<BrowserTask>,
     /// Of the launch under way, or the last one.
     pub call_off: CallOff,
+    /// While the page is on its way to a session or a code.
+    pub turn: Option<Turn>,
     pub background: FuturesUnordered<BoxFuture<'static, BackgroundOutcome>>,
     /// Messages on their way to a pipeline that is full.
     pub held: VecDeque<InboundMessage>,
@@ -148,6 +159,7 @@ impl Actor {
             browser: None,
             browser_task: None,
             call_off: CallOff::default(),
+            turn: None,
             background: FuturesUnordered::new(),
             held: VecDeque::new(),
             next_probe: Instant::now(),
@@ -184,8 +196,10 @@ impl Actor {
     /// Turns what happened into events of the state machine.
     fn apply(&mut self, event: Event) {
         let before = self.machine.state().clone();
+        let is_tick = event == Event::Tick;
         let condition_before = self.machine.condition();
-        let (machine, effects) = step(self.machine.clone(), event, self.now());
+        let machine = self.machine.clone().amid(self.surroundings());
+        let (machine, effects) = step(machine, event, self.now());
         self.machine = machine;
         let after = self.machine.state();
         if std::mem::discriminant(&before) != std::mem::discriminant(after) {
@@ -195,6 +209,9 @@ impl Actor {
         if before != *after {
             self.channels.state.send_replace(after.clone());
         }
+        if !self.machine.awaits_page() {
+            self.end_turn(is_tick);
+        }
         for effect in effects {
             self.perform(effect);
         }
@@ -203,6 +220,27 @@ impl Actor {
             self.reporter.tell(StatusReport { condition: Some(condition), ..StatusReport::default() });
         }
         self.set_gate();
+    }
+
+    /// The page is there, or has failed.
+    fn end_turn(&mut self, is_overdue: bool) {
+        let Some(turn) = self.turn.take() else { return };
+        let times = &self.context.env.start_times;
+        match self.machine.state() {
+            State::QrReady { .. } | State::Connecting { .. } | State::Running { .. } => turn.succeeded(times),
+            _ if is_overdue => turn.overdue(times),
+            _ => {}
+        }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let env = &self.context.env;
+        let login = env.logins.of_another(&self.context.fence.tenant);
+        Surroundings {
+            slowest_start: env.start_times.slowest(),
+            is_impaired: env.impairments.any(),
+            other_login: login.and_then(|at| at.checked_duration_since(self.begun)),
+        }
     }
 
     pub fn now(&self) -> WorkerTime {

@@ -19,14 +19,20 @@ use super::{
     timing::WorkerTiming,
     warm_standby::WarmStandby,
 };
-use crate::{env::NodeEnv, launch_queue::LaunchPriority, pipeline::Drain, session::PreparedProfile};
+use crate::{
+    env::NodeEnv,
+    launch_queue::{LaunchPermit, LaunchPriority},
+    pipeline::Drain,
+    session::PreparedProfile,
+};
 
 /// A page answers it out of its memory, or hangs.
 const LOCAL_STORAGE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What came of a task.
 pub(super) enum BrowserTaskOutcome {
-    Launched(Launched),
+    /// It holds the turn until its page is there.
+    Launched(Launched, LaunchPermit),
     LaunchFailed(LaunchError),
     Gone,
     /// The browser is gone; `failure` says why the device may still be linked.
@@ -54,30 +60,36 @@ pub(super) struct LaunchParams {
 pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     Box::pin(async move {
         if let Some(warm) = start.warm.take() {
+            // Its tenant is on the move and runs nowhere: it waits for nobody.
+            let permit = start.env.launches.take();
             match start.session.open(warm, &mut start.standing, &start.call_off).await {
-                Ok(launched) => return BrowserTaskOutcome::Launched(launched),
+                Ok(launched) => return BrowserTaskOutcome::Launched(launched, permit),
                 Err(error) => {
                     warn!(error = %causes(&error), "the warm browser was of no use; another one is launched")
                 }
             }
         }
-        launch_cold(start).await.map_or_else(BrowserTaskOutcome::LaunchFailed, BrowserTaskOutcome::Launched)
+        match launch_cold(start).await {
+            Ok((launched, permit)) => BrowserTaskOutcome::Launched(launched, permit),
+            Err(error) => BrowserTaskOutcome::LaunchFailed(error),
+        }
     })
 }
 
 /// Until it is the browser's turn a launch may be called off at any point. Restoring is not bounded by `launches`, so that
 /// one tenant's snapshot is fetched while another's browser starts. The last thing before the launch is a look at the node's
 /// standing: a browser is not begun on a lease that may run out while it starts.
-async fn launch_cold(mut start: LaunchParams) -> Result<Launched, LaunchError> {
+async fn launch_cold(mut start: LaunchParams) -> Result<(Launched, LaunchPermit), LaunchError> {
     let call_off = start.call_off;
     let PreparedProfile { browser_dir: profile, local_storage, .. } =
         call_off.or(start.session.prepare()).await??;
-    let _permit = call_off.or(start.env.launches.acquire(start.priority)).await?;
+    let permit = call_off.or(start.env.launches.acquire(start.priority)).await?;
     if !call_off.or(may_launch(&mut start.standing)).await? {
         return Err(LaunchError::NoStanding);
     }
     let cancel = call_off.browser;
-    Ok(start.env.engine.launch(Launch { tenant: start.tenant, profile, local_storage, cancel }).await?)
+    let launch = Launch { tenant: start.tenant, profile, local_storage, cancel };
+    Ok((start.env.engine.launch(launch).await?, permit))
 }
 
 /// Finishes the messages in flight, closes the browser, and saves the session from it if there is one.

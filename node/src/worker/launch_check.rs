@@ -2,10 +2,11 @@
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::EngineError;
-use roost_store::{ConditionKind, StoreError};
+use roost_store::StoreError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::fault::Failure;
 use crate::session::SessionError;
 
 /// Why there is no browser.
@@ -26,19 +27,58 @@ pub(super) enum LaunchError {
 }
 
 impl LaunchError {
-    /// What another attempt waits for.
-    pub fn waits_for(&self) -> ConditionKind {
+    /// What has failed, for whose fault it is.
+    pub fn failure(&self) -> Failure {
         match self {
-            Self::Session(SessionError::Store { .. }) | Self::Store(_) => ConditionKind::WaitingForStore,
-            Self::Engine(EngineError::Unreachable { .. }) => ConditionKind::WaitingForWhatsapp,
-            Self::Session(_) | Self::NoStanding | Self::CalledOff | Self::Cold | Self::Engine(_) => {
-                ConditionKind::Healing
-            }
+            Self::Session(error) => of_session(error),
+            Self::Store(_) => Failure::Store,
+            Self::NoStanding | Self::CalledOff | Self::Cold => Failure::Node,
+            Self::Engine(error) => of_engine(error),
         }
     }
 
     pub fn is_called_off(&self) -> bool {
         matches!(self, Self::CalledOff | Self::Engine(EngineError::Cancelled))
+    }
+}
+
+/// Only what is proven to be damaged is the tenant's: what cannot be read may be there, or under another key.
+fn of_session(error: &SessionError) -> Failure {
+    match error {
+        SessionError::Missing { .. } | SessionError::Corrupt { .. } | SessionError::Empty { .. } => {
+            Failure::Session
+        }
+        SessionError::Store { .. } | SessionError::Sealed { .. } | SessionError::Superseded { .. } => {
+            Failure::Store
+        }
+        SessionError::Disk { .. }
+        | SessionError::Torn { .. }
+        | SessionError::InUse { .. }
+        | SessionError::Closed { .. }
+        | SessionError::KeyFile(_)
+        | SessionError::Key { .. }
+        | SessionError::UnknownStore { .. } => Failure::Node,
+        SessionError::Page(error) => of_engine(error),
+    }
+}
+
+fn of_engine(error: &EngineError) -> Failure {
+    match error {
+        EngineError::Unreachable { .. } => Failure::SiteAway,
+        EngineError::TimedOut { .. } => Failure::SlowBrowser,
+        EngineError::Spawn { .. }
+        | EngineError::ForeignLibrary { .. }
+        | EngineError::NoVersion { .. }
+        | EngineError::Cancelled
+        | EngineError::Gone
+        | EngineError::NotUnlinked { .. }
+        | EngineError::Ended { .. }
+        | EngineError::NoSandbox { .. }
+        | EngineError::Refused { .. }
+        | EngineError::Page { .. }
+        | EngineError::NoDocument { .. }
+        | EngineError::Malformed { .. }
+        | EngineError::Process { .. } => Failure::Browser,
     }
 }
 
@@ -70,31 +110,36 @@ pub(super) async fn may_launch(standing: &mut watch::Receiver<Standing>) -> bool
 
 #[cfg(test)]
 mod tests {
-    use roost_model::ids::{Generation, TenantId};
+    use std::{io, time::Duration};
 
     use super::*;
 
-    #[test]
-    fn each_failure_of_a_launch_waits_for_what_stood_in_its_way() {
-        use ConditionKind::{Healing, WaitingForStore, WaitingForWhatsapp};
+    fn session(error: SessionError) -> Failure {
+        LaunchError::from(error).failure()
+    }
 
-        let source = object_store::Error::Generic { store: "files", source: "gone".into() };
-        let object_store = SessionError::Store { step: "reading", source };
-        let damaged = SessionError::Sealed { object: "x".into() };
-        let database = StoreError::Fenced { tenant: TenantId::new("x").unwrap(), generation: Generation(1) };
-        let site = EngineError::Unreachable { reason: "net::ERR_NAME_NOT_RESOLVED".into() };
-        let failures = [
-            (LaunchError::Session(object_store), WaitingForStore),
-            (LaunchError::Store(database), WaitingForStore),
-            (LaunchError::Engine(site), WaitingForWhatsapp),
-            (LaunchError::Session(damaged), Healing),
-            (LaunchError::Engine(EngineError::Gone), Healing),
-            (LaunchError::NoStanding, Healing),
-            (LaunchError::CalledOff, Healing),
-            (LaunchError::Cold, Healing),
-        ];
-        for (failure, waits_for) in failures {
-            assert_eq!(failure.waits_for(), waits_for, "{failure}");
-        }
+    fn engine(error: EngineError) -> Failure {
+        LaunchError::from(error).failure()
+    }
+
+    #[test]
+    fn what_stands_in_the_way_of_a_launch_is_its_owners() {
+        let object = || "x".to_owned();
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let away = object_store::Error::Generic { store: "x", source: "timed out".into() };
+        assert_eq!(session(SessionError::Store { step: "reading", source: away }), Failure::Store);
+        assert_eq!(session(SessionError::Sealed { object: object() }), Failure::Store, "or another key");
+        let refused = StoreError::Corrupt { what: "x", reason: "x".into() };
+        assert_eq!(LaunchError::from(refused).failure(), Failure::Store);
+        let disk = SessionError::Disk { step: "writing", path: "/x".into(), source: full() };
+        assert_eq!(session(disk), Failure::Node);
+        assert_eq!(LaunchError::NoStanding.failure(), Failure::Node);
+        let damage = SessionError::Corrupt { object: object(), reason: "x".into() };
+        assert_eq!(session(damage), Failure::Session);
+        assert_eq!(session(SessionError::Missing { object: object() }), Failure::Session);
+        assert_eq!(engine(EngineError::Unreachable { reason: "x".into() }), Failure::SiteAway);
+        let slow = EngineError::TimedOut { step: "attaching", limit: Duration::from_secs(20) };
+        assert_eq!(engine(slow), Failure::SlowBrowser);
+        assert_eq!(engine(EngineError::Ended { reason: "x".into() }), Failure::Browser);
     }
 }

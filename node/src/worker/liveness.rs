@@ -1,9 +1,10 @@
 //! What counts as proof that a page works. A worker may only say CONNECTED on evidence: a page can show itself linked
 //! and online and yet be deaf, so the evidence is an answer of the server behind it, asked for by the probe itself.
 
-use roost_engine::{Probe, StreamMode};
+use roost_engine::{EngineError, Probe, StreamMode};
+
 /// Why a page is not proven.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unproven {
     #[error("the page is not linked to a phone any more")]
     NotLinked,
@@ -13,6 +14,15 @@ pub enum Unproven {
     Elsewhere { mode: StreamMode },
     #[error("the page is deaf: WhatsApp does not answer it")]
     Deaf,
+    #[error("the page does not answer")]
+    Silent(#[from] EngineError),
+}
+
+impl Unproven {
+    /// Whether an answer did not come in time, which a page that is given little of the processor does not bring about.
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Deaf | Self::Silent(EngineError::TimedOut { .. }))
+    }
 }
 
 /// Judges a probe. Without a session the page only has to answer; that it did is in the probe's existence.
@@ -49,17 +59,31 @@ mod tests {
 
     #[test]
     fn only_an_answer_of_the_server_proves_a_session() {
-        assert_eq!(check(&good(), true), Ok(()));
-        assert_eq!(check(&Probe { answered: false, ..good() }, true), Err(Unproven::Deaf));
-        assert_eq!(check(&Probe { online: false, ..good() }, true), Err(Unproven::Offline));
-        assert_eq!(check(&Probe { authenticated: false, ..good() }, true), Err(Unproven::NotLinked));
+        let told = |probe| check(&probe, true).map_err(|unproven| unproven.to_string());
+        assert_eq!(told(good()), Ok(()));
+        for (probe, reason) in [
+            (Probe { answered: false, ..good() }, Unproven::Deaf),
+            (Probe { online: false, ..good() }, Unproven::Offline),
+            (Probe { authenticated: false, ..good() }, Unproven::NotLinked),
+        ] {
+            assert_eq!(told(probe), Err(reason.to_string()));
+        }
         let conflict = Probe { stream_mode: StreamMode::Conflict, ..good() };
-        assert_eq!(check(&conflict, true), Err(Unproven::Elsewhere { mode: StreamMode::Conflict }));
+        assert_eq!(told(conflict), Err(Unproven::Elsewhere { mode: StreamMode::Conflict }.to_string()));
     }
 
     #[test]
     fn a_page_that_waits_for_a_scan_only_has_to_answer() {
         let waiting = Probe { authenticated: false, stream_mode: StreamMode::Qr, answered: false, ..good() };
-        assert_eq!(check(&waiting, false), Ok(()));
+        assert!(check(&waiting, false).is_ok());
+    }
+
+    #[test]
+    fn only_an_answer_that_did_not_come_is_late() {
+        let silent = EngineError::TimedOut { step: "probing", limit: std::time::Duration::from_secs(8) };
+        assert!(Unproven::from(silent).is_late() && Unproven::Deaf.is_late());
+        for other in [Unproven::NotLinked, Unproven::Offline, Unproven::from(EngineError::Gone)] {
+            assert!(!other.is_late(), "{other}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Decisions are made by [`state`], a pure machine: an event goes in, effects come out. `actor` performs the effects
 //! and turns what happens to them into the next events; it decides nothing. That split is what lets the rules that
-//! matter (never two browsers, I1; ERROR only after every attempt; every stop ends) be tested over arbitrary
+//! matter (never two browsers, I1; ERROR only after every attempt, and only for the tenant's
+//! own fault; every stop ends) be tested over arbitrary
 //! sequences of events, without a browser.
 //!
 //! What a worker does NOT know: who else could own its tenant. It is told its generation once, writes with it, and
@@ -13,6 +14,7 @@ mod actor;
 mod browser;
 mod context;
 mod end;
+pub mod fault;
 mod launch_check;
 mod liveness;
 mod perform;
@@ -22,6 +24,7 @@ mod session_store;
 mod snapshot_schedule;
 pub mod state;
 mod timing;
+mod turn;
 #[cfg(test)]
 pub(crate) mod unserved;
 mod wakeups;

@@ -19,9 +19,10 @@ use super::{
     qr,
     session_store::SessionStore,
     state::{AfterStop, Effect, Ending, Event, State},
+    turn::Turn,
 };
 use crate::{
-    launch_queue::LaunchPriority,
+    launch_queue::{LaunchPermit, LaunchPriority},
     pipeline::{Pipeline, PipelineContext},
     retry::until_available,
 };
@@ -36,6 +37,7 @@ impl Actor {
                     self.call_off.browser.cancel();
                 }
             }
+            Effect::TakeTurn => self.take_turn(),
             Effect::Reload => self.on_page("reload", |page| Box::pin(async move { page.reload().await })),
             Effect::TakeOver => self.take_over(),
             Effect::LogOut => self.operate(browser::log_out),
@@ -51,9 +53,12 @@ impl Actor {
                 self.browser_task = Some(browser::forget(self.session.clone(), self.warm.take()));
             }
             Effect::AskOwner => self.ask_owner(),
-            Effect::Serve => self.serve(),
+            Effect::Serve => {
+                self.context.env.logins.record(&self.context.fence.tenant);
+                self.serve();
+            }
             // The gate follows the state.
-            Effect::Hold => {}
+            Effect::Hold => self.context.env.logins.withdraw(&self.context.fence.tenant),
             Effect::SaveSession => self.snapshot_schedule.linked(),
             Effect::ShowCode { text, expires_in } => match qr::data_uri(&text) {
                 Ok(data_uri) => {
@@ -80,13 +85,29 @@ impl Actor {
             env: context.env.clone(),
             standing: context.standing.clone(),
             tenant: context.fence.tenant.clone(),
-            priority: LaunchPriority::needed(
-                context.failures.saturating_add(self.machine.attempts()),
-                context.spec.last_seen_at,
-            ),
+            priority: self.priority(),
             warm: self.warm.take(),
             call_off: self.call_off.clone(),
         }));
+    }
+
+    fn priority(&self) -> LaunchPriority {
+        let attempts = self.context.failures.saturating_add(self.machine.attempts());
+        LaunchPriority::needed(attempts, self.context.spec.last_seen_at)
+    }
+
+    /// One that it has already is given back: its page begins anew.
+    fn take_turn(&mut self) {
+        self.turn = None;
+        let (launches, priority) = (self.context.env.launches.clone(), self.priority());
+        self.background
+            .push(Box::pin(async move { BackgroundOutcome::Turn(launches.acquire(priority).await) }));
+    }
+
+    /// From here on the page works towards a session or a code.
+    pub(super) fn begin_turn(&mut self, permit: LaunchPermit) {
+        let Some(browser) = &self.browser else { return };
+        self.turn = Some(Turn::begin(permit, &self.context.env.launches, browser.page.clone()));
     }
 
     /// Does something to the browser as a whole, in the place of what is being done to it.
@@ -201,8 +222,9 @@ impl Actor {
         if let Some(browser) = &self.browser {
             let (page, expects_session) = (browser.page.clone(), self.machine.expects_session());
             self.probing = true;
+            let starts = self.context.env.launches.starts();
             self.background.push(Box::pin(async move {
-                BackgroundOutcome::Probed { expects_session, probe: page.probe().await }
+                BackgroundOutcome::Probed { expects_session, starts, probe: page.probe().await }
             }));
         }
         Vec::new()

@@ -32,11 +32,12 @@
 //! | Running, QrReady | deaf: probes failed in a row | Reconnecting |
 //! | Running | sends are not acknowledged | Reconnecting, for a reload; the next time for a new browser |
 //! | all three, Reconnecting | outdated | Connecting, by a reload; the second time Reconnecting |
-//! | all three | broken, exited | Reconnecting |
+//! | Connecting, by a reload | its turn has come | Connecting, with a deadline from now on |
+//! | all three | broken, exited, turned away by the site | Reconnecting |
 //! | Connecting, Running, Reconnecting | conflict | Reconnecting, until it is known whose the session is: another's: Stopping, to end; ours: Connecting, by taking it back, once; then a failed attempt |
 //! | Reconnecting | a code; Ready or proof, unless a conflict is being decided | as from Connecting |
 //! | | time for an attempt | the page's own: Reconnecting; then Connecting, by a reload; then Stopping, for a new browser: Starting |
-//! | any of these | what leads to Reconnecting, with the attempts used up | Stopping, to fail: Error |
+//! | any of these | what leads to Reconnecting by the tenant's own fault, with the attempts used up | Stopping, to fail: Error |
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
 //! | Stopping | WhatsApp did not unlink the device | Stopping; the complaint says so until a phone is linked |
@@ -44,7 +45,7 @@
 //!
 //! Rules that hold over every sequence of events (see the property tests):
 //! - A launch is asked for only when no browser is left: never two launches without the end of the first between (I1).
-//! - `Error` is entered only after every attempt to reconnect failed.
+//! - `Error` is entered only after every attempt to reconnect failed by the tenant's own fault (see [`super::fault`]).
 //! - After a stop nothing is launched any more, and as soon as the browser is gone the machine is `Stopped`.
 //! - Messages are served in `Running` only.
 //! - `Running`, and with it CONNECTED, is entered only when a snapshot of the session has been recorded: a tenant that

@@ -16,7 +16,7 @@ pub struct WorkerTiming {
     pub connect_within: Duration,
     /// The waits before each attempt to reconnect.
     pub reconnect: Backoff,
-    /// Attempts to reconnect before the worker gives up.
+    /// Attempts to reconnect that fail by the tenant's own fault before the worker gives up.
     pub attempts: u32,
     /// Of these, those that are left to a page that went offline: it reconnects by itself.
     pub offline_attempts: u32,

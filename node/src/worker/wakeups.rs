@@ -1,6 +1,6 @@
 //! What wakes a worker: whatever happens next, of all that can, and what it is as events of the state machine.
 
-use std::{future::pending, sync::Arc};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use roost_cluster::lease_deadline::Standing;
@@ -16,11 +16,17 @@ use tracing::{info, warn};
 use super::{
     actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
     browser::{BrowserTask, BrowserTaskOutcome},
-    liveness,
+    liveness::{self, Unproven},
     session_store::SessionStoreError,
     state::{Effect, Event, StopMode},
 };
-use crate::pipeline::{Pipeline, PipelineError};
+use crate::{
+    launch_queue::Starts,
+    pipeline::{Pipeline, PipelineError},
+};
+
+/// Since a page has proved that it works: longer it is not believed to be only slow, whatever starts beside it.
+const LATE_AT_MOST: Duration = Duration::from_secs(300);
 
 /// What woke the actor.
 pub(super) enum Wakeup {
@@ -127,11 +133,12 @@ impl Actor {
     fn browser_task_ended(&mut self, outcome: BrowserTaskOutcome) -> Vec<Event> {
         self.browser_task = None;
         match outcome {
-            BrowserTaskOutcome::Launched(launched) => {
+            BrowserTaskOutcome::Launched(launched, permit) => {
                 self.context.env.symptoms.launched();
                 self.channels.page.send_replace(Some(launched.page.clone()));
                 self.browser = Some(Browser { page: launched.page, events: launched.events });
                 self.next_probe = Instant::now() + self.context.timing.probe_every;
+                self.begin_turn(permit);
                 vec![Event::Launched]
             }
             BrowserTaskOutcome::LaunchFailed(error) => {
@@ -142,7 +149,7 @@ impl Actor {
                     warn!(reason, "the browser did not launch");
                     self.context.env.symptoms.launch_failed(&self.context.fence.tenant);
                 }
-                vec![Event::LaunchFailed { reason, waits_for: error.waits_for() }]
+                vec![Event::LaunchFailed { reason, failure: error.failure() }]
             }
             BrowserTaskOutcome::Gone => {
                 self.let_go_of_browser();
@@ -181,6 +188,7 @@ impl Actor {
             PageEvent::LoggedOut { reason } => vec![Event::LoggedOut { reason }],
             PageEvent::Conflict => vec![Event::Conflicted],
             PageEvent::Outdated => vec![Event::Outdated],
+            PageEvent::TurnedAway { status } => vec![Event::TurnedAway { status }],
             PageEvent::Crashed { reason } => {
                 vec![Event::Broke { reason: format!("the page crashed: {reason}") }]
             }
@@ -216,7 +224,13 @@ impl Actor {
                 warn!(error = %causes(&error), step, "the page did not do as told");
                 vec![Event::Broke { reason: format!("{step} failed: {}", causes(&error)) }]
             }
-            BackgroundOutcome::Probed { expects_session, probe } => self.probed(expects_session, probe),
+            BackgroundOutcome::Turn(permit) => {
+                self.begin_turn(permit);
+                vec![Event::TurnTaken]
+            }
+            BackgroundOutcome::Probed { expects_session, starts, probe } => {
+                self.probed(expects_session, starts, probe)
+            }
             BackgroundOutcome::Swept(messages) => {
                 self.held.extend(messages);
                 self.hand_over()
@@ -235,23 +249,33 @@ impl Actor {
         }
     }
 
-    fn probed(&mut self, expects_session: bool, probe: Result<Probe, EngineError>) -> Vec<Event> {
+    fn probed(
+        &mut self,
+        expects_session: bool,
+        starts: Starts,
+        probe: Result<Probe, EngineError>,
+    ) -> Vec<Event> {
         self.probing = false;
         self.next_probe = Instant::now() + self.context.timing.probe_every;
         if expects_session != self.machine.expects_session() {
             return Vec::new();
         }
-        let verdict = match probe {
-            Ok(probe) => liveness::check(&probe, expects_session).map_err(|unproven| unproven.to_string()),
-            Err(error) => Err(format!("the page does not answer: {}", causes(&error))),
-        };
+        let verdict =
+            probe.map_err(Unproven::from).and_then(|probe| liveness::check(&probe, expects_session));
         match verdict {
             Ok(()) => {
                 self.channels.seen.send_replace(Some(std::time::Instant::now()));
                 vec![Event::Proved]
             }
-            Err(reason) => vec![Event::Unproved { reason }],
+            Err(unproven) if unproven.is_late() && self.may_be_late(starts) => Vec::new(),
+            Err(unproven) => vec![Event::Unproved { reason: causes(&unproven).to_string() }],
         }
+    }
+
+    /// A page is slow beside others that start, and no worse for it: it is not loaded anew, which would be one start more.
+    fn may_be_late(&self, starts: Starts) -> bool {
+        let was_well = self.channels.seen.borrow().is_some_and(|at| at.elapsed() < LATE_AT_MOST);
+        was_well && starts.any_until(&self.context.env.launches.starts())
     }
 
     fn saved(&mut self, link: u64, saved: Result<bool, SessionStoreError>) -> Vec<Event> {

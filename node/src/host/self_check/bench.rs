@@ -20,8 +20,11 @@ use tokio::sync::watch;
 use super::checks::{Finding, check};
 use crate::{
     env::NodeEnv,
+    host::impairments::Impairments,
     launch_queue::LaunchQueue,
+    logins::Logins,
     session::{Profiles, SnapshotKey, SnapshotStore},
+    start_times::StartTimes,
     symptoms::Symptoms,
 };
 
@@ -47,7 +50,10 @@ impl Bench {
             snapshots: SnapshotStore::open(objects.to_str().unwrap(), key).unwrap(),
             profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
             launches: LaunchQueue::new(1),
+            start_times: StartTimes::default(),
             symptoms: Symptoms::default(),
+            impairments: Impairments::default(),
+            logins: Logins::default(),
         };
         Self { dir, env: Arc::new(env), browsers }
     }

@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 
 use roost_store::{ConditionKind, RestartMode, StatusReport};
 
-use crate::worker::timing::WorkerTiming;
+use crate::worker::{
+    fault::{Failure, FailureSeries, Surroundings},
+    timing::WorkerTiming,
+};
 
 /// A point in time: the time since the worker began.
 pub type WorkerTime = Duration;
@@ -19,8 +22,9 @@ pub enum State {
     Starting,
     /// The page shows `code`; a newer one or a scan is due by `until`.
     QrReady { code: String, until: WorkerTime },
-    /// The page is loaded; a session or a code has to show by `until`, and a session that was just linked be saved.
-    Connecting { until: WorkerTime },
+    /// The page is loaded; a session or a code has to show by `until`, and a session that was just linked be saved. Without
+    /// it the page waits for its turn to be loaded anew.
+    Connecting { until: Option<WorkerTime> },
     /// Linked, online and proven; messages flow.
     Running { since: WorkerTime },
     /// The connection failed for `reason`; see [`Recovery`].
@@ -87,10 +91,9 @@ pub enum Event {
         forget: Option<RestartMode>,
     },
     Launched,
-    /// `waits_for`: what stood in its way.
     LaunchFailed {
         reason: String,
-        waits_for: ConditionKind,
+        failure: Failure,
     },
     /// A close or a kill that was asked for has ended, and the browser with it.
     BrowserGone,
@@ -98,6 +101,8 @@ pub enum Event {
     LogOutFailed {
         reason: String,
     },
+    /// It is the page's turn to be loaded anew.
+    TurnTaken,
     SessionForgotten,
     /// A snapshot has been recorded that was begun when [`Machine::link`] was `link`.
     SessionSaved {
@@ -124,6 +129,10 @@ pub enum Event {
     },
     Conflicted,
     Outdated,
+    /// The site has answered with this HTTP status instead of its page.
+    TurnedAway {
+        status: u16,
+    },
     /// The page or a call to it failed; the browser lives.
     Broke {
         reason: String,
@@ -168,6 +177,8 @@ pub enum Effect {
     CallOffLaunch {
         kill: bool,
     },
+    /// A page that loads takes as much as one that starts: wait for its turn. Answered by `TurnTaken`.
+    TakeTurn,
     Reload,
     TakeOver,
     /// Unlink the device at WhatsApp, then kill the browser. Answered by `BrowserGone`, and `LogOutFailed` before it.
@@ -234,9 +245,11 @@ pub struct Machine {
     pub(super) seed: u64,
     /// The digits of the phone that may link.
     pub(super) phone: String,
-    /// Attempts to reconnect since the last good connection.
-    pub(super) attempts: u32,
-    /// What they are about, and why the last one was needed.
+    /// Since the last good connection.
+    pub(super) failures: FailureSeries,
+    /// How the node is otherwise.
+    pub(super) surroundings: Surroundings,
+    /// What the attempts to reconnect are about, and why the last one was needed.
     pub(super) trouble: Option<(ConditionKind, String)>,
     /// Probes failed in a row.
     pub(super) failed_probes: u32,
@@ -277,7 +290,8 @@ impl Machine {
             timing,
             seed,
             phone: digits(phone),
-            attempts: 0,
+            failures: FailureSeries::default(),
+            surroundings: Surroundings::default(),
             trouble: None,
             failed_probes: 0,
             linked: false,
@@ -309,7 +323,7 @@ impl Machine {
 
     /// Attempts to reconnect since the last good connection.
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.failures.attempts()
     }
 
     /// Which session it is, counted from 0.
@@ -350,7 +364,8 @@ impl Machine {
     /// When a `Tick` is due.
     pub fn wake_at(&self) -> Option<WorkerTime> {
         match &self.state {
-            State::QrReady { until, .. } | State::Connecting { until } => Some(*until),
+            State::QrReady { until, .. } => Some(*until),
+            State::Connecting { until } => *until,
             State::Reconnecting { recovery: Recovery::Waiting { until }, .. } => Some(*until),
             State::Reconnecting { recovery: Recovery::CheckingOwner { ask_at }, .. } => *ask_at,
             State::Stopped
@@ -359,6 +374,11 @@ impl Machine {
             | State::Stopping { .. }
             | State::Error { .. } => None,
         }
+    }
+
+    /// Whether the page is on its way to a session or a code.
+    pub fn awaits_page(&self) -> bool {
+        matches!(self.state, State::Starting | State::Connecting { .. }) && !self.linked
     }
 
     /// Whether the page is to be probed in this state.
@@ -376,6 +396,12 @@ impl Machine {
     /// Whether a probe has to find a session: not while a code waits to be scanned.
     pub fn expects_session(&self) -> bool {
         !matches!(self.state, State::QrReady { .. })
+    }
+
+    /// How the node is at the next step.
+    #[must_use]
+    pub fn amid(self, surroundings: Surroundings) -> Self {
+        Self { surroundings, ..self }
     }
 
     /// The tenant's phone was changed; it counts from the next time a phone links.

@@ -8,15 +8,16 @@ use super::{
     machine::{AfterStop, BrowserState, Effect, Ending, Recovery, SENDS_FAIL, State, digits},
     step::{Transition, disconnected},
 };
+use crate::worker::fault::{Failure, FailureSeries};
 
 impl Transition {
     /// What was linked in the document before has to show itself in this one. If nobody here asked for it, it is an attempt
-    /// to reconnect that the page made by itself: one that goes on like that is given up.
+    /// to reconnect that the page made by itself: one that alone goes on like that is given up.
     pub(super) fn loaded(&mut self) {
         let was_linked = std::mem::take(&mut self.machine.linked);
         if was_linked && matches!(self.machine.state, State::Running { .. } | State::Connecting { .. }) {
             let reason = "the page loaded itself anew";
-            if self.count_attempt(ConditionKind::Healing, reason).is_some() {
+            if self.count_attempt(Failure::PageFailed, reason).is_some() {
                 self.connect();
             }
         }
@@ -116,7 +117,7 @@ impl Transition {
         if matches!(self.machine.state, State::Running { .. }) {
             self.machine.offline_attempts_left = self.machine.timing.offline_attempts;
             let reason = "the page lost its connection to WhatsApp".to_owned();
-            self.fail(ConditionKind::WaitingForWhatsapp, reason);
+            self.fail(Failure::NotLetIn, reason);
         }
     }
 
@@ -165,7 +166,7 @@ impl Transition {
             // fails, with back-off and an end.
             Some(true) => {
                 let reason = reason.clone();
-                self.fail(ConditionKind::Healing, reason);
+                self.fail(Failure::Session, reason);
             }
             None => {
                 let ask_at = Some(self.now + self.machine.timing.ask_again);
@@ -183,7 +184,7 @@ impl Transition {
         }
         if std::mem::replace(&mut self.machine.reloaded_for_update, true) {
             let reason = "WhatsApp wants a newer page than it delivers".to_owned();
-            self.fail(ConditionKind::WaitingForWhatsapp, reason);
+            self.fail(Failure::NotLetIn, reason);
         } else {
             self.hold();
             let reason = "WhatsApp wants a newer page".to_owned();
@@ -192,9 +193,17 @@ impl Transition {
         }
     }
 
+    /// The site's own server has answered with an error: there is no page of WhatsApp's to wait for.
+    pub(super) fn turned_away(&mut self, status: u16) {
+        self.machine.linked = false;
+        if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
+            self.fail(Failure::SiteAway, format!("the site answers {status} instead of its page"));
+        }
+    }
+
     pub(super) fn broke(&mut self, reason: String) {
         if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
-            self.fail(ConditionKind::Healing, reason);
+            self.fail(Failure::PageFailed, reason);
         }
     }
 
@@ -209,7 +218,7 @@ impl Transition {
         self.machine.browser = BrowserState::None;
         match self.machine.state {
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => {}
-            _ => self.fail(ConditionKind::Healing, reason),
+            _ => self.fail(Failure::PageFailed, reason),
         }
     }
 
@@ -219,7 +228,7 @@ impl Transition {
             State::Running { since }
                 if self.now.saturating_sub(since) >= self.machine.timing.stable_after =>
             {
-                self.machine.attempts = 0;
+                self.machine.failures = FailureSeries::default();
                 self.machine.took_over = false;
             }
             State::Connecting { .. } | State::Reconnecting { recovery: Recovery::Waiting { .. }, .. }
@@ -256,7 +265,7 @@ impl Transition {
         }
         self.machine.failed_probes += 1;
         if self.machine.failed_probes >= self.machine.timing.failure_threshold {
-            self.fail(ConditionKind::Healing, reason);
+            self.fail(Failure::PageFailed, reason);
         }
     }
 }

@@ -10,6 +10,10 @@ use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, Tenan
 use super::machine::{
     AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
 };
+use crate::{
+    start_times::allowance,
+    worker::fault::{Failure, FailureSeries, Fault},
+};
 
 /// One step. Pure: the same arguments give the same result.
 #[must_use]
@@ -31,9 +35,10 @@ impl Transition {
         match event {
             Event::Begin { forget } => self.begin(forget),
             Event::Launched => self.launched(),
-            Event::LaunchFailed { reason, waits_for } => self.launch_failed(waits_for, reason),
+            Event::LaunchFailed { reason, failure } => self.launch_failed(failure, reason),
             Event::BrowserGone => self.browser_gone(),
             Event::LogOutFailed { reason } => self.log_out_failed(&reason),
+            Event::TurnTaken => self.turn_taken(),
             Event::SessionForgotten => self.session_forgotten(),
             Event::SessionSaved { link } => self.session_saved(link),
             Event::Loaded => self.loaded(),
@@ -44,6 +49,7 @@ impl Transition {
             Event::LoggedOut { reason } => self.logged_out(&reason),
             Event::Conflicted => self.conflicted(),
             Event::Outdated => self.outdated(),
+            Event::TurnedAway { status } => self.turned_away(status),
             Event::Broke { reason } => self.broke(reason),
             Event::Exited { reason } => self.exited(reason),
             Event::Proved => self.proved(),
@@ -76,13 +82,13 @@ impl Transition {
         }
     }
 
-    fn launch_failed(&mut self, waits_for: ConditionKind, reason: String) {
+    fn launch_failed(&mut self, failure: Failure, reason: String) {
         if self.machine.browser != BrowserState::Launching {
             return;
         }
         self.machine.browser = BrowserState::None;
         match &self.machine.state {
-            State::Starting => self.fail(waits_for, reason),
+            State::Starting => self.fail(failure, reason),
             State::Stopping { .. } => self.after_stop(),
             _ => {}
         }
@@ -125,11 +131,11 @@ impl Transition {
                 let why = self.machine.save_failure.take().map(|(reason, _)| format!(": {reason}"));
                 let what = "the newly linked session could not be saved in time";
                 let reason = format!("{what}{}", why.unwrap_or_default());
-                self.fail(ConditionKind::WaitingForStore, reason);
+                self.fail(Failure::Store, reason);
             }
             State::Connecting { .. } => {
                 let reason = "the page showed neither a session nor a code in time".to_owned();
-                self.fail(ConditionKind::WaitingForWhatsapp, reason);
+                self.fail(Failure::NotLetIn, reason);
             }
             // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
             State::QrReady { .. } => {
@@ -175,7 +181,7 @@ impl Transition {
         ) {
             return;
         }
-        self.machine.attempts = 0;
+        self.machine.failures = FailureSeries::default();
         self.machine.trouble = None;
         self.machine.complaint.clear();
         self.tell(StatusReport {
@@ -292,13 +298,23 @@ impl Transition {
     pub(super) fn reload(&mut self) {
         self.machine.offline_attempts_left = 0;
         self.machine.linked = false;
-        self.effects.push(Effect::Reload);
-        self.connect();
+        self.machine.failed_probes = 0;
+        self.machine.state = State::Connecting { until: None };
+        self.effects.push(Effect::TakeTurn);
+    }
+
+    fn turn_taken(&mut self) {
+        // Else the page has come back by itself meanwhile, or is wanted no more.
+        if self.machine.state == (State::Connecting { until: None }) {
+            self.effects.push(Effect::Reload);
+            self.connect();
+        }
     }
 
     pub(super) fn connect(&mut self) {
         self.machine.failed_probes = 0;
-        self.machine.state = State::Connecting { until: self.now + self.machine.timing.connect_within };
+        let within = allowance(self.machine.timing.connect_within, self.machine.surroundings.slowest_start);
+        self.machine.state = State::Connecting { until: Some(self.now + within) };
     }
 
     pub(super) fn run(&mut self) {
@@ -319,26 +335,27 @@ impl Transition {
     }
 
     /// An attempt failed: the next one after a while, or none any more.
-    pub(super) fn fail(&mut self, waits_for: ConditionKind, reason: String) {
-        let Some(attempt) = self.count_attempt(waits_for, &reason) else { return };
+    pub(super) fn fail(&mut self, failure: Failure, reason: String) {
+        let Some(attempt) = self.count_attempt(failure, &reason) else { return };
         let wait = self.machine.timing.reconnect.delay(attempt, self.machine.seed);
         self.machine.state =
             State::Reconnecting { reason, recovery: Recovery::Waiting { until: self.now + wait } };
     }
 
     /// Which attempt to reconnect is due now; none when there were enough: then the worker gives up.
-    pub(super) fn count_attempt(&mut self, waits_for: ConditionKind, reason: &str) -> Option<u32> {
+    pub(super) fn count_attempt(&mut self, failure: Failure, reason: &str) -> Option<u32> {
         self.hold();
-        self.machine.trouble = Some((waits_for, reason.to_owned()));
-        let attempts = self.machine.timing.attempts;
-        if self.machine.attempts >= attempts {
-            let reason = format!("{reason}; gave up after {attempts} attempts to reconnect");
+        let (limit, surroundings) = (self.machine.timing.attempts, self.machine.surroundings);
+        let failures = &mut self.machine.failures;
+        let fault = failures.add(failure, &surroundings, self.now);
+        self.machine.trouble = Some((fault.condition(), reason.to_owned()));
+        if fault == Fault::Tenant && failures.own() > limit {
+            let reason = format!("{reason}; gave up after {limit} attempts to reconnect");
             self.stop_for(AfterStop::Fail { reason }, Effect::Kill);
             return None;
         }
-        self.machine.attempts += 1;
-        let attempt = self.machine.attempts;
-        let told = format!("{reason}; attempt {attempt} of {attempts} to reconnect");
+        let attempt = failures.attempts();
+        let told = format!("{reason}; {}", failures.outlook(limit, self.now));
         self.tell(StatusReport { last_error: Some(told), ..disconnected() });
         Some(attempt)
     }
@@ -350,7 +367,7 @@ impl Transition {
             self.machine.offline_attempts_left -= 1;
             let State::Reconnecting { reason, .. } = &self.machine.state else { return };
             let reason = reason.clone();
-            return self.fail(ConditionKind::WaitingForWhatsapp, reason);
+            return self.fail(Failure::NotLetIn, reason);
         }
         if self.machine.browser == BrowserState::Up && !std::mem::replace(&mut self.machine.reloaded, true) {
             return self.reload();

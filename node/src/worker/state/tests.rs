@@ -6,15 +6,31 @@ use std::time::Duration;
 use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
 use super::*;
-use crate::worker::WorkerTiming;
+use crate::worker::{
+    WorkerTiming,
+    fault::{Failure, Surroundings},
+};
 
 mod condition;
+mod outages;
 mod pages;
 mod rules;
+mod turns;
 
 const PHONE: &str = "+255700000001";
 
 const BEGIN: Event = Event::Begin { forget: None };
+
+/// One step, after which it is the page's turn at once if it waits for one; `turns` has those that wait.
+fn step(machine: Machine, event: Event, now: WorkerTime) -> (Machine, Vec<Effect>) {
+    let (machine, mut effects) = super::step(machine, event, now);
+    if effects.pop_if(|last| *last == Effect::TakeTurn).is_none() {
+        return (machine, effects);
+    }
+    let (machine, more) = super::step(machine, Event::TurnTaken, now);
+    effects.extend(more);
+    (machine, effects)
+}
 
 fn secs(n: u64) -> WorkerTime {
     Duration::from_secs(n)
@@ -153,26 +169,23 @@ fn a_launch_that_nobody_wants_any_more_is_called_off() {
     );
     let (_, effects) = play(stopping.clone(), secs(2), [Event::Launched]);
     assert_eq!(effects.last(), Some(&Effect::WindDown { save: false }));
-    let failed = Event::LaunchFailed { reason: "called off".into(), waits_for: ConditionKind::Healing };
+    let failed = Event::LaunchFailed { reason: "called off".into(), failure: Failure::Browser };
     let (machine, _) = play(stopping, secs(2), [failed]);
     assert_eq!(*machine.state(), State::Stopped);
 }
 
 #[test]
 fn ten_attempts_to_reconnect_fail_before_the_worker_is_in_error() {
-    let (mut machine, _) = step(running(), exited(), secs(9));
+    let failed = Event::LaunchFailed { reason: "no memory".into(), failure: Failure::Browser };
+    let (mut machine, _) = play(machine(), secs(0), [BEGIN, failed.clone()]);
     let mut launches = 0;
-    let mut now = secs(9);
+    let mut now = secs(1);
     let effects = loop {
         now = machine.wake_at().unwrap_or(now).max(now);
         let (next, effects) = step(machine, Event::Tick, now);
         assert_eq!(effects.last(), Some(&Effect::Launch));
         launches += 1;
-        let (next, effects) = step(
-            next,
-            Event::LaunchFailed { reason: "no memory".into(), waits_for: ConditionKind::Healing },
-            now,
-        );
+        let (next, effects) = step(next, failed.clone(), now);
         machine = next;
         if matches!(machine.state(), State::Error { .. }) {
             break effects;
@@ -192,9 +205,9 @@ fn ten_attempts_to_reconnect_fail_before_the_worker_is_in_error() {
 fn only_a_connection_that_held_starts_the_count_anew() {
     let flap = [Event::WentOffline, Event::Proved];
     let (machine, _) = play(running(), secs(3), flap.clone());
-    assert_eq!(machine.attempts, 1);
+    assert_eq!(machine.attempts(), 1);
     let (machine, _) = step(machine, Event::Proved, secs(80));
-    assert_eq!(machine.attempts, 0);
+    assert_eq!(machine.attempts(), 0);
 }
 
 #[test]
@@ -222,7 +235,7 @@ fn codes_that_stop_rotating_are_no_failure_but_reload_the_page() {
     let (machine, _) = play(machine(), secs(0), [BEGIN, Event::Launched, code("a")]);
     let (machine, effects) = until_due(machine);
     assert_eq!(effects, [Effect::Reload]);
-    assert_eq!(machine.attempts, 0);
+    assert_eq!(machine.attempts(), 0);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use roost_devcluster::loopback_client;
 use roost_engine::{
     BrowserObserver,
     run_as::RunAs,
-    web::{Launcher, WaJs, WebConfig, WebEngine},
+    web::{Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
 use roost_node::session::{LockedProfile, Profiles, SnapshotKey, SnapshotStore};
@@ -63,6 +63,7 @@ impl World {
             page_url: simulator.http_url().parse()?,
             page_hosts: Vec::new(),
             wa_js: WaJs::read(&roost_devcluster::bridge()?)?,
+            identity: Identity::default(),
             observer: Arc::new(Unwatched),
             memory_limit_bytes: None,
         });

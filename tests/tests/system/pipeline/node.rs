@@ -14,8 +14,11 @@ use roost_engine::{PageEvent, null::NullEngine, run_as::RunAs};
 use roost_model::ids::{Generation, TenantId};
 use roost_node::{
     env::NodeEnv,
+    host::impairments::Impairments,
     launch_queue::LaunchQueue,
+    logins::Logins,
     session::{Profiles, SnapshotKey, SnapshotStore},
+    start_times::StartTimes,
     symptoms::Symptoms,
     worker::{
         OwnershipCheck, OwnershipUnknown, State, WarmStandby, Worker, WorkerContext, WorkerHandle,
@@ -29,6 +32,9 @@ use crate::pipeline::test_bed::TestBed;
 
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// Starts of its pages.
+pub const AT_ONCE: usize = 2;
+
 /// A node with one worker.
 pub struct Node {
     pub bed: TestBed,
@@ -36,6 +42,7 @@ pub struct Node {
     pub snapshots: SnapshotStore,
     pub standing: watch::Sender<Standing>,
     pub owner: Arc<Owner>,
+    pub launches: Arc<LaunchQueue>,
 }
 
 pub struct Owner(pub AtomicBool);
@@ -59,6 +66,7 @@ impl Node {
             snapshots,
             standing,
             owner: Arc::new(Owner(AtomicBool::new(true))),
+            launches: LaunchQueue::new(AT_ONCE),
         }
     }
 
@@ -88,8 +96,11 @@ impl Node {
                 engine: Arc::new(engine),
                 snapshots: self.snapshots.clone(),
                 profiles: self.profiles(name),
-                launches: LaunchQueue::new(2),
+                launches: self.launches.clone(),
+                start_times: StartTimes::default(),
                 symptoms: Symptoms::default(),
+                impairments: Impairments::default(),
+                logins: Logins::default(),
             }),
             failures: 0,
             warm,

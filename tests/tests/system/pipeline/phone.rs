@@ -201,6 +201,10 @@ impl Page for FakePage {
         Err(EngineError::Gone)
     }
 
+    async fn worked(&self) -> Result<Duration, EngineError> {
+        Ok(Duration::ZERO)
+    }
+
     async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
         Ok(self.phone.unacknowledged())
     }

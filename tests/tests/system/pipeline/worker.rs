@@ -16,7 +16,7 @@ use roost_store::{
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
-use crate::pipeline::node::{Node, SOON, wait};
+use crate::pipeline::node::{AT_ONCE, Node, SOON, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_runs_answers_saves_its_session_and_stops_gracefully() {
@@ -317,6 +317,38 @@ async fn a_page_that_is_to_be_loaded_anew_is_and_runs_again_in_the_same_browser(
     node.until("the reload", async || node.engine.reloads(&node.bed.id) == 1).await;
     node.wait_until_running(&worker).await;
     assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0);
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_loaded_anew_only_when_it_is_its_turn() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    let others: Vec<_> = (0..AT_ONCE).map(|_| node.launches.take()).collect();
+    worker.reload();
+    let is_waiting = |state: &State| matches!(state, State::Connecting { until: None });
+    wait(&worker, is_waiting).await;
+    let probed = node.engine.probes(&node.bed.id);
+    node.until("a few probes", async || node.engine.probes(&node.bed.id) > probed + 3).await;
+    assert!(is_waiting(&worker.state().borrow()), "it has no turn: {}", *worker.state().borrow());
+    drop(others);
+    node.wait_until_running(&worker).await;
+    node.until("its turn is over", async || !node.launches.starts().is_any()).await;
+    worker.stop(StopMode::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_answers_late_beside_starts_is_not_loaded_anew_for_it() {
+    let node = Node::new().await;
+    let worker = node.running("a").await;
+    node.until("evidence", async || worker.seen().is_some()).await;
+    let start = node.launches.take();
+    node.engine.set_deaf(&node.bed.id, true);
+    let probed = node.engine.probes(&node.bed.id);
+    node.until("a few probes", async || node.engine.probes(&node.bed.id) > probed + 5).await;
+    assert!(matches!(*worker.state().borrow(), State::Running { .. }), "{}", *worker.state().borrow());
+    drop(start);
+    wait(&worker, |state| matches!(state, State::Reconnecting { .. })).await;
     worker.stop(StopMode::Kill).await;
 }
 

@@ -10,3 +10,4 @@ mod outages;
 mod sandbox;
 mod session;
 mod stage;
+mod starts;

@@ -2,8 +2,17 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use roost_devcluster::Signal;
+use roost_proto::v1::{ConditionKind, Worker};
 use roost_tests::{SOON, Scenario};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+/// Longer than a page is left to itself before it is loaded anew.
+const TURNED_AWAY: Duration = Duration::from_secs(20);
 
 /// How long a dependency is away, as the documentation's promise has it.
 const AWAY: Duration = Duration::from_secs(10);
@@ -124,4 +133,49 @@ fn freeze_postgres(scenario: &mut Scenario, signal: Signal) -> anyhow::Result<()
         backend.identity.signal(signal)?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_whatsapp_turns_everybody_away_it_is_said_what_is_waited_for_and_all_come_back() -> Result<()> {
+    let scenario = Scenario::start(1, 2).await?;
+    let scans = scenario.cluster.scans();
+    scenario.cluster.simulator()?.cut(None, TURNED_AWAY).await?;
+    for index in 0..2 {
+        waits_for_whatsapp(&scenario, &scenario.tenant(index).id, "waiting for WhatsApp").await?;
+    }
+    scenario.cluster.connected(SOON + TURNED_AWAY).await?;
+    assert_eq!(scenario.cluster.scans(), scans);
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_answers_503_is_waited_for_with_that_word() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let site = tokio::spawn(answer_503(listener));
+    let scenario =
+        Scenario::starting(|options| (options.nodes, options.tenants, options.page_url) = (1, 1, Some(url)))
+            .await?;
+    waits_for_whatsapp(&scenario, &scenario.tenant(0).id, "the site answers 503").await?;
+    site.abort();
+    Ok(())
+}
+
+async fn waits_for_whatsapp(scenario: &Scenario, tenant: &str, words: &str) -> Result<()> {
+    let wanted = |worker: &Worker| {
+        let condition = worker.condition.clone().unwrap_or_default();
+        condition.kind() == ConditionKind::WaitingForWhatsapp && worker.last_error.contains(words)
+    };
+    scenario.cluster.worker_until(tenant, "waits for WhatsApp", SOON, wanted).await?;
+    Ok(())
+}
+
+async fn answer_503(listener: TcpListener) {
+    while let Ok((mut peer, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy";
+            let _asked = peer.read(&mut [0; 4096]).await;
+            let _answered = peer.write_all(answer.as_bytes()).await;
+        });
+    }
 }

@@ -273,6 +273,26 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
 }
 
 #[tokio::test]
+async fn a_worker_that_goes_on_saying_what_it_waits_for_is_no_error_until_it_says_nothing_more() {
+    let db = Db::new().await;
+    let (waiting, silent) = (db.owned("a").await, db.owned("b").await);
+    db.execute("update worker_processes set expected_since = now() - interval '1 hour'").await;
+    let told = StatusReport {
+        condition: Some((ConditionKind::WaitingForWhatsapp, "offline".into())),
+        last_error: Some("offline; waiting for WhatsApp for 59m".into()),
+        ..StatusReport::default()
+    };
+    db.store.report(&waiting, &told).await.unwrap();
+    let two_minutes = Duration::from_secs(120);
+    assert_eq!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap(), [silent.tenant]);
+    let worker = db.store.get_worker(&waiting.tenant).await.unwrap();
+    assert_eq!(worker.status, WorkerStatus::Running);
+    assert!(worker.last_error.contains("waiting for WhatsApp"), "{}", worker.last_error);
+    db.execute("update worker_processes set updated_at = now() - interval '3 minutes'").await;
+    assert_eq!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap(), [waiting.tenant]);
+}
+
+#[tokio::test]
 async fn a_heartbeat_does_not_take_back_what_the_worker_itself_reported() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;

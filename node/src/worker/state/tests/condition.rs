@@ -61,14 +61,15 @@ fn a_worker_that_serves_waits_for_nothing_and_one_that_gave_up_needs_a_person() 
     assert_eq!(running.condition(), (ConditionKind::None, String::new()));
     let (healing, _) = step(running, exited(), secs(9));
     assert_eq!(healing.condition(), (ConditionKind::Healing, "killed".to_owned()));
-    let failed = Event::LaunchFailed { reason: "no route".into(), waits_for: ConditionKind::WaitingForStore };
+    let failed = Event::LaunchFailed { reason: "no route".into(), failure: Failure::Store };
     let due = healing.wake_at().unwrap();
     let (starting, _) = step(healing, Event::Tick, due);
     let (waiting, _) = step(starting, failed.clone(), due);
     assert_eq!(waiting.condition(), (ConditionKind::WaitingForStore, "no route".to_owned()));
     let mut machine = waiting;
+    let spoilt = Event::LaunchFailed { reason: "no memory".into(), failure: Failure::Browser };
     while let Some(due) = machine.wake_at() {
-        machine = step(step(machine, Event::Tick, due).0, failed.clone(), due).0;
+        machine = step(step(machine, Event::Tick, due).0, spoilt.clone(), due).0;
     }
     let (kind, reason) = machine.condition();
     assert_eq!(kind, ConditionKind::Failed);
@@ -146,8 +147,11 @@ fn who_is_to_scan_is_told_why_until_somebody_does() {
 #[test]
 fn a_worker_that_gives_up_has_failed_before_its_browser_is_gone_and_one_that_ends_waits_for_nothing() {
     let mut spent = running();
-    spent.attempts = spent.timing.attempts;
-    let (failing, _) = step(spent, Event::WentOffline, secs(9));
+    for _ in 0..spent.timing.attempts {
+        spent.failures.add(Failure::Session, &Surroundings::default(), secs(5));
+    }
+    let (failing, _) = play(spent, secs(9), [Event::Conflicted, owner(Some(true))]);
+    let (failing, _) = play(failing, secs(11), [Event::Conflicted, owner(Some(true))]);
     assert!(matches!(failing.state(), State::Stopping { .. }));
     let (kind, reason) = failing.condition();
     assert_eq!(kind, ConditionKind::Failed);

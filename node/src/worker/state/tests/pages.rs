@@ -2,10 +2,11 @@
 
 use roost_store::{ConditionKind, SessionStatus};
 
-use super::{play, ready, reports, running, secs, unproved, until_due};
+use super::{play, ready, reports, running, secs, step, unproved, until_due};
 use crate::worker::{
     WorkerTiming,
-    state::{AfterStop, Effect, Event, State, step},
+    fault::Surroundings,
+    state::{AfterStop, Effect, Event, State},
 };
 
 #[test]
@@ -38,7 +39,7 @@ fn a_page_that_stays_offline_is_left_to_itself_at_first_and_then_reloaded() {
     }
     let (machine, effects) = until_due(machine);
     assert_eq!(effects, [Effect::Reload]);
-    assert_eq!(machine.attempts, 4);
+    assert_eq!(machine.attempts(), 4);
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn a_page_whose_sends_are_not_acknowledged_is_loaded_anew_and_then_gets_a_new_br
     assert!(effects.contains(&Effect::Close), "{effects:?}");
     let (machine, _) = play(machine, secs(70), [Event::BrowserGone, Event::Launched, Event::Loaded, ready()]);
     let (machine, _) = step(machine, Event::SendsAcknowledged, secs(80));
-    assert_eq!((machine.condition().0, machine.attempts), (ConditionKind::None, 0));
+    assert_eq!((machine.condition().0, machine.attempts()), (ConditionKind::None, 0));
 }
 
 #[test]
@@ -82,19 +83,31 @@ fn a_page_that_loads_itself_anew_is_a_new_page_that_has_to_show_itself() {
     let (machine, effects) = step(machine, ready(), secs(12));
     assert_eq!((&effects[0], machine.condition().0), (&Effect::Serve, ConditionKind::None));
     let (machine, _) = step(machine, Event::Proved, secs(80));
-    assert_eq!(machine.attempts, 0);
+    assert_eq!(machine.attempts(), 0);
 }
 
 #[test]
-fn a_page_that_was_loaded_by_order_is_no_failure_and_one_that_never_stops_loading_is_given_up() {
+fn a_page_that_was_loaded_by_order_is_no_failure_and_one_that_alone_never_stops_loading_is_given_up() {
     let (_, effects) = play(running(), secs(9), [Event::ReloadAsked, Event::Loaded, ready()]);
     assert!(reports(&effects).iter().all(|report| report.last_error.as_deref() == Some("")), "{effects:?}");
-    let mut machine = running();
-    for nth in 0..=u64::from(WorkerTiming::default().attempts) {
-        (machine, _) = play(machine, secs(10 + 5 * nth), [Event::Loaded, ready(), Event::Proved]);
-    }
+    let goes_on_loading = |other_login| {
+        let mut machine = running().amid(Surroundings { other_login, ..Surroundings::default() });
+        for nth in 0..=u64::from(WorkerTiming::default().attempts) {
+            (machine, _) = play(machine, secs(10 + 5 * nth), [Event::Loaded, ready(), Event::Proved]);
+        }
+        machine
+    };
+    let alone = goes_on_loading(Some(secs(11)));
     let failed = |state: &State| matches!(state, State::Stopping { next: AfterStop::Fail { .. } });
-    assert!(failed(machine.state()), "{}", machine.state());
+    assert!(failed(alone.state()), "{}", alone.state());
+    let as_others_do = goes_on_loading(None);
+    assert!(matches!(as_others_do.state(), State::Running { .. }), "{}", as_others_do.state());
+}
+
+#[test]
+fn an_error_page_in_the_place_of_a_page_that_ran_proves_nothing() {
+    let (machine, _) = play(running(), secs(9), [Event::TurnedAway { status: 503 }, Event::Proved]);
+    assert_eq!(machine.condition().0, ConditionKind::WaitingForWhatsapp);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use roost_store::{ConditionKind, RestartMode};
+use roost_store::RestartMode;
 
 use super::{BEGIN, exited, fresh, ready, unproved};
 use crate::worker::{
     StopMode, WorkerTiming,
+    fault::{Failure, Surroundings},
     state::{Effect, Event, Machine, State, WorkerTime, step},
 };
 
@@ -20,7 +21,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         4 => Just(Event::Launched),
-        2 => Just(Event::LaunchFailed { reason: "no".into(), waits_for: ConditionKind::Healing }),
+        2 => Just(Event::LaunchFailed { reason: "no".into(), failure: Failure::Browser }),
         4 => Just(Event::BrowserGone),
         1 => Just(Event::LogOutFailed { reason: "no answer".into() }),
         2 => Just(Event::SessionForgotten),
@@ -36,7 +37,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::LoggedOut { reason: "gone".into() }),
         1 => Just(Event::Conflicted),
         1 => Just(Event::Outdated),
+        1 => Just(Event::TurnedAway { status: 503 }),
         1 => Just(Event::ReloadAsked),
+        2 => Just(Event::TurnTaken),
         1 => Just(Event::Broke { reason: "crash".into() }),
         1 => Just(exited()),
         3 => Just(Event::Proved),
@@ -120,7 +123,6 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
     }
     world.happens(&event);
     let before = machine.state().clone();
-    let attempts = machine.attempts;
     let (next, effects) = step(machine.clone(), event, now);
     *machine = next;
     for effect in &effects {
@@ -129,8 +131,9 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
     let entered_error =
         matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
     assert!(
-        !entered_error || attempts == WorkerTiming::default().attempts,
-        "Error after {attempts} attempts"
+        !entered_error || machine.failures.own() > WorkerTiming::default().attempts,
+        "Error after {:?}",
+        machine.failures
     );
     let serves = effects.contains(&Effect::Serve);
     assert!(!serves || !machine.unsaved, "messages are served from a session that only this machine has");
@@ -146,13 +149,15 @@ proptest! {
 
     #[test]
     fn the_rules_hold_over_every_sequence_and_every_stop_ends(
-        events in prop::collection::vec((any_event(), 0u64..40_000), 0..80),
+        events in prop::collection::vec((any_event(), 0u64..40_000, any::<bool>(), any::<bool>()), 0..80),
         mode in prop_oneof![Just(StopMode::Graceful), Just(StopMode::Kill), Just(StopMode::Deleted)],
     ) {
         let (mut machine, mut world, mut now) = (fresh(), World::default(), Duration::ZERO);
         let mut before = drive(&mut machine, &mut world, BEGIN, now);
-        for (event, later) in events {
+        for (event, later, is_impaired, others_log_in) in events {
             now += Duration::from_millis(later);
+            let other_login = others_log_in.then_some(now);
+            machine = machine.amid(Surroundings { is_impaired, other_login, ..Surroundings::default() });
             before.extend(drive(&mut machine, &mut world, event, now));
         }
         let mut effects = drive(&mut machine, &mut world, Event::StopAsked(mode), now);
