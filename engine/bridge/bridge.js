@@ -29,7 +29,7 @@
   const READ_MS = 500;
   const LOGOUT_MS = 8_000;
   const CONFIRM_MS = 10;
-  const HEARD_RECENTLY_MS = 5_000;
+  const ACK_LATE_MS = 3_000;
   const PENDING_GRACE_MS = 1_000;
   const FIRST_CODE_SECONDS = 60;
   const LATER_CODE_SECONDS = 20;
@@ -43,6 +43,24 @@
   // Only this script may speak to the node.
   const binding = window.__roostEvents;
   delete window.__roostEvents;
+
+  // By a clock that nobody sets.
+  const now = () => performance.now();
+
+  // --- what the server lets be heard ---
+
+  // When anything last came from the server: a message, an acknowledgement, an answer, or what it sends to the page's own
+  // pings every half a minute. Each shows that the connection carries.
+  let heardAt = -Infinity;
+  const heard = () => { heardAt = now(); };
+
+  window.WebSocket = new Proxy(window.WebSocket, {
+    construct(target, args, newTarget) {
+      const socket = Reflect.construct(target, args, newTarget);
+      socket.addEventListener('message', heard);
+      return socket;
+    },
+  });
 
   // --- events ---
 
@@ -82,7 +100,6 @@
   let told = 0;
   // Ids confirmed lately: delivered again, they are acknowledged at once.
   const confirmed = new Set();
-  let heardAt = 0;
 
   // By which the node knows a message, and confirms it.
   const idOf = (message) => String(message.id).toWellFormed();
@@ -118,7 +135,7 @@
     if (confirmed.has(id)) return Promise.resolve();
     const known = held.get(id);
     if (known) return known.durable;
-    const entry = { until: Date.now() + HOLD_MS };
+    const entry = { until: now() + HOLD_MS };
     entry.durable = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
     held.set(id, entry);
     if (!isExpiring) expire();
@@ -129,11 +146,11 @@
 
   // One timer for all that is held, for the oldest of them.
   function expire() {
-    const now = Date.now();
     for (const [id, entry] of held) {
       isExpiring = true;
-      if (entry.until > now) {
-        setTimeout(expire, entry.until - now);
+      const left = entry.until - now();
+      if (left > 0) {
+        setTimeout(expire, left);
         return;
       }
       held.delete(id);
@@ -194,7 +211,7 @@
     isHolding = true;
     const process = collection.processMultipleMessages;
     collection.processMultipleMessages = function (chat, messages, ...rest) {
-      heardAt = Date.now();
+      heard();
       // Told before the page has processed them: the two run side by side, and a reply needs nothing of the page's.
       const durable = Array.from(messages ?? []).filter(isForUs).map(hold);
       return Promise.all([process.call(this, chat, messages, ...rest), ...durable]).then(([result]) => result);
@@ -271,14 +288,14 @@
     }
   }
 
-  // id -> promise of the outcome, while a send is under way.
+  // id -> { outcome, since }, while a send is under way; the oldest first. `outcome` is a promise.
   const sending = new Map();
 
   function send(text, late = after(SEND_MS, { status: 'timed_out' })) {
     const known = sending.get(text.whatsapp_id);
-    if (known) return known;
+    if (known) return known.outcome;
     const outcome = Promise.race([deliver(text).catch(thrown), late]);
-    sending.set(text.whatsapp_id, outcome);
+    sending.set(text.whatsapp_id, { outcome, since: now() });
     outcome.then(() => sending.delete(text.whatsapp_id));
     return outcome;
   }
@@ -324,7 +341,7 @@
     const result = sent.sendMsgResult?.messageSendResult ?? sent.sendMsgResult;
     if (result === 'ERROR_NETWORK') return { status: 'offline' };
     if (result !== 'OK') return { status: 'refused', result: String(result).toWellFormed() };
-    heardAt = Date.now();
+    heard();
     markReadSoon(chat);
     return { status: 'sent' };
   }
@@ -363,27 +380,35 @@
     return answer;
   }
 
-  async function probe() {
+  async function probe(heardWithinMs) {
     const { mode, info } = WPP.conn.getStreamData();
     return {
       authenticated: Boolean(WPP.conn.isAuthenticated()),
       stream_mode: String(mode).toWellFormed(),
       stream_info: String(info).toWellFormed(),
       online: WPP.conn.isOnline() !== false,
-      answered: await serverAnswers(),
+      answered: await serverAnswers(heardWithinMs),
     };
   }
 
-  // A page can look connected and be deaf. Asking the server whether the tenant's own number exists goes through the
-  // same connection as the messages; what was heard a moment ago saves the question.
-  async function serverAnswers() {
-    if (Date.now() - heardAt < HEARD_RECENTLY_MS) return true;
+  // A page can look connected and be deaf. If nothing was heard for so long the server is asked whether the tenant's own
+  // number exists, which goes through the same connection as the messages. Whatever comes then is an answer, a refusal too.
+  async function serverAnswers(heardWithinMs) {
+    if (now() - heardAt < doubtedAfter(heardWithinMs)) return true;
     const me = WPP.conn.getMyUserWid();
     if (!me) return false;
-    const asked = WPP.whatsapp.functions.queryWidExists(me).then(() => true, () => false);
+    const askedAt = now();
+    const asked = WPP.whatsapp.functions.queryWidExists(me).then(() => true, () => heardAt >= askedAt);
     const answered = await Promise.race([asked, after(PROBE_MS, false)]);
-    if (answered) heardAt = Date.now();
+    if (answered) heard();
     return answered;
+  }
+
+  // Whoever waits for an acknowledgement has reason to doubt sooner.
+  function doubtedAfter(heardWithinMs) {
+    const [oldest] = sending.values();
+    const isLate = oldest !== undefined && now() - oldest.since > ACK_LATE_MS;
+    return isLate ? Math.min(ACK_LATE_MS, heardWithinMs) : heardWithinMs;
   }
 
   // Resolves with null once the page is logged out, else with what was in the way. `WPP.conn.logout()` waits for the event

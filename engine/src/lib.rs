@@ -100,8 +100,9 @@ pub trait Page: Send + Sync {
     /// These inbound messages are durable: the page may acknowledge them to WhatsApp. Unknown ids are ignored.
     async fn confirm(&self, whatsapp_ids: &[String]) -> Result<(), EngineError>;
 
-    /// What the page says of itself, and whether the server behind it answers.
-    async fn probe(&self) -> Result<Probe, EngineError>;
+    /// What the page says of itself, and whether the server behind it lets hear of itself: it is asked if it has not for so
+    /// long, or if a send waits for it.
+    async fn probe(&self, heard_within: Duration) -> Result<Probe, EngineError>;
 
     /// How long the page's own thread has worked so far, by its document's count: it may begin anew with another one. An answer
     /// waits for what the thread is at.

@@ -278,7 +278,7 @@ impl Page for NullPage {
         Ok(())
     }
 
-    async fn probe(&self) -> Result<Probe, EngineError> {
+    async fn probe(&self, _heard_within: Duration) -> Result<Probe, EngineError> {
         self.check_open()?;
         self.probes.fetch_add(1, Ordering::Relaxed);
         let online = self.is_online();
@@ -378,6 +378,6 @@ mod tests {
         launched.page.send(&text).await.unwrap();
         assert_eq!(engine.sent(&tenant), [text]);
         launched.page.kill().await;
-        assert!(matches!(launched.page.probe().await, Err(EngineError::Gone)));
+        assert!(matches!(launched.page.probe(Duration::ZERO).await, Err(EngineError::Gone)));
     }
 }

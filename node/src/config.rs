@@ -71,6 +71,9 @@ pub struct NodeArgs {
     /// The browsers' time zone, such as Africa/Dar_es_Salaam; the machine's unless it is given
     #[arg(long, env = "ROOST_NODE_TIME_ZONE", value_parser = a_time_zone)]
     pub time_zone: Option<String>,
+    /// How long a page may have heard nothing of WhatsApp before WhatsApp is asked; 1s to 1h
+    #[arg(long, env = "ROOST_NODE_HEARD_WITHIN", default_value = "60s", value_parser = a_silence)]
+    pub heard_within: Duration,
     /// The browser: chromium-headless-shell, or chromium
     #[arg(long, env = "ROOST_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
     pub browser: PathBuf,
@@ -286,6 +289,15 @@ fn languages(given: &str) -> Result<String, String> {
         Ok(given.to_owned())
     } else {
         Err("it has to be tags with commas between them, such as sw-TZ,sw,en".to_owned())
+    }
+}
+
+fn a_silence(given: &str) -> Result<Duration, String> {
+    let silence = humantime::parse_duration(given).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&silence) {
+        Ok(silence)
+    } else {
+        Err("it has to be from 1s to 1h".to_owned())
     }
 }
 

@@ -3,6 +3,8 @@
 // A new socket is opened only after the old one has reported `close`. The server's record of live connections
 // judges whether one session was ever open twice, and this page must not be the one that blurs it.
 
+import { settings } from './settings.js';
+
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 4_000;
 
@@ -11,6 +13,7 @@ class Connection {
   #wanted = false;
   #delay = FIRST_DELAY_MS;
   #handlers = null;
+  #nextPing = undefined;
   isAccepted = false;
 
   // handlers: opened(), closed(), frame(frame)
@@ -50,10 +53,23 @@ class Connection {
     if (this.isOpen) this.#socket.send(JSON.stringify(frame));
   }
 
+  // From now on a ping so often, whatever else is sent.
+  keepAlive() {
+    clearTimeout(this.#nextPing);
+    if (!this.isOpen || !settings.keep_alive_ms) return;
+    this.#nextPing = setTimeout(() => {
+      this.send({ type: 'ping' });
+      this.keepAlive();
+    }, settings.keep_alive_ms);
+  }
+
   #open() {
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
     this.#socket = socket;
-    socket.onopen = () => this.#handlers.opened();
+    socket.onopen = () => {
+      this.#handlers.opened();
+      this.keepAlive();
+    };
     socket.onmessage = ({ data }) => this.#handlers.frame(JSON.parse(data));
     socket.onclose = () => {
       this.#socket = null;

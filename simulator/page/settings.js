@@ -8,10 +8,13 @@ export const settings = {
   connect_early: false,
   kept_in_memory: 1_000,
   start_cost_ms: 0,
+  // How often the server is pinged; 0: never.
+  keep_alive_ms: 25_000,
 };
 
 export function change({ settings: changed }) {
   Object.assign(settings, changed);
+  connection.keepAlive();
 }
 
 export async function load(phone) {

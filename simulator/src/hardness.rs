@@ -37,6 +37,8 @@ pub struct Hardness {
     pub kept_in_memory: u64,
     /// Processor time that a page burns in script before it connects.
     pub start_cost_ms: u64,
+    /// A page pings the server so often; 0: never.
+    pub keep_alive_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +76,7 @@ impl Default for Hardness {
             connect_early: false,
             kept_in_memory: 1_000,
             start_cost_ms: 0,
+            keep_alive_ms: 25_000,
         }
     }
 }
@@ -134,6 +137,7 @@ impl Hardness {
             connect_early: self.connect_early,
             kept_in_memory: self.kept_in_memory,
             start_cost_ms: self.start_cost_ms,
+            keep_alive_ms: self.keep_alive_ms,
         }
     }
 
@@ -157,6 +161,7 @@ pub struct PageSettings {
     connect_early: bool,
     kept_in_memory: u64,
     start_cost_ms: u64,
+    pub keep_alive_ms: u64,
 }
 
 #[cfg(test)]

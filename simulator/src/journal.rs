@@ -25,6 +25,8 @@ pub struct Connection {
     pub closed_at_ms: Option<UnixMillis>,
     /// By how many messages the page's ratchet was behind what the server had seen of this device.
     pub regressed_by: u64,
+    /// How often the page asked whether a number exists.
+    pub queries: u64,
 }
 
 /// A time during which two connections of one phone were live. `until_ms` is null while both still are.
@@ -68,6 +70,12 @@ impl Journal {
         self.live.insert(connection.id, connection);
     }
 
+    pub fn queried(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.live.get_mut(&id) {
+            connection.queries += 1;
+        }
+    }
+
     pub fn closed(&mut self, id: ConnectionId, now: UnixMillis) {
         let Some(mut connection) = self.live.remove(&id) else { return };
         connection.closed_at_ms = Some(now);
@@ -100,6 +108,7 @@ mod tests {
             opened_at_ms: UnixMillis(opened_at),
             closed_at_ms: None,
             regressed_by: 0,
+            queries: 0,
         }
     }
 

@@ -49,6 +49,8 @@ pub enum FromPage {
         request: u64,
         wid: String,
     },
+    /// It keeps the connection from being taken for dead.
+    Ping,
     RefreshCode,
     Logout {
         request: u64,
@@ -85,6 +87,7 @@ pub enum ToPage {
         request: u64,
         exists: bool,
     },
+    Pong,
     /// A request was carried out, or refused.
     Done {
         request: u64,

@@ -25,7 +25,7 @@ use super::hosts::{Domain, PageUrl, resolver_rules};
 use super::identity::{Identity, usual_user_agent};
 use super::memory_limit::MemoryLimit;
 use super::page::WebPage;
-use super::process::{BrowserProcess, Pipes, ProcessTree};
+use super::process::{BrowserProcess, Pipes, ProcessTree, how_it_ended};
 use super::proxies::Proxies;
 use super::pump::EventPump;
 use super::start::{self, Startup};
@@ -288,7 +288,8 @@ impl Launcher {
             asked.map_err(|_| EngineError::TimedOut { step: "asking the browser's version", limit })?;
         let answer = answer.map_err(failed)?;
         if !answer.status.success() {
-            return Err(EngineError::ended(String::from_utf8_lossy(&answer.stderr).trim().to_owned()));
+            let last_words = String::from_utf8_lossy(&answer.stderr);
+            return Err(EngineError::ended(how_it_ended(answer.status, last_words.trim())));
         }
         Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
     }

@@ -130,8 +130,9 @@ impl Page for WebPage {
         self.call("confirming", "(ids) => { __roost.confirm(ids); }", whatsapp_ids, CALL).await
     }
 
-    async fn probe(&self) -> Result<Probe, EngineError> {
-        self.call("probing", "() => __roost.probe()", (), PROBE).await
+    async fn probe(&self, heard_within: Duration) -> Result<Probe, EngineError> {
+        let heard_within_ms = heard_within.as_secs_f64() * 1e3;
+        self.call("probing", "(heardWithinMs) => __roost.probe(heardWithinMs)", heard_within_ms, PROBE).await
     }
 
     async fn worked(&self) -> Result<Duration, EngineError> {

@@ -136,13 +136,21 @@ async fn watch_over(
     let cause = tree.cause.get().cloned();
     let is_orderly = cause.is_none() && ended.as_ref().is_ok_and(ExitStatus::success);
     let reason = cause.unwrap_or_else(|| match ended {
-        Ok(status) if status.success() => "the browser closed".to_owned(),
-        Ok(status) if last_words.is_empty() => format!("the browser ended with {status}"),
-        Ok(status) => format!("the browser ended with {status}, saying: {last_words}"),
+        Ok(status) => how_it_ended(status, &last_words),
         Err(error) => format!("the browser could not be waited for: {error}"),
     });
     observer.gone(tree.root.as_raw_pid().cast_unsigned());
     gone.send_replace(Some(TreeEnd { reason, is_orderly }));
+}
+
+pub(super) fn how_it_ended(status: ExitStatus, last_words: &str) -> String {
+    if status.success() {
+        "the browser closed".to_owned()
+    } else if last_words.is_empty() {
+        format!("the browser ended with {status}")
+    } else {
+        format!("the browser ended with {status}, saying: {last_words}")
+    }
 }
 
 /// Kills what is left of a group whose leader is gone, and returns when nothing is.

@@ -6,7 +6,12 @@ use roost_cluster::{lease_deadline::Standing, registry::SharedRegistry, timing::
 use tokio::sync::{Notify, watch};
 
 use super::{endings::Endings, impairments::Impairments, worker_table::WorkerTable};
-use crate::{env::NodeEnv, guard::GuardLink, health::NodeHealth, worker::OwnershipCheck};
+use crate::{
+    env::NodeEnv,
+    guard::GuardLink,
+    health::NodeHealth,
+    worker::{OwnershipCheck, WorkerTiming},
+};
 
 /// What outlives an incarnation.
 pub(super) struct HostEnv {
@@ -14,6 +19,7 @@ pub(super) struct HostEnv {
     pub(super) registry: SharedRegistry,
     pub(super) guard: Arc<GuardLink>,
     pub(super) timing: Timing,
+    pub(super) worker_timing: WorkerTiming,
     pub(super) workers: WorkerTable,
     pub(super) health: NodeHealth,
     pub(super) impairments: Impairments,

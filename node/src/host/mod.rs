@@ -83,6 +83,7 @@ use crate::{
     logins::Logins,
     start_times::StartTimes,
     symptoms::Symptoms,
+    worker::WorkerTiming,
 };
 use candidate::Candidate;
 use endings::Endings;
@@ -259,6 +260,7 @@ async fn assemble(
         registry,
         guard,
         timing,
+        worker_timing: WorkerTiming { heard_within: args.heard_within, ..WorkerTiming::default() },
         health,
         workers,
         impairments,

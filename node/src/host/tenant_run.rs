@@ -25,7 +25,7 @@ use roost_store::{
 use uuid::Uuid;
 
 use super::{endings::Failures, env::IncarnationEnv, tenant_runtime::RunRequest};
-use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, WorkerHandle, WorkerTiming};
+use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, WorkerHandle};
 
 /// From a spec that could not be read to the next look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -241,7 +241,7 @@ impl TenantRun {
             warm,
             standing: self.env.standing.clone(),
             ownership: self.env.ownership.clone(),
-            timing: WorkerTiming::default(),
+            timing: self.env.host.worker_timing,
         }
     }
 }

@@ -221,10 +221,11 @@ impl Actor {
     pub(super) fn probe(&mut self) -> Vec<Event> {
         if let Some(browser) = &self.browser {
             let (page, expects_session) = (browser.page.clone(), self.machine.expects_session());
+            let heard_within = self.context.timing.heard_within;
             self.probing = true;
             let starts = self.context.env.launches.starts();
             self.background.push(Box::pin(async move {
-                BackgroundOutcome::Probed { expects_session, starts, probe: page.probe().await }
+                BackgroundOutcome::Probed { expects_session, starts, probe: page.probe(heard_within).await }
             }));
         }
         Vec::new()

@@ -10,6 +10,8 @@ use crate::retry::Backoff;
 pub struct WorkerTiming {
     /// How often a page has to prove that it works.
     pub probe_every: Duration,
+    /// How long ago the page may have heard WhatsApp and still counts as one that hears; then WhatsApp is asked.
+    pub heard_within: Duration,
     /// Probes that may fail in a row before the page counts as deaf.
     pub failure_threshold: u32,
     /// How long a loaded page may take to show a QR code or a session.
@@ -45,6 +47,7 @@ impl Default for WorkerTiming {
     fn default() -> Self {
         Self {
             probe_every: Duration::from_secs(3),
+            heard_within: Duration::from_secs(60),
             failure_threshold: 2,
             connect_within: Duration::from_secs(30),
             reconnect: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) },
@@ -61,5 +64,19 @@ impl Default for WorkerTiming {
             look_every: Duration::from_secs(15),
             looked_apart: Duration::from_secs(30),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_hears_nothing_is_found_within_a_minute_and_a_half() {
+        let timing = WorkerTiming::default();
+        // The longest that an unanswered probe takes.
+        let probe = Duration::from_secs(8);
+        let failing = (timing.probe_every + probe) * timing.failure_threshold;
+        assert!(timing.heard_within + failing <= Duration::from_secs(90));
     }
 }

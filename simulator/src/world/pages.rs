@@ -60,6 +60,7 @@ impl World {
             FromPage::Send { id: message, to, body, counter, cause } => {
                 self.send(id, Outgoing { id: message, to, body, counter, cause }, now)
             }
+            FromPage::Ping => page.tell(ToPage::Pong),
             FromPage::Query { request, wid } => return self.answer(id, request, &wid),
             FromPage::Logout { request } => {
                 return vec![Due::LogOut { request }.after_ms(self.hardness_of(id).logout_after_ms)];
@@ -102,7 +103,8 @@ impl World {
         self.hardness(self.pages.get(&id).and_then(|page| page.phone.as_deref()))
     }
 
-    fn answer(&self, id: ConnectionId, request: u64, wid: &str) -> Vec<Later> {
+    fn answer(&mut self, id: ConnectionId, request: u64, wid: &str) -> Vec<Later> {
+        self.journal.queried(id);
         let hardness = self.hardness_of(id);
         let exists = wid.ends_with("@c.us") || wid.ends_with("@lid");
         let answer = match hardness.queries {
@@ -179,6 +181,7 @@ impl World {
             opened_at_ms: now,
             closed_at_ms: None,
             regressed_by,
+            queries: 0,
         });
         self.deliver(number);
         later

@@ -185,23 +185,63 @@ async fn deaf() -> Result<()> {
     let profile = world.profile("here")?;
     let mut browser = world.launch(&profile, None, 1).await?;
     browser.pair(&world).await?;
-    ensure!(browser.launched.page.probe().await?.answered);
+    let page = browser.launched.page.clone();
+    let hears = async |within_ms| anyhow::Ok(page.probe(Duration::from_millis(within_ms)).await?.answered);
+
+    // What is heard by itself asks nothing.
+    world.control("hardness", json!({ "keep_alive_ms": 100 })).await?;
+    let asked = world.queries().await?;
+    let until = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < until {
+        ensure!(hears(1_500).await?, "the server answers pings");
+    }
+    ensure!(world.queries().await? <= asked + 1, "it was asked although it was heard");
+
+    // A refusal is an answer, and what is silent was asked.
+    world.control("hardness", json!({ "keep_alive_ms": 0, "queries": "refused" })).await?;
+    let asked = world.queries().await?;
+    ensure!(hears(0).await? && world.queries().await? == asked + 1, "whatever it answers, it hears");
+
+    world.control("hardness", json!({ "keep_alive_ms": 100, "queries": "answered" })).await?;
     world.control("hang", json!({ "phone": PHONE })).await?;
     let hung_at = Instant::now();
     loop {
-        let probe = browser.launched.page.probe().await?;
+        let probe = page.probe(Duration::from_secs(1)).await?;
         if !probe.answered {
             ensure!(probe.authenticated && probe.online, "the page believes that all is well: {probe:?}");
             break;
         }
-        ensure!(hung_at.elapsed() < Duration::from_secs(15), "a deaf page goes on as alive");
+        ensure!(hung_at.elapsed() < Duration::from_secs(8), "a deaf page goes on as alive");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    browser.launched.page.reload().await?;
+    sends_into_silence(&browser).await?;
+    page.reload().await?;
     browser.ready_without_a_code().await?;
-    ensure!(browser.launched.page.probe().await?.answered);
-    browser.launched.page.kill().await;
+    ensure!(hears(1_000).await?);
+    page.kill().await;
     world.judge().await
+}
+
+/// However long silence is to be borne: a send that has no acknowledgement is reason to ask.
+async fn sends_into_silence(browser: &Browser) -> Result<()> {
+    let page = browser.launched.page.clone();
+    let text = OutboundText {
+        whatsapp_id: format!("true_{FRIEND}@c.us_3EB0FFFF"),
+        chat: format!("{FRIEND}@c.us"),
+        body: "hello?".into(),
+        maybe_sent: false,
+    };
+    let sending = tokio::spawn({
+        let page = page.clone();
+        async move { page.send(&text).await }
+    });
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while page.probe(Duration::from_secs(3600)).await?.answered {
+        ensure!(Instant::now() < deadline, "nobody doubts");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    sending.abort();
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

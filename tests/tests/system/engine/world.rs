@@ -84,6 +84,13 @@ impl World {
         Ok(seen["connections"].as_array().map_or(0, Vec::len))
     }
 
+    /// How often pages have asked whether a number exists.
+    pub async fn queries(&self) -> Result<u64> {
+        let seen: Value = self.asked("connections").await?;
+        let of = |connection: &Value| connection["queries"].as_u64();
+        Ok(seen["connections"].as_array().into_iter().flatten().filter_map(of).sum())
+    }
+
     pub async fn control(&self, verb: &str, body: Value) -> Result<()> {
         let url = format!("{}/control/{verb}", self.simulator.http_url());
         let answer = loopback_client(ANSWER_WITHIN)?.post(url).json(&body).send().await?;

@@ -197,7 +197,7 @@ impl Page for FakePage {
         Ok(())
     }
 
-    async fn probe(&self) -> Result<Probe, EngineError> {
+    async fn probe(&self, _heard_within: Duration) -> Result<Probe, EngineError> {
         Err(EngineError::Gone)
     }
 

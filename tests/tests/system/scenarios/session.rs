@@ -40,7 +40,11 @@ async fn the_owner_takes_a_session_back_that_was_opened_elsewhere() -> anyhow::R
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deaf_page_heals_itself_and_loses_nothing() -> anyhow::Result<()> {
-    let scenario = Scenario::start(1, 1).await?;
+    let scenario = Scenario::start_with(|options| {
+        (options.nodes, options.tenants) = (1, 1);
+        options.node_args = vec!["--heard-within".into(), "5s".into()];
+    })
+    .await?;
     let tenant = scenario.tenant(0);
     scenario.answers(&tenant, "before").await?;
     scenario.cluster.simulator()?.hang(&tenant.phone).await?;
