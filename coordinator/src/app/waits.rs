@@ -267,4 +267,12 @@ mod tests {
         assert_eq!(since(Some(-60)), STARTED_AT, "it was seen in a life before");
         assert_eq!(since(None), STARTED_AT);
     }
+
+    #[test]
+    fn a_worker_that_was_stopped_waits_for_nothing_of_the_plans() {
+        let stopped = worker(DesiredState::Stopped, None, None);
+        let gone = (ConditionKind::WaitingForFailover, "n1 is gone".to_owned());
+        let waiting = Waiting::from([(stopped.tenant.clone(), gone)]);
+        assert_eq!(told(stopped.clone(), Some(&waiting)).condition, stopped.condition);
+    }
 }
