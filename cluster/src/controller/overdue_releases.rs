@@ -99,12 +99,11 @@ impl OverdueReleases {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
 
     use roost_model::ids::Generation;
 
     use super::*;
-    use crate::plan::{Goal, Hold, MoveLimits, TenantView, Wanted};
+    use crate::plan::{Hold, TenantView, Wanted};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -125,18 +124,7 @@ mod tests {
             unprepared: Vec::new(),
             holds: vec![hold.clone()],
         };
-        Snapshot {
-            nodes: Vec::new(),
-            tenants: (0..tenants).map(tenant).collect(),
-            goal: Goal::Settle,
-            awaited: BTreeSet::new(),
-            failover_paused: false,
-            failover_ramp: None,
-            failing_zones: BTreeSet::new(),
-            limits: MoveLimits::default(),
-            rebalance_limits: MoveLimits::default(),
-            unreadable: BTreeMap::new(),
-        }
+        Snapshot::new(Vec::new(), (0..tenants).map(tenant).collect())
     }
 
     #[test]

@@ -31,6 +31,24 @@ pub struct Snapshot {
     pub unreadable: BTreeMap<NodeId, String>,
 }
 
+impl Snapshot {
+    /// With nothing out of the ordinary: it is to settle, and nobody is held back.
+    pub fn new(nodes: Vec<NodeView>, tenants: Vec<TenantView>) -> Self {
+        Self {
+            nodes,
+            tenants,
+            goal: Goal::Settle,
+            awaited: BTreeSet::new(),
+            failover_paused: false,
+            failover_ramp: None,
+            failing_zones: BTreeSet::new(),
+            limits: MoveLimits::default(),
+            rebalance_limits: MoveLimits::default(),
+            unreadable: BTreeMap::new(),
+        }
+    }
+}
+
 /// How many tenants may be on their way between live nodes at once. What has to be released at once (a stopped tenant, a
 /// node that is leaving, an overdue drain) is not counted and not held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

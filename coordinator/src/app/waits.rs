@@ -110,11 +110,11 @@ fn kind(reason: &WaitReason) -> ConditionKind {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use roost_cluster::{
         ledger::Orders,
-        plan::{Goal, Hold, Intake, MoveLimits, NodeView, Snapshot, TenantView},
+        plan::{Hold, Intake, NodeView, Snapshot, TenantView},
         records::Phase,
     };
     use roost_model::ids::{Generation, NodeId, SpecRevision, TenantId};
@@ -135,18 +135,7 @@ mod tests {
             preparations: Vec::new(),
             holds: Vec::new(),
         };
-        let snapshot = Snapshot {
-            nodes: Vec::new(),
-            tenants: vec![tenant],
-            goal: Goal::Settle,
-            awaited: BTreeSet::new(),
-            failover_paused,
-            failover_ramp: None,
-            failing_zones: BTreeSet::new(),
-            limits: MoveLimits::default(),
-            rebalance_limits: MoveLimits::default(),
-            unreadable: BTreeMap::new(),
-        };
+        let snapshot = Snapshot { failover_paused, ..Snapshot::new(Vec::new(), vec![tenant]) };
         Survey { leader: None, nodes: BTreeMap::new(), orders: Orders::default(), snapshot }
     }
 

@@ -1,11 +1,9 @@
 //! The product's plan, asked about the model's nodes; its decisions come back as the model's own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use roost_cluster::plan::{
-    self, Action, Goal, Hold, Intake, MoveLimits, NodeView, Preparation, Snapshot, TenantView, Wanted,
-};
+use roost_cluster::plan::{self, Action, Hold, Intake, NodeView, Preparation, Snapshot, TenantView, Wanted};
 use roost_model::ids::{Generation, NodeId, TenantId};
 
 use super::state::{Entry, NODES, Node, PhaseOf};
@@ -103,18 +101,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
             })
             .collect(),
     };
-    Snapshot {
-        nodes: nodes.collect(),
-        tenants: vec![tenant],
-        goal: Goal::Settle,
-        awaited: BTreeSet::new(),
-        failover_paused: false,
-        failover_ramp: None,
-        failing_zones: BTreeSet::new(),
-        limits: MoveLimits::default(),
-        rebalance_limits: MoveLimits::default(),
-        unreadable: BTreeMap::new(),
-    }
+    Snapshot::new(nodes.collect(), vec![tenant])
 }
 
 impl Seen {

@@ -9,7 +9,7 @@ fn newcomer() -> TenantView {
 
 fn denial(node: NodeView, tenant: &TenantView) -> Option<AdmissionDenial> {
     let name = node.node.clone();
-    snapshot(vec![node], Vec::new()).admits(&name, tenant).err()
+    Snapshot::new(vec![node], Vec::new()).admits(&name, tenant).err()
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn each_clause_denies_by_itself() {
     assert_eq!(denial(closed(Intake::Cordoned), &newcomer()), Some(AdmissionDenial::Cordoned));
     assert_eq!(denial(closed(Intake::Draining), &newcomer()), Some(AdmissionDenial::Draining));
     assert_eq!(denial(closed(Intake::Overdue), &newcomer()), Some(AdmissionDenial::Draining));
-    let mut damaged = snapshot(vec![open_node("a")], Vec::new());
+    let mut damaged = Snapshot::new(vec![open_node("a")], Vec::new());
     damaged.unreadable = BTreeMap::from([(node_id("a"), "damaged".to_owned())]);
     assert_eq!(damaged.admits(&node_id("a"), &newcomer()), Err(AdmissionDenial::Unreadable));
     assert_eq!(denial(closed(Intake::Leaving), &newcomer()), Some(AdmissionDenial::Leaving));
@@ -35,7 +35,7 @@ fn each_clause_denies_by_itself() {
     assert_eq!(denial(full, &newcomer()), Some(AdmissionDenial::Full { capacity: 0 }));
     let weightless = NodeView { weight: 0, ..open_node("a") };
     assert_eq!(denial(weightless, &newcomer()), Some(AdmissionDenial::WithoutWeight));
-    let gone = snapshot(vec![open_node("a")], Vec::new()).admits(&node_id("b"), &newcomer());
+    let gone = Snapshot::new(vec![open_node("a")], Vec::new()).admits(&node_id("b"), &newcomer());
     assert_eq!(gone, Err(AdmissionDenial::NodeGone));
 }
 
@@ -57,7 +57,7 @@ fn entries_and_preparations_of_others_take_room_and_the_tenants_own_do_not() {
     let preparing =
         TenantView { preparations: vec![Preparation { node: node_id("a"), ready: false }], ..running(2) };
     let node = NodeView { capacity: 2, ..open_node("a") };
-    let snapshot = snapshot(vec![node], vec![releasing.clone(), preparing.clone(), active_on(3, "b")]);
+    let snapshot = Snapshot::new(vec![node], vec![releasing.clone(), preparing.clone(), active_on(3, "b")]);
     let admits = |tenant: &TenantView| snapshot.admits(&node_id("a"), tenant);
     assert_eq!(admits(&newcomer()), Err(AdmissionDenial::Full { capacity: 2 }));
     assert_eq!(admits(&releasing), Ok(()));

@@ -96,7 +96,7 @@ pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
                 limits: MoveLimits { per_cluster, per_node, unavailable },
                 rebalance_limits: MoveLimits { per_cluster: per_node, per_node, unavailable: per_cluster },
                 unreadable: damaged,
-                ..snapshot(nodes, tenants)
+                ..Snapshot::new(nodes, tenants)
             }
         },
     )

@@ -14,7 +14,7 @@ fn an_explanation_goes_through_the_tenants_order_and_what_would_move_it() {
     ];
     let mut tenants: Vec<_> = (0..10).map(|number| active_on(number, "a")).collect();
     tenants.push(active_on(10, "b"));
-    let snapshot = snapshot(nodes, tenants);
+    let snapshot = Snapshot::new(nodes, tenants);
     let explained = explain(&snapshot, &tenant_id(1)).unwrap();
     assert!(explained.stays());
     let expected = "\
@@ -37,7 +37,7 @@ an operator's move or pin would move it";
 fn a_pinned_tenant_has_nowhere_else_to_go() {
     let tenant = TenantView { pin: Some(node_id("a")), ..active_on(1, "a") };
     let explained =
-        explain(&snapshot(vec![open_node("a"), open_node("b")], vec![tenant]), &tenant_id(1)).unwrap();
+        explain(&Snapshot::new(vec![open_node("a"), open_node("b")], vec![tenant]), &tenant_id(1)).unwrap();
     let verdicts: BTreeMap<_, _> = explained.candidates.into_iter().map(|of| (of.node, of.verdict)).collect();
     let expected = [
         (node_id("a"), Verdict::Here),
@@ -56,7 +56,7 @@ fn a_tenant_on_its_way_is_explained_by_its_move() {
         ..active_on(1, "a")
     };
     let explained =
-        explain(&snapshot(vec![open_node("a"), open_node("b")], vec![tenant]), &tenant_id(1)).unwrap();
+        explain(&Snapshot::new(vec![open_node("a"), open_node("b")], vec![tenant]), &tenant_id(1)).unwrap();
     assert!(!explained.stays() && explained.triggers.is_empty());
     let told = explained.to_string();
     assert!(
@@ -72,7 +72,7 @@ fn the_outlook_of_a_tenant_without_a_node_is_what_is_done_about_it() {
     let mut leaving = active_on(3, "a");
     leaving.holds[0].phase = Phase::Releasing;
     let snapshot =
-        snapshot(vec![NodeView { capacity: 1, ..open_node("a") }], vec![stopped, running(2), leaving]);
+        Snapshot::new(vec![NodeView { capacity: 1, ..open_node("a") }], vec![stopped, running(2), leaving]);
     let outlook = |number| explain(&snapshot, &tenant_id(number)).unwrap().outlook;
     assert_eq!(outlook(1), Outlook::Absent);
     assert_eq!(outlook(2), Outlook::Acts(Action::Wait { reason: WaitReason::EveryNodeFull }));
@@ -82,7 +82,7 @@ fn the_outlook_of_a_tenant_without_a_node_is_what_is_done_about_it() {
 #[test]
 fn those_that_a_rebalance_would_move_are_told_so() {
     let tenants: Vec<_> = (0..10).map(|number| active_on(number, "a")).collect();
-    let snapshot = snapshot(vec![open_node("a"), open_node("b")], tenants);
+    let snapshot = Snapshot::new(vec![open_node("a"), open_node("b")], tenants);
     let rebalance = Trigger::Rebalance { to: Some(node_id("b")) };
     let told = (0..10)
         .filter(|&number| explain(&snapshot, &tenant_id(number)).unwrap().triggers.contains(&rebalance));

@@ -61,21 +61,6 @@ fn lost_with(number: usize, node: &str) -> TenantView {
     TenantView { holds: Vec::new(), ..active_on(number, node) }
 }
 
-fn snapshot(nodes: Vec<NodeView>, tenants: Vec<TenantView>) -> Snapshot {
-    Snapshot {
-        nodes,
-        tenants,
-        goal: Goal::Settle,
-        awaited: BTreeSet::new(),
-        failover_paused: false,
-        failover_ramp: None,
-        failing_zones: BTreeSet::new(),
-        limits: MoveLimits::default(),
-        rebalance_limits: MoveLimits::default(),
-        unreadable: BTreeMap::new(),
-    }
-}
-
 fn moves(snapshot: &Snapshot) -> Vec<TenantMove> {
     plan(snapshot).moves
 }
@@ -92,7 +77,7 @@ struct World {
 impl World {
     fn new(nodes: usize, tenants: usize) -> Self {
         let nodes = (0..nodes).map(|number| open_node(&format!("n{number}"))).collect();
-        Self { snapshot: snapshot(nodes, (0..tenants).map(running).collect()) }
+        Self { snapshot: Snapshot::new(nodes, (0..tenants).map(running).collect()) }
     }
 
     /// Plans and carries out until nothing changes. How many tenants were placed.

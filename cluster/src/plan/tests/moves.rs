@@ -21,7 +21,7 @@ fn states(plan: &Plan) -> Vec<String> {
 #[test]
 fn a_move_is_prepared_and_released_and_ends_on_the_node_that_prepared() {
     let mut world =
-        World { snapshot: snapshot(vec![draining("a"), open_node("b")], vec![active_on(1, "a")]) };
+        World { snapshot: Snapshot::new(vec![draining("a"), open_node("b")], vec![active_on(1, "a")]) };
     let steps: Vec<String> = (0..4).map(|_| world.step().to_string()).collect();
     let expected = [
         "prepare t0001 on b: it leaves a, for the node is being drained; the first in its order of those with too few",
@@ -36,7 +36,7 @@ fn a_move_is_prepared_and_released_and_ends_on_the_node_that_prepared() {
 #[test]
 fn nothing_is_released_until_the_next_node_is_ready() {
     let tenant = prepared_on(active_on(1, "a"), "b", false);
-    let plan = plan(&snapshot(vec![draining("a"), open_node("b")], vec![tenant]));
+    let plan = plan(&Snapshot::new(vec![draining("a"), open_node("b")], vec![tenant]));
     assert!(plan.is_empty(), "{plan}");
     assert_eq!(states(&plan), ["move t0001 from a to b: the node is being drained; it is being prepared"]);
 }
@@ -44,7 +44,7 @@ fn nothing_is_released_until_the_next_node_is_ready() {
 #[test]
 fn a_move_that_is_withdrawn_before_the_release_is_forgotten() {
     let tenant = prepared_on(active_on(1, "a"), "b", true);
-    let plan = plan(&snapshot(vec![open_node("a"), open_node("b")], vec![tenant]));
+    let plan = plan(&Snapshot::new(vec![open_node("a"), open_node("b")], vec![tenant]));
     assert_eq!(plan.to_string(), "forget t0001 on b: it does not move there");
     assert!(plan.moves.is_empty());
 }
@@ -57,7 +57,7 @@ fn a_preparation_on_a_node_that_closes_is_given_up_for_another_one() {
         let expected = "\
 forget t0001 on b: it does not move there
 prepare t0001 on c: it leaves a, for the node is being drained; the first in its order of those with too few";
-        assert_eq!(plan(&snapshot(nodes, vec![tenant])).to_string(), expected);
+        assert_eq!(plan(&Snapshot::new(nodes, vec![tenant])).to_string(), expected);
     }
 }
 
@@ -66,7 +66,7 @@ fn a_tenant_that_loses_its_node_goes_where_it_is_prepared() {
     let tenant = prepared_on(lost_with(1, "a"), "b", false);
     let nodes: Vec<_> = ["b", "c", "d", "e"].map(open_node).into();
     let expected = "place t0001 on b: its node a is gone; it has prepared for it";
-    assert_eq!(plan(&snapshot(nodes, vec![tenant])).to_string(), expected);
+    assert_eq!(plan(&Snapshot::new(nodes, vec![tenant])).to_string(), expected);
 }
 
 #[test]
@@ -77,21 +77,21 @@ fn of_several_preparations_one_is_kept_and_a_ready_one_before_others() {
     let expected = "\
 release t0001 from a: the node is being drained
 forget t0001 on b: it does not move there";
-    assert_eq!(plan(&snapshot(nodes, vec![tenant])).to_string(), expected);
+    assert_eq!(plan(&Snapshot::new(nodes, vec![tenant])).to_string(), expected);
 }
 
 #[test]
 fn a_stopped_tenant_is_released_and_its_preparation_forgotten() {
     let tenant = TenantView { wanted: Wanted::Stopped, ..prepared_on(active_on(1, "a"), "b", true) };
     let expected = "release t0001 from a: it is to be stopped\nforget t0001 on b: it does not move there";
-    assert_eq!(plan(&snapshot(vec![draining("a"), open_node("b")], vec![tenant])).to_string(), expected);
+    assert_eq!(plan(&Snapshot::new(vec![draining("a"), open_node("b")], vec![tenant])).to_string(), expected);
 }
 
 #[test]
 fn a_leaving_node_waits_for_no_preparation_and_its_tenants_use_those_that_there_are() {
     let tenants = vec![prepared_on(active_on(1, "a"), "b", false), active_on(2, "a")];
     let nodes = vec![NodeView { intake: Intake::Leaving, ..open_node("a") }, open_node("b"), open_node("c")];
-    let mut world = World { snapshot: snapshot(nodes, tenants) };
+    let mut world = World { snapshot: Snapshot::new(nodes, tenants) };
     world.snapshot.limits = MoveLimits { per_cluster: 0, per_node: 0, unavailable: 0 };
     let expected = "release t0001 from a: the node is leaving\nrelease t0002 from a: the node is leaving";
     assert_eq!(world.step().to_string(), expected);
@@ -104,7 +104,7 @@ fn from_an_overdue_drain_those_go_at_once_that_have_a_place_and_the_others_stay(
     let tenants = vec![prepared_on(active_on(1, "a"), "b", false), active_on(2, "a"), active_on(3, "a")];
     let b = NodeView { capacity: 2, ..open_node("b") };
     let nodes = vec![NodeView { intake: Intake::Overdue, ..open_node("a") }, b];
-    let mut world = World { snapshot: snapshot(nodes, tenants) };
+    let mut world = World { snapshot: Snapshot::new(nodes, tenants) };
     world.snapshot.limits = MoveLimits { per_cluster: 0, per_node: 0, unavailable: 0 };
     let first = world.step();
     let expected = "release t0001 from a: the node is being drained\n\
@@ -140,7 +140,7 @@ fn a_rebalance_that_goes_slowly_does_not_hold_up_a_drain_beside_it() {
 #[test]
 fn a_pin_elsewhere_moves_the_tenant_and_keeps_it_running_while_it_cannot() {
     let tenant = TenantView { pin: Some(node_id("b")), ..active_on(1, "a") };
-    let mut world = World { snapshot: snapshot(vec![open_node("a"), open_node("b")], vec![tenant]) };
+    let mut world = World { snapshot: Snapshot::new(vec![open_node("a"), open_node("b")], vec![tenant]) };
     world.node("b").intake = Intake::Cordoned;
     let stuck = plan(&world.snapshot);
     assert!(stuck.is_empty());
@@ -175,7 +175,7 @@ fn an_ordered_move_that_cannot_be_made_says_why() {
     let closed = sent_to(active_on(3, "a"), "c");
     let arrived = sent_to(active_on(4, "b"), "b");
     let nodes = vec![open_node("a"), open_node("b"), NodeView { intake: Intake::Cordoned, ..open_node("c") }];
-    let plan = plan(&snapshot(nodes, vec![pinned, gone, closed, arrived]));
+    let plan = plan(&Snapshot::new(nodes, vec![pinned, gone, closed, arrived]));
     assert!(plan.is_empty(), "{plan}");
     let expected = [
         "move t0001 from a: an operator moves it to b; it stays, for it is pinned to a",
@@ -227,7 +227,7 @@ fn a_dry_run_shows_every_move_and_where_to() {
 #[test]
 fn those_that_an_operator_moves_come_before_those_that_are_drained() {
     let tenants = vec![active_on(1, "a"), active_on(2, "a"), sent_to(active_on(3, "c"), "b")];
-    let mut snapshot = snapshot(vec![draining("a"), open_node("b"), open_node("c")], tenants);
+    let mut snapshot = Snapshot::new(vec![draining("a"), open_node("b"), open_node("c")], tenants);
     snapshot.limits.per_cluster = 1;
     let plan = plan(&snapshot);
     let expected =

@@ -64,7 +64,7 @@ fn what_is_pinned_or_ordered_to_be_where_it_is_is_not_rebalanced() {
         tenant.pin = Some(node_id("a"));
     }
     tenants[19].move_to = Some(node_id("a"));
-    let mut world = World { snapshot: snapshot(vec![open_node("a"), open_node("b")], tenants) };
+    let mut world = World { snapshot: Snapshot::new(vec![open_node("a"), open_node("b")], tenants) };
     world.snapshot.rebalance_limits = UNLIMITED;
     world.settle(Goal::Rebalance);
     assert_eq!(world.loads()[&node_id("a")], 11);

@@ -33,7 +33,7 @@ fn thread_time() -> Duration {
 fn large() -> World {
     let nodes =
         (0..NODES).map(|number| NodeView { capacity: 200, ..open_node(&format!("node-{number:04}")) });
-    World { snapshot: snapshot(nodes.collect(), (0..TENANTS).map(running).collect()) }
+    World { snapshot: Snapshot::new(nodes.collect(), (0..TENANTS).map(running).collect()) }
 }
 
 #[test]

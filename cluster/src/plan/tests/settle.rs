@@ -30,12 +30,12 @@ release t0005 from c: the node is leaving
 hold t0006 back: it is pinned to c, which takes no tenants
 place t0007 on a: it is placed nowhere; the first in its order of those with too few
 prepare t0009 on a: it leaves d, for the node is being drained; the first in its order of those with too few";
-    assert_eq!(plan(&snapshot(nodes, tenants)).to_string(), expected);
+    assert_eq!(plan(&Snapshot::new(nodes, tenants)).to_string(), expected);
 }
 
 #[test]
 fn an_empty_cluster_holds_everyone_back() {
-    let snapshot = snapshot(Vec::new(), vec![running(1)]);
+    let snapshot = Snapshot::new(Vec::new(), vec![running(1)]);
     assert_eq!(plan(&snapshot).to_string(), "hold t0001 back: no node takes tenants");
 }
 
@@ -56,14 +56,14 @@ fn those_who_are_pinned_are_given_their_place_before_it_is_taken() {
     let expected = "\
 hold t0001 back: every node is full
 place t0002 on a: it is placed nowhere; it is pinned there";
-    assert_eq!(plan(&snapshot(nodes, vec![running(1), pinned])).to_string(), expected);
+    assert_eq!(plan(&Snapshot::new(nodes, vec![running(1), pinned])).to_string(), expected);
 }
 
 #[test]
 fn a_tenant_that_a_node_is_letting_go_of_is_not_placed_elsewhere() {
     let mut tenant = active_on(1, "a");
     tenant.holds[0].phase = Phase::Releasing;
-    assert!(plan(&snapshot(vec![open_node("a"), open_node("b")], vec![tenant])).is_empty());
+    assert!(plan(&Snapshot::new(vec![open_node("a"), open_node("b")], vec![tenant])).is_empty());
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn of_two_entries_of_one_tenant_the_later_one_stays() {
     tenant.generation = Generation(2);
     let later = Hold { node: node_id("a"), generation: Generation(2), phase: Phase::Active, let_go: false };
     tenant.holds.push(later);
-    let snapshot = snapshot(vec![open_node("a"), open_node("b")], vec![tenant]);
+    let snapshot = Snapshot::new(vec![open_node("a"), open_node("b")], vec![tenant]);
     assert_eq!(plan(&snapshot).to_string(), "release t0001 from b: a has a later entry");
 }
 
@@ -160,7 +160,7 @@ fn a_node_without_weight_takes_only_what_is_sent_there() {
     let nodes = vec![open_node("a"), NodeView { weight: 0, ..open_node("b") }];
     let pinned = TenantView { pin: Some(node_id("b")), ..running(1) };
     let sent = TenantView { move_to: Some(node_id("b")), ..active_on(2, "a") };
-    let mut world = World { snapshot: snapshot(nodes, vec![pinned, sent, running(3), running(4)]) };
+    let mut world = World { snapshot: Snapshot::new(nodes, vec![pinned, sent, running(3), running(4)]) };
     world.settle(Goal::Rebalance);
     let on_b = of_node(&world.places(), "b");
     assert_eq!(on_b, BTreeSet::from([tenant_id(1), tenant_id(2)]));

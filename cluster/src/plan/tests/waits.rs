@@ -3,7 +3,7 @@
 use super::*;
 
 fn awaiting(node: &str, nodes: Vec<NodeView>, tenants: Vec<TenantView>) -> Snapshot {
-    Snapshot { awaited: BTreeSet::from([node_id(node)]), ..snapshot(nodes, tenants) }
+    Snapshot { awaited: BTreeSet::from([node_id(node)]), ..Snapshot::new(nodes, tenants) }
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_paused_failover_holds_back_the_lost_and_nobody_else() {
         ..lost_with(5, "gone")
     };
     let tenants = vec![lost_with(1, "gone"), returns, running(3), moving, preparation];
-    let mut snapshot = snapshot(vec![open_node("b"), open_node("c")], tenants);
+    let mut snapshot = Snapshot::new(vec![open_node("b"), open_node("c")], tenants);
     snapshot.failover_paused = true;
     let expected = "\
 hold t0001 back: its node gone is gone and failover is held
@@ -84,7 +84,7 @@ forget t0005 on b: it does not move there";
 fn after_a_mass_loss_so_many_of_the_lost_are_placed_as_may_start_and_the_others_wait_their_turn() {
     let lost: Vec<TenantView> = (1..=4).map(|number| lost_with(number, "gone")).collect();
     let tenants = [lost, vec![running(5)]].concat();
-    let mut snapshot = snapshot(vec![open_node("b"), open_node("c")], tenants);
+    let mut snapshot = Snapshot::new(vec![open_node("b"), open_node("c")], tenants);
     snapshot.failover_ramp = Some(2);
     let paced = |number: usize| {
         let text = "its node gone is gone with others, whose tenants are started a few at a time";

@@ -7,7 +7,7 @@ fn in_zone(name: &str, zone: &str) -> NodeView {
 }
 
 fn failing(zone: &str, nodes: Vec<NodeView>, tenants: Vec<TenantView>) -> Snapshot {
-    Snapshot { failing_zones: BTreeSet::from([zone.to_owned()]), ..snapshot(nodes, tenants) }
+    Snapshot { failing_zones: BTreeSet::from([zone.to_owned()]), ..Snapshot::new(nodes, tenants) }
 }
 
 fn spread(world: &World) -> BTreeMap<&str, usize> {
@@ -63,7 +63,7 @@ proptest! {
                 ..in_zone(&format!("n{zone}{node}"), &format!("z{zone}"))
             })
         });
-        let mut world = World { snapshot: snapshot(nodes.collect(), (0..tenants).map(running).collect()) };
+        let mut world = World { snapshot: Snapshot::new(nodes.collect(), (0..tenants).map(running).collect()) };
         world.settle(Goal::Settle);
         let weight: u32 = zones.iter().flatten().sum();
         for ((zone, load), weights) in spread(&world).into_iter().zip(&zones) {

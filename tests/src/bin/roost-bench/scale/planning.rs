@@ -1,12 +1,9 @@
 //! The plan function alone, on its largest task.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use roost_cluster::plan::{Goal, Intake, MoveLimits, NodeView, Snapshot, TenantView, Wanted, plan};
+use roost_cluster::plan::{Intake, NodeView, Snapshot, TenantView, Wanted, plan};
 use roost_model::ids::{Generation, NodeId, TenantId};
 
 /// Every tenant to be placed on empty nodes.
@@ -28,18 +25,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
             holds: Vec::new(),
         })
     });
-    let snapshot = Snapshot {
-        nodes: nodes.collect::<Result<_>>()?,
-        tenants: new_tenants.collect::<Result<_>>()?,
-        goal: Goal::Settle,
-        awaited: BTreeSet::new(),
-        failover_paused: false,
-        failover_ramp: None,
-        failing_zones: BTreeSet::new(),
-        limits: MoveLimits::default(),
-        rebalance_limits: MoveLimits::default(),
-        unreadable: BTreeMap::new(),
-    };
+    let snapshot = Snapshot::new(nodes.collect::<Result<_>>()?, new_tenants.collect::<Result<_>>()?);
     let began = Instant::now();
     let plan = plan(&snapshot);
     let took = began.elapsed();
