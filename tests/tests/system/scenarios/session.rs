@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_proto::v1::{SessionStatus, TenantStatus, Worker, WorkerStatus};
+use roost_proto::v1::{ConditionKind, SessionStatus, TenantStatus, Worker, WorkerStatus};
 use roost_tests::{SOON, Scenario};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,6 +53,28 @@ async fn a_deaf_page_heals_itself_and_loses_nothing() -> anyhow::Result<()> {
         conversation.say(3).await?;
     }
     scenario.settle(&conversation, SOON * 2).await?;
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_whose_sends_are_swallowed_is_loaded_anew_and_its_replies_go_out() -> anyhow::Result<()> {
+    let scenario = Scenario::start(1, 1).await?;
+    let tenant = scenario.tenant(0);
+    scenario.answers(&tenant, "before").await?;
+    let swallowed = serde_json::json!({ "lost_acks": 2, "lost_acks_delivered": false });
+    scenario.cluster.simulator()?.harden(Some(&tenant.phone), swallowed).await?;
+    let mut conversation = scenario.conversation(&tenant)?;
+    conversation.say(2).await?;
+    // It proves itself all the while: nothing but the sends says that it does not work.
+    let heals = |worker: &Worker| {
+        worker.condition.as_ref().is_some_and(|condition| {
+            condition.kind() == ConditionKind::Healing && condition.reason.contains("does not acknowledge")
+        })
+    };
+    scenario.cluster.worker_until(&tenant.id, "is healed", SOON * 2, heals).await?;
+    scenario.settle(&conversation, SOON * 2).await?;
+    let works = |worker: &Worker| worker.restarts == 0 && !heals(worker);
+    scenario.cluster.worker_until(&tenant.id, "works, without another browser", SOON, works).await?;
     scenario.finish().await
 }
 
