@@ -198,6 +198,10 @@ impl Driver {
             JobOutcome::Confirmed => {}
             JobOutcome::Admitted { batch, rows } => {
                 self.confirm(batch.iter().map(|message| message.whatsapp_id.clone()).collect());
+                let too_old = rows.iter().filter(|row| row.fresh && !row.waits).count();
+                if too_old > 0 {
+                    info!(messages = too_old, "messages were too old to be answered");
+                }
                 self.changed(batch.len());
                 self.inbox.admitted(batch, &rows, now);
             }
@@ -280,10 +284,15 @@ fn to_store(message: InboundMessage) -> NewInbound {
         chat: message.chat,
         sender: message.sender,
         body: cut(message.body),
-        received_at: OffsetDateTime::from_unix_timestamp(message.timestamp)
-            .unwrap_or_else(|_| OffsetDateTime::now_utc()),
+        received_at: written_at(message.timestamp),
         undecoded: message.undecoded,
     }
+}
+
+/// A page that does not say when a message was written (0), or says nonsense, tells of one that was written now.
+fn written_at(timestamp: i64) -> OffsetDateTime {
+    let told = OffsetDateTime::from_unix_timestamp(timestamp).ok().filter(|_| timestamp > 0);
+    told.unwrap_or_else(OffsetDateTime::now_utc)
 }
 
 /// At most [`BODY_BYTES`], without half a character at the end.

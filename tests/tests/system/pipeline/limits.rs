@@ -35,6 +35,28 @@ async fn a_failover_neither_lifts_the_reply_limit_nor_repeats_the_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_old_is_confirmed_and_not_answered_and_the_others_are() {
+    let bed = TestBed::new(0).await;
+    let life = bed.next_life().await;
+    let old = bed.phone.write("1@c.us", "old", "old");
+    let day = 24 * 3_600;
+    let old = roost_engine::InboundMessage { timestamp: old.timestamp - day - 60, ..old };
+    let timeless = bed.phone.write("2@c.us", "timeless", "timeless");
+    let timeless = roost_engine::InboundMessage { timestamp: 0, ..timeless };
+    for message in [old, timeless, bed.phone.write("1@c.us", "new", "new")] {
+        life.pipeline.intake().send(message).await.unwrap();
+    }
+    bed.phone.wait_for(2, Duration::from_secs(10)).await;
+    bed.settle().await;
+    let received = bed.phone.received_by_chat();
+    assert_eq!(
+        (&received["1@c.us"][..], &received["2@c.us"][..]),
+        (&["echo: new".to_owned()][..], &["echo: timeless".to_owned()][..])
+    );
+    assert_eq!(bed.number("select count(*) from message_logs where state = 'TOO_OLD'").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_first_message_of_a_chat_is_greeted_whoever_owns_the_tenant() {
     let bed = TestBed::new(0).await;
     let plain = roost_store::TenantPatch { texts: Some(roost_model::Texts::default()), ..Default::default() };

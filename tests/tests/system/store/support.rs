@@ -142,6 +142,7 @@ pub fn new_tenant(id: &str) -> NewTenant {
         language: LanguageCode::En,
         texts: Texts::default(),
         reply_limit_per_minute: 10,
+        answer_within: Duration::from_secs(24 * 3_600),
     }
 }
 
@@ -154,6 +155,12 @@ pub fn message(whatsapp_id: &str, chat: &str) -> NewInbound {
         received_at: OffsetDateTime::now_utc(),
         undecoded: None,
     }
+}
+
+/// One that was written so many seconds ago.
+pub fn written(seconds_ago: i64, whatsapp_id: &str, chat: &str) -> NewInbound {
+    let received_at = OffsetDateTime::now_utc() - time::Duration::seconds(seconds_ago);
+    NewInbound { received_at, ..message(whatsapp_id, chat) }
 }
 
 pub fn reply(to: &Inbound) -> NewOutbound {
