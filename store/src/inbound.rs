@@ -1,7 +1,7 @@
 //! The queue of messages to answer (I6).
 //!
 //! ```text
-//!   page --admit--> PENDING --complete--> DONE, with its replies in the outbound queue
+//!   page --admit--> PENDING --complete--> DONE, with its replies in the outbound queue, or SUPPRESSED by the reply limit
 //!                     |  ^--retry_inbound--|
 //!                     +--bury_inbound--> DEAD, until a redrive (dead_letters)
 //! ```
@@ -130,7 +130,7 @@ impl Store {
             ), fresh as (
                 insert into bm_in (
                     tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, received_at, first_in_chat,
-                    state, done_at, last_error)
+                    state, done_at, last_error, log_id)
                 select tenant_id,
                     case when too_old is null then whatsapp_id else '' end, digest,
                     case when too_old is null then chat_id else '' end,
@@ -143,14 +143,16 @@ impl Store {
                         order by l.tenant_id, l.chat_id, l.id desc limit 1
                     ) is null,
                     case when too_old is null then 'PENDING'::inbound_state else 'TOO_OLD' end,
-                    case when too_old is not null then now() end, coalesce(too_old, '')
+                    case when too_old is not null then now() end, coalesce(too_old, ''),
+                    nextval('message_logs_id_seq')
                 from judged
                 order by position
                 on conflict on constraint bm_in_once do nothing
-                returning id, whatsapp_digest, first_in_chat, state
+                returning id, whatsapp_digest, first_in_chat, state, log_id
             ), logged as (
-                insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id, state, state_reason)
-                select tenant_id, 'IN', chat_id, body, whatsapp_id,
+                insert into message_logs (id, tenant_id, direction, chat_id, body, whatsapp_id, state, state_reason)
+                overriding system value
+                select log_id, tenant_id, 'IN', chat_id, body, whatsapp_id,
                     case when too_old is not null then 'TOO_OLD'::message_state end, coalesce(too_old, '')
                 from fresh join judged on judged.digest = fresh.whatsapp_digest order by fresh.id
             )

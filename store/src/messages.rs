@@ -25,6 +25,8 @@ pub struct Message {
 #[sqlx(type_name = "message_state", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MessageState {
     TooOld,
+    /// The tenant had its replies of a minute.
+    Suppressed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]

@@ -76,7 +76,7 @@ impl Store {
                 select old.id from page
                 cross join lateral (
                     values ('DONE'::inbound_state, page.done_before), ('TOO_OLD', page.done_before),
-                        ('DEAD', page.dead_before)
+                        ('SUPPRESSED', page.done_before), ('DEAD', page.dead_before)
                 ) as kind(state, before)
                 cross join lateral (
                     select b.id from bm_in b

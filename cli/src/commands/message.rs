@@ -59,12 +59,15 @@ pub enum MessageVerb {
 pub enum StateArg {
     /// It was too old when it came.
     TooOld,
+    /// The reply limit left it unanswered.
+    Suppressed,
 }
 
 impl From<StateArg> for MessageState {
     fn from(state: StateArg) -> Self {
         match state {
             StateArg::TooOld => Self::TooOld,
+            StateArg::Suppressed => Self::Suppressed,
         }
     }
 }

@@ -123,6 +123,7 @@ pub fn message(row: Message) -> v1::Message {
 fn message_state(state: MessageState) -> v1::MessageState {
     match state {
         MessageState::TooOld => v1::MessageState::TooOld,
+        MessageState::Suppressed => v1::MessageState::Suppressed,
     }
 }
 
@@ -130,6 +131,7 @@ pub fn message_state_filter(given: v1::MessageState) -> Option<MessageState> {
     match given {
         v1::MessageState::Unspecified => None,
         v1::MessageState::TooOld => Some(MessageState::TooOld),
+        v1::MessageState::Suppressed => Some(MessageState::Suppressed),
     }
 }
 

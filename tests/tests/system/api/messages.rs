@@ -164,8 +164,9 @@ async fn given_up(api: &Api, fence: &Fence) {
         chat: "255700000011@c.us".into(),
         body: "karibu".into(),
         counted: true,
+        claimed: false,
     };
-    let answer = Completion { inbound_id: pending[2].id, replies: vec![reply], suppressed: false };
+    let answer = Completion { inbound_id: pending[2].id, replies: vec![reply], suppressed: None };
     let replies = api.store.complete(fence, &[answer]).await.unwrap();
     api.store.bury_outbound(fence, replies[0].id, "no such account").await.unwrap();
     for message in &pending[..2] {

@@ -62,7 +62,7 @@ async fn answered_messages_go_when_their_messages_are_too_old_to_be_answered() {
 #[tokio::test]
 async fn more_than_one_batch_goes_and_what_stays_is_no_obstacle() {
     let db = Db::new().await;
-    let fence = db.owned("duka").await;
+    db.owned("duka").await;
     db.execute(
         "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state, received_at, done_at)
         select 'duka', sha256(n::text::bytea), 'm' || n, 'c', 'c', 'x', false,
@@ -90,7 +90,7 @@ async fn more_than_one_batch_goes_and_what_stays_is_no_obstacle() {
 #[tokio::test]
 async fn several_may_purge_at_once() {
     let db = Db::new().await;
-    let fence = db.owned("duka").await;
+    db.owned("duka").await;
     db.execute(
         "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state, received_at, done_at)
         select 'duka', sha256(n::text::bytea), 'm' || n, 'c', 'c', 'x', false, 'DONE', now() - interval '9 days', now() - interval '9 days'
@@ -184,7 +184,7 @@ async fn what_is_finished_holds_no_text_and_no_number() {
 #[tokio::test]
 async fn a_purge_looks_at_nothing_that_stays() {
     let db = Db::new().await;
-    let fence = db.owned("duka").await;
+    db.owned("duka").await;
     for sql in [
         "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state,
             received_at, done_at)

@@ -170,11 +170,12 @@ pub fn reply(to: &Inbound) -> NewOutbound {
         chat: to.chat.clone(),
         body: format!("echo: {}", to.body),
         counted: true,
+        claimed: false,
     }
 }
 
 pub fn answer(to: &Inbound) -> Completion {
-    Completion { inbound_id: to.id, replies: vec![reply(to)], suppressed: false }
+    Completion { inbound_id: to.id, replies: vec![reply(to)], suppressed: None }
 }
 
 pub fn ids(admitted: &[Admitted]) -> Vec<i64> {
