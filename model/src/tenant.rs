@@ -1,5 +1,7 @@
 //! What a tenant has settled about itself: who it is to its customers and what it wants said in its name.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What operators set of a tenant.
@@ -13,6 +15,8 @@ pub struct TenantSettings {
     pub texts: Texts,
     /// 0 lifts the limit.
     pub reply_limit_per_minute: u32,
+    /// A message that is older when it comes is not answered.
+    pub answer_within: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

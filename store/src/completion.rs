@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crate::{Fence, Outbound, Store, StoreError, columns::storable, halving::by_halves};
 
-/// The answer to one message: replies, none (nothing to say), or none because the reply limit suppressed it.
+/// The answer to one message: replies, or none because there is nothing to say or the reply limit suppressed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
     pub inbound_id: i64,
     pub replies: Vec<NewOutbound>,
-    pub suppressed: bool,
+    /// Why the reply limit suppressed it; a warning may go in its place.
+    pub suppressed: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct NewOutbound {
     pub body: String,
     /// False for the warning that the reply limit was reached: it does not count, and it opens a window.
     pub counted: bool,
+    /// It may be sent as soon as it is durable; what is not claimed is not sent before [`Store::claim`].
+    pub claimed: bool,
 }
 
 impl Store {
@@ -46,7 +49,7 @@ impl Store {
         completions: &[Completion],
     ) -> Result<Vec<Outbound>, StoreError> {
         let done: Vec<i64> = completions.iter().map(|c| c.inbound_id).collect();
-        let suppressed: Vec<bool> = completions.iter().map(|c| c.suppressed).collect();
+        let suppressed: Vec<Option<&str>> = completions.iter().map(|c| c.suppressed.as_deref()).collect();
         let replies: Vec<(i64, &NewOutbound)> =
             completions.iter().flat_map(|c| c.replies.iter().map(|reply| (c.inbound_id, reply))).collect();
         let column = |of: fn(&NewOutbound) -> &str| {
@@ -58,29 +61,41 @@ impl Store {
         let chats: Vec<String> = column(|r| &r.chat);
         let bodies: Vec<String> = column(|r| &r.body);
         let counted: Vec<bool> = replies.iter().map(|(_, r)| r.counted).collect();
+        let claimed: Vec<bool> = replies.iter().map(|(_, r)| r.claimed).collect();
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), answered as (
-                select * from unnest($3::bigint[], $4::boolean[]) as answered(inbound_id, suppressed)
+                select * from unnest($3::bigint[], $4::text[]) as answered(inbound_id, suppressed)
             ), given as (
-                select * from unnest($5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::boolean[])
-                    with ordinality as given(inbound_id, seq, whatsapp_id, chat_id, body, counted, position)
+                select * from unnest(
+                    $5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::boolean[], $11::boolean[])
+                    with ordinality as given(inbound_id, seq, whatsapp_id, chat_id, body, counted, claimed, position)
             ), done as (
                 update bm_in b set
-                    state = 'DONE', done_at = now(), whatsapp_id = '', chat_id = '', sender = '', body = '', last_error = ''
+                    state = case when suppressed is null then 'DONE'::inbound_state else 'SUPPRESSED' end,
+                    done_at = now(), whatsapp_id = '', chat_id = '', sender = '', body = '',
+                    last_error = coalesce(suppressed, '')
                 from owner, answered
                 where b.id = answered.inbound_id and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
-                returning b.id, b.tenant_id, answered.suppressed
+                returning b.id, b.tenant_id, b.log_id, answered.suppressed
+            ), lines as materialized (
+                -- A line that an erasure or a deletion holds is about to go, and waiting for it could be in a circle.
+                select l.id, done.suppressed from message_logs l join done on done.log_id = l.id
+                where done.suppressed is not null order by l.id for no key update of l skip locked
+            ), told as (
+                update message_logs l set state = 'SUPPRESSED', state_reason = lines.suppressed
+                from lines where l.id = lines.id
             ), queued as (
-                insert into bm_out (tenant_id, inbound_id, seq, whatsapp_id, chat_id, body, counted)
-                select done.tenant_id, done.id, given.seq, given.whatsapp_id, given.chat_id, given.body, given.counted
+                insert into bm_out (tenant_id, inbound_id, seq, whatsapp_id, chat_id, body, counted, claimed_at)
+                select done.tenant_id, done.id, given.seq, given.whatsapp_id, given.chat_id, given.body, given.counted,
+                    case when given.claimed then now() end
                 from given join done on done.id = given.inbound_id
                 order by given.position
                 on conflict on constraint bm_out_once do nothing
                 returning *
             ), tally as (
-                select (select count(*) from done where suppressed) as suppressed,
+                select (select count(*) from done where suppressed is not null) as suppressed,
                     exists(select from queued where not counted) as warned
             ), limited as (
                 insert into reply_windows (tenant_id, started_at, suppressed)
@@ -93,19 +108,21 @@ impl Store {
             )
             select exists(select from owner) as "owns!", (select count(*) from done) as "done!",
                 q.id as "id?", q.inbound_id as "inbound_id?", q.seq as "seq?", q.whatsapp_id as "whatsapp_id?",
-                q.chat_id as "chat?", q.body as "body?"
+                q.chat_id as "chat?", q.body as "body?", q.counted as "counted?",
+                q.claimed_at is not null as "claimed!"
             from (select) as once left join queued q on true
             order by q.id"#,
             fence.tenant.as_str(),
             fence.generation.0,
             &done,
-            &suppressed,
+            &suppressed as &[Option<&str>],
             &inbound_ids,
             &seqs,
             &whatsapp_ids,
             &chats,
             &bodies,
             &counted,
+            &claimed,
         );
         let rows = self.all("complete the inbound messages", query).await?;
         fence.check(rows.iter().any(|row| row.owns))?;
@@ -120,6 +137,8 @@ impl Store {
                 whatsapp_id: row.whatsapp_id?,
                 chat: row.chat?,
                 body: row.body?,
+                counted: row.counted?,
+                claimed: row.claimed,
                 attempts: 0,
                 due_in: Duration::ZERO,
             })
@@ -135,8 +154,10 @@ fn count(of: usize) -> i64 {
 /// What the last 60 s, by the database's clock, have seen. Ages instead of times: the owner's clock has no part in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplyWindow {
-    /// How long ago each counted reply was queued, youngest first.
+    /// How long ago each counted reply was queued.
     pub counted_ages: Vec<Duration>,
+    /// How long ago each counted reply was sent.
+    pub sent_ages: Vec<Duration>,
     /// How long ago the last warning was queued.
     pub warned_age: Option<Duration>,
 }
@@ -153,9 +174,19 @@ impl Store {
                 extract(epoch from now() - open_reply_window($1))::float8 as warned_age_s,
                 array(
                     select extract(epoch from now() - created_at)::float8 from bm_out
-                    where tenant_id = $1 and counted and created_at > now() - interval '60 seconds'
-                    order by created_at desc
-                ) as "counted_ages_s!""#,
+                    where tenant_id = $1 and counted and sent_at > now() - interval '60 seconds'
+                        and created_at > now() - interval '60 seconds'
+                    union all
+                    select extract(epoch from now() - created_at)::float8 from bm_out
+                    where tenant_id = $1 and counted and state = 'PENDING' and created_at > now() - interval '60 seconds'
+                    union all
+                    select extract(epoch from now() - created_at)::float8 from bm_out
+                    where tenant_id = $1 and counted and state = 'DEAD' and created_at > now() - interval '60 seconds'
+                ) as "counted_ages_s!",
+                array(
+                    select extract(epoch from now() - sent_at)::float8 from bm_out
+                    where tenant_id = $1 and counted and sent_at > now() - interval '60 seconds'
+                ) as "sent_ages_s!""#,
             fence.tenant.as_str(),
             fence.generation.0,
         );
@@ -163,6 +194,7 @@ impl Store {
         fence.check(row.owns)?;
         Ok(ReplyWindow {
             counted_ages: row.counted_ages_s.into_iter().map(age).collect(),
+            sent_ages: row.sent_ages_s.into_iter().map(age).collect(),
             warned_age: row.warned_age_s.map(age),
         })
     }

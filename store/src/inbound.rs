@@ -1,15 +1,19 @@
 //! The queue of messages to answer (I6).
 //!
 //! ```text
-//!   page --admit--> PENDING --complete--> DONE, with its replies in the outbound queue
+//!   page --admit--> PENDING --complete--> DONE, with its replies in the outbound queue, or SUPPRESSED by the reply limit
 //!                     |  ^--retry_inbound--|
 //!                     +--bury_inbound--> DEAD, until a redrive (dead_letters)
 //! ```
 //!
-//! What cannot be admitted is DEAD from its beginning, and the others go on (`set_apart`).
+//! What cannot be admitted is DEAD from its beginning, and the others go on (`set_apart`). What is too old when it comes is
+//! TOO_OLD from its beginning: by the database's clock it was written longer ago than the tenant answers
+//! (`answer_within`), or before the session was linked. It is durable and confirmed like any other, the log has it with the
+//! reason, and it is never answered. A time in the future counts as now.
 //!
 //! What is DONE has neither text nor number any more: they are in the log. A second delivery is known by the digest of
-//! its id, so an answered message is never answered again, whatever has been erased ([`crate::erasure`]).
+//! its id, so an answered message is never answered again, whatever has been erased ([`crate::erasure`]). The digest is
+//! kept for longer than any tenant answers, so one that was forgotten ([`crate::purge`]) is too old.
 //!
 //! Order: within a tenant ids grow in the order in which admissions commit, so a reader that has seen an id has missed
 //! none below it, and a chat's messages are answered in the order of their ids. An admission holds the tenant's
@@ -37,6 +41,7 @@ pub struct NewInbound {
     pub chat: String,
     pub sender: String,
     pub body: String,
+    /// When it was written, by WhatsApp's clock.
     pub received_at: OffsetDateTime,
     /// Why nothing but the id is known of it: it is set apart then.
     pub undecoded: Option<String>,
@@ -50,7 +55,7 @@ pub struct Admitted {
     pub fresh: bool,
     /// It is fresh, and nothing was received in its chat before it.
     pub first_in_chat: bool,
-    /// It has no answer yet.
+    /// It is to have an answer, and has none yet.
     pub waits: bool,
 }
 
@@ -102,30 +107,58 @@ impl Store {
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), session_lock as materialized (
-                select s.tenant_id from whatsapp_sessions s join owner using (tenant_id) for no key update of s
+                select s.tenant_id, s.linked_at, make_interval(secs => t.answer_within_s) as answer_within
+                from whatsapp_sessions s join owner using (tenant_id) join tenants t on t.id = s.tenant_id
+                for no key update of s
             ), given as (
-                select * from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+                select distinct on (whatsapp_id) *, least(received_at, now()) as written_at,
+                    message_digest(whatsapp_id) as digest
+                from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
                     with ordinality as given(whatsapp_id, chat_id, sender, body, received_at, position)
+                order by whatsapp_id, position
+            ), judged as materialized (
+                select tenant_id, given.*, case
+                    when written_at < now() - answer_within then format(
+                        'it was written at %s and came %s later; what is older than %s is not answered',
+                        to_char(written_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                        date_trunc('second', now() - written_at), answer_within)
+                    when written_at < date_trunc('second', linked_at) then format(
+                        'it was written at %s, before the session was linked',
+                        to_char(written_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+                end as too_old
+                from session_lock, given
             ), fresh as (
                 insert into bm_in (
-                    tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, received_at, first_in_chat)
-                select session_lock.tenant_id, whatsapp_id, message_digest(whatsapp_id), chat_id, sender, body, received_at,
-                    row_number() over (partition by chat_id order by position) = 1 and (
+                    tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, received_at, first_in_chat,
+                    state, done_at, last_error, log_id)
+                select tenant_id,
+                    case when too_old is null then whatsapp_id else '' end, digest,
+                    case when too_old is null then chat_id else '' end,
+                    case when too_old is null then sender else '' end,
+                    case when too_old is null then body else '' end, written_at,
+                    too_old is null and row_number() over (partition by chat_id, too_old is null order by position) = 1 and (
                         select l.id from message_logs l
-                        where l.tenant_id = $1 and l.chat_id = given.chat_id and l.direction = 'IN'
+                        where l.tenant_id = $1 and l.chat_id = judged.chat_id and l.direction = 'IN'
+                            and l.state is distinct from 'TOO_OLD'
                         order by l.tenant_id, l.chat_id, l.id desc limit 1
-                    ) is null
-                from session_lock, given
+                    ) is null,
+                    case when too_old is null then 'PENDING'::inbound_state else 'TOO_OLD' end,
+                    case when too_old is not null then now() end, coalesce(too_old, ''),
+                    nextval('message_logs_id_seq')
+                from judged
                 order by position
                 on conflict on constraint bm_in_once do nothing
-                returning id, tenant_id, whatsapp_id, chat_id, body, first_in_chat
+                returning id, whatsapp_digest, first_in_chat, state, log_id
             ), logged as (
-                insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
-                select tenant_id, 'IN', chat_id, body, whatsapp_id from fresh order by id
+                insert into message_logs (id, tenant_id, direction, chat_id, body, whatsapp_id, state, state_reason)
+                overriding system value
+                select log_id, tenant_id, 'IN', chat_id, body, whatsapp_id,
+                    case when too_old is not null then 'TOO_OLD'::message_state end, coalesce(too_old, '')
+                from fresh join judged on judged.digest = fresh.whatsapp_digest order by fresh.id
             )
-            select exists(select from owner) as "owns!", fresh.id as "id?", fresh.whatsapp_id as "whatsapp_id?",
-                fresh.first_in_chat as "first_in_chat?"
-            from (select) as once left join fresh on true"#,
+            select exists(select from owner) as "owns!", fresh.id as "id?", judged.whatsapp_id as "whatsapp_id?",
+                fresh.first_in_chat as "first_in_chat?", fresh.state = 'PENDING' as "waits?"
+            from (select) as once left join (fresh join judged on judged.digest = fresh.whatsapp_digest) on true"#,
             fence.tenant.as_str(),
             fence.generation.0,
             &whatsapp_ids,
@@ -136,9 +169,12 @@ impl Store {
         );
         let rows = self.all("admit the inbound messages", query).await?;
         fence.check(rows.iter().any(|row| row.owns))?;
-        let fresh: HashMap<String, (i64, bool)> = rows
+        let fresh: HashMap<String, Fresh> = rows
             .into_iter()
-            .filter_map(|row| Some((row.whatsapp_id?, (row.id?, row.first_in_chat?))))
+            .filter_map(|row| {
+                let fresh = Fresh { id: row.id?, first_in_chat: row.first_in_chat?, waits: row.waits? };
+                Some((row.whatsapp_id?, fresh))
+            })
             .collect();
         let known =
             self.known_inbound(fence, whatsapp_ids.iter().filter(|id| !fresh.contains_key(*id))).await?;
@@ -257,11 +293,17 @@ impl Store {
     }
 }
 
+struct Fresh {
+    id: i64,
+    first_in_chat: bool,
+    waits: bool,
+}
+
 /// The answer to an admission. An id that is neither fresh nor known went with its tenant between the two statements.
 fn in_order_given(
     fence: &Fence,
     whatsapp_ids: Vec<String>,
-    fresh: &HashMap<String, (i64, bool)>,
+    fresh: &HashMap<String, Fresh>,
     known: &HashMap<String, (i64, bool)>,
 ) -> Result<Vec<Admitted>, StoreError> {
     let mut admitted: Vec<Admitted> = Vec::with_capacity(whatsapp_ids.len());
@@ -271,7 +313,7 @@ fn in_order_given(
             continue;
         }
         let (id, fresh, first_in_chat, waits) = match (fresh.get(&whatsapp_id), known.get(&whatsapp_id)) {
-            (Some((id, first)), _) => (*id, true, *first, true),
+            (Some(fresh), _) => (fresh.id, true, fresh.first_in_chat, fresh.waits),
             (None, Some((id, waits))) => (*id, false, false, *waits),
             (None, None) => return fence.check(false).map(|()| admitted),
         };

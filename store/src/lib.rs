@@ -64,7 +64,7 @@ pub use events::{ClusterEvent, EventFilter, Requester};
 pub use fence::Fence;
 pub use inbound::{Admitted, Inbound, NewInbound};
 pub use ledger::{PostgresLedger, PresentController};
-pub use messages::{Direction, Message, MessageFilter};
+pub use messages::{Direction, Message, MessageFilter, MessageState};
 pub use node_orders::{NodeOrders, RestartWindowUntil};
 pub use operations::{
     Cancellation, NewDrain, NewMove, NewRebalance, OperationFilter, OperationOrder, OperationRecord,

@@ -14,6 +14,19 @@ pub struct Message {
     pub body: String,
     pub whatsapp_id: String,
     pub created_at: OffsetDateTime,
+    /// `None` for what goes the usual way.
+    pub state: Option<MessageState>,
+    /// Why it is in that state.
+    pub state_reason: String,
+}
+
+/// Why a message has no answer, where that is nobody's fault; what failed is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "message_state", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum MessageState {
+    TooOld,
+    /// The tenant had its replies of a minute.
+    Suppressed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -28,6 +41,7 @@ pub struct MessageFilter {
     pub tenant: Option<TenantId>,
     pub chat: Option<String>,
     pub direction: Option<Direction>,
+    pub state: Option<MessageState>,
 }
 
 impl Store {
@@ -40,15 +54,18 @@ impl Store {
     ) -> Result<Vec<Message>, StoreError> {
         let query = sqlx::query_as!(
             MessageRow,
-            r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at
+            r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at,
+                state as "state: MessageState", state_reason
             from message_logs
             where id < $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
                 and ($4::message_direction is null or direction = $4)
-            order by id desc limit $5"#,
+                and ($5::message_state is null or (state is not null and state = $5))
+            order by id desc limit $6"#,
             before.unwrap_or(i64::MAX),
             filter.tenant.as_ref().map(TenantId::as_str),
             filter.chat.as_deref(),
             filter.direction as Option<Direction>,
+            filter.state as Option<MessageState>,
             i64::from(limit),
         );
         self.all("list the messages", query).await?.into_iter().map(Message::try_from).collect()
@@ -65,16 +82,19 @@ impl Store {
     ) -> Result<Vec<Message>, StoreError> {
         let query = sqlx::query_as!(
             MessageRow,
-            r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at
+            r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at,
+                state as "state: MessageState", state_reason
             from message_logs
             where id > $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
                 and ($4::message_direction is null or direction = $4)
                 and created_at < now() - interval '100 milliseconds'
-            order by id limit $5"#,
+                and ($5::message_state is null or state = $5)
+            order by id limit $6"#,
             after,
             filter.tenant.as_ref().map(TenantId::as_str),
             filter.chat.as_deref(),
             filter.direction as Option<Direction>,
+            filter.state as Option<MessageState>,
             i64::from(limit),
         );
         self.all("tail the messages", query).await?.into_iter().map(Message::try_from).collect()
@@ -90,6 +110,8 @@ struct MessageRow {
     body: String,
     whatsapp_id: String,
     created_at: OffsetDateTime,
+    state: Option<MessageState>,
+    state_reason: String,
 }
 
 impl TryFrom<MessageRow> for Message {
@@ -104,6 +126,8 @@ impl TryFrom<MessageRow> for Message {
             body: row.body,
             whatsapp_id: row.whatsapp_id,
             created_at: row.created_at,
+            state: row.state,
+            state_reason: row.state_reason,
         })
     }
 }

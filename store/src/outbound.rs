@@ -1,13 +1,14 @@
 //! The queue of replies to send (I6).
 //!
 //! ```text
-//!   complete --> PENDING --mark_sent--> SENT, with its line in the log
-//!                  |  ^--retry_outbound--|
-//!                  +--bury_outbound--> DEAD, until a redrive (dead_letters)
+//!   complete --> PENDING --claim--> claimed --mark_sent--> SENT, with its line in the log
+//!                  ^--retry_outbound--|
+//!                                     +--bury_outbound--> DEAD, until a redrive (dead_letters)
 //! ```
 //!
-//! A reply may reach WhatsApp and the node die before `mark_sent`. The next owner finds it PENDING and sends it again
-//! under the same `whatsapp_id`, by which the page finds the first one.
+//! A reply is claimed before its first try, by [`Store::complete`] if it may go at once and else by [`Store::claim`]. So what
+//! is not claimed was never sent. A claimed reply may have reached WhatsApp before the node died: it is in doubt, and is
+//! looked for in the page, and sent again under the same `whatsapp_id` if the page does not know of it.
 
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub struct Outbound {
     pub whatsapp_id: String,
     pub chat: String,
     pub body: String,
+    /// Counted by the reply limit.
+    pub counted: bool,
+    /// It may have been tried.
+    pub claimed: bool,
     /// Sends that failed.
     pub attempts: u32,
     /// How long from now, by the database's clock, the next attempt has to wait.
@@ -67,7 +72,7 @@ impl Store {
             )
             select exists(select from owner) as "owns!", p.id as "id?", p.inbound_id as "inbound_id?",
                 p.seq as "seq?", p.whatsapp_id as "whatsapp_id?", p.chat_id as "chat?", p.body as "body?",
-                p.attempts as "attempts?",
+                p.attempts as "attempts?", p.counted as "counted?", p.claimed_at is not null as "claimed!",
                 greatest(extract(epoch from p.next_attempt_at - now()), 0)::float8 as "due_in_s?"
             from (select) as once left join pending p on true
             order by p.id"#,
@@ -87,11 +92,31 @@ impl Store {
                 whatsapp_id: row.whatsapp_id?,
                 chat: row.chat?,
                 body: row.body?,
+                counted: row.counted?,
+                claimed: row.claimed,
                 attempts: row.attempts?.unsigned_abs(),
                 due_in: Duration::from_secs_f64(row.due_in_s?),
             })
         });
         Ok(pending.collect())
+    }
+
+    /// To be called before the first try of a reply that was not claimed when it was queued.
+    pub async fn claim(&self, fence: &Fence, ids: &[i64]) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
+            ), claimed as (
+                update bm_out b set claimed_at = now()
+                from owner
+                where b.id = any($3) and b.tenant_id = owner.tenant_id and b.state = 'PENDING' and b.claimed_at is null
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            ids,
+        );
+        fence.check(self.one("claim the replies", query).await?.owns)
     }
 
     /// Notes that WhatsApp has these replies; their lines in the log are in the order given, and their texts are nowhere

@@ -5,22 +5,18 @@
 //! Texts and numbers of customers are in the log and in messages that were given up, and both go after the retention
 //! that the cluster's policy says ([`crate::policy`]); a chat that is silent for longer is greeted as a new one.
 //!
-//! How long answered messages are kept is a matter of I6, for their ids are what a second delivery is known by.
-//! WhatsApp delivers a message again until it is confirmed, which a page does within a second after [`Store::admit`],
-//! and what is not confirmed by then comes first when the tenant's session is opened the next time. So an answered
-//! message may go once the session has been open after it was answered; it is kept for [`KEPT_DONE`] even then, long
-//! after the session has settled. For a tenant that was never connected since, it is kept for [`KEPT_UNSEEN`]: by then
-//! WhatsApp has unlinked a device that stayed away (14 days) and dropped what it held for it (30 days).
+//! How long finished messages are kept is a matter of I6, for their ids are what a second delivery is known by. A page
+//! may tell of a message for as long as it is open, and WhatsApp deliver one for as long as it is not confirmed. So each is
+//! kept for [`KEPT_DONE`] after its end, which is later than it was written: one that is forgotten is older than any tenant
+//! answers (a week), and is not answered if it comes again.
 
 use std::time::Duration;
 
 use crate::{Store, StoreError};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Answered messages and sent replies, and windows of the reply limit.
-pub const KEPT_DONE: Duration = DAY.saturating_mul(7);
-/// Answered messages of a tenant whose session was not open since.
-pub const KEPT_UNSEEN: Duration = DAY.saturating_mul(31);
+/// Finished messages and sent replies, and windows of the reply limit: a day more than the longest `answer_within`.
+pub const KEPT_DONE: Duration = DAY.saturating_mul(8);
 /// Operations.
 pub const KEPT_OPERATIONS: Duration = DAY.saturating_mul(90);
 
@@ -67,23 +63,20 @@ impl Store {
         })
     }
 
-    /// Tenant by tenant, for when an answered message goes depends on its tenant's session: what is to go is then what
-    /// an index has first, and what is to stay is never looked at, however much it is.
+    /// Tenant by tenant: what is to go is then what an index has first, and what is to stay is never looked at, however
+    /// much it is. No id goes before its message is too old to be answered, whatever the retention is.
     async fn purge_inbound(&self, after: String) -> Result<TenantsBatch, StoreError> {
         let query = sqlx::query_as!(
             TenantsBatch,
             r#"with page as materialized (
-                select s.tenant_id,
-                    least(now() - make_interval(secs => $3), case s.status
-                        when 'CONNECTED' then 'infinity'
-                        else greatest(s.connected_at, now() - make_interval(secs => $4))
-                    end) as done_before,
-                    now() - make_interval(days => p.message_retention_days) as dead_before
+                select s.tenant_id, now() - make_interval(secs => $3) as done_before,
+                    now() - greatest(make_interval(days => p.message_retention_days), make_interval(secs => $3)) as dead_before
                 from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $2
             ), doomed as materialized (
                 select old.id from page
                 cross join lateral (
-                    values ('DONE'::inbound_state, page.done_before), ('DEAD', page.dead_before)
+                    values ('DONE'::inbound_state, page.done_before), ('TOO_OLD', page.done_before),
+                        ('SUPPRESSED', page.done_before), ('DEAD', page.dead_before)
                 ) as kind(state, before)
                 cross join lateral (
                     select b.id from bm_in b
@@ -102,7 +95,6 @@ impl Store {
             after,
             BATCH,
             KEPT_DONE.as_secs_f64(),
-            KEPT_UNSEEN.as_secs_f64(),
         );
         self.one("purge the inbound queue", query).await
     }

@@ -60,7 +60,8 @@ impl Store {
     }
 
     /// Shows a QR code (session QR_READY, tenant QR_PENDING), or takes it away (session DISCONNECTED). A page that
-    /// asks for a scan has no session, so whatever was to be forgotten is. Shows nothing for a worker that is to stop;
+    /// asks for a scan has no session, so whatever was to be forgotten is, and what was written before is not of the session
+    /// that a phone links now. Shows nothing for a worker that is to stop;
     /// the lock is one that a stop waits for, so that what is read of that is still true at the commit.
     pub async fn set_qr(&self, fence: &Fence, qr: Option<QrCode>) -> Result<(), StoreError> {
         let shown = qr.is_some();
@@ -76,7 +77,7 @@ impl Store {
                 update whatsapp_sessions s set
                     status = case when $3 then 'QR_READY'::session_status else 'DISCONNECTED' end,
                     qr_text = $4, qr_data_uri = $5, qr_expires_at = $6,
-                    forget = s.forget and not $3, updated_at = now()
+                    forget = s.forget and not $3, linked_at = case when $3 then now() else s.linked_at end, updated_at = now()
                 from owner where s.tenant_id = owner.tenant_id and (owner.wanted or not $3)
             ), tenant as (
                 update tenants t set status = 'QR_PENDING', updated_at = now()

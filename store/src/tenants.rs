@@ -1,6 +1,6 @@
 //! Tenants: who the customers are and what they want said in their name.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use roost_model::{TenantSettings, Texts, ids::TenantId};
 use sqlx::types::Json;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    columns::{LanguageCode, TemplateKind},
+    columns::{LanguageCode, TemplateKind, unsigned},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub struct NewTenant {
     pub language: roost_model::LanguageCode,
     pub texts: Texts,
     pub reply_limit_per_minute: u32,
+    pub answer_within: Duration,
 }
 
 /// `None` leaves a field as it is.
@@ -54,6 +55,7 @@ pub struct TenantPatch {
     pub language: Option<roost_model::LanguageCode>,
     pub texts: Option<Texts>,
     pub reply_limit_per_minute: Option<u32>,
+    pub answer_within: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,8 +69,9 @@ impl Store {
         let query = sqlx::query_as!(
             TenantRow,
             r#"with tenant as (
-                insert into tenants (id, display_name, phone, template, language, texts, reply_limit_per_minute)
-                values ($1, $2, $3, $4, $5, $6, $7)
+                insert into tenants (
+                    id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s)
+                values ($1, $2, $3, $4, $5, $6, $7, $8)
                 returning *
             ), session as (
                 insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -79,7 +82,7 @@ impl Store {
             )
             select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, updated_at
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
             from tenant"#,
             new.id.as_str(),
             new.display_name,
@@ -88,6 +91,7 @@ impl Store {
             LanguageCode::from(new.language) as LanguageCode,
             Json(&new.texts) as Json<&Texts>,
             limit_to_column(new.reply_limit_per_minute),
+            seconds_to_column(new.answer_within),
         );
         let created = self.one("create the tenant", query).await;
         created.map_err(|error| name_taken_field(error, new.id.as_str(), &new.phone))?.try_into()
@@ -98,7 +102,7 @@ impl Store {
             TenantRow,
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, updated_at
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
             from tenants where id = $1"#,
             id.as_str(),
         );
@@ -117,7 +121,7 @@ impl Store {
             TenantRow,
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, updated_at
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
             from tenants
             where id > $1 and ($2::tenant_status is null or status = $2)
             order by id limit $3"#,
@@ -144,11 +148,12 @@ impl Store {
                 language = coalesce($5, t.language),
                 texts = coalesce($6, t.texts),
                 reply_limit_per_minute = coalesce($7, t.reply_limit_per_minute),
+                answer_within_s = coalesce($8, t.answer_within_s),
                 updated_at = now()
             from worker where t.id = worker.tenant_id
             returning id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, created_at, t.updated_at"#,
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, t.updated_at"#,
             id.as_str(),
             patch.display_name,
             patch.phone,
@@ -156,6 +161,7 @@ impl Store {
             patch.language.map(LanguageCode::from) as Option<LanguageCode>,
             patch.texts.map(Json) as Option<Json<Texts>>,
             patch.reply_limit_per_minute.map(limit_to_column),
+            patch.answer_within.map(seconds_to_column),
         );
         let updated = self.maybe("update the tenant", query).await;
         let phone = patch.phone.as_deref().unwrap_or_default();
@@ -175,6 +181,7 @@ pub(crate) struct TenantRow {
     status: TenantStatus,
     texts: Json<Texts>,
     reply_limit_per_minute: i32,
+    answer_within_s: i32,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -183,10 +190,8 @@ impl TryFrom<TenantRow> for Tenant {
     type Error = StoreError;
 
     fn try_from(row: TenantRow) -> Result<Self, StoreError> {
-        let limit = u32::try_from(row.reply_limit_per_minute).map_err(|reason| StoreError::Corrupt {
-            what: "reply_limit_per_minute",
-            reason: reason.to_string(),
-        })?;
+        let limit = unsigned("reply_limit_per_minute", row.reply_limit_per_minute.into())?;
+        let answer_within_s = unsigned("answer_within_s", row.answer_within_s.into())?;
         Ok(Self {
             id: TenantId::new(&row.id).map_err(StoreError::corrupt_id)?,
             uid: row.uid,
@@ -196,7 +201,8 @@ impl TryFrom<TenantRow> for Tenant {
                 template: row.template.into(),
                 language: row.language.into(),
                 texts: row.texts.0,
-                reply_limit_per_minute: limit,
+                reply_limit_per_minute: u32::try_from(limit).unwrap_or(u32::MAX),
+                answer_within: Duration::from_secs(answer_within_s),
             }),
             status: row.status,
             created_at: row.created_at,
@@ -208,6 +214,10 @@ impl TryFrom<TenantRow> for Tenant {
 /// What does not fit the column is beyond what its check allows, and is refused by that.
 fn limit_to_column(limit: u32) -> i32 {
     i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+fn seconds_to_column(span: Duration) -> i32 {
+    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
 }
 
 fn name_taken_field(error: StoreError, id: &str, phone: &str) -> StoreError {

@@ -1,7 +1,7 @@
 //! `roost message`
 
-use clap::Subcommand;
-use roost_proto::v1::{Direction, EraseChatRequest, ListMessagesRequest, WatchMessagesRequest};
+use clap::{Subcommand, ValueEnum};
+use roost_proto::v1::{Direction, EraseChatRequest, ListMessagesRequest, MessageState, WatchMessagesRequest};
 
 use super::{
     Context, all_pages, attribution::Attribution, consent::Consent, dead_letter::DeadVerb,
@@ -23,6 +23,9 @@ pub enum MessageVerb {
         chat: Option<String>,
         #[arg(long, value_enum)]
         direction: Option<DirectionArg>,
+        /// Only those that have no answer for this reason.
+        #[arg(long, value_enum)]
+        state: Option<StateArg>,
         /// At most this many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -51,14 +54,33 @@ pub enum MessageVerb {
     Dead(DeadVerb),
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum StateArg {
+    /// It was too old when it came.
+    TooOld,
+    /// The reply limit left it unanswered.
+    Suppressed,
+}
+
+impl From<StateArg> for MessageState {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::TooOld => Self::TooOld,
+            StateArg::Suppressed => Self::Suppressed,
+        }
+    }
+}
+
 impl MessageVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
-            Self::List { tenant, chat, direction, limit } => {
+            Self::List { tenant, chat, direction, state, limit } => {
                 let filter = ListMessagesRequest {
                     tenant_id: tenant.unwrap_or_default(),
                     chat_id: chat.unwrap_or_default(),
                     direction: direction.map_or(Direction::Unspecified, Direction::from) as i32,
+                    state: state.map_or(MessageState::Unspecified, MessageState::from) as i32,
                     ..ListMessagesRequest::default()
                 };
                 list(context, filter, limit).await

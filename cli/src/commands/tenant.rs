@@ -1,6 +1,6 @@
 //! `roost tenant`
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use clap::{Subcommand, ValueEnum};
 use prost_types::FieldMask;
@@ -95,6 +95,9 @@ pub struct Settings {
     /// Replies in any 60 seconds, up to 10000; 0 lifts the limit.
     #[arg(long, value_name = "N")]
     reply_limit: Option<i32>,
+    /// What was written longer ago when it comes is not answered, such as 24h; 1m to 7d.
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    answer_within: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -236,6 +239,7 @@ impl Settings {
             ("language", self.language.is_some()),
             ("texts", texts_given),
             ("reply_limit_per_minute", self.reply_limit.is_some()),
+            ("answer_within", self.answer_within.is_some()),
         ];
         let texts = BusinessTexts {
             greeting: self.greeting.unwrap_or(present.greeting),
@@ -251,6 +255,7 @@ impl Settings {
             language: self.language.map_or(Language::Unspecified, Language::from) as i32,
             texts: Some(texts),
             reply_limit_per_minute: self.reply_limit,
+            answer_within: self.answer_within.and_then(|span| span.try_into().ok()),
             ..Tenant::default()
         };
         let paths = given.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned());

@@ -1,6 +1,6 @@
 //! One message to or from a customer, and what the erasure of a chat removed.
 
-use roost_proto::v1::{Direction, EraseChatResponse, Message};
+use roost_proto::v1::{Direction, EraseChatResponse, Message, MessageState};
 use serde::Serialize;
 
 use super::{ago, enum_name, rfc3339};
@@ -14,6 +14,8 @@ pub struct MessageView {
     chat_id: String,
     body: String,
     whatsapp_id: String,
+    state: Option<String>,
+    state_reason: String,
     create_time: Option<String>,
 }
 
@@ -22,6 +24,8 @@ impl From<Message> for MessageView {
         Self {
             direction: enum_name(message.direction, "DIRECTION_", Direction::as_str_name),
             create_time: rfc3339(&message.create_time),
+            state: state_name(message.state),
+            state_reason: message.state_reason,
             id: message.id,
             tenant_id: message.tenant_id,
             chat_id: message.chat_id,
@@ -31,8 +35,13 @@ impl From<Message> for MessageView {
     }
 }
 
+/// Of one that has a state.
+fn state_name(state: i32) -> Option<String> {
+    (state != 0).then(|| enum_name(state, "MESSAGE_STATE_", MessageState::as_str_name))
+}
+
 impl Row for MessageView {
-    const HEADER: &'static [&'static str] = &["time", "tenant", "direction", "chat", "body"];
+    const HEADER: &'static [&'static str] = &["time", "tenant", "direction", "chat", "state", "body"];
     const CELL_CHARS: usize = 80;
 
     fn cells(&self) -> Vec<String> {
@@ -41,6 +50,7 @@ impl Row for MessageView {
             self.tenant_id.clone(),
             self.direction.clone(),
             self.chat_id.clone(),
+            self.state.as_ref().map(|state| format!("{state}: {}", self.state_reason)).unwrap_or_default(),
             self.body.clone(),
         ]
     }

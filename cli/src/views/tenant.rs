@@ -16,6 +16,7 @@ pub struct TenantView {
     status: String,
     texts: TextsView,
     reply_limit_per_minute: Option<i32>,
+    answer_within: Option<String>,
     create_time: Option<String>,
     update_time: Option<String>,
 }
@@ -74,6 +75,7 @@ impl From<Tenant> for TenantView {
             phone: tenant.phone,
             texts: tenant.texts.unwrap_or_default().into(),
             reply_limit_per_minute: tenant.reply_limit_per_minute,
+            answer_within: tenant.answer_within.map(|span| span.to_string()),
         }
     }
 }
@@ -114,6 +116,7 @@ impl Row for TenantView {
             ("language", self.language.clone()),
             ("status", self.status.clone()),
             ("reply limit", self.reply_limit()),
+            ("answer within", self.answer_within.clone().unwrap_or_default()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),
             ("limit warning", self.texts.limit_warning.clone()),

@@ -81,10 +81,17 @@ fn messages() -> Vec<Message> {
         body: body.into(),
         whatsapp_id: format!("3EB0{id}"),
         create_time: at(id),
+        ..Message::default()
+    };
+    let too_old = Message {
+        state: MessageState::TooOld as i32,
+        state_reason: "it was written before the session was linked".into(),
+        ..message(0, Direction::In, "Bado?")
     };
     vec![
         message(2, Direction::Out, "Karibu Safari Lodge!\nHow can we help?"),
         message(1, Direction::In, "Habari \u{1b}[31m"),
+        too_old,
     ]
 }
 

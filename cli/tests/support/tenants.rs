@@ -27,6 +27,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
             ..Default::default()
         }),
         reply_limit_per_minute: Some(10),
+        answer_within: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
         create_time: at(0),
         update_time: at(60),
     };
@@ -131,6 +132,7 @@ impl TenantService for Script {
                 "display_name" => changed.display_name.clone_from(&given.display_name),
                 "texts" => changed.texts.clone_from(&given.texts),
                 "reply_limit_per_minute" => changed.reply_limit_per_minute = given.reply_limit_per_minute,
+                "answer_within" => changed.answer_within = given.answer_within,
                 other => return Err(Status::invalid_argument(format!("unexpected path {other}"))),
             }
         }

@@ -49,10 +49,20 @@ impl<T> ChatQueues<T> {
 
     /// The next item that may go; its chat is then held until `finish` or `put_back`.
     pub fn take(&mut self, now: PipelineTime) -> Option<T> {
+        self.take_if(now, |_| true)
+    }
+
+    /// The same for the first chat whose head may go; the others keep their turns.
+    pub fn take_if(&mut self, now: PipelineTime, may_go: impl Fn(&T) -> bool) -> Option<T> {
         while self.waiting.first().is_some_and(|(due, _)| *due <= now) {
             self.ready.extend(self.waiting.pop_first().map(|(_, chat)| chat));
         }
-        let chat = self.ready.pop_front()?;
+        let may_go = |chat: &String| {
+            let head = self.queues.get(chat).and_then(|queue| queue.items.front());
+            head.is_some_and(|(_, item)| may_go(item))
+        };
+        let place = self.ready.iter().position(may_go)?;
+        let chat = self.ready.remove(place)?;
         let queue = self.queues.get_mut(&chat)?;
         queue.out = true;
         queue.items.pop_front().map(|(_, item)| item)
@@ -79,6 +89,11 @@ impl<T> ChatQueues<T> {
         queue.out = false;
         queue.items.push_front((due, item));
         self.waiting.insert((due, chat.to_owned()));
+    }
+
+    /// Whether a chat's head has waited long enough.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// When the next chat that waits may go; `None` when none waits.

@@ -9,7 +9,7 @@ use roost_store::{Fence, Store, Tenant};
 /// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
 pub const BODY_BYTES: usize = 65_536;
 
-/// Time since the pipeline began, plus the reply limit's window; see [`super::limit::ReplyLimit`].
+/// Time since the pipeline began, plus the reply limit's window; see [`super::sliding_window`].
 pub(super) type PipelineTime = Duration;
 
 /// The most messages that one statement carries.

@@ -20,9 +20,11 @@ use super::{
     context::{BATCH, BODY_BYTES, Gate, PipelineContext, PipelineTime},
     inbound::{InboundJob, Inbox},
     jobs::{self, FencedStore, Job, JobOutcome},
-    limit::{ReplyLimit, Verdict, WINDOW},
+    limit::{ReplyLimit, Verdict},
     outbound::{OutboundJob, Outbox, reply_id},
     send_judge::SendJudge,
+    send_pace::SendPace,
+    sliding_window::WINDOW,
 };
 use crate::retry::{Backoff, until_available};
 
@@ -55,15 +57,14 @@ pub(super) async fn run(context: PipelineContext, channels: DriverChannels) -> S
         Ok(window) => window,
         Err(error) => return error,
     };
-    let limit =
-        ReplyLimit::seeded(context.tenant.settings.reply_limit_per_minute, &window, WINDOW + begun.elapsed());
+    let (per_window, now) = (context.tenant.settings.reply_limit_per_minute, WINDOW + begun.elapsed());
     let driver = Driver {
         fenced,
         responder: context.responder,
         begun,
-        limit,
+        limit: ReplyLimit::seeded(per_window, &window, now),
         inbox: Inbox::new(),
-        outbox: Outbox::new(),
+        outbox: Outbox::new(SendPace::seeded(per_window, &window.sent_ages, now)),
         judge: SendJudge::default(),
         jobs: FuturesUnordered::new(),
         channels,
@@ -108,7 +109,9 @@ impl Driver {
                 }
                 Ok(()) = self.channels.gate.changed() => {}
                 Ok(()) = self.channels.tenant.changed() => {
-                    self.limit.set(self.channels.tenant.borrow_and_update().settings.reply_limit_per_minute);
+                    let limit = self.channels.tenant.borrow_and_update().settings.reply_limit_per_minute;
+                    self.limit.set(limit);
+                    self.outbox.set_pace(limit);
                     // It may be told for the sake of dead letters that are pending again.
                     self.inbox.look_again();
                     self.outbox.look_again();
@@ -139,13 +142,14 @@ impl Driver {
             let fenced = self.fenced.clone();
             self.jobs.push(match (job, &gate.page) {
                 (OutboundJob::Read { after }, _) => fenced.read_outbound(after),
+                (OutboundJob::Claim(replies), _) => fenced.claim(replies),
                 (OutboundJob::MarkSent(ids), _) => fenced.mark_sent(ids),
                 (OutboundJob::Send(replies), Some(page)) => {
                     self.send(page, gate.opened, replies);
                     continue;
                 }
                 (OutboundJob::Send(replies), None) => {
-                    replies.into_iter().for_each(|reply| self.outbox.retry(reply, now + OFFLINE_WAIT));
+                    self.not_tried(replies, now);
                     continue;
                 }
             });
@@ -155,7 +159,10 @@ impl Driver {
             self.jobs.push(match job {
                 InboundJob::Admit(batch) => fenced.admit(batch),
                 InboundJob::Read { after } => fenced.read_inbound(after),
-                InboundJob::Complete(batch) => fenced.complete(batch),
+                InboundJob::Complete(mut batch) => {
+                    self.outbox.claim(&mut batch, now, gate.may_send());
+                    fenced.complete(batch)
+                }
                 InboundJob::Answer(message) => self.answer(message),
             });
         }
@@ -198,6 +205,10 @@ impl Driver {
             JobOutcome::Confirmed => {}
             JobOutcome::Admitted { batch, rows } => {
                 self.confirm(batch.iter().map(|message| message.whatsapp_id.clone()).collect());
+                let too_old = rows.iter().filter(|row| row.fresh && !row.waits).count();
+                if too_old > 0 {
+                    info!(messages = too_old, "messages were too old to be answered");
+                }
                 self.changed(batch.len());
                 self.inbox.admitted(batch, &rows, now);
             }
@@ -213,6 +224,7 @@ impl Driver {
                 self.outbox.completed(rows, now);
             }
             JobOutcome::OutboundRead(rows) => self.outbox.read(rows, now),
+            JobOutcome::Claimed(replies) => self.claimed(replies, now),
             JobOutcome::Sent { opened, reply, outcome } => self.sent(opened, reply, outcome, now),
             JobOutcome::SentTogether { opened, page, replies, outcomes } => {
                 self.sent_together(&page, opened, replies, outcomes, now)
@@ -231,13 +243,19 @@ impl Driver {
 
     /// Applies the reply limit to an answer and queues it to be made durable.
     fn decide(&mut self, message: Inbound, replies: Vec<String>, now: PipelineTime) {
-        let verdict = if replies.is_empty() { Verdict::Reply } else { self.limit.judge(replies.len(), now) };
+        let verdict = match replies.len() {
+            0 => Verdict::Reply,
+            count => self.limit.judge(&message.chat, count, now),
+        };
         let (bodies, suppressed) = match verdict {
-            Verdict::Reply => (replies, false),
-            Verdict::Suppress => (Vec::new(), true),
-            Verdict::Warn => {
+            Verdict::Reply => (replies, None),
+            Verdict::Suppress(over) => (Vec::new(), Some(over)),
+            Verdict::Warn(over) => {
                 info!("the reply limit is reached; replies are suppressed");
-                (vec![template::limit_warning(&self.channels.tenant.borrow().settings, &message.body)], true)
+                (
+                    vec![template::limit_warning(&self.channels.tenant.borrow().settings, &message.body)],
+                    Some(over),
+                )
             }
         };
         let uid = self.channels.tenant.borrow().uid;
@@ -247,8 +265,10 @@ impl Driver {
             chat: message.chat.clone(),
             body: cut(body),
             counted: verdict == Verdict::Reply,
+            claimed: false,
         });
-        let completion = Completion { inbound_id: message.id, replies: replies.collect(), suppressed };
+        let (replies, suppressed) = (replies.collect(), suppressed.map(|over| over.to_string()));
+        let completion = Completion { inbound_id: message.id, replies, suppressed };
         self.inbox.answered(&message.chat, completion);
     }
 
@@ -280,10 +300,15 @@ fn to_store(message: InboundMessage) -> NewInbound {
         chat: message.chat,
         sender: message.sender,
         body: cut(message.body),
-        received_at: OffsetDateTime::from_unix_timestamp(message.timestamp)
-            .unwrap_or_else(|_| OffsetDateTime::now_utc()),
+        received_at: written_at(message.timestamp),
         undecoded: message.undecoded,
     }
+}
+
+/// A page that does not say when a message was written (0), or says nonsense, tells of one that was written now.
+fn written_at(timestamp: i64) -> OffsetDateTime {
+    let told = OffsetDateTime::from_unix_timestamp(timestamp).ok().filter(|_| timestamp > 0);
+    told.unwrap_or_else(OffsetDateTime::now_utc)
 }
 
 /// At most [`BODY_BYTES`], without half a character at the end.

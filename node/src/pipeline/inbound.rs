@@ -136,7 +136,7 @@ impl Inbox {
         }
         let mut batch: HashMap<String, NewInbound> =
             batch.into_iter().map(|message| (message.whatsapp_id.clone(), message)).collect();
-        for row in rows.iter().filter(|row| row.fresh) {
+        for row in rows.iter().filter(|row| row.fresh && row.waits) {
             let Some(message) = batch.remove(&row.whatsapp_id) else {
                 // Its id is another one in the database, which cannot hold every character.
                 self.behind = true;

@@ -26,6 +26,7 @@ pub(super) enum JobOutcome {
     },
     Completed(Vec<Outbound>),
     OutboundRead(Vec<Outbound>),
+    Claimed(Vec<Reply>),
     Sent {
         /// See [`super::context::Gate::opened`].
         opened: u64,
@@ -114,6 +115,21 @@ impl FencedStore {
             until_available("read pending replies", read)
                 .await
                 .map_or_else(JobOutcome::Failed, JobOutcome::OutboundRead)
+        })
+    }
+
+    pub fn claim(self, mut replies: Vec<Reply>) -> Job {
+        Box::pin(async move {
+            let ids: Arc<Vec<i64>> = Arc::new(replies.iter().map(|reply| reply.row.id).collect());
+            let claim = || {
+                let (fenced, ids) = (self.clone(), ids.clone());
+                async move { fenced.store.claim(&fenced.fence, &ids).await }
+            };
+            if let Err(error) = until_available("claim replies", claim).await {
+                return JobOutcome::Failed(error);
+            }
+            replies.iter_mut().for_each(|reply| reply.row.claimed = true);
+            JobOutcome::Claimed(replies)
         })
     }
 

@@ -3,7 +3,8 @@
 //! ```text
 //!   page event -> intake -> Admit (batch, fenced) -> confirm to the page
 //!                             -> Answer (one of a chat at a time) -> reply limit -> Complete (batch, fenced)
-//!                                  -> Send (together, one of a chat at a time) -> MarkSent (batch, fenced)
+//!                                  -> pace -> Claim, if it could not go at once -> Send (together, one of a chat at a time)
+//!                                  -> MarkSent (batch, fenced)
 //! ```
 //!
 //! Why a message is answered once, whatever crashes (I6):
@@ -11,6 +12,7 @@
 //! - Admit is unique by WhatsApp's id, so what is delivered again is found and only confirmed.
 //! - An answer is durable together with the end of its question, so no question is answered twice. Answers become
 //!   durable in the order in which they were given; a crash takes the last ones, and those are asked for again.
+//! - A reply is claimed before its first try, so one that is not claimed was never sent.
 //! - A reply's id is derived from the question ([`reply_id`]): a second send of it is found by the page, and a second
 //!   completion, by whomever, is the same row.
 //!
@@ -31,7 +33,9 @@ mod jobs;
 mod limit;
 mod outbound;
 mod send_judge;
+mod send_pace;
 mod sends;
+mod sliding_window;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,11 +1,15 @@
-//! Replies on their way out: a reply of a chat at a time, many chats at once. Pure, like [`super::inbound`].
+//! Replies on their way out: a reply of a chat at a time, many chats at once, at the pace of the reply limit. Pure, like
+//! [`super::inbound`].
+//!
+//! At most [`CLAIMED`] are claimed and not sent: those that a Complete claimed because they could go at once, and waves of
+//! those that could not. So after a crash no others are in doubt.
 //!
 //! A reply leaves its chat's queue when WhatsApp has acknowledged it, not when that is durable: should this process
 //! die in between, the next owner sends it again under the same id, and the page finds the first one (I6).
 
 use std::{collections::HashSet, iter, mem, time::Duration};
 
-use roost_store::Outbound;
+use roost_store::{Completion, Outbound};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -13,10 +17,13 @@ use super::{
     chat_queues::ChatQueues,
     context::{BATCH, PipelineTime},
     send_judge::Doubt,
+    send_pace::SendPace,
 };
 
 /// Being sent at the same time.
 const SENDING: usize = 32;
+/// Claimed and not sent.
+const CLAIMED: usize = 128;
 /// While other replies are on their way, the sent ones wait so long for company before they are marked: nobody waits for
 /// the mark, and the reply would share the cores with it.
 const MARK_WAIT: Duration = Duration::from_millis(50);
@@ -30,6 +37,8 @@ pub(super) enum OutboundJob {
     Read {
         after: i64,
     },
+    /// To be claimed, and then sent.
+    Claim(Vec<Reply>),
     /// Of different chats, to be sent together.
     Send(Vec<Reply>),
     MarkSent(Vec<i64>),
@@ -43,6 +52,8 @@ pub(super) struct Reply {
     pub maybe_sent: bool,
     /// Sends of it were not acknowledged.
     pub doubt: Option<Doubt>,
+    /// The pace has let it through once; further tries are the same reply.
+    paced: bool,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +69,13 @@ pub(super) struct Outbox {
     look_again: bool,
     /// Rows that were marked or given up while others were read, which may still tell of them as waiting.
     settled: Vec<i64>,
+    pace: SendPace,
+    /// How many of the known ones are claimed.
+    claimed: usize,
+    /// Claimed by the Complete under way.
+    completing: usize,
+    /// Taken from their queues, to be claimed next.
+    to_claim: Vec<Reply>,
     sending: usize,
     sent: Vec<i64>,
     /// When the first of `sent` is to be marked at the latest.
@@ -67,8 +85,13 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Starts with reading what an earlier owner left pending.
-    pub fn new() -> Self {
-        Self { unread: Some(0), ..Self::default() }
+    pub fn new(pace: SendPace) -> Self {
+        Self { unread: Some(0), pace, ..Self::default() }
+    }
+
+    /// The operator changed the reply limit.
+    pub fn set_pace(&mut self, per_window: u32) {
+        self.pace.set(per_window);
     }
 
     /// Some that were given up may be pending again: everything is read, once what is being read is here.
@@ -96,13 +119,50 @@ impl Outbox {
             let idle = !mem::replace(&mut self.reading, true);
             return idle.then_some(OutboundJob::Read { after });
         }
-        if !sending {
+        if sending && self.to_claim.is_empty() {
+            let (claimed, unclaimed): (Vec<_>, Vec<_>) =
+                iter::from_fn(|| self.take(now)).partition(|reply| reply.row.claimed);
+            self.to_claim = unclaimed;
+            if !claimed.is_empty() {
+                return Some(OutboundJob::Send(claimed));
+            }
+        }
+        let wave = mem::take(&mut self.to_claim);
+        (!wave.is_empty()).then_some(OutboundJob::Claim(wave))
+    }
+
+    /// The next reply for which there is room everywhere.
+    fn take(&mut self, now: PipelineTime) -> Option<Reply> {
+        if self.sending >= SENDING {
             return None;
         }
-        let room = SENDING - self.sending;
-        let replies: Vec<_> = iter::from_fn(|| self.queues.take(now)).take(room).collect();
-        self.sending += replies.len();
-        (!replies.is_empty()).then_some(OutboundJob::Send(replies))
+        let is_open = self.pace.room(now) > 0;
+        let may_claim = self.claimed + self.completing < CLAIMED;
+        let may_go = |reply: &Reply| {
+            let is_paced = reply.paced || !reply.row.counted || is_open;
+            is_paced && (reply.row.claimed || may_claim)
+        };
+        let mut reply = self.queues.take_if(now, may_go)?;
+        if !mem::replace(&mut reply.paced, true) && reply.row.counted {
+            self.pace.sent(&reply.row.chat, now);
+        }
+        self.claimed += usize::from(!reply.row.claimed);
+        self.sending += 1;
+        Some(reply)
+    }
+
+    /// Claims those of the answers that may go as soon as they are durable.
+    pub fn claim(&mut self, completions: &mut [Completion], now: PipelineTime, sending: bool) {
+        if !sending || !self.has_room() {
+            return;
+        }
+        let room = self.pace.room(now).saturating_sub(self.queues.len());
+        let unclaimed = CLAIMED.saturating_sub(self.claimed);
+        let replies = completions.iter_mut().flat_map(|completion| &mut completion.replies);
+        for reply in replies.take(room.min(unclaimed)) {
+            reply.claimed = true;
+            self.completing += 1;
+        }
     }
 
     fn may_mark(&self, now: PipelineTime) -> bool {
@@ -119,7 +179,7 @@ impl Outbox {
     pub fn read(&mut self, rows: Vec<Outbound>, now: PipelineTime) {
         self.reading = false;
         self.unread = if rows.len() >= BATCH { rows.last().map(|row| row.id) } else { None };
-        self.queue(rows, true, now);
+        self.queue(rows, false, now);
         if mem::take(&mut self.look_again) {
             self.unread = Some(0);
         }
@@ -139,20 +199,25 @@ impl Outbox {
 
     /// Replies have become durable, in the order of their ids. Only an owner sends, so they were not sent before.
     pub fn completed(&mut self, rows: Vec<Outbound>, now: PipelineTime) {
-        self.queue(rows, false, now);
+        self.completing = 0;
+        self.queue(rows, true, now);
     }
 
-    fn queue(&mut self, rows: Vec<Outbound>, maybe_sent: bool, now: PipelineTime) {
+    /// Of those that are not ours alone the claimed ones may have been sent.
+    fn queue(&mut self, rows: Vec<Outbound>, is_ours: bool, now: PipelineTime) {
         for row in rows {
             if self.known.insert(row.id) {
                 let (chat, due) = (row.chat.clone(), now + row.due_in);
-                self.queues.push(&chat, due, Reply { row, maybe_sent, doubt: None });
+                let maybe_sent = row.claimed && !is_ours;
+                self.claimed += usize::from(row.claimed);
+                self.queues.push(&chat, due, Reply { row, maybe_sent, doubt: None, paced: false });
             }
         }
     }
 
     pub fn sent(&mut self, reply: &Reply, now: PipelineTime) {
         self.sending -= 1;
+        self.claimed -= 1;
         self.queues.finish(&reply.row.chat);
         if self.sent.is_empty() {
             self.mark_by = now + MARK_WAIT;
@@ -175,9 +240,17 @@ impl Outbox {
         self.queues.put_back(&chat, due, reply);
     }
 
+    /// A claimed reply that could not be tried: there is no page any more that sends.
+    pub fn not_tried(&mut self, reply: Reply, due: PipelineTime) {
+        self.sending -= 1;
+        let chat = reply.row.chat.clone();
+        self.queues.put_back(&chat, due, reply);
+    }
+
     /// A reply was given up.
     pub fn dead_lettered(&mut self, reply: &Reply) {
         self.sending -= 1;
+        self.claimed -= 1;
         self.queues.finish(&reply.row.chat);
         self.settle(reply.row.id);
     }
@@ -187,7 +260,8 @@ impl Outbox {
     pub fn next_due(&self, sending: bool) -> Option<PipelineTime> {
         let mark_by = (self.marking.is_empty() && !self.sent.is_empty()).then_some(self.mark_by);
         let may_send = sending && self.unread.is_none() && self.sending < SENDING;
-        [self.queues.next_due().filter(|_| may_send), mark_by].into_iter().flatten().min()
+        let paced = self.pace.opens_at().filter(|_| may_send && self.queues.has_ready());
+        [self.queues.next_due().filter(|_| may_send), paced, mark_by].into_iter().flatten().min()
     }
 }
 
@@ -199,106 +273,4 @@ pub fn reply_id(tenant: Uuid, inbound_whatsapp_id: &str, chat: &str, seq: i32) -
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: PipelineTime = Duration::from_secs(60);
-
-    fn row(id: i64, chat: &str) -> Outbound {
-        Outbound {
-            id,
-            inbound_id: id,
-            seq: 0,
-            whatsapp_id: format!("true_{chat}_{id}"),
-            chat: chat.into(),
-            body: String::new(),
-            attempts: 0,
-            due_in: Duration::ZERO,
-        }
-    }
-
-    /// An outbox that has read what an earlier owner left: nothing.
-    fn outbox() -> Outbox {
-        let mut outbox = Outbox::new();
-        assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
-        outbox.read(Vec::new(), NOW);
-        outbox
-    }
-
-    fn send(outbox: &mut Outbox) -> Vec<Reply> {
-        match outbox.next(NOW, true) {
-            Some(OutboundJob::Send(replies)) => replies,
-            job => panic!("{job:?} instead of a send"),
-        }
-    }
-
-    #[test]
-    fn what_is_ready_goes_together_and_one_of_a_chat() {
-        let mut outbox = outbox();
-        outbox.completed(vec![row(1, "a"), row(2, "a"), row(3, "b")], NOW);
-        let together = send(&mut outbox);
-        assert_eq!(together.iter().map(|reply| reply.row.id).collect::<Vec<_>>(), [1, 3]);
-        assert!(outbox.next(NOW, true).is_none());
-        outbox.sent(&together[0], NOW);
-        assert_eq!(send(&mut outbox)[0].row.id, 2);
-    }
-
-    #[test]
-    fn a_due_reply_that_may_not_be_sent_is_no_reason_to_wake() {
-        let mut outbox = outbox();
-        outbox.completed((1..=SENDING as i64).map(|id| row(id, &id.to_string())).collect(), NOW);
-        assert!(outbox.next(NOW, false).is_none());
-        assert_eq!((outbox.next_due(false), outbox.next_due(true)), (None, Some(NOW)), "the gate is shut");
-        let replies = send(&mut outbox);
-        assert_eq!(replies.len(), SENDING);
-        outbox.completed(vec![row(99, "one more")], NOW);
-        assert!(outbox.next(NOW, true).is_none());
-        assert_eq!(outbox.next_due(true), None, "as many are on their way as may be");
-        outbox.retry(replies.into_iter().next().unwrap(), NOW);
-        assert_eq!(outbox.next_due(true), Some(NOW));
-    }
-
-    #[test]
-    fn nothing_is_due_before_what_an_earlier_owner_left_is_known() {
-        let mut outbox = Outbox::new();
-        outbox.completed(vec![row(1, "a")], NOW);
-        assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
-        assert_eq!(outbox.next_due(true), None);
-    }
-
-    #[test]
-    fn what_is_read_again_is_sent_once_and_what_was_given_up_again() {
-        let mut outbox = outbox();
-        outbox.completed(vec![row(1, "a"), row(2, "b"), row(3, "c")], NOW);
-        let replies = send(&mut outbox);
-        outbox.dead_lettered(&replies[0]);
-        outbox.sent(&replies[1], NOW);
-        outbox.look_again();
-        let marked = outbox.next(NOW + MARK_WAIT, true);
-        assert!(matches!(marked, Some(OutboundJob::MarkSent(ids)) if ids == [2]));
-        assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
-        outbox.marked();
-        // It was asked before the mark.
-        outbox.read(vec![row(1, "a"), row(2, "b"), row(3, "c")], NOW);
-        assert_eq!(send(&mut outbox).iter().map(|reply| reply.row.id).collect::<Vec<_>>(), [1]);
-        assert!(outbox.known.len() == 2, "{:?}", outbox.known);
-    }
-
-    #[test]
-    fn a_mark_waits_for_company_while_others_are_on_their_way_but_not_for_long() {
-        let mut outbox = outbox();
-        outbox.completed(vec![row(1, "a"), row(2, "b")], NOW);
-        let together = send(&mut outbox);
-        outbox.sent(&together[0], NOW);
-        assert!(outbox.next(NOW, true).is_none() && !outbox.is_marked());
-        assert_eq!(outbox.next_due(true), Some(NOW + MARK_WAIT));
-        let Some(OutboundJob::MarkSent(ids)) = outbox.next(NOW + MARK_WAIT, true) else { panic!("no mark") };
-        assert_eq!(ids, [1]);
-        outbox.marked();
-        outbox.sent(&together[1], NOW);
-        assert!(
-            matches!(outbox.next(NOW, true), Some(OutboundJob::MarkSent(ids)) if ids == [2]),
-            "the last one"
-        );
-    }
-}
+mod tests;

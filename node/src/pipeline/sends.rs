@@ -15,6 +15,19 @@ use super::{
 };
 
 impl Driver {
+    /// They may be tried now, unless the page has gone meanwhile.
+    pub fn claimed(&mut self, replies: Vec<Reply>, now: PipelineTime) {
+        let gate = self.channels.gate.borrow().clone();
+        match gate.page.as_ref().filter(|_| gate.sending) {
+            Some(page) => self.send(page, gate.opened, replies),
+            None => self.not_tried(replies, now),
+        }
+    }
+
+    pub fn not_tried(&mut self, replies: Vec<Reply>, now: PipelineTime) {
+        replies.into_iter().for_each(|reply| self.outbox.not_tried(reply, now + OFFLINE_WAIT));
+    }
+
     /// Together; but what has failed before goes alone, so that one which makes the whole call fail takes no other with it
     /// a second time.
     pub fn send(&self, page: &Arc<dyn Page>, opened: u64, replies: Vec<Reply>) {

@@ -1,6 +1,6 @@
 //! A worker's handle without a worker behind it, for tests of those who give workers orders.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use roost_model::{
     LanguageCode, TemplateKind, TenantSettings, Texts,
@@ -49,6 +49,7 @@ fn spec(tenant: &TenantId) -> WorkerSpec {
         language: LanguageCode::En,
         texts: Texts::default(),
         reply_limit_per_minute: 0,
+        answer_within: Duration::ZERO,
     };
     let tenant = Tenant {
         id: tenant.clone(),

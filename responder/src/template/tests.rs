@@ -1,7 +1,7 @@
 //! Whole conversations, compared with the files in `golden/`: what a customer would see. `ROOST_BLESS=1 cargo test`
 //! writes the files anew; read the difference before committing it.
 
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
 use roost_model::{LanguageCode, MenuItem, TemplateKind, TenantSettings, Texts};
 
@@ -15,6 +15,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         language,
         texts,
         reply_limit_per_minute: 10,
+        answer_within: Duration::from_secs(24 * 3_600),
     }
 }
 

@@ -1,11 +1,53 @@
-//! How a message is read: words without case or punctuation.
+//! How a message is read: words without case or punctuation, whatever keyboard they were written on.
+//!
+//! Compatibility forms are the same (NFKC: full-width letters, ligatures, composed and decomposed accents), and so are the
+//! apostrophes that phones write. Where a word ends is said by Unicode (UAX 29); an apostrophe is a part of a word between
+//! letters alone, as in `ng'ombe` and `don't`, and a quotation mark elsewhere.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// The words of a text, in lower case, without the punctuation around them.
 pub fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '\u{2019}')
-        .filter(|word| !word.is_empty())
-        .map(|word| word.replace('\u{2019}', "'").to_lowercase())
-        .collect()
+    let seen = text.chars().filter(|c| !is_unseen(*c));
+    let unified: String = seen.map(|c| if is_apostrophe(c) { '\'' } else { c }).nfkc().collect();
+    // Lower case may be composed otherwise.
+    let lower: String = unified.to_lowercase().nfkc().collect();
+    let words = lower.unicode_words().flat_map(|word| word.split(joins)).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// The quotation marks, modifier letters, primes and accents that are written for an apostrophe.
+fn is_apostrophe(c: char) -> bool {
+    matches!(
+        c,
+        '\u{2018}'
+            | '\u{2019}'
+            | '\u{201B}'
+            | '\u{2032}'
+            | '\u{2B9}'
+            | '\u{2BB}'
+            | '\u{2BC}'
+            | '\u{2BD}'
+            | '\u{2C8}'
+            | '\u{A78C}'
+            | '\u{B4}'
+            | '`'
+    )
+}
+
+/// In a text and seen by nobody: soft hyphens, joiners, marks of direction, and what makes an emoji of a digit.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}' | '\u{200C}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FE0F}'
+            | '\u{20E3}' | '\u{FEFF}'
+    )
+}
+
+/// What Unicode takes for a part of a word, as in a web address or a number, and people write between words: `hi.book`.
+fn joins(c: char) -> bool {
+    c.is_ascii_punctuation() && c != '\''
 }
 
 /// Whether `phrase` occurs in `words` as whole words in a row.
@@ -55,10 +97,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_have_no_case_and_no_punctuation() {
-        assert_eq!(words("  Hello,  WORLD! "), ["hello", "world"]);
-        assert_eq!(words("Ng\u{2019}ombe"), ["ng'ombe"]);
-        assert_eq!(words("?!"), Vec::<String>::new());
+    fn words_are_read_alike_whatever_keyboard_they_were_written_on() {
+        let cases: &[(&str, &[&str])] = &[
+            ("  Hello,  WORLD! ", &["hello", "world"]),
+            ("?!", &[]),
+            ("'book'", &["book"]),
+            ("\u{2018}book\u{2019}", &["book"]),
+            ("\"book\" `now`", &["book", "now"]),
+            ("the customers' table", &["the", "customers", "table"]),
+            ("Don't", &["don't"]),
+            ("don\u{2019}t", &["don't"]),
+            ("don\u{2BC}t", &["don't"]),
+            ("don\u{B4}t DON`T", &["don't", "don't"]),
+            ("hi.book,please", &["hi", "book", "please"]),
+            ("_book_ *now* ~later~", &["book", "now", "later"]),
+            ("m-pesa", &["m", "pesa"]),
+            ("bo\u{AD}ok\u{200E}", &["book"]),
+            ("\u{FF22}\u{FF4F}\u{FF4F}\u{FF4B}\u{3000}\u{FF12}", &["book", "2"]),
+            ("o\u{FB03}ce", &["office"]),
+            ("caf\u{E9} cafe\u{301}", &["caf\u{E9}", "caf\u{E9}"]),
+            ("2\u{FE0F}\u{20E3}", &["2"]),
+            ("10,000", &["10", "000"]),
+            ("Ng'ombe", &["ng'ombe"]),
+            ("ng\u{2019}ombe", &["ng'ombe"]),
+            ("NG\u{2BC}OMBE", &["ng'ombe"]),
+            ("ng\u{2018}ombe wangapi?", &["ng'ombe", "wangapi"]),
+            ("'ng\u{FF07}ombe'", &["ng'ombe"]),
+            ("Ng'ambo, ng'ara...", &["ng'ambo", "ng'ara"]),
+            ("mko wapi??", &["mko", "wapi"]),
+            ("Bei:shilingi ngapi", &["bei", "shilingi", "ngapi"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(words(text), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_keyword_is_found_however_its_apostrophe_is_written() {
+        for text in ["nataka ng\u{2BC}ombe", "\u{2018}NG\u{2019}OMBE\u{2019}", "ng`ombe!"] {
+            assert!(mentions(&words(text), "ng\u{2019}ombe"), "{text:?}");
+            assert!(mentions(&words(text), "ng'ombe"), "{text:?}");
+        }
+        assert!(mentions(&words("'book'"), "book"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A tenant as it comes in, to be created or changed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts, ids::TenantId};
 use roost_proto::{error::ApiError, v1};
@@ -16,11 +16,14 @@ const MENU_REPLY: Text = Text::lines(1, 4_096);
 const KEYWORD: Text = Text::line(1, 40);
 const MENU_ITEMS: usize = 20;
 const KEYWORDS: usize = 10;
-const REPLY_LIMITS: std::ops::RangeInclusive<u32> = 0..=10_000;
+const REPLY_LIMITS: RangeInclusive<u32> = 0..=10_000;
 const DEFAULT_REPLY_LIMIT: u32 = 10;
+const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3_600);
+const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 6] = ["display_name", "phone", "template", "language", "texts", "reply_limit_per_minute"];
+const PATHS: [&str; 7] =
+    ["display_name", "phone", "template", "language", "texts", "reply_limit_per_minute", "answer_within"];
 /// The fields of a tenant that no caller can change, with the reason.
 const FIXED: [(&str, &str); 4] = [
     ("id", "never changes"),
@@ -53,6 +56,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let language = language(&mut checks, tenant.language);
     let texts = texts(&mut checks, tenant.texts);
     let limit = reply_limit(&mut checks, tenant.reply_limit_per_minute);
+    let answer_within = answer_within(&mut checks, tenant.answer_within);
     let (
         Some(id),
         Some(display_name),
@@ -61,12 +65,23 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(language),
         Some(texts),
         Some(limit),
+        Some(answer_within),
         true,
-    ) = (id, display_name, phone, template, language, texts, limit, checks.passed())
+    ) = (id, display_name, phone, template, language, texts, limit, answer_within, checks.passed())
     else {
         return Err(checks.refusal());
     };
-    Ok(NewTenant { id, display_name, phone, template, language, texts, reply_limit_per_minute: limit })
+    let reply_limit_per_minute = limit;
+    Ok(NewTenant {
+        id,
+        display_name,
+        phone,
+        template,
+        language,
+        texts,
+        reply_limit_per_minute,
+        answer_within,
+    })
 }
 
 /// Which tenant to change and how, or all that is wrong with it. A field that the mask names is checked as at creation:
@@ -94,6 +109,9 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         texts: named("texts").then(|| texts(&mut checks, tenant.texts)).flatten(),
         reply_limit_per_minute: named("reply_limit_per_minute")
             .then(|| reply_limit(&mut checks, tenant.reply_limit_per_minute))
+            .flatten(),
+        answer_within: named("answer_within")
+            .then(|| answer_within(&mut checks, tenant.answer_within))
             .flatten(),
     };
     match id {
@@ -129,6 +147,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("language", tenant.language != 0),
         ("texts", tenant.texts.is_some()),
         ("reply_limit_per_minute", tenant.reply_limit_per_minute.is_some()),
+        ("answer_within", tenant.answer_within.is_some()),
     ];
     set.into_iter().filter_map(|(path, set)| set.then_some(path)).collect()
 }
@@ -161,6 +180,14 @@ fn reply_limit(checks: &mut Checks, given: Option<i32>) -> Option<u32> {
     let limit = u32::try_from(given).ok().filter(|limit| REPLY_LIMITS.contains(limit));
     let why = || format!("{given} is not allowed: 1 to {}, or 0 for no limit", REPLY_LIMITS.end());
     checks.take("tenant.reply_limit_per_minute", limit.ok_or_else(why))
+}
+
+fn answer_within(checks: &mut Checks, given: Option<prost_types::Duration>) -> Option<Duration> {
+    let Some(given) = given else { return Some(DEFAULT_ANSWER_WITHIN) };
+    let span = Duration::try_from(given).ok().filter(|span| span.subsec_nanos() == 0);
+    let why = "is not allowed; it takes whole seconds from a minute to 7 days";
+    let allowed = span.filter(|span| ANSWER_WITHIN.contains(span));
+    checks.take("tenant.answer_within", allowed.ok_or_else(|| why.to_owned()))
 }
 
 fn texts(checks: &mut Checks, given: Option<v1::BusinessTexts>) -> Option<Texts> {
@@ -267,6 +294,7 @@ mod tests {
             template: 9,
             language: -1,
             reply_limit_per_minute: Some(10_001),
+            answer_within: Some(prost_types::Duration { seconds: 604_801, nanos: 0 }),
             texts: Some(v1::BusinessTexts {
                 greeting: "g".repeat(4_097),
                 menu: vec![
@@ -291,6 +319,7 @@ mod tests {
                 "tenant.texts.menu[1].keywords[1]",
                 "tenant.texts.menu[2].keywords",
                 "tenant.reply_limit_per_minute",
+                "tenant.answer_within",
             ]
         );
     }
@@ -311,6 +340,24 @@ mod tests {
         let with = |limit| create(v1::Tenant { reply_limit_per_minute: Some(limit), ..tenant() });
         assert_eq!(with(0).unwrap().reply_limit_per_minute, 0);
         assert!(with(-1).is_err());
+    }
+
+    #[test]
+    fn messages_are_answered_for_a_day_unless_it_is_set_to_a_minute_or_more_and_a_week_at_most() {
+        let with = |seconds, nanos| {
+            let answer_within = Some(prost_types::Duration { seconds, nanos });
+            create(v1::Tenant { answer_within, ..tenant() })
+        };
+        assert_eq!(create(tenant()).unwrap().answer_within, DEFAULT_ANSWER_WITHIN);
+        for seconds in [60, 604_800] {
+            assert_eq!(with(seconds, 0).unwrap().answer_within.as_secs(), seconds.unsigned_abs());
+        }
+        for (seconds, nanos) in [(59, 0), (604_801, 0), (60, 1), (-60, 0), (i64::MAX, 0)] {
+            let error = with(seconds, nanos).unwrap_err();
+            assert_eq!(fields(&error), ["tenant.answer_within"], "{seconds} s {nanos} ns");
+        }
+        let patch = update(tenant(), &["answer_within"]).unwrap();
+        assert_eq!(patch.answer_within, Some(DEFAULT_ANSWER_WITHIN), "back to its default");
     }
 
     #[test]

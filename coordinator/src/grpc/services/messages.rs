@@ -39,23 +39,27 @@ impl MessageService for Messages {
         let direction_text = request.direction.to_string();
         let tenant_text = request.tenant_id.clone();
         let chat_text = request.chat_id.clone();
-        let chosen = [tenant_text.as_str(), &chat_text, &direction_text];
+        let state_text = request.state.to_string();
+        let chosen = [tenant_text.as_str(), &chat_text, &direction_text, &state_text];
         let size = checks.page_size(request.page_size);
         let before =
             checks.page_token(List::Messages, &chosen, &request.page_token, |key| key.parse::<i64>().ok());
         let direction = checks.optional_enum("direction", request.direction);
+        let state = checks.optional_enum("state", request.state);
         let tenant = checks.optional_tenant_id("tenant_id", &request.tenant_id);
         let chat = checks.text("chat_id", &CHAT_ID, request.chat_id);
         if request.tenant_id.is_empty() && !chat_text.is_empty() {
             checks.take::<()>("tenant_id", Err("is required when chat_id is given".to_owned()));
         }
-        let (Some(size), Some(before), Some(direction), Some(tenant), Some(chat), true) =
-            (size, before, direction, tenant, chat, checks.passed())
+        let (Some(size), Some(before), Some(direction), Some(state), Some(tenant), Some(chat), true) =
+            (size, before, direction, state, tenant, chat, checks.passed())
         else {
             return Err(checks.refusal().into());
         };
         let chat = Some(chat).filter(|chat| !chat.is_empty());
-        let filter = &MessageFilter { tenant, chat, direction: direction.and_then(wire::direction_filter) };
+        let direction = direction.and_then(wire::direction_filter);
+        let state = state.and_then(wire::message_state_filter);
+        let filter = &MessageFilter { tenant, chat, direction, state };
         self.app.check_tenant(filter.tenant.as_ref()).await?;
         let fetch = |before, limit| self.app.list_messages(filter, before, limit);
         let page = fill_page(size, before, fetch, |row| (row.id, wire::message(row))).await?;

@@ -10,8 +10,8 @@ use prost_types::Timestamp;
 use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
-    Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, QrCode, Session, SessionStatus,
-    Tenant, TenantStatus, Worker, WorkerStatus,
+    Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, QrCode, Session,
+    SessionStatus, Tenant, TenantStatus, Worker, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -35,6 +35,7 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         reply_limit_per_minute: Some(i32::try_from(settings.reply_limit_per_minute).unwrap_or(i32::MAX)),
         create_time: Some(timestamp(row.created_at)),
         update_time: Some(timestamp(row.updated_at)),
+        answer_within: prost_types::Duration::try_from(settings.answer_within).ok(),
     }
 }
 
@@ -114,6 +115,23 @@ pub fn message(row: Message) -> v1::Message {
         body: row.body,
         whatsapp_id: row.whatsapp_id,
         create_time: Some(timestamp(row.created_at)),
+        state: row.state.map_or(v1::MessageState::Unspecified, message_state).into(),
+        state_reason: row.state_reason,
+    }
+}
+
+fn message_state(state: MessageState) -> v1::MessageState {
+    match state {
+        MessageState::TooOld => v1::MessageState::TooOld,
+        MessageState::Suppressed => v1::MessageState::Suppressed,
+    }
+}
+
+pub fn message_state_filter(given: v1::MessageState) -> Option<MessageState> {
+    match given {
+        v1::MessageState::Unspecified => None,
+        v1::MessageState::TooOld => Some(MessageState::TooOld),
+        v1::MessageState::Suppressed => Some(MessageState::Suppressed),
     }
 }
 

@@ -73,7 +73,7 @@ fn a_row_that_is_done_with_while_it_is_read_is_not_taken_for_a_new_one() {
     let mut inbox = inbox();
     admit(&mut inbox, &[row(1, true)]);
     let Some(InboundJob::Answer(first)) = inbox.next(NOW, true, true) else { panic!("no question") };
-    inbox.answered(&first.chat, Completion { inbound_id: 1, replies: Vec::new(), suppressed: false });
+    inbox.answered(&first.chat, Completion { inbound_id: 1, replies: Vec::new(), suppressed: None });
     assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Complete(_))));
     admit(&mut inbox, &[row(2, false)]);
     assert!(matches!(inbox.next(NOW, true, true), Some(InboundJob::Read { .. })));
@@ -146,7 +146,7 @@ fn a_chat_goes_on_when_it_is_answered_and_its_answers_become_durable_in_order() 
         let Some(InboundJob::Answer(message)) = inbox.next(NOW, true, true) else { panic!("no question") };
         assert_eq!(message.id, expected);
         assert!(!matches!(inbox.next(NOW, true, true), Some(InboundJob::Answer(_))), "one at a time");
-        let completion = Completion { inbound_id: message.id, replies: Vec::new(), suppressed: false };
+        let completion = Completion { inbound_id: message.id, replies: Vec::new(), suppressed: None };
         inbox.answered(&message.chat, completion);
         if expected == 1 {
             let Some(InboundJob::Complete(batch)) = inbox.next(NOW, true, true) else { panic!("no batch") };
@@ -169,8 +169,7 @@ fn nothing_is_answered_while_too_many_answers_are_not_durable() {
     loop {
         match inbox.next(NOW, true, true) {
             Some(InboundJob::Answer(message)) => {
-                let completion =
-                    Completion { inbound_id: message.id, replies: Vec::new(), suppressed: false };
+                let completion = Completion { inbound_id: message.id, replies: Vec::new(), suppressed: None };
                 inbox.answered(&message.chat, completion);
                 answered += 1;
             }

@@ -55,6 +55,40 @@ async fn messages_are_listed_newest_first_and_by_tenant_chat_and_direction() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_old_is_listed_with_its_state_and_the_reason() {
+    let api = api().await;
+    let (asha, _) = two_tenants(&api).await;
+    let chat = "255700000011@c.us";
+    let old = NewInbound {
+        whatsapp_id: "old".into(),
+        chat: chat.into(),
+        sender: chat.into(),
+        body: "old".into(),
+        received_at: OffsetDateTime::now_utc() - time::Duration::days(2),
+        undecoded: None,
+    };
+    api.store.admit(&asha, &[old]).await.unwrap();
+    receive(&api, &asha, chat, &["new"]).await;
+    let too_old = v1::MessageState::TooOld;
+    for tenant_id in ["", "asha"] {
+        let request = v1::ListMessagesRequest {
+            tenant_id: tenant_id.into(),
+            state: too_old.into(),
+            ..Default::default()
+        };
+        let messages = api.messages().list_messages(request).await.unwrap().into_inner().messages;
+        let [message] = &messages[..] else { panic!("{messages:?}") };
+        assert_eq!((message.body.as_str(), message.state()), ("old", too_old));
+        assert!(message.state_reason.contains("is not answered"), "{message:?}");
+    }
+    let of_juma =
+        v1::ListMessagesRequest { tenant_id: "juma".into(), state: too_old.into(), ..Default::default() };
+    assert!(bodies(&api, of_juma).await.0.is_empty());
+    let all = v1::ListMessagesRequest::default();
+    assert_eq!(bodies(&api, all).await.0, ["new", "old"]);
+}
+
+#[tokio::test]
 async fn a_chat_without_its_tenant_is_refused() {
     let api = api().await;
     let request =
@@ -130,8 +164,9 @@ async fn given_up(api: &Api, fence: &Fence) {
         chat: "255700000011@c.us".into(),
         body: "karibu".into(),
         counted: true,
+        claimed: false,
     };
-    let answer = Completion { inbound_id: pending[2].id, replies: vec![reply], suppressed: false };
+    let answer = Completion { inbound_id: pending[2].id, replies: vec![reply], suppressed: None };
     let replies = api.store.complete(fence, &[answer]).await.unwrap();
     api.store.bury_outbound(fence, replies[0].id, "no such account").await.unwrap();
     for message in &pending[..2] {

@@ -42,7 +42,7 @@ impl Phone {
             body: body.into(),
             from_me: false,
             kind: ChatKind::Direct,
-            timestamp: 1_790_000_000,
+            timestamp: time::OffsetDateTime::now_utc().unix_timestamp(),
             undecoded: None,
         };
         self.unacknowledged.lock().push(message.clone());

@@ -68,6 +68,7 @@ impl TestBed {
             language: LanguageCode::En,
             texts,
             reply_limit_per_minute: limit,
+            answer_within: Duration::from_secs(24 * 3_600),
         };
         store.create_tenant(tenant).await.unwrap();
         store.start_worker(&id).await.unwrap();

@@ -76,6 +76,7 @@ impl Stage {
                 language: LanguageCode::En,
                 texts: Texts { fallback: "echo: {message}".into(), ..Texts::default() },
                 reply_limit_per_minute: 0,
+                answer_within: Duration::from_secs(24 * 3_600),
             })
             .await?;
         store.start_worker(&tenant).await?;

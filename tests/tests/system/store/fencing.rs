@@ -46,8 +46,9 @@ async fn call(
         chat: "c".into(),
         body: "late".into(),
         counted: false,
+        claimed: false,
     };
-    let completion = Completion { inbound_id: inbound, replies: vec![late], suppressed: true };
+    let completion = Completion { inbound_id: inbound, replies: vec![late], suppressed: Some("over".into()) };
     let report = StatusReport {
         tenant_status: Some(TenantStatus::Error),
         session_status: Some(SessionStatus::Connected),
@@ -70,6 +71,7 @@ async fn call(
         "retry_inbound" => store.retry_inbound(fence, inbound, "late", Duration::ZERO).await,
         "bury_inbound" => store.bury_inbound(fence, inbound, "late").await,
         "pending_outbound" => store.pending_outbound(fence, 0, 10).await.map(drop),
+        "claim" => store.claim(fence, &[outbound]).await,
         "mark_sent" => store.mark_sent(fence, &[outbound]).await,
         "retry_outbound" => store.retry_outbound(fence, outbound, "late", Duration::ZERO).await,
         "bury_outbound" => store.bury_outbound(fence, outbound, "late").await,
@@ -80,7 +82,7 @@ async fn call(
 
 const READS: [&str; 5] =
     ["pending_inbound", "pending_outbound", "reply_window", "admit nothing", "complete nothing"];
-const WRITES: [&str; 12] = [
+const WRITES: [&str; 13] = [
     "report",
     "set_qr",
     "set_snapshot",
@@ -90,6 +92,7 @@ const WRITES: [&str; 12] = [
     "complete",
     "retry_inbound",
     "bury_inbound",
+    "claim",
     "mark_sent",
     "retry_outbound",
     "bury_outbound",
@@ -99,9 +102,15 @@ const WRITES: [&str; 12] = [
 async fn owner_with_queues(db: &Db) -> (Fence, i64, i64) {
     let fence = db.owned("duka").await;
     let admitted = db.store.admit(&fence, &[message("m1", "c"), message("m2", "c")]).await.unwrap();
-    let reply =
-        NewOutbound { seq: 0, whatsapp_id: "r1".into(), chat: "c".into(), body: "r".into(), counted: true };
-    let completion = Completion { inbound_id: admitted[0].id, replies: vec![reply], suppressed: false };
+    let reply = NewOutbound {
+        seq: 0,
+        whatsapp_id: "r1".into(),
+        chat: "c".into(),
+        body: "r".into(),
+        counted: true,
+        claimed: false,
+    };
+    let completion = Completion { inbound_id: admitted[0].id, replies: vec![reply], suppressed: None };
     let queued = db.store.complete(&fence, &[completion]).await.unwrap();
     let pointer = SnapshotPointer {
         manifest: "m".into(),

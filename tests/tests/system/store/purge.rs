@@ -1,6 +1,6 @@
 //! What is old goes and what is needed stays.
 
-use roost_store::{Fence, MessageFilter, PolicyPatch, Purged, SessionStatus, StatusReport, Store};
+use roost_store::{Fence, MessageFilter, PolicyPatch, Purged, Store};
 
 use crate::store::support::{Db, answer, by, message, node};
 
@@ -28,19 +28,13 @@ impl Db {
         )
         .await
     }
-
-    async fn report_session(&self, fence: &Fence, status: SessionStatus) {
-        let report = StatusReport { session_status: Some(status), ..StatusReport::default() };
-        self.store.report(fence, &report).await.unwrap();
-    }
 }
 
 #[tokio::test]
-async fn answered_messages_go_after_a_week() {
+async fn answered_messages_go_when_their_messages_are_too_old_to_be_answered() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
-    db.report_session(&fence, SessionStatus::Connected).await;
-    for (id, age) in [("older", "30 days"), ("old", "8 days"), ("young", "6 days")] {
+    for (id, age) in [("older", "30 days"), ("old", "9 days"), ("young", "7 days")] {
         db.answered(&fence, id, age).await;
     }
     db.store
@@ -66,29 +60,9 @@ async fn answered_messages_go_after_a_week() {
 }
 
 #[tokio::test]
-async fn what_whatsapp_may_deliver_again_is_known_until_the_session_was_open_again() {
-    let db = Db::new().await;
-    let fence = db.owned("duka").await;
-    db.report_session(&fence, SessionStatus::Connected).await;
-    db.answered(&fence, "m", "8 days").await;
-    db.answered(&fence, "ancient", "32 days").await;
-    // The last thing that happened before the tenant was stopped.
-    db.report_session(&fence, SessionStatus::Disconnected).await;
-    db.execute("update whatsapp_sessions set connected_at = now() - interval '40 days'").await;
-    db.store.purge().await.unwrap();
-    assert_eq!(db.left().await, "m");
-    // It was open for a moment, and is closed again.
-    db.report_session(&fence, SessionStatus::Connected).await;
-    db.report_session(&fence, SessionStatus::Disconnected).await;
-    db.store.purge().await.unwrap();
-    assert_eq!(db.left().await, "");
-}
-
-#[tokio::test]
 async fn more_than_one_batch_goes_and_what_stays_is_no_obstacle() {
     let db = Db::new().await;
-    let fence = db.owned("duka").await;
-    db.report_session(&fence, SessionStatus::Connected).await;
+    db.owned("duka").await;
     db.execute(
         "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state, received_at, done_at)
         select 'duka', sha256(n::text::bytea), 'm' || n, 'c', 'c', 'x', false,
@@ -116,8 +90,7 @@ async fn more_than_one_batch_goes_and_what_stays_is_no_obstacle() {
 #[tokio::test]
 async fn several_may_purge_at_once() {
     let db = Db::new().await;
-    let fence = db.owned("duka").await;
-    db.report_session(&fence, SessionStatus::Connected).await;
+    db.owned("duka").await;
     db.execute(
         "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state, received_at, done_at)
         select 'duka', sha256(n::text::bytea), 'm' || n, 'c', 'c', 'x', false, 'DONE', now() - interval '9 days', now() - interval '9 days'
@@ -151,7 +124,7 @@ async fn what_orders_nothing_any_more_goes_too() {
     db.execute("update operations set ended_at = now() - interval '91 days' where ended_at is not null")
         .await;
     db.execute(
-        "insert into reply_windows (tenant_id, started_at) values ('duka', now() - interval '8 days'), ('duka', now())",
+        "insert into reply_windows (tenant_id, started_at) values ('duka', now() - interval '9 days'), ('duka', now())",
     )
     .await;
     let purged = db.store.purge().await.unwrap();
@@ -165,10 +138,12 @@ async fn what_orders_nothing_any_more_goes_too() {
 async fn the_policy_says_how_long_texts_and_numbers_are_kept() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
-    for id in ["waits", "dead", "young"] {
+    for id in ["waits", "dead", "old", "young"] {
         db.store.admit(&fence, &[message(id, id)]).await.unwrap();
     }
-    db.execute("update bm_in set state = 'DEAD', done_at = now() - interval '3 days' where chat_id = 'dead'")
+    db.execute("update bm_in set state = 'DEAD', done_at = now() - interval '9 days' where chat_id = 'dead'")
+        .await;
+    db.execute("update bm_in set state = 'DEAD', done_at = now() - interval '3 days' where chat_id = 'old'")
         .await;
     db.execute("update bm_in set received_at = now() - interval '3 days' where chat_id <> 'young'").await;
     db.execute("update message_logs set created_at = now() - interval '3 days' where chat_id <> 'young'")
@@ -178,8 +153,12 @@ async fn the_policy_says_how_long_texts_and_numbers_are_kept() {
     let two_days = PolicyPatch { message_retention_days: Some(2), ..PolicyPatch::default() };
     db.store.update_policy(two_days, &by("asha", "")).await.unwrap();
     let purged = db.store.purge().await.unwrap();
-    assert_eq!(purged, Purged { inbound: 1, message_logs: 2, ..Purged::default() });
-    assert_eq!(db.left().await, "waits young", "what waits for its answer stays");
+    assert_eq!(purged, Purged { inbound: 1, message_logs: 3, ..Purged::default() });
+    assert_eq!(
+        db.left().await,
+        "waits old young",
+        "what waits for its answer, and whose id is needed, stays"
+    );
     assert_eq!(db.text("select string_agg(chat_id, ' ') from message_logs").await, "young");
 }
 
@@ -205,15 +184,12 @@ async fn what_is_finished_holds_no_text_and_no_number() {
 #[tokio::test]
 async fn a_purge_looks_at_nothing_that_stays() {
     let db = Db::new().await;
-    let fence = db.owned("duka").await;
-    db.report_session(&fence, SessionStatus::Connected).await;
-    db.report_session(&fence, SessionStatus::Disconnected).await;
-    db.execute("update whatsapp_sessions set connected_at = now() - interval '40 days'").await;
+    db.owned("duka").await;
     for sql in [
         "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state,
             received_at, done_at)
-        select 'duka', sha256(n::text::bytea), '', '', '', '', false, 'DONE', now() - interval '9 days',
-            now() - interval '9 days' from generate_series(1, 30000) n",
+        select 'duka', sha256(n::text::bytea), '', '', '', '', false, 'DONE', now() - interval '7 days',
+            now() - interval '7 days' from generate_series(1, 30000) n",
         "insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body, state, created_at)
         select 'duka', n, n::text, 'c', 'x', 'DEAD', now() - interval '9 days' from generate_series(1, 30000) n",
         "insert into reply_windows select 'duka', now() - n * interval '1 second' from generate_series(1, 30000) n",

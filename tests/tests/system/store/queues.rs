@@ -139,6 +139,27 @@ async fn a_sent_reply_is_logged_once_and_is_not_pending() {
 }
 
 #[tokio::test]
+async fn a_reply_is_claimed_with_its_answer_or_by_itself_and_once() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    db.store.admit(&fence, &[message("m1", "c"), message("m2", "c")]).await.unwrap();
+    let pending = db.store.pending_inbound(&fence, 0, 10).await.unwrap();
+    let at_once = NewOutbound { claimed: true, ..reply(&pending[0]) };
+    let completions = [Completion { replies: vec![at_once], ..answer(&pending[0]) }, answer(&pending[1])];
+    let queued = db.store.complete(&fence, &completions).await.unwrap();
+    let claimed = |rows: &[Outbound]| rows.iter().map(|row| row.claimed).collect::<Vec<_>>();
+    assert_eq!(claimed(&queued), [true, false]);
+    let waiting = async || db.store.pending_outbound(&fence, 0, 10).await.unwrap();
+    assert_eq!(waiting().await, queued);
+    let first = "select claimed_at::text from bm_out where claimed_at is not null";
+    let before = db.text(first).await;
+    db.store.claim(&fence, &[queued[0].id]).await.unwrap();
+    assert_eq!(db.text(first).await, before, "once");
+    db.store.claim(&fence, &[queued[1].id]).await.unwrap();
+    assert_eq!(claimed(&waiting().await), [true, true]);
+}
+
+#[tokio::test]
 async fn what_failed_waits_and_keeps_its_place() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;

@@ -142,6 +142,7 @@ pub fn new_tenant(id: &str) -> NewTenant {
         language: LanguageCode::En,
         texts: Texts::default(),
         reply_limit_per_minute: 10,
+        answer_within: Duration::from_secs(24 * 3_600),
     }
 }
 
@@ -156,6 +157,12 @@ pub fn message(whatsapp_id: &str, chat: &str) -> NewInbound {
     }
 }
 
+/// One that was written so many seconds ago.
+pub fn written(seconds_ago: i64, whatsapp_id: &str, chat: &str) -> NewInbound {
+    let received_at = OffsetDateTime::now_utc() - time::Duration::seconds(seconds_ago);
+    NewInbound { received_at, ..message(whatsapp_id, chat) }
+}
+
 pub fn reply(to: &Inbound) -> NewOutbound {
     NewOutbound {
         seq: 0,
@@ -163,11 +170,12 @@ pub fn reply(to: &Inbound) -> NewOutbound {
         chat: to.chat.clone(),
         body: format!("echo: {}", to.body),
         counted: true,
+        claimed: false,
     }
 }
 
 pub fn answer(to: &Inbound) -> Completion {
-    Completion { inbound_id: to.id, replies: vec![reply(to)], suppressed: false }
+    Completion { inbound_id: to.id, replies: vec![reply(to)], suppressed: None }
 }
 
 pub fn ids(admitted: &[Admitted]) -> Vec<i64> {

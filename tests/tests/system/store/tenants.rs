@@ -116,7 +116,7 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
     for fence in [&fence, &kept] {
         db.store.admit(fence, &[message("m1", "c"), message("m2", "c")]).await.unwrap();
         let pending = db.store.pending_inbound(fence, 0, 1).await.unwrap();
-        let suppressed = roost_store::Completion { suppressed: true, ..answer(&pending[0]) };
+        let suppressed = roost_store::Completion { suppressed: Some("over".into()), ..answer(&pending[0]) };
         db.store.complete(fence, &[suppressed]).await.unwrap();
         let (tenant, node) = (fence.tenant.clone(), node("a"));
         let placed = LedgerRecord::Placed { tenant, node, because: "it was new".into(), operation: None };
