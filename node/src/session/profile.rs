@@ -11,6 +11,7 @@
 //!   staging/             a snapshot under way
 //!   discarded/           what a restore has replaced
 //!   aside/               the `current/` that was here before a warm browser was started; see `standby`
+//!   damaged/             the last `current/` that was found to be damaged; for people, see `fallback`
 //! ```
 //!
 //! `browser/` alone belongs to the browsers' user; everything else is the node's, and closed to all others. So whatever
@@ -91,7 +92,7 @@ impl Profiles {
         let roots = listing.filter_map(Result::ok).map(|entry| entry.path());
         Ok(roots
             .filter_map(|root| {
-                let mut places = [CURRENT, INCOMING, DISCARDED, ASIDE].iter();
+                let mut places = [CURRENT, INCOMING, DISCARDED, ASIDE, DAMAGED].iter();
                 let stamp = places.find_map(|place| read_stamp(&root.join(place)).ok()?)?;
                 Some((stamp.uid, Profile { root, uid: stamp.uid, run_as: self.run_as }))
             })
@@ -117,6 +118,12 @@ pub struct ProfileStamp {
     pub sequence: i64,
     /// The browser closed by itself, so that localStorage is on disk too.
     pub clean: bool,
+    /// A session was saved from it or restored into it.
+    #[serde(default)]
+    pub has_session: bool,
+    /// It does not hold what it should, and counts for nothing.
+    #[serde(default)]
+    pub is_damaged: bool,
 }
 
 impl Profile {
@@ -187,8 +194,9 @@ const INCOMING: &str = "incoming";
 const STAGING: &str = "staging";
 const DISCARDED: &str = "discarded";
 const ASIDE: &str = "aside";
+const DAMAGED: &str = "damaged";
 const LOCAL_STORAGE: &str = "local-storage.json";
-/// In `current`, `incoming`, `discarded` and `aside`.
+/// In `current`, `incoming`, `discarded`, `aside` and `damaged`.
 const BROWSER: &str = "browser";
 const STAMP: &str = "stamp.json";
 /// In the browser directory, by a full Chromium.
@@ -205,10 +213,14 @@ impl LockedProfile {
         self.uid
     }
 
-    /// What the browser directory holds; `None` when there is none, or it is another tenant's of the same name, or its
-    /// stamp cannot be read: then nothing is known of it and it counts for nothing.
+    /// What the browser directory holds; `None` when there is none, or it is another tenant's of the same name, or damaged, or
+    /// its stamp cannot be read: then nothing is known of it and it counts for nothing.
     pub fn stamp(&self) -> Option<ProfileStamp> {
-        read_stamp(&self.current()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
+        self.stamp_of(&self.current()).filter(|stamp| !stamp.is_damaged)
+    }
+
+    fn stamp_of(&self, dir: &Path) -> Option<ProfileStamp> {
+        read_stamp(dir).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
     /// Does blocking work on the profile's files. When the future is dropped the work goes on, and the profile is held
@@ -235,7 +247,7 @@ impl LockedProfile {
         self.settle().await;
         let root = self.root.clone();
         let wiped = move || {
-            for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE] {
+            for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE, DAMAGED] {
                 remove_dir(&root.join(name))?;
             }
             remove_file(&root.join(LOCAL_STORAGE))
@@ -277,7 +289,7 @@ impl LockedProfile {
 
     /// What the directory that was set aside holds, in the terms of [`LockedProfile::stamp`].
     pub(super) fn stamp_aside(&self) -> Option<ProfileStamp> {
-        read_stamp(&self.aside()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
+        self.stamp_of(&self.aside()).filter(|stamp| !stamp.is_damaged)
     }
 
     /// Makes the browser directory, if need be, and gives it to the browsers' user: it may be as another one left it.
@@ -296,12 +308,23 @@ impl LockedProfile {
     /// none, which the next start sees as "nothing here": never half of one.
     pub(super) fn move_incoming_in(&self) -> Result<(), SessionError> {
         let (at, old) = (self.current(), self.root.join(DISCARDED));
+        self.set_damaged_aside()?;
         remove_dir(&old)?;
         files::rename_if_there(&at, &old)?;
         let step = "moving the restored profile into place";
         fs::rename(self.incoming(), &at).map_err(SessionError::disk(step, &at))?;
         files::sync_dir(&self.root)?;
         remove_dir(&old)
+    }
+
+    /// Makes room for another browser directory if the present one is damaged, which is kept until the next one is.
+    pub(super) fn set_damaged_aside(&self) -> Result<(), SessionError> {
+        let (at, damaged) = (self.current(), self.root.join(DAMAGED));
+        if self.stamp_of(&at).is_none_or(|stamp| !stamp.is_damaged) {
+            return Ok(());
+        }
+        remove_dir(&damaged)?;
+        files::rename_if_there(&at, &damaged)
     }
 
     /// Gives what was fetched of one directory to a browser that is running on the present directory and has not opened it.

@@ -93,7 +93,7 @@ impl SnapshotTaker {
     ) -> Result<SnapshotRef, SessionError> {
         self.last = None;
         // First, so that the profile counts as clean also when the object store cannot be reached.
-        self.stamp(clean)?;
+        self.stamp(clean, false)?;
         let staged = self.stage(None).await?;
         let local_storage = match local_storage {
             Some(values) => {
@@ -164,14 +164,15 @@ impl SnapshotTaker {
         self.snapshots.put_manifest(&manifest).await?;
         let reference = manifest.reference();
         self.saved = Some(manifest);
-        self.stamp(clean)?;
+        self.stamp(clean, true)?;
         files::remove_dir(&staging)?;
         Ok(reference)
     }
 
-    fn stamp(&self, clean: bool) -> Result<(), SessionError> {
-        let (uid, generation, sequence) = (self.profile.uid(), self.generation, self.sequence);
-        self.profile.write_stamp(&ProfileStamp { uid, generation, sequence, clean })
+    fn stamp(&self, clean: bool, is_saved: bool) -> Result<(), SessionError> {
+        let has_session = is_saved || self.profile.stamp().is_some_and(|stamp| stamp.has_session);
+        let unused = self.profile.unused_stamp(self.generation);
+        self.profile.write_stamp(&ProfileStamp { sequence: self.sequence, clean, has_session, ..unused })
     }
 }
 

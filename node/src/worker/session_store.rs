@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Launched, LocalStorage, Page};
 use roost_model::causes;
-use roost_store::{Fence, Store, StoreError, WorkerSpec};
+use roost_store::{Fence, SnapshotPointer, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
     time::{sleep, timeout},
@@ -21,8 +21,8 @@ use crate::{
     env::NodeEnv,
     retry::until_available,
     session::{
-        FoundSession, LaterSession, LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef,
-        SnapshotStore, SnapshotTaker,
+        Damage, FoundSession, LaterSession, LockedProfile, Preparation, PreparedProfile, Profile,
+        SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
     },
 };
 
@@ -102,9 +102,28 @@ impl SessionStore {
         let mut state = self.state.lock().await;
         let profile = self.lock(&mut state)?;
         self.find_newest(&mut state, &profile).await?;
-        let prepared = profile.prepare(&self.snapshots, state.newest.as_ref(), self.fence.generation).await?;
-        info!(source = ?prepared.source, "the profile is ready");
-        Ok(prepared)
+        loop {
+            let (newest, ours) = (state.newest.as_ref(), self.fence.generation);
+            match profile.prepare_or_find_damage(&self.snapshots, newest, ours).await? {
+                Preparation::Ready(prepared) => {
+                    info!(source = ?prepared.source, "the profile is ready");
+                    return Ok(prepared);
+                }
+                Preparation::Damaged(damage) => {
+                    self.pass_over(&profile, &damage).await?;
+                    state.newest = damage.newest;
+                }
+            }
+        }
+    }
+
+    /// The history says so before anything is marked: one that is not told of is found again.
+    async fn pass_over(&self, profile: &LockedProfile, damage: &Damage) -> Result<(), LaunchError> {
+        let text = damage.to_string();
+        warn!(text, "a part of the session is damaged and passed over");
+        let newest = damage.newest.clone().map(SnapshotPointer::from);
+        self.store.fall_back_to_snapshot(&self.fence, newest.as_ref(), &text).await?;
+        Ok(profile.pass_over(&self.snapshots, damage).await?)
     }
 
     /// Sees to it that `state.newest` is, and that the pointer in the database goes there.

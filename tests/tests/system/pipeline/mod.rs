@@ -11,6 +11,7 @@
 )]
 
 mod crashes;
+mod damage;
 mod faults;
 mod flow;
 mod limits;

@@ -68,6 +68,10 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         6 => db.store.set_qr(&fence, None).await,
         7 => db.store.clear_snapshot(&fence).await,
         16 => db.store.correct_snapshot(&fence, &pointer(generation, dice)).await,
+        17 => {
+            let older = pointer(generation, dice);
+            db.store.fall_back_to_snapshot(&fence, Some(&older), "damaged").await
+        }
         8 => {
             let pending = db.store.pending_inbound(&fence, 0, 5).await?;
             let completions: Vec<_> = pending.iter().rev().map(answer).collect();

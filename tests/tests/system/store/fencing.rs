@@ -61,6 +61,7 @@ async fn call(
         "set_qr" => store.set_qr(fence, Some(qr)).await,
         "set_snapshot" => store.set_snapshot(fence, &pointer).await,
         "correct_snapshot" => store.correct_snapshot(fence, &pointer).await,
+        "fall_back_to_snapshot" => store.fall_back_to_snapshot(fence, Some(&pointer), "late").await,
         "clear_snapshot" => store.clear_snapshot(fence).await,
         "admit" => store.admit(fence, &[message("late", "c")]).await.map(drop),
         "admit nothing" => store.admit(fence, &[]).await.map(drop),
@@ -80,11 +81,12 @@ async fn call(
 
 const READS: [&str; 5] =
     ["pending_inbound", "pending_outbound", "reply_window", "admit nothing", "complete nothing"];
-const WRITES: [&str; 12] = [
+const WRITES: [&str; 13] = [
     "report",
     "set_qr",
     "set_snapshot",
     "correct_snapshot",
+    "fall_back_to_snapshot",
     "clear_snapshot",
     "admit",
     "complete",

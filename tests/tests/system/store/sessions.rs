@@ -1,8 +1,9 @@
 //! The session as people see it, and the pointer to its snapshot.
 
-use roost_cluster::ledger::Ledger;
+use roost_cluster::ledger::{EventKind, Ledger};
 use roost_store::{
-    Fence, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError, TenantStatus,
+    EventFilter, Fence, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError,
+    TenantStatus,
 };
 use time::OffsetDateTime;
 
@@ -83,17 +84,20 @@ async fn only_a_connected_session_can_be_logged_out() {
     );
 }
 
-#[tokio::test]
-async fn the_pointer_only_moves_forward() {
-    let db = Db::new().await;
-    let first = db.owned("duka").await;
-    let pointer = |fence: &Fence, sequence| SnapshotPointer {
+fn pointer(fence: &Fence, sequence: i64) -> SnapshotPointer {
+    SnapshotPointer {
         manifest: format!("{}-{sequence}", fence.generation),
         generation: fence.generation,
         sequence,
         clean: sequence % 2 == 0,
         at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn the_pointer_only_moves_forward_but_from_what_is_damaged() {
+    let db = Db::new().await;
+    let first = db.owned("duka").await;
     assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap(), None);
     for sequence in [1, 3, 2] {
         db.store.set_snapshot(&first, &pointer(&first, sequence)).await.unwrap();
@@ -106,6 +110,21 @@ async fn the_pointer_only_moves_forward() {
     let present = db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap();
     assert_eq!((present.generation, present.sequence), (second.generation, 1));
     assert_eq!(db.store.worker_spec(&first.tenant).await.unwrap().snapshot, Some(present));
+
+    let older = pointer(&first, 3);
+    db.store.fall_back_to_snapshot(&second, Some(&older), "the snapshot is damaged").await.unwrap();
+    assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap(), Some(older));
+    let events = db.store.list_events(&EventFilter::default(), None, 1).await.unwrap();
+    assert_eq!(
+        (events[0].kind, events[0].text.as_str()),
+        (EventKind::SessionDamaged, "the snapshot is damaged")
+    );
+    assert_eq!(events[0].tenant.as_ref(), Some(&first.tenant));
+    db.store.set_snapshot(&second, &pointer(&second, 2)).await.unwrap();
+    assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap().sequence, 2);
+    db.store.fall_back_to_snapshot(&second, None, "it, too").await.unwrap();
+    assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap(), None);
+    db.store.set_snapshot(&second, &pointer(&second, 3)).await.unwrap();
     db.store.clear_snapshot(&second).await.unwrap();
     assert_eq!(db.store.get_session(&first.tenant).await.unwrap().snapshot_at, None);
 }
