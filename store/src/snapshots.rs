@@ -149,23 +149,6 @@ impl Store {
         );
         fence.check(self.maybe("report a later session", query).await?.is_some())
     }
-
-    /// The session is forgotten: nothing is left to restore, and a request to forget it has been carried out.
-    pub async fn clear_snapshot(&self, fence: &Fence) -> Result<(), StoreError> {
-        let query = sqlx::query!(
-            r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
-            ), session as (
-                update whatsapp_sessions s set
-                    snapshot_manifest = null, snapshot_generation = null, forget = false, updated_at = now()
-                from owner where s.tenant_id = owner.tenant_id
-            )
-            select exists(select from owner) as "owns!""#,
-            fence.tenant.as_str(),
-            fence.generation.0,
-        );
-        fence.check(self.one("forget the snapshot", query).await?.owns)
-    }
 }
 
 pub(crate) fn pointer_from_columns(

@@ -150,7 +150,9 @@ impl LockedProfile {
     ) -> Result<Option<SnapshotRef>, SessionError> {
         let listing = snapshots.listing(self.uid()).await?;
         for name in listing.restorable().rev().filter(|name| before.is_none_or(|before| *name < before)) {
-            if let Some(manifest) = snapshots.readable(name).await? {
+            if let Some(manifest) = snapshots.readable(name).await?
+                && self.takes_up(&manifest)
+            {
                 return Ok(Some(manifest.reference()));
             }
         }

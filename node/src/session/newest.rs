@@ -4,6 +4,7 @@
 //!
 //! - one of an earlier owner that is after the pointer is the newest;
 //! - what a tombstone covers is not restored, and neither is a profile from before it, nor what was found to be damaged;
+//! - neither is a snapshot that says itself that it is of a session before;
 //! - a generation later than the owner's own is one that the database has not given yet. Such an owner could save nothing.
 
 use roost_model::{causes, ids::Generation};
@@ -63,7 +64,9 @@ impl LockedProfile {
         let unpointed =
             listing.restorable().rev().filter(|name| name.generation < ours && Some(**name) > pointed);
         for name in unpointed {
-            if let Some(manifest) = snapshots.readable(name).await? {
+            if let Some(manifest) = snapshots.readable(name).await?
+                && self.takes_up(&manifest)
+            {
                 return Ok(FoundSession::Unpointed(manifest.reference()));
             }
         }

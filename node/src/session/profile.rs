@@ -25,9 +25,10 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use roost_engine::LocalStorage;
-use roost_model::ids::{Generation, TenantId};
+use roost_model::ids::{Generation, SessionNumber, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 use uuid::Uuid;
@@ -118,6 +119,9 @@ pub struct ProfileStamp {
     pub sequence: i64,
     /// The browser closed by itself, so that localStorage is on disk too.
     pub clean: bool,
+    /// Of which session of the tenant; those of before sessions had numbers are of the first.
+    #[serde(default = "SessionNumber::first")]
+    pub session: SessionNumber,
     /// A session was saved from it or restored into it.
     #[serde(default)]
     pub has_session: bool,
@@ -162,6 +166,7 @@ impl Profile {
             root: self.root.clone(),
             uid: self.uid,
             run_as: self.run_as,
+            session: AtomicI64::new(SessionNumber::first().0),
             lock: Arc::new(RwLock::new(file)),
         };
         // A preparation that a crash has ended is undone.
@@ -176,6 +181,8 @@ pub struct LockedProfile {
     root: PathBuf,
     uid: Uuid,
     run_as: RunAs,
+    /// The number of the session; see `session_number`.
+    pub(super) session: AtomicI64,
     /// The file that is held by flock. It is read-locked by all work on the profile's files that goes on when its future
     /// is dropped, so that the profile stays taken until that has ended.
     lock: Arc<RwLock<File>>,

@@ -102,8 +102,15 @@ impl LockedProfile {
 
     /// Of a directory in which nothing has been done yet under this generation.
     pub(super) fn unused_stamp(&self, generation: Generation) -> ProfileStamp {
-        let uid = self.uid();
-        ProfileStamp { uid, generation, sequence: 0, clean: false, has_session: false, is_damaged: false }
+        ProfileStamp {
+            uid: self.uid(),
+            generation,
+            sequence: 0,
+            clean: false,
+            session: self.session(),
+            has_session: false,
+            is_damaged: false,
+        }
     }
 
     /// Fetches everything into a directory of its own, checks it, and only then moves it into place.
@@ -230,6 +237,7 @@ fn write(into: &Path, path: &Path, content: &[u8]) -> Result<(), SessionError> {
 
 #[cfg(test)]
 mod tests {
+    use roost_model::ids::SessionNumber;
     use time::OffsetDateTime;
     use uuid::Uuid;
 
@@ -241,6 +249,7 @@ mod tests {
             generation: Generation(generation),
             sequence: 0,
             clean: false,
+            session: SessionNumber(1),
             has_session: true,
             is_damaged: false,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roost_engine::{Frozen, LocalStorage, Page};
-use roost_model::ids::Generation;
+use roost_model::ids::{Generation, SessionNumber};
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, ManifestName, VERSION};
@@ -16,12 +16,13 @@ use super::upload::Uploads;
 use super::{SessionError, SnapshotRef, SnapshotStore, files, leveldb};
 use crate::blocking::run_blocking;
 
-/// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
+/// Takes the snapshots of one session, for as long as one generation owns it. A snapshot counts once the caller has
 /// written its reference to the pointer row; then it calls [`SnapshotTaker::recorded`].
 pub struct SnapshotTaker {
     snapshots: SnapshotStore,
     profile: Arc<LockedProfile>,
     generation: Generation,
+    session: SessionNumber,
     /// The last one that was used, whatever came of its save.
     sequence: i64,
     uploads: Uploads,
@@ -49,6 +50,7 @@ impl SnapshotTaker {
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
         Ok(Self {
             sequence: taken.max(stamped).unwrap_or(0),
+            session: profile.session(),
             snapshots,
             profile,
             generation,
@@ -159,8 +161,9 @@ impl SnapshotTaker {
         };
         let ManifestName { uid, generation, sequence } = name;
         let taken_at = OffsetDateTime::now_utc();
+        let (version, session) = (VERSION, self.session);
         let manifest =
-            Manifest { version: VERSION, uid, generation, sequence, clean, taken_at, files, local_storage };
+            Manifest { version, uid, generation, sequence, session, clean, taken_at, files, local_storage };
         self.snapshots.put_manifest(&manifest).await?;
         let reference = manifest.reference();
         self.saved = Some(manifest);

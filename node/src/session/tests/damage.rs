@@ -34,8 +34,8 @@ impl World {
     /// The blob that this snapshot alone has.
     fn own_blob(&self, of: &SnapshotRef) -> PathBuf {
         let ending = format!("-{}", of.sequence);
-        let blobs = self.objects("blobs").into_iter();
-        blobs.filter(|path| path.to_str().unwrap().ends_with(&ending)).next_back().unwrap()
+        let mut blobs = self.objects("blobs").into_iter();
+        blobs.rfind(|path| path.to_str().unwrap().ends_with(&ending)).unwrap()
     }
 
     /// What a worker does: what is told is marked, until a session is ready.
@@ -72,7 +72,8 @@ fn restored(generation: i64, sequence: i64) -> SessionSource {
 
 #[tokio::test]
 async fn whatever_is_wrong_with_the_newest_snapshot_the_one_before_is_restored() {
-    let damages: [(&str, fn(&World, &SnapshotRef)); 5] = [
+    type Damaging = fn(&World, &SnapshotRef);
+    let damages: [(&str, Damaging); 5] = [
         ("cut short", |world, of| {
             let whole = fs::read(world.object(&of.manifest)).unwrap();
             fs::write(world.object(&of.manifest), &whole[..whole.len() / 2]).unwrap();
@@ -182,7 +183,8 @@ async fn there_is_no_answer(world: &World, snapshots: &SnapshotStore, newest: &S
 #[tokio::test]
 async fn a_profile_that_a_browser_would_throw_away_is_set_aside_for_its_snapshot() {
     let database = |profile: &LockedProfile, name: &str| profile.browser_dir().join(LOG).with_file_name(name);
-    let damages: [(&str, fn(PathBuf)); 5] = [
+    type Damaging = fn(PathBuf);
+    let damages: [(&str, Damaging); 5] = [
         ("CURRENT", |path| fs::write(path, "").unwrap()),
         ("CURRENT", |path| fs::remove_file(path).unwrap()),
         ("MANIFEST-000001", |path| fs::write(path, "").unwrap()),

@@ -24,6 +24,7 @@ mod newest;
 mod orphans;
 mod restoring;
 mod saving;
+mod session_numbers;
 mod standby;
 mod store_calls;
 

@@ -17,5 +17,6 @@ mod flow;
 mod limits;
 mod node;
 mod phone;
+mod session_numbers;
 mod test_bed;
 mod worker;

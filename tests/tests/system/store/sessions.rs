@@ -1,13 +1,14 @@
 //! The session as people see it, and the pointer to its snapshot.
 
 use roost_cluster::ledger::{EventKind, Ledger};
+use roost_model::ids::SessionNumber;
 use roost_store::{
-    EventFilter, Fence, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError,
-    TenantStatus,
+    Completion, DeadLetterFilter, EventFilter, Fence, NewOutbound, QrCode, RestartMode, SessionStatus,
+    SnapshotPointer, StatusReport, StoreError, TenantStatus,
 };
 use time::OffsetDateTime;
 
-use crate::store::support::Db;
+use crate::store::support::{Db, message};
 
 fn code(text: &str) -> QrCode {
     QrCode {
@@ -61,6 +62,49 @@ async fn a_session_that_moves_is_disconnected_until_its_new_owner_has_it() {
     report(&db, &next, SessionStatus::Connected).await;
     db.ledger.unplace(db.term, std::slice::from_ref(&next.tenant)).await.unwrap();
     assert_eq!(db.store.get_session(&next.tenant).await.unwrap().status, SessionStatus::Disconnected);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_takes_its_snapshot_and_the_replies_that_wait_with_it() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let number = async || db.store.worker_spec(&fence.tenant).await.unwrap().session_number;
+    let reply = async |name: &str| {
+        let admitted = db.store.admit(&fence, &[message(name, "c")]).await.unwrap();
+        let (chat, body) = ("c".to_owned(), format!("to {name}"));
+        let reply = NewOutbound { seq: 0, whatsapp_id: format!("r-{name}"), chat, body, counted: true };
+        let completion = Completion { inbound_id: admitted[0].id, replies: vec![reply], suppressed: false };
+        db.store.complete(&fence, &[completion]).await.unwrap()[0].id
+    };
+    let dead = async || {
+        let letters = db.store.list_dead_letters(&DeadLetterFilter::default(), None, 10).await.unwrap();
+        letters.into_iter().map(|letter| (letter.body, letter.reason)).collect::<Vec<_>>()
+    };
+    let of_before = |name: &str| (format!("to {name}"), "decided for the session before".to_owned());
+    assert_eq!(number().await, SessionNumber(1));
+    let sent = reply("sent").await;
+    db.store.mark_sent(&fence, &[sent]).await.unwrap();
+    reply("one").await;
+    db.store.set_snapshot(&fence, &pointer(&fence, 1)).await.unwrap();
+
+    assert_eq!(db.store.clear_snapshot(&fence).await.unwrap(), SessionNumber(2));
+    assert_eq!((number().await, dead().await), (SessionNumber(2), vec![of_before("one")]));
+    assert!(db.store.pending_outbound(&fence, 0, 10).await.unwrap().is_empty());
+
+    reply("two").await;
+    db.store.set_snapshot(&fence, &pointer(&fence, 2)).await.unwrap();
+    db.store.begin_session(&fence, SessionNumber(3)).await.unwrap();
+    assert_eq!(number().await, SessionNumber(3));
+    assert_eq!(db.store.snapshot_pointer(&fence.tenant).await.unwrap(), None);
+    assert!(dead().await.contains(&of_before("two")));
+
+    reply("three").await;
+    db.store.set_snapshot(&fence, &pointer(&fence, 3)).await.unwrap();
+    db.store.begin_session(&fence, SessionNumber(3)).await.unwrap();
+    db.store.begin_session(&fence, SessionNumber(2)).await.unwrap();
+    assert_eq!(number().await, SessionNumber(3), "it only grows");
+    assert_eq!(db.store.pending_outbound(&fence, 0, 10).await.unwrap().len(), 1);
+    assert!(db.store.snapshot_pointer(&fence.tenant).await.unwrap().is_some());
 }
 
 #[tokio::test]
