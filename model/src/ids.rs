@@ -107,6 +107,18 @@ number!(
     Generation
 );
 number!(
+    /// Which session of a tenant: it grows when one is forgotten, and when a phone is linked anew.
+    SessionNumber
+);
+
+impl SessionNumber {
+    /// Also of what was written before sessions were numbered.
+    pub fn first() -> Self {
+        Self(1)
+    }
+}
+
+number!(
     /// The number of a leader's time as the controller, given by Postgres; a later one deposes it.
     Term
 );

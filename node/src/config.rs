@@ -22,7 +22,7 @@ use roost_model::ids::{ClusterName, NodeId};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
-use crate::session::{Profiles, SessionError, SnapshotKey, SnapshotStore};
+use crate::session::{Profiles, SessionError, SnapshotKeys, SnapshotStore};
 
 /// The settings of a node as they were given.
 #[derive(Debug, Clone, Args)]
@@ -51,7 +51,8 @@ pub struct NodeArgs {
     /// Where snapshots go: a directory that all nodes share, or a file:// URL of one
     #[arg(long, env = "ROOST_NODE_OBJECT_STORE")]
     pub object_store: String,
-    /// A file of 64 hexadecimal digits, the same on all nodes, that encrypts the snapshots
+    /// A file of keys of 64 hexadecimal digits, one a line, the same on all nodes: the first encrypts the snapshots, and those of
+    /// before are opened with the others
     #[arg(long, env = "ROOST_NODE_SNAPSHOT_KEY_FILE")]
     pub snapshot_key_file: PathBuf,
     /// The address of WhatsApp Web
@@ -239,7 +240,7 @@ impl NodeArgs {
             return Err(ConfigError::Zone);
         }
         let engine = self.engine_config(page_url, page_hosts)?;
-        let key = SnapshotKey::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
+        let key = SnapshotKeys::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
         let snapshots = SnapshotStore::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
         let run_as = match engine {
             EngineConfig::Web { run_as, .. } => run_as,

@@ -182,7 +182,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 26] = [
+const KINDS: [EventKind; 27] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -209,6 +209,7 @@ const KINDS: [EventKind; 26] = [
     EventKind::DeadLettersRedriven,
     EventKind::LogoutFailed,
     EventKind::SnapshotPointerBehind,
+    EventKind::SessionDamaged,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -239,6 +240,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::SnapshotPointerBehind => "SNAPSHOT_POINTER_BEHIND",
         EventKind::DeadLettersRedriven => "DEAD_LETTERS_REDRIVEN",
         EventKind::LogoutFailed => "LOGOUT_FAILED",
+        EventKind::SessionDamaged => "SESSION_DAMAGED",
     }
 }
 

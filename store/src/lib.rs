@@ -48,6 +48,7 @@ mod pool;
 pub mod purge;
 pub mod removals;
 pub mod reports;
+pub mod session_numbers;
 pub mod sessions;
 mod set_apart;
 pub mod snapshots;

@@ -3,7 +3,7 @@
 use roost_model::ids::{Generation, TenantId};
 use time::OffsetDateTime;
 
-use crate::{Fence, Store, StoreError};
+use crate::{Fence, Store, StoreError, columns::storable};
 
 /// Names a snapshot; a later one has a higher (generation, sequence).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,41 @@ impl Store {
         fence.check(self.one("correct the snapshot's pointer", query).await?.owns)
     }
 
+    /// What the pointer named, or the owner's profile, is damaged: the pointer goes to what the session goes on from, also when
+    /// that is older, and an event says so. Whatever the owner saves next is later than both.
+    pub async fn fall_back_to_snapshot(
+        &self,
+        fence: &Fence,
+        pointer: Option<&SnapshotPointer>,
+        text: &str,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id, node from worker_processes where tenant_id = $1 and generation = $2 for key share
+            ), policy_lock as materialized (
+                select owner.* from owner, cluster_policy c for no key update of c
+            ), session as (
+                update whatsapp_sessions s set
+                    snapshot_manifest = $3, snapshot_generation = $4, snapshot_sequence = $5, snapshot_clean = $6,
+                    snapshot_at = $7, updated_at = now()
+                from policy_lock where s.tenant_id = policy_lock.tenant_id
+            ), logged as (
+                insert into cluster_events (kind, node, tenant_id, text)
+                select 'SESSION_DAMAGED', node, tenant_id, $8 from policy_lock
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            pointer.map(|pointer| pointer.manifest.as_str()),
+            pointer.map(|pointer| pointer.generation.0),
+            pointer.map(|pointer| pointer.sequence),
+            pointer.map(|pointer| pointer.clean),
+            pointer.map(|pointer| pointer.at),
+            &*storable(text),
+        );
+        fence.check(self.one("fall back to an older snapshot", query).await?.owns)
+    }
+
     /// The owner has met a session of a later generation than its own: the database has gone back. The controller is told,
     /// and gives the tenant a later one still.
     pub async fn report_outrun(&self, fence: &Fence, by: Generation) -> Result<(), StoreError> {
@@ -113,23 +148,6 @@ impl Store {
             by.0,
         );
         fence.check(self.maybe("report a later session", query).await?.is_some())
-    }
-
-    /// The session is forgotten: nothing is left to restore, and a request to forget it has been carried out.
-    pub async fn clear_snapshot(&self, fence: &Fence) -> Result<(), StoreError> {
-        let query = sqlx::query!(
-            r#"with owner as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
-            ), session as (
-                update whatsapp_sessions s set
-                    snapshot_manifest = null, snapshot_generation = null, forget = false, updated_at = now()
-                from owner where s.tenant_id = owner.tenant_id
-            )
-            select exists(select from owner) as "owns!""#,
-            fence.tenant.as_str(),
-            fence.generation.0,
-        );
-        fence.check(self.one("forget the snapshot", query).await?.owns)
     }
 }
 

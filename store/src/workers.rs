@@ -9,7 +9,7 @@
 //! worker that no node takes becomes ERROR by stale detection like one that has died; one that goes on saying what it waits for
 //! does not.
 
-use roost_model::ids::{Generation, NodeId, SpecRevision, TenantId};
+use roost_model::ids::{Generation, NodeId, SessionNumber, SpecRevision, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
@@ -86,6 +86,8 @@ pub struct WorkerSpec {
     /// started, and a local profile must not be resumed for good. Ends with `clear_snapshot` or with a QR code shown.
     pub forget_session: bool,
     pub snapshot: Option<SnapshotPointer>,
+    /// The session that there is now, or that is to be.
+    pub session_number: SessionNumber,
     /// Those that have been down longest start first.
     pub last_seen_at: Option<OffsetDateTime>,
 }
@@ -192,7 +194,8 @@ impl Store {
         let query = sqlx::query!(
             r#"select w.desired as "desired: DesiredState", w.generation, w.spec_revision, w.restart_seq,
                 w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
-                s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at, h.last_seen_at
+                s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at,
+                s.session_number, h.last_seen_at
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id = $1"#,
             id.as_str(),
@@ -215,6 +218,7 @@ impl Store {
             restart_mode: row.restart_mode,
             forget_session: row.forget,
             snapshot,
+            session_number: SessionNumber(row.session_number),
             last_seen_at: row.last_seen_at,
         })
     }

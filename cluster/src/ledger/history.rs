@@ -108,4 +108,6 @@ pub enum EventKind {
     DeadLettersRedriven,
     /// A session was forgotten by order, and WhatsApp did not unlink its device.
     LogoutFailed,
+    /// The newest of a session is damaged, and it goes on from what is older.
+    SessionDamaged,
 }

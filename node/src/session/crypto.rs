@@ -6,45 +6,62 @@
 //! - Blobs are named by a keyed hash of their content: equal content is stored once, and the names tell nothing to a
 //!   reader of the store.
 //!
-//! Form of an object: `RST1`, 12 bytes of nonce, ciphertext with its tag.
+//! Form of an object: `RST2`, 8 bytes that name its key, the CRC-32C of these twelve, 12 bytes of nonce, ciphertext with its
+//! tag. So an object that is damaged is told from one whose key is not here, and a flipped bit in the key's name is damage too.
+//! `RST1` was without the key's name and its checksum; of what has that form and is opened by no key nothing can be told.
 
 use std::fmt;
 use std::path::Path;
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use crc::{CRC_32_ISCSI, Crc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::SessionError;
 
-const MAGIC: &[u8; 4] = b"RST1";
+const MAGIC: &[u8; 4] = b"RST2";
+const MAGIC_WITHOUT_KEY: &[u8; 4] = b"RST1";
+const KEY_ID: usize = 8;
+const CHECKSUM: usize = 4;
 const NONCE: usize = 12;
+const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 /// Fast, and within a few percent of the higher levels on LevelDB files, whose blocks are compressed already.
 const ZSTD_LEVEL: i32 = 3;
 
-/// The cluster's snapshot key. Shows nothing of itself.
+/// The cluster's snapshot keys: what is sealed now is sealed under the first, and all of them open. Shows nothing of itself.
 #[derive(Clone)]
-pub struct SnapshotKey([u8; 32]);
+pub struct SnapshotKeys {
+    current: Key,
+    old: Vec<Key>,
+}
 
-impl SnapshotKey {
-    /// Reads a file of 64 hexadecimal digits.
+#[derive(Clone)]
+struct Key {
+    secret: [u8; 32],
+    /// Tells nothing of the secret.
+    id: [u8; KEY_ID],
+}
+
+impl SnapshotKeys {
+    /// Reads a file of keys, one a line: the current one, then those that were current before.
     pub fn from_file(path: &Path) -> Result<Self, SessionError> {
-        Self::from_hex(roost_secrets::read(path)?.trim())
+        Self::from_hex(&roost_secrets::read(path)?)
     }
 
-    /// 64 hexadecimal digits.
+    /// Keys of 64 hexadecimal digits each, one a line. Lines that are empty count for nothing.
     pub fn from_hex(text: &str) -> Result<Self, SessionError> {
-        let mut key = [0; 32];
-        hex::decode_to_slice(text, &mut key).map_err(|error| SessionError::Key {
-            reason: format!("is not 64 hexadecimal digits: {error}"),
-        })?;
-        Ok(Self(key))
+        let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+        let keys = lines.map(|(at, line)| Key::from_hex(line).map_err(|reason| wrong(at + 1, &reason)));
+        let mut keys = keys.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let current = keys.next().ok_or_else(|| wrong(1, "there is none"))?;
+        Ok(Self { current, old: keys.collect() })
     }
 
     /// Names content.
     pub(super) fn content_name(&self, content: &[u8]) -> String {
-        hex::encode(self.derive(b"roost content", content))
+        hex::encode(self.current.derive(b"roost content", content))
     }
 
     /// Compresses and encrypts for this object name.
@@ -54,19 +71,62 @@ impl SnapshotKey {
         let mut nonce = [0; NONCE];
         rand::fill(&mut nonce);
         let payload = Payload { msg: &packed, aad: object.as_bytes() };
-        let hidden = self.cipher(object).encrypt(&Nonce::from(nonce), payload).map_err(|_| sealed())?;
-        Ok([MAGIC.as_slice(), &nonce, &hidden].concat())
+        let cipher = self.current.cipher(object);
+        let hidden = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| sealed())?;
+        let id = &self.current.id;
+        Ok([MAGIC.as_slice(), id, &header_checksum(id), &nonce, &hidden].concat())
     }
 
-    /// The reverse; refuses what was altered, cut, renamed, or sealed with another key.
+    /// The reverse; refuses what was altered, cut or renamed, and tells it from what was sealed with a key that is not here.
     pub(super) fn unseal(&self, object: &str, sealed: &[u8]) -> Result<Vec<u8>, SessionError> {
         let damaged = || SessionError::Sealed { object: object.to_owned() };
-        let rest = sealed.strip_prefix(MAGIC).ok_or_else(damaged)?;
-        let (nonce, hidden) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
-        let payload = Payload { msg: hidden, aad: object.as_bytes() };
-        let packed = self.cipher(object).decrypt(&Nonce::from(*nonce), payload).map_err(|_| damaged())?;
+        let packed = match sealed.strip_prefix(MAGIC) {
+            Some(rest) => {
+                let (id, rest) = rest.split_first_chunk::<KEY_ID>().ok_or_else(damaged)?;
+                let (checksum, rest) = rest.split_first_chunk::<CHECKSUM>().ok_or_else(damaged)?;
+                if *checksum != header_checksum(id) {
+                    return Err(damaged());
+                }
+                let key = self.all().find(|key| key.id == *id).ok_or_else(|| SessionError::UnknownKey {
+                    object: object.to_owned(),
+                    key: format!("the key {}", hex::encode(id)),
+                })?;
+                key.open(object, rest).ok_or_else(damaged)?
+            }
+            None => {
+                let rest = sealed.strip_prefix(MAGIC_WITHOUT_KEY).ok_or_else(damaged)?;
+                let opened = self.all().find_map(|key| key.open(object, rest));
+                opened.ok_or_else(|| SessionError::UnknownKey {
+                    object: object.to_owned(),
+                    key: "a key that it does not name".to_owned(),
+                })?
+            }
+        };
         // Authentic from here on: only a fault of this program makes it fail to unpack.
         zstd::stream::decode_all(packed.as_slice()).map_err(|_| damaged())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(&self.old)
+    }
+}
+
+impl Key {
+    fn from_hex(text: &str) -> Result<Self, String> {
+        let mut secret = [0; 32];
+        hex::decode_to_slice(text, &mut secret)
+            .map_err(|error| format!("is not 64 hexadecimal digits: {error}"))?;
+        let nameless = Self { secret, id: [0; KEY_ID] };
+        let mut id = [0; KEY_ID];
+        id.copy_from_slice(&nameless.derive(b"roost key", b"")[..KEY_ID]);
+        Ok(Self { id, ..nameless })
+    }
+
+    /// What follows the header, with its nonce first. None if it is not as it was sealed under this key.
+    fn open(&self, object: &str, rest: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, hidden) = rest.split_first_chunk::<NONCE>()?;
+        let payload = Payload { msg: hidden, aad: object.as_bytes() };
+        self.cipher(object).decrypt(&Nonce::from(*nonce), payload).ok()
     }
 
     fn cipher(&self, object: &str) -> Aes256Gcm {
@@ -76,7 +136,7 @@ impl SnapshotKey {
     fn derive(&self, purpose: &[u8], input: &[u8]) -> [u8; 32] {
         // HMAC pads a short key with zeros to its block of 64 bytes; given the whole block it cannot fail.
         let mut block = [0; 64];
-        block[..self.0.len()].copy_from_slice(&self.0);
+        block[..self.secret.len()].copy_from_slice(&self.secret);
         let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
         mac.update(purpose);
         mac.update(&[0]);
@@ -85,9 +145,20 @@ impl SnapshotKey {
     }
 }
 
-impl fmt::Debug for SnapshotKey {
+fn header_checksum(id: &[u8; KEY_ID]) -> [u8; CHECKSUM] {
+    let mut digest = CRC32C.digest();
+    digest.update(MAGIC);
+    digest.update(id);
+    digest.finalize().to_le_bytes()
+}
+
+fn wrong(line: usize, reason: &str) -> SessionError {
+    SessionError::Key { reason: format!("in line {line} {reason}") }
+}
+
+impl fmt::Debug for SnapshotKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SnapshotKey(..)")
+        f.write_str("SnapshotKeys(..)")
     }
 }
 
@@ -102,49 +173,78 @@ mod tests {
 
     use super::*;
 
-    fn key(fill: &str) -> SnapshotKey {
-        SnapshotKey::from_hex(&fill.repeat(32)).unwrap()
+    fn keys(fills: &[&str]) -> SnapshotKeys {
+        let lines: Vec<_> = fills.iter().map(|fill| fill.repeat(32)).collect();
+        SnapshotKeys::from_hex(&lines.join("\n")).unwrap()
+    }
+
+    /// In the form of before objects named their key.
+    fn sealed_without_key(keys: &SnapshotKeys, object: &str, content: &[u8]) -> Vec<u8> {
+        let sealed = keys.seal(object, content).unwrap();
+        [MAGIC_WITHOUT_KEY, &sealed[MAGIC.len() + KEY_ID + CHECKSUM..]].concat()
     }
 
     #[test]
     fn what_was_sealed_is_opened_under_its_own_name_and_key_only() {
-        let sealed = key("07").seal("a/b", b"the session").unwrap();
-        assert_eq!(key("07").unseal("a/b", &sealed).unwrap(), b"the session");
-        assert!(matches!(key("08").unseal("a/b", &sealed), Err(SessionError::Sealed { .. })));
-        assert!(matches!(key("07").unseal("a/c", &sealed), Err(SessionError::Sealed { .. })));
+        let sealed = keys(&["07"]).seal("a/b", b"the session").unwrap();
+        assert_eq!(keys(&["07"]).unseal("a/b", &sealed).unwrap(), b"the session");
+        assert!(matches!(keys(&["08"]).unseal("a/b", &sealed), Err(SessionError::UnknownKey { .. })));
+        assert!(matches!(keys(&["07"]).unseal("a/c", &sealed), Err(SessionError::Sealed { .. })));
     }
 
     #[test]
-    fn no_cut_and_no_flipped_bit_is_accepted() {
-        let sealed = key("07").seal("a", b"the session").unwrap();
+    fn after_a_change_of_keys_what_was_sealed_before_is_opened_and_the_current_one_seals() {
+        let (before, between) = (keys(&["07"]), keys(&["08", "07"]));
+        let old = before.seal("a", b"old").unwrap();
+        assert_eq!(between.unseal("a", &old).unwrap(), b"old");
+        let new = between.seal("a", b"new").unwrap();
+        assert_eq!(keys(&["08"]).unseal("a", &new).unwrap(), b"new");
+        assert!(matches!(before.unseal("a", &new), Err(SessionError::UnknownKey { .. })));
+    }
+
+    #[test]
+    fn an_object_that_names_no_key_is_opened_by_any_and_is_not_known_to_be_damaged() {
+        let old = sealed_without_key(&keys(&["07"]), "a", b"old");
+        assert_eq!(keys(&["08", "07"]).unseal("a", &old).unwrap(), b"old");
+        assert!(matches!(keys(&["08"]).unseal("a", &old), Err(SessionError::UnknownKey { .. })));
+        let cut = &old[..old.len() - 1];
+        assert!(matches!(keys(&["07"]).unseal("a", cut), Err(SessionError::UnknownKey { .. })));
+    }
+
+    #[test]
+    fn a_cut_and_a_flipped_bit_are_damage_wherever_they_are() {
+        let sealed = keys(&["07"]).seal("a", b"the session").unwrap();
+        let is_damaged =
+            |altered: &[u8]| matches!(keys(&["07"]).unseal("a", altered), Err(SessionError::Sealed { .. }));
         for length in 0..sealed.len() {
-            assert!(key("07").unseal("a", &sealed[..length]).is_err(), "cut to {length}");
+            assert!(is_damaged(&sealed[..length]), "cut to {length}");
         }
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
-            altered[at] ^= 1;
-            assert!(key("07").unseal("a", &altered).is_err(), "bit flipped at {at}");
+            altered[at] ^= 4;
+            assert!(is_damaged(&altered), "bit flipped at {at}");
         }
     }
 
     #[test]
     fn a_name_of_content_depends_on_the_key() {
-        assert_eq!(key("07").content_name(b"x"), key("07").content_name(b"x"));
-        assert_ne!(key("07").content_name(b"x"), key("08").content_name(b"x"));
-        assert_ne!(key("07").content_name(b"x"), key("07").content_name(b"y"));
+        let name = |fill, content| keys(&[fill]).content_name(content);
+        assert_eq!(name("07", b"x"), name("07", b"x"));
+        assert_ne!(name("07", b"x"), name("08", b"x"));
+        assert_ne!(name("07", b"x"), name("07", b"y"));
     }
 
     #[test]
-    fn a_key_file_is_64_hexadecimal_digits_and_nothing_else() {
+    fn a_key_file_is_lines_of_64_hexadecimal_digits_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        std::fs::write(&path, format!("{}\n", "ab".repeat(32))).unwrap();
+        std::fs::write(&path, format!("{}\n\n{}\n", "ab".repeat(32), "cd".repeat(32))).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert!(SnapshotKey::from_file(&path).is_ok());
-        for wrong in ["", "ab", &"zz".repeat(32), &"ab".repeat(33)] {
+        assert_eq!(SnapshotKeys::from_file(&path).unwrap().old.len(), 1);
+        for wrong in ["", "ab", &"zz".repeat(32), &"ab".repeat(33), &format!("{}\nab", "ab".repeat(32))] {
             std::fs::write(&path, wrong).unwrap();
-            assert!(matches!(SnapshotKey::from_file(&path), Err(SessionError::Key { .. })), "{wrong:?}");
+            assert!(matches!(SnapshotKeys::from_file(&path), Err(SessionError::Key { .. })), "{wrong:?}");
         }
-        assert!(matches!(SnapshotKey::from_file(&dir.path().join("none")), Err(SessionError::KeyFile(_))));
+        assert!(matches!(SnapshotKeys::from_file(&dir.path().join("none")), Err(SessionError::KeyFile(_))));
     }
 }

@@ -31,14 +31,17 @@ pub enum SessionError {
     },
     #[error("the snapshot has no object {object}")]
     Missing { object: String },
-    /// Torn, altered, or encrypted with another key; these cannot be told apart.
-    #[error("the object {object} is damaged or was encrypted with another key")]
+    /// Torn or altered: its key is here and does not open it.
+    #[error("the object {object} is damaged")]
     Sealed { object: String },
+    /// It may be whole.
+    #[error("the object {object} was encrypted with {key}, which is not in --snapshot-key-file")]
+    UnknownKey { object: String, key: String },
     /// It decrypts, but what it holds is not what the manifest says.
     #[error("the object {object} is not what its manifest says: {reason}")]
     Corrupt { object: String, reason: String },
     /// A browser would throw this database away.
-    #[error("the copy of {} is not whole: {reason}", database.display())]
+    #[error("the database {} is not whole: {reason}", database.display())]
     Torn { database: PathBuf, reason: String },
     /// A later owner has saved already; this one is deposed (I2).
     #[error("generation {ours} cannot save a snapshot: generation {newest} has")]
@@ -57,6 +60,25 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// Whether it shows that something of the session is damaged, if it is so when asked again: not what cannot be read for now,
+    /// or not with the keys that are here.
+    pub fn shows_damage(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Sealed { .. } | Self::Corrupt { .. } | Self::Torn { .. } => true,
+            Self::Disk { .. }
+            | Self::InUse { .. }
+            | Self::Closed { .. }
+            | Self::Store { .. }
+            | Self::UnknownKey { .. }
+            | Self::Superseded { .. }
+            | Self::KeyFile(_)
+            | Self::Key { .. }
+            | Self::UnknownStore { .. }
+            | Self::Page(_)
+            | Self::Empty { .. } => false,
+        }
+    }
+
     /// For `map_err` on disk operations.
     pub(super) fn disk(step: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -3,7 +3,7 @@
 //! file of the machine. So the node opens what is in there beneath the directory only, and follows no link.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
@@ -129,6 +129,18 @@ pub(super) fn open_beneath(dir: &Path, below: &Path) -> io::Result<Option<OwnedF
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is in a file beneath another directory, reached without a link, as far as these bytes.
+pub(super) fn read_beneath(dir: &Path, file: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let dir = File::open(dir)?;
+    // Without NONBLOCK a pipe of that name would be waited for.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let file = File::from(openat2(&dir, file, flags, Mode::empty(), resolve)?);
+    let mut content = Vec::new();
+    file.take(most_bytes).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// A path that leads to this very directory, wherever a path to it would lead by now.

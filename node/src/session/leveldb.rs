@@ -1,5 +1,5 @@
-//! Whether a copied LevelDB is whole. Chromium throws away a database whose MANIFEST names what is not there, and the session
-//! with it; so a copy is looked at before it counts.
+//! Whether a LevelDB is whole. Chromium throws away a database whose MANIFEST names what is not there, and the session
+//! with it; so a copy is looked at before it counts, and a profile before a browser is started on it.
 //!
 //! `CURRENT` names a MANIFEST, a log of version edits: tables added and removed, and the log that holds what is in no table
 //! yet. Form of a log: blocks of 32 KiB, in them records of a masked CRC-32C, a length and a kind, for a record may be cut into
@@ -7,13 +7,14 @@
 //! their readers of edits to themselves, and opening a database writes to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use crc::{CRC_32_ISCSI, Crc};
 
 use super::SessionError;
-use super::staging::SessionFile;
+use super::files;
+use super::staging::{self, SessionFile};
 
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 const BLOCK_BYTES: usize = 32 * 1024;
@@ -22,9 +23,23 @@ const HEADER_BYTES: usize = 7;
 const MOST_MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Refuses the copy when a database in it is not whole.
-pub(super) fn check(staging: &Path, staged: &[SessionFile]) -> Result<(), SessionError> {
+pub(super) fn check(copy: &Path, copied: &[SessionFile]) -> Result<(), SessionError> {
+    check_files(copied, |path| fs::read(copy.join(path)))
+}
+
+/// The same of what lies in a browser's own directory, which no browser uses now. Answers with the files of the session there.
+pub(super) fn check_in_place(browser_dir: &Path) -> Result<Vec<SessionFile>, SessionError> {
+    let found = staging::find(browser_dir)?;
+    check_files(&found, |path| files::read_beneath(browser_dir, path, MOST_MANIFEST_BYTES))?;
+    Ok(found)
+}
+
+fn check_files(
+    session: &[SessionFile],
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<(), SessionError> {
     let mut databases: BTreeMap<&Path, BTreeMap<&str, u64>> = BTreeMap::new();
-    for file in staged {
+    for file in session {
         let (Some(dir), Some(name)) = (file.path.parent(), file.path.file_name()) else { continue };
         // `Local Storage/leveldb` and `<origin>.indexeddb.leveldb`.
         if dir.file_name().is_some_and(|dir| dir.as_encoded_bytes().ends_with(b"leveldb"))
@@ -34,22 +49,42 @@ pub(super) fn check(staging: &Path, staged: &[SessionFile]) -> Result<(), Sessio
         }
     }
     for (database, files) in databases {
-        check_database(&staging.join(database), &files)
-            .map_err(|reason| SessionError::Torn { database: database.to_owned(), reason })?;
+        let database = database.to_owned();
+        match check_database(&files, |name| read(&database.join(name))) {
+            Ok(()) => {}
+            Err(Fault::Torn(reason)) => return Err(SessionError::Torn { database, reason }),
+            Err(Fault::Unread(error)) => {
+                return Err(SessionError::disk("reading a database of the session", database)(error));
+            }
+        }
     }
     Ok(())
 }
 
-fn check_database(dir: &Path, files: &BTreeMap<&str, u64>) -> Result<(), String> {
-    let read =
-        |name: &str| fs::read(dir.join(name)).map_err(|error| format!("{name} cannot be read: {error}"));
+/// A disk that fails says nothing of what is on it.
+enum Fault {
+    Torn(String),
+    Unread(io::Error),
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Self {
+        Self::Torn(reason)
+    }
+}
+
+fn check_database(
+    files: &BTreeMap<&str, u64>,
+    read: impl Fn(&str) -> io::Result<Vec<u8>>,
+) -> Result<(), Fault> {
+    let read = |name: &str| read(name).map_err(Fault::Unread);
     let size = |name: &str| files.get(name).ok_or_else(|| format!("{name} is not in it"));
     size("CURRENT")?;
     let current = String::from_utf8_lossy(&read("CURRENT")?).into_owned();
     let manifest = current.strip_suffix('\n').filter(|name| name.starts_with("MANIFEST-"));
     let manifest = manifest.ok_or_else(|| format!("CURRENT holds {current:?}"))?;
     if *size(manifest)? > MOST_MANIFEST_BYTES {
-        return Err(format!("{manifest} is larger than a manifest can be"));
+        return Err(format!("{manifest} is larger than a manifest can be").into());
     }
     let version = Version::read(&read(manifest)?).map_err(|reason| format!("{manifest}: {reason}"))?;
     for ((_, number), table_size) in &version.tables {
@@ -57,9 +92,9 @@ fn check_database(dir: &Path, files: &BTreeMap<&str, u64>) -> Result<(), String>
         let table = format!("{number:06}.ldb");
         let found = files.get(table.as_str()).or_else(|| files.get(of_old.as_str()));
         match found {
-            None => return Err(format!("{manifest} names {table}, which is not in it")),
+            None => return Err(format!("{manifest} names {table}, which is not in it").into()),
             Some(found) if found != table_size => {
-                return Err(format!("{table} has {found} bytes, and {table_size} by {manifest}"));
+                return Err(format!("{table} has {found} bytes, and {table_size} by {manifest}").into());
             }
             Some(_) => {}
         }
@@ -67,7 +102,7 @@ fn check_database(dir: &Path, files: &BTreeMap<&str, u64>) -> Result<(), String>
     // A database that was made or repaired just now has none.
     let log = format!("{:06}.log", version.log);
     if version.log != 0 && !files.contains_key(log.as_str()) {
-        return Err(format!("{manifest} names {log}, which is not in it"));
+        return Err(format!("{manifest} names {log}, which is not in it").into());
     }
     Ok(())
 }

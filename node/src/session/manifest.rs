@@ -1,7 +1,10 @@
 //! What a snapshot consists of. The manifest is sealed as the blobs are: it tells how large a session is and when it was
 //! last used.
 
-use roost_model::{causes, ids::Generation};
+use roost_model::{
+    causes,
+    ids::{Generation, SessionNumber},
+};
 use roost_store::SnapshotPointer;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -42,6 +45,9 @@ pub(super) struct Manifest {
     pub uid: Uuid,
     pub generation: Generation,
     pub sequence: i64,
+    /// Of which session of the tenant it is; those of before sessions had numbers are of the first.
+    #[serde(default = "SessionNumber::first")]
+    pub session: SessionNumber,
     pub clean: bool,
     #[serde(with = "time::serde::timestamp::milliseconds")]
     pub taken_at: OffsetDateTime,

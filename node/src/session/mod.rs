@@ -9,6 +9,8 @@
 //! - [`SnapshotStore`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
 //! - [`LockedProfile::find_session`]: which snapshot is the newest, also when the database has gone back.
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
+//! - [`LockedProfile::prepare_or_find_damage`]: the same, and what to go on from when that is damaged.
+//! - [`LockedProfile::keep_session`]: what is of a session before is void, wherever it was kept.
 //! - [`LockedProfile::make_standby_dir`], [`LockedProfile::install_session`]: the same for a browser that runs before its session is here.
 //!
 //! Order of snapshots is (generation, sequence). Who may say that a snapshot is *the* newest is not decided here: the
@@ -17,6 +19,7 @@
 
 mod crypto;
 mod error;
+mod fallback;
 mod files;
 mod leveldb;
 mod manifest;
@@ -25,6 +28,7 @@ mod objects;
 mod orphans;
 mod profile;
 mod restore;
+mod session_number;
 mod snapshot;
 mod snapshot_listing;
 mod snapshot_store;
@@ -34,8 +38,9 @@ mod standby;
 mod tests;
 mod upload;
 
-pub use crypto::SnapshotKey;
+pub use crypto::SnapshotKeys;
 pub use error::SessionError;
+pub use fallback::{Damage, Preparation};
 pub use manifest::SnapshotRef;
 pub use newest::{FoundSession, LaterSession};
 pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};

@@ -3,7 +3,8 @@
 //! knows better. One listing of the tenant's snapshots tells:
 //!
 //! - one of an earlier owner that is after the pointer is the newest;
-//! - what a tombstone covers is not restored, and neither is a profile from before it;
+//! - what a tombstone covers is not restored, and neither is a profile from before it, nor what was found to be damaged;
+//! - neither is a snapshot that says itself that it is of a session before;
 //! - a generation later than the owner's own is one that the database has not given yet. Such an owner could save nothing.
 
 use roost_model::{causes, ids::Generation};
@@ -50,7 +51,7 @@ impl LockedProfile {
             Err(error) => return Err(error),
         };
         if let Some(generation) = self.later_generation(&listing, ours) {
-            let saved = listing.of_this_session().last().filter(|name| name.generation > ours);
+            let saved = listing.restorable().next_back().filter(|name| name.generation > ours);
             let snapshot = match saved {
                 Some(name) => snapshots.readable(name).await?.map(|manifest| manifest.reference()),
                 None => None,
@@ -58,15 +59,14 @@ impl LockedProfile {
             return Ok(FoundSession::Later(LaterSession { generation, snapshot }));
         }
         self.forget_with(&listing).await?;
-        let pointed = pointer.map(|pointer| self.named(pointer)).filter(|name| !listing.is_forgotten(name));
+        let pointed = pointer.map(|pointer| self.named(pointer)).filter(|name| listing.is_restorable(name));
         // What was taken under our own generation is never newer than the profile here.
-        let unpointed = listing
-            .of_this_session()
-            .iter()
-            .rev()
-            .filter(|name| name.generation < ours && Some(**name) > pointed);
+        let unpointed =
+            listing.restorable().rev().filter(|name| name.generation < ours && Some(**name) > pointed);
         for name in unpointed {
-            if let Some(manifest) = snapshots.readable(name).await? {
+            if let Some(manifest) = snapshots.readable(name).await?
+                && self.takes_up(&manifest)
+            {
                 return Ok(FoundSession::Unpointed(manifest.reference()));
             }
         }

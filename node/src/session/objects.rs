@@ -20,7 +20,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{SessionError, SnapshotKey, files};
+use super::{SessionError, SnapshotKeys, files};
 use crate::blocking::{joined, run_blocking};
 
 /// Under way at once for all tenants of a node. The runtime has 512 threads for what blocks, and looks up names on them too.
@@ -34,21 +34,21 @@ pub(super) struct Objects {
     store: Arc<dyn ObjectStore>,
     /// Where objects are files.
     dir: Option<PathBuf>,
-    key: SnapshotKey,
+    key: SnapshotKeys,
     calls: Arc<Semaphore>,
     call_within: Duration,
 }
 
 impl Objects {
     /// In files below a directory.
-    pub(super) fn in_dir(dir: &Path, key: SnapshotKey) -> Result<Self, SessionError> {
+    pub(super) fn in_dir(dir: &Path, key: SnapshotKeys) -> Result<Self, SessionError> {
         let store =
             LocalFileSystem::new_with_prefix(dir).map_err(SessionError::store("opening the object store"))?;
         // A snapshot must survive the machine, so it must at least survive its power cut.
         Ok(Self { dir: Some(dir.into()), ..Self::over(Arc::new(store.with_fsync(true)), key) })
     }
 
-    fn over(store: Arc<dyn ObjectStore>, key: SnapshotKey) -> Self {
+    fn over(store: Arc<dyn ObjectStore>, key: SnapshotKeys) -> Self {
         let calls = Arc::new(Semaphore::new(CALLS));
         Self { store, dir: None, key, calls, call_within: CALL_WITHIN }
     }
@@ -197,7 +197,7 @@ mod tests {
     impl Objects {
         /// In a store of the test's.
         pub(in crate::session) fn in_store(store: Arc<dyn ObjectStore>, call_within: Duration) -> Self {
-            let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
+            let key = SnapshotKeys::from_hex(&"07".repeat(32)).unwrap();
             Self { call_within, ..Self::over(store, key) }
         }
 

@@ -11,6 +11,7 @@
 //!   staging/             a snapshot under way
 //!   discarded/           what a restore has replaced
 //!   aside/               the `current/` that was here before a warm browser was started; see `standby`
+//!   damaged/             the last `current/` that was found to be damaged; for people, see `fallback`
 //! ```
 //!
 //! `browser/` alone belongs to the browsers' user; everything else is the node's, and closed to all others. So whatever
@@ -24,9 +25,10 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use roost_engine::LocalStorage;
-use roost_model::ids::{Generation, TenantId};
+use roost_model::ids::{Generation, SessionNumber, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 use uuid::Uuid;
@@ -91,7 +93,7 @@ impl Profiles {
         let roots = listing.filter_map(Result::ok).map(|entry| entry.path());
         Ok(roots
             .filter_map(|root| {
-                let mut places = [CURRENT, INCOMING, DISCARDED, ASIDE].iter();
+                let mut places = [CURRENT, INCOMING, DISCARDED, ASIDE, DAMAGED].iter();
                 let stamp = places.find_map(|place| read_stamp(&root.join(place)).ok()?)?;
                 Some((stamp.uid, Profile { root, uid: stamp.uid, run_as: self.run_as }))
             })
@@ -117,6 +119,15 @@ pub struct ProfileStamp {
     pub sequence: i64,
     /// The browser closed by itself, so that localStorage is on disk too.
     pub clean: bool,
+    /// Of which session of the tenant; those of before sessions had numbers are of the first.
+    #[serde(default = "SessionNumber::first")]
+    pub session: SessionNumber,
+    /// A session was saved from it or restored into it.
+    #[serde(default)]
+    pub has_session: bool,
+    /// It does not hold what it should, and counts for nothing.
+    #[serde(default)]
+    pub is_damaged: bool,
 }
 
 impl Profile {
@@ -155,6 +166,7 @@ impl Profile {
             root: self.root.clone(),
             uid: self.uid,
             run_as: self.run_as,
+            session: AtomicI64::new(SessionNumber::first().0),
             lock: Arc::new(RwLock::new(file)),
         };
         // A preparation that a crash has ended is undone.
@@ -169,6 +181,8 @@ pub struct LockedProfile {
     root: PathBuf,
     uid: Uuid,
     run_as: RunAs,
+    /// The number of the session; see `session_number`.
+    pub(super) session: AtomicI64,
     /// The file that is held by flock. It is read-locked by all work on the profile's files that goes on when its future
     /// is dropped, so that the profile stays taken until that has ended.
     lock: Arc<RwLock<File>>,
@@ -187,8 +201,9 @@ const INCOMING: &str = "incoming";
 const STAGING: &str = "staging";
 const DISCARDED: &str = "discarded";
 const ASIDE: &str = "aside";
+const DAMAGED: &str = "damaged";
 const LOCAL_STORAGE: &str = "local-storage.json";
-/// In `current`, `incoming`, `discarded` and `aside`.
+/// In `current`, `incoming`, `discarded`, `aside` and `damaged`.
 const BROWSER: &str = "browser";
 const STAMP: &str = "stamp.json";
 /// In the browser directory, by a full Chromium.
@@ -205,10 +220,14 @@ impl LockedProfile {
         self.uid
     }
 
-    /// What the browser directory holds; `None` when there is none, or it is another tenant's of the same name, or its
-    /// stamp cannot be read: then nothing is known of it and it counts for nothing.
+    /// What the browser directory holds; `None` when there is none, or it is another tenant's of the same name, or damaged, or
+    /// its stamp cannot be read: then nothing is known of it and it counts for nothing.
     pub fn stamp(&self) -> Option<ProfileStamp> {
-        read_stamp(&self.current()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
+        self.stamp_of(&self.current()).filter(|stamp| !stamp.is_damaged)
+    }
+
+    fn stamp_of(&self, dir: &Path) -> Option<ProfileStamp> {
+        read_stamp(dir).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
     /// Does blocking work on the profile's files. When the future is dropped the work goes on, and the profile is held
@@ -235,7 +254,7 @@ impl LockedProfile {
         self.settle().await;
         let root = self.root.clone();
         let wiped = move || {
-            for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE] {
+            for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE, DAMAGED] {
                 remove_dir(&root.join(name))?;
             }
             remove_file(&root.join(LOCAL_STORAGE))
@@ -277,7 +296,7 @@ impl LockedProfile {
 
     /// What the directory that was set aside holds, in the terms of [`LockedProfile::stamp`].
     pub(super) fn stamp_aside(&self) -> Option<ProfileStamp> {
-        read_stamp(&self.aside()).ok().flatten().filter(|stamp| stamp.uid == self.uid)
+        self.stamp_of(&self.aside()).filter(|stamp| !stamp.is_damaged)
     }
 
     /// Makes the browser directory, if need be, and gives it to the browsers' user: it may be as another one left it.
@@ -296,12 +315,23 @@ impl LockedProfile {
     /// none, which the next start sees as "nothing here": never half of one.
     pub(super) fn move_incoming_in(&self) -> Result<(), SessionError> {
         let (at, old) = (self.current(), self.root.join(DISCARDED));
+        self.set_damaged_aside()?;
         remove_dir(&old)?;
         files::rename_if_there(&at, &old)?;
         let step = "moving the restored profile into place";
         fs::rename(self.incoming(), &at).map_err(SessionError::disk(step, &at))?;
         files::sync_dir(&self.root)?;
         remove_dir(&old)
+    }
+
+    /// Makes room for another browser directory if the present one is damaged, which is kept until the next one is.
+    pub(super) fn set_damaged_aside(&self) -> Result<(), SessionError> {
+        let (at, damaged) = (self.current(), self.root.join(DAMAGED));
+        if self.stamp_of(&at).is_none_or(|stamp| !stamp.is_damaged) {
+            return Ok(());
+        }
+        remove_dir(&damaged)?;
+        files::rename_if_there(&at, &damaged)
     }
 
     /// Gives what was fetched of one directory to a browser that is running on the present directory and has not opened it.

@@ -16,7 +16,7 @@ use roost_model::ids::Generation;
 
 use super::manifest::{FileEntry, Manifest};
 use super::profile::{self, LockedProfile, ProfileStamp};
-use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, snapshot_store};
+use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, leveldb, snapshot_store};
 
 /// A profile ready to be launched.
 #[derive(Debug)]
@@ -64,7 +64,10 @@ impl LockedProfile {
         let local_storage = match (source, newest) {
             (SessionSource::Restored { .. }, Some(newest)) => self.restore(snapshots, newest).await?,
             (SessionSource::Local, _) => self.local_storage_after_a_crash()?,
-            _ => None,
+            _ => {
+                self.set_damaged_aside()?;
+                None
+            }
         };
         self.begin_use(generation)?;
         Ok(PreparedProfile { browser_dir: self.browser_dir(), local_storage, source })
@@ -89,9 +92,25 @@ impl LockedProfile {
     fn begin_use(&self, generation: Generation) -> Result<(), SessionError> {
         self.make_browser_dir()?;
         self.remove_stale_singleton()?;
+        let before = self.stamp();
+        let has_session = before.as_ref().is_some_and(|stamp| stamp.has_session);
         let sequence =
-            self.stamp().filter(|stamp| stamp.generation == generation).map_or(0, |stamp| stamp.sequence);
-        self.write_stamp(&ProfileStamp { uid: self.uid(), generation, sequence, clean: false })
+            before.filter(|stamp| stamp.generation == generation).map_or(0, |stamp| stamp.sequence);
+        let stamp = ProfileStamp { sequence, has_session, ..self.unused_stamp(generation) };
+        self.write_stamp(&stamp)
+    }
+
+    /// Of a directory in which nothing has been done yet under this generation.
+    pub(super) fn unused_stamp(&self, generation: Generation) -> ProfileStamp {
+        ProfileStamp {
+            uid: self.uid(),
+            generation,
+            sequence: 0,
+            clean: false,
+            session: self.session(),
+            has_session: false,
+            is_damaged: false,
+        }
     }
 
     /// Fetches everything into a directory of its own, checks it, and only then moves it into place.
@@ -105,14 +124,16 @@ impl LockedProfile {
         files::remove_dir(&self.incoming())?;
         let into = self.incoming_browser_dir();
         self.fetch_files(snapshots, &manifest, &STORES, &into, &mut FetchedFiles::default()).await?;
+        // Also one of before copies were looked at when they were taken.
+        self.work_on_files(move || leveldb::check_in_place(&into)).await?;
         self.give_incoming()?;
         // The files of a browser that has closed hold it to the last write, and what was read before may be older.
         let local_storage = fetch_local_storage(snapshots, &manifest).await?.filter(|_| !manifest.clean);
         let stamp = ProfileStamp {
-            uid: self.uid(),
-            generation: from.generation,
             sequence: from.sequence,
             clean: from.clean,
+            has_session: true,
+            ..self.unused_stamp(from.generation)
         };
         profile::write_stamp(&self.incoming(), &stamp)?;
         // Before the directory is moved: the copy beside it must not outlive the session that it belonged to.
@@ -216,13 +237,22 @@ fn write(into: &Path, path: &Path, content: &[u8]) -> Result<(), SessionError> {
 
 #[cfg(test)]
 mod tests {
+    use roost_model::ids::SessionNumber;
     use time::OffsetDateTime;
     use uuid::Uuid;
 
     use super::*;
 
     fn stamp(generation: i64) -> ProfileStamp {
-        ProfileStamp { uid: Uuid::nil(), generation: Generation(generation), sequence: 0, clean: false }
+        ProfileStamp {
+            uid: Uuid::nil(),
+            generation: Generation(generation),
+            sequence: 0,
+            clean: false,
+            session: SessionNumber(1),
+            has_session: true,
+            is_damaged: false,
+        }
     }
 
     fn snapshot(generation: i64) -> SnapshotRef {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roost_engine::{Frozen, LocalStorage, Page};
-use roost_model::ids::Generation;
+use roost_model::ids::{Generation, SessionNumber};
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, ManifestName, VERSION};
@@ -16,12 +16,13 @@ use super::upload::Uploads;
 use super::{SessionError, SnapshotRef, SnapshotStore, files, leveldb};
 use crate::blocking::run_blocking;
 
-/// Takes the snapshots of one browser, for as long as one generation owns it. A snapshot counts once the caller has
+/// Takes the snapshots of one session, for as long as one generation owns it. A snapshot counts once the caller has
 /// written its reference to the pointer row; then it calls [`SnapshotTaker::recorded`].
 pub struct SnapshotTaker {
     snapshots: SnapshotStore,
     profile: Arc<LockedProfile>,
     generation: Generation,
+    session: SessionNumber,
     /// The last one that was used, whatever came of its save.
     sequence: i64,
     uploads: Uploads,
@@ -49,6 +50,7 @@ impl SnapshotTaker {
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
         Ok(Self {
             sequence: taken.max(stamped).unwrap_or(0),
+            session: profile.session(),
             snapshots,
             profile,
             generation,
@@ -93,7 +95,7 @@ impl SnapshotTaker {
     ) -> Result<SnapshotRef, SessionError> {
         self.last = None;
         // First, so that the profile counts as clean also when the object store cannot be reached.
-        self.stamp(clean)?;
+        self.stamp(clean, false)?;
         let staged = self.stage(None).await?;
         let local_storage = match local_storage {
             Some(values) => {
@@ -159,19 +161,21 @@ impl SnapshotTaker {
         };
         let ManifestName { uid, generation, sequence } = name;
         let taken_at = OffsetDateTime::now_utc();
+        let (version, session) = (VERSION, self.session);
         let manifest =
-            Manifest { version: VERSION, uid, generation, sequence, clean, taken_at, files, local_storage };
+            Manifest { version, uid, generation, sequence, session, clean, taken_at, files, local_storage };
         self.snapshots.put_manifest(&manifest).await?;
         let reference = manifest.reference();
         self.saved = Some(manifest);
-        self.stamp(clean)?;
+        self.stamp(clean, true)?;
         files::remove_dir(&staging)?;
         Ok(reference)
     }
 
-    fn stamp(&self, clean: bool) -> Result<(), SessionError> {
-        let (uid, generation, sequence) = (self.profile.uid(), self.generation, self.sequence);
-        self.profile.write_stamp(&ProfileStamp { uid, generation, sequence, clean })
+    fn stamp(&self, clean: bool, is_saved: bool) -> Result<(), SessionError> {
+        let has_session = is_saved || self.profile.stamp().is_some_and(|stamp| stamp.has_session);
+        let unused = self.profile.unused_stamp(self.generation);
+        self.profile.write_stamp(&ProfileStamp { sequence: self.sequence, clean, has_session, ..unused })
     }
 }
 

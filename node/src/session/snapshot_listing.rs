@@ -3,6 +3,11 @@
 //! A tombstone lies among the manifests and is named like one, `<generation>-<sequence>.forgotten`, with a sequence of its
 //! own: whatever is not after it is of a session that was logged out or wiped, also a manifest that comes late, and is
 //! never restored, whatever a database that has gone back says.
+//!
+//! Neither is one that was found to be damaged, which `<generation>-<sequence>.damaged` beside it says: the next owner does not
+//! begin with it once more. Both go with the first prune after that.
+
+use std::collections::BTreeSet;
 
 use roost_model::ids::Generation;
 use uuid::Uuid;
@@ -19,6 +24,8 @@ pub(super) struct SnapshotListing {
     pub manifests: Vec<ManifestName>,
     /// The last tombstone.
     pub forgotten: Option<ManifestName>,
+    /// Those that cannot be restored; their manifests may be there or not.
+    pub damaged: BTreeSet<ManifestName>,
 }
 
 impl SnapshotListing {
@@ -27,17 +34,23 @@ impl SnapshotListing {
         let mut manifests: Vec<_> = objects.iter().filter_map(|object| ManifestName::parse(object)).collect();
         manifests.sort();
         let forgotten = objects.iter().filter_map(|object| ManifestName::parse_tombstone(object)).max();
-        Self { manifests, forgotten }
+        let damaged = objects.iter().filter_map(|object| ManifestName::parse_damaged(object)).collect();
+        Self { manifests, forgotten, damaged }
     }
 
-    /// Those of the session that there is now, oldest first.
-    pub fn of_this_session(&self) -> &[ManifestName] {
-        let forgotten = self.manifests.partition_point(|name| self.is_forgotten(name));
-        self.manifests.get(forgotten..).unwrap_or_default()
+    /// Whether nothing is known of the tenant, as in a store that is another one than it was.
+    pub fn is_empty(&self) -> bool {
+        self.manifests.is_empty() && self.forgotten.is_none() && self.damaged.is_empty()
     }
 
-    pub fn is_forgotten(&self, name: &ManifestName) -> bool {
-        Some(*name) <= self.forgotten
+    /// Those that may be restored, oldest first.
+    pub fn restorable(&self) -> impl DoubleEndedIterator<Item = &ManifestName> {
+        self.manifests.iter().filter(|name| self.is_restorable(name))
+    }
+
+    /// Of the session that there is now, and not found to be damaged.
+    pub fn is_restorable(&self, name: &ManifestName) -> bool {
+        Some(*name) > self.forgotten && !self.damaged.contains(name)
     }
 
     /// Of what was saved or forgotten last.
@@ -47,7 +60,7 @@ impl SnapshotListing {
 
     /// The last sequence that was given under this generation.
     pub fn last_sequence(&self, generation: Generation) -> Option<i64> {
-        let names = self.manifests.iter().chain(&self.forgotten);
+        let names = self.manifests.iter().chain(&self.forgotten).chain(&self.damaged);
         names.filter(|name| name.generation == generation).map(|name| name.sequence).max()
     }
 }
@@ -61,9 +74,19 @@ impl ManifestName {
     pub(super) fn parse_tombstone(object: &str) -> Option<Self> {
         Self::parse_with(object, TOMBSTONE)
     }
+
+    /// The object that says that the one of this name is damaged.
+    pub(super) fn damage_mark(&self) -> String {
+        format!("{}{}", self.stem(), DAMAGED)
+    }
+
+    pub(super) fn parse_damaged(object: &str) -> Option<Self> {
+        Self::parse_with(object, DAMAGED)
+    }
 }
 
 const TOMBSTONE: &str = ".forgotten";
+const DAMAGED: &str = ".damaged";
 
 /// Where the manifests and tombstones of a tenant are.
 pub(super) fn prefix(uid: Uuid) -> String {
@@ -81,14 +104,24 @@ mod tests {
         let manifests = [(5, 1), (5, 12), (4, 30), (5, 3)].map(|(g, s)| name(g, s).object());
         let tombstones = [(4, 31), (5, 4)].map(|(g, s)| name(g, s).tombstone());
         let listing = SnapshotListing::of(&[manifests.to_vec(), tombstones.to_vec()].concat());
-        assert_eq!(listing.of_this_session(), [name(5, 12)]);
+        assert_eq!(listing.restorable().collect::<Vec<_>>(), [&name(5, 12)]);
         assert_eq!(listing.last_sequence(Generation(5)), Some(12));
         assert_eq!(listing.last_sequence(Generation(6)), None);
         let gone = SnapshotListing::of(&[name(5, 12).object(), name(6, 1).tombstone()]);
-        assert!(gone.of_this_session().is_empty());
+        assert_eq!(gone.restorable().count(), 0);
         assert_eq!(
             (gone.newest_generation(), gone.last_sequence(Generation(6))),
             (Some(Generation(6)), Some(1))
         );
+    }
+
+    #[test]
+    fn what_is_marked_as_damaged_is_not_restored_and_its_sequence_is_not_given_again() {
+        let name = |sequence| ManifestName { uid: Uuid::nil(), generation: Generation(5), sequence };
+        let listing = SnapshotListing::of(&[name(1).object(), name(2).object(), name(2).damage_mark()]);
+        assert_eq!(listing.restorable().collect::<Vec<_>>(), [&name(1)]);
+        let missing = SnapshotListing::of(&[name(1).object(), name(2).damage_mark()]);
+        assert_eq!(missing.last_sequence(Generation(5)), Some(2));
+        assert!(!missing.is_restorable(&name(2)));
     }
 }

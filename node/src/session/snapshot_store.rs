@@ -3,6 +3,7 @@
 //! ```text
 //! <uid>/manifests/<generation>-<sequence>.json   one per snapshot
 //! <uid>/manifests/<generation>-<sequence>.forgotten   up to here it is of a session that was forgotten
+//! <uid>/manifests/<generation>-<sequence>.damaged     this one cannot be restored
 //! <uid>/blobs/<generation>/<hash>-<sequence>     content, named by a keyed hash of it and the save that stored it
 //! proofs/<node>                                  for a moment: that the node can write here
 //! ```
@@ -38,7 +39,7 @@ use uuid::Uuid;
 use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::objects::Objects;
 use super::snapshot_listing::{self, SnapshotListing, Tombstone};
-use super::{SessionError, SnapshotKey, crypto};
+use super::{SessionError, SnapshotKeys, crypto};
 
 /// How many snapshots are kept beside the last clean one.
 const KEPT: usize = 3;
@@ -58,7 +59,7 @@ pub struct SnapshotStore {
 
 impl SnapshotStore {
     /// `location` is a directory, which is made if need be, or a `file://` URL of one.
-    pub fn open(location: &str, key: SnapshotKey) -> Result<Self, SessionError> {
+    pub fn open(location: &str, key: SnapshotKeys) -> Result<Self, SessionError> {
         let dir = location.strip_prefix("file://").unwrap_or(location);
         if dir.is_empty() || dir.contains("://") {
             return Err(SessionError::UnknownStore { given: location.to_owned() });
@@ -92,16 +93,24 @@ impl SnapshotStore {
             needed.entry(manifest.generation).or_default().extend(manifest.blobs().map(str::to_owned));
         };
         need(recorded);
-        let (mut kept, mut clean_kept) = (1, recorded.clean);
+        let (mut kept, mut clean_kept, mut locked) = (1, recorded.clean, BTreeSet::new());
         let listing = self.listing(uid).await?;
         let ours = listing.manifests.iter().filter(|name| name.generation <= generation);
         for name in ours.rev().filter(|name| **name != recorded.name()) {
             let is_later = *name > recorded.name();
             // Beyond the last three a manifest is read only until the last clean one is found.
             let is_young = is_later || kept < KEPT;
-            let may_be_kept = !listing.is_forgotten(name) && (is_young || !clean_kept);
-            let manifest = if may_be_kept { self.readable(name).await? } else { None };
-            match manifest {
+            let may_be_kept = listing.is_restorable(name) && (is_young || !clean_kept);
+            let manifest = match may_be_kept {
+                true => self.readable(name).await,
+                false => Ok(None),
+            };
+            if let Err(SessionError::UnknownKey { .. }) = manifest {
+                // It may be whole, and so may be what it needs.
+                locked.insert(name.generation);
+                continue;
+            }
+            match manifest? {
                 Some(manifest) if is_later => need(&manifest),
                 Some(manifest) if is_young || manifest.clean => {
                     kept += 1;
@@ -111,7 +120,10 @@ impl SnapshotStore {
                 _ => self.objects.remove(&name.object()).await?,
             }
         }
-        self.prune_blobs(uid, generation, &needed).await
+        for name in listing.damaged.iter().filter(|name| name.generation <= generation) {
+            self.objects.remove(&name.damage_mark()).await?;
+        }
+        self.prune_blobs(uid, generation, &needed, &locked).await
     }
 
     /// Shows that an object can be put where there is none, and removed.
@@ -132,6 +144,11 @@ impl SnapshotStore {
     /// From now on nothing that was saved up to `name` is restored any more.
     pub(super) async fn put_tombstone(&self, name: &ManifestName) -> Result<(), SessionError> {
         self.objects.put(&name.tombstone(), b"forgotten".to_vec(), PutMode::Overwrite).await
+    }
+
+    /// From now on this one is not restored any more.
+    pub(super) async fn mark_damaged(&self, name: &ManifestName) -> Result<(), SessionError> {
+        self.objects.put(&name.damage_mark(), b"damaged".to_vec(), PutMode::Overwrite).await
     }
 
     /// Removes what was saved of a session that was forgotten, and the tombstones before this one. What a later owner has
@@ -226,12 +243,13 @@ impl SnapshotStore {
         uid: Uuid,
         generation: Generation,
         needed: &BTreeMap<Generation, HashSet<String>>,
+        locked: &BTreeSet<Generation>,
     ) -> Result<(), SessionError> {
         let mut emptied = BTreeSet::new();
         for object in self.objects.list(&format!("{uid}/blobs")).await? {
             let Some((of, name)) = parse_blob(&object) else { continue };
             let is_needed = needed.get(&of).is_some_and(|names| names.contains(name));
-            if of <= generation && !is_needed {
+            if of <= generation && !is_needed && !locked.contains(&of) {
                 self.objects.remove(&object).await?;
                 emptied.extend((of < generation && !needed.contains_key(&of)).then_some(of));
             }
@@ -268,7 +286,9 @@ fn parse_blob(object: &str) -> Option<(Generation, &str)> {
 /// Whose snapshots an object belongs to.
 fn generation_of(object: &str) -> Option<Generation> {
     let of_blob = || parse_blob(object).map(|(generation, _)| generation);
-    let name = ManifestName::parse(object).or_else(|| ManifestName::parse_tombstone(object));
+    let name = ManifestName::parse(object)
+        .or_else(|| ManifestName::parse_tombstone(object))
+        .or_else(|| ManifestName::parse_damaged(object));
     name.map(|name| name.generation).or_else(of_blob)
 }
 

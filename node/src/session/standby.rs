@@ -26,7 +26,7 @@ impl LockedProfile {
         self.discard_unused()?;
         files::rename_if_there(&self.current(), &self.aside())?;
         self.make_browser_dir()?;
-        self.write_stamp(&ProfileStamp { uid: self.uid(), generation: UNOWNED, sequence: 0, clean: false })?;
+        self.write_stamp(&self.unused_stamp(UNOWNED))?;
         Ok(self.browser_dir())
     }
 
@@ -69,7 +69,8 @@ impl LockedProfile {
             (SessionSource::Local | SessionSource::Restored { .. }, _) => return Ok(None),
         };
         // From here on this directory is the one that counts.
-        self.write_stamp(&ProfileStamp { uid: self.uid(), generation, sequence: 0, clean: false })?;
+        let has_session = matches!(source, SessionSource::Restored { .. });
+        self.write_stamp(&ProfileStamp { has_session, ..self.unused_stamp(generation) })?;
         self.discard_unused()?;
         Ok(Some(PreparedProfile { browser_dir: self.browser_dir(), local_storage, source }))
     }

@@ -92,12 +92,12 @@ async fn launch_cold(mut start: LaunchParams) -> Result<(Launched, LaunchPermit)
     Ok((start.env.engine.launch(launch).await?, permit))
 }
 
-/// Finishes the messages in flight, closes the browser, and saves the session from it if there is one.
+/// Finishes the messages in flight, closes the browser, and saves the session from it if there is one: that of this link.
 pub(super) fn wind_down(
     page: Arc<dyn Page>,
     drain: Option<Drain>,
     session: Arc<SessionStore>,
-    save: bool,
+    save: Option<u64>,
     timing: WorkerTiming,
 ) -> BrowserTask {
     Box::pin(async move {
@@ -109,11 +109,11 @@ pub(super) fn wind_down(
         }
         // As late as can be: the snapshot's files and this are to fit together.
         let drained = since.elapsed();
-        let local_storage = if save { read_local_storage(&page).await } else { None };
+        let local_storage = if save.is_some() { read_local_storage(&page).await } else { None };
         let clean = page.close().await;
         let closed = since.elapsed();
-        if save {
-            session.save_stopped(clean, local_storage).await;
+        if let Some(link) = save {
+            session.save_stopped(link, clean, local_storage).await;
         }
         info!(
             drained_ms = ms(drained),

@@ -45,14 +45,15 @@ impl LaunchError {
 /// Only what is proven to be damaged is the tenant's: what cannot be read may be there, or under another key.
 fn of_session(error: &SessionError) -> Failure {
     match error {
-        SessionError::Missing { .. } | SessionError::Corrupt { .. } | SessionError::Empty { .. } => {
-            Failure::Session
-        }
-        SessionError::Store { .. } | SessionError::Sealed { .. } | SessionError::Superseded { .. } => {
+        SessionError::Missing { .. }
+        | SessionError::Corrupt { .. }
+        | SessionError::Sealed { .. }
+        | SessionError::Torn { .. }
+        | SessionError::Empty { .. } => Failure::Session,
+        SessionError::Store { .. } | SessionError::UnknownKey { .. } | SessionError::Superseded { .. } => {
             Failure::Store
         }
         SessionError::Disk { .. }
-        | SessionError::Torn { .. }
         | SessionError::InUse { .. }
         | SessionError::Closed { .. }
         | SessionError::KeyFile(_)
@@ -128,7 +129,9 @@ mod tests {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         let away = object_store::Error::Generic { store: "x", source: "timed out".into() };
         assert_eq!(session(SessionError::Store { step: "reading", source: away }), Failure::Store);
-        assert_eq!(session(SessionError::Sealed { object: object() }), Failure::Store, "or another key");
+        let unknown = SessionError::UnknownKey { object: object(), key: "k".into() };
+        assert_eq!(session(unknown), Failure::Store, "it may be whole");
+        assert_eq!(session(SessionError::Sealed { object: object() }), Failure::Session);
         let refused = StoreError::Corrupt { what: "x", reason: "x".into() };
         assert_eq!(LaunchError::from(refused).failure(), Failure::Store);
         let disk = SessionError::Disk { step: "writing", path: "/x".into(), source: full() };

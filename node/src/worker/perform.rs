@@ -50,6 +50,7 @@ impl Actor {
                 self.operate(|page, _| browser::kill(page));
             }
             Effect::ForgetSession => {
+                self.drop_pipeline();
                 self.browser_task = Some(browser::forget(self.session.clone(), self.warm.take()));
             }
             Effect::AskOwner => self.ask_owner(),
@@ -62,6 +63,8 @@ impl Actor {
             Effect::SaveSession => self.snapshot_schedule.linked(),
             Effect::ShowCode { text, expires_in } => match qr::data_uri(&text) {
                 Ok(data_uri) => {
+                    // Its replies are for a session that there is no more; those that wait are read anew when there is one.
+                    self.drop_pipeline();
                     info!("a code waits to be scanned");
                     self.reporter.show(QrCode {
                         text,
@@ -120,7 +123,7 @@ impl Actor {
     fn wind_down(&mut self, save: bool) {
         let Some(browser) = &self.browser else { return };
         let drain = self.pipeline.as_ref().map(Pipeline::drain);
-        let session = self.session.clone();
+        let (session, save) = (self.session.clone(), save.then(|| self.machine.link()));
         self.browser_task =
             Some(browser::wind_down(browser.page.clone(), drain, session, save, self.context.timing));
     }
@@ -177,6 +180,12 @@ impl Actor {
                 Err(error) => BackgroundOutcome::Failed { step: "sweep", error },
             }
         }));
+    }
+
+    pub(super) fn drop_pipeline(&mut self) {
+        self.pipeline = None;
+        self.changes = None;
+        self.page_faults = None;
     }
 
     pub(super) fn ensure_pipeline(&mut self) {
@@ -237,7 +246,7 @@ impl Actor {
             self.snapshot_schedule.begin(self.now());
             let link = self.machine.link();
             self.background.push(Box::pin(async move {
-                BackgroundOutcome::Saved { link, saved: session.save_running(&page).await }
+                BackgroundOutcome::Saved { link, saved: session.save_running(&page, link).await }
             }));
         }
         Vec::new()

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{Launched, LocalStorage, Page};
-use roost_model::causes;
-use roost_store::{Fence, Store, StoreError, WorkerSpec};
+use roost_model::{causes, ids::SessionNumber};
+use roost_store::{Fence, SnapshotPointer, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
     time::{sleep, timeout},
@@ -21,8 +21,8 @@ use crate::{
     env::NodeEnv,
     retry::until_available,
     session::{
-        FoundSession, LaterSession, LockedProfile, PreparedProfile, Profile, SessionError, SnapshotRef,
-        SnapshotStore, SnapshotTaker,
+        Damage, FoundSession, LaterSession, LockedProfile, Preparation, PreparedProfile, Profile,
+        SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
     },
 };
 
@@ -81,6 +81,10 @@ struct SessionState {
     /// The newest snapshot when the worker began; none once the session is forgotten. Those it takes itself are never
     /// newer than its own profile.
     newest: Option<SnapshotRef>,
+    /// As the database knows it.
+    session: SessionNumber,
+    /// Of the last save: which link of a phone to the page it was, of those that this worker has seen.
+    link: u64,
 }
 
 impl SessionStore {
@@ -93,7 +97,14 @@ impl SessionStore {
             fence,
             snapshots: env.snapshots.clone(),
             profile,
-            state: Mutex::new(SessionState { profile: locked, taker: None, unrecorded: None, newest }),
+            state: Mutex::new(SessionState {
+                profile: locked,
+                taker: None,
+                unrecorded: None,
+                newest,
+                session: spec.session_number,
+                link: 0,
+            }),
         }
     }
 
@@ -102,9 +113,28 @@ impl SessionStore {
         let mut state = self.state.lock().await;
         let profile = self.lock(&mut state)?;
         self.find_newest(&mut state, &profile).await?;
-        let prepared = profile.prepare(&self.snapshots, state.newest.as_ref(), self.fence.generation).await?;
-        info!(source = ?prepared.source, "the profile is ready");
-        Ok(prepared)
+        loop {
+            let (newest, ours) = (state.newest.as_ref(), self.fence.generation);
+            match profile.prepare_or_find_damage(&self.snapshots, newest, ours).await? {
+                Preparation::Ready(prepared) => {
+                    info!(source = ?prepared.source, "the profile is ready");
+                    return Ok(prepared);
+                }
+                Preparation::Damaged(damage) => {
+                    self.pass_over(&profile, &damage).await?;
+                    state.newest = damage.newest;
+                }
+            }
+        }
+    }
+
+    /// The history says so before anything is marked: one that is not told of is found again.
+    async fn pass_over(&self, profile: &LockedProfile, damage: &Damage) -> Result<(), LaunchError> {
+        let text = damage.to_string();
+        warn!(text, "a part of the session is damaged and passed over");
+        let newest = damage.newest.clone().map(SnapshotPointer::from);
+        self.store.fall_back_to_snapshot(&self.fence, newest.as_ref(), &text).await?;
+        Ok(profile.pass_over(&self.snapshots, damage).await?)
     }
 
     /// Sees to it that `state.newest` is, and that the pointer in the database goes there.
@@ -114,14 +144,47 @@ impl SessionStore {
         profile: &LockedProfile,
     ) -> Result<(), LaunchError> {
         let ours = self.fence.generation;
+        profile.keep_session(state.session).await?;
+        self.take_up_session(state, profile).await?;
         match profile.find_session(&self.snapshots, state.newest.as_ref(), ours).await? {
             FoundSession::AsPointed(newest) => state.newest = newest,
             FoundSession::Unpointed(newest) => {
+                self.take_up_session(state, profile).await?;
                 self.correct_pointer(&newest).await?;
                 state.newest = Some(newest);
             }
             FoundSession::Later(later) => return Err(self.report_later(later).await?.into()),
         }
+        Ok(())
+    }
+
+    /// The profile, or a snapshot, is of a session after the one that the database knows.
+    async fn take_up_session(
+        &self,
+        state: &mut SessionState,
+        profile: &LockedProfile,
+    ) -> Result<(), StoreError> {
+        let (known, found) = (state.session, profile.session());
+        if found > known {
+            warn!(%known, %found, "the database has gone back: there is a later session, which is taken up");
+            self.store.begin_session(&self.fence, found).await?;
+            (state.session, state.newest) = (found, None);
+        }
+        Ok(())
+    }
+
+    /// What is saved of another link than the last save is of a session of its own. First on disk: a session that is linked must not be
+    /// void for a database that was told of it while its profile was not.
+    async fn begin_session_of(&self, state: &mut SessionState, link: u64) -> Result<(), SessionStoreError> {
+        if link <= state.link {
+            return Ok(());
+        }
+        let next = SessionNumber(state.session.0 + 1);
+        self.lock(state)?.begin_session(next, self.fence.generation)?;
+        self.store.begin_session(&self.fence, next).await?;
+        info!(session = %next, "a phone is linked anew");
+        (state.session, state.link) = (next, link);
+        (state.taker, state.unrecorded, state.newest) = (None, None, None);
         Ok(())
     }
 
@@ -166,14 +229,16 @@ impl SessionStore {
     }
 
     /// Saves the session of a browser that runs, or gives it up when that takes too long: what was uploaded is not uploaded
-    /// again. `false` when nothing has changed since the last time.
-    pub async fn save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
+    /// again. `link` tells one link of a phone to this worker's page from another. `false` when nothing has changed since the
+    /// last time.
+    pub async fn save_running(&self, page: &Arc<dyn Page>, link: u64) -> Result<bool, SessionStoreError> {
         let late = |_| Err(SessionStoreError::TimedOut { limit: SAVE_WITHIN });
-        timeout(SAVE_WITHIN, self.try_to_save_running(page)).await.unwrap_or_else(late)
+        timeout(SAVE_WITHIN, self.try_to_save_running(page, link)).await.unwrap_or_else(late)
     }
 
-    async fn try_to_save_running(&self, page: &Arc<dyn Page>) -> Result<bool, SessionStoreError> {
+    async fn try_to_save_running(&self, page: &Arc<dyn Page>, link: u64) -> Result<bool, SessionStoreError> {
         let mut state = self.state.lock().await;
+        self.begin_session_of(&mut state, link).await?;
         match self.taker(&mut state).await?.take_running(page).await {
             Ok(Some(taken)) => state.unrecorded = Some(taken),
             // Nothing has changed, or there is nothing yet that would be lost.
@@ -200,11 +265,11 @@ impl SessionStore {
     /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved
     /// in time stays in the profile of this node, and an older snapshot is the newest. Older snapshots are left to the next
     /// owner, who is waiting.
-    pub async fn save_stopped(&self, clean: bool, local_storage: Option<LocalStorage>) {
+    pub async fn save_stopped(&self, link: u64, clean: bool, local_storage: Option<LocalStorage>) {
         let save = async {
             let mut is_first = true;
             loop {
-                match self.try_to_save_stopped(clean, local_storage.clone()).await {
+                match self.try_to_save_stopped(link, clean, local_storage.clone()).await {
                     Err(error) if error.may_pass() => {
                         if std::mem::take(&mut is_first) {
                             warn!(error = %causes(&error), "the last state of the session is saved again");
@@ -224,10 +289,12 @@ impl SessionStore {
 
     async fn try_to_save_stopped(
         &self,
+        link: u64,
         clean: bool,
         local_storage: Option<LocalStorage>,
     ) -> Result<bool, SessionStoreError> {
         let mut state = self.state.lock().await;
+        self.begin_session_of(&mut state, link).await?;
         let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
         state.unrecorded = Some(taken);
         self.record(&mut state).await
@@ -247,12 +314,13 @@ impl SessionStore {
     pub async fn forget(&self) -> Result<(), SessionStoreError> {
         let mut state = self.state.lock().await;
         let profile = self.lock(&mut state)?;
-        state.newest = None;
-        state.unrecorded = None;
+        (state.newest, state.unrecorded) = (None, None);
         profile.wipe().await?;
         let tombstone = self.taker(&mut state).await?.forget().await?;
         let clear = || async { self.store.clear_snapshot(&self.fence).await };
-        until_available("forget the session", clear).await?;
+        state.session = until_available("forget the session", clear).await?;
+        profile.begin_session(state.session, self.fence.generation)?;
+        state.taker = None;
         self.snapshots.remove_forgotten(&tombstone).await?;
         info!("the session is forgotten");
         Ok(())

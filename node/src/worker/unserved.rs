@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use roost_model::{
     LanguageCode, TemplateKind, TenantSettings, Texts,
-    ids::{Generation, SpecRevision, TenantId},
+    ids::{Generation, SessionNumber, SpecRevision, TenantId},
 };
 use roost_store::{DesiredState, RestartMode, Tenant, TenantStatus, WorkerSpec};
 use time::OffsetDateTime;
@@ -68,6 +68,7 @@ fn spec(tenant: &TenantId) -> WorkerSpec {
         restart_mode: RestartMode::Graceful,
         forget_session: false,
         snapshot: None,
+        session_number: SessionNumber(1),
         last_seen_at: None,
     }
 }

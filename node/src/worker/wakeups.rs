@@ -310,9 +310,7 @@ impl Actor {
     }
 
     fn pipeline_ended(&mut self, error: &PipelineError) -> Vec<Event> {
-        self.pipeline = None;
-        self.changes = None;
-        self.page_faults = None;
+        self.drop_pipeline();
         if error.is_fenced() {
             info!("a write of the pipeline was refused");
             return vec![Event::Fenced];

@@ -114,6 +114,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::SnapshotPointerBehind => v1::EventKind::SnapshotPointerBehind,
         EventKind::DeadLettersRedriven => v1::EventKind::DeadLettersRedriven,
         EventKind::LogoutFailed => v1::EventKind::LogoutFailed,
+        EventKind::SessionDamaged => v1::EventKind::SessionDamaged,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     host::impairments::Impairments,
     launch_queue::LaunchQueue,
     logins::Logins,
-    session::{Profiles, SnapshotKey, SnapshotStore},
+    session::{Profiles, SnapshotKeys, SnapshotStore},
     start_times::StartTimes,
     symptoms::Symptoms,
 };
@@ -41,7 +41,7 @@ impl Bench {
         let key_file = dir.path().join("key");
         fs::write(&key_file, "ab".repeat(32)).unwrap();
         fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
-        let key = SnapshotKey::from_file(&key_file).unwrap();
+        let key = SnapshotKeys::from_file(&key_file).unwrap();
         let objects = dir.path().join("objects");
         let browsers = Arc::new(Browsers::default());
         let env = NodeEnv {

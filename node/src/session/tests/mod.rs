@@ -12,9 +12,10 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LockedProfile, Profiles, SnapshotKey, SnapshotStore, SnapshotTaker, leveldb};
+use super::{LockedProfile, Profiles, SnapshotKeys, SnapshotStore, SnapshotTaker, leveldb};
 use roost_engine::run_as::RunAs;
 
+mod damage;
 mod dice;
 mod faulty_store;
 mod histories;
@@ -23,6 +24,7 @@ mod newest;
 mod orphans;
 mod restoring;
 mod saving;
+mod session_numbers;
 mod standby;
 mod store_calls;
 
@@ -43,7 +45,7 @@ impl World {
     }
 
     fn in_dir(dir: TempDir) -> Self {
-        let key = SnapshotKey::from_hex(&"07".repeat(32)).unwrap();
+        let key = SnapshotKeys::from_hex(&"07".repeat(32)).unwrap();
         let snapshots = SnapshotStore::open(dir.path().join("objects").to_str().unwrap(), key).unwrap();
         Self { dir, tenant: TenantId::new("t").unwrap(), uid: Uuid::now_v7(), snapshots }
     }

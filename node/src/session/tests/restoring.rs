@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{LOG, TABLE, World, read, write};
 use crate::session::{
-    FetchedFiles, ProfileStamp, Profiles, SessionError, SessionSource, SnapshotKey, SnapshotStore,
+    FetchedFiles, ProfileStamp, Profiles, SessionError, SessionSource, SnapshotKeys, SnapshotStore,
 };
 
 #[tokio::test]
@@ -62,10 +62,10 @@ async fn another_key_opens_nothing() {
     let world = World::new();
     let here = world.used("a", 1, &[(LOG, "log")]).await;
     let taken = world.taker(&here, 1).await.take_stopped(true, None).await.unwrap();
-    let other = SnapshotKey::from_hex(&"08".repeat(32)).unwrap();
+    let other = SnapshotKeys::from_hex(&"08".repeat(32)).unwrap();
     let snapshots = SnapshotStore::open(world.dir.path().join("objects").to_str().unwrap(), other).unwrap();
     let refused = world.profile("b").prepare(&snapshots, Some(&taken), Generation(2)).await;
-    assert!(matches!(refused, Err(SessionError::Sealed { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(SessionError::UnknownKey { .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -146,8 +146,8 @@ async fn a_profile_is_used_by_one_at_a_time_and_another_tenants_is_not_taken_ove
     );
     assert_eq!(world.profiles("a").list().unwrap()[0].0, world.uid);
     drop(here);
-    let stamp = ProfileStamp { uid: Uuid::nil(), generation: Generation(9), sequence: 0, clean: true };
     let locked = profile.lock().unwrap();
+    let stamp = ProfileStamp { uid: Uuid::nil(), ..locked.unused_stamp(Generation(9)) };
     locked.write_stamp(&stamp).unwrap();
     assert_eq!(locked.stamp(), None);
 }

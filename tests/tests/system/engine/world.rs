@@ -16,7 +16,7 @@ use roost_engine::{
     web::{Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
-use roost_node::session::{LockedProfile, Profiles, SnapshotKey, SnapshotStore};
+use roost_node::session::{LockedProfile, Profiles, SnapshotKeys, SnapshotStore};
 use roost_simulator::{Config, Hardness, Simulator, Timing};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -68,7 +68,7 @@ impl World {
             memory_limit_bytes: None,
         });
         let objects = dir.path().join("objects");
-        let snapshots = SnapshotStore::open(path_text(&objects)?, SnapshotKey::from_hex(&"5e".repeat(32))?)?;
+        let snapshots = SnapshotStore::open(path_text(&objects)?, SnapshotKeys::from_hex(&"5e".repeat(32))?)?;
         let tenant = TenantId::new("acme")?;
         Ok(Self { dir, simulator, engine, snapshots, run_as, tenant, uid: Uuid::now_v7() })
     }

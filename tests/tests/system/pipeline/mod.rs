@@ -11,10 +11,12 @@
 )]
 
 mod crashes;
+mod damage;
 mod faults;
 mod flow;
 mod limits;
 mod node;
 mod phone;
+mod session_numbers;
 mod test_bed;
 mod worker;

@@ -17,7 +17,7 @@ use roost_node::{
     host::impairments::Impairments,
     launch_queue::LaunchQueue,
     logins::Logins,
-    session::{Profiles, SnapshotKey, SnapshotStore},
+    session::{Profiles, SnapshotKeys, SnapshotStore},
     start_times::StartTimes,
     symptoms::Symptoms,
     worker::{
@@ -57,7 +57,7 @@ impl OwnershipCheck for Owner {
 impl Node {
     pub async fn new() -> Self {
         let bed = TestBed::new(0).await;
-        let key = SnapshotKey::from_hex(&"5a".repeat(32)).unwrap();
+        let key = SnapshotKeys::from_hex(&"5a".repeat(32)).unwrap();
         let snapshots = SnapshotStore::open(bed.dir.path().join("objects").to_str().unwrap(), key).unwrap();
         let (standing, _) = watch::channel(Standing::Good);
         Self {

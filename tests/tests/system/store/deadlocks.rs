@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
-use roost_model::ids::{Generation, NodeId, TenantId};
+use roost_model::ids::{Generation, NodeId, SessionNumber, TenantId};
 use roost_store::{
     Fence, NewMove, OperationFilter, OperationState, Requester, SessionStatus, SnapshotPointer, StatusReport,
     StoreError, TenantPatch, TenantStatus, WorkerStatus,
@@ -66,8 +66,13 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         4 if dice.roll(4) == 0 => db.store.delete_tenant(&id).await,
         5 => db.store.request_logout(&id).await.map(drop),
         6 => db.store.set_qr(&fence, None).await,
-        7 => db.store.clear_snapshot(&fence).await,
+        7 if dice.roll(2) == 0 => db.store.clear_snapshot(&fence).await.map(drop),
+        7 => db.store.begin_session(&fence, SessionNumber(dice.roll(1_000).cast_signed())).await,
         16 => db.store.correct_snapshot(&fence, &pointer(generation, dice)).await,
+        17 => {
+            let older = pointer(generation, dice);
+            db.store.fall_back_to_snapshot(&fence, Some(&older), "damaged").await
+        }
         8 => {
             let pending = db.store.pending_inbound(&fence, 0, 5).await?;
             let completions: Vec<_> = pending.iter().rev().map(answer).collect();

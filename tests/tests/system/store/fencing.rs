@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::Ledger;
+use roost_model::ids::SessionNumber;
 use roost_store::{
     Admitted, Completion, ConditionKind, Fence, NewOutbound, QrCode, SessionStatus, SnapshotPointer,
     StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
@@ -62,7 +63,9 @@ async fn call(
         "set_qr" => store.set_qr(fence, Some(qr)).await,
         "set_snapshot" => store.set_snapshot(fence, &pointer).await,
         "correct_snapshot" => store.correct_snapshot(fence, &pointer).await,
-        "clear_snapshot" => store.clear_snapshot(fence).await,
+        "fall_back_to_snapshot" => store.fall_back_to_snapshot(fence, Some(&pointer), "late").await,
+        "clear_snapshot" => store.clear_snapshot(fence).await.map(drop),
+        "begin_session" => store.begin_session(fence, SessionNumber(9)).await,
         "admit" => store.admit(fence, &[message("late", "c")]).await.map(drop),
         "admit nothing" => store.admit(fence, &[]).await.map(drop),
         "pending_inbound" => store.pending_inbound(fence, 0, 10).await.map(drop),
@@ -82,12 +85,14 @@ async fn call(
 
 const READS: [&str; 5] =
     ["pending_inbound", "pending_outbound", "reply_window", "admit nothing", "complete nothing"];
-const WRITES: [&str; 13] = [
+const WRITES: [&str; 15] = [
     "report",
     "set_qr",
     "set_snapshot",
     "correct_snapshot",
+    "fall_back_to_snapshot",
     "clear_snapshot",
+    "begin_session",
     "admit",
     "complete",
     "retry_inbound",

@@ -1,12 +1,14 @@
 //! The session as people see it, and the pointer to its snapshot.
 
-use roost_cluster::ledger::Ledger;
+use roost_cluster::ledger::{EventKind, Ledger};
+use roost_model::ids::SessionNumber;
 use roost_store::{
-    Fence, QrCode, RestartMode, SessionStatus, SnapshotPointer, StatusReport, StoreError, TenantStatus,
+    Completion, DeadLetterFilter, EventFilter, Fence, NewOutbound, QrCode, RestartMode, SessionStatus,
+    SnapshotPointer, StatusReport, StoreError, TenantStatus,
 };
 use time::OffsetDateTime;
 
-use crate::store::support::Db;
+use crate::store::support::{Db, message};
 
 fn code(text: &str) -> QrCode {
     QrCode {
@@ -63,6 +65,56 @@ async fn a_session_that_moves_is_disconnected_until_its_new_owner_has_it() {
 }
 
 #[tokio::test]
+async fn a_session_that_ends_takes_its_snapshot_and_the_replies_that_wait_with_it() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let number = async || db.store.worker_spec(&fence.tenant).await.unwrap().session_number;
+    let reply = async |name: &str| {
+        let admitted = db.store.admit(&fence, &[message(name, "c")]).await.unwrap();
+        let (chat, body) = ("c".to_owned(), format!("to {name}"));
+        let reply = NewOutbound {
+            seq: 0,
+            whatsapp_id: format!("r-{name}"),
+            chat,
+            body,
+            counted: true,
+            claimed: true,
+        };
+        let completion = Completion { inbound_id: admitted[0].id, replies: vec![reply], suppressed: None };
+        db.store.complete(&fence, &[completion]).await.unwrap()[0].id
+    };
+    let dead = async || {
+        let letters = db.store.list_dead_letters(&DeadLetterFilter::default(), None, 10).await.unwrap();
+        letters.into_iter().map(|letter| (letter.body, letter.reason)).collect::<Vec<_>>()
+    };
+    let of_before = |name: &str| (format!("to {name}"), "decided for the session before".to_owned());
+    assert_eq!(number().await, SessionNumber(1));
+    let sent = reply("sent").await;
+    db.store.mark_sent(&fence, &[sent]).await.unwrap();
+    reply("one").await;
+    db.store.set_snapshot(&fence, &pointer(&fence, 1)).await.unwrap();
+
+    assert_eq!(db.store.clear_snapshot(&fence).await.unwrap(), SessionNumber(2));
+    assert_eq!((number().await, dead().await), (SessionNumber(2), vec![of_before("one")]));
+    assert!(db.store.pending_outbound(&fence, 0, 10).await.unwrap().is_empty());
+
+    reply("two").await;
+    db.store.set_snapshot(&fence, &pointer(&fence, 2)).await.unwrap();
+    db.store.begin_session(&fence, SessionNumber(3)).await.unwrap();
+    assert_eq!(number().await, SessionNumber(3));
+    assert_eq!(db.store.snapshot_pointer(&fence.tenant).await.unwrap(), None);
+    assert!(dead().await.contains(&of_before("two")));
+
+    reply("three").await;
+    db.store.set_snapshot(&fence, &pointer(&fence, 3)).await.unwrap();
+    db.store.begin_session(&fence, SessionNumber(3)).await.unwrap();
+    db.store.begin_session(&fence, SessionNumber(2)).await.unwrap();
+    assert_eq!(number().await, SessionNumber(3), "it only grows");
+    assert_eq!(db.store.pending_outbound(&fence, 0, 10).await.unwrap().len(), 1);
+    assert!(db.store.snapshot_pointer(&fence.tenant).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn only_a_connected_session_can_be_logged_out() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
@@ -83,17 +135,20 @@ async fn only_a_connected_session_can_be_logged_out() {
     );
 }
 
-#[tokio::test]
-async fn the_pointer_only_moves_forward() {
-    let db = Db::new().await;
-    let first = db.owned("duka").await;
-    let pointer = |fence: &Fence, sequence| SnapshotPointer {
+fn pointer(fence: &Fence, sequence: i64) -> SnapshotPointer {
+    SnapshotPointer {
         manifest: format!("{}-{sequence}", fence.generation),
         generation: fence.generation,
         sequence,
         clean: sequence % 2 == 0,
         at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn the_pointer_only_moves_forward_but_from_what_is_damaged() {
+    let db = Db::new().await;
+    let first = db.owned("duka").await;
     assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap(), None);
     for sequence in [1, 3, 2] {
         db.store.set_snapshot(&first, &pointer(&first, sequence)).await.unwrap();
@@ -106,6 +161,21 @@ async fn the_pointer_only_moves_forward() {
     let present = db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap();
     assert_eq!((present.generation, present.sequence), (second.generation, 1));
     assert_eq!(db.store.worker_spec(&first.tenant).await.unwrap().snapshot, Some(present));
+
+    let older = pointer(&first, 3);
+    db.store.fall_back_to_snapshot(&second, Some(&older), "the snapshot is damaged").await.unwrap();
+    assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap(), Some(older));
+    let events = db.store.list_events(&EventFilter::default(), None, 1).await.unwrap();
+    assert_eq!(
+        (events[0].kind, events[0].text.as_str()),
+        (EventKind::SessionDamaged, "the snapshot is damaged")
+    );
+    assert_eq!(events[0].tenant.as_ref(), Some(&first.tenant));
+    db.store.set_snapshot(&second, &pointer(&second, 2)).await.unwrap();
+    assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap().unwrap().sequence, 2);
+    db.store.fall_back_to_snapshot(&second, None, "it, too").await.unwrap();
+    assert_eq!(db.store.snapshot_pointer(&first.tenant).await.unwrap(), None);
+    db.store.set_snapshot(&second, &pointer(&second, 3)).await.unwrap();
     db.store.clear_snapshot(&second).await.unwrap();
     assert_eq!(db.store.get_session(&first.tenant).await.unwrap().snapshot_at, None);
 }
