@@ -108,6 +108,9 @@ pub struct NodeArgs {
     /// How much of etcd's history the leader keeps; 0s where etcd is shared and somebody else compacts it
     #[arg(long, env = "ROOST_ETCD_HISTORY", default_value = "1h", value_parser = humantime::parse_duration)]
     pub etcd_history: Duration,
+    /// Take an object store that has another marker than the database names, or none; leave it out at the next start
+    #[arg(long, env = "ROOST_NODE_ADOPT_OBJECT_STORE")]
+    pub adopt_object_store: bool,
     /// How long a profile is kept whose tenant the database neither knows nor has deleted; 0s removes those there are
     #[arg(long, env = "ROOST_NODE_ORPHAN_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
     pub orphan_retention: Duration,

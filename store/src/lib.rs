@@ -39,6 +39,7 @@ pub mod inbound;
 pub mod ledger;
 pub mod messages;
 pub mod node_orders;
+mod object_store;
 pub mod operations;
 pub mod outbound;
 pub mod pins;
@@ -67,6 +68,7 @@ pub use inbound::{Admitted, Inbound, NewInbound};
 pub use ledger::{PostgresLedger, PresentController};
 pub use messages::{Direction, Message, MessageFilter, MessageState};
 pub use node_orders::{NodeOrders, RestartWindowUntil};
+pub use object_store::ObjectStoreOwner;
 pub use operations::{
     Cancellation, NewDrain, NewMove, NewRebalance, OperationFilter, OperationOrder, OperationRecord,
     OperationState,

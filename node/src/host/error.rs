@@ -7,6 +7,8 @@ use roost_engine::EngineError;
 use roost_model::ids::NodeId;
 use roost_store::StoreError;
 
+use super::object_store_mark::WrongObjectStore;
+
 /// Why this node has no place in this cluster.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongCluster {
@@ -34,6 +36,8 @@ pub enum HostError {
     NameInUse { node: NodeId, address: String },
     #[error(transparent)]
     WrongCluster(#[from] WrongCluster),
+    #[error(transparent)]
+    WrongObjectStore(#[from] WrongObjectStore),
     #[error("the registry cannot be used")]
     Registry(#[from] RegistryError),
     #[error("the database cannot be used")]
@@ -56,6 +60,7 @@ impl HostError {
         match self {
             Self::NameInUse { .. }
             | Self::WrongCluster(_)
+            | Self::WrongObjectStore(_)
             | Self::Engine(EngineError::ForeignLibrary { .. })
             | Self::Registry(RegistryError::Refused { .. }) => true,
             Self::Store(error) => error.is_final(),

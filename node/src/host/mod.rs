@@ -26,6 +26,7 @@ pub mod impairments;
 mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
+mod object_store_mark;
 mod own_key;
 mod ownership;
 pub mod pause_detector;
@@ -135,13 +136,14 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
         impairments: host.impairments.clone(),
         workers: host.workers.clone(),
     };
+    let adopt = config.args.adopt_object_store;
     let given = Given { cluster: config.args.cluster.as_str(), ttl: host.timing.ttl };
     tokio::select! {
         // First, so that nobody is registered who could do nothing.
         biased;
         unusable = first_contact::unusable(&host.node.store, &registry, &host.timing) => return Err(unusable),
         wrong = store_mark::wrong_database(&*registry, &host.node.store, given, &host.timing) => return Err(wrong),
-        lived = prove_and_live(&host, &record, given, announcement, self_check, &stop) => lived?,
+        lived = prove_and_live(&host, &record, given, announcement, self_check, adopt, &stop) => lived?,
     }
 
     stop_standing.cancel();
@@ -158,8 +160,10 @@ async fn prove_and_live(
     given: Given<'_>,
     announcement: Option<Announcement<'_>>,
     self_check: SelfCheck,
+    adopt_object_store: bool,
     stop: &CancellationToken,
 ) -> Result<(), HostError> {
+    object_store_mark::check(&host.node, adopt_object_store).await?;
     if stop.run_until_cancelled(self_check.before_registering()).await.is_none() {
         return Ok(());
     }

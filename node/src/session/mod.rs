@@ -34,6 +34,7 @@ mod snapshot_listing;
 mod snapshot_store;
 mod staging;
 mod standby;
+mod store_marker;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -48,6 +49,7 @@ pub use restore::{FetchedFiles, PreparedProfile, SessionSource};
 pub use snapshot::SnapshotTaker;
 pub use snapshot_listing::Tombstone;
 pub use snapshot_store::SnapshotStore;
+pub use store_marker::StoreMarker;
 
 /// What of a profile makes the session, relative to the browser's user data directory.
 const STORES: [&str; 2] = [INDEXED_DB, "Default/Local Storage"];

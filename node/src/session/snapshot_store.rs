@@ -5,6 +5,7 @@
 //! <uid>/manifests/<generation>-<sequence>.forgotten   up to here it is of a session that was forgotten
 //! <uid>/manifests/<generation>-<sequence>.damaged     this one cannot be restored
 //! <uid>/blobs/<generation>/<hash>-<sequence>     content, named by a keyed hash of it and the save that stored it
+//! marker                                          which store this is, see `store_marker`
 //! proofs/<node>                                  for a moment: that the node can write here
 //! ```
 //!
@@ -71,6 +72,10 @@ impl SnapshotStore {
             .create(dir)
             .map_err(SessionError::disk("making the object store's directory", dir))?;
         Ok(Self::of(Objects::in_dir(Path::new(dir), key)?))
+    }
+
+    pub(super) fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     pub(super) fn of(objects: Objects) -> Self {

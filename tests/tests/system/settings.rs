@@ -8,6 +8,7 @@ use std::{path::Path, time::Duration};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use roost_cluster::registry::{EtcdRegistry, Registry};
 use roost_devcluster::{Etcd, Launch, Postgres, Process, free_port, loopback_client, product, tail};
+use roost_store::Store;
 use tokio::time::{Instant, sleep};
 
 use crate::api::harness::write_private;
@@ -34,7 +35,7 @@ fn both(dir: &Path, etcd: &str, database: &str) -> [Process; 2] {
     [node, coordinator].map(|launch| launch.spawn().unwrap())
 }
 
-async fn assert_refused(processes: [Process; 2], words: &str) {
+async fn assert_refused(processes: impl IntoIterator<Item = Process>, words: &str) {
     for mut process in processes {
         let deadline = Instant::now() + SOON;
         let status = loop {
@@ -131,4 +132,56 @@ async fn an_etcd_at_https_is_used_if_its_certificate_is_trusted() {
     }
     let refused = asked(None).await.unwrap_err().to_string();
     assert!(refused.contains("certificate"), "{refused}");
+}
+
+/// A node with this object store, and this key.
+fn node_with(
+    dir: &Path,
+    etcd: &Etcd,
+    postgres: &Postgres,
+    objects: &str,
+    key: &str,
+    more: &[&str],
+) -> Process {
+    write_private(&dir.join("key"), &key.repeat(32));
+    let file = |name: &str| dir.join(name).display().to_string();
+    let launch = Launch::new("node", product("roost-node").unwrap(), dir.join("node.log"))
+        .args(["run", "--id", "n1", "--engine", "null", "--lease-ttl", "2s"])
+        .args(["--etcd", etcd.endpoint(), "--database-url", postgres.url()])
+        .args(["--state-dir", &file("state"), "--object-store", &file(objects)])
+        .args(["--snapshot-key-file", &file("key")])
+        .args(more);
+    launch.spawn().unwrap()
+}
+
+#[tokio::test]
+async fn an_object_store_other_than_the_one_that_the_database_names_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (etcd, postgres) =
+        (Etcd::start(dir.path()).await.unwrap(), Postgres::start(dir.path()).await.unwrap());
+    let store = Store::connect(postgres.url(), 1).await.unwrap();
+    store.migrate().await.unwrap();
+    let named = async || store.object_store().await.unwrap().object_store;
+    let until_named_other_than = async |before| {
+        let deadline = Instant::now() + SOON;
+        while named().await == before {
+            assert!(Instant::now() < deadline, "{}", tail(&dir.path().join("node.log")));
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let start = |objects, key, more: &[&str]| node_with(dir.path(), &etcd, &postgres, objects, key, more);
+
+    let first = start("objects", "ab", &[]);
+    until_named_other_than(None).await;
+    drop(first);
+    let taken = named().await;
+    // As a directory that is not mounted.
+    assert_refused([start("empty", "ab", &[])], "the object store has no marker").await;
+    assert_refused([start("objects", "cd", &[])], "the object store's marker cannot be read").await;
+    assert_eq!(named().await, taken, "nothing was adopted");
+
+    let adopting = start("empty", "ab", &["--adopt-object-store"]);
+    until_named_other_than(taken).await;
+    drop(adopting);
+    assert_refused([start("objects", "ab", &[])], "the object store is ").await;
 }

@@ -13,6 +13,7 @@ use roost_store::StoreError;
 use tokio::{net::TcpStream, time::timeout};
 use uuid::Uuid;
 
+use super::super::object_store_mark::{self, WrongObjectStore};
 use crate::{blocking::run_blocking, env::NodeEnv, launch_queue::LaunchPriority, session::SessionError};
 
 /// Whoever does not answer in this time is of no use to a tenant either.
@@ -45,6 +46,8 @@ enum CheckError {
     Database(#[from] StoreError),
     #[error("the object store takes nothing")]
     ObjectStore(#[source] SessionError),
+    #[error(transparent)]
+    WrongObjectStore(#[from] WrongObjectStore),
     #[error("the state directory takes no files")]
     StateDirectory(#[source] SessionError),
     #[error("{place} is out of reach")]
@@ -69,7 +72,7 @@ pub(super) async fn check(kind: ImpairmentKind, env: &NodeEnv, node: &NodeId, si
         match kind {
             ImpairmentKind::Browser => browser(env).await,
             ImpairmentKind::Database => Ok(env.store.ping().await?),
-            ImpairmentKind::ObjectStore => env.snapshots.prove(node).await.map_err(CheckError::ObjectStore),
+            ImpairmentKind::ObjectStore => object_store(env, node).await,
             ImpairmentKind::StateDirectory => state_directory(env).await,
             ImpairmentKind::Site => reach(site).await,
             ImpairmentKind::Unknown => Err(CheckError::NoCheck),
@@ -94,6 +97,12 @@ async fn browser(env: &NodeEnv) -> Result<(), CheckError> {
     let started = started.await;
     let removed = profile.remove().await;
     started.and(removed.map_err(CheckError::Profile))
+}
+
+async fn object_store(env: &NodeEnv, node: &NodeId) -> Result<(), CheckError> {
+    env.snapshots.prove(node).await.map_err(CheckError::ObjectStore)?;
+    object_store_mark::verify(env, false).await?;
+    Ok(())
 }
 
 async fn state_directory(env: &NodeEnv) -> Result<(), CheckError> {

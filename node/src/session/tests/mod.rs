@@ -27,6 +27,7 @@ mod saving;
 mod session_numbers;
 mod standby;
 mod store_calls;
+mod store_marker;
 
 const LOG: &str = "Default/IndexedDB/s.indexeddb.leveldb/000003.log";
 const TABLE: &str = "Default/IndexedDB/s.indexeddb.leveldb/000002.ldb";
