@@ -44,6 +44,7 @@ impl Store {
             from message_logs
             where id < $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
                 and ($4::message_direction is null or direction = $4)
+                and tenant_id <> all (array(select id from tenants where deleting_since is not null))
             order by id desc limit $5"#,
             before.unwrap_or(i64::MAX),
             filter.tenant.as_ref().map(TenantId::as_str),
@@ -70,6 +71,7 @@ impl Store {
             where id > $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
                 and ($4::message_direction is null or direction = $4)
                 and created_at < now() - interval '100 milliseconds'
+                and tenant_id <> all (array(select id from tenants where deleting_since is not null))
             order by id limit $5"#,
             after,
             filter.tenant.as_ref().map(TenantId::as_str),

@@ -18,7 +18,8 @@ use roost_store::{PostgresLedger, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, FailedMigration, complaints::OwnController, waiting_tenants::WaitingTenants, watch::Streams,
+    Error, FailedMigration, complaints::OwnController, deletions::Deletions, waiting_tenants::WaitingTenants,
+    watch::Streams,
 };
 
 /// From one attempt to bring the schema up to date to the next.
@@ -33,6 +34,7 @@ pub struct App {
     /// Until it is.
     failed_migration: Arc<Mutex<Option<FailedMigration>>>,
     controller: Arc<OnceLock<OwnController>>,
+    pub(super) deletions: Deletions,
     pub(super) waiting_tenants: WaitingTenants,
     pub(super) streams: Streams,
 }
@@ -46,6 +48,7 @@ impl App {
             migrated: Arc::default(),
             failed_migration: Arc::default(),
             controller: Arc::default(),
+            deletions: Deletions::default(),
             waiting_tenants: WaitingTenants::new(),
             streams: Streams::new(stop),
         }
@@ -73,6 +76,11 @@ impl App {
     /// All that callers follow, together.
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// What this process is to do about tenants that were deleted.
+    pub fn deletions(&self) -> &Deletions {
+        &self.deletions
     }
 
     pub fn registry(&self) -> &SharedRegistry {

@@ -9,6 +9,7 @@ mod changes;
 mod crashes;
 mod dead_letters;
 mod deadlocks;
+mod deletions;
 mod erasure;
 mod events;
 mod fencing;

@@ -13,8 +13,8 @@ use roost_model::{
     ids::{NodeId, Revision, TenantId, Term},
 };
 use roost_store::{
-    Admitted, Completion, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger, Requester,
-    Store, StoreError,
+    Admitted, Completion, DeletionBatch, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger,
+    Requester, Store, StoreError,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -65,6 +65,19 @@ impl Db {
             }
             assert!(Instant::now() < deadline, "the tenant is there");
             sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Removes what deleted tenants have left, and answers with those of which all is gone.
+    pub async fn finish_deletions(&self) -> Vec<TenantId> {
+        let mut finished = vec![];
+        loop {
+            match self.store.delete_next_batch().await.unwrap() {
+                DeletionBatch::Finished { tenant } => finished.push(tenant),
+                DeletionBatch::Removed { .. } => {}
+                DeletionBatch::Elsewhere => sleep(Duration::from_millis(1)).await,
+                DeletionBatch::Nothing => return finished,
+            }
         }
     }
 
