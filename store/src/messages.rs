@@ -30,6 +30,14 @@ pub struct MessageFilter {
     pub direction: Option<Direction>,
 }
 
+impl MessageFilter {
+    pub fn takes(&self, message: &Message) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == message.tenant)
+            && self.chat.as_ref().is_none_or(|chat| *chat == message.chat)
+            && self.direction.is_none_or(|direction| direction == message.direction)
+    }
+}
+
 impl Store {
     /// Newest first, from the one before `before` on.
     pub async fn list_messages(

@@ -10,30 +10,37 @@ use tokio::time::Instant;
 
 use crate::store::support::{Db, message, new_tenant, tenant};
 
-impl Db {
-    /// So many messages of `duka`, and of each tenth one a row in either queue.
-    async fn fill(&self, messages: i64) {
-        for sql in [
-            "insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
-            select 'duka', 'IN', 'c' || n % 100, 'x', 'm' || n from generate_series(1, $1) n",
-            "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state,
-                done_at)
-            select 'duka', sha256(n::text::bytea), '', 'c', 'c', 'x', false, 'DEAD', now()
-            from generate_series(1, $1 / 10) n",
-            "insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body)
-            select 'duka', n, n::text, 'c', 'x' from generate_series(1, $1 / 10) n",
-            "insert into reply_windows select 'duka', now() - n * interval '1 second' from generate_series(1, $1 / 100) n",
-        ] {
-            sqlx::query(sql).bind(messages).execute(self.store.pool()).await.unwrap();
-        }
-    }
+/// Of `duka`: messages, of which each tenth has a row in either queue.
+macro_rules! messages {
+    ($messages:literal) => {
+        &[
+            concat!(
+                "insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
+                select 'duka', 'IN', 'c' || n % 100, 'x', 'm' || n from generate_series(1, ", $messages, ") n"
+            ),
+            concat!(
+                "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state,
+                    done_at)
+                select 'duka', n::text::bytea, '', 'c', 'c', 'x', false, 'DEAD', now()
+                from generate_series(1, ", $messages, " / 10) n"
+            ),
+            concat!(
+                "insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body)
+                select 'duka', n, n::text, 'c', 'x' from generate_series(1, ", $messages, " / 10) n"
+            ),
+            concat!(
+                "insert into reply_windows select 'duka', now() - n * interval '1 second'
+                from generate_series(1, ", $messages, " / 100) n"
+            ),
+        ]
+    };
 }
 
 #[tokio::test]
 async fn a_deleted_tenant_is_gone_for_every_reader_and_its_id_is_free_when_all_is_removed() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
-    db.fill(3_000).await;
+    db.fill(messages!(3000)).await;
     let made = db.store.get_tenant(&fence.tenant).await.unwrap();
     db.store.delete_tenant(&fence.tenant).await.unwrap();
 
@@ -89,7 +96,7 @@ async fn placements_go_on_while_a_large_tenant_is_deleted() {
     for id in &others {
         db.owned(id).await;
     }
-    db.fill(200_000).await;
+    db.fill(messages!(200000)).await;
     let begun = Instant::now();
     db.store.delete_tenant(&tenant("duka")).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(1), "the deletion took {:?}", begun.elapsed());
@@ -117,7 +124,7 @@ async fn placements_go_on_while_a_large_tenant_is_deleted() {
 async fn a_tenants_batches_are_one_after_the_other_and_go_on_when_their_process_has_died() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
-    db.fill(2_000).await;
+    db.fill(messages!(2000)).await;
     db.store.delete_tenant(&fence.tenant).await.unwrap();
     assert!(matches!(db.store.delete_next_batch().await.unwrap(), DeletionBatch::Removed { .. }));
 
@@ -141,7 +148,7 @@ async fn a_tenants_batches_are_one_after_the_other_and_go_on_when_their_process_
 async fn an_erasure_of_a_tenant_that_is_deleted_meanwhile_finds_no_tenant() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
-    db.fill(100).await;
+    db.fill(messages!(100)).await;
     db.store.delete_tenant(&fence.tenant).await.unwrap();
     let erased = db.store.erase_chat(&fence.tenant, "c1", &Requester::default()).await;
     assert!(matches!(erased, Err(StoreError::NotFound { kind: "tenant", .. })), "{erased:?}");

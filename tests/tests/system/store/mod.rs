@@ -14,6 +14,7 @@ mod erasure;
 mod events;
 mod fencing;
 mod ledger;
+mod ledger_cost;
 mod limits;
 mod migrations;
 mod node_orders;
