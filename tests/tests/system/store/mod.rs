@@ -10,6 +10,7 @@ mod crashes;
 mod dead_letters;
 mod deadlocks;
 mod deletions;
+mod durability;
 mod erasure;
 mod events;
 mod fencing;
