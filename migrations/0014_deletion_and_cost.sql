@@ -59,3 +59,9 @@ create index tenant_removals_by_time on tenant_removals (removed_at);
 create view reading_horizon as
 select concat(pg_postmaster_start_time(), ' ', (select oid from pg_database where datname = current_database())) as server,
     pg_snapshot_xmin(pg_current_snapshot())::text as horizon;
+
+-- Where the next purge of a queue goes on.
+create table purge_cursors (
+    queue text primary key,
+    after_tenant text collate "C" not null
+);
