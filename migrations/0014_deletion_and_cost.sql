@@ -65,3 +65,21 @@ create table purge_cursors (
     queue text primary key,
     after_tenant text collate "C" not null
 );
+
+-- Snapshots in the object store whose tenants the database neither knows nor has deleted, as the last sweep found them.
+create table snapshot_orphans (
+    uid uuid primary key,
+    first_seen_at timestamptz not null default now(),
+    -- By the last sweep.
+    seen_at timestamptz not null default now(),
+    -- An operator's order; null while there is none.
+    removal_ordered_by text,
+    -- A node is about to remove it.
+    claimed_at timestamptz
+);
+-- One row: when the last sweep was begun. Who sets it first takes it.
+create table snapshot_sweep (
+    singleton boolean primary key default true check (singleton),
+    swept_at timestamptz not null default '-infinity'
+);
+insert into snapshot_sweep default values;

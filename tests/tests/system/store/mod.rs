@@ -30,6 +30,7 @@ mod read_only_server;
 mod records;
 mod refusals;
 mod sessions;
+mod snapshot_orphans;
 pub mod support;
 mod tenants;
 mod throughput;
