@@ -67,6 +67,9 @@ async fn a_deleted_tenant_is_gone_for_every_reader_and_its_id_is_free_when_all_i
     let phone = made.settings.phone.clone();
     db.store.create_tenant(NewTenant { phone, ..new_tenant("soko") }).await.unwrap();
 
+    // Neither of two that are being deleted has a phone.
+    db.store.delete_tenant(&tenant("soko")).await.unwrap();
+
     let mut batches = 0;
     loop {
         match db.store.delete_next_batch().await.unwrap() {
@@ -81,6 +84,7 @@ async fn a_deleted_tenant_is_gone_for_every_reader_and_its_id_is_free_when_all_i
         }
     }
     assert!(batches >= 3, "{batches} batches");
+    assert_eq!(db.finish_deletions().await, [tenant("soko")]);
     assert_eq!(db.store.delete_next_batch().await.unwrap(), DeletionBatch::Nothing);
     assert_eq!(db.number("select count(*) from message_logs").await, 0);
     let again = NewTenant { phone: "+255700".into(), ..new_tenant("duka") };

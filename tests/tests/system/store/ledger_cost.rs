@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use roost_cluster::ledger::{DesiredTenant, Ledger};
-use roost_model::ids::{Generation, TenantId};
+use roost_devcluster::Postgres;
+use roost_model::ids::{Generation, Revision, TenantId};
 use roost_store::{PostgresLedger, Requester, Store};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -43,9 +44,16 @@ impl Db {
     }
 }
 
+/// On a server of its own: what a transaction that is open in any database may have changed is read again.
 #[tokio::test]
 async fn a_pass_over_100_000_idle_tenants_reads_what_has_changed_and_what_is_due() {
-    let db = Db::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let postgres = Postgres::start(dir.path()).await.unwrap();
+    let store = Store::connect(postgres.url(), 2).await.unwrap();
+    store.migrate().await.unwrap();
+    let ledger = PostgresLedger::new(store.clone());
+    let term = ledger.begin_term("etcd", Revision(10), "coordinator/a").await.unwrap();
+    let db = Db { store, ledger, term, url: postgres.url().to_owned() };
     db.fill(idle_tenants!(100000)).await;
     // One connection, which tells its statistics when it is asked to.
     let store = Store::connect(&db.url, 1).await.unwrap();
@@ -169,6 +177,6 @@ async fn what_a_dump_has_brought_is_read_once() {
     // A term begins with all of it.
     db.execute("alter table worker_processes disable trigger user").await;
     db.execute("update worker_processes set node = 'nowhere'").await;
-    db.ledger.begin_term("etcd", roost_model::ids::Revision(20), "coordinator/b").await.unwrap();
+    db.ledger.begin_term("etcd", Revision(20), "coordinator/b").await.unwrap();
     assert_eq!(db.ledger.desired_tenants().await.unwrap()[0].node, Some(node("nowhere")));
 }
