@@ -7,7 +7,8 @@ use crate::commands::{demo::Demo, dev::Dev};
 use crate::{
     commands::{
         cluster::ClusterVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
-        rebalance::Rebalance, session::SessionVerb, tenant::TenantVerb, worker::WorkerVerb,
+        rebalance::Rebalance, session::SessionVerb, snapshot::SnapshotVerb, tenant::TenantVerb,
+        worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Sessions: a tenant's link to its phone.
     #[command(subcommand)]
     Session(SessionVerb),
+    /// What the object store holds of tenants that nobody knows.
+    #[command(subcommand)]
+    Snapshot(SnapshotVerb),
     /// The log of messages received and sent.
     #[command(subcommand)]
     Message(MessageVerb),

@@ -129,6 +129,19 @@ async fn sessions_are_printed_as_golden() {
             &["session", "logout", "idle"],
             &["session", "logout", "idle", "--yes"],
             &["session", "logout", "lodge", "--yes"],
+            &["snapshot", "orphans"],
+            &["snapshot", "orphans", "-o", "json"],
+            &["snapshot", "orphans", "remove", "00000000-0000-0000-0000-000000000001"],
+            &[
+                "snapshot",
+                "orphans",
+                "remove",
+                "00000000-0000-0000-0000-000000000001",
+                "--by",
+                "juma",
+                "--yes",
+            ],
+            &["snapshot", "orphans", "remove", "x", "--yes"],
         ],
     )
     .await;

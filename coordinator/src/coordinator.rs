@@ -194,7 +194,8 @@ fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {
 }
 
 /// The controller needs the ledger's tables, so it stands for election when they are there and not before: one that
-/// cannot act must not keep the place from one that can. So do the rounds of the retention.
+/// cannot act must not keep the place from one that can. So do the rounds of the retention and the
+/// removal of what deleted tenants leave.
 async fn control(
     app: App,
     config: ControllerConfig,
@@ -210,7 +211,11 @@ async fn control(
     let holder = config.candidate.holder.clone();
     let controller = Controller::new(app.registry().clone(), ledger, config);
     app.set_controller(OwnController { holder, status: controller.status() });
-    tokio::join!(controller.run(stop.clone()), retention::run(store, stop));
+    tokio::join!(
+        controller.run(stop.clone()),
+        retention::run(store.clone(), stop.clone()),
+        app.deletions().run(store, stop)
+    );
 }
 
 /// Waits for etcd's first answer.

@@ -114,6 +114,9 @@ pub struct NodeArgs {
     /// How long a profile is kept whose tenant the database neither knows nor has deleted; 0s removes those there are
     #[arg(long, env = "ROOST_NODE_ORPHAN_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
     pub orphan_retention: Duration,
+    /// How long snapshots in the object store are kept whose tenant the database neither knows nor has deleted
+    #[arg(long, env = "ROOST_NODE_SNAPSHOT_ORPHAN_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
+    pub snapshot_orphan_retention: Duration,
     /// The most tenants that it takes
     #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub capacity: u32,

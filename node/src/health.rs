@@ -143,6 +143,10 @@ impl NodeHealth {
         reasons
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.dependencies.store.durability_gaps().iter().map(ToString::to_string).collect()
+    }
+
     fn status(&self) -> NodeStatus {
         let registered = self.registered.lock();
         NodeStatus {
@@ -180,13 +184,15 @@ struct Readiness {
     ready: bool,
     /// What is in the way.
     reasons: Vec<String>,
+    /// What a person should mend, and what is in no tenant's way.
+    warnings: Vec<String>,
 }
 
 async fn ready(State(health): State<NodeHealth>) -> (StatusCode, Json<Readiness>) {
     let reasons = health.unready().await;
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons }))
+    (status, Json(Readiness { ready, reasons, warnings: health.warnings() }))
 }
 
 #[cfg(test)]

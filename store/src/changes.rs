@@ -47,6 +47,8 @@ pub enum ClusterChange {
     Operation(OperationId),
     /// There is a new event.
     Event,
+    /// A tenant was deleted, and its messages are to be removed.
+    Deletion,
 }
 
 #[derive(Clone)]
@@ -154,6 +156,7 @@ fn parse(payload: &str) -> Option<Notification> {
         "orders" => Some(Notification::Cluster(ClusterChange::Orders)),
         "operation" => Some(Notification::Cluster(ClusterChange::Operation(OperationId(of.parse().ok()?)))),
         "event" => Some(Notification::Cluster(ClusterChange::Event)),
+        "deletion" => Some(Notification::Cluster(ClusterChange::Deletion)),
         _ => None,
     }
 }
@@ -177,6 +180,7 @@ mod tests {
             Some(Notification::Cluster(ClusterChange::Operation(OperationId(7))))
         );
         assert_eq!(parse("event"), Some(Notification::Cluster(ClusterChange::Event)));
+        assert_eq!(parse("deletion"), Some(Notification::Cluster(ClusterChange::Deletion)));
         assert_eq!(parse("weather:duka-1"), None);
         assert_eq!(parse("spec"), None);
         assert_eq!(parse("operation:x"), None);

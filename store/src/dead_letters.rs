@@ -100,6 +100,7 @@ impl Store {
             where (tenant_id, id, direction) > ($1::text, $2::bigint, $3::message_direction)
                 and tenant_id <= coalesce($4::text, '~')
                 and ($5::message_direction is null or direction = $5) and (redrivable or not $6)
+                and tenant_id <> all (array(select id from tenants where deleting_since is not null))
             order by tenant_id, id, direction limit $7"#,
             after_tenant,
             after_id,
@@ -121,7 +122,8 @@ impl Store {
                 body as "body!", whatsapp_id as "whatsapp_id!", reason as "reason!", attempts as "attempts!",
                 created_at as "created_at!", redrivable as "redrivable!"
             from dead_letters
-            where (direction = 'IN' and id = any($1)) or (direction = 'OUT' and id = any($2))
+            where ((direction = 'IN' and id = any($1)) or (direction = 'OUT' and id = any($2)))
+                and tenant_id <> all (array(select id from tenants where deleting_since is not null))
             order by tenant_id, id, direction"#,
             &inbound,
             &outbound,

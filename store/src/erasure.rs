@@ -5,14 +5,15 @@
 //! and queues nothing. A reply that waited goes; one that is being sent is then marked by nobody, and by nobody sent
 //! again.
 
-use roost_model::ids::TenantId;
-use sqlx::{Connection, PgConnection};
+use std::time::Duration;
 
-use crate::{
-    Requester, Store, StoreError,
-    call::within,
-    removals::{LONG_TRANSACTION, hold_log},
-};
+use roost_model::ids::TenantId;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::{Requester, Store, StoreError, call::within};
+
+/// A chat with very many messages takes a while.
+const LONG_TRANSACTION: Duration = Duration::from_secs(60);
 
 impl Store {
     /// Removes what is kept of a chat, and answers with how many rows held something of it. The history notes that, by
@@ -55,6 +56,18 @@ async fn erase_in_transaction(
     note(&mut transaction, tenant, rows, by).await?;
     transaction.commit().await?;
     Ok(Some(rows))
+}
+
+/// Begins a long transaction that removes lines of a tenant's log: the only one of its kind until it ends.
+async fn hold_log(transaction: &mut PgConnection, id: &TenantId) -> Result<(), sqlx::Error> {
+    let limit = format!("set local statement_timeout = {}", LONG_TRANSACTION.as_millis());
+    transaction.execute(AssertSqlSafe(limit)).await?;
+    let alone = sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended('the log of ' || $1, 0))::text",
+        id.as_str()
+    );
+    alone.fetch_one(transaction).await?;
+    Ok(())
 }
 
 async fn erase_log(

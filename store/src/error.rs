@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The field must be unique, and another row has this value.
     #[error("{field} {value:?} is taken")]
     AlreadyExists { field: &'static str, value: String },
+    /// Nothing was written: of the tenant that had this id not all is removed yet. The same call succeeds when it is.
+    #[error("tenant {tenant} is still being deleted")]
+    BeingDeleted { tenant: TenantId },
     /// Nothing was written: an operation that runs stands against it.
     #[error("{what}")]
     Conflict { operation: OperationId, what: String },

@@ -47,6 +47,13 @@ pub struct EventFilter {
     pub tenant: Option<TenantId>,
 }
 
+impl EventFilter {
+    pub fn takes(&self, event: &ClusterEvent) -> bool {
+        self.node.as_ref().is_none_or(|node| event.node.as_ref() == Some(node))
+            && self.tenant.as_ref().is_none_or(|tenant| event.tenant.as_ref() == Some(tenant))
+    }
+}
+
 impl Store {
     /// Newest first, from the one before `before` on.
     pub async fn list_events(

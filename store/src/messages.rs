@@ -44,6 +44,15 @@ pub struct MessageFilter {
     pub state: Option<MessageState>,
 }
 
+impl MessageFilter {
+    pub fn takes(&self, message: &Message) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == message.tenant)
+            && self.chat.as_ref().is_none_or(|chat| *chat == message.chat)
+            && self.direction.is_none_or(|direction| direction == message.direction)
+            && (self.state.is_none() || self.state == message.state)
+    }
+}
+
 impl Store {
     /// Newest first, from the one before `before` on.
     pub async fn list_messages(
@@ -60,6 +69,7 @@ impl Store {
             where id < $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
                 and ($4::message_direction is null or direction = $4)
                 and ($5::message_state is null or (state is not null and state = $5))
+                and tenant_id <> all (array(select id from tenants where deleting_since is not null))
             order by id desc limit $6"#,
             before.unwrap_or(i64::MAX),
             filter.tenant.as_ref().map(TenantId::as_str),
@@ -89,6 +99,7 @@ impl Store {
                 and ($4::message_direction is null or direction = $4)
                 and created_at < now() - interval '100 milliseconds'
                 and ($5::message_state is null or state = $5)
+                and tenant_id <> all (array(select id from tenants where deleting_since is not null))
             order by id limit $6"#,
             after,
             filter.tenant.as_ref().map(TenantId::as_str),

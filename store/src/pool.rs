@@ -17,6 +17,7 @@ use tokio::sync::{OnceCell, broadcast};
 use crate::{
     StoreError,
     changes::{Change, ClusterChange, Listener},
+    durability::{Durability, DurabilityGap, wait_for_the_disk},
     first_contact::first_contact,
     turnover::{Turnover, is_read_only},
 };
@@ -41,6 +42,7 @@ struct Inner {
     options: PgConnectOptions,
     met: OnceCell<()>,
     turnover: Turnover,
+    durability: Durability,
     listener: OnceLock<Listener>,
 }
 
@@ -57,6 +59,8 @@ impl Store {
         let options = connect_options(url)?;
         let turnover = Turnover::default();
         let made_since = turnover.clone();
+        let durability = Durability::default();
+        let demanded = durability.clone();
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -68,10 +72,16 @@ impl Store {
                     Ok(!is_outdated && (is_trusted || !is_read_only(connection).await?))
                 })
             })
-            .after_connect(|connection, _| Box::pin(set_limits(connection)))
+            .after_connect(move |connection, _| {
+                let durability = demanded.clone();
+                Box::pin(async move {
+                    set_limits(connection).await?;
+                    durability.demand(connection).await
+                })
+            })
             .connect_lazy_with(options.clone());
         let (met, listener) = (OnceCell::new(), OnceLock::new());
-        Ok(Self { inner: Arc::new(Inner { pool, options, met, turnover, listener }) })
+        Ok(Self { inner: Arc::new(Inner { pool, options, met, turnover, durability, listener }) })
     }
 
     /// Once in the life of a process the database is looked at before it is used.
@@ -96,6 +106,7 @@ impl Store {
             Ok(connected) => connected.map_err(|source| StoreError::from_driver(step, source))?,
             Err(_elapsed) => return Err(StoreError::Unavailable { step, source: sqlx::Error::PoolTimedOut }),
         };
+        wait_for_the_disk(&mut connection).await.map_err(|source| StoreError::from_driver(step, source))?;
         check_encoding(&mut connection).await?;
         MIGRATIONS
             .run_direct(None, &mut connection, false)
@@ -107,6 +118,11 @@ impl Store {
     /// Whether Postgres answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.one("ping", sqlx::query!(r#"select true as "up!""#)).await.map(|_row| ())
+    }
+
+    /// Why the server that answered last may forget what it has committed; nothing before the first contact.
+    pub fn durability_gaps(&self) -> Vec<DurabilityGap> {
+        self.inner.durability.gaps()
     }
 
     pub fn pool(&self) -> &PgPool {

@@ -1,6 +1,10 @@
 //! What is over and old goes, so that no table grows for ever (I5). Any number of processes may purge at once: each
 //! passes over rows that another one holds, and waits for nobody. What is to go is found first in an index, so a purge
-//! costs what it removes, not what is kept.
+//! costs what it removes, not what is kept. It is then removed by an array of ids: for a join of so many the planner would
+//! rather read the whole table.
+//!
+//! The queues are purged tenant by tenant, and a purge that was enough goes on where the last one stopped: a tenant with
+//! more than its share waits for its next turn, and none starves behind it.
 //!
 //! Texts and numbers of customers are in the log and in messages that were given up, and both go after the retention
 //! that the cluster's policy says ([`crate::policy`]); a chat that is silent for longer is greeted as a new one.
@@ -20,8 +24,10 @@ pub const KEPT_DONE: Duration = DAY.saturating_mul(8);
 /// Operations.
 pub const KEPT_OPERATIONS: Duration = DAY.saturating_mul(90);
 
-/// Rows that one statement deletes at most, and tenants that it looks at.
+/// Rows that one statement deletes at most.
 const BATCH: i64 = 5_000;
+/// Tenants that one statement looks at.
+const PAGE: i64 = 1_000;
 /// Statements for one table in one purge; what is left over is for the next one.
 const MAX_BATCHES: u32 = 200;
 
@@ -50,17 +56,91 @@ struct TenantsBatch {
     next: Option<String>,
 }
 
+/// What a statement did that looks at the log from one line on.
+struct LogBatch {
+    gone: i64,
+    /// The line after which the next one goes on; `None` when what follows is young.
+    next: Option<i64>,
+}
+
 impl Store {
     /// To be called about once in an hour.
     pub async fn purge(&self) -> Result<Purged, StoreError> {
+        self.purge_within(MAX_BATCHES).await
+    }
+
+    /// With so many statements for one table at most.
+    pub async fn purge_within(&self, max_batches: u32) -> Result<Purged, StoreError> {
         Ok(Purged {
-            inbound: tenant_by_tenant(|after| self.purge_inbound(after)).await?,
-            outbound: tenant_by_tenant(|after| self.purge_outbound(after)).await?,
-            reply_windows: batches(|| self.purge_reply_windows()).await?,
-            message_logs: batches(|| self.purge_message_logs()).await?,
-            operations: batches(|| self.purge_operations()).await?,
+            inbound: self.tenant_by_tenant("bm_in", max_batches, |after| self.purge_inbound(after)).await?,
+            outbound: self
+                .tenant_by_tenant("bm_out", max_batches, |after| self.purge_outbound(after))
+                .await?,
+            reply_windows: batches(max_batches, || self.purge_reply_windows()).await?,
+            message_logs: self.purge_log(max_batches).await?,
+            operations: batches(max_batches, || self.purge_operations()).await?,
             node_orders: self.purge_node_orders().await?,
         })
+    }
+
+    /// Round and round, from where the last purge has stopped, until a round has left nothing or it has been enough.
+    async fn tenant_by_tenant<F>(
+        &self,
+        queue: &'static str,
+        max_batches: u32,
+        purge: impl Fn(String) -> F,
+    ) -> Result<u64, StoreError>
+    where
+        F: Future<Output = Result<TenantsBatch, StoreError>>,
+    {
+        let mut after = self.purge_cursor(queue).await?;
+        let (mut gone, mut round) = (0, Round::begun_after(&after));
+        for _ in 0..max_batches {
+            let batch = purge(after).await?;
+            gone += batch.gone.unsigned_abs();
+            round.has_left |= batch.gone == BATCH;
+            round.is_at_the_end |= batch.next.is_none();
+            after = batch.next.unwrap_or_default();
+            if round.is_over(&after) {
+                if !round.has_left {
+                    break;
+                }
+                round = Round::begun_after(&after);
+            }
+        }
+        self.set_purge_cursor(queue, &after).await?;
+        Ok(gone)
+    }
+
+    async fn purge_cursor(&self, queue: &'static str) -> Result<String, StoreError> {
+        let query = sqlx::query!("select after_tenant from purge_cursors where queue = $1", queue);
+        let row = self.maybe("read how far a purge has got", query).await?;
+        Ok(row.map(|row| row.after_tenant).unwrap_or_default())
+    }
+
+    async fn set_purge_cursor(&self, queue: &'static str, after: &str) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            "insert into purge_cursors (queue, after_tenant) values ($1, $2)
+            on conflict (queue) do update set after_tenant = excluded.after_tenant returning queue",
+            queue,
+            after,
+        );
+        self.one("note how far a purge has got", query).await.map(drop)
+    }
+
+    /// From the oldest line on. What was removed a moment ago is not looked at again: until it is vacuumed it is still in the
+    /// index.
+    async fn purge_log(&self, max_batches: u32) -> Result<u64, StoreError> {
+        let (mut gone, mut after) = (0, 0);
+        for _ in 0..max_batches {
+            let batch = self.purge_message_logs(after).await?;
+            gone += batch.gone.unsigned_abs();
+            match batch.next {
+                Some(next) => after = next,
+                None => break,
+            }
+        }
+        Ok(gone)
     }
 
     /// Tenant by tenant: what is to go is then what an index has first, and what is to stay is never looked at, however
@@ -71,9 +151,9 @@ impl Store {
             r#"with page as materialized (
                 select s.tenant_id, now() - make_interval(secs => $3) as done_before,
                     now() - greatest(make_interval(days => p.message_retention_days), make_interval(secs => $3)) as dead_before
-                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $2
+                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $4
             ), doomed as materialized (
-                select old.id from page
+                select old.id, page.tenant_id from page
                 cross join lateral (
                     values ('DONE'::inbound_state, page.done_before), ('TOO_OLD', page.done_before),
                         ('SUPPRESSED', page.done_before), ('DEAD', page.dead_before)
@@ -86,15 +166,16 @@ impl Store {
                 ) as old
                 limit $2
             ), gone as (
-                delete from bm_in b using doomed where b.id = doomed.id returning b.id
+                delete from bm_in where id = any(array(select id from doomed)) returning id
             )
             select (select count(*) from gone) as "gone!", case
-                when (select count(*) from gone) = $2 then $1
-                when (select count(*) from page) = $2 then (select max(tenant_id) from page)
+                when (select count(*) from gone) = $2 then (select max(tenant_id) from doomed)
+                when (select count(*) from page) = $4 then (select max(tenant_id) from page)
             end as next"#,
             after,
             BATCH,
             KEPT_DONE.as_secs_f64(),
+            PAGE,
         );
         self.one("purge the inbound queue", query).await
     }
@@ -105,9 +186,9 @@ impl Store {
             TenantsBatch,
             r#"with page as materialized (
                 select s.tenant_id, now() - make_interval(days => p.message_retention_days) as dead_before
-                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $2
+                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $4
             ), doomed as materialized (
-                select old.id from page
+                select old.id, page.tenant_id from page
                 cross join lateral (
                     values ('SENT'::outbound_state, now() - make_interval(secs => $3)), ('DEAD', page.dead_before)
                 ) as kind(state, before)
@@ -119,15 +200,16 @@ impl Store {
                 ) as old
                 limit $2
             ), gone as (
-                delete from bm_out b using doomed where b.id = doomed.id returning b.id
+                delete from bm_out where id = any(array(select id from doomed)) returning id
             )
             select (select count(*) from gone) as "gone!", case
-                when (select count(*) from gone) = $2 then $1
-                when (select count(*) from page) = $2 then (select max(tenant_id) from page)
+                when (select count(*) from gone) = $2 then (select max(tenant_id) from doomed)
+                when (select count(*) from page) = $4 then (select max(tenant_id) from page)
             end as next"#,
             after,
             BATCH,
             KEPT_DONE.as_secs_f64(),
+            PAGE,
         );
         self.one("purge the outbound queue", query).await
     }
@@ -149,23 +231,27 @@ impl Store {
         self.one("purge the reply windows", query).await
     }
 
-    /// All that is old goes, so the first page is old or nothing is.
-    async fn purge_message_logs(&self) -> Result<Batch, StoreError> {
+    /// All that is old goes, so a page is old or nothing after it is.
+    async fn purge_message_logs(&self, after: i64) -> Result<LogBatch, StoreError> {
         let query = sqlx::query_as!(
-            Batch,
+            LogBatch,
             r#"with page as materialized (
-                select id, created_at from message_logs order by id limit $1
-            ), doomed as materialized (
-                select l.id from message_logs l join page using (id)
-                where page.created_at < now() - (
+                select id, created_at < now() - (
                     select make_interval(days => message_retention_days) from cluster_policy
-                )
-                for update of l skip locked
+                ) as is_old
+                from message_logs where id > $2 order by id limit $1
+            ), doomed as materialized (
+                select id from message_logs where id = any(array(select id from page where is_old))
+                for update skip locked
             ), gone as (
-                delete from message_logs l using doomed where l.id = doomed.id returning l.id
+                delete from message_logs where id = any(array(select id from doomed)) returning id
             )
-            select count(*) as "gone!", count(*) = $1 as "more!" from gone"#,
+            select (select count(*) from gone) as "gone!", case
+                when count(*) = $1 and bool_and(is_old) then max(id)
+            end as next
+            from page"#,
             BATCH,
+            after,
         );
         self.one("purge the log", query).await
     }
@@ -204,12 +290,12 @@ impl Store {
 }
 
 /// One statement after the other, until nothing is left or it has been enough.
-async fn batches<F>(purge: impl Fn() -> F) -> Result<u64, StoreError>
+async fn batches<F>(max_batches: u32, purge: impl Fn() -> F) -> Result<u64, StoreError>
 where
     F: Future<Output = Result<Batch, StoreError>>,
 {
     let mut gone = 0;
-    for _ in 0..MAX_BATCHES {
+    for _ in 0..max_batches {
         let batch = purge().await?;
         gone += batch.gone.unsigned_abs();
         if !batch.more {
@@ -219,19 +305,20 @@ where
     Ok(gone)
 }
 
-/// The same for statements that look at a page of tenants each.
-async fn tenant_by_tenant<F>(purge: impl Fn(String) -> F) -> Result<u64, StoreError>
-where
-    F: Future<Output = Result<TenantsBatch, StoreError>>,
-{
-    let (mut gone, mut after) = (0, String::new());
-    for _ in 0..MAX_BATCHES {
-        let batch = purge(after).await?;
-        gone += batch.gone.unsigned_abs();
-        match batch.next {
-            Some(next) => after = next,
-            None => break,
-        }
+/// One way past all tenants, which begins in the middle of them and comes back there.
+struct Round {
+    begun_after: String,
+    is_at_the_end: bool,
+    /// A statement had enough before it was through with a tenant.
+    has_left: bool,
+}
+
+impl Round {
+    fn begun_after(tenant: &str) -> Self {
+        Self { begun_after: tenant.to_owned(), is_at_the_end: false, has_left: false }
     }
-    Ok(gone)
+
+    fn is_over(&self, after: &str) -> bool {
+        self.is_at_the_end && after >= self.begun_after.as_str()
+    }
 }

@@ -64,7 +64,8 @@ pub struct TenantFilter {
 }
 
 impl Store {
-    /// Creates the tenant with its session and its stopped worker. `AlreadyExists` names `id` or `phone`.
+    /// Creates the tenant with its session and its stopped worker. `AlreadyExists` names `id` or `phone`;
+    /// `BeingDeleted`: there was one of this id, and what is left of it is still being removed.
     pub async fn create_tenant(&self, new: NewTenant) -> Result<Tenant, StoreError> {
         let query = sqlx::query_as!(
             TenantRow,
@@ -94,7 +95,20 @@ impl Store {
             seconds_to_column(new.answer_within),
         );
         let created = self.one("create the tenant", query).await;
-        created.map_err(|error| name_taken_field(error, new.id.as_str(), &new.phone))?.try_into()
+        match created.map_err(|error| name_taken_field(error, new.id.as_str(), &new.phone)) {
+            Err(StoreError::AlreadyExists { field: "id", .. }) if !self.is_there(&new.id).await? => {
+                Err(StoreError::BeingDeleted { tenant: new.id })
+            }
+            created => created?.try_into(),
+        }
+    }
+
+    async fn is_there(&self, id: &TenantId) -> Result<bool, StoreError> {
+        let query = sqlx::query!(
+            r#"select exists(select from tenants where id = $1 and deleting_since is null) as "there!""#,
+            id.as_str(),
+        );
+        Ok(self.one("look for the tenant", query).await?.there)
     }
 
     pub async fn get_tenant(&self, id: &TenantId) -> Result<Tenant, StoreError> {
@@ -103,7 +117,7 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
-            from tenants where id = $1"#,
+            from tenants where id = $1 and deleting_since is null"#,
             id.as_str(),
         );
         let row = self.maybe("get the tenant", query).await?;
@@ -123,7 +137,7 @@ impl Store {
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
             from tenants
-            where id > $1 and ($2::tenant_status is null or status = $2)
+            where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
             order by id limit $3"#,
             after.as_ref().map_or("", TenantId::as_str),
             filter.status as Option<TenantStatus>,

@@ -18,6 +18,7 @@ pub mod operation;
 mod place;
 pub mod rebalance;
 pub mod session;
+pub mod snapshot;
 pub mod tenant;
 pub mod worker;
 
@@ -38,6 +39,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Tenant(verb) => verb.run(&mut context).await,
         Command::Worker(verb) => verb.run(&mut context).await,
         Command::Session(verb) => verb.run(&mut context).await,
+        Command::Snapshot(verb) => verb.run(&mut context).await,
         Command::Message(verb) => verb.run(&mut context).await,
         Command::Node(verb) => verb.run(&mut context).await,
         Command::Rebalance(rebalance) => rebalance.run(&mut context).await,

@@ -219,7 +219,7 @@ async fn update(context: &mut Context, id: String, settings: Settings) -> Result
 async fn delete(context: &mut Context, id: String, consent: Consent) -> Result<(), Failure> {
     consent.obtain(&format!("delete tenant {id} with its session, messages and settings"))?;
     context.admin()?.tenants().delete_tenant(DeleteTenantRequest { id: id.clone() }).await?;
-    context.output.note(&format!("tenant {id} is deleted"));
+    context.output.note(&format!("tenant {id} is deleted; its messages are being removed"));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod operation;
 mod placement;
 mod plan;
 mod session;
+mod snapshot;
 mod tenant;
 mod worker;
 
@@ -25,6 +26,7 @@ pub use operation::{MoveView, OperationView};
 pub use placement::PlacementView;
 pub use plan::PlanView;
 pub use session::SessionView;
+pub use snapshot::SnapshotOrphanView;
 pub use tenant::{MenuItemView, TenantView};
 pub use worker::WorkerView;
 

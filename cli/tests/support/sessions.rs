@@ -41,6 +41,14 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
     }
 }
 
+fn orphan(number: u8, removal_ordered_by: &str) -> SnapshotOrphan {
+    SnapshotOrphan {
+        uid: format!("00000000-0000-0000-0000-00000000000{number}"),
+        first_seen_time: at(60),
+        removal_ordered_by: removal_ordered_by.to_owned(),
+    }
+}
+
 #[tonic::async_trait]
 impl SessionService for Script {
     type WatchSessionStream = Items<Session>;
@@ -69,6 +77,25 @@ impl SessionService for Script {
         let id = session.tenant_id;
         let why = format!("the session of {id} is not connected; there is nothing to log out");
         Err(ApiError::new(ErrorCode::FailedPrecondition, why).into())
+    }
+
+    async fn list_snapshot_orphans(
+        &self,
+        _: Request<ListSnapshotOrphansRequest>,
+    ) -> Answer<ListSnapshotOrphansResponse> {
+        let orphans = vec![orphan(1, ""), orphan(2, "asha")];
+        Ok(Response::new(ListSnapshotOrphansResponse { orphans, ..Default::default() }))
+    }
+
+    async fn remove_snapshot_orphan(
+        &self,
+        request: Request<RemoveSnapshotOrphanRequest>,
+    ) -> Answer<SnapshotOrphan> {
+        let request = request.into_inner();
+        match orphan(1, &request.requested_by) {
+            known if known.uid == request.uid => Ok(Response::new(known)),
+            _ => Err(unknown("orphaned snapshot", &request.uid)),
+        }
     }
 }
 

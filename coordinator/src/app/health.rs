@@ -10,7 +10,7 @@ use roost_cluster::{
     clock::boottime, keys, ledger::SILENT_FOR, records::LeaderRecord, registry::Entry, timing::Timing,
 };
 use roost_model::causes;
-use roost_store::PresentController;
+use roost_store::{PresentController, Store};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,13 +36,21 @@ pub struct Health {
     pub etcd: Option<String>,
     /// Of whoever leads: it gives signs of life, and nothing has kept it from placing for long.
     pub controller: Option<String>,
+    /// What is no reason to go elsewhere and for a person to mend.
+    pub warnings: Vec<String>,
 }
 
 impl Health {
     /// Before the first look, and once the coordinator stops.
     fn of_none(why: &str) -> Self {
         let why = Some(why.to_owned());
-        Self { postgres: why.clone(), schema: why.clone(), etcd: why.clone(), controller: why }
+        Self {
+            postgres: why.clone(),
+            schema: why.clone(),
+            etcd: why.clone(),
+            controller: why,
+            warnings: vec![],
+        }
     }
 
     /// By name.
@@ -112,7 +120,9 @@ impl App {
             (None, _) => Some("not known without the database".to_owned()),
             (_, Err(_)) => Some("not known without etcd".to_owned()),
         };
-        Health { postgres, schema, etcd, controller }
+        let gaps = self.store().map(Store::durability_gaps).unwrap_or_default();
+        let warnings = gaps.iter().map(ToString::to_string).collect();
+        Health { postgres, schema, etcd, controller, warnings }
     }
 
     /// Two reasons not to have it: it is away, or it has not this program's schema.
@@ -198,7 +208,7 @@ mod tests {
 
     #[test]
     fn one_without_a_controller_is_ready_and_one_without_etcd_answers_from_the_database() {
-        let well = Health { postgres: None, schema: None, etcd: None, controller: None };
+        let well = Health { postgres: None, schema: None, etcd: None, controller: None, warnings: vec![] };
         let away = || Some("away".to_owned());
         assert!(Health { controller: away(), ..well.clone() }.is_ready());
         let without_etcd = Health { etcd: away(), ..well.clone() };

@@ -10,6 +10,7 @@
 mod cluster;
 mod complaints;
 mod dead_letters;
+pub mod deletions;
 mod dry_run;
 mod error;
 mod explain;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use roost_cluster::ledger::EventKind;
 use roost_model::ids::TenantId;
-use roost_store::{EventFilter, Session, Store, StoreError};
+use roost_store::{EventFilter, Requester, Session, SnapshotOrphan, Store, StoreError};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{App, Error, watch::TenantWakeups};
 
@@ -33,6 +34,22 @@ impl App {
             Err(_elapsed) => Some("its node has not carried it out yet; it does when it can".to_owned()),
         };
         Ok((store.get_session(tenant).await?, problem))
+    }
+
+    /// Snapshots whose tenants nobody knows, in the order of their uids, from the one after `after` on.
+    pub async fn list_snapshot_orphans(
+        &self,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<SnapshotOrphan>, Error> {
+        Ok(self.store()?.list_snapshot_orphans(after, limit).await?)
+    }
+
+    /// A node carries it out.
+    pub async fn remove_snapshot_orphan(&self, uid: Uuid, by: &Requester) -> Result<SnapshotOrphan, Error> {
+        let orphan = self.store()?.order_orphan_removal(uid, by).await?;
+        tracing::info!(%uid, by = by.name, reason = by.reason, "removal of an orphaned snapshot ordered");
+        Ok(orphan)
     }
 }
 

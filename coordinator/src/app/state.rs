@@ -18,7 +18,11 @@ use roost_store::{PostgresLedger, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, FailedMigration, complaints::OwnController, waiting_tenants::WaitingTenants, watch::Streams,
+    Error, FailedMigration,
+    complaints::OwnController,
+    deletions::Deletions,
+    waiting_tenants::WaitingTenants,
+    watch::{Feeds, Streams},
 };
 
 /// From one attempt to bring the schema up to date to the next.
@@ -33,7 +37,11 @@ pub struct App {
     /// Until it is.
     failed_migration: Arc<Mutex<Option<FailedMigration>>>,
     controller: Arc<OnceLock<OwnController>>,
+    /// What surveys read, kept so that each reads what has changed since the last.
+    ledger: Arc<OnceLock<PostgresLedger>>,
+    pub(super) deletions: Deletions,
     pub(super) waiting_tenants: WaitingTenants,
+    pub(super) feeds: Feeds,
     pub(super) streams: Streams,
 }
 
@@ -46,7 +54,10 @@ impl App {
             migrated: Arc::default(),
             failed_migration: Arc::default(),
             controller: Arc::default(),
+            ledger: Arc::default(),
+            deletions: Deletions::default(),
             waiting_tenants: WaitingTenants::new(),
+            feeds: Feeds::default(),
             streams: Streams::new(stop),
         }
     }
@@ -75,6 +86,11 @@ impl App {
         &self.streams
     }
 
+    /// What this process is to do about tenants that were deleted.
+    pub fn deletions(&self) -> &Deletions {
+        &self.deletions
+    }
+
     pub fn registry(&self) -> &SharedRegistry {
         &self.registry
     }
@@ -82,8 +98,9 @@ impl App {
     /// The cluster as it is now, registry and ledger together: what orders are checked against.
     pub(super) async fn survey(&self) -> Result<Survey, Error> {
         // etcd first: without both there is no answer, and this one is found to be away sooner.
-        let ledger = PostgresLedger::new(self.store()?.clone());
-        survey(self.registry().as_ref(), &ledger).await.map_err(|error| match error {
+        let store = self.store()?;
+        let ledger = self.ledger.get_or_init(|| PostgresLedger::new(store.clone()));
+        survey(self.registry().as_ref(), ledger).await.map_err(|error| match error {
             SurveyError::Registry(error) => error.into(),
             SurveyError::Ledger(error) => error.into(),
         })

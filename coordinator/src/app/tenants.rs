@@ -37,6 +37,7 @@ impl App {
 
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<(), Error> {
         self.store()?.delete_tenant(id).await?;
+        self.deletions.begun();
         tracing::info!(tenant = %id, "tenant deleted");
         Ok(())
     }

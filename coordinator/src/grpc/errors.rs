@@ -76,6 +76,10 @@ fn from_store(error: StoreError) -> ApiError {
         StoreError::Conflict { operation, .. } => {
             under_way(ErrorCode::FailedPrecondition, *operation, &error.to_string())
         }
+        StoreError::BeingDeleted { tenant } => {
+            let message = format!("{error}: try again when its messages are removed, or choose another id");
+            ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())
+        }
         StoreError::NotConnected { tenant } => {
             let message =
                 format!("{error}; there is nothing to log out, start the worker and scan its QR code first");
@@ -283,6 +287,7 @@ mod tests {
                 StoreError::AlreadyExists { field: "phone", value: "+255700000001".into() },
                 ErrorCode::AlreadyExists,
             ),
+            (StoreError::BeingDeleted { tenant: tenant() }, ErrorCode::FailedPrecondition),
             (StoreError::NotConnected { tenant: tenant() }, ErrorCode::FailedPrecondition),
             (StoreError::Corrupt { what: "a column", reason: "x".into() }, ErrorCode::Corrupt),
         ];

@@ -26,6 +26,8 @@ struct Readiness {
     reasons: Vec<String>,
     /// Of each dependency `ok` or what is wrong. The controller's is told here alone: it is no reason to ask another one.
     checks: BTreeMap<&'static str, String>,
+    /// What a person should mend, and what is no reason to ask another coordinator either.
+    warnings: Vec<String>,
 }
 
 impl Readiness {
@@ -36,6 +38,7 @@ impl Readiness {
             ready: health.is_ready(),
             reasons: own.into_iter().flatten().cloned().collect(),
             checks: checks.into(),
+            warnings: health.warnings.clone(),
         }
     }
 }
@@ -52,10 +55,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_well_is_named_and_a_cluster_without_a_controller_is_no_reason_to_go_elsewhere() {
-        let mut health = Health { postgres: None, schema: None, etcd: None, controller: Some("none".into()) };
+        let mut health = Health {
+            postgres: None,
+            schema: None,
+            etcd: None,
+            controller: Some("none".into()),
+            warnings: vec!["fsync".into()],
+        };
         let (sender, receiver) = watch::channel(health.clone());
         let (status, Json(body)) = ready(State(receiver.clone())).await;
         assert_eq!((status, body.ready, body.reasons), (StatusCode::OK, true, vec![]));
+        assert_eq!(body.warnings, ["fsync"]);
         assert_eq!((body.checks["controller"].as_str(), body.checks["schema"].as_str()), ("none", "ok"));
         health.etcd = Some("no answer".to_owned());
         sender.send_replace(health);

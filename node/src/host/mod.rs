@@ -27,6 +27,7 @@ mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
 mod object_store_mark;
+mod orphan_sweep;
 mod own_key;
 mod ownership;
 pub mod pause_detector;
@@ -113,7 +114,8 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
             tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
-    helpers.spawn(Sweeper::new(host.clone(), config.args.orphan_retention).run());
+    let (profiles, snapshots) = (config.args.orphan_retention, config.args.snapshot_orphan_retention);
+    helpers.spawn(Sweeper::new(host.clone(), profiles, snapshots).run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =

@@ -5,7 +5,7 @@
 //! removals are removed too, of this hour or long ago, for a node may have been away. What Postgres neither knows nor has
 //! removed stays: a database that was restored from a backup has forgotten tenants, and a node may have been pointed at
 //! another one. Such orphans are counted, told of once an hour, and removed after the time that the operator has set. A
-//! profile in use is left for the next sweep.
+//! profile in use is left for the next sweep. Snapshots that are nobody's are another sweep's ([`super::orphan_sweep`]).
 
 use std::{
     collections::HashSet,
@@ -17,7 +17,7 @@ use roost_model::causes;
 use roost_store::StoreError;
 use uuid::Uuid;
 
-use super::env::HostEnv;
+use super::{env::HostEnv, orphan_sweep::OrphanSweep};
 use crate::{
     blocking::run_blocking,
     env::NodeEnv,
@@ -34,6 +34,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(3600);
 pub(super) struct Sweeper {
     host: Arc<HostEnv>,
     orphan_retention: Duration,
+    snapshots: OrphanSweep,
     told_at: Option<Instant>,
 }
 
@@ -46,8 +47,14 @@ enum SweepError {
 }
 
 impl Sweeper {
-    pub(super) fn new(host: Arc<HostEnv>, orphan_retention: Duration) -> Self {
-        Self { host, orphan_retention, told_at: None }
+    /// How long profiles here, and snapshots in the object store, are kept whose tenant nobody knows.
+    pub(super) fn new(
+        host: Arc<HostEnv>,
+        orphan_retention: Duration,
+        snapshot_orphan_retention: Duration,
+    ) -> Self {
+        let snapshots = OrphanSweep::new(host.clone(), snapshot_orphan_retention);
+        Self { host, orphan_retention, snapshots, told_at: None }
     }
 
     /// Runs for as long as the process.
@@ -55,6 +62,9 @@ impl Sweeper {
         loop {
             if let Err(error) = self.sweep().await {
                 tracing::warn!(error = %causes(&error), "a sweep was not finished");
+            }
+            if let Err(error) = self.snapshots.round().await {
+                tracing::warn!(error = %causes(&error), "a sweep of the object store was not finished");
             }
             // An error is the timeout's: it is time all the same.
             let _early = tokio::time::timeout(EVERY, self.host.removed.notified()).await;

@@ -20,26 +20,29 @@ use roost_cluster::ledger::{
 use roost_cluster::records::ImpairmentKind;
 use roost_model::{
     causes,
-    ids::{Generation, Incarnation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term},
+    ids::{Generation, Incarnation, NodeId, OperationId, Revision, TenantId, Term},
 };
 use serde::Deserialize;
 use sqlx::types::Json;
 use tokio::sync::{Mutex, broadcast};
 
-use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, columns::optional_id, operations::count};
+use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, operations::count};
 
 mod complaint;
+mod demands;
 mod failover;
 mod records;
 mod seal;
 mod stale;
 
 pub use complaint::PresentController;
+use demands::Demands;
 
 /// [`Ledger`] on Postgres.
 pub struct PostgresLedger {
     store: Store,
     changes: Mutex<Changes>,
+    demands: Mutex<Demands>,
 }
 
 /// What the controller is told of.
@@ -51,7 +54,7 @@ struct Changes {
 impl PostgresLedger {
     pub fn new(store: Store) -> Self {
         let changes = Mutex::new(Changes { tenants: store.changes(), cluster: store.cluster_changes() });
-        Self { store, changes }
+        Self { store, changes, demands: Mutex::default() }
     }
 
     /// Turns a statement's answer whether `valid_term` was there into a result.
@@ -147,6 +150,7 @@ impl Ledger for PostgresLedger {
             leader_revision.0,
             holder,
         );
+        self.demands.lock().await.forget();
         match self.store.maybe("begin the term", query).await.map_err(to_ledger)? {
             Some(row) => Ok(Term(row.term)),
             None => Err(LedgerError::Deposed { term: self.store.present_term().await.map_err(to_ledger)? }),
@@ -169,24 +173,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn desired_tenants(&self) -> Result<Vec<DesiredTenant>, LedgerError> {
-        let query = sqlx::query!(
-            r#"select tenant_id, desired = 'RUNNING' as "running!", generation, node, pin,
-                case when outrun_by >= generation then outrun_by end as outrun_by, spec_revision
-            from worker_processes order by tenant_id"#
-        );
-        let rows = self.store.all("list the desired tenants", query).await.map_err(to_ledger)?;
-        let desired = rows.into_iter().map(|row| {
-            Ok(DesiredTenant {
-                tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
-                running: row.running,
-                generation: Generation(row.generation),
-                outrun_by: row.outrun_by.map(Generation),
-                node: optional_id(row.node.as_deref(), NodeId::new)?,
-                pin: optional_id(row.pin.as_deref(), NodeId::new)?,
-                spec_revision: SpecRevision(row.spec_revision),
-            })
-        });
-        desired.collect::<Result<_, StoreError>>().map_err(to_ledger)
+        self.demands.lock().await.read(&self.store).await.map_err(to_ledger)
     }
 
     async fn orders(&self) -> Result<Orders, LedgerError> {

@@ -1,25 +1,25 @@
 //! WatchMessages: the last messages, then each new one.
 //!
 //! Nobody is notified of new messages (a notification would cost more than the message), so the log is read again and
-//! again. Ids are given before their rows are committed, so a row may appear below one that was sent already. Each
-//! reading therefore begins at a floor that follows some seconds behind, and [`Tail`] remembers what was sent above it.
+//! again: by the process's one feed, for all who follow messages.
 
 use std::{
-    collections::BTreeMap,
+    convert::Infallible,
     time::{Duration, Instant},
 };
 
 use roost_store::{Message, MessageFilter, Store, StoreError};
+use tokio::time::sleep;
 
-use super::streams::{Outage, Outlet, Watched};
+use super::{
+    feed::{Feed, Follower, Next, Source},
+    streams::{Outlet, Watched},
+    tail::Tail,
+};
 use crate::app::{App, Error};
 
 /// From one reading to the next.
 const READ_EVERY: Duration = Duration::from_millis(250);
-/// How long a row may take from its id to its commit and still be sent.
-const LATE: Duration = Duration::from_secs(5);
-/// Sent rows that are remembered; with more than these in [`LATE`], a row that comes late may be missed.
-const REMEMBERED: usize = 4_096;
 const CHUNK: u32 = 500;
 /// The newest rows at the beginning, among which one may still appear.
 const LOOK_BACK: u32 = 100;
@@ -32,153 +32,129 @@ impl App {
         backlog: u32,
     ) -> Result<Watched<Message>, Error> {
         self.check_tenant(filter.tenant.as_ref()).await?;
-        let watch = WatchMessages::begin(self.store()?.clone(), filter, backlog).await?;
+        let watch =
+            WatchMessages::begin(self.store()?.clone(), &self.feeds.messages, filter, backlog).await?;
         self.streams.open(|outlet| watch.run(outlet))
+    }
+}
+
+/// The end of the log, of all tenants.
+struct LogEnd {
+    store: Store,
+    tail: Tail,
+    /// How far this reading has got.
+    after: Option<i64>,
+}
+
+impl LogEnd {
+    async fn begin(store: Store) -> Result<Self, StoreError> {
+        let newest = store.list_messages(&MessageFilter::default(), None, LOOK_BACK).await?;
+        let tail = Tail::begin(newest.iter().rev().map(|message| message.id), Instant::now());
+        Ok(Self { store, tail, after: None })
+    }
+}
+
+impl Source for LogEnd {
+    type Item = Message;
+
+    async fn wait(&mut self) {
+        sleep(READ_EVERY).await;
+    }
+
+    async fn read(&mut self) -> Result<(Vec<Message>, bool), StoreError> {
+        let now = Instant::now();
+        let after = self.after.take().unwrap_or_else(|| {
+            self.tail.settle(now);
+            self.tail.floor()
+        });
+        let (messages, next) =
+            new_after(&self.store, &MessageFilter::default(), after, &mut self.tail, now).await?;
+        self.after = next;
+        Ok((messages, next.is_some()))
     }
 }
 
 struct WatchMessages {
     store: Store,
     filter: MessageFilter,
+    feed: Follower<Message>,
+    /// What was sent.
     tail: Tail,
     backlog: Vec<Message>,
 }
 
 impl WatchMessages {
     /// Reads the end of the log: what is written after this is sent.
-    async fn begin(store: Store, filter: MessageFilter, backlog: u32) -> Result<Self, StoreError> {
+    async fn begin(
+        store: Store,
+        feed: &Feed<Message>,
+        filter: MessageFilter,
+        backlog: u32,
+    ) -> Result<Self, StoreError> {
+        // First, so that nothing is missed between the two.
+        let feed = feed.follow(LogEnd::begin(store.clone())).await?;
         let mut newest = store.list_messages(&filter, None, backlog.max(LOOK_BACK)).await?;
         newest.reverse();
         let tail = Tail::begin(newest.iter().map(|message| message.id), Instant::now());
         let older = newest.len().saturating_sub(backlog as usize);
-        Ok(Self { store, filter, tail, backlog: newest.split_off(older) })
+        Ok(Self { store, filter, feed, tail, backlog: newest.split_off(older) })
     }
 
-    async fn run(self, outlet: Outlet<Message>) -> Error {
-        let Self { store, filter, mut tail, backlog } = self;
-        let mut outage = Outage::default();
-        send(&outlet, backlog).await;
+    async fn run(mut self, outlet: Outlet<Message>) -> Error {
+        let Err(end) = self.follow(&outlet).await;
+        end
+    }
+
+    async fn follow(&mut self, outlet: &Outlet<Message>) -> Result<Infallible, Error> {
+        send(outlet, std::mem::take(&mut self.backlog)).await;
         loop {
-            tokio::time::sleep(READ_EVERY).await;
-            if let Err(error) = catch_up(&store, &filter, &mut tail, &outlet).await {
-                if let Err(end) = outage.sit_out(error) {
-                    return end;
+            match self.feed.next().await? {
+                Next::Take(messages) => send(outlet, self.new_ones(&messages)).await,
+                Next::CatchUp => {
+                    let outcome = self.catch_up(outlet).await;
+                    self.feed.caught_up(outcome)?;
                 }
-            } else {
-                outage.over();
             }
         }
     }
+
+    /// Those of them that the caller wants and has not got.
+    fn new_ones(&mut self, messages: &[Message]) -> Vec<Message> {
+        let now = Instant::now();
+        self.tail.settle(now);
+        let wanted = messages.iter().filter(|message| self.filter.takes(message));
+        wanted.filter(|message| self.tail.is_new(message.id, now)).cloned().collect()
+    }
+
+    async fn catch_up(&mut self, outlet: &Outlet<Message>) -> Result<(), StoreError> {
+        let now = Instant::now();
+        self.tail.settle(now);
+        let mut after = Some(self.tail.floor());
+        while let Some(from) = after {
+            let (messages, next) = new_after(&self.store, &self.filter, from, &mut self.tail, now).await?;
+            send(outlet, messages).await;
+            after = next;
+        }
+        Ok(())
+    }
 }
 
-async fn catch_up(
+/// Those after `after` that were not read yet, and from where to go on if there may be more.
+async fn new_after(
     store: &Store,
     filter: &MessageFilter,
+    after: i64,
     tail: &mut Tail,
-    outlet: &Outlet<Message>,
-) -> Result<(), StoreError> {
-    let now = Instant::now();
-    tail.settle(now);
-    let mut after = tail.floor;
-    loop {
-        let mut messages = store.messages_after(filter, after, CHUNK).await?;
-        let Some(last) = messages.last() else { return Ok(()) };
-        after = last.id;
-        let more = messages.len() == CHUNK as usize;
-        messages.retain(|message| tail.is_new(message.id, now));
-        send(outlet, messages).await;
-        if !more {
-            return Ok(());
-        }
-    }
+    now: Instant,
+) -> Result<(Vec<Message>, Option<i64>), StoreError> {
+    let mut messages = store.messages_after(filter, after, CHUNK).await?;
+    let next = messages.last().filter(|_| messages.len() == CHUNK as usize).map(|last| last.id);
+    messages.retain(|message| tail.is_new(message.id, now));
+    Ok((messages, next))
 }
 
 async fn send(outlet: &Outlet<Message>, messages: Vec<Message>) {
     for message in messages {
         outlet.send(message).await;
-    }
-}
-
-/// What has been sent.
-#[derive(Debug, Default)]
-struct Tail {
-    /// Everything up to this id has been sent or came too late.
-    floor: i64,
-    /// What was sent above the floor, and when.
-    sent: BTreeMap<i64, Instant>,
-}
-
-impl Tail {
-    /// The rows of these ids, in order, are all there were at the end of the log; they count as sent.
-    fn begin(ids: impl Iterator<Item = i64>, now: Instant) -> Self {
-        let sent: BTreeMap<i64, Instant> = ids.map(|id| (id, now)).collect();
-        Self { floor: sent.keys().next().map_or(0, |first| first - 1), sent }
-    }
-
-    /// Whether the row has not been sent; it counts as sent from now on.
-    fn is_new(&mut self, id: i64, now: Instant) -> bool {
-        if id <= self.floor || self.sent.contains_key(&id) {
-            return false;
-        }
-        self.sent.insert(id, now);
-        true
-    }
-
-    /// Raises the floor over what was sent long enough ago.
-    fn settle(&mut self, now: Instant) {
-        while let Some(first) = self.sent.first_entry() {
-            if now.duration_since(*first.get()) < LATE && self.sent.len() <= REMEMBERED {
-                return;
-            }
-            if let Some((id, _)) = self.sent.pop_first() {
-                self.floor = id;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_that_appears_below_one_already_sent_is_sent_once() {
-        let (mut tail, now) = (Tail::default(), Instant::now());
-        assert!(tail.is_new(11, now));
-        tail.settle(now + LATE / 2);
-        assert!(tail.is_new(10, now + LATE / 2));
-        assert!(!tail.is_new(10, now + LATE / 2));
-        assert!(!tail.is_new(11, now + LATE / 2));
-    }
-
-    #[test]
-    fn a_tail_begins_at_the_end_of_the_log() {
-        let now = Instant::now();
-        let mut tail = Tail::begin([40, 42].into_iter(), now);
-        assert_eq!(tail.floor, 39);
-        let told: Vec<_> = (1..=43).filter(|id| tail.is_new(*id, now)).collect();
-        assert_eq!(told, [41, 43]);
-        assert_eq!(Tail::begin([].into_iter(), now).floor, 0);
-    }
-
-    #[test]
-    fn the_floor_follows_and_what_is_below_it_is_not_read_again() {
-        let (mut tail, now) = (Tail::default(), Instant::now());
-        tail.is_new(10, now);
-        tail.is_new(12, now + LATE);
-        tail.settle(now + LATE);
-        assert_eq!((tail.floor, tail.sent.len()), (10, 1));
-        assert!(!tail.is_new(9, now + LATE));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let (mut tail, now) = (Tail::default(), Instant::now());
-        for id in 1..=REMEMBERED as i64 * 2 {
-            tail.is_new(id, now);
-        }
-        tail.settle(now);
-        assert_eq!(tail.sent.len(), REMEMBERED);
-        assert_eq!(tail.floor, REMEMBERED as i64);
     }
 }

@@ -100,6 +100,11 @@ impl Outage {
         self.since = None;
     }
 
+    /// The database has not answered somebody else. Whether that lasts for longer than a stream sits out.
+    pub fn is_too_long(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE
+    }
+
     /// Whether the stream sits this one out; else the error that it ends with.
     pub fn sit_out(&mut self, error: StoreError) -> Result<(), Error> {
         let StoreError::Unavailable { .. } = error else { return Err(error.into()) };

@@ -29,6 +29,7 @@ pub enum List {
     Operations = 5,
     Events = 6,
     DeadLetters = 7,
+    SnapshotOrphans = 8,
 }
 
 /// The page size that is meant by `page_size`.

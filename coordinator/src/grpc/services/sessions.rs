@@ -1,13 +1,15 @@
 //! SessionService.
 
 use roost_proto::v1::{self, session_service_server::SessionService};
+use roost_store::SnapshotOrphan;
 use tonic::{Request, Response, Status, async_trait};
+use uuid::Uuid;
 
 use crate::{
     app::App,
     grpc::{
-        answers::{Answers, answers},
-        request::tenant_id,
+        answers::{Answers, answers, fill_page},
+        request::{Checks, List, page, tenant_id},
         wire,
     },
 };
@@ -44,5 +46,37 @@ impl SessionService for Sessions {
             logout_problem: problem.unwrap_or_default(),
             ..wire::session(session)
         }))
+    }
+
+    async fn list_snapshot_orphans(
+        &self,
+        request: Request<v1::ListSnapshotOrphansRequest>,
+    ) -> Result<Response<v1::ListSnapshotOrphansResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let size = checks.page_size(request.page_size);
+        let read = |token: &str| token.parse().ok();
+        let after = checks.page_token(List::SnapshotOrphans, &[], &request.page_token, read);
+        let (Some(size), Some(after)) = (size, after) else { return Err(checks.refusal().into()) };
+        let fetch = |after: Option<Uuid>, limit| self.app.list_snapshot_orphans(after, limit);
+        let item = |row: SnapshotOrphan| (row.uid, wire::snapshot_orphan(row));
+        let page = fill_page(size, after, fetch, item).await?;
+        let next = page.last.map(|last| page::encode(List::SnapshotOrphans, &[], &last.to_string()));
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(v1::ListSnapshotOrphansResponse { orphans: page.items, next_page_token }))
+    }
+
+    async fn remove_snapshot_orphan(
+        &self,
+        request: Request<v1::RemoveSnapshotOrphanRequest>,
+    ) -> Result<Response<v1::SnapshotOrphan>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let wrong =
+            |_| format!("{:?} is no uid: they are as `roost snapshot orphans` lists them", request.uid);
+        let uid = checks.take("uid", Uuid::parse_str(&request.uid).map_err(wrong));
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(uid), Some(by)) = (uid, by) else { return Err(checks.refusal().into()) };
+        Ok(Response::new(wire::snapshot_orphan(self.app.remove_snapshot_orphan(uid, &by).await?)))
     }
 }

@@ -11,7 +11,7 @@ use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
     Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, QrCode, Session,
-    SessionStatus, Tenant, TenantStatus, Worker, WorkerStatus,
+    SessionStatus, SnapshotOrphan, Tenant, TenantStatus, Worker, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -50,6 +50,14 @@ fn texts(row: Texts) -> v1::BusinessTexts {
 
 fn menu_item(row: MenuItem) -> v1::MenuItem {
     v1::MenuItem { title: row.title, reply: row.reply, keywords: row.keywords }
+}
+
+pub fn snapshot_orphan(row: SnapshotOrphan) -> v1::SnapshotOrphan {
+    v1::SnapshotOrphan {
+        uid: row.uid.to_string(),
+        first_seen_time: Some(timestamp(row.first_seen_at)),
+        removal_ordered_by: row.removal_ordered_by.unwrap_or_default(),
+    }
 }
 
 pub fn worker(row: Worker) -> v1::Worker {

@@ -1,10 +1,13 @@
 //! MessageService.
 
+use std::time::Instant;
+
+use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 use roost_store::{Completion, Fence, NewInbound, NewOutbound};
 use time::OffsetDateTime;
 
-use crate::api::harness::{Api, api, fields, next, refused};
+use crate::api::harness::{Api, SOON, api, fields, next, refused};
 
 async fn receive(api: &Api, fence: &Fence, chat: &str, bodies: &[&str]) {
     let messages: Vec<_> = bodies
@@ -118,6 +121,39 @@ async fn tail_begins_with_the_backlog_and_follows_the_log() {
     assert_eq!(message.chat_id, "255700000011@c.us");
     for body in ["a4", "c1"] {
         assert_eq!(next(&mut without_backlog).await.unwrap().body, body);
+    }
+}
+
+/// However many follow the log, one reads it.
+#[tokio::test]
+async fn many_tails_read_the_log_as_often_as_one() {
+    let api = api().await;
+    let (asha, _) = two_tenants(&api).await;
+    let mut tails = vec![];
+    for number in 0..40 {
+        let tenant_id = if number % 2 == 0 { "asha".to_owned() } else { String::new() };
+        let request = v1::WatchMessagesRequest { tenant_id, backlog: 0 };
+        tails.push(api.messages().watch_messages(request).await.unwrap().into_inner());
+    }
+    let readings = async || -> i64 {
+        let sql =
+            "select (idx_scan + seq_scan)::bigint from pg_stat_user_tables where relname = 'message_logs'";
+        sqlx::query_scalar(sql).fetch_one(api.store.pool()).await.unwrap()
+    };
+    // Statistics are told once in a second, so those of the beginning come first.
+    let mut seen = readings().await;
+    for round in 0..2 {
+        let begun = Instant::now();
+        wait_until("the log is read", SOON, async || readings().await >= seen + 8).await.unwrap();
+        let (now, took) = (readings().await, begun.elapsed().as_secs_f64());
+        let allowed = 8.0 * (took + 2.0);
+        let read = (now - seen) as f64;
+        assert!(round == 0 || read < allowed, "{read} readings in {took:.1} s");
+        seen = now;
+    }
+    receive(&api, &asha, "255700000011@c.us", &["a1"]).await;
+    for tail in &mut tails {
+        assert_eq!(next(tail).await.unwrap().body, "a1");
     }
 }
 

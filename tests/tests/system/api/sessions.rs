@@ -5,7 +5,7 @@ use roost_proto::{error::ErrorCode, v1};
 use roost_store::{QrCode, SessionStatus, SnapshotPointer, StatusReport, TenantStatus, WorkerStatus};
 use time::{Duration, OffsetDateTime};
 
-use crate::api::harness::{SOON, api, error_of, next, refused};
+use crate::api::harness::{SOON, api, error_of, fields, next, refused};
 
 fn code(text: &str) -> QrCode {
     let expires_at = OffsetDateTime::now_utc() + Duration::seconds(20);
@@ -116,4 +116,38 @@ async fn logout_answers_what_went_wrong() {
     assert_eq!(answer.unwrap().into_inner().logout_problem, "no answer");
     let listed = api.cluster().list_events(v1::ListEventsRequest::default()).await.unwrap().into_inner();
     assert!(listed.events.iter().any(|event| event.kind() == v1::EventKind::LogoutFailed));
+}
+
+#[tokio::test]
+async fn snapshots_that_are_nobodys_are_listed_by_page_and_removed_by_order() {
+    let api = api().await;
+    let uids = [1, 2, 3].map(uuid::Uuid::from_u128);
+    api.store.sort_snapshots(&uids).await.unwrap();
+    let (mut listed, mut page_token) = (vec![], String::new());
+    loop {
+        let request = v1::ListSnapshotOrphansRequest { page_size: 2, page_token };
+        let page = api.sessions().list_snapshot_orphans(request).await.unwrap().into_inner();
+        listed.extend(page.orphans);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let found: Vec<_> = listed.iter().map(|orphan| orphan.uid.clone()).collect();
+    assert_eq!(found, uids.map(|uid| uid.to_string()));
+    assert!(listed[0].first_seen_time.is_some() && listed[0].removal_ordered_by.is_empty());
+
+    let remove = async |uid: &str| {
+        let request = v1::RemoveSnapshotOrphanRequest {
+            uid: uid.into(),
+            requested_by: "asha".into(),
+            ..Default::default()
+        };
+        api.sessions().remove_snapshot_orphan(request).await
+    };
+    let ordered = remove(&found[1]).await.unwrap().into_inner();
+    assert_eq!((ordered.uid.as_str(), ordered.removal_ordered_by.as_str()), (found[1].as_str(), "asha"));
+    let unknown = refused(remove(&uuid::Uuid::from_u128(9).to_string()).await);
+    assert_eq!(unknown.code, ErrorCode::NotFound);
+    assert_eq!(fields(&refused(remove("x").await), ErrorCode::InvalidArgument), ["uid"]);
 }

@@ -2,8 +2,9 @@
 
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
+use sqlx::Executor;
 
-use crate::api::harness::{Api, SOON, api, business, fields, refused};
+use crate::api::harness::{Api, SOON, api, api_with, apis, business, error_of, fields, refused};
 
 fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
     Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
@@ -168,6 +169,49 @@ async fn a_deleted_tenant_is_gone_with_its_worker_and_its_place_and_may_come_aga
         record.entries.iter().all(|entry| entry.phase == roost_cluster::records::Phase::Releasing)
     };
     wait_until("the node is told", SOON, releasing).await.unwrap();
-    api.tenant("asha", 1).await;
+    wait_until("the id is free", SOON, || create(&api, "asha")).await.unwrap();
     assert!(api.worker("asha").await.generation > before.generation.0);
+}
+
+/// Whether the id was free.
+async fn create(api: &Api, id: &str) -> bool {
+    let request = v1::CreateTenantRequest { tenant: Some(business(1)), tenant_id: id.into() };
+    let Err(status) = api.tenants().create_tenant(request).await else { return true };
+    let error = error_of(&status);
+    assert_eq!(error.code, ErrorCode::FailedPrecondition, "{error:?}");
+    assert!(error.message.contains("is still being deleted"), "{error:?}");
+    false
+}
+
+#[tokio::test]
+async fn a_deletion_that_a_coordinator_has_left_is_finished_by_another_one() {
+    let [first, second] = apis(["c1", "c2"]).await;
+    first.tenant("asha", 1).await;
+    let many = "insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
+        select 'asha', 'IN', 'c', 'x', 'm' || n from generate_series(1, 100000) n";
+    second.store.pool().execute(many).await.unwrap();
+    first.delete("asha").await;
+    let first = first.coordinator.stop();
+    let taken_over = wait_until("the id is free", SOON, || create(&second, "asha"));
+    let (stopped, finished) = tokio::join!(first, taken_over);
+    stopped.unwrap();
+    finished.unwrap();
+    let left = "select count(*) from message_logs";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(second.store.pool()).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+/// As after a crash of all: nobody tells of it again.
+#[tokio::test]
+async fn a_deletion_that_was_left_is_found_by_a_coordinator_that_starts() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    let Api { coordinator, store, database_url, cluster_name, .. } = api;
+    coordinator.stop().await.unwrap();
+    let many = "insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
+        select 'asha', 'IN', 'c', 'x', 'm' || n from generate_series(1, 5000) n";
+    store.pool().execute(many).await.unwrap();
+    store.delete_tenant(&roost_model::ids::TenantId::new("asha").unwrap()).await.unwrap();
+    let api = api_with(&database_url, &cluster_name).await;
+    wait_until("the id is free", SOON, || create(&api, "asha")).await.unwrap();
 }

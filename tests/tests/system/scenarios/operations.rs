@@ -4,8 +4,9 @@ use std::fs;
 
 use roost_devcluster::is_connected;
 use roost_proto::v1::{
-    DeleteTenantRequest, ForceRestartWorkerRequest, GetTenantRequest, LogoutRequest, RestartWorkerRequest,
-    SessionStatus, StartWorkerRequest, StopWorkerRequest, TenantStatus, Worker, WorkerStatus,
+    DeleteTenantRequest, ForceRestartWorkerRequest, GetTenantRequest, ListSnapshotOrphansRequest,
+    LogoutRequest, RemoveSnapshotOrphanRequest, RestartWorkerRequest, SessionStatus, StartWorkerRequest,
+    StopWorkerRequest, TenantStatus, Worker, WorkerStatus,
 };
 use roost_tests::{SOON, Scenario, scenario};
 
@@ -138,4 +139,36 @@ fn snapshot_folders(root: &std::path::Path) -> anyhow::Result<usize> {
 fn holds_a_file(path: &std::path::Path) -> bool {
     path.is_file()
         || fs::read_dir(path).into_iter().flatten().flatten().any(|entry| holds_a_file(&entry.path()))
+}
+
+/// The first node's first sweep finds what an earlier cluster has left in the object store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_is_nobodys_is_listed_and_goes_by_order_alone() -> anyhow::Result<()> {
+    let objects = tempfile::tempdir()?;
+    let uid = "6a1d3c52-0000-4000-8000-000000000001";
+    let left = objects.path().join(uid).join("manifests");
+    fs::create_dir_all(&left)?;
+    fs::write(left.join("1-1.json"), "of another time")?;
+    let location = objects.path().to_owned();
+    let scenario = Scenario::start_with(|options| {
+        (options.nodes, options.tenants) = (1, 1);
+        options.object_store = Some(location);
+    })
+    .await?;
+    let mut sessions = scenario.cluster.admin().sessions();
+    let listed = || async {
+        let request = ListSnapshotOrphansRequest::default();
+        let listed = scenario.cluster.admin().sessions().list_snapshot_orphans(request).await;
+        listed.is_ok_and(|listed| listed.get_ref().orphans.iter().any(|orphan| orphan.uid == uid))
+    };
+    scenario.cluster.wait("the sweep has found it", SOON * 3, listed).await?;
+    assert!(left.exists(), "it is kept for a time");
+
+    let order = RemoveSnapshotOrphanRequest { uid: uid.into(), ..Default::default() };
+    sessions.remove_snapshot_orphan(order).await?;
+    // A tenant's end has its node sweep at once.
+    let tenant = scenario.tenant(0);
+    scenario.cluster.admin().tenants().delete_tenant(DeleteTenantRequest { id: tenant.id }).await?;
+    scenario.cluster.wait("it is gone", SOON * 3, || async { !left.exists() && !listed().await }).await?;
+    scenario.finish().await
 }

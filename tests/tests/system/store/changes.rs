@@ -43,6 +43,7 @@ async fn kinds_of(db: &Db, changes: &mut Receiver<Change>, id: &str) -> Vec<Chan
     }
     db.store.delete_tenant(&tenant("mark")).await.unwrap();
     while heard(changes).await != (ChangeKind::Worker, "mark".into()) {}
+    db.finish_deletions().await;
     kinds
 }
 

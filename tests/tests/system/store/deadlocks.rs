@@ -82,6 +82,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         }
         9 => db.store.report(&fence, &report).await,
         10 => db.store.pin_tenant(&id, &node("a"), &Requester::default()).await.map(drop),
+        18 => db.store.delete_next_batch().await.map(drop),
         11 => db.store.unpin_tenant(&id, &Requester::default()).await.map(drop),
         12 => db.store.record_conflict(&fence).await.map(drop),
         14 | 15 => db.store.erase_chat(&id, "c", &Requester::default()).await.map(drop),
@@ -184,6 +185,7 @@ fn check(outcome: anyhow::Result<()>) {
             StoreError::Fenced { .. }
             | StoreError::NotFound { .. }
             | StoreError::AlreadyExists { .. }
+            | StoreError::BeingDeleted { .. }
             | StoreError::Conflict { .. }
             | StoreError::NotConnected { .. },
         ) => {}

@@ -293,6 +293,7 @@ async fn a_worker_left_over_from_a_deleted_tenant_is_refused_by_the_next_of_that
     let db = Db::new().await;
     let left_over = db.owned("duka").await;
     db.store.delete_tenant(&tenant("duka")).await.unwrap();
+    db.finish_deletions().await;
     assert_fenced(db.store.admit(&left_over, &[message("m", "c")]).await, &left_over);
     db.store.create_tenant(new_tenant("duka")).await.unwrap();
     assert_fenced(db.store.admit(&left_over, &[message("m", "c")]).await, &left_over);

@@ -241,7 +241,9 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     db.store.create_tenant(new_tenant("stopped")).await.unwrap();
     let two_minutes = Duration::from_secs(120);
     assert!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap().is_empty(), "placed just now");
-    db.execute("update worker_processes set expected_since = now() - interval '3 minutes'").await;
+    let unseen = "update worker_processes set expected_since = now() - interval '3 minutes',
+        known_seen_at = now() - interval '3 minutes'";
+    db.execute(unseen).await;
     // A controller that places again and again, and nobody ever has the tenant: that is no news of it.
     let placed = db.ledger.place(db.term, &[(silent.tenant.clone(), node("a"))]).await.unwrap();
     let silent = Fence { generation: placed[0].1, ..silent };
@@ -276,7 +278,9 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
 async fn a_worker_that_goes_on_saying_what_it_waits_for_is_no_error_until_it_says_nothing_more() {
     let db = Db::new().await;
     let (waiting, silent) = (db.owned("a").await, db.owned("b").await);
-    db.execute("update worker_processes set expected_since = now() - interval '1 hour'").await;
+    let unseen = "update worker_processes set expected_since = now() - interval '1 hour',
+        known_seen_at = now() - interval '1 hour'";
+    db.execute(unseen).await;
     let told = StatusReport {
         condition: Some((ConditionKind::WaitingForWhatsapp, "offline".into())),
         last_error: Some("offline; waiting for WhatsApp for 59m".into()),
@@ -288,7 +292,9 @@ async fn a_worker_that_goes_on_saying_what_it_waits_for_is_no_error_until_it_say
     let worker = db.store.get_worker(&waiting.tenant).await.unwrap();
     assert_eq!(worker.status, WorkerStatus::Running);
     assert!(worker.last_error.contains("waiting for WhatsApp"), "{}", worker.last_error);
-    db.execute("update worker_processes set updated_at = now() - interval '3 minutes'").await;
+    let silent = "update worker_processes set updated_at = now() - interval '3 minutes',
+        known_seen_at = now() - interval '3 minutes'";
+    db.execute(silent).await;
     assert_eq!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap(), [waiting.tenant]);
 }
 

@@ -84,6 +84,7 @@ async fn a_pooler_that_gives_each_client_its_session_works_and_keeps_the_time_li
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "5s"),
         ("jit", "off"),
+        ("synchronous_commit", "on"),
     ] {
         let show = sqlx::AssertSqlSafe(format!("show {limit}"));
         let set: String = sqlx::query_scalar(show).fetch_one(store.pool()).await.unwrap();

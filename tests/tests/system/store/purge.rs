@@ -2,6 +2,8 @@
 
 use roost_store::{Fence, MessageFilter, PolicyPatch, Purged, Store};
 
+use sqlx::{Connection, Executor};
+
 use crate::store::support::{Db, answer, by, message, node};
 
 impl Db {
@@ -185,35 +187,87 @@ async fn what_is_finished_holds_no_text_and_no_number() {
 async fn a_purge_looks_at_nothing_that_stays() {
     let db = Db::new().await;
     db.owned("duka").await;
-    for sql in [
+    db.fill(&[
         "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state,
             received_at, done_at)
         select 'duka', sha256(n::text::bytea), '', '', '', '', false, 'DONE', now() - interval '7 days',
-            now() - interval '7 days' from generate_series(1, 30000) n",
+            now() - interval '7 days' from generate_series(1, 400000) n",
+        "insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
+        select 'duka', 'IN', 'c', 'x', 'm' from generate_series(1, 400000) n",
         "insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body, state, created_at)
         select 'duka', n, n::text, 'c', 'x', 'DEAD', now() - interval '9 days' from generate_series(1, 30000) n",
         "insert into reply_windows select 'duka', now() - n * interval '1 second' from generate_series(1, 30000) n",
-        "analyze",
-    ] {
-        db.execute(sql).await;
-    }
-    let fetched = async || {
-        db.execute("select pg_stat_force_next_flush()").await;
-        db.number(
-            "select sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::bigint from pg_stat_user_tables
-            where relname in ('bm_in', 'bm_out', 'reply_windows')",
-        )
-        .await
-    };
-    // Statistics are told when a connection is idle: one that is closed has told all.
-    let purge = async || {
+    ])
+    .await;
+    let read = async |purge: &str| {
+        let before = db.pages().await;
+        // Statistics are told when a connection is idle: one that is closed has told all.
         let store = Store::connect(&db.url, 1).await.unwrap();
         let purged = store.purge().await.unwrap();
         store.pool().close().await;
-        purged
+        assert_eq!(purged.inbound, u64::from(purge == "the second"), "{purge}");
+        db.pages().await - before
     };
-    let before = fetched().await;
-    assert_eq!(purge().await, Purged::default());
-    let read = fetched().await - before;
-    assert!(read < 1_000, "it read {read} rows to remove none");
+    let none = read("the first").await;
+    assert!(none < 500, "{none} pages for nothing");
+    db.execute(
+        "update bm_in set done_at = now() - interval '32 days' where id = (select max(id) from bm_in)",
+    )
+    .await;
+    let one = read("the second").await;
+    assert!(one < 500, "{one} pages for one row");
+}
+
+impl Db {
+    /// That were read so far of what a purge reads.
+    async fn pages(&self) -> i64 {
+        self.execute("select pg_stat_force_next_flush()").await;
+        self.number(
+            "select sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint from pg_statio_user_tables
+            where relname in ('bm_in', 'bm_out', 'message_logs', 'reply_windows')",
+        )
+        .await
+    }
+}
+
+/// One who has more than a purge removes waits for the next one, and lets the others have their turn.
+#[tokio::test]
+async fn a_purge_goes_on_where_the_last_one_has_stopped() {
+    let db = Db::new().await;
+    for id in ["a", "m", "z"] {
+        db.owned(id).await;
+    }
+    db.execute(
+        "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state,
+            received_at, done_at)
+        select case when n <= 12000 then 'a' when n <= 12010 then 'm' else 'z' end, n::text::bytea, '', '', '', '', false,
+            'DONE', now() - interval '9 days', now() - interval '9 days' from generate_series(1, 12020) n",
+    )
+    .await;
+    let mut gone = vec![];
+    for _ in 0..4 {
+        gone.push(db.store.purge_within(1).await.unwrap().inbound);
+    }
+    assert_eq!(gone, [5_000, 20, 5_000, 0], "after the one with many come the others");
+    assert_eq!(db.store.purge_within(1).await.unwrap().inbound, 2_000);
+    assert_eq!(db.store.purge().await.unwrap(), Purged::default());
+}
+
+/// What was removed is in the index until it is vacuumed, which an open transaction anywhere puts off.
+#[tokio::test]
+async fn a_purge_of_the_log_passes_over_what_it_has_removed_once() {
+    let db = Db::new().await;
+    db.owned("duka").await;
+    db.fill(&["insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id, created_at)
+        select 'duka', 'IN', 'c', 'x', 'm', now() - interval '100 days' from generate_series(1, 50000) n"])
+        .await;
+    let mut old = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    old.execute("begin isolation level repeatable read; select from tenants").await.unwrap();
+    let store = Store::connect(&db.url, 1).await.unwrap();
+    assert_eq!(store.purge().await.unwrap().message_logs, 50_000);
+    store.pool().close().await;
+    let entries = db
+        .number("select idx_tup_read from pg_stat_user_indexes where indexrelname = 'message_logs_pkey'")
+        .await;
+    assert!(entries < 200_000, "{entries} entries of the index for 50,000 lines");
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::Ledger;
-use roost_store::{Store, StoreError};
+use roost_store::{Requester, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
@@ -65,9 +65,10 @@ async fn a_transaction_that_is_refused_for_the_servers_sake_works_the_next_time(
     let db = Db::new().await;
     db.owned("duka").await;
     let store = stranded(&db, 1).await;
-    let refused = store.delete_tenant(&tenant("duka")).await;
+    let erase = async || store.erase_chat(&tenant("duka"), "c", &Requester::default()).await;
+    let refused = erase().await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
-    store.delete_tenant(&tenant("duka")).await.unwrap();
+    erase().await.unwrap();
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use roost_model::{
     ids::{NodeId, Revision, TenantId, Term},
 };
 use roost_store::{
-    Admitted, Completion, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger, Requester,
-    Store, StoreError,
+    Admitted, Completion, DeletionBatch, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger,
+    Requester, Store, StoreError,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -68,6 +68,19 @@ impl Db {
         }
     }
 
+    /// Removes what deleted tenants have left, and answers with those of which all is gone.
+    pub async fn finish_deletions(&self) -> Vec<TenantId> {
+        let mut finished = vec![];
+        loop {
+            match self.store.delete_next_batch().await.unwrap() {
+                DeletionBatch::Finished { tenant } => finished.push(tenant),
+                DeletionBatch::Removed { .. } => {}
+                DeletionBatch::Elsewhere => sleep(Duration::from_millis(1)).await,
+                DeletionBatch::Nothing => return finished,
+            }
+        }
+    }
+
     /// One number, by plain SQL.
     pub async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
@@ -80,6 +93,16 @@ impl Db {
 
     pub async fn execute(&self, sql: &'static str) {
         self.store.pool().execute(sql).await.unwrap();
+    }
+
+    /// Makes many rows: without the time limits of the store's connections, and telling nobody.
+    pub async fn fill(&self, statements: &[&'static str]) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        connection.execute("set session_replication_role = replica").await.unwrap();
+        for sql in statements {
+            connection.execute(*sql).await.unwrap();
+        }
+        connection.execute("vacuum analyze").await.unwrap();
     }
 }
 

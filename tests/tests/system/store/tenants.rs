@@ -127,6 +127,7 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
     assert_eq!(db.store.existing_uids(&[uid, kept_uid]).await.unwrap().len(), 2);
 
     db.store.delete_tenant(&fence.tenant).await.unwrap();
+    assert_eq!(db.finish_deletions().await, std::slice::from_ref(&fence.tenant));
     // From the catalogue, so that a table that is added later and forgotten is found. What operators did and what
     // happened to them is history, and stays.
     let tables: Vec<String> = sqlx::query_scalar(

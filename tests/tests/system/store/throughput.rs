@@ -8,7 +8,7 @@ use futures::future::join_all;
 use roost_cluster::ledger::Ledger;
 use roost_devcluster::Postgres;
 use roost_model::ids::Revision;
-use roost_store::{Fence, PostgresLedger, Store};
+use roost_store::{DeletionBatch, Fence, PostgresLedger, Store};
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
 
@@ -73,5 +73,6 @@ async fn a_node_with_few_connections_is_as_fast_as_one_with_many() {
         for fence in &fences {
             admin.delete_tenant(&fence.tenant).await.unwrap();
         }
+        while admin.delete_next_batch().await.unwrap() != DeletionBatch::Nothing {}
     }
 }
