@@ -133,7 +133,8 @@ fn paths_that_name(root: &std::path::Path, name: &str) -> anyhow::Result<Vec<std
 /// One folder per tenant in the object store; a folder without a file in it is none.
 fn snapshot_folders(root: &std::path::Path) -> anyhow::Result<usize> {
     let folders = fs::read_dir(root.join("snapshots"))?.filter_map(Result::ok);
-    Ok(folders.filter(|folder| holds_a_file(&folder.path())).count())
+    // Beside them is the store's marker.
+    Ok(folders.filter(|folder| folder.path().is_dir() && holds_a_file(&folder.path())).count())
 }
 
 fn holds_a_file(path: &std::path::Path) -> bool {
