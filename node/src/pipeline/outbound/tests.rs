@@ -117,7 +117,7 @@ fn sent_ids(replies: &[Reply]) -> Vec<i64> {
 #[test]
 fn what_was_decided_while_nothing_could_be_sent_goes_at_the_pace_of_the_limit_and_in_turns() {
     let mut outbox = outbox_at(4);
-    let flood = (1..=6).map(|id| row(id, "flood"));
+    let flood = (1..=6).map(|id| row(id, "a"));
     outbox.completed(flood.chain([row(7, "b"), row(8, "c"), row(9, "b")]).collect(), NOW);
     let (mut gone, mut now) = (Vec::new(), NOW);
     while gone.len() < 9 {
