@@ -110,8 +110,16 @@ fn settings(index: usize, record: &TenantRecord, echo: bool) -> Tenant {
 }
 
 fn all_settings() -> prost_types::FieldMask {
-    let paths =
-        ["display_name", "phone", "template", "language", "texts", "reply_limit_per_minute", "answer_within"];
+    let paths = [
+        "display_name",
+        "phone",
+        "template",
+        "language",
+        "texts",
+        "reply_limit_per_minute",
+        "answer_within",
+        "resend_policy",
+    ];
     prost_types::FieldMask { paths: paths.map(str::to_owned).into() }
 }
 

@@ -327,9 +327,10 @@
     for (const chat of chats) WPP.chat.markIsRead(chat).catch(() => {});
   }
 
-  async function deliver({ whatsapp_id: id, chat, body, maybe_sent: maybeSent }) {
+  async function deliver({ whatsapp_id: id, chat, body, maybe_sent: maybeSent, only_look: onlyLook }) {
     if (!isOnline()) return { status: 'offline' };
     if (await wasSent(id, maybeSent)) return { status: 'sent' };
+    if (onlyLook) return { status: 'not_known' };
     const options = { messageId: id, waitForAck: true, markIsRead: false, linkPreview: false, detectMentioned: false };
     let sent;
     try {

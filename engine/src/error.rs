@@ -95,6 +95,9 @@ pub enum SendError {
     /// It may still arrive: a retry with the same id finds it.
     #[error("the server did not acknowledge the message in time")]
     TimedOut,
+    /// It was only to be looked for, and nothing was sent.
+    #[error("the page does not know that the message was sent")]
+    NotKnown,
     #[error(transparent)]
     Page(#[from] EngineError),
 }

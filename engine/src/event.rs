@@ -114,6 +114,8 @@ pub struct OutboundText {
     /// An earlier try may have been made, by another life of the page: it is looked for on the page's disk first, which
     /// takes a few milliseconds. `false` only for a message that was surely never tried.
     pub maybe_sent: bool,
+    /// Nothing is sent: it is looked for, and [`crate::SendError::NotKnown`] if the page does not know that it was sent.
+    pub only_look: bool,
 }
 
 /// What a page says of itself.

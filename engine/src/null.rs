@@ -253,6 +253,9 @@ impl Page for NullPage {
         }
         let mut state = self.state.lock();
         if !state.sent.iter().any(|sent| sent.whatsapp_id == text.whatsapp_id) {
+            if text.only_look {
+                return Err(SendError::NotKnown);
+            }
             state.sent.push_back(text.clone());
             if state.sent.len() > REMEMBERED {
                 state.sent.pop_front();
@@ -370,12 +373,16 @@ mod tests {
             chat: "1@c.us".into(),
             body: "hi".into(),
             maybe_sent: false,
+            only_look: false,
         };
         engine.set_online(&tenant, false);
         assert!(matches!(launched.page.send(&text).await, Err(SendError::Offline)));
         engine.set_online(&tenant, true);
+        let look = OutboundText { maybe_sent: true, only_look: true, ..text.clone() };
+        assert!(matches!(launched.page.send(&look).await, Err(SendError::NotKnown)));
         launched.page.send(&text).await.unwrap();
         launched.page.send(&text).await.unwrap();
+        launched.page.send(&look).await.unwrap();
         assert_eq!(engine.sent(&tenant), [text]);
         launched.page.kill().await;
         assert!(matches!(launched.page.probe(Duration::ZERO).await, Err(EngineError::Gone)));

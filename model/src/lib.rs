@@ -13,4 +13,4 @@ pub mod tenant;
 
 pub use causes::causes;
 pub use message::ChatKind;
-pub use tenant::{LanguageCode, MenuItem, TemplateKind, TenantSettings, Texts};
+pub use tenant::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, TenantSettings, Texts};

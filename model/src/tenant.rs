@@ -17,6 +17,7 @@ pub struct TenantSettings {
     pub reply_limit_per_minute: u32,
     /// A message that is older when it comes is not answered.
     pub answer_within: Duration,
+    pub resend_policy: ResendPolicy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +33,17 @@ pub enum TemplateKind {
 pub enum LanguageCode {
     En,
     Sw,
+}
+
+/// What becomes of a reply that may have been sent already and of which the page does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ResendPolicy {
+    /// It is sent again, under the same id.
+    #[default]
+    Resend,
+    /// It becomes a dead letter, for a person to decide.
+    Hold,
 }
 
 /// The business's own words. An empty field stands for the template's text.

@@ -55,6 +55,7 @@ macro_rules! postgres_enum {
 
 postgres_enum!(TemplateKind, "template_kind", Booking, Ecommerce, Support);
 postgres_enum!(LanguageCode, "language_code", En, Sw);
+postgres_enum!(ResendPolicy, "resend_policy", Resend, Hold);
 
 #[cfg(test)]
 mod tests {

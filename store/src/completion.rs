@@ -109,7 +109,7 @@ impl Store {
             select exists(select from owner) as "owns!", (select count(*) from done) as "done!",
                 q.id as "id?", q.inbound_id as "inbound_id?", q.seq as "seq?", q.whatsapp_id as "whatsapp_id?",
                 q.chat_id as "chat?", q.body as "body?", q.counted as "counted?",
-                q.claimed_at is not null as "claimed!"
+                q.claimed_at is not null as "claimed!", coalesce(q.redriven, false) as "redriven!"
             from (select) as once left join queued q on true
             order by q.id"#,
             fence.tenant.as_str(),
@@ -139,6 +139,7 @@ impl Store {
                 body: row.body?,
                 counted: row.counted?,
                 claimed: row.claimed,
+                redriven: row.redriven,
                 attempts: 0,
                 due_in: Duration::ZERO,
             })

@@ -2,7 +2,8 @@
 //!
 //! A redrive is an order. It sets the rows back to PENDING, with all tries before them, and raises the revision of their
 //! tenants' specs, by which the owners learn that there is something to read; without an owner the next one reads them. A
-//! reply goes out under its first id, so that one which WhatsApp has after all is found and not sent twice (I6).
+//! reply goes out under its first id, so that one which WhatsApp has after all is found and not sent twice (I6). It is
+//! claimed anew before that: the order is to send it once, whatever the tenant's resend policy says.
 
 use std::{fmt, str::FromStr};
 
@@ -153,7 +154,9 @@ impl Store {
                 where b.id = any($1) and b.tenant_id = owners.tenant_id and b.state = 'DEAD' and not b.set_apart
                 returning b.tenant_id, b.id
             ), outbound as (
-                update bm_out b set state = 'PENDING', attempts = 0, last_error = '', next_attempt_at = now()
+                update bm_out b set
+                    state = 'PENDING', attempts = 0, last_error = '', next_attempt_at = now(), claimed_at = null,
+                    redriven = true
                 from owners where b.id = any($2) and b.tenant_id = owners.tenant_id and b.state = 'DEAD'
                 returning b.tenant_id, b.id
             ), redriven as materialized (

@@ -3,12 +3,13 @@
 //! ```text
 //!   complete --> PENDING --claim--> claimed --mark_sent--> SENT, with its line in the log
 //!                  ^--retry_outbound--|
-//!                                     +--bury_outbound--> DEAD, until a redrive (dead_letters)
+//!                                     +--bury_outbound--> DEAD, until a redrive (dead_letters), which takes the claim back
 //! ```
 //!
 //! A reply is claimed before its first try, by [`Store::complete`] if it may go at once and else by [`Store::claim`]. So what
-//! is not claimed was never sent. A claimed reply may have reached WhatsApp before the node died: it is in doubt, and is
-//! looked for in the page, and sent again under the same `whatsapp_id` if the page does not know of it.
+//! is not claimed was not sent by anybody without an order. A claimed reply may have reached WhatsApp before the node died:
+//! it is in doubt, and is looked for in the page. If the page does not know of it the tenant's resend policy decides: it is
+//! sent again under the same `whatsapp_id`, and counted, or buried.
 
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ pub struct Outbound {
     pub body: String,
     /// Counted by the reply limit.
     pub counted: bool,
-    /// It may have been tried.
+    /// It may have been tried since it was queued, or redriven.
     pub claimed: bool,
+    /// It may have been tried before that.
+    pub redriven: bool,
     /// Sends that failed.
     pub attempts: u32,
     /// How long from now, by the database's clock, the next attempt has to wait.
@@ -73,6 +76,7 @@ impl Store {
             select exists(select from owner) as "owns!", p.id as "id?", p.inbound_id as "inbound_id?",
                 p.seq as "seq?", p.whatsapp_id as "whatsapp_id?", p.chat_id as "chat?", p.body as "body?",
                 p.attempts as "attempts?", p.counted as "counted?", p.claimed_at is not null as "claimed!",
+                coalesce(p.redriven, false) as "redriven!",
                 greatest(extract(epoch from p.next_attempt_at - now()), 0)::float8 as "due_in_s?"
             from (select) as once left join pending p on true
             order by p.id"#,
@@ -94,6 +98,7 @@ impl Store {
                 body: row.body?,
                 counted: row.counted?,
                 claimed: row.claimed,
+                redriven: row.redriven,
                 attempts: row.attempts?.unsigned_abs(),
                 due_in: Duration::from_secs_f64(row.due_in_s?),
             })
@@ -101,7 +106,7 @@ impl Store {
         Ok(pending.collect())
     }
 
-    /// To be called before the first try of a reply that was not claimed when it was queued.
+    /// To be called before the first try of a reply that is not claimed.
     pub async fn claim(&self, fence: &Fence, ids: &[i64]) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
@@ -120,15 +125,21 @@ impl Store {
     }
 
     /// Notes that WhatsApp has these replies; their lines in the log are in the order given, and their texts are nowhere
-    /// else any more. Repeating it is fine.
-    pub async fn mark_sent(&self, fence: &Fence, ids: &[i64]) -> Result<(), StoreError> {
+    /// else any more. Repeating it is fine. Those of them that are `resent` too, which were in doubt and have been sent
+    /// again, are counted ([`crate::Worker::resends`]).
+    pub async fn mark_sent(&self, fence: &Fence, ids: &[i64], resent: &[i64]) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), given as (
                 select * from unnest($3::bigint[]) with ordinality as given(id, position)
+            ), counter as materialized (
+                -- Before the replies, as everybody locks them.
+                select w.tenant_id from worker_processes w join owner using (tenant_id)
+                where cardinality($4::bigint[]) > 0 for no key update of w
             ), unsent as materialized (
-                select b.*, given.position from owner join bm_out b using (tenant_id) join given using (id)
+                select b.*, given.position
+                from owner left join counter using (tenant_id) join bm_out b using (tenant_id) join given using (id)
                 where b.state = 'PENDING'
                 order by b.id for no key update of b
             ), sent as (
@@ -138,11 +149,17 @@ impl Store {
             ), logged as (
                 insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
                 select tenant_id, 'OUT', chat_id, body, whatsapp_id from unsent order by position
+            ), tally as (
+                select tenant_id, count(*) as resends from unsent where id = any($4) group by tenant_id
+            ), counted as (
+                update worker_processes w set resends = w.resends + tally.resends
+                from tally where w.tenant_id = tally.tenant_id
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),
             fence.generation.0,
             ids,
+            resent,
         );
         fence.check(self.one("mark the replies sent", query).await?.owns)
     }

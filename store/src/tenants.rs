@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    columns::{LanguageCode, TemplateKind, unsigned},
+    columns::{LanguageCode, ResendPolicy, TemplateKind, unsigned},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub struct NewTenant {
     pub texts: Texts,
     pub reply_limit_per_minute: u32,
     pub answer_within: Duration,
+    pub resend_policy: roost_model::ResendPolicy,
 }
 
 /// `None` leaves a field as it is.
@@ -56,6 +57,7 @@ pub struct TenantPatch {
     pub texts: Option<Texts>,
     pub reply_limit_per_minute: Option<u32>,
     pub answer_within: Option<Duration>,
+    pub resend_policy: Option<roost_model::ResendPolicy>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,8 +73,9 @@ impl Store {
             TenantRow,
             r#"with tenant as (
                 insert into tenants (
-                    id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s)
-                values ($1, $2, $3, $4, $5, $6, $7, $8)
+                    id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
+                    resend_policy)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                 returning *
             ), session as (
                 insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -83,7 +86,8 @@ impl Store {
             )
             select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
+                resend_policy as "resend_policy: ResendPolicy", created_at, updated_at
             from tenant"#,
             new.id.as_str(),
             new.display_name,
@@ -93,6 +97,7 @@ impl Store {
             Json(&new.texts) as Json<&Texts>,
             limit_to_column(new.reply_limit_per_minute),
             seconds_to_column(new.answer_within),
+            ResendPolicy::from(new.resend_policy) as ResendPolicy,
         );
         let created = self.one("create the tenant", query).await;
         match created.map_err(|error| name_taken_field(error, new.id.as_str(), &new.phone)) {
@@ -116,7 +121,8 @@ impl Store {
             TenantRow,
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
+                resend_policy as "resend_policy: ResendPolicy", created_at, updated_at
             from tenants where id = $1 and deleting_since is null"#,
             id.as_str(),
         );
@@ -135,7 +141,8 @@ impl Store {
             TenantRow,
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, updated_at
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
+                resend_policy as "resend_policy: ResendPolicy", created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
             order by id limit $3"#,
@@ -163,11 +170,13 @@ impl Store {
                 texts = coalesce($6, t.texts),
                 reply_limit_per_minute = coalesce($7, t.reply_limit_per_minute),
                 answer_within_s = coalesce($8, t.answer_within_s),
+                resend_policy = coalesce($9, t.resend_policy),
                 updated_at = now()
             from worker where t.id = worker.tenant_id
             returning id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s, created_at, t.updated_at"#,
+                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
+                resend_policy as "resend_policy: ResendPolicy", created_at, t.updated_at"#,
             id.as_str(),
             patch.display_name,
             patch.phone,
@@ -176,6 +185,7 @@ impl Store {
             patch.texts.map(Json) as Option<Json<Texts>>,
             patch.reply_limit_per_minute.map(limit_to_column),
             patch.answer_within.map(seconds_to_column),
+            patch.resend_policy.map(ResendPolicy::from) as Option<ResendPolicy>,
         );
         let updated = self.maybe("update the tenant", query).await;
         let phone = patch.phone.as_deref().unwrap_or_default();
@@ -196,6 +206,7 @@ pub(crate) struct TenantRow {
     texts: Json<Texts>,
     reply_limit_per_minute: i32,
     answer_within_s: i32,
+    resend_policy: ResendPolicy,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -217,6 +228,7 @@ impl TryFrom<TenantRow> for Tenant {
                 texts: row.texts.0,
                 reply_limit_per_minute: u32::try_from(limit).unwrap_or(u32::MAX),
                 answer_within: Duration::from_secs(answer_within_s),
+                resend_policy: row.resend_policy.into(),
             }),
             status: row.status,
             created_at: row.created_at,

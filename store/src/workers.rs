@@ -35,6 +35,8 @@ pub struct Worker {
     pub restarts: u64,
     /// How often its owner took the session back from a newer connection.
     pub conflicts: u64,
+    /// Replies that were sent again because they may have been sent before and the page did not know of them.
+    pub resends: u64,
     /// Empty when all is well.
     pub last_error: String,
     pub last_seen_at: Option<OffsetDateTime>,
@@ -143,8 +145,8 @@ impl Store {
         let query = sqlx::query_as!(
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
-                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, h.last_seen_at,
-                s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
+                h.last_seen_at, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id = $1"#,
@@ -164,8 +166,8 @@ impl Store {
         let query = sqlx::query_as!(
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
-                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.last_error, h.last_seen_at,
-                s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
+                h.last_seen_at, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id > $1 and ($2::text is null or w.node = $2)
@@ -284,6 +286,7 @@ struct WorkerRow {
     spec_revision: i64,
     restarts: i64,
     conflicts: i64,
+    resends: i64,
     last_error: String,
     last_seen_at: Option<OffsetDateTime>,
     session_status: SessionStatus,
@@ -323,6 +326,7 @@ impl TryFrom<WorkerRow> for Worker {
             spec_revision: SpecRevision(row.spec_revision),
             restarts: unsigned("restarts", row.restarts)?,
             conflicts: unsigned("conflicts", row.conflicts)?,
+            resends: unsigned("resends", row.resends)?,
             last_error: row.last_error,
             last_seen_at: row.last_seen_at,
             session_status: row.session_status,

@@ -6,7 +6,7 @@ use clap::{Subcommand, ValueEnum};
 use prost_types::FieldMask;
 use roost_proto::v1::{
     BusinessTexts, CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, Language, ListTenantsRequest,
-    StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
+    ResendPolicy, StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
 };
 
 use super::{Context, all_pages, attribution::Attribution, consent::Consent, place};
@@ -98,6 +98,9 @@ pub struct Settings {
     /// What was written longer ago when it comes is not answered, such as 24h; 1m to 7d.
     #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
     answer_within: Option<Duration>,
+    /// What becomes of a reply that may have been sent already, after a crash or a restore.
+    #[arg(long, value_enum)]
+    resend_policy: Option<ResendPolicyArg>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,6 +116,14 @@ enum LanguageArg {
     En,
     /// Swahili
     Sw,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ResendPolicyArg {
+    /// It is sent again, under the same id
+    Resend,
+    /// It is held among the dead letters until a redrive
+    Hold,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -140,6 +151,15 @@ impl From<LanguageArg> for Language {
         match language {
             LanguageArg::En => Language::En,
             LanguageArg::Sw => Language::Sw,
+        }
+    }
+}
+
+impl From<ResendPolicyArg> for ResendPolicy {
+    fn from(policy: ResendPolicyArg) -> Self {
+        match policy {
+            ResendPolicyArg::Resend => ResendPolicy::Resend,
+            ResendPolicyArg::Hold => ResendPolicy::Hold,
         }
     }
 }
@@ -240,6 +260,7 @@ impl Settings {
             ("texts", texts_given),
             ("reply_limit_per_minute", self.reply_limit.is_some()),
             ("answer_within", self.answer_within.is_some()),
+            ("resend_policy", self.resend_policy.is_some()),
         ];
         let texts = BusinessTexts {
             greeting: self.greeting.unwrap_or(present.greeting),
@@ -256,6 +277,7 @@ impl Settings {
             texts: Some(texts),
             reply_limit_per_minute: self.reply_limit,
             answer_within: self.answer_within.and_then(|span| span.try_into().ok()),
+            resend_policy: self.resend_policy.map_or(ResendPolicy::Unspecified, ResendPolicy::from) as i32,
             ..Tenant::default()
         };
         let paths = given.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned());

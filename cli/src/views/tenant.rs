@@ -1,6 +1,6 @@
 //! One tenant and its settings.
 
-use roost_proto::v1::{BusinessTexts, Language, MenuItem, Template, Tenant, TenantStatus};
+use roost_proto::v1::{BusinessTexts, Language, MenuItem, ResendPolicy, Template, Tenant, TenantStatus};
 use serde::{Deserialize, Serialize};
 
 use super::{ago, enum_name, rfc3339};
@@ -17,6 +17,7 @@ pub struct TenantView {
     texts: TextsView,
     reply_limit_per_minute: Option<i32>,
     answer_within: Option<String>,
+    resend_policy: String,
     create_time: Option<String>,
     update_time: Option<String>,
 }
@@ -67,6 +68,7 @@ impl From<Tenant> for TenantView {
         Self {
             template: enum_name(tenant.template, "TEMPLATE_", Template::as_str_name),
             language: enum_name(tenant.language, "LANGUAGE_", Language::as_str_name),
+            resend_policy: enum_name(tenant.resend_policy, "RESEND_POLICY_", ResendPolicy::as_str_name),
             status: enum_name(tenant.status, "TENANT_STATUS_", TenantStatus::as_str_name),
             create_time: rfc3339(&tenant.create_time),
             update_time: rfc3339(&tenant.update_time),
@@ -117,6 +119,7 @@ impl Row for TenantView {
             ("status", self.status.clone()),
             ("reply limit", self.reply_limit()),
             ("answer within", self.answer_within.clone().unwrap_or_default()),
+            ("resend policy", self.resend_policy.clone()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),
             ("limit warning", self.texts.limit_warning.clone()),

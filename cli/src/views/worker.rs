@@ -20,6 +20,7 @@ pub struct WorkerView {
     last_seen_time: Option<String>,
     pinned_node_id: String,
     conflicts: i64,
+    resends: i64,
     condition: ConditionView,
     /// Only in the stream of `worker watch`: the tenant was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -41,6 +42,7 @@ impl From<Worker> for WorkerView {
             restarts: worker.restarts,
             pinned_node_id: worker.pinned_node_id,
             conflicts: worker.conflicts,
+            resends: worker.resends,
             condition: worker.condition.unwrap_or_default().into(),
             deleted: false,
         }
@@ -116,6 +118,7 @@ impl Row for WorkerView {
         lines.push(("waits for", self.condition.reason.clone()));
         lines.push(("pinned to", self.pinned_node_id.clone()));
         lines.push(("conflicts", self.conflicts.to_string()));
+        lines.push(("resends", self.resends.to_string()));
         lines
     }
 }

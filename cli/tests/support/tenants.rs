@@ -28,6 +28,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         }),
         reply_limit_per_minute: Some(10),
         answer_within: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
+        resend_policy: ResendPolicy::Resend as i32,
         create_time: at(0),
         update_time: at(60),
     };
@@ -133,6 +134,7 @@ impl TenantService for Script {
                 "texts" => changed.texts.clone_from(&given.texts),
                 "reply_limit_per_minute" => changed.reply_limit_per_minute = given.reply_limit_per_minute,
                 "answer_within" => changed.answer_within = given.answer_within,
+                "resend_policy" => changed.resend_policy = given.resend_policy,
                 other => return Err(Status::invalid_argument(format!("unexpected path {other}"))),
             }
         }

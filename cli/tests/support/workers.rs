@@ -27,6 +27,7 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
         session_status: SessionStatus::Connected as i32,
         pinned_node_id: String::new(),
         conflicts: 0,
+        resends: 0,
         condition: Some(WorkerCondition {
             kind: ConditionKind::None as i32,
             reason: String::new(),

@@ -224,6 +224,7 @@ mod tests {
             spec_revision: SpecRevision(1),
             restarts: 0,
             conflicts: 0,
+            resends: 0,
             last_error: String::new(),
             last_seen_at: seen_after.map(|secs| STARTED_AT + time::Duration::seconds(secs)),
             session_status: SessionStatus::Disconnected,

@@ -179,12 +179,13 @@ pub(super) struct SendRequest<'a> {
     chat: &'a str,
     body: &'a str,
     maybe_sent: bool,
+    only_look: bool,
 }
 
 impl<'a> From<&'a OutboundText> for SendRequest<'a> {
     fn from(text: &'a OutboundText) -> Self {
-        let OutboundText { whatsapp_id, chat, body, maybe_sent } = text;
-        Self { whatsapp_id, chat, body, maybe_sent: *maybe_sent }
+        let OutboundText { whatsapp_id, chat, body, maybe_sent, only_look } = text;
+        Self { whatsapp_id, chat, body, maybe_sent: *maybe_sent, only_look: *only_look }
     }
 }
 
@@ -199,6 +200,7 @@ pub(super) enum SendOutcome {
         result: String,
     },
     TimedOut,
+    NotKnown,
     /// The page's script threw.
     Failed {
         exception: String,
@@ -213,6 +215,7 @@ impl SendOutcome {
             Self::InvalidRecipient => Err(SendError::InvalidRecipient),
             Self::Refused { result } => Err(SendError::Refused { result }),
             Self::TimedOut => Err(SendError::TimedOut),
+            Self::NotKnown => Err(SendError::NotKnown),
             Self::Failed { exception } => {
                 Err(EngineError::Page { step: "sending", exception: cut(&exception) }.into())
             }
@@ -319,6 +322,13 @@ mod tests {
         assert!(
             matches!(outcome.into_result(), Err(SendError::Refused { result }) if result == "ERROR_UNKNOWN")
         );
+    }
+
+    #[test]
+    fn what_the_page_does_not_know_is_no_failure_of_a_send() {
+        let outcome: SendOutcome = serde_json::from_str(r#"{"status":"not_known"}"#).unwrap();
+        let error = outcome.into_result().unwrap_err();
+        assert!(matches!(error, SendError::NotKnown) && !error.is_untried() && !error.is_answer());
     }
 
     #[test]

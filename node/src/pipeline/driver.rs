@@ -143,7 +143,7 @@ impl Driver {
             self.jobs.push(match (job, &gate.page) {
                 (OutboundJob::Read { after }, _) => fenced.read_outbound(after),
                 (OutboundJob::Claim(replies), _) => fenced.claim(replies),
-                (OutboundJob::MarkSent(ids), _) => fenced.mark_sent(ids),
+                (OutboundJob::MarkSent { ids, resent }, _) => fenced.mark_sent(ids, resent),
                 (OutboundJob::Send(replies), Some(page)) => {
                     self.send(page, gate.opened, replies);
                     continue;
@@ -233,8 +233,11 @@ impl Driver {
                 self.outbox.retry(reply, now + delay)
             }
             JobOutcome::OutboundSetBack { reply, delay: None } => self.outbox.dead_lettered(&reply),
-            JobOutcome::Marked { count } => {
+            JobOutcome::Marked { count, resent } => {
                 debug!(count, "replies are sent");
+                if resent > 0 {
+                    info!(count = resent, "replies that may have been sent before were sent again");
+                }
                 self.outbox.marked();
             }
         }

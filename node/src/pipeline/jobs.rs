@@ -42,6 +42,8 @@ pub(super) enum JobOutcome {
     },
     Marked {
         count: usize,
+        /// How many of them were sent again.
+        resent: usize,
     },
     /// The failure of a message or reply is durable; `delay` says when it is tried again, `None` that it is given up.
     InboundSetBack {
@@ -133,17 +135,17 @@ impl FencedStore {
         })
     }
 
-    pub fn mark_sent(self, ids: Vec<i64>) -> Job {
+    pub fn mark_sent(self, ids: Vec<i64>, resent: Vec<i64>) -> Job {
         Box::pin(async move {
-            let count = ids.len();
-            let ids = Arc::new(ids);
+            let (count, resent_count) = (ids.len(), resent.len());
+            let marks = Arc::new((ids, resent));
             let mark = || {
-                let (fenced, ids) = (self.clone(), ids.clone());
-                async move { fenced.store.mark_sent(&fenced.fence, &ids).await }
+                let (fenced, marks) = (self.clone(), marks.clone());
+                async move { fenced.store.mark_sent(&fenced.fence, &marks.0, &marks.1).await }
             };
             until_available("mark replies sent", mark)
                 .await
-                .map_or_else(JobOutcome::Failed, |()| JobOutcome::Marked { count })
+                .map_or_else(JobOutcome::Failed, |()| JobOutcome::Marked { count, resent: resent_count })
         })
     }
 
@@ -212,6 +214,7 @@ fn text_of(reply: &Reply) -> OutboundText {
         chat: reply.row.chat.clone(),
         body: reply.row.body.clone(),
         maybe_sent: reply.maybe_sent,
+        only_look: reply.in_doubt,
     }
 }
 

@@ -12,7 +12,8 @@
 //! - Admit is unique by WhatsApp's id, so what is delivered again is found and only confirmed.
 //! - An answer is durable together with the end of its question, so no question is answered twice. Answers become
 //!   durable in the order in which they were given; a crash takes the last ones, and those are asked for again.
-//! - A reply is claimed before its first try, so one that is not claimed was never sent.
+//! - A reply is claimed before its first try, so one that is not claimed was not sent. One that an earlier owner claimed is
+//!   only looked for in the page at first; what the page does not know is sent again or held, by the tenant's resend policy.
 //! - A reply's id is derived from the question ([`reply_id`]): a second send of it is found by the page, and a second
 //!   completion, by whomever, is the same row.
 //!

@@ -2,10 +2,11 @@
 //! [`super::inbound`].
 //!
 //! At most [`CLAIMED`] are claimed and not sent: those that a Complete claimed because they could go at once, and waves of
-//! those that could not. So after a crash no others are in doubt.
+//! those that could not. So after a crash no others are in doubt: the next owner has the page look for these alone before
+//! any of them may be sent.
 //!
 //! A reply leaves its chat's queue when WhatsApp has acknowledged it, not when that is durable: should this process
-//! die in between, the next owner sends it again under the same id, and the page finds the first one (I6).
+//! die in between, the next owner's page finds it (I6).
 
 use std::{collections::HashSet, iter, mem, time::Duration};
 
@@ -34,14 +35,16 @@ const QUEUED: usize = 512;
 #[derive(Debug)]
 pub(super) enum OutboundJob {
     /// Pending rows with an id above `after`, at most [`BATCH`].
-    Read {
-        after: i64,
-    },
+    Read { after: i64 },
     /// To be claimed, and then sent.
     Claim(Vec<Reply>),
     /// Of different chats, to be sent together.
     Send(Vec<Reply>),
-    MarkSent(Vec<i64>),
+    MarkSent {
+        ids: Vec<i64>,
+        /// Those of them that were sent again.
+        resent: Vec<i64>,
+    },
 }
 
 /// A reply on its way.
@@ -50,10 +53,23 @@ pub(super) struct Reply {
     pub row: Outbound,
     /// This process or an earlier owner may have sent it already; the page looks for that first.
     pub maybe_sent: bool,
+    /// What came of that is lost with an earlier owner or a browser, so that it is only looked for until the page has
+    /// answered.
+    pub in_doubt: bool,
+    /// It was in doubt, the page did not know of it, and it is to be sent all the same.
+    pub resent: bool,
     /// Sends of it were not acknowledged.
     pub doubt: Option<Doubt>,
     /// The pace has let it through once; further tries are the same reply.
     paced: bool,
+}
+
+impl Reply {
+    fn new(row: Outbound, is_ours: bool) -> Self {
+        let in_doubt = row.claimed && !is_ours;
+        let maybe_sent = in_doubt || row.redriven;
+        Self { row, maybe_sent, in_doubt, resent: false, doubt: None, paced: false }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +94,8 @@ pub(super) struct Outbox {
     to_claim: Vec<Reply>,
     sending: usize,
     sent: Vec<i64>,
+    /// Those of `sent` that were sent again.
+    resent: Vec<i64>,
     /// When the first of `sent` is to be marked at the latest.
     mark_by: PipelineTime,
     marking: Vec<i64>,
@@ -113,7 +131,9 @@ impl Outbox {
         if self.marking.is_empty() && self.may_mark(now) {
             let rest = self.sent.split_off(self.sent.len().min(BATCH));
             self.marking = mem::replace(&mut self.sent, rest);
-            return Some(OutboundJob::MarkSent(self.marking.clone()));
+            let (resent, rest) = self.resent.iter().partition(|id| self.marking.contains(id));
+            self.resent = rest;
+            return Some(OutboundJob::MarkSent { ids: self.marking.clone(), resent });
         }
         if let Some(after) = self.unread {
             let idle = !mem::replace(&mut self.reading, true);
@@ -208,9 +228,8 @@ impl Outbox {
         for row in rows {
             if self.known.insert(row.id) {
                 let (chat, due) = (row.chat.clone(), now + row.due_in);
-                let maybe_sent = row.claimed && !is_ours;
                 self.claimed += usize::from(row.claimed);
-                self.queues.push(&chat, due, Reply { row, maybe_sent, doubt: None, paced: false });
+                self.queues.push(&chat, due, Reply::new(row, is_ours));
             }
         }
     }
@@ -223,6 +242,7 @@ impl Outbox {
             self.mark_by = now + MARK_WAIT;
         }
         self.sent.push(reply.row.id);
+        self.resent.extend(reply.resent.then_some(reply.row.id));
     }
 
     /// The replies of the last MarkSent are done with.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use roost_engine::{Page, SendError, SendOutcomes};
-use roost_model::causes;
+use roost_engine::{EngineError, Page, SendError, SendOutcomes};
+use roost_model::{ResendPolicy, causes};
 use tracing::{error, info, warn};
 
 use super::{
@@ -13,6 +13,8 @@ use super::{
     outbound::Reply,
     send_judge::Fault,
 };
+
+const HELD: &str = "it may have been sent already: held, as the tenant's resend policy says";
 
 impl Driver {
     /// They may be tried now, unless the page has gone meanwhile.
@@ -86,12 +88,17 @@ impl Driver {
             self.not_sent(opened, first, error, now);
         }
         for mut reply in replies {
+            reply.in_doubt |= ended_with_its_browser(error);
             self.judge.doubt(&mut reply.doubt);
             self.outbox.retry(reply, now + BACKOFF.first);
         }
     }
 
     fn not_sent(&mut self, opened: u64, mut reply: Reply, error: &SendError, now: PipelineTime) {
+        if matches!(error, SendError::NotKnown) {
+            return self.not_known(reply, now);
+        }
+        reply.in_doubt |= ended_with_its_browser(error);
         // The page's troubles are not the message's: they end with the page, which its worker sees to.
         let page_gone = !self.channels.gate.borrow().sending;
         if page_gone || error.is_untried() {
@@ -122,6 +129,19 @@ impl Driver {
         }
     }
 
+    /// The page has looked for a reply in doubt.
+    fn not_known(&mut self, mut reply: Reply, now: PipelineTime) {
+        reply.in_doubt = false;
+        let policy = self.channels.tenant.borrow().settings.resend_policy;
+        match policy {
+            ResendPolicy::Resend => {
+                reply.resent = true;
+                self.outbox.retry(reply, now);
+            }
+            ResendPolicy::Hold => self.count_try(reply, HELD.to_owned(), true),
+        }
+    }
+
     fn count_try(&mut self, mut reply: Reply, reason: String, hopeless: bool) {
         reply.row.attempts += 1;
         let delay = next_try(reply.row.attempts, reply.row.id).filter(|_| !hopeless);
@@ -135,4 +155,9 @@ impl Driver {
         }
         self.jobs.push(self.fenced.clone().set_back_outbound(reply, reason, delay));
     }
+}
+
+/// The page may have sent it before, and its memory of that may be lost too.
+fn ended_with_its_browser(error: &SendError) -> bool {
+    matches!(error, SendError::Page(EngineError::Gone))
 }

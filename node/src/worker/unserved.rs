@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    LanguageCode, TemplateKind, TenantSettings, Texts,
+    LanguageCode, ResendPolicy, TemplateKind, TenantSettings, Texts,
     ids::{Generation, SessionNumber, SpecRevision, TenantId},
 };
 use roost_store::{DesiredState, RestartMode, Tenant, TenantStatus, WorkerSpec};
@@ -50,6 +50,7 @@ fn spec(tenant: &TenantId) -> WorkerSpec {
         texts: Texts::default(),
         reply_limit_per_minute: 0,
         answer_within: Duration::ZERO,
+        resend_policy: ResendPolicy::Resend,
     };
     let tenant = Tenant {
         id: tenant.clone(),

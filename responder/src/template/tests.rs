@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
-use roost_model::{LanguageCode, MenuItem, TemplateKind, TenantSettings, Texts};
+use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, TenantSettings, Texts};
 
 use super::{limit_warning, script::Script};
 
@@ -16,6 +16,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         texts,
         reply_limit_per_minute: 10,
         answer_within: Duration::from_secs(24 * 3_600),
+        resend_policy: ResendPolicy::Resend,
     }
 }
 

@@ -194,6 +194,7 @@ mod tests {
             spec_revision: SpecRevision(seen),
             restarts: 0,
             conflicts: 0,
+            resends: 0,
             last_error: last_error.into(),
             last_seen_at: Some(OffsetDateTime::UNIX_EPOCH + Duration::seconds(seen)),
             session_status: SessionStatus::Connected,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
-use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts, ids::TenantId};
+use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, Texts, ids::TenantId};
 use roost_proto::{error::ApiError, v1};
 use roost_store::{NewTenant, TenantPatch};
 use uuid::Uuid;
@@ -22,8 +22,16 @@ const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Durati
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 7] =
-    ["display_name", "phone", "template", "language", "texts", "reply_limit_per_minute", "answer_within"];
+const PATHS: [&str; 8] = [
+    "display_name",
+    "phone",
+    "template",
+    "language",
+    "texts",
+    "reply_limit_per_minute",
+    "answer_within",
+    "resend_policy",
+];
 /// The fields of a tenant that no caller can change, with the reason.
 const FIXED: [(&str, &str); 4] = [
     ("id", "never changes"),
@@ -57,6 +65,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let texts = texts(&mut checks, tenant.texts);
     let limit = reply_limit(&mut checks, tenant.reply_limit_per_minute);
     let answer_within = answer_within(&mut checks, tenant.answer_within);
+    let resend_policy = resend_policy(&mut checks, tenant.resend_policy);
     let (
         Some(id),
         Some(display_name),
@@ -66,8 +75,20 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(texts),
         Some(limit),
         Some(answer_within),
+        Some(resend_policy),
         true,
-    ) = (id, display_name, phone, template, language, texts, limit, answer_within, checks.passed())
+    ) = (
+        id,
+        display_name,
+        phone,
+        template,
+        language,
+        texts,
+        limit,
+        answer_within,
+        resend_policy,
+        checks.passed(),
+    )
     else {
         return Err(checks.refusal());
     };
@@ -81,6 +102,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         texts,
         reply_limit_per_minute,
         answer_within,
+        resend_policy,
     })
 }
 
@@ -112,6 +134,9 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
             .flatten(),
         answer_within: named("answer_within")
             .then(|| answer_within(&mut checks, tenant.answer_within))
+            .flatten(),
+        resend_policy: named("resend_policy")
+            .then(|| resend_policy(&mut checks, tenant.resend_policy))
             .flatten(),
     };
     match id {
@@ -148,6 +173,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("texts", tenant.texts.is_some()),
         ("reply_limit_per_minute", tenant.reply_limit_per_minute.is_some()),
         ("answer_within", tenant.answer_within.is_some()),
+        ("resend_policy", tenant.resend_policy != 0),
     ];
     set.into_iter().filter_map(|(path, set)| set.then_some(path)).collect()
 }
@@ -188,6 +214,13 @@ fn answer_within(checks: &mut Checks, given: Option<prost_types::Duration>) -> O
     let why = "is not allowed; it takes whole seconds from a minute to 7 days";
     let allowed = span.filter(|span| ANSWER_WITHIN.contains(span));
     checks.take("tenant.answer_within", allowed.ok_or_else(|| why.to_owned()))
+}
+
+fn resend_policy(checks: &mut Checks, given: i32) -> Option<ResendPolicy> {
+    checks.optional_enum("tenant.resend_policy", given).map(|given| match given {
+        None | Some(v1::ResendPolicy::Unspecified) | Some(v1::ResendPolicy::Resend) => ResendPolicy::Resend,
+        Some(v1::ResendPolicy::Hold) => ResendPolicy::Hold,
+    })
 }
 
 fn texts(checks: &mut Checks, given: Option<v1::BusinessTexts>) -> Option<Texts> {
@@ -295,6 +328,7 @@ mod tests {
             language: -1,
             reply_limit_per_minute: Some(10_001),
             answer_within: Some(prost_types::Duration { seconds: 604_801, nanos: 0 }),
+            resend_policy: 3,
             texts: Some(v1::BusinessTexts {
                 greeting: "g".repeat(4_097),
                 menu: vec![
@@ -320,6 +354,7 @@ mod tests {
                 "tenant.texts.menu[2].keywords",
                 "tenant.reply_limit_per_minute",
                 "tenant.answer_within",
+                "tenant.resend_policy",
             ]
         );
     }
@@ -358,6 +393,19 @@ mod tests {
         }
         let patch = update(tenant(), &["answer_within"]).unwrap();
         assert_eq!(patch.answer_within, Some(DEFAULT_ANSWER_WITHIN), "back to its default");
+    }
+
+    #[test]
+    fn what_may_have_been_sent_is_sent_again_unless_it_is_to_be_held() {
+        let hold = || v1::Tenant { resend_policy: v1::ResendPolicy::Hold.into(), ..tenant() };
+        assert_eq!(create(tenant()).unwrap().resend_policy, ResendPolicy::Resend);
+        assert_eq!(create(hold()).unwrap().resend_policy, ResendPolicy::Hold);
+        assert_eq!(update(hold(), &["resend_policy"]).unwrap().resend_policy, Some(ResendPolicy::Hold));
+        let patch = update(tenant(), &["resend_policy"]).unwrap();
+        assert_eq!(patch.resend_policy, Some(ResendPolicy::Resend), "back to its default");
+        let held = v1::Tenant { resend_policy: v1::ResendPolicy::Hold.into(), ..v1::Tenant::default() };
+        let only = TenantPatch { resend_policy: Some(ResendPolicy::Hold), ..TenantPatch::default() };
+        assert_eq!(update(held, &[]).unwrap(), only);
     }
 
     #[test]

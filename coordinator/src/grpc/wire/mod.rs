@@ -7,7 +7,7 @@ mod operation;
 use std::sync::Arc;
 
 use prost_types::Timestamp;
-use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
+use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
     Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, QrCode, Session,
@@ -36,6 +36,7 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         create_time: Some(timestamp(row.created_at)),
         update_time: Some(timestamp(row.updated_at)),
         answer_within: prost_types::Duration::try_from(settings.answer_within).ok(),
+        resend_policy: resend_policy(settings.resend_policy).into(),
     }
 }
 
@@ -74,6 +75,7 @@ pub fn worker(row: Worker) -> v1::Worker {
         session_status: session_status(row.session_status).into(),
         pinned_node_id: row.pin.map(String::from).unwrap_or_default(),
         conflicts: i64::try_from(row.conflicts).unwrap_or(i64::MAX),
+        resends: i64::try_from(row.resends).unwrap_or(i64::MAX),
         condition: Some(condition(row.condition)),
     }
 }
@@ -180,6 +182,13 @@ fn language(code: LanguageCode) -> v1::Language {
     match code {
         LanguageCode::En => v1::Language::En,
         LanguageCode::Sw => v1::Language::Sw,
+    }
+}
+
+fn resend_policy(policy: ResendPolicy) -> v1::ResendPolicy {
+    match policy {
+        ResendPolicy::Resend => v1::ResendPolicy::Resend,
+        ResendPolicy::Hold => v1::ResendPolicy::Hold,
     }
 }
 

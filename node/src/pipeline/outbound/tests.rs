@@ -14,6 +14,7 @@ fn row(id: i64, chat: &str) -> Outbound {
         body: String::new(),
         counted: true,
         claimed: true,
+        redriven: false,
         attempts: 0,
         due_in: Duration::ZERO,
     }
@@ -82,7 +83,7 @@ fn what_is_read_again_is_sent_once_and_what_was_given_up_again() {
     outbox.sent(&replies[1], NOW);
     outbox.look_again();
     let marked = outbox.next(NOW + MARK_WAIT, true);
-    assert!(matches!(marked, Some(OutboundJob::MarkSent(ids)) if ids == [2]));
+    assert!(matches!(marked, Some(OutboundJob::MarkSent { ids, .. }) if ids == [2]));
     assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { after: 0 })));
     outbox.marked();
     // It was asked before the mark.
@@ -99,11 +100,16 @@ fn a_mark_waits_for_company_while_others_are_on_their_way_but_not_for_long() {
     outbox.sent(&together[0], NOW);
     assert!(outbox.next(NOW, true).is_none() && !outbox.is_marked());
     assert_eq!(outbox.next_due(true), Some(NOW + MARK_WAIT));
-    let Some(OutboundJob::MarkSent(ids)) = outbox.next(NOW + MARK_WAIT, true) else { panic!("no mark") };
+    let Some(OutboundJob::MarkSent { ids, .. }) = outbox.next(NOW + MARK_WAIT, true) else {
+        panic!("no mark")
+    };
     assert_eq!(ids, [1]);
     outbox.marked();
     outbox.sent(&together[1], NOW);
-    assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::MarkSent(ids)) if ids == [2]), "the last one");
+    assert!(
+        matches!(outbox.next(NOW, true), Some(OutboundJob::MarkSent { ids, .. }) if ids == [2]),
+        "the last one"
+    );
 }
 
 fn unclaimed(id: i64, chat: &str) -> Outbound {
@@ -127,7 +133,7 @@ fn what_was_decided_while_nothing_could_be_sent_goes_at_the_pace_of_the_limit_an
                     gone.push((now - NOW, reply.row.id));
                     outbox.sent(reply, now);
                 }),
-                OutboundJob::MarkSent(_) => outbox.marked(),
+                OutboundJob::MarkSent { .. } => outbox.marked(),
                 job => panic!("{job:?}"),
             }
         }
@@ -151,7 +157,7 @@ fn a_warning_does_not_wait_for_the_pace_and_a_reply_that_waits_for_it_costs_noth
     let later = NOW + Duration::from_secs(1);
     replies.iter().for_each(|reply| outbox.sent(reply, later));
     while let Some(job) = outbox.next(later + MARK_WAIT, true) {
-        assert!(matches!(job, OutboundJob::MarkSent(_)));
+        assert!(matches!(job, OutboundJob::MarkSent { .. }));
         outbox.marked();
     }
     assert_eq!(outbox.next_due(true), Some(NOW + Duration::from_secs(60)));
@@ -182,10 +188,31 @@ fn what_is_not_claimed_is_claimed_before_it_is_sent_and_only_what_is_claimed_is_
     assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { .. })));
     outbox.read(vec![row(1, "a"), unclaimed(2, "b")], NOW);
     let claimed = send(&mut outbox);
-    assert_eq!((sent_ids(&claimed), claimed[0].maybe_sent), (vec![1], true));
+    assert_eq!((sent_ids(&claimed), claimed[0].maybe_sent, claimed[0].in_doubt), (vec![1], true, true));
     let Some(OutboundJob::Claim(wave)) = outbox.next(NOW, false) else { panic!("no claim") };
-    assert_eq!((sent_ids(&wave), wave[0].maybe_sent), (vec![2], false));
+    assert_eq!((sent_ids(&wave), wave[0].maybe_sent, wave[0].in_doubt), (vec![2], false, false));
     assert!(outbox.next(NOW, true).is_none(), "they are on their way");
+}
+
+#[test]
+fn what_was_redriven_is_claimed_and_looked_for_and_not_in_doubt() {
+    let mut outbox = Outbox::new(SendPace::default());
+    assert!(matches!(outbox.next(NOW, true), Some(OutboundJob::Read { .. })));
+    outbox.read(vec![Outbound { redriven: true, ..unclaimed(1, "a") }], NOW);
+    let Some(OutboundJob::Claim(wave)) = outbox.next(NOW, true) else { panic!("no claim") };
+    assert_eq!((wave[0].maybe_sent, wave[0].in_doubt), (true, false));
+}
+
+#[test]
+fn what_was_sent_again_is_told_with_its_mark() {
+    let mut outbox = outbox();
+    outbox.completed(vec![row(1, "a"), row(2, "b"), row(3, "c")], NOW);
+    let mut replies = send(&mut outbox);
+    replies[1].resent = true;
+    replies.iter().for_each(|reply| outbox.sent(reply, NOW));
+    let Some(OutboundJob::MarkSent { ids, resent }) = outbox.next(NOW, true) else { panic!("no mark") };
+    assert_eq!((ids, resent), (vec![1, 2, 3], vec![2]));
+    assert!(outbox.resent.is_empty());
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl Browser {
             chat,
             body: format!("echo: {body}"),
             maybe_sent: false,
+            only_look: false,
         };
         self.launched.page.send(&text).await?;
         let sent = world.sent().await?;

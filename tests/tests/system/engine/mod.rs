@@ -123,6 +123,13 @@ async fn outlive() -> Result<()> {
         browser.source == SessionSource::Restored { generation: Generation(1), sequence: snapshot.sequence }
     );
     browser.ready_without_a_code().await?;
+    let look = OutboundText { maybe_sent: true, only_look: true, ..text.clone() };
+    let unknown = OutboundText { whatsapp_id: format!("{}F", text.whatsapp_id), ..look.clone() };
+    browser.launched.page.send(&look).await?;
+    ensure!(
+        matches!(browser.launched.page.send(&unknown).await, Err(SendError::NotKnown)),
+        "it was never sent"
+    );
     browser.launched.page.send(&OutboundText { maybe_sent: true, ..text }).await?;
     let sent = world.sent().await?;
     ensure!(sent.len() == 1, "a message that was found again was not sent again: {sent:?}");
@@ -230,6 +237,7 @@ async fn sends_into_silence(browser: &Browser) -> Result<()> {
         chat: format!("{FRIEND}@c.us"),
         body: "hello?".into(),
         maybe_sent: false,
+        only_look: false,
     };
     let sending = tokio::spawn({
         let page = page.clone();
@@ -281,6 +289,7 @@ async fn ends() -> Result<()> {
         chat: "nobody".into(),
         body: "hello".into(),
         maybe_sent: false,
+        only_look: false,
     };
     ensure!(matches!(page.send(&to_nobody).await, Err(SendError::InvalidRecipient)));
     together(&world, &browser, to_nobody).await?;
@@ -307,7 +316,7 @@ async fn together(world: &World, browser: &Browser, to_nobody: OutboundText) -> 
     let text = |name: &str| {
         let chat = format!("{FRIEND}@c.us");
         let whatsapp_id = format!("true_{chat}_3EB0{name:0>18}");
-        OutboundText { whatsapp_id, chat, body: name.to_owned(), maybe_sent: false }
+        OutboundText { whatsapp_id, chat, body: name.to_owned(), maybe_sent: false, only_look: false }
     };
     let texts = [text("A"), to_nobody, text("B"), text("A")];
     let outcomes = browser.launched.page.send_all(&texts).await?;

@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use roost_model::ResendPolicy;
+use roost_store::TenantPatch;
+
 use crate::pipeline::test_bed::TestBed;
 
 /// Deterministic noise, so that a failing run can be repeated.
@@ -24,19 +27,25 @@ fn write_some(bed: &TestBed, noise: &mut Noise, count: u64, expected: &mut BTree
     }
 }
 
-async fn survive_crashes(seed: u64) {
+/// 40 owners that are killed one after the other; returns what each chat must have been answered with in the end.
+async fn crash_again_and_again(bed: &TestBed, seed: u64) -> BTreeMap<String, Vec<String>> {
     println!("seed {seed}");
-    let bed = TestBed::new(0).await;
     let (mut noise, mut expected) = (Noise(seed), BTreeMap::new());
     bed.phone.fail_every(29);
     for _ in 0..40 {
         let count = noise.below(12);
-        write_some(&bed, &mut noise, count, &mut expected);
+        write_some(bed, &mut noise, count, &mut expected);
         let life = bed.next_life().await;
         tokio::time::sleep(Duration::from_micros(noise.below(25_000))).await;
         life.crash();
     }
     bed.phone.fail_every(0);
+    expected
+}
+
+async fn survive_crashes(seed: u64) {
+    let bed = TestBed::new(0).await;
+    let expected = crash_again_and_again(&bed, seed).await;
     let last = bed.next_life().await;
     let total = expected.values().map(Vec::len).sum::<usize>();
     bed.phone.wait_for(total, Duration::from_secs(60)).await;
@@ -56,6 +65,30 @@ async fn every_message_is_answered_once_and_in_order_whenever_its_owner_crashes(
     for seed in [1, 2, 3] {
         survive_crashes(seed).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_doubt_is_to_be_held_nothing_is_sent_again_whenever_its_owner_crashes() {
+    let bed = TestBed::new(0).await;
+    let patch = TenantPatch { resend_policy: Some(ResendPolicy::Hold), ..TenantPatch::default() };
+    bed.store.update_tenant(&bed.id, patch).await.unwrap();
+    let expected = crash_again_and_again(&bed, 4).await;
+    let last = bed.next_life().await;
+    bed.settle().await;
+    let total: usize = expected.values().map(Vec::len).sum();
+    let held = bed.number("select count(*) from bm_out where state = 'DEAD'").await;
+    println!("{held} of {total} are held");
+    assert_eq!(bed.number("select count(*) from bm_out where state = 'SENT'").await + held, total as i64);
+    let missing = total - bed.phone.received().len();
+    assert!(held > 0 && missing as i64 <= held, "{missing} are missing, {held} held");
+    assert_eq!(bed.phone.resends(), 0);
+
+    assert_eq!(bed.redrive(&last).await as i64, held);
+    bed.settle().await;
+    let mut received = bed.phone.received_by_chat();
+    let by_number = |body: &String| body.trim_start_matches("echo: ").parse::<usize>().unwrap();
+    received.values_mut().for_each(|bodies| bodies.sort_by_key(by_number));
+    assert_eq!(received, expected, "lost or doubled");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

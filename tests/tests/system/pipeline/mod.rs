@@ -14,6 +14,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod flow;
+mod in_doubt;
 mod limits;
 mod node;
 mod phone;

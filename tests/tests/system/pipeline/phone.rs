@@ -111,6 +111,7 @@ pub struct FakePage {
     has_sent: Mutex<BTreeSet<String>>,
     alive: AtomicBool,
     swallows: AtomicBool,
+    dies_sending: AtomicBool,
     /// It is between two documents.
     loading: AtomicBool,
     /// Calls to send that found it so.
@@ -119,11 +120,22 @@ pub struct FakePage {
 
 impl FakePage {
     pub fn new(phone: Arc<Phone>) -> Arc<Self> {
+        Self::with_memory(phone, BTreeSet::new())
+    }
+
+    /// One that knows of all that the phone has received.
+    pub fn remembering(phone: Arc<Phone>) -> Arc<Self> {
+        let received = phone.received().into_iter().map(|text| text.whatsapp_id).collect();
+        Self::with_memory(phone, received)
+    }
+
+    fn with_memory(phone: Arc<Phone>, has_sent: BTreeSet<String>) -> Arc<Self> {
         Arc::new(Self {
             phone,
-            has_sent: Mutex::default(),
+            has_sent: Mutex::new(has_sent),
             alive: AtomicBool::new(true),
             swallows: AtomicBool::default(),
+            dies_sending: AtomicBool::default(),
             loading: AtomicBool::default(),
             too_early: AtomicU64::default(),
         })
@@ -136,6 +148,11 @@ impl FakePage {
     /// What it sends from here on goes nowhere.
     pub fn swallow(&self) {
         self.swallows.store(true, Ordering::Relaxed);
+    }
+
+    /// Its browser ends with its next send, which arrives.
+    pub fn die_sending(&self) {
+        self.dies_sending.store(true, Ordering::Relaxed);
     }
 
     /// Waits, once it is loading, until so many sends have come too early.
@@ -164,6 +181,10 @@ impl Page for FakePage {
             self.too_early.fetch_add(1, Ordering::Relaxed);
             return Err(EngineError::NoDocument { step: "sending" }.into());
         }
+        if text.only_look {
+            let is_known = self.has_sent.lock().contains(&text.whatsapp_id);
+            return if is_known { Ok(()) } else { Err(SendError::NotKnown) };
+        }
         let is_poison = self.phone.poison.lock().as_ref() == Some(&text.body);
         if is_poison || self.swallows.load(Ordering::Relaxed) {
             return Err(SendError::TimedOut);
@@ -176,6 +197,10 @@ impl Page for FakePage {
         }
         if self.has_sent.lock().insert(text.whatsapp_id.clone()) {
             self.phone.receive(text);
+        }
+        if self.dies_sending.load(Ordering::Relaxed) {
+            self.die();
+            return Err(EngineError::Gone.into());
         }
         tokio::task::yield_now().await;
         if fails { Err(SendError::TimedOut) } else { Ok(()) }

@@ -12,7 +12,7 @@ use std::{
 use roost_cluster::ledger::Ledger;
 use roost_devcluster::Postgres;
 use roost_model::{
-    LanguageCode, TemplateKind, Texts,
+    LanguageCode, ResendPolicy, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},
 };
 use roost_node::pipeline::{Pipeline, PipelineContext};
@@ -69,6 +69,7 @@ impl TestBed {
             texts,
             reply_limit_per_minute: limit,
             answer_within: Duration::from_secs(24 * 3_600),
+            resend_policy: ResendPolicy::Resend,
         };
         store.create_tenant(tenant).await.unwrap();
         store.start_worker(&id).await.unwrap();
@@ -101,7 +102,10 @@ impl TestBed {
     }
 
     pub async fn life_of(&self, fence: Fence) -> Life {
-        let page = FakePage::new(self.phone.clone());
+        self.life_on(fence, FakePage::new(self.phone.clone())).await
+    }
+
+    pub async fn life_on(&self, fence: Fence, page: Arc<FakePage>) -> Life {
         let pipeline = Pipeline::spawn(PipelineContext {
             fence,
             store: self.store.clone(),

@@ -17,7 +17,7 @@ use roost_cluster::{
 };
 use roost_devcluster::{Etcd, Launch, Postgres, Process, Simulator, TenantRecord, bridge, browser, product};
 use roost_model::{
-    LanguageCode, TemplateKind, Texts,
+    LanguageCode, ResendPolicy, TemplateKind, Texts,
     ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId, Term},
 };
 use roost_simulator::Hardness;
@@ -77,6 +77,7 @@ impl Stage {
                 texts: Texts { fallback: "echo: {message}".into(), ..Texts::default() },
                 reply_limit_per_minute: 0,
                 answer_within: Duration::from_secs(24 * 3_600),
+                resend_policy: ResendPolicy::Resend,
             })
             .await?;
         store.start_worker(&tenant).await?;

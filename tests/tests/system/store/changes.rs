@@ -6,7 +6,7 @@ use roost_store::{Change, ChangeKind, QrCode, StatusReport, WorkerStatus};
 use time::OffsetDateTime;
 use tokio::{sync::broadcast::Receiver, time::timeout};
 
-use crate::store::support::{Db, message, new_tenant, tenant};
+use crate::store::support::{Db, answer, message, new_tenant, tenant};
 
 /// Waits until the listener hears, by changing something until it does, and empties the receiver.
 async fn listening(db: &Db) -> Receiver<Change> {
@@ -70,7 +70,16 @@ async fn watchers_hear_of_what_concerns_them_and_of_nothing_else() {
     db.store.report(&fence, &error).await.unwrap();
     db.store.heartbeat(std::slice::from_ref(&fence)).await.unwrap();
     db.store.admit(&fence, &[message("m", "c")]).await.unwrap();
+    let pending = db.store.pending_inbound(&fence, 0, 1).await.unwrap();
+    let reply = db.store.complete(&fence, &[answer(&pending[0])]).await.unwrap().remove(0);
+    db.store.mark_sent(&fence, &[reply.id], &[]).await.unwrap();
     assert_eq!(kinds_of(&db, &mut changes, "duka").await, []);
+
+    db.store.admit(&fence, &[message("m2", "c")]).await.unwrap();
+    let pending = db.store.pending_inbound(&fence, 0, 1).await.unwrap();
+    let reply = db.store.complete(&fence, &[answer(&pending[0])]).await.unwrap().remove(0);
+    db.store.mark_sent(&fence, &[reply.id], &[reply.id]).await.unwrap();
+    assert_eq!(kinds_of(&db, &mut changes, "duka").await, [Worker], "it was sent again");
 
     db.store.delete_tenant(&id).await.unwrap();
     assert_eq!(kinds_of(&db, &mut changes, "duka").await, [Spec, Worker]);

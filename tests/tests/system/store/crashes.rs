@@ -102,7 +102,7 @@ async fn send(
         life.step()?;
         whatsapp.send(reply);
         life.step()?;
-        store.mark_sent(fence, &[reply.id]).await?;
+        store.mark_sent(fence, &[reply.id], &[]).await?;
     }
     Ok(())
 }

@@ -14,8 +14,9 @@ async fn given_up(db: &Db, id: &str) -> Fence {
     let pending = db.store.pending_inbound(&fence, 0, 10).await.unwrap();
     db.store.bury_inbound(&fence, pending[0].id, "no answer").await.unwrap();
     let replies = db.store.complete(&fence, &[answer(&pending[1]), answer(&pending[2])]).await.unwrap();
+    db.store.claim(&fence, &[replies[0].id]).await.unwrap();
     db.store.bury_outbound(&fence, replies[0].id, "no such account").await.unwrap();
-    db.store.mark_sent(&fence, &[replies[1].id]).await.unwrap();
+    db.store.mark_sent(&fence, &[replies[1].id], &[]).await.unwrap();
     let strange = roost_store::NewInbound { undecoded: Some("strange".into()), ..message("m4", "c") };
     db.store.admit(&fence, &[strange]).await.unwrap();
     fence
@@ -85,6 +86,7 @@ async fn a_redrive_puts_back_what_is_dead_tells_the_owner_and_is_noted() {
         [("reply-m2", 0)]
     );
     assert_eq!(unsent[0].due_in, Duration::ZERO);
+    assert!(!unsent[0].claimed && unsent[0].redriven, "sent once by order, and looked for before");
     let event = db.store.list_events(&EventFilter::default(), None, 1).await.unwrap().remove(0);
     assert_eq!(event.text, "dead letters of tenant juma are tried again (2)");
     assert_eq!((event.requested_by.as_str(), event.reason.as_str()), ("asha", "the account is back"));

@@ -78,7 +78,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
             let completions: Vec<_> = pending.iter().rev().map(answer).collect();
             let queued = db.store.complete(&fence, &completions).await?;
             let ids: Vec<_> = queued.iter().rev().map(|reply| reply.id).collect();
-            db.store.mark_sent(&fence, &ids).await
+            db.store.mark_sent(&fence, &ids, &ids[..ids.len().min(1)]).await
         }
         9 => db.store.report(&fence, &report).await,
         10 => db.store.pin_tenant(&id, &node("a"), &Requester::default()).await.map(drop),

@@ -38,7 +38,7 @@ async fn two_busy_chats(db: &Db) -> Fence {
         let mine: Vec<_> = pending.iter().filter(|message| message.chat == chat).collect();
         let completions: Vec<_> = mine[..3].iter().map(|message| answer(message)).collect();
         let replies = db.store.complete(&fence, &completions).await.unwrap();
-        db.store.mark_sent(&fence, &[replies[0].id]).await.unwrap();
+        db.store.mark_sent(&fence, &[replies[0].id], &[]).await.unwrap();
         db.store.bury_outbound(&fence, replies[2].id, &format!("no such chat: {chat}")).await.unwrap();
         db.store.bury_inbound(&fence, mine[3].id, &format!("no answer to {chat}")).await.unwrap();
     }
@@ -83,7 +83,7 @@ async fn a_message_of_an_erased_chat_is_known_when_it_comes_again() {
         [],
         "nothing more is to be sent"
     );
-    db.store.mark_sent(&fence, &[reply.id]).await.unwrap();
+    db.store.mark_sent(&fence, &[reply.id], &[]).await.unwrap();
     db.store.retry_outbound(&fence, reply.id, "late", Duration::ZERO).await.unwrap();
     db.store.bury_inbound(&fence, inbound.id, "late").await.unwrap();
     for name in ["answered", "replying", "unsent", "dead", "waiting"] {

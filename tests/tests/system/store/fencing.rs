@@ -75,7 +75,7 @@ async fn call(
         "bury_inbound" => store.bury_inbound(fence, inbound, "late").await,
         "pending_outbound" => store.pending_outbound(fence, 0, 10).await.map(drop),
         "claim" => store.claim(fence, &[outbound]).await,
-        "mark_sent" => store.mark_sent(fence, &[outbound]).await,
+        "mark_sent" => store.mark_sent(fence, &[outbound], &[]).await,
         "retry_outbound" => store.retry_outbound(fence, outbound, "late", Duration::ZERO).await,
         "bury_outbound" => store.bury_outbound(fence, outbound, "late").await,
         "reply_window" => store.reply_window(fence).await.map(drop),

@@ -12,7 +12,7 @@ impl Db {
         let id = self.store.admit(fence, &[message(whatsapp_id, "c")]).await.unwrap()[0].id;
         let inbound = self.store.pending_inbound(fence, 0, 10).await.unwrap().remove(0);
         let replies = self.store.complete(fence, &[answer(&inbound)]).await.unwrap();
-        self.store.mark_sent(fence, &[replies[0].id]).await.unwrap();
+        self.store.mark_sent(fence, &[replies[0].id], &[]).await.unwrap();
         for sql in [
             "update bm_in set received_at = now() - $2::interval, done_at = now() - $2::interval where id = $1",
             "update bm_out set created_at = now() - $2::interval, sent_at = now() - $2::interval where inbound_id = $1",

@@ -118,7 +118,7 @@ async fn a_completion_queues_the_replies_once_however_often_it_is_made() {
     let other = NewOutbound { whatsapp_id: "other".into(), body: "other".into(), ..reply(&pending[0]) };
     let again = [Completion { replies: vec![other], ..answer(&pending[0]) }, completions[1].clone()];
     assert_eq!(db.store.complete(&fence, &again).await.unwrap(), queued);
-    db.store.mark_sent(&fence, &[queued[0].id]).await.unwrap();
+    db.store.mark_sent(&fence, &[queued[0].id], &[]).await.unwrap();
     assert_eq!(db.store.complete(&fence, &again).await.unwrap(), queued[1..]);
     assert_eq!(db.number("select count(*) from bm_out").await, 3);
 }
@@ -129,13 +129,29 @@ async fn a_sent_reply_is_logged_once_and_is_not_pending() {
     let fence = db.owned("duka").await;
     let queued = queue_replies(&db, &fence, 3).await;
     let sent = [queued[1].id, queued[0].id];
-    db.store.mark_sent(&fence, &sent).await.unwrap();
-    db.store.mark_sent(&fence, &sent).await.unwrap();
+    db.store.mark_sent(&fence, &sent, &[]).await.unwrap();
+    db.store.mark_sent(&fence, &sent, &[]).await.unwrap();
     assert_eq!(db.store.pending_outbound(&fence, 0, 10).await.unwrap(), queued[2..]);
     let filter = MessageFilter { direction: Some(Direction::Out), ..MessageFilter::default() };
     let log = db.store.list_messages(&filter, None, 10).await.unwrap();
     let log: Vec<_> = log.iter().rev().map(|line| line.whatsapp_id.as_str()).collect();
     assert_eq!(log, ["reply-m1", "reply-m0"], "in the order of sending");
+}
+
+#[tokio::test]
+async fn what_was_sent_again_is_counted_once_with_its_mark() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let ids: Vec<i64> = queue_replies(&db, &fence, 4).await.iter().map(|reply| reply.id).collect();
+    let resends = async || db.store.get_worker(&fence.tenant).await.unwrap().resends;
+    db.store.mark_sent(&fence, &ids[..1], &[]).await.unwrap();
+    assert_eq!(resends().await, 0);
+    for _ in 0..2 {
+        db.store.mark_sent(&fence, &ids[..3], &ids[..3]).await.unwrap();
+        assert_eq!(resends().await, 2, "the first one was marked before");
+    }
+    db.store.mark_sent(&fence, &ids, &[]).await.unwrap();
+    assert_eq!(resends().await, 2);
 }
 
 #[tokio::test]
@@ -197,7 +213,7 @@ async fn what_is_given_up_is_kept_as_dead_and_revived_by_nothing() {
     let second = db.store.pending_inbound(&fence, 0, 1).await.unwrap().remove(0);
     let queued = db.store.complete(&fence, &[answer(&second)]).await.unwrap();
     db.store.bury_outbound(&fence, queued[0].id, "invalid_wid").await.unwrap();
-    db.store.mark_sent(&fence, &[queued[0].id]).await.unwrap();
+    db.store.mark_sent(&fence, &[queued[0].id], &[]).await.unwrap();
     assert_eq!(db.text("select state || ' ' || last_error from bm_out").await, "DEAD invalid_wid");
     assert_eq!(db.number("select count(*) from message_logs where direction = 'OUT'").await, 0);
 }
@@ -211,7 +227,7 @@ async fn one_tenant_cannot_touch_the_queue_of_another() {
     let open = db.store.pending_inbound(&owner, 0, 10).await.unwrap().remove(0);
     assert!(db.store.complete(&other, &[answer(&open)]).await.unwrap().is_empty());
     db.store.bury_inbound(&other, open.id, "theirs").await.unwrap();
-    db.store.mark_sent(&other, &[queued[0].id]).await.unwrap();
+    db.store.mark_sent(&other, &[queued[0].id], &[]).await.unwrap();
     assert_eq!(db.store.pending_inbound(&owner, 0, 10).await.unwrap(), [open]);
     assert_eq!(db.store.pending_outbound(&owner, 0, 10).await.unwrap(), queued);
 }

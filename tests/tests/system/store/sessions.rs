@@ -90,7 +90,7 @@ async fn a_session_that_ends_takes_its_snapshot_and_the_replies_that_wait_with_i
     let of_before = |name: &str| (format!("to {name}"), "decided for the session before".to_owned());
     assert_eq!(number().await, SessionNumber(1));
     let sent = reply("sent").await;
-    db.store.mark_sent(&fence, &[sent]).await.unwrap();
+    db.store.mark_sent(&fence, &[sent], &[]).await.unwrap();
     reply("one").await;
     db.store.set_snapshot(&fence, &pointer(&fence, 1)).await.unwrap();
 

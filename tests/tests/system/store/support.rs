@@ -9,7 +9,7 @@ use std::{
 use roost_cluster::ledger::Ledger;
 use roost_devcluster::Postgres;
 use roost_model::{
-    LanguageCode, TemplateKind, Texts,
+    LanguageCode, ResendPolicy, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},
 };
 use roost_store::{
@@ -166,6 +166,7 @@ pub fn new_tenant(id: &str) -> NewTenant {
         texts: Texts::default(),
         reply_limit_per_minute: 10,
         answer_within: Duration::from_secs(24 * 3_600),
+        resend_policy: ResendPolicy::Resend,
     }
 }
 

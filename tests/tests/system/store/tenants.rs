@@ -1,7 +1,7 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
-use roost_model::{LanguageCode, MenuItem, TemplateKind, Texts};
+use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, Texts};
 use roost_store::{StoreError, TenantFilter, TenantPatch, TenantStatus};
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
@@ -13,6 +13,7 @@ async fn a_tenant_is_read_as_it_was_made() {
     new.template = TemplateKind::Ecommerce;
     new.language = LanguageCode::Sw;
     new.reply_limit_per_minute = 0;
+    new.resend_policy = ResendPolicy::Hold;
     new.texts = Texts {
         greeting: "Karibu {business}".into(),
         menu: vec![MenuItem { title: "Bei".into(), reply: "100/=".into(), keywords: vec!["bei".into()] }],
@@ -25,6 +26,7 @@ async fn a_tenant_is_read_as_it_was_made() {
         (new.template, new.language, TenantStatus::New)
     );
     assert_eq!((&made.settings.texts, made.settings.reply_limit_per_minute), (&new.texts, 0));
+    assert_eq!(made.settings.resend_policy, ResendPolicy::Hold);
 }
 
 #[tokio::test]
@@ -60,6 +62,7 @@ async fn an_update_changes_what_is_given_and_tells_the_worker() {
         texts: Some(texts.clone()),
         language: Some(LanguageCode::Sw),
         reply_limit_per_minute: Some(99),
+        resend_policy: Some(ResendPolicy::Hold),
         ..TenantPatch::default()
     };
     let changed = db.store.update_tenant(&made.id, patch).await.unwrap();
@@ -71,6 +74,7 @@ async fn an_update_changes_what_is_given_and_tells_the_worker() {
         (&changed.settings.texts, changed.settings.language, changed.settings.reply_limit_per_minute),
         (&texts, LanguageCode::Sw, 99)
     );
+    assert_eq!(changed.settings.resend_policy, ResendPolicy::Hold);
     let spec = db.store.worker_spec(&made.id).await.unwrap();
     assert!(spec.spec_revision > before);
     assert_eq!(spec.tenant, changed);

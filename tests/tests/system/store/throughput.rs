@@ -41,7 +41,7 @@ async fn serve(store: &Store, fence: &Fence, count: usize, batch: usize) {
         let completions: Vec<_> = pending.iter().map(answer).collect();
         let queued = store.complete(fence, &completions).await.unwrap();
         let ids: Vec<_> = queued.iter().map(|reply| reply.id).collect();
-        store.mark_sent(fence, &ids).await.unwrap();
+        store.mark_sent(fence, &ids, &[]).await.unwrap();
     }
 }
 
