@@ -36,6 +36,7 @@ pub mod reconcile;
 pub mod registration;
 mod self_check;
 mod store_mark;
+mod superseded_sweep;
 pub mod supervisor;
 mod sweeps;
 mod tenant_run;
@@ -114,8 +115,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
             tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
-    let (profiles, snapshots) = (config.args.orphan_retention, config.args.snapshot_orphan_retention);
-    helpers.spawn(Sweeper::new(host.clone(), profiles, snapshots).run());
+    helpers.spawn(Sweeper::new(host.clone(), &config.args).run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =
