@@ -26,7 +26,7 @@ pub mod impairments;
 mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
-mod object_store_mark;
+pub mod object_store_mark;
 mod orphan_sweep;
 mod own_key;
 mod ownership;
@@ -94,6 +94,7 @@ use env::HostEnv;
 pub use error::HostError;
 use impairments::Impairments;
 use lease_reporting_registry::LeaseReportingRegistry;
+use object_store_mark::NamedStore;
 use registration::Registration;
 use self_check::SelfCheck;
 use store_mark::Given;
@@ -247,6 +248,7 @@ async fn assemble(
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
         engine: engine(config, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
+        named_store: NamedStore::default(),
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
         start_times: StartTimes::default(),

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use roost_model::causes;
-use roost_store::ObjectStoreOwner;
+use roost_store::{ObjectStoreOwner, StoreError};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -17,6 +18,28 @@ use crate::{
 const WITHIN: Duration = Duration::from_secs(10);
 /// After each the database names a store.
 const TRIES: usize = 3;
+
+/// The store that the database has named last, which is the right one while the database does not answer.
+#[derive(Debug, Default)]
+pub struct NamedStore(Mutex<Option<ObjectStoreOwner>>);
+
+impl NamedStore {
+    /// What the database says, or has said if it is away.
+    pub(super) fn recall(
+        &self,
+        said: Result<ObjectStoreOwner, StoreError>,
+    ) -> Result<ObjectStoreOwner, StoreError> {
+        let mut known = self.0.lock();
+        match (said, *known) {
+            (Ok(owner), _) => {
+                *known = owner.object_store.and(Some(owner));
+                Ok(owner)
+            }
+            (Err(_), Some(owner)) => Ok(owner),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
 
 /// Why this is not the sessions' store.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +79,8 @@ pub(super) async fn check(env: &NodeEnv, adopt: bool) -> Result<(), WrongObjectS
 /// with none when it cannot be asked: then it is not known to be wrong.
 pub(super) async fn verify(env: &NodeEnv, adopt: bool) -> Result<Option<StoreMarker>, WrongObjectStore> {
     for _ in 0..TRIES {
-        let (owner, marker) = match (env.store.object_store().await, env.snapshots.marker().await) {
+        let owner = env.named_store.recall(env.store.object_store().await);
+        let (owner, marker) = match (owner, env.snapshots.marker().await) {
             (Ok(owner), Ok(marker)) => (owner, marker),
             (_, Err(error)) if says_that_it_is_another(&error) => {
                 return Err(WrongObjectStore::Marker(error));
