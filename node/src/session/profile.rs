@@ -153,7 +153,7 @@ impl Profile {
         self.root.is_dir()
     }
 
-    /// The last generation that used any of what is here, in place or not; [`super::standby::UNOWNED`] where nothing is that
+    /// The last generation that used any of what is here, in place or not; 0, which is nobody, where nothing is that
     /// could be used, such as directories without a readable stamp.
     pub fn last_generation(&self) -> Result<Generation, SessionError> {
         let mut last = UNOWNED;
