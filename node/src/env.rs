@@ -6,7 +6,7 @@ use roost_engine::Engine;
 use roost_store::Store;
 
 use crate::{
-    host::{impairments::Impairments, object_store_mark::NamedStore},
+    host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotStore},

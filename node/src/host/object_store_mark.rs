@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use roost_model::causes;
-use roost_store::{ObjectStoreOwner, StoreError};
+use roost_store::ObjectStoreOwner;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -18,28 +17,6 @@ use crate::{
 const WITHIN: Duration = Duration::from_secs(10);
 /// After each the database names a store.
 const TRIES: usize = 3;
-
-/// The store that the database has named last, which is the right one while the database does not answer.
-#[derive(Debug, Default)]
-pub struct NamedStore(Mutex<Option<ObjectStoreOwner>>);
-
-impl NamedStore {
-    /// What the database says, or has said if it is away.
-    pub(super) fn recall(
-        &self,
-        said: Result<ObjectStoreOwner, StoreError>,
-    ) -> Result<ObjectStoreOwner, StoreError> {
-        let mut known = self.0.lock();
-        match (said, *known) {
-            (Ok(owner), _) => {
-                *known = owner.object_store.and(Some(owner));
-                Ok(owner)
-            }
-            (Err(_), Some(owner)) => Ok(owner),
-            (Err(error), None) => Err(error),
-        }
-    }
-}
 
 /// Why this is not the sessions' store.
 #[derive(Debug, thiserror::Error)]

@@ -36,7 +36,6 @@ use uuid::Uuid;
 
 use super::SessionError;
 use super::files::{self, read_json, remove_dir, remove_file, write_json};
-use super::standby::UNOWNED;
 use crate::blocking::run_blocking;
 use roost_engine::run_as::{RunAs, impassable};
 
@@ -122,6 +121,9 @@ pub struct Profile {
     uid: Uuid,
     run_as: RunAs,
 }
+
+/// The generation of a directory that holds no session.
+pub(super) const UNOWNED: Generation = Generation(0);
 
 /// What the browser directory holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

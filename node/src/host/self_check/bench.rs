@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::checks::{Finding, check};
 use crate::{
     env::NodeEnv,
-    host::{impairments::Impairments, object_store_mark::NamedStore},
+    host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotKeys, SnapshotStore},

@@ -14,7 +14,7 @@ use roost_engine::{PageEvent, null::NullEngine, run_as::RunAs};
 use roost_model::ids::{Generation, TenantId};
 use roost_node::{
     env::NodeEnv,
-    host::{impairments::Impairments, object_store_mark::NamedStore},
+    host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotKeys, SnapshotStore},
