@@ -117,6 +117,9 @@ pub struct NodeArgs {
     /// How long snapshots in the object store are kept whose tenant the database neither knows nor has deleted
     #[arg(long, env = "ROOST_NODE_SNAPSHOT_ORPHAN_RETENTION", default_value = "30d", value_parser = humantime::parse_duration)]
     pub snapshot_orphan_retention: Duration,
+    /// How long a profile is kept whose tenant has moved to another node and was saved there; 0s removes it at once
+    #[arg(long, env = "ROOST_NODE_MOVED_PROFILE_RETENTION", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub moved_profile_retention: Duration,
     /// The most tenants that it takes
     #[arg(long, env = "ROOST_NODE_CAPACITY", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub capacity: u32,

@@ -6,7 +6,7 @@ use roost_engine::Engine;
 use roost_store::Store;
 
 use crate::{
-    host::impairments::Impairments,
+    host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotStore},
@@ -19,6 +19,8 @@ pub struct NodeEnv {
     pub engine: Arc<dyn Engine>,
     /// Where sessions survive this machine.
     pub snapshots: SnapshotStore,
+    /// Which store that has to be.
+    pub named_store: NamedStore,
     /// Every tenant's profile on this node.
     pub profiles: Profiles,
     /// Bounds how many browsers and pages of this node start at once.

@@ -85,7 +85,7 @@ pub use pool::{CALL_TIMEOUT, Store};
 pub use purge::Purged;
 pub use removals::Removal;
 pub use reports::StatusReport;
-pub use sessions::{QrCode, Session, SessionStatus};
+pub use sessions::{QrCode, Session, SessionPlace, SessionStatus};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
 pub use tenants::{NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};

@@ -1,10 +1,11 @@
 //! Sessions: a tenant's link to its phone, as far as people see it. The session itself is in the profile and in the
 //! snapshots ([`crate::snapshots`]); the database never holds credentials.
 
-use roost_model::ids::TenantId;
+use roost_model::ids::{Generation, NodeId, TenantId};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use crate::{Fence, Store, StoreError};
+use crate::{Fence, Store, StoreError, columns::optional_id};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -35,7 +36,43 @@ pub struct QrCode {
     pub expires_at: OffsetDateTime,
 }
 
+/// Where a session is, for a node that had it before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionPlace {
+    pub tenant: TenantId,
+    pub uid: Uuid,
+    /// The owner; none while it is placed nowhere.
+    pub node: Option<NodeId>,
+    pub generation: Generation,
+    /// Whose owner took the newest snapshot that is recorded.
+    pub snapshot: Option<Generation>,
+}
+
 impl Store {
+    /// Of those of these tenants that there are. A thousand or so at once.
+    pub async fn session_places(&self, tenants: &[TenantId]) -> Result<Vec<SessionPlace>, StoreError> {
+        let ids: Vec<_> = tenants.iter().map(|id| id.as_str().to_owned()).collect();
+        let query = sqlx::query!(
+            r#"select t.id, t.uid, w.node, w.generation,
+                case when s.snapshot_manifest is not null then s.snapshot_generation end as snapshot
+            from tenants t join worker_processes w on w.tenant_id = t.id join whatsapp_sessions s on s.tenant_id = t.id
+            where t.id = any($1) and t.deleting_since is null"#,
+            &ids,
+        );
+        let rows = self.all("look up where sessions are", query).await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(SessionPlace {
+                    tenant: TenantId::new(&row.id).map_err(StoreError::corrupt_id)?,
+                    uid: row.uid,
+                    node: optional_id(row.node.as_deref(), NodeId::new)?,
+                    generation: Generation(row.generation),
+                    snapshot: row.snapshot.map(Generation),
+                })
+            })
+            .collect()
+    }
+
     pub async fn get_session(&self, id: &TenantId) -> Result<Session, StoreError> {
         let query = sqlx::query!(
             r#"select s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at, s.connected_at,

@@ -26,6 +26,7 @@ pub mod impairments;
 mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
+pub mod named_store;
 mod object_store_mark;
 mod orphan_sweep;
 mod own_key;
@@ -36,6 +37,7 @@ pub mod reconcile;
 pub mod registration;
 mod self_check;
 mod store_mark;
+mod superseded_sweep;
 pub mod supervisor;
 mod sweeps;
 mod tenant_run;
@@ -93,6 +95,7 @@ use env::HostEnv;
 pub use error::HostError;
 use impairments::Impairments;
 use lease_reporting_registry::LeaseReportingRegistry;
+use named_store::NamedStore;
 use registration::Registration;
 use self_check::SelfCheck;
 use store_mark::Given;
@@ -114,8 +117,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
             tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
-    let (profiles, snapshots) = (config.args.orphan_retention, config.args.snapshot_orphan_retention);
-    helpers.spawn(Sweeper::new(host.clone(), profiles, snapshots).run());
+    helpers.spawn(Sweeper::new(host.clone(), &config.args).run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =
@@ -247,6 +249,7 @@ async fn assemble(
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
         engine: engine(config, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
+        named_store: NamedStore::default(),
         profiles: config.profiles.clone(),
         launches: LaunchQueue::new(args.max_launches.into()),
         start_times: StartTimes::default(),

@@ -56,7 +56,8 @@ pub(super) async fn check(env: &NodeEnv, adopt: bool) -> Result<(), WrongObjectS
 /// with none when it cannot be asked: then it is not known to be wrong.
 pub(super) async fn verify(env: &NodeEnv, adopt: bool) -> Result<Option<StoreMarker>, WrongObjectStore> {
     for _ in 0..TRIES {
-        let (owner, marker) = match (env.store.object_store().await, env.snapshots.marker().await) {
+        let owner = env.named_store.recall(env.store.object_store().await);
+        let (owner, marker) = match (owner, env.snapshots.marker().await) {
             (Ok(owner), Ok(marker)) => (owner, marker),
             (_, Err(error)) if says_that_it_is_another(&error) => {
                 return Err(WrongObjectStore::Marker(error));

@@ -5,7 +5,8 @@
 //! removals are removed too, of this hour or long ago, for a node may have been away. What Postgres neither knows nor has
 //! removed stays: a database that was restored from a backup has forgotten tenants, and a node may have been pointed at
 //! another one. Such orphans are counted, told of once an hour, and removed after the time that the operator has set. A
-//! profile in use is left for the next sweep. Snapshots that are nobody's are another sweep's ([`super::orphan_sweep`]).
+//! profile in use is left for the next sweep. Snapshots that are nobody's are another sweep's ([`super::orphan_sweep`]), and so
+//! are profiles of tenants that have moved away ([`super::superseded_sweep`]).
 
 use std::{
     collections::HashSet,
@@ -17,9 +18,10 @@ use roost_model::causes;
 use roost_store::StoreError;
 use uuid::Uuid;
 
-use super::{env::HostEnv, orphan_sweep::OrphanSweep};
+use super::{env::HostEnv, orphan_sweep::OrphanSweep, superseded_sweep::SupersededSweep};
 use crate::{
     blocking::run_blocking,
+    config::NodeArgs,
     env::NodeEnv,
     session::{Profile, SessionError},
 };
@@ -35,6 +37,7 @@ pub(super) struct Sweeper {
     host: Arc<HostEnv>,
     orphan_retention: Duration,
     snapshots: OrphanSweep,
+    superseded: SupersededSweep,
     told_at: Option<Instant>,
 }
 
@@ -47,14 +50,11 @@ enum SweepError {
 }
 
 impl Sweeper {
-    /// How long profiles here, and snapshots in the object store, are kept whose tenant nobody knows.
-    pub(super) fn new(
-        host: Arc<HostEnv>,
-        orphan_retention: Duration,
-        snapshot_orphan_retention: Duration,
-    ) -> Self {
-        let snapshots = OrphanSweep::new(host.clone(), snapshot_orphan_retention);
-        Self { host, orphan_retention, snapshots, told_at: None }
+    /// The settings say how long what is of no use is kept.
+    pub(super) fn new(host: Arc<HostEnv>, args: &NodeArgs) -> Self {
+        let snapshots = OrphanSweep::new(host.clone(), args.snapshot_orphan_retention);
+        let superseded = SupersededSweep::new(host.clone(), args.id.clone(), args.moved_profile_retention);
+        Self { host, orphan_retention: args.orphan_retention, snapshots, superseded, told_at: None }
     }
 
     /// Runs for as long as the process.
@@ -65,6 +65,9 @@ impl Sweeper {
             }
             if let Err(error) = self.snapshots.round().await {
                 tracing::warn!(error = %causes(&error), "a sweep of the object store was not finished");
+            }
+            if let Err(error) = self.superseded.round().await {
+                tracing::warn!(error = %causes(&error), "a sweep of what moved tenants left was not finished");
             }
             // An error is the timeout's: it is time all the same.
             let _early = tokio::time::timeout(EVERY, self.host.removed.notified()).await;

@@ -2,11 +2,12 @@
 //! have been taken over by what it loaded: a node that is root and follows a link there could be made to read or write any
 //! file of the machine. So the node opens what is in there beneath the directory only, and follows no link.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use roost_engine::run_as::RunAs;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -232,6 +233,11 @@ pub(super) fn remove_file(path: &Path) -> Result<(), SessionError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done.map_err(SessionError::disk("removing", path)),
     }
+}
+
+/// How long ago a file was written. A clock that was set back since only lengthens it.
+pub(super) fn age(file: &Metadata, now: SystemTime) -> io::Result<Duration> {
+    Ok(now.duration_since(file.modified()?).unwrap_or_default())
 }
 
 /// Makes renames in a directory survive a power cut.

@@ -35,6 +35,7 @@ mod snapshot_store;
 mod staging;
 mod standby;
 mod store_marker;
+mod superseded;
 #[cfg(test)]
 mod tests;
 mod upload;

@@ -10,8 +10,8 @@
 use roost_model::{causes, ids::Generation};
 
 use super::{
-    LockedProfile, SessionError, SnapshotRef, SnapshotStore, files, snapshot_listing::SnapshotListing,
-    standby::UNOWNED,
+    LockedProfile, SessionError, SnapshotRef, SnapshotStore, files, profile::UNOWNED,
+    snapshot_listing::SnapshotListing,
 };
 
 /// What the owner of a session finds.

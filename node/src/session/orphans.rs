@@ -21,10 +21,8 @@ impl Profile {
             }
             known => known,
         };
-        let since = since.and_then(|metadata| metadata.modified());
-        let since = since.map_err(SessionError::disk("noting that a profile is nobody's", path))?;
-        // A clock that was set back since only lengthens it.
-        Ok(now.duration_since(since).unwrap_or_default())
+        let age = since.and_then(|metadata| files::age(&metadata, now));
+        age.map_err(SessionError::disk("noting that a profile is nobody's", path))
     }
 
     /// Its tenant is there again, as if it had never been missed.

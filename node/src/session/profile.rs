@@ -20,6 +20,7 @@
 //! The shell build of Chromium does not lock its profile, so this does. The full build does, by `SingletonLock`, a link
 //! to `<host>-<pid>` that a killed browser leaves behind: with the flock held, it is removed when its process is dead.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -68,7 +69,7 @@ impl Profiles {
     /// The profile of this tenant.
     pub fn of(&self, tenant: &TenantId, uid: Uuid) -> Profile {
         let digits = uid.simple().to_string();
-        Profile { root: self.dir.join(format!("{tenant}-{}", &digits[..8])), uid, run_as: self.run_as }
+        Profile { root: self.dir.join(format!("{tenant}-{}", &digits[..DIGITS])), uid, run_as: self.run_as }
     }
 
     /// Shows that a file can be written here, and reaches the disk. Blocking.
@@ -88,16 +89,28 @@ impl Profiles {
     /// what removed tenants left. A crash between two renames leaves none in place. Directories without a readable stamp are
     /// not listed.
     pub fn list(&self) -> Result<Vec<(Uuid, Profile)>, SessionError> {
-        let listing = fs::read_dir(&self.dir);
-        let listing = listing.map_err(SessionError::disk("listing the profiles", &self.dir))?;
-        let roots = listing.filter_map(Result::ok).map(|entry| entry.path());
-        Ok(roots
+        Ok(self
+            .roots()?
             .filter_map(|root| {
-                let mut places = [CURRENT, INCOMING, DISCARDED, ASIDE, DAMAGED].iter();
-                let stamp = places.find_map(|place| read_stamp(&root.join(place)).ok()?)?;
+                let stamp = PLACES.iter().find_map(|place| read_stamp(&root.join(place)).ok()?)?;
                 Some((stamp.uid, Profile { root, uid: stamp.uid, run_as: self.run_as }))
             })
             .collect())
+    }
+
+    /// Whose profiles are on this node by the names of the directories, whatever is in them.
+    pub fn tenants(&self) -> Result<BTreeSet<TenantId>, SessionError> {
+        let of_root = |root: PathBuf| {
+            let (tenant, digits) = root.file_name()?.to_str()?.rsplit_once('-')?;
+            (digits.len() == DIGITS).then(|| TenantId::new(tenant).ok())?
+        };
+        Ok(self.roots()?.filter_map(of_root).collect())
+    }
+
+    fn roots(&self) -> Result<impl Iterator<Item = PathBuf>, SessionError> {
+        let listing = fs::read_dir(&self.dir);
+        let listing = listing.map_err(SessionError::disk("listing the profiles", &self.dir))?;
+        Ok(listing.filter_map(Result::ok).map(|entry| entry.path()))
     }
 }
 
@@ -108,6 +121,9 @@ pub struct Profile {
     uid: Uuid,
     run_as: RunAs,
 }
+
+/// The generation of a directory that holds no session.
+pub(super) const UNOWNED: Generation = Generation(0);
 
 /// What the browser directory holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +149,24 @@ pub struct ProfileStamp {
 impl Profile {
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub fn exists(&self) -> bool {
+        self.root.is_dir()
+    }
+
+    /// The last generation that used any of what is here, in place or not; 0, which is nobody, where nothing is that
+    /// could be used, such as directories without a readable stamp.
+    pub fn last_generation(&self) -> Result<Generation, SessionError> {
+        let mut last = UNOWNED;
+        for place in PLACES {
+            match read_stamp(&self.root.join(place)) {
+                Ok(Some(stamp)) if stamp.uid == self.uid => last = last.max(stamp.generation),
+                Ok(_) | Err(SessionError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(last)
     }
 
     /// Takes the profile for this process; it is created if need be. Held until the value is dropped, by the kernel:
@@ -194,6 +228,8 @@ const PROFILES: &str = "profiles";
 const PROOF: &str = ".proof";
 /// As much as a browser writes at once.
 const PROOF_BYTES: usize = 65_536;
+/// Of the uid, in the name of a profile.
+const DIGITS: usize = 8;
 /// In a profile.
 const LOCK: &str = "lock";
 const CURRENT: &str = "current";
@@ -203,7 +239,9 @@ const DISCARDED: &str = "discarded";
 const ASIDE: &str = "aside";
 const DAMAGED: &str = "damaged";
 const LOCAL_STORAGE: &str = "local-storage.json";
-/// In `current`, `incoming`, `discarded`, `aside` and `damaged`.
+/// Where in a profile a browser directory with its stamp may be.
+const PLACES: [&str; 5] = [CURRENT, INCOMING, DISCARDED, ASIDE, DAMAGED];
+/// In each of them.
 const BROWSER: &str = "browser";
 const STAMP: &str = "stamp.json";
 /// In the browser directory, by a full Chromium.

@@ -9,8 +9,7 @@ use std::sync::atomic::Ordering;
 use roost_model::ids::{Generation, SessionNumber};
 
 use super::manifest::Manifest;
-use super::profile::{LockedProfile, ProfileStamp};
-use super::standby::UNOWNED;
+use super::profile::{LockedProfile, ProfileStamp, UNOWNED};
 use super::{SessionError, files};
 
 impl LockedProfile {

@@ -13,12 +13,9 @@ use std::path::PathBuf;
 use roost_model::ids::Generation;
 
 use super::manifest::ManifestName;
-use super::profile::{LockedProfile, ProfileStamp};
+use super::profile::{LockedProfile, ProfileStamp, UNOWNED};
 use super::restore::{FetchedFiles, choose, fetch_local_storage};
 use super::{INDEXED_DB, PreparedProfile, SessionError, SessionSource, SnapshotRef, SnapshotStore, files};
-
-/// The generation of a directory that holds no session.
-pub(super) const UNOWNED: Generation = Generation(0);
 
 impl LockedProfile {
     /// An empty directory for a browser that is to be warm.

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::checks::{Finding, check};
 use crate::{
     env::NodeEnv,
-    host::impairments::Impairments,
+    host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotKeys, SnapshotStore},
@@ -48,6 +48,7 @@ impl Bench {
             store: Store::connect_lazy("postgres://nobody@127.0.0.1:1/none", 2).unwrap(),
             engine: browsers.clone(),
             snapshots: SnapshotStore::open(objects.to_str().unwrap(), key).unwrap(),
+            named_store: NamedStore::default(),
             profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
             launches: LaunchQueue::new(1),
             start_times: StartTimes::default(),

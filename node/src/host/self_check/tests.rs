@@ -1,7 +1,7 @@
 //! What comes of what is found: when it is looked, what is told, and what follows when it is over. On a clock that stands still
 //! but for the pauses.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use roost_cluster::{
     lease_deadline::Standing,
@@ -9,6 +9,7 @@ use roost_cluster::{
     registry::MemoryRegistry,
 };
 use roost_model::ids::{Generation, Incarnation, NodeId, TenantId};
+use roost_store::ObjectStoreOwner;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -16,6 +17,7 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
+use uuid::Uuid;
 
 use super::{
     SelfCheck,
@@ -252,6 +254,35 @@ async fn when_files_can_be_written_again_every_page_is_loaded_anew_one_after_the
     bench.mend("objects");
     checker.look_twice(&only(ObjectStore)).await;
     assert_eq!(reloads(), 0, "no page writes there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_is_lost_or_another_one_while_the_node_runs_is_found_and_is_over_when_it_is_back() {
+    let bench = Bench::new();
+    let checker = bench.checker(None);
+    // The database named the store, and is away since.
+    let database = Uuid::from_u128(1);
+    let made = bench.env.snapshots.make_marker(database).await.unwrap();
+    let owner = ObjectStoreOwner { database, object_store: Some(made.id) };
+    bench.env.named_store.recall(Ok(owner)).unwrap();
+    let at = bench.dir.path().join("objects/marker");
+    let ours = fs::read(&at).unwrap();
+    let running = run(&bench, &checker);
+    for (is_another, says) in [(false, "has no marker"), (true, "names the store")] {
+        secs(65).await;
+        assert_eq!(checker.lacking(), [], "it is the right one");
+        fs::remove_file(&at).unwrap();
+        if is_another {
+            bench.env.snapshots.make_marker(database).await.unwrap();
+        }
+        until(|| checker.lacks(ObjectStore)).await;
+        let present = checker.impairments.present();
+        let found = present.iter().find(|it| it.kind == ObjectStore).unwrap();
+        assert!(found.reason.contains(says) && found.reason.contains(&made.id.to_string()), "{found:?}");
+        fs::write(&at, &ours).unwrap();
+        until(|| !checker.lacks(ObjectStore)).await;
+    }
+    running.abort();
 }
 
 async fn readiness(health: &NodeHealth) -> String {

@@ -1,6 +1,7 @@
 //! Owners that save a session, one after the other, over a store whose calls fail, are held up and take effect late; each save
-//! may be given up at any point, or its owner frozen there, deposed, and go on later. Whatever happens, the snapshot that the
-//! pointer names is whole, and the owner's next save works when the store does.
+//! may be given up at any point, or its owner frozen there, deposed, and go on later. Now and then an object that the newest
+//! snapshot needs is lost before an owner takes over ([`losses`]). Whatever happens, an owner begins from the newest snapshot that
+//! is whole, the one that the pointer names from then on is, and the owner's next save works when the store does.
 //!
 //! `ROOST_HISTORIES=10000` draws so many (`make soak`); `ROOST_SEED=7` draws that one alone.
 
@@ -21,11 +22,13 @@ use roost_model::ids::Generation;
 
 use super::{TABLE, World, dice::Dice, faulty_store::FaultyStore, files_below, write};
 use crate::session::{
-    FoundSession, LockedProfile, SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
-    manifest::ManifestName, objects::Objects,
+    FoundSession, LockedProfile, Preparation, SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
+    objects::Objects,
 };
 
-/// Each takes some 30 ms.
+mod losses;
+
+/// Each takes some 50 ms.
 const HISTORIES: u64 = 200;
 const STEPS: u64 = 24;
 /// Of a hundred calls so many fail.
@@ -43,6 +46,8 @@ struct Pointer {
     forgetting: bool,
     /// What each owner had in its profile when it began to save, of the session that there is now.
     had: Vec<(i64, Contents)>,
+    /// What each snapshot must hold of which its owner knows that it is taken.
+    taken: Vec<(SnapshotRef, Contents)>,
 }
 
 impl Pointer {
@@ -55,11 +60,21 @@ impl Pointer {
         self.owner == owner
     }
 
+    /// An owner has this session from this snapshot.
+    fn begun_from(&mut self, newest: SnapshotRef, contents: Contents) {
+        assert!(self.had.contains(&(newest.generation.0, contents.clone())), "{newest:?} is of this session");
+        if let Some((_, taken)) = self.taken.iter().find(|(taken, _)| taken.manifest == newest.manifest) {
+            assert_eq!(*taken, contents, "of {}", newest.manifest);
+        }
+        self.newest = Some((newest, contents));
+    }
+
     /// That the session is forgotten; `false` when the caller is deposed.
     fn clear(&mut self, owner: i64) -> bool {
         if self.owner == owner {
             (self.newest, self.forgetting) = (None, false);
             self.had.clear();
+            self.taken.clear();
         }
         self.owner == owner
     }
@@ -99,7 +114,7 @@ impl History {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let world = World { snapshots: SnapshotStore::of(objects), ..World::in_dir(dir) };
         let pointer = Arc::new(Mutex::new(Pointer::default()));
-        let owner = begin_owner(&world, &pointer).await;
+        let owner = begin_owner(&world, &pointer).await.expect("there is nothing yet");
         Self { world, store, pointer, owner, frozen: Vec::new(), dice: Dice::new(seed), told }
     }
 
@@ -155,10 +170,11 @@ impl History {
         if self.dice.roll(3) == 0 { u64::MAX } else { 1 + self.dice.roll(120) }
     }
 
-    /// Somebody else takes over, from the snapshot that the pointer names.
+    /// Somebody else takes over, from the newest snapshot that is whole.
     async fn depose(&mut self) {
         self.store.set_faults(0);
-        self.owner = begin_owner(&self.world, &self.pointer).await;
+        self.lose_an_object().await;
+        self.owner = begin_owner(&self.world, &self.pointer).await.expect("a snapshot is restored");
         self.tell(format!("{} takes over", self.owner.generation));
     }
 
@@ -214,51 +230,56 @@ impl History {
     }
 }
 
-async fn begin_owner(world: &World, pointer: &Arc<Mutex<Pointer>>) -> Arc<Owner> {
+/// What is damaged is passed over until a session is ready.
+async fn begin_owner(world: &World, pointer: &Arc<Mutex<Pointer>>) -> Result<Arc<Owner>, SessionError> {
     let generation = {
         let mut pointer = pointer.lock();
         pointer.owner += 1;
         pointer.owner
     };
     let profile = world.profile(&format!("node-{generation}"));
-    let newest = find_newest(world, &profile, pointer, generation).await;
-    let from = newest.as_ref().map(|(newest, _)| newest);
-    profile.prepare(&world.snapshots, from, Generation(generation)).await.expect("the newest is restored");
-    if let Some((_, contents)) = newest {
-        assert_eq!(contents_of(&profile), contents);
+    let expected = world.newest_whole().await;
+    let mut newest = find_newest(world, &profile, pointer, generation).await;
+    loop {
+        let (snapshots, ours) = (&world.snapshots, Generation(generation));
+        match profile.prepare_or_find_damage(snapshots, newest.as_ref(), ours).await? {
+            Preparation::Ready(_) => break,
+            Preparation::Damaged(damage) => {
+                profile.pass_over(snapshots, &damage).await?;
+                newest = damage.newest;
+            }
+        }
+    }
+    assert_eq!(newest.as_ref().map(|newest| world.name_of(newest)), expected, "the newest that is whole");
+    if let Some(newest) = newest {
+        let contents = contents_of(&profile);
+        assert_eq!(contents, stored_contents(world, &newest).await);
+        pointer.lock().begun_from(newest, contents);
     }
     let page = world.page(&profile).await;
     let taker = world.taker(&profile, generation).await;
     let state = OwnerState { taker, unrecorded: None, forgetting: false };
-    Arc::new(Owner { generation, page, profile, state: state.into() })
+    Ok(Arc::new(Owner { generation, page, profile, state: state.into() }))
 }
 
-/// What the next owner restores.
+/// What the next owner tries first.
 async fn find_newest(
     world: &World,
     profile: &LockedProfile,
     pointer: &Mutex<Pointer>,
     generation: i64,
-) -> Option<(SnapshotRef, Contents)> {
-    let pointed = pointer.lock().newest.clone();
-    let from = pointed.as_ref().map(|(newest, _)| newest);
-    match profile.find_session(&world.snapshots, from, Generation(generation)).await.expect("it is found") {
-        FoundSession::AsPointed(Some(_)) => pointed,
-        FoundSession::AsPointed(None) => {
+) -> Option<SnapshotRef> {
+    let pointed = pointer.lock().newest.as_ref().map(|(newest, _)| newest.clone());
+    match profile.find_session(&world.snapshots, pointed.as_ref(), Generation(generation)).await {
+        Ok(FoundSession::AsPointed(Some(newest)) | FoundSession::Unpointed(newest)) => Some(newest),
+        Ok(FoundSession::AsPointed(None)) => {
             assert!(
                 pointed.is_none() || pointer.lock().forgetting,
                 "only what is being forgotten is not restored"
             );
             None
         }
-        FoundSession::Unpointed(newest) => {
-            let contents = stored_contents(world, &newest).await;
-            let mut pointer = pointer.lock();
-            assert!(pointer.had.contains(&(newest.generation.0, contents.clone())), "of this session");
-            pointer.newest = Some((newest, contents));
-            pointer.newest.clone()
-        }
-        FoundSession::Later(later) => panic!("{later:?} is of an owner that is not there yet"),
+        found => panic!("{found:?} is not for an owner that is there"),
     }
 }
 
@@ -275,7 +296,10 @@ async fn save(
     let contents = contents_of(&owner.profile);
     pointer.lock().had.push((owner.generation, contents.clone()));
     match state.taker.take_running(&owner.page).await {
-        Ok(Some(taken)) => state.unrecorded = Some((taken, contents)),
+        Ok(Some(taken)) => {
+            pointer.lock().taken.push((taken.clone(), contents.clone()));
+            state.unrecorded = Some((taken, contents));
+        }
         Ok(None) | Err(SessionError::Empty { .. }) => {}
         Err(error) => return Err(error),
     }
@@ -310,7 +334,7 @@ async fn forget(
 
 /// What a snapshot has in the store.
 async fn stored_contents(world: &World, of: &SnapshotRef) -> Contents {
-    let name = ManifestName { uid: world.uid, generation: of.generation, sequence: of.sequence };
+    let name = world.name_of(of);
     let manifest = world.snapshots.manifest(&name).await.expect("the manifest is there");
     let mut found = Contents::new();
     for file in &manifest.files {

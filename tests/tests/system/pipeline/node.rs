@@ -14,7 +14,7 @@ use roost_engine::{PageEvent, null::NullEngine, run_as::RunAs};
 use roost_model::ids::{Generation, TenantId};
 use roost_node::{
     env::NodeEnv,
-    host::impairments::Impairments,
+    host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
     session::{Profiles, SnapshotKeys, SnapshotStore},
@@ -95,6 +95,7 @@ impl Node {
                 store: self.bed.store.clone(),
                 engine: Arc::new(engine),
                 snapshots: self.snapshots.clone(),
+                named_store: NamedStore::default(),
                 profiles: self.profiles(name),
                 launches: self.launches.clone(),
                 start_times: StartTimes::default(),

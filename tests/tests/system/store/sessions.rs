@@ -8,7 +8,7 @@ use roost_store::{
 };
 use time::OffsetDateTime;
 
-use crate::store::support::{Db, message};
+use crate::store::support::{Db, message, new_tenant, node, tenant};
 
 fn code(text: &str) -> QrCode {
     QrCode {
@@ -178,4 +178,26 @@ async fn the_pointer_only_moves_forward_but_from_what_is_damaged() {
     db.store.set_snapshot(&second, &pointer(&second, 3)).await.unwrap();
     db.store.clear_snapshot(&second).await.unwrap();
     assert_eq!(db.store.get_session(&first.tenant).await.unwrap().snapshot_at, None);
+}
+
+#[tokio::test]
+async fn a_session_is_with_its_owner_and_its_snapshot_with_whoever_took_it() {
+    let db = Db::new().await;
+    let (first, gone) = (db.owned("duka").await, db.owned("gone").await);
+    db.store.create_tenant(new_tenant("idle")).await.unwrap();
+    db.store.set_snapshot(&first, &pointer(&first, 1)).await.unwrap();
+    let second = db.place(&first.tenant, "b").await;
+    db.store.delete_tenant(&gone.tenant).await.unwrap();
+    let asked = ["duka", "gone", "idle", "unknown"].map(tenant);
+    let mut places = db.store.session_places(&asked).await.unwrap();
+    places.sort_by(|one, other| one.tenant.cmp(&other.tenant));
+    let [duka, idle] = places.as_slice() else { panic!("{places:?}") };
+    assert_eq!((&duka.tenant, duka.node.clone()), (&first.tenant, Some(node("b"))));
+    assert_eq!((duka.generation, duka.snapshot), (second.generation, Some(first.generation)));
+    assert_eq!(duka.uid, db.store.get_tenant(&first.tenant).await.unwrap().uid);
+    assert_eq!((idle.node.clone(), idle.snapshot), (None, None));
+
+    db.store.clear_snapshot(&second).await.unwrap();
+    let forgotten = db.store.session_places(&asked[..1]).await.unwrap();
+    assert_eq!(forgotten[0].snapshot, None, "nothing is there to go on from");
 }
