@@ -7,24 +7,15 @@ use std::time::Duration;
 
 use roost_model::ids::Generation;
 
-use super::{LOG, TABLE, World, dice::Dice, faulty_store::FaultyStore, read, write};
+use super::{
+    LOG, TABLE, World, dice::Dice, faulty_store::FaultyStore, forgotten_and_saved_anew, read,
+    three_snapshots, write,
+};
 use crate::session::objects::Objects;
 use crate::session::{
     FoundSession, INDEXED_DB, LockedProfile, Preparation, SessionError, SessionSource, SnapshotKeys,
     SnapshotRef, SnapshotStore, leveldb,
 };
-
-/// Snapshots 1 to 3 of the generation 5, as node `a` has taken them.
-async fn three_snapshots(world: &World) -> Vec<SnapshotRef> {
-    let here = world.used("a", 5, &[]).await;
-    let mut taker = world.taker(&here, 5).await;
-    let mut taken = Vec::new();
-    for number in 1..=3 {
-        write(&here, LOG, &format!("state {number}"));
-        taken.push(taker.take_stopped(true, None).await.unwrap());
-    }
-    taken
-}
 
 impl World {
     fn object(&self, name: &str) -> PathBuf {
@@ -121,12 +112,7 @@ async fn an_older_profile_is_used_if_it_is_after_the_next_snapshot() {
 #[tokio::test]
 async fn a_forgotten_session_is_not_gone_back_to() {
     let world = World::new();
-    three_snapshots(&world).await;
-    let here = world.profile("a");
-    let mut taker = world.taker(&here, 5).await;
-    taker.forget().await.unwrap();
-    write(&here, LOG, "the next session");
-    let next = taker.take_stopped(true, None).await.unwrap();
+    let (_taker, next) = forgotten_and_saved_anew(&world, true).await;
     fs::remove_file(world.object(&next.manifest)).unwrap();
     let refused = world.begin(&world.profile("b"), Some(&next), 6).await;
     assert!(matches!(refused, Err(SessionError::Missing { .. })), "{refused:?}");

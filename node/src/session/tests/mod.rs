@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LockedProfile, Profiles, SnapshotKeys, SnapshotStore, SnapshotTaker, leveldb};
+use super::{LockedProfile, Profiles, SnapshotKeys, SnapshotRef, SnapshotStore, SnapshotTaker, leveldb};
 use roost_engine::run_as::RunAs;
 
 mod damage;
@@ -112,4 +112,33 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Snapshots 1 to 3 of the generation 5, of what lies in node `a`.
+async fn three_snapshots(world: &World) -> Vec<SnapshotRef> {
+    let here = world.used("a", 5, &[]).await;
+    let mut taker = world.taker(&here, 5).await;
+    let mut taken = Vec::new();
+    for number in 1..=3 {
+        write(&here, LOG, &format!("state {number}"));
+        taken.push(as_saved(taker.take_stopped(true, None).await.unwrap()));
+    }
+    taken
+}
+
+/// After those three the session is forgotten, nothing of it removed, and another one saved, which it answers with.
+async fn forgotten_and_saved_anew(world: &World, clean: bool) -> (SnapshotTaker, SnapshotRef) {
+    three_snapshots(world).await;
+    let here = world.profile("a");
+    let mut taker = world.taker(&here, 5).await;
+    taker.forget().await.unwrap();
+    write(&here, LOG, "the next session");
+    let next = taker.take_stopped(clean, None).await.unwrap();
+    (taker, next)
+}
+
+/// A manifest knows the time to the millisecond.
+fn as_saved(taken: SnapshotRef) -> SnapshotRef {
+    let taken_at = taken.taken_at.replace_millisecond(taken.taken_at.millisecond()).unwrap();
+    SnapshotRef { taken_at, ..taken }
 }

@@ -2,26 +2,8 @@
 
 use roost_model::ids::Generation;
 
-use super::{LOG, World, read, write};
+use super::{LOG, World, as_saved, forgotten_and_saved_anew, read, three_snapshots, write};
 use crate::session::{FoundSession, LaterSession, LockedProfile, SessionSource, SnapshotRef};
-
-/// Snapshots 1 to 3 of the generation 5, of what lies in node `a`.
-async fn three_snapshots(world: &World) -> Vec<SnapshotRef> {
-    let here = world.used("a", 5, &[]).await;
-    let mut taker = world.taker(&here, 5).await;
-    let mut taken = Vec::new();
-    for number in 1..=3 {
-        write(&here, LOG, &format!("state {number}"));
-        taken.push(as_saved(taker.take_stopped(true, None).await.unwrap()));
-    }
-    taken
-}
-
-/// A manifest knows the time to the millisecond.
-fn as_saved(taken: SnapshotRef) -> SnapshotRef {
-    let taken_at = taken.taken_at.replace_millisecond(taken.taken_at.millisecond()).unwrap();
-    SnapshotRef { taken_at, ..taken }
-}
 
 async fn find(
     world: &World,
@@ -100,12 +82,7 @@ async fn a_forgotten_session_is_not_restored_whatever_the_pointer_says() {
 #[tokio::test]
 async fn what_the_removal_of_a_forgotten_session_left_goes_after_the_next_snapshot() {
     let world = World::new();
-    three_snapshots(&world).await;
-    let here = world.profile("a");
-    let mut taker = world.taker(&here, 5).await;
-    taker.forget().await.unwrap();
-    write(&here, LOG, "the next session");
-    let next = taker.take_stopped(false, None).await.unwrap();
+    let (mut taker, next) = forgotten_and_saved_anew(&world, false).await;
     taker.recorded().await.unwrap();
     let left = world.snapshots.listing(world.uid).await.unwrap().manifests;
     assert_eq!(left.iter().map(|name| name.object()).collect::<Vec<_>>(), [next.manifest]);
