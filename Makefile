@@ -62,6 +62,7 @@ chaos: deps ## half an hour of kills, freezes and partitions on real processes (
 
 soak: deps ## longer: many seeds of the simulation and of the saves, then two hours of chaos
 	ROOST_HISTORIES=10000 cargo test -p roost-node --lib -- whatever_fails --nocapture
+	ROOST_COPIES=100 cargo test --workspace --test system -- copies_of_a_database --nocapture
 	ROOST_SEEDS=200000 cargo test -p roost-proofs simulation -- --nocapture
 	$(MAKE) chaos CHAOS_SECS=7200
 

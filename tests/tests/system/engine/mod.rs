@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test of a figure prints it")]
 
 mod browser;
+mod compacting;
 mod world;
 
 use std::{

@@ -45,6 +45,11 @@ impl BrowserObserver for Unwatched {
 
 impl World {
     pub fn start() -> Result<Self> {
+        Self::showing(None)
+    }
+
+    /// The same, with browsers that show another page than the simulator's.
+    pub fn showing(page_url: Option<&str>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let any = "127.0.0.1:0".parse()?;
         let simulator = Simulator::start(&Config {
@@ -60,7 +65,7 @@ impl World {
             launcher: Launcher::new(roost_devcluster::product("roost-node")?, run_as),
             sandbox: true,
             browser: roost_devcluster::browser()?,
-            page_url: simulator.http_url().parse()?,
+            page_url: page_url.unwrap_or(&simulator.http_url()).parse()?,
             page_hosts: Vec::new(),
             wa_js: WaJs::read(&roost_devcluster::bridge()?)?,
             identity: Identity::default(),

@@ -2,6 +2,7 @@
 //! judge. Each has a cluster of its own; every one of them ends with no overlap of live connections (I1).
 
 mod daily;
+mod damage;
 mod failover;
 mod grey_nodes;
 mod moves;
