@@ -31,6 +31,9 @@
   const CONFIRM_MS = 10;
   const ACK_LATE_MS = 3_000;
   const PENDING_GRACE_MS = 1_000;
+  // What waited for the page comes within so long after it has connected.
+  const OFFLINE_MS = 2_000;
+  const RECEIPTS = 1_024;
   const FIRST_CODE_SECONDS = 60;
   const LATER_CODE_SECONDS = 20;
 
@@ -204,7 +207,42 @@
   // Nobody waits for the promise of a message that came past the wrapper.
   const holdAlone = (message) => void hold(message).catch(() => {});
 
+  // --- receipts ---
+
+  // The stanza ids of messages that recipients are known to have, the newest of them. A page that was restored from an older
+  // snapshot does not know its own last messages; their receipts, which wait for it while it is away, show that they were sent.
+  const receipted = new Set();
+  let connectedAt = Infinity;
+
+  let isWatching = false;
+
+  function watchReceipts(module) {
+    if (isWatching) return;
+    isWatching = true;
+    for (const name of ['handleChatSimpleReceipt', 'handleGroupSimpleReceipt']) {
+      const handle = module[name];
+      if (typeof handle !== 'function') continue;
+      module[name] = function (receipt, ...rest) {
+        for (const id of receipt?.externalIds ?? []) received(String(id));
+        return handle.call(this, receipt, ...rest);
+      };
+    }
+  }
+
+  function received(stanza) {
+    receipted.add(stanza);
+    const [oldest] = receipted;
+    if (receipted.size > RECEIPTS) receipted.delete(oldest);
+  }
+
+  // `true_255700000001@c.us_3EB0…`, and in groups one part more.
+  const isReceipted = (id) => receipted.has(id.split('_')[2]);
+
+  // Resolves when what waited for the page is here, as far as can be known.
+  const caughtUp = () => after(Math.max(0, Math.min(connectedAt + OFFLINE_MS - now(), OFFLINE_MS)));
+
   let isHolding = false;
+  let isInjected = false;
 
   function holdAcknowledgements(collection) {
     if (isHolding || typeof collection?.processMultipleMessages !== 'function') return;
@@ -220,13 +258,18 @@
 
   // wa-js attaches most of a second after the page has started, and messages come before that. The page sets
   // `Debug` once its modules exist.
-  function holdEarly() {
+  function wrapEarly() {
+    whenLoadable(() => holdAcknowledgements(window.require('WAWebMsgCollection').MsgCollection));
+    whenLoadable(() => watchReceipts(window.require('WAWebHandleMsgReceipts')));
+    if (!(isHolding && isWatching) && !isInjected) setTimeout(wrapEarly, 20);
+  }
+
+  function whenLoadable(wrap) {
     try {
-      holdAcknowledgements(window.require('WAWebMsgCollection').MsgCollection);
+      wrap();
     } catch {
-      // Not loadable yet.
+      // Not yet.
     }
-    if (!isHolding) setTimeout(holdEarly, 20);
   }
 
   Object.defineProperty(window, 'Debug', {
@@ -235,7 +278,7 @@
     get: () => undefined,
     set(value) {
       Object.defineProperty(window, 'Debug', { value, configurable: true, enumerable: true, writable: true });
-      holdEarly();
+      wrapEarly();
     },
   });
 
@@ -253,6 +296,7 @@
   function tellMode(mode) {
     if (mode === 'CONFLICT') tell({ event: 'conflict' });
     if (mode !== 'MAIN' || !WPP.conn.isAuthenticated()) return;
+    connectedAt = now();
     codes = 0;
     tell({ event: 'ready', phone: WPP.conn.getMyUserWid()?.user ?? '' });
   }
@@ -260,7 +304,10 @@
   WPP.on('conn.auth_code_change', tellCode);
   WPP.on('conn.stream_mode_changed', tellMode);
   WPP.on('conn.stream_info_changed', (info) => tell({ event: 'stream_info', info: String(info) }));
-  WPP.on('conn.online', (online) => tell({ event: 'online', online: Boolean(online) }));
+  WPP.on('conn.online', (online) => {
+    if (online) connectedAt = now();
+    tell({ event: 'online', online: Boolean(online) });
+  });
   WPP.on('conn.needs_update', () => tell({ event: 'outdated' }));
   WPP.on('conn.logout_reason', (reason) => { logoutReason = String(reason); });
   let left = () => {};
@@ -271,6 +318,7 @@
   // What came past the wrapper: a message that could be decrypted only later.
   WPP.on('chat.new_message', (message) => { if (isForUs(message)) holdAlone(message); });
   WPP.loader.onInjected(() => {
+    isInjected = true;
     holdAcknowledgements(WPP.whatsapp.MsgStore);
     tell({ event: 'attached', holding: isHolding });
   });
@@ -330,7 +378,10 @@
   async function deliver({ whatsapp_id: id, chat, body, maybe_sent: maybeSent, only_look: onlyLook }) {
     if (!isOnline()) return { status: 'offline' };
     if (await wasSent(id, maybeSent)) return { status: 'sent' };
-    if (onlyLook) return { status: 'not_known' };
+    if (onlyLook) {
+      await caughtUp();
+      return { status: isReceipted(id) ? 'sent' : 'not_known' };
+    }
     const options = { messageId: id, waitForAck: true, markIsRead: false, linkPreview: false, detectMentioned: false };
     let sent;
     try {
@@ -350,6 +401,7 @@
   // Whether the server has taken an earlier send of this id. One that is still under way in the page is given a moment:
   // after a restart the page sends by itself what it had not sent.
   async function wasSent(id, maybeSent) {
+    if (maybeSent && isReceipted(id)) return true;
     const model = WPP.whatsapp.MsgStore.get(id) ?? (maybeSent ? await findOnDisk(id) : undefined);
     if (!model) return false;
     if (model.ack === 0) {

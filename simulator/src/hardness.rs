@@ -26,6 +26,9 @@ pub struct Hardness {
     pub lost_acks: u64,
     /// Whether what they would have acknowledged has arrived all the same.
     pub lost_acks_delivered: bool,
+    /// From a message's arrival to the receipt of its recipient. What comes while no page is connected waits for the next,
+    /// which has it so long after its login.
+    pub receipt_after_ms: u64,
     pub unsent: Unsent,
     /// So many older messages come, as history, to a page that has just been linked.
     pub history: u64,
@@ -70,6 +73,7 @@ impl Default for Hardness {
             query_after_ms: 0,
             lost_acks: 0,
             lost_acks_delivered: true,
+            receipt_after_ms: 0,
             unsent: Unsent::Fail,
             history: 0,
             refuse_regressed: false,
@@ -89,6 +93,7 @@ impl Hardness {
             redeliver_after_ms: 0,
             logout_after_ms: 1_000,
             query_after_ms: 200,
+            receipt_after_ms: 300,
             unsent: Unsent::Wait,
             history: 20,
             refuse_regressed: true,

@@ -15,6 +15,10 @@ pub enum Due {
     Tell(ToPage),
     /// Messages that the page refused are delivered again.
     Redeliver(Vec<String>),
+    /// A recipient has the message with this stanza id.
+    Receipt {
+        stanza: String,
+    },
     /// The page's wish to be logged out is answered.
     LogOut {
         request: u64,

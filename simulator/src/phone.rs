@@ -1,6 +1,6 @@
 //! A phone: the device linked to it, the messages that wait for that device, and what the device has sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
@@ -22,6 +22,8 @@ pub struct Phone {
     pub history_due: bool,
     /// The ids of sends that a recipient could not decrypt and wants once more.
     pub retries: BTreeSet<String>,
+    /// Receipts that no page has been told of: the stanza id of the message, and its chat.
+    pub receipts: BTreeMap<String, String>,
     /// How often, and how long after it has logged in, a page of it is still to be loaded anew.
     pub reloads: u64,
     pub reload_after_ms: u64,
@@ -59,6 +61,7 @@ impl Phone {
         self.device = None;
         self.queue = Queue::default();
         self.retries.clear();
+        self.receipts.clear();
     }
 
     /// The page has written more to its ratchet.

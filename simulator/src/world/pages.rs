@@ -58,7 +58,10 @@ impl World {
                 return after.map(|after| Later { after, what: Due::Redeliver(ids) }).into_iter().collect();
             }
             FromPage::Send { id: message, to, body, counter, cause } => {
-                self.send(id, Outgoing { id: message, to, body, counter, cause }, now)
+                return self
+                    .send(id, Outgoing { id: message, to, body, counter, cause }, now)
+                    .into_iter()
+                    .collect();
             }
             FromPage::Ping => page.tell(ToPage::Pong),
             FromPage::Query { request, wid } => return self.answer(id, request, &wid),
@@ -80,6 +83,7 @@ impl World {
                 }
             }
             Due::Redeliver(ids) => self.redeliver(id, &ids),
+            Due::Receipt { stanza } => self.receipt(id, stanza),
             Due::LogOut { request } => self.log_page_out(id, request),
         }
     }
@@ -227,6 +231,10 @@ fn after_welcome(page: &Page, phone: &mut Phone, number: &str, now: UnixMillis) 
     for id in &phone.retries {
         page.tell(ToPage::Retry { id: id.clone() });
     }
+    let after_ms = phone.hardness.receipt_after_ms;
+    later.extend(
+        phone.receipts.keys().map(|stanza| Due::Receipt { stanza: stanza.clone() }.after_ms(after_ms)),
+    );
     if phone.reloads > 0 {
         phone.reloads -= 1;
         later.push(Due::Tell(ToPage::Reload).after_ms(phone.reload_after_ms));

@@ -3,6 +3,7 @@
 use super::World;
 use crate::clock::UnixMillis;
 use crate::journal::ConnectionId;
+use crate::later::{Due, Later};
 use crate::sent::{Cause, Frame};
 use crate::wire::{DELIVERED, ToPage};
 
@@ -16,8 +17,13 @@ pub(super) struct Outgoing {
 }
 
 impl World {
-    pub(super) fn send(&mut self, connection: ConnectionId, outgoing: Outgoing, now: UnixMillis) {
-        let Some((page, phone)) = self.in_force(connection) else { return };
+    pub(super) fn send(
+        &mut self,
+        connection: ConnectionId,
+        outgoing: Outgoing,
+        now: UnixMillis,
+    ) -> Option<Later> {
+        let (page, phone) = self.in_force(connection)?;
         let Outgoing { id, to, body, counter, cause } = outgoing;
         phone.advance(counter);
         let loses_ack = phone.hardness.loses_ack();
@@ -45,15 +51,24 @@ impl World {
             if let Some(page) = self.pages.get_mut(&connection) {
                 page.healed_chats.insert(to);
             }
-            return;
+            return None;
         }
         if arrives {
             phone.retries.remove(&id);
         }
         // The delivery's receipt would tell the page as much as the acknowledgement: both are lost.
-        if !loses_ack {
-            let stanza = id.split('_').nth(2).unwrap_or_default().to_owned();
-            page.tell(ToPage::Receipt { chat: to, ids: vec![stanza], ack: DELIVERED });
+        if loses_ack {
+            return None;
         }
+        let stanza = id.split('_').nth(2).unwrap_or_default().to_owned();
+        phone.receipts.insert(stanza.clone(), to);
+        Some(Due::Receipt { stanza }.after_ms(phone.hardness.receipt_after_ms))
+    }
+
+    /// The page learns that a recipient has the message.
+    pub(super) fn receipt(&mut self, connection: ConnectionId, stanza: String) {
+        let Some((page, phone)) = self.in_force(connection) else { return };
+        let Some(chat) = phone.receipts.remove(&stanza) else { return };
+        page.tell(ToPage::Receipt { chat, ids: vec![stanza], ack: DELIVERED });
     }
 }

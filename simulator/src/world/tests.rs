@@ -66,6 +66,35 @@ fn linked(world: &mut World) -> (Tab, (String, String)) {
     (tab, credentials)
 }
 
+#[test]
+fn a_receipt_that_comes_while_no_page_is_there_waits_for_the_next() {
+    let mut world = World::default();
+    let (mut tab, credentials) = linked(&mut world);
+    let sending = |tab: &Tab, world: &mut World, stanza: &str| {
+        let (id, to) = (format!("true_1@c.us_{stanza}"), "1@c.us".to_owned());
+        let send = FromPage::Send { id, to, body: "hi".to_owned(), counter: 1, cause: Cause::Asked };
+        world.frame(tab.id, send, NOW)
+    };
+    let receipt =
+        |stanza: &str| ToPage::Receipt { chat: "1@c.us".to_owned(), ids: vec![stanza.to_owned()], ack: 2 };
+    let [first] = sending(&tab, &mut world, "A").try_into().unwrap();
+    world.due(tab.id, first.what.clone());
+    assert_eq!(tab.told().pop(), Some(receipt("A")));
+    let later = sending(&tab, &mut world, "B");
+    assert_eq!(later.len(), 1);
+    world.disconnect(tab.id, NOW);
+
+    let mut next = Tab::open(&mut world);
+    let (device, token) = credentials;
+    let login = FromPage::Login { device, token, counter: 1, life: "next".to_owned() };
+    let [waited] = world.frame(next.id, login, NOW).try_into().unwrap();
+    next.told();
+    world.due(next.id, waited.what.clone());
+    world.due(next.id, waited.what);
+    world.due(next.id, first.what);
+    assert_eq!(next.told(), [receipt("B")], "each is told once");
+}
+
 fn message(world: &mut World, id: &str) {
     let customer = "255711000001@c.us".to_owned();
     let incoming =

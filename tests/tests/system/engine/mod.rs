@@ -254,6 +254,38 @@ async fn sends_into_silence(browser: &Browser) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_shows_that_a_message_was_sent_which_the_restored_page_does_not_know() {
+    receipts().await.unwrap();
+}
+
+async fn receipts() -> Result<()> {
+    let world = World::start()?;
+    let here = world.profile("here")?;
+    let mut browser = world.launch(&here, None, 1).await?;
+    browser.pair(&world).await?;
+    browser.answer_one(&world, "before").await?;
+    let snapshot = world.save(&here, &browser).await?;
+    world.control("hardness", json!({ "phone": PHONE, "receipt_after_ms": 1_500 })).await?;
+    let text = browser.answer_one(&world, "not in the snapshot").await?;
+    browser.launched.page.kill().await;
+
+    let there = world.profile("there")?;
+    let mut browser = world.launch(&there, Some(&snapshot), 2).await?;
+    browser.ready_without_a_code().await?;
+    let look = OutboundText { maybe_sent: true, only_look: true, ..text };
+    let unknown = OutboundText { whatsapp_id: format!("{}F", look.whatsapp_id), ..look.clone() };
+    let (known, unknown) =
+        tokio::join!(browser.launched.page.send(&look), browser.launched.page.send(&unknown));
+    known?;
+    ensure!(matches!(unknown, Err(SendError::NotKnown)), "no receipt speaks for it: {unknown:?}");
+    let sent = world.sent().await?;
+    let again = |sent: &serde_json::Value| sent["resends"].as_array().is_none_or(|again| !again.is_empty());
+    ensure!(sent.len() == 2 && !sent.iter().any(again), "it was only looked for: {sent:?}");
+    browser.launched.page.kill().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_out_is_awaited_and_a_refusal_is_told() {
     log_out().await.unwrap();
 }
