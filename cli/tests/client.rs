@@ -70,6 +70,7 @@ async fn tenants_are_printed_as_golden() {
         &[
             &["tenant", "list"],
             &["tenant", "list", "--limit", "1", "-o", "json"],
+            &["tenant", "list", "-l", "plan=pro"],
             &["tenant", "get", "lodge"],
             &[
                 "tenant",
@@ -85,6 +86,8 @@ async fn tenants_are_printed_as_golden() {
             &["tenant", "create", "fish", "--phone", "0700"],
             &["tenant", "create", "fish", "--name", "Fish", "--phone", "+255700000001"],
             &["tenant", "update", "lodge", "--name", "Lodge", "--fallback", "Pole!"],
+            &["tenant", "update", "lodge", "--label", "plan-", "--label", "zone=east"],
+            &["tenant", "update", "lodge", "--label", "plan"],
             &["tenant", "update", "lodge"],
             &["tenant", "delete", "lodge"],
             &["tenant", "delete", "lodge", "--yes"],
@@ -100,6 +103,7 @@ async fn workers_are_printed_as_golden() {
         "worker",
         &[
             &["worker", "list"],
+            &["worker", "list", "--selector", "plan=pro"],
             &["worker", "list", "--output", "json"],
             &["worker", "get", "shop"],
             &["worker", "start", "lodge"],

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The field must be unique, and another row has this value.
     #[error("{field} {value:?} is taken")]
     AlreadyExists { field: &'static str, value: String },
+    /// With what is there already it is more than one tenant may have.
+    #[error("{field} would be too large together")]
+    TooLarge { field: &'static str },
     /// Nothing was written: of the tenant that had this id not all is removed yet. The same call succeeds when it is.
     #[error("tenant {tenant} is still being deleted")]
     BeingDeleted { tenant: TenantId },
@@ -115,6 +118,16 @@ impl StoreError {
         let code = refusal.code();
         // Data exception, integrity constraint violation, program limit exceeded.
         code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    }
+
+    /// The name of the check that was violated, if that is what went wrong.
+    pub(crate) fn check_violation(&self) -> Option<&str> {
+        match self {
+            Self::Refused { source: sqlx::Error::Database(refusal), .. } if refusal.is_check_violation() => {
+                refusal.constraint()
+            }
+            _ => None,
+        }
     }
 
     /// The name of the unique constraint that was violated, if that is what went wrong.

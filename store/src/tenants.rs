@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use roost_model::{TenantSettings, Texts, ids::TenantId};
+use roost_model::{
+    TenantSettings, Texts,
+    ids::{NodeId, TenantId},
+};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Store, StoreError,
+    LabelPatch, LabelSelector, Labels, Store, StoreError, WorkerStatus,
     columns::{LanguageCode, ResendPolicy, TemplateKind, unsigned},
 };
 
@@ -18,6 +21,8 @@ pub struct Tenant {
     /// Names the tenant's profile and snapshots; another one when a tenant is made again under the same id.
     pub uid: Uuid,
     pub settings: Arc<TenantSettings>,
+    pub labels: Labels,
+    pub metadata: Labels,
     pub status: TenantStatus,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
@@ -45,6 +50,8 @@ pub struct NewTenant {
     pub reply_limit_per_minute: u32,
     pub answer_within: Duration,
     pub resend_policy: roost_model::ResendPolicy,
+    pub labels: Labels,
+    pub metadata: Labels,
 }
 
 /// `None` leaves a field as it is.
@@ -58,11 +65,17 @@ pub struct TenantPatch {
     pub reply_limit_per_minute: Option<u32>,
     pub answer_within: Option<Duration>,
     pub resend_policy: Option<roost_model::ResendPolicy>,
+    pub labels: LabelPatch,
+    pub metadata: LabelPatch,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantFilter {
     pub status: Option<TenantStatus>,
+    pub labels: LabelSelector,
+    /// Of its worker.
+    pub worker_status: Option<WorkerStatus>,
+    pub node: Option<NodeId>,
 }
 
 impl Store {
@@ -74,8 +87,8 @@ impl Store {
             r#"with tenant as (
                 insert into tenants (
                     id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
-                    resend_policy)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                    resend_policy, labels, metadata)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                 returning *
             ), session as (
                 insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -87,7 +100,8 @@ impl Store {
             select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", created_at, updated_at
+                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenant"#,
             new.id.as_str(),
             new.display_name,
@@ -98,9 +112,11 @@ impl Store {
             limit_to_column(new.reply_limit_per_minute),
             seconds_to_column(new.answer_within),
             ResendPolicy::from(new.resend_policy) as ResendPolicy,
+            Json(&new.labels) as Json<&Labels>,
+            Json(&new.metadata) as Json<&Labels>,
         );
         let created = self.one("create the tenant", query).await;
-        match created.map_err(|error| name_taken_field(error, new.id.as_str(), &new.phone)) {
+        match created.map_err(|error| named_field(error, new.id.as_str(), &new.phone)) {
             Err(StoreError::AlreadyExists { field: "id", .. }) if !self.is_there(&new.id).await? => {
                 Err(StoreError::BeingDeleted { tenant: new.id })
             }
@@ -122,7 +138,8 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", created_at, updated_at
+                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenants where id = $1 and deleting_since is null"#,
             id.as_str(),
         );
@@ -142,13 +159,24 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", created_at, updated_at
+                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
+                and labels @> $4 and not labels @> any ($5::jsonb[]) and labels ?& $6 and not labels ?| $7
+                and ($8::worker_status is null and $9::text is null or exists (
+                    select from worker_processes w where w.tenant_id = tenants.id
+                        and ($8 is null or w.status = $8) and ($9 is null or w.node = $9)))
             order by id limit $3"#,
             after.as_ref().map_or("", TenantId::as_str),
             filter.status as Option<TenantStatus>,
             i64::from(limit),
+            Json(&filter.labels.equal) as Json<&Labels>,
+            filter.labels.unequal() as Vec<Json<Labels>>,
+            &filter.labels.present,
+            &filter.labels.absent,
+            filter.worker_status as Option<WorkerStatus>,
+            filter.node.as_ref().map(NodeId::as_str),
         );
         self.all("list the tenants", query).await?.into_iter().map(Tenant::try_from).collect()
     }
@@ -171,12 +199,15 @@ impl Store {
                 reply_limit_per_minute = coalesce($7, t.reply_limit_per_minute),
                 answer_within_s = coalesce($8, t.answer_within_s),
                 resend_policy = coalesce($9, t.resend_policy),
+                labels = (case when $10 then '{}' else t.labels end) - $11::text[] || $12::jsonb,
+                metadata = (case when $13 then '{}' else t.metadata end) - $14::text[] || $15::jsonb,
                 updated_at = now()
             from worker where t.id = worker.tenant_id
             returning id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", created_at, t.updated_at"#,
+                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                metadata as "metadata: Json<Labels>", created_at, t.updated_at"#,
             id.as_str(),
             patch.display_name,
             patch.phone,
@@ -186,10 +217,16 @@ impl Store {
             patch.reply_limit_per_minute.map(limit_to_column),
             patch.answer_within.map(seconds_to_column),
             patch.resend_policy.map(ResendPolicy::from) as Option<ResendPolicy>,
+            patch.labels.replace,
+            &patch.labels.remove,
+            Json(&patch.labels.set) as Json<&Labels>,
+            patch.metadata.replace,
+            &patch.metadata.remove,
+            Json(&patch.metadata.set) as Json<&Labels>,
         );
         let updated = self.maybe("update the tenant", query).await;
         let phone = patch.phone.as_deref().unwrap_or_default();
-        let row = updated.map_err(|error| name_taken_field(error, id.as_str(), phone))?;
+        let row = updated.map_err(|error| named_field(error, id.as_str(), phone))?;
         row.ok_or_else(|| StoreError::no_tenant(id))?.try_into()
     }
 }
@@ -207,6 +244,8 @@ pub(crate) struct TenantRow {
     reply_limit_per_minute: i32,
     answer_within_s: i32,
     resend_policy: ResendPolicy,
+    labels: Json<Labels>,
+    metadata: Json<Labels>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -230,6 +269,8 @@ impl TryFrom<TenantRow> for Tenant {
                 answer_within: Duration::from_secs(answer_within_s),
                 resend_policy: row.resend_policy.into(),
             }),
+            labels: row.labels.0,
+            metadata: row.metadata.0,
             status: row.status,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -246,10 +287,14 @@ fn seconds_to_column(span: Duration) -> i32 {
     i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
 }
 
-fn name_taken_field(error: StoreError, id: &str, phone: &str) -> StoreError {
+fn named_field(error: StoreError, id: &str, phone: &str) -> StoreError {
     match error.unique_violation() {
         Some("tenants_pkey") => StoreError::AlreadyExists { field: "id", value: id.to_owned() },
         Some("tenants_phone_key") => StoreError::AlreadyExists { field: "phone", value: phone.to_owned() },
-        _ => error,
+        _ => match error.check_violation() {
+            Some("tenants_labels_size") => StoreError::TooLarge { field: "labels" },
+            Some("tenants_metadata_size") => StoreError::TooLarge { field: "metadata" },
+            _ => error,
+        },
     }
 }

@@ -10,10 +10,12 @@
 //! does not.
 
 use roost_model::ids::{Generation, NodeId, SessionNumber, SpecRevision, TenantId};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 use crate::{
-    Condition, ConditionKind, SessionStatus, SnapshotPointer, Store, StoreError, Tenant,
+    Condition, ConditionKind, LabelSelector, Labels, SessionStatus, SnapshotPointer, Store, StoreError,
+    Tenant, WorkerStatus,
     columns::{optional_id, unsigned},
     snapshots::pointer_from_columns,
 };
@@ -42,14 +44,6 @@ pub struct Worker {
     pub last_seen_at: Option<OffsetDateTime>,
     pub session_status: SessionStatus,
     pub condition: Condition,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
-#[sqlx(type_name = "worker_status", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum WorkerStatus {
-    Running,
-    Stopped,
-    Error,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -98,6 +92,8 @@ pub struct WorkerSpec {
 pub struct WorkerFilter {
     pub node: Option<NodeId>,
     pub status: Option<WorkerStatus>,
+    /// Of its tenant.
+    pub labels: LabelSelector,
 }
 
 impl Store {
@@ -172,11 +168,19 @@ impl Store {
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id > $1 and ($2::text is null or w.node = $2)
                 and ($3::worker_status is null or w.status = $3)
+                and ($5 or exists (
+                    select from tenants t where t.id = w.tenant_id and t.labels @> $6 and not t.labels @> any ($7::jsonb[])
+                        and t.labels ?& $8 and not t.labels ?| $9))
             order by w.tenant_id limit $4"#,
             after.as_ref().map_or("", TenantId::as_str),
             filter.node.as_ref().map(NodeId::as_str),
             filter.status as Option<WorkerStatus>,
             i64::from(limit),
+            filter.labels == LabelSelector::default(),
+            Json(&filter.labels.equal) as Json<&Labels>,
+            filter.labels.unequal() as Vec<Json<Labels>>,
+            &filter.labels.present,
+            &filter.labels.absent,
         );
         self.all("list the workers", query).await?.into_iter().map(Worker::try_from).collect()
     }
@@ -184,9 +188,17 @@ impl Store {
     pub async fn count_workers(&self, filter: &WorkerFilter) -> Result<u64, StoreError> {
         let query = sqlx::query!(
             r#"select count(*) as "workers!" from worker_processes
-            where ($1::text is null or node = $1) and ($2::worker_status is null or status = $2)"#,
+            where ($1::text is null or node = $1) and ($2::worker_status is null or status = $2)
+                and ($3 or exists (
+                    select from tenants t where t.id = tenant_id and t.labels @> $4 and not t.labels @> any ($5::jsonb[])
+                        and t.labels ?& $6 and not t.labels ?| $7))"#,
             filter.node.as_ref().map(NodeId::as_str),
             filter.status as Option<WorkerStatus>,
+            filter.labels == LabelSelector::default(),
+            Json(&filter.labels.equal) as Json<&Labels>,
+            filter.labels.unequal() as Vec<Json<Labels>>,
+            &filter.labels.present,
+            &filter.labels.absent,
         );
         unsigned("workers", self.one("count the workers", query).await?.workers)
     }

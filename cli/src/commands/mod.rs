@@ -12,6 +12,7 @@ pub mod dev;
 mod direction;
 mod drain;
 mod follow;
+mod labels;
 pub mod message;
 pub mod node;
 pub mod operation;

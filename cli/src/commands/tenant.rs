@@ -9,7 +9,13 @@ use roost_proto::v1::{
     ResendPolicy, StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
 };
 
-use super::{Context, all_pages, attribution::Attribution, consent::Consent, place};
+use super::{
+    Context, all_pages,
+    attribution::Attribution,
+    consent::Consent,
+    labels::{Entry, Selection},
+    place,
+};
 use crate::{
     failure::Failure,
     views::{MenuItemView, TenantView},
@@ -34,6 +40,8 @@ pub enum TenantVerb {
         /// Only tenants in this status.
         #[arg(long, value_enum)]
         status: Option<StatusArg>,
+        #[command(flatten)]
+        selection: Selection,
         /// At most this many.
         #[arg(long)]
         limit: Option<usize>,
@@ -101,6 +109,12 @@ pub struct Settings {
     /// What becomes of a reply that may have been sent already, after a crash or a restore.
     #[arg(long, value_enum)]
     resend_policy: Option<ResendPolicyArg>,
+    /// A label, by which tenants are chosen; NAME- removes it. May be given again.
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
+    labels: Vec<Entry>,
+    /// Anything that is to be kept with the tenant; NAME- removes it. May be given again.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = Entry::parse)]
+    metadata: Vec<Entry>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -187,7 +201,7 @@ impl TenantVerb {
                     context.admin()?.tenants().get_tenant(GetTenantRequest { id }).await?.into_inner();
                 context.output.one(&TenantView::from(tenant))
             }
-            Self::List { status, limit } => list(context, status, limit).await,
+            Self::List { status, selection, limit } => list(context, status, selection, limit).await,
             Self::Update { id, settings } => update(context, id, settings).await,
             Self::Move(order) => order.run(context).await,
             Self::Pin { id, node, attribution } => place::pin(context, id, node, attribution).await,
@@ -208,13 +222,19 @@ async fn create(context: &mut Context, id: String, start: bool, settings: Settin
     context.output.one(&TenantView::from(tenant))
 }
 
-async fn list(context: &mut Context, status: Option<StatusArg>, limit: Option<usize>) -> Result<(), Failure> {
+async fn list(
+    context: &mut Context,
+    status: Option<StatusArg>,
+    selection: Selection,
+    limit: Option<usize>,
+) -> Result<(), Failure> {
     let admin = context.admin()?;
     let status = status.map_or(TenantStatus::Unspecified, TenantStatus::from) as i32;
     let tenants = all_pages(limit, |page_size, page_token| {
         let mut client = admin.tenants();
+        let selector = selection.selector.clone();
         async move {
-            let request = ListTenantsRequest { page_size, page_token, status };
+            let request = ListTenantsRequest { page_size, page_token, status, selector };
             let page = client.list_tenants(request).await?.into_inner();
             Ok((page.tenants, page.next_page_token))
         }
@@ -268,7 +288,7 @@ impl Settings {
             limit_warning: self.limit_warning.unwrap_or(present.limit_warning),
             menu: menu.map_or(present.menu, |menu| menu.into_iter().map(Into::into).collect()),
         };
-        let tenant = Tenant {
+        let mut tenant = Tenant {
             id,
             display_name: self.name.unwrap_or_default(),
             phone: self.phone.unwrap_or_default(),
@@ -281,7 +301,14 @@ impl Settings {
             ..Tenant::default()
         };
         let paths = given.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned());
-        Ok((tenant, paths.collect()))
+        let entries = [("labels", self.labels), ("metadata", self.metadata)];
+        let mut paths: Vec<_> = paths.collect();
+        for (field, entries) in entries {
+            paths.extend(entries.iter().map(|entry| format!("{field}.{}", entry.name)));
+            let given = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+            if field == "labels" { &mut tenant.labels } else { &mut tenant.metadata }.extend(given);
+        }
+        Ok((tenant, paths))
     }
 }
 

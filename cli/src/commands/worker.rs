@@ -6,7 +6,7 @@ use roost_proto::v1::{
     StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerStatus,
 };
 
-use super::{Context, all_pages, consent::Consent};
+use super::{Context, all_pages, consent::Consent, labels::Selection};
 use crate::{failure::Failure, output::Row, views::WorkerView};
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +36,8 @@ pub enum WorkerVerb {
         /// Only workers in this status.
         #[arg(long, value_enum)]
         status: Option<StatusArg>,
+        #[command(flatten)]
+        selection: Selection,
         /// At most this many.
         #[arg(long)]
         limit: Option<usize>,
@@ -69,7 +71,9 @@ impl WorkerVerb {
         let mut client = context.admin()?.workers();
         let worker = match self {
             Self::Start { tenant } => return start(context, tenant).await,
-            Self::List { node, status, limit } => return list(context, node, status, limit).await,
+            Self::List { node, status, selection, limit } => {
+                return list(context, node, status, selection, limit).await;
+            }
             Self::Watch { tenant } => return watch(context, tenant).await,
             Self::Stop { tenant: tenant_id } => client.stop_worker(StopWorkerRequest { tenant_id }).await?,
             Self::Restart { tenant: tenant_id } => {
@@ -101,6 +105,7 @@ async fn list(
     context: &mut Context,
     node: Option<String>,
     status: Option<StatusArg>,
+    selection: Selection,
     limit: Option<usize>,
 ) -> Result<(), Failure> {
     let admin = context.admin()?;
@@ -108,7 +113,9 @@ async fn list(
     let node_id = node.unwrap_or_default();
     let workers = all_pages(limit, |page_size, page_token| {
         let mut client = admin.workers();
-        let request = ListWorkersRequest { page_size, page_token, node_id: node_id.clone(), status };
+        let selector = selection.selector.clone();
+        let request =
+            ListWorkersRequest { page_size, page_token, node_id: node_id.clone(), status, selector };
         async move {
             let page = client.list_workers(request).await?.into_inner();
             Ok((page.workers, page.next_page_token))

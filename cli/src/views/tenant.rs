@@ -1,5 +1,7 @@
 //! One tenant and its settings.
 
+use std::collections::BTreeMap;
+
 use roost_proto::v1::{BusinessTexts, Language, MenuItem, ResendPolicy, Template, Tenant, TenantStatus};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,8 @@ pub struct TenantView {
     reply_limit_per_minute: Option<i32>,
     answer_within: Option<String>,
     resend_policy: String,
+    labels: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
     create_time: Option<String>,
     update_time: Option<String>,
 }
@@ -78,11 +82,17 @@ impl From<Tenant> for TenantView {
             texts: tenant.texts.unwrap_or_default().into(),
             reply_limit_per_minute: tenant.reply_limit_per_minute,
             answer_within: tenant.answer_within.map(|span| span.to_string()),
+            labels: tenant.labels.into_iter().collect(),
+            metadata: tenant.metadata.into_iter().collect(),
         }
     }
 }
 
 impl TenantView {
+    fn labels(&self) -> String {
+        self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+    }
+
     fn reply_limit(&self) -> String {
         match self.reply_limit_per_minute {
             Some(0) => "none".to_owned(),
@@ -94,7 +104,7 @@ impl TenantView {
 
 impl Row for TenantView {
     const HEADER: &'static [&'static str] =
-        &["id", "name", "phone", "template", "language", "status", "limit", "created"];
+        &["id", "name", "phone", "template", "language", "status", "limit", "labels", "created"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -105,6 +115,7 @@ impl Row for TenantView {
             self.language.clone(),
             self.status.clone(),
             self.reply_limit(),
+            self.labels(),
             ago(self.create_time.as_deref()),
         ]
     }
@@ -120,12 +131,14 @@ impl Row for TenantView {
             ("reply limit", self.reply_limit()),
             ("answer within", self.answer_within.clone().unwrap_or_default()),
             ("resend policy", self.resend_policy.clone()),
+            ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),
             ("limit warning", self.texts.limit_warning.clone()),
         ];
         let items = self.texts.menu.iter().enumerate();
         lines.extend(items.map(|(at, item)| ("menu", format!("{}. {}: {}", at + 1, item.title, item.reply))));
+        lines.extend(self.metadata.iter().map(|(name, value)| ("metadata", format!("{name}: {value}"))));
         lines.push(("created", ago(self.create_time.as_deref())));
         lines.push(("updated", ago(self.update_time.as_deref())));
         lines

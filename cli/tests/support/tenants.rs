@@ -29,6 +29,8 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         reply_limit_per_minute: Some(10),
         answer_within: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
         resend_policy: ResendPolicy::Resend as i32,
+        labels: [("plan".into(), "pro".into())].into(),
+        metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
         update_time: at(60),
     };
@@ -41,6 +43,8 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         status: TenantStatus::QrPending as i32,
         texts: None,
         reply_limit_per_minute: Some(0),
+        labels: Default::default(),
+        metadata: Default::default(),
         ..lodge.clone()
     };
     match id {
@@ -119,8 +123,12 @@ impl TenantService for Script {
 
     /// One tenant a page, so that the client has to walk.
     async fn list_tenants(&self, request: Request<ListTenantsRequest>) -> Answer<ListTenantsResponse> {
-        let (id, next) =
-            if request.into_inner().page_token.is_empty() { ("lodge", "2") } else { ("shop", "") };
+        let request = request.into_inner();
+        let (id, next) = match (request.selector.as_str(), request.page_token.as_str()) {
+            ("plan=pro", _) => ("lodge", ""),
+            (_, "") => ("lodge", "2"),
+            _ => ("shop", ""),
+        };
         Ok(Response::new(ListTenantsResponse { tenants: vec![tenant(id)?], next_page_token: next.into() }))
     }
 
@@ -135,7 +143,15 @@ impl TenantService for Script {
                 "reply_limit_per_minute" => changed.reply_limit_per_minute = given.reply_limit_per_minute,
                 "answer_within" => changed.answer_within = given.answer_within,
                 "resend_policy" => changed.resend_policy = given.resend_policy,
-                other => return Err(Status::invalid_argument(format!("unexpected path {other}"))),
+                other => {
+                    let Some(name) = other.strip_prefix("labels.") else {
+                        return Err(Status::invalid_argument(format!("unexpected path {other}")));
+                    };
+                    changed.labels.remove(name);
+                    changed
+                        .labels
+                        .extend(given.labels.get(name).map(|value| (name.to_owned(), value.clone())));
+                }
             }
         }
         Ok(Response::new(changed))

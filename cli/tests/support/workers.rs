@@ -99,6 +99,7 @@ impl WorkerService for Script {
 
     async fn list_workers(&self, request: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
         let workers = match request.get_ref().node_id.as_str() {
+            _ if request.get_ref().selector == "plan=pro" => vec![worker("lodge")?],
             "hostile" => vec![worker("hostile")?],
             _ => vec![worker("lodge")?, worker("shop")?],
         };

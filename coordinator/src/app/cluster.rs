@@ -155,7 +155,7 @@ async fn running(store: &Store) -> Result<Vec<OperationRecord>, StoreError> {
 
 /// How many workers have given up.
 async fn in_error(store: &Store) -> Result<u64, StoreError> {
-    let filter = WorkerFilter { node: None, status: Some(WorkerStatus::Error) };
+    let filter = WorkerFilter { status: Some(WorkerStatus::Error), ..WorkerFilter::default() };
     store.count_workers(&filter).await
 }
 

@@ -63,7 +63,7 @@ impl App {
             let record = keys::decode(&entry)?;
             return Ok(NodeStatus::live(record, assigned?.as_ref(), own));
         }
-        let filter = WorkerFilter { node: Some(id.clone()), status: None };
+        let filter = WorkerFilter { node: Some(id.clone()), ..WorkerFilter::default() };
         let placed = self.store()?.count_workers(&filter).await?;
         let tenants = usize::try_from(placed).unwrap_or(usize::MAX);
         if own.is_none() && tenants == 0 {

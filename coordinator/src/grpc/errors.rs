@@ -76,6 +76,12 @@ fn from_store(error: StoreError) -> ApiError {
         StoreError::Conflict { operation, .. } => {
             under_way(ErrorCode::FailedPrecondition, *operation, &error.to_string())
         }
+        StoreError::TooLarge { field } => {
+            let description =
+                "with what the tenant has already it is too large; remove some first".to_owned();
+            let violations = vec![Violation { field: format!("tenant.{field}"), description }];
+            ApiError { violations, ..ApiError::new(ErrorCode::InvalidArgument, error.to_string()) }
+        }
         StoreError::BeingDeleted { tenant } => {
             let message = format!("{error}: try again when its messages are removed, or choose another id");
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())

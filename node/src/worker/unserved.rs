@@ -6,7 +6,7 @@ use roost_model::{
     LanguageCode, ResendPolicy, TemplateKind, TenantSettings, Texts,
     ids::{Generation, SessionNumber, SpecRevision, TenantId},
 };
-use roost_store::{DesiredState, RestartMode, Tenant, TenantStatus, WorkerSpec};
+use roost_store::{DesiredState, Labels, RestartMode, Tenant, TenantStatus, WorkerSpec};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -56,6 +56,8 @@ fn spec(tenant: &TenantId) -> WorkerSpec {
         id: tenant.clone(),
         uid: Uuid::nil(),
         settings: Arc::new(settings),
+        labels: Labels::default(),
+        metadata: Labels::default(),
         status: TenantStatus::Active,
         created_at: OffsetDateTime::UNIX_EPOCH,
         updated_at: OffsetDateTime::UNIX_EPOCH,

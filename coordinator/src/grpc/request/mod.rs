@@ -6,9 +6,11 @@
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
+mod labels;
 mod order;
 pub mod page;
 mod policy;
+mod selector;
 mod tenant;
 mod text;
 

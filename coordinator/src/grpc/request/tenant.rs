@@ -7,7 +7,11 @@ use roost_proto::{error::ApiError, v1};
 use roost_store::{NewTenant, TenantPatch};
 use uuid::Uuid;
 
-use super::{Checks, Text, text::check_phone};
+use super::{
+    Checks, Text,
+    labels::{LABELS, METADATA, Named},
+    text::check_phone,
+};
 
 const DISPLAY_NAME: Text = Text::line(1, 200);
 const BUSINESS_TEXT: Text = Text::lines(0, 4_096);
@@ -22,7 +26,7 @@ const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Durati
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 10] = [
     "display_name",
     "phone",
     "template",
@@ -31,6 +35,8 @@ const PATHS: [&str; 8] = [
     "reply_limit_per_minute",
     "answer_within",
     "resend_policy",
+    "labels",
+    "metadata",
 ];
 /// The fields of a tenant that no caller can change, with the reason.
 const FIXED: [(&str, &str); 4] = [
@@ -66,6 +72,8 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let limit = reply_limit(&mut checks, tenant.reply_limit_per_minute);
     let answer_within = answer_within(&mut checks, tenant.answer_within);
     let resend_policy = resend_policy(&mut checks, tenant.resend_policy);
+    let labels = LABELS.check(&mut checks, tenant.labels);
+    let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
         Some(id),
         Some(display_name),
@@ -76,6 +84,8 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(limit),
         Some(answer_within),
         Some(resend_policy),
+        Some(labels),
+        Some(metadata),
         true,
     ) = (
         id,
@@ -87,6 +97,8 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         limit,
         answer_within,
         resend_policy,
+        labels,
+        metadata,
         checks.passed(),
     )
     else {
@@ -103,6 +115,8 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         reply_limit_per_minute,
         answer_within,
         resend_policy,
+        labels,
+        metadata,
     })
 }
 
@@ -114,11 +128,15 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         return Err(checks.refusal());
     };
     let id = checks.tenant_id("tenant.id", &tenant.id);
+    let mut entries = Named::default();
     let paths = match request.update_mask {
-        Some(mask) if !mask.paths.is_empty() => named(&mut checks, &mask.paths),
+        Some(mask) if !mask.paths.is_empty() => {
+            let fields = entries.take_from(mask.paths);
+            named(&mut checks, &fields)
+        }
         _ => populated(&tenant),
     };
-    if paths.is_empty() && checks.passed() {
+    if paths.is_empty() && entries.is_empty() && checks.passed() {
         let nothing = "names no field, and no field of tenant that can be changed is set".to_owned();
         checks.take::<()>("update_mask", Err(nothing));
     }
@@ -138,6 +156,8 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         resend_policy: named("resend_policy")
             .then(|| resend_policy(&mut checks, tenant.resend_policy))
             .flatten(),
+        labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
+        metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
     match id {
         Some(id) if checks.passed() => Ok((id, patch)),
@@ -174,6 +194,8 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("reply_limit_per_minute", tenant.reply_limit_per_minute.is_some()),
         ("answer_within", tenant.answer_within.is_some()),
         ("resend_policy", tenant.resend_policy != 0),
+        ("labels", !tenant.labels.is_empty()),
+        ("metadata", !tenant.metadata.is_empty()),
     ];
     set.into_iter().filter_map(|(path, set)| set.then_some(path)).collect()
 }

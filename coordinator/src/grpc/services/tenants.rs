@@ -44,16 +44,22 @@ impl TenantService for Tenants {
     ) -> Result<Response<v1::ListTenantsResponse>, Status> {
         let request = request.into_inner();
         let mut checks = Checks::default();
-        let chosen = [request.status.to_string()];
-        let chosen = chosen.each_ref().map(String::as_str);
+        let status_text = request.status.to_string();
+        let chosen = [status_text.as_str(), &request.selector];
         let size = checks.page_size(request.page_size);
         let after =
             checks.page_token(List::Tenants, &chosen, &request.page_token, |key| TenantId::new(key).ok());
         let status = checks.optional_enum("status", request.status);
-        let (Some(size), Some(after), Some(status)) = (size, after, status) else {
+        let selector = checks.selector(&request.selector);
+        let (Some(size), Some(after), Some(status), Some(selector)) = (size, after, status, selector) else {
             return Err(checks.refusal().into());
         };
-        let filter = &TenantFilter { status: status.and_then(wire::tenant_status_filter) };
+        let filter = &TenantFilter {
+            status: status.and_then(wire::tenant_status_filter),
+            labels: selector.labels,
+            worker_status: selector.status,
+            node: selector.node,
+        };
         let fetch = |after, limit| self.app.list_tenants(filter, after, limit);
         let page = fill_page(size, after, fetch, |row| (row.id.clone(), wire::tenant(row))).await?;
         let next = page.last.map(|last| page::encode(List::Tenants, &chosen, last.as_str()));

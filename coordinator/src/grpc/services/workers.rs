@@ -2,7 +2,6 @@
 
 use roost_model::ids::TenantId;
 use roost_proto::v1::{self, worker_service_server::WorkerService};
-use roost_store::WorkerFilter;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
@@ -73,16 +72,20 @@ impl WorkerService for Workers {
         let request = request.into_inner();
         let mut checks = Checks::default();
         let status_text = request.status.to_string();
-        let chosen = [request.node_id.as_str(), &status_text];
+        let chosen = [request.node_id.as_str(), &status_text, &request.selector];
         let size = checks.page_size(request.page_size);
         let after =
             checks.page_token(List::Workers, &chosen, &request.page_token, |key| TenantId::new(key).ok());
         let node = checks.optional_node_id("node_id", &request.node_id);
         let status = checks.optional_enum("status", request.status);
-        let (Some(size), Some(after), Some(node), Some(status)) = (size, after, node, status) else {
+        let selector = checks.selector(&request.selector);
+        let (Some(size), Some(after), Some(node), Some(status), Some(selector)) =
+            (size, after, node, status, selector)
+        else {
             return Err(checks.refusal().into());
         };
-        let filter = &WorkerFilter { node, status: status.and_then(wire::worker_status_filter) };
+        let status = status.and_then(wire::worker_status_filter);
+        let filter = &selector.of_workers(node, status)?;
         let waits = &Waits::new(&self.app);
         let fetch = |after, limit| self.app.list_workers(waits, filter, after, limit);
         let page = fill_page(size, after, fetch, |row| (row.tenant.clone(), wire::worker(row))).await?;

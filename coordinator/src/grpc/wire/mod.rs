@@ -37,6 +37,8 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         update_time: Some(timestamp(row.updated_at)),
         answer_within: prost_types::Duration::try_from(settings.answer_within).ok(),
         resend_policy: resend_policy(settings.resend_policy).into(),
+        labels: row.labels.into_iter().collect(),
+        metadata: row.metadata.into_iter().collect(),
     }
 }
 

@@ -96,7 +96,7 @@ async fn a_mask_with_an_unknown_path_is_refused_by_its_name() {
 }
 
 async fn list(api: &Api, page_size: i32, page_token: &str) -> v1::ListTenantsResponse {
-    let request = v1::ListTenantsRequest { page_size, page_token: page_token.into(), status: 0 };
+    let request = v1::ListTenantsRequest { page_size, page_token: page_token.into(), ..Default::default() };
     api.tenants().list_tenants(request).await.unwrap().into_inner()
 }
 
@@ -129,14 +129,55 @@ async fn a_page_token_that_does_not_fit_the_call_is_refused() {
         page_size: 1,
         page_token: page_token.into(),
         status,
+        ..Default::default()
     };
-    for bad in [request(1, &token), request(0, "junk"), request(0, &token[1..])] {
+    let chosen = v1::ListTenantsRequest { selector: "plan".into(), ..request(0, &token) };
+    for bad in [request(1, &token), chosen, request(0, "junk"), request(0, &token[1..])] {
         let error = refused(api.tenants().list_tenants(bad).await);
         assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["page_token"]);
     }
     let other = v1::ListWorkersRequest { page_token: token, ..Default::default() };
     let error = refused(api.workers().list_workers(other).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["page_token"]);
+}
+
+#[tokio::test]
+async fn labels_are_set_by_name_and_choose_tenants_and_workers() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    api.tenant("juma", 2).await;
+    let update = |labels: &[(&str, &str)], paths: &[&str]| {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let tenant = v1::Tenant { id: "asha".into(), labels, ..Default::default() };
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        v1::UpdateTenantRequest { tenant: Some(tenant), update_mask: Some(prost_types::FieldMask { paths }) }
+    };
+    let request = update(&[("plan", "pro"), ("zone", "east")], &["labels"]);
+    api.tenants().update_tenant(request).await.unwrap();
+    let request = update(&[("plan", "free")], &["labels.plan", "labels.zone"]);
+    let changed = api.tenants().update_tenant(request).await.unwrap().into_inner();
+    assert_eq!(
+        changed.labels,
+        [("plan".to_owned(), "free".to_owned())].into(),
+        "zone is named and not given"
+    );
+
+    let selector = "plan=free,status=stopped".to_owned();
+    let request = v1::ListTenantsRequest { selector: selector.clone(), ..Default::default() };
+    let listed = api.tenants().list_tenants(request).await.unwrap().into_inner().tenants;
+    assert_eq!(listed.iter().map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), ["asha"]);
+    let request = v1::ListWorkersRequest { selector, ..Default::default() };
+    let listed = api.workers().list_workers(request).await.unwrap().into_inner().workers;
+    assert_eq!(listed.iter().map(|worker| worker.tenant_id.as_str()).collect::<Vec<_>>(), ["asha"]);
+
+    for (wrong, path) in [(("status", "x"), "labels"), (("plan", "-"), "labels.plan"), (("", "x"), "labels")]
+    {
+        let error = refused(api.tenants().update_tenant(update(&[wrong], &[path])).await);
+        assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["tenant.labels"], "{wrong:?}");
+    }
+    let request = v1::ListWorkersRequest { selector: "plan=free,".into(), ..Default::default() };
+    let error = refused(api.workers().list_workers(request).await);
+    assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["selector"]);
 }
 
 #[tokio::test]

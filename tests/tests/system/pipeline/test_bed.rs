@@ -17,7 +17,7 @@ use roost_model::{
 };
 use roost_node::pipeline::{Pipeline, PipelineContext};
 use roost_responder::TemplateResponder;
-use roost_store::{Fence, NewTenant, PostgresLedger, Store, Tenant};
+use roost_store::{Fence, Labels, NewTenant, PostgresLedger, Store, Tenant};
 use tempfile::TempDir;
 
 use crate::pipeline::phone::{FakePage, Phone};
@@ -70,6 +70,8 @@ impl TestBed {
             reply_limit_per_minute: limit,
             answer_within: Duration::from_secs(24 * 3_600),
             resend_policy: ResendPolicy::Resend,
+            labels: Labels::default(),
+            metadata: Labels::default(),
         };
         store.create_tenant(tenant).await.unwrap();
         store.start_worker(&id).await.unwrap();

@@ -21,7 +21,7 @@ use roost_model::{
     ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId, Term},
 };
 use roost_simulator::Hardness;
-use roost_store::{NewTenant, PostgresLedger, SessionStatus, Store};
+use roost_store::{Labels, NewTenant, PostgresLedger, SessionStatus, Store};
 use roost_tests::SOON;
 use tempfile::TempDir;
 
@@ -78,6 +78,8 @@ impl Stage {
                 reply_limit_per_minute: 0,
                 answer_within: Duration::from_secs(24 * 3_600),
                 resend_policy: ResendPolicy::Resend,
+                labels: Labels::default(),
+                metadata: Labels::default(),
             })
             .await?;
         store.start_worker(&tenant).await?;

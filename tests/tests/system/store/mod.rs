@@ -15,6 +15,7 @@ mod durability;
 mod erasure;
 mod events;
 mod fencing;
+mod labels;
 mod ledger;
 mod ledger_cost;
 mod limits;

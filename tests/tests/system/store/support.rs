@@ -13,8 +13,8 @@ use roost_model::{
     ids::{NodeId, Revision, TenantId, Term},
 };
 use roost_store::{
-    Admitted, Completion, DeletionBatch, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger,
-    Requester, Store, StoreError,
+    Admitted, Completion, DeletionBatch, Fence, Inbound, Labels, NewInbound, NewOutbound, NewTenant,
+    PostgresLedger, Requester, Store, StoreError,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -167,6 +167,8 @@ pub fn new_tenant(id: &str) -> NewTenant {
         reply_limit_per_minute: 10,
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
+        labels: Labels::default(),
+        metadata: Labels::default(),
     }
 }
 

@@ -108,7 +108,7 @@ async fn tenants_are_listed_in_pages_and_by_status() {
     }
     let ids: Vec<_> = listed.iter().map(|tenant| tenant.id.as_str()).collect();
     assert_eq!(ids, ["t0", "t1", "t2", "t3", "t4", "t5", "t6"]);
-    let paused = TenantFilter { status: Some(TenantStatus::Paused) };
+    let paused = TenantFilter { status: Some(TenantStatus::Paused), ..TenantFilter::default() };
     let paused = db.store.list_tenants(&paused, None, 10).await.unwrap();
     assert_eq!(paused.iter().map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), ["t3"]);
 }

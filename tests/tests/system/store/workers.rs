@@ -192,10 +192,10 @@ async fn workers_are_listed_in_pages_and_by_node_and_status() {
     assert_eq!(names(db.store.list_workers(&all, None, 2).await.unwrap()), ["a", "b"]);
     let rest = db.store.list_workers(&all, Some(tenant("b")), 10).await.unwrap();
     assert_eq!(names(rest), ["c", "d-1", "d1"], "in the order of bytes, whatever the database's locale");
-    let on_node = WorkerFilter { node: Some(NodeId::new("n1").unwrap()), status: None };
+    let on_node = WorkerFilter { node: Some(NodeId::new("n1").unwrap()), ..WorkerFilter::default() };
     assert_eq!(names(db.store.list_workers(&on_node, None, 10).await.unwrap()), ["b"]);
     assert_eq!(db.store.count_workers(&on_node).await.unwrap(), 1);
-    let stopped = WorkerFilter { node: None, status: Some(WorkerStatus::Stopped) };
+    let stopped = WorkerFilter { status: Some(WorkerStatus::Stopped), ..WorkerFilter::default() };
     assert_eq!(names(db.store.list_workers(&stopped, None, 10).await.unwrap()), ["a", "c", "d-1", "d1"]);
     assert_eq!(db.store.count_workers(&stopped).await.unwrap(), 4);
     assert_eq!(db.store.count_workers(&all).await.unwrap(), 5);
