@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use parking_lot::Mutex;
 use roost_engine::LocalStorage;
 use roost_model::ids::{Generation, SessionNumber, TenantId};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,7 @@ use tokio::sync::RwLock;
 use uuid::Uuid;
 
 use super::SessionError;
+use super::beginning::Beginning;
 use super::files::{self, read_json, remove_dir, remove_file, write_json};
 use crate::blocking::run_blocking;
 use roost_engine::run_as::{RunAs, impassable};
@@ -202,6 +204,7 @@ impl Profile {
             run_as: self.run_as,
             session: AtomicI64::new(SessionNumber::first().0),
             lock: Arc::new(RwLock::new(file)),
+            beginning: Mutex::default(),
         };
         // A preparation that a crash has ended is undone.
         locked.discard_unused()?;
@@ -220,6 +223,7 @@ pub struct LockedProfile {
     /// The file that is held by flock. It is read-locked by all work on the profile's files that goes on when its future
     /// is dropped, so that the profile stays taken until that has ended.
     lock: Arc<RwLock<File>>,
+    pub(super) beginning: Mutex<Beginning>,
 }
 
 /// In the state directory.
@@ -290,6 +294,7 @@ impl LockedProfile {
     /// Forgets the session: the browser directory and everything saved beside it.
     pub async fn wipe(&self) -> Result<(), SessionError> {
         self.settle().await;
+        self.begins_from_nothing();
         let root = self.root.clone();
         let wiped = move || {
             for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE, DAMAGED] {
