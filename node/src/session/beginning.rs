@@ -22,55 +22,60 @@
 //! Only what was fetched is built on, because it was checked: a blob that is lost or damaged is uploaded anew by the next owner on
 //! a node with the profile, and is not handed on unseen.
 
+use parking_lot::Mutex;
+
 use super::manifest::{Manifest, ManifestName};
-use super::profile::LockedProfile;
 use super::snapshot_listing::SnapshotListing;
 
+/// From what the owner of a profile has begun.
 #[derive(Debug, Default)]
-pub(super) struct Beginning {
+pub(super) struct Beginning(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
     /// The last of what was listed; none if that is not known.
     latest: Option<ManifestName>,
     /// What was restored, as far as it was fetched, until it is built on.
     restored: Option<Manifest>,
 }
 
-impl Beginning {
+impl Known {
     fn is_of_the_latest(&self, restored: &Manifest) -> bool {
         self.latest.is_some_and(|latest| restored.name() >= latest)
     }
 }
 
-impl LockedProfile {
-    pub(super) fn begins_among(&self, listing: &SnapshotListing) {
-        self.beginning.lock().latest = listing.latest();
+impl Beginning {
+    pub(super) fn among(&self, listing: &SnapshotListing) {
+        self.0.lock().latest = listing.latest();
     }
 
     /// One that was found to be damaged is there all the same.
-    pub(super) fn begins_after(&self, passed_over: ManifestName) {
-        let mut beginning = self.beginning.lock();
-        beginning.latest = beginning.latest.max(Some(passed_over));
+    pub(super) fn after(&self, passed_over: ManifestName) {
+        let mut known = self.0.lock();
+        known.latest = known.latest.max(Some(passed_over));
     }
 
-    pub(super) fn begins_from(&self, fetched: Manifest) {
-        self.beginning.lock().restored = Some(fetched);
+    pub(super) fn with(&self, fetched: Manifest) {
+        self.0.lock().restored = Some(fetched);
+    }
+
+    /// From here on nothing of before is built on: it is being pruned, or forgotten.
+    pub(super) fn with_nothing(&self) {
+        self.0.lock().restored = None;
     }
 
     /// The snapshot of which what is saved next may name the blobs. Once: they stay only until the first prune.
     pub(super) fn take_base(&self) -> Option<Manifest> {
-        let mut beginning = self.beginning.lock();
-        let restored = beginning.restored.take()?;
-        Some(restored).filter(|restored| beginning.is_of_the_latest(restored))
+        let mut known = self.0.lock();
+        let restored = known.restored.take()?;
+        Some(restored).filter(|restored| known.is_of_the_latest(restored))
     }
 
     /// Whether what was restored is not the latest: somebody may be removing it.
-    pub fn has_gone_back(&self) -> bool {
-        let beginning = self.beginning.lock();
-        let restored = beginning.restored.as_ref().filter(|_| beginning.latest.is_some());
-        restored.is_some_and(|restored| !beginning.is_of_the_latest(restored))
-    }
-
-    /// From here on nothing of before is built on: it is being pruned, or forgotten.
-    pub(super) fn begins_from_nothing(&self) {
-        self.beginning.lock().restored = None;
+    pub(super) fn has_gone_back(&self) -> bool {
+        let known = self.0.lock();
+        let restored = known.restored.as_ref().filter(|_| known.latest.is_some());
+        restored.is_some_and(|restored| !known.is_of_the_latest(restored))
     }
 }

@@ -80,7 +80,7 @@ impl LockedProfile {
     pub async fn pass_over(&self, snapshots: &SnapshotStore, damage: &Damage) -> Result<(), SessionError> {
         match &damage.part {
             SessionPart::Snapshot(snapshot) => {
-                self.begins_after(self.named(snapshot));
+                self.beginning.after(self.named(snapshot));
                 snapshots.mark_damaged(&self.named(snapshot)).await
             }
             SessionPart::Profile(_) => {

@@ -143,7 +143,7 @@ impl LockedProfile {
             None => self.forget_local_storage()?,
         }
         self.move_incoming_in()?;
-        self.begins_from(manifest);
+        self.beginning.with(manifest);
         Ok(local_storage)
     }
 }

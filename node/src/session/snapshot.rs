@@ -50,7 +50,7 @@ impl SnapshotTaker {
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
         Ok(Self {
             sequence: taken.max(stamped).unwrap_or(0),
-            uploads: Uploads::on(profile.take_base().as_ref()),
+            uploads: Uploads::on(profile.beginning.take_base().as_ref()),
             session: profile.session(),
             snapshots,
             profile,
@@ -125,7 +125,7 @@ impl SnapshotTaker {
     pub async fn recorded(&mut self) -> Result<(), SessionError> {
         let Some((saved, listing)) = &self.saved else { return Ok(()) };
         self.uploads.forget_all_but(saved);
-        self.profile.begins_from_nothing();
+        self.profile.beginning.with_nothing();
         self.snapshots.prune(saved, listing).await
     }
 

@@ -56,7 +56,7 @@ impl LockedProfile {
                 self.fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched)
                     .await?;
                 manifest.files.retain(|file| Path::new(&file.path).starts_with(INDEXED_DB));
-                self.begins_from(manifest);
+                self.beginning.with(manifest);
                 if self.has_gone_back() {
                     return Ok(None);
                 }
