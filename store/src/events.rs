@@ -129,8 +129,8 @@ impl Store {
         unsigned("conflicts", row.conflicts.unwrap_or_default())
     }
 
-    /// Notes that a device of the tenant was forgotten here and may still be linked at WhatsApp.
-    pub async fn record_failed_logout(&self, fence: &Fence, text: &str) -> Result<(), StoreError> {
+    /// Notes what has become of the session of a worker, in the name of its owner.
+    pub async fn record_event(&self, fence: &Fence, kind: EventKind, text: &str) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id, node from worker_processes
@@ -139,14 +139,15 @@ impl Store {
                 select owner.* from owner, cluster_policy c for no key update of c
             ), logged as (
                 insert into cluster_events (kind, node, tenant_id, text)
-                select 'LOGOUT_FAILED', node, tenant_id, $3 from policy_lock
+                select $3, node, tenant_id, $4 from policy_lock
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),
             fence.generation.0,
+            kind_to_column(kind),
             &*storable(text),
         );
-        fence.check(self.one("record the failed log-out", query).await?.owns)
+        fence.check(self.one("record an event", query).await?.owns)
     }
 
     /// Of all tenants there are.
@@ -189,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 27] = [
+const KINDS: [EventKind; 28] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -217,6 +218,7 @@ const KINDS: [EventKind; 27] = [
     EventKind::LogoutFailed,
     EventKind::SnapshotPointerBehind,
     EventKind::SessionDamaged,
+    EventKind::SessionNotSaved,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -248,6 +250,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::DeadLettersRedriven => "DEAD_LETTERS_REDRIVEN",
         EventKind::LogoutFailed => "LOGOUT_FAILED",
         EventKind::SessionDamaged => "SESSION_DAMAGED",
+        EventKind::SessionNotSaved => "SESSION_NOT_SAVED",
     }
 }
 

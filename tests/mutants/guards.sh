@@ -2,7 +2,7 @@
 # copy of the tree), and the test that must fail then (test_of[NAME]).
 
 guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict seal store_mark breaker
-  shedding shared_impairment chaos_frozen_pair chaos_mass_loss chaos_grey_node)
+  shedding shared_impairment base own_copy known_blobs shared_blobs chaos_frozen_pair chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -97,6 +97,32 @@ mutate_shared_impairment() {
   edit cluster/src/controller/impairments.rs 'alike <= (self.live / ONE_IN).max(1) && alike < self.live' 'alike > 0'
 }
 test_of[shared_impairment]='cargo test -p roost-cluster --lib -- controller::impairments controller::tests::impairments'
+
+# What an owner went back to is built on, although somebody may be removing it.
+mutate_base() {
+  edit node/src/session/beginning.rs 'restored.name() >= latest' 'restored.name() >= latest || true'
+}
+test_of[base]='cargo test -p roost-node --lib -- session::tests::building whatever_fails'
+
+# It is not stored anew.
+mutate_own_copy() {
+  edit node/src/session/beginning.rs 'restored.is_some_and(|restored| !known.is_of_the_latest(restored))' 'restored.is_some_and(|_| false)'
+}
+test_of[own_copy]='cargo test -p roost-node --lib -- session::tests::building whatever_fails'
+
+# What a prune may have removed is still taken to be there.
+mutate_known_blobs() {
+  edit node/src/session/upload.rs '*self.blobs.get_mut() = kept;' ''
+}
+test_of[known_blobs]='cargo test -p roost-node --lib -- whatever_fails'
+
+# A prune keeps no blobs of other generations.
+mutate_shared_blobs() {
+  edit node/src/session/snapshot_store.rs 'self.blobs.extend(manifest.blobs().map' \
+    'let own = format!("{}/", manifest.generation);
+        self.blobs.extend(manifest.blobs().filter(|blob| blob.starts_with(&own)).map'
+}
+test_of[shared_blobs]='cargo test -p roost-node --lib -- session::tests::building whatever_fails'
 
 # Kinds of chaos, each with the guard out that it is drawn for: chaos that passes all the same would prove nothing. A stalled
 # leader has none: an etcd 3.4 of Debian takes the leases of all nodes then, failover is held until the stall is over, and

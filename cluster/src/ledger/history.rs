@@ -110,4 +110,6 @@ pub enum EventKind {
     LogoutFailed,
     /// The newest of a session is damaged, and it goes on from what is older.
     SessionDamaged,
+    /// The last state of a session was not saved when its worker stopped, or it is too large to be.
+    SessionNotSaved,
 }

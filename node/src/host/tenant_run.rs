@@ -29,8 +29,9 @@ use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, Wor
 
 /// From a spec that could not be read to the next look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// For a graceful stop: whoever takes the tenant over waits for it, and each of its steps is bounded by less.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// For a graceful stop: whoever takes the tenant over waits for it. Its steps are bounded by less together: draining, reading and
+/// closing the page, and the last save. The controller complains of a tenant that is not let go of after a minute.
+const STOP_WITHIN: Duration = Duration::from_secs(50);
 
 pub(super) struct TenantRun {
     pub(super) env: Arc<IncarnationEnv>,
@@ -243,5 +244,19 @@ impl TenantRun {
             ownership: self.env.ownership.clone(),
             timing: self.env.host.worker_timing,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::WorkerTiming;
+
+    #[test]
+    fn a_stop_leaves_time_for_the_last_save() {
+        let timing = WorkerTiming::default();
+        // For the page to be read and to be closed, and for the history and the status.
+        let rest = Duration::from_secs(15);
+        assert!(timing.drain_within + timing.last_save_within + rest <= STOP_WITHIN);
     }
 }

@@ -13,7 +13,7 @@
 use std::fmt;
 use std::path::Path;
 
-use aes_gcm::aead::{Aead, Payload};
+use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, Nonce};
 use crc::{CRC_32_ISCSI, Crc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -61,20 +61,33 @@ impl SnapshotKeys {
 
     /// Names content.
     pub(super) fn content_name(&self, content: &[u8]) -> String {
-        hex::encode(self.current.derive(b"roost content", content))
+        let mut namer = self.namer();
+        namer.update(content);
+        namer.name()
+    }
+
+    /// Names content that comes piece by piece.
+    pub(super) fn namer(&self) -> Namer {
+        Namer(self.current.mac(b"roost content"))
     }
 
     /// Compresses and encrypts for this object name.
     pub(super) fn seal(&self, object: &str, content: &[u8]) -> Result<Vec<u8>, SessionError> {
         let sealed = || SessionError::Sealed { object: object.to_owned() };
-        let packed = zstd::bulk::compress(content, ZSTD_LEVEL).map_err(|_| sealed())?;
         let mut nonce = [0; NONCE];
         rand::fill(&mut nonce);
-        let payload = Payload { msg: &packed, aad: object.as_bytes() };
-        let cipher = self.current.cipher(object);
-        let hidden = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| sealed())?;
         let id = &self.current.id;
-        Ok([MAGIC.as_slice(), id, &header_checksum(id), &nonce, &hidden].concat())
+        let mut object_bytes = [MAGIC.as_slice(), id, &header_checksum(id), &nonce].concat();
+        let header = object_bytes.len();
+        // In place, for a piece of a large file is in memory twice then and not four times.
+        object_bytes.resize(header + zstd::zstd_safe::compress_bound(content.len()), 0);
+        let packed = zstd::bulk::compress_to_buffer(content, &mut object_bytes[header..], ZSTD_LEVEL);
+        object_bytes.truncate(header + packed.map_err(|_| sealed())?);
+        let (cipher, aad) = (self.current.cipher(object), object.as_bytes());
+        let hidden = (&mut object_bytes[header..]).into();
+        let tag = cipher.encrypt_inout_detached(&Nonce::from(nonce), aad, hidden).map_err(|_| sealed())?;
+        object_bytes.extend_from_slice(&tag);
+        Ok(object_bytes)
     }
 
     /// The reverse; refuses what was altered, cut or renamed, and tells it from what was sealed with a key that is not here.
@@ -103,7 +116,9 @@ impl SnapshotKeys {
             }
         };
         // Authentic from here on: only a fault of this program makes it fail to unpack.
-        zstd::stream::decode_all(packed.as_slice()).map_err(|_| damaged())
+        let size = zstd::zstd_safe::get_frame_content_size(&packed).ok().flatten();
+        let size = size.and_then(|size| usize::try_from(size).ok()).ok_or_else(damaged)?;
+        zstd::bulk::decompress(&packed, size).map_err(|_| damaged())
     }
 
     fn all(&self) -> impl Iterator<Item = &Key> {
@@ -125,8 +140,9 @@ impl Key {
     /// What follows the header, with its nonce first. None if it is not as it was sealed under this key.
     fn open(&self, object: &str, rest: &[u8]) -> Option<Vec<u8>> {
         let (nonce, hidden) = rest.split_first_chunk::<NONCE>()?;
-        let payload = Payload { msg: hidden, aad: object.as_bytes() };
-        self.cipher(object).decrypt(&Nonce::from(*nonce), payload).ok()
+        let mut open = hidden.to_vec();
+        self.cipher(object).decrypt_in_place(&Nonce::from(*nonce), object.as_bytes(), &mut open).ok()?;
+        Some(open)
     }
 
     fn cipher(&self, object: &str) -> Aes256Gcm {
@@ -134,14 +150,54 @@ impl Key {
     }
 
     fn derive(&self, purpose: &[u8], input: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac(purpose);
+        mac.update(input);
+        mac.finalize().into_bytes().into()
+    }
+
+    fn mac(&self, purpose: &[u8]) -> Hmac<Sha256> {
         // HMAC pads a short key with zeros to its block of 64 bytes; given the whole block it cannot fail.
         let mut block = [0; 64];
         block[..self.secret.len()].copy_from_slice(&self.secret);
         let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
         mac.update(purpose);
         mac.update(&[0]);
-        mac.update(input);
-        mac.finalize().into_bytes().into()
+        mac
+    }
+}
+
+/// See [`SnapshotKeys::namer`].
+pub(super) struct Namer(Hmac<Sha256>);
+
+impl Namer {
+    pub(super) fn update(&mut self, content: &[u8]) {
+        self.0.update(content);
+    }
+
+    pub(super) fn name(self) -> String {
+        hex::encode(self.0.finalize().into_bytes())
+    }
+}
+
+/// What a manifest records of a file, of content that comes piece by piece.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Checksum {
+    hasher: Sha256,
+    size: u64,
+}
+
+impl Checksum {
+    pub(super) fn update(&mut self, content: &[u8]) {
+        self.hasher.update(content);
+        self.size += content.len() as u64;
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn sha256(&self) -> String {
+        hex::encode(self.hasher.clone().finalize())
     }
 }
 

@@ -37,12 +37,20 @@ pub enum SessionError {
     /// It may be whole.
     #[error("the object {object} was encrypted with {key}, which is not in --snapshot-key-file")]
     UnknownKey { object: String, key: String },
+    /// It may be whole.
+    #[error(
+        "the object {object} is of version {version}, which this program does not know: a newer one has written it"
+    )]
+    UnknownVersion { object: String, version: u32 },
     /// It decrypts, but what it holds is not what the manifest says.
     #[error("the object {object} is not what its manifest says: {reason}")]
     Corrupt { object: String, reason: String },
     /// A browser would throw this database away.
     #[error("the database {} is not whole: {reason}", database.display())]
     Torn { database: PathBuf, reason: String },
+    /// Nothing of it is saved.
+    #[error("{what} has {bytes} bytes, and {limit} is the most that is saved")]
+    TooLarge { what: String, bytes: u64, limit: u64 },
     /// A later owner has saved already; this one is deposed (I2).
     #[error("generation {ours} cannot save a snapshot: generation {newest} has")]
     Superseded { ours: Generation, newest: Generation },
@@ -70,6 +78,8 @@ impl SessionError {
             | Self::Closed { .. }
             | Self::Store { .. }
             | Self::UnknownKey { .. }
+            | Self::UnknownVersion { .. }
+            | Self::TooLarge { .. }
             | Self::Superseded { .. }
             | Self::KeyFile(_)
             | Self::Key { .. }

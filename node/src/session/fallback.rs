@@ -79,7 +79,10 @@ impl LockedProfile {
     /// From now on what is damaged counts for nothing. A profile is set aside once there is another one in its place.
     pub async fn pass_over(&self, snapshots: &SnapshotStore, damage: &Damage) -> Result<(), SessionError> {
         match &damage.part {
-            SessionPart::Snapshot(snapshot) => snapshots.mark_damaged(&self.named(snapshot)).await,
+            SessionPart::Snapshot(snapshot) => {
+                self.beginning.after(self.named(snapshot));
+                snapshots.mark_damaged(&self.named(snapshot)).await
+            }
             SessionPart::Profile(_) => {
                 let stamp = self.stamp().map(|stamp| ProfileStamp { is_damaged: true, ..stamp });
                 stamp.map_or(Ok(()), |stamp| self.write_stamp(&stamp))

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::SessionError;
+use super::crypto::Checksum;
 
 /// Names a snapshot; this is what the pointer row in Postgres holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +65,26 @@ pub(super) struct FileEntry {
     pub path: String,
     pub size: u64,
     pub sha256: String,
-    /// Names of blobs of the manifest's own generation.
+    /// Names of blobs, `<generation>/<hash>-<sequence>`: those of the manifest's own generation, and of the manifest that its
+    /// owner began from.
     pub blobs: Vec<String>,
 }
 
-/// The form described here; a reader refuses others.
-pub(super) const VERSION: u32 = 1;
+impl FileEntry {
+    /// Refuses content that is not the file's.
+    pub(super) fn check(&self, of: &ManifestName, content: &Checksum) -> Result<(), SessionError> {
+        if content.size() == self.size && content.sha256() == self.sha256 {
+            return Ok(());
+        }
+        let reason = format!("the file {} does not have the size and checksum recorded", self.path);
+        Err(SessionError::Corrupt { object: of.object(), reason })
+    }
+}
+
+/// The form described here.
+pub(super) const VERSION: u32 = 2;
+/// The form of before: names of blobs are without the generation, which is the manifest's. It is read, and not written.
+const WITHIN_GENERATION: u32 = 1;
 
 impl Manifest {
     pub(super) fn encode(&self) -> Result<Vec<u8>, SessionError> {
@@ -80,10 +95,13 @@ impl Manifest {
     /// Refuses a manifest that is not the one named.
     pub(super) fn decode(name: &ManifestName, plain: &[u8]) -> Result<Self, SessionError> {
         let corrupt = |reason| SessionError::Corrupt { object: name.object(), reason };
-        let manifest: Self =
+        let mut manifest: Self =
             serde_json::from_slice(plain).map_err(|error| corrupt(causes(&error).to_string()))?;
-        if manifest.version != VERSION {
-            return Err(corrupt(format!("version {} is not known", manifest.version)));
+        match manifest.version {
+            VERSION => {}
+            WITHIN_GENERATION => manifest.name_generation(),
+            // It may be whole, and so it is not passed over.
+            version => return Err(SessionError::UnknownVersion { object: name.object(), version }),
         }
         if manifest.name() != *name {
             return Err(corrupt(format!("it says that it is {}", manifest.name().object())));
@@ -108,6 +126,13 @@ impl Manifest {
     /// Every blob it needs.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &str> {
         self.files.iter().chain(&self.local_storage).flat_map(|file| file.blobs.iter().map(String::as_str))
+    }
+
+    fn name_generation(&mut self) {
+        self.version = VERSION;
+        for blob in self.files.iter_mut().chain(&mut self.local_storage).flat_map(|file| &mut file.blobs) {
+            *blob = format!("{}/{blob}", self.generation);
+        }
     }
 
     fn corrupt(&self, reason: String) -> SessionError {
@@ -154,6 +179,23 @@ impl ManifestName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_of_before_names_blobs_of_its_own_generation_and_an_unknown_one_is_no_damage() {
+        let uid = Uuid::nil();
+        let name = ManifestName { uid, generation: Generation(3), sequence: 1 };
+        let text = |version: u32| {
+            format!(
+                r#"{{"version":{version},"uid":"{uid}","generation":3,"sequence":1,"clean":true,"taken_at":0,
+                "files":[{{"path":"x","size":1,"sha256":"","blobs":["ab-1"]}}],"local_storage":null}}"#
+            )
+        };
+        let before = Manifest::decode(&name, text(1).as_bytes()).unwrap();
+        assert_eq!(before.blobs().collect::<Vec<_>>(), ["3/ab-1"]);
+        assert_eq!(Manifest::decode(&name, &before.encode().unwrap()).unwrap(), before);
+        let unknown = Manifest::decode(&name, text(3).as_bytes()).unwrap_err();
+        assert!(!unknown.shows_damage(), "{unknown}");
+    }
 
     #[test]
     fn a_name_is_read_back_and_names_sort_by_age() {

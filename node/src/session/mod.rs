@@ -11,12 +11,15 @@
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
 //! - [`LockedProfile::prepare_or_find_damage`]: the same, and what to go on from when that is damaged.
 //! - [`LockedProfile::keep_session`]: what is of a session before is void, wherever it was kept.
+//! - `beginning`: what of the store an owner builds on, and why nobody removes it.
 //! - [`LockedProfile::make_standby_dir`], [`LockedProfile::install_session`]: the same for a browser that runs before its session is here.
 //!
 //! Order of snapshots is (generation, sequence). Who may say that a snapshot is *the* newest is not decided here: the
 //! pointer row in Postgres does, fenced by the generation (I2). What is here keeps a deposed owner harmless: it writes
 //! only under its own generation and never removes what belongs to a later one.
 
+mod beginning;
+mod content;
 mod crypto;
 mod error;
 mod fallback;

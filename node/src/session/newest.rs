@@ -59,6 +59,7 @@ impl LockedProfile {
             return Ok(FoundSession::Later(LaterSession { generation, snapshot }));
         }
         self.forget_with(&listing).await?;
+        self.beginning.among(&listing);
         let pointed = pointer.map(|pointer| self.named(pointer)).filter(|name| listing.is_restorable(name));
         // What was taken under our own generation is never newer than the profile here.
         let unpointed =

@@ -3,7 +3,7 @@
 //! What a call has begun in the object store cannot be taken back: whoever gave it up (a deadline, a worker that is killed) knows
 //! nothing of its outcome, and it may take effect at any time. So each call is a task of its own, which keeps its place among
 //! [`CALLS`] until it has ended, however long nobody has been waiting for it: a store that hangs takes so many threads of the
-//! node and no more.
+//! node and no more. What a call has in memory has a place in [`MEMORY_KIB`] for as long.
 
 use std::error::Error as _;
 use std::fs::File;
@@ -17,8 +17,8 @@ use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{error::Elapsed, timeout};
 
 use super::{SessionError, SnapshotKeys, files};
 use crate::blocking::{joined, run_blocking};
@@ -27,6 +27,14 @@ use crate::blocking::{joined, run_blocking};
 const CALLS: usize = 64;
 /// The longest one is waited for, its turn included.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
+/// Of content on its way to or from the store, for all tenants of a node. It is there three times at most while it is unsealed, and
+/// twice while it is sealed, so a node's saves and restores take 72 MiB, however large its sessions are and however many.
+const MEMORY_KIB: u32 = 24 << 10;
+
+/// A place in memory, until it is dropped.
+pub(super) struct Room {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// Cheap to clone; clones share their calls.
 #[derive(Clone)]
@@ -36,7 +44,10 @@ pub(super) struct Objects {
     dir: Option<PathBuf>,
     key: SnapshotKeys,
     calls: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
     call_within: Duration,
+    /// Counts the calls that have succeeded, and what takes long between them.
+    progress: watch::Sender<u64>,
 }
 
 impl Objects {
@@ -49,13 +60,33 @@ impl Objects {
     }
 
     fn over(store: Arc<dyn ObjectStore>, key: SnapshotKeys) -> Self {
-        let calls = Arc::new(Semaphore::new(CALLS));
-        Self { store, dir: None, key, calls, call_within: CALL_WITHIN }
+        let (calls, memory) = (Semaphore::new(CALLS), Semaphore::new(MEMORY_KIB as usize));
+        let (calls, memory, progress) = (calls.into(), memory.into(), watch::Sender::new(0));
+        Self { store, dir: None, key, calls, memory, call_within: CALL_WITHIN, progress }
     }
 
-    /// Names content.
-    pub(super) fn content_name(&self, content: &[u8]) -> String {
-        self.key.content_name(content)
+    /// The same store, whose progress is that of the calls made through what is returned.
+    pub(super) fn with_own_progress(&self) -> Self {
+        Self { progress: watch::Sender::new(0), ..self.clone() }
+    }
+
+    /// Changes with each call that succeeds.
+    pub(super) fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
+    pub(super) fn keys(&self) -> &SnapshotKeys {
+        &self.key
+    }
+
+    /// For content of this size, or for the most that there is room for.
+    pub(super) async fn room(&self, bytes: u64) -> Result<Room, SessionError> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(MEMORY_KIB).clamp(1, MEMORY_KIB);
+        match timeout(self.call_within, self.memory.clone().acquire_many_owned(kib)).await {
+            Ok(Ok(permit)) => Ok(Room { _permit: permit }),
+            Ok(Err(_closed)) => unreachable!("nobody closes it"),
+            Err(elapsed) => Err(late("waiting for room in memory", elapsed)),
+        }
     }
 
     pub(super) async fn put(
@@ -64,10 +95,22 @@ impl Objects {
         content: Vec<u8>,
         mode: PutMode,
     ) -> Result<(), SessionError> {
+        self.put_from(None, object, content, mode).await
+    }
+
+    /// Content that has this place in memory, which it keeps until the call has ended.
+    pub(super) async fn put_from(
+        &self,
+        room: Option<Room>,
+        object: &str,
+        content: Vec<u8>,
+        mode: PutMode,
+    ) -> Result<(), SessionError> {
         let (key, name) = (self.key.clone(), object.to_owned());
         let sealed = run_blocking(move || key.seal(&name, &content)).await?;
         let (store, dir, object) = (self.store.clone(), self.dir.clone(), object.to_owned());
         self.call("storing", async move {
+            let _room = room;
             if let Some(dir) = dir.clone() {
                 let parent = Path::new(&object).parent().unwrap_or(Path::new("")).to_owned();
                 let made = run_blocking(move || {
@@ -162,11 +205,20 @@ impl Objects {
             });
             joined(task).await
         };
-        timeout(self.call_within, done).await.unwrap_or_else(|elapsed| {
-            let source = object_store::Error::Generic { store: "roost", source: elapsed.into() };
-            Err(SessionError::Store { step, source })
-        })
+        let done =
+            timeout(self.call_within, done).await.unwrap_or_else(|elapsed| Err(late(step, elapsed)))?;
+        self.gets_on();
+        Ok(done)
     }
+
+    pub(super) fn gets_on(&self) {
+        self.progress.send_modify(|steps| *steps += 1);
+    }
+}
+
+fn late(step: &'static str, elapsed: Elapsed) -> SessionError {
+    let source = object_store::Error::Generic { store: "roost", source: elapsed.into() };
+    SessionError::Store { step, source }
 }
 
 /// The store of files puts what must not be there yet by a hard link, also where there are none.

@@ -35,6 +35,7 @@ use tokio::sync::RwLock;
 use uuid::Uuid;
 
 use super::SessionError;
+use super::beginning::Beginning;
 use super::files::{self, read_json, remove_dir, remove_file, write_json};
 use crate::blocking::run_blocking;
 use roost_engine::run_as::{RunAs, impassable};
@@ -202,6 +203,7 @@ impl Profile {
             run_as: self.run_as,
             session: AtomicI64::new(SessionNumber::first().0),
             lock: Arc::new(RwLock::new(file)),
+            beginning: Beginning::default(),
         };
         // A preparation that a crash has ended is undone.
         locked.discard_unused()?;
@@ -220,6 +222,8 @@ pub struct LockedProfile {
     /// The file that is held by flock. It is read-locked by all work on the profile's files that goes on when its future
     /// is dropped, so that the profile stays taken until that has ended.
     lock: Arc<RwLock<File>>,
+    /// See `beginning`.
+    pub(super) beginning: Beginning,
 }
 
 /// In the state directory.
@@ -268,6 +272,11 @@ impl LockedProfile {
         read_stamp(dir).ok().flatten().filter(|stamp| stamp.uid == self.uid)
     }
 
+    /// Whether what was restored into it is older than something that is in the store: somebody may be removing it.
+    pub fn has_gone_back(&self) -> bool {
+        self.beginning.has_gone_back()
+    }
+
     /// Does blocking work on the profile's files. When the future is dropped the work goes on, and the profile is held
     /// until it has ended.
     pub(super) async fn work_on_files<T: Send + 'static>(
@@ -290,6 +299,7 @@ impl LockedProfile {
     /// Forgets the session: the browser directory and everything saved beside it.
     pub async fn wipe(&self) -> Result<(), SessionError> {
         self.settle().await;
+        self.beginning.with_nothing();
         let root = self.root.clone();
         let wiped = move || {
             for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE, DAMAGED] {

@@ -14,6 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use roost_engine::LocalStorage;
 use roost_model::ids::Generation;
 
+use super::crypto::Checksum;
 use super::manifest::{FileEntry, Manifest};
 use super::profile::{self, LockedProfile, ProfileStamp};
 use super::{STORES, SessionError, SnapshotRef, SnapshotStore, files, leveldb, snapshot_store};
@@ -142,6 +143,7 @@ impl LockedProfile {
             None => self.forget_local_storage()?,
         }
         self.move_incoming_in()?;
+        self.beginning.with(manifest);
         Ok(local_storage)
     }
 }
@@ -201,6 +203,7 @@ pub(super) async fn fetch_local_storage(
     serde_json::from_slice(&text).map(Some).map_err(corrupt)
 }
 
+/// Piece by piece; what is not whole does not stay.
 async fn fetch_file(
     profile: &LockedProfile,
     snapshots: &SnapshotStore,
@@ -208,9 +211,27 @@ async fn fetch_file(
     file: &FileEntry,
     (into, path): (&Path, &Path),
 ) -> Result<(), SessionError> {
-    let content = snapshots.file(&manifest.name(), file).await?;
-    let (into, path) = (into.to_owned(), path.to_owned());
-    profile.work_on_files(move || write(&into, &path, &content)).await
+    let mut fetched = {
+        let (into, path) = (into.to_owned(), path.to_owned());
+        profile.work_on_files(move || FetchedFile::create(&into, &path)).await?
+    };
+    let done = async {
+        for blob in &file.blobs {
+            let (content, room) = snapshots.piece(manifest.uid, file, blob).await?;
+            let written = move || {
+                let _room = room;
+                fetched.append(&content).map(|()| fetched)
+            };
+            fetched = profile.work_on_files(written).await?;
+        }
+        file.check(&manifest.name(), &fetched.checksum)?;
+        profile.work_on_files(move || fetched.sync()).await
+    };
+    let done = done.await;
+    if done.is_err() {
+        files::remove_file(&into.join(path))?;
+    }
+    done
 }
 
 /// A manifest is authentic, but a path that leads out of the stores is refused all the same.
@@ -225,15 +246,35 @@ fn checked_path(manifest: &Manifest, file: &FileEntry) -> Result<PathBuf, Sessio
     }
 }
 
-/// On disk when it returns: a stamp must never vouch for files that a power cut empties.
-fn write(into: &Path, path: &Path, content: &[u8]) -> Result<(), SessionError> {
-    let below = path.parent().unwrap_or(Path::new(""));
-    files::make_private_dir(into, below)
-        .and_then(|()| files::create_private_file(&into.join(path)))
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
-        .map_err(SessionError::disk("writing a restored file", into.join(path)))?;
-    files::sync_dir(&into.join(below))
+/// A restored file on its way to the disk.
+struct FetchedFile {
+    path: PathBuf,
+    file: fs::File,
+    checksum: Checksum,
 }
+
+impl FetchedFile {
+    fn create(into: &Path, path: &Path) -> Result<Self, SessionError> {
+        let below = path.parent().unwrap_or(Path::new(""));
+        let path = into.join(path);
+        let file = files::make_private_dir(into, below).and_then(|()| files::create_private_file(&path));
+        let file = file.map_err(SessionError::disk(WRITING, &path))?;
+        Ok(Self { path, file, checksum: Checksum::default() })
+    }
+
+    fn append(&mut self, content: &[u8]) -> Result<(), SessionError> {
+        self.checksum.update(content);
+        self.file.write_all(content).map_err(SessionError::disk(WRITING, &self.path))
+    }
+
+    /// On disk when it returns: a stamp must never vouch for files that a power cut empties.
+    fn sync(self) -> Result<(), SessionError> {
+        self.file.sync_data().map_err(SessionError::disk(WRITING, &self.path))?;
+        files::sync_dir(self.path.parent().unwrap_or(&self.path))
+    }
+}
+
+const WRITING: &str = "writing a restored file";
 
 #[cfg(test)]
 mod tests {

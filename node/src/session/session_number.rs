@@ -40,6 +40,7 @@ impl LockedProfile {
     /// What is saved from here on is of this session: the one before was forgotten, or another phone is linked.
     pub fn begin_session(&self, number: SessionNumber, generation: Generation) -> Result<(), SessionError> {
         self.session.fetch_max(number.0, Ordering::Relaxed);
+        self.beginning.with_nothing();
         match self.stamp().filter(|stamp| stamp.generation == generation) {
             Some(stamp) => {
                 self.write_stamp(&ProfileStamp { session: self.session(), has_session: false, ..stamp })

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::manifest::{Manifest, ManifestName, VERSION};
 use super::profile::{LockedProfile, ProfileStamp};
-use super::snapshot_listing::Tombstone;
+use super::snapshot_listing::{SnapshotListing, Tombstone};
 use super::staging::{self, SessionFile};
 use super::upload::Uploads;
 use super::{SessionError, SnapshotRef, SnapshotStore, files, leveldb};
@@ -26,8 +26,8 @@ pub struct SnapshotTaker {
     /// The last one that was used, whatever came of its save.
     sequence: i64,
     uploads: Uploads,
-    /// The last snapshot that is in the store, and what it holds if that is known.
-    saved: Option<Manifest>,
+    /// The last snapshot that is in the store, with what was there before it, and what it holds if that is known.
+    saved: Option<(Manifest, SnapshotListing)>,
     last: Option<SnapshotContents>,
 }
 
@@ -50,11 +50,11 @@ impl SnapshotTaker {
             profile.stamp().filter(|stamp| stamp.generation == generation).map(|stamp| stamp.sequence);
         Ok(Self {
             sequence: taken.max(stamped).unwrap_or(0),
+            uploads: Uploads::on(profile.beginning.take_base().as_ref()),
             session: profile.session(),
             snapshots,
             profile,
             generation,
-            uploads: Uploads::default(),
             saved: None,
             last: None,
         })
@@ -108,11 +108,25 @@ impl SnapshotTaker {
         self.save(&staged, local_storage.as_ref(), clean).await
     }
 
+    /// From the files of a snapshot that was restored, before a browser uses them: a copy that is this generation's own.
+    pub async fn take_restored(
+        &mut self,
+        clean: bool,
+        local_storage: Option<&LocalStorage>,
+    ) -> Result<SnapshotRef, SessionError> {
+        self.last = None;
+        let staged = self.stage(None).await?;
+        let taken = self.save(&staged, local_storage, clean).await?;
+        self.stamp(false, true)?;
+        Ok(taken)
+    }
+
     /// The pointer row names the last snapshot taken: older ones may go.
     pub async fn recorded(&mut self) -> Result<(), SessionError> {
-        let Some(saved) = &self.saved else { return Ok(()) };
+        let Some((saved, listing)) = &self.saved else { return Ok(()) };
         self.uploads.forget_all_but(saved);
-        self.snapshots.prune(saved).await
+        self.profile.beginning.with_nothing();
+        self.snapshots.prune(saved, listing).await
     }
 
     /// From now on nothing that was taken before is restored any more, not even one that is still being stored: the
@@ -164,9 +178,9 @@ impl SnapshotTaker {
         let (version, session) = (VERSION, self.session);
         let manifest =
             Manifest { version, uid, generation, sequence, session, clean, taken_at, files, local_storage };
-        self.snapshots.put_manifest(&manifest).await?;
+        let listing = self.snapshots.put_manifest(&manifest).await?;
         let reference = manifest.reference();
-        self.saved = Some(manifest);
+        self.saved = Some((manifest, listing));
         self.stamp(clean, true)?;
         files::remove_dir(&staging)?;
         Ok(reference)

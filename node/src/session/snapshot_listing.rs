@@ -58,6 +58,11 @@ impl SnapshotListing {
         self.manifests.last().copied().max(self.forgotten).map(|name| name.generation)
     }
 
+    /// The last of all that is named, also of what can be restored no more.
+    pub fn latest(&self) -> Option<ManifestName> {
+        self.manifests.last().copied().max(self.forgotten).max(self.damaged.last().copied())
+    }
+
     /// The last sequence that was given under this generation.
     pub fn last_sequence(&self, generation: Generation) -> Option<i64> {
         let names = self.manifests.iter().chain(&self.forgotten).chain(&self.damaged);

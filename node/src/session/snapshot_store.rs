@@ -11,41 +11,49 @@
 //!
 //! Calls fail half-way, their answers are lost, and whoever made one may be frozen and go on after it was deposed. So what is
 //! here rests on names, not on when a call takes effect:
-//! - Each generation has blobs of its own, and no manifest refers to another generation's. Whoever is deposed but does not know
-//!   it removes nothing of a later owner, for whatever removes on behalf of an owner ([`SnapshotStore::prune`],
-//!   [`SnapshotStore::remove_forgotten`]) keeps to its generation and those before. The price is that a new owner uploads the session
-//!   once more.
+//! - Each generation stores under its own number, and removes nothing of a later one ([`SnapshotStore::prune`],
+//!   [`SnapshotStore::remove_forgotten`]).
+//! - A manifest names blobs of its own generation, and of the manifest that its owner began from if none was later: why nobody
+//!   removes these is in `beginning`.
 //! - A sequence is used for one save. Content that is stored again after it was pruned has another name, and so has the
 //!   manifest of a save that is made again: what a call given up long ago removes or puts is not what is needed now.
 //! - A manifest is put after its blobs, and only if no object of that name exists. The snapshot that the pointer row names is
 //!   never pruned by the owner who had it recorded.
+//! - A blob goes when no manifest names it that was listed before the owner's last snapshot was recorded: the fence was confirmed
+//!   after the listing, so no owner had taken over that the listing does not show.
+//!
+//! Large files are pieces ([`PIECE`]), each a blob: sealed, put and checked by itself. So memory is bounded ([`Objects::room`]), an upload
+//! goes on where it was interrupted, and no call of a store is needed that leaves parts behind when it fails.
 //!
 //! What is below the store's directory is closed to all but the node's user, whatever the umask: sealed as it is, its names and
 //! sizes say who is a customer and how much is said. So all nodes of a shared store are one user, as they had to be before.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use futures::{StreamExt, TryStreamExt, stream};
 use object_store::PutMode;
 use roost_model::{
     causes,
     ids::{Generation, NodeId},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::crypto::Checksum;
 use super::manifest::{FileEntry, Manifest, ManifestName};
-use super::objects::Objects;
+use super::objects::{Objects, Room};
 use super::snapshot_listing::{self, SnapshotListing, Tombstone};
-use super::{SessionError, SnapshotKeys, crypto};
+use super::{SessionError, SnapshotKeys};
 
 /// How many snapshots are kept beside the last clean one.
 const KEPT: usize = 3;
 /// Requests to the object store under way for one snapshot.
 pub(super) const CONCURRENCY: usize = 8;
+/// The most of a file that one blob holds; those of before pieces hold all of it.
+const PIECE: usize = 4 << 20;
 
 /// Beside the tenants' uids; see [`SnapshotStore::prove`].
 const PROOFS: &str = "proofs";
@@ -56,6 +64,7 @@ pub struct SnapshotStore {
     objects: Objects,
     /// The highest sequence that this process has used, for any tenant.
     sequences: Arc<AtomicI64>,
+    piece_bytes: usize,
 }
 
 impl SnapshotStore {
@@ -79,7 +88,25 @@ impl SnapshotStore {
     }
 
     pub(super) fn of(objects: Objects) -> Self {
-        Self { objects, sequences: Arc::default() }
+        Self { objects, sequences: Arc::default(), piece_bytes: PIECE }
+    }
+
+    /// The same store, whose progress is that of the calls made through what is returned.
+    pub(crate) fn with_own_progress(&self) -> Self {
+        Self { objects: self.objects.with_own_progress(), ..self.clone() }
+    }
+
+    /// Changes with each call that succeeds.
+    pub(crate) fn progress(&self) -> watch::Receiver<u64> {
+        self.objects.progress()
+    }
+
+    pub(super) fn keys(&self) -> &SnapshotKeys {
+        self.objects.keys()
+    }
+
+    pub(super) fn piece_bytes(&self) -> usize {
+        self.piece_bytes
     }
 
     /// A number for a save, after `last` and every one that this process has given: calls of a save that was given up, by a
@@ -90,16 +117,17 @@ impl SnapshotStore {
     }
 
     /// Keeps the snapshot that the pointer row names, the two before it and the last clean one, and removes older ones and
-    /// those of a forgotten session with their blobs. To be called by the owner of its generation. What is later stays.
-    pub(super) async fn prune(&self, recorded: &Manifest) -> Result<(), SessionError> {
+    /// those of a forgotten session with their blobs. To be called by the owner of its generation, with what was listed before
+    /// the snapshot was recorded. What is later stays.
+    pub(super) async fn prune(
+        &self,
+        recorded: &Manifest,
+        listing: &SnapshotListing,
+    ) -> Result<(), SessionError> {
         let (uid, generation) = (recorded.uid, recorded.generation);
-        let mut needed: BTreeMap<Generation, HashSet<String>> = BTreeMap::new();
-        let mut need = |manifest: &Manifest| {
-            needed.entry(manifest.generation).or_default().extend(manifest.blobs().map(str::to_owned));
-        };
-        need(recorded);
-        let (mut kept, mut clean_kept, mut locked) = (1, recorded.clean, BTreeSet::new());
-        let listing = self.listing(uid).await?;
+        let mut needed = Needed::default();
+        needed.add(recorded);
+        let (mut kept, mut clean_kept) = (1, recorded.clean);
         let ours = listing.manifests.iter().filter(|name| name.generation <= generation);
         for name in ours.rev().filter(|name| **name != recorded.name()) {
             let is_later = *name > recorded.name();
@@ -110,17 +138,17 @@ impl SnapshotStore {
                 true => self.readable(name).await,
                 false => Ok(None),
             };
-            if let Err(SessionError::UnknownKey { .. }) = manifest {
-                // It may be whole, and so may be what it needs.
-                locked.insert(name.generation);
+            if let Err(SessionError::UnknownKey { .. } | SessionError::UnknownVersion { .. }) = manifest {
+                // It may be whole, and so may be what it needs: of its owner's generation, or of one before.
+                needed.until = needed.until.max(Some(name.generation));
                 continue;
             }
             match manifest? {
-                Some(manifest) if is_later => need(&manifest),
+                Some(manifest) if is_later => needed.add(&manifest),
                 Some(manifest) if is_young || manifest.clean => {
                     kept += 1;
                     clean_kept |= manifest.clean;
-                    need(&manifest);
+                    needed.add(&manifest);
                 }
                 _ => self.objects.remove(&name.object()).await?,
             }
@@ -128,7 +156,7 @@ impl SnapshotStore {
         for name in listing.damaged.iter().filter(|name| name.generation <= generation) {
             self.objects.remove(&name.damage_mark()).await?;
         }
-        self.prune_blobs(uid, generation, &needed, &locked).await
+        self.prune_blobs(uid, generation, &needed).await
     }
 
     /// Shows that an object can be put where there is none, and removed.
@@ -175,29 +203,25 @@ impl SnapshotStore {
         Ok(SnapshotListing::of(&self.objects.list(&snapshot_listing::prefix(uid)).await?))
     }
 
-    /// Stores the manifest; from now on the snapshot exists. Refused when a later generation has saved or forgotten.
-    pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<(), SessionError> {
-        let newest = self.listing(manifest.uid).await?.newest_generation();
-        if let Some(newest) = newest.filter(|newest| *newest > manifest.generation) {
+    /// Stores the manifest; from now on the snapshot exists. Refused when a later generation has saved or forgotten. Answers with
+    /// what there was before.
+    pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<SnapshotListing, SessionError> {
+        let listing = self.listing(manifest.uid).await?;
+        if let Some(newest) = listing.newest_generation().filter(|newest| *newest > manifest.generation) {
             return Err(SessionError::Superseded { ours: manifest.generation, newest });
         }
         let (object, content) = (manifest.name().object(), manifest.encode()?);
         match self.objects.put(&object, content.clone(), PutMode::Create).await {
             Err(error @ SessionError::Store { source: object_store::Error::AlreadyExists { .. }, .. }) => {
                 // By a try of this very put whose answer was lost, if it is the same.
-                if self.objects.get(&object).await? == content { Ok(()) } else { Err(error) }
+                if self.objects.get(&object).await? == content { Ok(listing) } else { Err(error) }
             }
-            put => put,
+            put => put.map(|()| listing),
         }
     }
 
     pub(super) async fn manifest(&self, name: &ManifestName) -> Result<Manifest, SessionError> {
         Manifest::decode(name, &self.objects.get(&name.object()).await?)
-    }
-
-    /// Names content, as [`content_of`] reads it from the names of its blobs.
-    pub(super) fn content_name(&self, content: &[u8]) -> String {
-        self.objects.content_name(content)
     }
 
     /// Stores content under a name that this save alone uses for it.
@@ -206,25 +230,34 @@ impl SnapshotStore {
         of: &ManifestName,
         content_name: &str,
         content: Vec<u8>,
+        room: Option<Room>,
     ) -> Result<String, SessionError> {
-        let name = format!("{content_name}-{}", of.sequence);
-        self.objects.put(&blob_object(of.uid, of.generation, &name), content, PutMode::Overwrite).await?;
+        let name = format!("{}/{content_name}-{}", of.generation, of.sequence);
+        self.objects.put_from(room, &blob_object(of.uid, &name), content, PutMode::Overwrite).await?;
         Ok(name)
     }
 
-    /// The content of a file of a snapshot, checked against its manifest.
+    /// What a blob of a file holds, with its place in memory.
+    pub(super) async fn piece(
+        &self,
+        uid: Uuid,
+        file: &FileEntry,
+        blob: &str,
+    ) -> Result<(Vec<u8>, Room), SessionError> {
+        // Blobs of before pieces may be as large as their files.
+        let most = if file.blobs.len() == 1 { file.size } else { file.size.min(self.piece_bytes as u64) };
+        let room = self.objects.room(most).await?;
+        Ok((self.objects.get(&blob_object(uid, blob)).await?, room))
+    }
+
+    /// All of a small file of a snapshot, checked against its manifest.
     pub(super) async fn file(&self, of: &ManifestName, file: &FileEntry) -> Result<Vec<u8>, SessionError> {
-        let objects: Vec<_> =
-            file.blobs.iter().map(|name| blob_object(of.uid, of.generation, name)).collect();
-        let gets: Vec<_> = objects.iter().map(|object| self.objects.get(object)).collect();
-        let parts: Vec<Vec<u8>> = stream::iter(gets).buffered(CONCURRENCY).try_collect().await?;
-        let content = parts.concat();
-        if content.len() as u64 == file.size && crypto::sha256(&content) == file.sha256 {
-            Ok(content)
-        } else {
-            let reason = format!("the file {} does not have the size and checksum recorded", file.path);
-            Err(SessionError::Corrupt { object: of.object(), reason })
+        let (mut content, mut checksum) = (Vec::new(), Checksum::default());
+        for blob in &file.blobs {
+            content.extend_from_slice(&self.piece(of.uid, file, blob).await?.0);
         }
+        checksum.update(&content);
+        file.check(of, &checksum).map(|()| content)
     }
 
     /// A damaged manifest is no reason to keep or lose the others; its blobs go when its generation does.
@@ -247,20 +280,18 @@ impl SnapshotStore {
         &self,
         uid: Uuid,
         generation: Generation,
-        needed: &BTreeMap<Generation, HashSet<String>>,
-        locked: &BTreeSet<Generation>,
+        needed: &Needed,
     ) -> Result<(), SessionError> {
         let mut emptied = BTreeSet::new();
         for object in self.objects.list(&format!("{uid}/blobs")).await? {
             let Some((of, name)) = parse_blob(&object) else { continue };
-            let is_needed = needed.get(&of).is_some_and(|names| names.contains(name));
-            if of <= generation && !is_needed && !locked.contains(&of) {
+            if of <= generation && !needed.has(of, name) {
                 self.objects.remove(&object).await?;
-                emptied.extend((of < generation && !needed.contains_key(&of)).then_some(of));
+                emptied.extend((of < generation && !needed.generations.contains(&of)).then_some(of));
             }
         }
         for of in emptied {
-            self.objects.remove_dir(&blobs_of(uid, of)).await?;
+            self.objects.remove_dir(&format!("{uid}/blobs/{of}")).await?;
         }
         Ok(())
     }
@@ -275,17 +306,36 @@ impl SnapshotStore {
     }
 }
 
-fn blobs_of(uid: Uuid, generation: Generation) -> String {
-    format!("{uid}/blobs/{generation}")
+/// What of a tenant's blobs stays.
+#[derive(Default)]
+struct Needed {
+    blobs: HashSet<String>,
+    /// Of those.
+    generations: BTreeSet<Generation>,
+    /// All blobs up to this generation.
+    until: Option<Generation>,
 }
 
-fn blob_object(uid: Uuid, generation: Generation, name: &str) -> String {
-    format!("{}/{name}", blobs_of(uid, generation))
+impl Needed {
+    fn add(&mut self, manifest: &Manifest) {
+        self.blobs.extend(manifest.blobs().map(str::to_owned));
+        let generations = manifest.blobs().filter_map(|blob| blob.split_once('/')?.0.parse().ok());
+        self.generations.extend(generations.map(Generation));
+    }
+
+    fn has(&self, of: Generation, blob: &str) -> bool {
+        Some(of) <= self.until || self.blobs.contains(blob)
+    }
 }
 
+fn blob_object(uid: Uuid, name: &str) -> String {
+    format!("{uid}/blobs/{name}")
+}
+
+/// Its generation, and its name as manifests have it.
 fn parse_blob(object: &str) -> Option<(Generation, &str)> {
-    let (generation, name) = object.split_once("/blobs/")?.1.split_once('/')?;
-    Some((Generation(generation.parse().ok()?), name))
+    let name = object.split_once("/blobs/")?.1;
+    Some((Generation(name.split_once('/')?.0.parse().ok()?), name))
 }
 
 /// Whose snapshots an object belongs to.
@@ -299,5 +349,18 @@ fn generation_of(object: &str) -> Option<Generation> {
 
 /// What a blob of this name holds.
 pub(super) fn content_of(blob: &str) -> &str {
-    blob.split_once('-').map_or(blob, |(content, _)| content)
+    let name = blob.split_once('/').map_or(blob, |(_, name)| name);
+    name.split_once('-').map_or(name, |(content, _)| content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl SnapshotStore {
+        /// Files are pieces of this size.
+        pub(in crate::session) fn in_pieces(self, piece_bytes: usize) -> Self {
+            Self { piece_bytes, ..self }
+        }
+    }
 }

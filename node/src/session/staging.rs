@@ -17,6 +17,11 @@ use rustix::io::Errno;
 
 use super::{STORES, SessionError, files};
 
+/// A session of WhatsApp Web has tens to hundreds of megabytes. What has more is a fault of its page, or somebody's who has broken
+/// out of it, and does not fill the object store.
+pub(super) const FILE_AT_MOST: u64 = 1 << 30;
+pub(super) const SESSION_AT_MOST: u64 = 2 << 30;
+
 /// A file of the session, as it was when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SessionFile {
@@ -41,9 +46,21 @@ pub(super) fn find(browser_dir: &Path) -> Result<Vec<SessionFile>, SessionError>
     Ok(found)
 }
 
+fn keep_within_limits(found: &[SessionFile]) -> Result<(), SessionError> {
+    let too_large = |what: String, bytes, limit| Err(SessionError::TooLarge { what, bytes, limit });
+    if let Some(file) = found.iter().find(|file| file.size > FILE_AT_MOST) {
+        return too_large(format!("the session's file {}", file.path.display()), file.size, FILE_AT_MOST);
+    }
+    match found.iter().map(|file| file.size).sum() {
+        bytes if bytes > SESSION_AT_MOST => too_large("the session".to_owned(), bytes, SESSION_AT_MOST),
+        _ => Ok(()),
+    }
+}
+
 /// Puts into `staging` what never changes and may take long to copy, while the browser still runs. Returns what is there now.
 pub(super) fn stage_ahead(browser_dir: &Path, staging: &Path) -> Result<Vec<SessionFile>, SessionError> {
     let mut ahead = find(browser_dir)?;
+    keep_within_limits(&ahead)?;
     ahead.retain(|file| is_immutable(&file.path));
     let mut staging = Staging { browser_dir, staging, open: None };
     let mut staged = Vec::new();
@@ -65,6 +82,7 @@ pub(super) fn stage(
     ahead: &[SessionFile],
 ) -> Result<Vec<SessionFile>, SessionError> {
     let found = find(browser_dir)?;
+    keep_within_limits(&found)?;
     let mut staging = Staging { browser_dir, staging, open: None };
     for file in found.iter().filter(|file| ahead.binary_search(file).is_err()) {
         staging.stage(file)?;
@@ -229,6 +247,28 @@ mod tests {
         for (closed, mode) in [(copy.as_path(), 0o600), (copy.parent().unwrap(), 0o700), (&staging, 0o700)] {
             assert_eq!(fs::metadata(closed).unwrap().permissions().mode() & 0o7777, mode, "{closed:?}");
         }
+    }
+
+    #[test]
+    fn what_is_larger_than_is_saved_is_refused_by_name_and_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (browser, staging) = (dir.path().join("browser"), dir.path().join("staging"));
+        // Holes.
+        let file = |path: &str, size| {
+            write(&browser, path, "");
+            File::options().write(true).open(browser.join(path)).unwrap().set_len(size).unwrap();
+        };
+        prepare(&staging).unwrap();
+        file(TABLE, FILE_AT_MOST);
+        stage_ahead(&browser, &staging).unwrap();
+        file("Default/IndexedDB/b", FILE_AT_MOST);
+        file("Default/IndexedDB/c", 1);
+        let refused = stage(&browser, &staging, &[]).unwrap_err();
+        assert!(refused.to_string().starts_with("the session has 2147483649 bytes"), "{refused}");
+        file("Default/IndexedDB/b", FILE_AT_MOST + 1);
+        let refused = stage_ahead(&browser, &staging).unwrap_err();
+        assert!(refused.to_string().contains("Default/IndexedDB/b has 1073741825 bytes"), "{refused}");
+        assert!(!staging.join("Default/IndexedDB/b").exists());
     }
 
     #[test]

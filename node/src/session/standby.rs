@@ -8,7 +8,7 @@
 //! Which of the two directories counts is told by their stamps alone, so that a crash at any point is undone by the next
 //! one who takes the profile: a directory that has no session yet is stamped with the generation 0, which is nobody's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use roost_model::ids::Generation;
 
@@ -40,7 +40,7 @@ impl LockedProfile {
 
     /// Makes the directory of a warm browser, which has not opened the site yet, hold the session for `generation`. `None`
     /// when only a browser started anew can have it: the session is the one that was set aside, or its localStorage is
-    /// nowhere but in its files.
+    /// nowhere but in its files, or it is one that its owner went back to.
     pub async fn install_session(
         &self,
         snapshots: &SnapshotStore,
@@ -51,10 +51,15 @@ impl LockedProfile {
         let source = choose(self.stamp_aside().as_ref(), newest);
         let local_storage = match (source, newest) {
             (SessionSource::Restored { .. }, Some(newest)) => {
-                let manifest = snapshots.manifest(&self.named(newest)).await?;
+                let mut manifest = snapshots.manifest(&self.named(newest)).await?;
                 let Some(values) = fetch_local_storage(snapshots, &manifest).await? else { return Ok(None) };
                 self.fetch_files(snapshots, &manifest, &[INDEXED_DB], &self.incoming_browser_dir(), fetched)
                     .await?;
+                manifest.files.retain(|file| Path::new(&file.path).starts_with(INDEXED_DB));
+                self.beginning.with(manifest);
+                if self.has_gone_back() {
+                    return Ok(None);
+                }
                 self.move_into_browser_dir(INDEXED_DB)?;
                 self.save_local_storage(&values)?;
                 Some(values)

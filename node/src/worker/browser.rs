@@ -113,7 +113,7 @@ pub(super) fn wind_down(
         let clean = page.close().await;
         let closed = since.elapsed();
         if let Some(link) = save {
-            session.save_stopped(link, clean, local_storage).await;
+            session.save_stopped(link, clean, local_storage, &timing).await;
         }
         info!(
             drained_ms = ms(drained),

@@ -50,10 +50,12 @@ fn of_session(error: &SessionError) -> Failure {
         | SessionError::Sealed { .. }
         | SessionError::Torn { .. }
         | SessionError::Empty { .. } => Failure::Session,
-        SessionError::Store { .. } | SessionError::UnknownKey { .. } | SessionError::Superseded { .. } => {
-            Failure::Store
-        }
+        SessionError::Store { .. }
+        | SessionError::UnknownKey { .. }
+        | SessionError::UnknownVersion { .. }
+        | SessionError::Superseded { .. } => Failure::Store,
         SessionError::Disk { .. }
+        | SessionError::TooLarge { .. }
         | SessionError::InUse { .. }
         | SessionError::Closed { .. }
         | SessionError::KeyFile(_)

@@ -15,6 +15,7 @@ mod browser;
 mod context;
 mod end;
 pub mod fault;
+mod last_save;
 mod launch_check;
 mod liveness;
 mod perform;

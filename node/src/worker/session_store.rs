@@ -1,15 +1,21 @@
 //! Where a worker's session lives: the profile on this node, its snapshots, and the pointer to the newest of them.
 //! Everything here touches the disk, the object store or Postgres; when it happens is the state machine's business.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use roost_cluster::lease_deadline::Standing;
+use roost_cluster::{lease_deadline::Standing, ledger::EventKind};
 use roost_engine::{Launched, LocalStorage, Page};
 use roost_model::{causes, ids::SessionNumber};
 use roost_store::{Fence, SnapshotPointer, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tracing::{debug, info, warn};
 
@@ -22,18 +28,16 @@ use crate::{
     retry::until_available,
     session::{
         Damage, FoundSession, LaterSession, LockedProfile, Preparation, PreparedProfile, Profile,
-        SessionError, SnapshotRef, SnapshotStore, SnapshotTaker,
+        SessionError, SessionSource, SnapshotRef, SnapshotStore, SnapshotTaker,
     },
 };
 
 /// The longest a save of a browser that runs may take: longer than two calls to an object store that hangs.
 const SAVE_WITHIN: Duration = Duration::from_secs(60);
-/// The longest a stopping worker waits for its last snapshot.
-const LAST_SAVE: Duration = Duration::from_secs(5);
 /// The longest a browser that is started anew waits for a save of the one before.
 const SAVE_ENDS_WITHIN: Duration = Duration::from_secs(1);
-/// Between two tries of the last snapshot.
-const TRY_LAST_AGAIN: Duration = Duration::from_millis(200);
+/// The longest that the history is waited for.
+const TELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why a session could not be saved or forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +60,7 @@ impl SessionStoreError {
     }
 
     /// Whether the same may succeed a moment later: a call that failed in the object store or in Postgres.
-    fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         matches!(
             self,
             Self::Store(StoreError::Unavailable { .. }) | Self::Session(SessionError::Store { .. })
@@ -71,6 +75,8 @@ pub(super) struct SessionStore {
     snapshots: SnapshotStore,
     profile: Profile,
     state: Mutex<SessionState>,
+    /// That the session is too large is in the history.
+    told_too_large: AtomicBool,
 }
 
 struct SessionState {
@@ -95,7 +101,7 @@ impl SessionStore {
         Self {
             store: env.store.clone(),
             fence,
-            snapshots: env.snapshots.clone(),
+            snapshots: env.snapshots.with_own_progress(),
             profile,
             state: Mutex::new(SessionState {
                 profile: locked,
@@ -105,6 +111,7 @@ impl SessionStore {
                 session: spec.session_number,
                 link: 0,
             }),
+            told_too_large: AtomicBool::new(false),
         }
     }
 
@@ -118,14 +125,46 @@ impl SessionStore {
             match profile.prepare_or_find_damage(&self.snapshots, newest, ours).await? {
                 Preparation::Ready(prepared) => {
                     info!(source = ?prepared.source, "the profile is ready");
+                    self.save_what_is_old(&mut state, &profile, &prepared).await?;
                     return Ok(prepared);
                 }
                 Preparation::Damaged(damage) => {
                     self.pass_over(&profile, &damage).await?;
                     state.newest = damage.newest;
+                    // What it knows to be in the store may be what is damaged.
+                    state.taker = None;
                 }
             }
         }
+    }
+
+    /// Somebody who was deposed may be removing what the session goes back to; so before anything is done in it there is a
+    /// copy that is this owner's. Without one it goes on all the same: a tenant that is up is worth more.
+    async fn save_what_is_old(
+        &self,
+        state: &mut SessionState,
+        profile: &LockedProfile,
+        prepared: &PreparedProfile,
+    ) -> Result<(), StoreError> {
+        let Some(newest) = state.newest.clone() else { return Ok(()) };
+        if !matches!(prepared.source, SessionSource::Restored { .. }) || !profile.has_gone_back() {
+            return Ok(());
+        }
+        let saved = async {
+            let taker = self.taker(state).await?;
+            let taken = taker.take_restored(newest.clean, prepared.local_storage.as_ref()).await?;
+            state.unrecorded = Some(taken);
+            self.record(state).await
+        };
+        let late = |_| Err(SessionStoreError::TimedOut { limit: SAVE_WITHIN });
+        match timeout(SAVE_WITHIN, saved).await.unwrap_or_else(late) {
+            Err(SessionStoreError::Store(error @ StoreError::Fenced { .. })) => return Err(error),
+            Err(error) => {
+                warn!(error = %causes(&error), "the older snapshot that the session goes on from is not saved anew yet")
+            }
+            Ok(_) => info!("the older snapshot that the session goes on from is saved anew"),
+        }
+        Ok(())
     }
 
     /// The history says so before anything is marked: one that is not told of is found again.
@@ -233,7 +272,15 @@ impl SessionStore {
     /// last time.
     pub async fn save_running(&self, page: &Arc<dyn Page>, link: u64) -> Result<bool, SessionStoreError> {
         let late = |_| Err(SessionStoreError::TimedOut { limit: SAVE_WITHIN });
-        timeout(SAVE_WITHIN, self.try_to_save_running(page, link)).await.unwrap_or_else(late)
+        let saved = timeout(SAVE_WITHIN, self.try_to_save_running(page, link)).await.unwrap_or_else(late);
+        if let Err(SessionStoreError::Session(error @ SessionError::TooLarge { .. })) = &saved
+            && !self.told_too_large.swap(true, Ordering::Relaxed)
+        {
+            let reason = causes(error).to_string();
+            warn!(reason, "the session is too large to be saved");
+            self.tell_unsaved(&format!("the session is not saved any more: {reason}")).await;
+        }
+        saved
     }
 
     async fn try_to_save_running(&self, page: &Arc<dyn Page>, link: u64) -> Result<bool, SessionStoreError> {
@@ -262,32 +309,8 @@ impl SessionStore {
         })
     }
 
-    /// Saves the session of a browser that has closed; `clean` when it did so by itself. Bounded: what is not saved
-    /// in time stays in the profile of this node, and an older snapshot is the newest. Older snapshots are left to the next
-    /// owner, who is waiting.
-    pub async fn save_stopped(&self, link: u64, clean: bool, local_storage: Option<LocalStorage>) {
-        let save = async {
-            let mut is_first = true;
-            loop {
-                match self.try_to_save_stopped(link, clean, local_storage.clone()).await {
-                    Err(error) if error.may_pass() => {
-                        if std::mem::take(&mut is_first) {
-                            warn!(error = %causes(&error), "the last state of the session is saved again");
-                        }
-                        sleep(TRY_LAST_AGAIN).await;
-                    }
-                    done => return done,
-                }
-            }
-        };
-        match timeout(LAST_SAVE, save).await {
-            Ok(Ok(_)) => info!(clean, "the session is saved"),
-            Ok(Err(error)) => warn!(error = %causes(&error), "the last state of the session was not saved"),
-            Err(_elapsed) => warn!("the last state of the session was not saved in time"),
-        }
-    }
-
-    async fn try_to_save_stopped(
+    /// From a browser that has closed.
+    pub(super) async fn try_to_save_stopped(
         &self,
         link: u64,
         clean: bool,
@@ -326,10 +349,27 @@ impl SessionStore {
         Ok(())
     }
 
+    /// Counts the calls to the object store that have succeeded for this worker.
+    pub(super) fn progress(&self) -> watch::Receiver<u64> {
+        self.snapshots.progress()
+    }
+
+    /// The history says that something of the session is not saved.
+    pub(super) async fn tell_unsaved(&self, text: &str) {
+        let told = self.store.record_event(&self.fence, EventKind::SessionNotSaved, text);
+        match timeout(TELL_WITHIN, told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(error = %causes(&error), "that a session is not saved is not in the history")
+            }
+            Err(_elapsed) => warn!("that a session is not saved is not in the history in time"),
+        }
+    }
+
     /// The history says that a device of the tenant may still be linked.
     pub async fn note_failed_logout(&self, reason: &str) {
         let text = format!("{reason}; the device is to be removed on the phone, under Linked devices");
-        let note = || async { self.store.record_failed_logout(&self.fence, &text).await };
+        let note = || async { self.store.record_event(&self.fence, EventKind::LogoutFailed, &text).await };
         if let Err(error) = until_available("note a failed log-out", note).await {
             warn!(error = %causes(&error), "a failed log-out is not in the history");
         }

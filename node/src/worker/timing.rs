@@ -33,6 +33,10 @@ pub struct WorkerTiming {
     pub ask_again: Duration,
     /// How long a graceful stop waits for the messages in flight.
     pub drain_within: Duration,
+    /// How long it waits for its last snapshot at most, which may be of a large session ...
+    pub last_save_within: Duration,
+    /// ... and for how long nothing of it may get through to the object store: then it is away.
+    pub last_save_stalls: Duration,
     /// A snapshot is taken once the session was quiet for this long ...
     pub snapshot_quiet: Duration,
     /// ... or this long after its first change, when it never is.
@@ -59,6 +63,8 @@ impl Default for WorkerTiming {
             code_grace: Duration::from_secs(10),
             ask_again: Duration::from_secs(1),
             drain_within: Duration::from_secs(5),
+            last_save_within: Duration::from_secs(30),
+            last_save_stalls: Duration::from_secs(5),
             snapshot_quiet: Duration::from_secs(1),
             snapshot_at_most: Duration::from_secs(2),
             look_every: Duration::from_secs(15),

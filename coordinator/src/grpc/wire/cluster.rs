@@ -115,6 +115,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::DeadLettersRedriven => v1::EventKind::DeadLettersRedriven,
         EventKind::LogoutFailed => v1::EventKind::LogoutFailed,
         EventKind::SessionDamaged => v1::EventKind::SessionDamaged,
+        EventKind::SessionNotSaved => v1::EventKind::SessionNotSaved,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

@@ -15,10 +15,12 @@ use uuid::Uuid;
 use super::{LockedProfile, Profiles, SnapshotKeys, SnapshotRef, SnapshotStore, SnapshotTaker, leveldb};
 use roost_engine::run_as::RunAs;
 
+mod building;
 mod damage;
 mod dice;
 mod faulty_store;
 mod histories;
+mod memory;
 mod modes;
 mod newest;
 mod orphans;

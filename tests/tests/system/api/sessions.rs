@@ -1,5 +1,6 @@
 //! SessionService.
 
+use roost_cluster::ledger::EventKind;
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 use roost_store::{QrCode, SessionStatus, SnapshotPointer, StatusReport, TenantStatus, WorkerStatus};
@@ -109,7 +110,7 @@ async fn logout_answers_what_went_wrong() {
     let carry_out = async {
         let asked = || async { api.store.worker_spec(&fence.tenant).await.unwrap().forget_session };
         wait_until("the node is asked", SOON, asked).await.unwrap();
-        api.store.record_failed_logout(&fence, "no answer").await.unwrap();
+        api.store.record_event(&fence, EventKind::LogoutFailed, "no answer").await.unwrap();
         api.store.set_qr(&fence, Some(code("2@next"))).await.unwrap();
     };
     let (answer, ()) = tokio::join!(logout, carry_out);

@@ -15,6 +15,7 @@ mod damage;
 mod faults;
 mod flow;
 mod in_doubt;
+mod large;
 mod limits;
 mod node;
 mod phone;

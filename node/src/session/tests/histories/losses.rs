@@ -22,7 +22,7 @@ impl History {
     pub(super) async fn lose_an_object(&mut self) {
         let newest = self.pointer.lock().newest.as_ref().map(|(newest, _)| newest.clone());
         let (Some(newest), 0) = (newest, self.dice.roll(ONE_OF)) else { return };
-        self.end_the_frozen().await;
+        self.settle().await;
         let name = self.world.name_of(&newest);
         let before = self.world.restorable().await;
         if !before.contains(&name) {
@@ -44,18 +44,17 @@ impl History {
         self.store.put(&object, whole.into()).await.unwrap();
     }
 
-    /// What they have under way takes effect.
-    async fn end_the_frozen(&mut self) {
-        self.frozen.clear();
-        self.store.let_go();
+    /// What is under way and not held up takes effect: not in the midst of the search for what is whole. Whoever is frozen stays
+    /// so, and goes on with what it was doing when its successor has gone back.
+    async fn settle(&self) {
         // The clock goes on when nothing else does.
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
     fn drawn_object(&mut self, manifest: &Manifest) -> Path {
         let blobs: Vec<_> = manifest.blobs().collect();
         let drawn = self.dice.roll(1 + blobs.len() as u64) as usize;
-        let of_blob = |blob: &&str| format!("{}/blobs/{}/{blob}", manifest.uid, manifest.generation);
+        let of_blob = |blob: &&str| format!("{}/blobs/{blob}", manifest.uid);
         blobs.get(drawn).map_or_else(|| manifest.name().object(), of_blob).into()
     }
 
