@@ -18,6 +18,7 @@ mod fencing;
 mod ledger;
 mod ledger_cost;
 mod limits;
+mod message_cost;
 mod migrations;
 mod node_orders;
 mod operations;
