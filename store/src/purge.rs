@@ -3,7 +3,7 @@
 //! costs what it removes, not what is kept. It is then removed by an array of ids: for a join of so many the planner would
 //! rather read the whole table.
 //!
-//! What the queues hold goes by its age, the oldest first ([`queues`]). What the reply limit's window holds goes tenant by
+//! What the queues hold goes by its age, the oldest first (`purge/queues.rs`). What the reply limit's window holds goes tenant by
 //! tenant, and a purge that was enough goes on where the last one stopped: a tenant with more than its share waits for its
 //! next turn, and none starves behind it.
 //!
