@@ -77,8 +77,12 @@ impl Store {
                     done_at = now(), whatsapp_id = '', chat_id = '', sender = '', body = '',
                     last_error = coalesce(suppressed, '')
                 from owner, answered
-                where b.id = answered.inbound_id and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
+                where b.id = answered.inbound_id and b.tenant_id is not distinct from owner.tenant_id
+                    and b.state = 'PENDING'
                 returning b.id, b.tenant_id, b.log_id, answered.suppressed
+            ), settled as (
+                delete from bm_pending
+                where tenant_id = $1 and direction = 'IN' and id = any(array(select id from done))
             ), lines as materialized (
                 -- A line that an erasure or a deletion holds is about to go, and waiting for it could be in a circle.
                 select l.id, done.suppressed from message_logs l join done on done.log_id = l.id
@@ -92,8 +96,10 @@ impl Store {
                     case when given.claimed then now() end
                 from given join done on done.id = given.inbound_id
                 order by given.position
-                on conflict on constraint bm_out_once do nothing
+                on conflict on constraint bm_out_of_message do nothing
                 returning *
+            ), waiting as (
+                insert into bm_pending (tenant_id, direction, id) select tenant_id, 'OUT', id from queued
             ), tally as (
                 select (select count(*) from done where suppressed is not null) as suppressed,
                     exists(select from queued where not counted) as warned
@@ -164,8 +170,8 @@ pub struct ReplyWindow {
 }
 
 impl Store {
-    /// The state of the tenant's reply limit. It is read off the outbound queue and the windows that [`Store::complete`]
-    /// writes, so the next owner goes on where the last one stopped: a failover gives nobody a fresh budget.
+    /// The state of the tenant's reply limit. It is read off the outbound queue, what was sent a moment ago and the windows
+    /// that [`Store::complete`] writes, so the next owner goes on where the last one stopped: a failover gives nobody a fresh budget.
     pub async fn reply_window(&self, fence: &Fence) -> Result<ReplyWindow, StoreError> {
         let query = sqlx::query!(
             r#"with owner as (
@@ -174,19 +180,21 @@ impl Store {
             select exists(select from owner) as "owns!",
                 extract(epoch from now() - open_reply_window($1))::float8 as warned_age_s,
                 array(
-                    select extract(epoch from now() - created_at)::float8 from bm_out
-                    where tenant_id = $1 and counted and sent_at > now() - interval '60 seconds'
-                        and created_at > now() - interval '60 seconds'
+                    select extract(epoch from now() - queued_at)::float8 from recent_replies
+                    where tenant_id = $1 and sent_at > now() - interval '60 seconds'
+                        and queued_at > now() - interval '60 seconds'
+                    union all
+                    select extract(epoch from now() - b.created_at)::float8 from bm_pending w
+                    cross join lateral (select * from bm_out where id = w.id and state = 'PENDING' limit 1) b
+                    where w.tenant_id = $1 and w.direction = 'OUT' and b.counted
+                        and b.created_at > now() - interval '60 seconds'
                     union all
                     select extract(epoch from now() - created_at)::float8 from bm_out
-                    where tenant_id = $1 and counted and state = 'PENDING' and created_at > now() - interval '60 seconds'
-                    union all
-                    select extract(epoch from now() - created_at)::float8 from bm_out
-                    where tenant_id = $1 and counted and state = 'DEAD' and created_at > now() - interval '60 seconds'
+                    where tenant_id = $1 and counted and dead_from > now() - interval '60 seconds'
                 ) as "counted_ages_s!",
                 array(
-                    select extract(epoch from now() - sent_at)::float8 from bm_out
-                    where tenant_id = $1 and counted and sent_at > now() - interval '60 seconds'
+                    select extract(epoch from now() - sent_at)::float8 from recent_replies
+                    where tenant_id = $1 and sent_at > now() - interval '60 seconds'
                 ) as "sent_ages_s!""#,
             fence.tenant.as_str(),
             fence.generation.0,

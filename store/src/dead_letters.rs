@@ -144,24 +144,28 @@ impl Store {
             r#"with owners as materialized (
                 select tenant_id from worker_processes
                 where tenant_id in (
-                    select tenant_id from bm_in where id = any($1) and state = 'DEAD'
-                    union select tenant_id from bm_out where id = any($2) and state = 'DEAD')
+                    select tenant_id from bm_in where id = any($1) and dead_from is not null
+                    union select tenant_id from bm_out where id = any($2) and dead_from is not null)
                 order by tenant_id for no key update
             ), inbound as (
                 update bm_in b set
                     state = 'PENDING', attempts = 0, last_error = '', next_attempt_at = now(), done_at = null
                 from owners
-                where b.id = any($1) and b.tenant_id = owners.tenant_id and b.state = 'DEAD' and not b.set_apart
+                where b.id = any($1) and b.tenant_id = owners.tenant_id and b.dead_from is not null
+                    and not b.set_apart
                 returning b.tenant_id, b.id
             ), outbound as (
                 update bm_out b set
                     state = 'PENDING', attempts = 0, last_error = '', next_attempt_at = now(), claimed_at = null,
                     redriven = true
-                from owners where b.id = any($2) and b.tenant_id = owners.tenant_id and b.state = 'DEAD'
+                from owners where b.id = any($2) and b.tenant_id = owners.tenant_id
+                    and b.dead_from is not null
                 returning b.tenant_id, b.id
             ), redriven as materialized (
                 select 'IN'::message_direction as direction, tenant_id, id from inbound
                 union all select 'OUT', tenant_id, id from outbound
+            ), waiting as (
+                insert into bm_pending (tenant_id, direction, id) select tenant_id, direction, id from redriven
             ), told as (
                 update worker_processes w set spec_revision = nextval('spec_revisions')
                 where tenant_id in (select tenant_id from redriven)

@@ -81,6 +81,18 @@ impl Store {
                 delete from bm_out where id = any(array(
                     select b.id from tenant join bm_out b on b.tenant_id = tenant.id limit $1
                 )) returning id
+            ), waiting as (
+                delete from bm_pending where ctid = any(array(
+                    select w.ctid from tenant join bm_pending w on w.tenant_id = tenant.id limit $1
+                )) returning 1
+            ), sent as (
+                delete from recent_replies where ctid = any(array(
+                    select r.ctid from tenant join recent_replies r on r.tenant_id = tenant.id limit $1
+                )) returning 1
+            ), known_chats as (
+                delete from chats where ctid = any(array(
+                    select c.ctid from tenant join chats c on c.tenant_id = tenant.id limit $1
+                )) returning 1
             ), windows as (
                 delete from reply_windows where ctid = any(array(
                     select w.ctid from tenant join reply_windows w on w.tenant_id = tenant.id limit $1
@@ -91,12 +103,16 @@ impl Store {
                     and not exists (select from message_logs where tenant_id = tenant.id)
                     and not exists (select from bm_in where tenant_id = tenant.id)
                     and not exists (select from bm_out where tenant_id = tenant.id)
+                    and not exists (select from bm_pending where tenant_id = tenant.id)
+                    and not exists (select from recent_replies where tenant_id = tenant.id)
+                    and not exists (select from chats where tenant_id = tenant.id)
                     and not exists (select from reply_windows where tenant_id = tenant.id)
                 returning t.id
             )
             select exists(select from tenant) as "held!", (select id from finished) as finished,
                 exists(select from tenants where deleting_since is not null) as "any_left!",
                 (select count(*) from log) + (select count(*) from inbound) + (select count(*) from outbound)
+                    + (select count(*) from waiting) + (select count(*) from sent) + (select count(*) from known_chats)
                     + (select count(*) from windows) as "rows!""#,
             BATCH,
         );

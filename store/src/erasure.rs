@@ -16,8 +16,8 @@ use crate::{Requester, Store, StoreError, call::within};
 const LONG_TRANSACTION: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Removes what is kept of a chat, and answers with how many rows held something of it. The history notes that, by
-    /// whom and why, without the chat. Repeating it is fine.
+    /// Removes what is kept of a chat, and answers with how many messages, replies and lines of the log that was. The
+    /// history notes that, by whom and why, without the chat. Repeating it is fine.
     pub async fn erase_chat(&self, tenant: &TenantId, chat: &str, by: &Requester) -> Result<u64, StoreError> {
         let step = "erase the chat";
         self.met().await?;
@@ -87,23 +87,36 @@ async fn erase_queues(
     chat: &str,
 ) -> Result<u64, sqlx::Error> {
     let query = sqlx::query!(
-        r#"with inbound as (
-            update bm_in set
-                state = 'DONE', done_at = coalesce(done_at, now()),
+        r#"with unfinished as materialized (
+            select direction, id from bm_pending where tenant_id = $1
+            union all select direction, id from dead_letters where tenant_id = $1 and chat_id = $2
+        ), inbound as (
+            update bm_in b set
+                state = 'DONE', done_at = coalesce(b.done_at, now()),
                 whatsapp_id = '', chat_id = '', sender = '', body = '', last_error = ''
-            where tenant_id = $1 and chat_id = $2 and state in ('PENDING', 'DEAD')
-            returning id
+            from unfinished u
+            where u.direction = 'IN' and b.id = u.id and b.chat_id = $2 and b.state in ('PENDING', 'DEAD')
+            returning b.id
+        ), replies as materialized (
+            select b.id, b.counted and b.created_at > now() - interval '60 seconds' as counts
+            from unfinished u join bm_out b on b.id = u.id
+            where u.direction = 'OUT' and b.chat_id = $2 and b.state in ('PENDING', 'DEAD')
         ), counted as (
-            update bm_out set
-                state = 'SENT', sent_at = now(), whatsapp_id = id::text, chat_id = '', body = '', last_error = ''
-            where tenant_id = $1 and chat_id = $2 and state in ('PENDING', 'DEAD')
-                and counted and created_at > now() - interval '60 seconds'
-            returning id
+            update bm_out b set
+                state = 'SENT', sent_at = now(), whatsapp_id = '', chat_id = '', body = '', last_error = ''
+            from replies where b.id = replies.id and replies.counts
+            returning b.id, b.created_at
+        ), recent as (
+            insert into recent_replies (tenant_id, sent_at, queued_at) select $1, now(), created_at from counted
         ), outbound as (
-            delete from bm_out
-            where tenant_id = $1 and chat_id = $2 and state in ('PENDING', 'DEAD')
-                and not (counted and created_at > now() - interval '60 seconds')
-            returning id
+            delete from bm_out b using replies where b.id = replies.id and not replies.counts
+            returning b.id
+        ), settled as (
+            delete from bm_pending where tenant_id = $1 and (
+                direction = 'IN' and id in (select id from inbound)
+                or direction = 'OUT' and id in (select id from replies))
+        ), forgotten as (
+            delete from chats where tenant_id = $1 and chat_id = $2
         )
         select (select count(*) from inbound) + (select count(*) from counted) + (select count(*) from outbound)
             as "rows!""#,

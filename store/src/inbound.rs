@@ -6,6 +6,9 @@
 //!                     +--bury_inbound--> DEAD, until a redrive (dead_letters)
 //! ```
 //!
+//! What is PENDING has a row in `bm_pending` as well, which comes and goes in the same statement: what waits is found there,
+//! and costs what waits. Completing a message changes no column that is in an index, so the row stays in its page (HOT).
+//!
 //! What cannot be admitted is DEAD from its beginning, and the others go on (`set_apart`). What is too old when it comes is
 //! TOO_OLD from its beginning: by the database's clock it was written longer ago than the tenant answers
 //! (`answer_within`), or before the session was linked. It is durable and confirmed like any other, the log has it with the
@@ -101,8 +104,6 @@ impl Store {
         let senders: Vec<String> = column(|m| &m.sender);
         let bodies: Vec<String> = column(|m| &m.body);
         let received: Vec<OffsetDateTime> = messages().map(|m| m.received_at).collect();
-        // The chat's newest message is asked for in the order of an index, not by `exists`: the planner takes a scan of
-        // the whole log for a good way to find just one of them.
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
@@ -117,7 +118,10 @@ impl Store {
                     with ordinality as given(whatsapp_id, chat_id, sender, body, received_at, position)
                 order by whatsapp_id, position
             ), judged as materialized (
-                select tenant_id, given.*, case
+                -- Not by 'exists', for which the planner may read all chats of the tenant.
+                select tenant_id, given.*, (
+                    select c.chat_id from chats c where c.tenant_id = $1 and c.chat_id = given.chat_id
+                ) is not null as is_known_chat, case
                     when written_at < now() - answer_within then format(
                         'it was written at %s and came %s later; what is older than %s is not answered',
                         to_char(written_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
@@ -136,19 +140,22 @@ impl Store {
                     case when too_old is null then chat_id else '' end,
                     case when too_old is null then sender else '' end,
                     case when too_old is null then body else '' end, written_at,
-                    too_old is null and row_number() over (partition by chat_id, too_old is null order by position) = 1 and (
-                        select l.id from message_logs l
-                        where l.tenant_id = $1 and l.chat_id = judged.chat_id and l.direction = 'IN'
-                            and l.state is distinct from 'TOO_OLD'
-                        order by l.tenant_id, l.chat_id, l.id desc limit 1
-                    ) is null,
+                    too_old is null and not is_known_chat
+                        and row_number() over (partition by chat_id, too_old is null order by position) = 1,
                     case when too_old is null then 'PENDING'::inbound_state else 'TOO_OLD' end,
                     case when too_old is not null then now() end, coalesce(too_old, ''),
                     nextval('message_logs_id_seq')
                 from judged
                 order by position
-                on conflict on constraint bm_in_once do nothing
+                on conflict on constraint bm_in_known do nothing
                 returning id, whatsapp_digest, first_in_chat, state, log_id
+            ), waiting as (
+                insert into bm_pending (tenant_id, direction, id) select $1, 'IN', id from fresh where state = 'PENDING'
+            ), met as (
+                insert into chats (tenant_id, chat_id)
+                select distinct tenant_id, chat_id from fresh join judged on judged.digest = fresh.whatsapp_digest
+                where too_old is null and not is_known_chat
+                on conflict do nothing
             ), logged as (
                 insert into message_logs (id, tenant_id, direction, chat_id, body, whatsapp_id, state, state_reason)
                 overriding system value
@@ -213,9 +220,11 @@ impl Store {
             r#"with owner as (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2
             ), pending as (
-                select * from bm_in
-                where tenant_id = $1 and exists(select from owner) and state = 'PENDING' and id > $3
-                order by id limit $4
+                -- Row by row: a join might be made by reading all that is kept.
+                select b.* from bm_pending w
+                cross join lateral (select * from bm_in where id = w.id and state = 'PENDING' limit 1) b
+                where w.tenant_id = $1 and exists(select from owner) and w.direction = 'IN' and w.id > $3
+                order by w.id limit $4
             )
             select exists(select from owner) as "owns!", p.id as "id?", p.whatsapp_id as "whatsapp_id?",
                 p.chat_id as "chat?", p.sender as "sender?", p.body as "body?", p.attempts as "attempts?",
@@ -282,6 +291,10 @@ impl Store {
             ), buried as (
                 update bm_in b set state = 'DEAD', attempts = b.attempts + 1, last_error = $4, done_at = now()
                 from owner where b.id = $3 and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
+                returning b.id
+            ), settled as (
+                delete from bm_pending
+                where tenant_id = $1 and direction = 'IN' and id = any(array(select id from buried))
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),

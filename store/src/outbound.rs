@@ -6,6 +6,8 @@
 //!                                     +--bury_outbound--> DEAD, until a redrive (dead_letters), which takes the claim back
 //! ```
 //!
+//! What is PENDING has a row in `bm_pending`, like a message ([`crate::inbound`]), and is sent without a change of an index.
+//!
 //! A reply is claimed before its first try, by [`Store::complete`] if it may go at once and else by [`Store::claim`]. So what
 //! is not claimed was not sent by anybody without an order. A claimed reply may have reached WhatsApp before the node died:
 //! it is in doubt, and is looked for in the page. If the page does not know of it the tenant's resend policy decides: it is
@@ -68,10 +70,11 @@ impl Store {
             r#"with owner as (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2
             ), pending as (
-                select * from bm_out
-                where tenant_id = $1 and exists(select from owner) and state = 'PENDING' and id > $3
-                    and ($5::bigint[] is null or inbound_id = any($5))
-                order by id limit $4
+                select b.* from bm_pending w
+                cross join lateral (select * from bm_out where id = w.id and state = 'PENDING' limit 1) b
+                where w.tenant_id = $1 and exists(select from owner) and w.direction = 'OUT' and w.id > $3
+                    and ($5::bigint[] is null or b.inbound_id = any($5))
+                order by w.id limit $4
             )
             select exists(select from owner) as "owns!", p.id as "id?", p.inbound_id as "inbound_id?",
                 p.seq as "seq?", p.whatsapp_id as "whatsapp_id?", p.chat_id as "chat?", p.body as "body?",
@@ -114,7 +117,8 @@ impl Store {
             ), claimed as (
                 update bm_out b set claimed_at = now()
                 from owner
-                where b.id = any($3) and b.tenant_id = owner.tenant_id and b.state = 'PENDING' and b.claimed_at is null
+                where b.id = any($3) and b.tenant_id is not distinct from owner.tenant_id and b.state = 'PENDING'
+                    and b.claimed_at is null
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),
@@ -139,13 +143,20 @@ impl Store {
                 where cardinality($4::bigint[]) > 0 for no key update of w
             ), unsent as materialized (
                 select b.*, given.position
-                from owner left join counter using (tenant_id) join bm_out b using (tenant_id) join given using (id)
+                from owner left join counter using (tenant_id) cross join given
+                join bm_out b on b.id = given.id and b.tenant_id is not distinct from owner.tenant_id
                 where b.state = 'PENDING'
                 order by b.id for no key update of b
             ), sent as (
                 update bm_out b set
-                    state = 'SENT', sent_at = now(), whatsapp_id = b.id::text, chat_id = '', body = '', last_error = ''
+                    state = 'SENT', sent_at = now(), whatsapp_id = '', chat_id = '', body = '', last_error = ''
                 from unsent where b.id = unsent.id
+            ), settled as (
+                delete from bm_pending
+                where tenant_id = $1 and direction = 'OUT' and id = any(array(select id from unsent))
+            ), recent as (
+                insert into recent_replies (tenant_id, sent_at, queued_at)
+                select tenant_id, now(), created_at from unsent where counted
             ), logged as (
                 insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
                 select tenant_id, 'OUT', chat_id, body, whatsapp_id from unsent order by position
@@ -200,6 +211,10 @@ impl Store {
             ), buried as (
                 update bm_out b set state = 'DEAD', attempts = b.attempts + 1, last_error = $4
                 from owner where b.id = $3 and b.tenant_id = owner.tenant_id and b.state = 'PENDING'
+                returning b.id
+            ), settled as (
+                delete from bm_pending
+                where tenant_id = $1 and direction = 'OUT' and id = any(array(select id from buried))
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),

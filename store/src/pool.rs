@@ -180,11 +180,15 @@ async fn set_limits(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let statement = CALL_TIMEOUT.mul_f32(0.8).as_millis();
     let lock = CALL_TIMEOUT.mul_f32(0.4).as_millis();
     let idle = CALL_TIMEOUT.as_millis();
+    // A plan is made once in the life of a connection, and for a table that is small by then reading all of it looks cheaper
+    // than an index, unless a page out of order costs what it does where most of them are in memory.
+    //
     // A statement over many tables is taken for a long one by its estimates, and compiling it takes seconds longer than
     // running it.
     let limits = format!(
         "set statement_timeout = {statement}; set lock_timeout = {lock}; \
-         set idle_in_transaction_session_timeout = {idle}; set jit = off"
+         set idle_in_transaction_session_timeout = {idle}; set jit = off; \
+         set random_page_cost = 1.1"
     );
     raw_sql(AssertSqlSafe(limits)).execute(connection).await.map(drop)
 }

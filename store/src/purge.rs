@@ -3,16 +3,20 @@
 //! costs what it removes, not what is kept. It is then removed by an array of ids: for a join of so many the planner would
 //! rather read the whole table.
 //!
-//! The queues are purged tenant by tenant, and a purge that was enough goes on where the last one stopped: a tenant with
-//! more than its share waits for its next turn, and none starves behind it.
+//! What the queues hold goes by its age, the oldest first (`purge/queues.rs`). What the reply limit's window holds goes tenant by
+//! tenant, and a purge that was enough goes on where the last one stopped: a tenant with more than its share waits for its
+//! next turn, and none starves behind it.
 //!
 //! Texts and numbers of customers are in the log and in messages that were given up, and both go after the retention
-//! that the cluster's policy says ([`crate::policy`]); a chat that is silent for longer is greeted as a new one.
+//! that the cluster's policy says ([`crate::policy`]); a chat that is silent for longer is forgotten with its last line, and
+//! greeted as a new one.
 //!
 //! How long finished messages are kept is a matter of I6, for their ids are what a second delivery is known by. A page
 //! may tell of a message for as long as it is open, and WhatsApp deliver one for as long as it is not confirmed. So each is
 //! kept for [`KEPT_DONE`] after its end, which is later than it was written: one that is forgotten is older than any tenant
 //! answers (a week), and is not answered if it comes again.
+
+mod queues;
 
 use std::time::Duration;
 
@@ -36,6 +40,7 @@ const MAX_BATCHES: u32 = 200;
 pub struct Purged {
     pub inbound: u64,
     pub outbound: u64,
+    pub recent_replies: u64,
     pub reply_windows: u64,
     pub message_logs: u64,
     pub operations: u64,
@@ -72,9 +77,10 @@ impl Store {
     /// With so many statements for one table at most.
     pub async fn purge_within(&self, max_batches: u32) -> Result<Purged, StoreError> {
         Ok(Purged {
-            inbound: self.tenant_by_tenant("bm_in", max_batches, |after| self.purge_inbound(after)).await?,
-            outbound: self
-                .tenant_by_tenant("bm_out", max_batches, |after| self.purge_outbound(after))
+            inbound: self.purge_inbound(max_batches).await?,
+            outbound: self.purge_outbound(max_batches).await?,
+            recent_replies: self
+                .tenant_by_tenant("recent_replies", max_batches, |after| self.purge_recent_replies(after))
                 .await?,
             reply_windows: batches(max_batches, || self.purge_reply_windows()).await?,
             message_logs: self.purge_log(max_batches).await?,
@@ -143,75 +149,32 @@ impl Store {
         Ok(gone)
     }
 
-    /// Tenant by tenant: what is to go is then what an index has first, and what is to stay is never looked at, however
-    /// much it is. No id goes before its message is too old to be answered, whatever the retention is.
-    async fn purge_inbound(&self, after: String) -> Result<TenantsBatch, StoreError> {
+    /// Tenant by tenant, as the index has them.
+    async fn purge_recent_replies(&self, after: String) -> Result<TenantsBatch, StoreError> {
         let query = sqlx::query_as!(
             TenantsBatch,
             r#"with page as materialized (
-                select s.tenant_id, now() - make_interval(secs => $3) as done_before,
-                    now() - greatest(make_interval(days => p.message_retention_days), make_interval(secs => $3)) as dead_before
-                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $4
+                select s.tenant_id from whatsapp_sessions s where s.tenant_id > $1 order by s.tenant_id limit $3
             ), doomed as materialized (
-                select old.id, page.tenant_id from page
+                select old.place, page.tenant_id from page
                 cross join lateral (
-                    values ('DONE'::inbound_state, page.done_before), ('TOO_OLD', page.done_before),
-                        ('SUPPRESSED', page.done_before), ('DEAD', page.dead_before)
-                ) as kind(state, before)
-                cross join lateral (
-                    select b.id from bm_in b
-                    where b.tenant_id = page.tenant_id and b.state = kind.state and b.state <> 'PENDING'
-                        and b.done_at < kind.before
-                    order by b.done_at limit $2 for update skip locked
+                    select r.ctid as place from recent_replies r
+                    where r.tenant_id = page.tenant_id and r.sent_at < now() - interval '60 seconds'
+                    order by r.sent_at limit $2 for update skip locked
                 ) as old
                 limit $2
             ), gone as (
-                delete from bm_in where id = any(array(select id from doomed)) returning id
+                delete from recent_replies where ctid = any(array(select place from doomed)) returning 1
             )
             select (select count(*) from gone) as "gone!", case
                 when (select count(*) from gone) = $2 then (select max(tenant_id) from doomed)
-                when (select count(*) from page) = $4 then (select max(tenant_id) from page)
+                when (select count(*) from page) = $3 then (select max(tenant_id) from page)
             end as next"#,
             after,
             BATCH,
-            KEPT_DONE.as_secs_f64(),
             PAGE,
         );
-        self.one("purge the inbound queue", query).await
-    }
-
-    /// A sent reply is needed by the reply limit for a minute, and then by nothing.
-    async fn purge_outbound(&self, after: String) -> Result<TenantsBatch, StoreError> {
-        let query = sqlx::query_as!(
-            TenantsBatch,
-            r#"with page as materialized (
-                select s.tenant_id, now() - make_interval(days => p.message_retention_days) as dead_before
-                from whatsapp_sessions s, cluster_policy p where s.tenant_id > $1 order by s.tenant_id limit $4
-            ), doomed as materialized (
-                select old.id, page.tenant_id from page
-                cross join lateral (
-                    values ('SENT'::outbound_state, now() - make_interval(secs => $3)), ('DEAD', page.dead_before)
-                ) as kind(state, before)
-                cross join lateral (
-                    select b.id from bm_out b
-                    where b.tenant_id = page.tenant_id and b.state = kind.state and b.state <> 'PENDING'
-                        and b.created_at < kind.before
-                    order by b.created_at limit $2 for update skip locked
-                ) as old
-                limit $2
-            ), gone as (
-                delete from bm_out where id = any(array(select id from doomed)) returning id
-            )
-            select (select count(*) from gone) as "gone!", case
-                when (select count(*) from gone) = $2 then (select max(tenant_id) from doomed)
-                when (select count(*) from page) = $4 then (select max(tenant_id) from page)
-            end as next"#,
-            after,
-            BATCH,
-            KEPT_DONE.as_secs_f64(),
-            PAGE,
-        );
-        self.one("purge the outbound queue", query).await
+        self.one("purge the replies of a moment ago", query).await
     }
 
     async fn purge_reply_windows(&self) -> Result<Batch, StoreError> {
@@ -244,7 +207,22 @@ impl Store {
                 select id from message_logs where id = any(array(select id from page where is_old))
                 for update skip locked
             ), gone as (
-                delete from message_logs where id = any(array(select id from doomed)) returning id
+                delete from message_logs where id = any(array(select id from doomed))
+                returning id, tenant_id, chat_id, direction, state
+            ), thinned as materialized (
+                select distinct tenant_id, chat_id from gone where direction = 'IN' and state is distinct from 'TOO_OLD'
+            ), silent as materialized (
+                -- The chat's last line is asked for in the order of an index, not by 'exists': the planner takes a scan of
+                -- the whole log for a good way to find just one of them. A message that comes in this moment may find its
+                -- chat still known; then it is the next one that is greeted.
+                select t.tenant_id, t.chat_id from thinned t where (
+                    select l.id from message_logs l
+                    where l.tenant_id = t.tenant_id and l.chat_id = t.chat_id and l.direction = 'IN'
+                        and l.state is distinct from 'TOO_OLD' and l.id > (select max(id) from gone)
+                    order by l.tenant_id, l.chat_id, l.id desc limit 1
+                ) is null
+            ), forgotten as (
+                delete from chats c using silent s where c.tenant_id = s.tenant_id and c.chat_id = s.chat_id
             )
             select (select count(*) from gone) as "gone!", case
                 when count(*) = $1 and bool_and(is_old) then max(id)

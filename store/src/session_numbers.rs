@@ -22,10 +22,14 @@ impl Store {
                 from owner where s.tenant_id = owner.tenant_id
                 returning s.tenant_id, s.session_number
             ), waiting as materialized (
-                select b.id from session join bm_out b using (tenant_id) where b.state = 'PENDING'
+                select b.id from session join bm_pending w using (tenant_id) join bm_out b on b.id = w.id
+                where w.direction = 'OUT' and b.state = 'PENDING'
                 order by b.id for no key update of b
             ), buried as (
                 update bm_out b set state = 'DEAD', last_error = $3 from waiting where b.id = waiting.id
+            ), settled as (
+                delete from bm_pending
+                where tenant_id = $1 and direction = 'OUT' and id = any(array(select id from waiting))
             )
             select exists(select from owner) as "owns!", (select session_number from session) as "number?""#,
             fence.tenant.as_str(),
@@ -49,10 +53,14 @@ impl Store {
                 from owner where s.tenant_id = owner.tenant_id and s.session_number < $3
                 returning s.tenant_id
             ), waiting as materialized (
-                select b.id from session join bm_out b using (tenant_id) where b.state = 'PENDING'
+                select b.id from session join bm_pending w using (tenant_id) join bm_out b on b.id = w.id
+                where w.direction = 'OUT' and b.state = 'PENDING'
                 order by b.id for no key update of b
             ), buried as (
                 update bm_out b set state = 'DEAD', last_error = $4 from waiting where b.id = waiting.id
+            ), settled as (
+                delete from bm_pending
+                where tenant_id = $1 and direction = 'OUT' and id = any(array(select id from waiting))
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),

@@ -42,7 +42,7 @@ impl Store {
                     tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, first_in_chat,
                     state, set_apart, last_error, done_at)
                 select tenant_id, $4, message_digest($3), $5, $6, $7, false, 'DEAD', true, $8, now() from owner
-                on conflict on constraint bm_in_once do nothing
+                on conflict on constraint bm_in_known do nothing
             )
             select exists(select from owner) as "owns!""#,
             fence.tenant.as_str(),

@@ -6,6 +6,7 @@ mod baseline;
 mod claims;
 mod crash;
 mod failover;
+mod kept;
 mod load;
 mod memory;
 mod planned;
@@ -27,6 +28,9 @@ struct Args {
     /// Process crashes to measure: four tenants each, and the bound is on the 99th percentile.
     #[arg(long, default_value_t = 25)]
     crashes: usize,
+    /// Rows that are kept in the queues beside what is measured.
+    #[arg(long, default_value_t = 10_000_000)]
+    kept_rows: u64,
     /// Only these parts.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -46,6 +50,8 @@ enum Part {
     Rebalance,
     /// A hundred thousand tenants.
     Scale,
+    /// Messages beside many that are kept.
+    Kept,
     /// Memory, round trip and burst.
     Tenants,
 }
@@ -69,6 +75,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Scale) {
         scale::measure(&mut report).await?;
+    }
+    if wanted(Part::Kept) {
+        kept::measure(args.kept_rows, &mut report).await?;
     }
     if wanted(Part::Tenants) {
         round_trip::measure(site, &mut report).await?;

@@ -62,9 +62,12 @@ async fn what_was_decided_in_an_outage_is_claimed_and_sent_at_the_pace_of_the_li
     let bed = TestBed::new(2).await;
     let fence = bed.place().await;
     sqlx::query(
-        "insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body, created_at)
-        select 'duka', n, 'true_' || n || '@c.us_A', n || '@c.us', 'late ' || n, now() - interval '5 minutes'
-        from generate_series(1, 4) n",
+        "with late as (
+            insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body, created_at)
+            select 'duka', n, 'true_' || n || '@c.us_A', n || '@c.us', 'late ' || n, now() - interval '5 minutes'
+            from generate_series(1, 4) n returning tenant_id, id
+        )
+        insert into bm_pending (tenant_id, direction, id) select tenant_id, 'OUT', id from late",
     )
     .execute(bed.store.pool())
     .await

@@ -92,7 +92,7 @@ async fn an_id_that_was_forgotten_is_too_old_to_be_answered() {
     let patch = TenantPatch { answer_within: Some(week), ..TenantPatch::default() };
     db.store.update_tenant(&fence.tenant, patch).await.unwrap();
     let mut kept = Vec::new();
-    for (age_h, id) in [(1, "a"), (7 * 24 - 1, "b"), (8 * 24 - 1, "c"), (8 * 24 + 1, "d")] {
+    for (age_h, id) in [(8 * 24 + 1, "d"), (8 * 24 - 1, "c"), (7 * 24 - 1, "b"), (1, "a")] {
         let admitted = db.store.admit(&fence, &[message(id, "c")]).await.unwrap();
         let sql = "update bm_in set state = 'DONE', received_at = now() - make_interval(hours => $2),
             done_at = now() - make_interval(hours => $2) where id = $1";

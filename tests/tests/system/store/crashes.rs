@@ -172,6 +172,7 @@ async fn check(db: &Db, fence: &Fence, whatsapp: &Whatsapp, case: &str) {
     assert!(resent <= 1, "{case}: {resent} replies were sent again, and only one was in flight");
     assert!(db.store.pending_inbound(fence, 0, 1).await.unwrap().is_empty());
     assert!(db.store.pending_outbound(fence, 0, 1).await.unwrap().is_empty());
+    assert_eq!(db.astray().await, 0, "{case}");
     let filter = roost_store::MessageFilter { tenant: Some(fence.tenant.clone()), ..Default::default() };
     let log = db.store.list_messages(&filter, None, 100).await.unwrap();
     assert_eq!(log.len(), 2 * MESSAGES, "{case}: each message and reply is logged once");

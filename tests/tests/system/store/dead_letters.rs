@@ -109,7 +109,7 @@ async fn the_list_costs_what_is_dead_and_not_what_is_kept() {
     .await;
     db.execute(
         "insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body, state)
-        select 'juma', n, 'kept-' || n, '', '', 'SENT' from generate_series(1, 20000) n",
+        select 'juma', 1000 + n, '', '', '', 'SENT' from generate_series(1, 20000) n",
     )
     .await;
     db.execute("analyze bm_in; analyze bm_out").await;

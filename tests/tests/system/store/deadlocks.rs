@@ -6,8 +6,8 @@ use std::time::Duration;
 use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
 use roost_model::ids::{Generation, NodeId, SessionNumber, TenantId};
 use roost_store::{
-    Fence, NewMove, OperationFilter, OperationState, Requester, SessionStatus, SnapshotPointer, StatusReport,
-    StoreError, TenantPatch, TenantStatus, WorkerStatus,
+    DeadLetterFilter, Fence, NewMove, OperationFilter, OperationState, Requester, SessionStatus,
+    SnapshotPointer, StatusReport, StoreError, TenantPatch, TenantStatus, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -80,6 +80,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
             let ids: Vec<_> = queued.iter().rev().map(|reply| reply.id).collect();
             db.store.mark_sent(&fence, &ids, &ids[..ids.len().min(1)]).await
         }
+        19 => give_up_and_redrive(db, &fence).await,
         9 => db.store.report(&fence, &report).await,
         10 => db.store.pin_tenant(&id, &node("a"), &Requester::default()).await.map(drop),
         18 => db.store.delete_next_batch().await.map(drop),
@@ -89,6 +90,18 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         13 => act_on_operations(db, dice, &id).await,
         _ => db.store.admit(&fence, &[message(&dice.roll(u64::MAX).to_string(), "c")]).await.map(drop),
     }
+}
+
+async fn give_up_and_redrive(db: &Db, fence: &Fence) -> Result<(), StoreError> {
+    if let Some(message) = db.store.pending_inbound(fence, 0, 1).await?.first() {
+        db.store.bury_inbound(fence, message.id, "given up").await?;
+    }
+    if let Some(reply) = db.store.pending_outbound(fence, 0, 1).await?.first() {
+        db.store.bury_outbound(fence, reply.id, "given up").await?;
+    }
+    let dead = db.store.list_dead_letters(&DeadLetterFilter::default(), None, 3).await?;
+    let dead: Vec<_> = dead.iter().map(|letter| letter.id).rev().collect();
+    db.store.redrive(&dead, &Requester::default()).await.map(drop)
 }
 
 fn pointer(generation: Generation, dice: &mut Dice) -> SnapshotPointer {
@@ -175,6 +188,7 @@ async fn no_two_statements_wait_for_each_other_in_a_circle() {
     for actor in actors.collect::<Vec<_>>() {
         actor.await.unwrap();
     }
+    assert_eq!(db.astray().await, 0, "what waits is told by a row beside it, whatever has become of it");
 }
 
 /// Refusals are the point of the fence; an unavailable database is what a deadlock would look like.

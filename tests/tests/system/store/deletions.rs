@@ -28,6 +28,11 @@ macro_rules! messages {
                 "insert into bm_out (tenant_id, inbound_id, whatsapp_id, chat_id, body)
                 select 'duka', n, n::text, 'c', 'x' from generate_series(1, ", $messages, " / 10) n"
             ),
+            "insert into bm_pending (tenant_id, direction, id) select tenant_id, 'OUT', id from bm_out",
+            "insert into chats (tenant_id, chat_id) select distinct tenant_id, chat_id from message_logs",
+            concat!(
+                "insert into recent_replies select 'duka', now(), now() from generate_series(1, ", $messages, " / 100) n"
+            ),
             concat!(
                 "insert into reply_windows select 'duka', now() - n * interval '1 second'
                 from generate_series(1, ", $messages, " / 100) n"

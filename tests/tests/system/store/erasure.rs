@@ -15,7 +15,7 @@ const OTHER: &str = "255711000002@c.us";
 const ALL_ROWS: &str = "select concat(
     (select jsonb_agg(to_jsonb(i) - 'whatsapp_digest') from bm_in i), (select jsonb_agg(to_jsonb(o)) from bm_out o),
     (select jsonb_agg(to_jsonb(l)) from message_logs l), (select jsonb_agg(to_jsonb(r)) from reply_windows r),
-    (select jsonb_agg(to_jsonb(e)) from cluster_events e))";
+    (select jsonb_agg(to_jsonb(c)) from chats c), (select jsonb_agg(to_jsonb(e)) from cluster_events e))";
 
 /// WhatsApp's ids have the number in them.
 fn id(chat: &str, name: &str) -> String {

@@ -23,6 +23,9 @@ const ALL_ROWS: &str = "select jsonb_build_array(
     (select jsonb_agg(to_jsonb(i) order by i.id) from bm_in i),
     (select jsonb_agg(to_jsonb(o) order by o.id) from bm_out o),
     (select jsonb_agg(to_jsonb(l) order by l.id) from message_logs l),
+    (select jsonb_agg(to_jsonb(p) order by p.direction, p.id) from bm_pending p),
+    (select jsonb_agg(to_jsonb(c) order by c.chat_id) from chats c),
+    (select jsonb_agg(to_jsonb(r)) from recent_replies r),
     (select jsonb_agg(to_jsonb(r)) from reply_windows r))::text";
 
 /// Every fenced call, with arguments that would change something if the fence let them through.

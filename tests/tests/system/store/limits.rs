@@ -100,7 +100,7 @@ async fn what_was_sent_counts_from_when_it_was_sent() {
     assert_eq!(window().await, Default::default());
     db.store.mark_sent(&fence, &[queued[0].id], &[]).await.unwrap();
     assert_eq!((window().await.counted_ages.len(), window().await.sent_ages.len()), (0, 1));
-    db.execute("update bm_out set sent_at = sent_at - interval '61 seconds'").await;
+    db.execute("update recent_replies set sent_at = sent_at - interval '61 seconds'").await;
     assert_eq!(window().await, Default::default());
 }
 

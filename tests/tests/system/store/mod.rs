@@ -19,6 +19,7 @@ mod labels;
 mod ledger;
 mod ledger_cost;
 mod limits;
+mod message_cost;
 mod migrations;
 mod node_orders;
 mod operations;

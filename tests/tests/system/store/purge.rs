@@ -1,6 +1,6 @@
 //! What is old goes and what is needed stays.
 
-use roost_store::{Fence, MessageFilter, PolicyPatch, Purged, Store};
+use roost_store::{Completion, DeadLetterId, Direction, Fence, MessageFilter, PolicyPatch, Purged, Store};
 
 use sqlx::{Connection, Executor};
 
@@ -205,16 +205,18 @@ async fn a_purge_looks_at_nothing_that_stays() {
         let store = Store::connect(&db.url, 1).await.unwrap();
         let purged = store.purge().await.unwrap();
         store.pool().close().await;
-        assert_eq!(purged.inbound, u64::from(purge == "the second"), "{purge}");
+        assert_eq!(purged.inbound, u64::from(purge == "the third"), "{purge}");
         db.pages().await - before
     };
-    let none = read("the first").await;
+    read("the first, which passes the dead letters").await;
+    let none = read("the second").await;
     assert!(none < 500, "{none} pages for nothing");
     db.execute(
-        "update bm_in set done_at = now() - interval '32 days' where id = (select max(id) from bm_in)",
+        "update bm_in set received_at = now() - interval '32 days', done_at = now() - interval '32 days'
+        where id = (select min(id) from bm_in)",
     )
     .await;
-    let one = read("the second").await;
+    let one = read("the third").await;
     assert!(one < 500, "{one} pages for one row");
 }
 
@@ -238,19 +240,90 @@ async fn a_purge_goes_on_where_the_last_one_has_stopped() {
         db.owned(id).await;
     }
     db.execute(
-        "insert into bm_in (tenant_id, whatsapp_digest, whatsapp_id, chat_id, sender, body, first_in_chat, state,
-            received_at, done_at)
-        select case when n <= 12000 then 'a' when n <= 12010 then 'm' else 'z' end, n::text::bytea, '', '', '', '', false,
-            'DONE', now() - interval '9 days', now() - interval '9 days' from generate_series(1, 12020) n",
+        "insert into recent_replies
+        select case when n <= 12000 then 'a' when n <= 12010 then 'm' else 'z' end, now() - interval '1 hour', now()
+        from generate_series(1, 12020) n",
     )
     .await;
+    db.execute("insert into recent_replies values ('m', now(), now())").await;
     let mut gone = vec![];
     for _ in 0..4 {
-        gone.push(db.store.purge_within(1).await.unwrap().inbound);
+        gone.push(db.store.purge_within(1).await.unwrap().recent_replies);
     }
     assert_eq!(gone, [5_000, 20, 5_000, 0], "after the one with many come the others");
-    assert_eq!(db.store.purge_within(1).await.unwrap().inbound, 2_000);
+    assert_eq!(db.store.purge_within(1).await.unwrap().recent_replies, 2_000);
     assert_eq!(db.store.purge().await.unwrap(), Purged::default());
+    assert_eq!(db.number("select count(*) from recent_replies").await, 1, "what the limit needs stays");
+}
+
+/// What waits, and what was given up, is passed by the walk along the queue; when it has ended it goes all the same.
+#[tokio::test]
+async fn what_the_walk_has_passed_goes_when_it_has_ended() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let ids = ["answered", "waits", "dead", "erased", "young"];
+    for id in ids {
+        db.store.admit(&fence, &[message(id, id)]).await.unwrap();
+    }
+    let pending = db.store.pending_inbound(&fence, 0, 10).await.unwrap();
+    let replies = db.store.complete(&fence, &[answer(&pending[0])]).await.unwrap();
+    for message in &pending[2..4] {
+        db.store.bury_inbound(&fence, message.id, "no use").await.unwrap();
+    }
+    let age = "update bm_in set received_at = now() - interval '9 days',
+        done_at = case when whatsapp_id = '' then now() - interval '9 days' else done_at end where chat_id <> 'young'";
+    db.execute(age).await;
+    db.execute("update bm_out set created_at = now() - interval '9 days'").await;
+    let purge = async || {
+        let purged = db.store.purge().await.unwrap();
+        (purged.inbound, purged.outbound)
+    };
+    assert_eq!(purge().await, (1, 0));
+
+    db.store.mark_sent(&fence, &[replies[0].id], &[]).await.unwrap();
+    db.store.complete(&fence, &[Completion { replies: vec![], ..answer(&pending[1]) }]).await.unwrap();
+    let dead = DeadLetterId { direction: Direction::In, id: pending[2].id };
+    assert_eq!(db.store.redrive(&[dead], &by("", "")).await.unwrap(), [dead]);
+    db.store.complete(&fence, &[Completion { replies: vec![], ..answer(&pending[2]) }]).await.unwrap();
+    db.store.erase_chat(&fence.tenant, "erased", &by("", "")).await.unwrap();
+    assert_eq!(purge().await, (0, 1), "a message's id is kept after its end");
+    db.execute("update bm_in set done_at = now() - interval '9 days' where state = 'DONE'").await;
+    assert_eq!(purge().await, (3, 0));
+    assert_eq!(db.number("select count(*) from bm_in").await, 1, "the young one");
+}
+
+/// A row that an idle psql holds is nobody's to wait for, and is met again.
+#[tokio::test]
+async fn a_purge_walks_no_further_than_to_what_is_held() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    for id in ["first", "held", "last"] {
+        db.answered(&fence, id, "9 days").await;
+    }
+    let mut other = sqlx::PgConnection::connect(&db.url).await.unwrap();
+    other
+        .execute("begin; select from bm_in where whatsapp_digest = sha256('held') for update")
+        .await
+        .unwrap();
+    assert_eq!(db.store.purge().await.unwrap().inbound, 2, "the others");
+    other.execute("commit").await.unwrap();
+    assert_eq!(db.store.purge().await.unwrap().inbound, 1, "and then it");
+}
+
+#[tokio::test]
+async fn a_chat_is_forgotten_with_its_last_line_and_greeted_anew() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let first = async |id: &str, chat: &str| {
+        db.store.admit(&fence, &[message(id, chat)]).await.unwrap()[0].first_in_chat
+    };
+    assert!(first("m1", "silent").await && first("m2", "faithful").await);
+    db.execute("update message_logs set created_at = now() - interval '91 days'").await;
+    assert!(!first("m3", "faithful").await);
+    assert_eq!(db.store.purge().await.unwrap().message_logs, 2);
+    assert_eq!(db.text("select string_agg(chat_id, ' ') from chats").await, "faithful");
+    assert!(!first("m4", "faithful").await);
+    assert!(first("m5", "silent").await, "it is greeted as a new one");
 }
 
 /// What was removed is in the index until it is vacuumed, which an open transaction anywhere puts off.

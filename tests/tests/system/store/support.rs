@@ -81,6 +81,18 @@ impl Db {
         }
     }
 
+    /// Messages and replies that wait and are not told by a row of `bm_pending`, and such rows of others.
+    pub async fn astray(&self) -> i64 {
+        self.number(
+            "select count(*) from (
+                select tenant_id, 'IN'::message_direction as direction, id from bm_in where state = 'PENDING'
+                union all select tenant_id, 'OUT', id from bm_out where state = 'PENDING'
+            ) waits full join bm_pending told using (tenant_id, direction, id)
+            where waits.id is null or told.id is null",
+        )
+        .await
+    }
+
     /// One number, by plain SQL.
     pub async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()

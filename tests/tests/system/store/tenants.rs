@@ -122,6 +122,10 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         let pending = db.store.pending_inbound(fence, 0, 1).await.unwrap();
         let suppressed = roost_store::Completion { suppressed: Some("over".into()), ..answer(&pending[0]) };
         db.store.complete(fence, &[suppressed]).await.unwrap();
+        db.store.admit(fence, &[message("m3", "c")]).await.unwrap();
+        let waits = db.store.pending_inbound(fence, 0, 2).await.unwrap().remove(1);
+        let sent = db.store.complete(fence, &[answer(&waits)]).await.unwrap();
+        db.store.mark_sent(fence, &[sent[0].id], &[]).await.unwrap();
         let (tenant, node) = (fence.tenant.clone(), node("a"));
         let placed = LedgerRecord::Placed { tenant, node, because: "it was new".into(), operation: None };
         db.ledger.record(db.term, &[placed]).await.unwrap();
