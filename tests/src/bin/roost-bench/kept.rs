@@ -10,7 +10,7 @@ use roost_model::{
     LanguageCode, ResendPolicy, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId},
 };
-use roost_store::{Completion, Fence, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store};
+use roost_store::{Completion, Fence, Labels, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use time::OffsetDateTime;
 
@@ -181,6 +181,8 @@ fn new_tenant(id: TenantId, number: usize) -> NewTenant {
         reply_limit_per_minute: 0,
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
+        labels: Labels::default(),
+        metadata: Labels::default(),
     }
 }
 
