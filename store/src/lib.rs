@@ -58,6 +58,7 @@ pub mod snapshot_orphans;
 pub mod snapshots;
 pub mod tenants;
 mod turnover;
+pub mod worker_changes;
 pub mod workers;
 
 pub use changes::{Change, ChangeKind, ClusterChange};
@@ -89,4 +90,5 @@ pub use sessions::{QrCode, Session, SessionPlace, SessionStatus};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
 pub use tenants::{NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};
+pub use worker_changes::{WorkerHorizon, WorkersChanged};
 pub use workers::{DesiredState, RestartMode, Worker, WorkerFilter, WorkerSpec, WorkerStatus};

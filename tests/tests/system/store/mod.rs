@@ -36,4 +36,5 @@ pub mod support;
 mod tenants;
 mod throughput;
 mod tls;
+mod worker_changes;
 mod workers;
