@@ -8,6 +8,7 @@ pub mod breakable_browser;
 pub mod chaos;
 pub mod conversation;
 pub mod judge;
+pub mod processor_time;
 pub mod resends;
 pub mod scenario;
 

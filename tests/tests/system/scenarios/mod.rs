@@ -9,5 +9,6 @@ mod operations;
 mod outages;
 mod sandbox;
 mod session;
+mod shut_gates;
 mod stage;
 mod starts;
