@@ -2,7 +2,7 @@
 # copy of the tree), and the test that must fail then (test_of[NAME]).
 
 guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict seal store_mark breaker
-  shedding shared_impairment chaos_frozen_pair chaos_mass_loss chaos_grey_node)
+  shedding shared_impairment claim chaos_frozen_pair chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -97,6 +97,14 @@ mutate_shared_impairment() {
   edit cluster/src/controller/impairments.rs 'alike <= (self.live / ONE_IN).max(1) && alike < self.live' 'alike > 0'
 }
 test_of[shared_impairment]='cargo test -p roost-cluster --lib -- controller::impairments controller::tests::impairments'
+
+# Replies are sent that nobody has claimed.
+mutate_claim() {
+  edit node/src/pipeline/outbound.rs 'reply.claimed = true;' '' &&
+    edit node/src/pipeline/jobs.rs 'async move { fenced.store.claim(&fenced.fence, &ids).await }' \
+      'async move { drop((fenced, ids)); Ok(()) }'
+}
+test_of[claim]='cargo build --workspace --bins && cargo test --workspace --test system -- scenarios::daily::a_burst'
 
 # Kinds of chaos, each with the guard out that it is drawn for: chaos that passes all the same would prove nothing. A stalled
 # leader has none: an etcd 3.4 of Debian takes the leases of all nodes then, failover is held until the stall is over, and

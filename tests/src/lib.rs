@@ -6,6 +6,7 @@
 
 pub mod breakable_browser;
 pub mod chaos;
+pub mod claims;
 pub mod conversation;
 pub mod judge;
 pub mod processor_time;
