@@ -10,6 +10,7 @@ mod load;
 mod memory;
 mod planned;
 mod rebalance;
+mod regress;
 mod report;
 mod round_trip;
 mod scale;
@@ -40,6 +41,8 @@ enum Part {
     Failover,
     /// A node's process crashes.
     Crash,
+    /// How old the session is that a crash leaves.
+    Regress,
     /// A tenant is moved.
     Planned,
     /// A node is added.
@@ -60,6 +63,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Crash) {
         crash::measure(args.crashes, site, &mut report).await?;
+    }
+    if wanted(Part::Regress) {
+        regress::measure(args.crashes, site, &mut report).await?;
     }
     if wanted(Part::Planned) {
         planned::measure(args.runs, site, &mut report).await?;
