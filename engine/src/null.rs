@@ -31,9 +31,15 @@ pub struct NullEngine {
     warm: Arc<Mutex<HashSet<TenantId>>>,
     slow: Arc<watch::Sender<bool>>,
     refuses_logout: Arc<Mutex<Option<String>>>,
+    is_away: bool,
 }
 
 impl NullEngine {
+    /// One whose pages are linked and find no WhatsApp.
+    pub fn away() -> Self {
+        Self { is_away: true, ..Self::default() }
+    }
+
     /// Raises an event on a tenant's page, as WhatsApp would. `false` when the tenant has none or does not keep up.
     pub fn raise(&self, tenant: &TenantId, event: PageEvent) -> bool {
         self.page(tenant)
@@ -139,10 +145,10 @@ impl Engine for NullEngine {
         write_session(&launch)?;
         let (events, received) = mpsc::channel(EVENTS);
         // The channel is new and has room.
-        load(&events);
+        load(&events, !self.is_away);
         let page = Arc::new(NullPage {
             events: Mutex::new(Some(events)),
-            online: AtomicBool::new(true),
+            online: AtomicBool::new(!self.is_away),
             deaf: AtomicBool::new(false),
             probes: AtomicU32::new(0),
             take_overs: AtomicU32::new(0),
@@ -191,8 +197,9 @@ fn write_session(launch: &Launch) -> Result<(), EngineError> {
 }
 
 /// What a new document tells.
-fn load(events: &mpsc::Sender<PageEvent>) {
-    for event in [PageEvent::Loaded, PageEvent::Ready { phone: String::new() }] {
+fn load(events: &mpsc::Sender<PageEvent>, online: bool) {
+    let there = [PageEvent::Loaded, PageEvent::Ready { phone: String::new() }];
+    for event in there.into_iter().chain((!online).then_some(PageEvent::Online(false))) {
         // A worker that does not keep up finds out by its probes.
         let _ = events.try_send(event);
     }
@@ -229,7 +236,7 @@ impl NullPage {
     fn load(&self) {
         self.swallows.store(false, Ordering::Relaxed);
         if let Some(events) = self.events.lock().as_ref() {
-            load(events);
+            load(events, self.is_online());
         }
     }
 

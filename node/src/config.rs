@@ -138,7 +138,7 @@ pub struct NodeArgs {
     /// Browsers that launch at the same time
     #[arg(long, env = "ROOST_NODE_MAX_LAUNCHES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub max_launches: u16,
-    /// What runs the tenants: `null` has no browser and is for scale tests
+    /// What runs the tenants: `null` has no browser and is for scale tests, `null-away` the same with WhatsApp away
     #[arg(long, env = "ROOST_NODE_ENGINE", value_enum, default_value_t = EngineKind::Web)]
     pub engine: EngineKind,
     /// Restarts of the working process within the window before the node gives up
@@ -153,6 +153,7 @@ pub struct NodeArgs {
 pub enum EngineKind {
     Web,
     Null,
+    NullAway,
 }
 
 /// The settings, checked.
@@ -178,7 +179,10 @@ pub enum EngineConfig {
         page_hosts: Vec<Domain>,
         identity: Box<Identity>,
     },
-    Null,
+    Null {
+        /// WhatsApp is away.
+        away: bool,
+    },
 }
 
 /// Why a node cannot run as it was told to.
@@ -253,7 +257,7 @@ impl NodeArgs {
         let snapshots = SnapshotStore::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
         let run_as = match engine {
             EngineConfig::Web { run_as, .. } => run_as,
-            EngineConfig::Null => RunAs::Caller,
+            EngineConfig::Null { .. } => RunAs::Caller,
         };
         let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
         Ok(NodeConfig { args: self, timing, engine, etcd_ca, snapshots, profiles })
@@ -263,7 +267,8 @@ impl NodeArgs {
 impl NodeArgs {
     fn engine_config(&self, page_url: PageUrl, page_hosts: Vec<Domain>) -> Result<EngineConfig, ConfigError> {
         match self.engine {
-            EngineKind::Null => Ok(EngineConfig::Null),
+            EngineKind::Null => Ok(EngineConfig::Null { away: false }),
+            EngineKind::NullAway => Ok(EngineConfig::Null { away: true }),
             EngineKind::Web => {
                 let wa_js = self.bridge.clone().ok_or(ConfigError::NoBridge)?;
                 let browser = a_file("--browser", &self.browser)?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use roost_model::ids::InvalidId;
+use roost_model::ids::{InvalidId, TenantId};
 
 use crate::StoreError;
 
@@ -17,6 +17,11 @@ pub(crate) fn optional_id<T>(
     parse: impl FnOnce(&str) -> Result<T, InvalidId>,
 ) -> Result<Option<T>, StoreError> {
     column.map(parse).transpose().map_err(StoreError::corrupt_id)
+}
+
+/// Tenants that a statement is about.
+pub(crate) fn ids_to_column<'a>(tenants: impl IntoIterator<Item = &'a TenantId>) -> Vec<String> {
+    tenants.into_iter().map(|id| id.as_str().to_owned()).collect()
 }
 
 /// Postgres cannot hold U+0000 in a text. A message that has one must not stay at the head of its queue for ever, so

@@ -59,6 +59,7 @@ pub mod snapshot_orphans;
 pub mod snapshots;
 pub mod tenants;
 mod turnover;
+pub mod worker_changes;
 mod worker_status;
 pub mod workers;
 
@@ -92,5 +93,6 @@ pub use sessions::{QrCode, Session, SessionPlace, SessionStatus};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
 pub use tenants::{NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};
+pub use worker_changes::{WorkerHorizon, WorkersChanged};
 pub use worker_status::WorkerStatus;
 pub use workers::{DesiredState, RestartMode, Worker, WorkerFilter, WorkerSpec};

@@ -5,7 +5,10 @@ use roost_model::ids::{Generation, NodeId, TenantId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Fence, Store, StoreError, columns::optional_id};
+use crate::{
+    Fence, Store, StoreError,
+    columns::{ids_to_column, optional_id},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -51,13 +54,12 @@ pub struct SessionPlace {
 impl Store {
     /// Of those of these tenants that there are. A thousand or so at once.
     pub async fn session_places(&self, tenants: &[TenantId]) -> Result<Vec<SessionPlace>, StoreError> {
-        let ids: Vec<_> = tenants.iter().map(|id| id.as_str().to_owned()).collect();
         let query = sqlx::query!(
             r#"select t.id, t.uid, w.node, w.generation,
                 case when s.snapshot_manifest is not null then s.snapshot_generation end as snapshot
             from tenants t join worker_processes w on w.tenant_id = t.id join whatsapp_sessions s on s.tenant_id = t.id
             where t.id = any($1) and t.deleting_since is null"#,
-            &ids,
+            &ids_to_column(tenants),
         );
         let rows = self.all("look up where sessions are", query).await?;
         rows.into_iter()
@@ -74,26 +76,41 @@ impl Store {
     }
 
     pub async fn get_session(&self, id: &TenantId) -> Result<Session, StoreError> {
+        self.sessions_of([id]).await?.pop().ok_or_else(|| StoreError::no_tenant(id))
+    }
+
+    /// Of those of these tenants that there are, in no order. A thousand or so at once.
+    pub async fn sessions_of<'a>(
+        &self,
+        tenants: impl IntoIterator<Item = &'a TenantId>,
+    ) -> Result<Vec<Session>, StoreError> {
         let query = sqlx::query!(
-            r#"select s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at, s.connected_at,
-                h.last_seen_at, case when s.snapshot_manifest is not null then s.snapshot_at end as snapshot_at
+            r#"select s.tenant_id, s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at,
+                s.connected_at, h.last_seen_at,
+                case when s.snapshot_manifest is not null then s.snapshot_at end as snapshot_at
             from whatsapp_sessions s join worker_heartbeats h using (tenant_id)
-            where s.tenant_id = $1"#,
-            id.as_str(),
+            where s.tenant_id = any($1)"#,
+            &ids_to_column(tenants),
         );
-        let row = self.maybe("get the session", query).await?.ok_or_else(|| StoreError::no_tenant(id))?;
-        let qr = match (row.qr_text, row.qr_data_uri, row.qr_expires_at) {
-            (Some(text), Some(data_uri), Some(expires_at)) => Some(QrCode { text, data_uri, expires_at }),
-            _none => None,
-        };
-        Ok(Session {
-            tenant: id.clone(),
-            status: row.status,
-            qr,
-            connected_at: row.connected_at,
-            last_seen_at: row.last_seen_at,
-            snapshot_at: row.snapshot_at,
-        })
+        let rows = self.all("get sessions", query).await?;
+        rows.into_iter()
+            .map(|row| {
+                let qr = match (row.qr_text, row.qr_data_uri, row.qr_expires_at) {
+                    (Some(text), Some(data_uri), Some(expires_at)) => {
+                        Some(QrCode { text, data_uri, expires_at })
+                    }
+                    _none => None,
+                };
+                Ok(Session {
+                    tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
+                    status: row.status,
+                    qr,
+                    connected_at: row.connected_at,
+                    last_seen_at: row.last_seen_at,
+                    snapshot_at: row.snapshot_at,
+                })
+            })
+            .collect()
     }
 
     /// Shows a QR code (session QR_READY, tenant QR_PENDING), or takes it away (session DISCONNECTED). A page that

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use crate::{
     Condition, ConditionKind, LabelSelector, Labels, SessionStatus, SnapshotPointer, Store, StoreError,
     Tenant, WorkerStatus,
-    columns::{optional_id, unsigned},
+    columns::{ids_to_column, optional_id, unsigned},
     snapshots::pointer_from_columns,
 };
 
@@ -138,6 +138,15 @@ impl Store {
     }
 
     pub async fn get_worker(&self, id: &TenantId) -> Result<Worker, StoreError> {
+        let found = self.workers_of([id]).await?;
+        found.into_iter().next().ok_or_else(|| StoreError::no_tenant(id))
+    }
+
+    /// Of those of these tenants that there are, in no order. A few thousand at once.
+    pub async fn workers_of<'a>(
+        &self,
+        tenants: impl IntoIterator<Item = &'a TenantId>,
+    ) -> Result<Vec<Worker>, StoreError> {
         let query = sqlx::query_as!(
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
@@ -145,11 +154,10 @@ impl Store {
                 h.last_seen_at, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
-            where w.tenant_id = $1"#,
-            id.as_str(),
+            where w.tenant_id = any($1)"#,
+            &ids_to_column(tenants),
         );
-        let row = self.maybe("get the worker", query).await?;
-        row.ok_or_else(|| StoreError::no_tenant(id))?.try_into()
+        self.all("get workers", query).await?.into_iter().map(Worker::try_from).collect()
     }
 
     /// Ordered by tenant id, from the one after `after` on.

@@ -2,7 +2,7 @@
 # copy of the tree), and the test that must fail then (test_of[NAME]).
 
 guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict seal store_mark breaker
-  shedding shared_impairment base own_copy known_blobs shared_blobs chaos_frozen_pair chaos_mass_loss chaos_grey_node)
+  shedding shared_impairment claim base own_copy known_blobs shared_blobs chaos_frozen_pair chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -123,6 +123,14 @@ mutate_shared_blobs() {
         self.blobs.extend(manifest.blobs().filter(|blob| blob.starts_with(&own)).map'
 }
 test_of[shared_blobs]='cargo test -p roost-node --lib -- session::tests::building whatever_fails'
+
+# Replies are sent that nobody has claimed.
+mutate_claim() {
+  edit node/src/pipeline/outbound.rs 'reply.claimed = true;' '' &&
+    edit node/src/pipeline/jobs.rs 'async move { fenced.store.claim(&fenced.fence, &ids).await }' \
+      'async move { drop((fenced, ids)); Ok(()) }'
+}
+test_of[claim]='cargo build --workspace --bins && cargo test --workspace --test system -- scenarios::daily::a_burst'
 
 # Kinds of chaos, each with the guard out that it is drawn for: chaos that passes all the same would prove nothing. A stalled
 # leader has none: an etcd 3.4 of Debian takes the leases of all nodes then, failover is held until the stall is over, and

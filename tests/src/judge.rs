@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Result, ensure};
 use roost_devcluster::{Connections, SentMessage, Simulator, TenantRecord};
 
-use crate::resends::Resends;
+use crate::{claims, resends::Resends};
 
 /// Whose messages are older than a link: the simulator's customers of the history.
 const CUSTOMERS_OF_THE_HISTORY: &str = "255799";
@@ -38,6 +38,20 @@ pub async fn nothing_needless_was_sent(simulator: &Simulator, tenants: &[TenantR
         "sent again with the acknowledgement in hand: {:#?}",
         resends.needless
     );
+    Ok(())
+}
+
+/// Each reply was claimed before it was sent, under one id, and sent again only while it was in doubt (I6).
+pub async fn sends_were_claimed(
+    database: &str,
+    simulator: &Simulator,
+    tenants: &[TenantRecord],
+) -> Result<()> {
+    let connections = simulator.connections().await?.connections;
+    // A phone that was never linked has sent nothing.
+    let sent = async |tenant: &TenantRecord| simulator.sent(&tenant.phone, 0).await.unwrap_or_default();
+    let wrong = claims::violations(database, tenants, sent, &connections).await?;
+    ensure!(wrong.is_empty(), "what was sent is not what was claimed: {wrong:#?}");
     Ok(())
 }
 

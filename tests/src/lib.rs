@@ -6,8 +6,10 @@
 
 pub mod breakable_browser;
 pub mod chaos;
+pub mod claims;
 pub mod conversation;
 pub mod judge;
+pub mod processor_time;
 pub mod resends;
 pub mod scenario;
 

@@ -82,10 +82,12 @@ impl Scenario {
     }
 
     /// Judges the run, stops the cluster, and sees that nothing of it is left.
-    pub async fn finish(self) -> Result<()> {
+    pub async fn finish(mut self) -> Result<()> {
         let connections = self.cluster.simulator()?.connections().await?;
         judge::never_two_browsers(&connections)?;
         judge::nothing_needless_was_sent(self.cluster.simulator()?, self.cluster.tenants()).await?;
+        let database = self.cluster.postgres().url().to_owned();
+        judge::sends_were_claimed(&database, self.cluster.simulator()?, self.cluster.tenants()).await?;
         self.end().await
     }
 

@@ -1,5 +1,7 @@
 //! Why an order is not carried out or a question not answered.
 
+use std::sync::Arc;
+
 use roost_cluster::{ledger::LedgerError, registry::RegistryError};
 use roost_model::ids::{NodeId, OperationId};
 use roost_store::{OperationState, StoreError};
@@ -33,6 +35,12 @@ pub enum Error {
     UnknownNode { node: NodeId },
     #[error("{limit} streams are open already")]
     TooManyStreams { limit: usize },
+    /// What a stream follows could not be read.
+    #[error(transparent)]
+    Feed(Arc<StoreError>),
+    /// A stream's caller has not read of more that has gone than is kept.
+    #[error("the stream was read too slowly: what it has missed is not known any more")]
+    TooSlow,
     #[error("the coordinator is stopping")]
     Stopping,
 }

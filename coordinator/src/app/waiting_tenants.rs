@@ -100,10 +100,6 @@ pub(super) struct Following {
 }
 
 impl Following {
-    pub(super) fn told(&self, worker: Worker) -> Worker {
-        told(worker, self.shown.as_deref())
-    }
-
     /// The tenants that wait for something else now, or not any more. Cancelling loses nothing.
     pub(super) async fn changed(&mut self) -> BTreeSet<TenantId> {
         if self.latest.changed().await.is_err() {

@@ -36,7 +36,8 @@ impl From<Error> for Status {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Store(error) => from_store(error),
+            Error::Store(error) => from_store(&error),
+            Error::Feed(error) => from_store(&error),
             Error::Ledger(error) => from_ledger(error),
             Error::Registry(error) => from_registry(error),
             Error::NotMigrated(failed) => not_migrated(failed.as_ref()),
@@ -46,18 +47,19 @@ impl From<Error> for ApiError {
             Error::NoOperation { id } => no_operation(id),
             Error::UnknownNode { node } => unknown_node(&node),
             Error::TooManyStreams { limit } => too_many_streams(limit),
+            Error::TooSlow => too_slow(),
             Error::Stopping => stopping(),
         }
     }
 }
 
-fn from_store(error: StoreError) -> ApiError {
+fn from_store(error: &StoreError) -> ApiError {
     if let Some(kind) = error.refusal() {
-        return refused(kind, &error);
+        return refused(kind, error);
     }
-    match &error {
+    match error {
         StoreError::Unavailable { .. } => {
-            tracing::warn!(error = %causes(&error), "call failed for want of the database");
+            tracing::warn!(error = %causes(error), "call failed for want of the database");
             let message =
                 format!("{error}; if the call was to change something, look whether it did, and try again");
             ApiError::unavailable(POSTGRES, RETRY_AFTER, message)
@@ -92,7 +94,7 @@ fn from_store(error: StoreError) -> ApiError {
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())
         }
         StoreError::Corrupt { .. } => {
-            tracing::error!(error = %causes(&error), "stored data not readable");
+            tracing::error!(error = %causes(error), "stored data not readable");
             ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has more"))
         }
         StoreError::Url { .. }
@@ -100,7 +102,7 @@ fn from_store(error: StoreError) -> ApiError {
         | StoreError::Refused { .. }
         | StoreError::Encoding { .. }
         | StoreError::Migration { .. } => {
-            tracing::error!(error = %causes(&error), "fault in the use of the database");
+            tracing::error!(error = %causes(error), "fault in the use of the database");
             ApiError::new(ErrorCode::Internal, format!("{error}; the coordinator's log has the reason"))
         }
     }
@@ -195,6 +197,12 @@ fn not_migrated(failed: Option<&FailedMigration>) -> ApiError {
             ApiError::new(ErrorCode::Internal, message)
         }
     }
+}
+
+/// The end of a stream whose caller did not read for long.
+fn too_slow() -> ApiError {
+    let message = format!("{}; call again to begin with how things stand", Error::TooSlow);
+    ApiError::unavailable(COORDINATOR, RETRY_AFTER, message)
 }
 
 /// The end of a stream when the coordinator stops.
@@ -299,7 +307,7 @@ mod tests {
         ];
         for (error, code) in cases {
             let shown = error.to_string();
-            assert_eq!(from_store(error).code, code, "{shown}");
+            assert_eq!(from_store(&error).code, code, "{shown}");
         }
     }
 
@@ -357,7 +365,7 @@ mod tests {
     #[test]
     fn a_taken_value_is_told_by_the_path_of_its_field() {
         let path = |field| {
-            from_store(StoreError::AlreadyExists { field, value: "x".into() }).violations[0].field.clone()
+            from_store(&StoreError::AlreadyExists { field, value: "x".into() }).violations[0].field.clone()
         };
         assert_eq!(path("id"), "tenant_id");
         assert_eq!(path("phone"), "tenant.phone");

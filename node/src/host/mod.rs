@@ -344,7 +344,8 @@ impl Announcement<'_> {
 /// The engine that was chosen, its browsers announced to the guard.
 async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
-        EngineConfig::Null => Ok(Arc::new(NullEngine::default())),
+        EngineConfig::Null { away: false } => Ok(Arc::new(NullEngine::default())),
+        EngineConfig::Null { away: true } => Ok(Arc::new(NullEngine::away())),
         EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts, identity } => {
             let this_program = std::env::current_exe().map_err(HostError::Myself)?;
             let launcher = Launcher::new(this_program.clone(), *run_as);
@@ -373,7 +374,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
 /// Where the page is had from; none without browsers.
 fn site(engine: &EngineConfig) -> Option<Vec<String>> {
     match engine {
-        EngineConfig::Null => None,
+        EngineConfig::Null { .. } => None,
         EngineConfig::Web { page_url, .. } => Some(page_url.ways_there()),
     }
 }

@@ -134,10 +134,10 @@ mod tests {
         assert_eq!(snapshot_schedule.due(), None);
         snapshot_schedule.changed(ms(10_000));
         assert_eq!(snapshot_schedule.due(), Some(ms(11_000)));
-        snapshot_schedule.changed(ms(10_900));
-        assert_eq!(snapshot_schedule.due(), Some(ms(11_900)));
-        snapshot_schedule.changed(ms(11_500));
-        assert_eq!(snapshot_schedule.due(), Some(ms(12_000)), "two seconds after the first change");
+        snapshot_schedule.changed(ms(10_400));
+        assert_eq!(snapshot_schedule.due(), Some(ms(11_400)));
+        snapshot_schedule.changed(ms(11_000));
+        assert_eq!(snapshot_schedule.due(), Some(ms(11_500)), "a second and a half after the first change");
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl Default for WorkerTiming {
             last_save_within: Duration::from_secs(30),
             last_save_stalls: Duration::from_secs(5),
             snapshot_quiet: Duration::from_secs(1),
-            snapshot_at_most: Duration::from_secs(2),
+            // With a save, which takes some tenths of a second, below two seconds: see BENCHMARKS.md.
+            snapshot_at_most: Duration::from_millis(1_500),
             look_every: Duration::from_secs(15),
             looked_apart: Duration::from_secs(30),
         }

@@ -107,16 +107,25 @@ impl Store {
     }
 
     pub async fn get_operation(&self, id: OperationId) -> Result<OperationRecord, StoreError> {
+        let found = self.operations_of([id]).await?.pop();
+        found.ok_or_else(|| StoreError::NotFound { kind: "operation", id: id.to_string() })
+    }
+
+    /// Those of these that there are, in no order. A thousand or so at once.
+    pub async fn operations_of(
+        &self,
+        ids: impl IntoIterator<Item = OperationId>,
+    ) -> Result<Vec<OperationRecord>, StoreError> {
+        let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
         let query = sqlx::query_as!(
             OperationRow,
             r#"select id, kind as "kind: Kind", node, tenant_id, force, deadline, max_concurrent,
                 max_unavailable_percent, state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
-            from operations where id = $1"#,
-            id.0,
+            from operations where id = any($1)"#,
+            &ids,
         );
-        let row = self.maybe("get the operation", query).await?;
-        row.ok_or_else(|| StoreError::NotFound { kind: "operation", id: id.to_string() })?.try_into()
+        self.all("get operations", query).await?.into_iter().map(OperationRecord::try_from).collect()
     }
 
     /// Newest first, from the one before `before` on.

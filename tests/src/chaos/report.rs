@@ -26,6 +26,8 @@ pub struct Report {
     pub orders: Orders,
     pub count: Count,
     pub resends: Resends,
+    /// Sends that are not what was claimed.
+    pub unclaimed: Vec<String>,
     pub connections: usize,
     pub overlaps: Overlaps,
     pub observed: Observed,
@@ -106,6 +108,7 @@ impl Report {
         wrong.extend(
             self.resends.needless.iter().map(|what| format!("sent again with its acknowledgement: {what}")),
         );
+        wrong.extend(self.unclaimed.iter().map(|what| format!("not as it was claimed (I6): {what}")));
         wrong.extend(self.count.out_of_order.iter().map(|what| format!("out of order: {what}")));
         if self.count.missing > 0 {
             wrong.push(format!("{} messages were lost (I6)", self.count.missing));

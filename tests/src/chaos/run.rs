@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_devcluster::{Cluster, Options};
+use roost_devcluster::{Cluster, Options, TenantRecord};
 use tempfile::TempDir;
 
-use crate::judge::is_error;
+use crate::{claims, judge::is_error};
 
 use super::{
     disk::Disk,
@@ -221,17 +221,24 @@ impl Bed {
     }
 
     async fn judge(self, begun: Instant, failure: Option<anyhow::Error>) -> Result<Report> {
-        let Self { load, observer, operator, fences, cluster, disk, standstills, mut report, .. } = self;
+        let Self { load, observer, operator, fences, mut cluster, disk, standstills, mut report, .. } = self;
         let settle = if failure.is_some() { Duration::ZERO } else { RECOVERED_WITHIN };
         report.ran_for = begun.elapsed();
         report.failure = failure.map(|error| format!("{error:#}"));
         report.count = load.settle(settle).await;
+        let database = cluster.postgres().url().to_owned();
         let simulator = cluster.simulator()?;
         let connections = simulator.connections().await?;
         // All of it once more: what was read while it ran has not the resends that came after.
         for tenant in cluster.tenants() {
             report.resends.count(&tenant.id, &simulator.sent(&tenant.phone, 0).await?, &connections);
         }
+        let sent = async |tenant: &TenantRecord| simulator.sent(&tenant.phone, 0).await.unwrap_or_default();
+        report.unclaimed = match report.failure {
+            // The database may be frozen.
+            Some(_) => vec![],
+            None => claims::violations(&database, cluster.tenants(), sent, &connections.connections).await?,
+        };
         report.connections = connections.connections.len();
         report.overlaps = Overlaps::judge(&connections, &standstills);
         report.observed = match report.failure {

@@ -1,11 +1,9 @@
 //! WatchEvents: the last events, then each new one.
 
-use std::convert::Infallible;
-
 use roost_store::{ClusterChange, ClusterEvent, EventFilter, Store, StoreError};
 
 use super::{
-    feed::{Feed, Follower, Next, Source},
+    feed::{Feed, Follower, Reader, Source},
     streams::{Outlet, Watched},
     wakeups::ClusterWakeups,
 };
@@ -20,8 +18,9 @@ impl App {
         filter: EventFilter,
         backlog: u32,
     ) -> Result<Watched<ClusterEvent>, Error> {
-        let watch = WatchEvents::begin(self.store()?.clone(), &self.feeds.events, filter, backlog).await?;
-        self.streams.open(|outlet| watch.run(outlet))
+        let begun = begin(self.store()?.clone(), &self.feeds.events, filter, backlog).await?;
+        let (feed, backlog, watch) = begun;
+        self.streams.open(|outlet| feed.run(watch, backlog, outlet))
     }
 }
 
@@ -56,55 +55,32 @@ impl Source for HistoryEnd {
     }
 }
 
+/// What was there before the call, oldest first, and who goes on from there.
+async fn begin(
+    store: Store,
+    feed: &Feed<ClusterEvent>,
+    filter: EventFilter,
+    backlog: u32,
+) -> Result<(Follower<ClusterEvent>, Vec<ClusterEvent>, WatchEvents), StoreError> {
+    let feed = feed.follow(HistoryEnd::begin(store.clone())).await?;
+    let seen = store.last_event_id().await?;
+    let mut backlog = match backlog {
+        0 => Vec::new(),
+        _ => store.list_events(&filter, Some(seen + 1), backlog).await?,
+    };
+    backlog.reverse();
+    Ok((feed, backlog, WatchEvents { store, filter, seen }))
+}
+
 struct WatchEvents {
     store: Store,
     filter: EventFilter,
-    feed: Follower<ClusterEvent>,
-    /// What was there before the call, oldest first.
-    backlog: Vec<ClusterEvent>,
     /// All up to this one that the caller wants have been sent.
     seen: i64,
 }
 
-impl WatchEvents {
-    /// Reads what there is: what happens after this is sent.
-    async fn begin(
-        store: Store,
-        feed: &Feed<ClusterEvent>,
-        filter: EventFilter,
-        backlog: u32,
-    ) -> Result<Self, StoreError> {
-        let feed = feed.follow(HistoryEnd::begin(store.clone())).await?;
-        let seen = store.last_event_id().await?;
-        let mut backlog = match backlog {
-            0 => Vec::new(),
-            _ => store.list_events(&filter, Some(seen + 1), backlog).await?,
-        };
-        backlog.reverse();
-        Ok(Self { store, filter, feed, backlog, seen })
-    }
-
-    async fn run(mut self, outlet: Outlet<ClusterEvent>) -> Error {
-        let Err(end) = self.follow(&outlet).await;
-        end
-    }
-
-    async fn follow(&mut self, outlet: &Outlet<ClusterEvent>) -> Result<Infallible, Error> {
-        for event in std::mem::take(&mut self.backlog) {
-            outlet.send(event).await;
-        }
-        loop {
-            match self.feed.next().await? {
-                Next::Take(events) => self.send(outlet, &events).await,
-                Next::CatchUp => {
-                    let outcome = self.catch_up(outlet).await;
-                    self.feed.caught_up(outcome)?;
-                }
-            }
-        }
-    }
-
-    async fn send(&mut self, outlet: &Outlet<ClusterEvent>, events: &[ClusterEvent]) {
+impl Reader<ClusterEvent> for WatchEvents {
+    async fn take(&mut self, outlet: &Outlet<ClusterEvent>, events: &[ClusterEvent]) {
         for event in events.iter().filter(|event| event.id > self.seen && self.filter.takes(event)) {
             outlet.send(event.clone()).await;
         }
@@ -114,7 +90,7 @@ impl WatchEvents {
     async fn catch_up(&mut self, outlet: &Outlet<ClusterEvent>) -> Result<(), StoreError> {
         loop {
             let events = self.store.events_after(&self.filter, self.seen, CHUNK).await?;
-            self.send(outlet, &events).await;
+            self.take(outlet, &events).await;
             if events.len() < CHUNK as usize {
                 return Ok(());
             }

@@ -6,7 +6,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use roost_model::causes;
-use roost_store::{ClusterEvent, Message, StoreError};
+use roost_store::StoreError;
 use tokio::{
     sync::{
         Mutex,
@@ -15,11 +15,11 @@ use tokio::{
     time::sleep,
 };
 
-use super::streams::Outage;
+use super::streams::{Outage, Outlet};
 use crate::app::Error;
 
 /// From one reading to the next while the database is away.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
+pub(super) const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Readings that one who follows may be behind before it has to read for itself.
 const BACKLOG: usize = 32;
 
@@ -49,13 +49,6 @@ impl<T> Clone for Reading<T> {
             Self::Failed => Self::Failed,
         }
     }
-}
-
-/// The feeds of a process. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Feeds {
-    pub(super) messages: Feed<Message>,
-    pub(super) events: Feed<ClusterEvent>,
 }
 
 /// Cheap to clone; all clones are one feed.
@@ -151,8 +144,17 @@ pub(super) struct Follower<T> {
     is_behind: bool,
 }
 
+/// What a stream does with what it follows.
+pub(super) trait Reader<T>: Send {
+    /// Sends those of them that its caller wants and has not got.
+    fn take(&mut self, outlet: &Outlet<T>, items: &[T]) -> impl Future<Output = ()> + Send;
+
+    /// Reads for itself what the feed has read meanwhile, and sends it.
+    fn catch_up(&mut self, outlet: &Outlet<T>) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// What one who follows has to do.
-pub(super) enum Next<T> {
+enum Next<T> {
     /// Take these.
     Take(Arc<Vec<T>>),
     /// Read for itself what the feed has read meanwhile, and say what came of it ([`Follower::caught_up`]).
@@ -164,7 +166,29 @@ impl<T> Follower<T> {
         Self { feed, outage: Outage::default(), is_behind: false }
     }
 
-    pub(super) async fn next(&mut self) -> Result<Next<T>, Error> {
+    /// Until the stream ends. `backlog` comes first.
+    pub(super) async fn run(mut self, mut reader: impl Reader<T>, backlog: Vec<T>, outlet: Outlet<T>) -> Error
+    where
+        T: Send + Sync,
+    {
+        for item in backlog {
+            outlet.send(item).await;
+        }
+        loop {
+            match self.next().await {
+                Ok(Next::Take(items)) => reader.take(&outlet, &items).await,
+                Ok(Next::CatchUp) => {
+                    let outcome = reader.catch_up(&outlet).await;
+                    if let Err(end) = self.caught_up(outcome) {
+                        return end;
+                    }
+                }
+                Err(end) => return end,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Next<T>, Error> {
         loop {
             match self.feed.recv().await {
                 Ok(Reading::New(items)) if !self.is_behind => {
@@ -186,7 +210,7 @@ impl<T> Follower<T> {
     }
 
     /// The error ends the stream.
-    pub(super) fn caught_up(&mut self, outcome: Result<(), StoreError>) -> Result<(), Error> {
+    fn caught_up(&mut self, outcome: Result<(), StoreError>) -> Result<(), Error> {
         match outcome {
             Ok(()) => {
                 self.outage.over();

@@ -3,16 +3,13 @@
 //! Nobody is notified of new messages (a notification would cost more than the message), so the log is read again and
 //! again: by the process's one feed, for all who follow messages.
 
-use std::{
-    convert::Infallible,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use roost_store::{Message, MessageFilter, Store, StoreError};
 use tokio::time::sleep;
 
 use super::{
-    feed::{Feed, Follower, Next, Source},
+    feed::{Feed, Follower, Reader, Source},
     streams::{Outlet, Watched},
     tail::Tail,
 };
@@ -32,9 +29,9 @@ impl App {
         backlog: u32,
     ) -> Result<Watched<Message>, Error> {
         self.check_tenant(filter.tenant.as_ref()).await?;
-        let watch =
-            WatchMessages::begin(self.store()?.clone(), &self.feeds.messages, filter, backlog).await?;
-        self.streams.open(|outlet| watch.run(outlet))
+        let begun = begin(self.store()?.clone(), &self.feeds.messages, filter, backlog).await?;
+        let (feed, backlog, watch) = begun;
+        self.streams.open(|outlet| feed.run(watch, backlog, outlet))
     }
 }
 
@@ -74,56 +71,42 @@ impl Source for LogEnd {
     }
 }
 
+/// The last messages of those that there are, and who goes on from there.
+async fn begin(
+    store: Store,
+    feed: &Feed<Message>,
+    filter: MessageFilter,
+    backlog: u32,
+) -> Result<(Follower<Message>, Vec<Message>, WatchMessages), StoreError> {
+    // First, so that nothing is missed between the two.
+    let feed = feed.follow(LogEnd::begin(store.clone())).await?;
+    let mut newest = store.list_messages(&filter, None, backlog.max(LOOK_BACK)).await?;
+    newest.reverse();
+    let tail = Tail::begin(newest.iter().map(|message| message.id), Instant::now());
+    let older = newest.len().saturating_sub(backlog as usize);
+    Ok((feed, newest.split_off(older), WatchMessages { store, filter, tail }))
+}
+
 struct WatchMessages {
     store: Store,
     filter: MessageFilter,
-    feed: Follower<Message>,
     /// What was sent.
     tail: Tail,
-    backlog: Vec<Message>,
 }
 
 impl WatchMessages {
-    /// Reads the end of the log: what is written after this is sent.
-    async fn begin(
-        store: Store,
-        feed: &Feed<Message>,
-        filter: MessageFilter,
-        backlog: u32,
-    ) -> Result<Self, StoreError> {
-        // First, so that nothing is missed between the two.
-        let feed = feed.follow(LogEnd::begin(store.clone())).await?;
-        let mut newest = store.list_messages(&filter, None, backlog.max(LOOK_BACK)).await?;
-        newest.reverse();
-        let tail = Tail::begin(newest.iter().map(|message| message.id), Instant::now());
-        let older = newest.len().saturating_sub(backlog as usize);
-        Ok(Self { store, filter, feed, tail, backlog: newest.split_off(older) })
-    }
-
-    async fn run(mut self, outlet: Outlet<Message>) -> Error {
-        let Err(end) = self.follow(&outlet).await;
-        end
-    }
-
-    async fn follow(&mut self, outlet: &Outlet<Message>) -> Result<Infallible, Error> {
-        send(outlet, std::mem::take(&mut self.backlog)).await;
-        loop {
-            match self.feed.next().await? {
-                Next::Take(messages) => send(outlet, self.new_ones(&messages)).await,
-                Next::CatchUp => {
-                    let outcome = self.catch_up(outlet).await;
-                    self.feed.caught_up(outcome)?;
-                }
-            }
-        }
-    }
-
     /// Those of them that the caller wants and has not got.
     fn new_ones(&mut self, messages: &[Message]) -> Vec<Message> {
         let now = Instant::now();
         self.tail.settle(now);
         let wanted = messages.iter().filter(|message| self.filter.takes(message));
         wanted.filter(|message| self.tail.is_new(message.id, now)).cloned().collect()
+    }
+}
+
+impl Reader<Message> for WatchMessages {
+    async fn take(&mut self, outlet: &Outlet<Message>, messages: &[Message]) {
+        send(outlet, self.new_ones(messages)).await;
     }
 
     async fn catch_up(&mut self, outlet: &Outlet<Message>) -> Result<(), StoreError> {

@@ -1,20 +1,25 @@
 //! What callers follow as it changes, one file each.
 //!
-//! A watch is a task that reads what there is and says what differs from what it has said. It is woken by a change in the
-//! database and from time to time (`wakeups`), sits out a short outage, and puts what it has to say into a small channel
-//! (`streams`). What all callers follow alike, messages and events, is read once for all of them (`feed`).
+//! What callers follow is read once for all of them, by a reader that is woken by a change in the database and from time to time
+//! (`wakeups`): logs, to which rows are added (`feed`, `tail`), and how things stand (`state_feed`, `state_log`). A stream is
+//! a task that sits out a short outage and puts what it is told into a small channel (`streams`).
 
 mod events;
 mod feed;
+mod feeds;
 mod messages;
 mod operation;
+mod row_sources;
 mod session;
+mod state_feed;
+mod state_log;
 mod streams;
 mod tail;
 mod wakeups;
+mod worker_source;
 mod workers;
 
-pub use feed::Feeds;
+pub use feeds::Feeds;
 pub use streams::{Streams, Watched};
 pub use wakeups::TenantWakeups;
 pub use workers::WorkerChange;

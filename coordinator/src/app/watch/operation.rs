@@ -1,58 +1,56 @@
 //! WatchOperation: the operation now and at each change, until it is over.
 
+use std::sync::Arc;
+
 use roost_model::ids::OperationId;
-use roost_store::{ClusterChange, OperationRecord, OperationState, Store, StoreError};
+use roost_store::{OperationRecord, OperationState, StoreError};
 
 use super::{
-    streams::{Outage, Outlet, Watched},
-    wakeups::ClusterWakeups,
+    row_sources::Operations,
+    state_feed::Follower,
+    streams::{Outlet, Watched},
+    wakeups::OperationWakeups,
 };
 use crate::app::{App, Error};
 
 impl App {
     /// The operation now and at each change, until it is over.
     pub async fn watch_operation(&self, id: OperationId) -> Result<Watched<OperationRecord>, Error> {
-        let watch = WatchOperation::begin(self.store()?.clone(), id).await?;
-        self.streams.open(|outlet| watch.run(outlet))
+        let store = self.store()?;
+        let begin = async { (Operations::new(store.clone()), OperationWakeups::of(store)) };
+        let follower = self.feeds.operations.follow(Some(id), begin).await?;
+        if follower.present().is_empty() {
+            return Err(no_operation(id));
+        }
+        self.streams.open(|outlet| run(follower, id, outlet))
     }
 }
 
-struct WatchOperation {
-    store: Store,
+/// Ends without an error when the operation is over.
+async fn run(
+    mut follower: Follower<Operations>,
     id: OperationId,
-    wakeups: ClusterWakeups,
-    sent: OperationRecord,
-}
-
-impl WatchOperation {
-    /// Reads the operation: what changes after this is sent.
-    async fn begin(store: Store, id: OperationId) -> Result<Self, StoreError> {
-        let wakeups = ClusterWakeups::of(&store, ClusterChange::Operation(id));
-        let sent = store.get_operation(id).await?;
-        Ok(Self { store, id, wakeups, sent })
-    }
-
-    /// Ends without an error when the operation is over.
-    async fn run(mut self, outlet: Outlet<OperationRecord>) -> Option<Error> {
-        let mut outage = Outage::default();
-        outlet.send(self.sent.clone()).await;
-        while self.sent.state == OperationState::Running {
-            self.wakeups.next().await;
-            match self.store.get_operation(self.id).await {
-                Ok(operation) => {
-                    outage.over();
-                    if self.sent != operation {
-                        outlet.send(operation.clone()).await;
-                        self.sent = operation;
+    outlet: Outlet<OperationRecord>,
+) -> Option<Error> {
+    loop {
+        match follower.next().await {
+            Ok(changes) => {
+                for change in changes {
+                    if change.is_gone {
+                        return Some(no_operation(id));
                     }
-                }
-                Err(error) => {
-                    if let Err(end) = outage.sit_out(error) {
-                        return Some(end);
+                    let is_over = change.state.state != OperationState::Running;
+                    outlet.send(Arc::unwrap_or_clone(change.state)).await;
+                    if is_over {
+                        return None;
                     }
                 }
             }
+            Err(end) => return Some(end),
         }
-        None
     }
+}
+
+fn no_operation(id: OperationId) -> Error {
+    StoreError::NotFound { kind: "operation", id: id.to_string() }.into()
 }

@@ -1,7 +1,7 @@
 //! Streams to callers: bounded in number and in what waits to be read, and ended with a reason.
 //!
-//! A stream is a task that reads what there is and puts it into a small channel. A caller that does not read stalls its
-//! own task and nothing else; when it reads again the task compares with what is true by then, so nothing piles up. The
+//! A stream is a task that puts what it is told (`feed`, `state_feed`) into a small channel. A caller that does not read stalls
+//! its own task and nothing else; when it reads again it is told what is true by then, so nothing piles up. The
 //! task is dropped when the caller leaves, and ends with [`Error::Stopping`] when the coordinator stops.
 
 use std::{
@@ -22,7 +22,7 @@ const MAX_STREAMS: usize = 512;
 /// Items that wait for the caller to read them.
 const WAITING: usize = 16;
 /// The longest outage of the database that a stream sits out.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a caller follows. It ends after an error.
 pub type Watched<T> = ReceiverStream<Result<T, Error>>;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, iter, time::Duration};
 
-use roost_model::ids::TenantId;
+use roost_model::ids::{OperationId, TenantId};
 use roost_store::{Change, ClusterChange, Store};
 use tokio::{
     sync::broadcast::{
@@ -15,48 +15,74 @@ use tokio::{
 
 /// From one look without a notification to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// From so many tenants on, looking at all of them is cheaper than at each.
-const MANY: usize = 32;
-
 /// What to look at.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
-    All,
-    At(BTreeSet<TenantId>),
+pub enum Look<K> {
+    /// All there is.
+    Everything,
+    /// Whatever has changed: it is not known what.
+    Changed,
+    At(BTreeSet<K>),
 }
 
-impl Look {
-    pub fn at(tenants: BTreeSet<TenantId>) -> Self {
-        if tenants.len() >= MANY { Self::All } else { Self::At(tenants) }
+impl<K: Ord> Look<K> {
+    /// What of these is to be looked at.
+    pub fn among(self, followed: BTreeSet<K>) -> BTreeSet<K> {
+        match self {
+            Self::Everything | Self::Changed => followed,
+            Self::At(things) => followed.into_iter().filter(|thing| things.contains(thing)).collect(),
+        }
     }
 }
 
-/// Wakes for changes to one tenant, or to any.
-pub struct TenantWakeups {
-    wakeups: Wakeups<Change>,
-    only: Option<TenantId>,
+/// Wakes for changes to things that have keys.
+pub struct KeyedWakeups<C, K> {
+    wakeups: Wakeups<C>,
+    key: Box<dyn Fn(C) -> Option<K> + Send + Sync>,
 }
+
+/// Wakes for changes to one tenant, or to any.
+pub type TenantWakeups = KeyedWakeups<Change, TenantId>;
+
+/// Wakes for changes to operations.
+pub type OperationWakeups = KeyedWakeups<ClusterChange, OperationId>;
 
 impl TenantWakeups {
     /// For changes from now on. What was true before is the caller's to read, after this.
     pub fn of(store: &Store, only: Option<TenantId>) -> Self {
-        Self::new(store.changes(), only)
+        Self::of_tenants(store.changes(), only)
     }
 
-    fn new(changes: Receiver<Change>, only: Option<TenantId>) -> Self {
-        Self { wakeups: Wakeups::new(changes), only }
+    fn of_tenants(changes: Receiver<Change>, only: Option<TenantId>) -> Self {
+        Self::new(changes, move |change: Change| {
+            only.as_ref().is_none_or(|only| *only == change.tenant).then_some(change.tenant)
+        })
+    }
+}
+
+impl OperationWakeups {
+    /// As [`TenantWakeups::of`].
+    pub fn of(store: &Store) -> Self {
+        Self::new(store.cluster_changes(), |change| match change {
+            ClusterChange::Operation(id) => Some(id),
+            ClusterChange::Orders | ClusterChange::Event | ClusterChange::Deletion => None,
+        })
+    }
+}
+
+impl<C: Clone, K: Ord> KeyedWakeups<C, K> {
+    fn new(changes: Receiver<C>, key: impl Fn(C) -> Option<K> + Send + Sync + 'static) -> Self {
+        Self { wakeups: Wakeups::new(changes), key: Box::new(key) }
     }
 
     /// Waits until there is a reason to look. Many changes that have come meanwhile are one look.
-    pub async fn next(&mut self) -> Look {
+    pub async fn next(&mut self) -> Look<K> {
         loop {
-            let Some(first) = self.wakeups.next().await else { return Look::All };
-            let Some(waiting) = self.wakeups.waiting() else { return Look::All };
-            let changed = iter::once(first).chain(waiting).map(|change| change.tenant);
-            let tenants: BTreeSet<TenantId> =
-                changed.filter(|tenant| self.only.as_ref().is_none_or(|only| only == tenant)).collect();
-            if !tenants.is_empty() {
-                return Look::at(tenants);
+            let Some(first) = self.wakeups.next().await else { return Look::Changed };
+            let Some(waiting) = self.wakeups.waiting() else { return Look::Changed };
+            let things: BTreeSet<K> = iter::once(first).chain(waiting).filter_map(&self.key).collect();
+            if !things.is_empty() {
+                return Look::At(things);
             }
         }
     }
@@ -135,7 +161,6 @@ impl<C: Clone> Wakeups<C> {
 
 #[cfg(test)]
 mod tests {
-    use roost_model::ids::OperationId;
     use roost_store::ChangeKind;
     use tokio::{sync::broadcast, time::Instant};
 
@@ -154,7 +179,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn changes_that_came_together_are_one_look() {
         let (sender, receiver) = broadcast::channel(8);
-        let mut wakeups = TenantWakeups::new(receiver, None);
+        let mut wakeups = TenantWakeups::of_tenants(receiver, None);
         for name in ["a", "b", "a"] {
             sender.send(change(name)).unwrap();
         }
@@ -164,34 +189,37 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn changes_of_others_are_no_reason_and_the_timer_is() {
         let (sender, receiver) = broadcast::channel(8);
-        let mut wakeups = TenantWakeups::new(receiver, Some(id("a")));
+        let mut wakeups = TenantWakeups::of_tenants(receiver, Some(id("a")));
         sender.send(change("b")).unwrap();
         let begun = Instant::now();
-        assert_eq!(wakeups.next().await, Look::All);
+        assert_eq!(wakeups.next().await, Look::Changed);
         assert_eq!(begun.elapsed(), LOOK_EVERY);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lost_notifications_and_very_many_of_them_mean_looking_at_all() {
+    async fn lost_notifications_mean_looking_at_whatever_has_changed() {
         let (sender, receiver) = broadcast::channel(64);
-        let mut wakeups = TenantWakeups::new(receiver, None);
-        for number in 0..MANY {
-            sender.send(change(&format!("t{number}"))).unwrap();
-        }
-        assert_eq!(wakeups.next().await, Look::All);
+        let mut wakeups = TenantWakeups::of_tenants(receiver, None);
         for _ in 0..100 {
             sender.send(change("a")).unwrap();
         }
-        assert_eq!(wakeups.next().await, Look::All);
+        assert_eq!(wakeups.next().await, Look::Changed);
+    }
+
+    #[test]
+    fn of_what_is_looked_at_only_that_counts_which_somebody_follows() {
+        let followed = || BTreeSet::from([1, 2]);
+        assert_eq!(Look::At(BTreeSet::from([2, 3])).among(followed()), BTreeSet::from([2]));
+        assert_eq!(Look::Changed.among(followed()), followed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_source_leaves_the_timer() {
         let (sender, receiver) = broadcast::channel(8);
-        let mut wakeups = TenantWakeups::new(receiver, None);
+        let mut wakeups = TenantWakeups::of_tenants(receiver, None);
         drop(sender);
         let begun = Instant::now();
-        assert_eq!(wakeups.next().await, Look::All);
+        assert_eq!(wakeups.next().await, Look::Changed);
         assert_eq!(begun.elapsed(), LOOK_EVERY);
     }
 

@@ -15,20 +15,13 @@ use crate::{
     site::Site,
 };
 
-const TENANTS: usize = 4;
+pub const TENANTS: usize = 4;
 const WITHIN: Duration = Duration::from_secs(60);
 const CLAIM_MS: f64 = 500.0;
 const ANSWER_S: f64 = 3.0;
 
 pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()> {
-    let mut scenario = Scenario::start_with(|options| {
-        (options.nodes, options.tenants) = (1, TENANTS);
-        site.apply(options);
-        // Crashing for a living.
-        options.node_args = ["--max-restarts", "1000"].map(str::to_owned).to_vec();
-    })
-    .await?;
-    let (mut owner, mut spare) = ("node-1".to_owned(), scenario.cluster.add_node().await?);
+    let (mut scenario, mut owner, mut spare) = start(site).await?;
     let scans = scenario.cluster.scans();
     let tenants = scenario.cluster.tenants().iter().map(|tenant| TenantId::new(&tenant.id));
     let tenants: Vec<TenantId> = tenants.collect::<Result<_, _>>()?;
@@ -36,21 +29,11 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
     for run in 0..runs {
         let endpoint = scenario.cluster.etcd().endpoint().to_owned();
         let claims = Claims::listen(&endpoint).await?;
-        let node = scenario.cluster.node(&owner)?;
-        let guard = node.pid().context("the node runs")?;
-        let below = node.descendants();
-        let child = below.iter().find(|process| process.parent == guard).context("the guard has a child")?;
         let began = Instant::now();
-        child.identity.signal(Signal::KILL)?;
+        crash(&mut scenario, &owner)?;
         let claimed = claims.elsewhere(owner.clone(), tenants.clone(), began, WITHIN).await?;
         answer_all(&scenario, run).await?;
-        scenario
-            .cluster
-            .wait("all are connected elsewhere", WITHIN, || async {
-                let workers = scenario.cluster.workers().await.unwrap_or_default();
-                workers.iter().all(|worker| is_connected(worker) && worker.node_id == spare)
-            })
-            .await?;
+        connected_on(&scenario, &spare).await?;
         answers_s.push(began.elapsed().as_secs_f64());
         claims_ms.extend(claimed.iter().map(|claimed| claimed.as_secs_f64() * 1e3));
         eprintln!(
@@ -68,6 +51,37 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
     Ok(())
 }
 
+/// All tenants on a node, and another one that has none.
+pub async fn start(site: &Site) -> Result<(Scenario, String, String)> {
+    let mut scenario = Scenario::start_with(|options| {
+        (options.nodes, options.tenants) = (1, TENANTS);
+        site.apply(options);
+        // Crashing for a living.
+        options.node_args = ["--max-restarts", "1000"].map(str::to_owned).to_vec();
+    })
+    .await?;
+    let spare = scenario.cluster.add_node().await?;
+    Ok((scenario, "node-1".to_owned(), spare))
+}
+
+/// Kills what does the node's work.
+pub fn crash(scenario: &mut Scenario, node: &str) -> Result<()> {
+    let node = scenario.cluster.node(node)?;
+    let guard = node.pid().context("the node runs")?;
+    let below = node.descendants();
+    let child = below.iter().find(|process| process.parent == guard).context("the guard has a child")?;
+    child.identity.signal(Signal::KILL)?;
+    Ok(())
+}
+
+pub async fn connected_on(scenario: &Scenario, node: &str) -> Result<()> {
+    let all_are_there = || async {
+        let workers = scenario.cluster.workers().await.unwrap_or_default();
+        workers.iter().all(|worker| is_connected(worker) && worker.node_id == node)
+    };
+    Ok(scenario.cluster.wait("all are connected elsewhere", WITHIN, all_are_there).await?)
+}
+
 /// One message to each tenant, sent after the crash, is answered.
 async fn answer_all(scenario: &Scenario, run: usize) -> Result<()> {
     let tenants: Vec<_> = (0..TENANTS).map(|index| scenario.tenant(index)).collect();
@@ -76,7 +90,7 @@ async fn answer_all(scenario: &Scenario, run: usize) -> Result<()> {
 }
 
 /// The guard has started the node again.
-async fn registered(scenario: &Scenario, node: &str) -> Result<()> {
+pub async fn registered(scenario: &Scenario, node: &str) -> Result<()> {
     let is_listed = || async {
         let request = roost_proto::v1::GetNodeRequest { id: node.to_owned() };
         scenario.cluster.admin().nodes().get_node(request).await.is_ok_and(|node| node.into_inner().live)

@@ -121,6 +121,6 @@ async fn collect(
 }
 
 /// By the clock that the simulator, on the same machine, stamps answers with.
-fn now_ms() -> f64 {
+pub fn now_ms() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
 }

@@ -11,6 +11,7 @@ mod load;
 mod memory;
 mod planned;
 mod rebalance;
+mod regress;
 mod report;
 mod round_trip;
 mod scale;
@@ -44,6 +45,8 @@ enum Part {
     Failover,
     /// A node's process crashes.
     Crash,
+    /// How old the session is that a crash leaves.
+    Regress,
     /// A tenant is moved.
     Planned,
     /// A node is added.
@@ -66,6 +69,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Crash) {
         crash::measure(args.crashes, site, &mut report).await?;
+    }
+    if wanted(Part::Regress) {
+        regress::measure(args.crashes, site, &mut report).await?;
     }
     if wanted(Part::Planned) {
         planned::measure(args.runs, site, &mut report).await?;

@@ -19,6 +19,7 @@ mod rebalances;
 mod reflection;
 mod refusals;
 mod sessions;
+mod streams;
 mod tenants;
 mod wire;
 mod workers;

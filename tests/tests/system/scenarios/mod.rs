@@ -10,5 +10,6 @@ mod operations;
 mod outages;
 mod sandbox;
 mod session;
+mod shut_gates;
 mod stage;
 mod starts;

@@ -1,11 +1,12 @@
-//! What the controller reads of a large cluster in which little happens, and that reading by changes misses none.
+//! What the controller, and who follows all workers, read of a large cluster in which little happens, and that the controller's
+//! reading by changes misses none.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use roost_cluster::ledger::{DesiredTenant, Ledger};
 use roost_devcluster::Postgres;
 use roost_model::ids::{Generation, Revision, TenantId};
-use roost_store::{PostgresLedger, Requester, Store};
+use roost_store::{PostgresLedger, Requester, Store, WorkersChanged};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::store::support::{Db, new_tenant, node, tenant};
@@ -46,7 +47,7 @@ impl Db {
 
 /// On a server of its own: what a transaction that is open in any database may have changed is read again.
 #[tokio::test]
-async fn a_pass_over_100_000_idle_tenants_reads_what_has_changed_and_what_is_due() {
+async fn a_reading_over_100_000_idle_tenants_is_of_what_has_changed_and_what_is_due() {
     let dir = tempfile::tempdir().unwrap();
     let postgres = Postgres::start(dir.path()).await.unwrap();
     let store = Store::connect(postgres.url(), 2).await.unwrap();
@@ -80,6 +81,19 @@ async fn a_pass_over_100_000_idle_tenants_reads_what_has_changed_and_what_is_due
     assert_eq!(demands.iter().filter(|demand| !demand.running).count(), 1);
     assert_eq!((demands.len(), after.0 - before.0), (100_000, 0), "a table was scanned");
     assert!(after.1 - before.1 < 100, "{} pages for one change", after.1 - before.1);
+
+    let horizon = store.worker_horizon().await.unwrap();
+    store
+        .pool()
+        .execute("update worker_processes set last_error = 'deaf' where tenant_id = 'i7'")
+        .await
+        .unwrap();
+    let before = told().await;
+    let changed = store.workers_changed_since(&horizon).await.unwrap();
+    let after = told().await;
+    assert!(matches!(changed, WorkersChanged::Of(of, _) if of == BTreeSet::from([tenant("i7")])));
+    assert_eq!(after.0 - before.0, 0, "a table was scanned");
+    assert!(after.1 - before.1 < 100, "{} pages for one worker", after.1 - before.1);
 
     let before = told().await;
     let marked = ledger.mark_stale(db.term, TWO_MINUTES).await.unwrap();

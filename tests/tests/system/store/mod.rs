@@ -38,4 +38,5 @@ pub mod support;
 mod tenants;
 mod throughput;
 mod tls;
+mod worker_changes;
 mod workers;

@@ -4,16 +4,16 @@
 //! each renewal: the difference is the price of one read.
 
 use std::{
-    fs,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use roost_cluster::registry::{EtcdRegistry, Op, Registry};
 use roost_devcluster::Etcd;
 use roost_model::ids::Incarnation;
+use roost_tests::processor_time::processor_time;
 use tokio::{task::JoinSet, time::interval};
 
 use crate::report::{Report, percentile};
@@ -27,8 +27,6 @@ const REQUEST: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 32;
 /// A request that takes a fifth of the TTL has failed.
 const P99_MS: f64 = 1_000.0;
-/// In /proc: clock ticks of 10 ms.
-const TICK_S: f64 = 0.01;
 
 #[derive(Clone)]
 struct Lease {
@@ -117,13 +115,5 @@ async fn one(lease: Lease, reads_again: bool) -> Result<Duration> {
 
 /// What the members have used so far.
 fn cpu_s(members: &[Etcd]) -> Result<f64> {
-    let mut ticks = 0_u64;
-    for member in members {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", member.pid()))?;
-        // Behind the name, which may hold anything: the state is the first field, and utime and stime are the 12th and 13th.
-        let (_, fields) = stat.rsplit_once(')').context("a process has a name")?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    }
-    Ok(ticks as f64 * TICK_S)
+    Ok(processor_time(members.iter().map(Etcd::pid))?.as_secs_f64())
 }
