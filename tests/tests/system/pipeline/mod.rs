@@ -17,6 +17,7 @@ mod flow;
 mod in_doubt;
 mod limits;
 mod node;
+mod outages;
 mod phone;
 mod session_numbers;
 mod test_bed;
