@@ -1,28 +1,32 @@
 // The page's side of the engine. Runs in every new document, right after wa-js and before the page's own scripts; the
 // engine's side is src/web/.
 //
-// Two rules make a message that WhatsApp delivered safe (I6):
+// What makes a message that WhatsApp delivered safe (I6):
 // - The page acknowledges a message to the server when `MsgCollection.processMultipleMessages` has resolved. That
-//   function is wrapped so that it resolves only after the node has confirmed that the message is durable; if that does
-//   not happen within a minute it rejects, and the server delivers the message again.
-// - At most WINDOW messages are told and not confirmed; the others wait here, so nothing between page and database can
-//   overflow.
+//   function is wrapped so that it resolves only after the node has confirmed that the message is durable. If that takes
+//   longer than HOLD_MS it rejects: the page does not acknowledge, and the server delivers the message again after its
+//   next connection. The message keeps its place here all the same.
+// - At most WINDOW messages of WINDOW_CHARS are told and not confirmed; the others wait here, so nothing between page and
+//   database can overflow.
+// - At most HELD messages are here in all. What comes then is rejected at once, and looked for in the page when all that
+//   was here is durable; what the page does not keep comes with its next connection.
+//
+// The limits are the node's: see `HoldLimits` in src/web/bridge.rs.
 //
 // What the page is doing is told as events: a line of JSON each, and in one binding call everything that one turn of the
 // event loop brought, or as much of it as the node takes at once. What the node asks for are the methods of `__roost`.
 //
 // Half a character (a lone surrogate, which any page or phone can send) is in no text that goes to the node: it could not
 // be read there. It becomes U+FFFD.
-(() => {
+((limits) => {
   'use strict';
 
-  const HOLD_MS = 60_000;
-  const WINDOW = 512;
-  const REMEMBERED = 4_096;
-  // The node cuts a text at as many bytes, and ends a browser that tells much more than these at once or in one answer.
+  const { hold_ms: HOLD_MS, held: HELD, window: WINDOW, window_chars: WINDOW_CHARS } = limits;
+  // Twice what can be here, so that a look for what was rejected finds what was confirmed meanwhile.
+  const REMEMBERED = Math.max(4_096, 2 * HELD);
+  // The node cuts a text at as many bytes, and ends a browser that tells much more than these at once.
   const BODY_CHARS = 65_536;
   const TELL_CHARS = 32_768;
-  const SWEEP_CHARS = 2_097_152;
   const SEND_MS = 20_000;
   const COMPANY_MS = 10;
   const PROBE_MS = 5_000;
@@ -95,12 +99,17 @@
 
   // --- messages in ---
 
-  // id -> { resolve, reject, until }: told or about to be told, and not confirmed; the oldest first.
-  const held = new Map();
-  let isExpiring = false;
-  // Described messages that wait for room in the window.
+  // id -> { message, chars, isTold }: new and not confirmed, in the order in which they came.
+  const backlog = new Map();
+  // The ids of those that wait for room in the window.
   const waiting = [];
   let told = 0;
+  let toldChars = 0;
+  // Chats of which a message found no room in the backlog. What comes later in them must not overtake it.
+  const overflowed = new Set();
+  // id -> { resolve, reject, until, durable }: what the page waits for to acknowledge; the longest first.
+  const unacknowledged = new Map();
+  let isExpiring = false;
   // Ids confirmed lately: delivered again, they are acknowledged at once.
   const confirmed = new Set();
 
@@ -132,50 +141,68 @@
     return /@(c\.us|lid|s\.whatsapp\.net)$/.test(String(message.from));
   }
 
-  // Resolves when the message is durable. The same message is told once for as long as it is held.
+  // Resolves when the message is durable.
   function hold(message) {
     const id = idOf(message);
     if (confirmed.has(id)) return Promise.resolve();
-    const known = held.get(id);
+    if (take(message)) return durable(id);
+    return Promise.reject(new Error(`message ${id} is not taken: ${HELD} wait to become durable`));
+  }
+
+  // Whether it is here, where it is told once however often it comes.
+  function take(message) {
+    const id = idOf(message);
+    if (confirmed.has(id) || backlog.has(id)) return true;
+    const described = describe(message);
+    if (backlog.size >= HELD || overflowed.has(described.chat)) {
+      overflowed.add(described.chat);
+      return false;
+    }
+    const chars = id.length + described.chat.length + described.body.length;
+    backlog.set(id, { message: described, chars, isTold: false });
+    waiting.push(id);
+    tellWaiting();
+    return true;
+  }
+
+  function durable(id) {
+    const known = unacknowledged.get(id);
     if (known) return known.durable;
     const entry = { until: now() + HOLD_MS };
     entry.durable = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
-    held.set(id, entry);
+    unacknowledged.set(id, entry);
     if (!isExpiring) expire();
-    waiting.push({ entry, message: describe(message) });
-    tellWaiting();
     return entry.durable;
   }
 
-  // One timer for all that is held, for the oldest of them.
+  // One timer for all that is waited for, for the oldest of them.
   function expire() {
-    for (const [id, entry] of held) {
+    for (const [id, entry] of unacknowledged) {
       isExpiring = true;
       const left = entry.until - now();
       if (left > 0) {
         setTimeout(expire, left);
         return;
       }
-      held.delete(id);
-      release(entry);
+      unacknowledged.delete(id);
       entry.reject(new Error(`message ${id} was not made durable in time`));
     }
     isExpiring = false;
   }
 
   function tellWaiting() {
-    while (waiting.length && told < WINDOW) {
-      const { entry, message } = waiting.shift();
-      if (!held.has(message.whatsapp_id)) continue;
-      entry.isTold = true;
-      told += 1;
-      tell({ event: 'message', message });
+    while (waiting.length) {
+      const entry = backlog.get(waiting[0]);
+      if (entry && !entry.isTold) {
+        // One that is larger than the window has it alone.
+        if (told && (told >= WINDOW || toldChars + entry.chars > WINDOW_CHARS)) return;
+        entry.isTold = true;
+        told += 1;
+        toldChars += entry.chars;
+        tell({ event: 'message', message: entry.message });
+      }
+      waiting.shift();
     }
-  }
-
-  function release(entry) {
-    if (entry.isTold) told -= 1;
-    tellWaiting();
   }
 
   // Durable, but the page is not told at once: what follows from an acknowledgement is work for the same few cores that are
@@ -192,20 +219,32 @@
     const ids = confirmable;
     confirmable = [];
     for (const id of ids) {
-      const entry = held.get(id);
-      if (!entry) continue;
-      held.delete(id);
-      entry.resolve();
-      release(entry);
+      letGo(id);
+      unacknowledged.get(id)?.resolve();
+      unacknowledged.delete(id);
     }
     for (const id of confirmed) {
       if (confirmed.size <= REMEMBERED) break;
       confirmed.delete(id);
     }
+    tellWaiting();
+    if (overflowed.size && !backlog.size) takeUntold();
   }
 
-  // Nobody waits for the promise of a message that came past the wrapper.
-  const holdAlone = (message) => void hold(message).catch(() => {});
+  function letGo(id) {
+    const entry = backlog.get(id);
+    if (!entry) return;
+    backlog.delete(id);
+    if (!entry.isTold) return;
+    told -= 1;
+    toldChars -= entry.chars;
+  }
+
+  // What is new in the page and not here: it came before the bridge, or found no room.
+  function takeUntold() {
+    if (!backlog.size) overflowed.clear();
+    WPP.whatsapp.MsgStore.filter((message) => isForUs(message)).forEach(take);
+  }
 
   // --- receipts ---
 
@@ -316,7 +355,7 @@
     left();
   });
   // What came past the wrapper: a message that could be decrypted only later.
-  WPP.on('chat.new_message', (message) => { if (isForUs(message)) holdAlone(message); });
+  WPP.on('chat.new_message', (message) => { if (isForUs(message)) take(message); });
   WPP.loader.onInjected(() => {
     isInjected = true;
     holdAcknowledgements(WPP.whatsapp.MsgStore);
@@ -419,18 +458,13 @@
     }
   }
 
-  // Everything new that the page holds and the node has not confirmed; what is too much for one answer is told by and by.
+  // Tells all that is told and not confirmed once more, for the node may have lost it; and what is untold, in its turn.
   function sweep() {
-    const found = WPP.whatsapp.MsgStore.filter((message) => isForUs(message) && !confirmed.has(idOf(message)));
-    const answer = [];
-    let chars = 0;
-    for (const message of found) {
-      const described = describe(message);
-      chars += JSON.stringify(described).length;
-      if (chars <= SWEEP_CHARS) answer.push(described);
-      else holdAlone(message);
+    tell({ event: 'sweep_begun' });
+    for (const [id, { message, isTold }] of backlog) {
+      if (isTold && !confirmed.has(id)) tell({ event: 'message', message });
     }
-    return answer;
+    takeUntold();
   }
 
   async function probe(heardWithinMs) {
@@ -485,4 +519,4 @@
   Object.defineProperty(window, '__roost', { value: Object.freeze(bridge) });
   const [navigation] = performance.getEntriesByType('navigation');
   tell({ event: 'loaded', status: navigation?.responseStatus ?? 0 });
-})();
+})

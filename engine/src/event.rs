@@ -36,6 +36,8 @@ pub enum PageEvent {
     TurnedAway {
         status: u16,
     },
+    /// From here on the page tells again what is not confirmed; see [`super::Page::sweep`].
+    SweepBegun,
     /// A new message from someone else, held unacknowledged until [`super::Page::confirm`] if it is direct.
     Message(InboundMessage),
     /// The renderer died; the browser lives and [`super::Page::reload`] recovers.

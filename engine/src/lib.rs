@@ -10,10 +10,12 @@
 //! [`web`].
 //!
 //! The contract that the worker builds on:
-//! - Events arrive in the order in which the page raised them, in a bounded channel. When the worker does not keep up,
-//!   the page is told nothing more until it does; messages wait in the page, unacknowledged, so none is lost (I5, I6).
+//! - Events arrive in the order in which the page raised them, in a bounded channel, and the worker takes them whatever is
+//!   away: log-outs, conflicts and ends of browsers are among them.
 //! - WhatsApp's server keeps a message until the page acknowledges it. A page holds that acknowledgement of every
 //!   direct message until [`Page::confirm`], which the worker calls once the message is durable.
+//! - A page tells at most [`WINDOW`] messages of [`WINDOW_CHARS`] together that are not confirmed; the others wait in it, so
+//!   whoever takes events is not made to hold a backlog (I5, I6).
 //! - [`Page::send`] is idempotent by the message id, which is chosen before the first try.
 //! - Every call returns within a bounded time, also when the browser is gone, hung or frozen.
 //! - When the events end with [`PageEvent::Exited`] the process tree is gone.
@@ -38,6 +40,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use error::{EngineError, SendError};
 pub use event::{InboundMessage, LocalStorage, OutboundText, PageEvent, Probe, StreamInfo, StreamMode};
+
+/// Messages that a page has told and that are not confirmed, at most.
+pub const WINDOW: usize = 512;
+/// The UTF-16 code units of their ids, chats and texts together; a single message may have more.
+pub const WINDOW_CHARS: usize = 512 * 1024;
 
 /// Starts browsers.
 #[async_trait]
@@ -108,9 +115,9 @@ pub trait Page: Send + Sync {
     /// waits for what the thread is at.
     async fn worked(&self) -> Result<Duration, EngineError>;
 
-    /// New messages that sit in the page: those that came before the bridge attached fire no event. May repeat what came
-    /// as an event; the caller deduplicates by id.
-    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError>;
+    /// Has the page tell, as events after [`PageEvent::SweepBegun`], what is not confirmed: again what it has told, and what it
+    /// has not: what comes before the bridge attaches fires no event. The caller deduplicates by id.
+    async fn sweep(&self) -> Result<(), EngineError>;
 
     /// Unlinks the device and waits until WhatsApp has done so: whoever ends the browser before has not logged out.
     /// [`PageEvent::LoggedOut`] comes with it.

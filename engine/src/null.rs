@@ -222,6 +222,8 @@ struct NullPage {
 struct NullState {
     sent: VecDeque<OutboundText>,
     unconfirmed: BTreeMap<String, InboundMessage>,
+    /// What of it is still to be told again.
+    swept: VecDeque<PageEvent>,
 }
 
 impl NullPage {
@@ -237,6 +239,18 @@ impl NullPage {
         self.swallows.store(false, Ordering::Relaxed);
         if let Some(events) = self.events.lock().as_ref() {
             load(events, self.is_online());
+        }
+    }
+
+    /// As far as there is room; the rest when something is confirmed.
+    fn tell_swept(&self, state: &mut NullState) {
+        let events = self.events.lock();
+        let Some(events) = events.as_ref() else { return };
+        while let Ok(room) = events.try_reserve() {
+            match state.swept.pop_front() {
+                Some(event) => room.send(event),
+                None => return,
+            }
         }
     }
 
@@ -285,6 +299,7 @@ impl Page for NullPage {
         for id in whatsapp_ids {
             state.unconfirmed.remove(id);
         }
+        self.tell_swept(&mut state);
         Ok(())
     }
 
@@ -306,9 +321,13 @@ impl Page for NullPage {
         Ok(Duration::ZERO)
     }
 
-    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
+    async fn sweep(&self) -> Result<(), EngineError> {
         self.check_open()?;
-        Ok(self.state.lock().unconfirmed.values().cloned().collect())
+        let mut state = self.state.lock();
+        let unconfirmed = state.unconfirmed.values().cloned().map(PageEvent::Message);
+        state.swept = [PageEvent::SweepBegun].into_iter().chain(unconfirmed).collect();
+        self.tell_swept(&mut state);
+        Ok(())
     }
 
     async fn logout(&self) -> Result<(), EngineError> {

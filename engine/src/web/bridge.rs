@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use roost_model::{ChatKind, causes};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{EngineError, InboundMessage, OutboundText, PageEvent, SendError, StreamInfo};
+use crate::{
+    EngineError, InboundMessage, OutboundText, PageEvent, SendError, StreamInfo, WINDOW, WINDOW_CHARS,
+};
 
 /// The function in the page that the bridge tells its events through.
 pub(super) const BINDING: &str = "__roostEvents";
-/// What the bridge tells at once, at most. It keeps to less (see `TELL_CHARS` there), and the worker's queue of events is
-/// bounded by it.
+/// What the bridge tells at once, at most. It keeps to less (see `TELL_CHARS` there).
 pub(super) const TOLD_BYTES: usize = 512 * 1024;
 const BRIDGE: &str = include_str!("../../bridge/bridge.js");
 
@@ -22,13 +23,33 @@ const BRIDGE: &str = include_str!("../../bridge/bridge.js");
 const WA_JS_VERSION: &str = "4.6.0";
 const WA_JS_SHA256: &str = "5bfb88027f14a4d8c9e319374e8bb4083201906881cf8c74f75789b32e4106bd";
 
+/// What a page holds of messages that are not durable, at most: the contract of an outage of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldLimits {
+    /// How long the page waits to acknowledge one. Then it does not, and WhatsApp delivers it again after the page's next
+    /// connection.
+    pub hold: Duration,
+    /// How many are held. What comes on top of them is not acknowledged either.
+    pub messages: usize,
+}
+
+impl Default for HoldLimits {
+    fn default() -> Self {
+        Self { hold: Duration::from_secs(600), messages: 5_000 }
+    }
+}
+
 /// The script for every new document: wa-js and our bridge, in the page itself and not in what it frames, nor in the
 /// browser's own error pages. There the binding, which the browser makes in every context, is taken away.
-pub(super) fn script(wa_js: &WaJs) -> String {
-    let WaJs(wa_js) = wa_js;
+pub(super) fn script(wa_js: &WaJs, limits: HoldLimits) -> String {
+    let (WaJs(wa_js), bridge) = (wa_js, BRIDGE.trim_end());
+    let HoldLimits { hold, messages } = limits;
+    let limits = json!({
+        "hold_ms": hold.as_secs_f64() * 1e3, "held": messages, "window": WINDOW, "window_chars": WINDOW_CHARS,
+    });
     format!(
         "if (window === window.top && location.protocol.startsWith('http')) {{\n\
-         window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{wa_js}\n{BRIDGE}\n}} else {{ delete window.{BINDING}; }}"
+         window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{wa_js}\n{bridge}({limits});\n}} else {{ delete window.{BINDING}; }}"
     )
 }
 
@@ -87,6 +108,7 @@ pub(super) enum BridgeEvent {
     },
     Conflict,
     Outdated,
+    SweepBegun,
     Message {
         message: InboundMessage,
     },
@@ -115,6 +137,7 @@ impl BridgeEvent {
             Self::LoggedOut { reason } => PageEvent::LoggedOut { reason },
             Self::Conflict => PageEvent::Conflict,
             Self::Outdated => PageEvent::Outdated,
+            Self::SweepBegun => PageEvent::SweepBegun,
             Self::Message { message } => PageEvent::Message(message),
         })
     }
@@ -138,21 +161,7 @@ fn undecoded_event(line: &str, error: &serde_json::Error) -> Option<BridgeEvent>
     Some(BridgeEvent::Message { message: undecoded_message(message, error)? })
 }
 
-/// A message as the page tells it, by an event or by a sweep. `None`, which is logged, for what has not even an id: it cannot
-/// be confirmed, and WhatsApp keeps it.
-pub(super) fn message_of(told: Value) -> Option<InboundMessage> {
-    InboundMessage::deserialize(&told).map_or_else(
-        |error| {
-            undecoded_message(&told, &error).or_else(|| {
-                let told = cut(&told.to_string());
-                tracing::error!(error = %causes(&error), told, "a message of the page is not understood");
-                None
-            })
-        },
-        Some,
-    )
-}
-
+/// `None` for what has not even an id: it cannot be confirmed, and WhatsApp keeps it.
 fn undecoded_message(told: &Value, error: &serde_json::Error) -> Option<InboundMessage> {
     let text = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(InboundMessage {
@@ -305,14 +314,6 @@ mod tests {
         assert!(message.body.contains("parade"), "{}", message.body);
         let reason = message.undecoded.as_deref().unwrap_or_default();
         assert!(reason.contains("parade") || reason.contains("missing field"), "{reason}");
-    }
-
-    #[test]
-    fn a_swept_message_that_is_not_understood_is_kept_too() {
-        let swept = serde_json::json!([{ "whatsapp_id": "A", "timestamp": "noon" }, { "chat": "1@c.us" }]);
-        let Value::Array(swept) = swept else { unreachable!() };
-        let kept: Vec<_> = swept.into_iter().filter_map(message_of).collect();
-        assert!(matches!(kept.as_slice(), [InboundMessage { undecoded: Some(_), .. }]), "{kept:?}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::bridge::{self, WaJs};
+use super::bridge::{self, HoldLimits, WaJs};
 use super::cdp::{self, Cdp};
 use super::document::TopDocument;
 use super::hosts::{Domain, PageUrl, resolver_rules};
@@ -54,6 +54,7 @@ pub struct WebConfig {
     /// What the page may reach beside its own host and, if it is WhatsApp's, WhatsApp's domains.
     pub page_hosts: Vec<Domain>,
     pub wa_js: WaJs,
+    pub hold_limits: HoldLimits,
     pub identity: Identity,
     pub observer: Arc<dyn BrowserObserver>,
     /// What all processes of one browser may use of memory before it is ended; see `memory_limit.rs` for what counts.
@@ -72,7 +73,7 @@ pub struct WebEngine {
 impl WebEngine {
     pub fn new(mut config: WebConfig) -> Self {
         config.launcher.time_zone = config.identity.time_zone.clone();
-        let script = bridge::script(&config.wa_js);
+        let script = bridge::script(&config.wa_js, config.hold_limits);
         let memory_limit = config.memory_limit_bytes.map(MemoryLimit::new);
         Self { config, script, memory_limit, user_agent: OnceCell::new() }
     }

@@ -52,7 +52,7 @@ mod pump;
 mod start;
 mod well_formed;
 
-pub use bridge::WaJs;
+pub use bridge::{HoldLimits, WaJs};
 pub use engine::{Launcher, Sandbox, WebConfig, WebEngine};
 pub use hosts::{Domain, NotADomain, NotAPageUrl, PageUrl};
 pub use identity::Identity;

@@ -16,13 +16,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::bridge::{SendOutcome, SendRequest, cut, message_of};
+use super::bridge::{SendOutcome, SendRequest, cut};
 use super::cdp::Cdp;
 use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
-use crate::{
-    EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
-};
+use crate::{EngineError, Frozen, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes};
 
 /// For calls that the page answers out of its memory.
 const CALL: Duration = Duration::from_secs(10);
@@ -143,9 +141,8 @@ impl Page for WebPage {
         Ok(Duration::from_secs_f64(tasks.map_or(0.0, |metric| metric.value.max(0.0))))
     }
 
-    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
-        let swept: Vec<Value> = self.call("sweeping", "() => __roost.sweep()", (), CALL).await?;
-        Ok(swept.into_iter().filter_map(message_of).collect())
+    async fn sweep(&self) -> Result<(), EngineError> {
+        self.call("sweeping", "() => { __roost.sweep(); }", (), CALL).await
     }
 
     async fn logout(&self) -> Result<(), EngineError> {

@@ -141,7 +141,8 @@ impl EventPump {
         Ok(())
     }
 
-    /// Waits for room: the raw events behind it have a queue of their own, and the bridge a window.
+    /// Waits for room only while the worker is at something else: it takes events whatever is away, and those of a page that
+    /// tells faster have a bound ([`Excess::Events`]).
     async fn pass_on(&self, event: PageEvent) -> Result<(), PumpEnd> {
         self.events.send(event).await.map_err(|_| PumpEnd::Unheard)
     }

@@ -5,6 +5,7 @@
 mod bounds;
 mod closing;
 mod frames;
+mod holding;
 mod identity;
 mod launcher;
 mod memory;
@@ -38,6 +39,14 @@ fn trials() -> Vec<Trial> {
         trial("half_a_character_stops_nothing_and_is_told_as_a_whole_one", texts::half_characters),
         trial("a_page_and_its_workers_do_not_say_that_they_are_headless", identity::unset),
         trial("a_page_and_its_workers_say_what_the_node_was_told", identity::set),
+        trial("a_page_tells_a_window_of_messages_ahead_and_keeps_the_rest_in_order", holding::window),
+        trial("a_page_tells_a_window_of_long_texts_ahead_by_their_length", holding::long_texts),
+        trial("a_message_that_is_held_too_long_is_not_acknowledged_until_it_is_durable", holding::too_long),
+        trial(
+            "messages_beyond_those_that_are_held_are_not_acknowledged_and_taken_in_later",
+            holding::too_many,
+        ),
+        trial("a_sweep_tells_again_what_is_not_confirmed_and_no_more_than_the_window", holding::sweep),
         trial("a_page_that_logs_more_than_may_be_loses_its_browser", bounds::message),
         trial("a_page_that_tells_more_at_once_than_may_be_loses_its_browser", bounds::payload),
         trial("a_page_that_tells_faster_than_anybody_listens_loses_its_browser", bounds::flood),

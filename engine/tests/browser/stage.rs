@@ -12,7 +12,7 @@ use std::{
 use roost_engine::{
     BrowserObserver, Engine, EngineError, Launch, Launched, PageEvent,
     run_as::RunAs,
-    web::{Identity, Launcher, WaJs, WebConfig, WebEngine},
+    web::{HoldLimits, Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
 use tempfile::TempDir;
@@ -41,18 +41,27 @@ impl BrowserObserver for Unwatched {
 
 impl Stage {
     pub fn set(page_url: &str) -> Self {
-        Self::build(page_url, None, Identity::default())
+        Self::build(page_url, None, Identity::default(), HoldLimits::default())
+    }
+
+    pub fn with_hold_limits(page_url: &str, hold_limits: HoldLimits) -> Self {
+        Self::build(page_url, None, Identity::default(), hold_limits)
     }
 
     pub fn with_memory_limit(page_url: &str, memory_limit_bytes: Option<u64>) -> Self {
-        Self::build(page_url, memory_limit_bytes, Identity::default())
+        Self::build(page_url, memory_limit_bytes, Identity::default(), HoldLimits::default())
     }
 
     pub fn with_identity(page_url: &str, identity: Identity) -> Self {
-        Self::build(page_url, None, identity)
+        Self::build(page_url, None, identity, HoldLimits::default())
     }
 
-    fn build(page_url: &str, memory_limit_bytes: Option<u64>, identity: Identity) -> Self {
+    fn build(
+        page_url: &str,
+        memory_limit_bytes: Option<u64>,
+        identity: Identity,
+        hold_limits: HoldLimits,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         // As a node of this user would run them.
@@ -69,6 +78,7 @@ impl Stage {
             page_url: page_url.parse().unwrap(),
             page_hosts: Vec::new(),
             wa_js: WaJs::stand_in(WA_JS),
+            hold_limits,
             identity,
             observer: Arc::new(Unwatched),
             memory_limit_bytes,

@@ -62,7 +62,7 @@ use roost_engine::{
     BrowserObserver, Engine,
     null::NullEngine,
     run_as::RunAs,
-    web::{Launcher, Sandbox, WaJs, WebConfig, WebEngine},
+    web::{HoldLimits, Launcher, Sandbox, WaJs, WebConfig, WebEngine},
 };
 use roost_model::{
     causes,
@@ -362,6 +362,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 page_url: page_url.clone(),
                 page_hosts: page_hosts.clone(),
                 wa_js: WaJs::read(wa_js)?,
+                hold_limits: HoldLimits::default(),
                 identity: identity.as_ref().clone(),
                 observer: link,
                 memory_limit_bytes: config.args.browser_memory_limit.map(|limit| limit.bytes()),

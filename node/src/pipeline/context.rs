@@ -12,6 +12,15 @@ pub const BODY_BYTES: usize = 65_536;
 /// Time since the pipeline began, plus the reply limit's window; see [`super::sliding_window`].
 pub(super) type PipelineTime = Duration;
 
+/// At most [`BODY_BYTES`], without half a character at the end.
+pub(super) fn cut(mut body: String) -> String {
+    if body.len() > BODY_BYTES {
+        body.truncate(body.floor_char_boundary(BODY_BYTES));
+        body.shrink_to_fit();
+    }
+    body
+}
+
 /// The most messages that one statement carries.
 pub(super) const BATCH: usize = 64;
 

@@ -11,14 +11,15 @@ use roost_responder::{Question, Responder, ResponderError, template};
 use roost_store::{Completion, Inbound, NewInbound, NewOutbound, StoreError, Tenant};
 use time::OffsetDateTime;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 use tracing::{debug, error, info, warn};
 
 use super::{
-    context::{BATCH, BODY_BYTES, Gate, PipelineContext, PipelineTime},
+    context::{BATCH, Gate, PipelineContext, PipelineTime, cut},
     inbound::{InboundJob, Inbox},
+    intake::Intake,
     jobs::{self, FencedStore, Job, JobOutcome},
     limit::{ReplyLimit, Verdict},
     outbound::{OutboundJob, Outbox, reply_id},
@@ -37,7 +38,7 @@ pub(super) const OFFLINE_WAIT: Duration = Duration::from_millis(500);
 
 /// The driver's ends of the pipeline's channels.
 pub(super) struct DriverChannels {
-    pub intake: mpsc::Receiver<InboundMessage>,
+    pub intake: Arc<Intake>,
     pub gate: watch::Receiver<Gate>,
     pub tenant: watch::Receiver<Arc<Tenant>>,
     pub idle: watch::Sender<bool>,
@@ -86,7 +87,6 @@ pub(super) struct Driver {
 
 impl Driver {
     async fn drive(mut self) -> StoreError {
-        let mut events = Vec::with_capacity(BATCH);
         loop {
             let gate = self.channels.gate.borrow_and_update().clone();
             self.judge.on_page(gate.opened);
@@ -100,13 +100,7 @@ impl Driver {
                         return error;
                     }
                 }
-                received = self.channels.intake.recv_many(&mut events, BATCH), if self.may_receive() => {
-                    if received == 0 {
-                        // The pipeline's handle is gone; the task is about to be dropped.
-                        std::future::pending::<()>().await;
-                    }
-                    self.receive(events.drain(..));
-                }
+                messages = self.channels.intake.take(BATCH), if self.may_receive() => self.receive(messages),
                 Ok(()) = self.channels.gate.changed() => {}
                 Ok(()) = self.channels.tenant.changed() => {
                     let limit = self.channels.tenant.borrow_and_update().settings.reply_limit_per_minute;
@@ -180,7 +174,7 @@ impl Driver {
     }
 
     /// Keeps what is to be answered; the rest is confirmed at once and forgotten.
-    fn receive(&mut self, messages: impl Iterator<Item = InboundMessage>) {
+    fn receive(&mut self, messages: Vec<InboundMessage>) {
         let mut ignored = Vec::new();
         for message in messages {
             if message.from_me || message.kind != ChatKind::Direct {
@@ -302,7 +296,7 @@ fn to_store(message: InboundMessage) -> NewInbound {
         whatsapp_id: message.whatsapp_id,
         chat: message.chat,
         sender: message.sender,
-        body: cut(message.body),
+        body: message.body,
         received_at: written_at(message.timestamp),
         undecoded: message.undecoded,
     }
@@ -312,10 +306,4 @@ fn to_store(message: InboundMessage) -> NewInbound {
 fn written_at(timestamp: i64) -> OffsetDateTime {
     let told = OffsetDateTime::from_unix_timestamp(timestamp).ok().filter(|_| timestamp > 0);
     told.unwrap_or_else(OffsetDateTime::now_utc)
-}
-
-/// At most [`BODY_BYTES`], without half a character at the end.
-fn cut(mut body: String) -> String {
-    body.truncate(body.floor_char_boundary(BODY_BYTES));
-    body
 }

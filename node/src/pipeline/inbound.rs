@@ -7,8 +7,8 @@
 //!                         +--- Read: at the start, and whenever this process may not know every pending row
 //! ```
 //!
-//! Memory is bounded (I5). What has been received waits for its turn in a queue of [`RECEIVED`], and beyond that in the
-//! page, unacknowledged; of the durable ones at most [`QUEUED`] and a batch are held here, the rest stay in the
+//! Memory is bounded (I5). What has been received waits here for its turn, [`RECEIVED`] and a batch of it, then in the intake
+//! (`intake.rs`), and beyond that in the page, unacknowledged; of the durable ones at most [`QUEUED`] and a batch are held here, the rest stay in the
 //! database until there is room, which is what `behind` means.
 
 use std::{
@@ -24,8 +24,8 @@ use super::{
     context::{BATCH, PipelineTime},
 };
 
-/// Received and not yet durable: a few batches.
-const RECEIVED: usize = 4 * BATCH;
+/// Received and not under way to the database: with as many no more are taken up.
+const RECEIVED: usize = BATCH;
 /// Durable and known here.
 const QUEUED: usize = 1024;
 /// Being answered at the same time, so that a slow responder holds up its own chats only.

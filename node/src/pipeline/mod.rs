@@ -30,6 +30,7 @@ mod chat_queues;
 mod context;
 mod driver;
 mod inbound;
+mod intake;
 mod jobs;
 mod limit;
 mod outbound;
@@ -42,20 +43,15 @@ use std::{sync::Arc, time::Duration};
 
 use roost_model::causes;
 use roost_store::{StoreError, Tenant};
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use context::{BODY_BYTES, PipelineContext};
+pub use intake::Intake;
 pub use outbound::reply_id;
 
 use context::Gate;
-use roost_engine::{InboundMessage, Page};
-
-/// Messages between the worker and the pipeline. When it is full the worker takes no more events from the page.
-const INTAKE: usize = 256;
+use roost_engine::Page;
 
 /// Why a pipeline ended.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +71,7 @@ impl PipelineError {
 
 /// A running pipeline; dropping it ends it at once, wherever it stands, which loses nothing.
 pub struct Pipeline {
-    intake: mpsc::Sender<InboundMessage>,
+    intake: Arc<Intake>,
     gate: watch::Sender<Gate>,
     tenant: watch::Sender<Arc<Tenant>>,
     idle: watch::Receiver<bool>,
@@ -87,14 +83,14 @@ pub struct Pipeline {
 impl Pipeline {
     /// Starts with an empty gate: pending rows are read and answered, nothing is taken or sent.
     pub fn spawn(context: PipelineContext) -> Self {
-        let (intake, messages) = mpsc::channel(INTAKE);
+        let intake = Arc::new(Intake::default());
         let (gate, gate_seen) = watch::channel(Gate::default());
         let (tenant, tenant_seen) = watch::channel(context.tenant.clone());
         let (idle_told, idle) = watch::channel(false);
         let (changes_told, changes) = watch::channel(0);
         let (page_faults_told, page_faults) = watch::channel(0);
         let channels = driver::DriverChannels {
-            intake: messages,
+            intake: intake.clone(),
             gate: gate_seen,
             tenant: tenant_seen,
             idle: idle_told,
@@ -106,7 +102,7 @@ impl Pipeline {
     }
 
     /// Where messages from the page go in.
-    pub fn intake(&self) -> &mpsc::Sender<InboundMessage> {
+    pub fn intake(&self) -> &Arc<Intake> {
         &self.intake
     }
 

@@ -6,10 +6,10 @@
 //! `browser_task` holds what is being done to the browser as a whole, one at a time; `background` are calls to the page and
 //! questions to the registry, which end with the browser they were sent to.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::FuturesUnordered};
-use roost_engine::{EngineError, InboundMessage, Page, PageEvent, Probe};
+use roost_engine::{EngineError, Page, PageEvent, Probe};
 use roost_store::{Fence, StatusReport, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, watch},
@@ -85,7 +85,6 @@ pub(super) enum BackgroundOutcome {
         starts: Starts,
         probe: Result<Probe, EngineError>,
     },
-    Swept(Vec<InboundMessage>),
     Owner(Option<bool>),
     Saved {
         link: u64,
@@ -122,8 +121,6 @@ pub(super) struct Actor {
     /// While the page is on its way to a session or a code.
     pub turn: Option<Turn>,
     pub background: FuturesUnordered<BoxFuture<'static, BackgroundOutcome>>,
-    /// Messages on their way to a pipeline that is full.
-    pub held: VecDeque<InboundMessage>,
     pub next_probe: Instant,
     pub probing: bool,
     /// The last restart that was carried out, or that the start of this worker stands for.
@@ -161,7 +158,6 @@ impl Actor {
             call_off: CallOff::default(),
             turn: None,
             background: FuturesUnordered::new(),
-            held: VecDeque::new(),
             next_probe: Instant::now(),
             probing: false,
             restarted: spec.restart_seq,

@@ -172,14 +172,12 @@ impl Actor {
     fn serve(&mut self) {
         self.ensure_pipeline();
         self.next_probe = Instant::now();
-        let Some(browser) = &self.browser else { return };
-        let page = browser.page.clone();
-        self.background.push(Box::pin(async move {
-            match page.sweep().await {
-                Ok(messages) => BackgroundOutcome::Swept(messages),
-                Err(error) => BackgroundOutcome::Failed { step: "sweep", error },
-            }
-        }));
+        self.sweep();
+    }
+
+    /// What is not confirmed comes as events.
+    pub(super) fn sweep(&mut self) {
+        self.on_page("sweep", |page| Box::pin(async move { page.sweep().await }));
     }
 
     pub(super) fn drop_pipeline(&mut self) {

@@ -8,21 +8,21 @@ use roost_engine::{EngineError, InboundMessage, PageEvent, Probe};
 use roost_model::causes;
 use roost_store::StoreError;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
     browser::{BrowserTask, BrowserTaskOutcome},
     liveness::{self, Unproven},
     session_store::SessionStoreError,
-    state::{Effect, Event, StopMode},
+    state::{Effect, Event, State, StopMode},
 };
 use crate::{
     launch_queue::Starts,
-    pipeline::{Pipeline, PipelineError},
+    pipeline::{Intake, Pipeline, PipelineError},
 };
 
 /// Since a page has proved that it works: longer it is not believed to be only slow, whatever starts beside it.
@@ -35,8 +35,8 @@ pub(super) enum Wakeup {
     Standing,
     BrowserTask(BrowserTaskOutcome),
     Page(Option<PageEvent>),
-    /// The pipeline has room for a held message.
-    Room,
+    /// The pipeline had no room for messages, and has some again.
+    RoomAgain,
     Background(BackgroundOutcome),
     PipelineEnded(PipelineError),
     ReportRefused,
@@ -68,8 +68,8 @@ impl Actor {
             command = self.channels.inbox.recv(), if !self.handle_dropped => Wakeup::Command(command),
             Ok(()) = self.channels.spec.changed() => Wakeup::Spec,
             outcome = done(&mut self.browser_task) => Wakeup::BrowserTask(outcome),
-            event = page_event(&mut self.browser), if self.held.is_empty() => Wakeup::Page(event),
-            () = room(intake), if !self.held.is_empty() => Wakeup::Room,
+            event = page_event(&mut self.browser) => Wakeup::Page(event),
+            () = room_again(intake) => Wakeup::RoomAgain,
             Some(outcome) = self.background.next() => Wakeup::Background(outcome),
             () = changed(&mut self.page_faults) => Wakeup::PageFaults,
             () = changed(&mut self.changes) => Wakeup::Changed,
@@ -93,7 +93,13 @@ impl Actor {
             Wakeup::BrowserTask(outcome) => self.browser_task_ended(outcome),
             Wakeup::Page(Some(event)) => self.page_event(event),
             Wakeup::Page(None) => self.page_event(PageEvent::Exited { reason: "its events ended".into() }),
-            Wakeup::Room => self.hand_over(),
+            Wakeup::RoomAgain => {
+                // Else it is swept when it runs.
+                if matches!(self.machine.state(), State::Running { .. }) {
+                    self.sweep();
+                }
+                Vec::new()
+            }
             Wakeup::Background(outcome) => self.background_ended(outcome),
             Wakeup::PipelineEnded(error) => self.pipeline_ended(&error),
             Wakeup::ReportRefused => {
@@ -173,8 +179,14 @@ impl Actor {
     fn page_event(&mut self, event: PageEvent) -> Vec<Event> {
         match event {
             PageEvent::Message(message) => {
-                self.held.push_back(message);
-                self.hand_over()
+                self.hand_over(message);
+                Vec::new()
+            }
+            PageEvent::SweepBegun => {
+                if let Some(pipeline) = &self.pipeline {
+                    pipeline.intake().begin_sweep();
+                }
+                Vec::new()
             }
             PageEvent::Loaded => vec![Event::Loaded],
             PageEvent::Qr { text, expires_in } => vec![Event::Code { text, expires_in }],
@@ -204,17 +216,14 @@ impl Actor {
         }
     }
 
-    /// Moves held messages on while the pipeline has room. Without a pipeline they are dropped: the page has not
-    /// acknowledged them, and the sweep at the next start of the flow finds them.
-    fn hand_over(&mut self) -> Vec<Event> {
-        while let Some(message) = self.held.pop_front() {
-            let Some(pipeline) = &self.pipeline else { continue };
-            if let Err(mpsc::error::TrySendError::Full(message)) = pipeline.intake().try_send(message) {
-                self.held.push_front(message);
-                break;
-            }
+    /// Without a pipeline, or room in it, a message is dropped: the page has not acknowledged it, and the sweep at the next
+    /// start of the flow, or when there is room, finds it.
+    fn hand_over(&self, message: InboundMessage) {
+        if let Some(pipeline) = &self.pipeline
+            && !pipeline.intake().offer(message)
+        {
+            debug!("the page tells more messages than it may; it is asked for them later");
         }
-        Vec::new()
     }
 
     fn background_ended(&mut self, outcome: BackgroundOutcome) -> Vec<Event> {
@@ -230,10 +239,6 @@ impl Actor {
             }
             BackgroundOutcome::Probed { expects_session, starts, probe } => {
                 self.probed(expects_session, starts, probe)
-            }
-            BackgroundOutcome::Swept(messages) => {
-                self.held.extend(messages);
-                self.hand_over()
             }
             BackgroundOutcome::Owner(answer) => vec![Event::Owner(answer)],
             BackgroundOutcome::Saved { link, saved } => self.saved(link, saved),
@@ -324,7 +329,6 @@ impl Actor {
         self.browser = None;
         self.channels.page.send_replace(None);
         self.background.clear();
-        self.held.clear();
         self.probing = false;
         self.snapshot_schedule.abandon();
     }
@@ -360,11 +364,10 @@ async fn ended(pipeline: &mut Option<Pipeline>) -> PipelineError {
     }
 }
 
-/// Waits until the pipeline takes a message, or is gone.
-async fn room(intake: Option<mpsc::Sender<InboundMessage>>) {
-    if let Some(intake) = intake {
-        // An error says that it is closed; the message is then dealt with like one without a pipeline.
-        let _permit = intake.reserve().await;
+async fn room_again(intake: Option<Arc<Intake>>) {
+    match intake {
+        Some(intake) => intake.room_again().await,
+        None => pending().await,
     }
 }
 

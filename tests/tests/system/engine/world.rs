@@ -13,7 +13,7 @@ use roost_devcluster::loopback_client;
 use roost_engine::{
     BrowserObserver,
     run_as::RunAs,
-    web::{Identity, Launcher, WaJs, WebConfig, WebEngine},
+    web::{HoldLimits, Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
 use roost_model::ids::TenantId;
 use roost_node::session::{LockedProfile, Profiles, SnapshotKeys, SnapshotStore};
@@ -68,6 +68,7 @@ impl World {
             page_url: page_url.unwrap_or(&simulator.http_url()).parse()?,
             page_hosts: Vec::new(),
             wa_js: WaJs::read(&roost_devcluster::bridge()?)?,
+            hold_limits: HoldLimits::default(),
             identity: Identity::default(),
             observer: Arc::new(Unwatched),
             memory_limit_bytes: None,

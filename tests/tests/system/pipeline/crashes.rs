@@ -96,16 +96,16 @@ async fn an_owner_that_lives_on_after_its_tenant_has_moved_is_stopped_by_its_nex
     let bed = TestBed::new(0).await;
     let mut old = bed.next_life().await;
     bed.phone.write("1@c.us", "M1", "one");
-    old.pipeline.intake().send(bed.phone.unacknowledged().remove(0)).await.unwrap();
+    old.give(bed.phone.unacknowledged().remove(0));
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
     bed.settle().await;
 
     let new = bed.next_life().await;
     let message = bed.phone.write("1@c.us", "M2", "two");
-    old.pipeline.intake().send(message.clone()).await.unwrap();
+    old.give(message.clone());
     assert!(old.pipeline.failed().await.is_fenced());
     assert_eq!(bed.phone.unacknowledged().len(), 1, "the old owner must not have confirmed it");
-    new.pipeline.intake().send(message).await.unwrap();
+    new.give(message);
     bed.phone.wait_for(2, Duration::from_secs(10)).await;
     bed.settle().await;
     assert_eq!(bed.phone.received().len(), 2);
@@ -119,7 +119,7 @@ async fn messages_wait_for_postgres_and_none_is_lost_when_it_restarts() {
     for round in 0..6 {
         write_some(&bed, &mut noise, 20, &mut expected);
         for message in bed.phone.unacknowledged() {
-            life.pipeline.intake().send(message).await.unwrap();
+            life.give(message);
         }
         if round == 2 {
             bed.postgres.kill().await.unwrap();

@@ -19,7 +19,7 @@ async fn a_reply_that_can_never_be_sent_is_buried_and_its_chat_goes_on() {
     bed.phone.refuse("echo: one");
     let life = bed.next_life().await;
     for body in ["one", "two"] {
-        life.pipeline.intake().send(bed.phone.write("1@c.us", body, body)).await.unwrap();
+        life.give(bed.phone.write("1@c.us", body, body));
     }
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
     bed.settle().await;
@@ -33,7 +33,7 @@ async fn a_message_that_cannot_be_stored_suffers_alone() {
     let life = bed.next_life().await;
     let endless = long_text();
     for (chat, id) in [("1@c.us", "A"), (endless.as_str(), "B"), ("2@c.us", "nul\0"), ("3@c.us", "C")] {
-        life.pipeline.intake().send(bed.phone.write(chat, id, id)).await.unwrap();
+        life.give(bed.phone.write(chat, id, id));
     }
     bed.phone.wait_for(3, Duration::from_secs(10)).await;
     bed.settle().await;
@@ -49,7 +49,7 @@ async fn a_message_that_is_not_understood_is_kept_with_its_reason_and_confirmed(
     let strange = bed.phone.write("1@c.us", "S", r#"{"kind":"parade"}"#);
     let strange = InboundMessage { undecoded: Some("unknown variant `parade`".into()), ..strange };
     for message in [strange, bed.phone.write("1@c.us", "A", "hello")] {
-        life.pipeline.intake().send(message).await.unwrap();
+        life.give(message);
     }
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
     bed.settle().await;
@@ -78,7 +78,7 @@ async fn a_page_that_sends_nothing_any_more_costs_no_reply_a_try() {
     let write = async {
         for nth in 0..20 {
             let message = bed.phone.write(&format!("{}@c.us", nth % 5), &format!("M{nth}"), &nth.to_string());
-            life.pipeline.intake().send(message).await.unwrap();
+            life.give(message);
         }
         bed.phone.wait_for(20, Duration::from_secs(20)).await;
         bed.settle().await;
@@ -98,7 +98,7 @@ async fn sends_to_a_page_that_is_being_loaded_count_for_nothing() {
     let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     let write = async {
-        life.pipeline.intake().send(bed.phone.write("1@c.us", "M", "hello")).await.unwrap();
+        life.give(bed.phone.write("1@c.us", "M", "hello"));
         bed.phone.wait_for(1, Duration::from_secs(20)).await;
     };
     tokio::join!(life.page.load(3), write);
@@ -114,7 +114,7 @@ async fn a_reply_that_no_page_can_send_is_a_dead_letter_and_the_others_go() {
     let life = bed.next_life().await;
     let write = async {
         for (chat, body) in [("1@c.us", "poison"), ("1@c.us", "after it"), ("2@c.us", "beside it")] {
-            life.pipeline.intake().send(bed.phone.write(chat, body, body)).await.unwrap();
+            life.give(bed.phone.write(chat, body, body));
         }
         bed.phone.wait_for(2, Duration::from_secs(60)).await;
         bed.settle().await;

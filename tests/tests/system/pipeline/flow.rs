@@ -17,7 +17,7 @@ async fn a_burst_in_twenty_chats_is_answered_in_order() {
     for nth in 0..500 {
         let chat = format!("2557000{:02}@c.us", nth % 20);
         let message = bed.phone.write(&chat, &format!("M{nth}"), &nth.to_string());
-        life.pipeline.intake().send(message).await.unwrap();
+        life.give(message);
     }
     bed.phone.wait_for(500, Duration::from_secs(30)).await;
     let rate = 500.0 / began.elapsed().as_secs_f64();
@@ -44,9 +44,9 @@ async fn only_direct_messages_of_others_are_answered_stored_and_logged() {
         message("I", ChatKind::Direct, true),
     ];
     for message in ignored {
-        life.pipeline.intake().send(message).await.unwrap();
+        life.give(message);
     }
-    life.pipeline.intake().send(bed.phone.write("1@c.us", "D", "hello")).await.unwrap();
+    life.give(bed.phone.write("1@c.us", "D", "hello"));
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
     bed.settle().await;
     assert_eq!(bed.phone.received()[0].body, "echo: hello");
@@ -58,9 +58,9 @@ async fn only_direct_messages_of_others_are_answered_stored_and_logged() {
 async fn a_photo_is_answered_and_a_body_beyond_the_limit_is_cut_at_a_character() {
     let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
-    life.pipeline.intake().send(bed.phone.write("1@c.us", "P", "")).await.unwrap();
+    life.give(bed.phone.write("1@c.us", "P", ""));
     let long = "\u{1F600}".repeat(BODY_BYTES);
-    life.pipeline.intake().send(bed.phone.write("2@c.us", "L", &long)).await.unwrap();
+    life.give(bed.phone.write("2@c.us", "L", &long));
     bed.phone.wait_for(2, Duration::from_secs(10)).await;
     bed.settle().await;
     let received = bed.phone.received_by_chat();
@@ -73,7 +73,7 @@ async fn a_reply_has_the_id_that_its_question_gives_it() {
     let bed = TestBed::new(0).await;
     let life = bed.next_life().await;
     let question = bed.phone.write("1@c.us", "Q", "hello");
-    life.pipeline.intake().send(question.clone()).await.unwrap();
+    life.give(question.clone());
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
     let id = reply_id(bed.tenant().await.uid, &question.whatsapp_id, "1@c.us", 0);
     assert_eq!(bed.phone.received()[0].whatsapp_id, id);
@@ -88,13 +88,13 @@ async fn a_drained_pipeline_has_sent_what_it_took_and_takes_no_more() {
     let life = bed.next_life().await;
     for nth in 0..40 {
         let message = bed.phone.write("1@c.us", &format!("M{nth}"), &nth.to_string());
-        life.pipeline.intake().send(message).await.unwrap();
+        life.give(message);
     }
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
     assert!(life.pipeline.drain().finish(Duration::from_secs(10)).await);
     let taken = bed.number("select count(*) from bm_in").await;
     assert_eq!(bed.number("select count(*) from bm_out where state = 'SENT'").await, taken);
-    life.pipeline.intake().send(bed.phone.write("1@c.us", "late", "late")).await.unwrap();
+    life.give(bed.phone.write("1@c.us", "late", "late"));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(bed.number("select count(*) from bm_in").await, taken);
 }
@@ -105,7 +105,7 @@ async fn nothing_is_sent_while_the_gate_is_shut_and_all_of_it_afterwards() {
     let life = bed.next_life().await;
     life.pipeline.set_gate(Some(life.page.clone()), true, false);
     let message = bed.phone.write("1@c.us", "M", "hello");
-    life.pipeline.intake().send(message).await.unwrap();
+    life.give(message);
     while bed.number("select count(*) from bm_out").await == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -122,7 +122,7 @@ async fn a_pipeline_whose_replies_may_not_be_sent_takes_no_processor_time() {
     life.pipeline.set_gate(Some(life.page.clone()), true, false);
     for nth in 0..3 {
         let message = bed.phone.write(&format!("{nth}@c.us"), "M", "hello");
-        life.pipeline.intake().send(message).await.unwrap();
+        life.give(message);
     }
     while bed.number("select count(*) from bm_out").await < 3 || !bed.phone.unacknowledged().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -143,7 +143,7 @@ async fn a_message_that_the_pipeline_before_had_just_made_durable_is_answered() 
     let fence = bed.place().await;
     let life = bed.life_of(fence.clone()).await;
     let ask = async |id: &str| {
-        life.pipeline.intake().send(bed.phone.write("1@c.us", id, id)).await.unwrap();
+        life.give(bed.phone.write("1@c.us", id, id));
     };
     ask("first").await;
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
@@ -160,7 +160,7 @@ async fn a_message_that_the_pipeline_before_had_just_made_durable_is_answered() 
     bed.store.admit(&fence, &[late]).await.unwrap();
     ask("after").await;
     bed.phone.wait_for(2, Duration::from_secs(10)).await;
-    life.pipeline.intake().send(message).await.unwrap();
+    life.give(message);
     bed.phone.wait_for(3, Duration::from_secs(10)).await;
     bed.settle().await;
     assert_eq!(bed.phone.received_by_chat()["2@c.us"], ["echo: late"]);

@@ -23,7 +23,7 @@ async fn with_one_in_doubt(resend_policy: ResendPolicy) -> TestBed {
     // The first send takes effect, and its acknowledgement is lost.
     bed.phone.fail_every(1);
     let life = bed.next_life().await;
-    life.pipeline.intake().send(bed.phone.write("1@c.us", "M1", "one")).await.unwrap();
+    life.give(bed.phone.write("1@c.us", "M1", "one"));
     bed.phone.wait_for(1, Duration::from_secs(10)).await;
     life.crash();
     bed.phone.fail_every(0);
@@ -55,7 +55,7 @@ async fn a_reply_in_doubt_is_sent_again_under_its_id_and_counted() {
 async fn where_it_is_to_be_held_it_is_a_dead_letter_its_chat_goes_on_and_a_redrive_sends_it_once() {
     let bed = with_one_in_doubt(ResendPolicy::Hold).await;
     let life = bed.next_life().await;
-    life.pipeline.intake().send(bed.phone.write("1@c.us", "M2", "two")).await.unwrap();
+    life.give(bed.phone.write("1@c.us", "M2", "two"));
     bed.phone.wait_for(2, Duration::from_secs(10)).await;
     bed.settle().await;
     assert_eq!(states(&bed).await, format!("{HELD}, SENT"));
@@ -86,7 +86,7 @@ async fn a_reply_whose_browser_ended_while_it_was_sent_is_in_doubt_too() {
         let bed = with_policy(policy).await;
         let life = bed.next_life().await;
         life.page.die_sending();
-        life.pipeline.intake().send(bed.phone.write("1@c.us", "M1", "one")).await.unwrap();
+        life.give(bed.phone.write("1@c.us", "M1", "one"));
         bed.phone.wait_for(1, Duration::from_secs(10)).await;
         life.pipeline.shut_gate();
         life.pipeline.set_gate(Some(FakePage::new(bed.phone.clone())), true, true);

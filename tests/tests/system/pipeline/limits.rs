@@ -6,7 +6,7 @@ use crate::pipeline::test_bed::{Life, TestBed};
 
 async fn ask(bed: &TestBed, life: &Life, id: &str) {
     let message = bed.phone.write("1@c.us", id, id);
-    life.pipeline.intake().send(message).await.unwrap();
+    life.give(message);
     bed.settle().await;
 }
 
@@ -44,7 +44,7 @@ async fn what_is_too_old_is_confirmed_and_not_answered_and_the_others_are() {
     let timeless = bed.phone.write("2@c.us", "timeless", "timeless");
     let timeless = roost_engine::InboundMessage { timestamp: 0, ..timeless };
     for message in [old, timeless, bed.phone.write("1@c.us", "new", "new")] {
-        life.pipeline.intake().send(message).await.unwrap();
+        life.give(message);
     }
     bed.phone.wait_for(2, Duration::from_secs(10)).await;
     bed.settle().await;
@@ -98,7 +98,7 @@ async fn a_chat_that_floods_leaves_others_their_answers_and_what_it_lost_is_list
     }
     // Its reply goes when the pace lets it, within a minute.
     let other = bed.phone.write("2@c.us", "B", "B");
-    life.pipeline.intake().send(other).await.unwrap();
+    life.give(other);
     while bed.number("select count(*) from bm_out where chat_id = '2@c.us'").await == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

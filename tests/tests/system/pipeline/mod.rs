@@ -18,6 +18,7 @@ mod in_doubt;
 mod large;
 mod limits;
 mod node;
+mod outages;
 mod phone;
 mod session_numbers;
 mod test_bed;

@@ -230,8 +230,8 @@ impl Page for FakePage {
         Ok(Duration::ZERO)
     }
 
-    async fn sweep(&self) -> Result<Vec<InboundMessage>, EngineError> {
-        Ok(self.phone.unacknowledged())
+    async fn sweep(&self) -> Result<(), EngineError> {
+        Err(EngineError::Gone)
     }
 
     async fn logout(&self) -> Result<(), EngineError> {

@@ -11,6 +11,7 @@ use std::{
 
 use roost_cluster::ledger::Ledger;
 use roost_devcluster::Postgres;
+use roost_engine::InboundMessage;
 use roost_model::{
     LanguageCode, ResendPolicy, TemplateKind, Texts,
     ids::{NodeId, Revision, TenantId, Term},
@@ -40,6 +41,11 @@ pub struct Life {
 }
 
 impl Life {
+    /// The page tells of a message.
+    pub fn give(&self, message: InboundMessage) {
+        assert!(self.pipeline.intake().offer(message), "the page tells more than its window");
+    }
+
     /// The process is killed: nothing of it runs on.
     pub fn crash(self) {
         self.page.die();
@@ -116,7 +122,7 @@ impl TestBed {
         });
         pipeline.set_gate(Some(page.clone()), true, true);
         for message in self.phone.unacknowledged() {
-            pipeline.intake().send(message).await.unwrap();
+            assert!(pipeline.intake().offer(message));
         }
         Life { pipeline, page }
     }
