@@ -153,7 +153,8 @@ function persist(chatId, messages) {
   return Promise.all(
     messages.map(async (message) => {
       const model = Msg.get(message.id);
-      if (model?.record) return;
+      // One that was delivered on two connections may have been written by the other, and have left memory since.
+      if (model ? model.record : await storage.message(message.id)) return;
       const record = recordOf(model ?? message);
       if (model) model.record = record;
       await append(record, chat);

@@ -1,13 +1,12 @@
 //! The messages of one phone that no page has acknowledged yet.
 //!
-//! They are handed out in order, at most [`WINDOW`] at a time, and stay until the page acknowledges them. A message
+//! They are handed out in order, at most a window of them at a time, and stay until the page acknowledges them. A message
 //! that was handed to a connection which is gone, or that the page refused, is handed out again, marked as such.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::wire::Delivery;
 
-const WINDOW: usize = 512;
 pub const CAPACITY: usize = 10_000;
 
 #[derive(Debug, Default)]
@@ -46,9 +45,9 @@ impl Queue {
         Ok(())
     }
 
-    /// What the window allows to hand out now.
-    pub fn take(&mut self) -> Vec<Delivery> {
-        let room = WINDOW.saturating_sub(self.in_flight);
+    /// What the window, of so many messages in flight, allows to hand out now.
+    pub fn take(&mut self, window: usize) -> Vec<Delivery> {
+        let room = window.saturating_sub(self.in_flight);
         let mut taken = Vec::new();
         for (&position, queued) in self.messages.range_mut(self.cursor..).take(room) {
             taken.push(queued.delivery.clone());
@@ -90,6 +89,8 @@ impl Queue {
 mod tests {
     use super::*;
 
+    const WINDOW: usize = 512;
+
     fn delivery(id: &str) -> Delivery {
         Delivery {
             id: id.to_owned(),
@@ -110,10 +111,10 @@ mod tests {
     fn a_message_is_handed_out_once_until_its_connection_is_gone() {
         let mut queue = Queue::default();
         queue.push(delivery("a")).unwrap();
-        assert_eq!(ids(&queue.take()), ["a"]);
-        assert_eq!(queue.take(), []);
+        assert_eq!(ids(&queue.take(WINDOW)), ["a"]);
+        assert_eq!(queue.take(WINDOW), []);
         queue.return_all();
-        let again = queue.take();
+        let again = queue.take(WINDOW);
         assert_eq!(ids(&again), ["a"]);
         assert!(again[0].redelivered);
     }
@@ -123,10 +124,10 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(delivery("a")).unwrap();
         queue.push(delivery("b")).unwrap();
-        queue.take();
+        queue.take(WINDOW);
         queue.acknowledge(&["a".to_owned()]);
         queue.return_all();
-        assert_eq!(ids(&queue.take()), ["b"]);
+        assert_eq!(ids(&queue.take(WINDOW)), ["b"]);
         assert_eq!(queue.again(&["a".to_owned()]), []);
     }
 
@@ -136,11 +137,11 @@ mod tests {
         for n in 0..WINDOW + 10 {
             queue.push(delivery(&n.to_string())).unwrap();
         }
-        assert_eq!(queue.take().len(), WINDOW);
-        assert_eq!(queue.take(), []);
+        assert_eq!(queue.take(WINDOW).len(), WINDOW);
+        assert_eq!(queue.take(WINDOW), []);
         queue.acknowledge(&["0".to_owned(), "1".to_owned()]);
         let (first, second) = (WINDOW.to_string(), (WINDOW + 1).to_string());
-        assert_eq!(ids(&queue.take()), [first, second]);
+        assert_eq!(ids(&queue.take(WINDOW)), [first, second]);
     }
 
     #[test]
@@ -148,7 +149,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(delivery("a")).unwrap();
         assert_eq!(queue.push(delivery("a")), Err(Refused::AlreadyQueued));
-        queue.take();
+        queue.take(WINDOW);
         queue.acknowledge(&["a".to_owned()]);
         queue.push(delivery("a")).unwrap();
     }

@@ -13,6 +13,8 @@ pub const LONGEST_MS: u64 = 3_600_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hardness {
+    /// Messages that a connection is given ahead of their acknowledgements; the rest waits in the queue.
+    pub in_flight: u64,
     /// When a message that the page refused is delivered again on the same connection; 0: with the next one only.
     pub redeliver_after_ms: u64,
     /// From a page's wish to be logged out to the server's answer. It stays linked until then, and for good if its
@@ -66,6 +68,7 @@ pub enum Unsent {
 impl Default for Hardness {
     fn default() -> Self {
         Self {
+            in_flight: 512,
             redeliver_after_ms: 5_000,
             logout_after_ms: 0,
             failing_logouts: 0,

@@ -21,7 +21,7 @@
 //! | request body of the control API | 256 KiB | 413 |
 //! | text of a message | 65,536 characters | 400 |
 //! | messages queued for a phone | 10,000 | 409 |
-//! | unacknowledged messages on a connection | 512 | the rest waits in the queue |
+//! | unacknowledged messages on a connection | 512, settable | the rest waits in the queue |
 //! | frame from a page | 1 MiB | the connection is closed |
 //! | frames waiting for a page that does not read | 4,096 | the connection is closed |
 //! | messages remembered by `/control/sent` | 100,000 for each phone | the oldest is forgotten |

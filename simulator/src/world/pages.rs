@@ -212,7 +212,8 @@ impl World {
         if page.standing != Standing::Sound {
             return;
         }
-        let messages = phone.queue.take();
+        let in_flight = usize::try_from(phone.hardness.in_flight).unwrap_or(usize::MAX);
+        let messages = phone.queue.take(in_flight);
         if !messages.is_empty() {
             page.tell(ToPage::Messages { messages });
         }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use roost_devcluster::Signal;
+use crate::scenarios::stage::until;
+use anyhow::{Context, Result};
+use roost_devcluster::{Signal, Simulator, TenantRecord};
 use roost_proto::v1::{ConditionKind, Worker};
 use roost_tests::{SOON, Scenario};
 use tokio::{
@@ -115,24 +116,65 @@ async fn a_frozen_postgres_is_waited_for() -> anyhow::Result<()> {
     let mut scenario = Scenario::start(1, 1).await?;
     let tenant = scenario.tenant(0);
     let mut conversation = scenario.conversation(&tenant)?;
-    freeze_postgres(&mut scenario, Signal::STOP)?;
+    scenario.cluster.postgres().signal_all(Signal::STOP)?;
     let mut pace = tokio::time::interval(AWAY / 10);
     for _ in 0..10 {
         pace.tick().await;
         conversation.say(3).await?;
     }
-    freeze_postgres(&mut scenario, Signal::CONT)?;
+    scenario.cluster.postgres().signal_all(Signal::CONT)?;
     scenario.settle(&conversation, SOON).await?;
     scenario.finish().await
 }
 
-fn freeze_postgres(scenario: &mut Scenario, signal: Signal) -> anyhow::Result<()> {
-    let postmaster = scenario.cluster.postgres().pid();
-    scenario.cluster.postgres().signal(signal)?;
-    for backend in roost_devcluster::descendants(postmaster) {
-        backend.identity.signal(signal)?;
+/// As WhatsApp may deliver to a page that does not acknowledge.
+const DELIVERED: usize = 5_000;
+/// More than a page tells its node of, and no more than the simulated one has in memory.
+const WRITTEN: usize = 900;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_chats_write_while_postgres_is_frozen_is_held_by_the_page_and_nothing_else_waits_for_it()
+-> Result<()> {
+    let mut scenario = Scenario::start(1, 2).await?;
+    let (busy, other) = (scenario.tenant(0), scenario.tenant(1));
+    let phones = scenario.cluster.simulator()?.clone();
+    phones.harden(Some(&busy.phone), serde_json::json!({ "in_flight": DELIVERED })).await?;
+    let node = scenario.cluster.node("node-1")?.pid().context("the node runs")?;
+    let (browsers, connections) = (browsers(node), connections(&phones, &busy).await);
+    let mut conversation = scenario.conversation(&busy)?;
+    scenario.cluster.postgres().signal_all(Signal::STOP)?;
+    for _ in 0..WRITTEN {
+        conversation.say(60).await?;
     }
-    Ok(())
+    phones.conflict(&busy.phone).await?;
+    until("the owner has taken the session back", async || {
+        self::connections(&phones, &busy).await > connections
+    })
+    .await?;
+    phones.logout(&other.phone).await?;
+    until("the browser of who is logged out is gone", async || {
+        self::browsers(node).len() == browsers.len() - 1
+    })
+    .await?;
+    scenario.cluster.postgres().signal_all(Signal::CONT)?;
+    scenario.settle(&conversation, SOON * 2).await?;
+    assert!(self::browsers(node).iter().any(|pid| browsers.contains(pid)), "it is the same browser");
+    let worker = scenario.cluster.tenant_connected(&busy.id, SOON).await?;
+    assert_eq!(worker.restarts, 0);
+    scenario.finish().await
+}
+
+async fn connections(phones: &Simulator, of: &TenantRecord) -> usize {
+    let seen = phones.connections().await.map(|seen| seen.connections).unwrap_or_default();
+    seen.iter().filter(|connection| connection.phone == of.phone.trim_start_matches('+')).count()
+}
+
+/// The root process of each.
+fn browsers(node: u32) -> Vec<u32> {
+    let is_root = |command: &str| command.contains("--user-data-dir=") && !command.contains("--type=");
+    let processes = roost_devcluster::descendants(node);
+    let roots = processes.iter().filter(|process| is_root(&process.command));
+    roots.map(|process| process.identity.pid).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
