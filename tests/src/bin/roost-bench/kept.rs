@@ -195,7 +195,7 @@ async fn fill(url: &str, kept: u64) -> Result<()> {
     // No foreign keys and no triggers: the rows are right.
     connection.execute("set session_replication_role = replica; set synchronous_commit = off").await?;
     let rows = format!(
-        "generate_series(1, {messages}) n, lateral (select 't' || n * 1020 / ({messages} + 1) as tenant,
+        "generate_series(1::bigint, {messages}) n, lateral (select 't' || n * 1020 / ({messages} + 1) as tenant,
             now() - interval '7 days' + n * interval '6 days' / {messages} as at) kept"
     );
     for sql in [

@@ -59,12 +59,12 @@ async fn the_updates_of_a_message_and_its_reply_touch_no_index() {
     for (claimed_at_once, percent) in [(true, 99), (false, 80)] {
         let db = Db::new().await;
         let fence = db.owned("duka").await;
-        // One connection, which tells its statistics when it is closed.
+        // One connection, which tells its statistics when it is asked to.
         let store = Store::connect(&db.url, 1).await.unwrap();
         for first in (0..2_000).step_by(BATCH) {
             serve(&store, &fence, first, claimed_at_once).await;
         }
-        store.pool().close().await;
+        tell_statistics(&store).await;
         for table in ["bm_in", "bm_out"] {
             let sql = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = $1";
             let (updates, hot): (i64, i64) =
@@ -76,6 +76,12 @@ async fn the_updates_of_a_message_and_its_reply_touch_no_index() {
         }
         assert_eq!(db.number("select count(*) from bm_pending").await, 0);
     }
+}
+
+/// What the store's only connection has done so far is in the server's statistics.
+async fn tell_statistics(store: &Store) {
+    store.pool().execute("select pg_stat_force_next_flush()").await.unwrap();
+    store.ping().await.unwrap();
 }
 
 /// Pages that a connection reads, by what it does.
@@ -90,8 +96,7 @@ impl Meter {
     }
 
     async fn read(&self) -> i64 {
-        self.store.pool().execute("select pg_stat_force_next_flush()").await.unwrap();
-        self.store.ping().await.unwrap();
+        tell_statistics(&self.store).await;
         let sql =
             "select sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0))::bigint
             from pg_statio_user_tables where relname in
