@@ -1,7 +1,7 @@
 //! An object store in memory whose calls fail before or after they have taken effect, or take effect when nobody waits for
 //! them any more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::{fmt, io};
 
@@ -35,6 +35,8 @@ struct Faults {
     hangs: Mutex<Option<Arc<Mutex<mpsc::Receiver<()>>>>>,
     /// Whether it can put only what is not there, for which files are linked.
     has_links: AtomicBool,
+    /// Under way.
+    puts: AtomicUsize,
 }
 
 impl FaultyStore {
@@ -50,6 +52,7 @@ impl FaultyStore {
             let_go,
             hangs: Mutex::new(None),
             has_links: AtomicBool::new(true),
+            puts: AtomicUsize::new(0),
         };
         Self { inner, faults: Arc::new(faults) }
     }
@@ -68,6 +71,11 @@ impl FaultyStore {
         let (end, hangs) = mpsc::channel();
         *self.faults.hangs.lock() = Some(Arc::new(Mutex::new(hangs)));
         end
+    }
+
+    /// How many are under way.
+    pub(super) fn puts(&self) -> usize {
+        self.faults.puts.load(Ordering::Relaxed)
     }
 
     pub(super) fn refuse_links(&self) {
@@ -115,7 +123,10 @@ impl ObjectStore for FaultyStore {
             let refused = io::Error::from_raw_os_error(rustix::io::Errno::PERM.raw_os_error());
             return Err(Error::Generic { store: "files", source: refused.into() });
         }
-        self.call(self.inner.put_opts(to, payload, opts)).await
+        self.faults.puts.fetch_add(1, Ordering::Relaxed);
+        let put = self.call(self.inner.put_opts(to, payload, opts)).await;
+        self.faults.puts.fetch_sub(1, Ordering::Relaxed);
+        put
     }
 
     async fn put_multipart_opts(

@@ -97,6 +97,45 @@ async fn an_upload_that_was_interrupted_goes_on_where_it_was() {
     assert_eq!(world.objects("blobs").len(), 3);
 }
 
+/// Of four large files that wait for a store that hangs, what is in memory is what there is room for; the rest is on the disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_the_store_takes_turns_for_memory() {
+    const PIECE: usize = 4 << 20;
+    let world = World::new();
+    let store = FaultyStore::new(Dice::new(1));
+    let hanging = store.hang();
+    let snapshots = SnapshotStore::of(Objects::in_store(Arc::new(store.clone()), Duration::from_secs(30)));
+    let staging = tempfile::tempdir().unwrap();
+    let staged: Vec<_> = (0..4_u8)
+        .map(|file| {
+            let content: Vec<u8> = (0..3).flat_map(|piece| vec![file * 3 + piece; PIECE]).collect();
+            std::fs::write(staging.path().join(file.to_string()), content).unwrap();
+            SessionFile {
+                path: file.to_string().into(),
+                size: 3 * PIECE as u64,
+                modified: SystemTime::UNIX_EPOCH,
+            }
+        })
+        .collect();
+    let save = ManifestName { uid: world.uid, generation: Generation(1), sequence: 1 };
+    let under_way = async || {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while store.puts() < 6 {
+            assert!(tokio::time::Instant::now() < deadline, "{} puts are under way", store.puts());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let most = store.puts();
+        drop(hanging);
+        most
+    };
+    let mut uploads = Uploads::default();
+    let (entries, most) =
+        tokio::join!(uploads.upload(&snapshots, &save, staging.path(), &staged), under_way());
+    assert_eq!(most, 6, "pieces of 4 MiB in 24 MiB");
+    assert_eq!(entries.unwrap().iter().map(|entry| entry.blobs.len()).sum::<usize>(), 12);
+}
+
 /// As on SMB and many a FUSE: nothing is refused that a directory with hard links takes, and nothing is taken twice.
 #[tokio::test]
 async fn a_directory_without_hard_links_keeps_snapshots_too() {
