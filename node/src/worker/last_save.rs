@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use roost_engine::LocalStorage;
 use roost_model::causes;
 use tokio::{
@@ -31,11 +32,11 @@ impl SessionStore {
         timing: &WorkerTiming,
     ) {
         let mut end = SaveEnd { is_told: false };
-        let mut progress = self.progress();
+        let (mut progress, trouble) = (self.progress(), Trouble::default());
         let lost = tokio::select! {
             biased;
-            saved = self.save_last(link, clean, local_storage) => saved.err().map(|error| causes(&error).to_string()),
-            reason = given_up(&mut progress, timing) => Some(reason),
+            saved = self.save_last(link, clean, local_storage, &trouble) => saved.err().map(|error| causes(&error).to_string()),
+            reason = given_up(&mut progress, timing) => Some(trouble.beside(reason)),
         };
         end.is_told = true;
         match lost {
@@ -54,18 +55,41 @@ impl SessionStore {
         link: u64,
         clean: bool,
         local_storage: Option<LocalStorage>,
-    ) -> Result<bool, SessionStoreError> {
-        let mut is_first = true;
+        trouble: &Trouble,
+    ) -> Result<(), SessionStoreError> {
+        trouble.tried_again(|| self.try_to_take_stopped(link, clean, local_storage.clone())).await?;
+        // Not taken again: what is in the object store waits for Postgres alone, and while that is away nothing gets on.
+        trouble.tried_again(|| self.try_to_record_stopped()).await
+    }
+}
+
+/// Why something had to be tried again the last time.
+#[derive(Default)]
+struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    async fn tried_again<F>(&self, mut step: impl FnMut() -> F) -> Result<(), SessionStoreError>
+    where
+        F: Future<Output = Result<(), SessionStoreError>>,
+    {
         loop {
-            match self.try_to_save_stopped(link, clean, local_storage.clone()).await {
+            match step().await {
                 Err(error) if error.may_pass() => {
-                    if std::mem::take(&mut is_first) {
-                        warn!(error = %causes(&error), "the last state of the session is saved again");
+                    let error = causes(&error).to_string();
+                    if self.0.lock().replace(error.clone()).is_none() {
+                        warn!(error, "the last state of the session is saved again");
                     }
                     sleep(TRY_AGAIN).await;
                 }
                 done => return done,
             }
+        }
+    }
+
+    fn beside(self, reason: String) -> String {
+        match self.0.into_inner() {
+            Some(trouble) => format!("{reason}: {trouble}"),
+            None => reason,
         }
     }
 }
@@ -81,7 +105,7 @@ async fn given_up(progress: &mut watch::Receiver<u64>, timing: &WorkerTiming) ->
             return format!("it is not done within {last_save_within:?}");
         }
         if moved.is_err() {
-            return format!("nothing got through to the object store for {last_save_stalls:?}");
+            return format!("nothing got through for {last_save_stalls:?}");
         }
     }
 }

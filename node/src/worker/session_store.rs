@@ -309,18 +309,23 @@ impl SessionStore {
         })
     }
 
-    /// From a browser that has closed.
-    pub(super) async fn try_to_save_stopped(
+    /// From a browser that has closed. It counts once it is recorded.
+    pub(super) async fn try_to_take_stopped(
         &self,
         link: u64,
         clean: bool,
         local_storage: Option<LocalStorage>,
-    ) -> Result<bool, SessionStoreError> {
+    ) -> Result<(), SessionStoreError> {
         let mut state = self.state.lock().await;
         self.begin_session_of(&mut state, link).await?;
         let taken = self.taker(&mut state).await?.take_stopped(clean, local_storage).await?;
         state.unrecorded = Some(taken);
-        self.record(&mut state).await
+        Ok(())
+    }
+
+    pub(super) async fn try_to_record_stopped(&self) -> Result<(), SessionStoreError> {
+        let mut state = self.state.lock().await;
+        self.record(&mut state).await.map(drop)
     }
 
     /// Its browser has closed in order, and is to be started anew.

@@ -30,7 +30,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::pipeline::test_bed::TestBed;
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Starts of its pages.
 pub const AT_ONCE: usize = 2;
