@@ -119,6 +119,7 @@ fn all_settings() -> prost_types::FieldMask {
         "reply_limit_per_minute",
         "answer_within",
         "resend_policy",
+        "restart_schedule",
     ];
     prost_types::FieldMask { paths: paths.map(str::to_owned).into() }
 }

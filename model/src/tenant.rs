@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::RestartSchedule;
+
 /// What operators set of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantSettings {
@@ -18,6 +20,8 @@ pub struct TenantSettings {
     /// A message that is older when it comes is not answered.
     pub answer_within: Duration,
     pub resend_policy: ResendPolicy,
+    /// When its browser is restarted by itself; never unless it is set.
+    pub restart_schedule: Option<RestartSchedule>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -80,6 +80,20 @@ impl LaunchQueue {
         LaunchPermit { queue: self.clone() }
     }
 
+    /// For what is in no hurry: a permit if one is free, and nobody waits then.
+    pub fn take_if_free(self: &Arc<Self>) -> Option<LaunchPermit> {
+        let mut state = self.state.lock();
+        (state.free > 0).then(|| {
+            state.count_out();
+            LaunchPermit { queue: self.clone() }
+        })
+    }
+
+    /// Whether [`LaunchQueue::take_if_free`] would give one.
+    pub fn has_free(&self) -> bool {
+        self.state.lock().free > 0
+    }
+
     /// The starts until now.
     pub fn starts(&self) -> Starts {
         let state = self.state.lock();
@@ -260,5 +274,19 @@ mod tests {
         let _permit = queue.take();
         let busy = queue.starts();
         assert!(busy.any_until(&busy));
+    }
+
+    #[tokio::test]
+    async fn what_is_in_no_hurry_has_a_permit_only_while_one_is_free() {
+        let launches = LaunchQueue::new(1);
+        assert!(launches.has_free());
+        let permit = launches.take_if_free().unwrap();
+        assert!(!launches.has_free() && launches.take_if_free().is_none());
+        let mut waiting = Box::pin(launches.acquire(NEVER_SEEN));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(permit);
+        assert!(launches.take_if_free().is_none(), "it is that of the one who waits");
+        drop(waiting.await);
+        assert!(launches.take_if_free().is_some());
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use roost_model::causes;
+use roost_model::{causes, mix};
 use roost_store::StoreError;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -62,14 +62,6 @@ where
             }
         }
     }
-}
-
-/// SplitMix64's finaliser: neighbouring inputs give unrelated outputs.
-pub(crate) fn mix(input: u64) -> u64 {
-    let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Store {
         unsigned("conflicts", row.conflicts.unwrap_or_default())
     }
 
-    /// Notes what has become of the session of a worker, in the name of its owner.
+    /// Notes what has become of a worker or its session, in the name of its owner.
     pub async fn record_event(&self, fence: &Fence, kind: EventKind, text: &str) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"with owner as materialized (
@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 28] = [
+const KINDS: [EventKind; 29] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -219,6 +219,7 @@ const KINDS: [EventKind; 28] = [
     EventKind::SnapshotPointerBehind,
     EventKind::SessionDamaged,
     EventKind::SessionNotSaved,
+    EventKind::RestartedOnSchedule,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -251,6 +252,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::LogoutFailed => "LOGOUT_FAILED",
         EventKind::SessionDamaged => "SESSION_DAMAGED",
         EventKind::SessionNotSaved => "SESSION_NOT_SAVED",
+        EventKind::RestartedOnSchedule => "RESTARTED_ON_SCHEDULE",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    TenantSettings, Texts,
+    RestartSchedule, TenantSettings, Texts,
     ids::{NodeId, TenantId},
 };
 use sqlx::types::Json;
@@ -50,6 +50,7 @@ pub struct NewTenant {
     pub reply_limit_per_minute: u32,
     pub answer_within: Duration,
     pub resend_policy: roost_model::ResendPolicy,
+    pub restart_schedule: Option<RestartSchedule>,
     pub labels: Labels,
     pub metadata: Labels,
 }
@@ -65,6 +66,8 @@ pub struct TenantPatch {
     pub reply_limit_per_minute: Option<u32>,
     pub answer_within: Option<Duration>,
     pub resend_policy: Option<roost_model::ResendPolicy>,
+    /// `Some(None)` takes it off.
+    pub restart_schedule: Option<Option<RestartSchedule>>,
     pub labels: LabelPatch,
     pub metadata: LabelPatch,
 }
@@ -87,8 +90,8 @@ impl Store {
             r#"with tenant as (
                 insert into tenants (
                     id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
-                    resend_policy, labels, metadata)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                    resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
                 returning *
             ), session as (
                 insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -100,7 +103,7 @@ impl Store {
             select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenant"#,
             new.id.as_str(),
@@ -114,6 +117,9 @@ impl Store {
             ResendPolicy::from(new.resend_policy) as ResendPolicy,
             Json(&new.labels) as Json<&Labels>,
             Json(&new.metadata) as Json<&Labels>,
+            new.restart_schedule.as_ref().map(|schedule| schedule.cron.as_str()),
+            new.restart_schedule.as_ref().map(|schedule| schedule.time_zone.as_str()),
+            new.restart_schedule.as_ref().map(|schedule| seconds_to_column(schedule.jitter)),
         );
         let created = self.one("create the tenant", query).await;
         match created.map_err(|error| named_field(error, new.id.as_str(), &new.phone)) {
@@ -138,7 +144,7 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenants where id = $1 and deleting_since is null"#,
             id.as_str(),
@@ -159,7 +165,7 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
@@ -183,6 +189,7 @@ impl Store {
 
     /// Changes the fields that are set; the worker is told. `AlreadyExists` names `phone`.
     pub async fn update_tenant(&self, id: &TenantId, patch: TenantPatch) -> Result<Tenant, StoreError> {
+        let restart_schedule = patch.restart_schedule.as_ref().and_then(Option::as_ref);
         let query = sqlx::query_as!(
             TenantRow,
             r#"with worker as (
@@ -201,12 +208,15 @@ impl Store {
                 resend_policy = coalesce($9, t.resend_policy),
                 labels = (case when $10 then '{}' else t.labels end) - $11::text[] || $12::jsonb,
                 metadata = (case when $13 then '{}' else t.metadata end) - $14::text[] || $15::jsonb,
+                restart_cron = case when $16 then $17 else t.restart_cron end,
+                restart_time_zone = case when $16 then $18 else t.restart_time_zone end,
+                restart_jitter_s = case when $16 then $19 else t.restart_jitter_s end,
                 updated_at = now()
             from worker where t.id = worker.tenant_id
             returning id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, t.updated_at"#,
             id.as_str(),
             patch.display_name,
@@ -223,6 +233,10 @@ impl Store {
             patch.metadata.replace,
             &patch.metadata.remove,
             Json(&patch.metadata.set) as Json<&Labels>,
+            patch.restart_schedule.is_some(),
+            restart_schedule.map(|schedule| schedule.cron.as_str()),
+            restart_schedule.map(|schedule| schedule.time_zone.as_str()),
+            restart_schedule.map(|schedule| seconds_to_column(schedule.jitter)),
         );
         let updated = self.maybe("update the tenant", query).await;
         let phone = patch.phone.as_deref().unwrap_or_default();
@@ -244,6 +258,9 @@ pub(crate) struct TenantRow {
     reply_limit_per_minute: i32,
     answer_within_s: i32,
     resend_policy: ResendPolicy,
+    restart_cron: Option<String>,
+    restart_time_zone: Option<String>,
+    restart_jitter_s: Option<i32>,
     labels: Json<Labels>,
     metadata: Json<Labels>,
     created_at: OffsetDateTime,
@@ -268,6 +285,11 @@ impl TryFrom<TenantRow> for Tenant {
                 reply_limit_per_minute: u32::try_from(limit).unwrap_or(u32::MAX),
                 answer_within: Duration::from_secs(answer_within_s),
                 resend_policy: row.resend_policy.into(),
+                restart_schedule: restart_schedule_from_columns(
+                    row.restart_cron,
+                    row.restart_time_zone,
+                    row.restart_jitter_s,
+                )?,
             }),
             labels: row.labels.0,
             metadata: row.metadata.0,
@@ -285,6 +307,17 @@ fn limit_to_column(limit: u32) -> i32 {
 
 fn seconds_to_column(span: Duration) -> i32 {
     i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// All three are set or none.
+pub(crate) fn restart_schedule_from_columns(
+    cron: Option<String>,
+    time_zone: Option<String>,
+    jitter_s: Option<i32>,
+) -> Result<Option<RestartSchedule>, StoreError> {
+    let (Some(cron), Some(time_zone), Some(jitter_s)) = (cron, time_zone, jitter_s) else { return Ok(None) };
+    let jitter = Duration::from_secs(unsigned("restart_jitter_s", jitter_s.into())?);
+    Ok(Some(RestartSchedule { cron, time_zone, jitter }))
 }
 
 fn named_field(error: StoreError, id: &str, phone: &str) -> StoreError {

@@ -9,15 +9,20 @@
 //! worker that no node takes becomes ERROR by stale detection like one that has died; one that goes on saying what it waits for
 //! does not.
 
-use roost_model::ids::{Generation, NodeId, SessionNumber, SpecRevision, TenantId};
+use roost_model::{
+    RestartSchedule,
+    ids::{Generation, NodeId, SessionNumber, SpecRevision, TenantId},
+};
 use sqlx::types::Json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     Condition, ConditionKind, LabelSelector, Labels, SessionStatus, SnapshotPointer, Store, StoreError,
     Tenant, WorkerStatus,
     columns::{ids_to_column, optional_id, unsigned},
     snapshots::pointer_from_columns,
+    tenants::restart_schedule_from_columns,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +49,9 @@ pub struct Worker {
     pub last_seen_at: Option<OffsetDateTime>,
     pub session_status: SessionStatus,
     pub condition: Condition,
+    /// Of its tenant, as is `uid`, by which its restarts are spread.
+    pub restart_schedule: Option<RestartSchedule>,
+    pub uid: Uuid,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -152,8 +160,10 @@ impl Store {
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
                 h.last_seen_at, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
-                w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since
+                w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
+                t.uid, t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
+                join tenants t on t.id = w.tenant_id
             where w.tenant_id = any($1)"#,
             &ids_to_column(tenants),
         );
@@ -172,13 +182,13 @@ impl Store {
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
                 h.last_seen_at, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
-                w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since
+                w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
+                t.uid, t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
+                join tenants t on t.id = w.tenant_id
             where w.tenant_id > $1 and ($2::text is null or w.node = $2)
                 and ($3::worker_status is null or w.status = $3)
-                and ($5 or exists (
-                    select from tenants t where t.id = w.tenant_id and t.labels @> $6 and not t.labels @> any ($7::jsonb[])
-                        and t.labels ?& $8 and not t.labels ?| $9))
+                and ($5 or t.labels @> $6 and not t.labels @> any ($7::jsonb[]) and t.labels ?& $8 and not t.labels ?| $9)
             order by w.tenant_id limit $4"#,
             after.as_ref().map_or("", TenantId::as_str),
             filter.node.as_ref().map(NodeId::as_str),
@@ -315,6 +325,10 @@ struct WorkerRow {
     condition: ConditionKind,
     condition_reason: String,
     condition_since: OffsetDateTime,
+    uid: Uuid,
+    restart_cron: Option<String>,
+    restart_time_zone: Option<String>,
+    restart_jitter_s: Option<i32>,
 }
 
 impl WorkerRow {
@@ -350,6 +364,12 @@ impl TryFrom<WorkerRow> for Worker {
             last_error: row.last_error,
             last_seen_at: row.last_seen_at,
             session_status: row.session_status,
+            restart_schedule: restart_schedule_from_columns(
+                row.restart_cron,
+                row.restart_time_zone,
+                row.restart_jitter_s,
+            )?,
+            uid: row.uid,
         })
     }
 }

@@ -15,6 +15,7 @@ use super::{
     consent::Consent,
     labels::{Entry, Selection},
     place,
+    restart_schedule::RestartArgs,
 };
 use crate::{
     failure::Failure,
@@ -109,6 +110,8 @@ pub struct Settings {
     /// What becomes of a reply that may have been sent already, after a crash or a restore.
     #[arg(long, value_enum)]
     resend_policy: Option<ResendPolicyArg>,
+    #[command(flatten)]
+    restart: RestartArgs,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
@@ -213,7 +216,7 @@ impl TenantVerb {
 
 async fn create(context: &mut Context, id: String, start: bool, settings: Settings) -> Result<(), Failure> {
     let admin = context.admin()?;
-    let (tenant, _) = settings.into_tenant(String::new(), BusinessTexts::default())?;
+    let (tenant, _) = settings.into_tenant(String::new(), Tenant::default())?;
     let request = CreateTenantRequest { tenant: Some(tenant), tenant_id: id };
     let tenant = admin.tenants().create_tenant(request).await?.into_inner();
     if start {
@@ -246,7 +249,7 @@ async fn list(
 async fn update(context: &mut Context, id: String, settings: Settings) -> Result<(), Failure> {
     let mut client = context.admin()?.tenants();
     let present = client.get_tenant(GetTenantRequest { id: id.clone() }).await?.into_inner();
-    let (tenant, paths) = settings.into_tenant(id, present.texts.unwrap_or_default())?;
+    let (tenant, paths) = settings.into_tenant(id, present)?;
     if paths.is_empty() {
         let why = "nothing to change; give at least one setting (see roost tenant update --help)";
         return Err(Failure::Refused(why.into()));
@@ -264,9 +267,9 @@ async fn delete(context: &mut Context, id: String, consent: Consent) -> Result<(
 }
 
 impl Settings {
-    /// The tenant with what was given, and the update mask of it. The API changes the texts as a whole, hence `present`:
-    /// those that are not given stay as they are.
-    fn into_tenant(self, id: String, present: BusinessTexts) -> Result<(Tenant, Vec<String>), Failure> {
+    /// The tenant with what was given, and the update mask of it. The API changes the texts, and the restart schedule, as a
+    /// whole, hence `present`: what is not given of them stays as it is.
+    fn into_tenant(self, id: String, present: Tenant) -> Result<(Tenant, Vec<String>), Failure> {
         let menu = self.menu.map(read_menu).transpose()?;
         let texts_given = menu.is_some()
             || self.greeting.is_some()
@@ -281,12 +284,14 @@ impl Settings {
             ("reply_limit_per_minute", self.reply_limit.is_some()),
             ("answer_within", self.answer_within.is_some()),
             ("resend_policy", self.resend_policy.is_some()),
+            ("restart_schedule", self.restart.is_given()),
         ];
+        let before = present.texts.unwrap_or_default();
         let texts = BusinessTexts {
-            greeting: self.greeting.unwrap_or(present.greeting),
-            fallback: self.fallback.unwrap_or(present.fallback),
-            limit_warning: self.limit_warning.unwrap_or(present.limit_warning),
-            menu: menu.map_or(present.menu, |menu| menu.into_iter().map(Into::into).collect()),
+            greeting: self.greeting.unwrap_or(before.greeting),
+            fallback: self.fallback.unwrap_or(before.fallback),
+            limit_warning: self.limit_warning.unwrap_or(before.limit_warning),
+            menu: menu.map_or(before.menu, |menu| menu.into_iter().map(Into::into).collect()),
         };
         let mut tenant = Tenant {
             id,
@@ -298,6 +303,7 @@ impl Settings {
             reply_limit_per_minute: self.reply_limit,
             answer_within: self.answer_within.and_then(|span| span.try_into().ok()),
             resend_policy: self.resend_policy.map_or(ResendPolicy::Unspecified, ResendPolicy::from) as i32,
+            restart_schedule: self.restart.over(present.restart_schedule),
             ..Tenant::default()
         };
         let paths = given.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned());

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use roost_proto::v1::{BusinessTexts, Language, MenuItem, ResendPolicy, Template, Tenant, TenantStatus};
+use roost_proto::v1::{
+    BusinessTexts, Language, MenuItem, ResendPolicy, RestartSchedule, Template, Tenant, TenantStatus,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{ago, enum_name, rfc3339};
@@ -20,6 +22,7 @@ pub struct TenantView {
     reply_limit_per_minute: Option<i32>,
     answer_within: Option<String>,
     resend_policy: String,
+    restart_schedule: Option<RestartScheduleView>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -32,6 +35,20 @@ struct TextsView {
     fallback: String,
     menu: Vec<MenuItemView>,
     limit_warning: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RestartScheduleView {
+    cron: String,
+    time_zone: String,
+    jitter: Option<String>,
+}
+
+impl From<RestartSchedule> for RestartScheduleView {
+    fn from(schedule: RestartSchedule) -> Self {
+        let jitter = schedule.jitter.map(|span| span.to_string());
+        Self { cron: schedule.cron, time_zone: schedule.time_zone, jitter }
+    }
 }
 
 /// Also the form of a line of the menu in the file of `--menu`.
@@ -82,6 +99,7 @@ impl From<Tenant> for TenantView {
             texts: tenant.texts.unwrap_or_default().into(),
             reply_limit_per_minute: tenant.reply_limit_per_minute,
             answer_within: tenant.answer_within.map(|span| span.to_string()),
+            restart_schedule: tenant.restart_schedule.map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -91,6 +109,13 @@ impl From<Tenant> for TenantView {
 impl TenantView {
     fn labels(&self) -> String {
         self.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+    }
+
+    fn restarts(&self) -> String {
+        let Some(RestartScheduleView { cron, time_zone, jitter }) = &self.restart_schedule else {
+            return String::new();
+        };
+        format!("{cron} {time_zone}, later by up to {}", jitter.as_deref().unwrap_or("0s"))
     }
 
     fn reply_limit(&self) -> String {
@@ -131,6 +156,7 @@ impl Row for TenantView {
             ("reply limit", self.reply_limit()),
             ("answer within", self.answer_within.clone().unwrap_or_default()),
             ("resend policy", self.resend_policy.clone()),
+            ("restarts", self.restarts()),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

@@ -22,6 +22,7 @@ pub struct WorkerView {
     conflicts: i64,
     resends: i64,
     condition: ConditionView,
+    next_restart_time: Option<String>,
     /// Only in the stream of `worker watch`: the tenant was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
@@ -34,6 +35,7 @@ impl From<Worker> for WorkerView {
             desired_state: enum_name(worker.desired_state, "DESIRED_STATE_", DesiredState::as_str_name),
             session_status: enum_name(worker.session_status, "SESSION_STATUS_", SessionStatus::as_str_name),
             last_seen_time: rfc3339(&worker.last_seen_time),
+            next_restart_time: rfc3339(&worker.next_restart_time),
             tenant_id: worker.tenant_id,
             name: worker.name,
             node_id: worker.node_id,
@@ -117,6 +119,7 @@ impl Row for WorkerView {
         lines.extend(Self::HEADER.iter().copied().zip(self.cells()));
         lines.push(("waits for", self.condition.reason.clone()));
         lines.push(("pinned to", self.pinned_node_id.clone()));
+        lines.push(("next restart", self.next_restart_time.clone().unwrap_or_default()));
         lines.push(("conflicts", self.conflicts.to_string()));
         lines.push(("resends", self.resends.to_string()));
         lines

@@ -29,6 +29,11 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         reply_limit_per_minute: Some(10),
         answer_within: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
         resend_policy: ResendPolicy::Resend as i32,
+        restart_schedule: Some(RestartSchedule {
+            cron: "0 4 * * *".into(),
+            time_zone: "Africa/Nairobi".into(),
+            jitter: Some(prost_types::Duration { seconds: 1_800, nanos: 0 }),
+        }),
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -43,6 +48,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         status: TenantStatus::QrPending as i32,
         texts: None,
         reply_limit_per_minute: Some(0),
+        restart_schedule: None,
         labels: Default::default(),
         metadata: Default::default(),
         ..lodge.clone()
@@ -142,6 +148,7 @@ impl TenantService for Script {
                 "texts" => changed.texts.clone_from(&given.texts),
                 "reply_limit_per_minute" => changed.reply_limit_per_minute = given.reply_limit_per_minute,
                 "answer_within" => changed.answer_within = given.answer_within,
+                "restart_schedule" => changed.restart_schedule.clone_from(&given.restart_schedule),
                 "resend_policy" => changed.resend_policy = given.resend_policy,
                 other => {
                     let Some(name) = other.strip_prefix("labels.") else {

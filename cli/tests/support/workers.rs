@@ -33,6 +33,7 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
             reason: String::new(),
             since_time: at(60),
         }),
+        next_restart_time: at(86_400),
     };
     let failed = Worker {
         tenant_id: "shop".into(),
@@ -48,6 +49,7 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
             reason: "every node is full".into(),
             since_time: at(60),
         }),
+        next_restart_time: None,
         ..running.clone()
     };
     // What only the tests of hostile text ask for.

@@ -112,4 +112,6 @@ pub enum EventKind {
     SessionDamaged,
     /// The last state of a session was not saved when its worker stopped, or it is too large to be.
     SessionNotSaved,
+    /// A worker has restarted its browser because its tenant's schedule said so.
+    RestartedOnSchedule,
 }

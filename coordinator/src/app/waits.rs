@@ -229,6 +229,8 @@ mod tests {
             last_seen_at: seen_after.map(|secs| STARTED_AT + time::Duration::seconds(secs)),
             session_status: SessionStatus::Disconnected,
             condition: Condition { kind: ConditionKind::Starting, reason: String::new(), since: STARTED_AT },
+            restart_schedule: None,
+            uid: uuid::Uuid::nil(),
         }
     }
 

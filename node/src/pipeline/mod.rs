@@ -132,6 +132,11 @@ impl Pipeline {
         self.changes.clone()
     }
 
+    /// Whether nothing is under way: all that can be answered and sent now is.
+    pub fn idle(&self) -> watch::Receiver<bool> {
+        self.idle.clone()
+    }
+
     /// How many pages in a row were found not to send; 0 once WhatsApp acknowledges a send. The page is to be healed each
     /// time that it grows.
     pub fn page_faults(&self) -> watch::Receiver<u32> {

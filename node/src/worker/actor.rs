@@ -23,6 +23,7 @@ use super::{
     fault::Surroundings,
     launch_check::CallOff,
     report::Reporter,
+    scheduled_restart::ScheduledRestart,
     session_store::{SessionStore, SessionStoreError},
     snapshot_schedule::SnapshotSchedule,
     state::{Ending, Event, Machine, State, StopMode, WorkerTime, step},
@@ -110,6 +111,12 @@ pub(super) struct Actor {
     pub snapshot_schedule: SnapshotSchedule,
     /// The count of messages up to which the schedule knows.
     pub changes: Option<watch::Receiver<u64>>,
+    pub scheduled_restart: ScheduledRestart,
+    /// While the browser ends that is restarted on its schedule: the turn of the next one. So no more are down for that at once
+    /// than may start at once, whatever their schedules say.
+    pub restart_turn: Option<LaunchPermit>,
+    /// See [`Pipeline::idle`].
+    pub idle: Option<watch::Receiver<bool>>,
     /// See [`Pipeline::page_faults`].
     pub page_faults: Option<watch::Receiver<u32>>,
     /// Until the first launch, or until the session that it was to open is forgotten.
@@ -151,6 +158,9 @@ impl Actor {
             pipeline: None,
             snapshot_schedule: SnapshotSchedule::new(context.timing),
             changes: None,
+            scheduled_restart: ScheduledRestart::new(context.timing.scheduled_restart, &spec.tenant),
+            restart_turn: None,
+            idle: None,
             page_faults: None,
             warm,
             browser: None,
@@ -204,6 +214,12 @@ impl Actor {
         }
         if before != *after {
             self.channels.state.send_replace(after.clone());
+        }
+        if !self.machine.may_restart() {
+            self.scheduled_restart.put_off();
+        }
+        if !matches!(self.machine.state(), State::Stopping { .. }) {
+            self.restart_turn = None;
         }
         if !self.machine.awaits_page() {
             self.end_turn(is_tick);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use roost_cluster::lease_deadline::Standing;
+use roost_cluster::{lease_deadline::Standing, ledger::EventKind};
 use roost_engine::{EngineError, Page};
 use roost_model::causes;
 use roost_responder::TemplateResponder;
@@ -75,6 +75,7 @@ impl Actor {
                 Err(error) => warn!(error = %causes(&error), "a code could not be drawn"),
             },
             Effect::Report(report) => self.reporter.tell(report),
+            Effect::RecordScheduledRestart => self.record_scheduled_restart(),
             Effect::End(ending) => self.ending = Some(ending),
         }
     }
@@ -92,6 +93,14 @@ impl Actor {
             warm: self.warm.take(),
             call_off: self.call_off.clone(),
         }));
+    }
+
+    fn record_scheduled_restart(&self) {
+        let Some(time) = self.scheduled_restart.time() else { return };
+        let time = OffsetDateTime::from(time).replace_nanosecond(0).unwrap_or(time.into());
+        info!(%time, "the browser is restarted on its schedule");
+        let text = format!("its browser is restarted on its schedule, for {time}");
+        self.reporter.record(EventKind::RestartedOnSchedule, text);
     }
 
     fn priority(&self) -> LaunchPriority {
@@ -183,6 +192,7 @@ impl Actor {
     pub(super) fn drop_pipeline(&mut self) {
         self.pipeline = None;
         self.changes = None;
+        self.idle = None;
         self.page_faults = None;
     }
 
@@ -197,6 +207,9 @@ impl Actor {
             responder: Arc::new(TemplateResponder),
         });
         self.changes = Some(pipeline.changes());
+        let mut idle = pipeline.idle();
+        idle.mark_changed();
+        self.idle = Some(idle);
         let mut page_faults = pipeline.page_faults();
         // What the pipeline before had found is forgotten with it.
         page_faults.mark_changed();

@@ -4,6 +4,7 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use roost_cluster::ledger::EventKind;
 use roost_model::causes;
 use roost_store::{Fence, QrCode, StatusReport, Store, StoreError};
 use tokio::{
@@ -24,11 +25,12 @@ pub(super) struct Reporter {
     task: AbortOnDropHandle<StoreError>,
 }
 
-/// What is still to be written: the report first, then the code.
+/// What is still to be written: the report first, then the code, then a line for the history.
 #[derive(Debug, Default, PartialEq)]
 struct Pending {
     report: Option<StatusReport>,
     qr: Option<QrCode>,
+    event: Option<(EventKind, String)>,
 }
 
 impl Pending {
@@ -61,6 +63,7 @@ impl Pending {
         if let Some(qr) = newer.qr {
             self.show(qr);
         }
+        self.event = newer.event.or(self.event.take());
     }
 }
 
@@ -91,6 +94,12 @@ impl Reporter {
 
     pub fn show(&self, qr: QrCode) {
         self.pending.lock().show(qr);
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    /// For the history. Of two that wait the newer one is written.
+    pub fn record(&self, kind: EventKind, text: String) {
+        self.pending.lock().event = Some((kind, text));
         self.told.send_modify(|count| *count += 1);
     }
 
@@ -161,6 +170,10 @@ async fn write(store: &Store, fence: &Fence, job: &mut Pending) -> Result<(), St
         store.set_qr(fence, Some(qr.clone())).await?;
         job.qr = None;
     }
+    if let Some((kind, text)) = &job.event {
+        store.record_event(fence, *kind, text).await?;
+        job.event = None;
+    }
     Ok(())
 }
 
@@ -227,7 +240,9 @@ mod tests {
         let mut older = Pending::default();
         older.show(code("a"));
         older.tell(StatusReport { restarted: true, ..StatusReport::default() });
+        older.event = Some((EventKind::RestartedOnSchedule, "at four".into()));
         pending.put_back(older);
+        assert!(pending.event.is_some());
         assert_eq!(pending.qr, None);
         assert!(pending.report.as_ref().unwrap().restarted);
         assert_eq!(pending.report.unwrap().session_status, Some(SessionStatus::Connected));

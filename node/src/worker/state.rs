@@ -39,6 +39,7 @@
 //! | | time for an attempt | the page's own: Reconnecting; then Connecting, by a reload; then Stopping, for a new browser: Starting |
 //! | any of these | what leads to Reconnecting by the tenant's own fault, with the attempts used up | Stopping, to fail: Error |
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
+//! | Running, and well | scheduled restart | Stopping: Starting |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
 //! | Stopping | WhatsApp did not unlink the device | Stopping; the complaint says so until a phone is linked |
 //! | any, Error too | stop, fenced, standing expired | Stopping, to end: Stopped |

@@ -45,6 +45,21 @@ pub struct WorkerTiming {
     pub look_every: Duration,
     /// What is found so is saved, but not so soon after the last snapshot. Together with the former it stays below a minute.
     pub looked_apart: Duration,
+    pub scheduled_restart: RestartTiming,
+}
+
+/// Of restarts on a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartTiming {
+    /// A browser that has begun within this before a time is young enough to be spared: it may be the one that an owner
+    /// before, whose clock is ahead, had just restarted for that time.
+    pub young: Duration,
+    /// What was not begun so long after its time is passed over, so that nothing is made up for at once after an outage.
+    pub late: Duration,
+    /// Nothing under way for so long is a quiet moment ...
+    pub quiet: Duration,
+    /// ... for which it waits this long at most.
+    pub wait: Duration,
 }
 
 impl Default for WorkerTiming {
@@ -70,6 +85,12 @@ impl Default for WorkerTiming {
             snapshot_at_most: Duration::from_millis(1_500),
             look_every: Duration::from_secs(15),
             looked_apart: Duration::from_secs(30),
+            scheduled_restart: RestartTiming {
+                young: Duration::from_secs(60),
+                late: Duration::from_secs(600),
+                quiet: Duration::from_secs(2),
+                wait: Duration::from_secs(60),
+            },
         }
     }
 }

@@ -41,7 +41,7 @@ impl Unserved {
     }
 }
 
-fn spec(tenant: &TenantId) -> WorkerSpec {
+pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
     let settings = TenantSettings {
         display_name: String::new(),
         phone: String::new(),
@@ -51,6 +51,7 @@ fn spec(tenant: &TenantId) -> WorkerSpec {
         reply_limit_per_minute: 0,
         answer_within: Duration::ZERO,
         resend_policy: ResendPolicy::Resend,
+        restart_schedule: None,
     };
     let tenant = Tenant {
         id: tenant.clone(),

@@ -1,6 +1,10 @@
 //! What wakes a worker: whatever happens next, of all that can, and what it is as events of the state machine.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures::StreamExt;
 use roost_cluster::lease_deadline::Standing;
@@ -17,6 +21,7 @@ use super::{
     actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
     browser::{BrowserTask, BrowserTaskOutcome},
     liveness::{self, Unproven},
+    scheduled_restart::Clock,
     session_store::SessionStoreError,
     state::{Effect, Event, State, StopMode},
 };
@@ -41,6 +46,8 @@ pub(super) enum Wakeup {
     PipelineEnded(PipelineError),
     ReportRefused,
     Changed,
+    Idle,
+    RestartDue,
     PageFaults,
     ProbeDue,
     SaveDue,
@@ -59,6 +66,12 @@ impl Actor {
         let save_due = self.snapshot_schedule.due().filter(|_| may_save);
         let save = save_due.map(|due| (self.begun + due).max(now));
         let look = self.snapshot_schedule.look_due().filter(|_| may_save).map(|due| self.begun + due);
+        // By the clock as it is now, at each wake-up: a page that serves is probed every few seconds, so the timer follows the
+        // clock wherever that is set.
+        let is_good = *standing.borrow() == Standing::Good;
+        let may_restart = self.machine.may_restart() && is_good && self.context.env.launches.has_free();
+        let clock = may_restart.then(|| self.clock());
+        let restart = clock.and_then(|clock| self.scheduled_restart.due(clock)).map(|due| self.begun + due);
         tokio::select! {
             biased;
             // What ends the right to act comes first, what people ask for next.
@@ -73,10 +86,12 @@ impl Actor {
             Some(outcome) = self.background.next() => Wakeup::Background(outcome),
             () = changed(&mut self.page_faults) => Wakeup::PageFaults,
             () = changed(&mut self.changes) => Wakeup::Changed,
+            () = changed(&mut self.idle) => Wakeup::Idle,
             () = until(tick) => Wakeup::Tick,
             () = until(save) => Wakeup::SaveDue,
             () = until(probe) => Wakeup::ProbeDue,
             () = until(look) => Wakeup::LookDue,
+            () = until(restart) => Wakeup::RestartDue,
         }
     }
 
@@ -108,8 +123,15 @@ impl Actor {
             }
             Wakeup::Changed => {
                 self.snapshot_schedule.changed(self.now());
+                self.scheduled_restart.moved(self.now());
                 Vec::new()
             }
+            Wakeup::Idle => {
+                let is_idle = self.idle.as_mut().is_some_and(|idle| *idle.borrow_and_update());
+                self.scheduled_restart.set_idle(is_idle, self.now());
+                Vec::new()
+            }
+            Wakeup::RestartDue => self.restart_due(),
             Wakeup::PageFaults => self.page_faults(),
             Wakeup::ProbeDue => self.probe(),
             Wakeup::SaveDue => self.save(),
@@ -118,12 +140,25 @@ impl Actor {
         }
     }
 
+    fn restart_due(&mut self) -> Vec<Event> {
+        if !self.scheduled_restart.is_now(self.clock()) {
+            return Vec::new();
+        }
+        self.restart_turn = self.context.env.launches.take_if_free();
+        self.restart_turn.is_some().then_some(Event::RestartScheduled).into_iter().collect()
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { now: self.now(), wall: SystemTime::now() }
+    }
+
     fn spec_changed(&mut self) -> Vec<Event> {
         let spec = self.channels.spec.borrow_and_update().clone();
         self.machine = self.machine.clone().with_phone(&spec.tenant.settings.phone);
         if let Some(pipeline) = &self.pipeline {
             pipeline.update(Arc::new(spec.tenant.clone()));
         }
+        self.scheduled_restart.change(&spec.tenant);
         let asked = spec.restart_seq > self.restarted;
         self.restarted = self.restarted.max(spec.restart_seq);
         self.context.spec = spec;
@@ -141,6 +176,7 @@ impl Actor {
         match outcome {
             BrowserTaskOutcome::Launched(launched, permit) => {
                 self.context.env.symptoms.launched();
+                self.scheduled_restart.launched(SystemTime::now());
                 self.channels.page.send_replace(Some(launched.page.clone()));
                 self.browser = Some(Browser { page: launched.page, events: launched.events });
                 self.next_probe = Instant::now() + self.context.timing.probe_every;

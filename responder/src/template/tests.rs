@@ -17,6 +17,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         reply_limit_per_minute: 10,
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
+        restart_schedule: None,
     }
 }
 

@@ -213,6 +213,8 @@ mod tests {
                 reason: String::new(),
                 since: OffsetDateTime::UNIX_EPOCH,
             },
+            restart_schedule: None,
+            uid: uuid::Uuid::nil(),
         }
     }
 

@@ -10,6 +10,7 @@ mod labels;
 mod order;
 pub mod page;
 mod policy;
+mod restart_schedule;
 mod selector;
 mod tenant;
 mod text;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Checks, Text,
     labels::{LABELS, METADATA, Named},
+    restart_schedule::restart_schedule,
     text::check_phone,
 };
 
@@ -26,7 +27,7 @@ const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Durati
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "display_name",
     "phone",
     "template",
@@ -35,6 +36,7 @@ const PATHS: [&str; 10] = [
     "reply_limit_per_minute",
     "answer_within",
     "resend_policy",
+    "restart_schedule",
     "labels",
     "metadata",
 ];
@@ -72,6 +74,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let limit = reply_limit(&mut checks, tenant.reply_limit_per_minute);
     let answer_within = answer_within(&mut checks, tenant.answer_within);
     let resend_policy = resend_policy(&mut checks, tenant.resend_policy);
+    let restart_schedule = restart_schedule(&mut checks, tenant.restart_schedule);
     let labels = LABELS.check(&mut checks, tenant.labels);
     let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
@@ -84,6 +87,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(limit),
         Some(answer_within),
         Some(resend_policy),
+        Some(restart_schedule),
         Some(labels),
         Some(metadata),
         true,
@@ -97,6 +101,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         limit,
         answer_within,
         resend_policy,
+        restart_schedule,
         labels,
         metadata,
         checks.passed(),
@@ -115,6 +120,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         reply_limit_per_minute,
         answer_within,
         resend_policy,
+        restart_schedule,
         labels,
         metadata,
     })
@@ -156,6 +162,9 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         resend_policy: named("resend_policy")
             .then(|| resend_policy(&mut checks, tenant.resend_policy))
             .flatten(),
+        restart_schedule: named("restart_schedule")
+            .then(|| restart_schedule(&mut checks, tenant.restart_schedule))
+            .flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -194,6 +203,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("reply_limit_per_minute", tenant.reply_limit_per_minute.is_some()),
         ("answer_within", tenant.answer_within.is_some()),
         ("resend_policy", tenant.resend_policy != 0),
+        ("restart_schedule", tenant.restart_schedule.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];
@@ -428,6 +438,18 @@ mod tests {
         let held = v1::Tenant { resend_policy: v1::ResendPolicy::Hold.into(), ..v1::Tenant::default() };
         let only = TenantPatch { resend_policy: Some(ResendPolicy::Hold), ..TenantPatch::default() };
         assert_eq!(update(held, &[]).unwrap(), only);
+    }
+
+    #[test]
+    fn a_restart_schedule_is_changed_as_a_whole_and_an_empty_one_takes_it_off() {
+        let daily = || v1::RestartSchedule { cron: "@daily".into(), ..Default::default() };
+        let with = |schedule| v1::Tenant { restart_schedule: Some(schedule), ..v1::Tenant::default() };
+        let set = update(with(daily()), &[]).unwrap().restart_schedule.unwrap().unwrap();
+        assert_eq!((set.cron.as_str(), set.time_zone.as_str()), ("@daily", "UTC"));
+        for off in [update(with(Default::default()), &[]), update(tenant(), &["restart_schedule"])] {
+            assert_eq!(off.unwrap().restart_schedule, Some(None));
+        }
+        assert_eq!(update(tenant(), &["phone"]).unwrap().restart_schedule, None);
     }
 
     #[test]

@@ -116,6 +116,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::LogoutFailed => v1::EventKind::LogoutFailed,
         EventKind::SessionDamaged => v1::EventKind::SessionDamaged,
         EventKind::SessionNotSaved => v1::EventKind::SessionNotSaved,
+        EventKind::RestartedOnSchedule => v1::EventKind::RestartedOnSchedule,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

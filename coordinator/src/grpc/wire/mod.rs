@@ -4,10 +4,10 @@ mod cluster;
 mod node;
 mod operation;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use prost_types::Timestamp;
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, Texts};
+use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
     Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, QrCode, Session,
@@ -39,7 +39,13 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         resend_policy: resend_policy(settings.resend_policy).into(),
         labels: row.labels.into_iter().collect(),
         metadata: row.metadata.into_iter().collect(),
+        restart_schedule: settings.restart_schedule.map(restart_schedule),
     }
+}
+
+fn restart_schedule(schedule: RestartSchedule) -> v1::RestartSchedule {
+    let RestartSchedule { cron, time_zone, jitter } = schedule;
+    v1::RestartSchedule { cron, time_zone, jitter: prost_types::Duration::try_from(jitter).ok() }
 }
 
 fn texts(row: Texts) -> v1::BusinessTexts {
@@ -65,6 +71,7 @@ pub fn snapshot_orphan(row: SnapshotOrphan) -> v1::SnapshotOrphan {
 
 pub fn worker(row: Worker) -> v1::Worker {
     v1::Worker {
+        next_restart_time: next_restart(&row, SystemTime::now()),
         tenant_id: row.tenant.into(),
         name: row.name,
         status: worker_status(row.status).into(),
@@ -80,6 +87,13 @@ pub fn worker(row: Worker) -> v1::Worker {
         resends: i64::try_from(row.resends).unwrap_or(i64::MAX),
         condition: Some(condition(row.condition)),
     }
+}
+
+/// By the function that its node goes by.
+fn next_restart(row: &Worker, now: SystemTime) -> Option<Timestamp> {
+    let schedule = row.restart_schedule.as_ref().filter(|_| row.desired == DesiredState::Running)?;
+    let next = schedule.timetable(row.uid.as_u128()).ok()?.next_after(now)?;
+    Some(timestamp(next.into()))
 }
 
 fn condition(row: Condition) -> v1::WorkerCondition {

@@ -1,6 +1,6 @@
 //! What is left to chance, so that a seed repeats it.
 
-use crate::retry::mix;
+use roost_model::mix;
 
 /// Numbers drawn from a seed.
 #[derive(Debug, Clone)]

@@ -156,6 +156,8 @@ pub enum Event {
     /// The answer of the registry to [`Effect::AskOwner`]; `None` when it could not be asked.
     Owner(Option<bool>),
     RestartAsked(RestartMode),
+    /// The tenant's schedule says so, and it is a quiet moment.
+    RestartScheduled,
     /// The page may have lost what it wrote to the disk.
     ReloadAsked,
     StopAsked(StopMode),
@@ -207,6 +209,8 @@ pub enum Effect {
         expires_in: Duration,
     },
     Report(StatusReport),
+    /// Put it into the history that the browser is restarted on its schedule.
+    RecordScheduledRestart,
     End(Ending),
 }
 
@@ -319,6 +323,16 @@ impl Machine {
     /// Whether the session may be saved now: there is one, and the page that holds it is the tenant's.
     pub fn may_save(&self) -> bool {
         self.linked && matches!(self.state, State::Running { .. } | State::Connecting { .. })
+    }
+
+    /// Whether the browser may be restarted without need. Not while that could make something worse: the page is not known to
+    /// be well, what it holds cannot be saved, or the node may be unable to start another.
+    pub fn may_restart(&self) -> bool {
+        matches!(self.state, State::Running { .. })
+            && !self.sends_fail
+            && self.failed_probes == 0
+            && self.save_failure.is_none()
+            && !self.surroundings.is_impaired
     }
 
     /// Attempts to reconnect since the last good connection.

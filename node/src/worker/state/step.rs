@@ -58,6 +58,7 @@ impl Transition {
             Event::SendsAcknowledged => self.machine.sends_fail = false,
             Event::Owner(answer) => self.owner(answer),
             Event::RestartAsked(mode) => self.restart_asked(mode),
+            Event::RestartScheduled => self.restart_scheduled(),
             Event::ReloadAsked => self.reload_asked(),
             Event::StopAsked(mode) => self.stop_asked(mode),
             Event::StandingExpired => self.let_go(Ending::Expired),
@@ -208,6 +209,17 @@ impl Transition {
             }
             RestartMode::Logout => self.stop_for(AfterStop::Forget, Effect::Kill),
         }
+    }
+
+    /// Anywhere else than in `Running` the browser is being seen to already.
+    fn restart_scheduled(&mut self) {
+        if !self.machine.may_restart() {
+            return;
+        }
+        self.machine.trouble = Some((ConditionKind::Starting, "restarted on its schedule".to_owned()));
+        self.tell(StatusReport { restarted: true, ..disconnected() });
+        self.effects.push(Effect::RecordScheduledRestart);
+        self.wind_down_for(AfterStop::Launch);
     }
 
     pub(super) fn stop_asked(&mut self, mode: StopMode) {

@@ -15,6 +15,7 @@ mod condition;
 mod outages;
 mod pages;
 mod rules;
+mod scheduled;
 mod turns;
 
 const PHONE: &str = "+255700000001";

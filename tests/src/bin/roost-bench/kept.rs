@@ -181,6 +181,7 @@ fn new_tenant(id: TenantId, number: usize) -> NewTenant {
         reply_limit_per_minute: 0,
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
+        restart_schedule: None,
         labels: Labels::default(),
         metadata: Labels::default(),
     }

@@ -63,6 +63,41 @@ async fn all_wrong_fields_are_named_in_one_answer_and_nothing_is_created() {
 }
 
 #[tokio::test]
+async fn a_restart_schedule_is_shown_with_its_next_time_until_it_is_taken_off() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    let update = async |schedule: Option<v1::RestartSchedule>| {
+        let tenant = v1::Tenant { id: "asha".into(), restart_schedule: schedule, ..v1::Tenant::default() };
+        let update_mask = mask(&["restart_schedule"]);
+        let request = v1::UpdateTenantRequest { tenant: Some(tenant), update_mask };
+        api.tenants().update_tenant(request).await
+    };
+    let nightly = |cron: &str, time_zone: &str| {
+        Some(v1::RestartSchedule { cron: cron.into(), time_zone: time_zone.into(), jitter: None })
+    };
+    let error = refused(update(nightly("0 25 * * *", "Africa/Nairobi")).await);
+    assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["tenant.restart_schedule.cron"]);
+    let error = refused(update(nightly("0 4 * * *", "Nairobi")).await);
+    assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["tenant.restart_schedule.time_zone"]);
+    assert!(error.message.contains("\"Nairobi\" is no time zone"), "{}", error.message);
+
+    let kept =
+        update(nightly("0 4 * * *", "Africa/Nairobi")).await.unwrap().into_inner().restart_schedule.unwrap();
+    assert_eq!(kept.jitter.unwrap().seconds, 600, "its default");
+    assert_eq!(api.worker("asha").await.next_restart_time, None, "it is not to run");
+    let start = v1::StartWorkerRequest { tenant_id: "asha".into() };
+    api.workers().start_worker(start).await.unwrap();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let next = api.worker("asha").await.next_restart_time.unwrap().seconds;
+    assert!((now..=now + 86_400 + 600).contains(&next));
+    assert!((next - 3_600).rem_euclid(86_400) <= 600, "at four in Nairobi, and ten minutes later at most");
+
+    let off = update(Some(v1::RestartSchedule::default())).await.unwrap().into_inner();
+    assert_eq!(off.restart_schedule, None);
+    assert_eq!(api.worker("asha").await.next_restart_time, None);
+}
+
+#[tokio::test]
 async fn a_second_tenant_with_the_same_phone_or_id_is_refused_by_field() {
     let api = api().await;
     api.tenant("asha", 1).await;

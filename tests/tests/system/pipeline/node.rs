@@ -21,8 +21,8 @@ use roost_node::{
     start_times::StartTimes,
     symptoms::Symptoms,
     worker::{
-        OwnershipCheck, OwnershipUnknown, State, WarmStandby, Worker, WorkerContext, WorkerHandle,
-        WorkerTiming,
+        OwnershipCheck, OwnershipUnknown, RestartTiming, State, WarmStandby, Worker, WorkerContext,
+        WorkerHandle, WorkerTiming,
     },
 };
 use roost_store::{ConditionKind, Fence, SessionStatus, WorkerStatus};
@@ -111,6 +111,11 @@ impl Node {
                 probe_every: Duration::from_millis(100),
                 look_every: Duration::from_millis(200),
                 looked_apart: Duration::from_millis(400),
+                scheduled_restart: RestartTiming {
+                    young: Duration::ZERO,
+                    quiet: Duration::from_millis(200),
+                    ..WorkerTiming::default().scheduled_restart
+                },
                 ..WorkerTiming::default()
             },
         })

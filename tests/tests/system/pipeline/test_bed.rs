@@ -76,6 +76,7 @@ impl TestBed {
             reply_limit_per_minute: limit,
             answer_within: Duration::from_secs(24 * 3_600),
             resend_policy: ResendPolicy::Resend,
+            restart_schedule: None,
             labels: Labels::default(),
             metadata: Labels::default(),
         };

@@ -78,6 +78,7 @@ impl Stage {
                 reply_limit_per_minute: 0,
                 answer_within: Duration::from_secs(24 * 3_600),
                 resend_policy: ResendPolicy::Resend,
+                restart_schedule: None,
                 labels: Labels::default(),
                 metadata: Labels::default(),
             })

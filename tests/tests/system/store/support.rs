@@ -179,6 +179,7 @@ pub fn new_tenant(id: &str) -> NewTenant {
         reply_limit_per_minute: 10,
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
+        restart_schedule: None,
         labels: Labels::default(),
         metadata: Labels::default(),
     }

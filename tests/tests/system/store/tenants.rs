@@ -1,8 +1,8 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, Texts};
-use roost_store::{StoreError, TenantFilter, TenantPatch, TenantStatus};
+use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts};
+use roost_store::{NewTenant, StoreError, TenantFilter, TenantPatch, TenantStatus, WorkerFilter};
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
 
@@ -78,6 +78,36 @@ async fn an_update_changes_what_is_given_and_tells_the_worker() {
     let spec = db.store.worker_spec(&made.id).await.unwrap();
     assert!(spec.spec_revision > before);
     assert_eq!(spec.tenant, changed);
+}
+
+#[tokio::test]
+async fn a_restart_schedule_is_kept_changed_as_a_whole_and_taken_off() {
+    let db = Db::new().await;
+    let schedule = |cron: &str| RestartSchedule {
+        cron: cron.into(),
+        time_zone: "Africa/Nairobi".into(),
+        jitter: std::time::Duration::from_secs(1_800),
+    };
+    let new = NewTenant { restart_schedule: Some(schedule("0 4 * * *")), ..new_tenant("duka") };
+    let made = db.store.create_tenant(new).await.unwrap();
+    let kept = async || {
+        let tenant = db.store.get_tenant(&made.id).await.unwrap();
+        let worker = db.store.get_worker(&made.id).await.unwrap();
+        let listed = db.store.list_workers(&WorkerFilter::default(), None, 10).await.unwrap();
+        assert_eq!((&listed[0], worker.uid), (&worker, made.uid));
+        assert_eq!(tenant.settings.restart_schedule, worker.restart_schedule);
+        worker.restart_schedule
+    };
+    assert_eq!(kept().await, Some(schedule("0 4 * * *")));
+    let update = async |restart_schedule| {
+        let patch = TenantPatch { restart_schedule, ..TenantPatch::default() };
+        db.store.update_tenant(&made.id, patch).await.unwrap().settings.restart_schedule.clone()
+    };
+    assert_eq!(update(None).await, Some(schedule("0 4 * * *")), "not named, not changed");
+    assert_eq!(update(Some(Some(schedule("@daily")))).await, Some(schedule("@daily")));
+    assert_eq!(kept().await, Some(schedule("@daily")));
+    assert_eq!(update(Some(None)).await, None);
+    assert_eq!(kept().await, None);
 }
 
 #[tokio::test]
