@@ -32,7 +32,7 @@ pub enum TenantVerb {
         #[arg(long)]
         start: bool,
         #[command(flatten)]
-        settings: Settings,
+        settings: Box<Settings>,
     },
     /// Shows a tenant with its texts.
     Get { id: String },
@@ -51,7 +51,7 @@ pub enum TenantVerb {
     Update {
         id: String,
         #[command(flatten)]
-        settings: Settings,
+        settings: Box<Settings>,
     },
     /// Moves a tenant to a node and waits for the end. Ctrl-C ends the waiting and not the move.
     Move(place::Move),
@@ -197,7 +197,7 @@ impl TenantVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::Create { id, start, settings } => {
-                create(context, id.unwrap_or_default(), start, settings).await
+                create(context, id.unwrap_or_default(), start, *settings).await
             }
             Self::Get { id } => {
                 let tenant =
@@ -205,7 +205,7 @@ impl TenantVerb {
                 context.output.one(&TenantView::from(tenant))
             }
             Self::List { status, selection, limit } => list(context, status, selection, limit).await,
-            Self::Update { id, settings } => update(context, id, settings).await,
+            Self::Update { id, settings } => update(context, id, *settings).await,
             Self::Move(order) => order.run(context).await,
             Self::Pin { id, node, attribution } => place::pin(context, id, node, attribution).await,
             Self::Unpin { id, attribution } => place::unpin(context, id, attribution).await,

@@ -7,7 +7,7 @@
 
 use std::time::SystemTime;
 
-use roost_model::{RestartSchedule, Timetable};
+use roost_model::{RestartSchedule, Timetable, causes};
 use roost_store::Tenant;
 use tracing::warn;
 
@@ -62,7 +62,8 @@ impl ScheduledRestart {
         match schedule.timetable(tenant.uid.as_u128()) {
             Ok(timetable) => self.timetable = Some(timetable),
             Err(error) => {
-                warn!(%error, cron = schedule.cron, "a restart schedule cannot be kept by this version")
+                let cron = &schedule.cron;
+                warn!(error = %causes(&error), cron, "a restart schedule cannot be kept by this version");
             }
         }
     }
