@@ -137,6 +137,7 @@ mod tests {
     use roost_devcluster::Resend;
 
     use super::*;
+    use crate::fixtures::connection;
 
     fn sent(id: &str, at_ms: u64) -> SentMessage {
         SentMessage {
@@ -175,14 +176,6 @@ mod tests {
     }
 
     fn connections() -> Vec<Connection> {
-        let connection = |id, opened_at_ms| Connection {
-            phone: "1".into(),
-            device: "1:1".into(),
-            id,
-            opened_at_ms,
-            closed_at_ms: None,
-            regressed_by: 0,
-        };
         vec![connection(1, 0), connection(2, 4_000), connection(3, 6_000)]
     }
 

@@ -8,10 +8,14 @@ pub mod breakable_browser;
 pub mod chaos;
 pub mod claims;
 pub mod conversation;
+#[cfg(test)]
+mod fixtures;
 pub mod judge;
+mod new_tenant;
 pub mod processor_time;
 pub mod resends;
 pub mod scenario;
 
 pub use conversation::Conversation;
+pub use new_tenant::new_tenant;
 pub use scenario::{SOON, Scenario};

@@ -90,15 +90,13 @@ fn is_cut_off(acknowledged_at: u64, resend: &Resend, connections: &[Connection])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
 
     fn connections() -> Connections {
         let connection = |id, opened_at_ms, closed_at_ms, regressed_by| Connection {
-            phone: "1".into(),
-            device: "1:1".into(),
-            id,
-            opened_at_ms,
             closed_at_ms,
             regressed_by,
+            ..fixtures::connection(id, opened_at_ms)
         };
         let all = vec![
             connection(1, 0, Some(10_000), 0),

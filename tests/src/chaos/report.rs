@@ -196,19 +196,10 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, tally: &Tally) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use roost_devcluster::Connection;
-
     use super::*;
+    use crate::fixtures::connection;
 
     fn connections(from_ms: u64, until_ms: Option<u64>) -> Connections {
-        let connection = |id, opened_at_ms| Connection {
-            phone: "1".into(),
-            device: "1:1".into(),
-            id,
-            opened_at_ms,
-            closed_at_ms: None,
-            regressed_by: 0,
-        };
         let overlap = Overlap { phone: "1".into(), older: 1, newer: 2, from_ms, until_ms };
         Connections { connections: vec![connection(1, 10), connection(2, from_ms)], overlaps: vec![overlap] }
     }

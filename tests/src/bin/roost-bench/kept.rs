@@ -7,10 +7,10 @@ use anyhow::Result;
 use roost_cluster::ledger::Ledger;
 use roost_devcluster::Postgres;
 use roost_model::{
-    LanguageCode, ResendPolicy, TemplateKind, Texts,
+    TemplateKind,
     ids::{NodeId, Revision, TenantId},
 };
-use roost_store::{Completion, Fence, Labels, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store};
+use roost_store::{Completion, Fence, NewInbound, NewOutbound, NewTenant, PostgresLedger, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use time::OffsetDateTime;
 
@@ -172,18 +172,9 @@ fn answer(inbound_id: i64, whatsapp_id: &str) -> Completion {
 
 fn new_tenant(id: TenantId, number: usize) -> NewTenant {
     NewTenant {
-        id,
         display_name: "Safari Lodge Arusha".to_owned(),
-        phone: format!("+25570000{number:04}"),
         template: TemplateKind::Booking,
-        language: LanguageCode::En,
-        texts: Texts::default(),
-        reply_limit_per_minute: 0,
-        answer_within: Duration::from_secs(24 * 3_600),
-        resend_policy: ResendPolicy::Resend,
-        restart_schedule: None,
-        labels: Labels::default(),
-        metadata: Labels::default(),
+        ..roost_tests::new_tenant(id, format!("+25570000{number:04}"))
     }
 }
 

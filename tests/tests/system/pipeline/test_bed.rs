@@ -13,12 +13,13 @@ use roost_cluster::ledger::Ledger;
 use roost_devcluster::Postgres;
 use roost_engine::InboundMessage;
 use roost_model::{
-    LanguageCode, ResendPolicy, TemplateKind, Texts,
+    Texts,
     ids::{NodeId, Revision, TenantId, Term},
 };
 use roost_node::pipeline::{Pipeline, PipelineContext};
 use roost_responder::TemplateResponder;
-use roost_store::{Fence, Labels, NewTenant, PostgresLedger, Store, Tenant};
+use roost_store::{Fence, NewTenant, PostgresLedger, Store, Tenant};
+use roost_tests::new_tenant;
 use tempfile::TempDir;
 
 use crate::pipeline::phone::{FakePage, Phone};
@@ -67,18 +68,10 @@ impl TestBed {
         let id = TenantId::new("duka").unwrap();
         let texts = Texts { fallback: "echo: {message}".into(), ..Texts::default() };
         let tenant = NewTenant {
-            id: id.clone(),
             display_name: "Duka".into(),
-            phone: "+255700000001".into(),
-            template: TemplateKind::Support,
-            language: LanguageCode::En,
             texts,
             reply_limit_per_minute: limit,
-            answer_within: Duration::from_secs(24 * 3_600),
-            resend_policy: ResendPolicy::Resend,
-            restart_schedule: None,
-            labels: Labels::default(),
-            metadata: Labels::default(),
+            ..new_tenant(id.clone(), "+255700000001")
         };
         store.create_tenant(tenant).await.unwrap();
         store.start_worker(&id).await.unwrap();

@@ -17,12 +17,12 @@ use roost_cluster::{
 };
 use roost_devcluster::{Etcd, Launch, Postgres, Process, Simulator, TenantRecord, bridge, browser, product};
 use roost_model::{
-    LanguageCode, ResendPolicy, TemplateKind, Texts,
+    Texts,
     ids::{Generation, Incarnation, NodeId, Revision, SpecRevision, TenantId, Term},
 };
 use roost_simulator::Hardness;
-use roost_store::{Labels, NewTenant, PostgresLedger, SessionStatus, Store};
-use roost_tests::SOON;
+use roost_store::{NewTenant, PostgresLedger, SessionStatus, Store};
+use roost_tests::{SOON, new_tenant};
 use tempfile::TempDir;
 
 const CLUSTER: &str = "moves";
@@ -69,18 +69,9 @@ impl Stage {
         let tenant = TenantId::new("mover")?;
         store
             .create_tenant(NewTenant {
-                id: tenant.clone(),
                 display_name: "Mover".into(),
-                phone: PHONE.into(),
-                template: TemplateKind::Support,
-                language: LanguageCode::En,
                 texts: Texts { fallback: "echo: {message}".into(), ..Texts::default() },
-                reply_limit_per_minute: 0,
-                answer_within: Duration::from_secs(24 * 3_600),
-                resend_policy: ResendPolicy::Resend,
-                restart_schedule: None,
-                labels: Labels::default(),
-                metadata: Labels::default(),
+                ..new_tenant(tenant.clone(), PHONE)
             })
             .await?;
         store.start_worker(&tenant).await?;

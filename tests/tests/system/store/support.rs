@@ -8,13 +8,10 @@ use std::{
 
 use roost_cluster::ledger::Ledger;
 use roost_devcluster::Postgres;
-use roost_model::{
-    LanguageCode, ResendPolicy, TemplateKind, Texts,
-    ids::{NodeId, Revision, TenantId, Term},
-};
+use roost_model::ids::{NodeId, Revision, TenantId, Term};
 use roost_store::{
-    Admitted, Completion, DeletionBatch, Fence, Inbound, Labels, NewInbound, NewOutbound, NewTenant,
-    PostgresLedger, Requester, Store, StoreError,
+    Admitted, Completion, DeletionBatch, Fence, Inbound, NewInbound, NewOutbound, NewTenant, PostgresLedger,
+    Requester, Store, StoreError,
 };
 use sqlx::{Connection, Executor, PgConnection};
 use time::OffsetDateTime;
@@ -169,20 +166,8 @@ pub fn by(name: &str, reason: &str) -> Requester {
 /// The phone number follows from the id, so that different tenants have different ones.
 pub fn new_tenant(id: &str) -> NewTenant {
     let digits: String = id.bytes().map(|byte| (byte % 10).to_string()).collect();
-    NewTenant {
-        id: tenant(id),
-        display_name: format!("Duka {id}"),
-        phone: format!("+2557{digits}"),
-        template: TemplateKind::Support,
-        language: LanguageCode::En,
-        texts: Texts::default(),
-        reply_limit_per_minute: 10,
-        answer_within: Duration::from_secs(24 * 3_600),
-        resend_policy: ResendPolicy::Resend,
-        restart_schedule: None,
-        labels: Labels::default(),
-        metadata: Labels::default(),
-    }
+    let new = roost_tests::new_tenant(tenant(id), format!("+2557{digits}"));
+    NewTenant { reply_limit_per_minute: 10, ..new }
 }
 
 pub fn message(whatsapp_id: &str, chat: &str) -> NewInbound {
