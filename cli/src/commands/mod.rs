@@ -18,6 +18,7 @@ pub mod node;
 pub mod operation;
 mod place;
 pub mod rebalance;
+mod restart;
 pub mod session;
 pub mod snapshot;
 pub mod tenant;
