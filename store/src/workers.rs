@@ -255,46 +255,16 @@ impl Store {
         })
     }
 
-    /// One statement for start and every kind of restart; answers whether anything was asked. A plain restart does
-    /// not cover up that the session is still to be forgotten: it keeps the mode that says how.
+    /// Start and every kind of restart; answers whether anything was asked.
     async fn ask_to_run(&self, id: &TenantId, mode: RestartMode, asked: Asked) -> Result<bool, StoreError> {
         let query = sqlx::query!(
-            r#"with held as materialized (
-                select tenant_id, desired, status from worker_processes where tenant_id = $1 for no key update
-            ), asked as (
-                update worker_processes w set
-                    desired = 'RUNNING', status = 'RUNNING', last_error = '', stale = false, expected_since = now(),
-                    condition = 'STARTING', condition_reason = '', condition_since = now(),
-                    spec_revision = nextval('spec_revisions'), restart_seq = w.restart_seq + 1,
-                    restart_mode = case when s.forget and $2::restart_mode = 'GRACEFUL' then w.restart_mode else $2 end,
-                    restarts = w.restarts + $3::boolean::int, updated_at = now()
-                from held join whatsapp_sessions s using (tenant_id)
-                where w.tenant_id = held.tenant_id
-                    and ($3 or held.desired <> 'RUNNING' or held.status <> 'RUNNING')
-                returning w.tenant_id
-            ), session as (
-                update whatsapp_sessions s set
-                    status = 'DISCONNECTED', qr_text = null, qr_data_uri = null, qr_expires_at = null,
-                    forget = s.forget or $2 = 'FORCE_WIPE',
-                    snapshot_manifest = case when $2 <> 'FORCE_WIPE' then s.snapshot_manifest end,
-                    snapshot_generation = case when $2 <> 'FORCE_WIPE' then s.snapshot_generation end,
-                    updated_at = now()
-                from asked where s.tenant_id = asked.tenant_id and $2 in ('FORCE', 'FORCE_WIPE')
-            ), tenant as (
-                update tenants t set updated_at = now(), status = case
-                    when $2 in ('FORCE', 'FORCE_WIPE') then 'QR_PENDING'
-                    when t.status = 'NEW' then 'NEW'
-                    else running_tenant_status(s)
-                end
-                from asked join whatsapp_sessions s using (tenant_id) where t.id = asked.tenant_id
-            )
-            select exists(select from asked) as "asked!" from held"#,
+            r#"select was_asked as "was_asked!" from ask_to_run(array[$1::text], $2, $3)"#,
             id.as_str(),
             mode as RestartMode,
             matches!(asked, Asked::InAnyCase),
         );
         let row = self.maybe("ask the worker to run", query).await?;
-        row.map(|row| row.asked).ok_or_else(|| StoreError::no_tenant(id))
+        row.map(|row| row.was_asked).ok_or_else(|| StoreError::no_tenant(id))
     }
 }
 

@@ -18,6 +18,7 @@ pub mod node;
 pub mod operation;
 mod place;
 pub mod rebalance;
+mod restart;
 mod restart_schedule;
 pub mod session;
 pub mod snapshot;

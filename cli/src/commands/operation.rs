@@ -8,7 +8,8 @@ use roost_proto::v1::{
 use super::{Context, all_pages, attribution::Attribution, follow::follow};
 use crate::{
     failure::Failure,
-    views::{MoveView, OperationView},
+    output::Row,
+    views::{MoveView, OperationView, WorkerFailureView},
 };
 
 #[derive(Debug, Subcommand)]
@@ -28,7 +29,7 @@ pub enum OperationVerb {
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Shows an operation and what it moved.
+    /// Shows an operation and what it moved, or which workers have failed.
     Get { id: i64 },
     /// Follows an operation to its end. Ctrl-C ends the watching and not the operation.
     Watch { id: i64 },
@@ -102,12 +103,19 @@ async fn get(context: &mut Context, id: i64) -> Result<(), Failure> {
     let request = GetOperationRequest { id };
     let operation = context.admin()?.operations().get_operation(request).await?.into_inner();
     let moves: Vec<_> = operation.moves.iter().cloned().map(MoveView::from).collect();
+    let failures: Vec<_> = operation.failures.iter().cloned().map(WorkerFailureView::from).collect();
     context.output.one(&OperationView::from(operation))?;
-    if context.output.is_json() || moves.is_empty() {
+    list_beneath(context, &moves)?;
+    list_beneath(context, &failures)
+}
+
+/// JSON has them in the operation.
+fn list_beneath<R: Row>(context: &mut Context, rows: &[R]) -> Result<(), Failure> {
+    if context.output.is_json() || rows.is_empty() {
         return Ok(());
     }
     context.output.text("")?;
-    context.output.list(&moves)
+    context.output.list(rows)
 }
 
 pub(super) async fn cancel(context: &mut Context, id: i64, attribution: Attribution) -> Result<(), Failure> {

@@ -44,7 +44,7 @@ impl Rebalance {
 }
 
 /// `10%` or `10`.
-fn percent(given: &str) -> Result<i32, String> {
+pub(super) fn percent(given: &str) -> Result<i32, String> {
     let number = given.strip_suffix('%').unwrap_or(given);
     let wrong = || format!("{given:?} is no percentage; it takes 1% to 100%");
     number.parse().ok().filter(|percent| (1..=100).contains(percent)).ok_or_else(wrong)

@@ -2,11 +2,11 @@
 
 use clap::{Subcommand, ValueEnum};
 use roost_proto::v1::{
-    ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest, RestartWorkerRequest,
-    StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerStatus,
+    ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest, StartWorkerRequest, StopWorkerRequest,
+    WatchWorkersRequest, WorkerStatus,
 };
 
-use super::{Context, all_pages, consent::Consent, labels::Selection};
+use super::{Context, all_pages, consent::Consent, labels::Selection, restart};
 use crate::{failure::Failure, output::Row, views::WorkerView};
 
 #[derive(Debug, Subcommand)]
@@ -15,8 +15,9 @@ pub enum WorkerVerb {
     Start { tenant: String },
     /// Stops it gracefully and keeps its session.
     Stop { tenant: String },
-    /// Clears its last error and restarts it gracefully on its node with its session.
-    Restart { tenant: String },
+    /// Clears a worker's last error and restarts it gracefully on its node with its session; one tenant's, or many, a few at a
+    /// time, as an operation.
+    Restart(restart::Restart),
     /// Kills its browser without asking and starts afresh.
     ForceRestart {
         tenant: String,
@@ -76,9 +77,7 @@ impl WorkerVerb {
             }
             Self::Watch { tenant } => return watch(context, tenant).await,
             Self::Stop { tenant: tenant_id } => client.stop_worker(StopWorkerRequest { tenant_id }).await?,
-            Self::Restart { tenant: tenant_id } => {
-                client.restart_worker(RestartWorkerRequest { tenant_id }).await?
-            }
+            Self::Restart(restart) => return restart.run(context).await,
             Self::ForceRestart { tenant: tenant_id, wipe_session, consent } => {
                 if wipe_session {
                     consent.obtain(&format!("forget the session of {tenant_id}"))?;

@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 use roost_proto::v1::{Move, Operation, OperationKind, OperationState};
 use serde::Serialize;
 
-use super::{ago, enum_name, rfc3339};
+use super::{WorkerFailureView, ago, enum_name, rfc3339};
 use crate::output::Row;
 
 #[derive(Debug, Serialize)]
@@ -28,6 +28,12 @@ pub struct OperationView {
     /// Only `operation get` has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     moves: Vec<MoveView>,
+    /// Only a restart has one; empty when it is of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selector: Option<String>,
+    /// Only `operation get` has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failures: Vec<WorkerFailureView>,
     #[serde(skip)]
     took: Option<String>,
 }
@@ -43,6 +49,8 @@ pub struct MoveView {
 
 impl From<Operation> for OperationView {
     fn from(operation: Operation) -> Self {
+        let is_restart = operation.kind() == OperationKind::Restart;
+        let selector = is_restart.then(|| operation.selector.clone());
         Self {
             kind: enum_name(operation.kind, "OPERATION_KIND_", OperationKind::as_str_name),
             state: enum_name(operation.state, "OPERATION_STATE_", OperationState::as_str_name),
@@ -62,6 +70,8 @@ impl From<Operation> for OperationView {
             requested_by: operation.requested_by,
             reason: operation.reason,
             moves: operation.moves.into_iter().map(MoveView::from).collect(),
+            selector,
+            failures: operation.failures.into_iter().map(WorkerFailureView::from).collect(),
         }
     }
 }
@@ -76,8 +86,11 @@ fn took(operation: &Operation) -> Option<String> {
 }
 
 impl OperationView {
-    /// What it is about: a node, a tenant and its target, or the cluster.
+    /// What it is about: workers by their selector, a node, a tenant and its target, or the cluster.
     fn about(&self) -> String {
+        if let Some(selector) = &self.selector {
+            return if selector.is_empty() { "all workers".to_owned() } else { selector.clone() };
+        }
         match (self.tenant_id.as_str(), self.node_id.as_str()) {
             ("", "") => "cluster".to_owned(),
             ("", node) => node.to_owned(),

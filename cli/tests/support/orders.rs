@@ -47,6 +47,7 @@ fn operation(id: i64) -> Result<Operation, Status> {
         6 => Ok(cancelled),
         7 | 8 => Ok(Operation { id, ..drain }),
         9 => Ok(failed_move()),
+        10 => Ok(restart()),
         _ => Err(unknown("operation", &id.to_string())),
     }
 }
@@ -63,6 +64,24 @@ fn failed_move() -> Operation {
         requested_by: "admin".into(),
         start_time: at(0),
         end_time: at(4),
+        ..Default::default()
+    }
+}
+
+fn restart() -> Operation {
+    Operation {
+        id: 10,
+        kind: OperationKind::Restart as i32,
+        state: OperationState::Failed as i32,
+        selector: "plan=pro".into(),
+        total_tenants: 40,
+        done_tenants: 2,
+        max_concurrent: 10,
+        max_unavailable_percent: 5,
+        message: "halted, for 3 of 40 failed; 35 not begun: lodge (damaged)".into(),
+        requested_by: "asha".into(),
+        start_time: at(0),
+        end_time: at(9),
         ..Default::default()
     }
 }
@@ -134,8 +153,36 @@ impl OperationService for Script {
         operation(9).map(Response::new)
     }
 
+    async fn plan_restart(&self, request: Request<PlanRestartRequest>) -> Answer<RestartPlan> {
+        let worker = |tenant_id: &str, answers| PlannedRestart {
+            tenant_id: tenant_id.into(),
+            node_id: "node-1".into(),
+            answers,
+        };
+        let workers = vec![worker("shop", false), worker("lodge", true)];
+        let total_tenants = if request.into_inner().all { 40 } else { 2 };
+        Ok(Response::new(RestartPlan { workers, total_tenants }))
+    }
+
+    async fn start_restart(&self, request: Request<StartRestartRequest>) -> Answer<Operation> {
+        let StartRestartRequest { selector, max_concurrent, max_unavailable_percent, .. } =
+            request.into_inner();
+        if selector == "plan=none" {
+            let why =
+                "plan=none matches no tenant whose worker is to run; see `roost worker list --selector`";
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        }
+        let (state, message) = (OperationState::Running as i32, String::new());
+        let started = Operation { state, message, end_time: None, selector, ..restart() };
+        Ok(Response::new(Operation { max_concurrent, max_unavailable_percent, ..started }))
+    }
+
     async fn get_operation(&self, request: Request<GetOperationRequest>) -> Answer<Operation> {
         let operation = operation(request.into_inner().id)?;
+        if operation.kind() == OperationKind::Restart {
+            let failure = WorkerFailure { tenant_id: "lodge".into(), error: "its session is damaged".into() };
+            return Ok(Response::new(Operation { failures: vec![failure], ..operation }));
+        }
         Ok(Response::new(Operation { moves: vec![moved()], ..operation }))
     }
 

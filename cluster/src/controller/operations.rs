@@ -1,4 +1,4 @@
-//! How far each operation has come. Nothing about it is kept but what the ledger was told: it follows from the plan
+//! How far each operation has come. Of one that changes placement nothing is kept but what the ledger was told: it follows from the plan
 //! and the snapshot of the moment, so whichever controller looks next goes on from there, and a cancelled operation
 //! leaves nothing behind but a plan without it.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use roost_model::ids::{NodeId, OperationId, TenantId};
 
 use super::{
-    context::Context,
+    context::{Context, WriteAuthority},
     error::ControllerError,
     names::named,
     waits::{PassFindings, stays, waits_for, waits_for_tenants},
@@ -30,16 +30,27 @@ impl Context {
     /// An operation that has moved all is done once these are again what they were.
     pub(super) async fn assess_operations(
         &self,
+        authority: &WriteAuthority<'_>,
         orders: &Orders,
         found: PassFindings<'_>,
     ) -> Result<OperationNews, ControllerError> {
         let mut told = OperationNews::default();
         for operation in &orders.operations {
-            let (progress, outcome) = assess(operation, found);
-            let verdict = match outcome {
-                Some(Outcome::Done) => self.done_when_back(operation.id).await?,
-                Some(failed) => Verdict::Ends(failed),
-                None => Verdict::GoesOn { waits_for: waits_for(operation, found) },
+            let (progress, verdict) = match &operation.kind {
+                OperationKind::Restart(limits) => {
+                    self.go_on_with_restart(authority, operation, *limits).await?
+                }
+                OperationKind::Drain { node, .. } => {
+                    self.judged(operation, drain(operation.progress, node, found.snapshot), found).await?
+                }
+                OperationKind::Rebalance { .. } => {
+                    let failed = found.preparations.failures_of(operation.id);
+                    self.judged(operation, rebalance(operation.progress, found.plan, failed), found).await?
+                }
+                OperationKind::Move { tenant, to } => {
+                    let failed = found.preparations.failure(tenant, to);
+                    self.judged(operation, single(tenant, to, found.snapshot, failed), found).await?
+                }
             };
             let waits_for = match verdict {
                 // The ledger tells of it as an event, in the same step and only if the operation was not over already.
@@ -60,6 +71,21 @@ impl Context {
         Ok(told)
     }
 
+    /// Of one that changes placement.
+    async fn judged(
+        &self,
+        operation: &Operation,
+        (progress, outcome): (Progress, Option<Outcome>),
+        found: PassFindings<'_>,
+    ) -> Result<(Progress, Verdict), ControllerError> {
+        let verdict = match outcome {
+            Some(Outcome::Done) => self.done_when_back(operation.id).await?,
+            Some(failed) => Verdict::Ends(failed),
+            None => Verdict::GoesOn { waits_for: waits_for(operation, found) },
+        };
+        Ok((progress, verdict))
+    }
+
     async fn done_when_back(&self, operation: OperationId) -> Result<Verdict, ControllerError> {
         let asked = self.ask_ledger(self.ledger.not_back(operation)).await;
         let not_back = asked.map_err(ControllerError::reading_ledger)?;
@@ -69,7 +95,7 @@ impl Context {
 
 /// What becomes of an operation now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     GoesOn { waits_for: String },
     WaitsForTenants { waits_for: String },
     Ends(Outcome),
@@ -92,17 +118,6 @@ fn when_back(not_back: &[NotBack], patience: Duration) -> Verdict {
     } else {
         let late = not_back.iter().filter(|tenant| tenant.placed_ago >= patience / LATE);
         Verdict::WaitsForTenants { waits_for: waits_for_tenants(late) }
-    }
-}
-
-/// How far it has come, and how it has ended if it has.
-fn assess(operation: &Operation, found: PassFindings<'_>) -> (Progress, Option<Outcome>) {
-    let PassFindings { snapshot, plan, preparations, .. } = found;
-    let before = operation.progress;
-    match &operation.kind {
-        OperationKind::Drain { node, .. } => drain(before, node, snapshot),
-        OperationKind::Rebalance { .. } => rebalance(before, plan, preparations.failures_of(operation.id)),
-        OperationKind::Move { tenant, to } => single(tenant, to, snapshot, preparations.failure(tenant, to)),
     }
 }
 

@@ -161,7 +161,7 @@ impl Context {
             preparations: &state.preparations,
             overdue_releases: &state.overdue_releases,
         };
-        let progress = self.assess_operations(&orders, found).await?;
+        let progress = self.assess_operations(authority, &orders, found).await?;
         news.extend(progress.news);
         let rechecks = [
             assessment.recheck_after,

@@ -216,6 +216,8 @@ impl PlanInputs {
             OperationKind::Move { tenant, to } => {
                 self.moves.insert(tenant.clone(), to.clone());
             }
+            // They stay where they are.
+            OperationKind::Restart(_) => {}
         }
     }
 

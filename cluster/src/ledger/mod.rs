@@ -13,6 +13,7 @@ mod history;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 mod orders;
+mod restarts;
 mod seal;
 
 pub use complaint::{Complaint, ComplaintKind};
@@ -22,6 +23,9 @@ pub use memory::{MemoryLedger, OperationEnd};
 pub use orders::{
     BreakerRecord, FailoverFacts, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress,
     RestartWindow,
+};
+pub use restarts::{
+    MemberFailure, MemberState, MemberUnderWay, RestartLimits, RestartMembers, RestartStep, WaitingMember,
 };
 pub use seal::{SILENT_FOR, Seal, SealedStore, StoreClaim};
 
@@ -92,6 +96,18 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Of the tenants that the operation has moved and that are where it moved them, those that are not back.
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError>;
+
+    /// How the members of a restart stand: of those that wait the first, `most` at the most.
+    async fn restart_members(&self, operation: OperationId, most: u32)
+    -> Result<RestartMembers, LedgerError>;
+
+    /// Goes on with a restart, unless it is over. A member whose worker another transaction holds goes on waiting.
+    async fn step_restart(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RestartStep,
+    ) -> Result<(), LedgerError>;
 
     /// Writes down that no node has these tenants any more, but for those that another transaction holds. Of how many.
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError>;

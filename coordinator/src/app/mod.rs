@@ -19,6 +19,7 @@ mod messages;
 mod nodes;
 mod operations;
 mod refusal;
+mod restarts;
 pub mod retention;
 mod sessions;
 mod state;

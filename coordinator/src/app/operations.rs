@@ -1,6 +1,7 @@
 //! Operations. One that is started is a row in the database and nothing else; the controller carries it out and notes how
 //! far it has come.
 
+use roost_cluster::ledger::MemberFailure;
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_store::{
     Cancellation, NewDrain, NewMove, NewRebalance, OperationFilter, OperationRecord, Placement, Requester,
@@ -12,8 +13,8 @@ use super::{
     refusal::{may_drain, may_move},
 };
 
-/// The moves that a question about one operation is answered with.
-const MOVES: u32 = 1_000;
+/// The moves, and the failures, that a question about one operation is answered with.
+const MOST: u32 = 1_000;
 
 impl App {
     pub async fn plan_drain(&self, node: &NodeId, force: bool) -> Result<DryRun, Error> {
@@ -69,11 +70,15 @@ impl App {
         Ok(started)
     }
 
-    /// With its moves, newest first.
-    pub async fn get_operation(&self, id: OperationId) -> Result<(OperationRecord, Vec<Placement>), Error> {
+    /// With its moves, newest first, and the members that have failed.
+    pub async fn get_operation(
+        &self,
+        id: OperationId,
+    ) -> Result<(OperationRecord, Vec<Placement>, Vec<MemberFailure>), Error> {
         let store = self.store()?;
         let operation = store.get_operation(id).await?;
-        Ok((operation, store.operation_moves(id, MOVES).await?))
+        let moves = store.operation_moves(id, MOST).await?;
+        Ok((operation, moves, store.operation_failures(id, MOST).await?))
     }
 
     /// Newest first, from the one before `before` on.
@@ -99,7 +104,7 @@ impl App {
 }
 
 /// An operation that stands in the way of another one's start is that very thing, and no state that makes no sense.
-fn not_started(error: StoreError) -> Error {
+pub(super) fn not_started(error: StoreError) -> Error {
     match error {
         StoreError::Conflict { operation, what } => Error::OperationRuns { operation, what },
         other => other.into(),

@@ -41,6 +41,13 @@ pub enum Refusal {
         tenant: TenantId,
         node: NodeId,
     },
+    /// An order on many workers is about none; `selector` is empty for all.
+    NoneChosen {
+        selector: String,
+    },
+    TooManyChosen {
+        most: u32,
+    },
 }
 
 /// A node that is to be emptied must be there, and its tenants must have somewhere to go.
@@ -177,6 +184,16 @@ impl fmt::Display for Refusal {
                 f,
                 "tenant {tenant} is pinned to node {node}; unpin it first, or pin it to the other node"
             ),
+            Self::NoneChosen { selector } if selector.is_empty() => {
+                write!(f, "no tenant has a worker that is to run; there is nothing to restart")
+            }
+            Self::NoneChosen { selector } => write!(
+                f,
+                "{selector} matches no tenant whose worker is to run; see `roost worker list --selector`"
+            ),
+            Self::TooManyChosen { most } => {
+                write!(f, "more than {most} workers are chosen; choose fewer, by their node for one")
+            }
         }
     }
 }

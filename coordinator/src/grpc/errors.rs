@@ -266,6 +266,9 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
         Refusal::TenantStopped { tenant }
         | Refusal::ThereAlready { tenant, .. }
         | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),
+        Refusal::NoneChosen { .. } | Refusal::TooManyChosen { .. } => {
+            ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
     }
 }
 

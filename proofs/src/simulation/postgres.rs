@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_cluster::ledger::{
     Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
-    Orders, Seal, StoreClaim,
+    Orders, RestartMembers, RestartStep, Seal, StoreClaim,
 };
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 use tokio::sync::watch;
@@ -215,6 +215,32 @@ impl Ledger for LinkedLedger {
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
         let work = move |postgres: Arc<Postgres>| async move { postgres.ledger.not_back(operation).await };
         self.call("not back", work).await
+    }
+
+    async fn restart_members(
+        &self,
+        operation: OperationId,
+        most: u32,
+    ) -> Result<RestartMembers, LedgerError> {
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.restart_members(operation, most).await
+        };
+        self.call("restart members", work).await
+    }
+
+    async fn step_restart(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RestartStep,
+    ) -> Result<(), LedgerError> {
+        let step = step.clone();
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.step_restart(postgres.admit(term), operation, &step).await?;
+            postgres.judge.ledger_written(term);
+            Ok(())
+        };
+        self.call("step restart", work).await
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {

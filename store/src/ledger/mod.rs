@@ -14,8 +14,8 @@ use std::{collections::BTreeSet, time::Duration};
 use async_trait::async_trait;
 use roost_cluster::ledger::{
     BreakerRecord, Complaint, DesiredTenant, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError,
-    LedgerRecord, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress, RestartWindow,
-    Seal, StoreClaim,
+    LedgerRecord, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress, RestartLimits,
+    RestartMembers, RestartStep, RestartWindow, Seal, StoreClaim,
 };
 use roost_cluster::records::ImpairmentKind;
 use roost_model::{
@@ -32,6 +32,7 @@ mod complaint;
 mod demands;
 mod failover;
 mod records;
+mod restarts;
 mod seal;
 mod stale;
 
@@ -280,6 +281,23 @@ impl Ledger for PostgresLedger {
         self.read_not_back(operation).await
     }
 
+    async fn restart_members(
+        &self,
+        operation: OperationId,
+        most: u32,
+    ) -> Result<RestartMembers, LedgerError> {
+        self.read_restart(operation, most).await.map_err(to_ledger)
+    }
+
+    async fn step_restart(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RestartStep,
+    ) -> Result<(), LedgerError> {
+        self.write_restart(term, operation, step).await.map_err(to_ledger)
+    }
+
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
         let query = sqlx::query!(
@@ -407,6 +425,7 @@ enum Kind {
     Drain,
     Rebalance,
     Move,
+    Restart,
 }
 
 #[derive(Debug, Deserialize)]
@@ -441,6 +460,10 @@ impl TryFrom<OperationRow> for Operation {
                 tenant: row.tenant.ok_or_else(missing)?,
                 to: row.node.ok_or_else(missing)?,
             },
+            Kind::Restart => OperationKind::Restart(RestartLimits {
+                max_concurrent: row.max_concurrent.ok_or_else(missing)?,
+                max_unavailable_percent: row.max_unavailable_percent.ok_or_else(missing)?,
+            }),
         };
         let progress = Progress { total: count(row.total)?, done: count(row.done)? };
         Ok(Self { id: OperationId(row.id), kind, progress, waits_for: row.message })

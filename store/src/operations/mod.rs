@@ -1,5 +1,5 @@
-//! Operations: changes of placement that an operator starts, that the controller carries out, and that are over when
-//! their goal is reached, cannot be reached, or is given up.
+//! Operations: changes of placement and restarts of many workers that an operator starts, that the controller carries out, and that
+//! are over when their goal is reached, cannot be reached, or is given up.
 //!
 //! ```text
 //!   start_* --> RUNNING --LedgerRecord::Ended--> DONE or FAILED
@@ -16,11 +16,13 @@ use roost_model::ids::{NodeId, OperationId, TenantId};
 use crate::{Requester, Store, StoreError};
 
 mod record;
+mod restart;
 mod start;
 
 use record::{Kind, OperationRow};
 pub use record::{OperationOrder, OperationRecord, OperationState};
 pub(crate) use record::{count, number_to_column};
+pub use restart::{ChosenWorker, NewRestart};
 
 /// Of the rebalance that the policy starts.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 4;
@@ -119,7 +121,7 @@ impl Store {
         let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
         let query = sqlx::query_as!(
             OperationRow,
-            r#"select id, kind as "kind: Kind", node, tenant_id, force, deadline, max_concurrent,
+            r#"select id, kind as "kind: Kind", node, tenant_id, selector, force, deadline, max_concurrent,
                 max_unavailable_percent, state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations where id = any($1)"#,
@@ -137,7 +139,7 @@ impl Store {
     ) -> Result<Vec<OperationRecord>, StoreError> {
         let query = sqlx::query_as!(
             OperationRow,
-            r#"select id, kind as "kind: Kind", node, tenant_id, force, deadline, max_concurrent,
+            r#"select id, kind as "kind: Kind", node, tenant_id, selector, force, deadline, max_concurrent,
                 max_unavailable_percent, state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations

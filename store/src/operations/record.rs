@@ -1,6 +1,6 @@
 //! An operation as it is read: the row of `operations`, and what its columns mean.
 
-use roost_cluster::ledger::Progress;
+use roost_cluster::ledger::{Progress, RestartLimits};
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
@@ -39,6 +39,11 @@ pub enum OperationOrder {
         tenant: TenantId,
         to: NodeId,
     },
+    /// `selector`: by which the workers were chosen when it started; empty for all.
+    Restart {
+        selector: String,
+        limits: RestartLimits,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -66,6 +71,7 @@ pub(super) enum Kind {
     Drain,
     Rebalance,
     Move,
+    Restart,
 }
 
 /// As the columns come, before they are checked.
@@ -74,6 +80,7 @@ pub(super) struct OperationRow {
     pub kind: Kind,
     pub node: Option<String>,
     pub tenant_id: Option<String>,
+    pub selector: Option<String>,
     pub force: bool,
     pub deadline: Option<OffsetDateTime>,
     pub max_concurrent: Option<i32>,
@@ -108,6 +115,13 @@ impl OperationRow {
                 let tenant = TenantId::new(tenant).map_err(StoreError::corrupt_id)?;
                 OperationOrder::Move { tenant, to: node()? }
             }
+            Kind::Restart => OperationOrder::Restart {
+                selector: self.selector.clone().ok_or_else(missing)?,
+                limits: RestartLimits {
+                    max_concurrent: count(self.max_concurrent.ok_or_else(missing)?)?,
+                    max_unavailable_percent: count(self.max_unavailable_percent.ok_or_else(missing)?)?,
+                },
+            },
         })
     }
 }

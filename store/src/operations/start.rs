@@ -113,13 +113,13 @@ impl Store {
 }
 
 /// The operation that a start has made, or has met.
-struct StartedRow {
-    id: i64,
-    fresh: bool,
+pub(super) struct StartedRow {
+    pub(super) id: i64,
+    pub(super) fresh: bool,
 }
 
 impl StartedRow {
-    fn or_conflict(self, what: impl Fn(i64) -> String) -> Result<OperationId, StoreError> {
+    pub(super) fn or_conflict(self, what: impl Fn(i64) -> String) -> Result<OperationId, StoreError> {
         let operation = OperationId(self.id);
         if self.fresh { Ok(operation) } else { Err(StoreError::Conflict { operation, what: what(self.id) }) }
     }

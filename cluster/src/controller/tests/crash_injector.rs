@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::{
     ledger::{
         Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
-        Orders, Seal, StoreClaim,
+        Orders, RestartMembers, RestartStep, Seal, StoreClaim,
     },
     registry::{
         Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, Update,
@@ -177,6 +177,21 @@ impl Ledger for CrashInjector {
     }
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
         self.ledger.not_back(operation).await
+    }
+    async fn restart_members(
+        &self,
+        operation: OperationId,
+        most: u32,
+    ) -> Result<RestartMembers, LedgerError> {
+        self.ledger.restart_members(operation, most).await
+    }
+    async fn step_restart(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RestartStep,
+    ) -> Result<(), LedgerError> {
+        self.write(self.ledger.step_restart(term, operation, step)).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.write(self.ledger.unplace(term, tenants)).await

@@ -11,7 +11,7 @@ use super::{
     test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
-    ledger::{EventKind, OperationEnd, Outcome, Progress},
+    ledger::{EventKind, OperationEnd, Outcome, Progress, RestartLimits},
     timing::Timing,
 };
 
@@ -96,4 +96,52 @@ async fn a_failover_is_ended_by_the_next_controller_wherever_the_first_one_died(
             cluster.until(async || cluster.judge.browsers() == TENANTS).await;
         }
     }
+}
+
+/// Whether the first controller died before the restart was over.
+async fn restart_with_a_death_at(crash: CrashPoint) -> bool {
+    let (cluster, injector, first, _nodes) = cluster_with(crash).await;
+    let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
+    injector.arm();
+    let limits = RestartLimits { max_concurrent: 2, max_unavailable_percent: 100 };
+    let restart = cluster.ledger.start_restart(&tenants, limits);
+    let ended = async || {
+        let told = tenants.iter().filter(|one| cluster.ledger.restarts_of(one) > 0);
+        told.for_each(|one| cluster.ledger.seen(one));
+        cluster.ledger.operation_end(restart).is_some()
+    };
+    let died = tokio::select! {
+        () = injector.died() => true,
+        () = cluster.until(ended) => false,
+    };
+    first.kill();
+    let _second = cluster.controller("second");
+    tokio::time::sleep(Timing::default().ttl).await;
+    cluster.until(ended).await;
+    assert_eq!(
+        cluster.ledger.operation_end(restart),
+        Some(OperationEnd::Outcome(Outcome::Done)),
+        "{crash:?}"
+    );
+    let all = Some(Progress { total: TENANTS as u32, done: TENANTS as u32 });
+    assert_eq!(cluster.ledger.operation_progress(restart), all, "{crash:?}");
+    assert!(tenants.iter().all(|one| cluster.ledger.restarts_of(one) == 1), "{crash:?}");
+    assert_eq!(cluster.ledger.events_of(EventKind::OperationEnded).len(), 1, "{crash:?}");
+    died
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_ended_by_the_next_controller_wherever_the_first_one_died_and_nobody_is_told_twice() {
+    let mut write = 0;
+    loop {
+        let mut died = false;
+        for happens in [false, true] {
+            died |= restart_with_a_death_at(CrashPoint { write, happens }).await;
+        }
+        if !died {
+            break;
+        }
+        write += 1;
+    }
+    assert!(write >= 6, "three turns of two, each with its assignments, take more writes than {write}");
 }

@@ -14,7 +14,7 @@ use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term
 
 use crate::ledger::{
     Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
-    Orders, Seal, StoreClaim,
+    Orders, RestartMembers, RestartStep, Seal, StoreClaim,
 };
 
 pub(super) struct SeverableLedger {
@@ -119,6 +119,21 @@ impl Ledger for SeverableLedger {
     }
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
         self.reach()?.not_back(operation).await
+    }
+    async fn restart_members(
+        &self,
+        operation: OperationId,
+        most: u32,
+    ) -> Result<RestartMembers, LedgerError> {
+        self.reach()?.restart_members(operation, most).await
+    }
+    async fn step_restart(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RestartStep,
+    ) -> Result<(), LedgerError> {
+        self.reach()?.step_restart(term, operation, step).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.reach()?.unplace(term, tenants).await

@@ -13,13 +13,15 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Complaint, DesiredTenant, Event, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord,
-    NotBack, Orders, RefusalKind, Seal, SealedStore, StoreClaim,
+    MemberState, NotBack, Orders, RefusalKind, RestartMembers, RestartStep, Seal, SealedStore, StoreClaim,
 };
 
 mod operator;
 mod orders;
+mod restarts;
 
 use orders::StoredOrders;
+use restarts::StoredRestarts;
 
 pub use orders::OperationEnd;
 
@@ -48,6 +50,7 @@ struct Tables {
     spec_revisions: i64,
     tenants: BTreeMap<TenantId, Tenant>,
     orders: StoredOrders,
+    restarts: StoredRestarts,
     records: Vec<LedgerRecord>,
     events: Vec<Event>,
     largest_write: usize,
@@ -394,6 +397,40 @@ impl Ledger for MemoryLedger {
             })
         });
         Ok(not_back.collect())
+    }
+
+    async fn restart_members(
+        &self,
+        operation: OperationId,
+        most: u32,
+    ) -> Result<RestartMembers, LedgerError> {
+        let state = self.reach()?;
+        let state_of = |tenant: &TenantId, told_at: Instant| match state.tenants.get(tenant) {
+            Some(row) if row.desired.running && row.last_seen_at > told_at => MemberState::Back,
+            Some(row) if row.desired.running => MemberState::Restarting { condition: String::new() },
+            _ => MemberState::Gone,
+        };
+        Ok(state.restarts.members(operation, most, state_of))
+    }
+
+    async fn step_restart(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RestartStep,
+    ) -> Result<(), LedgerError> {
+        let mut state = self.reach_under(term, step.begin.len())?;
+        if state.orders.end(operation).is_none() {
+            let Tables { tenants, restarts, spec_revisions, .. } = &mut *state;
+            restarts.step(operation, step, |tenant| {
+                let row = tenants.get_mut(tenant).filter(|row| row.desired.running);
+                *spec_revisions += 1;
+                row.map(|row| row.desired.spec_revision = SpecRevision(*spec_revisions)).is_some()
+            });
+        }
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {

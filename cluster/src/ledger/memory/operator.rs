@@ -6,7 +6,7 @@ use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 use tokio::time::Instant;
 
 use super::{MemoryLedger, OperationEnd};
-use crate::ledger::{Complaint, Event, EventKind, LedgerRecord, OperationKind, Progress};
+use crate::ledger::{Complaint, Event, EventKind, LedgerRecord, OperationKind, Progress, RestartLimits};
 
 impl MemoryLedger {
     /// Starts an operation without asking whether it makes sense; a drain cordons its node. `deadline`: from then on
@@ -28,6 +28,21 @@ impl MemoryLedger {
 
     pub fn start_move(&self, tenant: &TenantId, to: &NodeId) -> OperationId {
         self.start_operation(OperationKind::Move { tenant: tenant.clone(), to: to.clone() }, None)
+    }
+
+    /// Of these, in this order; all of them answer.
+    pub fn start_restart(&self, tenants: &[TenantId], limits: RestartLimits) -> OperationId {
+        let mut state = self.state.lock();
+        let id = state.orders.start(OperationKind::Restart(limits), None);
+        state.restarts.start(id, tenants);
+        drop(state);
+        self.changed.notify_one();
+        id
+    }
+
+    /// How often the tenant was told to restart.
+    pub fn restarts_of(&self, tenant: &TenantId) -> u32 {
+        self.state.lock().restarts.told(tenant)
     }
 
     /// Whether it was running. The cordon of a drain's node is put back to what it was.

@@ -226,7 +226,9 @@ impl StoredOperation {
             OperationKind::Drain { node, urgent } => {
                 OperationKind::Drain { node: node.clone(), urgent: *urgent || overdue }
             }
-            kind @ (OperationKind::Rebalance { .. } | OperationKind::Move { .. }) => kind.clone(),
+            kind @ (OperationKind::Rebalance { .. }
+            | OperationKind::Move { .. }
+            | OperationKind::Restart(_)) => kind.clone(),
         }
     }
 }

@@ -26,6 +26,26 @@ impl Checks {
     }
 }
 
+/// The workers that an order is about, and the selector as the operation keeps it: empty for all.
+pub struct OrderedWorkers {
+    pub selector: String,
+    pub filter: WorkerFilter,
+}
+
+impl Checks {
+    /// Of an order on many workers, for which all of them is said and not left out.
+    pub fn ordered_workers(&mut self, given: &str, all: bool) -> Option<OrderedWorkers> {
+        let given = given.trim();
+        let told = match (given.is_empty(), all) {
+            (true, false) => Err("is required; set all for every worker".to_owned()),
+            (false, true) => Err("is given beside all; leave one out".to_owned()),
+            (true, true) | (false, false) => parse(given),
+        };
+        let Selector { labels, status, node } = self.take("selector", told)?;
+        Some(OrderedWorkers { selector: given.to_owned(), filter: WorkerFilter { node, status, labels } })
+    }
+}
+
 impl Selector {
     /// Workers that it chooses among those that a request's own fields choose.
     pub fn of_workers(
@@ -157,6 +177,24 @@ mod tests {
             assert!(why.contains(said), "{given}: {why}");
         }
         assert!(parse(&"a,".repeat(600)).unwrap_err().contains("longer"));
+    }
+
+    #[test]
+    fn an_order_names_a_selector_or_says_that_it_is_for_all_and_never_both() {
+        let ordered = |given: &str, all| {
+            let mut checks = Checks::default();
+            checks.ordered_workers(given, all).ok_or_else(|| checks.refusal().violations[0].field.clone())
+        };
+        let some = ordered(" plan=pro,status=error ", false).unwrap_or_else(|field| panic!("{field}"));
+        assert_eq!(
+            (some.selector.as_str(), some.filter.status),
+            ("plan=pro,status=error", Some(WorkerStatus::Error))
+        );
+        let all = ordered("", true).unwrap_or_else(|field| panic!("{field}"));
+        assert_eq!((all.selector.as_str(), all.filter), ("", WorkerFilter::default()));
+        for (given, all) in [("", false), ("  ", false), ("plan=pro", true), ("plan=,", false)] {
+            assert_eq!(ordered(given, all).err().as_deref(), Some("selector"), "{given:?} {all}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! OperationService.
 
+use roost_cluster::ledger::RestartLimits;
 use roost_model::ids::OperationId;
 use roost_proto::v1::{self, operation_service_server::OperationService};
 use roost_store::{NewDrain, NewMove, NewRebalance, OperationFilter};
@@ -17,6 +18,10 @@ use crate::{
 const MAX_CONCURRENT: u32 = 1_000;
 const USUAL_CONCURRENT: u32 = 4;
 const USUAL_UNAVAILABLE_PERCENT: u32 = 10;
+const USUAL_RESTARTS: u32 = 10;
+const USUAL_RESTARTING_PERCENT: u32 = 5;
+/// Workers that a plan of a restart names.
+const PLANNED_RESTARTS: usize = 1_000;
 
 pub struct Operations {
     pub app: App,
@@ -97,14 +102,49 @@ impl OperationService for Operations {
         Ok(Response::new(wire::operation(started)))
     }
 
+    async fn plan_restart(
+        &self,
+        request: Request<v1::PlanRestartRequest>,
+    ) -> Result<Response<v1::RestartPlan>, Status> {
+        let mut checks = Checks::default();
+        let Some(workers) = checks.ordered_workers(&request.get_ref().selector, request.get_ref().all) else {
+            return Err(checks.refusal().into());
+        };
+        let chosen = self.app.plan_restart(&workers.selector, &workers.filter).await?;
+        Ok(Response::new(wire::restart_plan(chosen, PLANNED_RESTARTS)))
+    }
+
+    async fn start_restart(
+        &self,
+        request: Request<v1::StartRestartRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let workers = checks.ordered_workers(&request.selector, request.all);
+        let concurrent =
+            checks.limit("max_concurrent", request.max_concurrent, USUAL_RESTARTS, MAX_CONCURRENT);
+        let percent = request.max_unavailable_percent;
+        let unavailable = checks.limit("max_unavailable_percent", percent, USUAL_RESTARTING_PERCENT, 100);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(workers), Some(max_concurrent), Some(max_unavailable_percent), Some(by)) =
+            (workers, concurrent, unavailable, by)
+        else {
+            return Err(checks.refusal().into());
+        };
+        let limits = RestartLimits { max_concurrent, max_unavailable_percent };
+        let started = self.app.start_restart(workers.selector, &workers.filter, limits, &by).await?;
+        Ok(Response::new(wire::operation(started)))
+    }
+
     async fn get_operation(
         &self,
         request: Request<v1::GetOperationRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
         let id = operation_id(request.get_ref().id)?;
-        let (operation, moves) = self.app.get_operation(id).await?;
+        let (operation, moves, failures) = self.app.get_operation(id).await?;
         let moves = moves.into_iter().map(wire::made_move).collect();
-        Ok(Response::new(v1::Operation { moves, ..wire::operation(operation) }))
+        let failures = failures.into_iter().map(wire::worker_failure).collect();
+        Ok(Response::new(v1::Operation { moves, failures, ..wire::operation(operation) }))
     }
 
     async fn list_operations(

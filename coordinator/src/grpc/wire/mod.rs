@@ -19,7 +19,9 @@ use crate::app::watch::WorkerChange;
 
 pub use cluster::{cluster_status, event, policy};
 pub use node::node;
-pub use operation::{made_move, operation, operation_state_filter, placement_explanation, plan};
+pub use operation::{
+    made_move, operation, operation_state_filter, placement_explanation, plan, restart_plan, worker_failure,
+};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
     let settings = Arc::unwrap_or_clone(row.settings);

@@ -1,8 +1,9 @@
 //! Operations, what they would do, and where tenants were moved and why.
 
+use roost_cluster::ledger::MemberFailure;
 use roost_model::ids::NodeId;
 use roost_proto::v1;
-use roost_store::{OperationOrder, OperationRecord, OperationState, Placement};
+use roost_store::{ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement};
 
 use super::{count, timestamp};
 use crate::app::{BlockedMove, DryRun, ExplainedNode, PlacementExplanation, PlannedMove};
@@ -40,6 +41,12 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
             message.tenant_id = tenant.into();
             message.node_id = to.into();
         }
+        OperationOrder::Restart { selector, limits } => {
+            message.kind = v1::OperationKind::Restart.into();
+            message.selector = selector;
+            message.max_concurrent = count(limits.max_concurrent);
+            message.max_unavailable_percent = count(limits.max_unavailable_percent);
+        }
     }
     message
 }
@@ -72,6 +79,21 @@ pub fn made_move(row: Placement) -> v1::Move {
         reason: row.reason,
         time: Some(timestamp(row.at)),
     }
+}
+
+pub fn worker_failure(failure: MemberFailure) -> v1::WorkerFailure {
+    v1::WorkerFailure { tenant_id: failure.tenant.into(), error: failure.error }
+}
+
+/// The first `most` of them.
+pub fn restart_plan(workers: Vec<ChosenWorker>, most: usize) -> v1::RestartPlan {
+    let total_tenants = count(u32::try_from(workers.len()).unwrap_or(u32::MAX));
+    let planned = |worker: ChosenWorker| v1::PlannedRestart {
+        tenant_id: worker.tenant.into(),
+        node_id: optional(worker.node),
+        answers: worker.answers,
+    };
+    v1::RestartPlan { workers: workers.into_iter().take(most).map(planned).collect(), total_tenants }
 }
 
 pub fn plan(plan: DryRun) -> v1::Plan {

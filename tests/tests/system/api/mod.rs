@@ -18,6 +18,7 @@ mod outages;
 mod rebalances;
 mod reflection;
 mod refusals;
+mod restarts;
 mod sessions;
 mod streams;
 mod tenants;

@@ -32,6 +32,7 @@ mod queues;
 mod read_only_server;
 mod records;
 mod refusals;
+mod restarts;
 mod sessions;
 mod snapshot_orphans;
 pub mod support;
