@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 28] = [
+const KINDS: [EventKind; 31] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -219,6 +219,9 @@ const KINDS: [EventKind; 28] = [
     EventKind::SnapshotPointerBehind,
     EventKind::SessionDamaged,
     EventKind::SessionNotSaved,
+    EventKind::SessionRestoreOrdered,
+    EventKind::SessionRestored,
+    EventKind::SessionRestoreFailed,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -251,6 +254,9 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::LogoutFailed => "LOGOUT_FAILED",
         EventKind::SessionDamaged => "SESSION_DAMAGED",
         EventKind::SessionNotSaved => "SESSION_NOT_SAVED",
+        EventKind::SessionRestoreOrdered => "SESSION_RESTORE_ORDERED",
+        EventKind::SessionRestored => "SESSION_RESTORED",
+        EventKind::SessionRestoreFailed => "SESSION_RESTORE_FAILED",
     }
 }
 

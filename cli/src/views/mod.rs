@@ -26,7 +26,7 @@ pub use operation::{MoveView, OperationView};
 pub use placement::PlacementView;
 pub use plan::PlanView;
 pub use session::SessionView;
-pub use snapshot::SnapshotOrphanView;
+pub use snapshot::{SessionSnapshotView, SnapshotOrphanView};
 pub use tenant::{MenuItemView, TenantView};
 pub use worker::WorkerView;
 

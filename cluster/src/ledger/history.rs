@@ -112,4 +112,10 @@ pub enum EventKind {
     SessionDamaged,
     /// The last state of a session was not saved when its worker stopped, or it is too large to be.
     SessionNotSaved,
+    /// A tenant is to go back to an older snapshot of its session, by order.
+    SessionRestoreOrdered,
+    /// It has.
+    SessionRestored,
+    /// It cannot, and goes on as it was.
+    SessionRestoreFailed,
 }

@@ -22,7 +22,7 @@ use super::restore::{PreparedProfile, SessionSource, choose};
 use super::{INDEXED_DB, SessionError, SnapshotRef, SnapshotStore, leveldb};
 
 /// From what looks like damage to the second look.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+pub(super) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What came of making a profile ready.
 #[derive(Debug)]

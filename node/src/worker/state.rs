@@ -40,6 +40,7 @@
 //! | any of these | what leads to Reconnecting by the tenant's own fault, with the attempts used up | Stopping, to fail: Error |
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
+//! | any, Error and Starting too | to go back to a snapshot | Stopping, without a save: Starting |
 //! | Stopping | WhatsApp did not unlink the device | Stopping; the complaint says so until a phone is linked |
 //! | any, Error too | stop, fenced, standing expired | Stopping, to end: Stopped |
 //!

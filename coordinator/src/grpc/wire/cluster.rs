@@ -116,6 +116,9 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::LogoutFailed => v1::EventKind::LogoutFailed,
         EventKind::SessionDamaged => v1::EventKind::SessionDamaged,
         EventKind::SessionNotSaved => v1::EventKind::SessionNotSaved,
+        EventKind::SessionRestoreOrdered => v1::EventKind::SessionRestoreOrdered,
+        EventKind::SessionRestored => v1::EventKind::SessionRestored,
+        EventKind::SessionRestoreFailed => v1::EventKind::SessionRestoreFailed,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

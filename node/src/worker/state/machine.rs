@@ -156,6 +156,8 @@ pub enum Event {
     /// The answer of the registry to [`Effect::AskOwner`]; `None` when it could not be asked.
     Owner(Option<bool>),
     RestartAsked(RestartMode),
+    /// The session is to go back to an older snapshot, which the next launch does.
+    RestoreAsked,
     /// The page may have lost what it wrote to the disk.
     ReloadAsked,
     StopAsked(StopMode),

@@ -58,6 +58,7 @@ impl Transition {
             Event::SendsAcknowledged => self.machine.sends_fail = false,
             Event::Owner(answer) => self.owner(answer),
             Event::RestartAsked(mode) => self.restart_asked(mode),
+            Event::RestoreAsked => self.restore_asked(),
             Event::ReloadAsked => self.reload_asked(),
             Event::StopAsked(mode) => self.stop_asked(mode),
             Event::StandingExpired => self.let_go(Ending::Expired),
@@ -207,6 +208,15 @@ impl Transition {
                 self.stop_for(AfterStop::Forget, Effect::LogOut)
             }
             RestartMode::Logout => self.stop_for(AfterStop::Forget, Effect::Kill),
+        }
+    }
+
+    /// As a restart by force. A start that is under way may be past the point at which it looks, and is begun anew.
+    fn restore_asked(&mut self) {
+        if self.machine.state == State::Starting {
+            self.stop_for(AfterStop::Launch, Effect::Kill);
+        } else {
+            self.restart_asked(RestartMode::Force);
         }
     }
 

@@ -34,6 +34,7 @@ mod records;
 mod refusals;
 mod sessions;
 mod snapshot_orphans;
+mod snapshots;
 pub mod support;
 mod tenants;
 mod throughput;

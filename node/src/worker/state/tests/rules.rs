@@ -46,6 +46,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         3 => Just(unproved()),
         2 => prop::option::of(any::<bool>()).prop_map(Event::Owner),
         1 => restart.prop_map(Event::RestartAsked),
+        1 => Just(Event::RestoreAsked),
         6 => Just(Event::Tick),
     ]
 }
@@ -71,6 +72,7 @@ impl World {
             Event::Exited { .. } => self.alive && !self.closing,
             Event::Tick
             | Event::RestartAsked(_)
+            | Event::RestoreAsked
             | Event::StopAsked(_)
             | Event::Owner(_)
             | Event::Begin { .. } => true,
