@@ -7,6 +7,8 @@ use sqlx::{
     postgres::{PgDatabaseError, PgSeverity},
 };
 
+use crate::{RestoreRefusal, SnapshotId};
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No connection or no answer in time: the outcome of a write is unknown, and it may be repeated.
@@ -34,6 +36,9 @@ pub enum StoreError {
     Conflict { operation: OperationId, what: String },
     #[error("the session of tenant {tenant} is not connected")]
     NotConnected { tenant: TenantId },
+    /// Nothing was written.
+    #[error("tenant {tenant} cannot go back to the snapshot {snapshot}: {refusal}")]
+    NotRestorable { tenant: TenantId, snapshot: SnapshotId, refusal: RestoreRefusal },
     /// A row holds what no version of this program writes.
     #[error("{what} in the database is not readable: {reason}")]
     Corrupt { what: &'static str, reason: String },

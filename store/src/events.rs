@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 29] = [
+const KINDS: [EventKind; 32] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -220,6 +220,9 @@ const KINDS: [EventKind; 29] = [
     EventKind::SessionDamaged,
     EventKind::SessionNotSaved,
     EventKind::RestartedOnSchedule,
+    EventKind::SessionRestoreOrdered,
+    EventKind::SessionRestored,
+    EventKind::SessionRestoreFailed,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -253,6 +256,9 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::SessionDamaged => "SESSION_DAMAGED",
         EventKind::SessionNotSaved => "SESSION_NOT_SAVED",
         EventKind::RestartedOnSchedule => "RESTARTED_ON_SCHEDULE",
+        EventKind::SessionRestoreOrdered => "SESSION_RESTORE_ORDERED",
+        EventKind::SessionRestored => "SESSION_RESTORED",
+        EventKind::SessionRestoreFailed => "SESSION_RESTORE_FAILED",
     }
 }
 

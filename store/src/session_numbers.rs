@@ -17,7 +17,7 @@ impl Store {
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), session as (
                 update whatsapp_sessions s set
-                    snapshot_manifest = null, snapshot_generation = null, forget = false,
+                    snapshot_manifest = null, snapshot_generation = null, restore_generation = null, forget = false,
                     session_number = s.session_number + 1, updated_at = now()
                 from owner where s.tenant_id = owner.tenant_id
                 returning s.tenant_id, s.session_number
@@ -49,7 +49,7 @@ impl Store {
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
             ), session as (
                 update whatsapp_sessions s set
-                    snapshot_manifest = null, snapshot_generation = null, session_number = $3, updated_at = now()
+                    snapshot_manifest = null, snapshot_generation = null, restore_generation = null, session_number = $3, updated_at = now()
                 from owner where s.tenant_id = owner.tenant_id and s.session_number < $3
                 returning s.tenant_id
             ), waiting as materialized (

@@ -154,7 +154,7 @@ impl Store {
             r#"with held as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 for no key update
             ), linked as (
-                update whatsapp_sessions s set forget = true, updated_at = now()
+                update whatsapp_sessions s set forget = true, restore_generation = null, updated_at = now()
                 from held where s.tenant_id = held.tenant_id and s.status = 'CONNECTED'
                 returning s.tenant_id
             ), asked as (

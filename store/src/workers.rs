@@ -90,6 +90,8 @@ pub struct WorkerSpec {
     /// started, and a local profile must not be resumed for good. Ends with `clear_snapshot` or with a QR code shown.
     pub forget_session: bool,
     pub snapshot: Option<SnapshotPointer>,
+    /// The next start is to go back to another snapshot: see [`Store::ordered_restore`].
+    pub restore_ordered: bool,
     /// The session that there is now, or that is to be.
     pub session_number: SessionNumber,
     /// Those that have been down longest start first.
@@ -227,7 +229,7 @@ impl Store {
             r#"select w.desired as "desired: DesiredState", w.generation, w.spec_revision, w.restart_seq,
                 w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
                 s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at,
-                s.session_number, h.last_seen_at
+                s.restore_generation is not null as "restore_ordered!", s.session_number, h.last_seen_at
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id = $1"#,
             id.as_str(),
@@ -250,6 +252,7 @@ impl Store {
             restart_mode: row.restart_mode,
             forget_session: row.forget,
             snapshot,
+            restore_ordered: row.restore_ordered,
             session_number: SessionNumber(row.session_number),
             last_seen_at: row.last_seen_at,
         })

@@ -1,10 +1,17 @@
 //! `roost session`
 
 use clap::Subcommand;
-use roost_proto::v1::{GetSessionRequest, LogoutRequest, Session, SessionStatus, WatchSessionRequest};
+use roost_proto::v1::{
+    GetSessionRequest, ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest, Session,
+    SessionStatus, WatchSessionRequest,
+};
 
-use super::{Context, consent::Consent};
-use crate::{failure::Failure, qr, views::SessionView};
+use super::{Context, attribution::Attribution, consent::Consent};
+use crate::{
+    failure::Failure,
+    qr,
+    views::{SessionSnapshotView, SessionView, WorkerView},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum SessionVerb {
@@ -17,6 +24,18 @@ pub enum SessionVerb {
     },
     /// Prints the session as it is, then each change, until Ctrl-C.
     Watch { tenant: String },
+    /// Lists the snapshots of the session that are kept, the newest first.
+    Snapshots { tenant: String },
+    /// Has the next start begin from an older snapshot; a worker that runs is started anew at once. Asks first.
+    Restore {
+        tenant: String,
+        /// As `roost session snapshots` lists them.
+        snapshot: String,
+        #[command(flatten)]
+        attribution: Attribution,
+        #[command(flatten)]
+        consent: Consent,
+    },
     /// Unlinks the phone and forgets the session; a new QR code must be scanned. Asks first.
     Logout {
         tenant: String,
@@ -44,6 +63,23 @@ impl SessionVerb {
                     context.output.event(&SessionView::from(session))?;
                 }
                 Ok(())
+            }
+            Self::Snapshots { tenant: tenant_id } => {
+                let request = ListSessionSnapshotsRequest { tenant_id };
+                let listed = client.list_session_snapshots(request).await?.into_inner();
+                let rows: Vec<_> = listed.snapshots.into_iter().map(SessionSnapshotView::from).collect();
+                context.output.list(&rows)
+            }
+            Self::Restore { tenant: tenant_id, snapshot: snapshot_id, attribution, consent } => {
+                consent.obtain(&format!(
+                    "take the session of {tenant_id} back to the snapshot {snapshot_id} (what was saved since is \
+                     dropped for good; customers' phones may ask for messages since then once more; replies that may \
+                     have been sent follow its resend policy)"
+                ))?;
+                let (requested_by, reason) = attribution.into_parts();
+                let order = RestoreSessionSnapshotRequest { tenant_id, snapshot_id, requested_by, reason };
+                let worker = client.restore_session_snapshot(order).await?.into_inner();
+                context.output.one(&WorkerView::from(worker))
             }
             Self::Logout { tenant: tenant_id, consent } => {
                 consent.obtain(&format!("unlink the phone of {tenant_id} and forget its session"))?;

@@ -28,7 +28,7 @@ pub use placement::PlacementView;
 pub use plan::PlanView;
 pub use restart::{RestartPlanView, WorkerFailureView};
 pub use session::SessionView;
-pub use snapshot::SnapshotOrphanView;
+pub use snapshot::{SessionSnapshotView, SnapshotOrphanView};
 pub use tenant::{MenuItemView, TenantView};
 pub use worker::WorkerView;
 

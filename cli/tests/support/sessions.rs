@@ -2,7 +2,10 @@
 
 use roost_proto::{
     error::{ApiError, ErrorCode},
-    v1::{message_service_server::MessageService, session_service_server::SessionService, *},
+    v1::{
+        message_service_server::MessageService, session_service_server::SessionService,
+        worker_service_server::WorkerService, *,
+    },
 };
 use tonic::{Request, Response, Status};
 
@@ -41,6 +44,31 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
     }
 }
 
+/// The newest is damaged; the one before has no size, as those of before.
+fn snapshots() -> Vec<SessionSnapshot> {
+    let newest = SessionSnapshot {
+        id: "12-4".into(),
+        take_time: at(90),
+        size_bytes: 3_500_000,
+        node_id: "node-1".into(),
+        state: SnapshotState::Damaged as i32,
+        ..Default::default()
+    };
+    let of_before = SessionSnapshot {
+        id: "9-31".into(),
+        take_time: at(30),
+        size_bytes: 0,
+        node_id: String::new(),
+        ..newest.clone()
+    };
+    let kept = SnapshotState::Kept as i32;
+    vec![
+        newest.clone(),
+        SessionSnapshot { id: "12-3".into(), take_time: at(60), state: kept, newest: true, ..newest },
+        SessionSnapshot { clean: true, state: kept, restore_ordered: true, ..of_before },
+    ]
+}
+
 fn orphan(number: u8, removal_ordered_by: &str) -> SnapshotOrphan {
     SnapshotOrphan {
         uid: format!("00000000-0000-0000-0000-00000000000{number}"),
@@ -77,6 +105,31 @@ impl SessionService for Script {
         let id = session.tenant_id;
         let why = format!("the session of {id} is not connected; there is nothing to log out");
         Err(ApiError::new(ErrorCode::FailedPrecondition, why).into())
+    }
+
+    async fn list_session_snapshots(
+        &self,
+        request: Request<ListSessionSnapshotsRequest>,
+    ) -> Answer<ListSessionSnapshotsResponse> {
+        session(&request.into_inner().tenant_id)?;
+        Ok(Response::new(ListSessionSnapshotsResponse { snapshots: snapshots() }))
+    }
+
+    async fn restore_session_snapshot(
+        &self,
+        request: Request<RestoreSessionSnapshotRequest>,
+    ) -> Answer<Worker> {
+        let request = request.into_inner();
+        match snapshots().into_iter().find(|snapshot| snapshot.id == request.snapshot_id) {
+            Some(kept) if kept.state() == SnapshotState::Kept => {
+                let order = ForceRestartWorkerRequest { tenant_id: request.tenant_id, ..Default::default() };
+                self.force_restart_worker(Request::new(order)).await
+            }
+            _ => {
+                let why = format!("tenant lodge cannot go back to the snapshot {}", request.snapshot_id);
+                Err(ApiError::new(ErrorCode::FailedPrecondition, why).into())
+            }
+        }
     }
 
     async fn list_snapshot_orphans(

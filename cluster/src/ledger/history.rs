@@ -114,4 +114,10 @@ pub enum EventKind {
     SessionNotSaved,
     /// A worker has restarted its browser because its tenant's schedule said so.
     RestartedOnSchedule,
+    /// A tenant is to go back to an older snapshot of its session, by order.
+    SessionRestoreOrdered,
+    /// It has.
+    SessionRestored,
+    /// It cannot, and goes on as it was.
+    SessionRestoreFailed,
 }

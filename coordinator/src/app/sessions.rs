@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use roost_cluster::ledger::EventKind;
 use roost_model::ids::TenantId;
-use roost_store::{EventFilter, Requester, Session, SnapshotOrphan, Store, StoreError};
+use roost_store::{
+    EventFilter, ListedSnapshot, Requester, Session, SnapshotId, SnapshotOrphan, Store, StoreError, Worker,
+};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -34,6 +36,23 @@ impl App {
             Err(_elapsed) => Some("its node has not carried it out yet; it does when it can".to_owned()),
         };
         Ok((store.get_session(tenant).await?, problem))
+    }
+
+    /// Those of the tenant that are kept, the newest first.
+    pub async fn list_session_snapshots(&self, tenant: &TenantId) -> Result<Vec<ListedSnapshot>, Error> {
+        Ok(self.store()?.session_snapshots(tenant).await?)
+    }
+
+    /// The owner of the worker carries it out, now or when there is one.
+    pub async fn restore_session_snapshot(
+        &self,
+        tenant: &TenantId,
+        snapshot: SnapshotId,
+        by: &Requester,
+    ) -> Result<Worker, Error> {
+        self.store()?.order_restore(tenant, snapshot, by).await?;
+        tracing::info!(%tenant, %snapshot, by = by.name, reason = by.reason, "session ordered to go back");
+        self.get_worker(tenant).await
     }
 
     /// Snapshots whose tenants nobody knows, in the order of their uids, from the one after `after` on.

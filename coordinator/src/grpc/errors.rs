@@ -14,7 +14,7 @@ use roost_model::{
     ids::{NodeId, OperationId},
 };
 use roost_proto::error::{ApiError, ErrorCode, Violation};
-use roost_store::{OperationState, StoreError};
+use roost_store::{OperationState, RestoreRefusal, StoreError};
 use tonic::Status;
 
 use crate::app::{
@@ -92,6 +92,17 @@ fn from_store(error: &StoreError) -> ApiError {
             let message =
                 format!("{error}; there is nothing to log out, start the worker and scan its QR code first");
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())
+        }
+        StoreError::NotRestorable { tenant, refusal, .. } => {
+            let code = match refusal {
+                RestoreRefusal::NotListed => ErrorCode::NotFound,
+                RestoreRefusal::Damaged
+                | RestoreRefusal::PassedOver
+                | RestoreRefusal::OfSessionBefore
+                | RestoreRefusal::BeingForgotten => ErrorCode::FailedPrecondition,
+            };
+            let message = format!("{error}; `roost session snapshots {tenant}` lists which it can");
+            ApiError::new(code, message).about("tenant", tenant.as_str())
         }
         StoreError::Corrupt { .. } => {
             tracing::error!(error = %causes(error), "stored data not readable");

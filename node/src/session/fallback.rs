@@ -22,13 +22,13 @@ use super::restore::{PreparedProfile, SessionSource, choose};
 use super::{INDEXED_DB, SessionError, SnapshotRef, SnapshotStore, leveldb};
 
 /// From what looks like damage to the second look.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+pub(super) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What came of making a profile ready.
 #[derive(Debug)]
 pub enum Preparation {
     Ready(PreparedProfile),
-    Damaged(Damage),
+    Damaged(Box<Damage>),
 }
 
 /// Something of a session is damaged, and there is something else to go on from.
@@ -62,16 +62,17 @@ impl LockedProfile {
             && let Some(error) = self.damage_here(&stamp).await?
             && let Some(damage) = self.without_profile(snapshots, newest, &stamp, error).await?
         {
-            return Ok(Preparation::Damaged(damage));
+            return Ok(Preparation::Damaged(Box::new(damage)));
         }
         match self.prepare(snapshots, newest, generation).await {
             Err(error) if error.shows_damage() => sleep(ASK_AGAIN_AFTER).await,
             done => return done.map(Preparation::Ready),
         }
         match (self.prepare(snapshots, newest, generation).await, newest) {
-            (Err(error), Some(newest)) if error.shows_damage() => {
-                self.without_snapshot(snapshots, newest, error).await.map(Preparation::Damaged)
-            }
+            (Err(error), Some(newest)) if error.shows_damage() => self
+                .without_snapshot(snapshots, newest, error)
+                .await
+                .map(|damage| Preparation::Damaged(Box::new(damage))),
             (done, _) => done.map(Preparation::Ready),
         }
     }

@@ -5,7 +5,7 @@ use roost_model::{
     causes,
     ids::{Generation, SessionNumber},
 };
-use roost_store::SnapshotPointer;
+use roost_store::{SnapshotId, SnapshotPointer};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -23,19 +23,21 @@ pub struct SnapshotRef {
     /// Taken from a browser that had closed by itself.
     pub clean: bool,
     pub taken_at: OffsetDateTime,
+    /// Of its files; the pointer row does not have it.
+    pub bytes: Option<u64>,
 }
 
 impl From<SnapshotPointer> for SnapshotRef {
     fn from(pointer: SnapshotPointer) -> Self {
-        let SnapshotPointer { manifest, generation, sequence, clean, at } = pointer;
-        Self { manifest, generation, sequence, clean, taken_at: at }
+        let SnapshotPointer { manifest, generation, sequence, clean, at, bytes } = pointer;
+        Self { manifest, generation, sequence, clean, taken_at: at, bytes }
     }
 }
 
 impl From<SnapshotRef> for SnapshotPointer {
     fn from(reference: SnapshotRef) -> Self {
-        let SnapshotRef { manifest, generation, sequence, clean, taken_at } = reference;
-        Self { manifest, generation, sequence, clean, at: taken_at }
+        let SnapshotRef { manifest, generation, sequence, clean, taken_at, bytes } = reference;
+        Self { manifest, generation, sequence, clean, at: taken_at, bytes }
     }
 }
 
@@ -120,6 +122,7 @@ impl Manifest {
             sequence: self.sequence,
             clean: self.clean,
             taken_at: self.taken_at,
+            bytes: Some(self.files.iter().map(|file| file.size).sum()),
         }
     }
 
@@ -158,6 +161,10 @@ impl ManifestName {
     /// `None` for an object that is no manifest.
     pub(super) fn parse(object: &str) -> Option<Self> {
         Self::parse_with(object, MANIFEST)
+    }
+
+    pub(super) fn is(&self, id: &SnapshotId) -> bool {
+        (self.generation, self.sequence) == (id.generation, id.sequence)
     }
 
     pub(super) fn stem(&self) -> String {

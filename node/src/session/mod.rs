@@ -10,6 +10,7 @@
 //! - [`LockedProfile::find_session`]: which snapshot is the newest, also when the database has gone back.
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
 //! - [`LockedProfile::prepare_or_find_damage`]: the same, and what to go on from when that is damaged.
+//! - [`LockedProfile::go_back`]: to an older snapshot, because an operator says so.
 //! - [`LockedProfile::keep_session`]: what is of a session before is void, wherever it was kept.
 //! - `beginning`: what of the store an owner builds on, and why nobody removes it.
 //! - [`LockedProfile::make_standby_dir`], [`LockedProfile::install_session`]: the same for a browser that runs before its session is here.
@@ -24,6 +25,7 @@ mod crypto;
 mod error;
 mod fallback;
 mod files;
+mod going_back;
 mod leveldb;
 mod manifest;
 mod newest;
@@ -46,6 +48,7 @@ mod upload;
 pub use crypto::SnapshotKeys;
 pub use error::SessionError;
 pub use fallback::{Damage, Preparation};
+pub use going_back::GoingBack;
 pub use manifest::SnapshotRef;
 pub use newest::{FoundSession, LaterSession};
 pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};

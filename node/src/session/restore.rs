@@ -90,7 +90,7 @@ impl LockedProfile {
     }
 
     /// From now on the directory is this generation's and not clean.
-    fn begin_use(&self, generation: Generation) -> Result<(), SessionError> {
+    pub(super) fn begin_use(&self, generation: Generation) -> Result<(), SessionError> {
         self.make_browser_dir()?;
         self.remove_stale_singleton()?;
         let before = self.stamp();
@@ -115,7 +115,7 @@ impl LockedProfile {
     }
 
     /// Fetches everything into a directory of its own, checks it, and only then moves it into place.
-    async fn restore(
+    pub(super) async fn restore(
         &self,
         snapshots: &SnapshotStore,
         from: &SnapshotRef,
@@ -303,6 +303,7 @@ mod tests {
             sequence: 7,
             clean: false,
             taken_at: OffsetDateTime::UNIX_EPOCH,
+            bytes: None,
         }
     }
 

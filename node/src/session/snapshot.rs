@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use roost_engine::{Frozen, LocalStorage, Page};
 use roost_model::ids::{Generation, SessionNumber};
+use roost_store::SnapshotId;
 use time::OffsetDateTime;
 
 use super::manifest::{Manifest, ManifestName, VERSION};
@@ -121,12 +122,12 @@ impl SnapshotTaker {
         Ok(taken)
     }
 
-    /// The pointer row names the last snapshot taken: older ones may go.
-    pub async fn recorded(&mut self) -> Result<(), SessionError> {
+    /// The pointer row names the last snapshot taken: older ones may go, but for those that are `listed` with it.
+    pub async fn recorded(&mut self, listed: &[SnapshotId]) -> Result<(), SessionError> {
         let Some((saved, listing)) = &self.saved else { return Ok(()) };
         self.uploads.forget_all_but(saved);
         self.profile.beginning.with_nothing();
-        self.snapshots.prune(saved, listing).await
+        self.snapshots.prune(saved, listing, listed).await
     }
 
     /// From now on nothing that was taken before is restored any more, not even one that is still being stored: the

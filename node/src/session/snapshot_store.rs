@@ -39,6 +39,7 @@ use roost_model::{
     causes,
     ids::{Generation, NodeId},
 };
+use roost_store::{SNAPSHOTS_KEPT, SnapshotId};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -48,8 +49,6 @@ use super::objects::{Objects, Room};
 use super::snapshot_listing::{self, SnapshotListing, Tombstone};
 use super::{SessionError, SnapshotKeys};
 
-/// How many snapshots are kept beside the last clean one.
-const KEPT: usize = 3;
 /// Requests to the object store under way for one snapshot.
 pub(super) const CONCURRENCY: usize = 8;
 /// The most of a file that one blob holds; those of before pieces hold all of it.
@@ -116,13 +115,14 @@ impl SnapshotStore {
         self.sequences.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Keeps the snapshot that the pointer row names, the two before it and the last clean one, and removes older ones and
-    /// those of a forgotten session with their blobs. To be called by the owner of its generation, with what was listed before
+    /// Keeps the snapshot that the pointer row names, the two before it and the last clean one, and those that the database lists, which
+    /// are the same but for what was never recorded. Removes older ones and those of a forgotten session with their blobs. To be called by the owner of its generation, with what was listed before
     /// the snapshot was recorded. What is later stays.
     pub(super) async fn prune(
         &self,
         recorded: &Manifest,
         listing: &SnapshotListing,
+        listed: &[SnapshotId],
     ) -> Result<(), SessionError> {
         let (uid, generation) = (recorded.uid, recorded.generation);
         let mut needed = Needed::default();
@@ -132,8 +132,8 @@ impl SnapshotStore {
         for name in ours.rev().filter(|name| **name != recorded.name()) {
             let is_later = *name > recorded.name();
             // Beyond the last three a manifest is read only until the last clean one is found.
-            let is_young = is_later || kept < KEPT;
-            let may_be_kept = listing.is_restorable(name) && (is_young || !clean_kept);
+            let is_wanted = is_later || kept < SNAPSHOTS_KEPT || listed.iter().any(|id| name.is(id));
+            let may_be_kept = listing.is_restorable(name) && (is_wanted || !clean_kept);
             let manifest = match may_be_kept {
                 true => self.readable(name).await,
                 false => Ok(None),
@@ -145,7 +145,7 @@ impl SnapshotStore {
             }
             match manifest? {
                 Some(manifest) if is_later => needed.add(&manifest),
-                Some(manifest) if is_young || manifest.clean => {
+                Some(manifest) if is_wanted || manifest.clean => {
                     kept += 1;
                     clean_kept |= manifest.clean;
                     needed.add(&manifest);

@@ -18,6 +18,7 @@ pub mod fault;
 mod last_save;
 mod launch_check;
 mod liveness;
+mod ordered_restore;
 mod perform;
 mod qr;
 mod report;

@@ -12,7 +12,7 @@ use std::{
 use roost_cluster::{lease_deadline::Standing, ledger::EventKind};
 use roost_engine::{Launched, LocalStorage, Page};
 use roost_model::{causes, ids::SessionNumber};
-use roost_store::{Fence, SnapshotPointer, Store, StoreError, WorkerSpec};
+use roost_store::{Fence, SnapshotId, SnapshotPointer, Store, StoreError, WorkerSpec};
 use tokio::{
     sync::{Mutex, watch},
     time::timeout,
@@ -70,23 +70,25 @@ impl SessionStoreError {
 
 /// One worker's session, shared by the futures that work on it.
 pub(super) struct SessionStore {
-    store: Store,
-    fence: Fence,
-    snapshots: SnapshotStore,
+    pub(super) store: Store,
+    pub(super) fence: Fence,
+    pub(super) snapshots: SnapshotStore,
     profile: Profile,
     state: Mutex<SessionState>,
     /// That the session is too large is in the history.
     told_too_large: AtomicBool,
+    /// Going back to an older snapshot may be ordered.
+    pub(super) hears_of_restore: AtomicBool,
 }
 
-struct SessionState {
+pub(super) struct SessionState {
     profile: Option<Arc<LockedProfile>>,
-    taker: Option<SnapshotTaker>,
+    pub(super) taker: Option<SnapshotTaker>,
     /// The last snapshot taken, until the pointer names it.
-    unrecorded: Option<SnapshotRef>,
+    pub(super) unrecorded: Option<SnapshotRef>,
     /// The newest snapshot when the worker began; none once the session is forgotten. Those it takes itself are never
     /// newer than its own profile.
-    newest: Option<SnapshotRef>,
+    pub(super) newest: Option<SnapshotRef>,
     /// As the database knows it.
     session: SessionNumber,
     /// Of the last save: which link of a phone to the page it was, of those that this worker has seen.
@@ -112,14 +114,19 @@ impl SessionStore {
                 link: 0,
             }),
             told_too_large: AtomicBool::new(false),
+            hears_of_restore: AtomicBool::new(spec.restore_ordered),
         }
     }
 
-    /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it.
+    /// Takes the profile and makes it ready for a browser, from the newest snapshot if that is newer than it, or from the one that was
+    /// ordered.
     pub async fn prepare(&self) -> Result<PreparedProfile, LaunchError> {
         let mut state = self.state.lock().await;
         let profile = self.lock(&mut state)?;
         self.find_newest(&mut state, &profile).await?;
+        if let Some(prepared) = self.carry_out_restore(&mut state, &profile).await? {
+            return Ok(prepared);
+        }
         loop {
             let (newest, ours) = (state.newest.as_ref(), self.fence.generation);
             match profile.prepare_or_find_damage(&self.snapshots, newest, ours).await? {
@@ -154,7 +161,7 @@ impl SessionStore {
             let taker = self.taker(state).await?;
             let taken = taker.take_restored(newest.clean, prepared.local_storage.as_ref()).await?;
             state.unrecorded = Some(taken);
-            self.record(state).await
+            self.record(state).await.map(drop)
         };
         let late = |_| Err(SessionStoreError::TimedOut { limit: SAVE_WITHIN });
         match timeout(SAVE_WITHIN, saved).await.unwrap_or_else(late) {
@@ -246,7 +253,7 @@ impl SessionStore {
         Ok(SessionError::Superseded { ours, newest })
     }
 
-    /// Opens the session in a browser that runs already.
+    /// Opens the session in a browser that runs already; what is gone back to is for one that starts with it.
     pub async fn open(
         &self,
         warm: WarmStandby,
@@ -254,6 +261,9 @@ impl SessionStore {
         call_off: &CallOff,
     ) -> Result<Launched, LaunchError> {
         let found = async {
+            if self.hears_of_restore.load(Ordering::Relaxed) {
+                return Err(LaunchError::Cold);
+            }
             let mut state = self.state.lock().await;
             self.find_newest(&mut state, &warm.profile()).await?;
             Ok(state.newest.clone())
@@ -292,11 +302,11 @@ impl SessionStore {
             Ok(None) | Err(SessionError::Empty { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let recorded = self.record(&mut state).await?;
-        if recorded && let Err(error) = self.taker(&mut state).await?.recorded().await {
+        let Some(listed) = self.record(&mut state).await? else { return Ok(false) };
+        if let Err(error) = self.taker(&mut state).await?.recorded(&listed).await {
             warn!(error = %causes(&error), "older snapshots are not removed yet");
         }
-        Ok(recorded)
+        Ok(true)
     }
 
     /// Whether the session's files are other than in the last snapshot, as far as can be told; not while one is being taken.
@@ -403,7 +413,10 @@ impl SessionStore {
         Ok(profile)
     }
 
-    async fn taker<'a>(&self, state: &'a mut SessionState) -> Result<&'a mut SnapshotTaker, SessionError> {
+    pub(super) async fn taker<'a>(
+        &self,
+        state: &'a mut SessionState,
+    ) -> Result<&'a mut SnapshotTaker, SessionError> {
         let taker = match state.taker.take() {
             Some(taker) => taker,
             None => {
@@ -414,12 +427,12 @@ impl SessionStore {
         Ok(state.taker.insert(taker))
     }
 
-    /// Makes the last snapshot the one that counts. `false` when it counts already.
-    async fn record(&self, state: &mut SessionState) -> Result<bool, SessionStoreError> {
-        let Some(taken) = state.unrecorded.clone() else { return Ok(false) };
+    /// Makes the last snapshot the one that counts, and answers with which others are listed. None when it counts already.
+    async fn record(&self, state: &mut SessionState) -> Result<Option<Vec<SnapshotId>>, SessionStoreError> {
+        let Some(taken) = state.unrecorded.clone() else { return Ok(None) };
         debug!(generation = %taken.generation, sequence = taken.sequence, clean = taken.clean, "a snapshot is taken");
-        self.store.set_snapshot(&self.fence, &taken.into()).await?;
+        let listed = self.store.set_snapshot(&self.fence, &taken.into()).await?;
         state.unrecorded = None;
-        Ok(true)
+        Ok(Some(listed))
     }
 }

@@ -41,6 +41,7 @@
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
 //! | Running, and well | scheduled restart | Stopping: Starting |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
+//! | any, Error and Starting too | to go back to a snapshot | Stopping, without a save: Starting |
 //! | Stopping | WhatsApp did not unlink the device | Stopping; the complaint says so until a phone is linked |
 //! | any, Error too | stop, fenced, standing expired | Stopping, to end: Stopped |
 //!

@@ -72,6 +72,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         restart_mode: RestartMode::Graceful,
         forget_session: false,
         snapshot: None,
+        restore_ordered: false,
         session_number: SessionNumber(1),
         last_seen_at: None,
     }

@@ -161,8 +161,15 @@ impl Actor {
         self.scheduled_restart.change(&spec.tenant);
         let asked = spec.restart_seq > self.restarted;
         self.restarted = self.restarted.max(spec.restart_seq);
+        if spec.restore_ordered {
+            self.session.hear_of_restore();
+        }
+        let event = match spec.restore_ordered && !spec.forget_session {
+            true => Event::RestoreAsked,
+            false => Event::RestartAsked(spec.restart_mode),
+        };
         self.context.spec = spec;
-        asked.then_some(Event::RestartAsked(self.context.spec.restart_mode)).into_iter().collect()
+        asked.then_some(event).into_iter().collect()
     }
 
     fn standing_changed(&mut self) -> Vec<Event> {

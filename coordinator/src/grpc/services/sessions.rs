@@ -1,7 +1,7 @@
 //! SessionService.
 
 use roost_proto::v1::{self, session_service_server::SessionService};
-use roost_store::SnapshotOrphan;
+use roost_store::{SnapshotId, SnapshotOrphan};
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
 
@@ -46,6 +46,32 @@ impl SessionService for Sessions {
             logout_problem: problem.unwrap_or_default(),
             ..wire::session(session)
         }))
+    }
+
+    async fn list_session_snapshots(
+        &self,
+        request: Request<v1::ListSessionSnapshotsRequest>,
+    ) -> Result<Response<v1::ListSessionSnapshotsResponse>, Status> {
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
+        let listed = self.app.list_session_snapshots(&id).await?;
+        let snapshots = listed.into_iter().map(wire::session_snapshot).collect();
+        Ok(Response::new(v1::ListSessionSnapshotsResponse { snapshots }))
+    }
+
+    async fn restore_session_snapshot(
+        &self,
+        request: Request<v1::RestoreSessionSnapshotRequest>,
+    ) -> Result<Response<v1::Worker>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let id = checks.tenant_id("tenant_id", &request.tenant_id);
+        let parsed = request.snapshot_id.parse::<SnapshotId>().map_err(|error| error.to_string());
+        let snapshot = checks.take("snapshot_id", parsed);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(id), Some(snapshot), Some(by)) = (id, snapshot, by) else {
+            return Err(checks.refusal().into());
+        };
+        Ok(Response::new(wire::worker(self.app.restore_session_snapshot(&id, snapshot, &by).await?)))
     }
 
     async fn list_snapshot_orphans(

@@ -3,6 +3,7 @@
 mod cluster;
 mod node;
 mod operation;
+mod snapshot;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -11,7 +12,7 @@ use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, Templat
 use roost_proto::v1;
 use roost_store::{
     Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, QrCode, Session,
-    SessionStatus, SnapshotOrphan, Tenant, TenantStatus, Worker, WorkerStatus,
+    SessionStatus, Tenant, TenantStatus, Worker, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -22,6 +23,7 @@ pub use node::node;
 pub use operation::{
     made_move, operation, operation_state_filter, placement_explanation, plan, restart_plan, worker_failure,
 };
+pub use snapshot::{session_snapshot, snapshot_orphan};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
     let settings = Arc::unwrap_or_clone(row.settings);
@@ -61,14 +63,6 @@ fn texts(row: Texts) -> v1::BusinessTexts {
 
 fn menu_item(row: MenuItem) -> v1::MenuItem {
     v1::MenuItem { title: row.title, reply: row.reply, keywords: row.keywords }
-}
-
-pub fn snapshot_orphan(row: SnapshotOrphan) -> v1::SnapshotOrphan {
-    v1::SnapshotOrphan {
-        uid: row.uid.to_string(),
-        first_seen_time: Some(timestamp(row.first_seen_at)),
-        removal_ordered_by: row.removal_ordered_by.unwrap_or_default(),
-    }
 }
 
 pub fn worker(row: Worker) -> v1::Worker {

@@ -49,7 +49,7 @@ async fn an_owner_uploads_what_is_not_in_the_snapshot_that_it_restored_and_nothi
         write(&there, LOG, state);
         taker.take_stopped(true, None).await.unwrap();
     }
-    taker.recorded().await.unwrap();
+    taker.recorded(&[]).await.unwrap();
     assert_eq!(world.snapshots.listing(world.uid).await.unwrap().manifests.len(), 3);
     assert_eq!(world.blobs(1).len(), 3, "the table, CURRENT and the MANIFEST");
     let last = taker.take_stopped(true, None).await.unwrap();
@@ -63,7 +63,7 @@ async fn an_owner_uploads_what_is_not_in_the_snapshot_that_it_restored_and_nothi
         write(&next, LOG, state);
         taker.take_stopped(true, None).await.unwrap();
     }
-    taker.recorded().await.unwrap();
+    taker.recorded(&[]).await.unwrap();
     assert_eq!(world.blobs(1).len(), 2, "the table is nobody's");
 }
 
@@ -115,7 +115,7 @@ async fn what_an_owner_went_back_to_is_not_built_on_and_is_saved_anew() {
     let copy = successor.take_restored(old.clean, prepared.local_storage.as_ref()).await.unwrap();
     assert!(!there.stamp().unwrap().clean, "a browser begins on it");
 
-    taker.recorded().await.unwrap();
+    taker.recorded(&[]).await.unwrap();
     assert!(!objects.join(&old.manifest).exists());
     assert!(world.manifest(&copy).await.blobs().all(|blob| blob.starts_with("2/")));
     let next = world.profile("c");

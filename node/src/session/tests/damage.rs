@@ -30,7 +30,7 @@ impl World {
     }
 
     /// What a worker does: what is told is marked, until a session is ready.
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         profile: &LockedProfile,
         pointer: Option<&SnapshotRef>,
@@ -251,7 +251,7 @@ async fn a_mark_of_damage_and_what_it_is_about_go_with_the_next_recorded_snapsho
     world.begin(&there, Some(&taken[2]), 6).await.unwrap();
     let mut taker = world.taker(&there, 6).await;
     taker.take_stopped(true, None).await.unwrap();
-    taker.recorded().await.unwrap();
+    taker.recorded(&[]).await.unwrap();
     let left = world.objects("manifests");
     let names: Vec<_> = left.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
@@ -269,7 +269,7 @@ async fn a_prune_keeps_what_it_cannot_open_for_want_of_a_key() {
     let there = rotated.used("b", 6, &[(LOG, "linked anew")]).await;
     let mut taker = rotated.taker(&there, 6).await;
     taker.take_stopped(true, None).await.unwrap();
-    taker.recorded().await.unwrap();
+    taker.recorded(&[]).await.unwrap();
     for snapshot in &before {
         assert!(rotated.object(&snapshot.manifest).exists(), "{}", snapshot.manifest);
     }

@@ -335,7 +335,7 @@ async fn save(
         }
         state.unrecorded = None;
         // What is not removed now is the next time.
-        let _removed = state.taker.recorded().await;
+        let _removed = state.taker.recorded(&[]).await;
     }
     Ok(())
 }

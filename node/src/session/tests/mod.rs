@@ -19,6 +19,7 @@ mod building;
 mod damage;
 mod dice;
 mod faulty_store;
+mod going_back;
 mod histories;
 mod memory;
 mod modes;

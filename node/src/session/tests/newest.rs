@@ -83,7 +83,7 @@ async fn a_forgotten_session_is_not_restored_whatever_the_pointer_says() {
 async fn what_the_removal_of_a_forgotten_session_left_goes_after_the_next_snapshot() {
     let world = World::new();
     let (mut taker, next) = forgotten_and_saved_anew(&world, false).await;
-    taker.recorded().await.unwrap();
+    taker.recorded(&[]).await.unwrap();
     let left = world.snapshots.listing(world.uid).await.unwrap().manifests;
     assert_eq!(left.iter().map(|name| name.object()).collect::<Vec<_>>(), [next.manifest]);
 }

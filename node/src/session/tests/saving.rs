@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use roost_model::ids::Generation;
+use roost_store::SnapshotId;
 
-use super::{LOG, World, read, write};
-use crate::session::{SessionError, leveldb};
+use super::{LOG, World, read, three_snapshots, write};
+use crate::session::{GoingBack, SessionError, leveldb};
 
 #[tokio::test]
 async fn of_a_log_that_grew_only_the_tail_is_stored() {
@@ -31,7 +32,7 @@ async fn the_last_three_and_the_last_clean_one_are_kept_with_their_blobs_and_not
     for (number, clean) in [(1, true), (2, true), (3, false), (4, false), (5, false), (6, false)] {
         write(&here, LOG, &format!("state {number}"));
         taken.push(taker.take_stopped(clean, None).await.unwrap());
-        taker.recorded().await.unwrap();
+        taker.recorded(&[]).await.unwrap();
     }
     let kept: Vec<_> = world
         .snapshots
@@ -52,6 +53,27 @@ async fn the_last_three_and_the_last_clean_one_are_kept_with_their_blobs_and_not
 }
 
 #[tokio::test]
+async fn what_the_database_lists_is_kept_as_well() {
+    let world = World::new();
+    three_snapshots(&world).await;
+    let here = world.profile("a");
+    let mut taker = world.taker(&here, 5).await;
+    let listed = SnapshotId { generation: Generation(5), sequence: 1 };
+    for number in 4..=6 {
+        write(&here, LOG, &format!("state {number}"));
+        taker.take_stopped(true, None).await.unwrap();
+        taker.recorded(&[listed]).await.unwrap();
+    }
+    let listing = world.snapshots.listing(world.uid).await.unwrap();
+    let kept: Vec<_> = listing.manifests.iter().map(|name| name.sequence).collect();
+    assert_eq!(kept, [1, 4, 5, 6]);
+    let GoingBack::Ready { .. } = here.go_back(&world.snapshots, listed, Generation(6)).await.unwrap() else {
+        panic!("its blobs are kept with it")
+    };
+    assert_eq!(read(&here, LOG), "state 1");
+}
+
+#[tokio::test]
 async fn a_deposed_owner_saves_nothing_and_removes_nothing_of_its_successor() {
     let world = World::new();
     let old = world.used("a", 1, &[(LOG, "old")]).await;
@@ -63,7 +85,7 @@ async fn a_deposed_owner_saves_nothing_and_removes_nothing_of_its_successor() {
     write(&old, LOG, "old and deposed");
     let refused = deposed.take_stopped(true, None).await;
     assert!(matches!(refused, Err(SessionError::Superseded { newest: Generation(2), .. })), "{refused:?}");
-    deposed.recorded().await.unwrap();
+    deposed.recorded(&[]).await.unwrap();
     world.profile("c").prepare(&world.snapshots, Some(&taken), Generation(3)).await.unwrap();
 }
 
@@ -161,6 +183,6 @@ async fn of_an_owner_whose_snapshots_are_no_more_no_directory_is_left() {
         write(&there, LOG, state);
         taker.take_stopped(true, None).await.unwrap();
     }
-    taker.recorded().await.unwrap();
+    taker.recorded(&[]).await.unwrap();
     assert!(!blobs.join("1").exists() && blobs.join("2").exists());
 }

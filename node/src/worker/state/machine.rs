@@ -158,6 +158,8 @@ pub enum Event {
     RestartAsked(RestartMode),
     /// The tenant's schedule says so, and it is a quiet moment.
     RestartScheduled,
+    /// The session is to go back to an older snapshot, which the next launch does.
+    RestoreAsked,
     /// The page may have lost what it wrote to the disk.
     ReloadAsked,
     StopAsked(StopMode),

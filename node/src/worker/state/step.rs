@@ -59,6 +59,7 @@ impl Transition {
             Event::Owner(answer) => self.owner(answer),
             Event::RestartAsked(mode) => self.restart_asked(mode),
             Event::RestartScheduled => self.restart_scheduled(),
+            Event::RestoreAsked => self.restore_asked(),
             Event::ReloadAsked => self.reload_asked(),
             Event::StopAsked(mode) => self.stop_asked(mode),
             Event::StandingExpired => self.let_go(Ending::Expired),
@@ -220,6 +221,15 @@ impl Transition {
         self.tell(StatusReport { restarted: true, ..disconnected() });
         self.effects.push(Effect::RecordScheduledRestart);
         self.wind_down_for(AfterStop::Launch);
+    }
+
+    /// As a restart by force. A start that is under way may be past the point at which it looks, and is begun anew.
+    fn restore_asked(&mut self) {
+        if self.machine.state == State::Starting {
+            self.stop_for(AfterStop::Launch, Effect::Kill);
+        } else {
+            self.restart_asked(RestartMode::Force);
+        }
     }
 
     pub(super) fn stop_asked(&mut self, mode: StopMode) {

@@ -257,6 +257,20 @@ fn restarts_do_what_their_mode_says() {
 }
 
 #[test]
+fn a_worker_that_is_to_go_back_begins_anew_without_a_save_also_when_it_is_starting() {
+    let (machine, effects) = step(running(), Event::RestoreAsked, secs(9));
+    assert_eq!(effects.last(), Some(&Effect::Kill));
+    assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Launch });
+    let (machine, _) = step(machine, Event::BrowserGone, secs(9));
+    assert_eq!(*machine.state(), State::Starting);
+    let (machine, effects) = step(machine, Event::RestoreAsked, secs(10));
+    assert_eq!(effects, [Effect::CallOffLaunch { kill: true }]);
+    let called_off = Event::LaunchFailed { reason: "called off".into(), failure: Failure::Node };
+    let (machine, effects) = step(machine, called_off, secs(10));
+    assert_eq!((machine.state(), effects.as_slice()), (&State::Starting, [Effect::Launch].as_slice()));
+}
+
+#[test]
 fn a_log_out_that_whatsapp_refused_is_told_until_a_phone_is_linked_again() {
     let refused = Event::LogOutFailed { reason: "no answer".into() };
     let (machine, _) = step(running(), Event::RestartAsked(RestartMode::Logout), secs(9));

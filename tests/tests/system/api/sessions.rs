@@ -54,6 +54,7 @@ async fn the_code_is_shown_while_it_waits_to_be_scanned() {
         sequence: 1,
         clean: true,
         at: OffsetDateTime::now_utc(),
+        bytes: None,
     };
     api.store.set_snapshot(&fence, &snapshot).await.unwrap();
     assert_eq!(get().await.snapshot_time.unwrap().seconds, snapshot.at.unix_timestamp());
@@ -117,6 +118,69 @@ async fn logout_answers_what_went_wrong() {
     assert_eq!(answer.unwrap().into_inner().logout_problem, "no answer");
     let listed = api.cluster().list_events(v1::ListEventsRequest::default()).await.unwrap().into_inner();
     assert!(listed.events.iter().any(|event| event.kind() == v1::EventKind::LogoutFailed));
+}
+
+#[tokio::test]
+async fn a_session_goes_back_to_a_snapshot_that_is_listed_and_to_no_other() {
+    let api = api().await;
+    api.node("n1").await;
+    api.tenant("asha", 1).await;
+    let fence = api.placed("asha").await;
+    let list = async || {
+        let request = v1::ListSessionSnapshotsRequest { tenant_id: "asha".into() };
+        api.sessions().list_session_snapshots(request).await.unwrap().into_inner().snapshots
+    };
+    assert_eq!(list().await, []);
+    for sequence in 1..=3 {
+        let (generation, manifest, at) = (fence.generation, "m".into(), OffsetDateTime::now_utc());
+        let taken =
+            SnapshotPointer { manifest, generation, sequence, clean: sequence == 2, at, bytes: Some(7) };
+        api.store.set_snapshot(&fence, &taken).await.unwrap();
+    }
+    let id = |sequence: i64| format!("{}-{sequence}", fence.generation);
+    let listed = list().await;
+    let ids: Vec<_> = listed.iter().map(|snapshot| snapshot.id.clone()).collect();
+    assert_eq!(ids, [id(3), id(2), id(1)]);
+    assert!(listed[0].newest && !listed[1].newest && listed[1].clean && !listed[0].clean);
+    let newest = &listed[0];
+    assert_eq!((newest.state(), newest.size_bytes), (v1::SnapshotState::Kept, 7));
+    assert_eq!(newest.node_id, api.worker("asha").await.node_id);
+    assert!(newest.take_time.is_some());
+
+    let restore = async |tenant_id: &str, snapshot_id: String| {
+        let (tenant_id, requested_by) = (tenant_id.into(), "asha".into());
+        let order =
+            v1::RestoreSessionSnapshotRequest { tenant_id, snapshot_id, requested_by, ..Default::default() };
+        api.sessions().restore_session_snapshot(order).await
+    };
+    let wrong = refused(restore("asha", "the last".into()).await);
+    assert_eq!(fields(&wrong, ErrorCode::InvalidArgument), ["snapshot_id"]);
+    let unknown = refused(restore("asha", id(9)).await);
+    assert_eq!(unknown.code, ErrorCode::NotFound);
+    assert!(unknown.message.contains("roost session snapshots asha"), "{}", unknown.message);
+    assert_eq!(refused(restore("nobody", id(1)).await).code, ErrorCode::NotFound);
+
+    let before = api.worker("asha").await;
+    let after = restore("asha", id(1)).await.unwrap().into_inner();
+    assert_eq!(
+        (after.restarts, after.session_status()),
+        (before.restarts + 1, v1::SessionStatus::Disconnected)
+    );
+    assert!(list().await[2].restore_ordered);
+    let why = "it cannot be read";
+    api.store.not_restored(&fence, id(1).parse().unwrap(), why).await.unwrap();
+    let damaged = refused(restore("asha", id(1)).await);
+    assert_eq!(damaged.code, ErrorCode::FailedPrecondition);
+    assert!(damaged.message.contains("it is damaged"), "{}", damaged.message);
+    let events = api.cluster().list_events(v1::ListEventsRequest::default()).await.unwrap().into_inner();
+    let told = |kind| events.events.iter().any(|event| event.kind() == kind && event.requested_by == "asha");
+    assert!(told(v1::EventKind::SessionRestoreOrdered) && told(v1::EventKind::SessionRestoreFailed));
+
+    api.store.clear_snapshot(&fence).await.unwrap();
+    assert_eq!(list().await[0].state(), v1::SnapshotState::Forgotten);
+    let before_log_out = refused(restore("asha", id(3)).await);
+    assert_eq!(before_log_out.code, ErrorCode::FailedPrecondition);
+    assert!(before_log_out.message.contains("has ended since"), "{}", before_log_out.message);
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn compare(copies: u32) -> Result<()> {
             .context("nothing is written")??;
         let before = *site.acknowledged.borrow();
         let snapshot = taker.take_running(&writer.launched.page).await?.context("it has changed")?;
-        taker.recorded().await?;
+        taker.recorded(&[]).await?;
         let now = tables_in(&here)?;
         compacted += u32::from(!now.is_superset(&tables));
         tables = now;

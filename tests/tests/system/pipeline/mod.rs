@@ -20,6 +20,7 @@ mod limits;
 mod node;
 mod outages;
 mod phone;
+mod restores;
 mod scheduled_restart;
 mod session_numbers;
 mod test_bed;

@@ -58,7 +58,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         session_status: Some(SessionStatus::Connected),
         ..StatusReport::default()
     };
-    match dice.roll(20) {
+    match dice.roll(24) {
         0 => db.store.start_worker(&id).await.map(drop),
         1 => db.store.stop_worker(&id).await.map(drop),
         2 => db.store.force_restart_worker(&id, true).await.map(drop),
@@ -69,6 +69,15 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         7 if dice.roll(2) == 0 => db.store.clear_snapshot(&fence).await.map(drop),
         7 => db.store.begin_session(&fence, SessionNumber(dice.roll(1_000).cast_signed())).await,
         16 => db.store.correct_snapshot(&fence, &pointer(generation, dice)).await,
+        20 => db.store.set_snapshot(&fence, &pointer(generation, dice)).await.map(drop),
+        21 => order_restore(db, dice, &id).await,
+        22 => match db.store.ordered_restore(&fence).await? {
+            Some(from) if dice.roll(2) == 0 => {
+                db.store.restored(&fence, from, &pointer(generation, dice)).await.map(drop)
+            }
+            Some(from) => db.store.not_restored(&fence, from, "gone").await,
+            None => Ok(()),
+        },
         17 => {
             let older = pointer(generation, dice);
             db.store.fall_back_to_snapshot(&fence, Some(&older), "damaged").await
@@ -92,6 +101,16 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
     }
 }
 
+async fn order_restore(db: &Db, dice: &mut Dice, id: &TenantId) -> Result<(), StoreError> {
+    let listed = db.store.session_snapshots(id).await?;
+    let nth = usize::try_from(dice.roll(8)).unwrap();
+    let Some(snapshot) = listed.get(nth) else { return Ok(()) };
+    match db.store.order_restore(id, snapshot.id, &Requester::default()).await {
+        Err(StoreError::NotRestorable { .. }) => Ok(()),
+        ordered => ordered,
+    }
+}
+
 async fn give_up_and_redrive(db: &Db, fence: &Fence) -> Result<(), StoreError> {
     if let Some(message) = db.store.pending_inbound(fence, 0, 1).await?.first() {
         db.store.bury_inbound(fence, message.id, "given up").await?;
@@ -112,6 +131,7 @@ fn pointer(generation: Generation, dice: &mut Dice) -> SnapshotPointer {
         sequence,
         clean: true,
         at: OffsetDateTime::UNIX_EPOCH,
+        bytes: None,
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use roost_cluster::ledger::Ledger;
 use roost_model::ids::SessionNumber;
 use roost_store::{
-    Admitted, Completion, ConditionKind, Fence, NewOutbound, QrCode, SessionStatus, SnapshotPointer,
-    StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
+    Admitted, Completion, ConditionKind, Fence, NewOutbound, QrCode, Requester, SessionStatus,
+    SnapshotPointer, StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
 };
 use sqlx::{Connection, Executor};
 use time::OffsetDateTime;
@@ -19,6 +19,7 @@ const ALL_ROWS: &str = "select jsonb_build_array(
     (select jsonb_agg(to_jsonb(w) - 'updated_at') from worker_processes w),
     (select jsonb_agg(to_jsonb(h)) from worker_heartbeats h),
     (select jsonb_agg(to_jsonb(s) - 'updated_at') from whatsapp_sessions s),
+    (select jsonb_agg(to_jsonb(l) order by l.generation, l.sequence) from session_snapshots l),
     (select jsonb_agg(to_jsonb(t) - 'updated_at') from tenants t),
     (select jsonb_agg(to_jsonb(i) order by i.id) from bm_in i),
     (select jsonb_agg(to_jsonb(o) order by o.id) from bm_out o),
@@ -42,7 +43,12 @@ async fn call(
         sequence: 9,
         clean: false,
         at: OffsetDateTime::now_utc(),
+        bytes: None,
     };
+    let listed = store.session_snapshots(&fence.tenant).await?;
+    // The one that was saved last by the owner; none once the session is forgotten.
+    let ordered = listed.iter().find(|snapshot| snapshot.restore_ordered).or(listed.first());
+    let ordered = ordered.expect("a snapshot is listed").id;
     let qr = QrCode { text: "2@x".into(), data_uri: "data:".into(), expires_at: OffsetDateTime::now_utc() };
     let late = NewOutbound {
         seq: 0,
@@ -64,8 +70,11 @@ async fn call(
     match name {
         "report" => store.report(fence, &report).await,
         "set_qr" => store.set_qr(fence, Some(qr)).await,
-        "set_snapshot" => store.set_snapshot(fence, &pointer).await,
+        "set_snapshot" => store.set_snapshot(fence, &pointer).await.map(drop),
         "correct_snapshot" => store.correct_snapshot(fence, &pointer).await,
+        "ordered_restore" => store.ordered_restore(fence).await.map(drop),
+        "restored" => store.restored(fence, ordered, &pointer).await.map(drop),
+        "not_restored" => store.not_restored(fence, ordered, "late").await,
         "fall_back_to_snapshot" => store.fall_back_to_snapshot(fence, Some(&pointer), "late").await,
         "clear_snapshot" => store.clear_snapshot(fence).await.map(drop),
         "begin_session" => store.begin_session(fence, SessionNumber(9)).await,
@@ -86,14 +95,22 @@ async fn call(
     }
 }
 
-const READS: [&str; 5] =
-    ["pending_inbound", "pending_outbound", "reply_window", "admit nothing", "complete nothing"];
-const WRITES: [&str; 15] = [
+const READS: [&str; 6] = [
+    "pending_inbound",
+    "pending_outbound",
+    "reply_window",
+    "admit nothing",
+    "complete nothing",
+    "ordered_restore",
+];
+const WRITES: [&str; 17] = [
     "report",
     "set_qr",
     "set_snapshot",
     "correct_snapshot",
     "fall_back_to_snapshot",
+    "restored",
+    "not_restored",
     "clear_snapshot",
     "begin_session",
     "admit",
@@ -126,8 +143,11 @@ async fn owner_with_queues(db: &Db) -> (Fence, i64, i64) {
         sequence: 1,
         clean: true,
         at: OffsetDateTime::now_utc(),
+        bytes: None,
     };
     db.store.set_snapshot(&fence, &pointer).await.unwrap();
+    let id = db.store.session_snapshots(&fence.tenant).await.unwrap()[0].id;
+    db.store.order_restore(&fence.tenant, id, &Requester::default()).await.unwrap();
     (fence, admitted[1].id, queued[0].id)
 }
 

@@ -35,6 +35,7 @@ mod refusals;
 mod restarts;
 mod sessions;
 mod snapshot_orphans;
+mod snapshots;
 pub mod support;
 mod tenants;
 mod throughput;

@@ -142,6 +142,7 @@ fn pointer(fence: &Fence, sequence: i64) -> SnapshotPointer {
         sequence,
         clean: sequence % 2 == 0,
         at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
+        bytes: None,
     }
 }
 

@@ -132,6 +132,7 @@ async fn force_restart_waits_for_a_scan_or_a_connection_and_wipes_only_when_aske
         sequence: 4,
         clean: false,
         at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
+        bytes: None,
     };
     db.store.set_snapshot(&fence, &pointer).await.unwrap();
 
@@ -169,6 +170,7 @@ async fn a_linked_tenant_is_active_again_at_its_next_start() {
         sequence: 1,
         clean: true,
         at: OffsetDateTime::now_utc(),
+        bytes: None,
     };
     db.store.report(&fence, &connected()).await.unwrap();
     db.store.set_snapshot(&fence, &pointer).await.unwrap();

@@ -47,6 +47,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => prop::option::of(any::<bool>()).prop_map(Event::Owner),
         1 => restart.prop_map(Event::RestartAsked),
         1 => Just(Event::RestartScheduled),
+        1 => Just(Event::RestoreAsked),
         6 => Just(Event::Tick),
     ]
 }
@@ -73,6 +74,7 @@ impl World {
             Event::Tick
             | Event::RestartAsked(_)
             | Event::RestartScheduled
+            | Event::RestoreAsked
             | Event::StopAsked(_)
             | Event::Owner(_)
             | Event::Begin { .. } => true,

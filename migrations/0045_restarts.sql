@@ -86,6 +86,7 @@ begin atomic
         update whatsapp_sessions s set
             status = 'DISCONNECTED', qr_text = null, qr_data_uri = null, qr_expires_at = null,
             forget = s.forget or mode = 'FORCE_WIPE',
+            restore_generation = case when mode <> 'FORCE_WIPE' then s.restore_generation end,
             snapshot_manifest = case when mode <> 'FORCE_WIPE' then s.snapshot_manifest end,
             snapshot_generation = case when mode <> 'FORCE_WIPE' then s.snapshot_generation end,
             updated_at = now()
