@@ -7,7 +7,7 @@ use sqlx::{
     postgres::{PgDatabaseError, PgSeverity},
 };
 
-use crate::{RestoreRefusal, SnapshotId};
+use crate::snapshot_id::SnapshotId;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -60,6 +60,21 @@ pub enum StoreError {
     Encoding { encoding: String },
     #[error("the migration of the database failed")]
     Migration { source: sqlx::migrate::MigrateError },
+}
+
+/// Why a snapshot cannot be gone back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreRefusal {
+    #[error("it is none of the tenant's that are kept")]
+    NotListed,
+    #[error("it is damaged")]
+    Damaged,
+    #[error("it was passed over when the tenant went back to one before it, and is not kept any more")]
+    PassedOver,
+    #[error("it is of a session that has ended since by a log-out, a wipe or another link")]
+    OfSessionBefore,
+    #[error("the session is being forgotten")]
+    BeingForgotten,
 }
 
 impl StoreError {

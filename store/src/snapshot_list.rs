@@ -2,22 +2,13 @@
 //! ([`Store::set_snapshot`]), which also cuts the list to the last [`SNAPSHOTS_KEPT`] and the last clean one: what the object store
 //! keeps. Those that were passed over stay in it for as long as fewer than that are later.
 
-use std::{fmt, str::FromStr};
-
 use roost_model::ids::{Generation, NodeId, SessionNumber, TenantId};
 use time::OffsetDateTime;
 
-use crate::{Store, StoreError, columns::optional_id};
+use crate::{SnapshotId, Store, StoreError, columns::optional_id};
 
 /// How many of a session are kept beside the last clean one.
 pub const SNAPSHOTS_KEPT: usize = 3;
-
-/// Names a snapshot of a tenant, as people write it: `<generation>-<sequence>`. A later one is higher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SnapshotId {
-    pub generation: Generation,
-    pub sequence: i64,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSnapshot {
@@ -91,49 +82,5 @@ impl Store {
             });
         }
         Ok(listed)
-    }
-}
-
-impl fmt::Display for SnapshotId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.generation, self.sequence)
-    }
-}
-
-/// The text is no snapshot's id.
-#[derive(Debug, thiserror::Error)]
-#[error("{given:?} is no snapshot's id, which is like 12-3, as `roost session snapshots` lists them")]
-pub struct InvalidSnapshotId {
-    given: String,
-}
-
-impl FromStr for SnapshotId {
-    type Err = InvalidSnapshotId;
-
-    fn from_str(given: &str) -> Result<Self, InvalidSnapshotId> {
-        let number = |digits: &str| {
-            let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-            digits.parse().ok().filter(|_| is_plain)
-        };
-        given
-            .split_once('-')
-            .and_then(|(generation, sequence)| {
-                Some(Self { generation: Generation(number(generation)?), sequence: number(sequence)? })
-            })
-            .ok_or_else(|| InvalidSnapshotId { given: given.to_owned() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_read_as_it_is_written() {
-        let id = SnapshotId { generation: Generation(12), sequence: 3 };
-        assert_eq!(id.to_string().parse::<SnapshotId>().unwrap(), id);
-        for wrong in ["", "12", "12-", "-3", "12-3-4", "a-b", "+1-2", "1--2", "99999999999999999999-1"] {
-            assert!(wrong.parse::<SnapshotId>().is_err(), "{wrong}");
-        }
     }
 }

@@ -5,23 +5,9 @@
 use roost_model::ids::{Generation, TenantId};
 
 use crate::{
-    Fence, Requester, SnapshotId, SnapshotPointer, SnapshotState, Store, StoreError, columns::storable,
+    Fence, Requester, RestoreRefusal, SnapshotId, SnapshotPointer, SnapshotState, Store, StoreError,
+    columns::storable,
 };
-
-/// Why a snapshot cannot be gone back to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreRefusal {
-    #[error("it is none of the tenant's that are kept")]
-    NotListed,
-    #[error("it is damaged")]
-    Damaged,
-    #[error("it was passed over when the tenant went back to one before it, and is not kept any more")]
-    PassedOver,
-    #[error("it is of a session that has ended since by a log-out, a wipe or another link")]
-    OfSessionBefore,
-    #[error("the session is being forgotten")]
-    BeingForgotten,
-}
 
 impl Store {
     /// The tenant's next start begins from this snapshot; a worker that is to run is started anew at once, by force, so that it does
