@@ -274,7 +274,7 @@
     if (receipted.size > RECEIPTS) receipted.delete(oldest);
   }
 
-  // `true_255700000001@c.us_3EB0…`, and in groups one part more.
+  // `true_255700000001@c.us_3EB0C4A7`, and in groups one part more.
   const isReceipted = (id) => receipted.has(id.split('_')[2]);
 
   // Resolves when what waited for the page is here, as far as can be known.

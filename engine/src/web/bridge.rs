@@ -247,6 +247,15 @@ mod tests {
         assert!(package.contains(&format!("\"@wppconnect/wa-js\": \"{WA_JS_VERSION}\"")), "{package}");
     }
 
+    /// A script with any other character, be it in a comment, is kept at two bytes for each: a MiB more in every browser.
+    #[test]
+    fn the_script_is_ascii() {
+        let wa_js = WaJs::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(INSTALLED)).unwrap();
+        let script = script(&wa_js, HoldLimits::default());
+        let wide = script.lines().find(|line| !line.is_ascii());
+        assert_eq!(wide, None);
+    }
+
     #[test]
     fn a_library_with_a_changed_byte_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
