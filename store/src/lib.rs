@@ -82,8 +82,8 @@ pub use messages::{Direction, Message, MessageFilter, MessageState};
 pub use node_orders::{NodeOrders, RestartWindowUntil};
 pub use object_store::ObjectStoreOwner;
 pub use operations::{
-    Cancellation, ChosenWorker, NewDrain, NewMove, NewRebalance, NewRestart, OperationFilter, OperationOrder,
-    OperationRecord, OperationState,
+    Cancellation, ChosenWorker, NewDrain, NewFleetOrder, NewMove, NewRebalance, OperationFilter,
+    OperationOrder, OperationRecord, OperationState, Resumption, WorkerAction,
 };
 pub use outbound::Outbound;
 pub use placements::Placement;

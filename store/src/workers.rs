@@ -129,18 +129,7 @@ impl Store {
     /// Asks for the worker to stop gracefully. Its session status follows when its owner has stopped it.
     pub async fn stop_worker(&self, id: &TenantId) -> Result<Worker, StoreError> {
         let query = sqlx::query!(
-            r#"with stopped as (
-                update worker_processes set
-                    desired = 'STOPPED', status = 'STOPPED', last_error = '', stale = false,
-                    condition = 'NONE', condition_reason = '', condition_since = now(),
-                    spec_revision = nextval('spec_revisions'), updated_at = now()
-                where tenant_id = $1
-                returning tenant_id
-            ), tenant as (
-                update tenants t set status = 'PAUSED', updated_at = now()
-                from stopped where t.id = stopped.tenant_id
-            )
-            select tenant_id from stopped"#,
+            r#"select tenant_id as "tenant_id!" from ask_to_stop(array[$1::text]) as stopped(tenant_id)"#,
             id.as_str(),
         );
         self.maybe("stop the worker", query).await?.ok_or_else(|| StoreError::no_tenant(id))?;

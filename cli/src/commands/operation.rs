@@ -3,6 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use roost_proto::v1::{
     CancelOperationRequest, GetOperationRequest, ListOperationsRequest, Operation, OperationState,
+    ResumeOperationRequest,
 };
 
 use super::{Context, all_pages, attribution::Attribution, follow::follow};
@@ -35,6 +36,12 @@ pub enum OperationVerb {
     Watch { id: i64 },
     /// Begins nothing more of an operation; what is on its way arrives.
     Cancel {
+        id: i64,
+        #[command(flatten)]
+        attribution: Attribution,
+    },
+    /// Goes on with an operation that has paused at a failure.
+    Resume {
         id: i64,
         #[command(flatten)]
         attribution: Attribution,
@@ -77,6 +84,7 @@ impl OperationVerb {
             Self::Get { id } => get(context, id).await,
             Self::Watch { id } => follow(context, id).await,
             Self::Cancel { id, attribution } => cancel(context, id, attribution).await,
+            Self::Resume { id, attribution } => resume(context, id, attribution).await,
         }
     }
 }
@@ -122,5 +130,12 @@ pub(super) async fn cancel(context: &mut Context, id: i64, attribution: Attribut
     let (requested_by, reason) = attribution.into_parts();
     let request = CancelOperationRequest { id, requested_by, reason };
     let operation = context.admin()?.operations().cancel_operation(request).await?.into_inner();
+    context.output.one(&OperationView::from(operation))
+}
+
+async fn resume(context: &mut Context, id: i64, attribution: Attribution) -> Result<(), Failure> {
+    let (requested_by, reason) = attribution.into_parts();
+    let request = ResumeOperationRequest { id, requested_by, reason };
+    let operation = context.admin()?.operations().resume_operation(request).await?.into_inner();
     context.output.one(&OperationView::from(operation))
 }

@@ -2,25 +2,38 @@
 
 use clap::{Subcommand, ValueEnum};
 use roost_proto::v1::{
-    ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest, StartWorkerRequest, StopWorkerRequest,
-    WatchWorkersRequest, WorkerStatus,
+    ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest, RestartWorkerRequest,
+    StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerAction, WorkerStatus,
 };
 
-use super::{Context, all_pages, consent::Consent, labels::Selection, restart};
+use super::{
+    Context, all_pages,
+    consent::Consent,
+    fleet::{Unavailability, Workers},
+    labels::Selection,
+};
 use crate::{failure::Failure, output::Row, views::WorkerView};
 
 #[derive(Debug, Subcommand)]
 pub enum WorkerVerb {
-    /// Starts a tenant's worker; it is placed on a node and stays placed until it is stopped.
-    Start { tenant: String },
-    /// Stops it gracefully and keeps its session.
-    Stop { tenant: String },
+    /// Starts a tenant's worker, or many; one is placed on a node and stays placed until it is stopped.
+    Start(Workers),
+    /// Stops it gracefully and keeps its session; one tenant's, or many.
+    Stop(Workers),
     /// Clears a worker's last error and restarts it gracefully on its node with its session; one tenant's, or many, a few at a
     /// time, as an operation.
-    Restart(restart::Restart),
-    /// Kills its browser without asking and starts afresh.
+    Restart {
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        unavailability: Unavailability,
+    },
+    /// Kills its browser without asking and starts afresh; one tenant's, or many.
     ForceRestart {
-        tenant: String,
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        unavailability: Unavailability,
         /// Forget the session: a new QR code must be scanned. Asks first.
         #[arg(long)]
         wipe_session: bool,
@@ -71,17 +84,30 @@ impl WorkerVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut client = context.admin()?.workers();
         let worker = match self {
-            Self::Start { tenant } => return start(context, tenant).await,
+            Self::Start(Workers { tenant: Some(tenant), .. }) => return start(context, tenant).await,
+            Self::Start(workers) => return workers.tell(context, WorkerAction::Start, None).await,
             Self::List { node, status, selection, limit } => {
                 return list(context, node, status, selection, limit).await;
             }
             Self::Watch { tenant } => return watch(context, tenant).await,
-            Self::Stop { tenant: tenant_id } => client.stop_worker(StopWorkerRequest { tenant_id }).await?,
-            Self::Restart(restart) => return restart.run(context).await,
-            Self::ForceRestart { tenant: tenant_id, wipe_session, consent } => {
-                if wipe_session {
-                    consent.obtain(&format!("forget the session of {tenant_id}"))?;
+            Self::Stop(Workers { tenant: Some(tenant_id), .. }) => {
+                client.stop_worker(StopWorkerRequest { tenant_id }).await?
+            }
+            Self::Stop(workers) => return workers.tell(context, WorkerAction::Stop, None).await,
+            Self::Restart { workers: Workers { tenant: Some(tenant_id), .. }, .. } => {
+                client.restart_worker(RestartWorkerRequest { tenant_id }).await?
+            }
+            Self::Restart { workers, unavailability } => {
+                return workers.tell(context, WorkerAction::Restart, Some(unavailability)).await;
+            }
+            Self::ForceRestart { workers, unavailability, wipe_session, consent } => {
+                if wipe_session && !workers.plan {
+                    consent.obtain(&format!("forget the {}", workers.sessions()))?;
                 }
+                let Some(tenant_id) = workers.tenant else {
+                    let action = if wipe_session { WorkerAction::Relink } else { WorkerAction::ForceRestart };
+                    return workers.tell(context, action, Some(unavailability)).await;
+                };
                 client.force_restart_worker(ForceRestartWorkerRequest { tenant_id, wipe_session }).await?
             }
             Self::Get { tenant: tenant_id } => client.get_worker(GetWorkerRequest { tenant_id }).await?,

@@ -1,7 +1,7 @@
 //! One operation, and the moves that it or the controller made.
 
 use prost_types::Timestamp;
-use roost_proto::v1::{Move, Operation, OperationKind, OperationState};
+use roost_proto::v1::{Move, Operation, OperationKind, OperationState, WorkerAction};
 use serde::Serialize;
 
 use super::{WorkerFailureView, ago, enum_name, rfc3339};
@@ -28,9 +28,13 @@ pub struct OperationView {
     /// Only `operation get` has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     moves: Vec<MoveView>,
-    /// Only a restart has one; empty when it is of all.
+    /// Only an order on workers has one; empty when it is of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     selector: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pauses_on_failure: bool,
     /// Only `operation get` has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failures: Vec<WorkerFailureView>,
@@ -49,8 +53,9 @@ pub struct MoveView {
 
 impl From<Operation> for OperationView {
     fn from(operation: Operation) -> Self {
-        let is_restart = operation.kind() == OperationKind::Restart;
-        let selector = is_restart.then(|| operation.selector.clone());
+        let is_fleet = operation.kind() == OperationKind::Fleet;
+        let selector = is_fleet.then(|| operation.selector.clone());
+        let action = enum_name(operation.action, "WORKER_ACTION_", WorkerAction::as_str_name);
         Self {
             kind: enum_name(operation.kind, "OPERATION_KIND_", OperationKind::as_str_name),
             state: enum_name(operation.state, "OPERATION_STATE_", OperationState::as_str_name),
@@ -71,6 +76,8 @@ impl From<Operation> for OperationView {
             reason: operation.reason,
             moves: operation.moves.into_iter().map(MoveView::from).collect(),
             selector,
+            action: is_fleet.then_some(action),
+            pauses_on_failure: operation.pauses_on_failure,
             failures: operation.failures.into_iter().map(WorkerFailureView::from).collect(),
         }
     }
@@ -104,7 +111,8 @@ impl OperationView {
         let pace = (self.max_concurrent > 0).then(|| {
             format!("{} at once, {}% unavailable", self.max_concurrent, self.max_unavailable_percent)
         });
-        [deadline, force, pace].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let pauses = self.pauses_on_failure.then(|| "pauses at a failure".to_owned());
+        [deadline, force, pace, pauses].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -115,7 +123,7 @@ impl Row for OperationView {
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.to_string(),
-            self.kind.clone(),
+            self.action.clone().unwrap_or_else(|| self.kind.clone()),
             self.about(),
             self.state.clone(),
             format!("{}/{}", self.done_tenants, self.total_tenants),

@@ -71,7 +71,8 @@ fn failed_move() -> Operation {
 fn restart() -> Operation {
     Operation {
         id: 10,
-        kind: OperationKind::Restart as i32,
+        kind: OperationKind::Fleet as i32,
+        action: WorkerAction::Restart as i32,
         state: OperationState::Failed as i32,
         selector: "plan=pro".into(),
         total_tenants: 40,
@@ -153,33 +154,50 @@ impl OperationService for Script {
         operation(9).map(Response::new)
     }
 
-    async fn plan_restart(&self, request: Request<PlanRestartRequest>) -> Answer<RestartPlan> {
-        let worker = |tenant_id: &str, answers| PlannedRestart {
+    async fn plan_fleet_operation(&self, request: Request<PlanFleetOperationRequest>) -> Answer<FleetPlan> {
+        let worker = |tenant_id: &str, answers| PlannedWorker {
             tenant_id: tenant_id.into(),
             node_id: "node-1".into(),
             answers,
         };
         let workers = vec![worker("shop", false), worker("lodge", true)];
         let total_tenants = if request.into_inner().all { 40 } else { 2 };
-        Ok(Response::new(RestartPlan { workers, total_tenants }))
+        Ok(Response::new(FleetPlan { workers, total_tenants }))
     }
 
-    async fn start_restart(&self, request: Request<StartRestartRequest>) -> Answer<Operation> {
-        let StartRestartRequest { selector, max_concurrent, max_unavailable_percent, .. } =
-            request.into_inner();
+    async fn start_fleet_operation(&self, request: Request<StartFleetOperationRequest>) -> Answer<Operation> {
+        let StartFleetOperationRequest {
+            action,
+            selector,
+            max_concurrent,
+            max_unavailable_percent,
+            pause_on_failure: pauses_on_failure,
+            ..
+        } = request.into_inner();
         if selector == "plan=none" {
-            let why =
-                "plan=none matches no tenant whose worker is to run; see `roost worker list --selector`";
+            let why = "plan=none matches no tenant with a worker that is to run; see `roost worker list --selector`";
             return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
         }
         let (state, message) = (OperationState::Running as i32, String::new());
         let started = Operation { state, message, end_time: None, selector, ..restart() };
-        Ok(Response::new(Operation { max_concurrent, max_unavailable_percent, ..started }))
+        let limited = Operation { max_concurrent, max_unavailable_percent, ..started };
+        Ok(Response::new(Operation { action, pauses_on_failure, ..limited }))
+    }
+
+    async fn resume_operation(&self, request: Request<ResumeOperationRequest>) -> Answer<Operation> {
+        let paused = operation(request.into_inner().id)?;
+        if paused.kind() != OperationKind::Fleet {
+            let why =
+                format!("operation {} is done and has not paused; there is nothing to resume", paused.id);
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        }
+        let (state, message) = (OperationState::Running as i32, String::new());
+        Ok(Response::new(Operation { state, message, end_time: None, ..paused }))
     }
 
     async fn get_operation(&self, request: Request<GetOperationRequest>) -> Answer<Operation> {
         let operation = operation(request.into_inner().id)?;
-        if operation.kind() == OperationKind::Restart {
+        if operation.kind() == OperationKind::Fleet {
             let failure = WorkerFailure { tenant_id: "lodge".into(), error: "its session is damaged".into() };
             return Ok(Response::new(Operation { failures: vec![failure], ..operation }));
         }

@@ -25,7 +25,7 @@
 //! - **A doubtful write ends the term.** A commit without an answer may still arrive, and if a later pass had placed
 //!   the same tenant on another node, both could be taken: they touch different records. So the controller resigns,
 //!   and is elected anew at another revision (and term) that the late write does not name.
-//! - **An operation is no script.** A restart of many workers goes on from what is written of its members. A drain, a rebalance or a move changes what the plan is made from and nothing else,
+//! - **An operation is no script.** An order on many workers goes on from what is written of its members. A drain, a rebalance or a move changes what the plan is made from and nothing else,
 //!   so that any controller goes on with it from any point, and a cancelled one is a plan without it.
 //! - **A commit is not a plan.** Large plans are published in several commits and a crash may leave some out. Each is
 //!   complete for the nodes it is about, and a removal never shares a plan with the placement that follows it.
@@ -36,6 +36,7 @@ mod context;
 mod error;
 mod failover_breaker;
 mod failure_detector;
+mod fleet;
 mod generations;
 mod history;
 mod impairments;
@@ -49,7 +50,6 @@ mod patience;
 mod plan_inputs;
 mod preparations;
 mod questions;
-mod restarts;
 mod run;
 mod stabilisation_window;
 mod store_identity;

@@ -37,9 +37,7 @@ impl Context {
         let mut told = OperationNews::default();
         for operation in &orders.operations {
             let (progress, verdict) = match &operation.kind {
-                OperationKind::Restart(limits) => {
-                    self.go_on_with_restart(authority, operation, *limits).await?
-                }
+                OperationKind::Fleet(limits) => self.go_on_with_fleet(authority, operation, *limits).await?,
                 OperationKind::Drain { node, .. } => {
                     self.judged(operation, drain(operation.progress, node, found.snapshot), found).await?
                 }

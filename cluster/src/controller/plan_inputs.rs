@@ -217,7 +217,7 @@ impl PlanInputs {
                 self.moves.insert(tenant.clone(), to.clone());
             }
             // They stay where they are.
-            OperationKind::Restart(_) => {}
+            OperationKind::Fleet(_) => {}
         }
     }
 

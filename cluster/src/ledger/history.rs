@@ -120,4 +120,6 @@ pub enum EventKind {
     SessionRestored,
     /// It cannot, and goes on as it was.
     SessionRestoreFailed,
+    /// An operation that had paused goes on.
+    OperationResumed,
 }

@@ -9,23 +9,23 @@ use async_trait::async_trait;
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, SpecRevision, TenantId, Term};
 
 mod complaint;
+mod fleet;
 mod history;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 mod orders;
-mod restarts;
 mod seal;
 
 pub use complaint::{Complaint, ComplaintKind};
+pub use fleet::{
+    FleetLimits, FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, WaitingMember,
+};
 pub use history::{Event, EventKind, LedgerRecord, Outcome};
 #[cfg(any(test, feature = "memory"))]
 pub use memory::{MemoryLedger, OperationEnd};
 pub use orders::{
     BreakerRecord, FailoverFacts, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress,
     RestartWindow,
-};
-pub use restarts::{
-    MemberFailure, MemberState, MemberUnderWay, RestartLimits, RestartMembers, RestartStep, WaitingMember,
 };
 pub use seal::{SILENT_FOR, Seal, SealedStore, StoreClaim};
 
@@ -97,16 +97,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// Of the tenants that the operation has moved and that are where it moved them, those that are not back.
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError>;
 
-    /// How the members of a restart stand: of those that wait the first, `most` at the most.
-    async fn restart_members(&self, operation: OperationId, most: u32)
-    -> Result<RestartMembers, LedgerError>;
+    /// How the members of a fleet operation stand: of those that wait the first, `most` at the most.
+    async fn fleet_members(&self, operation: OperationId, most: u32) -> Result<FleetMembers, LedgerError>;
 
-    /// Goes on with a restart, unless it is over. A member whose worker another transaction holds goes on waiting.
-    async fn step_restart(
+    /// Goes on with a fleet operation, unless it is over. A member whose worker another transaction holds goes on waiting.
+    async fn step_fleet(
         &self,
         term: Term,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
     ) -> Result<(), LedgerError>;
 
     /// Writes down that no node has these tenants any more, but for those that another transaction holds. Of how many.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 
-use super::RestartLimits;
+use super::FleetLimits;
 use crate::records::ImpairmentKind;
 
 /// All of it, at one moment.
@@ -115,7 +115,7 @@ pub struct RestartWindow {
     pub left: Duration,
 }
 
-/// A change of placement, or a restart of many workers, that an operator or a policy has started and that is not over.
+/// A change of placement, or an order on many workers, that an operator or a policy has started and that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     pub id: OperationId,
@@ -135,8 +135,8 @@ pub enum OperationKind {
     Rebalance { max_concurrent: u32, max_unavailable_percent: u32 },
     /// One tenant moves to one node.
     Move { tenant: TenantId, to: NodeId },
-    /// Workers that were chosen when it started restart where they are.
-    Restart(RestartLimits),
+    /// Workers that were chosen when it started are told something.
+    Fleet(FleetLimits),
 }
 
 /// How far an operation has come, in tenants.

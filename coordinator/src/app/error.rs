@@ -28,6 +28,8 @@ pub enum Error {
     /// An operation was to be cancelled that has ended.
     #[error("operation {id} has ended")]
     OperationOver { id: OperationId, state: OperationState },
+    #[error("operation {id} has not paused")]
+    OperationNotPaused { id: OperationId, state: OperationState },
     #[error("there is no operation {id}")]
     NoOperation { id: OperationId },
     /// It is not live, and nothing is known of it.

@@ -9,6 +9,7 @@ use roost_cluster::{
     plan::{AdmissionDenial, Intake, NodeView, TenantView, Wanted},
     records::Phase,
 };
+use roost_store::WorkerAction;
 
 /// Why an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub enum Refusal {
     },
     /// An order on many workers is about none; `selector` is empty for all.
     NoneChosen {
+        action: WorkerAction,
         selector: String,
     },
     TooManyChosen {
@@ -184,13 +186,15 @@ impl fmt::Display for Refusal {
                 f,
                 "tenant {tenant} is pinned to node {node}; unpin it first, or pin it to the other node"
             ),
-            Self::NoneChosen { selector } if selector.is_empty() => {
-                write!(f, "no tenant has a worker that is to run; there is nothing to restart")
+            Self::NoneChosen { action, selector } => {
+                let who = if selector.is_empty() { "no tenant has" } else { selector };
+                let matches = if selector.is_empty() { "" } else { " matches no tenant with" };
+                let wanted = match action {
+                    WorkerAction::Start => "that is stopped or in ERROR",
+                    _ => "that is to run",
+                };
+                write!(f, "{who}{matches} a worker {wanted}; see `roost worker list --selector`")
             }
-            Self::NoneChosen { selector } => write!(
-                f,
-                "{selector} matches no tenant whose worker is to run; see `roost worker list --selector`"
-            ),
             Self::TooManyChosen { most } => {
                 write!(f, "more than {most} workers are chosen; choose fewer, by their node for one")
             }

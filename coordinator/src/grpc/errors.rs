@@ -44,6 +44,7 @@ impl From<Error> for ApiError {
             Error::Refused(refusal) => from_refusal(&refusal),
             Error::OperationRuns { operation, what } => under_way(ErrorCode::AlreadyExists, operation, &what),
             Error::OperationOver { id, state } => operation_over(id, state),
+            Error::OperationNotPaused { id, state } => not_paused(id, state),
             Error::NoOperation { id } => no_operation(id),
             Error::UnknownNode { node } => unknown_node(&node),
             Error::TooManyStreams { limit } => too_many_streams(limit),
@@ -250,14 +251,23 @@ fn no_operation(id: OperationId) -> ApiError {
 }
 
 fn operation_over(id: OperationId, state: OperationState) -> ApiError {
-    let how = match state {
+    let message = format!("operation {id} {} already; there is nothing to cancel", how_it_is(state));
+    ApiError::new(ErrorCode::FailedPrecondition, message).about("operation", &id.to_string())
+}
+
+fn not_paused(id: OperationId, state: OperationState) -> ApiError {
+    let message =
+        format!("operation {id} {} and has not paused; there is nothing to resume", how_it_is(state));
+    ApiError::new(ErrorCode::FailedPrecondition, message).about("operation", &id.to_string())
+}
+
+fn how_it_is(state: OperationState) -> &'static str {
+    match state {
         OperationState::Done => "is done",
         OperationState::Failed => "has failed",
         OperationState::Cancelled => "was cancelled",
         OperationState::Running => "runs",
-    };
-    let message = format!("operation {id} {how} already; there is nothing to cancel");
-    ApiError::new(ErrorCode::FailedPrecondition, message).about("operation", &id.to_string())
+    }
 }
 
 fn from_refusal(refusal: &Refusal) -> ApiError {

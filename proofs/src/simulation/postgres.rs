@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_cluster::ledger::{
-    Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
-    Orders, RestartMembers, RestartStep, Seal, StoreClaim,
+    Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetStep, Ledger, LedgerError, LedgerRecord,
+    MemoryLedger, NotBack, Orders, Seal, StoreClaim,
 };
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 use tokio::sync::watch;
@@ -217,26 +217,22 @@ impl Ledger for LinkedLedger {
         self.call("not back", work).await
     }
 
-    async fn restart_members(
-        &self,
-        operation: OperationId,
-        most: u32,
-    ) -> Result<RestartMembers, LedgerError> {
+    async fn fleet_members(&self, operation: OperationId, most: u32) -> Result<FleetMembers, LedgerError> {
         let work = move |postgres: Arc<Postgres>| async move {
-            postgres.ledger.restart_members(operation, most).await
+            postgres.ledger.fleet_members(operation, most).await
         };
         self.call("restart members", work).await
     }
 
-    async fn step_restart(
+    async fn step_fleet(
         &self,
         term: Term,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
     ) -> Result<(), LedgerError> {
         let step = step.clone();
         let work = move |postgres: Arc<Postgres>| async move {
-            postgres.ledger.step_restart(postgres.admit(term), operation, &step).await?;
+            postgres.ledger.step_fleet(postgres.admit(term), operation, &step).await?;
             postgres.judge.ledger_written(term);
             Ok(())
         };

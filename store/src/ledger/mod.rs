@@ -13,9 +13,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::ledger::{
-    BreakerRecord, Complaint, DesiredTenant, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError,
-    LedgerRecord, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress, RestartLimits,
-    RestartMembers, RestartStep, RestartWindow, Seal, StoreClaim,
+    BreakerRecord, Complaint, DesiredTenant, FailoverFacts, FleetLimits, FleetMembers, FleetStep,
+    GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, NodeOrder, NotBack, Operation, OperationKind,
+    Orders, Policy, Progress, RestartWindow, Seal, StoreClaim,
 };
 use roost_cluster::records::ImpairmentKind;
 use roost_model::{
@@ -31,8 +31,8 @@ use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, operations::co
 mod complaint;
 mod demands;
 mod failover;
+mod fleet;
 mod records;
-mod restarts;
 mod seal;
 mod stale;
 
@@ -83,7 +83,7 @@ impl PostgresLedger {
                     select jsonb_agg(jsonb_build_object(
                         'id', id, 'kind', kind, 'node', node, 'tenant', tenant_id,
                         'urgent', force or coalesce(deadline <= now(), false), 'max_concurrent', max_concurrent,
-                        'max_unavailable_percent', max_unavailable_percent, 'total', total, 'done', done, 'message', message
+                        'max_unavailable_percent', max_unavailable_percent, 'pauses_after', pauses_after, 'total', total, 'done', done, 'message', message
                     ) order by id)
                     from operations where state = 'RUNNING'
                 ), '[]') as "operations!: Json<Vec<OperationRow>>",
@@ -281,21 +281,17 @@ impl Ledger for PostgresLedger {
         self.read_not_back(operation).await
     }
 
-    async fn restart_members(
-        &self,
-        operation: OperationId,
-        most: u32,
-    ) -> Result<RestartMembers, LedgerError> {
-        self.read_restart(operation, most).await.map_err(to_ledger)
+    async fn fleet_members(&self, operation: OperationId, most: u32) -> Result<FleetMembers, LedgerError> {
+        self.read_fleet(operation, most).await.map_err(to_ledger)
     }
 
-    async fn step_restart(
+    async fn step_fleet(
         &self,
         term: Term,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
     ) -> Result<(), LedgerError> {
-        self.write_restart(term, operation, step).await.map_err(to_ledger)
+        self.write_fleet(term, operation, step).await.map_err(to_ledger)
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
@@ -425,7 +421,7 @@ enum Kind {
     Drain,
     Rebalance,
     Move,
-    Restart,
+    Fleet,
 }
 
 #[derive(Debug, Deserialize)]
@@ -437,6 +433,7 @@ struct OperationRow {
     urgent: bool,
     max_concurrent: Option<u32>,
     max_unavailable_percent: Option<u32>,
+    pauses_after: Option<u32>,
     total: i32,
     done: i32,
     message: String,
@@ -460,9 +457,10 @@ impl TryFrom<OperationRow> for Operation {
                 tenant: row.tenant.ok_or_else(missing)?,
                 to: row.node.ok_or_else(missing)?,
             },
-            Kind::Restart => OperationKind::Restart(RestartLimits {
+            Kind::Fleet => OperationKind::Fleet(FleetLimits {
                 max_concurrent: row.max_concurrent.ok_or_else(missing)?,
                 max_unavailable_percent: row.max_unavailable_percent.ok_or_else(missing)?,
+                pauses_after: row.pauses_after,
             }),
         };
         let progress = Progress { total: count(row.total)?, done: count(row.done)? };

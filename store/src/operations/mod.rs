@@ -1,4 +1,4 @@
-//! Operations: changes of placement and restarts of many workers that an operator starts, that the controller carries out, and that
+//! Operations: changes of placement and orders on many workers that an operator starts, that the controller carries out, and that
 //! are over when their goal is reached, cannot be reached, or is given up.
 //!
 //! ```text
@@ -15,14 +15,14 @@ use roost_model::ids::{NodeId, OperationId, TenantId};
 
 use crate::{Requester, Store, StoreError};
 
+mod fleet;
 mod record;
-mod restart;
 mod start;
 
+pub use fleet::{ChosenWorker, NewFleetOrder, Resumption, WorkerAction};
 use record::{Kind, OperationRow};
 pub use record::{OperationOrder, OperationRecord, OperationState};
 pub(crate) use record::{count, number_to_column};
-pub use restart::{ChosenWorker, NewRestart};
 
 /// Of the rebalance that the policy starts.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 4;
@@ -121,8 +121,8 @@ impl Store {
         let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
         let query = sqlx::query_as!(
             OperationRow,
-            r#"select id, kind as "kind: Kind", node, tenant_id, selector, force, deadline, max_concurrent,
-                max_unavailable_percent, state as "state: OperationState", total, done, message, requested_by, reason,
+            r#"select id, kind as "kind: Kind", node, tenant_id, selector, action as "action: WorkerAction",
+                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations where id = any($1)"#,
             &ids,
@@ -139,8 +139,8 @@ impl Store {
     ) -> Result<Vec<OperationRecord>, StoreError> {
         let query = sqlx::query_as!(
             OperationRow,
-            r#"select id, kind as "kind: Kind", node, tenant_id, selector, force, deadline, max_concurrent,
-                max_unavailable_percent, state as "state: OperationState", total, done, message, requested_by, reason,
+            r#"select id, kind as "kind: Kind", node, tenant_id, selector, action as "action: WorkerAction",
+                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations
             where id < $1 and ($2::operation_state is null or state = $2) and ($3::text is null or node = $3)

@@ -1,9 +1,10 @@
 //! An operation as it is read: the row of `operations`, and what its columns mean.
 
-use roost_cluster::ledger::{Progress, RestartLimits};
+use roost_cluster::ledger::{FleetLimits, Progress};
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
+use super::WorkerAction;
 use crate::StoreError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +41,10 @@ pub enum OperationOrder {
         to: NodeId,
     },
     /// `selector`: by which the workers were chosen when it started; empty for all.
-    Restart {
+    Fleet {
+        action: WorkerAction,
         selector: String,
-        limits: RestartLimits,
+        limits: FleetLimits,
     },
 }
 
@@ -71,7 +73,7 @@ pub(super) enum Kind {
     Drain,
     Rebalance,
     Move,
-    Restart,
+    Fleet,
 }
 
 /// As the columns come, before they are checked.
@@ -81,10 +83,12 @@ pub(super) struct OperationRow {
     pub node: Option<String>,
     pub tenant_id: Option<String>,
     pub selector: Option<String>,
+    pub action: Option<WorkerAction>,
     pub force: bool,
     pub deadline: Option<OffsetDateTime>,
     pub max_concurrent: Option<i32>,
     pub max_unavailable_percent: Option<i32>,
+    pub pauses_after: Option<i32>,
     pub state: OperationState,
     pub total: i32,
     pub done: i32,
@@ -115,11 +119,13 @@ impl OperationRow {
                 let tenant = TenantId::new(tenant).map_err(StoreError::corrupt_id)?;
                 OperationOrder::Move { tenant, to: node()? }
             }
-            Kind::Restart => OperationOrder::Restart {
+            Kind::Fleet => OperationOrder::Fleet {
+                action: self.action.ok_or_else(missing)?,
                 selector: self.selector.clone().ok_or_else(missing)?,
-                limits: RestartLimits {
+                limits: FleetLimits {
                     max_concurrent: count(self.max_concurrent.ok_or_else(missing)?)?,
                     max_unavailable_percent: count(self.max_unavailable_percent.ok_or_else(missing)?)?,
+                    pauses_after: self.pauses_after.map(count).transpose()?,
                 },
             },
         })

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     ledger::{
-        Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
-        Orders, RestartMembers, RestartStep, Seal, StoreClaim,
+        Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetStep, Ledger, LedgerError, LedgerRecord,
+        MemoryLedger, NotBack, Orders, Seal, StoreClaim,
     },
     registry::{
         Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, Update,
@@ -178,20 +178,16 @@ impl Ledger for CrashInjector {
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
         self.ledger.not_back(operation).await
     }
-    async fn restart_members(
-        &self,
-        operation: OperationId,
-        most: u32,
-    ) -> Result<RestartMembers, LedgerError> {
-        self.ledger.restart_members(operation, most).await
+    async fn fleet_members(&self, operation: OperationId, most: u32) -> Result<FleetMembers, LedgerError> {
+        self.ledger.fleet_members(operation, most).await
     }
-    async fn step_restart(
+    async fn step_fleet(
         &self,
         term: Term,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
     ) -> Result<(), LedgerError> {
-        self.write(self.ledger.step_restart(term, operation, step)).await
+        self.write(self.ledger.step_fleet(term, operation, step)).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.write(self.ledger.unplace(term, tenants)).await

@@ -11,7 +11,7 @@ use super::{
     test_cluster::{TestCluster, node_id, tenant},
 };
 use crate::{
-    ledger::{EventKind, OperationEnd, Outcome, Progress, RestartLimits},
+    ledger::{EventKind, FleetLimits, OperationEnd, Outcome, Progress},
     timing::Timing,
 };
 
@@ -103,8 +103,8 @@ async fn restart_with_a_death_at(crash: CrashPoint) -> bool {
     let (cluster, injector, first, _nodes) = cluster_with(crash).await;
     let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
     injector.arm();
-    let limits = RestartLimits { max_concurrent: 2, max_unavailable_percent: 100 };
-    let restart = cluster.ledger.start_restart(&tenants, limits);
+    let limits = FleetLimits { max_concurrent: 2, max_unavailable_percent: 100, pauses_after: None };
+    let restart = cluster.ledger.start_fleet_operation(&tenants, limits);
     let ended = async || {
         let told = tenants.iter().filter(|one| cluster.ledger.restarts_of(one) > 0);
         told.for_each(|one| cluster.ledger.seen(one));

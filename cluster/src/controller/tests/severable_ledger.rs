@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 
 use crate::ledger::{
-    Complaint, DesiredTenant, FailoverFacts, Ledger, LedgerError, LedgerRecord, MemoryLedger, NotBack,
-    Orders, RestartMembers, RestartStep, Seal, StoreClaim,
+    Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetStep, Ledger, LedgerError, LedgerRecord,
+    MemoryLedger, NotBack, Orders, Seal, StoreClaim,
 };
 
 pub(super) struct SeverableLedger {
@@ -120,20 +120,16 @@ impl Ledger for SeverableLedger {
     async fn not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
         self.reach()?.not_back(operation).await
     }
-    async fn restart_members(
-        &self,
-        operation: OperationId,
-        most: u32,
-    ) -> Result<RestartMembers, LedgerError> {
-        self.reach()?.restart_members(operation, most).await
+    async fn fleet_members(&self, operation: OperationId, most: u32) -> Result<FleetMembers, LedgerError> {
+        self.reach()?.fleet_members(operation, most).await
     }
-    async fn step_restart(
+    async fn step_fleet(
         &self,
         term: Term,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
     ) -> Result<(), LedgerError> {
-        self.reach()?.step_restart(term, operation, step).await
+        self.reach()?.step_fleet(term, operation, step).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.reach()?.unplace(term, tenants).await

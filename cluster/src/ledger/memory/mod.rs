@@ -12,16 +12,16 @@ use roost_model::ids::{Generation, NodeId, OperationId, Revision, SpecRevision, 
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Complaint, DesiredTenant, Event, FailoverFacts, GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord,
-    MemberState, NotBack, Orders, RefusalKind, RestartMembers, RestartStep, Seal, SealedStore, StoreClaim,
+    Complaint, DesiredTenant, Event, FailoverFacts, FleetMembers, FleetStep, GENERATIONS_LEFT_OUT, Ledger,
+    LedgerError, LedgerRecord, MemberState, NotBack, Orders, RefusalKind, Seal, SealedStore, StoreClaim,
 };
 
+mod fleet;
 mod operator;
 mod orders;
-mod restarts;
 
+use fleet::StoredFleet;
 use orders::StoredOrders;
-use restarts::StoredRestarts;
 
 pub use orders::OperationEnd;
 
@@ -50,7 +50,7 @@ struct Tables {
     spec_revisions: i64,
     tenants: BTreeMap<TenantId, Tenant>,
     orders: StoredOrders,
-    restarts: StoredRestarts,
+    fleet: StoredFleet,
     records: Vec<LedgerRecord>,
     events: Vec<Event>,
     largest_write: usize,
@@ -399,30 +399,26 @@ impl Ledger for MemoryLedger {
         Ok(not_back.collect())
     }
 
-    async fn restart_members(
-        &self,
-        operation: OperationId,
-        most: u32,
-    ) -> Result<RestartMembers, LedgerError> {
+    async fn fleet_members(&self, operation: OperationId, most: u32) -> Result<FleetMembers, LedgerError> {
         let state = self.reach()?;
         let state_of = |tenant: &TenantId, told_at: Instant| match state.tenants.get(tenant) {
-            Some(row) if row.desired.running && row.last_seen_at > told_at => MemberState::Back,
-            Some(row) if row.desired.running => MemberState::Restarting { condition: String::new() },
+            Some(row) if row.desired.running && row.last_seen_at > told_at => MemberState::Done,
+            Some(row) if row.desired.running => MemberState::UnderWay { condition: String::new() },
             _ => MemberState::Gone,
         };
-        Ok(state.restarts.members(operation, most, state_of))
+        Ok(state.fleet.members(operation, most, state_of))
     }
 
-    async fn step_restart(
+    async fn step_fleet(
         &self,
         term: Term,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
     ) -> Result<(), LedgerError> {
         let mut state = self.reach_under(term, step.begin.len())?;
         if state.orders.end(operation).is_none() {
-            let Tables { tenants, restarts, spec_revisions, .. } = &mut *state;
-            restarts.step(operation, step, |tenant| {
+            let Tables { tenants, fleet, spec_revisions, .. } = &mut *state;
+            fleet.step(operation, step, |tenant| {
                 let row = tenants.get_mut(tenant).filter(|row| row.desired.running);
                 *spec_revisions += 1;
                 row.map(|row| row.desired.spec_revision = SpecRevision(*spec_revisions)).is_some()

@@ -6,7 +6,7 @@ use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 use tokio::time::Instant;
 
 use super::{MemoryLedger, OperationEnd};
-use crate::ledger::{Complaint, Event, EventKind, LedgerRecord, OperationKind, Progress, RestartLimits};
+use crate::ledger::{Complaint, Event, EventKind, FleetLimits, LedgerRecord, OperationKind, Progress};
 
 impl MemoryLedger {
     /// Starts an operation without asking whether it makes sense; a drain cordons its node. `deadline`: from then on
@@ -31,10 +31,10 @@ impl MemoryLedger {
     }
 
     /// Of these, in this order; all of them answer.
-    pub fn start_restart(&self, tenants: &[TenantId], limits: RestartLimits) -> OperationId {
+    pub fn start_fleet_operation(&self, tenants: &[TenantId], limits: FleetLimits) -> OperationId {
         let mut state = self.state.lock();
-        let id = state.orders.start(OperationKind::Restart(limits), None);
-        state.restarts.start(id, tenants);
+        let id = state.orders.start(OperationKind::Fleet(limits), None);
+        state.fleet.start(id, tenants);
         drop(state);
         self.changed.notify_one();
         id
@@ -42,7 +42,7 @@ impl MemoryLedger {
 
     /// How often the tenant was told to restart.
     pub fn restarts_of(&self, tenant: &TenantId) -> u32 {
-        self.state.lock().restarts.told(tenant)
+        self.state.lock().fleet.told(tenant)
     }
 
     /// Whether it was running. The cordon of a drain's node is put back to what it was.

@@ -228,7 +228,7 @@ impl StoredOperation {
             }
             kind @ (OperationKind::Rebalance { .. }
             | OperationKind::Move { .. }
-            | OperationKind::Restart(_)) => kind.clone(),
+            | OperationKind::Fleet(_)) => kind.clone(),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use roost_model::ids::OperationId;
-use roost_store::Requester;
+use roost_proto::v1;
+use roost_store::{Requester, WorkerAction};
 
 use super::{Checks, Text};
 
@@ -52,6 +53,26 @@ impl Checks {
         self.take(field, checked)
     }
 
+    /// What workers are told.
+    pub fn worker_action(&mut self, given: i32) -> Option<WorkerAction> {
+        let known: Option<v1::WorkerAction> = self.optional_enum("action", given)?;
+        let required = || "is required: START, STOP, RESTART, FORCE_RESTART or RELINK".to_owned();
+        self.take("action", known.and_then(ordered_action).ok_or_else(required))
+    }
+
+    /// How many of the chosen workers may be away at one moment, in per cent: all, where being away is what is ordered, or
+    /// nothing is taken away.
+    pub fn unavailable(&mut self, action: Option<WorkerAction>, given: i32, default: u32) -> Option<u32> {
+        let field = "max_unavailable_percent";
+        match (action, given) {
+            (Some(WorkerAction::Start | WorkerAction::Stop), 0) => Some(100),
+            (Some(WorkerAction::Start | WorkerAction::Stop), _) => {
+                self.take(field, Err("has no meaning for START and STOP; leave it out".to_owned()))
+            }
+            _ => self.limit(field, given, default, 100),
+        }
+    }
+
     /// An operation's id.
     pub fn operation_id(&mut self, given: i64) -> Option<OperationId> {
         let checked = match given {
@@ -60,6 +81,18 @@ impl Checks {
             _ => Ok(OperationId(given)),
         };
         self.take("id", checked)
+    }
+}
+
+/// None for UNSPECIFIED, which orders nothing.
+fn ordered_action(action: v1::WorkerAction) -> Option<WorkerAction> {
+    match action {
+        v1::WorkerAction::Unspecified => None,
+        v1::WorkerAction::Start => Some(WorkerAction::Start),
+        v1::WorkerAction::Stop => Some(WorkerAction::Stop),
+        v1::WorkerAction::Restart => Some(WorkerAction::Restart),
+        v1::WorkerAction::ForceRestart => Some(WorkerAction::ForceRestart),
+        v1::WorkerAction::Relink => Some(WorkerAction::Relink),
     }
 }
 

@@ -1,6 +1,6 @@
 //! OperationService.
 
-use roost_cluster::ledger::RestartLimits;
+use roost_cluster::ledger::FleetLimits;
 use roost_model::ids::OperationId;
 use roost_proto::v1::{self, operation_service_server::OperationService};
 use roost_store::{NewDrain, NewMove, NewRebalance, OperationFilter};
@@ -18,10 +18,11 @@ use crate::{
 const MAX_CONCURRENT: u32 = 1_000;
 const USUAL_CONCURRENT: u32 = 4;
 const USUAL_UNAVAILABLE_PERCENT: u32 = 10;
-const USUAL_RESTARTS: u32 = 10;
-const USUAL_RESTARTING_PERCENT: u32 = 5;
-/// Workers that a plan of a restart names.
-const PLANNED_RESTARTS: usize = 1_000;
+/// Of an order on many workers.
+const USUAL_WORKERS: u32 = 10;
+const USUAL_SILENT_PERCENT: u32 = 5;
+/// Workers that a plan names.
+const PLANNED_WORKERS: usize = 1_000;
 
 pub struct Operations {
     pub app: App,
@@ -102,37 +103,41 @@ impl OperationService for Operations {
         Ok(Response::new(wire::operation(started)))
     }
 
-    async fn plan_restart(
+    async fn plan_fleet_operation(
         &self,
-        request: Request<v1::PlanRestartRequest>,
-    ) -> Result<Response<v1::RestartPlan>, Status> {
+        request: Request<v1::PlanFleetOperationRequest>,
+    ) -> Result<Response<v1::FleetPlan>, Status> {
         let mut checks = Checks::default();
-        let Some(workers) = checks.ordered_workers(&request.get_ref().selector, request.get_ref().all) else {
+        let action = checks.worker_action(request.get_ref().action);
+        let workers = checks.ordered_workers(&request.get_ref().selector, request.get_ref().all);
+        let (Some(action), Some(workers)) = (action, workers) else {
             return Err(checks.refusal().into());
         };
-        let chosen = self.app.plan_restart(&workers.selector, &workers.filter).await?;
-        Ok(Response::new(wire::restart_plan(chosen, PLANNED_RESTARTS)))
+        let chosen = self.app.plan_fleet_operation(action, &workers.selector, &workers.filter).await?;
+        Ok(Response::new(wire::fleet_plan(chosen, PLANNED_WORKERS)))
     }
 
-    async fn start_restart(
+    async fn start_fleet_operation(
         &self,
-        request: Request<v1::StartRestartRequest>,
+        request: Request<v1::StartFleetOperationRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
         let request = request.into_inner();
         let mut checks = Checks::default();
+        let action = checks.worker_action(request.action);
         let workers = checks.ordered_workers(&request.selector, request.all);
         let concurrent =
-            checks.limit("max_concurrent", request.max_concurrent, USUAL_RESTARTS, MAX_CONCURRENT);
-        let percent = request.max_unavailable_percent;
-        let unavailable = checks.limit("max_unavailable_percent", percent, USUAL_RESTARTING_PERCENT, 100);
+            checks.limit("max_concurrent", request.max_concurrent, USUAL_WORKERS, MAX_CONCURRENT);
+        let unavailable = checks.unavailable(action, request.max_unavailable_percent, USUAL_SILENT_PERCENT);
         let by = checks.by(request.requested_by, request.reason);
-        let (Some(workers), Some(max_concurrent), Some(max_unavailable_percent), Some(by)) =
-            (workers, concurrent, unavailable, by)
+        let (Some(action), Some(workers), Some(max_concurrent), Some(max_unavailable_percent), Some(by)) =
+            (action, workers, concurrent, unavailable, by)
         else {
             return Err(checks.refusal().into());
         };
-        let limits = RestartLimits { max_concurrent, max_unavailable_percent };
-        let started = self.app.start_restart(workers.selector, &workers.filter, limits, &by).await?;
+        let pauses_after = request.pause_on_failure.then_some(0);
+        let limits = FleetLimits { max_concurrent, max_unavailable_percent, pauses_after };
+        let started =
+            self.app.start_fleet_operation(action, workers.selector, &workers.filter, limits, &by).await?;
         Ok(Response::new(wire::operation(started)))
     }
 
@@ -196,5 +201,17 @@ impl OperationService for Operations {
         let by = checks.by(request.requested_by, request.reason);
         let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal().into()) };
         Ok(Response::new(wire::operation(self.app.cancel_operation(id, &by).await?)))
+    }
+
+    async fn resume_operation(
+        &self,
+        request: Request<v1::ResumeOperationRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let id = checks.operation_id(request.id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal().into()) };
+        Ok(Response::new(wire::operation(self.app.resume_operation(id, &by).await?)))
     }
 }

@@ -120,6 +120,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::SessionRestoreOrdered => v1::EventKind::SessionRestoreOrdered,
         EventKind::SessionRestored => v1::EventKind::SessionRestored,
         EventKind::SessionRestoreFailed => v1::EventKind::SessionRestoreFailed,
+        EventKind::OperationResumed => v1::EventKind::OperationResumed,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

@@ -21,7 +21,7 @@ use crate::app::watch::WorkerChange;
 pub use cluster::{cluster_status, event, policy};
 pub use node::node;
 pub use operation::{
-    made_move, operation, operation_state_filter, placement_explanation, plan, restart_plan, worker_failure,
+    fleet_plan, made_move, operation, operation_state_filter, placement_explanation, plan, worker_failure,
 };
 pub use snapshot::{session_snapshot, snapshot_orphan};
 

@@ -3,7 +3,7 @@
 use roost_cluster::ledger::MemberFailure;
 use roost_model::ids::NodeId;
 use roost_proto::v1;
-use roost_store::{ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement};
+use roost_store::{ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement, WorkerAction};
 
 use super::{count, timestamp};
 use crate::app::{BlockedMove, DryRun, ExplainedNode, PlacementExplanation, PlannedMove};
@@ -41,14 +41,26 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
             message.tenant_id = tenant.into();
             message.node_id = to.into();
         }
-        OperationOrder::Restart { selector, limits } => {
-            message.kind = v1::OperationKind::Restart.into();
+        OperationOrder::Fleet { action, selector, limits } => {
+            message.action = worker_action(action).into();
+            message.pauses_on_failure = limits.pauses_after.is_some();
+            message.kind = v1::OperationKind::Fleet.into();
             message.selector = selector;
             message.max_concurrent = count(limits.max_concurrent);
             message.max_unavailable_percent = count(limits.max_unavailable_percent);
         }
     }
     message
+}
+
+fn worker_action(action: WorkerAction) -> v1::WorkerAction {
+    match action {
+        WorkerAction::Start => v1::WorkerAction::Start,
+        WorkerAction::Stop => v1::WorkerAction::Stop,
+        WorkerAction::Restart => v1::WorkerAction::Restart,
+        WorkerAction::ForceRestart => v1::WorkerAction::ForceRestart,
+        WorkerAction::Relink => v1::WorkerAction::Relink,
+    }
 }
 
 fn operation_state(state: OperationState) -> v1::OperationState {
@@ -86,14 +98,14 @@ pub fn worker_failure(failure: MemberFailure) -> v1::WorkerFailure {
 }
 
 /// The first `most` of them.
-pub fn restart_plan(workers: Vec<ChosenWorker>, most: usize) -> v1::RestartPlan {
+pub fn fleet_plan(workers: Vec<ChosenWorker>, most: usize) -> v1::FleetPlan {
     let total_tenants = count(u32::try_from(workers.len()).unwrap_or(u32::MAX));
-    let planned = |worker: ChosenWorker| v1::PlannedRestart {
+    let planned = |worker: ChosenWorker| v1::PlannedWorker {
         tenant_id: worker.tenant.into(),
         node_id: optional(worker.node),
         answers: worker.answers,
     };
-    v1::RestartPlan { workers: workers.into_iter().take(most).map(planned).collect(), total_tenants }
+    v1::FleetPlan { workers: workers.into_iter().take(most).map(planned).collect(), total_tenants }
 }
 
 pub fn plan(plan: DryRun) -> v1::Plan {

@@ -1,43 +1,67 @@
-//! The start of a restart of many workers: who is chosen, and the operation that keeps them.
+//! Orders on many workers: who is chosen, the operation that keeps them, and going on with one that has paused.
 
-use roost_cluster::ledger::{MemberFailure, RestartLimits};
+use roost_cluster::ledger::{FleetLimits, MemberFailure};
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use sqlx::types::Json;
 
-use super::{OperationRecord, number_to_column, start::StartedRow};
+use super::{OperationRecord, OperationState, number_to_column, start::StartedRow};
 use crate::{
     LabelSelector, Labels, Requester, Store, StoreError, WorkerFilter, WorkerStatus, columns::optional_id,
 };
 
-/// A worker that is to run and that a selector has chosen.
+/// What the workers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "worker_action", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum WorkerAction {
+    /// Those that are stopped or in ERROR; the others only what is to run.
+    Start,
+    Stop,
+    /// Gracefully.
+    Restart,
+    /// By killing the browser.
+    ForceRestart,
+    /// Anew, with another scan: the session is forgotten.
+    Relink,
+}
+
+/// A worker for which there is something to do and that a selector has chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChosenWorker {
     pub tenant: TenantId,
     pub node: Option<NodeId>,
-    /// It is connected and not in ERROR: a restart takes something away.
+    /// It is connected and not in ERROR: an order takes something away.
     pub answers: bool,
 }
 
+/// What became of the wish to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRestart {
+pub enum Resumption {
+    Resumed(OperationRecord),
+    NotPaused { state: OperationState },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFleetOrder {
+    pub action: WorkerAction,
     /// As it was given; empty for all.
     pub selector: String,
-    pub limits: RestartLimits,
+    pub limits: FleetLimits,
     /// In the order in which they are taken.
     pub members: Vec<ChosenWorker>,
 }
 
 impl Store {
-    /// Of the workers that are to run those that the filter lets through, ordered by tenant, `limit` at most.
+    /// Of the workers for which there is something to do those that the filter lets through, ordered by tenant, `limit` at most.
     pub async fn choose_workers(
         &self,
+        action: WorkerAction,
         filter: &WorkerFilter,
         limit: u32,
     ) -> Result<Vec<ChosenWorker>, StoreError> {
         let query = sqlx::query!(
             r#"select w.tenant_id, w.node, w.status <> 'ERROR' and s.status = 'CONNECTED' as "answers!"
             from worker_processes w join whatsapp_sessions s using (tenant_id)
-            where w.desired = 'RUNNING' and ($1::text is null or w.node = $1)
+            where worker_action_applies($9, w) and ($1::text is null or w.node = $1)
                 and ($2::worker_status is null or w.status = $2)
                 and ($3 or exists (
                     select from tenants t where t.id = w.tenant_id and t.labels @> $4 and not t.labels @> any ($5::jsonb[])
@@ -51,6 +75,7 @@ impl Store {
             &filter.labels.present,
             &filter.labels.absent,
             i64::from(limit),
+            action as WorkerAction,
         );
         let rows = self.all("choose the workers", query).await?;
         let chosen = rows.into_iter().map(|row| {
@@ -65,22 +90,22 @@ impl Store {
     }
 
     /// `Conflict` when one runs.
-    pub async fn start_restart(
+    pub async fn start_fleet_operation(
         &self,
-        restart: &NewRestart,
+        order: &NewFleetOrder,
         by: &Requester,
     ) -> Result<OperationRecord, StoreError> {
         let (requested_by, reason) = by.columns();
-        let tenants: Vec<&str> = restart.members.iter().map(|member| member.tenant.as_str()).collect();
-        let answered: Vec<bool> = restart.members.iter().map(|member| member.answers).collect();
+        let tenants: Vec<&str> = order.members.iter().map(|member| member.tenant.as_str()).collect();
+        let answered: Vec<bool> = order.members.iter().map(|member| member.answers).collect();
         let query = sqlx::query_as!(
             StartedRow,
             r#"with policy_lock as materialized (
                 select singleton from cluster_policy for no key update
             ), met as (
                 insert into operations
-                    (kind, selector, max_concurrent, max_unavailable_percent, total, requested_by, reason)
-                select 'RESTART', $1, $2, $3, cardinality($4::text[]), $6, $7 from policy_lock
+                    (kind, selector, max_concurrent, max_unavailable_percent, total, requested_by, reason, action, pauses_after)
+                select 'FLEET', $1, $2, $3, cardinality($4::text[]), $6, $7, $8, $9 from policy_lock
                 on conflict (state) where state = 'RUNNING' and selector is not null do update set state = excluded.state
                 returning id, xmax = 0 as fresh, operation_summary(operations) as summary
             ), chosen as (
@@ -95,17 +120,48 @@ impl Store {
                 select 'OPERATION_STARTED', id, summary, $6, $7 from met where fresh
             )
             select id, fresh as "fresh!" from met"#,
-            restart.selector,
-            number_to_column(restart.limits.max_concurrent),
-            number_to_column(restart.limits.max_unavailable_percent),
+            order.selector,
+            number_to_column(order.limits.max_concurrent),
+            number_to_column(order.limits.max_unavailable_percent),
             &tenants as &[&str],
             &answered,
             requested_by,
             reason,
+            order.action as WorkerAction,
+            order.limits.pauses_after.map(number_to_column),
         );
-        let started = self.one("start the restart", query).await?;
-        let what = |id| format!("a restart of many workers is running (operation {id})");
+        let started = self.one("start the fleet operation", query).await?;
+        let what = |id| format!("an order on many workers is being carried out (operation {id})");
         self.get_operation(started.or_conflict(what)?).await
+    }
+
+    /// One that has paused goes on until one more fails.
+    pub async fn resume_operation(&self, id: OperationId, by: &Requester) -> Result<Resumption, StoreError> {
+        let (requested_by, reason) = by.columns();
+        let query = sqlx::query!(
+            r#"with policy_lock as materialized (
+                select singleton from cluster_policy for no key update
+            ), failures as materialized (
+                select count(*)::int as failed from policy_lock, operation_members m
+                where m.operation_id = $1 and m.state = 'FAILED'
+            ), resumed as (
+                update operations o set pauses_after = failures.failed, message = ''
+                from failures where o.id = $1 and o.state = 'RUNNING' and o.pauses_after < failures.failed
+                returning o.id, operation_summary(o) as summary
+            ), ordered as (
+                update cluster_policy set orders_revision = orders_revision + 1 from resumed
+            ), logged as (
+                insert into cluster_events (kind, operation_id, text, requested_by, reason)
+                select 'OPERATION_RESUMED', id, summary, $2, $3 from resumed
+            )
+            select id from resumed"#,
+            id.0,
+            requested_by,
+            reason,
+        );
+        let resumed = self.maybe("resume the operation", query).await?.is_some();
+        let record = self.get_operation(id).await?;
+        Ok(if resumed { Resumption::Resumed(record) } else { Resumption::NotPaused { state: record.state } })
     }
 
     /// The members that have failed, in the order in which they were taken.

@@ -1,9 +1,9 @@
-//! A restart of many workers: who is next, who is back, and when it is halted.
+//! One order on many workers: who is next, who has carried it out, and when it is halted.
 //!
 //! ```text
-//!   WAITING --begin--> UNDER_WAY --connected since--> DONE
-//!      |                   |------in ERROR, or not back in time--> FAILED
-//!      +--stopped, deleted-+--> GONE
+//!   WAITING --begin--> UNDER_WAY --carried out--> DONE
+//!      |                   |------in ERROR, or not in time--> FAILED
+//!      +--ordered otherwise, deleted--> GONE
 //! ```
 //!
 //! Each pass reads how the members stand and takes one turn. What it decides from is in the ledger, so the next leader
@@ -20,13 +20,13 @@ use super::{
     waits::bounded,
 };
 use crate::ledger::{
-    MemberFailure, MemberState, MemberUnderWay, Operation, Outcome, Progress, RestartLimits, RestartMembers,
-    RestartStep, WaitingMember,
+    FleetLimits, FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, Operation, Outcome,
+    Progress, WaitingMember,
 };
 
-/// A worker that is not back after so long has failed: a planned stop may take 50 s, and a page that others start
+/// A worker that has not carried it out after so long has failed: a planned stop may take 50 s, and a page that others start
 /// beside as long as 5 minutes.
-pub(super) const BACK_WITHIN: Duration = Duration::from_secs(360);
+pub(super) const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(360);
 /// The operation is halted at so many failures, or at [`FAILURES_PERCENT`] of the members if that is more.
 const FAILURES: u32 = 3;
 const FAILURES_PERCENT: u32 = 5;
@@ -37,35 +37,34 @@ const MOST_CHARS: usize = 150;
 /// What comes of one look at the members.
 #[derive(Debug, PartialEq, Eq)]
 struct Turn {
-    step: RestartStep,
+    step: FleetStep,
     progress: Progress,
     verdict: Verdict,
 }
 
 impl Context {
     /// How far it has come, and what becomes of it.
-    pub(super) async fn go_on_with_restart(
+    pub(super) async fn go_on_with_fleet(
         &self,
         authority: &WriteAuthority<'_>,
         operation: &Operation,
-        limits: RestartLimits,
+        limits: FleetLimits,
     ) -> Result<(Progress, Verdict), ControllerError> {
-        let asked = self.ledger.restart_members(operation.id, limits.max_concurrent);
+        let asked = self.ledger.fleet_members(operation.id, limits.max_concurrent);
         let members = self.ask_ledger(asked).await.map_err(ControllerError::reading_ledger)?;
         let Turn { step, progress, verdict } = turn(limits, members);
         if !step.is_empty() {
             authority.check()?;
-            let written =
-                self.ask_ledger(self.ledger.step_restart(authority.term, operation.id, &step)).await;
-            written.map_err(|error| ControllerError::writing_ledger("a step of a restart", error))?;
+            let written = self.ask_ledger(self.ledger.step_fleet(authority.term, operation.id, &step)).await;
+            written.map_err(|error| ControllerError::writing_ledger("a step of a fleet operation", error))?;
         }
         Ok((progress, verdict))
     }
 }
 
-fn turn(limits: RestartLimits, members: RestartMembers) -> Turn {
+fn turn(limits: FleetLimits, members: FleetMembers) -> Turn {
     let mut tally = Tally::of(&members, limits);
-    let mut step = RestartStep::default();
+    let mut step = FleetStep::default();
     for member in members.under_way {
         tally.settle(member, &mut step);
     }
@@ -74,6 +73,8 @@ fn turn(limits: RestartLimits, members: RestartMembers) -> Turn {
         Verdict::Ends(tally.outcome())
     } else if tally.failed >= tally.most_failures() && tally.waiting > 0 {
         Verdict::Ends(tally.halted())
+    } else if tally.is_paused() {
+        Verdict::WaitsForTenants { waits_for: tally.paused() }
     } else {
         step.begin = tally.admitted(members.next);
         let is_stuck = tally.under_way == 0 && step.begin.is_empty();
@@ -95,6 +96,7 @@ struct Tally {
     /// The first of them.
     failures: Vec<MemberFailure>,
     max_concurrent: u32,
+    pauses_after: Option<u32>,
     /// Members that answered when they were chosen.
     answered: u32,
     /// So many of these may not answer. Never none at all, or it could not go on.
@@ -105,8 +107,8 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(members: &RestartMembers, limits: RestartLimits) -> Self {
-        let RestartMembers { waiting, done, failed, answered, silent, silent_failed, .. } = *members;
+    fn of(members: &FleetMembers, limits: FleetLimits) -> Self {
+        let FleetMembers { waiting, done, failed, answered, silent, silent_failed, .. } = *members;
         Self {
             waiting,
             under_way: 0,
@@ -114,6 +116,7 @@ impl Tally {
             failed,
             failures: members.failures.clone(),
             max_concurrent: limits.max_concurrent,
+            pauses_after: limits.pauses_after,
             answered,
             budget: share(answered, limits.max_unavailable_percent).max(1),
             away: silent,
@@ -121,20 +124,22 @@ impl Tally {
         }
     }
 
-    /// Takes in what has come of a member's restart.
-    fn settle(&mut self, member: MemberUnderWay, step: &mut RestartStep) {
+    /// Takes in what has come of a member's order.
+    fn settle(&mut self, member: MemberUnderWay, step: &mut FleetStep) {
         let error = match member.state {
-            MemberState::Back => {
+            MemberState::Done => {
                 self.done += 1;
                 return step.done.push(member.tenant);
             }
             MemberState::Gone => return step.gone.push(member.tenant),
-            MemberState::Restarting { .. } if member.ordered_ago < BACK_WITHIN => {
+            MemberState::UnderWay { .. } if member.ordered_ago < CARRIED_OUT_WITHIN => {
                 self.under_way += 1;
                 self.away += u32::from(member.answered);
                 return;
             }
-            MemberState::Restarting { condition } => format!("not back within {BACK_WITHIN:?}: {condition}"),
+            MemberState::UnderWay { condition } => {
+                format!("not done within {CARRIED_OUT_WITHIN:?}: {condition}")
+            }
             MemberState::InError { error } => error,
         };
         self.failed += 1;
@@ -166,6 +171,16 @@ impl Tally {
 
     fn progress(&self) -> Progress {
         Progress { total: self.total(), done: self.done }
+    }
+
+    /// Until an operator resumes it, which raises the number, or cancels it. Where nobody waits there is nothing to pause.
+    fn is_paused(&self) -> bool {
+        self.waiting > 0 && self.pauses_after.is_some_and(|failures| self.failed > failures)
+    }
+
+    fn paused(&self) -> String {
+        let told = self.told();
+        bounded(&format!("paused until it is resumed or cancelled, for {} failed: {told}", self.failed))
     }
 
     fn most_failures(&self) -> u32 {
@@ -219,25 +234,26 @@ fn share(of: u32, percent: u32) -> u32 {
 mod tests {
     use super::*;
 
-    const LIMITS: RestartLimits = RestartLimits { max_concurrent: 10, max_unavailable_percent: 5 };
+    const LIMITS: FleetLimits =
+        FleetLimits { max_concurrent: 10, max_unavailable_percent: 5, pauses_after: None };
 
     fn tenant(number: usize) -> TenantId {
         TenantId::new(&format!("t{number}")).unwrap()
     }
 
     /// So many that answer and wait.
-    fn waiting(count: usize) -> RestartMembers {
+    fn waiting(count: usize) -> FleetMembers {
         let next = (0..count.min(10)).map(|number| WaitingMember { tenant: tenant(number), answers: true });
         let count = u32::try_from(count).unwrap();
-        RestartMembers { waiting: count, next: next.collect(), answered: count, ..RestartMembers::default() }
+        FleetMembers { waiting: count, next: next.collect(), answered: count, ..FleetMembers::default() }
     }
 
     fn under_way(number: usize, state: MemberState) -> MemberUnderWay {
         MemberUnderWay { tenant: tenant(number), answered: true, ordered_ago: Duration::from_secs(9), state }
     }
 
-    fn restarting(number: usize) -> MemberUnderWay {
-        under_way(number, MemberState::Restarting { condition: "STARTING".to_owned() })
+    fn told(number: usize) -> MemberUnderWay {
+        under_way(number, MemberState::UnderWay { condition: "STARTING".to_owned() })
     }
 
     fn failure(number: usize) -> MemberFailure {
@@ -264,47 +280,47 @@ mod tests {
         assert_eq!(begun(LIMITS, waiting(60)), [tenant(0), tenant(1), tenant(2)], "5 % of 60");
         assert_eq!(begun(LIMITS, waiting(7)), [tenant(0)], "never none at all");
         assert_eq!(begun(LIMITS, waiting(1_000)).len(), 10, "at once");
-        let two_go = RestartMembers { under_way: vec![restarting(90), restarting(91)], ..waiting(60) };
+        let two_go = FleetMembers { under_way: vec![told(90), told(91)], ..waiting(60) };
         assert_eq!(begun(LIMITS, two_go), [tenant(0)]);
         // Those that do not answer lose nothing by it.
-        let mut broken = RestartMembers { answered: 0, ..waiting(60) };
+        let mut broken = FleetMembers { answered: 0, ..waiting(60) };
         broken.next.iter_mut().for_each(|member| member.answers = false);
         assert_eq!(begun(LIMITS, broken).len(), 10);
     }
 
     #[test]
     fn what_does_not_answer_for_another_reason_takes_from_the_share_and_is_waited_for() {
-        let lost = RestartMembers { silent: 3, ..waiting(60) };
+        let lost = FleetMembers { silent: 3, ..waiting(60) };
         let stuck = turn(LIMITS, lost);
-        assert_eq!(stuck.step, RestartStep::default());
+        assert_eq!(stuck.step, FleetStep::default());
         assert_eq!(waits(&stuck), "3 of the 60 that answered when they were chosen do not, and 3 may");
-        let back = RestartMembers { silent: 2, ..waiting(60) };
+        let back = FleetMembers { silent: 2, ..waiting(60) };
         assert_eq!(turn(LIMITS, back).step.begin, [tenant(0)]);
     }
 
     #[test]
     fn a_member_is_done_when_it_is_back_failed_when_it_is_not_in_time_and_gone_when_it_is_not_to_run() {
-        let mut late = restarting(3);
-        late.ordered_ago = BACK_WITHIN;
+        let mut late = told(3);
+        late.ordered_ago = CARRIED_OUT_WITHIN;
         let in_error = MemberState::InError { error: "damaged".to_owned() };
         let under_way = vec![
-            under_way(1, MemberState::Back),
+            under_way(1, MemberState::Done),
             under_way(2, in_error),
             late,
             under_way(4, MemberState::Gone),
-            restarting(5),
+            told(5),
         ];
-        let members = RestartMembers { under_way, done: 10, answered: 1_000, ..waiting(0) };
+        let members = FleetMembers { under_way, done: 10, answered: 1_000, ..waiting(0) };
         let turn = turn(LIMITS, members);
         assert_eq!(
             (turn.step.done.as_slice(), turn.step.gone.as_slice()),
             (&[tenant(1)][..], &[tenant(4)][..])
         );
-        let late = MemberFailure { tenant: tenant(3), error: "not back within 360s: STARTING".to_owned() };
+        let late = MemberFailure { tenant: tenant(3), error: "not done within 360s: STARTING".to_owned() };
         let damaged = MemberFailure { tenant: tenant(2), error: "damaged".to_owned() };
         assert_eq!(turn.step.failed, [damaged, late]);
         assert_eq!(turn.progress, Progress { total: 14, done: 11 }, "who is gone is not waited for");
-        assert_eq!(waits(&turn), "2 failed: t2 (damaged), t3 (not back within 360s: STARTING)");
+        assert_eq!(waits(&turn), "2 failed: t2 (damaged), t3 (not done within 360s: STARTING)");
     }
 
     #[test]
@@ -312,49 +328,65 @@ mod tests {
         let with = |failed: usize, left: usize| {
             let failures = (100..100 + failed.min(10)).map(failure).collect();
             let failed = u32::try_from(failed).unwrap();
-            turn(LIMITS, RestartMembers { failed, failures, ..waiting(left) })
+            turn(LIMITS, FleetMembers { failed, failures, ..waiting(left) })
         };
         assert_eq!(waits(&with(2, 38)), "2 failed: t100 (damaged), t101 (damaged)");
         let third = with(3, 37);
         let names = "t100 (damaged), t101 (damaged), t102 (damaged)";
         assert_eq!(halted(&third), format!("halted, for 3 of 40 failed; 37 not begun: {names}"));
-        assert_eq!(third.step, RestartStep::default(), "nothing more is begun");
+        assert_eq!(third.step, FleetStep::default(), "nothing more is begun");
         assert!(!with(49, 951).step.begin.is_empty());
         assert!(halted(&with(50, 950)).ends_with("t109 (damaged) and 40 more"));
         // Where nobody waits there is nothing to halt.
-        let last = RestartMembers { under_way: vec![restarting(1)], failed: 3, ..waiting(0) };
+        let last = FleetMembers { under_way: vec![told(1)], failed: 3, ..waiting(0) };
         assert!(waits(&turn(LIMITS, last)).starts_with("3 failed: "));
     }
 
     #[test]
+    fn it_pauses_at_a_failure_if_that_was_asked_for_and_goes_on_when_it_is_resumed() {
+        let at = |pauses_after, failed| {
+            let limits = FleetLimits { pauses_after: Some(pauses_after), ..LIMITS };
+            turn(limits, FleetMembers { failed, failures: vec![failure(7)], ..waiting(60) })
+        };
+        assert_eq!(at(0, 0).step.begin.len(), 3);
+        let paused = at(0, 1);
+        assert_eq!(paused.step, FleetStep::default());
+        assert_eq!(waits(&paused), "paused until it is resumed or cancelled, for 1 failed: t7 (damaged)");
+        assert_eq!(at(1, 1).step.begin.len(), 3, "resumed");
+        // Who is under way is still heard, and the last one ends it.
+        let limits = FleetLimits { pauses_after: Some(0), ..LIMITS };
+        let last = FleetMembers { failed: 1, failures: vec![failure(7)], ..waiting(0) };
+        assert_eq!(halted(&turn(limits, last)), "1 of 1 failed: t7 (damaged)");
+    }
+
+    #[test]
     fn failures_that_take_the_whole_share_halt_it_before_that() {
-        let members =
-            RestartMembers { failed: 1, failures: vec![failure(9)], silent_failed: 1, ..waiting(9) };
+        let members = FleetMembers { failed: 1, failures: vec![failure(9)], silent_failed: 1, ..waiting(9) };
         let alone = turn(LIMITS, members.clone());
         assert_eq!(halted(&alone), "halted, for 1 of 10 failed; 9 not begun: t9 (damaged)");
         // One that is under way may be the last of it: it is heard first.
-        let members = RestartMembers { under_way: vec![restarting(8)], ..members };
+        let members = FleetMembers { under_way: vec![told(8)], ..members };
         assert_eq!(waits(&turn(LIMITS, members)), "1 failed: t9 (damaged)");
     }
 
     #[test]
     fn it_ends_when_nobody_is_left_and_names_who_has_failed() {
-        let done = RestartMembers { under_way: vec![under_way(1, MemberState::Back)], done: 4, ..waiting(0) };
+        let done = FleetMembers { under_way: vec![under_way(1, MemberState::Done)], done: 4, ..waiting(0) };
         let ended = turn(LIMITS, done.clone());
         assert_eq!(
             (ended.verdict, ended.progress),
             (Verdict::Ends(Outcome::Done), Progress { total: 5, done: 5 })
         );
-        let failed = RestartMembers { failed: 1, failures: vec![failure(7)], ..done };
+        let failed = FleetMembers { failed: 1, failures: vec![failure(7)], ..done };
         assert_eq!(halted(&turn(LIMITS, failed)), "1 of 6 failed: t7 (damaged)");
     }
 
     #[test]
     fn the_next_leader_begins_nobody_twice() {
         let first = turn(LIMITS, waiting(60)).step.begin;
-        let under_way = (0..first.len()).map(restarting).collect();
+        let under_way = (0..first.len()).map(told).collect();
         let next = (first.len()..13).map(|number| WaitingMember { tenant: tenant(number), answers: true });
-        let members = RestartMembers { waiting: 57, next: next.collect(), under_way, ..waiting(60) };
-        assert_eq!(turn(LIMITS, members).step, RestartStep::default());
+        let members = FleetMembers { waiting: 57, next: next.collect(), under_way, ..waiting(60) };
+        assert_eq!(turn(LIMITS, members).step, FleetStep::default());
     }
 }

@@ -1,10 +1,12 @@
-//! Restarts of many workers. Who is chosen is decided here and written down; the controller takes them in this order.
+//! Orders on many workers. Who is chosen is decided here and written down; the controller takes them in this order.
 
 use std::collections::HashMap;
 
-use roost_cluster::ledger::RestartLimits;
-use roost_model::ids::NodeId;
-use roost_store::{ChosenWorker, NewRestart, OperationRecord, Requester, WorkerFilter};
+use roost_cluster::ledger::FleetLimits;
+use roost_model::ids::{NodeId, OperationId};
+use roost_store::{
+    ChosenWorker, NewFleetOrder, OperationRecord, Requester, Resumption, WorkerAction, WorkerFilter,
+};
 
 use super::{App, Error, Refusal, operations::not_started};
 
@@ -12,15 +14,16 @@ use super::{App, Error, Refusal, operations::not_started};
 const MOST: u32 = 100_000;
 
 impl App {
-    /// In the order in which they would be restarted.
-    pub async fn plan_restart(
+    /// In the order in which they would be told.
+    pub async fn plan_fleet_operation(
         &self,
+        action: WorkerAction,
         selector: &str,
         filter: &WorkerFilter,
     ) -> Result<Vec<ChosenWorker>, Error> {
-        let chosen = self.store()?.choose_workers(filter, MOST + 1).await?;
+        let chosen = self.store()?.choose_workers(action, filter, MOST + 1).await?;
         if chosen.is_empty() {
-            return Err(Refusal::NoneChosen { selector: selector.to_owned() }.into());
+            return Err(Refusal::NoneChosen { action, selector: selector.to_owned() }.into());
         }
         if chosen.len() > MOST as usize {
             return Err(Refusal::TooManyChosen { most: MOST }.into());
@@ -28,18 +31,29 @@ impl App {
         Ok(in_order(chosen))
     }
 
-    pub async fn start_restart(
+    pub async fn start_fleet_operation(
         &self,
+        action: WorkerAction,
         selector: String,
         filter: &WorkerFilter,
-        limits: RestartLimits,
+        limits: FleetLimits,
         by: &Requester,
     ) -> Result<OperationRecord, Error> {
-        let members = self.plan_restart(&selector, filter).await?;
-        let order = NewRestart { selector, limits, members };
-        let started = self.store()?.start_restart(&order, by).await.map_err(not_started)?;
-        tracing::info!(operation = %started.id, workers = order.members.len(), "restart started");
+        let members = self.plan_fleet_operation(action, &selector, filter).await?;
+        let order = NewFleetOrder { action, selector, limits, members };
+        let started = self.store()?.start_fleet_operation(&order, by).await.map_err(not_started)?;
+        tracing::info!(operation = %started.id, ?action, workers = order.members.len(), "fleet operation started");
         Ok(started)
+    }
+
+    pub async fn resume_operation(&self, id: OperationId, by: &Requester) -> Result<OperationRecord, Error> {
+        match self.store()?.resume_operation(id, by).await? {
+            Resumption::Resumed(operation) => {
+                tracing::info!(operation = %id, "operation resumed");
+                Ok(operation)
+            }
+            Resumption::NotPaused { state } => Err(Error::OperationNotPaused { id, state }),
+        }
     }
 }
 

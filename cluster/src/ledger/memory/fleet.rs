@@ -1,14 +1,14 @@
-//! The members of restarts in memory: a worker is back when it was seen after it was told.
+//! The members of fleet operations in memory, which are restarts: a worker is back when it was seen after it was told.
 
 use std::collections::BTreeMap;
 
 use roost_model::ids::{OperationId, TenantId};
 use tokio::time::Instant;
 
-use crate::ledger::{MemberFailure, MemberState, MemberUnderWay, RestartMembers, RestartStep, WaitingMember};
+use crate::ledger::{FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, WaitingMember};
 
 #[derive(Default)]
-pub(super) struct StoredRestarts {
+pub(super) struct StoredFleet {
     members: BTreeMap<OperationId, Vec<StoredMember>>,
     /// How often each tenant was told.
     told: BTreeMap<TenantId, u32>,
@@ -27,7 +27,7 @@ enum Stands {
     Gone,
 }
 
-impl StoredRestarts {
+impl StoredFleet {
     /// Of these, in this order; all of them answer.
     pub(super) fn start(&mut self, operation: OperationId, tenants: &[TenantId]) {
         let member = |tenant: &TenantId| StoredMember { tenant: tenant.clone(), stands: Stands::Waiting };
@@ -45,8 +45,8 @@ impl StoredRestarts {
         operation: OperationId,
         most: u32,
         state_of: impl Fn(&TenantId, Instant) -> MemberState,
-    ) -> RestartMembers {
-        let mut all = RestartMembers::default();
+    ) -> FleetMembers {
+        let mut all = FleetMembers::default();
         for member in self.members.get(&operation).into_iter().flatten() {
             all.answered += u32::from(!matches!(member.stands, Stands::Gone));
             let tenant = member.tenant.clone();
@@ -78,7 +78,7 @@ impl StoredRestarts {
     pub(super) fn step(
         &mut self,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
         mut tell: impl FnMut(&TenantId) -> bool,
     ) {
         for tenant in &step.begin {

@@ -1,7 +1,7 @@
-//! The members of a restart of many workers, as the controller reads them and moves them on.
+//! The members of a fleet operation, as the controller reads them and moves them on.
 
 use roost_cluster::ledger::{
-    MemberFailure, MemberState, MemberUnderWay, RestartMembers, RestartStep, WaitingMember,
+    FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, WaitingMember,
 };
 use roost_model::ids::{OperationId, TenantId, Term};
 use serde::Deserialize;
@@ -14,30 +14,32 @@ use crate::{StoreError, columns::storable, columns::unsigned};
 const NAMED: i64 = 10;
 
 impl PostgresLedger {
-    /// One statement, for the members of one operation that runs. One is back by what was written after its order: it is
-    /// connected, or shows a code where nothing was ever saved.
-    pub(super) async fn read_restart(
+    /// One statement, for the members of one operation that runs. What a member has done is known by what was written after its
+    /// order: it is connected, or shows a code where nothing is saved; or no node has it any more, if it was to stop.
+    pub(super) async fn read_fleet(
         &self,
         operation: OperationId,
         most: u32,
-    ) -> Result<RestartMembers, StoreError> {
+    ) -> Result<FleetMembers, StoreError> {
         let query = sqlx::query!(
             r#"with members as materialized (
                 select m.position, m.tenant_id, m.state, m.answered, m.ordered_at, m.error,
-                    coalesce(w.desired = 'RUNNING', false) as wanted,
+                    coalesce(w.desired = 'RUNNING', false) as is_to_run,
+                    coalesce((w.desired = 'STOPPED') = (o.action = 'STOP'), false) as obeys,
                     coalesce(w.status = 'ERROR' or w.condition = 'FAILED', false) as in_error,
                     coalesce(s.status = 'CONNECTED' and w.status <> 'ERROR', false) as answers,
-                    (s.status = 'CONNECTED' and s.connected_at > m.ordered_at)
+                    case when o.action = 'STOP' then w.node is null else
+                        (s.status = 'CONNECTED' and s.connected_at > m.ordered_at)
                         or (s.status = 'QR_READY' and w.condition = 'WAITING_FOR_SCAN' and s.snapshot_manifest is null)
-                        as is_back
-                from operation_members m
+                    end as is_done
+                from operation_members m join (select id, action from operations) as o on o.id = m.operation_id
                 left join worker_processes w using (tenant_id) left join whatsapp_sessions s using (tenant_id)
                 where m.operation_id = $1 and m.state <> 'GONE'
             )
             select count(*) filter (where state = 'WAITING') as "waiting!", count(*) filter (where state = 'DONE') as "done!",
                 count(*) filter (where state = 'FAILED') as "failed!", count(*) filter (where answered) as "answered!",
-                count(*) filter (where answered and wanted and not answers and state in ('WAITING', 'DONE')) as "silent!",
-                count(*) filter (where answered and wanted and not answers and state = 'FAILED') as "silent_failed!",
+                count(*) filter (where answered and is_to_run and not answers and state in ('WAITING', 'DONE')) as "silent!",
+                count(*) filter (where answered and is_to_run and not answers and state = 'FAILED') as "silent_failed!",
                 coalesce((
                     select jsonb_agg(jsonb_build_object('tenant', tenant_id, 'answers', answers) order by position)
                     from (select * from members where state = 'WAITING' order by position limit $2) as next
@@ -46,10 +48,11 @@ impl PostgresLedger {
                     select jsonb_agg(jsonb_build_object(
                         'tenant', tenant_id, 'answered', answered,
                         'ordered_ago_s', extract(epoch from now() - ordered_at),
-                        'state', case when not wanted then 'GONE' when in_error then 'IN_ERROR' when is_back then 'BACK'
-                            else 'RESTARTING' end,
+                        'state', case when not obeys then 'GONE' when in_error then 'IN_ERROR' when is_done then 'DONE'
+                            else 'UNDER_WAY' end,
                         'words', (
                             select case when in_error then coalesce(nullif(w.last_error, ''), w.condition_reason)
+                                when w.desired = 'STOPPED' then 'node ' || w.node || ' has not let go of it'
                                 else w.condition::text || coalesce(': ' || nullif(w.condition_reason, ''), '') end
                             from worker_processes w where w.tenant_id = members.tenant_id)
                     ) order by position)
@@ -64,9 +67,9 @@ impl PostgresLedger {
             i64::from(most),
             NAMED,
         );
-        let row = self.store.one("read the members of a restart", query).await?;
+        let row = self.store.one("read the members of a fleet operation", query).await?;
         let number = |column: i64| Ok::<_, StoreError>(saturating(unsigned("members", column)?));
-        Ok(RestartMembers {
+        Ok(FleetMembers {
             waiting: number(row.waiting)?,
             next: row.next.0.into_iter().map(WaitingMember::from).collect(),
             under_way: row.under_way.0.into_iter().map(MemberUnderWay::from).collect(),
@@ -80,11 +83,11 @@ impl PostgresLedger {
     }
 
     /// Under the term and only while the operation runs. Rows of workers that another statement holds are left for the next time.
-    pub(super) async fn write_restart(
+    pub(super) async fn write_fleet(
         &self,
         term: Term,
         operation: OperationId,
-        step: &RestartStep,
+        step: &FleetStep,
     ) -> Result<(), StoreError> {
         let begin: Vec<&str> = step.begin.iter().map(TenantId::as_str).collect();
         let over = Over::of(step);
@@ -93,22 +96,23 @@ impl PostgresLedger {
                 select term from controller_term where term = $1 for share
             ), held as materialized (
                 select w.tenant_id from valid_term, worker_processes w
-                where w.tenant_id = any($3) and w.desired = 'RUNNING'
+                join operations o on o.id = $2
+                where w.tenant_id = any($3) and worker_action_applies(o.action, w)
                 order by w.tenant_id for no key update of w skip locked
             ), policy_lock as materialized (
                 -- Counted, so that the workers' rows are held before this one. Limited, so that the planner knows.
                 select c.singleton from valid_term, (select count(*) from held) as first, cluster_policy c
                 limit 1 for no key update of c
             ), running as materialized (
-                select o.id from policy_lock, operations o where o.id = $2 and o.state = 'RUNNING' for no key update of o
+                select o.id, o.action from policy_lock, operations o where o.id = $2 and o.state = 'RUNNING' for no key update of o
             ), begun as (
                 update operation_members m set state = 'UNDER_WAY', ordered_at = now()
                 from running, held
                 where m.operation_id = running.id and m.tenant_id = held.tenant_id and m.state = 'WAITING'
                 returning m.tenant_id
             ), asked as (
-                select told.tenant_id from (select array_agg(tenant_id) as tenants from begun) as all_of_them,
-                    ask_to_run(all_of_them.tenants, 'GRACEFUL', true) as told
+                select told from (select array_agg(tenant_id) as tenants from begun) as all_of_them, running,
+                    tell_workers(all_of_them.tenants, running.action) as told
             ), over as (
                 update operation_members m set state = given.state::member_state, error = given.error
                 from running, unnest($4::text[], $5::text[], $6::text[]) as given(tenant_id, state, error)
@@ -118,7 +122,8 @@ impl PostgresLedger {
                 from running
                 where m.operation_id = running.id and m.tenant_id = any($3) and m.state = 'WAITING'
                     and not exists (
-                        select from worker_processes w where w.tenant_id = m.tenant_id and w.desired = 'RUNNING')
+                        select from worker_processes w
+                        where w.tenant_id = m.tenant_id and worker_action_applies(running.action, w))
             )
             select exists(select from valid_term) as "holds_term!", (select count(*) from asked) as "asked!""#,
             term.0,
@@ -128,10 +133,10 @@ impl PostgresLedger {
             &over.states as &[&str],
             &over.errors,
         );
-        let row = self.store.one("go on with a restart", query).await?;
+        let row = self.store.one("go on with a fleet operation", query).await?;
         self.check(row.holds_term).await?;
         if row.asked > 0 {
-            tracing::info!(%operation, workers = row.asked, "workers asked to restart");
+            tracing::info!(%operation, workers = row.asked, "workers are told");
         }
         Ok(())
     }
@@ -150,7 +155,7 @@ struct Over<'a> {
 }
 
 impl<'a> Over<'a> {
-    fn of(step: &'a RestartStep) -> Self {
+    fn of(step: &'a FleetStep) -> Self {
         let mut over = Self::default();
         step.done.iter().for_each(|tenant| over.add(tenant, "DONE", ""));
         step.gone.iter().for_each(|tenant| over.add(tenant, "GONE", ""));
@@ -204,8 +209,8 @@ struct UnderWayRow {
 enum StateRow {
     Gone,
     InError,
-    Back,
-    Restarting,
+    Done,
+    UnderWay,
 }
 
 impl From<UnderWayRow> for MemberUnderWay {
@@ -214,8 +219,8 @@ impl From<UnderWayRow> for MemberUnderWay {
         let state = match row.state {
             StateRow::Gone => MemberState::Gone,
             StateRow::InError => MemberState::InError { error: words },
-            StateRow::Back => MemberState::Back,
-            StateRow::Restarting => MemberState::Restarting { condition: words },
+            StateRow::Done => MemberState::Done,
+            StateRow::UnderWay => MemberState::UnderWay { condition: words },
         };
         Self { tenant: row.tenant, answered: row.answered, ordered_ago: span(row.ordered_ago_s), state }
     }

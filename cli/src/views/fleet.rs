@@ -1,6 +1,6 @@
-//! What a restart of many workers would do, and which have failed.
+//! What an order on many workers would do, and which have failed.
 
-use roost_proto::v1::{PlannedRestart, RestartPlan, WorkerFailure};
+use roost_proto::v1::{FleetPlan, PlannedWorker, WorkerFailure};
 use serde::Serialize;
 
 use crate::{
@@ -9,13 +9,13 @@ use crate::{
 };
 
 #[derive(Debug, Serialize)]
-pub struct RestartPlanView {
-    workers: Vec<PlannedRestartView>,
+pub struct FleetPlanView {
+    workers: Vec<PlannedWorkerView>,
     total_tenants: i32,
 }
 
 #[derive(Debug, Serialize)]
-struct PlannedRestartView {
+struct PlannedWorkerView {
     tenant_id: String,
     node_id: String,
     answers: bool,
@@ -27,18 +27,15 @@ pub struct WorkerFailureView {
     error: String,
 }
 
-impl From<RestartPlan> for RestartPlanView {
-    fn from(plan: RestartPlan) -> Self {
-        let planned = |PlannedRestart { tenant_id, node_id, answers }| PlannedRestartView {
-            tenant_id,
-            node_id,
-            answers,
-        };
+impl From<FleetPlan> for FleetPlanView {
+    fn from(plan: FleetPlan) -> Self {
+        let planned =
+            |PlannedWorker { tenant_id, node_id, answers }| PlannedWorkerView { tenant_id, node_id, answers };
         Self { workers: plan.workers.into_iter().map(planned).collect(), total_tenants: plan.total_tenants }
     }
 }
 
-impl RestartPlanView {
+impl FleetPlanView {
     /// In order, as many as the coordinator names.
     pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
         if output.is_json() {
@@ -51,12 +48,12 @@ impl RestartPlanView {
         } else {
             String::new()
         };
-        output.note(&format!("{all} to restart{first}; nothing was done"));
+        output.note(&format!("{all} in all{first}; nothing was done"));
         Ok(())
     }
 }
 
-impl Row for PlannedRestartView {
+impl Row for PlannedWorkerView {
     const HEADER: &'static [&'static str] = &["tenant", "node", "answers"];
 
     fn cells(&self) -> Vec<String> {

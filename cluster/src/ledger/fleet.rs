@@ -1,21 +1,24 @@
-//! The members of a restart of many workers, as the controller reads them and moves them on. Whom it has chosen is written
-//! down when it starts, so a tenant that gets the label later is not in it; how far it has come is what is written of them.
+//! One order on many workers, as the controller reads its members and moves them on. Whom it has chosen is written down when it
+//! starts, so a tenant that gets the label later is not in it; how far it has come is what is written of them. What the
+//! order is, and so when a member has carried it out, only the ledger knows.
 
 use std::time::Duration;
 
 use roost_model::ids::TenantId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartLimits {
-    /// Restarts under way at once; at least 1.
+pub struct FleetLimits {
+    /// Members under way at once; at least 1.
     pub max_concurrent: u32,
     /// 1 to 100: of the chosen that answered when they were chosen, how many may not answer at one moment.
     pub max_unavailable_percent: u32,
+    /// It pauses once more members than these have failed; else it is halted by its breaker alone.
+    pub pauses_after: Option<u32>,
 }
 
-/// How all members stand at one moment, but for those that are gone: stopped or deleted before they were restarted.
+/// How all members stand at one moment, but for those that are gone: deleted, or ordered otherwise by somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RestartMembers {
+pub struct FleetMembers {
     pub waiting: u32,
     /// The first of those that wait, in the operation's order.
     pub next: Vec<WaitingMember>,
@@ -48,16 +51,16 @@ pub struct MemberUnderWay {
     pub state: MemberState,
 }
 
-/// What has come of an ordered restart.
+/// What has come of the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberState {
     /// `condition`: what its worker waits for, in words.
-    Restarting { condition: String },
-    /// It has connected since, or shows a code where there is no session to come back to.
-    Back,
+    UnderWay { condition: String },
+    /// It has connected since, or shows a code where there is no session to come back to; or it has stopped, if that was the order.
+    Done,
     /// It has been given up since.
     InError { error: String },
-    /// Stopped or deleted since.
+    /// Deleted, or ordered otherwise, since.
     Gone,
 }
 
@@ -69,15 +72,15 @@ pub struct MemberFailure {
 
 /// What a pass changes of the members: all of it in one write, and nothing once the operation is over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RestartStep {
+pub struct FleetStep {
     pub done: Vec<TenantId>,
     pub failed: Vec<MemberFailure>,
     pub gone: Vec<TenantId>,
-    /// Told to restart. One that is not to run any more is gone instead.
+    /// Told. One for which there is nothing to do any more is gone instead.
     pub begin: Vec<TenantId>,
 }
 
-impl RestartStep {
+impl FleetStep {
     pub fn is_empty(&self) -> bool {
         let Self { done, failed, gone, begin } = self;
         done.is_empty() && failed.is_empty() && gone.is_empty() && begin.is_empty()

@@ -1,4 +1,4 @@
-//! Restarts of many workers: who is chosen, their pace, their end, and which are refused.
+//! Orders on many workers: who is chosen, their pace, their end, and which are refused.
 
 use std::collections::BTreeMap;
 
@@ -78,8 +78,9 @@ impl Chosen {
     }
 }
 
-fn restart(selector: &str) -> v1::StartRestartRequest {
-    v1::StartRestartRequest {
+fn restart(selector: &str) -> v1::StartFleetOperationRequest {
+    v1::StartFleetOperationRequest {
+        action: v1::WorkerAction::Restart.into(),
         selector: selector.into(),
         max_unavailable_percent: 100,
         requested_by: "asha".into(),
@@ -87,8 +88,8 @@ fn restart(selector: &str) -> v1::StartRestartRequest {
     }
 }
 
-async fn start(api: &Api, request: v1::StartRestartRequest) -> v1::Operation {
-    api.operations().start_restart(request).await.unwrap().into_inner()
+async fn start(api: &Api, request: v1::StartFleetOperationRequest) -> v1::Operation {
+    api.operations().start_fleet_operation(request).await.unwrap().into_inner()
 }
 
 async fn watch(api: &Api, id: i64) -> Streaming<v1::Operation> {
@@ -115,8 +116,12 @@ async fn a_restart_takes_those_that_it_has_chosen_in_order_and_at_its_pace() {
     api.placed("soko").await;
     labelled(&api, "duka", 9, "pro").await;
 
-    let request = v1::PlanRestartRequest { selector: "plan=pro".into(), all: false };
-    let plan = api.operations().plan_restart(request).await.unwrap().into_inner();
+    let request = v1::PlanFleetOperationRequest {
+        action: v1::WorkerAction::Restart.into(),
+        selector: "plan=pro".into(),
+        all: false,
+    };
+    let plan = api.operations().plan_fleet_operation(request).await.unwrap().into_inner();
     let told: Vec<_> =
         plan.workers.iter().map(|one| (one.tenant_id.as_str(), one.node_id.as_str(), one.answers)).collect();
     let expected = [("neema", "n1", false), ("asha", "n1", true), ("juma", "n1", true)];
@@ -127,8 +132,9 @@ async fn a_restart_takes_those_that_it_has_chosen_in_order_and_at_its_pace() {
     );
     assert_eq!(chosen.told(&api).await, [] as [&str; 0]);
 
-    let started = start(&api, v1::StartRestartRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
-    assert_eq!((started.kind(), started.selector.as_str()), (v1::OperationKind::Restart, "plan=pro"));
+    let started =
+        start(&api, v1::StartFleetOperationRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
+    assert_eq!((started.kind(), started.selector.as_str()), (v1::OperationKind::Fleet, "plan=pro"));
     assert_eq!((started.done_tenants, started.total_tenants, started.requested_by.as_str()), (0, 3, "asha"));
     let mut changes = watch(&api, started.id).await;
     chosen.are_told(&api, &["neema"]).await;
@@ -159,7 +165,8 @@ async fn a_restart_leaves_as_many_connected_as_it_must_and_waits_for_what_others
     let api = api().await;
     let chosen = chosen(&api, &["asha", "juma", "neema"]).await;
     let started =
-        start(&api, v1::StartRestartRequest { max_unavailable_percent: 34, ..restart("plan=pro") }).await;
+        start(&api, v1::StartFleetOperationRequest { max_unavailable_percent: 34, ..restart("plan=pro") })
+            .await;
     chosen.are_told(&api, &["asha"]).await;
     a_pass_is_made(&api).await;
     assert_eq!(chosen.told(&api).await, ["asha"], "of three one may be away");
@@ -178,7 +185,8 @@ async fn a_restart_leaves_as_many_connected_as_it_must_and_waits_for_what_others
 async fn a_cancelled_restart_tells_nobody_more() {
     let api = api().await;
     let chosen = chosen(&api, &["asha", "juma"]).await;
-    let started = start(&api, v1::StartRestartRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
+    let started =
+        start(&api, v1::StartFleetOperationRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
     let mut changes = watch(&api, started.id).await;
     chosen.are_told(&api, &["asha"]).await;
     let cancel =
@@ -202,7 +210,7 @@ async fn a_restart_of_which_three_fail_is_halted_and_names_them_with_their_error
     for fence in chosen.fences.values() {
         in_error(&api, fence, "broken").await;
     }
-    let request = v1::StartRestartRequest { max_concurrent: 3, ..restart("status=error,plan=pro") };
+    let request = v1::StartFleetOperationRequest { max_concurrent: 3, ..restart("status=error,plan=pro") };
     let started = start(&api, request).await;
     let mut changes = watch(&api, started.id).await;
     chosen.are_told(&api, &ids[..3]).await;
@@ -231,7 +239,8 @@ async fn a_restart_of_which_three_fail_is_halted_and_names_them_with_their_error
 async fn who_is_stopped_or_deleted_before_its_turn_is_not_restarted() {
     let api = api().await;
     let chosen = chosen(&api, &["asha", "juma", "neema"]).await;
-    let started = start(&api, v1::StartRestartRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
+    let started =
+        start(&api, v1::StartFleetOperationRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
     let mut changes = watch(&api, started.id).await;
     chosen.are_told(&api, &["asha"]).await;
     let stop = v1::StopWorkerRequest { tenant_id: "juma".into() };
@@ -254,7 +263,8 @@ async fn the_next_leader_goes_on_with_a_restart() {
     wait_until("somebody leads", SOON, || async { leader().await.is_some() }).await.unwrap();
     let (first, second) = if leader().await.unwrap().ends_with("c1") { (a, b) } else { (b, a) };
     let chosen = chosen(&second, &["asha", "juma"]).await;
-    let started = start(&second, v1::StartRestartRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
+    let started =
+        start(&second, v1::StartFleetOperationRequest { max_concurrent: 1, ..restart("plan=pro") }).await;
     let mut changes = watch(&second, started.id).await;
     chosen.are_told(&second, &["asha"]).await;
     first.coordinator.stop().await.unwrap();
@@ -270,39 +280,115 @@ async fn the_next_leader_goes_on_with_a_restart() {
 async fn a_restart_of_nobody_of_everybody_by_mistake_or_beside_another_is_refused() {
     let api = api().await;
     let _chosen = chosen(&api, &["asha"]).await;
-    let plan = |selector: &str| v1::PlanRestartRequest { selector: selector.into(), all: false };
+    let plan = |selector: &str| v1::PlanFleetOperationRequest {
+        action: v1::WorkerAction::Restart.into(),
+        selector: selector.into(),
+        all: false,
+    };
     for error in [
-        refused(api.operations().start_restart(restart("plan=free")).await),
-        refused(api.operations().plan_restart(plan("plan=free")).await),
+        refused(api.operations().start_fleet_operation(restart("plan=free")).await),
+        refused(api.operations().plan_fleet_operation(plan("plan=free")).await),
     ] {
         assert_eq!(fields(&error, ErrorCode::FailedPrecondition), [] as [&str; 0]);
         assert!(error.message.contains("plan=free matches no tenant"), "{}", error.message);
     }
-    for request in [restart(""), v1::StartRestartRequest { all: true, ..restart("plan=pro") }] {
-        let error = refused(api.operations().start_restart(request).await);
+    for request in [restart(""), v1::StartFleetOperationRequest { all: true, ..restart("plan=pro") }] {
+        let error = refused(api.operations().start_fleet_operation(request).await);
         assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["selector"]);
     }
-    let wrong = v1::StartRestartRequest {
+    let wrong = v1::StartFleetOperationRequest {
         selector: "pl an=x".into(),
         all: false,
         max_concurrent: 1_001,
         max_unavailable_percent: 101,
         requested_by: "x".repeat(101),
         reason: "two\nlines".into(),
+        ..Default::default()
     };
-    let error = refused(api.operations().start_restart(wrong).await);
+    let error = refused(api.operations().start_fleet_operation(wrong).await);
     let named = fields(&error, ErrorCode::InvalidArgument);
-    assert_eq!(named, ["selector", "max_concurrent", "max_unavailable_percent", "requested_by", "reason"]);
+    assert_eq!(
+        named,
+        ["action", "selector", "max_concurrent", "max_unavailable_percent", "requested_by", "reason"]
+    );
+    let share =
+        v1::StartFleetOperationRequest { action: v1::WorkerAction::Stop.into(), ..restart("plan=pro") };
+    let error = refused(api.operations().start_fleet_operation(share).await);
+    assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["max_unavailable_percent"]);
     let none = api.operations().list_operations(v1::ListOperationsRequest::default()).await.unwrap();
     assert_eq!(none.into_inner().operations, []);
 
-    let all =
-        v1::StartRestartRequest { all: true, max_concurrent: 0, max_unavailable_percent: 0, ..restart("") };
+    let all = v1::StartFleetOperationRequest {
+        all: true,
+        max_concurrent: 0,
+        max_unavailable_percent: 0,
+        ..restart("")
+    };
     let running = start(&api, all).await;
     assert_eq!((running.max_concurrent, running.max_unavailable_percent), (10, 5), "the usual limits");
     let mut changes = watch(&api, running.id).await;
     assert_eq!(next(&mut changes).await.unwrap().selector, "");
-    let error = refused(api.operations().start_restart(restart("plan=pro")).await);
+    let error = refused(api.operations().start_fleet_operation(restart("plan=pro")).await);
     assert_eq!(error.code, ErrorCode::AlreadyExists, "{error:?}");
     assert_eq!(error.resource.unwrap().id, running.id.to_string());
+}
+
+#[tokio::test]
+async fn many_are_stopped_and_started_again_a_few_at_a_time() {
+    let api = api().await;
+    let chosen = chosen(&api, &["asha", "juma"]).await;
+    let order = |action: v1::WorkerAction| v1::StartFleetOperationRequest {
+        action: action.into(),
+        max_concurrent: 1,
+        max_unavailable_percent: 0,
+        ..restart("plan=pro")
+    };
+    let stop = start(&api, order(v1::WorkerAction::Stop)).await;
+    assert_eq!((stop.action(), stop.total_tenants), (v1::WorkerAction::Stop, 2));
+    let mut changes = watch(&api, stop.id).await;
+    let ended = end(&mut changes).await;
+    assert_eq!((ended.state(), ended.done_tenants), (v1::OperationState::Done, 2), "{}", ended.message);
+    for id in ["asha", "juma"] {
+        let worker = api.worker(id).await;
+        assert_eq!((worker.status(), worker.node_id.as_str()), (v1::WorkerStatus::Stopped, ""));
+    }
+    let again = refused(api.operations().start_fleet_operation(order(v1::WorkerAction::Stop)).await);
+    assert!(again.message.contains("plan=pro matches no tenant with a worker that is to run"), "{again:?}");
+
+    let started = start(&api, order(v1::WorkerAction::Start)).await;
+    let mut changes = watch(&api, started.id).await;
+    for id in ["asha", "juma"] {
+        let is_placed = || async { !api.worker(id).await.node_id.is_empty() };
+        wait_until("it is started at its turn", SOON, is_placed).await.unwrap();
+        connected(&api, &api.placed(id).await).await;
+    }
+    let ended = end(&mut changes).await;
+    assert_eq!((ended.state(), ended.done_tenants), (v1::OperationState::Done, 2), "{}", ended.message);
+    drop(chosen);
+}
+
+#[tokio::test]
+async fn one_that_pauses_at_a_failure_begins_nobody_until_it_is_resumed() {
+    let api = api().await;
+    let chosen = chosen(&api, &["asha", "juma"]).await;
+    let request =
+        v1::StartFleetOperationRequest { max_concurrent: 1, pause_on_failure: true, ..restart("plan=pro") };
+    let started = start(&api, request).await;
+    assert!(started.pauses_on_failure);
+    let resume =
+        || v1::ResumeOperationRequest { id: started.id, requested_by: "neema".into(), ..Default::default() };
+    let early = refused(api.operations().resume_operation(resume()).await);
+    assert_eq!(early.code, ErrorCode::FailedPrecondition, "{early:?}");
+    let mut changes = watch(&api, started.id).await;
+    chosen.are_told(&api, &["asha"]).await;
+    in_error(&api, &chosen.fences["asha"], "no memory").await;
+    let paused = until(&mut changes, |change| !change.message.is_empty()).await;
+    assert_eq!(paused.message, "paused until it is resumed or cancelled, for 1 failed: asha (no memory)");
+    a_pass_is_made(&api).await;
+    assert_eq!(chosen.told(&api).await, ["asha"]);
+    api.operations().resume_operation(resume()).await.unwrap();
+    chosen.are_told(&api, &["asha", "juma"]).await;
+    connected(&api, &chosen.fences["juma"]).await;
+    let ended = end(&mut changes).await;
+    assert_eq!((ended.state(), ended.done_tenants), (v1::OperationState::Failed, 1));
 }

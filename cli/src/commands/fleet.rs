@@ -1,0 +1,83 @@
+//! An order on one worker at once, or on many, a few at a time, as an operation.
+
+use clap::builder::NonEmptyStringValueParser;
+use roost_proto::v1::{PlanFleetOperationRequest, StartFleetOperationRequest, WorkerAction};
+
+use super::{Context, attribution::Attribution, follow::started, rebalance::percent};
+use crate::{failure::Failure, views::FleetPlanView};
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("workers").required(true).args(["tenant", "selector", "all"])))]
+pub struct Workers {
+    /// Only this tenant's, at once.
+    #[arg(conflicts_with_all = ["plan", "max_concurrent", "paused_on_failure", "detach", "reason"])]
+    pub tenant: Option<String>,
+    /// Those of the tenants that meet all of these now, a few at a time: terms as in `roost worker list --selector`.
+    #[arg(short = 'l', long, value_name = "TERMS", value_parser = NonEmptyStringValueParser::new())]
+    pub selector: Option<String>,
+    /// Those of all tenants, a few at a time.
+    #[arg(long)]
+    all: bool,
+    /// Only show which, and in what order.
+    #[arg(long, conflicts_with = "detach")]
+    pub plan: bool,
+    /// The most workers under way at once, up to 1000.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]
+    max_concurrent: i32,
+    /// When one has failed, begin no other until `roost operation resume`.
+    #[arg(long)]
+    paused_on_failure: bool,
+    /// Do not wait for the end.
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    attribution: Attribution,
+}
+
+/// Of what takes workers away that are connected.
+#[derive(Debug, clap::Args)]
+pub struct Unavailability {
+    /// The most of the chosen that do not answer at one moment, of those that did when it started.
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = percent, conflicts_with = "tenant")]
+    max_unavailable: i32,
+}
+
+impl Workers {
+    /// Whose, for a question.
+    pub fn sessions(&self) -> String {
+        match (&self.tenant, &self.selector) {
+            (Some(tenant), _) => format!("session of {tenant}"),
+            (None, Some(selector)) => format!("sessions of all tenants of {selector}"),
+            (None, None) => "sessions of all tenants".to_owned(),
+        }
+    }
+
+    /// Of many. Without `unavailability` all of them may be away.
+    pub async fn tell(
+        self,
+        context: &mut Context,
+        action: WorkerAction,
+        unavailability: Option<Unavailability>,
+    ) -> Result<(), Failure> {
+        let mut client = context.admin()?.operations();
+        let (selector, all, action) = (self.selector.unwrap_or_default(), self.all, action.into());
+        if self.plan {
+            let request = PlanFleetOperationRequest { action, selector, all };
+            let plan = client.plan_fleet_operation(request).await?.into_inner();
+            return FleetPlanView::from(plan).print(&mut context.output);
+        }
+        let (requested_by, reason) = self.attribution.into_parts();
+        let request = StartFleetOperationRequest {
+            action,
+            selector,
+            all,
+            max_concurrent: self.max_concurrent,
+            max_unavailable_percent: unavailability.map_or(0, |given| given.max_unavailable),
+            pause_on_failure: self.paused_on_failure,
+            requested_by,
+            reason,
+        };
+        let operation = client.start_fleet_operation(request).await?.into_inner();
+        started(context, operation, self.detach).await
+    }
+}
