@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Events that are shown when the number is not chosen.
-const EVENTS: usize = 50;
+pub(super) const EVENTS: usize = 50;
 
 #[derive(Debug, Subcommand)]
 pub enum ClusterVerb {
@@ -73,13 +73,7 @@ impl ClusterVerb {
         let status = match self {
             Self::Events { follow, limit, node, tenant } => {
                 let (node_id, tenant_id) = (node.unwrap_or_default(), tenant.unwrap_or_default());
-                if follow {
-                    let backlog = i32::try_from(limit).unwrap_or(i32::MAX);
-                    let request = WatchEventsRequest { backlog, node_id, tenant_id };
-                    return follow_events(context, request).await;
-                }
-                let filter = ListEventsRequest { node_id, tenant_id, ..Default::default() };
-                return list_events(context, filter, limit).await;
+                return events(context, node_id, tenant_id, follow, limit).await;
             }
             Self::Policy { auto_rebalance, failover_breaker, message_retention_days, attribution } => {
                 let given = GivenPolicy { auto_rebalance, failover_breaker, message_retention_days };
@@ -97,6 +91,22 @@ impl ClusterVerb {
         };
         ClusterView::from(status.into_inner()).print(&mut context.output)
     }
+}
+
+/// Of a node, a tenant or, where both are empty, of all.
+pub(super) async fn events(
+    context: &mut Context,
+    node_id: String,
+    tenant_id: String,
+    follow: bool,
+    limit: usize,
+) -> Result<(), Failure> {
+    if follow {
+        let backlog = i32::try_from(limit).unwrap_or(i32::MAX);
+        return follow_events(context, WatchEventsRequest { backlog, node_id, tenant_id }).await;
+    }
+    let filter = ListEventsRequest { node_id, tenant_id, ..Default::default() };
+    list_events(context, filter, limit).await
 }
 
 async fn list_events(context: &mut Context, filter: ListEventsRequest, limit: usize) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use roost_proto::client::Admin;
 use roost_proto::v1::{Operation, OperationState, WatchOperationRequest};
 use tokio::time::{Instant, sleep};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::Context;
 use crate::{failure::Failure, text::visible, views::OperationView};
@@ -48,7 +48,7 @@ pub async fn follow(context: &mut Context, id: i64) -> Result<(), Failure> {
 /// The operation as it ended.
 async fn watch(context: &mut Context, admin: &Admin, id: i64) -> Result<Operation, Failure> {
     let mut shown = Shown::new(context);
-    let mut silent_since = None;
+    let mut patience = Patience::default();
     loop {
         let ended = match admin.operations().watch_operation(WatchOperationRequest { id }).await {
             Ok(answer) => {
@@ -56,7 +56,7 @@ async fn watch(context: &mut Context, admin: &Admin, id: i64) -> Result<Operatio
                 loop {
                     match changes.message().await {
                         Ok(Some(operation)) => {
-                            silent_since = None;
+                            patience.heard();
                             shown.show(context, &operation)?;
                             if operation.state() != OperationState::Running {
                                 return Ok(operation);
@@ -69,11 +69,29 @@ async fn watch(context: &mut Context, admin: &Admin, id: i64) -> Result<Operatio
             }
             Err(status) => status,
         };
-        let since = *silent_since.get_or_insert_with(Instant::now);
+        patience.bear(ended).await?;
+    }
+}
+
+/// With coordinators that end a stream: the next one may go on with it.
+#[derive(Default)]
+pub(super) struct Patience {
+    silent_since: Option<Instant>,
+}
+
+impl Patience {
+    pub fn heard(&mut self) {
+        self.silent_since = None;
+    }
+
+    /// Waits before the next try. Err when there is to be none.
+    pub async fn bear(&mut self, ended: Status) -> Result<(), Failure> {
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
         if ended.code() != Code::Unavailable || since.elapsed() > PATIENCE {
             return Err(ended.into());
         }
         sleep(ASK_AGAIN).await;
+        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ mod restart_schedule;
 pub mod session;
 pub mod snapshot;
 pub mod tenant;
+mod wait;
 pub mod worker;
 
 use clap::CommandFactory;

@@ -7,10 +7,11 @@ use roost_proto::v1::{
 };
 
 use super::{
-    Context, all_pages,
+    Context, all_pages, cluster,
     consent::Consent,
     fleet::{Unavailability, Workers},
     labels::Selection,
+    wait,
 };
 use crate::{failure::Failure, output::Row, views::WorkerView};
 
@@ -56,6 +57,18 @@ pub enum WorkerVerb {
         #[arg(long)]
         limit: Option<usize>,
     },
+    /// Waits until a worker is connected, stopped or otherwise as it is wanted. The exit code says whether it is.
+    Wait(wait::Wait),
+    /// Lists what happened to a tenant, the newest first.
+    Events {
+        tenant: String,
+        /// Print the last events, the oldest first, then each new one, until Ctrl-C.
+        #[arg(short, long)]
+        follow: bool,
+        /// At most this many from before.
+        #[arg(long, default_value_t = cluster::EVENTS)]
+        limit: usize,
+    },
     /// Prints the workers as they are, then each change, until Ctrl-C.
     Watch {
         /// Only this tenant's.
@@ -90,6 +103,10 @@ impl WorkerVerb {
                 return list(context, node, status, selection, limit).await;
             }
             Self::Watch { tenant } => return watch(context, tenant).await,
+            Self::Wait(wait) => return wait.run(context).await,
+            Self::Events { tenant, follow, limit } => {
+                return cluster::events(context, String::new(), tenant, follow, limit).await;
+            }
             Self::Stop(Workers { tenant: Some(tenant_id), .. }) => {
                 client.stop_worker(StopWorkerRequest { tenant_id }).await?
             }

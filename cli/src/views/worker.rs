@@ -83,6 +83,18 @@ impl WorkerView {
     pub fn deleted(self) -> Self {
         Self { deleted: true, ..self }
     }
+
+    /// How it is, for a sentence.
+    pub fn in_a_line(&self) -> String {
+        let parts = [
+            &self.status,
+            &self.session_status,
+            &self.condition.cell(),
+            &self.condition.reason,
+            &self.last_error,
+        ];
+        parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Row for WorkerView {

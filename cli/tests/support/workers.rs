@@ -111,6 +111,7 @@ impl WorkerService for Script {
     async fn watch_workers(&self, request: Request<WatchWorkersRequest>) -> Answer<Self::WatchWorkersStream> {
         let changes = match request.get_ref().tenant_id.as_str() {
             "hostile" => &[("hostile", false)][..],
+            "lodge" => &[("lodge", false)],
             _ => &[("lodge", false), ("shop", true)],
         };
         let change = |(id, deleted): &(&str, bool)| {
