@@ -14,7 +14,7 @@ use crate::{
 pub struct Session {
     pub tenant: TenantId,
     pub status: SessionStatus,
-    /// Set while the status is `QrReady`.
+    /// Set while the status is `QrReady`; whoever hands it out asks [`Session::code`].
     pub qr: Option<QrCode>,
     pub connected_at: Option<OffsetDateTime>,
     pub last_seen_at: Option<OffsetDateTime>,
@@ -49,6 +49,13 @@ pub struct SessionPlace {
     pub generation: Generation,
     /// Whose owner took the newest snapshot that is recorded.
     pub snapshot: Option<Generation>,
+}
+
+impl Session {
+    /// The code that may be scanned at this time: WhatsApp takes one that has expired for none.
+    pub fn code(&self, now: OffsetDateTime) -> Option<&QrCode> {
+        self.qr.as_ref().filter(|code| now < code.expires_at)
+    }
 }
 
 impl Store {

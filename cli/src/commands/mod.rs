@@ -21,6 +21,7 @@ pub mod rebalance;
 mod restart;
 mod restart_schedule;
 pub mod session;
+mod session_qr;
 pub mod snapshot;
 pub mod tenant;
 pub mod worker;

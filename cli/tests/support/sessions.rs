@@ -85,6 +85,20 @@ impl SessionService for Script {
         session(&request.into_inner().tenant_id).map(Response::new)
     }
 
+    async fn get_qr_code(&self, request: Request<GetQrCodeRequest>) -> Answer<GetQrCodeResponse> {
+        let request = request.into_inner();
+        let Some(code) = session(&request.tenant_id)?.qr else {
+            let why = format!("tenant {} is linked; there is nothing to scan", request.tenant_id);
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        };
+        let content = match request.format() {
+            QrFormat::Text => code.text,
+            other => format!("<{}>", other.as_str_name()),
+        };
+        let (content, content_type) = (content.into_bytes(), String::new());
+        Ok(Response::new(GetQrCodeResponse { content, content_type, expire_time: code.expire_time }))
+    }
+
     /// A code, then a phone scans it.
     async fn watch_session(&self, request: Request<WatchSessionRequest>) -> Answer<Self::WatchSessionStream> {
         let waiting = session(&request.into_inner().tenant_id)?;

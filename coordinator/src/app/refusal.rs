@@ -9,6 +9,7 @@ use roost_cluster::{
     plan::{AdmissionDenial, Intake, NodeView, TenantView, Wanted},
     records::Phase,
 };
+use roost_store::SessionStatus;
 
 /// Why an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,11 @@ pub enum Refusal {
     PinnedElsewhere {
         tenant: TenantId,
         node: NodeId,
+    },
+    /// No QR code waits to be scanned.
+    NoCode {
+        tenant: TenantId,
+        status: SessionStatus,
     },
     /// An order on many workers is about none; `selector` is empty for all.
     NoneChosen {
@@ -183,6 +189,17 @@ impl fmt::Display for Refusal {
             Self::PinnedElsewhere { tenant, node } => write!(
                 f,
                 "tenant {tenant} is pinned to node {node}; unpin it first, or pin it to the other node"
+            ),
+            Self::NoCode { tenant, status: SessionStatus::Connected } => {
+                write!(f, "tenant {tenant} is linked; there is nothing to scan")
+            }
+            Self::NoCode { tenant, status: SessionStatus::QrReady } => {
+                write!(f, "the code of tenant {tenant} has expired and the next is on its way; try again")
+            }
+            Self::NoCode { tenant, status: SessionStatus::Disconnected } => write!(
+                f,
+                "no QR code of tenant {tenant} waits to be scanned; `roost worker get {tenant}` says why, \
+                 `roost worker start {tenant}` starts one that is stopped"
             ),
             Self::NoneChosen { selector } if selector.is_empty() => {
                 write!(f, "no tenant has a worker that is to run; there is nothing to restart")

@@ -29,6 +29,19 @@ impl SessionService for Sessions {
         Ok(Response::new(wire::session(session)))
     }
 
+    async fn get_qr_code(
+        &self,
+        request: Request<v1::GetQrCodeRequest>,
+    ) -> Result<Response<v1::GetQrCodeResponse>, Status> {
+        let request = request.get_ref();
+        let mut checks = Checks::default();
+        let id = checks.tenant_id("tenant_id", &request.tenant_id);
+        let format = checks.optional_enum("format", request.format);
+        let (Some(id), Some(format)) = (id, format) else { return Err(checks.refusal().into()) };
+        let form = wire::qr_form(format.unwrap_or_default());
+        Ok(Response::new(wire::qr_picture(self.app.qr_code(&id, form).await?)))
+    }
+
     type WatchSessionStream = Answers<v1::Session>;
 
     async fn watch_session(
