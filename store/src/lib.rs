@@ -52,6 +52,7 @@ mod pool;
 pub mod purge;
 pub mod removals;
 pub mod reports;
+mod scan_pauses;
 pub mod session_numbers;
 pub mod sessions;
 mod set_apart;

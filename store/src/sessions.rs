@@ -20,6 +20,8 @@ pub struct Session {
     pub last_seen_at: Option<OffsetDateTime>,
     /// When the newest snapshot was taken.
     pub snapshot_at: Option<OffsetDateTime>,
+    /// Since when no more codes are shown, for nobody has scanned them.
+    pub scan_paused_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -93,7 +95,7 @@ impl Store {
     ) -> Result<Vec<Session>, StoreError> {
         let query = sqlx::query!(
             r#"select s.tenant_id, s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at,
-                s.connected_at, h.last_seen_at,
+                s.connected_at, h.last_seen_at, s.scan_paused_at,
                 case when s.snapshot_manifest is not null then s.snapshot_at end as snapshot_at
             from whatsapp_sessions s join worker_heartbeats h using (tenant_id)
             where s.tenant_id = any($1)"#,
@@ -115,6 +117,7 @@ impl Store {
                     connected_at: row.connected_at,
                     last_seen_at: row.last_seen_at,
                     snapshot_at: row.snapshot_at,
+                    scan_paused_at: row.scan_paused_at,
                 })
             })
             .collect()
@@ -138,6 +141,7 @@ impl Store {
                 update whatsapp_sessions s set
                     status = case when $3 then 'QR_READY'::session_status else 'DISCONNECTED' end,
                     qr_text = $4, qr_data_uri = $5, qr_expires_at = $6,
+                    scan_paused_at = case when not $3 then s.scan_paused_at end,
                     forget = s.forget and not $3, linked_at = case when $3 then now() else s.linked_at end, updated_at = now()
                 from owner where s.tenant_id = owner.tenant_id and (owner.wanted or not $3)
             ), tenant as (

@@ -92,6 +92,8 @@ pub struct WorkerSpec {
     pub snapshot: Option<SnapshotPointer>,
     /// The next start is to go back to another snapshot: see [`Store::ordered_restore`].
     pub restore_ordered: bool,
+    /// Nobody scans its codes: no browser is started until it is asked to start anew.
+    pub scan_paused: bool,
     /// The session that there is now, or that is to be.
     pub session_number: SessionNumber,
     /// Those that have been down longest start first.
@@ -229,7 +231,8 @@ impl Store {
             r#"select w.desired as "desired: DesiredState", w.generation, w.spec_revision, w.restart_seq,
                 w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
                 s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at,
-                s.restore_generation is not null as "restore_ordered!", s.session_number, h.last_seen_at
+                s.restore_generation is not null as "restore_ordered!", s.session_number, h.last_seen_at,
+                s.scan_paused_at is not null as "scan_paused!"
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
             where w.tenant_id = $1"#,
             id.as_str(),
@@ -253,6 +256,7 @@ impl Store {
             forget_session: row.forget,
             snapshot,
             restore_ordered: row.restore_ordered,
+            scan_paused: row.scan_paused,
             session_number: SessionNumber(row.session_number),
             last_seen_at: row.last_seen_at,
         })

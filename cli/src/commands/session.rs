@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 use roost_proto::v1::{
-    ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest, WatchSessionRequest,
+    ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest, ResumeLinkingRequest,
+    WatchSessionRequest,
 };
 
 use super::{Context, attribution::Attribution, consent::Consent, session_qr};
@@ -15,6 +16,8 @@ use crate::{
 pub enum SessionVerb {
     /// Draws the QR code that links a phone, or writes it down.
     Qr(session_qr::Qr),
+    /// Shows QR codes again where nobody has scanned those before.
+    Resume { tenant: String },
     /// Prints the session as it is, then each change, until Ctrl-C.
     Watch { tenant: String },
     /// Lists the snapshots of the session that are kept, the newest first.
@@ -42,6 +45,10 @@ impl SessionVerb {
         let mut client = context.admin()?.sessions();
         match self {
             Self::Qr(qr) => qr.run(context).await,
+            Self::Resume { tenant: tenant_id } => {
+                let session = client.resume_linking(ResumeLinkingRequest { tenant_id }).await?.into_inner();
+                context.output.one(&SessionView::from(session))
+            }
             Self::Watch { tenant: tenant_id } => {
                 let mut changes = client.watch_session(WatchSessionRequest { tenant_id }).await?.into_inner();
                 while let Some(session) = changes.message().await? {

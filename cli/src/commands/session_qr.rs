@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf};
 
 use roost_proto::v1::{
-    GetQrCodeRequest, GetSessionRequest, QrFormat, Session, SessionStatus, WatchSessionRequest,
+    GetQrCodeRequest, GetSessionRequest, QrFormat, ResumeLinkingRequest, Session, SessionStatus,
+    WatchSessionRequest,
 };
 
 use super::Context;
@@ -37,6 +38,9 @@ struct Form {
 impl Qr {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let Self { tenant: tenant_id, watch, form } = self;
+        if !context.output.is_json() {
+            wake(context, &tenant_id).await?;
+        }
         match form {
             Form { png: Some(file), .. } => write(context, tenant_id, QrFormat::Png, file).await,
             Form { svg: Some(file), .. } => write(context, tenant_id, QrFormat::Svg, file).await,
@@ -48,6 +52,25 @@ impl Qr {
             _ => show(context, tenant_id).await,
         }
     }
+}
+
+/// Whoever asks for a code is there to scan it: where no more are shown they are again, and the first is awaited.
+async fn wake(context: &mut Context, tenant: &str) -> Result<(), Failure> {
+    let mut client = context.admin()?.sessions();
+    let request = WatchSessionRequest { tenant_id: tenant.to_owned() };
+    let mut changes = client.watch_session(request).await?.into_inner();
+    let present = changes.message().await?.unwrap_or_default();
+    if present.scan_pause_time.is_none() {
+        return Ok(());
+    }
+    context.output.note(&format!("{tenant}: nobody had scanned its codes; new ones are on their way"));
+    client.resume_linking(ResumeLinkingRequest { tenant_id: tenant.to_owned() }).await?;
+    while let Some(session) = changes.message().await? {
+        if session.qr.is_some() || session.status() == SessionStatus::Connected {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn get(context: &mut Context, tenant_id: String, format: QrFormat) -> Result<Vec<u8>, Failure> {

@@ -14,6 +14,8 @@ pub struct SessionView {
     connect_time: Option<String>,
     last_seen_time: Option<String>,
     snapshot_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scan_pause_time: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     logout_problem: String,
 }
@@ -32,6 +34,7 @@ impl From<Session> for SessionView {
             connect_time: rfc3339(&session.connect_time),
             last_seen_time: rfc3339(&session.last_seen_time),
             snapshot_time: rfc3339(&session.snapshot_time),
+            scan_pause_time: rfc3339(&session.scan_pause_time),
             logout_problem: session.logout_problem,
             tenant_id: session.tenant_id,
             qr: session.qr.map(|qr| QrView {
@@ -62,6 +65,7 @@ impl Row for SessionView {
     fn details(&self) -> Vec<(&'static str, String)> {
         let all = Self::HEADER.iter().copied().zip(self.cells());
         let problem = Some(("problem", self.logout_problem.clone())).filter(|(_, text)| !text.is_empty());
-        all.chain(problem).collect()
+        let paused = self.scan_pause_time.as_deref().map(|since| ("no codes since", ago(Some(since))));
+        all.chain(paused).chain(problem).collect()
     }
 }

@@ -37,6 +37,7 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
         ..Default::default()
     };
     match tenant_id {
+        "quiet" => Ok(Session { tenant_id: "quiet".into(), scan_pause_time: at(40), ..idle }),
         "shop" => Ok(waiting),
         "lodge" => Ok(linked),
         "idle" => Ok(idle),
@@ -87,7 +88,8 @@ impl SessionService for Script {
 
     async fn get_qr_code(&self, request: Request<GetQrCodeRequest>) -> Answer<GetQrCodeResponse> {
         let request = request.into_inner();
-        let Some(code) = session(&request.tenant_id)?.qr else {
+        let shown = if request.tenant_id == "quiet" { "shop" } else { &request.tenant_id };
+        let Some(code) = session(shown)?.qr else {
             let why = format!("tenant {} is linked; there is nothing to scan", request.tenant_id);
             return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
         };
@@ -99,9 +101,17 @@ impl SessionService for Script {
         Ok(Response::new(GetQrCodeResponse { content, content_type, expire_time: code.expire_time }))
     }
 
+    async fn resume_linking(&self, request: Request<ResumeLinkingRequest>) -> Answer<Session> {
+        Ok(Response::new(Session { scan_pause_time: None, ..session(&request.into_inner().tenant_id)? }))
+    }
+
     /// A code, then a phone scans it.
     async fn watch_session(&self, request: Request<WatchSessionRequest>) -> Answer<Self::WatchSessionStream> {
         let waiting = session(&request.into_inner().tenant_id)?;
+        if waiting.tenant_id == "quiet" {
+            let shown = Session { tenant_id: "quiet".into(), ..session("shop")? };
+            return Ok(Response::new(items(vec![waiting, shown])));
+        }
         let linked = Session { tenant_id: waiting.tenant_id.clone(), ..session("lodge")? };
         Ok(Response::new(items(vec![waiting, linked])))
     }

@@ -120,4 +120,8 @@ pub enum EventKind {
     SessionRestored,
     /// It cannot, and goes on as it was.
     SessionRestoreFailed,
+    /// Nobody has scanned a tenant's codes, and no more are shown.
+    ScanPaused,
+    /// They are again.
+    ScanResumed,
 }

@@ -37,7 +37,11 @@ impl App {
             Some(code) => Ok(picture(code, form)?),
             None => {
                 let (tenant, status) = (tenant.clone(), session.status);
-                Err(Refusal::NoCode { tenant, status }.into())
+                Err(match session.scan_paused_at {
+                    Some(_) => Refusal::ScanPaused { tenant },
+                    None => Refusal::NoCode { tenant, status },
+                }
+                .into())
             }
         }
     }

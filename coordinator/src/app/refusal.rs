@@ -42,6 +42,10 @@ pub enum Refusal {
         tenant: TenantId,
         node: NodeId,
     },
+    /// Nor is one shown before somebody asks for it.
+    ScanPaused {
+        tenant: TenantId,
+    },
     /// No QR code waits to be scanned.
     NoCode {
         tenant: TenantId,
@@ -189,6 +193,11 @@ impl fmt::Display for Refusal {
             Self::PinnedElsewhere { tenant, node } => write!(
                 f,
                 "tenant {tenant} is pinned to node {node}; unpin it first, or pin it to the other node"
+            ),
+            Self::ScanPaused { tenant } => write!(
+                f,
+                "nobody has scanned the codes of tenant {tenant}, and no more are shown; `roost session resume {tenant}` \
+                 shows new ones"
             ),
             Self::NoCode { tenant, status: SessionStatus::Connected } => {
                 write!(f, "tenant {tenant} is linked; there is nothing to scan")

@@ -148,7 +148,8 @@ impl Actor {
         );
         // Any number that differs between tenants and between owners spreads the attempts.
         let seed = spec.tenant.uid.as_u64_pair().1 ^ context.fence.generation.0.unsigned_abs();
-        let machine = Machine::new(context.timing, &spec.tenant.settings.phone, seed);
+        let settings = &spec.tenant.settings;
+        let machine = Machine::new(context.timing, &settings.phone, seed).with_settings(settings);
         Self {
             machine: if spec.snapshot.is_some() { machine.with_saved_session() } else { machine },
             begun: Instant::now(),
@@ -180,10 +181,7 @@ impl Actor {
 
     async fn run(mut self) -> Ending {
         info!("the worker begins");
-        // Before the browser: what an earlier owner left is read and answered while it launches.
-        self.ensure_pipeline();
-        let spec = &self.context.spec;
-        self.apply(Event::Begin { forget: spec.forget_session.then_some(spec.restart_mode) });
+        self.begin();
         let mut standing = self.context.standing.clone();
         // A watch tells only of changes; what stands now counts too.
         standing.mark_changed();
@@ -196,6 +194,25 @@ impl Actor {
             for event in self.interpret(wakeup) {
                 self.apply(event);
             }
+        }
+    }
+
+    fn begin(&mut self) {
+        let spec = &self.context.spec;
+        let (forget, scan_paused) = (spec.forget_session.then_some(spec.restart_mode), spec.scan_paused);
+        // Before the browser: what an earlier owner left is read and answered while it launches.
+        if !scan_paused {
+            self.ensure_pipeline();
+        }
+        self.apply(Event::Begin { forget, scan_paused });
+        // It was prepared before the scan was paused.
+        if *self.machine.state() == State::ScanPaused
+            && let Some(warm) = self.warm.take()
+        {
+            self.background.push(Box::pin(async move {
+                warm.kill().await;
+                BackgroundOutcome::Done
+            }));
         }
     }
 

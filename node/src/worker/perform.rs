@@ -75,6 +75,10 @@ impl Actor {
                 Err(error) => warn!(error = %causes(&error), "a code could not be drawn"),
             },
             Effect::Report(report) => self.reporter.tell(report),
+            Effect::RecordScanPause => {
+                info!("nobody has scanned a code; the browser is closed");
+                self.reporter.pause_scan(self.restarted);
+            }
             Effect::RecordScheduledRestart => self.record_scheduled_restart(),
             Effect::End(ending) => self.ending = Some(ending),
         }

@@ -154,7 +154,7 @@ impl Actor {
 
     fn spec_changed(&mut self) -> Vec<Event> {
         let spec = self.channels.spec.borrow_and_update().clone();
-        self.machine = self.machine.clone().with_phone(&spec.tenant.settings.phone);
+        self.machine = self.machine.clone().with_settings(&spec.tenant.settings);
         if let Some(pipeline) = &self.pipeline {
             pipeline.update(Arc::new(spec.tenant.clone()));
         }

@@ -29,6 +29,7 @@ impl PostgresLedger {
                     coalesce(s.status = 'CONNECTED' and w.status <> 'ERROR', false) as answers,
                     (s.status = 'CONNECTED' and s.connected_at > m.ordered_at)
                         or (s.status = 'QR_READY' and w.condition = 'WAITING_FOR_SCAN' and s.snapshot_manifest is null)
+                        or s.scan_paused_at > m.ordered_at
                         as is_back
                 from operation_members m
                 left join worker_processes w using (tenant_id) left join whatsapp_sessions s using (tenant_id)

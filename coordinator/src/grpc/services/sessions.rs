@@ -52,6 +52,14 @@ impl SessionService for Sessions {
         Ok(Response::new(answers(self.app.watch_session(id).await?, wire::session)))
     }
 
+    async fn resume_linking(
+        &self,
+        request: Request<v1::ResumeLinkingRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
+        Ok(Response::new(wire::session(self.app.resume_linking(&id).await?)))
+    }
+
     async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::Session>, Status> {
         let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         let (session, problem) = self.app.logout(&id).await?;

@@ -46,6 +46,7 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         labels: row.labels.into_iter().collect(),
         metadata: row.metadata.into_iter().collect(),
         restart_schedule: settings.restart_schedule.map(restart_schedule),
+        qr_rotations: settings.qr_rotations.and_then(|codes| codes.try_into().ok()),
     }
 }
 
@@ -104,6 +105,7 @@ fn condition(row: Condition) -> v1::WorkerCondition {
         ConditionKind::WaitingForWhatsapp => v1::ConditionKind::WaitingForWhatsapp,
         ConditionKind::WaitingForStore => v1::ConditionKind::WaitingForStore,
         ConditionKind::WaitingForScan => v1::ConditionKind::WaitingForScan,
+        ConditionKind::ScanPaused => v1::ConditionKind::ScanPaused,
         ConditionKind::Healing => v1::ConditionKind::Healing,
         ConditionKind::Failed => v1::ConditionKind::Failed,
     };
@@ -276,6 +278,7 @@ mod tests {
             ConditionKind::WaitingForWhatsapp,
             ConditionKind::WaitingForStore,
             ConditionKind::WaitingForScan,
+            ConditionKind::ScanPaused,
             ConditionKind::Healing,
             ConditionKind::Failed,
         ];

@@ -15,6 +15,7 @@ pub fn session(row: Session) -> v1::Session {
         connect_time: row.connected_at.map(timestamp),
         last_seen_time: row.last_seen_at.map(timestamp),
         snapshot_time: row.snapshot_at.map(timestamp),
+        scan_pause_time: row.scan_paused_at.map(timestamp),
         logout_problem: String::new(),
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Transition {
 impl Transition {
     fn take(&mut self, event: Event) {
         match event {
-            Event::Begin { forget } => self.begin(forget),
+            Event::Begin { forget, scan_paused } => self.begin(forget, scan_paused),
             Event::Launched => self.launched(),
             Event::LaunchFailed { reason, failure } => self.launch_failed(failure, reason),
             Event::BrowserGone => self.browser_gone(),
@@ -139,11 +139,7 @@ impl Transition {
                 let reason = "the page showed neither a session nor a code in time".to_owned();
                 self.fail(Failure::NotLetIn, reason);
             }
-            // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
-            State::QrReady { .. } => {
-                self.machine.trouble = Some((ConditionKind::WaitingForScan, self.machine.complaint.clone()));
-                self.reload();
-            }
+            State::QrReady { .. } => self.code_overdue(),
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => self.attempt(),
             State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
                 let reason = reason.clone();
@@ -155,7 +151,7 @@ impl Transition {
         }
     }
 
-    pub(super) fn begin(&mut self, forget: Option<RestartMode>) {
+    pub(super) fn begin(&mut self, forget: Option<RestartMode>, scan_paused: bool) {
         if self.machine.state != State::Stopped || self.machine.browser != BrowserState::None {
             return;
         }
@@ -165,6 +161,7 @@ impl Transition {
             ..disconnected()
         });
         match forget {
+            None if scan_paused => self.stay_paused(),
             None => self.launch(),
             // To be logged out it has to be resumed once more.
             Some(RestartMode::Logout) => {
@@ -186,6 +183,7 @@ impl Transition {
         self.machine.failures = FailureSeries::default();
         self.machine.trouble = None;
         self.machine.complaint.clear();
+        self.machine.linking.begin_anew();
         self.tell(StatusReport {
             worker_status: Some(WorkerStatus::Running),
             last_error: Some(String::new()),
@@ -289,6 +287,7 @@ impl Transition {
                 self.machine.logout_pending = false;
                 self.effects.push(Effect::ForgetSession);
             }
+            AfterStop::PauseScan => self.scan_paused(),
             AfterStop::Fail { reason } => self.give_up(reason),
             AfterStop::End(Ending::Stopped) => {
                 self.tell(disconnected());

@@ -33,6 +33,7 @@ mod read_only_server;
 mod records;
 mod refusals;
 mod restarts;
+mod scan_pauses;
 mod sessions;
 mod snapshot_orphans;
 mod snapshots;

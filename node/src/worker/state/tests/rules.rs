@@ -139,6 +139,10 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
         "Error after {:?}",
         machine.failures
     );
+    if *machine.state() == State::ScanPaused {
+        assert!(!world.launching && !world.alive, "a browser while no codes are shown");
+        assert!(effects.contains(&Effect::RecordScanPause) != (before == State::ScanPaused), "told once");
+    }
     let serves = effects.contains(&Effect::Serve);
     assert!(!serves || !machine.unsaved, "messages are served from a session that only this machine has");
     assert_eq!(
@@ -157,6 +161,7 @@ proptest! {
         mode in prop_oneof![Just(StopMode::Graceful), Just(StopMode::Kill), Just(StopMode::Deleted)],
     ) {
         let (mut machine, mut world, mut now) = (fresh(), World::default(), Duration::ZERO);
+        machine.linking = machine.linking.with_most(2);
         let mut before = drive(&mut machine, &mut world, BEGIN, now);
         for (event, later, is_impaired, others_log_in) in events {
             now += Duration::from_millis(later);

@@ -1,0 +1,36 @@
+-- Linking a phone: codes that nobody scans are not shown for ever.
+--
+-- No statement of this migration may use the new value, for it is not committed yet.
+alter type worker_condition add value 'SCAN_PAUSED';
+
+alter table tenants
+    -- Codes that are shown in a row without a scan; 0: without an end; null: as its node says.
+    add column qr_rotations integer,
+    add constraint tenants_qr_rotations check (qr_rotations between 0 and 10000);
+
+alter table whatsapp_sessions
+    -- Since when no more codes are shown, and no browser runs, for nobody has scanned them. Whoever owns the worker keeps to it.
+    add column scan_paused_at timestamptz;
+
+-- Whatever starts the worker anew shows codes again, who asked for it and whoever owns it.
+create function resume_scan() returns trigger
+language plpgsql as $$
+begin
+    if exists(select from whatsapp_sessions where tenant_id = new.tenant_id and scan_paused_at is not null) then
+        perform from cluster_policy for no key update;
+        update whatsapp_sessions set scan_paused_at = null, updated_at = now() where tenant_id = new.tenant_id;
+        insert into cluster_events (kind, node, tenant_id, text)
+        values ('SCAN_RESUMED', new.node, new.tenant_id, 'QR codes are shown again, for its worker is started anew');
+    end if;
+    return null;
+end
+$$;
+create trigger resume_scan after update on worker_processes
+    for each row when (old.restart_seq < new.restart_seq)
+    execute function resume_scan();
+
+create or replace trigger notify_session after update on whatsapp_sessions
+    for each row when (
+        (old.status, old.qr_text, old.connected_at, old.scan_paused_at)
+            is distinct from (new.status, new.qr_text, new.connected_at, new.scan_paused_at))
+    execute function notify_change('session');
