@@ -29,8 +29,37 @@ create trigger resume_scan after update on worker_processes
     for each row when (old.restart_seq < new.restart_seq)
     execute function resume_scan();
 
+-- A page is to ask WhatsApp for a code that is typed on the phone. What it answers is here until the caller's coordinator takes it away, which
+-- is at once; in no log of the server and no backup, hence unlogged.
+create unlogged table pairing_requests (
+    tenant_id text collate "C" primary key references tenants on delete cascade,
+    id uuid not null,
+    phone text not null,
+    asked_at timestamptz not null default now(),
+    code text,
+    expires_at timestamptz,
+    -- Why there is no code.
+    refusal text
+);
+create trigger notify_pairing after update on pairing_requests
+    for each row when (new.code is not null or new.refusal is not null)
+    execute function notify_change('session');
+
+alter table whatsapp_sessions
+    -- Whose account is linked, as the page tells it: the digits of the number, the name that the phone's owner has given it, the phone's
+    -- system. Null until a page has told.
+    add column account_number text,
+    add column account_push_name text,
+    add column account_platform text,
+    add column account_linked_at timestamptz;
+-- Of those linked before, as near as is known: when the last code was shown.
+update whatsapp_sessions set account_linked_at = coalesce(linked_at, connected_at)
+where status = 'CONNECTED' or snapshot_manifest is not null;
+
 create or replace trigger notify_session after update on whatsapp_sessions
     for each row when (
-        (old.status, old.qr_text, old.connected_at, old.scan_paused_at)
-            is distinct from (new.status, new.qr_text, new.connected_at, new.scan_paused_at))
+        (old.status, old.qr_text, old.connected_at, old.scan_paused_at, old.account_number, old.account_push_name,
+            old.account_platform)
+            is distinct from (new.status, new.qr_text, new.connected_at, new.scan_paused_at, new.account_number,
+                new.account_push_name, new.account_platform))
     execute function notify_change('session');

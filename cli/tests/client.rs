@@ -138,6 +138,9 @@ async fn sessions_are_printed_as_golden() {
     golden(
         "session",
         &[
+            &["session", "get", "lodge"],
+            &["session", "get", "lodge", "-o", "json"],
+            &["session", "get", "quiet"],
             &["session", "qr", "shop"],
             &["session", "qr", "shop", "-o", "json"],
             &["session", "qr", "lodge"],
@@ -149,6 +152,10 @@ async fn sessions_are_printed_as_golden() {
             &["session", "qr", "lodge", "--png", "code.png"],
             &["session", "qr", "shop", "--raw", "--svg", "-"],
             &["session", "watch", "shop"],
+            &["session", "pair", "shop"],
+            &["session", "pair", "shop", "--phone", "+255700000002", "-o", "json"],
+            &["session", "pair", "shop", "--watch"],
+            &["session", "pair", "lodge"],
             &["session", "resume", "quiet"],
             &["session", "qr", "quiet", "-o", "json"],
             &["session", "qr", "quiet", "--raw"],

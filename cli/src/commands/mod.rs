@@ -16,6 +16,7 @@ mod labels;
 pub mod message;
 pub mod node;
 pub mod operation;
+mod pair;
 mod place;
 pub mod rebalance;
 mod restart;

@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 use roost_proto::v1::{
-    ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest, ResumeLinkingRequest,
-    WatchSessionRequest,
+    GetSessionRequest, ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest,
+    ResumeLinkingRequest, WatchSessionRequest,
 };
 
-use super::{Context, attribution::Attribution, consent::Consent, session_qr};
+use super::{Context, attribution::Attribution, consent::Consent, pair, session_qr};
 use crate::{
     failure::Failure,
     views::{SessionSnapshotView, SessionView, WorkerView},
@@ -14,8 +14,12 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum SessionVerb {
+    /// Shows the session, and whose account is linked.
+    Get { tenant: String },
     /// Draws the QR code that links a phone, or writes it down.
     Qr(session_qr::Qr),
+    /// Gives a code that links the phone when it is typed there, in place of a scan.
+    Pair(pair::Pair),
     /// Shows QR codes again where nobody has scanned those before.
     Resume { tenant: String },
     /// Prints the session as it is, then each change, until Ctrl-C.
@@ -44,7 +48,12 @@ impl SessionVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut client = context.admin()?.sessions();
         match self {
+            Self::Get { tenant: tenant_id } => {
+                let session = client.get_session(GetSessionRequest { tenant_id }).await?.into_inner();
+                context.output.one(&SessionView::from(session))
+            }
             Self::Qr(qr) => qr.run(context).await,
+            Self::Pair(pair) => pair.run(context).await,
             Self::Resume { tenant: tenant_id } => {
                 let session = client.resume_linking(ResumeLinkingRequest { tenant_id }).await?.into_inner();
                 context.output.one(&SessionView::from(session))

@@ -90,7 +90,9 @@ async fn write(
     }
     let shown = file.display();
     fs::write(&file, picture).map_err(|error| Failure::Refused(format!("cannot write {shown}: {error}")))?;
-    context.output.note(&format!("{tenant_id}: the code is in {shown}, and WhatsApp replaces it within a minute"));
+    context
+        .output
+        .note(&format!("{tenant_id}: the code is in {shown}, and WhatsApp replaces it within a minute"));
     Ok(())
 }
 

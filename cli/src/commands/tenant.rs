@@ -131,7 +131,10 @@ struct Rotations(Option<i32>);
 fn rotations(given: &str) -> Result<Rotations, String> {
     match given {
         "default" => Ok(Rotations(None)),
-        number => number.parse().map(|codes| Rotations(Some(codes))).map_err(|_| "takes a number, or default".into()),
+        number => number
+            .parse()
+            .map(|codes| Rotations(Some(codes)))
+            .map_err(|_| "takes a number, or default".into()),
     }
 }
 

@@ -29,6 +29,12 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
         connect_time: at(30),
         last_seen_time: at(120),
         snapshot_time: at(90),
+        account: Some(LinkedAccount {
+            phone_number: "+255700000001".into(),
+            push_name: "Safari Lodge \u{202e}".into(),
+            platform: "android".into(),
+            link_time: at(10),
+        }),
         ..Default::default()
     };
     let idle = Session {
@@ -99,6 +105,17 @@ impl SessionService for Script {
         };
         let (content, content_type) = (content.into_bytes(), String::new());
         Ok(Response::new(GetQrCodeResponse { content, content_type, expire_time: code.expire_time }))
+    }
+
+    async fn request_pairing_code(&self, request: Request<RequestPairingCodeRequest>) -> Answer<PairingCode> {
+        let request = request.into_inner();
+        if session(&request.tenant_id)?.status() == SessionStatus::Connected {
+            let why =
+                format!("tenant {} is linked; log it out first to link another phone", request.tenant_id);
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        }
+        let phone_number = "+255700000002".to_owned();
+        Ok(Response::new(PairingCode { code: "1234ABCD".into(), expire_time: at(200), phone_number }))
     }
 
     async fn resume_linking(&self, request: Request<ResumeLinkingRequest>) -> Answer<Session> {

@@ -100,7 +100,12 @@ mod tests {
         assert_eq!(content_type, "image/svg+xml");
         let width = Modules::new("2@roost").unwrap().width();
         let scale = (SVG_SIDE as usize).div_ceil(width + 8);
-        let dark = Modules::new("2@roost").unwrap().to_colors().iter().filter(|c| **c == qrcode::Color::Dark).count();
+        let dark = Modules::new("2@roost")
+            .unwrap()
+            .to_colors()
+            .iter()
+            .filter(|c| **c == qrcode::Color::Dark)
+            .count();
         assert_eq!(vector.matches(&format!("h{scale}v{scale}")).count(), dark, "{vector}");
         let corner = format!("M{0} {0}h{scale}", 4 * scale);
         assert!(vector.contains(&corner), "{corner}: {vector}");

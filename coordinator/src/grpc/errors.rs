@@ -276,6 +276,7 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
         }
         Refusal::TenantStopped { tenant }
         | Refusal::NoCode { tenant, .. }
+        | Refusal::NoPairing { tenant, .. }
         | Refusal::ScanPaused { tenant }
         | Refusal::ThereAlready { tenant, .. }
         | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),

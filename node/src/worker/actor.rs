@@ -9,13 +9,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::FuturesUnordered};
-use roost_engine::{EngineError, Page, PageEvent, Probe};
-use roost_store::{Fence, StatusReport, StoreError, WorkerSpec};
+use roost_engine::{EngineError, Page, PageEvent, PairingCode, Probe};
+use roost_store::{Fence, PairingOrder, StatusReport, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 use tracing::{Instrument, info, info_span};
+use uuid::Uuid;
 
 use super::{
     browser::BrowserTask,
@@ -87,6 +88,10 @@ pub(super) enum BackgroundOutcome {
         probe: Result<Probe, EngineError>,
     },
     Owner(Option<bool>),
+    PairingCode {
+        order: PairingOrder,
+        given: Result<PairingCode, EngineError>,
+    },
     Saved {
         link: u64,
         saved: Result<bool, SessionStoreError>,
@@ -132,6 +137,8 @@ pub(super) struct Actor {
     pub probing: bool,
     /// The last restart that was carried out, or that the start of this worker stands for.
     pub restarted: i64,
+    /// The last wish for a code to type that was passed on.
+    pub pairing: Option<Uuid>,
     pub handle_dropped: bool,
     pub ending: Option<Ending>,
 }
@@ -172,6 +179,7 @@ impl Actor {
             next_probe: Instant::now(),
             probing: false,
             restarted: spec.restart_seq,
+            pairing: None,
             handle_dropped: false,
             ending: None,
             context,
@@ -204,7 +212,11 @@ impl Actor {
         if !scan_paused {
             self.ensure_pipeline();
         }
+        let pairing = self.pairing_asked();
         self.apply(Event::Begin { forget, scan_paused });
+        if let Some(event) = pairing {
+            self.apply(event);
+        }
         // It was prepared before the scan was paused.
         if *self.machine.state() == State::ScanPaused
             && let Some(warm) = self.warm.take()
@@ -214,6 +226,13 @@ impl Actor {
                 BackgroundOutcome::Done
             }));
         }
+    }
+
+    /// Each wish once, however often the spec is read.
+    pub fn pairing_asked(&mut self) -> Option<Event> {
+        let order = self.context.spec.pairing.clone().filter(|order| self.pairing != Some(order.id))?;
+        self.pairing = Some(order.id);
+        Some(Event::PairingAsked(order))
     }
 
     /// Turns what happened into events of the state machine.

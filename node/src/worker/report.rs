@@ -5,6 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use roost_cluster::ledger::EventKind;
+use roost_engine::LinkedAccount;
 use roost_model::causes;
 use roost_store::{Fence, QrCode, StatusReport, Store, StoreError};
 use tokio::{
@@ -28,13 +29,15 @@ pub(super) struct Reporter {
     task: AbortOnDropHandle<StoreError>,
 }
 
-/// What is still to be written: the report first, then the code, or that there are no more, then a line for the history.
+/// What is still to be written: the report first, then the code, or that there are no more, then whose account is
+/// linked and a line for the history.
 #[derive(Debug, Default, PartialEq)]
 struct Pending {
     report: Option<StatusReport>,
     qr: Option<QrCode>,
     /// That no more codes are shown, as of this order to restart.
     scan_pause: Option<i64>,
+    account: Option<LinkedAccount>,
     event: Option<(EventKind, String)>,
 }
 
@@ -57,7 +60,7 @@ impl Pending {
             report.tenant_status = None;
         }
         self.qr = Some(qr);
-        self.scan_pause = None;
+        (self.scan_pause, self.account) = (None, None);
     }
 
     fn pause_scan(&mut self, restart_seq: i64) {
@@ -77,6 +80,7 @@ impl Pending {
         if let Some(restart_seq) = newer.scan_pause {
             self.pause_scan(restart_seq);
         }
+        self.account = newer.account.or(self.account.take());
         self.event = newer.event.or(self.event.take());
     }
 }
@@ -114,6 +118,12 @@ impl Reporter {
     /// After the last code: no more are shown until an order to restart that is later than this one.
     pub fn pause_scan(&self, restart_seq: i64) {
         self.pending.lock().pause_scan(restart_seq);
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    /// Whose account is linked.
+    pub fn account(&self, account: LinkedAccount) {
+        self.pending.lock().account = Some(account);
         self.told.send_modify(|count| *count += 1);
     }
 
@@ -195,6 +205,11 @@ async fn write(store: &Store, fence: &Fence, job: &mut Pending) -> Result<(), St
             info!("codes are to be shown again before it was noted that they are not");
         }
         job.scan_pause = None;
+    }
+    if let Some(account) = &job.account {
+        let LinkedAccount { number, push_name, platform } = account;
+        store.record_account(fence, number, push_name, platform).await?;
+        job.account = None;
     }
     if let Some((kind, text)) = &job.event {
         store.record_event(fence, *kind, text).await?;

@@ -75,6 +75,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         snapshot: None,
         restore_ordered: false,
         scan_paused: false,
+        pairing: None,
         session_number: SessionNumber(1),
         last_seen_at: None,
     }

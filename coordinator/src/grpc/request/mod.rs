@@ -59,6 +59,14 @@ impl Checks {
         if given.is_empty() { Some(None) } else { self.node_id(field, given).map(Some) }
     }
 
+    /// A phone's number, or none when it is empty.
+    pub fn optional_phone<'a>(&mut self, field: &str, given: &'a str) -> Option<Option<&'a str>> {
+        if given.is_empty() {
+            return Some(None);
+        }
+        self.take(field, text::check_phone(given).map(|()| Some(given)))
+    }
+
     /// How many rows the page may have.
     pub fn page_size(&mut self, given: i32) -> Option<usize> {
         self.take("page_size", page::size(given))

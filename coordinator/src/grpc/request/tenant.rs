@@ -166,9 +166,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         restart_schedule: named("restart_schedule")
             .then(|| restart_schedule(&mut checks, tenant.restart_schedule))
             .flatten(),
-        qr_rotations: named("qr_rotations")
-            .then(|| qr_rotations(&mut checks, tenant.qr_rotations))
-            .flatten(),
+        qr_rotations: named("qr_rotations").then(|| qr_rotations(&mut checks, tenant.qr_rotations)).flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -263,7 +261,8 @@ fn resend_policy(checks: &mut Checks, given: i32) -> Option<ResendPolicy> {
 fn qr_rotations(checks: &mut Checks, given: Option<i32>) -> Option<Option<u32>> {
     let Some(given) = given else { return Some(None) };
     let codes = u32::try_from(given).ok().filter(|codes| QR_ROTATIONS.contains(codes));
-    let why = || format!("{given} is not allowed: 1 to {}, or 0 for codes without an end", QR_ROTATIONS.end());
+    let why =
+        || format!("{given} is not allowed: 1 to {}, or 0 for codes without an end", QR_ROTATIONS.end());
     checks.take("tenant.qr_rotations", codes.ok_or_else(why)).map(Some)
 }
 

@@ -52,6 +52,18 @@ impl SessionService for Sessions {
         Ok(Response::new(answers(self.app.watch_session(id).await?, wire::session)))
     }
 
+    async fn request_pairing_code(
+        &self,
+        request: Request<v1::RequestPairingCodeRequest>,
+    ) -> Result<Response<v1::PairingCode>, Status> {
+        let request = request.get_ref();
+        let mut checks = Checks::default();
+        let id = checks.tenant_id("tenant_id", &request.tenant_id);
+        let phone = checks.optional_phone("phone_number", &request.phone_number);
+        let (Some(id), Some(phone)) = (id, phone) else { return Err(checks.refusal().into()) };
+        Ok(Response::new(wire::pairing_code(self.app.pairing_code(&id, phone).await?)))
+    }
+
     async fn resume_linking(
         &self,
         request: Request<v1::ResumeLinkingRequest>,

@@ -24,7 +24,7 @@ pub use node::node;
 pub use operation::{
     made_move, operation, operation_state_filter, placement_explanation, plan, restart_plan, worker_failure,
 };
-pub use session::{qr_form, qr_picture, session};
+pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {

@@ -1,11 +1,11 @@
 //! Sessions and their QR codes.
 
 use roost_proto::v1;
-use roost_store::{QrCode, Session};
+use roost_store::{LinkedAccount, QrCode, Session};
 use time::OffsetDateTime;
 
 use super::{session_status, timestamp};
-use crate::app::{QrForm, QrPicture};
+use crate::app::{PairingCode, QrForm, QrPicture};
 
 pub fn session(row: Session) -> v1::Session {
     v1::Session {
@@ -15,8 +15,18 @@ pub fn session(row: Session) -> v1::Session {
         connect_time: row.connected_at.map(timestamp),
         last_seen_time: row.last_seen_at.map(timestamp),
         snapshot_time: row.snapshot_at.map(timestamp),
+        account: row.account.map(account),
         scan_pause_time: row.scan_paused_at.map(timestamp),
         logout_problem: String::new(),
+    }
+}
+
+fn account(row: LinkedAccount) -> v1::LinkedAccount {
+    v1::LinkedAccount {
+        phone_number: format!("+{}", row.number),
+        push_name: row.push_name,
+        platform: row.platform,
+        link_time: Some(timestamp(row.linked_at)),
     }
 }
 
@@ -38,5 +48,13 @@ pub fn qr_picture(picture: QrPicture) -> v1::GetQrCodeResponse {
         content: picture.content,
         content_type: picture.content_type.to_owned(),
         expire_time: Some(timestamp(picture.expires_at)),
+    }
+}
+
+pub fn pairing_code(code: PairingCode) -> v1::PairingCode {
+    v1::PairingCode {
+        code: code.text,
+        expire_time: Some(timestamp(code.expires_at)),
+        phone_number: code.phone,
     }
 }

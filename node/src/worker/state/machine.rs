@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use roost_model::TenantSettings;
-use roost_store::{ConditionKind, RestartMode, StatusReport};
+use roost_store::{ConditionKind, PairingOrder, RestartMode, StatusReport};
 
 use super::linking::Linking;
 use crate::worker::{
@@ -130,6 +130,12 @@ pub enum Event {
     Ready {
         phone: String,
     },
+    /// Somebody waits for a code that is typed on the phone.
+    PairingAsked(PairingOrder),
+    /// The page has given one, for so long.
+    PairingCodeGiven {
+        expires_in: Duration,
+    },
     WentOffline,
     LoggedOut {
         reason: String,
@@ -216,6 +222,13 @@ pub enum Effect {
     ShowCode {
         text: String,
         expires_in: Duration,
+    },
+    /// Ask the page for a code that is typed on the phone, and tell whoever waits. Answered by `PairingCodeGiven` if there is one.
+    AskPairingCode(PairingOrder),
+    /// Tell whoever waits why there is none.
+    RefusePairing {
+        order: PairingOrder,
+        reason: String,
     },
     Report(StatusReport),
     /// Put it down, for every owner to come and for the history, that codes are shown no more.
@@ -334,6 +347,11 @@ impl Machine {
     #[must_use]
     pub fn with_saved_session(self) -> Self {
         Self { unsaved: false, ..self }
+    }
+
+    /// Whether the right phone is linked in the page as it is loaded now.
+    pub fn is_linked(&self) -> bool {
+        self.linked
     }
 
     /// Whether the session may be saved now: there is one, and the page that holds it is the tenant's.

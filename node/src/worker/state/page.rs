@@ -13,6 +13,7 @@ impl Transition {
     /// to reconnect that the page made by itself: one that alone goes on like that is given up.
     pub(super) fn loaded(&mut self) {
         let was_linked = std::mem::take(&mut self.machine.linked);
+        self.machine.linking.void_typed();
         if was_linked && matches!(self.machine.state, State::Running { .. } | State::Connecting { .. }) {
             let reason = "the page loaded itself anew";
             if self.count_attempt(Failure::PageFailed, reason).is_some() {

@@ -44,6 +44,8 @@ impl Transition {
             Event::Loaded => self.loaded(),
             Event::SessionNotSaved { reason, is_overdue } => self.session_not_saved(reason, is_overdue),
             Event::Code { text, expires_in } => self.code(text, expires_in),
+            Event::PairingAsked(order) => self.pairing_asked(order),
+            Event::PairingCodeGiven { expires_in } => self.pairing_code_given(expires_in),
             Event::Ready { phone } => self.ready(&phone),
             Event::WentOffline => self.went_offline(),
             Event::LoggedOut { reason } => self.logged_out(&reason),
@@ -301,6 +303,7 @@ impl Transition {
         debug_assert_eq!(self.machine.browser, BrowserState::None, "I1: a launch beside a browser");
         self.machine.browser = BrowserState::Launching;
         self.machine.linked = false;
+        self.machine.linking.void_typed();
         self.machine.code_shown = false;
         self.machine.failed_probes = 0;
         self.machine.offline_attempts_left = 0;
@@ -319,6 +322,7 @@ impl Transition {
     pub(super) fn reload(&mut self) {
         self.machine.offline_attempts_left = 0;
         self.machine.linked = false;
+        self.machine.linking.void_typed();
         self.machine.failed_probes = 0;
         self.machine.state = State::Connecting { until: None };
         self.effects.push(Effect::TakeTurn);
@@ -346,6 +350,7 @@ impl Transition {
         self.machine.reloaded_for_update = false;
         self.machine.state = State::Running { since: self.now };
         self.effects.push(Effect::Serve);
+        self.refuse_pairing();
         self.tell(StatusReport {
             tenant_status: Some(TenantStatus::Active),
             session_status: Some(SessionStatus::Connected),
@@ -405,6 +410,7 @@ impl Transition {
             ..disconnected()
         });
         self.machine.state = State::Error { reason };
+        self.refuse_pairing();
     }
 
     pub(super) fn end(&mut self, ending: Ending) {

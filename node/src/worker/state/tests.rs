@@ -290,7 +290,8 @@ fn a_log_out_that_whatsapp_refused_is_told_until_a_phone_is_linked_again() {
 
 #[test]
 fn a_session_that_an_earlier_owner_was_to_forget_is_forgotten_first() {
-    let (_, effects) = step(machine(), Event::Begin { forget: Some(RestartMode::ForceWipe), scan_paused: false }, secs(0));
+    let (_, effects) =
+        step(machine(), Event::Begin { forget: Some(RestartMode::ForceWipe), scan_paused: false }, secs(0));
     assert_eq!(effects.last(), Some(&Effect::ForgetSession));
     let begin = Event::Begin { forget: Some(RestartMode::Logout), scan_paused: false };
     let (machine, effects) = play(machine(), secs(0), [begin, Event::Launched, ready()]);

@@ -68,7 +68,7 @@ async fn a_code_is_given_in_every_form_until_it_expires_and_never_after() {
     let fence = api.placed("asha").await;
     let get = async |format: v1::QrFormat| {
         let request = v1::GetQrCodeRequest { tenant_id: "asha".into(), format: format as i32 };
-        api.sessions().get_qr_code(request).await.map(|answer| answer.into_inner())
+        api.sessions().get_qr_code(request).await
     };
     let none = refused(get(v1::QrFormat::Png).await);
     assert_eq!(none.code, ErrorCode::FailedPrecondition);
@@ -82,7 +82,7 @@ async fn a_code_is_given_in_every_form_until_it_expires_and_never_after() {
         (v1::QrFormat::Svg, "<svg ", "image/svg+xml"),
     ];
     for (format, content, content_type) in forms {
-        let given = get(format).await.unwrap();
+        let given = get(format).await.unwrap().into_inner();
         assert!(String::from_utf8_lossy(&given.content).contains(content), "{format:?}");
         assert_eq!(given.content_type, content_type);
         assert!(given.expire_time.is_some());

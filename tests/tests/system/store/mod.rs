@@ -24,6 +24,7 @@ mod migrations;
 mod node_orders;
 mod operations;
 mod outages;
+mod pairing;
 mod pins;
 mod policy;
 mod poolers;

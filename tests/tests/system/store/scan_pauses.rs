@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use roost_cluster::ledger::{EventKind, Ledger};
 use roost_store::{
-    ConditionKind, EventFilter, Fence, QrCode, SessionStatus, StatusReport, StoreError, TenantStatus, WorkerStatus,
+    ConditionKind, EventFilter, Fence, QrCode, SessionStatus, StatusReport, StoreError, TenantStatus,
+    WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -100,6 +101,11 @@ async fn a_paused_worker_is_not_missed_although_nothing_is_seen_of_it() {
     db.execute("update worker_processes set known_seen_at = now() - interval '1 hour', expected_since = now() - interval '1 hour', updated_at = now() - interval '1 hour'").await;
     let marked = db.ledger.mark_stale(db.term, Duration::from_secs(120)).await.unwrap();
     assert!(marked.is_empty(), "{marked:?}");
+    db.execute("update worker_processes set expected_since = now()").await;
+    let minute = Duration::from_secs(60);
+    assert_eq!(db.ledger.failover_facts(minute, minute).await.unwrap().starting, 1);
+    assert!(pause(&db, &fence).await);
+    assert_eq!(db.ledger.failover_facts(minute, minute).await.unwrap().starting, 0, "no ramp waits for it");
     let worker = db.store.get_worker(&fence.tenant).await.unwrap();
     assert_eq!((worker.status, worker.condition.kind), (WorkerStatus::Running, ConditionKind::ScanPaused));
 }

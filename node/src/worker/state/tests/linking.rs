@@ -1,8 +1,17 @@
-//! Codes that nobody scans: so many are shown, and then the worker keeps its place without a browser.
+//! Codes that nobody scans: so many are shown, and then the worker keeps its place without a browser. And codes that are typed.
 
-use roost_store::{ConditionKind, RestartMode, SessionStatus};
+use roost_store::{ConditionKind, PairingOrder, RestartMode, SessionStatus};
+use uuid::Uuid;
 
 use super::*;
+
+pub(super) fn order(phone: &str) -> PairingOrder {
+    PairingOrder { id: Uuid::nil(), phone: phone.to_owned() }
+}
+
+fn asked() -> Event {
+    Event::PairingAsked(order("255700000001"))
+}
 
 /// Two codes are shown, and no third.
 fn two_codes() -> Machine {
@@ -30,11 +39,16 @@ fn after_so_many_codes_the_browser_is_closed_in_order_and_the_last_code_is_taken
     assert_eq!(reports(&effects)[0].session_status, Some(SessionStatus::Disconnected));
     assert_eq!(machine.condition().0, ConditionKind::ScanPaused);
     let (machine, effects) = step(machine, Event::BrowserGone, secs(91));
-    assert_eq!((machine.state(), effects.as_slice()), (&State::ScanPaused, [Effect::RecordScanPause].as_slice()));
+    assert_eq!(
+        (machine.state(), effects.as_slice()),
+        (&State::ScanPaused, [Effect::RecordScanPause].as_slice())
+    );
     assert_eq!(machine.condition().0, ConditionKind::ScanPaused);
     assert!(machine.condition().1.contains("`roost session resume`"), "it says what to do");
     assert_eq!(machine.wake_at(), None, "nothing is waited for");
-    assert!(!machine.wants_probes() && !machine.awaits_page() && !machine.may_save() && !machine.may_restart());
+    assert!(
+        !machine.wants_probes() && !machine.awaits_page() && !machine.may_save() && !machine.may_restart()
+    );
 }
 
 #[test]
@@ -58,7 +72,8 @@ fn they_count_over_a_browser_that_died_and_not_over_a_scan() {
     let other = Event::Ready { phone: "254711111111@c.us".into() };
     let scanned = [BEGIN, Event::Launched, code("a"), code("b"), other, Event::BrowserGone];
     let (machine, _) = play(two_codes(), secs(0), scanned);
-    let (machine, _) = play(machine, secs(9), [Event::SessionForgotten, Event::Launched, code("c"), code("d")]);
+    let (machine, _) =
+        play(machine, secs(9), [Event::SessionForgotten, Event::Launched, code("c"), code("d")]);
     assert!(matches!(machine.state(), State::QrReady { .. }), "somebody is there, with another phone");
 }
 
@@ -74,7 +89,8 @@ fn every_restart_shows_codes_again_and_nothing_else_does() {
     assert_eq!(effects.last(), Some(&Effect::ForgetSession));
     let (_, effects) = step(paused(), Event::RestoreAsked, secs(200));
     assert_eq!(effects.last(), Some(&Effect::Launch));
-    for event in [Event::Tick, Event::ReloadAsked, Event::RestartScheduled, Event::Proved, code("d"), ready()] {
+    for event in [Event::Tick, Event::ReloadAsked, Event::RestartScheduled, Event::Proved, code("d"), ready()]
+    {
         let (machine, effects) = step(paused(), event.clone(), secs(9_999));
         assert_eq!((machine.state(), effects.as_slice()), (&State::ScanPaused, [].as_slice()), "{event:?}");
     }
@@ -110,4 +126,57 @@ fn without_a_bound_codes_are_shown_for_ever() {
     assert!(matches!(machine.state(), State::QrReady { .. }));
     let (_, effects) = until_due(machine);
     assert_eq!(effects, [Effect::Reload]);
+}
+
+#[test]
+fn a_page_is_asked_for_a_code_to_type_once_it_shows_one_to_scan() {
+    let (machine, effects) = play(fresh(), secs(0), [BEGIN, asked(), Event::Launched]);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::AskPairingCode(_))));
+    let (machine, effects) = step(machine, code("a"), secs(9));
+    assert_eq!(effects.last(), Some(&Effect::AskPairingCode(order("255700000001"))));
+    let (machine, effects) = step(machine, code("b"), secs(20));
+    assert!(matches!(effects.as_slice(), [Effect::ShowCode { .. }]), "asked once");
+    let (_, effects) = step(machine, asked(), secs(21));
+    assert_eq!(effects, [Effect::AskPairingCode(order("255700000001"))]);
+}
+
+#[test]
+fn a_page_stays_for_as_long_as_its_code_may_be_typed() {
+    let given = Event::PairingCodeGiven { expires_in: secs(180) };
+    let (machine, _) = play(two_codes(), secs(0), [BEGIN, Event::Launched, code("a"), asked(), given]);
+    assert_eq!(machine.wake_at(), Some(secs(4 + 180 + 10)), "it is not loaded anew before");
+    let (machine, _) = play(machine, secs(30), [code("b"), code("c"), code("d")]);
+    assert!(
+        matches!(machine.state(), State::QrReady { .. }),
+        "nor is it closed, however many codes it shows"
+    );
+    assert_eq!(machine.wake_at(), Some(secs(194)));
+    let taken_back = Event::Code { text: None, expires_in: None };
+    let (machine, _) = step(machine, taken_back, secs(40));
+    assert_eq!(machine.wake_at(), Some(secs(194)));
+    let (machine, _) = step(machine, Event::Tick, secs(194));
+    assert_eq!(*machine.state(), State::Stopping { next: AfterStop::PauseScan }, "then it counts again");
+}
+
+#[test]
+fn who_waits_for_a_code_that_will_not_come_is_told_why() {
+    let refusal = |effects: &[Effect]| match effects.last() {
+        Some(Effect::RefusePairing { reason, .. }) => reason.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (_, effects) = step(running(), asked(), secs(9));
+    assert!(refusal(&effects).contains("linked already"));
+    // It was asked for while it was not known whether there is a session.
+    let (_, effects) = play(machine(), secs(0), [BEGIN, asked(), Event::Launched, ready()]);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::RefusePairing { .. })));
+    let mut spent = machine();
+    for _ in 0..spent.timing.attempts {
+        spent.failures.add(Failure::Session, &Surroundings::default(), secs(0));
+    }
+    let failed = Event::LaunchFailed { reason: "no memory".into(), failure: Failure::Session };
+    let (failed, effects) = play(spent, secs(0), [BEGIN, asked(), failed]);
+    assert!(matches!(failed.state(), State::Error { .. }));
+    assert!(refusal(&effects).contains("given up: no memory"));
+    let (_, effects) = step(failed, asked(), secs(9));
+    assert!(refusal(&effects).contains("given up"));
 }
