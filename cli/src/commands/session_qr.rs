@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use roost_proto::v1::{
-    GetQrCodeRequest, GetSessionRequest, QrFormat, ResumeLinkingRequest, Session, SessionStatus,
+    DrawQrCodeRequest, GetSessionRequest, QrFormat, ResumeLinkingRequest, Session, SessionStatus,
     WatchSessionRequest,
 };
 
@@ -74,8 +74,8 @@ async fn wake(context: &mut Context, tenant: &str) -> Result<(), Failure> {
 }
 
 async fn get(context: &mut Context, tenant_id: String, format: QrFormat) -> Result<Vec<u8>, Failure> {
-    let request = GetQrCodeRequest { tenant_id, format: format as i32 };
-    Ok(context.admin()?.sessions().get_qr_code(request).await?.into_inner().content)
+    let request = DrawQrCodeRequest { tenant_id, format: format as i32 };
+    Ok(context.admin()?.sessions().draw_qr_code(request).await?.into_inner().content)
 }
 
 async fn write(

@@ -92,7 +92,7 @@ impl SessionService for Script {
         session(&request.into_inner().tenant_id).map(Response::new)
     }
 
-    async fn get_qr_code(&self, request: Request<GetQrCodeRequest>) -> Answer<GetQrCodeResponse> {
+    async fn draw_qr_code(&self, request: Request<DrawQrCodeRequest>) -> Answer<DrawQrCodeResponse> {
         let request = request.into_inner();
         let shown = if request.tenant_id == "quiet" { "shop" } else { &request.tenant_id };
         let Some(code) = session(shown)?.qr else {
@@ -104,7 +104,7 @@ impl SessionService for Script {
             other => format!("<{}>", other.as_str_name()),
         };
         let (content, content_type) = (content.into_bytes(), String::new());
-        Ok(Response::new(GetQrCodeResponse { content, content_type, expire_time: code.expire_time }))
+        Ok(Response::new(DrawQrCodeResponse { content, content_type, expire_time: code.expire_time }))
     }
 
     async fn request_pairing_code(&self, request: Request<RequestPairingCodeRequest>) -> Answer<PairingCode> {

@@ -29,10 +29,10 @@ impl SessionService for Sessions {
         Ok(Response::new(wire::session(session)))
     }
 
-    async fn get_qr_code(
+    async fn draw_qr_code(
         &self,
-        request: Request<v1::GetQrCodeRequest>,
-    ) -> Result<Response<v1::GetQrCodeResponse>, Status> {
+        request: Request<v1::DrawQrCodeRequest>,
+    ) -> Result<Response<v1::DrawQrCodeResponse>, Status> {
         let request = request.get_ref();
         let mut checks = Checks::default();
         let id = checks.tenant_id("tenant_id", &request.tenant_id);

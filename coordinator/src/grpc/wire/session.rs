@@ -43,8 +43,8 @@ pub fn qr_form(format: v1::QrFormat) -> QrForm {
     }
 }
 
-pub fn qr_picture(picture: QrPicture) -> v1::GetQrCodeResponse {
-    v1::GetQrCodeResponse {
+pub fn qr_picture(picture: QrPicture) -> v1::DrawQrCodeResponse {
+    v1::DrawQrCodeResponse {
         content: picture.content,
         content_type: picture.content_type.to_owned(),
         expire_time: Some(timestamp(picture.expires_at)),

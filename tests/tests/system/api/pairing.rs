@@ -69,8 +69,8 @@ async fn whoever_asks_for_a_code_has_codes_shown_again() {
     let spec = || async { api.store.worker_spec(&fence.tenant).await.unwrap() };
     let pause = || async { api.store.pause_scan(&fence, spec().await.restart_seq, "nobody").await.unwrap() };
     assert!(pause().await);
-    let qr = v1::GetQrCodeRequest { tenant_id: "asha".into(), format: 0 };
-    let none = refused(api.sessions().get_qr_code(qr).await);
+    let qr = v1::DrawQrCodeRequest { tenant_id: "asha".into(), format: 0 };
+    let none = refused(api.sessions().draw_qr_code(qr).await);
     assert!(none.message.contains("`roost session resume asha`"), "{}", none.message);
     let resume = || v1::ResumeLinkingRequest { tenant_id: "asha".into() };
     let session = api.sessions().resume_linking(resume()).await.unwrap().into_inner();

@@ -67,8 +67,8 @@ async fn a_code_is_given_in_every_form_until_it_expires_and_never_after() {
     api.tenant("asha", 1).await;
     let fence = api.placed("asha").await;
     let get = async |format: v1::QrFormat| {
-        let request = v1::GetQrCodeRequest { tenant_id: "asha".into(), format: format as i32 };
-        api.sessions().get_qr_code(request).await
+        let request = v1::DrawQrCodeRequest { tenant_id: "asha".into(), format: format as i32 };
+        api.sessions().draw_qr_code(request).await
     };
     let none = refused(get(v1::QrFormat::Png).await);
     assert_eq!(none.code, ErrorCode::FailedPrecondition);

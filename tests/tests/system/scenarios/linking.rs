@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use roost_devcluster::Signal;
 use roost_proto::v1::{
-    ConditionKind, EventKind, GetQrCodeRequest, GetSessionRequest, ListEventsRequest, QrFormat,
+    ConditionKind, DrawQrCodeRequest, EventKind, GetSessionRequest, ListEventsRequest, QrFormat,
     RequestPairingCodeRequest, ResumeLinkingRequest, Session, Worker,
 };
 use roost_tests::{SOON, Scenario, scenario::create_started};
@@ -57,8 +57,8 @@ async fn codes_that_nobody_scans_cost_no_browser_over_a_failover_and_one_that_is
     admin.sessions().resume_linking(ResumeLinkingRequest { tenant_id: tenant_id.clone() }).await?;
     let shown = || async { session(&scenario, &tenant.id).await.is_ok_and(|session| session.qr.is_some()) };
     scenario.cluster.wait("codes are shown again", SOON, shown).await?;
-    let request = GetQrCodeRequest { tenant_id: tenant_id.clone(), format: QrFormat::Svg as i32 };
-    let picture = admin.sessions().get_qr_code(request).await?.into_inner();
+    let request = DrawQrCodeRequest { tenant_id: tenant_id.clone(), format: QrFormat::Svg as i32 };
+    let picture = admin.sessions().draw_qr_code(request).await?.into_inner();
     ensure!(picture.content_type == "image/svg+xml" && picture.content.starts_with(b"<?xml"));
 
     let request =
