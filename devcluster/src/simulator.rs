@@ -124,6 +124,11 @@ impl Simulator {
         }
     }
 
+    /// The phone's owner types the code that its page shows.
+    pub async fn link(&self, code: &str, phone: &str, pushname: &str) -> Result<()> {
+        self.post("link", &json!({"code": code, "phone": phone, "pushname": pushname})).await.map(drop)
+    }
+
     /// Someone (`from`) writes to the business (`phone`). The id of the message.
     pub async fn message(&self, phone: &str, from: &str, body: &str) -> Result<String> {
         self.deliver(json!({"phone": phone, "from": from, "body": body})).await

@@ -120,6 +120,7 @@ fn all_settings() -> prost_types::FieldMask {
         "answer_within",
         "resend_policy",
         "restart_schedule",
+        "qr_rotations",
     ];
     prost_types::FieldMask { paths: paths.map(str::to_owned).into() }
 }

@@ -27,11 +27,15 @@
   // The node cuts a text at as many bytes, and ends a browser that tells much more than these at once.
   const BODY_CHARS = 65_536;
   const TELL_CHARS = 32_768;
+  const NAME_CHARS = 200;
   const SEND_MS = 20_000;
   const COMPANY_MS = 10;
   const PROBE_MS = 5_000;
   const READ_MS = 500;
   const LOGOUT_MS = 8_000;
+  const PAIRING_MS = 15_000;
+  // WhatsApp's own page asks for the next one after three minutes.
+  const TYPED_CODE_SECONDS = 180;
   const CONFIRM_MS = 10;
   const ACK_LATE_MS = 3_000;
   const PENDING_GRACE_MS = 1_000;
@@ -337,7 +341,15 @@
     if (mode !== 'MAIN' || !WPP.conn.isAuthenticated()) return;
     connectedAt = now();
     codes = 0;
-    tell({ event: 'ready', phone: WPP.conn.getMyUserWid()?.user ?? '' });
+    const number = WPP.conn.getMyUserWid()?.user ?? '';
+    tell({ event: 'ready', phone: number });
+    tellAccount(number);
+  }
+
+  function tellAccount(number) {
+    const { pushname, platform } = WPP.whatsapp.Conn;
+    const text = (value) => String(value ?? '').slice(0, NAME_CHARS);
+    tell({ event: 'account', account: { number, push_name: text(pushname), platform: text(platform) } });
   }
 
   WPP.on('conn.auth_code_change', tellCode);
@@ -507,12 +519,23 @@
     return Promise.race([out, asked, late]).then(() => null, (error) => String(error?.message ?? error));
   }
 
+  // A code of eight characters, which links this page when it is typed on the phone of this number.
+  async function pairingCode(phone) {
+    const late = after(PAIRING_MS).then(() => { throw new Error(`no answer within ${PAIRING_MS / 1_000} s`); });
+    const asked = Promise.resolve().then(() => WPP.conn.genLinkDeviceCodeForPhoneNumber(phone));
+    return Promise.race([asked, late]).then(
+      (text) => ({ status: 'code', text: String(text), expires_in_seconds: TYPED_CODE_SECONDS }),
+      (error) => ({ status: 'refused', reason: String(error?.message ?? error).toWellFormed() }),
+    );
+  }
+
   const bridge = {
     confirm,
     send,
     sendAll,
     sweep,
     probe,
+    pairingCode,
     logout,
     takeOver: () => { WPP.whatsapp.Socket.takeover(); },
   };

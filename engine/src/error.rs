@@ -50,6 +50,9 @@ pub enum EngineError {
     /// WhatsApp refused to unlink the device, or did not answer.
     #[error("WhatsApp did not unlink the device: {reason}")]
     NotUnlinked { reason: String },
+    /// WhatsApp gives no code for the number, or not now; `reason` is its own word.
+    #[error("WhatsApp gives no code: {reason}")]
+    NoPairingCode { reason: String },
     /// No document with the bridge in it: the page is being loaded, or crashed.
     #[error("{step}: the page is not loaded")]
     NoDocument { step: &'static str },

@@ -1,6 +1,7 @@
 //! What passes between a page and its worker.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use roost_model::ChatKind;
@@ -21,6 +22,8 @@ pub enum PageEvent {
     Ready {
         phone: String,
     },
+    /// Whose account is linked; comes after [`PageEvent::Ready`].
+    Account(LinkedAccount),
     /// The page's own opinion of the network.
     Online(bool),
     StreamInfo(StreamInfo),
@@ -104,6 +107,31 @@ pub struct InboundMessage {
     /// Why what the page told of it is not understood. Only the id is sure then, and the body is all that was told.
     #[serde(skip)]
     pub undecoded: Option<String>,
+}
+
+/// An account as the page tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LinkedAccount {
+    /// The digits of its number.
+    pub number: String,
+    /// What its owner calls it.
+    pub push_name: String,
+    /// The phone's system, such as `android`.
+    pub platform: String,
+}
+
+/// What the phone's owner types to link the page.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PairingCode {
+    pub text: String,
+    pub expires_in: Duration,
+}
+
+/// Whoever has the code can link a phone: it is for the caller and for no log.
+impl fmt::Debug for PairingCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PairingCode").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
 }
 
 /// A text to send.

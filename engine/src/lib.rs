@@ -39,7 +39,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use error::{EngineError, SendError};
-pub use event::{InboundMessage, LocalStorage, OutboundText, PageEvent, Probe, StreamInfo, StreamMode};
+pub use event::{
+    InboundMessage, LinkedAccount, LocalStorage, OutboundText, PageEvent, PairingCode, Probe, StreamInfo,
+    StreamMode,
+};
 
 /// Messages that a page has told and that are not confirmed, at most.
 pub const WINDOW: usize = 512;
@@ -118,6 +121,10 @@ pub trait Page: Send + Sync {
     /// Has the page tell, as events after [`PageEvent::SweepBegun`], what is not confirmed: again what it has told, and what it
     /// has not: what comes before the bridge attaches fires no event. The caller deduplicates by id.
     async fn sweep(&self) -> Result<(), EngineError>;
+
+    /// Has WhatsApp give a code that links the page when it is typed on the phone of this number, its digits alone. It replaces
+    /// the one before, and is void once the page is loaded anew.
+    async fn pairing_code(&self, phone: &str) -> Result<PairingCode, EngineError>;
 
     /// Unlinks the device and waits until WhatsApp has done so: whoever ends the browser before has not logged out.
     /// [`PageEvent::LoggedOut`] comes with it.

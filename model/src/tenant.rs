@@ -22,6 +22,9 @@ pub struct TenantSettings {
     pub resend_policy: ResendPolicy,
     /// When its browser is restarted by itself; never unless it is set.
     pub restart_schedule: Option<RestartSchedule>,
+    /// QR codes that are shown in a row without a scan before its browser is closed; 0: without an end. As its node says unless it
+    /// is set.
+    pub qr_rotations: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

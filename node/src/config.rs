@@ -75,6 +75,10 @@ pub struct NodeArgs {
     /// How long a page may have heard nothing of WhatsApp before WhatsApp is asked; 1s to 1h
     #[arg(long, env = "ROOST_NODE_HEARD_WITHIN", default_value = "60s", value_parser = a_silence)]
     pub heard_within: Duration,
+    /// QR codes that a tenant's page shows in a row without a scan before its browser is closed, unless the tenant says otherwise;
+    /// 0 shows them without an end
+    #[arg(long, env = "ROOST_NODE_QR_ROTATIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub qr_rotations: u32,
     /// The browser: chromium-headless-shell, or chromium
     #[arg(long, env = "ROOST_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
     pub browser: PathBuf,

@@ -55,6 +55,8 @@ async function badInput() {
     ['scan', { code: 'x', phone: '255700000001' }, 404, 'code not known'],
     ['scan', { code: 'x', phone: 'me' }, 400, '`phone`'],
     ['scan', { phone: '255700000001' }, 400, 'code'],
+    ['link', { code: 'ABCD-EFGH', phone: '19990000000' }, 404, 'asked for a code'],
+    ['link', { code: 'ABCD-EFGH', phone: 'me' }, 400, '`phone`'],
     ['message', { phone: '19990000000', from: '255711000001', body: 'x' }, 404, 'scan'],
     ['message', { phone: '19990000000', from: '255711000001', body: 'x', chat: 'y' }, 400, '`chat`'],
     ['message', { phone: '19990000000', from: '255711000001', body: 'x', id: 'a_b' }, 400, '`id`'],

@@ -50,6 +50,7 @@ async function call(method, name, body) {
 // The phones.
 const phones = {
   scan: (code, phone) => call('POST', 'scan', { code, phone, pushname: 'Conformance' }),
+  link: (code, phone) => call('POST', 'link', { code, phone, pushname: 'Conformance' }),
   message: (phone, from, body, more = {}) => call('POST', 'message', { phone, from, body, ...more }),
   logout: (phone) => call('POST', 'logout', { phone }),
   drop: (forMs, phone) => call('POST', 'drop', { phone, for_ms: forMs }),

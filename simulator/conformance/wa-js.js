@@ -79,8 +79,26 @@ run('wa-js', async ({ profile, onExit }) => {
     await until(() => phones.message(phone, CUSTOMER, 'x').then(() => false, (error) => /409/.test(error)), 'unlinked');
   });
   await step('it shows a QR code again', () => page.code());
+  await step('a code that is typed on the phone links it too', () => linksByCode(page, phone));
   await page.close();
 });
+
+async function linksByCode(page, phone) {
+  const ask = () => page.evaluate((number) => window.WPP.conn.genLinkDeviceCodeForPhoneNumber(number), phone);
+  const refused = (typing, status) => typing.then(() => check(false, 'it linked'), (error) => check(error.message.includes(status), error.message));
+  await phones.harden(phone, { link_code_ms: 1, link_codes: 2 });
+  const late = await ask();
+  await refused(phones.link(late, phone), '409');
+  await phones.harden(phone, { link_code_ms: 60_000 });
+  const code = await ask();
+  check(/^[1-9A-Z]{8}$/.test(code), code);
+  check(code === await page.evaluate(() => document.getElementById('app').textContent), 'the page does not show it');
+  await refused(phones.link('AAAA-AAAA', phone), '400');
+  const tooOften = await ask().catch((error) => error.message);
+  check(tooOften.includes('rate-overlimit'), tooOften);
+  await phones.link(`${code.slice(0, 4)}-${code.slice(4)}`, phone);
+  await page.ready();
+}
 
 function inStore(body) {
   return window.WPP.whatsapp.MsgStore.getModelsArray().some((message) => message.body === body && message.isNewMsg);

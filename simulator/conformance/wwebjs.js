@@ -86,6 +86,16 @@ run('whatsapp-web.js', async ({ profile, onExit }) => {
     // Its browser is on its way out meanwhile, and may write once more to what is being removed.
     await until(() => !fs.existsSync(path.join(profile, 'session')), 'the library to forget the session');
   });
+  await step('a code that is typed on the phone links a new client', async () => {
+    ({ client, events } = open(profile, onExit));
+    client.initialize().catch((error) => events.put({ name: 'failed', error }));
+    await events.take(named('qr'), 'qr');
+    const code = await within(client.requestPairingCode(phone), 'requestPairingCode');
+    check(/^[1-9A-Z]{8}$/.test(code), code);
+    await phones.link(code, phone);
+    await events.take(named('ready'), 'ready');
+    check(client.info.wid._serialized === `${phone}@c.us`, `wid ${JSON.stringify(client.info.wid)}`);
+  });
 });
 
 function open(profile, onExit) {

@@ -34,6 +34,7 @@ const frames = {
   sent: messageAccepted,
   receipt: receiptArrived,
   answer: answered,
+  link_code: answered,
   done: answered,
   refused: requestRefused,
   history: historyArrived,

@@ -2,7 +2,7 @@
 
 import { define } from './registry.js';
 import { fromBase64, pairingKeys, toBase64 } from './credentials.js';
-import { Cmd, CmdImpl, Conn, isLoggedIn, isRegistered, me, NetworkStatus, Socket, Stream } from './session.js';
+import { Cmd, CmdImpl, Conn, askForLinkCode, isLoggedIn, isRegistered, me, NetworkStatus, Socket, Stream } from './session.js';
 import { ask } from './connection.js';
 import { Emitter } from './events.js';
 import { MsgKey, Wid, WidFactory } from './ids.js';
@@ -89,14 +89,11 @@ function defineLinking() {
   });
   define('WAWebAdvSignatureApi', {});
   define('WAWebCompanionRegClientUtils', { DEVICE_PLATFORM: '1' });
-  // Linking by a code typed on the phone is not simulated; the modules exist because whatsapp-web.js loads them.
-  const unsupported = async () => {
-    throw new Error('the simulator links by QR code only');
-  };
+  // A guess: the real page makes the code itself, and goes on rotating its QR codes or not.
   define('WAWebAltDeviceLinkingApi', {
-    initializeAltDeviceLinking: unsupported,
-    startAltLinkingFlow: unsupported,
-    genLinkDeviceCodeForPhoneNumber: unsupported,
+    initializeAltDeviceLinking: async () => {},
+    startAltLinkingFlow: askForLinkCode,
+    genLinkDeviceCodeForPhoneNumber: askForLinkCode,
     setPairingType() {},
     initializeQRLinking: async () => {},
   });

@@ -99,7 +99,15 @@ export function codeShown({ reference }) {
   Socket.set({ state: 'UNPAIRED' });
 }
 
+// The code that is to be typed on the phone of this number, which the page shows.
+export async function askForLinkCode(phone) {
+  const { code } = await ask({ type: 'link_code', phone: String(phone) });
+  document.getElementById('app').textContent = code;
+  return code;
+}
+
 export async function paired({ phone, pushname, lid, device, token }) {
+  document.getElementById('app').textContent = '';
   Socket.set({ state: 'PAIRING' });
   Stream.set({ info: 'PAIRING' });
   credentials = { phone, pushname, lid, device, token };

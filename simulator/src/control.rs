@@ -32,6 +32,7 @@ type Done = Result<Json<Value>, ControlError>;
 pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/scan", post(scan))
+        .route("/link", post(link))
         .route("/message", post(message))
         .route("/logout", post(log_out))
         .route("/drop", post(cut))
@@ -66,6 +67,15 @@ async fn scan(State(state): State<AppState>, Body(scan): Body<Scan>) -> Done {
     let phone = number("phone", &scan.phone)?;
     let pushname = scan.pushname.unwrap_or_else(|| format!("Phone {phone}"));
     let device = state.world.lock().scan(scan.code.trim(), &phone, pushname)?;
+    Ok(Json(json!({ "device": device })))
+}
+
+/// As a person types it: with a hyphen in the middle, or in small letters.
+async fn link(State(state): State<AppState>, Body(Scan { code, phone, pushname }): Body<Scan>) -> Done {
+    let phone = number("phone", &phone)?;
+    let pushname = pushname.unwrap_or_else(|| format!("Phone {phone}"));
+    let code = code.replace(['-', ' '], "").to_uppercase();
+    let device = state.world.lock().type_code(&code, &phone, pushname, UnixMillis::now())?;
     Ok(Json(json!({ "device": device })))
 }
 
@@ -283,9 +293,14 @@ fn refusal(status: StatusCode, error: &str) -> Response {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::Invalid { .. } | Self::ForeignKeys | Self::Hardness { .. } => StatusCode::BAD_REQUEST,
-            Self::UnknownCode | Self::UnknownPhone { .. } => StatusCode::NOT_FOUND,
+            Self::Invalid { .. }
+            | Self::ForeignKeys
+            | Self::WrongTypedCode { .. }
+            | Self::Hardness { .. } => StatusCode::BAD_REQUEST,
+            Self::UnknownCode | Self::NoTypedCode { .. } | Self::UnknownPhone { .. } => StatusCode::NOT_FOUND,
             Self::RetiredCode
+            | Self::ExpiredTypedCode { .. }
+            | Self::VoidTypedCode { .. }
             | Self::NotLinked { .. }
             | Self::NotConnected { .. }
             | Self::AlreadyQueued { .. }

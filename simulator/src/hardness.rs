@@ -44,6 +44,10 @@ pub struct Hardness {
     pub start_cost_ms: u64,
     /// A page pings the server so often; 0: never.
     pub keep_alive_ms: u64,
+    /// How long a code is good that is typed on the phone.
+    pub link_code_ms: u64,
+    /// So many of them are given for a phone number within an hour.
+    pub link_codes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +88,8 @@ impl Default for Hardness {
             kept_in_memory: 1_000,
             start_cost_ms: 0,
             keep_alive_ms: 25_000,
+            link_code_ms: 180_000,
+            link_codes: 10,
         }
     }
 }

@@ -46,6 +46,7 @@ mod phone;
 mod sent;
 mod server;
 mod socket;
+mod typed_codes;
 mod wire;
 mod world;
 

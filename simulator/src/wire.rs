@@ -52,6 +52,11 @@ pub enum FromPage {
     /// It keeps the connection from being taken for dead.
     Ping,
     RefreshCode,
+    /// A code that is typed on the phone of this number.
+    LinkCode {
+        request: u64,
+        phone: String,
+    },
     Logout {
         request: u64,
     },
@@ -86,6 +91,10 @@ pub enum ToPage {
     Answer {
         request: u64,
         exists: bool,
+    },
+    LinkCode {
+        request: u64,
+        code: String,
     },
     Pong,
     /// A request was carried out, or refused.

@@ -18,12 +18,14 @@ use crate::journal::{ConnectionId, Journal};
 use crate::linking::Codes;
 use crate::outlet::Outlet;
 use crate::phone::Phone;
+use crate::typed_codes::TypedCodes;
 use crate::wire::{PairingKeys, ToPage};
 
 #[derive(Debug, Default)]
 pub struct World {
     pages: HashMap<ConnectionId, Page>,
     codes: Codes,
+    typed_codes: TypedCodes,
     phones: HashMap<String, Phone>,
     journal: Journal,
     last_connection: u64,
@@ -105,6 +107,16 @@ pub enum ControlError {
         "the keys in the code are not those of the page that shows it: pass the QR code's text unchanged"
     )]
     ForeignKeys,
+    #[error("no page has asked for a code for phone {phone}, or it was used: have one ask")]
+    NoTypedCode { phone: String },
+    #[error(
+        "the code is not the one that a page shows for phone {phone}: type that, or have it ask for another"
+    )]
+    WrongTypedCode { phone: String },
+    #[error("the code for phone {phone} has expired: have the page ask for another")]
+    ExpiredTypedCode { phone: String },
+    #[error("the code for phone {phone} was mistyped too often and is void: have the page ask for another")]
+    VoidTypedCode { phone: String },
     #[error("phone {phone} is not known: link a device to it first with /control/scan")]
     UnknownPhone { phone: String },
     #[error("phone {phone} has no linked device: link one with /control/scan")]

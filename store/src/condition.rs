@@ -31,6 +31,8 @@ pub enum ConditionKind {
     WaitingForStore,
     /// A QR code is shown and nobody has scanned it.
     WaitingForScan,
+    /// Nobody has scanned the codes that were shown: no more are, and no browser runs, until it is started anew.
+    ScanPaused,
     /// Its page is loaded anew or its browser restarted after a fault.
     Healing,
     /// It has given up: a person is needed, and `last_error` says for what.

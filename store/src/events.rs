@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 33] = [
+const KINDS: [EventKind; 35] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -223,6 +223,8 @@ const KINDS: [EventKind; 33] = [
     EventKind::SessionRestoreOrdered,
     EventKind::SessionRestored,
     EventKind::SessionRestoreFailed,
+    EventKind::ScanPaused,
+    EventKind::ScanResumed,
     EventKind::OperationResumed,
 ];
 
@@ -260,6 +262,8 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::SessionRestoreOrdered => "SESSION_RESTORE_ORDERED",
         EventKind::SessionRestored => "SESSION_RESTORED",
         EventKind::SessionRestoreFailed => "SESSION_RESTORE_FAILED",
+        EventKind::ScanPaused => "SCAN_PAUSED",
+        EventKind::ScanResumed => "SCAN_RESUMED",
         EventKind::OperationResumed => "OPERATION_RESUMED",
     }
 }

@@ -76,6 +76,7 @@ impl Store {
 
     /// With so many statements for one table at most.
     pub async fn purge_within(&self, max_batches: u32) -> Result<Purged, StoreError> {
+        self.sweep_pairings().await?;
         Ok(Purged {
             inbound: self.purge_inbound(max_batches).await?,
             outbound: self.purge_outbound(max_batches).await?,

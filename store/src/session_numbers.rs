@@ -18,7 +18,7 @@ impl Store {
             ), session as (
                 update whatsapp_sessions s set
                     snapshot_manifest = null, snapshot_generation = null, restore_generation = null, forget = false,
-                    session_number = s.session_number + 1, updated_at = now()
+                    account_number = null, account_linked_at = null, session_number = s.session_number + 1, updated_at = now()
                 from owner where s.tenant_id = owner.tenant_id
                 returning s.tenant_id, s.session_number
             ), waiting as materialized (

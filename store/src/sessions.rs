@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Fence, Store, StoreError,
+    Fence, LinkedAccount, Store, StoreError,
     columns::{ids_to_column, optional_id},
 };
 
@@ -14,12 +14,16 @@ use crate::{
 pub struct Session {
     pub tenant: TenantId,
     pub status: SessionStatus,
-    /// Set while the status is `QrReady`.
+    /// Set while the status is `QrReady`; whoever hands it out asks [`Session::code`].
     pub qr: Option<QrCode>,
     pub connected_at: Option<OffsetDateTime>,
     pub last_seen_at: Option<OffsetDateTime>,
     /// When the newest snapshot was taken.
     pub snapshot_at: Option<OffsetDateTime>,
+    /// Since when no more codes are shown, for nobody has scanned them.
+    pub scan_paused_at: Option<OffsetDateTime>,
+    /// None until its page has told, and once it shows codes again.
+    pub account: Option<LinkedAccount>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -49,6 +53,13 @@ pub struct SessionPlace {
     pub generation: Generation,
     /// Whose owner took the newest snapshot that is recorded.
     pub snapshot: Option<Generation>,
+}
+
+impl Session {
+    /// The code that may be scanned at this time: WhatsApp takes one that has expired for none.
+    pub fn code(&self, now: OffsetDateTime) -> Option<&QrCode> {
+        self.qr.as_ref().filter(|code| now < code.expires_at)
+    }
 }
 
 impl Store {
@@ -86,7 +97,8 @@ impl Store {
     ) -> Result<Vec<Session>, StoreError> {
         let query = sqlx::query!(
             r#"select s.tenant_id, s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at,
-                s.connected_at, h.last_seen_at,
+                s.connected_at, h.last_seen_at, s.scan_paused_at, s.account_number,
+                s.account_push_name, s.account_platform, s.account_linked_at,
                 case when s.snapshot_manifest is not null then s.snapshot_at end as snapshot_at
             from whatsapp_sessions s join worker_heartbeats h using (tenant_id)
             where s.tenant_id = any($1)"#,
@@ -108,6 +120,13 @@ impl Store {
                     connected_at: row.connected_at,
                     last_seen_at: row.last_seen_at,
                     snapshot_at: row.snapshot_at,
+                    scan_paused_at: row.scan_paused_at,
+                    account: LinkedAccount::from_columns(
+                        row.account_number,
+                        row.account_push_name,
+                        row.account_platform,
+                        row.account_linked_at,
+                    ),
                 })
             })
             .collect()
@@ -131,6 +150,9 @@ impl Store {
                 update whatsapp_sessions s set
                     status = case when $3 then 'QR_READY'::session_status else 'DISCONNECTED' end,
                     qr_text = $4, qr_data_uri = $5, qr_expires_at = $6,
+                    scan_paused_at = case when not $3 then s.scan_paused_at end,
+                    account_number = case when not $3 then s.account_number end,
+                    account_linked_at = case when not $3 then s.account_linked_at end,
                     forget = s.forget and not $3, linked_at = case when $3 then now() else s.linked_at end, updated_at = now()
                 from owner where s.tenant_id = owner.tenant_id and (owner.wanted or not $3)
             ), tenant as (

@@ -18,9 +18,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Condition, ConditionKind, LabelSelector, Labels, SessionStatus, SnapshotPointer, Store, StoreError,
-    Tenant, WorkerStatus,
+    Condition, ConditionKind, LabelSelector, Labels, PairingOrder, SessionStatus, SnapshotPointer, Store,
+    StoreError, Tenant, WorkerStatus,
     columns::{ids_to_column, optional_id, unsigned},
+    pairing::ASKED_WITHIN,
     snapshots::pointer_from_columns,
     tenants::restart_schedule_from_columns,
 };
@@ -92,6 +93,10 @@ pub struct WorkerSpec {
     pub snapshot: Option<SnapshotPointer>,
     /// The next start is to go back to another snapshot: see [`Store::ordered_restore`].
     pub restore_ordered: bool,
+    /// Nobody scans its codes: no browser is started until it is asked to start anew.
+    pub scan_paused: bool,
+    /// Somebody waits for a code that is typed on the phone.
+    pub pairing: Option<PairingOrder>,
     /// The session that there is now, or that is to be.
     pub session_number: SessionNumber,
     /// Those that have been down longest start first.
@@ -218,10 +223,14 @@ impl Store {
             r#"select w.desired as "desired: DesiredState", w.generation, w.spec_revision, w.restart_seq,
                 w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
                 s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at,
-                s.restore_generation is not null as "restore_ordered!", s.session_number, h.last_seen_at
+                s.restore_generation is not null as "restore_ordered!", s.session_number, h.last_seen_at,
+                s.scan_paused_at is not null as "scan_paused!", p.id as "pairing_id?", p.phone as "pairing_phone?"
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
+                left join pairing_requests p on p.tenant_id = w.tenant_id and p.code is null and p.refusal is null
+                    and p.asked_at > now() - make_interval(secs => $2)
             where w.tenant_id = $1"#,
             id.as_str(),
+            ASKED_WITHIN.as_secs_f64(),
         );
         let row =
             self.maybe("get the worker's spec", query).await?.ok_or_else(|| StoreError::no_tenant(id))?;
@@ -242,6 +251,8 @@ impl Store {
             forget_session: row.forget,
             snapshot,
             restore_ordered: row.restore_ordered,
+            scan_paused: row.scan_paused,
+            pairing: row.pairing_id.zip(row.pairing_phone).map(|(id, phone)| PairingOrder { id, phone }),
             session_number: SessionNumber(row.session_number),
             last_seen_at: row.last_seen_at,
         })

@@ -18,6 +18,7 @@ pub fn new_tenant(id: TenantId, phone: impl Into<String>) -> NewTenant {
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
+        qr_rotations: None,
         labels: Labels::default(),
         metadata: Labels::default(),
     }

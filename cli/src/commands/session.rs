@@ -2,26 +2,26 @@
 
 use clap::Subcommand;
 use roost_proto::v1::{
-    GetSessionRequest, ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest, Session,
-    SessionStatus, WatchSessionRequest,
+    GetSessionRequest, ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest,
+    ResumeLinkingRequest, WatchSessionRequest,
 };
 
-use super::{Context, attribution::Attribution, consent::Consent};
+use super::{Context, attribution::Attribution, consent::Consent, pair, session_qr};
 use crate::{
     failure::Failure,
-    qr,
     views::{SessionSnapshotView, SessionView, WorkerView},
 };
 
 #[derive(Debug, Subcommand)]
 pub enum SessionVerb {
-    /// Draws the QR code that links a phone.
-    Qr {
-        tenant: String,
-        /// Wait for a code, draw each new one, and end when a phone is linked.
-        #[arg(short, long)]
-        watch: bool,
-    },
+    /// Shows the session, and whose account is linked.
+    Get { tenant: String },
+    /// Draws the QR code that links a phone, or writes it down.
+    Qr(session_qr::Qr),
+    /// Gives a code that links the phone when it is typed there, in place of a scan.
+    Pair(pair::Pair),
+    /// Shows QR codes again where nobody has scanned those before.
+    Resume { tenant: String },
     /// Prints the session as it is, then each change, until Ctrl-C.
     Watch { tenant: String },
     /// Lists the snapshots of the session that are kept, the newest first.
@@ -48,14 +48,15 @@ impl SessionVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut client = context.admin()?.sessions();
         match self {
-            Self::Qr { tenant, watch: true } => watch_session(context, tenant).await,
-            Self::Qr { tenant: tenant_id, watch: false } => {
+            Self::Get { tenant: tenant_id } => {
                 let session = client.get_session(GetSessionRequest { tenant_id }).await?.into_inner();
-                if context.output.is_json() {
-                    context.output.one(&SessionView::from(session))
-                } else {
-                    draw(context, &session)
-                }
+                context.output.one(&SessionView::from(session))
+            }
+            Self::Qr(qr) => qr.run(context).await,
+            Self::Pair(pair) => pair.run(context).await,
+            Self::Resume { tenant: tenant_id } => {
+                let session = client.resume_linking(ResumeLinkingRequest { tenant_id }).await?.into_inner();
+                context.output.one(&SessionView::from(session))
             }
             Self::Watch { tenant: tenant_id } => {
                 let mut changes = client.watch_session(WatchSessionRequest { tenant_id }).await?.into_inner();
@@ -87,46 +88,5 @@ impl SessionVerb {
                 context.output.one(&SessionView::from(session))
             }
         }
-    }
-}
-
-async fn watch_session(context: &mut Context, tenant_id: String) -> Result<(), Failure> {
-    let mut changes =
-        context.admin()?.sessions().watch_session(WatchSessionRequest { tenant_id }).await?.into_inner();
-    while let Some(session) = changes.message().await? {
-        let linked = session.status() == SessionStatus::Connected;
-        if context.output.is_json() {
-            context.output.event(&SessionView::from(session))?;
-        } else if linked || session.qr.is_some() {
-            draw(context, &session)?;
-        }
-        if linked {
-            return Ok(());
-        }
-    }
-    Err(Failure::Refused("the coordinator ended the stream before a phone was linked; try again".into()))
-}
-
-fn draw(context: &mut Context, session: &Session) -> Result<(), Failure> {
-    let tenant = &session.tenant_id;
-    match (&session.qr, session.status()) {
-        (Some(code), _) => {
-            let drawn = qr::draw(&code.text).map_err(|error| {
-                Failure::Refused(format!("the code of {tenant} cannot be drawn: {error}"))
-            })?;
-            context.output.text(&drawn)?;
-            context
-                .output
-                .note(&format!("{tenant}: on the phone, WhatsApp > Linked devices > Link a device"));
-            Ok(())
-        }
-        (None, SessionStatus::Connected) => {
-            context.output.text(&format!("{tenant} is linked; nothing to scan"))
-        }
-        (None, status) => Err(Failure::Refused(format!(
-            "no QR code of {tenant} is waiting (its session is {}); start its worker with `roost worker start {tenant}`, \
-             or wait for a code with --watch",
-            status.as_str_name().trim_start_matches("SESSION_STATUS_")
-        ))),
     }
 }

@@ -112,12 +112,30 @@ pub struct Settings {
     resend_policy: Option<ResendPolicyArg>,
     #[command(flatten)]
     restart: RestartArgs,
+    /// QR codes that are shown in a row without a scan before its browser is closed, up to 10000; 0 shows them without an end,
+    /// default is what its node says.
+    #[arg(long, value_name = "N", value_parser = rotations)]
+    qr_rotations: Option<Rotations>,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
     /// Anything that is to be kept with the tenant; NAME- removes it. May be given again.
     #[arg(long, value_name = "NAME=VALUE", value_parser = Entry::parse)]
     metadata: Vec<Entry>,
+}
+
+/// None as the node says.
+#[derive(Debug, Clone, Copy)]
+struct Rotations(Option<i32>);
+
+fn rotations(given: &str) -> Result<Rotations, String> {
+    match given {
+        "default" => Ok(Rotations(None)),
+        number => number
+            .parse()
+            .map(|codes| Rotations(Some(codes)))
+            .map_err(|_| "takes a number, or default".into()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -285,6 +303,7 @@ impl Settings {
             ("answer_within", self.answer_within.is_some()),
             ("resend_policy", self.resend_policy.is_some()),
             ("restart_schedule", self.restart.is_given()),
+            ("qr_rotations", self.qr_rotations.is_some()),
         ];
         let before = present.texts.unwrap_or_default();
         let texts = BusinessTexts {
@@ -304,6 +323,7 @@ impl Settings {
             answer_within: self.answer_within.and_then(|span| span.try_into().ok()),
             resend_policy: self.resend_policy.map_or(ResendPolicy::Unspecified, ResendPolicy::from) as i32,
             restart_schedule: self.restart.over(present.restart_schedule),
+            qr_rotations: self.qr_rotations.and_then(|Rotations(codes)| codes),
             ..Tenant::default()
         };
         let paths = given.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned());

@@ -14,8 +14,18 @@ pub struct SessionView {
     connect_time: Option<String>,
     last_seen_time: Option<String>,
     snapshot_time: Option<String>,
+    scan_pause_time: Option<String>,
+    account: Option<AccountView>,
     #[serde(skip_serializing_if = "String::is_empty")]
     logout_problem: String,
+}
+
+#[derive(Debug, Serialize)]
+struct AccountView {
+    phone_number: String,
+    push_name: String,
+    platform: String,
+    link_time: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -32,6 +42,13 @@ impl From<Session> for SessionView {
             connect_time: rfc3339(&session.connect_time),
             last_seen_time: rfc3339(&session.last_seen_time),
             snapshot_time: rfc3339(&session.snapshot_time),
+            account: session.account.map(|account| AccountView {
+                phone_number: account.phone_number,
+                push_name: account.push_name,
+                platform: account.platform,
+                link_time: rfc3339(&account.link_time),
+            }),
+            scan_pause_time: rfc3339(&session.scan_pause_time),
             logout_problem: session.logout_problem,
             tenant_id: session.tenant_id,
             qr: session.qr.map(|qr| QrView {
@@ -62,6 +79,15 @@ impl Row for SessionView {
     fn details(&self) -> Vec<(&'static str, String)> {
         let all = Self::HEADER.iter().copied().zip(self.cells());
         let problem = Some(("problem", self.logout_problem.clone())).filter(|(_, text)| !text.is_empty());
-        all.chain(problem).collect()
+        let paused = self.scan_pause_time.as_deref().map(|since| ("no codes since", ago(Some(since))));
+        let account = self.account.iter().flat_map(|account| {
+            [
+                ("phone", account.phone_number.clone()),
+                ("push name", account.push_name.clone()),
+                ("platform", account.platform.clone()),
+                ("linked", ago(account.link_time.as_deref())),
+            ]
+        });
+        all.chain(account).chain(paused).chain(problem).collect()
     }
 }

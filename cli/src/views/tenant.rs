@@ -23,6 +23,7 @@ pub struct TenantView {
     answer_within: Option<String>,
     resend_policy: String,
     restart_schedule: Option<RestartScheduleView>,
+    qr_rotations: Option<i32>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -100,6 +101,7 @@ impl From<Tenant> for TenantView {
             reply_limit_per_minute: tenant.reply_limit_per_minute,
             answer_within: tenant.answer_within.map(|span| span.to_string()),
             restart_schedule: tenant.restart_schedule.map(Into::into),
+            qr_rotations: tenant.qr_rotations,
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -116,6 +118,14 @@ impl TenantView {
             return String::new();
         };
         format!("{cron} {time_zone}, later by up to {}", jitter.as_deref().unwrap_or("0s"))
+    }
+
+    fn rotations(&self) -> String {
+        match self.qr_rotations {
+            Some(0) => "without an end".to_owned(),
+            Some(codes) => codes.to_string(),
+            None => "as its node says".to_owned(),
+        }
     }
 
     fn reply_limit(&self) -> String {
@@ -157,6 +167,7 @@ impl Row for TenantView {
             ("answer within", self.answer_within.clone().unwrap_or_default()),
             ("resend policy", self.resend_policy.clone()),
             ("restarts", self.restarts()),
+            ("codes in a row", self.rotations()),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

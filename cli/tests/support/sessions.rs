@@ -29,6 +29,12 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
         connect_time: at(30),
         last_seen_time: at(120),
         snapshot_time: at(90),
+        account: Some(LinkedAccount {
+            phone_number: "+255700000001".into(),
+            push_name: "Safari Lodge \u{202e}".into(),
+            platform: "android".into(),
+            link_time: at(10),
+        }),
         ..Default::default()
     };
     let idle = Session {
@@ -37,6 +43,7 @@ fn session(tenant_id: &str) -> Result<Session, Status> {
         ..Default::default()
     };
     match tenant_id {
+        "quiet" => Ok(Session { tenant_id: "quiet".into(), scan_pause_time: at(40), ..idle }),
         "shop" => Ok(waiting),
         "lodge" => Ok(linked),
         "idle" => Ok(idle),
@@ -85,9 +92,43 @@ impl SessionService for Script {
         session(&request.into_inner().tenant_id).map(Response::new)
     }
 
+    async fn draw_qr_code(&self, request: Request<DrawQrCodeRequest>) -> Answer<DrawQrCodeResponse> {
+        let request = request.into_inner();
+        let shown = if request.tenant_id == "quiet" { "shop" } else { &request.tenant_id };
+        let Some(code) = session(shown)?.qr else {
+            let why = format!("tenant {} is linked; there is nothing to scan", request.tenant_id);
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        };
+        let content = match request.format() {
+            QrFormat::Text => code.text,
+            other => format!("<{}>", other.as_str_name()),
+        };
+        let (content, content_type) = (content.into_bytes(), String::new());
+        Ok(Response::new(DrawQrCodeResponse { content, content_type, expire_time: code.expire_time }))
+    }
+
+    async fn request_pairing_code(&self, request: Request<RequestPairingCodeRequest>) -> Answer<PairingCode> {
+        let request = request.into_inner();
+        if session(&request.tenant_id)?.status() == SessionStatus::Connected {
+            let why =
+                format!("tenant {} is linked; log it out first to link another phone", request.tenant_id);
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        }
+        let phone_number = "+255700000002".to_owned();
+        Ok(Response::new(PairingCode { code: "1234ABCD".into(), expire_time: at(200), phone_number }))
+    }
+
+    async fn resume_linking(&self, request: Request<ResumeLinkingRequest>) -> Answer<Session> {
+        Ok(Response::new(Session { scan_pause_time: None, ..session(&request.into_inner().tenant_id)? }))
+    }
+
     /// A code, then a phone scans it.
     async fn watch_session(&self, request: Request<WatchSessionRequest>) -> Answer<Self::WatchSessionStream> {
         let waiting = session(&request.into_inner().tenant_id)?;
+        if waiting.tenant_id == "quiet" {
+            let shown = Session { tenant_id: "quiet".into(), ..session("shop")? };
+            return Ok(Response::new(items(vec![waiting, shown])));
+        }
         let linked = Session { tenant_id: waiting.tenant_id.clone(), ..session("lodge")? };
         Ok(Response::new(items(vec![waiting, linked])))
     }

@@ -120,6 +120,10 @@ pub enum EventKind {
     SessionRestored,
     /// It cannot, and goes on as it was.
     SessionRestoreFailed,
+    /// Nobody has scanned a tenant's codes, and no more are shown.
+    ScanPaused,
+    /// They are again.
+    ScanResumed,
     /// An operation that had paused goes on.
     OperationResumed,
 }

@@ -9,7 +9,7 @@ use roost_cluster::{
     plan::{AdmissionDenial, Intake, NodeView, TenantView, Wanted},
     records::Phase,
 };
-use roost_store::WorkerAction;
+use roost_store::{SessionStatus, WorkerAction};
 
 /// Why an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,20 @@ pub enum Refusal {
         tenant: TenantId,
         node: NodeId,
     },
+    /// There is no code to be typed on the phone.
+    NoPairing {
+        tenant: TenantId,
+        why: NoPairing,
+    },
+    /// Nor is one shown before somebody asks for it.
+    ScanPaused {
+        tenant: TenantId,
+    },
+    /// No QR code waits to be scanned.
+    NoCode {
+        tenant: TenantId,
+        status: SessionStatus,
+    },
     /// An order on many workers is about none; `selector` is empty for all.
     NoneChosen {
         action: WorkerAction,
@@ -50,6 +64,25 @@ pub enum Refusal {
     TooManyChosen {
         most: u32,
     },
+}
+
+/// Why there is no code to be typed on the phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoPairing {
+    OtherPhone {
+        given: String,
+        own: String,
+    },
+    Stopped,
+    Linked,
+    /// The page's word, or WhatsApp's.
+    ByWhatsapp {
+        reason: String,
+    },
+    /// Its page was not there in time.
+    Overdue,
+    /// Somebody has asked for another one since.
+    Overtaken,
 }
 
 /// A node that is to be emptied must be there, and its tenants must have somewhere to go.
@@ -186,6 +219,23 @@ impl fmt::Display for Refusal {
                 f,
                 "tenant {tenant} is pinned to node {node}; unpin it first, or pin it to the other node"
             ),
+            Self::NoPairing { tenant, why } => why.tell(tenant, f),
+            Self::ScanPaused { tenant } => write!(
+                f,
+                "nobody has scanned the codes of tenant {tenant}, and no more are shown; `roost session resume {tenant}` \
+                 shows new ones"
+            ),
+            Self::NoCode { tenant, status: SessionStatus::Connected } => {
+                write!(f, "tenant {tenant} is linked; there is nothing to scan")
+            }
+            Self::NoCode { tenant, status: SessionStatus::QrReady } => {
+                write!(f, "the code of tenant {tenant} has expired and the next is on its way; try again")
+            }
+            Self::NoCode { tenant, status: SessionStatus::Disconnected } => write!(
+                f,
+                "no QR code of tenant {tenant} waits to be scanned; `roost worker get {tenant}` says why, \
+                 `roost worker start {tenant}` starts one that is stopped"
+            ),
             Self::NoneChosen { action, selector } => {
                 let who = if selector.is_empty() { "no tenant has" } else { selector };
                 let matches = if selector.is_empty() { "" } else { " matches no tenant with" };
@@ -197,6 +247,36 @@ impl fmt::Display for Refusal {
             }
             Self::TooManyChosen { most } => {
                 write!(f, "more than {most} workers are chosen; choose fewer, by their node for one")
+            }
+        }
+    }
+}
+
+impl NoPairing {
+    fn tell(&self, tenant: &TenantId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherPhone { given, own } => write!(
+                f,
+                "{given} is not the number of tenant {tenant}, which is {own}: another phone would be logged out again; \
+                 leave the number out, or change the tenant's first"
+            ),
+            Self::Stopped => write!(f, "tenant {tenant} is stopped; start its worker first"),
+            Self::Linked => write!(f, "tenant {tenant} is linked; log it out first to link another phone"),
+            Self::ByWhatsapp { reason } => write!(
+                f,
+                "there is no code for tenant {tenant}: {reason}; wait before asking again if it was asked for often, or scan \
+                 its QR code"
+            ),
+            Self::Overdue => write!(
+                f,
+                "the page of tenant {tenant} has not given a code in time; `roost worker get {tenant}` says what it waits \
+                 for; try again"
+            ),
+            Self::Overtaken => {
+                write!(
+                    f,
+                    "another call has asked for a code of tenant {tenant} since, which replaces this one"
+                )
             }
         }
     }

@@ -21,6 +21,13 @@ impl App {
         Ok(self.store()?.get_session(tenant).await?)
     }
 
+    /// Where nobody has scanned the codes before.
+    pub async fn resume_linking(&self, tenant: &TenantId) -> Result<Session, Error> {
+        let session = self.store()?.resume_linking(tenant).await?;
+        tracing::info!(%tenant, "session asked to show codes again");
+        Ok(session)
+    }
+
     /// The node that owns the worker unlinks it. Answers when it has done so, with what went wrong beside the session.
     pub async fn logout(&self, tenant: &TenantId) -> Result<(Session, Option<String>), Error> {
         let store = self.store()?;

@@ -285,6 +285,9 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
             failed("node", node.as_str())
         }
         Refusal::TenantStopped { tenant }
+        | Refusal::NoCode { tenant, .. }
+        | Refusal::NoPairing { tenant, .. }
+        | Refusal::ScanPaused { tenant }
         | Refusal::ThereAlready { tenant, .. }
         | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),
         Refusal::NoneChosen { .. } | Refusal::TooManyChosen { .. } => {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    EngineError, InboundMessage, OutboundText, PageEvent, SendError, StreamInfo, WINDOW, WINDOW_CHARS,
+    EngineError, InboundMessage, LinkedAccount, OutboundText, PageEvent, PairingCode, SendError, StreamInfo,
+    WINDOW, WINDOW_CHARS,
 };
 
 /// The function in the page that the bridge tells its events through.
@@ -97,6 +98,9 @@ pub(super) enum BridgeEvent {
     Ready {
         phone: String,
     },
+    Account {
+        account: LinkedAccount,
+    },
     Online {
         online: bool,
     },
@@ -132,6 +136,7 @@ impl BridgeEvent {
                 PageEvent::Qr { text, expires_in }
             }
             Self::Ready { phone } => PageEvent::Ready { phone },
+            Self::Account { account } => PageEvent::Account(account),
             Self::Online { online } => PageEvent::Online(online),
             Self::StreamInfo { info } => PageEvent::StreamInfo(info),
             Self::LoggedOut { reason } => PageEvent::LoggedOut { reason },
@@ -228,6 +233,25 @@ impl SendOutcome {
             Self::Failed { exception } => {
                 Err(EngineError::Page { step: "sending", exception: cut(&exception) }.into())
             }
+        }
+    }
+}
+
+/// The bridge's answer to the wish for a code that is typed on the phone.
+#[derive(Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub(super) enum PairingAnswer {
+    Code { text: String, expires_in_seconds: u64 },
+    Refused { reason: String },
+}
+
+impl PairingAnswer {
+    pub(super) fn into_result(self) -> Result<PairingCode, EngineError> {
+        match self {
+            Self::Code { text, expires_in_seconds } => {
+                Ok(PairingCode { text, expires_in: Duration::from_secs(expires_in_seconds) })
+            }
+            Self::Refused { reason } => Err(EngineError::NoPairingCode { reason: cut(&reason) }),
         }
     }
 }

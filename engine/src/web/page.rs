@@ -16,11 +16,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::bridge::{SendOutcome, SendRequest, cut};
+use super::bridge::{PairingAnswer, SendOutcome, SendRequest, cut};
 use super::cdp::Cdp;
 use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
-use crate::{EngineError, Frozen, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes};
+use crate::{
+    EngineError, Frozen, LocalStorage, OutboundText, Page, PairingCode, Probe, SendError, SendOutcomes,
+};
 
 /// For calls that the page answers out of its memory.
 const CALL: Duration = Duration::from_secs(10);
@@ -28,6 +30,8 @@ const CALL: Duration = Duration::from_secs(10);
 const SEND: Duration = Duration::from_secs(25);
 /// The bridge waits 5 s for the server.
 const PROBE: Duration = Duration::from_secs(8);
+/// The bridge waits 15 s for the server.
+const PAIRING: Duration = Duration::from_secs(18);
 /// The bridge waits 8 s for the server.
 const LOGOUT: Duration = Duration::from_secs(10);
 /// How long the threads of a busy machine may take to stop.
@@ -143,6 +147,13 @@ impl Page for WebPage {
 
     async fn sweep(&self) -> Result<(), EngineError> {
         self.call("sweeping", "() => { __roost.sweep(); }", (), CALL).await
+    }
+
+    async fn pairing_code(&self, phone: &str) -> Result<PairingCode, EngineError> {
+        let step = "asking for a code to type";
+        let answer: PairingAnswer =
+            self.call(step, "(phone) => __roost.pairingCode(phone)", phone, PAIRING).await?;
+        answer.into_result()
     }
 
     async fn logout(&self) -> Result<(), EngineError> {

@@ -269,7 +269,11 @@ async fn assemble(
         registry,
         guard,
         timing,
-        worker_timing: WorkerTiming { heard_within: args.heard_within, ..WorkerTiming::default() },
+        worker_timing: WorkerTiming {
+            heard_within: args.heard_within,
+            qr_rotations: args.qr_rotations,
+            ..WorkerTiming::default()
+        },
         health,
         workers,
         impairments,

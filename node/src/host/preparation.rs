@@ -70,7 +70,7 @@ impl Preparation {
 ///
 /// `within` is for all of it: the tenant goes on running meanwhile, but whoever waits for the move should not wait longer.
 async fn work_and_hand_over<W>(
-    work: impl Future<Output = Result<W, String>>,
+    work: impl Future<Output = Result<Option<W>, String>>,
     within: Duration,
     stop: &CancellationToken,
     readiness: &watch::Sender<Readiness>,
@@ -86,18 +86,18 @@ async fn work_and_hand_over<W>(
                 Err(reason) => Readiness::Failed { reason: reason.clone() },
             };
             readiness.send_replace(known);
-            warmed.ok()
+            warmed.ok().flatten()
         }
         known = &mut disposition => {
             early = Some(known);
             stop.cancel();
-            work.await.ok()
+            work.await.ok().flatten()
         }
         () = tokio::time::sleep(within) => {
             warn!("preparing takes too long; the move does not wait for it");
             readiness.send_replace(Readiness::Failed { reason: format!("not ready within {within:?}") });
             stop.cancel();
-            work.await.ok()
+            work.await.ok().flatten()
         }
     };
     let disposition = match early {
@@ -113,8 +113,8 @@ async fn work_and_hand_over<W>(
 fn logged(
     env: &IncarnationEnv,
     tenant: &TenantId,
-    warmed: Result<WarmStandby, PreparationError>,
-) -> Result<WarmStandby, String> {
+    warmed: Result<Option<WarmStandby>, PreparationError>,
+) -> Result<Option<WarmStandby>, String> {
     let error = match warmed {
         Ok(warm) => {
             info!("prepared");
@@ -133,15 +133,19 @@ fn logged(
     Err(reason.chars().take(REASON_CHARS).collect())
 }
 
-/// A browser on an empty directory, with the newest snapshot beside it. Ends at the next step once `stop` is cancelled.
+/// A browser on an empty directory, with the newest snapshot beside it; none for a tenant whose codes nobody scans, which runs none.
+/// Ends at the next step once `stop` is cancelled.
 async fn warm_up(
     env: &IncarnationEnv,
     tenant: &TenantId,
     generation: Generation,
     stop: &CancellationToken,
-) -> Result<WarmStandby, PreparationError> {
+) -> Result<Option<WarmStandby>, PreparationError> {
     let node = &env.host.node;
     let spec = unless_stopped(stop, node.store.worker_spec(tenant)).await??;
+    if spec.scan_paused {
+        return Ok(None);
+    }
     let profile = node.profiles.of(tenant, spec.tenant.uid).lock()?;
     let mut fetched = FetchedFiles::default();
     let browser = async {
@@ -161,7 +165,7 @@ async fn warm_up(
         Ok(node.engine.warm(tenant, &dir).await?)
     };
     match browser.await {
-        Ok(browser) => Ok(WarmStandby::new(generation, profile, fetched, browser)),
+        Ok(browser) => Ok(Some(WarmStandby::new(generation, profile, fetched, browser))),
         Err(error) => {
             profile.discard_unused()?;
             Err(error)
@@ -203,7 +207,7 @@ mod tests {
         let leftover = tokio::spawn(async move {
             let work = async {
                 let worked = stopped.run_until_cancelled(tokio::time::sleep(takes)).await;
-                worked.map_or(Err("stopped".to_owned()), |()| comes_to)
+                worked.map_or(Err("stopped".to_owned()), |()| comes_to.map(Some))
             };
             work_and_hand_over(work, WITHIN, &stopped, &readiness_tx, told).await
         });

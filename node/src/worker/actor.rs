@@ -9,13 +9,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::FuturesUnordered};
-use roost_engine::{EngineError, Page, PageEvent, Probe};
-use roost_store::{Fence, StatusReport, StoreError, WorkerSpec};
+use roost_engine::{EngineError, Page, PageEvent, PairingCode, Probe};
+use roost_store::{Fence, PairingOrder, StatusReport, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 use tracing::{Instrument, info, info_span};
+use uuid::Uuid;
 
 use super::{
     browser::BrowserTask,
@@ -87,6 +88,10 @@ pub(super) enum BackgroundOutcome {
         probe: Result<Probe, EngineError>,
     },
     Owner(Option<bool>),
+    PairingCode {
+        order: PairingOrder,
+        given: Result<PairingCode, EngineError>,
+    },
     Saved {
         link: u64,
         saved: Result<bool, SessionStoreError>,
@@ -132,6 +137,8 @@ pub(super) struct Actor {
     pub probing: bool,
     /// The last restart that was carried out, or that the start of this worker stands for.
     pub restarted: i64,
+    /// The last wish for a code to type that was passed on.
+    pub pairing: Option<Uuid>,
     pub handle_dropped: bool,
     pub ending: Option<Ending>,
 }
@@ -148,7 +155,8 @@ impl Actor {
         );
         // Any number that differs between tenants and between owners spreads the attempts.
         let seed = spec.tenant.uid.as_u64_pair().1 ^ context.fence.generation.0.unsigned_abs();
-        let machine = Machine::new(context.timing, &spec.tenant.settings.phone, seed);
+        let settings = &spec.tenant.settings;
+        let machine = Machine::new(context.timing, &settings.phone, seed).with_settings(settings);
         Self {
             machine: if spec.snapshot.is_some() { machine.with_saved_session() } else { machine },
             begun: Instant::now(),
@@ -171,6 +179,7 @@ impl Actor {
             next_probe: Instant::now(),
             probing: false,
             restarted: spec.restart_seq,
+            pairing: None,
             handle_dropped: false,
             ending: None,
             context,
@@ -180,10 +189,7 @@ impl Actor {
 
     async fn run(mut self) -> Ending {
         info!("the worker begins");
-        // Before the browser: what an earlier owner left is read and answered while it launches.
-        self.ensure_pipeline();
-        let spec = &self.context.spec;
-        self.apply(Event::Begin { forget: spec.forget_session.then_some(spec.restart_mode) });
+        self.begin();
         let mut standing = self.context.standing.clone();
         // A watch tells only of changes; what stands now counts too.
         standing.mark_changed();
@@ -197,6 +203,36 @@ impl Actor {
                 self.apply(event);
             }
         }
+    }
+
+    fn begin(&mut self) {
+        let spec = &self.context.spec;
+        let (forget, scan_paused) = (spec.forget_session.then_some(spec.restart_mode), spec.scan_paused);
+        // Before the browser: what an earlier owner left is read and answered while it launches.
+        if !scan_paused {
+            self.ensure_pipeline();
+        }
+        let pairing = self.pairing_asked();
+        self.apply(Event::Begin { forget, scan_paused });
+        if let Some(event) = pairing {
+            self.apply(event);
+        }
+        // It was prepared before the scan was paused.
+        if *self.machine.state() == State::ScanPaused
+            && let Some(warm) = self.warm.take()
+        {
+            self.background.push(Box::pin(async move {
+                warm.kill().await;
+                BackgroundOutcome::Done
+            }));
+        }
+    }
+
+    /// Each wish once, however often the spec is read.
+    pub fn pairing_asked(&mut self) -> Option<Event> {
+        let order = self.context.spec.pairing.clone().filter(|order| self.pairing != Some(order.id))?;
+        self.pairing = Some(order.id);
+        Some(Event::PairingAsked(order))
     }
 
     /// Turns what happened into events of the state machine.

@@ -75,6 +75,7 @@ fn of_engine(error: &EngineError) -> Failure {
         | EngineError::Cancelled
         | EngineError::Gone
         | EngineError::NotUnlinked { .. }
+        | EngineError::NoPairingCode { .. }
         | EngineError::Ended { .. }
         | EngineError::NoSandbox { .. }
         | EngineError::Refused { .. }

@@ -19,6 +19,7 @@ mod last_save;
 mod launch_check;
 mod liveness;
 mod ordered_restore;
+mod pairing;
 mod perform;
 mod qr;
 mod report;

@@ -7,7 +7,7 @@ use roost_cluster::{lease_deadline::Standing, ledger::EventKind};
 use roost_engine::{EngineError, Page};
 use roost_model::causes;
 use roost_responder::TemplateResponder;
-use roost_store::QrCode;
+use roost_store::{PairingAnswer, QrCode};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
@@ -75,6 +75,14 @@ impl Actor {
                 Err(error) => warn!(error = %causes(&error), "a code could not be drawn"),
             },
             Effect::Report(report) => self.reporter.tell(report),
+            Effect::AskPairingCode(order) => self.ask_pairing_code(order),
+            Effect::RefusePairing { order, reason } => {
+                self.answer_pairing(order, PairingAnswer::Refused { reason });
+            }
+            Effect::RecordScanPause => {
+                info!("nobody has scanned a code; the browser is closed");
+                self.reporter.pause_scan(self.restarted);
+            }
             Effect::RecordScheduledRestart => self.record_scheduled_restart(),
             Effect::End(ending) => self.ending = Some(ending),
         }

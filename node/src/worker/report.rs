@@ -5,6 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use roost_cluster::ledger::EventKind;
+use roost_engine::LinkedAccount;
 use roost_model::causes;
 use roost_store::{Fence, QrCode, StatusReport, Store, StoreError};
 use tokio::{
@@ -16,6 +17,9 @@ use tracing::{error, info, warn};
 
 use crate::retry::UNAVAILABLE;
 
+/// For the history.
+const SCAN_PAUSED: &str = "nobody has scanned its QR codes: no more are shown and its browser is closed, until `roost session resume` or a restart";
+
 /// Writes reports in the background, in order.
 pub(super) struct Reporter {
     pending: Arc<Mutex<Pending>>,
@@ -25,11 +29,15 @@ pub(super) struct Reporter {
     task: AbortOnDropHandle<StoreError>,
 }
 
-/// What is still to be written: the report first, then the code, then a line for the history.
+/// What is still to be written: the report first, then the code, or that there are no more, then whose account is
+/// linked and a line for the history.
 #[derive(Debug, Default, PartialEq)]
 struct Pending {
     report: Option<StatusReport>,
     qr: Option<QrCode>,
+    /// That no more codes are shown, as of this order to restart.
+    scan_pause: Option<i64>,
+    account: Option<LinkedAccount>,
     event: Option<(EventKind, String)>,
 }
 
@@ -52,6 +60,12 @@ impl Pending {
             report.tenant_status = None;
         }
         self.qr = Some(qr);
+        (self.scan_pause, self.account) = (None, None);
+    }
+
+    fn pause_scan(&mut self, restart_seq: i64) {
+        self.qr = None;
+        self.scan_pause = Some(restart_seq);
     }
 
     /// Puts back what could not be written, under what has been told since.
@@ -63,6 +77,10 @@ impl Pending {
         if let Some(qr) = newer.qr {
             self.show(qr);
         }
+        if let Some(restart_seq) = newer.scan_pause {
+            self.pause_scan(restart_seq);
+        }
+        self.account = newer.account.or(self.account.take());
         self.event = newer.event.or(self.event.take());
     }
 }
@@ -94,6 +112,18 @@ impl Reporter {
 
     pub fn show(&self, qr: QrCode) {
         self.pending.lock().show(qr);
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    /// After the last code: no more are shown until an order to restart that is later than this one.
+    pub fn pause_scan(&self, restart_seq: i64) {
+        self.pending.lock().pause_scan(restart_seq);
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    /// Whose account is linked.
+    pub fn account(&self, account: LinkedAccount) {
+        self.pending.lock().account = Some(account);
         self.told.send_modify(|count| *count += 1);
     }
 
@@ -170,6 +200,17 @@ async fn write(store: &Store, fence: &Fence, job: &mut Pending) -> Result<(), St
         store.set_qr(fence, Some(qr.clone())).await?;
         job.qr = None;
     }
+    if let Some(restart_seq) = job.scan_pause {
+        if !store.pause_scan(fence, restart_seq, SCAN_PAUSED).await? {
+            info!("codes are to be shown again before it was noted that they are not");
+        }
+        job.scan_pause = None;
+    }
+    if let Some(account) = &job.account {
+        let LinkedAccount { number, push_name, platform } = account;
+        store.record_account(fence, number, push_name, platform).await?;
+        job.account = None;
+    }
     if let Some((kind, text)) = &job.event {
         store.record_event(fence, *kind, text).await?;
         job.event = None;
@@ -231,6 +272,20 @@ mod tests {
         pending.show(code("b"));
         assert_eq!(pending.report.as_ref().unwrap().session_status, None);
         assert_eq!(pending.report.as_ref().unwrap().tenant_status, None);
+    }
+
+    #[test]
+    fn a_code_and_that_there_are_no_more_never_wait_together() {
+        let mut pending = Pending::default();
+        pending.show(code("a"));
+        pending.pause_scan(3);
+        assert_eq!((&pending.qr, pending.scan_pause), (&None, Some(3)));
+        let mut older = Pending::default();
+        older.show(code("b"));
+        pending.put_back(older);
+        assert_eq!((&pending.qr, pending.scan_pause), (&None, Some(3)), "the pause is the newer one");
+        pending.show(code("c"));
+        assert_eq!(pending.scan_pause, None);
     }
 
     #[test]

@@ -26,6 +26,9 @@
 //! | | overdue | Reconnecting |
 //! | QrReady | another code, or the code taken back | QrReady |
 //! | | overdue | Connecting, by a reload |
+//! | Connecting, QrReady, Running, Reconnecting | a further code, or QrReady overdue, when as many were shown as may be | Stopping: ScanPaused |
+//! | Stopped | Begin, and an earlier owner was there | ScanPaused |
+//! | ScanPaused | restart, to go back to a snapshot | Starting |
 //! | Running; Connecting until it is saved | the page loaded itself anew | Connecting, as an attempt |
 //! | Running | a code | QrReady |
 //! | | offline | Reconnecting |
@@ -47,12 +50,15 @@
 //!
 //! Rules that hold over every sequence of events (see the property tests):
 //! - A launch is asked for only when no browser is left: never two launches without the end of the first between (I1).
+//! - In `ScanPaused` there is no browser, and nothing but an order leads out of it.
 //! - `Error` is entered only after every attempt to reconnect failed by the tenant's own fault (see [`super::fault`]).
 //! - After a stop nothing is launched any more, and as soon as the browser is gone the machine is `Stopped`.
 //! - Messages are served in `Running` only.
 //! - `Running`, and with it CONNECTED, is entered only when a snapshot of the session has been recorded: a tenant that
 //!   was ever shown as connected survives the loss of its machine without another scan.
 
+mod codes;
+mod linking;
 mod machine;
 mod page;
 mod step;

@@ -29,6 +29,8 @@ pub struct WorkerTiming {
     pub next_code: Duration,
     /// How long after a code's end the next one may be overdue before the page is reloaded.
     pub code_grace: Duration,
+    /// Codes that are shown in a row without a scan, where the tenant has settled nothing; 0: without an end.
+    pub qr_rotations: u32,
     /// Until ownership is asked for again, when the registry did not answer.
     pub ask_again: Duration,
     /// How long a graceful stop waits for the messages in flight.
@@ -76,6 +78,7 @@ impl Default for WorkerTiming {
             first_code: Duration::from_secs(60),
             next_code: Duration::from_secs(20),
             code_grace: Duration::from_secs(10),
+            qr_rotations: 20,
             ask_again: Duration::from_secs(1),
             drain_within: Duration::from_secs(5),
             last_save_within: Duration::from_secs(30),

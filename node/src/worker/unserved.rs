@@ -52,6 +52,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         answer_within: Duration::ZERO,
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
+        qr_rotations: None,
     };
     let tenant = Tenant {
         id: tenant.clone(),
@@ -73,6 +74,8 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         forget_session: false,
         snapshot: None,
         restore_ordered: false,
+        scan_paused: false,
+        pairing: None,
         session_number: SessionNumber(1),
         last_seen_at: None,
     }

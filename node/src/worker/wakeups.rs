@@ -154,7 +154,7 @@ impl Actor {
 
     fn spec_changed(&mut self) -> Vec<Event> {
         let spec = self.channels.spec.borrow_and_update().clone();
-        self.machine = self.machine.clone().with_phone(&spec.tenant.settings.phone);
+        self.machine = self.machine.clone().with_settings(&spec.tenant.settings);
         if let Some(pipeline) = &self.pipeline {
             pipeline.update(Arc::new(spec.tenant.clone()));
         }
@@ -169,7 +169,8 @@ impl Actor {
             false => Event::RestartAsked(spec.restart_mode),
         };
         self.context.spec = spec;
-        asked.then_some(event).into_iter().collect()
+        // After the restart, which it may be that this needs.
+        asked.then_some(event).into_iter().chain(self.pairing_asked()).collect()
     }
 
     fn standing_changed(&mut self) -> Vec<Event> {
@@ -234,6 +235,13 @@ impl Actor {
             PageEvent::Loaded => vec![Event::Loaded],
             PageEvent::Qr { text, expires_in } => vec![Event::Code { text, expires_in }],
             PageEvent::Ready { phone } => vec![Event::Ready { phone }],
+            // Of a phone that was logged out again nothing is kept.
+            PageEvent::Account(account) => {
+                if self.machine.is_linked() {
+                    self.reporter.account(account);
+                }
+                Vec::new()
+            }
             PageEvent::Online(false) => vec![Event::WentOffline],
             // What the page believes is no proof; it is asked for at once.
             PageEvent::Online(true) | PageEvent::StreamInfo(_) => {
@@ -284,6 +292,7 @@ impl Actor {
                 self.probed(expects_session, starts, probe)
             }
             BackgroundOutcome::Owner(answer) => vec![Event::Owner(answer)],
+            BackgroundOutcome::PairingCode { order, given } => self.pairing_code(order, given),
             BackgroundOutcome::Saved { link, saved } => self.saved(link, saved),
             BackgroundOutcome::Looked(has_changed) => {
                 self.snapshot_schedule.looked(self.now(), has_changed);

@@ -18,6 +18,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
+        qr_rotations: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The pages' side: what a page's frames do.
 
+use std::time::Duration;
+
 use super::sends::Outgoing;
 use super::{Page, Standing, World};
 use crate::clock::UnixMillis;
@@ -65,6 +67,7 @@ impl World {
             }
             FromPage::Ping => page.tell(ToPage::Pong),
             FromPage::Query { request, wid } => return self.answer(id, request, &wid),
+            FromPage::LinkCode { request, phone } => self.give_typed_code(id, request, &phone, now),
             FromPage::Logout { request } => {
                 return vec![Due::LogOut { request }.after_ms(self.hardness_of(id).logout_after_ms)];
             }
@@ -101,6 +104,21 @@ impl World {
         page.code = Some(reference.clone());
         page.tell(ToPage::Code { reference });
         true
+    }
+
+    /// For a page that could be linked by a scan as well.
+    fn give_typed_code(&mut self, id: ConnectionId, request: u64, phone: &str, now: UnixMillis) {
+        let hardness = self.hardness(Some(phone));
+        let (most, life) = (hardness.link_codes, Duration::from_millis(hardness.link_code_ms));
+        let Some(page) = self.pages.get(&id) else { return };
+        let is_number = (5..=15).contains(&phone.len()) && phone.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number || page.phone.is_some() || page.keys.is_none() {
+            return page.tell(ToPage::Refused { request, error: "bad-request" });
+        }
+        page.tell(match self.typed_codes.give(phone, id, now, most, life) {
+            Some(code) => ToPage::LinkCode { request, code },
+            None => ToPage::Refused { request, error: "rate-overlimit" },
+        });
     }
 
     fn hardness_of(&self, id: ConnectionId) -> &Hardness {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::{ControlError, Incoming, Page, Standing, World};
 use crate::clock::UnixMillis;
 use crate::delivery::Refused;
-use crate::journal::Report;
+use crate::journal::{ConnectionId, Report};
 use crate::linking::Lookup;
 use crate::phone::Phone;
 use crate::sent::SentMessage;
+use crate::typed_codes::Mistyped;
 use crate::wire::{Delivery, LogoutReason, ToPage};
 
 impl World {
@@ -21,7 +22,7 @@ impl World {
             Lookup::Retired => return Err(ControlError::RetiredCode),
             Lookup::Unknown => return Err(ControlError::UnknownCode),
         };
-        let page = self.pages.get_mut(&id).ok_or(ControlError::RetiredCode)?;
+        let page = self.pages.get(&id).ok_or(ControlError::RetiredCode)?;
         // The bare reference is accepted; a complete code has to be the page's own.
         if let (Some(noise), Some(identity)) = (parts.next(), parts.next()) {
             let shown =
@@ -30,8 +31,35 @@ impl World {
                 return Err(ControlError::ForeignKeys);
             }
         }
-        page.code = None;
         self.codes.retire(reference);
+        Ok(self.pair(id, number, pushname))
+    }
+
+    /// The phone's owner types the code that a page shows for this number. Returns the new device.
+    pub fn type_code(
+        &mut self,
+        code: &str,
+        number: &str,
+        pushname: String,
+        now: UnixMillis,
+    ) -> Result<String, ControlError> {
+        let phone = || number.to_owned();
+        let id = self.typed_codes.type_in(number, code, now).map_err(|mistyped| match mistyped {
+            Mistyped::Unknown => ControlError::NoTypedCode { phone: phone() },
+            Mistyped::Expired => ControlError::ExpiredTypedCode { phone: phone() },
+            Mistyped::Wrong => ControlError::WrongTypedCode { phone: phone() },
+            Mistyped::Void => ControlError::VoidTypedCode { phone: phone() },
+        })?;
+        // The page is gone, or was linked in another way.
+        let page = self.pages.get(&id).filter(|page| page.phone.is_none());
+        let page = page.ok_or_else(|| ControlError::NoTypedCode { phone: phone() })?;
+        if let Some(reference) = page.code.clone() {
+            self.codes.retire(reference);
+        }
+        Ok(self.pair(id, number, pushname))
+    }
+
+    fn pair(&mut self, id: ConnectionId, number: &str, pushname: String) -> String {
         let phone = self.phones.entry(number.to_owned()).or_insert_with(|| Phone::new(self.hardness.clone()));
         if let Some(former) = phone.current.and_then(|former| self.pages.get_mut(&former)) {
             former.dismiss(ToPage::LoggedOut { reason: LogoutReason::Replaced });
@@ -45,10 +73,11 @@ impl World {
             device: device.clone(),
             token,
         };
-        if let Some(page) = self.pages.get(&id) {
+        if let Some(page) = self.pages.get_mut(&id) {
+            page.code = None;
             page.tell(paired);
         }
-        Ok(device)
+        device
     }
 
     /// Queues a message for the phone's device and hands it over if that is connected.

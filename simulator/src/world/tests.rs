@@ -241,3 +241,46 @@ fn linking_another_device_unlinks_the_first() {
     again.log_in(&mut world, &credentials, 0);
     assert_eq!(again.told(), [ToPage::LoggedOut { reason: LogoutReason::UnknownDevice }]);
 }
+
+#[test]
+fn a_code_that_is_typed_on_the_phone_links_the_page_that_asked_for_it() {
+    let mut world = World::default();
+    let mut tab = Tab::open(&mut world);
+    let scannable = tab.code(&mut world);
+    let mut ask = |world: &mut World, phone: &str, now: u64| {
+        let request = FromPage::LinkCode { request: 7, phone: phone.to_owned() };
+        world.frame(tab.id, request, UnixMillis(now));
+        tab.told().pop()
+    };
+    assert_eq!(ask(&mut world, "me", 0), Some(ToPage::Refused { request: 7, error: "bad-request" }));
+    let Some(ToPage::LinkCode { request: 7, code }) = ask(&mut world, PHONE, 0) else { panic!("no code") };
+    let typed = |world: &mut World, code: &str, now: u64| {
+        world.type_code(code, PHONE, "Duka".to_owned(), UnixMillis(now))
+    };
+    assert!(matches!(typed(&mut world, "ABCD", 1), Err(ControlError::WrongTypedCode { .. })));
+    assert!(matches!(typed(&mut world, &code, 180_000), Err(ControlError::ExpiredTypedCode { .. })));
+    let Some(ToPage::LinkCode { code, .. }) = ask(&mut world, PHONE, 180_000) else { panic!("no code") };
+    assert_eq!(typed(&mut world, &code, 180_001).unwrap(), format!("{PHONE}:1"));
+    let paired = tab.told().pop();
+    assert!(matches!(&paired, Some(ToPage::Paired { phone, .. }) if phone == PHONE), "{paired:?}");
+    let scanned = world.scan(&scannable, PHONE, String::new());
+    assert!(matches!(scanned, Err(ControlError::RetiredCode)), "the QR code went with it");
+}
+
+#[test]
+fn a_number_that_asks_too_often_is_refused_and_a_page_that_is_gone_is_not_linked() {
+    let mut world = World::default();
+    let limit = serde_json::json!({ "link_codes": 1 });
+    world.harden(None, limit.as_object().unwrap().clone()).unwrap();
+    let mut tab = Tab::open(&mut world);
+    tab.code(&mut world);
+    let mut ask = |world: &mut World| {
+        world.frame(tab.id, FromPage::LinkCode { request: 1, phone: PHONE.to_owned() }, NOW);
+        tab.told().pop()
+    };
+    let Some(ToPage::LinkCode { code, .. }) = ask(&mut world) else { panic!("no code") };
+    assert_eq!(ask(&mut world), Some(ToPage::Refused { request: 1, error: "rate-overlimit" }));
+    world.disconnect(tab.id, NOW);
+    let typed = world.type_code(&code, PHONE, String::new(), NOW);
+    assert!(matches!(typed, Err(ControlError::NoTypedCode { .. })), "{typed:?}");
+}

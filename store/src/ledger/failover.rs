@@ -19,7 +19,8 @@ impl PostgresLedger {
                 (
                     select count(*) from worker_processes w join whatsapp_sessions s using (tenant_id)
                     where w.desired = 'RUNNING' and w.node is not null and w.status <> 'ERROR'
-                        and s.status = 'DISCONNECTED' and w.expected_since > now() - make_interval(secs => $1)
+                        and s.status = 'DISCONNECTED' and s.scan_paused_at is null
+                        and w.expected_since > now() - make_interval(secs => $1)
                 ) as "starting!",
                 array(
                     select node from cut_off_nodes where seen_at > now() - make_interval(secs => $2)
@@ -37,7 +38,7 @@ impl PostgresLedger {
 
     pub(super) async fn read_not_back(&self, operation: OperationId) -> Result<Vec<NotBack>, LedgerError> {
         // A worker that was not seen for long before the move, or never, has nothing to come back to. One with a saved
-        // session is back when that is connected, another one when it shows a code.
+        // session is back when that is connected, another one when it shows a code, or shows none because nobody scans.
         let query = sqlx::query!(
             r#"select distinct p.tenant_id, p.to_node,
                 extract(epoch from now() - w.expected_since)::float8 as "placed_ago_s!"
@@ -47,7 +48,7 @@ impl PostgresLedger {
             join whatsapp_sessions s on s.tenant_id = p.tenant_id
             where p.operation_id = $1 and w.desired = 'RUNNING'
                 and h.last_seen_at > w.expected_since - interval '2 minutes'
-                and s.status <> 'CONNECTED' and (s.status = 'DISCONNECTED' or s.snapshot_manifest is not null)
+                and s.status <> 'CONNECTED' and s.scan_paused_at is null and (s.status = 'DISCONNECTED' or s.snapshot_manifest is not null)
             order by p.tenant_id"#,
             operation.0,
         );

@@ -31,6 +31,7 @@ impl PostgresLedger {
                     case when o.action = 'STOP' then w.node is null else
                         (s.status = 'CONNECTED' and s.connected_at > m.ordered_at)
                         or (s.status = 'QR_READY' and w.condition = 'WAITING_FOR_SCAN' and s.snapshot_manifest is null)
+                        or s.scan_paused_at > m.ordered_at
                     end as is_done
                 from operation_members m join (select id, action from operations) as o on o.id = m.operation_id
                 left join worker_processes w using (tenant_id) left join whatsapp_sessions s using (tenant_id)

@@ -44,10 +44,13 @@ impl PostgresLedger {
                 select term from controller_term where term = $1 for share
             ), due as materialized (
                 select w.tenant_id, w.node, w.expected_since,
-                    -- One that goes on saying what it waits for is not lost from sight.
-                    case when w.condition in
-                        ('WAITING_FOR_WHATSAPP', 'WAITING_FOR_STORE', 'WAITING_FOR_NODE', 'HEALING')
-                    then w.updated_at end as said_at
+                    -- One that goes on saying what it waits for is not lost from sight, and one without a browser has nothing to
+                    -- be seen of: that its node lives is the lease's to say.
+                    case
+                        when w.condition in ('WAITING_FOR_WHATSAPP', 'WAITING_FOR_STORE', 'WAITING_FOR_NODE', 'HEALING')
+                            then w.updated_at
+                        when w.condition = 'SCAN_PAUSED' then now()
+                    end as said_at
                 from valid_term, worker_processes w
                 where w.desired = 'RUNNING' and w.status = 'RUNNING'
                     and w.known_seen_at < now() - make_interval(secs => $2)

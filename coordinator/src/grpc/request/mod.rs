@@ -6,6 +6,7 @@
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
+mod business_texts;
 mod labels;
 mod order;
 pub mod page;
@@ -56,6 +57,14 @@ impl Checks {
     /// A node's id, or none when it is empty.
     pub fn optional_node_id(&mut self, field: &str, given: &str) -> Option<Option<NodeId>> {
         if given.is_empty() { Some(None) } else { self.node_id(field, given).map(Some) }
+    }
+
+    /// A phone's number, or none when it is empty.
+    pub fn optional_phone<'a>(&mut self, field: &str, given: &'a str) -> Option<Option<&'a str>> {
+        if given.is_empty() {
+            return Some(None);
+        }
+        self.take(field, text::check_phone(given).map(|()| Some(given)))
     }
 
     /// How many rows the page may have.

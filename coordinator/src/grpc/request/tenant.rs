@@ -2,32 +2,28 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, Texts, ids::TenantId};
+use roost_model::{LanguageCode, ResendPolicy, TemplateKind, ids::TenantId};
 use roost_proto::{error::ApiError, v1};
 use roost_store::{NewTenant, TenantPatch};
 use uuid::Uuid;
 
 use super::{
     Checks, Text,
+    business_texts::texts,
     labels::{LABELS, METADATA, Named},
     restart_schedule::restart_schedule,
     text::check_phone,
 };
 
 const DISPLAY_NAME: Text = Text::line(1, 200);
-const BUSINESS_TEXT: Text = Text::lines(0, 4_096);
-const MENU_TITLE: Text = Text::line(1, 80);
-const MENU_REPLY: Text = Text::lines(1, 4_096);
-const KEYWORD: Text = Text::line(1, 40);
-const MENU_ITEMS: usize = 20;
-const KEYWORDS: usize = 10;
 const REPLY_LIMITS: RangeInclusive<u32> = 0..=10_000;
+const QR_ROTATIONS: RangeInclusive<u32> = 0..=10_000;
 const DEFAULT_REPLY_LIMIT: u32 = 10;
 const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3_600);
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "display_name",
     "phone",
     "template",
@@ -37,6 +33,7 @@ const PATHS: [&str; 11] = [
     "answer_within",
     "resend_policy",
     "restart_schedule",
+    "qr_rotations",
     "labels",
     "metadata",
 ];
@@ -75,6 +72,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let answer_within = answer_within(&mut checks, tenant.answer_within);
     let resend_policy = resend_policy(&mut checks, tenant.resend_policy);
     let restart_schedule = restart_schedule(&mut checks, tenant.restart_schedule);
+    let qr_rotations = qr_rotations(&mut checks, tenant.qr_rotations);
     let labels = LABELS.check(&mut checks, tenant.labels);
     let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
@@ -88,6 +86,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(answer_within),
         Some(resend_policy),
         Some(restart_schedule),
+        Some(qr_rotations),
         Some(labels),
         Some(metadata),
         true,
@@ -102,6 +101,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         answer_within,
         resend_policy,
         restart_schedule,
+        qr_rotations,
         labels,
         metadata,
         checks.passed(),
@@ -121,6 +121,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         answer_within,
         resend_policy,
         restart_schedule,
+        qr_rotations,
         labels,
         metadata,
     })
@@ -165,6 +166,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         restart_schedule: named("restart_schedule")
             .then(|| restart_schedule(&mut checks, tenant.restart_schedule))
             .flatten(),
+        qr_rotations: named("qr_rotations").then(|| qr_rotations(&mut checks, tenant.qr_rotations)).flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -204,6 +206,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("answer_within", tenant.answer_within.is_some()),
         ("resend_policy", tenant.resend_policy != 0),
         ("restart_schedule", tenant.restart_schedule.is_some()),
+        ("qr_rotations", tenant.qr_rotations.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];
@@ -255,43 +258,18 @@ fn resend_policy(checks: &mut Checks, given: i32) -> Option<ResendPolicy> {
     })
 }
 
-fn texts(checks: &mut Checks, given: Option<v1::BusinessTexts>) -> Option<Texts> {
-    let given = given.unwrap_or_default();
-    let greeting = checks.text("tenant.texts.greeting", &BUSINESS_TEXT, given.greeting);
-    let fallback = checks.text("tenant.texts.fallback", &BUSINESS_TEXT, given.fallback);
-    let limit_warning = checks.text("tenant.texts.limit_warning", &BUSINESS_TEXT, given.limit_warning);
-    let menu = menu(checks, given.menu);
-    Some(Texts { greeting: greeting?, fallback: fallback?, limit_warning: limit_warning?, menu: menu? })
-}
-
-fn menu(checks: &mut Checks, given: Vec<v1::MenuItem>) -> Option<Vec<MenuItem>> {
-    if given.len() > MENU_ITEMS {
-        let why = format!("has {} items, at most {MENU_ITEMS} are allowed", given.len());
-        return checks.take("tenant.texts.menu", Err(why));
-    }
-    // Every item is checked, also after one that is wrong.
-    let items: Vec<_> =
-        given.into_iter().enumerate().map(|(index, item)| menu_item(checks, index, item)).collect();
-    items.into_iter().collect()
-}
-
-fn menu_item(checks: &mut Checks, index: usize, given: v1::MenuItem) -> Option<MenuItem> {
-    let field = |name: &str| format!("tenant.texts.menu[{index}].{name}");
-    let title = checks.text(&field("title"), &MENU_TITLE, given.title);
-    let reply = checks.text(&field("reply"), &MENU_REPLY, given.reply);
-    if given.keywords.len() > KEYWORDS {
-        let why = format!("has {} words, at most {KEYWORDS} are allowed", given.keywords.len());
-        return checks.take(&field("keywords"), Err(why));
-    }
-    let words = given.keywords.into_iter().enumerate();
-    let words: Vec<_> = words
-        .map(|(at, word)| checks.text(&format!("{}[{at}]", field("keywords")), &KEYWORD, word))
-        .collect();
-    Some(MenuItem { title: title?, reply: reply?, keywords: words.into_iter().collect::<Option<_>>()? })
+fn qr_rotations(checks: &mut Checks, given: Option<i32>) -> Option<Option<u32>> {
+    let Some(given) = given else { return Some(None) };
+    let codes = u32::try_from(given).ok().filter(|codes| QR_ROTATIONS.contains(codes));
+    let why =
+        || format!("{given} is not allowed: 1 to {}, or 0 for codes without an end", QR_ROTATIONS.end());
+    checks.take("tenant.qr_rotations", codes.ok_or_else(why)).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
+    use roost_model::Texts;
+
     use super::*;
 
     fn tenant() -> v1::Tenant {
@@ -438,6 +416,18 @@ mod tests {
         let held = v1::Tenant { resend_policy: v1::ResendPolicy::Hold.into(), ..v1::Tenant::default() };
         let only = TenantPatch { resend_policy: Some(ResendPolicy::Hold), ..TenantPatch::default() };
         assert_eq!(update(held, &[]).unwrap(), only);
+    }
+
+    #[test]
+    fn the_number_of_codes_is_the_nodes_unless_it_is_given() {
+        let with = |codes| v1::Tenant { qr_rotations: codes, ..tenant() };
+        assert_eq!(create(with(None)).unwrap().qr_rotations, None);
+        assert_eq!(create(with(Some(0))).unwrap().qr_rotations, Some(0));
+        assert_eq!(update(with(Some(7)), &["qr_rotations"]).unwrap().qr_rotations, Some(Some(7)));
+        assert_eq!(update(with(None), &["qr_rotations"]).unwrap().qr_rotations, Some(None));
+        for wrong in [-1, 10_001] {
+            assert_eq!(fields(&create(with(Some(wrong))).unwrap_err()), ["tenant.qr_rotations"]);
+        }
     }
 
     #[test]

@@ -29,6 +29,19 @@ impl SessionService for Sessions {
         Ok(Response::new(wire::session(session)))
     }
 
+    async fn draw_qr_code(
+        &self,
+        request: Request<v1::DrawQrCodeRequest>,
+    ) -> Result<Response<v1::DrawQrCodeResponse>, Status> {
+        let request = request.get_ref();
+        let mut checks = Checks::default();
+        let id = checks.tenant_id("tenant_id", &request.tenant_id);
+        let format = checks.optional_enum("format", request.format);
+        let (Some(id), Some(format)) = (id, format) else { return Err(checks.refusal().into()) };
+        let form = wire::qr_form(format.unwrap_or_default());
+        Ok(Response::new(wire::qr_picture(self.app.qr_code(&id, form).await?)))
+    }
+
     type WatchSessionStream = Answers<v1::Session>;
 
     async fn watch_session(
@@ -37,6 +50,26 @@ impl SessionService for Sessions {
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         Ok(Response::new(answers(self.app.watch_session(id).await?, wire::session)))
+    }
+
+    async fn request_pairing_code(
+        &self,
+        request: Request<v1::RequestPairingCodeRequest>,
+    ) -> Result<Response<v1::PairingCode>, Status> {
+        let request = request.get_ref();
+        let mut checks = Checks::default();
+        let id = checks.tenant_id("tenant_id", &request.tenant_id);
+        let phone = checks.optional_phone("phone_number", &request.phone_number);
+        let (Some(id), Some(phone)) = (id, phone) else { return Err(checks.refusal().into()) };
+        Ok(Response::new(wire::pairing_code(self.app.pairing_code(&id, phone).await?)))
+    }
+
+    async fn resume_linking(
+        &self,
+        request: Request<v1::ResumeLinkingRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
+        Ok(Response::new(wire::session(self.app.resume_linking(&id).await?)))
     }
 
     async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::Session>, Status> {

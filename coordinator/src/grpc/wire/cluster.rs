@@ -120,6 +120,8 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::SessionRestoreOrdered => v1::EventKind::SessionRestoreOrdered,
         EventKind::SessionRestored => v1::EventKind::SessionRestored,
         EventKind::SessionRestoreFailed => v1::EventKind::SessionRestoreFailed,
+        EventKind::ScanPaused => v1::EventKind::ScanPaused,
+        EventKind::ScanResumed => v1::EventKind::ScanResumed,
         EventKind::OperationResumed => v1::EventKind::OperationResumed,
         EventKind::Conflict => v1::EventKind::Conflict,
     }

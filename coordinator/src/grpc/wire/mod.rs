@@ -3,6 +3,7 @@
 mod cluster;
 mod node;
 mod operation;
+mod session;
 mod snapshot;
 
 use std::{sync::Arc, time::SystemTime};
@@ -11,8 +12,8 @@ use prost_types::Timestamp;
 use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts};
 use roost_proto::v1;
 use roost_store::{
-    Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, QrCode, Session,
-    SessionStatus, Tenant, TenantStatus, Worker, WorkerStatus,
+    Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, SessionStatus,
+    Tenant, TenantStatus, Worker, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -23,6 +24,7 @@ pub use node::node;
 pub use operation::{
     fleet_plan, made_move, operation, operation_state_filter, placement_explanation, plan, worker_failure,
 };
+pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
@@ -44,6 +46,7 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         labels: row.labels.into_iter().collect(),
         metadata: row.metadata.into_iter().collect(),
         restart_schedule: settings.restart_schedule.map(restart_schedule),
+        qr_rotations: settings.qr_rotations.and_then(|codes| codes.try_into().ok()),
     }
 }
 
@@ -102,6 +105,7 @@ fn condition(row: Condition) -> v1::WorkerCondition {
         ConditionKind::WaitingForWhatsapp => v1::ConditionKind::WaitingForWhatsapp,
         ConditionKind::WaitingForStore => v1::ConditionKind::WaitingForStore,
         ConditionKind::WaitingForScan => v1::ConditionKind::WaitingForScan,
+        ConditionKind::ScanPaused => v1::ConditionKind::ScanPaused,
         ConditionKind::Healing => v1::ConditionKind::Healing,
         ConditionKind::Failed => v1::ConditionKind::Failed,
     };
@@ -110,22 +114,6 @@ fn condition(row: Condition) -> v1::WorkerCondition {
 
 pub fn worker_change(change: WorkerChange) -> v1::WatchWorkersResponse {
     v1::WatchWorkersResponse { worker: Some(worker(change.worker)), deleted: change.deleted }
-}
-
-pub fn session(row: Session) -> v1::Session {
-    v1::Session {
-        tenant_id: row.tenant.into(),
-        status: session_status(row.status).into(),
-        qr: row.qr.map(qr),
-        connect_time: row.connected_at.map(timestamp),
-        last_seen_time: row.last_seen_at.map(timestamp),
-        snapshot_time: row.snapshot_at.map(timestamp),
-        logout_problem: String::new(),
-    }
-}
-
-fn qr(row: QrCode) -> v1::QrCode {
-    v1::QrCode { text: row.text, data_uri: row.data_uri, expire_time: Some(timestamp(row.expires_at)) }
 }
 
 pub fn message(row: Message) -> v1::Message {
@@ -290,6 +278,7 @@ mod tests {
             ConditionKind::WaitingForWhatsapp,
             ConditionKind::WaitingForStore,
             ConditionKind::WaitingForScan,
+            ConditionKind::ScanPaused,
             ConditionKind::Healing,
             ConditionKind::Failed,
         ];

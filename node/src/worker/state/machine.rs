@@ -3,8 +3,10 @@
 
 use std::{fmt, time::Duration};
 
-use roost_store::{ConditionKind, RestartMode, StatusReport};
+use roost_model::TenantSettings;
+use roost_store::{ConditionKind, PairingOrder, RestartMode, StatusReport};
 
+use super::linking::Linking;
 use crate::worker::{
     fault::{Failure, FailureSeries, Surroundings},
     timing::WorkerTiming,
@@ -25,6 +27,8 @@ pub enum State {
     /// The page is loaded; a session or a code has to show by `until`, and a session that was just linked be saved. Without
     /// it the page waits for its turn to be loaded anew.
     Connecting { until: Option<WorkerTime> },
+    /// Nobody has scanned the codes that were shown. No browser runs and nothing is waited for but an order to start anew.
+    ScanPaused,
     /// Linked, online and proven; messages flow.
     Running { since: WorkerTime },
     /// The connection failed for `reason`; see [`Recovery`].
@@ -51,6 +55,7 @@ pub enum AfterStop {
     Launch,
     /// The session is forgotten first: snapshot pointer cleared, profile wiped.
     Forget,
+    PauseScan,
     Fail {
         reason: String,
     },
@@ -87,8 +92,10 @@ pub enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// `forget`: the session is still to be forgotten, in the way that an operator asked of an earlier owner.
+    /// `scan_paused`: an earlier owner has shown codes that nobody scanned, and nobody has asked for others since.
     Begin {
         forget: Option<RestartMode>,
+        scan_paused: bool,
     },
     Launched,
     LaunchFailed {
@@ -122,6 +129,12 @@ pub enum Event {
     },
     Ready {
         phone: String,
+    },
+    /// Somebody waits for a code that is typed on the phone.
+    PairingAsked(PairingOrder),
+    /// The page has given one, for so long.
+    PairingCodeGiven {
+        expires_in: Duration,
     },
     WentOffline,
     LoggedOut {
@@ -210,12 +223,23 @@ pub enum Effect {
         text: String,
         expires_in: Duration,
     },
+    /// Ask the page for a code that is typed on the phone, and tell whoever waits. Answered by `PairingCodeGiven` if there is one.
+    AskPairingCode(PairingOrder),
+    /// Tell whoever waits why there is none.
+    RefusePairing {
+        order: PairingOrder,
+        reason: String,
+    },
     Report(StatusReport),
+    /// Put it down, for every owner to come and for the history, that codes are shown no more.
+    RecordScanPause,
     /// Put it into the history that the browser is restarted on its schedule.
     RecordScheduledRestart,
     End(Ending),
 }
 
+/// What to do about it is for whoever reads it: no state of this machine ends it.
+pub(super) const SCAN_PAUSED: &str = "nobody has scanned the QR codes that were shown; `roost session resume` shows new ones, and so does every restart";
 pub(super) const SENDS_FAIL: &str = "WhatsApp does not acknowledge what the page sends";
 
 impl fmt::Display for State {
@@ -224,6 +248,7 @@ impl fmt::Display for State {
             Self::Stopped => f.write_str("stopped"),
             Self::Starting => f.write_str("starting"),
             Self::QrReady { .. } => f.write_str("waiting for a scan"),
+            Self::ScanPaused => f.write_str("no more codes are shown"),
             Self::Connecting { .. } => f.write_str("connecting"),
             Self::Running { .. } => f.write_str("running"),
             Self::Reconnecting { reason, .. } => write!(f, "reconnecting: {reason}"),
@@ -265,6 +290,7 @@ pub struct Machine {
     pub(super) link: u64,
     /// A code was shown since the browser was launched.
     pub(super) code_shown: bool,
+    pub(super) linking: Linking,
     /// The profile holds a session that was seen to work.
     pub(super) session: bool,
     /// No snapshot of the session has been recorded yet.
@@ -303,6 +329,7 @@ impl Machine {
             linked: false,
             link: 0,
             code_shown: false,
+            linking: Linking::new(timing.qr_rotations),
             session: false,
             unsaved: true,
             save_failure: None,
@@ -320,6 +347,11 @@ impl Machine {
     #[must_use]
     pub fn with_saved_session(self) -> Self {
         Self { unsaved: false, ..self }
+    }
+
+    /// Whether the right phone is linked in the page as it is loaded now.
+    pub fn is_linked(&self) -> bool {
+        self.linked
     }
 
     /// Whether the session may be saved now: there is one, and the page that holds it is the tenant's.
@@ -358,6 +390,9 @@ impl Machine {
             },
             State::Stopped | State::Stopping { next: AfterStop::End(_) } => plain(ConditionKind::None),
             State::QrReady { .. } => (ConditionKind::WaitingForScan, self.complaint.clone()),
+            State::ScanPaused | State::Stopping { next: AfterStop::PauseScan } => {
+                (ConditionKind::ScanPaused, SCAN_PAUSED.to_owned())
+            }
             State::Error { reason } | State::Stopping { next: AfterStop::Fail { reason } } => {
                 (ConditionKind::Failed, reason.clone())
             }
@@ -386,6 +421,7 @@ impl Machine {
             State::Reconnecting { recovery: Recovery::CheckingOwner { ask_at }, .. } => *ask_at,
             State::Stopped
             | State::Starting
+            | State::ScanPaused
             | State::Running { .. }
             | State::Stopping { .. }
             | State::Error { .. } => None,
@@ -420,10 +456,11 @@ impl Machine {
         Self { surroundings, ..self }
     }
 
-    /// The tenant's phone was changed; it counts from the next time a phone links.
+    /// What the tenant has settled, now or anew: a phone counts from the next time that one links, codes from the next one on.
     #[must_use]
-    pub fn with_phone(mut self, phone: &str) -> Self {
-        self.phone = digits(phone);
+    pub fn with_settings(mut self, settings: &TenantSettings) -> Self {
+        self.phone = digits(&settings.phone);
+        self.linking = self.linking.with_most(settings.qr_rotations.unwrap_or(self.timing.qr_rotations));
         self
     }
 }

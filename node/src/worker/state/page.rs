@@ -1,7 +1,5 @@
 //! The transitions for what a page says, or fails to say.
 
-use std::time::Duration;
-
 use roost_store::{ConditionKind, StatusReport};
 
 use super::{
@@ -15,47 +13,12 @@ impl Transition {
     /// to reconnect that the page made by itself: one that alone goes on like that is given up.
     pub(super) fn loaded(&mut self) {
         let was_linked = std::mem::take(&mut self.machine.linked);
+        self.machine.linking.void_typed();
         if was_linked && matches!(self.machine.state, State::Running { .. } | State::Connecting { .. }) {
             let reason = "the page loaded itself anew";
             if self.count_attempt(Failure::PageFailed, reason).is_some() {
                 self.connect();
             }
-        }
-    }
-
-    pub(super) fn code(&mut self, text: Option<String>, expires_in: Option<Duration>) {
-        let grace = self.machine.timing.code_grace;
-        match (&self.machine.state, text) {
-            (State::QrReady { code, .. }, Some(text)) if *code == text => {}
-            (
-                State::Connecting { .. }
-                | State::QrReady { .. }
-                | State::Running { .. }
-                | State::Reconnecting { .. },
-                Some(text),
-            ) => {
-                let timing = &self.machine.timing;
-                let usual = if self.machine.code_shown { timing.next_code } else { timing.first_code };
-                let expires_in = expires_in.unwrap_or(usual);
-                self.hold();
-                self.machine.trouble = None;
-                self.machine.code_shown = true;
-                self.machine.linked = false;
-                self.machine.session = false;
-                self.machine.unsaved = true;
-                self.machine.save_failure = None;
-                self.machine.link += 1;
-                self.machine.logout_pending = false;
-                self.machine.failed_probes = 0;
-                self.machine.state =
-                    State::QrReady { code: text.clone(), until: self.now + expires_in + grace };
-                self.effects.push(Effect::ShowCode { text, expires_in });
-            }
-            // The page took its code back: either a phone has scanned it, or another one follows.
-            (State::QrReady { code, .. }, None) => {
-                self.machine.state = State::QrReady { code: code.clone(), until: self.now + grace };
-            }
-            _ => {}
         }
     }
 
@@ -68,6 +31,7 @@ impl Transition {
         ) {
             return;
         }
+        self.machine.linking.begin_anew();
         if self.machine.logout_pending {
             return self.stop_for(AfterStop::Forget, Effect::LogOut);
         }
@@ -126,6 +90,7 @@ impl Transition {
             return;
         }
         self.hold();
+        self.machine.linking.begin_anew();
         self.machine.complaint = format!("the device was logged out ({reason}): scan again");
         self.tell_unlinked();
         self.stop_for(AfterStop::Forget, Effect::Kill);

@@ -33,7 +33,7 @@ pub(super) struct Transition {
 impl Transition {
     fn take(&mut self, event: Event) {
         match event {
-            Event::Begin { forget } => self.begin(forget),
+            Event::Begin { forget, scan_paused } => self.begin(forget, scan_paused),
             Event::Launched => self.launched(),
             Event::LaunchFailed { reason, failure } => self.launch_failed(failure, reason),
             Event::BrowserGone => self.browser_gone(),
@@ -44,6 +44,8 @@ impl Transition {
             Event::Loaded => self.loaded(),
             Event::SessionNotSaved { reason, is_overdue } => self.session_not_saved(reason, is_overdue),
             Event::Code { text, expires_in } => self.code(text, expires_in),
+            Event::PairingAsked(order) => self.pairing_asked(order),
+            Event::PairingCodeGiven { expires_in } => self.pairing_code_given(expires_in),
             Event::Ready { phone } => self.ready(&phone),
             Event::WentOffline => self.went_offline(),
             Event::LoggedOut { reason } => self.logged_out(&reason),
@@ -139,11 +141,7 @@ impl Transition {
                 let reason = "the page showed neither a session nor a code in time".to_owned();
                 self.fail(Failure::NotLetIn, reason);
             }
-            // WhatsApp stops rotating codes that nobody scans; a fresh page starts again. That is no failure.
-            State::QrReady { .. } => {
-                self.machine.trouble = Some((ConditionKind::WaitingForScan, self.machine.complaint.clone()));
-                self.reload();
-            }
+            State::QrReady { .. } => self.code_overdue(),
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => self.attempt(),
             State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
                 let reason = reason.clone();
@@ -155,7 +153,7 @@ impl Transition {
         }
     }
 
-    pub(super) fn begin(&mut self, forget: Option<RestartMode>) {
+    pub(super) fn begin(&mut self, forget: Option<RestartMode>, scan_paused: bool) {
         if self.machine.state != State::Stopped || self.machine.browser != BrowserState::None {
             return;
         }
@@ -165,6 +163,7 @@ impl Transition {
             ..disconnected()
         });
         match forget {
+            None if scan_paused => self.stay_paused(),
             None => self.launch(),
             // To be logged out it has to be resumed once more.
             Some(RestartMode::Logout) => {
@@ -186,6 +185,7 @@ impl Transition {
         self.machine.failures = FailureSeries::default();
         self.machine.trouble = None;
         self.machine.complaint.clear();
+        self.machine.linking.begin_anew();
         self.tell(StatusReport {
             worker_status: Some(WorkerStatus::Running),
             last_error: Some(String::new()),
@@ -289,6 +289,7 @@ impl Transition {
                 self.machine.logout_pending = false;
                 self.effects.push(Effect::ForgetSession);
             }
+            AfterStop::PauseScan => self.scan_paused(),
             AfterStop::Fail { reason } => self.give_up(reason),
             AfterStop::End(Ending::Stopped) => {
                 self.tell(disconnected());
@@ -302,6 +303,7 @@ impl Transition {
         debug_assert_eq!(self.machine.browser, BrowserState::None, "I1: a launch beside a browser");
         self.machine.browser = BrowserState::Launching;
         self.machine.linked = false;
+        self.machine.linking.void_typed();
         self.machine.code_shown = false;
         self.machine.failed_probes = 0;
         self.machine.offline_attempts_left = 0;
@@ -320,6 +322,7 @@ impl Transition {
     pub(super) fn reload(&mut self) {
         self.machine.offline_attempts_left = 0;
         self.machine.linked = false;
+        self.machine.linking.void_typed();
         self.machine.failed_probes = 0;
         self.machine.state = State::Connecting { until: None };
         self.effects.push(Effect::TakeTurn);
@@ -347,6 +350,7 @@ impl Transition {
         self.machine.reloaded_for_update = false;
         self.machine.state = State::Running { since: self.now };
         self.effects.push(Effect::Serve);
+        self.refuse_pairing();
         self.tell(StatusReport {
             tenant_status: Some(TenantStatus::Active),
             session_status: Some(SessionStatus::Connected),
@@ -406,6 +410,7 @@ impl Transition {
             ..disconnected()
         });
         self.machine.state = State::Error { reason };
+        self.refuse_pairing();
     }
 
     pub(super) fn end(&mut self, ending: Ending) {

@@ -12,6 +12,7 @@ use crate::worker::{
 };
 
 mod condition;
+mod linking;
 mod outages;
 mod pages;
 mod rules;
@@ -20,7 +21,7 @@ mod turns;
 
 const PHONE: &str = "+255700000001";
 
-const BEGIN: Event = Event::Begin { forget: None };
+const BEGIN: Event = Event::Begin { forget: None, scan_paused: false };
 
 /// One step, after which it is the page's turn at once if it waits for one; `turns` has those that wait.
 fn step(machine: Machine, event: Event, now: WorkerTime) -> (Machine, Vec<Effect>) {
@@ -289,9 +290,10 @@ fn a_log_out_that_whatsapp_refused_is_told_until_a_phone_is_linked_again() {
 
 #[test]
 fn a_session_that_an_earlier_owner_was_to_forget_is_forgotten_first() {
-    let (_, effects) = step(machine(), Event::Begin { forget: Some(RestartMode::ForceWipe) }, secs(0));
+    let (_, effects) =
+        step(machine(), Event::Begin { forget: Some(RestartMode::ForceWipe), scan_paused: false }, secs(0));
     assert_eq!(effects.last(), Some(&Effect::ForgetSession));
-    let begin = Event::Begin { forget: Some(RestartMode::Logout) };
+    let begin = Event::Begin { forget: Some(RestartMode::Logout), scan_paused: false };
     let (machine, effects) = play(machine(), secs(0), [begin, Event::Launched, ready()]);
     assert_eq!(effects[1..], [Effect::Launch, Effect::LogOut]);
     assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Forget });

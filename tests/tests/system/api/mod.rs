@@ -16,6 +16,7 @@ mod nodes;
 mod operations;
 mod orders;
 mod outages;
+mod pairing;
 mod rebalances;
 mod reflection;
 mod refusals;

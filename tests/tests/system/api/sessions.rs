@@ -61,6 +61,47 @@ async fn the_code_is_shown_while_it_waits_to_be_scanned() {
 }
 
 #[tokio::test]
+async fn a_code_is_given_in_every_form_until_it_expires_and_never_after() {
+    let api = api().await;
+    api.node("n1").await;
+    api.tenant("asha", 1).await;
+    let fence = api.placed("asha").await;
+    let get = async |format: v1::QrFormat| {
+        let request = v1::DrawQrCodeRequest { tenant_id: "asha".into(), format: format as i32 };
+        api.sessions().draw_qr_code(request).await
+    };
+    let none = refused(get(v1::QrFormat::Png).await);
+    assert_eq!(none.code, ErrorCode::FailedPrecondition);
+    assert!(none.message.contains("`roost worker start asha`"), "{}", none.message);
+    api.store.set_qr(&fence, Some(code("2@first"))).await.unwrap();
+    let forms = [
+        (v1::QrFormat::Text, "2@first", "text/plain; charset=utf-8"),
+        (v1::QrFormat::PngDataUri, "data:image/png;base64,AAAA", "text/plain; charset=utf-8"),
+        (v1::QrFormat::Png, "\0\0\0", "image/png"),
+        (v1::QrFormat::Unspecified, "\0\0\0", "image/png"),
+        (v1::QrFormat::Svg, "<svg ", "image/svg+xml"),
+    ];
+    for (format, content, content_type) in forms {
+        let given = get(format).await.unwrap().into_inner();
+        assert!(String::from_utf8_lossy(&given.content).contains(content), "{format:?}");
+        assert_eq!(given.content_type, content_type);
+        assert!(given.expire_time.is_some());
+    }
+
+    let expired = QrCode { expires_at: OffsetDateTime::now_utc() - Duration::seconds(1), ..code("2@late") };
+    api.store.set_qr(&fence, Some(expired)).await.unwrap();
+    assert!(refused(get(v1::QrFormat::Text).await).message.contains("has expired"));
+    let request = || v1::GetSessionRequest { tenant_id: "asha".into() };
+    let session = api.sessions().get_session(request()).await.unwrap().into_inner();
+    assert_eq!((session.status(), session.qr), (v1::SessionStatus::QrReady, None));
+    let watch = v1::WatchSessionRequest { tenant_id: "asha".into() };
+    let mut watch = api.sessions().watch_session(watch).await.unwrap().into_inner();
+    assert_eq!(next(&mut watch).await.unwrap().qr, None);
+    api.store.report(&fence, &connected()).await.unwrap();
+    assert!(refused(get(v1::QrFormat::Svg).await).message.contains("nothing to scan"));
+}
+
+#[tokio::test]
 async fn watch_follows_the_codes_until_the_tenant_goes() {
     let api = api().await;
     api.node("n1").await;

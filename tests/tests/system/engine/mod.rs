@@ -5,6 +5,7 @@
 
 mod browser;
 mod compacting;
+mod linking;
 mod world;
 
 use std::{

@@ -21,6 +21,7 @@ mod node;
 mod outages;
 mod phone;
 mod restores;
+mod scan_pause;
 mod scheduled_restart;
 mod session_numbers;
 mod test_bed;

@@ -12,7 +12,8 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_engine::{
-    EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, Probe, SendError, SendOutcomes,
+    EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, PairingCode, Probe, SendError,
+    SendOutcomes,
 };
 use roost_model::ChatKind;
 
@@ -232,6 +233,10 @@ impl Page for FakePage {
 
     async fn sweep(&self) -> Result<(), EngineError> {
         Err(EngineError::Gone)
+    }
+
+    async fn pairing_code(&self, _: &str) -> Result<PairingCode, EngineError> {
+        Err(EngineError::NoPairingCode { reason: "it is linked".to_owned() })
     }
 
     async fn logout(&self) -> Result<(), EngineError> {

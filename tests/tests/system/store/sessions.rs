@@ -42,6 +42,44 @@ async fn a_code_is_shown_until_the_phone_has_scanned_it() {
 }
 
 #[tokio::test]
+async fn whose_account_is_linked_is_kept_until_codes_are_shown_again_and_since_when_over_another_name() {
+    let db = Db::new().await;
+    let fence = db.owned("duka").await;
+    let account = async || db.store.get_session(&fence.tenant).await.unwrap().account;
+    assert_eq!(account().await, None);
+    let record = async |number: &str, name: &str| {
+        db.store.record_account(&fence, number, name, "android").await.unwrap();
+        account().await.unwrap()
+    };
+    let first = record("255700000001", "Duka").await;
+    assert_eq!(
+        (first.number.as_str(), first.push_name.as_str(), first.platform.as_str()),
+        ("255700000001", "Duka", "android")
+    );
+    let changed = db.text("select updated_at::text from whatsapp_sessions").await;
+    record("255700000001", "Duka").await;
+    assert_eq!(
+        db.text("select updated_at::text from whatsapp_sessions").await,
+        changed,
+        "nothing is written"
+    );
+    let renamed = record("255700000001", &"D\0".repeat(300)).await;
+    assert_eq!((renamed.linked_at, renamed.push_name.chars().count()), (first.linked_at, 200));
+    assert!(
+        record("255700000002", "Other").await.linked_at > first.linked_at,
+        "another number is another link"
+    );
+    db.store.set_qr(&fence, Some(code("one"))).await.unwrap();
+    assert_eq!(account().await, None);
+    record("255700000001", "Duka").await;
+    db.store.clear_snapshot(&fence).await.unwrap();
+    assert_eq!(account().await, None, "the session is forgotten");
+    let next = db.place(&fence.tenant, "b").await;
+    let refused = db.store.record_account(&fence, "255700000001", "Duka", "android").await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })) && next.generation > fence.generation);
+}
+
+#[tokio::test]
 async fn a_code_that_has_lapsed_is_taken_away() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;

@@ -2,7 +2,10 @@
 
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
 use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts};
-use roost_store::{NewTenant, StoreError, TenantFilter, TenantPatch, TenantStatus, WorkerFilter};
+use roost_store::{
+    NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch, TenantStatus,
+    WorkerFilter,
+};
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
 
@@ -159,6 +162,17 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         let (tenant, node) = (fence.tenant.clone(), node("a"));
         let placed = LedgerRecord::Placed { tenant, node, because: "it was new".into(), operation: None };
         db.ledger.record(db.term, &[placed]).await.unwrap();
+        let order = PairingOrder { id: uuid::Uuid::now_v7(), phone: "255700000001".into() };
+        db.store.request_pairing(&fence.tenant, &order).await.unwrap();
+        let snapshot = SnapshotPointer {
+            manifest: "m".into(),
+            generation: fence.generation,
+            sequence: 1,
+            clean: true,
+            at: time::OffsetDateTime::now_utc(),
+            bytes: None,
+        };
+        db.store.set_snapshot(fence, &snapshot).await.unwrap();
     }
     let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
     let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;
@@ -172,7 +186,7 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         "select table_name::text from information_schema.columns
             join information_schema.tables using (table_schema, table_name)
             where column_name = 'tenant_id' and table_schema = 'public' and table_type = 'BASE TABLE'
-                and table_name not in ('tenant_removals', 'operations', 'cluster_events')",
+                and table_name not in ('tenant_removals', 'operations', 'operation_members', 'cluster_events')",
     )
     .fetch_all(db.store.pool())
     .await

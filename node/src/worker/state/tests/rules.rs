@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use roost_store::RestartMode;
 
-use super::{BEGIN, exited, fresh, ready, unproved};
+use super::{BEGIN, exited, fresh, linking::order, ready, unproved};
 use crate::worker::{
     StopMode, WorkerTiming,
     fault::{Failure, Surroundings},
@@ -29,6 +29,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => (1..4u32).prop_map(|in_a_row| Event::SendsUnacknowledged { in_a_row }),
         1 => Just(Event::SendsAcknowledged),
         3 => (any::<bool>(), 0..3u8).prop_map(|(some, n)| Event::Code { text: some.then(|| n.to_string()), expires_in: None }),
+        1 => any::<bool>().prop_map(|again| Event::PairingAsked(order(if again { "1" } else { "2" }))),
+        1 => Just(Event::PairingCodeGiven { expires_in: Duration::from_secs(180) }),
         3 => Just(ready()),
         1 => Just(Event::Ready { phone: "1".into() }),
         3 => (0..3u64).prop_map(|link| Event::SessionSaved { link }),
@@ -77,6 +79,7 @@ impl World {
             | Event::RestoreAsked
             | Event::StopAsked(_)
             | Event::Owner(_)
+            | Event::PairingAsked(_)
             | Event::Begin { .. } => true,
             _ => self.alive,
         }
@@ -116,6 +119,7 @@ impl World {
                 assert!(!self.launching && !self.alive, "an end that leaves a browser");
                 self.forgetting = false;
             }
+            Effect::AskPairingCode(_) => assert!(self.alive && !self.closing, "a page that is none is asked"),
             _ => {}
         }
     }
@@ -139,6 +143,10 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
         "Error after {:?}",
         machine.failures
     );
+    if *machine.state() == State::ScanPaused {
+        assert!(!world.launching && !world.alive, "a browser while no codes are shown");
+        assert!(effects.contains(&Effect::RecordScanPause) != (before == State::ScanPaused), "told once");
+    }
     let serves = effects.contains(&Effect::Serve);
     assert!(!serves || !machine.unsaved, "messages are served from a session that only this machine has");
     assert_eq!(
@@ -157,6 +165,7 @@ proptest! {
         mode in prop_oneof![Just(StopMode::Graceful), Just(StopMode::Kill), Just(StopMode::Deleted)],
     ) {
         let (mut machine, mut world, mut now) = (fresh(), World::default(), Duration::ZERO);
+        machine.linking = machine.linking.with_most(2);
         let mut before = drive(&mut machine, &mut world, BEGIN, now);
         for (event, later, is_impaired, others_log_in) in events {
             now += Duration::from_millis(later);
