@@ -44,6 +44,8 @@ pub struct Hardness {
     pub start_cost_ms: u64,
     /// A page pings the server so often; 0: never.
     pub keep_alive_ms: u64,
+    /// Memory that a page takes in every second and never gives back, in MiB.
+    pub leak_mib_per_s: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +86,7 @@ impl Default for Hardness {
             kept_in_memory: 1_000,
             start_cost_ms: 0,
             keep_alive_ms: 25_000,
+            leak_mib_per_s: 0,
         }
     }
 }
@@ -146,6 +149,7 @@ impl Hardness {
             kept_in_memory: self.kept_in_memory,
             start_cost_ms: self.start_cost_ms,
             keep_alive_ms: self.keep_alive_ms,
+            leak_mib_per_s: self.leak_mib_per_s,
         }
     }
 
@@ -170,6 +174,7 @@ pub struct PageSettings {
     kept_in_memory: u64,
     start_cost_ms: u64,
     pub keep_alive_ms: u64,
+    leak_mib_per_s: u64,
 }
 
 #[cfg(test)]

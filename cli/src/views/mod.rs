@@ -13,6 +13,7 @@ mod restart;
 mod session;
 mod snapshot;
 mod tenant;
+mod usage;
 mod worker;
 
 use prost_types::Timestamp;

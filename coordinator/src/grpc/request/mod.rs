@@ -6,7 +6,9 @@
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
+mod business_texts;
 mod labels;
+mod limits;
 mod order;
 pub mod page;
 mod policy;

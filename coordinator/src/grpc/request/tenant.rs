@@ -2,32 +2,28 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, Texts, ids::TenantId};
+use roost_model::{LanguageCode, ResendPolicy, TemplateKind, ids::TenantId};
 use roost_proto::{error::ApiError, v1};
 use roost_store::{NewTenant, TenantPatch};
 use uuid::Uuid;
 
 use super::{
     Checks, Text,
+    business_texts::texts,
     labels::{LABELS, METADATA, Named},
+    limits::{limits, limits_patch},
     restart_schedule::restart_schedule,
     text::check_phone,
 };
 
 const DISPLAY_NAME: Text = Text::line(1, 200);
-const BUSINESS_TEXT: Text = Text::lines(0, 4_096);
-const MENU_TITLE: Text = Text::line(1, 80);
-const MENU_REPLY: Text = Text::lines(1, 4_096);
-const KEYWORD: Text = Text::line(1, 40);
-const MENU_ITEMS: usize = 20;
-const KEYWORDS: usize = 10;
 const REPLY_LIMITS: RangeInclusive<u32> = 0..=10_000;
 const DEFAULT_REPLY_LIMIT: u32 = 10;
 const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3_600);
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 15] = [
     "display_name",
     "phone",
     "template",
@@ -37,6 +33,10 @@ const PATHS: [&str; 11] = [
     "answer_within",
     "resend_policy",
     "restart_schedule",
+    "memory_request_bytes",
+    "memory_limit_bytes",
+    "cpu_limit_millicores",
+    "process_limit",
     "labels",
     "metadata",
 ];
@@ -66,6 +66,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
             Err("differs from tenant_id, which gives the id; leave it empty".to_owned()),
         );
     }
+    let limits = limits(&mut checks, &tenant);
     let display_name = display_name(&mut checks, tenant.display_name);
     let phone = phone(&mut checks, tenant.phone);
     let template = template(&mut checks, tenant.template);
@@ -121,6 +122,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         answer_within,
         resend_policy,
         restart_schedule,
+        limits,
         labels,
         metadata,
     })
@@ -148,6 +150,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
     }
     let named = |path: &str| paths.contains(path);
     let patch = TenantPatch {
+        limits: limits_patch(&mut checks, &tenant, named),
         display_name: named("display_name").then(|| display_name(&mut checks, tenant.display_name)).flatten(),
         phone: named("phone").then(|| phone(&mut checks, tenant.phone)).flatten(),
         template: named("template").then(|| template(&mut checks, tenant.template)).flatten(),
@@ -204,6 +207,10 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("answer_within", tenant.answer_within.is_some()),
         ("resend_policy", tenant.resend_policy != 0),
         ("restart_schedule", tenant.restart_schedule.is_some()),
+        ("memory_request_bytes", tenant.memory_request_bytes.is_some()),
+        ("memory_limit_bytes", tenant.memory_limit_bytes.is_some()),
+        ("cpu_limit_millicores", tenant.cpu_limit_millicores.is_some()),
+        ("process_limit", tenant.process_limit.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];
@@ -255,43 +262,10 @@ fn resend_policy(checks: &mut Checks, given: i32) -> Option<ResendPolicy> {
     })
 }
 
-fn texts(checks: &mut Checks, given: Option<v1::BusinessTexts>) -> Option<Texts> {
-    let given = given.unwrap_or_default();
-    let greeting = checks.text("tenant.texts.greeting", &BUSINESS_TEXT, given.greeting);
-    let fallback = checks.text("tenant.texts.fallback", &BUSINESS_TEXT, given.fallback);
-    let limit_warning = checks.text("tenant.texts.limit_warning", &BUSINESS_TEXT, given.limit_warning);
-    let menu = menu(checks, given.menu);
-    Some(Texts { greeting: greeting?, fallback: fallback?, limit_warning: limit_warning?, menu: menu? })
-}
-
-fn menu(checks: &mut Checks, given: Vec<v1::MenuItem>) -> Option<Vec<MenuItem>> {
-    if given.len() > MENU_ITEMS {
-        let why = format!("has {} items, at most {MENU_ITEMS} are allowed", given.len());
-        return checks.take("tenant.texts.menu", Err(why));
-    }
-    // Every item is checked, also after one that is wrong.
-    let items: Vec<_> =
-        given.into_iter().enumerate().map(|(index, item)| menu_item(checks, index, item)).collect();
-    items.into_iter().collect()
-}
-
-fn menu_item(checks: &mut Checks, index: usize, given: v1::MenuItem) -> Option<MenuItem> {
-    let field = |name: &str| format!("tenant.texts.menu[{index}].{name}");
-    let title = checks.text(&field("title"), &MENU_TITLE, given.title);
-    let reply = checks.text(&field("reply"), &MENU_REPLY, given.reply);
-    if given.keywords.len() > KEYWORDS {
-        let why = format!("has {} words, at most {KEYWORDS} are allowed", given.keywords.len());
-        return checks.take(&field("keywords"), Err(why));
-    }
-    let words = given.keywords.into_iter().enumerate();
-    let words: Vec<_> = words
-        .map(|(at, word)| checks.text(&format!("{}[{at}]", field("keywords")), &KEYWORD, word))
-        .collect();
-    Some(MenuItem { title: title?, reply: reply?, keywords: words.into_iter().collect::<Option<_>>()? })
-}
-
 #[cfg(test)]
 mod tests {
+    use roost_model::Texts;
+
     use super::*;
 
     fn tenant() -> v1::Tenant {

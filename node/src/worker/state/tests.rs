@@ -13,6 +13,7 @@ use crate::worker::{
 
 mod condition;
 mod outages;
+mod over_limit;
 mod pages;
 mod rules;
 mod scheduled;

@@ -47,6 +47,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => prop::option::of(any::<bool>()).prop_map(Event::Owner),
         1 => restart.prop_map(Event::RestartAsked),
         1 => Just(Event::RestartScheduled),
+        2 => any::<bool>().prop_map(|at_once| Event::OverLimit { reason: "too much".into(), at_once }),
         1 => Just(Event::RestoreAsked),
         6 => Just(Event::Tick),
     ]
@@ -135,9 +136,12 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
     let entered_error =
         matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
     assert!(
-        !entered_error || machine.failures.own() > WorkerTiming::default().attempts,
-        "Error after {:?}",
-        machine.failures
+        !entered_error
+            || machine.failures.own() > WorkerTiming::default().attempts
+            || machine.over_limit_soon > WorkerTiming::default().over_limit.starts,
+        "Error after {:?} and {} browsers over a limit",
+        machine.failures,
+        machine.over_limit_soon
     );
     let serves = effects.contains(&Effect::Serve);
     assert!(!serves || !machine.unsaved, "messages are served from a session that only this machine has");
