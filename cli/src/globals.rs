@@ -67,6 +67,8 @@ impl Globals {
 pub enum Format {
     /// For people.
     Table,
+    /// The same with more columns, where there are more.
+    Wide,
     /// For programs: an array for lists, an object for one thing, one object per line for streams.
     Json,
 }

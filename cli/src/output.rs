@@ -16,10 +16,16 @@ use crate::{
 pub trait Row: Serialize {
     /// The columns of the table.
     const HEADER: &'static [&'static str];
+    /// More columns, of the wide table.
+    const WIDE: &'static [&'static str] = &[];
     /// How much of a cell a table or a stream shows, in characters. JSON has all of it, and so has the thing shown alone.
     const CELL_CHARS: usize = 120;
     /// One cell per column.
     fn cells(&self) -> Vec<String>;
+    /// One cell per column of [`Row::WIDE`].
+    fn wide_cells(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Name and value of each line when it is shown alone.
     fn details(&self) -> Vec<(&'static str, String)>;
 }
@@ -39,10 +45,20 @@ impl Output {
         self.format == Format::Json
     }
 
+    fn is_wide(&self) -> bool {
+        self.format == Format::Wide
+    }
+
+    /// The names of the columns of a stream's lines; nothing where those are objects.
+    pub fn header<R: Row>(&mut self) -> Result<(), Failure> {
+        let columns = columns_of::<R>(self.is_wide()).join("  ").to_uppercase();
+        if self.is_json() { Ok(()) } else { self.text(&columns) }
+    }
+
     /// A list: a table, or an array.
     pub fn list<R: Row>(&mut self, rows: &[R]) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.text(&table_of(rows)),
+            Format::Table | Format::Wide => self.text(&table_of(rows, self.is_wide())),
             Format::Json => self.json(rows),
         }
     }
@@ -50,7 +66,7 @@ impl Output {
     /// One thing: a line per field, or an object.
     pub fn one<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.text(&details_of(row)),
+            Format::Table | Format::Wide => self.text(&details_of(row)),
             Format::Json => self.json(row),
         }
     }
@@ -58,7 +74,7 @@ impl Output {
     /// One of a stream: a line with its cells, or an object on one line.
     pub fn event<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
         match self.format {
-            Format::Table => self.text(&line_of(row)),
+            Format::Table | Format::Wide => self.text(&line_of(row, self.is_wide())),
             Format::Json => {
                 let line = serde_json::to_string(row).map_err(|e| Failure::Print(e.into()))?;
                 self.raw(format!("{line}\n").as_bytes())
@@ -88,11 +104,16 @@ impl Output {
     }
 }
 
-fn table_of<R: Row>(rows: &[R]) -> String {
+fn table_of<R: Row>(rows: &[R], wide: bool) -> String {
     let mut table = bare();
-    table.set_header(R::HEADER.iter().map(|name| name.to_uppercase()));
-    table.add_rows(rows.iter().map(|row| cells_of(row)));
+    table.set_header(columns_of::<R>(wide).iter().map(|name| name.to_uppercase()));
+    table.add_rows(rows.iter().map(|row| cells_of(row, wide)));
     finish(table)
+}
+
+fn columns_of<R: Row>(wide: bool) -> Vec<&'static str> {
+    let more = if wide { R::WIDE } else { &[] };
+    [R::HEADER, more].concat()
 }
 
 fn details_of<R: Row>(row: &R) -> String {
@@ -101,12 +122,16 @@ fn details_of<R: Row>(row: &R) -> String {
     finish(table)
 }
 
-fn line_of<R: Row>(row: &R) -> String {
-    cells_of(row).join("  ")
+fn line_of<R: Row>(row: &R, wide: bool) -> String {
+    cells_of(row, wide).join("  ")
 }
 
-fn cells_of<R: Row>(row: &R) -> Vec<String> {
-    row.cells().iter().map(|cell| filled(beginning(cell, R::CELL_CHARS))).collect()
+fn cells_of<R: Row>(row: &R, wide: bool) -> Vec<String> {
+    let mut cells = row.cells();
+    if wide {
+        cells.extend(row.wide_cells());
+    }
+    cells.iter().map(|cell| filled(beginning(cell, R::CELL_CHARS))).collect()
 }
 
 /// An empty cell would shift the columns of whoever splits at blanks.

@@ -4,17 +4,20 @@
 //! Plain values that serde can write, without I/O and without a rule of the cluster. It imports nothing of ours and no
 //! driver: the store keeps these types in columns of its own kind, the coordinator turns them into messages of the wire.
 //!
-//! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked, and [`restart_schedule`] when its browser is restarted.
+//! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked, [`restart_schedule`] when its browser is restarted,
+//! and [`limits`] what that may take of its node.
 //! [`causes()`] is how an error is told to people.
 
 pub mod causes;
 pub mod ids;
+pub mod limits;
 pub mod message;
 pub mod mix;
 pub mod restart_schedule;
 pub mod tenant;
 
 pub use causes::causes;
+pub use limits::{ResourceLimits, ResourceUsage};
 pub use message::ChatKind;
 pub use mix::mix;
 pub use restart_schedule::{RestartSchedule, ScheduleError, Timetable};

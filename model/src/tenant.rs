@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RestartSchedule;
+use crate::{ResourceLimits, RestartSchedule};
 
 /// What operators set of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct TenantSettings {
     /// QR codes that are shown in a row without a scan before its browser is closed; 0: without an end. As its node says unless it
     /// is set.
     pub qr_rotations: Option<u32>,
+    /// What its browser may take of its node.
+    pub limits: ResourceLimits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,6 +23,7 @@ use roost_model::ids::{ClusterName, NodeId};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
+use crate::resources::{Cores, Limit, Limits};
 use crate::session::{Profiles, SessionError, SnapshotKeys, SnapshotStore};
 
 /// The settings of a node as they were given.
@@ -89,17 +91,15 @@ pub struct NodeArgs {
     /// can then do all that the browsers' user can
     #[arg(long, env = "ROOST_NODE_ALLOW_NO_SANDBOX")]
     pub allow_no_sandbox: bool,
-    /// What one browser may use of memory before it is ended and started anew, such as 1536MiB; 2GiB without a size, and no
-    /// limit without the option
-    #[arg(
-        long,
-        env = "ROOST_NODE_BROWSER_MEMORY_LIMIT",
-        value_name = "SIZE",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "2GiB"
-    )]
-    pub browser_memory_limit: Option<ByteSize>,
+    /// What the browser of a tenant that sets nothing else may use of memory before it is restarted, such as 1GiB; 'none' is no limit
+    #[arg(long, env = "ROOST_NODE_TENANT_MEMORY_LIMIT", default_value = "512MiB", value_name = "SIZE")]
+    pub tenant_memory_limit: Limit<ByteSize>,
+    /// The cores that it may use for minutes on end before it is restarted, such as 0.5; 'none' is no limit
+    #[arg(long, env = "ROOST_NODE_TENANT_CPU_LIMIT", default_value = "none", value_name = "CORES")]
+    pub tenant_cpu_limit: Limit<Cores>,
+    /// The processes that it may have before it is killed and started anew; 'none' is no limit
+    #[arg(long, env = "ROOST_NODE_TENANT_PROCESS_LIMIT", default_value = "64", value_name = "N")]
+    pub tenant_process_limit: Limit<NonZeroU32>,
     /// wppconnect-wa.js of the npm package @wppconnect/wa-js
     #[arg(long, env = "ROOST_BRIDGE")]
     pub bridge: Option<PathBuf>,
@@ -170,6 +170,17 @@ pub struct NodeConfig {
     /// Where snapshots go.
     pub snapshots: SnapshotStore,
     pub profiles: Profiles,
+}
+
+impl NodeConfig {
+    /// What holds for a browser whose tenant sets nothing else.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.args.tenant_memory_limit.0.map(ByteSize::bytes),
+            cpu_millicores: self.args.tenant_cpu_limit.0.map(|cores| cores.millicores),
+            processes: self.args.tenant_process_limit.0.map(NonZeroU32::get),
+        }
+    }
 }
 
 /// The engine, with what it needs.

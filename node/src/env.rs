@@ -9,6 +9,7 @@ use crate::{
     host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
+    resources::Resources,
     session::{Profiles, SnapshotStore},
     start_times::StartTimes,
     symptoms::Symptoms,
@@ -33,4 +34,6 @@ pub struct NodeEnv {
     pub impairments: Impairments,
     /// What its tenants tell each other of WhatsApp.
     pub logins: Logins,
+    /// What its browsers use of it, and may.
+    pub resources: Resources,
 }

@@ -24,6 +24,7 @@ pub mod host;
 pub mod launch_queue;
 pub mod logins;
 pub mod pipeline;
+pub mod resources;
 pub mod retry;
 pub mod revoke;
 pub mod session;

@@ -10,11 +10,24 @@ export const settings = {
   start_cost_ms: 0,
   // How often the server is pinged; 0: never.
   keep_alive_ms: 25_000,
+  leak_mib_per_s: 0,
 };
 
 export function change({ settings: changed }) {
   Object.assign(settings, changed);
   connection.keepAlive();
+  leak();
+}
+
+const MIB = 1 << 20;
+const leaked = [];
+let leaking;
+
+// Once a second, for as long as the page lives or until it is told to stop; what it has taken it keeps.
+function leak() {
+  clearInterval(leaking);
+  if (!settings.leak_mib_per_s) return;
+  leaking = setInterval(() => leaked.push(new Uint8Array(settings.leak_mib_per_s * MIB).fill(1)), 1_000);
 }
 
 export async function load(phone) {

@@ -48,6 +48,8 @@ pub struct Hardness {
     pub link_code_ms: u64,
     /// So many of them are given for a phone number within an hour.
     pub link_codes: u64,
+    /// Memory that a page takes in every second and never gives back, in MiB.
+    pub leak_mib_per_s: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +92,7 @@ impl Default for Hardness {
             keep_alive_ms: 25_000,
             link_code_ms: 180_000,
             link_codes: 10,
+            leak_mib_per_s: 0,
         }
     }
 }
@@ -152,6 +155,7 @@ impl Hardness {
             kept_in_memory: self.kept_in_memory,
             start_cost_ms: self.start_cost_ms,
             keep_alive_ms: self.keep_alive_ms,
+            leak_mib_per_s: self.leak_mib_per_s,
         }
     }
 
@@ -176,6 +180,7 @@ pub struct PageSettings {
     kept_in_memory: u64,
     start_cost_ms: u64,
     pub keep_alive_ms: u64,
+    leak_mib_per_s: u64,
 }
 
 #[cfg(test)]

@@ -11,6 +11,17 @@ pub(crate) fn unsigned(what: &'static str, column: i64) -> Result<u64, StoreErro
     u64::try_from(column).map_err(|reason| StoreError::Corrupt { what, reason: reason.to_string() })
 }
 
+/// The same that may be absent, in the width that it has outside.
+pub(crate) fn optional_unsigned<T: TryFrom<u64>>(column: Option<i64>) -> Result<Option<T>, StoreError>
+where
+    T::Error: std::fmt::Display,
+{
+    let what = "a limit or a use of resources";
+    let corrupt = |reason: String| StoreError::Corrupt { what, reason };
+    let narrow = |column| T::try_from(unsigned(what, column)?).map_err(|reason| corrupt(reason.to_string()));
+    column.map(narrow).transpose()
+}
+
 /// An id that may be absent.
 pub(crate) fn optional_id<T>(
     column: Option<&str>,

@@ -28,6 +28,9 @@ pub enum StoreError {
     /// With what is there already it is more than one tenant may have.
     #[error("{field} would be too large together")]
     TooLarge { field: &'static str },
+    /// Nothing was written: more would be kept free for the tenant than it may use.
+    #[error("the memory request would be over the memory limit")]
+    RequestOverLimit,
     /// Nothing was written: of the tenant that had this id not all is removed yet. The same call succeeds when it is.
     #[error("tenant {tenant} is still being deleted")]
     BeingDeleted { tenant: TenantId },

@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 35] = [
+const KINDS: [EventKind; 37] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -220,6 +220,8 @@ const KINDS: [EventKind; 35] = [
     EventKind::SessionDamaged,
     EventKind::SessionNotSaved,
     EventKind::RestartedOnSchedule,
+    EventKind::RestartedOverLimit,
+    EventKind::GaveUpOverLimit,
     EventKind::SessionRestoreOrdered,
     EventKind::SessionRestored,
     EventKind::SessionRestoreFailed,
@@ -259,6 +261,8 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::SessionDamaged => "SESSION_DAMAGED",
         EventKind::SessionNotSaved => "SESSION_NOT_SAVED",
         EventKind::RestartedOnSchedule => "RESTARTED_ON_SCHEDULE",
+        EventKind::RestartedOverLimit => "RESTARTED_OVER_LIMIT",
+        EventKind::GaveUpOverLimit => "GAVE_UP_OVER_LIMIT",
         EventKind::SessionRestoreOrdered => "SESSION_RESTORE_ORDERED",
         EventKind::SessionRestored => "SESSION_RESTORED",
         EventKind::SessionRestoreFailed => "SESSION_RESTORE_FAILED",

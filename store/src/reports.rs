@@ -1,7 +1,7 @@
 //! What the owner of a worker says about it. Fenced, and never against the operator: while the worker is to be
 //! stopped, its status, its error and its tenant's status stay as [`Store::stop_worker`] left them.
 
-use roost_model::ids::TenantId;
+use roost_model::{ResourceUsage, ids::TenantId};
 
 use crate::{
     ConditionKind, Fence, SessionStatus, Store, StoreError, TenantStatus, WorkerStatus, columns::storable,
@@ -20,6 +20,19 @@ pub struct StatusReport {
     pub condition: Option<(ConditionKind, String)>,
     /// The worker has restarted itself; a restart that an operator asked for is counted where it is asked.
     pub restarted: bool,
+}
+
+/// That a worker was seen working, and what its browser used when that was last looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub fence: Fence,
+    pub usage: Option<ResourceUsage>,
+}
+
+impl From<Fence> for Heartbeat {
+    fn from(fence: Fence) -> Self {
+        Self { fence, usage: None }
+    }
 }
 
 impl Store {
@@ -79,12 +92,17 @@ impl Store {
     ///
     /// Rows that another statement holds are skipped: a heartbeat that waits for one tenant would be late for all the
     /// others, and the next one comes soon.
-    pub async fn heartbeat(&self, fences: &[Fence]) -> Result<Vec<TenantId>, StoreError> {
-        let tenants: Vec<&str> = fences.iter().map(|fence| fence.tenant.as_str()).collect();
-        let generations: Vec<i64> = fences.iter().map(|fence| fence.generation.0).collect();
+    pub async fn heartbeat(&self, seen: &[Heartbeat]) -> Result<Vec<TenantId>, StoreError> {
+        let tenants: Vec<&str> = seen.iter().map(|seen| seen.fence.tenant.as_str()).collect();
+        let generations: Vec<i64> = seen.iter().map(|seen| seen.fence.generation.0).collect();
+        let used = |amount: fn(&ResourceUsage) -> u64| -> Vec<Option<i64>> {
+            let amounts = seen.iter().map(|seen| seen.usage.as_ref().map(amount));
+            amounts.map(|amount| amount.map(|amount| i64::try_from(amount).unwrap_or(i64::MAX))).collect()
+        };
         let query = sqlx::query!(
             r#"with given as (
-                select * from unnest($1::text[], $2::bigint[]) as given(tenant_id, generation)
+                select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+                    as given(tenant_id, generation, memory_bytes, cpu_millicores, processes)
             ), stale as materialized (
                 select w.tenant_id from worker_processes w join given using (tenant_id)
                 where w.generation = given.generation and w.stale
@@ -97,18 +115,23 @@ impl Store {
                 from stale join whatsapp_sessions s using (tenant_id)
                 where t.id = stale.tenant_id and t.status = 'ERROR'
             ), held as materialized (
-                select h.tenant_id
+                select h.tenant_id, given.memory_bytes, given.cpu_millicores, given.processes
                 from worker_heartbeats h join worker_processes w using (tenant_id) join given using (tenant_id)
                 where w.generation = given.generation
                 order by h.tenant_id for no key update of h skip locked
             ), seen as (
-                update worker_heartbeats h set last_seen_at = greatest(h.last_seen_at, now())
+                update worker_heartbeats h set last_seen_at = greatest(h.last_seen_at, now()),
+                    memory_bytes = held.memory_bytes, cpu_millicores = held.cpu_millicores::integer,
+                    processes = held.processes::integer
                 from held where h.tenant_id = held.tenant_id
             )
             select given.tenant_id as "tenant_id!" from given left join worker_processes w using (tenant_id)
             where w.generation is distinct from given.generation"#,
             &tenants as &[&str],
             &generations,
+            &used(|usage| usage.memory_bytes) as &[Option<i64>],
+            &used(|usage| usage.cpu_millicores.into()) as &[Option<i64>],
+            &used(|usage| usage.processes.into()) as &[Option<i64>],
         );
         let refused = self.all("flush the heartbeats", query).await?;
         refused.iter().map(|row| TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)).collect()

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    RestartSchedule, TenantSettings, Texts,
+    ResourceLimits, RestartSchedule, TenantSettings, Texts,
     ids::{NodeId, TenantId},
 };
 use sqlx::types::Json;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     LabelPatch, LabelSelector, Labels, Store, StoreError, WorkerStatus,
-    columns::{LanguageCode, ResendPolicy, TemplateKind, unsigned},
+    columns::{LanguageCode, ResendPolicy, TemplateKind, optional_unsigned, unsigned},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,7 @@ pub struct NewTenant {
     pub resend_policy: roost_model::ResendPolicy,
     pub restart_schedule: Option<RestartSchedule>,
     pub qr_rotations: Option<u32>,
+    pub limits: ResourceLimits,
     pub labels: Labels,
     pub metadata: Labels,
 }
@@ -71,8 +72,18 @@ pub struct TenantPatch {
     pub restart_schedule: Option<Option<RestartSchedule>>,
     /// `Some(None)`: as its node says.
     pub qr_rotations: Option<Option<u32>>,
+    pub limits: LimitsPatch,
     pub labels: LabelPatch,
     pub metadata: LabelPatch,
+}
+
+/// `Some(None)` is the node's own again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LimitsPatch {
+    pub memory_request_bytes: Option<Option<u64>>,
+    pub memory_limit_bytes: Option<Option<u64>>,
+    pub cpu_limit_millicores: Option<Option<u32>>,
+    pub process_limit: Option<Option<u32>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,8 +104,9 @@ impl Store {
             r#"with tenant as (
                 insert into tenants (
                     id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
-                    resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s, qr_rotations)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                    resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s,
+                    memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
                 returning *
             ), session as (
                 insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -106,7 +118,8 @@ impl Store {
             select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenant"#,
             new.id.as_str(),
@@ -123,6 +136,10 @@ impl Store {
             new.restart_schedule.as_ref().map(|schedule| schedule.cron.as_str()),
             new.restart_schedule.as_ref().map(|schedule| schedule.time_zone.as_str()),
             new.restart_schedule.as_ref().map(|schedule| seconds_to_column(schedule.jitter)),
+            new.limits.memory_request_bytes.map(bytes_to_column),
+            new.limits.memory_limit_bytes.map(bytes_to_column),
+            new.limits.cpu_limit_millicores.map(limit_to_column),
+            new.limits.process_limit.map(limit_to_column),
             new.qr_rotations.map(limit_to_column),
         );
         let created = self.one("create the tenant", query).await;
@@ -148,7 +165,8 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenants where id = $1 and deleting_since is null"#,
             id.as_str(),
@@ -169,7 +187,8 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
@@ -215,13 +234,18 @@ impl Store {
                 restart_cron = case when $16 then $17 else t.restart_cron end,
                 restart_time_zone = case when $16 then $18 else t.restart_time_zone end,
                 restart_jitter_s = case when $16 then $19 else t.restart_jitter_s end,
-                qr_rotations = case when $20 then $21 else t.qr_rotations end,
+                memory_request_bytes = case when $20 then $21 else t.memory_request_bytes end,
+                memory_limit_bytes = case when $22 then $23 else t.memory_limit_bytes end,
+                cpu_limit_millicores = case when $24 then $25 else t.cpu_limit_millicores end,
+                process_limit = case when $26 then $27 else t.process_limit end,
+                qr_rotations = case when $28 then $29 else t.qr_rotations end,
                 updated_at = now()
             from worker where t.id = worker.tenant_id
             returning id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, t.updated_at"#,
             id.as_str(),
             patch.display_name,
@@ -242,6 +266,14 @@ impl Store {
             restart_schedule.map(|schedule| schedule.cron.as_str()),
             restart_schedule.map(|schedule| schedule.time_zone.as_str()),
             restart_schedule.map(|schedule| seconds_to_column(schedule.jitter)),
+            patch.limits.memory_request_bytes.is_some(),
+            patch.limits.memory_request_bytes.flatten().map(bytes_to_column),
+            patch.limits.memory_limit_bytes.is_some(),
+            patch.limits.memory_limit_bytes.flatten().map(bytes_to_column),
+            patch.limits.cpu_limit_millicores.is_some(),
+            patch.limits.cpu_limit_millicores.flatten().map(limit_to_column),
+            patch.limits.process_limit.is_some(),
+            patch.limits.process_limit.flatten().map(limit_to_column),
             patch.qr_rotations.is_some(),
             patch.qr_rotations.flatten().map(limit_to_column),
         );
@@ -269,6 +301,10 @@ pub(crate) struct TenantRow {
     restart_time_zone: Option<String>,
     restart_jitter_s: Option<i32>,
     qr_rotations: Option<i32>,
+    memory_request_bytes: Option<i64>,
+    memory_limit_bytes: Option<i64>,
+    cpu_limit_millicores: Option<i32>,
+    process_limit: Option<i32>,
     labels: Json<Labels>,
     metadata: Json<Labels>,
     created_at: OffsetDateTime,
@@ -299,6 +335,12 @@ impl TryFrom<TenantRow> for Tenant {
                     row.restart_jitter_s,
                 )?,
                 qr_rotations: row.qr_rotations.and_then(|codes| codes.try_into().ok()),
+                limits: ResourceLimits {
+                    memory_request_bytes: optional_unsigned(row.memory_request_bytes)?,
+                    memory_limit_bytes: optional_unsigned(row.memory_limit_bytes)?,
+                    cpu_limit_millicores: optional_unsigned(row.cpu_limit_millicores.map(i64::from))?,
+                    process_limit: optional_unsigned(row.process_limit.map(i64::from))?,
+                },
             }),
             labels: row.labels.0,
             metadata: row.metadata.0,
@@ -312,6 +354,10 @@ impl TryFrom<TenantRow> for Tenant {
 /// What does not fit the column is beyond what its check allows, and is refused by that.
 fn limit_to_column(limit: u32) -> i32 {
     i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+fn bytes_to_column(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn seconds_to_column(span: Duration) -> i32 {
@@ -336,6 +382,7 @@ fn named_field(error: StoreError, id: &str, phone: &str) -> StoreError {
         _ => match error.check_violation() {
             Some("tenants_labels_size") => StoreError::TooLarge { field: "labels" },
             Some("tenants_metadata_size") => StoreError::TooLarge { field: "metadata" },
+            Some("tenants_memory") => StoreError::RequestOverLimit,
             _ => error,
         },
     }

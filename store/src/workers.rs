@@ -10,7 +10,7 @@
 //! does not.
 
 use roost_model::{
-    RestartSchedule,
+    ResourceUsage, RestartSchedule,
     ids::{Generation, NodeId, SessionNumber, SpecRevision, TenantId},
 };
 use sqlx::types::Json;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     Condition, ConditionKind, LabelSelector, Labels, PairingOrder, SessionStatus, SnapshotPointer, Store,
     StoreError, Tenant, WorkerStatus,
-    columns::{ids_to_column, optional_id, unsigned},
+    columns::{ids_to_column, optional_id, optional_unsigned, unsigned},
     pairing::ASKED_WITHIN,
     snapshots::pointer_from_columns,
     tenants::restart_schedule_from_columns,
@@ -48,6 +48,8 @@ pub struct Worker {
     /// Empty when all is well.
     pub last_error: String,
     pub last_seen_at: Option<OffsetDateTime>,
+    /// Of its browser, when it was last seen.
+    pub usage: Option<ResourceUsage>,
     pub session_status: SessionStatus,
     pub condition: Condition,
     /// Of its tenant, as is `uid`, by which its restarts are spread.
@@ -155,7 +157,7 @@ impl Store {
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
-                h.last_seen_at, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
                 t.uid, t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
@@ -177,7 +179,7 @@ impl Store {
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
-                h.last_seen_at, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
                 t.uid, t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
@@ -292,6 +294,9 @@ struct WorkerRow {
     resends: i64,
     last_error: String,
     last_seen_at: Option<OffsetDateTime>,
+    memory_bytes: Option<i64>,
+    cpu_millicores: Option<i32>,
+    processes: Option<i32>,
     session_status: SessionStatus,
     stale: bool,
     updated_at: OffsetDateTime,
@@ -315,6 +320,20 @@ impl WorkerRow {
         let (kind, reason) = (self.condition, self.condition_reason.clone());
         Condition { kind, reason, since: self.condition_since }
     }
+
+    /// What one that is not to run has left behind is no use of anything.
+    fn usage(&self) -> Result<Option<ResourceUsage>, StoreError> {
+        let is_wanted = self.desired == DesiredState::Running;
+        let (Some(memory_bytes), Some(cpu_millicores), Some(processes), true) = (
+            optional_unsigned(self.memory_bytes)?,
+            optional_unsigned(self.cpu_millicores.map(i64::from))?,
+            optional_unsigned(self.processes.map(i64::from))?,
+            is_wanted,
+        ) else {
+            return Ok(None);
+        };
+        Ok(Some(ResourceUsage { memory_bytes, cpu_millicores, processes }))
+    }
 }
 
 impl TryFrom<WorkerRow> for Worker {
@@ -323,6 +342,7 @@ impl TryFrom<WorkerRow> for Worker {
     fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
         Ok(Self {
             condition: row.condition(),
+            usage: row.usage()?,
             tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
             name: row.name,
             status: row.status,

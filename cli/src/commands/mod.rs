@@ -14,6 +14,7 @@ mod drain;
 mod fleet;
 mod follow;
 mod labels;
+mod limits;
 pub mod message;
 pub mod node;
 pub mod operation;

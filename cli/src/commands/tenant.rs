@@ -14,6 +14,7 @@ use super::{
     attribution::Attribution,
     consent::Consent,
     labels::{Entry, Selection},
+    limits::LimitArgs,
     place,
     restart_schedule::RestartArgs,
 };
@@ -116,6 +117,8 @@ pub struct Settings {
     /// default is what its node says.
     #[arg(long, value_name = "N", value_parser = rotations)]
     qr_rotations: Option<Rotations>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
@@ -305,6 +308,9 @@ impl Settings {
             ("restart_schedule", self.restart.is_given()),
             ("qr_rotations", self.qr_rotations.is_some()),
         ];
+        let given = given.into_iter().chain(self.limits.paths());
+        let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
+        let mut paths: Vec<_> = paths.collect();
         let before = present.texts.unwrap_or_default();
         let texts = BusinessTexts {
             greeting: self.greeting.unwrap_or(before.greeting),
@@ -324,11 +330,9 @@ impl Settings {
             resend_policy: self.resend_policy.map_or(ResendPolicy::Unspecified, ResendPolicy::from) as i32,
             restart_schedule: self.restart.over(present.restart_schedule),
             qr_rotations: self.qr_rotations.and_then(|Rotations(codes)| codes),
-            ..Tenant::default()
+            ..self.limits.into_tenant()
         };
-        let paths = given.iter().filter(|(_, is_given)| *is_given).map(|(path, _)| (*path).to_owned());
         let entries = [("labels", self.labels), ("metadata", self.metadata)];
-        let mut paths: Vec<_> = paths.collect();
         for (field, entries) in entries {
             paths.extend(entries.iter().map(|entry| format!("{field}.{}", entry.name)));
             let given = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));

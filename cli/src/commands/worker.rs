@@ -1,5 +1,7 @@
 //! `roost worker`
 
+use std::cmp::Reverse;
+
 use clap::{Subcommand, ValueEnum};
 use roost_proto::v1::{
     ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest, RestartWorkerRequest,
@@ -13,7 +15,7 @@ use super::{
     labels::Selection,
     wait,
 };
-use crate::{failure::Failure, output::Row, views::WorkerView};
+use crate::{failure::Failure, views::WorkerView};
 
 #[derive(Debug, Subcommand)]
 pub enum WorkerVerb {
@@ -53,6 +55,9 @@ pub enum WorkerVerb {
         status: Option<StatusArg>,
         #[command(flatten)]
         selection: Selection,
+        /// Those that use most first, and not by tenant; all of them are read for it.
+        #[arg(long, value_enum)]
+        sort: Option<SortArg>,
         /// At most this many.
         #[arg(long)]
         limit: Option<usize>,
@@ -83,6 +88,13 @@ pub enum StatusArg {
     Error,
 }
 
+/// What a worker's browser used when it was last looked at.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SortArg {
+    Memory,
+    Cpu,
+}
+
 impl From<StatusArg> for WorkerStatus {
     fn from(status: StatusArg) -> Self {
         match status {
@@ -99,8 +111,8 @@ impl WorkerVerb {
         let worker = match self {
             Self::Start(Workers { tenant: Some(tenant), .. }) => return start(context, tenant).await,
             Self::Start(workers) => return workers.tell(context, WorkerAction::Start, None).await,
-            Self::List { node, status, selection, limit } => {
-                return list(context, node, status, selection, limit).await;
+            Self::List { node, status, selection, sort, limit } => {
+                return list(context, node, status, selection, sort, limit).await;
             }
             Self::Watch { tenant } => return watch(context, tenant).await,
             Self::Wait(wait) => return wait.run(context).await,
@@ -148,12 +160,13 @@ async fn list(
     node: Option<String>,
     status: Option<StatusArg>,
     selection: Selection,
+    sort: Option<SortArg>,
     limit: Option<usize>,
 ) -> Result<(), Failure> {
     let admin = context.admin()?;
     let status = status.map_or(WorkerStatus::Unspecified, WorkerStatus::from) as i32;
     let node_id = node.unwrap_or_default();
-    let workers = all_pages(limit, |page_size, page_token| {
+    let workers = all_pages(limit.filter(|_| sort.is_none()), |page_size, page_token| {
         let mut client = admin.workers();
         let selector = selection.selector.clone();
         let request =
@@ -163,16 +176,20 @@ async fn list(
             Ok((page.workers, page.next_page_token))
         }
     });
-    let rows: Vec<_> = workers.await?.into_iter().map(WorkerView::from).collect();
+    let mut rows: Vec<_> = workers.await?.into_iter().map(WorkerView::from).collect();
+    match sort {
+        Some(SortArg::Memory) => rows.sort_by_key(|row| Reverse(row.memory_bytes())),
+        Some(SortArg::Cpu) => rows.sort_by_key(|row| Reverse(row.cpu_millicores())),
+        None => {}
+    }
+    rows.truncate(limit.unwrap_or(usize::MAX));
     context.output.list(&rows)
 }
 
 async fn watch(context: &mut Context, tenant: Option<String>) -> Result<(), Failure> {
     let request = WatchWorkersRequest { tenant_id: tenant.unwrap_or_default() };
     let mut changes = context.admin()?.workers().watch_workers(request).await?.into_inner();
-    if !context.output.is_json() {
-        context.output.text(&WorkerView::HEADER.join("  ").to_uppercase())?;
-    }
+    context.output.header::<WorkerView>()?;
     while let Some(change) = changes.message().await? {
         let worker = WorkerView::from(change.worker.unwrap_or_default());
         context.output.event(&if change.deleted { worker.deleted() } else { worker })?;

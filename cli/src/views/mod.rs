@@ -14,6 +14,7 @@ mod plan;
 mod session;
 mod snapshot;
 mod tenant;
+mod usage;
 mod worker;
 
 use prost_types::Timestamp;

@@ -7,7 +7,10 @@ use roost_proto::v1::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ago, enum_name, rfc3339};
+use super::{
+    ago, enum_name, rfc3339,
+    usage::{cpu, memory},
+};
 use crate::output::Row;
 
 #[derive(Debug, Serialize)]
@@ -24,6 +27,10 @@ pub struct TenantView {
     resend_policy: String,
     restart_schedule: Option<RestartScheduleView>,
     qr_rotations: Option<i32>,
+    memory_request_bytes: Option<i64>,
+    memory_limit_bytes: Option<i64>,
+    cpu_limit_millicores: Option<i32>,
+    process_limit: Option<i32>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -102,6 +109,10 @@ impl From<Tenant> for TenantView {
             answer_within: tenant.answer_within.map(|span| span.to_string()),
             restart_schedule: tenant.restart_schedule.map(Into::into),
             qr_rotations: tenant.qr_rotations,
+            memory_request_bytes: tenant.memory_request_bytes,
+            memory_limit_bytes: tenant.memory_limit_bytes,
+            cpu_limit_millicores: tenant.cpu_limit_millicores,
+            process_limit: tenant.process_limit,
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -137,6 +148,19 @@ impl TenantView {
     }
 }
 
+/// What is not set, and 0 lifts it.
+fn limit<T: Copy + Default + PartialEq>(given: Option<T>, shown: impl Fn(T) -> String) -> String {
+    match given {
+        None => the_nodes_own(),
+        Some(lifted) if lifted == T::default() => "none".to_owned(),
+        Some(limit) => shown(limit),
+    }
+}
+
+fn the_nodes_own() -> String {
+    "the node's own".to_owned()
+}
+
 impl Row for TenantView {
     const HEADER: &'static [&'static str] =
         &["id", "name", "phone", "template", "language", "status", "limit", "labels", "created"];
@@ -168,6 +192,10 @@ impl Row for TenantView {
             ("resend policy", self.resend_policy.clone()),
             ("restarts", self.restarts()),
             ("codes in a row", self.rotations()),
+            ("memory request", self.memory_request_bytes.map(memory).unwrap_or_else(the_nodes_own)),
+            ("memory limit", limit(self.memory_limit_bytes, memory)),
+            ("cpu limit", limit(self.cpu_limit_millicores, cpu)),
+            ("process limit", limit(self.process_limit, |limit| limit.to_string())),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

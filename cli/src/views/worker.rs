@@ -3,7 +3,10 @@
 use roost_proto::v1::{ConditionKind, DesiredState, SessionStatus, Worker, WorkerCondition, WorkerStatus};
 use serde::Serialize;
 
-use super::{ago, enum_name, rfc3339};
+use super::{
+    ago, enum_name, rfc3339,
+    usage::{cpu, memory},
+};
 use crate::output::Row;
 
 #[derive(Debug, Serialize)]
@@ -23,6 +26,9 @@ pub struct WorkerView {
     resends: i64,
     condition: ConditionView,
     next_restart_time: Option<String>,
+    memory_bytes: Option<i64>,
+    cpu_millicores: Option<i32>,
+    processes: Option<i32>,
     /// Only in the stream of `worker watch`: the tenant was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
@@ -46,6 +52,9 @@ impl From<Worker> for WorkerView {
             conflicts: worker.conflicts,
             resends: worker.resends,
             condition: worker.condition.unwrap_or_default().into(),
+            memory_bytes: worker.memory_bytes,
+            cpu_millicores: worker.cpu_millicores,
+            processes: worker.processes,
             deleted: false,
         }
     }
@@ -95,6 +104,15 @@ impl WorkerView {
         ];
         parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(", ")
     }
+
+    /// By which those that use most come first; one of which nothing is known uses nothing.
+    pub fn memory_bytes(&self) -> i64 {
+        self.memory_bytes.unwrap_or(-1)
+    }
+
+    pub fn cpu_millicores(&self) -> i32 {
+        self.cpu_millicores.unwrap_or(-1)
+    }
 }
 
 impl Row for WorkerView {
@@ -110,6 +128,16 @@ impl Row for WorkerView {
         "last seen",
         "last error",
     ];
+
+    const WIDE: &'static [&'static str] = &["memory", "cpu", "processes"];
+
+    fn wide_cells(&self) -> Vec<String> {
+        vec![
+            self.memory_bytes.map(memory).unwrap_or_default(),
+            self.cpu_millicores.map(cpu).unwrap_or_default(),
+            self.processes.map(|processes| processes.to_string()).unwrap_or_default(),
+        ]
+    }
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -132,6 +160,7 @@ impl Row for WorkerView {
         lines.push(("waits for", self.condition.reason.clone()));
         lines.push(("pinned to", self.pinned_node_id.clone()));
         lines.push(("next restart", self.next_restart_time.clone().unwrap_or_default()));
+        lines.extend(Self::WIDE.iter().copied().zip(self.wide_cells()));
         lines.push(("conflicts", self.conflicts.to_string()));
         lines.push(("resends", self.resends.to_string()));
         lines

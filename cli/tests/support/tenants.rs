@@ -35,6 +35,10 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
             jitter: Some(prost_types::Duration { seconds: 1_800, nanos: 0 }),
         }),
         qr_rotations: None,
+        memory_request_bytes: None,
+        memory_limit_bytes: Some(512 << 20),
+        cpu_limit_millicores: Some(0),
+        process_limit: None,
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -151,6 +155,10 @@ impl TenantService for Script {
                 "reply_limit_per_minute" => changed.reply_limit_per_minute = given.reply_limit_per_minute,
                 "answer_within" => changed.answer_within = given.answer_within,
                 "restart_schedule" => changed.restart_schedule.clone_from(&given.restart_schedule),
+                "memory_request_bytes" => changed.memory_request_bytes = given.memory_request_bytes,
+                "memory_limit_bytes" => changed.memory_limit_bytes = given.memory_limit_bytes,
+                "cpu_limit_millicores" => changed.cpu_limit_millicores = given.cpu_limit_millicores,
+                "process_limit" => changed.process_limit = given.process_limit,
                 "resend_policy" => changed.resend_policy = given.resend_policy,
                 other => {
                     let Some(name) = other.strip_prefix("labels.") else {

@@ -34,6 +34,9 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
             since_time: at(60),
         }),
         next_restart_time: at(86_400),
+        memory_bytes: Some(188 << 20),
+        cpu_millicores: Some(45),
+        processes: Some(6),
     };
     let failed = Worker {
         tenant_id: "shop".into(),
@@ -50,6 +53,9 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
             since_time: at(60),
         }),
         next_restart_time: None,
+        memory_bytes: None,
+        cpu_millicores: None,
+        processes: None,
         ..running.clone()
     };
     // What only the tests of hostile text ask for.
@@ -103,6 +109,8 @@ impl WorkerService for Script {
         let workers = match request.get_ref().node_id.as_str() {
             _ if request.get_ref().selector == "plan=pro" => vec![worker("lodge")?],
             "hostile" => vec![worker("hostile")?],
+            // By tenant, as the coordinator has them: the one that uses something is not the first.
+            "node-2" => vec![worker("hostile")?, worker("lodge")?],
             _ => vec![worker("lodge")?, worker("shop")?],
         };
         Ok(Response::new(ListWorkersResponse { workers, next_page_token: String::new() }))

@@ -114,6 +114,10 @@ pub enum EventKind {
     SessionNotSaved,
     /// A worker has restarted its browser because its tenant's schedule said so.
     RestartedOnSchedule,
+    /// A worker has restarted its browser because that was over one of its tenant's limits.
+    RestartedOverLimit,
+    /// A worker has given up because its browser was over a limit soon after each of several starts.
+    GaveUpOverLimit,
     /// A tenant is to go back to an older snapshot of its session, by order.
     SessionRestoreOrdered,
     /// It has.

@@ -230,6 +230,7 @@ mod tests {
             session_status: SessionStatus::Disconnected,
             condition: Condition { kind: ConditionKind::Starting, reason: String::new(), since: STARTED_AT },
             restart_schedule: None,
+            usage: None,
             uid: uuid::Uuid::nil(),
         }
     }

@@ -85,6 +85,11 @@ fn from_store(error: &StoreError) -> ApiError {
             let violations = vec![Violation { field: format!("tenant.{field}"), description }];
             ApiError { violations, ..ApiError::new(ErrorCode::InvalidArgument, error.to_string()) }
         }
+        StoreError::RequestOverLimit => {
+            let description = "is over the tenant's memory_limit_bytes; raise that, or give less".to_owned();
+            let violations = vec![Violation { field: "tenant.memory_request_bytes".to_owned(), description }];
+            ApiError { violations, ..ApiError::new(ErrorCode::InvalidArgument, error.to_string()) }
+        }
         StoreError::BeingDeleted { tenant } => {
             let message = format!("{error}: try again when its messages are removed, or choose another id");
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())
@@ -328,6 +333,7 @@ mod tests {
                 StoreError::AlreadyExists { field: "phone", value: "+255700000001".into() },
                 ErrorCode::AlreadyExists,
             ),
+            (StoreError::RequestOverLimit, ErrorCode::InvalidArgument),
             (StoreError::BeingDeleted { tenant: tenant() }, ErrorCode::FailedPrecondition),
             (StoreError::NotConnected { tenant: tenant() }, ErrorCode::FailedPrecondition),
             (StoreError::Corrupt { what: "a column", reason: "x".into() }, ErrorCode::Corrupt),

@@ -23,7 +23,6 @@ use super::cdp::{self, Cdp};
 use super::document::TopDocument;
 use super::hosts::{Domain, PageUrl, resolver_rules};
 use super::identity::{Identity, usual_user_agent};
-use super::memory_limit::MemoryLimit;
 use super::page::WebPage;
 use super::process::{BrowserProcess, Pipes, ProcessTree, how_it_ended};
 use super::proxies::Proxies;
@@ -57,15 +56,12 @@ pub struct WebConfig {
     pub hold_limits: HoldLimits,
     pub identity: Identity,
     pub observer: Arc<dyn BrowserObserver>,
-    /// What all processes of one browser may use of memory before it is ended; see `memory_limit.rs` for what counts.
-    pub memory_limit_bytes: Option<u64>,
 }
 
 /// Launches browsers.
 pub struct WebEngine {
     config: WebConfig,
     script: String,
-    memory_limit: Option<Arc<MemoryLimit>>,
     /// Asked of the browser once, if it is not set.
     user_agent: OnceCell<String>,
 }
@@ -74,8 +70,7 @@ impl WebEngine {
     pub fn new(mut config: WebConfig) -> Self {
         config.launcher.time_zone = config.identity.time_zone.clone();
         let script = bridge::script(&config.wa_js, config.hold_limits);
-        let memory_limit = config.memory_limit_bytes.map(MemoryLimit::new);
-        Self { config, script, memory_limit, user_agent: OnceCell::new() }
+        Self { config, script, user_agent: OnceCell::new() }
     }
 
     /// What is set, or what the browser would say with a window. It is asked for its version by a process of its own.
@@ -105,9 +100,6 @@ impl WebEngine {
         let flags = flags(profile, *sandbox, &rules, identity.flags(user_agent));
         let who = identity.overriding(user_agent);
         let (process, pipes) = launcher.spawn(browser, profile, &flags, observer.clone())?;
-        if let Some(limit) = &self.memory_limit {
-            limit.watch(process.tree());
-        }
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {

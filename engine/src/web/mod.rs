@@ -44,7 +44,6 @@ mod engine;
 mod freeze;
 mod hosts;
 mod identity;
-mod memory_limit;
 mod page;
 mod process;
 mod proxies;

@@ -173,7 +173,7 @@ fn has_living_member(group: Pid) -> bool {
 
 /// The group that this process is a living member of. `pid (name) state ppid pgrp ...`; the name may hold parentheses, so the
 /// last one ends it.
-pub(super) fn member_of(stat: &str) -> Option<i32> {
+fn member_of(stat: &str) -> Option<i32> {
     let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
     let (state, _parent, group) = (fields.next()?, fields.next()?, fields.next()?);
     if matches!(state, "Z" | "X") { None } else { group.parse().ok() }

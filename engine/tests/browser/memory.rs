@@ -2,12 +2,7 @@
 
 use std::fs;
 
-use roost_engine::PageEvent;
-
-use crate::{
-    site::Site,
-    stage::{Stage, events},
-};
+use crate::{site::Site, stage::Stage};
 
 /// All its processes, that is, as the kernel has them.
 pub async fn behind_its_node() {
@@ -23,28 +18,6 @@ pub async fn behind_its_node() {
         assert_eq!(nice, (own_nice + 5).min(19), "{pid}");
     }
     launched.page.kill().await;
-}
-
-/// A page that takes more and more: it is ended with its reason, and one that stands still is not.
-pub async fn limit() {
-    const LIMIT: u64 = 512 * 1024 * 1024;
-    let modest = Site::serve("127.0.0.2", "").await;
-    let modest_stage = Stage::with_memory_limit(&modest.url(), Some(LIMIT));
-    let modest = modest_stage.launch().await.unwrap();
-    let script =
-        "const kept = []; setInterval(() => kept.push(new Uint8Array(16 * 1024 * 1024).fill(1)), 50);";
-    let greedy = Site::serve("127.0.0.2", script).await;
-    let stage = Stage::with_memory_limit(&greedy.url(), Some(LIMIT));
-    let mut greedy = stage.launch().await.unwrap();
-    let Some(PageEvent::Exited { reason }) = events(&mut greedy).await.pop() else {
-        panic!("it has not ended")
-    };
-    assert!(
-        reason.starts_with("the browser is ended: it used ") && reason.ends_with("may use 512"),
-        "{reason}"
-    );
-    modest.page.confirm(&[]).await.unwrap();
-    modest.page.kill().await;
 }
 
 /// Score for the kernel's choice, and niceness.

@@ -41,27 +41,18 @@ impl BrowserObserver for Unwatched {
 
 impl Stage {
     pub fn set(page_url: &str) -> Self {
-        Self::build(page_url, None, Identity::default(), HoldLimits::default())
+        Self::build(page_url, Identity::default(), HoldLimits::default())
     }
 
     pub fn with_hold_limits(page_url: &str, hold_limits: HoldLimits) -> Self {
-        Self::build(page_url, None, Identity::default(), hold_limits)
-    }
-
-    pub fn with_memory_limit(page_url: &str, memory_limit_bytes: Option<u64>) -> Self {
-        Self::build(page_url, memory_limit_bytes, Identity::default(), HoldLimits::default())
+        Self::build(page_url, Identity::default(), hold_limits)
     }
 
     pub fn with_identity(page_url: &str, identity: Identity) -> Self {
-        Self::build(page_url, None, identity, HoldLimits::default())
+        Self::build(page_url, identity, HoldLimits::default())
     }
 
-    fn build(
-        page_url: &str,
-        memory_limit_bytes: Option<u64>,
-        identity: Identity,
-        hold_limits: HoldLimits,
-    ) -> Self {
+    fn build(page_url: &str, identity: Identity, hold_limits: HoldLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         // As a node of this user would run them.
@@ -81,7 +72,6 @@ impl Stage {
             hold_limits,
             identity,
             observer: Arc::new(Unwatched),
-            memory_limit_bytes,
         });
         Self { dir, engine }
     }

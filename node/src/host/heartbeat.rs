@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use roost_cluster::timing::Timing;
 use roost_model::causes;
-use roost_store::Fence;
+use roost_store::Heartbeat;
 use tokio::time::MissedTickBehavior;
 
 use super::{ownership::RegistryOwnership, worker_table::WorkerTable};
@@ -25,15 +25,18 @@ pub(super) async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let (fences, workers): (Vec<Fence>, Vec<_>) =
-            workers.seen_within(timing.heartbeat_every).into_iter().unzip();
-        if fences.is_empty() {
+        let usages = env.resources.usages();
+        let seen = workers.seen_within(timing.heartbeat_every).into_iter();
+        let (seen, workers): (Vec<_>, Vec<_>) = seen
+            .map(|(fence, worker)| (Heartbeat { usage: usages.get(&fence.tenant).copied(), fence }, worker))
+            .unzip();
+        if seen.is_empty() {
             continue;
         }
-        let refused = match env.store.heartbeat(&fences).await {
+        let refused = match env.store.heartbeat(&seen).await {
             Ok(refused) => refused,
             Err(error) => {
-                tracing::warn!(error = %causes(&error), workers = fences.len(), "the heartbeat was not written");
+                tracing::warn!(error = %causes(&error), workers = seen.len(), "the heartbeat was not written");
                 env.symptoms.database_failed();
                 continue;
             }

@@ -85,6 +85,7 @@ use crate::{
     health::{self, NodeHealth},
     launch_queue::LaunchQueue,
     logins::Logins,
+    resources::Resources,
     start_times::StartTimes,
     symptoms::Symptoms,
     worker::WorkerTiming,
@@ -118,6 +119,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
         }
     });
     helpers.spawn(Sweeper::new(host.clone(), &config.args).run());
+    helpers.spawn(host.node.resources.clone().run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =
@@ -256,6 +258,7 @@ async fn assemble(
         symptoms: Symptoms::default(),
         impairments: impairments.clone(),
         logins: Logins::default(),
+        resources: Resources::new(config.limits()),
     };
     let health = NodeHealth::new(
         args.id.clone(),
@@ -369,7 +372,6 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 hold_limits: HoldLimits::default(),
                 identity: identity.as_ref().clone(),
                 observer: link,
-                memory_limit_bytes: config.args.browser_memory_limit.map(|limit| limit.bytes()),
             };
             Ok(Arc::new(WebEngine::new(web)))
         }

@@ -23,8 +23,8 @@ use super::{
     context::WorkerContext,
     fault::Surroundings,
     launch_check::CallOff,
+    planned_restart::PlannedRestart,
     report::Reporter,
-    scheduled_restart::ScheduledRestart,
     session_store::{SessionStore, SessionStoreError},
     snapshot_schedule::SnapshotSchedule,
     state::{Ending, Event, Machine, State, StopMode, WorkerTime, step},
@@ -34,6 +34,7 @@ use super::{
 use crate::{
     launch_queue::{LaunchPermit, Starts},
     pipeline::Pipeline,
+    resources::Meter,
 };
 
 /// The longest an ending worker waits for its last report.
@@ -116,8 +117,10 @@ pub(super) struct Actor {
     pub snapshot_schedule: SnapshotSchedule,
     /// The count of messages up to which the schedule knows.
     pub changes: Option<watch::Receiver<u64>>,
-    pub scheduled_restart: ScheduledRestart,
-    /// While the browser ends that is restarted on its schedule: the turn of the next one. So no more are down for that at once
+    pub planned_restart: PlannedRestart,
+    /// What the browser uses is looked at.
+    pub meter: Option<Meter>,
+    /// While the browser ends whose restart was waited for: the turn of the next one. So no more are down for that at once
     /// than may start at once, whatever their schedules say.
     pub restart_turn: Option<LaunchPermit>,
     /// See [`Pipeline::idle`].
@@ -166,7 +169,8 @@ impl Actor {
             pipeline: None,
             snapshot_schedule: SnapshotSchedule::new(context.timing),
             changes: None,
-            scheduled_restart: ScheduledRestart::new(context.timing.scheduled_restart, &spec.tenant),
+            planned_restart: PlannedRestart::new(context.timing.planned_restart, &spec.tenant),
+            meter: None,
             restart_turn: None,
             idle: None,
             page_faults: None,
@@ -251,8 +255,8 @@ impl Actor {
         if before != *after {
             self.channels.state.send_replace(after.clone());
         }
-        if !self.machine.may_restart() {
-            self.scheduled_restart.put_off();
+        if !self.may_restart() {
+            self.planned_restart.put_off();
         }
         if !matches!(self.machine.state(), State::Stopping { .. }) {
             self.restart_turn = None;
@@ -268,6 +272,14 @@ impl Actor {
             self.reporter.tell(StatusReport { condition: Some(condition), ..StatusReport::default() });
         }
         self.set_gate();
+    }
+
+    /// Whether the restart that is due next may be made as things are.
+    pub fn may_restart(&self) -> bool {
+        match self.planned_restart.excess() {
+            Some(_) => self.machine.may_restart_over_limit(),
+            None => self.machine.may_restart(),
+        }
     }
 
     /// The page is there, or has failed.

@@ -21,9 +21,9 @@ mod liveness;
 mod ordered_restore;
 mod pairing;
 mod perform;
+mod planned_restart;
 mod qr;
 mod report;
-mod scheduled_restart;
 mod session_store;
 mod snapshot_schedule;
 pub mod state;
@@ -43,7 +43,7 @@ use tokio::sync::{mpsc, watch};
 pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
 pub use end::WorkerEnd;
 pub use state::{Ending, State, StopMode};
-pub use timing::{RestartTiming, WorkerTiming};
+pub use timing::{OverLimitTiming, RestartTiming, WorkerTiming};
 pub use warm_standby::WarmStandby;
 
 /// Starts a worker. The browser lives no longer than the handle's worker: dropping every handle stops it gracefully.

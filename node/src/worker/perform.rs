@@ -84,6 +84,7 @@ impl Actor {
                 self.reporter.pause_scan(self.restarted);
             }
             Effect::RecordScheduledRestart => self.record_scheduled_restart(),
+            Effect::RecordOverLimit { reason, gives_up } => self.record_over_limit(&reason, gives_up),
             Effect::End(ending) => self.ending = Some(ending),
         }
     }
@@ -104,11 +105,19 @@ impl Actor {
     }
 
     fn record_scheduled_restart(&self) {
-        let Some(time) = self.scheduled_restart.time() else { return };
+        let Some(time) = self.planned_restart.time() else { return };
         let time = OffsetDateTime::from(time).replace_nanosecond(0).unwrap_or(time.into());
         info!(%time, "the browser is restarted on its schedule");
         let text = format!("its browser is restarted on its schedule, for {time}");
         self.reporter.record(EventKind::RestartedOnSchedule, text);
+    }
+
+    fn record_over_limit(&self, reason: &str, gives_up: bool) {
+        let (kind, what) = match gives_up {
+            true => (EventKind::GaveUpOverLimit, "its worker gives up, soon after several starts"),
+            false => (EventKind::RestartedOverLimit, "its browser is restarted"),
+        };
+        self.reporter.record(kind, format!("{what}: {reason}"));
     }
 
     fn priority(&self) -> LaunchPriority {
@@ -232,9 +241,9 @@ impl Actor {
         let good = *self.context.standing.borrow() == Standing::Good;
         let page = self.browser.as_ref().map(|browser| browser.page.clone());
         let (taking, sending) = match self.machine.state() {
-            State::Stopping { next: AfterStop::Launch | AfterStop::End(Ending::Stopped) }
-                if self.browser_task.is_some() =>
-            {
+            State::Stopping {
+                next: AfterStop::Launch | AfterStop::LaunchLater { .. } | AfterStop::End(Ending::Stopped),
+            } if self.browser_task.is_some() => {
                 if !good {
                     pipeline.shut_gate();
                 }

@@ -43,6 +43,7 @@
 //! | any of these | what leads to Reconnecting by the tenant's own fault, with the attempts used up | Stopping, to fail: Error |
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
 //! | Running, and well | scheduled restart | Stopping: Starting |
+//! | any with a browser | over a limit | Stopping: Starting, after a while if it was so soon after its start; too often: Stopping, to fail: Error |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
 //! | any, Error and Starting too | to go back to a snapshot | Stopping, without a save: Starting |
 //! | Stopping | WhatsApp did not unlink the device | Stopping; the complaint says so until a phone is linked |
@@ -51,7 +52,8 @@
 //! Rules that hold over every sequence of events (see the property tests):
 //! - A launch is asked for only when no browser is left: never two launches without the end of the first between (I1).
 //! - In `ScanPaused` there is no browser, and nothing but an order leads out of it.
-//! - `Error` is entered only after every attempt to reconnect failed by the tenant's own fault (see [`super::fault`]).
+//! - `Error` is entered only after every attempt to reconnect failed by the tenant's own fault (see [`super::fault`]), or when its
+//!   browser was over a limit soon after each of several starts.
 //! - After a stop nothing is launched any more, and as soon as the browser is gone the machine is `Stopped`.
 //! - Messages are served in `Running` only.
 //! - `Running`, and with it CONNECTED, is entered only when a snapshot of the session has been recorded: a tenant that
@@ -60,6 +62,7 @@
 mod codes;
 mod linking;
 mod machine;
+mod over_limit;
 mod page;
 mod step;
 #[cfg(test)]

@@ -47,10 +47,12 @@ pub struct WorkerTiming {
     pub look_every: Duration,
     /// What is found so is saved, but not so soon after the last snapshot. Together with the former it stays below a minute.
     pub looked_apart: Duration,
-    pub scheduled_restart: RestartTiming,
+    pub planned_restart: RestartTiming,
+    /// Of restarts over a limit.
+    pub over_limit: OverLimitTiming,
 }
 
-/// Of restarts on a schedule.
+/// Of restarts on a schedule, and of those over a limit that wait for a quiet moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartTiming {
     /// A browser that has begun within this before a time is young enough to be spared: it may be the one that an owner
@@ -62,6 +64,18 @@ pub struct RestartTiming {
     pub quiet: Duration,
     /// ... for which it waits this long at most.
     pub wait: Duration,
+}
+
+/// A browser that is over a limit soon after its start will be so after the next one: it is restarted more and more slowly, and
+/// then not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverLimitTiming {
+    /// One that lived for this long was not over it soon.
+    pub soon: Duration,
+    /// The waits before each start that follows one that was.
+    pub backoff: Backoff,
+    /// Of such starts in a row.
+    pub starts: u32,
 }
 
 impl Default for WorkerTiming {
@@ -88,11 +102,16 @@ impl Default for WorkerTiming {
             snapshot_at_most: Duration::from_millis(1_500),
             look_every: Duration::from_secs(15),
             looked_apart: Duration::from_secs(30),
-            scheduled_restart: RestartTiming {
+            planned_restart: RestartTiming {
                 young: Duration::from_secs(60),
                 late: Duration::from_secs(600),
                 quiet: Duration::from_secs(2),
                 wait: Duration::from_secs(60),
+            },
+            over_limit: OverLimitTiming {
+                soon: Duration::from_secs(600),
+                backoff: Backoff { first: Duration::from_secs(15), cap: Duration::from_secs(240) },
+                starts: 5,
             },
         }
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    LanguageCode, ResendPolicy, TemplateKind, TenantSettings, Texts,
+    LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings, Texts,
     ids::{Generation, SessionNumber, SpecRevision, TenantId},
 };
 use roost_store::{DesiredState, Labels, RestartMode, Tenant, TenantStatus, WorkerSpec};
@@ -53,6 +53,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
         qr_rotations: None,
+        limits: ResourceLimits::default(),
     };
     let tenant = Tenant {
         id: tenant.clone(),

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use roost_cluster::lease_deadline::Standing;
 use roost_engine::{EngineError, InboundMessage, PageEvent, Probe};
 use roost_model::causes;
-use roost_store::StoreError;
+use roost_store::{Fence, StoreError};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -21,13 +21,14 @@ use super::{
     actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
     browser::{BrowserTask, BrowserTaskOutcome},
     liveness::{self, Unproven},
-    scheduled_restart::Clock,
+    planned_restart::Clock,
     session_store::SessionStoreError,
     state::{Effect, Event, State, StopMode},
 };
 use crate::{
     launch_queue::Starts,
     pipeline::{Intake, Pipeline, PipelineError},
+    resources::{Excess, Meter, Urgency},
 };
 
 /// Since a page has proved that it works: longer it is not believed to be only slow, whatever starts beside it.
@@ -48,6 +49,8 @@ pub(super) enum Wakeup {
     Changed,
     Idle,
     RestartDue,
+    /// The browser is over a limit, or is so no more.
+    Excess,
     PageFaults,
     ProbeDue,
     SaveDue,
@@ -69,9 +72,9 @@ impl Actor {
         // By the clock as it is now, at each wake-up: a page that serves is probed every few seconds, so the timer follows the
         // clock wherever that is set.
         let is_good = *standing.borrow() == Standing::Good;
-        let may_restart = self.machine.may_restart() && is_good && self.context.env.launches.has_free();
+        let may_restart = self.may_restart() && is_good && self.context.env.launches.has_free();
         let clock = may_restart.then(|| self.clock());
-        let restart = clock.and_then(|clock| self.scheduled_restart.due(clock)).map(|due| self.begun + due);
+        let restart = clock.and_then(|clock| self.planned_restart.due(clock)).map(|due| self.begun + due);
         tokio::select! {
             biased;
             // What ends the right to act comes first, what people ask for next.
@@ -84,6 +87,7 @@ impl Actor {
             event = page_event(&mut self.browser) => Wakeup::Page(event),
             () = room_again(intake) => Wakeup::RoomAgain,
             Some(outcome) = self.background.next() => Wakeup::Background(outcome),
+            () = metered(&mut self.meter) => Wakeup::Excess,
             () = changed(&mut self.page_faults) => Wakeup::PageFaults,
             () = changed(&mut self.changes) => Wakeup::Changed,
             () = changed(&mut self.idle) => Wakeup::Idle,
@@ -123,15 +127,16 @@ impl Actor {
             }
             Wakeup::Changed => {
                 self.snapshot_schedule.changed(self.now());
-                self.scheduled_restart.moved(self.now());
+                self.planned_restart.moved(self.now());
                 Vec::new()
             }
             Wakeup::Idle => {
                 let is_idle = self.idle.as_mut().is_some_and(|idle| *idle.borrow_and_update());
-                self.scheduled_restart.set_idle(is_idle, self.now());
+                self.planned_restart.set_idle(is_idle, self.now());
                 Vec::new()
             }
             Wakeup::RestartDue => self.restart_due(),
+            Wakeup::Excess => self.excess(),
             Wakeup::PageFaults => self.page_faults(),
             Wakeup::ProbeDue => self.probe(),
             Wakeup::SaveDue => self.save(),
@@ -141,11 +146,41 @@ impl Actor {
     }
 
     fn restart_due(&mut self) -> Vec<Event> {
-        if !self.scheduled_restart.is_now(self.clock()) {
+        if !self.planned_restart.is_now(self.clock()) {
             return Vec::new();
         }
         self.restart_turn = self.context.env.launches.take_if_free();
-        self.restart_turn.is_some().then_some(Event::RestartScheduled).into_iter().collect()
+        let event = match self.planned_restart.excess() {
+            Some(reason) => Event::OverLimit { reason: reason.to_owned(), at_once: false },
+            None => Event::RestartScheduled,
+        };
+        self.restart_turn.is_some().then_some(event).into_iter().collect()
+    }
+
+    /// What serves is restarted at a quiet moment, if it can be waited for.
+    fn excess(&mut self) -> Vec<Event> {
+        let excess = self.meter.as_mut().and_then(Meter::excess);
+        let serves = matches!(self.machine.state(), State::Running { .. });
+        match excess {
+            Some(Excess { urgency: Urgency::WhenQuiet, told }) if serves => {
+                info!(told, "the browser is over a limit, and is restarted at a quiet moment");
+                self.planned_restart.set_excess(Some(told));
+                Vec::new()
+            }
+            Some(Excess { urgency, told }) => {
+                warn!(told, "the browser is over a limit, and is restarted");
+                vec![Event::OverLimit { reason: told, at_once: urgency == Urgency::AtOnce }]
+            }
+            None => {
+                self.planned_restart.set_excess(None);
+                Vec::new()
+            }
+        }
+    }
+
+    fn meter(&self, pid: u32) -> Meter {
+        let Fence { tenant, .. } = &self.context.fence;
+        self.context.env.resources.meter(tenant, pid, &self.context.spec.tenant.settings.limits)
     }
 
     fn clock(&self) -> Clock {
@@ -158,7 +193,10 @@ impl Actor {
         if let Some(pipeline) = &self.pipeline {
             pipeline.update(Arc::new(spec.tenant.clone()));
         }
-        self.scheduled_restart.change(&spec.tenant);
+        self.planned_restart.change(&spec.tenant);
+        if let Some(meter) = &self.meter {
+            meter.set_limits(&spec.tenant.settings.limits);
+        }
         let asked = spec.restart_seq > self.restarted;
         self.restarted = self.restarted.max(spec.restart_seq);
         if spec.restore_ordered {
@@ -184,7 +222,8 @@ impl Actor {
         match outcome {
             BrowserTaskOutcome::Launched(launched, permit) => {
                 self.context.env.symptoms.launched();
-                self.scheduled_restart.launched(SystemTime::now());
+                self.planned_restart.launched(SystemTime::now());
+                self.meter = launched.pid.map(|pid| self.meter(pid));
                 self.channels.page.send_replace(Some(launched.page.clone()));
                 self.browser = Some(Browser { page: launched.page, events: launched.events });
                 self.next_probe = Instant::now() + self.context.timing.probe_every;
@@ -379,6 +418,7 @@ impl Actor {
     /// The browser is gone, and with it everything that was asked of it.
     pub fn let_go_of_browser(&mut self) {
         self.browser = None;
+        self.meter = None;
         self.channels.page.send_replace(None);
         self.background.clear();
         self.probing = false;
@@ -412,6 +452,13 @@ async fn page_event(browser: &mut Option<Browser>) -> Option<PageEvent> {
 async fn ended(pipeline: &mut Option<Pipeline>) -> PipelineError {
     match pipeline {
         Some(pipeline) => pipeline.failed().await,
+        None => pending().await,
+    }
+}
+
+async fn metered(meter: &mut Option<Meter>) {
+    match meter {
+        Some(meter) => meter.changed().await,
         None => pending().await,
     }
 }

@@ -3,7 +3,9 @@
 
 use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, TenantSettings, Texts};
+use roost_model::{
+    LanguageCode, MenuItem, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings, Texts,
+};
 
 use super::{limit_warning, script::Script};
 
@@ -19,6 +21,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
         qr_rotations: None,
+        limits: ResourceLimits::default(),
     }
 }
 

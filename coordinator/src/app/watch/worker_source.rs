@@ -179,8 +179,12 @@ fn tenant_of(worker: &Worker) -> TenantId {
 
 /// That it was seen again is no change, nor that its owner has to look again.
 fn differs(before: &Worker, now: &Worker) -> bool {
-    let still =
-        |worker: &Worker| Worker { last_seen_at: None, spec_revision: SpecRevision(0), ..worker.clone() };
+    let still = |worker: &Worker| Worker {
+        last_seen_at: None,
+        usage: None,
+        spec_revision: SpecRevision(0),
+        ..worker.clone()
+    };
     still(before) != still(now)
 }
 
@@ -214,6 +218,7 @@ mod tests {
                 since: OffsetDateTime::UNIX_EPOCH,
             },
             restart_schedule: None,
+            usage: None,
             uid: uuid::Uuid::nil(),
         }
     }

@@ -8,6 +8,7 @@ use roost_proto::error::{ApiError, Violation};
 
 mod business_texts;
 mod labels;
+mod limits;
 mod order;
 pub mod page;
 mod policy;

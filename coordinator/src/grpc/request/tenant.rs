@@ -11,6 +11,7 @@ use super::{
     Checks, Text,
     business_texts::texts,
     labels::{LABELS, METADATA, Named},
+    limits::{limits, limits_patch},
     restart_schedule::restart_schedule,
     text::check_phone,
 };
@@ -23,7 +24,7 @@ const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Durati
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 16] = [
     "display_name",
     "phone",
     "template",
@@ -34,6 +35,10 @@ const PATHS: [&str; 12] = [
     "resend_policy",
     "restart_schedule",
     "qr_rotations",
+    "memory_request_bytes",
+    "memory_limit_bytes",
+    "cpu_limit_millicores",
+    "process_limit",
     "labels",
     "metadata",
 ];
@@ -63,6 +68,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
             Err("differs from tenant_id, which gives the id; leave it empty".to_owned()),
         );
     }
+    let limits = limits(&mut checks, &tenant);
     let display_name = display_name(&mut checks, tenant.display_name);
     let phone = phone(&mut checks, tenant.phone);
     let template = template(&mut checks, tenant.template);
@@ -122,6 +128,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         resend_policy,
         restart_schedule,
         qr_rotations,
+        limits,
         labels,
         metadata,
     })
@@ -149,6 +156,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
     }
     let named = |path: &str| paths.contains(path);
     let patch = TenantPatch {
+        limits: limits_patch(&mut checks, &tenant, named),
         display_name: named("display_name").then(|| display_name(&mut checks, tenant.display_name)).flatten(),
         phone: named("phone").then(|| phone(&mut checks, tenant.phone)).flatten(),
         template: named("template").then(|| template(&mut checks, tenant.template)).flatten(),
@@ -207,6 +215,10 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("resend_policy", tenant.resend_policy != 0),
         ("restart_schedule", tenant.restart_schedule.is_some()),
         ("qr_rotations", tenant.qr_rotations.is_some()),
+        ("memory_request_bytes", tenant.memory_request_bytes.is_some()),
+        ("memory_limit_bytes", tenant.memory_limit_bytes.is_some()),
+        ("cpu_limit_millicores", tenant.cpu_limit_millicores.is_some()),
+        ("process_limit", tenant.process_limit.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];

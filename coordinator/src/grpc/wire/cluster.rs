@@ -117,6 +117,8 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::SessionDamaged => v1::EventKind::SessionDamaged,
         EventKind::SessionNotSaved => v1::EventKind::SessionNotSaved,
         EventKind::RestartedOnSchedule => v1::EventKind::RestartedOnSchedule,
+        EventKind::RestartedOverLimit => v1::EventKind::RestartedOverLimit,
+        EventKind::GaveUpOverLimit => v1::EventKind::GaveUpOverLimit,
         EventKind::SessionRestoreOrdered => v1::EventKind::SessionRestoreOrdered,
         EventKind::SessionRestored => v1::EventKind::SessionRestored,
         EventKind::SessionRestoreFailed => v1::EventKind::SessionRestoreFailed,

@@ -47,6 +47,10 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         metadata: row.metadata.into_iter().collect(),
         restart_schedule: settings.restart_schedule.map(restart_schedule),
         qr_rotations: settings.qr_rotations.and_then(|codes| codes.try_into().ok()),
+        memory_request_bytes: settings.limits.memory_request_bytes.map(amount),
+        memory_limit_bytes: settings.limits.memory_limit_bytes.map(amount),
+        cpu_limit_millicores: settings.limits.cpu_limit_millicores.map(count),
+        process_limit: settings.limits.process_limit.map(count),
     }
 }
 
@@ -85,6 +89,9 @@ pub fn worker(row: Worker) -> v1::Worker {
         conflicts: i64::try_from(row.conflicts).unwrap_or(i64::MAX),
         resends: i64::try_from(row.resends).unwrap_or(i64::MAX),
         condition: Some(condition(row.condition)),
+        memory_bytes: row.usage.map(|usage| amount(usage.memory_bytes)),
+        cpu_millicores: row.usage.map(|usage| count(usage.cpu_millicores)),
+        processes: row.usage.map(|usage| count(usage.processes)),
     }
 }
 
@@ -163,6 +170,11 @@ pub fn dead_letter(row: DeadLetter) -> v1::DeadLetter {
 /// Counts of tenants and nodes are far below the limit of the message's field.
 pub fn count(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
+}
+
+/// Amounts of memory too.
+fn amount(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 pub fn timestamp(at: OffsetDateTime) -> Timestamp {

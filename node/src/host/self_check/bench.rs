@@ -23,6 +23,7 @@ use crate::{
     host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
+    resources::Resources,
     session::{Profiles, SnapshotKeys, SnapshotStore},
     start_times::StartTimes,
     symptoms::Symptoms,
@@ -55,6 +56,7 @@ impl Bench {
             symptoms: Symptoms::default(),
             impairments: Impairments::default(),
             logins: Logins::default(),
+            resources: Resources::default(),
         };
         Self { dir, env: Arc::new(env), browsers }
     }

@@ -53,6 +53,11 @@ pub enum Recovery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AfterStop {
     Launch,
+    /// After a while, for this reason.
+    LaunchLater {
+        reason: String,
+        wait: Duration,
+    },
     /// The session is forgotten first: snapshot pointer cleared, profile wiped.
     Forget,
     PauseScan,
@@ -171,6 +176,11 @@ pub enum Event {
     RestartAsked(RestartMode),
     /// The tenant's schedule says so, and it is a quiet moment.
     RestartScheduled,
+    /// The browser is over one of its limits: at a quiet moment, or where it cannot be waited for (`at_once`).
+    OverLimit {
+        reason: String,
+        at_once: bool,
+    },
     /// The session is to go back to an older snapshot, which the next launch does.
     RestoreAsked,
     /// The page may have lost what it wrote to the disk.
@@ -235,6 +245,11 @@ pub enum Effect {
     RecordScanPause,
     /// Put it into the history that the browser is restarted on its schedule.
     RecordScheduledRestart,
+    /// The same of one that is over a limit, and whether the worker gives up over it.
+    RecordOverLimit {
+        reason: String,
+        gives_up: bool,
+    },
     End(Ending),
 }
 
@@ -309,6 +324,10 @@ pub struct Machine {
     pub(super) took_over: bool,
     /// WhatsApp does not acknowledge what the pages send; said until it does, also while the page runs.
     pub(super) sends_fail: bool,
+    /// When the browser that runs, or the last one, was launched.
+    pub(super) launched_at: WorkerTime,
+    /// Browsers that were over a limit soon after their start, in a row.
+    pub(super) over_limit_soon: u32,
     /// What the operator has to know although the worker goes on, such as a scan with the wrong phone.
     pub(super) complaint: String,
 }
@@ -339,6 +358,8 @@ impl Machine {
             reloaded_for_update: false,
             took_over: false,
             sends_fail: false,
+            launched_at: WorkerTime::ZERO,
+            over_limit_soon: 0,
             complaint: String::new(),
         }
     }
@@ -367,6 +388,11 @@ impl Machine {
             && self.failed_probes == 0
             && self.save_failure.is_none()
             && !self.surroundings.is_impaired
+    }
+
+    /// The same for a browser that is over a limit: its page may be unwell for that very reason, and so may the node be.
+    pub fn may_restart_over_limit(&self) -> bool {
+        matches!(self.state, State::Running { .. }) && self.save_failure.is_none()
     }
 
     /// Attempts to reconnect since the last good connection.
@@ -402,9 +428,9 @@ impl Machine {
             State::Starting
             | State::Connecting { .. }
             | State::Reconnecting { .. }
-            | State::Stopping { next: AfterStop::Launch | AfterStop::Forget } => {
-                self.trouble.clone().unwrap_or_else(|| plain(ConditionKind::Starting))
-            }
+            | State::Stopping {
+                next: AfterStop::Launch | AfterStop::LaunchLater { .. } | AfterStop::Forget,
+            } => self.trouble.clone().unwrap_or_else(|| plain(ConditionKind::Starting)),
         }
     }
 

@@ -61,6 +61,7 @@ impl Transition {
             Event::Owner(answer) => self.owner(answer),
             Event::RestartAsked(mode) => self.restart_asked(mode),
             Event::RestartScheduled => self.restart_scheduled(),
+            Event::OverLimit { reason, at_once } => self.over_limit(&reason, at_once),
             Event::RestoreAsked => self.restore_asked(),
             Event::ReloadAsked => self.reload_asked(),
             Event::StopAsked(mode) => self.stop_asked(mode),
@@ -183,6 +184,7 @@ impl Transition {
             return;
         }
         self.machine.failures = FailureSeries::default();
+        self.machine.over_limit_soon = 0;
         self.machine.trouble = None;
         self.machine.complaint.clear();
         self.machine.linking.begin_anew();
@@ -282,6 +284,10 @@ impl Transition {
         let State::Stopping { next } = &self.machine.state else { return };
         match next.clone() {
             AfterStop::Launch => self.launch(),
+            AfterStop::LaunchLater { reason, wait } => {
+                let recovery = Recovery::Waiting { until: self.now + wait };
+                self.machine.state = State::Reconnecting { reason, recovery };
+            }
             AfterStop::Forget => {
                 self.machine.session = false;
                 self.machine.unsaved = true;
@@ -307,6 +313,7 @@ impl Transition {
         self.machine.code_shown = false;
         self.machine.failed_probes = 0;
         self.machine.offline_attempts_left = 0;
+        self.machine.launched_at = self.now;
         self.machine.state = State::Starting;
         self.effects.push(Effect::Launch);
     }

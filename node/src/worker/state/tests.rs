@@ -14,6 +14,7 @@ use crate::worker::{
 mod condition;
 mod linking;
 mod outages;
+mod over_limit;
 mod pages;
 mod rules;
 mod scheduled;

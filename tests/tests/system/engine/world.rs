@@ -71,7 +71,6 @@ impl World {
             hold_limits: HoldLimits::default(),
             identity: Identity::default(),
             observer: Arc::new(Unwatched),
-            memory_limit_bytes: None,
         });
         let objects = dir.path().join("objects");
         let snapshots = SnapshotStore::open(path_text(&objects)?, SnapshotKeys::from_hex(&"5e".repeat(32))?)?;

@@ -17,6 +17,7 @@ use roost_node::{
     host::{impairments::Impairments, named_store::NamedStore},
     launch_queue::LaunchQueue,
     logins::Logins,
+    resources::Resources,
     session::{Profiles, SnapshotKeys, SnapshotStore},
     start_times::StartTimes,
     symptoms::Symptoms,
@@ -43,6 +44,7 @@ pub struct Node {
     pub standing: watch::Sender<Standing>,
     pub owner: Arc<Owner>,
     pub launches: Arc<LaunchQueue>,
+    pub resources: Resources,
 }
 
 pub struct Owner(pub AtomicBool);
@@ -67,6 +69,7 @@ impl Node {
             standing,
             owner: Arc::new(Owner(AtomicBool::new(true))),
             launches: LaunchQueue::new(AT_ONCE),
+            resources: Resources::default(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Node {
                 symptoms: Symptoms::default(),
                 impairments: Impairments::default(),
                 logins: Logins::default(),
+                resources: self.resources.clone(),
             }),
             failures: 0,
             warm,
@@ -111,10 +115,10 @@ impl Node {
                 probe_every: Duration::from_millis(100),
                 look_every: Duration::from_millis(200),
                 looked_apart: Duration::from_millis(400),
-                scheduled_restart: RestartTiming {
+                planned_restart: RestartTiming {
                     young: Duration::ZERO,
                     quiet: Duration::from_millis(200),
-                    ..WorkerTiming::default().scheduled_restart
+                    ..WorkerTiming::default().planned_restart
                 },
                 ..WorkerTiming::default()
             },

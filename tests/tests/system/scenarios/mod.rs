@@ -5,6 +5,7 @@ mod daily;
 mod damage;
 mod failover;
 mod grey_nodes;
+mod limits;
 mod linking;
 mod moves;
 mod operations;

@@ -68,7 +68,7 @@ async fn watchers_hear_of_what_concerns_them_and_of_nothing_else() {
 
     // What happens all the time tells nobody.
     db.store.report(&fence, &error).await.unwrap();
-    db.store.heartbeat(std::slice::from_ref(&fence)).await.unwrap();
+    db.store.heartbeat(&[fence.clone().into()]).await.unwrap();
     db.store.admit(&fence, &[message("m", "c")]).await.unwrap();
     let pending = db.store.pending_inbound(&fence, 0, 1).await.unwrap();
     let reply = db.store.complete(&fence, &[answer(&pending[0])]).await.unwrap().remove(0);

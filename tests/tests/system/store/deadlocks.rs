@@ -180,7 +180,7 @@ async fn act_on_all(db: &Db, dice: &mut Dice) -> Result<(), LedgerError> {
             let workers = db.store.list_workers(&Default::default(), None, 100).await.unwrap();
             let fences =
                 workers.into_iter().rev().map(|w| Fence { tenant: w.tenant, generation: w.generation });
-            db.store.heartbeat(&fences.collect::<Vec<_>>()).await.unwrap();
+            db.store.heartbeat(&fences.map(Into::into).collect::<Vec<_>>()).await.unwrap();
             Ok(())
         }
     }

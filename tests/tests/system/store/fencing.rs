@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::Ledger;
-use roost_model::ids::SessionNumber;
+use roost_model::{ResourceUsage, ids::SessionNumber};
 use roost_store::{
-    Admitted, Completion, ConditionKind, Fence, NewOutbound, QrCode, Requester, SessionStatus,
+    Admitted, Completion, ConditionKind, Fence, Heartbeat, NewOutbound, QrCode, Requester, SessionStatus,
     SnapshotPointer, StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
 };
 use sqlx::{Connection, Executor};
@@ -161,7 +161,7 @@ async fn every_fenced_call_refuses_an_old_generation_and_changes_nothing() {
         assert_fenced(call(&db.store, &old, name, inbound, outbound).await, &old);
         assert_eq!(db.text(ALL_ROWS).await, before, "{name} changed a row");
     }
-    assert_eq!(db.store.heartbeat(std::slice::from_ref(&old)).await.unwrap(), [old.tenant]);
+    assert_eq!(db.store.heartbeat(&[old.clone().into()]).await.unwrap(), [old.tenant]);
     assert_eq!(db.text(ALL_ROWS).await, before, "heartbeat changed a row");
 }
 
@@ -263,7 +263,7 @@ async fn a_new_generation_waits_for_an_open_write() {
     assert!(timeout(Duration::from_millis(100), &mut placement).await.is_err(), "the placement did not wait");
     assert!(timeout(Duration::from_millis(100), &mut bump).await.is_err(), "the update did not wait");
     // A heartbeat passes those that wait, too.
-    within(Duration::from_millis(500), db.store.heartbeat(std::slice::from_ref(&fence))).await.unwrap();
+    within(Duration::from_millis(500), db.store.heartbeat(&[fence.clone().into()])).await.unwrap();
     write.end().await;
     bump.await;
     assert!(placement.await.generation > fence.generation);
@@ -277,7 +277,7 @@ async fn nothing_but_a_new_generation_waits_for_an_open_write() {
     within(Duration::from_millis(900), async {
         let marked = db.ledger.mark_stale(db.term, Duration::ZERO).await.unwrap();
         assert_eq!(marked, std::slice::from_ref(&fence.tenant), "stale detection passes over no busy worker");
-        assert_eq!(db.store.heartbeat(std::slice::from_ref(&fence)).await.unwrap(), []);
+        assert_eq!(db.store.heartbeat(&[fence.clone().into()]).await.unwrap(), []);
         let seen = db.store.get_worker(&fence.tenant).await.unwrap();
         assert!(seen.last_seen_at.is_some() && seen.status == WorkerStatus::Running, "{seen:?}");
         let failed = StatusReport { last_error: Some("busy".into()), ..StatusReport::default() };
@@ -332,10 +332,29 @@ async fn a_heartbeat_counts_for_the_owned_and_names_the_refused() {
     let kept = db.owned("b").await;
     db.place(&old.tenant, "b").await;
     let gone = Fence { tenant: tenant("gone"), generation: kept.generation };
-    let refused = db.store.heartbeat(&[kept.clone(), old.clone(), gone.clone()]).await.unwrap();
+    let refused = db.store.heartbeat(&[&kept, &old, &gone].map(|fence| fence.clone().into())).await.unwrap();
     assert_eq!(refused, [old.tenant.clone(), gone.tenant]);
     assert!(db.store.get_worker(&kept.tenant).await.unwrap().last_seen_at.is_some());
     assert!(db.store.get_worker(&old.tenant).await.unwrap().last_seen_at.is_none());
+}
+
+#[tokio::test]
+async fn a_heartbeat_says_what_the_browser_used_until_the_worker_is_to_stop() {
+    let db = Db::new().await;
+    let (owned, old) = (db.owned("a").await, db.owned("b").await);
+    db.place(&old.tenant, "b").await;
+    let usage = Some(ResourceUsage { memory_bytes: 5_000_000_000, cpu_millicores: 1_250, processes: 7 });
+    let used = async |fence: &Fence| db.store.get_worker(&fence.tenant).await.unwrap().usage;
+    let beat = [&owned, &old].map(|fence| Heartbeat { fence: fence.clone(), usage });
+    assert_eq!(db.store.heartbeat(&beat).await.unwrap(), std::slice::from_ref(&old.tenant));
+    assert_eq!((used(&owned).await, used(&old).await), (usage, None), "what is refused says nothing");
+    let listed = db.store.list_workers(&Default::default(), None, 10).await.unwrap();
+    assert_eq!(listed[0].usage, usage);
+    db.store.heartbeat(&[owned.clone().into()]).await.unwrap();
+    assert_eq!(used(&owned).await, None, "it is not known any more");
+    db.store.heartbeat(&beat).await.unwrap();
+    db.store.stop_worker(&owned.tenant).await.unwrap();
+    assert_eq!(used(&owned).await, None);
 }
 
 #[tokio::test]
@@ -348,7 +367,8 @@ async fn a_heartbeat_does_not_wait_for_a_tenant_that_is_busy() {
         .execute(&mut *deletion)
         .await
         .unwrap();
-    let refused = timeout(Duration::from_millis(500), db.store.heartbeat(&[busy, free.clone()])).await;
+    let refused =
+        timeout(Duration::from_millis(500), db.store.heartbeat(&[busy.into(), free.clone().into()])).await;
     assert_eq!(refused.expect("it does not wait").unwrap(), []);
     assert!(db.store.get_worker(&free.tenant).await.unwrap().last_seen_at.is_some());
 }

@@ -9,7 +9,8 @@ use roost_cluster::ledger::{
 use roost_devcluster::Postgres;
 use roost_model::ids::{Generation, NodeId, Revision, Term};
 use roost_store::{
-    ConditionKind, Fence, PostgresLedger, StatusReport, Store, StoreError, TenantStatus, WorkerStatus,
+    ConditionKind, Fence, Heartbeat, PostgresLedger, StatusReport, Store, StoreError, TenantStatus,
+    WorkerStatus,
 };
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
@@ -247,7 +248,7 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     // A controller that places again and again, and nobody ever has the tenant: that is no news of it.
     let placed = db.ledger.place(db.term, &[(silent.tenant.clone(), node("a"))]).await.unwrap();
     let silent = Fence { generation: placed[0].1, ..silent };
-    db.store.heartbeat(std::slice::from_ref(&seen)).await.unwrap();
+    db.store.heartbeat(&[seen.clone().into()]).await.unwrap();
     let marked = db.ledger.mark_stale(db.term, two_minutes).await.unwrap();
     assert_eq!(marked, std::slice::from_ref(&silent.tenant));
     assert!(db.ledger.mark_stale(db.term, two_minutes).await.unwrap().is_empty(), "marked once");
@@ -268,7 +269,7 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     );
     assert_eq!(db.store.get_tenant(&silent.tenant).await.unwrap().status, TenantStatus::Error);
 
-    db.store.heartbeat(std::slice::from_ref(&silent)).await.unwrap();
+    db.store.heartbeat(&[silent.clone().into()]).await.unwrap();
     let worker = db.store.get_worker(&silent.tenant).await.unwrap();
     assert_eq!((worker.status, worker.last_error.as_str()), (WorkerStatus::Running, ""));
     assert_eq!(db.store.get_tenant(&silent.tenant).await.unwrap().status, TenantStatus::QrPending);
@@ -308,7 +309,7 @@ async fn a_heartbeat_does_not_take_back_what_the_worker_itself_reported() {
         ..StatusReport::default()
     };
     db.store.report(&fence, &gave_up).await.unwrap();
-    db.store.heartbeat(std::slice::from_ref(&fence)).await.unwrap();
+    db.store.heartbeat(&[fence.clone().into()]).await.unwrap();
     let worker = db.store.get_worker(&fence.tenant).await.unwrap();
     assert_eq!(
         (worker.status, worker.last_error.as_str()),
@@ -391,8 +392,8 @@ async fn heartbeats_write_nothing_that_a_pass_reads_and_no_index() {
         store.pool().execute(sql).await.unwrap();
     }
     let workers = store.list_workers(&Default::default(), None, 2_000).await.unwrap();
-    let fences: Vec<_> =
-        workers.into_iter().map(|w| Fence { tenant: w.tenant, generation: w.generation }).collect();
+    let seen: Vec<Heartbeat> =
+        workers.into_iter().map(|w| Fence { tenant: w.tenant, generation: w.generation }.into()).collect();
     let read_by_passes = async || -> String {
         let rows = "select string_agg(concat_ws(' ', ctid, xmin, xmax), ',') from worker_processes";
         sqlx::query_scalar(rows).fetch_one(store.pool()).await.unwrap()
@@ -404,7 +405,7 @@ async fn heartbeats_write_nothing_that_a_pass_reads_and_no_index() {
     };
     let before = (read_by_passes().await, sizes().await);
     for _ in 0..30 {
-        assert_eq!(store.heartbeat(&fences).await.unwrap(), []);
+        assert_eq!(store.heartbeat(&seen).await.unwrap(), []);
     }
     assert!(before.0 == read_by_passes().await, "a row of worker_processes was locked or written");
     let (heap, index) = sizes().await;

@@ -87,7 +87,8 @@ async fn a_cut_line_ends_every_call_and_costs_no_place_in_the_pool() {
     line.cut.store(true, Ordering::Relaxed);
     let begun = Instant::now();
     let batch = [message("during", "c")];
-    let calls = (store.admit(&fence, &batch), store.heartbeat(std::slice::from_ref(&fence)), store.ping());
+    let seen = [fence.clone().into()];
+    let calls = (store.admit(&fence, &batch), store.heartbeat(&seen), store.ping());
     let (admitted, beaten, pinged) = tokio::join!(calls.0, calls.1, calls.2);
     assert_unavailable(admitted);
     assert_unavailable(beaten);

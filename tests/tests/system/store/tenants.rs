@@ -1,10 +1,12 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts};
+use roost_model::{
+    LanguageCode, MenuItem, ResendPolicy, ResourceLimits, RestartSchedule, TemplateKind, Texts,
+};
 use roost_store::{
-    NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch, TenantStatus,
-    WorkerFilter,
+    LimitsPatch, NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch,
+    TenantStatus, WorkerFilter,
 };
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
@@ -81,6 +83,44 @@ async fn an_update_changes_what_is_given_and_tells_the_worker() {
     let spec = db.store.worker_spec(&made.id).await.unwrap();
     assert!(spec.spec_revision > before);
     assert_eq!(spec.tenant, changed);
+}
+
+#[tokio::test]
+async fn limits_are_kept_each_by_itself_and_a_request_is_never_over_its_limit() {
+    let db = Db::new().await;
+    let mib = |n: u64| n << 20;
+    let given = ResourceLimits { memory_limit_bytes: Some(mib(512)), ..ResourceLimits::default() };
+    let made = db.store.create_tenant(NewTenant { limits: given, ..new_tenant("duka") }).await.unwrap();
+    assert_eq!(made.settings.limits, given);
+    let update = async |limits| {
+        let patch = TenantPatch { limits, ..TenantPatch::default() };
+        db.store.update_tenant(&made.id, patch).await.map(|tenant| tenant.settings.limits)
+    };
+    let request = |mib| LimitsPatch { memory_request_bytes: Some(mib), ..LimitsPatch::default() };
+    assert_eq!(update(LimitsPatch::default()).await.unwrap(), given, "not named, not changed");
+    let over = update(request(Some(mib(513)))).await;
+    assert!(matches!(over, Err(StoreError::RequestOverLimit)), "{over:?}");
+    let with_request = ResourceLimits { memory_request_bytes: Some(mib(512)), ..given };
+    assert_eq!(update(request(Some(mib(512)))).await.unwrap(), with_request);
+    let more = LimitsPatch {
+        memory_limit_bytes: Some(Some(0)),
+        cpu_limit_millicores: Some(Some(750)),
+        process_limit: Some(Some(40)),
+        ..LimitsPatch::default()
+    };
+    let changed = ResourceLimits {
+        memory_limit_bytes: Some(0),
+        cpu_limit_millicores: Some(750),
+        process_limit: Some(40),
+        ..with_request
+    };
+    assert_eq!(update(more).await.unwrap(), changed);
+    assert!(update(request(Some(mib(4_096)))).await.is_ok(), "there is no limit to be over");
+    assert_eq!(
+        update(request(None)).await.unwrap(),
+        ResourceLimits { memory_request_bytes: None, ..changed }
+    );
+    assert_eq!(db.store.get_tenant(&made.id).await.unwrap().settings.limits.process_limit, Some(40));
 }
 
 #[tokio::test]

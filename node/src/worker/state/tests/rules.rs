@@ -49,6 +49,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => prop::option::of(any::<bool>()).prop_map(Event::Owner),
         1 => restart.prop_map(Event::RestartAsked),
         1 => Just(Event::RestartScheduled),
+        2 => any::<bool>().prop_map(|at_once| Event::OverLimit { reason: "too much".into(), at_once }),
         1 => Just(Event::RestoreAsked),
         6 => Just(Event::Tick),
     ]
@@ -139,9 +140,12 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
     let entered_error =
         matches!(machine.state(), State::Error { .. }) && !matches!(before, State::Error { .. });
     assert!(
-        !entered_error || machine.failures.own() > WorkerTiming::default().attempts,
-        "Error after {:?}",
-        machine.failures
+        !entered_error
+            || machine.failures.own() > WorkerTiming::default().attempts
+            || machine.over_limit_soon > WorkerTiming::default().over_limit.starts,
+        "Error after {:?} and {} browsers over a limit",
+        machine.failures,
+        machine.over_limit_soon
     );
     if *machine.state() == State::ScanPaused {
         assert!(!world.launching && !world.alive, "a browser while no codes are shown");

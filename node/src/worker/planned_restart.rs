@@ -1,4 +1,5 @@
-//! When a worker's browser is restarted because its tenant's schedule says so, for a page that leaks. Pure.
+//! When a worker's browser is restarted for a page that leaks: because its tenant's schedule says so, or because it is over a limit
+//! and can be waited for. Both wait for a quiet moment. Pure.
 //!
 //! A time of the schedule is for the browsers that are older than it. Nothing has to be remembered for that, by whomever: what
 //! was restarted for a time is younger than it, and so is what a failover or a crash has started since, so no time counts twice.
@@ -21,7 +22,7 @@ pub(super) struct Clock {
 }
 
 #[derive(Debug)]
-pub(super) struct ScheduledRestart {
+pub(super) struct PlannedRestart {
     timing: RestartTiming,
     schedule: Option<RestartSchedule>,
     timetable: Option<Timetable>,
@@ -29,13 +30,15 @@ pub(super) struct ScheduledRestart {
     launched: Option<SystemTime>,
     /// The time that is next for it, or is now; none while that is not known.
     next: Option<SystemTime>,
+    /// What the browser is over, which does not wait for a time.
+    excess: Option<String>,
     /// Since when nothing is under way; none while something is.
     quiet_since: Option<WorkerTime>,
     /// Since when it waits for a quiet moment.
     waiting_since: Option<WorkerTime>,
 }
 
-impl ScheduledRestart {
+impl PlannedRestart {
     pub fn new(timing: RestartTiming, tenant: &Tenant) -> Self {
         let mut restart = Self {
             timing,
@@ -43,6 +46,7 @@ impl ScheduledRestart {
             timetable: None,
             launched: None,
             next: None,
+            excess: None,
             quiet_since: None,
             waiting_since: None,
         };
@@ -57,7 +61,10 @@ impl ScheduledRestart {
             return;
         }
         self.schedule.clone_from(schedule);
-        (self.timetable, self.next, self.waiting_since) = (None, None, None);
+        (self.timetable, self.next) = (None, None);
+        if self.excess.is_none() {
+            self.waiting_since = None;
+        }
         let Some(schedule) = schedule else { return };
         match schedule.timetable(tenant.uid.as_u128()) {
             Ok(timetable) => self.timetable = Some(timetable),
@@ -71,6 +78,20 @@ impl ScheduledRestart {
     /// A browser begins.
     pub fn launched(&mut self, wall: SystemTime) {
         (self.launched, self.next, self.waiting_since) = (Some(wall), None, None);
+        self.excess = None;
+    }
+
+    /// The browser is over a limit, or is so no more.
+    pub fn set_excess(&mut self, excess: Option<String>) {
+        if excess.is_some() != self.excess.is_some() {
+            self.waiting_since = None;
+        }
+        self.excess = excess;
+    }
+
+    /// What it is over, if that is why it is restarted next.
+    pub fn excess(&self) -> Option<&str> {
+        self.excess.as_deref()
     }
 
     /// A message was received or sent.
@@ -93,13 +114,15 @@ impl ScheduledRestart {
         self.next
     }
 
-    /// When to look next: a time comes, or the quiet moment for it.
+    /// When to look next: a time comes, or the quiet moment for it or for what the browser is over.
     pub fn due(&mut self, clock: Clock) -> Option<WorkerTime> {
-        let next = self.next(clock.wall)?;
-        if let Ok(left) = next.duration_since(clock.wall)
-            && !left.is_zero()
-        {
-            return clock.now.checked_add(left);
+        if self.excess.is_none() {
+            let next = self.next(clock.wall)?;
+            if let Ok(left) = next.duration_since(clock.wall)
+                && !left.is_zero()
+            {
+                return clock.now.checked_add(left);
+            }
         }
         let since = *self.waiting_since.get_or_insert(clock.now);
         let at_most = since + self.timing.wait;
@@ -160,9 +183,9 @@ mod tests {
     }
 
     /// At four, and quiet since it began.
-    fn at_four() -> ScheduledRestart {
-        let timing = WorkerTiming::default().scheduled_restart;
-        let mut restart = ScheduledRestart::new(timing, &tenant("0 4 * * *"));
+    fn at_four() -> PlannedRestart {
+        let timing = WorkerTiming::default().planned_restart;
+        let mut restart = PlannedRestart::new(timing, &tenant("0 4 * * *"));
         restart.launched(after(Duration::ZERO).wall);
         restart.set_idle(true, Duration::ZERO);
         restart
@@ -238,6 +261,25 @@ mod tests {
         assert_eq!(restart.due(after(FOUR * 3)), None, "taken off");
         restart.change(&tenant("not kept by this version"));
         assert_eq!(restart.due(after(FOUR * 3)), None);
+    }
+
+    #[test]
+    fn one_that_is_over_a_limit_waits_for_the_same_quiet_moment_and_for_no_time() {
+        let mut restart = at_four();
+        restart.moved(secs(99));
+        restart.set_excess(Some("too much".to_owned()));
+        assert_eq!(restart.due(after(secs(100))), Some(secs(101)));
+        assert!(restart.is_now(after(secs(101))));
+        restart.set_idle(false, secs(101));
+        assert!(!restart.is_now(after(secs(159))), "something is under way");
+        restart.set_excess(Some("more".to_owned()));
+        assert!(restart.is_now(after(secs(160))), "a minute since it came to be over it");
+        assert_eq!(restart.excess(), Some("more"));
+        restart.set_excess(None);
+        assert_eq!(restart.due(after(secs(200))), Some(FOUR), "it is so no more");
+        restart.set_excess(Some("too much".to_owned()));
+        restart.launched(after(secs(201)).wall);
+        assert_eq!(restart.excess(), None, "it was the browser before");
     }
 
     #[test]
