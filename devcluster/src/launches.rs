@@ -8,7 +8,7 @@ use super::{
     error::Result,
     etcd::{Etcd, EtcdPorts},
     member::Member,
-    options::Options,
+    options::{Bucket, Options},
     postgres::Postgres,
     process::Launch,
     programs,
@@ -120,14 +120,17 @@ pub(super) fn node(
 ) -> Result<Member> {
     let simulated = services.simulator.map(|site| site.client.url());
     let page_url = options.page_url.as_deref().or(simulated).unwrap_or_default();
-    let object_store = options.object_store.clone().unwrap_or_else(|| dir.root().join("snapshots"));
+    let object_store = match &options.bucket {
+        Some(bucket) => bucket.location.clone().into(),
+        None => options.object_store.clone().unwrap_or_else(|| dir.root().join("snapshots")).into_os_string(),
+    };
     let browser = options.browsers.get(id).unwrap_or(&programs.browser).clone();
     let launch = Launch::new(id, &programs.node, dir.log(id))
         .through(&options.node_through)
         .args(["run", "--id", id, "--cluster", CLUSTER, "--page-url", page_url])
         .args(["--etcd".into(), services.roads.etcd_of(id, services.etcd)])
         .args(["--state-dir".into(), dir.root().join("nodes").join(id).into_os_string()])
-        .args(["--object-store".into(), object_store.into_os_string()])
+        .args(["--object-store".into(), object_store])
         .args(["--snapshot-key-file".into(), dir.snapshot_key_file()?.into_os_string()])
         .args(["--browser".into(), browser.into_os_string()])
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
@@ -135,6 +138,13 @@ pub(super) fn node(
         .args(["--stale-after".into(), duration(options.stale_after)])
         .env("ROOST_DATABASE_URL", services.roads.postgres_of(id, services.postgres))
         .args(&options.node_args);
+    let launch = match &options.bucket {
+        Some(Bucket { endpoint, keys, .. }) => launch
+            .args(["--object-store-endpoint", endpoint])
+            .env("AWS_ACCESS_KEY_ID", &keys.id)
+            .env("AWS_SECRET_ACCESS_KEY", &keys.secret),
+        None => launch,
+    };
     let own = options.node_env.get(id).into_iter().flatten();
     let launch = own.fold(launch, |launch, (key, value)| launch.env(key, value));
     Ok(Member::new(id, launch, dir.announcement(id)))

@@ -5,13 +5,14 @@
 //! that started it is dead, even by SIGKILL. Nothing is ever signalled that this process did not start, or that its
 //! record (pid and start time) does not prove to be the one that an earlier run started.
 //!
-//! Start reading at [`Cluster`], or from the bottom up: [`Process`] is one child; [`Etcd`] and [`Postgres`] are servers of their own; [`Member`] is one
+//! Start reading at [`Cluster`], or from the bottom up: [`Process`] is one child; [`Etcd`], [`Postgres`] and [`SeaweedFs`] are servers of their own; [`Member`] is one
 //! of the product's processes; [`Cluster`] is all of them, and what tests wait for is in its `waits.rs`.
 
 mod cluster;
 mod error;
 mod etcd;
 mod files;
+mod http_relay;
 mod identity;
 mod launches;
 mod loopback;
@@ -25,6 +26,7 @@ mod programs;
 mod record;
 mod relay;
 mod roads;
+mod seaweedfs;
 mod simulator;
 mod spawner;
 mod state_dir;
@@ -35,10 +37,11 @@ mod waits;
 pub use cluster::Cluster;
 pub use error::{DevError, Result};
 pub use etcd::Etcd;
+pub use http_relay::{HttpFault, HttpRelay, HttpRequest};
 pub use identity::{Descendant, Identity, descendants};
 pub use loopback::loopback_client;
 pub use member::{Member, announced_in};
-pub use options::{Options, Ports};
+pub use options::{Bucket, Options, Ports};
 pub use phones::Phones;
 pub use ports::free_port;
 pub use postgres::Postgres;
@@ -48,6 +51,7 @@ pub use record::{CoordinatorRecord, DevRecord, EtcdRecord, NodeRecord, PostgresR
 pub use relay::{Relay, Road};
 pub use roads::{Roads, Servers};
 pub use rustix::process::Signal;
+pub use seaweedfs::{S3Keys, SeaweedFs};
 pub use simulator::{Connection, Connections, Overlap, Resend, Scan, SendCause, SentMessage, Simulator};
 pub use state_dir::Started;
 pub use tenants::demo_tenant;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
+use super::seaweedfs::S3Keys;
+
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Holds all state and all logs.
@@ -40,9 +42,20 @@ pub struct Options {
     pub node_through: Vec<OsString>,
     /// Where snapshots go; in the state directory unless given.
     pub object_store: Option<PathBuf>,
+    /// A bucket in its place.
+    pub bucket: Option<Bucket>,
     /// Nodes and coordinators reach etcd and PostgreSQL by relays: [`super::Cluster::roads`].
     pub relays: bool,
     pub ports: Ports,
+}
+
+/// Where snapshots go on an S3-compatible server.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// `s3://BUCKET/PREFIX`
+    pub location: String,
+    pub endpoint: String,
+    pub keys: S3Keys,
 }
 
 /// Ports that were asked for; the others are free ones.
@@ -80,6 +93,7 @@ impl Options {
             browsers: BTreeMap::new(),
             node_through: vec![],
             object_store: None,
+            bucket: None,
             relays: false,
             ports: Ports::default(),
         }

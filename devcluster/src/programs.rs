@@ -9,6 +9,8 @@ use super::error::{DevError, Result};
 
 const BRIDGE: &str = "engine/bridge/node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
 const BRIDGE_VARIABLE: &str = "ROOST_BRIDGE";
+const WEED: &str = "target/tools/seaweedfs/bin/weed";
+const WEED_VARIABLE: &str = "ROOST_WEED";
 const BROWSERS: [&str; 2] = ["/usr/lib/chromium/chromium-headless-shell", "/usr/lib/chromium/chromium"];
 const BROWSER_VARIABLE: &str = "ROOST_BROWSER";
 
@@ -31,10 +33,19 @@ pub(super) fn installed(name: &str) -> Result<PathBuf> {
 /// wa-js: what ROOST_BRIDGE says, or as `npm ci` installed it in the work tree that is here or that this program was
 /// built in.
 pub fn bridge() -> Result<PathBuf> {
+    of_work_tree(BRIDGE_VARIABLE, "wa-js (the bridge into WhatsApp Web's page)", BRIDGE)
+}
+
+/// SeaweedFS, an S3-compatible server: what ROOST_WEED says, or as `deploy/deps.sh --test` installed it.
+pub(super) fn weed() -> Result<PathBuf> {
+    of_work_tree(WEED_VARIABLE, "SeaweedFS (deploy/deps.sh --test)", WEED)
+}
+
+fn of_work_tree(variable: &'static str, what: &'static str, path: &str) -> Result<PathBuf> {
     let executable = executable()?;
     let here = env::current_dir().map_err(DevError::file("find", Path::new(".")))?;
-    let places = here.ancestors().chain(executable.ancestors()).map(|dir| dir.join(BRIDGE));
-    given_or_found(BRIDGE_VARIABLE, "wa-js (the bridge into WhatsApp Web's page)", places)
+    let places = here.ancestors().chain(executable.ancestors()).map(|dir| dir.join(path));
+    given_or_found(variable, what, places)
 }
 
 /// The browser: what ROOST_BROWSER says, or Debian's headless shell, or Debian's Chromium. (The programs of these names

@@ -24,7 +24,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
 use crate::resources::{Cores, Limit, Limits};
-use crate::session::{Profiles, SessionError, SnapshotKeys, SnapshotStore};
+use crate::session::{
+    Profiles, SessionError, SnapshotKeys, SnapshotStore,
+    s3::{S3Args, S3Location},
+};
 
 /// The settings of a node as they were given.
 #[derive(Debug, Clone, Args)]
@@ -50,9 +53,11 @@ pub struct NodeArgs {
     /// Profiles of the browsers; must survive a restart
     #[arg(long, env = "ROOST_NODE_STATE_DIR")]
     pub state_dir: PathBuf,
-    /// Where snapshots go: a directory that all nodes share, or a file:// URL of one
+    /// Where snapshots go: a directory that all nodes share, a file:// URL of one, or s3://BUCKET/PREFIX
     #[arg(long, env = "ROOST_NODE_OBJECT_STORE")]
     pub object_store: String,
+    #[command(flatten)]
+    pub s3: S3Args,
     /// A file of keys of 64 hexadecimal digits, one a line, the same on all nodes: the first encrypts the snapshots, and those of
     /// before are opened with the others
     #[arg(long, env = "ROOST_NODE_SNAPSHOT_KEY_FILE")]
@@ -269,7 +274,7 @@ impl NodeArgs {
         }
         let engine = self.engine_config(page_url, page_hosts)?;
         let key = SnapshotKeys::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
-        let snapshots = SnapshotStore::open(&self.object_store, key).map_err(ConfigError::ObjectStore)?;
+        let snapshots = self.snapshot_store(key).map_err(ConfigError::ObjectStore)?;
         let run_as = match engine {
             EngineConfig::Web { run_as, .. } => run_as,
             EngineConfig::Null { .. } => RunAs::Caller,
@@ -280,6 +285,14 @@ impl NodeArgs {
 }
 
 impl NodeArgs {
+    fn snapshot_store(&self, key: SnapshotKeys) -> Result<SnapshotStore, SessionError> {
+        if !S3Location::is_meant_by(&self.object_store) {
+            return SnapshotStore::open(&self.object_store, key);
+        }
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        SnapshotStore::in_bucket(&S3Location::check(&self.object_store, &self.s3, variable)?, key)
+    }
+
     fn engine_config(&self, page_url: PageUrl, page_hosts: Vec<Domain>) -> Result<EngineConfig, ConfigError> {
         match self.engine {
             EngineKind::Null => Ok(EngineConfig::Null { away: false }),

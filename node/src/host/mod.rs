@@ -169,7 +169,7 @@ async fn prove_and_live(
     adopt_object_store: bool,
     stop: &CancellationToken,
 ) -> Result<(), HostError> {
-    object_store_mark::check(&host.node, adopt_object_store).await?;
+    object_store_mark::check(&host.node, &record.node, adopt_object_store).await?;
     if stop.run_until_cancelled(self_check.before_registering()).await.is_none() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use roost_model::causes;
+use roost_model::{causes, ids::NodeId};
 use roost_store::ObjectStoreOwner;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -38,10 +38,18 @@ pub enum WrongObjectStore {
     OfAnotherDatabase { found: Uuid, theirs: Uuid, ours: Uuid },
     #[error("the object store's marker cannot be read: correct --snapshot-key-file or --object-store")]
     Marker(#[source] SessionError),
+    #[error("the object store cannot be used")]
+    Unusable(#[source] SessionError),
 }
 
-/// Before the node registers. A database or a store that does not answer is not waited for; see [`verify`].
-pub(super) async fn check(env: &NodeEnv, adopt: bool) -> Result<(), WrongObjectStore> {
+/// Before the node registers. A database or a store that does not answer is not waited for; see [`verify`]. A store that has not proven
+/// itself yet is proven by the self-check, and takes no snapshot before.
+pub(super) async fn check(env: &NodeEnv, node: &NodeId, adopt: bool) -> Result<(), WrongObjectStore> {
+    match timeout(WITHIN, env.snapshots.prove(node)).await {
+        Ok(Err(error)) if error.shows_wrong_store() => return Err(WrongObjectStore::Unusable(error)),
+        Ok(Err(error)) => drop(unknown(&error)),
+        Ok(Ok(())) | Err(_) => {}
+    }
     let Ok(verified) = timeout(WITHIN, verify(env, adopt)).await else { return Ok(()) };
     // Under the key that is current now, so that the one before may go.
     if let Some(marker) = verified?

@@ -7,6 +7,8 @@ use roost_engine::EngineError;
 use roost_model::ids::Generation;
 use roost_secrets::SecretFileError;
 
+use super::s3::{S3ConfigError, answer};
+
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     #[error("{step} failed at {}", path.display())]
@@ -58,8 +60,15 @@ pub enum SessionError {
     KeyFile(#[from] SecretFileError),
     #[error("the snapshot key {reason}")]
     Key { reason: String },
-    #[error("the object store {given:?} is neither a directory nor a file:// URL")]
+    #[error("the object store {given:?} is neither a directory, nor a file:// URL, nor s3://BUCKET/PREFIX")]
     UnknownStore { given: String },
+    #[error(transparent)]
+    S3(#[from] S3ConfigError),
+    /// Snapshots of two owners could take each other's place.
+    #[error("sessions are not safe in the object store: {0}; use another server, or another version of it")]
+    Unfit(#[from] Unfit),
+    #[error("the object store has not shown yet that sessions are safe in it")]
+    Unproven,
     #[error(transparent)]
     Page(#[from] EngineError),
     /// The profile has no session yet: nothing to save.
@@ -84,8 +93,20 @@ impl SessionError {
             | Self::KeyFile(_)
             | Self::Key { .. }
             | Self::UnknownStore { .. }
+            | Self::S3(_)
+            | Self::Unfit(_)
+            | Self::Unproven
             | Self::Page(_)
             | Self::Empty { .. } => false,
+        }
+    }
+
+    /// The object store answers, and no waiting makes it usable.
+    pub fn shows_wrong_store(&self) -> bool {
+        match self {
+            Self::Unfit(_) => true,
+            Self::Store { source, .. } => answer::is_of_settings(source),
+            _ => false,
         }
     }
 
@@ -97,9 +118,30 @@ impl SessionError {
 
     /// For `map_err` on the object store; an object that is not there has a name of its own.
     pub(super) fn store(step: &'static str) -> impl FnOnce(object_store::Error) -> Self {
-        move |source| match source {
+        move |source| match answer::explained(source) {
             object_store::Error::NotFound { path, .. } => Self::Missing { object: path },
             source => Self::Store { step, source },
         }
     }
+}
+
+/// What a store must do and does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error(
+        "it puts an object where there is one although asked to put it only where there is none (If-None-Match)"
+    )]
+    PutsOver,
+    #[error("it does not know how to put an object only where there is none (If-None-Match)")]
+    NoPutIfAbsent,
+    #[error("it replaces an object although asked to replace only another version of it (If-Match)")]
+    ReplacesAnother,
+    #[error("it does not replace an object of which the version is given (If-Match)")]
+    NoReplace,
+    #[error("what was put is not what is read at once")]
+    NotRead,
+    #[error("what was put is not listed at once")]
+    NotListed,
+    #[error("what was removed is still there")]
+    NotRemoved,
 }

@@ -7,6 +7,7 @@
 //! - [`Profiles`], [`Profile`]: the directories of this node and of one tenant on it, locked while used, stamped with what it holds.
 //! - [`SnapshotTaker`]: from a frozen browser (the tree stands still for milliseconds) or a closed one.
 //! - [`SnapshotStore`]: snapshots in the object store, per tenant: content-addressed, compressed, encrypted, checked.
+//! - [`s3`]: a bucket as that store; `store_proof`: whether a store keeps what is relied on.
 //! - [`LockedProfile::find_session`]: which snapshot is the newest, also when the database has gone back.
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
 //! - [`LockedProfile::prepare_or_find_damage`]: the same, and what to go on from when that is damaged.
@@ -33,6 +34,7 @@ mod objects;
 mod orphans;
 mod profile;
 mod restore;
+pub mod s3;
 mod session_number;
 mod snapshot;
 mod snapshot_listing;
@@ -40,13 +42,14 @@ mod snapshot_store;
 mod staging;
 mod standby;
 mod store_marker;
+mod store_proof;
 mod superseded;
 #[cfg(test)]
 mod tests;
 mod upload;
 
 pub use crypto::SnapshotKeys;
-pub use error::SessionError;
+pub use error::{SessionError, Unfit};
 pub use fallback::{Damage, Preparation};
 pub use going_back::GoingBack;
 pub use manifest::SnapshotRef;

@@ -1,25 +1,29 @@
-//! The objects that snapshots consist of: sealed, put, fetched, listed and removed.
+//! The objects that snapshots consist of: sealed, put, fetched, listed and removed, in files or in a bucket.
 //!
 //! What a call has begun in the object store cannot be taken back: whoever gave it up (a deadline, a worker that is killed) knows
 //! nothing of its outcome, and it may take effect at any time. So each call is a task of its own, which keeps its place among
-//! [`CALLS`] until it has ended, however long nobody has been waiting for it: a store that hangs takes so many threads of the
-//! node and no more. What a call has in memory has a place in [`MEMORY_KIB`] for as long.
+//! [`CALLS`] until it has ended, however long nobody has been waiting for it: a store that hangs takes so many threads, or
+//! connections, of the node and no more. What a call has in memory has a place in [`MEMORY_KIB`] for as long.
+//!
+//! A bucket must have shown that it keeps conditions before anything is put under one (`store_proof`).
 
 use std::error::Error as _;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{error::Elapsed, timeout};
 
+use super::s3::S3Location;
 use super::{SessionError, SnapshotKeys, files};
 use crate::blocking::{joined, run_blocking};
 
@@ -42,6 +46,9 @@ pub(super) struct Objects {
     store: Arc<dyn ObjectStore>,
     /// Where objects are files.
     dir: Option<PathBuf>,
+    /// What is put under a condition waits for the proof.
+    needs_proof: bool,
+    is_proven: Arc<AtomicBool>,
     key: SnapshotKeys,
     calls: Arc<Semaphore>,
     memory: Arc<Semaphore>,
@@ -59,10 +66,30 @@ impl Objects {
         Ok(Self { dir: Some(dir.into()), ..Self::over(Arc::new(store.with_fsync(true)), key) })
     }
 
+    pub(super) fn in_bucket(location: &S3Location, key: SnapshotKeys) -> Result<Self, SessionError> {
+        Ok(Self { needs_proof: true, ..Self::over(location.connect(CALL_WITHIN)?, key) })
+    }
+
     fn over(store: Arc<dyn ObjectStore>, key: SnapshotKeys) -> Self {
         let (calls, memory) = (Semaphore::new(CALLS), Semaphore::new(MEMORY_KIB as usize));
         let (calls, memory, progress) = (calls.into(), memory.into(), watch::Sender::new(0));
-        Self { store, dir: None, key, calls, memory, call_within: CALL_WITHIN, progress }
+        let (needs_proof, is_proven) = (false, Arc::default());
+        let call_within = CALL_WITHIN;
+        Self { store, dir: None, needs_proof, is_proven, key, calls, memory, call_within, progress }
+    }
+
+    /// Whether an object that is there can be replaced on the condition that it is the one that was read.
+    pub(super) fn has_versions(&self) -> bool {
+        self.dir.is_none()
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Acquire)
+    }
+
+    /// This store, for all who share it.
+    pub(super) fn has_proven_itself(&self) {
+        self.is_proven.store(true, Ordering::Release);
     }
 
     /// The same store, whose progress is that of the calls made through what is returned.
@@ -106,6 +133,34 @@ impl Objects {
         content: Vec<u8>,
         mode: PutMode,
     ) -> Result<(), SessionError> {
+        if self.needs_proof && mode != PutMode::Overwrite && !self.is_proven() {
+            return Err(SessionError::Unproven);
+        }
+        self.store_object(room, object, content, mode).await
+    }
+
+    /// To try out what the store makes of the condition.
+    pub(super) async fn put_unproven(
+        &self,
+        object: &str,
+        content: Vec<u8>,
+        mode: PutMode,
+    ) -> Result<(), SessionError> {
+        self.store_object(None, object, content, mode).await
+    }
+
+    async fn store_object(
+        &self,
+        room: Option<Room>,
+        object: &str,
+        content: Vec<u8>,
+        mode: PutMode,
+    ) -> Result<(), SessionError> {
+        // Files have no versions.
+        let mode = match mode {
+            PutMode::Update(_) if !self.has_versions() => PutMode::Overwrite,
+            mode => mode,
+        };
         let (key, name) = (self.key.clone(), object.to_owned());
         let sealed = run_blocking(move || key.seal(&name, &content)).await?;
         let (store, dir, object) = (self.store.clone(), self.dir.clone(), object.to_owned());
@@ -142,14 +197,25 @@ impl Objects {
     }
 
     pub(super) async fn get(&self, object: &str) -> Result<Vec<u8>, SessionError> {
+        self.get_version(object).await.map(|(content, _)| content)
+    }
+
+    /// For [`PutMode::Update`].
+    pub(super) async fn get_version(&self, object: &str) -> Result<(Vec<u8>, UpdateVersion), SessionError> {
         let (store, path) = (self.store.clone(), ObjectPath::from(object));
         let fetched = self.call("fetching", async move {
-            let fetched = async { store.get(&path).await?.bytes().await };
+            let fetched = async {
+                let got = store.get(&path).await?;
+                let version =
+                    UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
+                Ok((got.bytes().await?, version))
+            };
             fetched.await.map_err(SessionError::store("fetching"))
         });
-        let sealed = fetched.await?;
+        let (sealed, version) = fetched.await?;
         let (key, name) = (self.key.clone(), object.to_owned());
-        run_blocking(move || key.unseal(&name, &sealed)).await
+        let content = run_blocking(move || key.unseal(&name, &sealed)).await?;
+        Ok((content, version))
     }
 
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, SessionError> {
@@ -176,9 +242,9 @@ impl Objects {
     pub(super) async fn remove(&self, object: &str) -> Result<(), SessionError> {
         let (store, path) = (self.store.clone(), ObjectPath::from(object));
         self.call("removing", async move {
-            match store.delete(&path).await {
-                Err(object_store::Error::NotFound { .. }) => Ok(()),
-                done => done.map_err(SessionError::store("removing")),
+            match store.delete(&path).await.map_err(SessionError::store("removing")) {
+                Err(SessionError::Missing { .. }) => Ok(()),
+                done => done,
             }
         })
         .await
@@ -251,6 +317,11 @@ mod tests {
         pub(in crate::session) fn in_store(store: Arc<dyn ObjectStore>, call_within: Duration) -> Self {
             let key = SnapshotKeys::from_hex(&"07".repeat(32)).unwrap();
             Self { call_within, ..Self::over(store, key) }
+        }
+
+        /// Of a bucket, whose condition is that it proves itself.
+        pub(in crate::session) fn that_must_prove_itself(self) -> Self {
+            Self { needs_proof: true, ..self }
         }
 
         /// Of a store whose objects are files below this directory.

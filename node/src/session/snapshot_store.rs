@@ -6,7 +6,7 @@
 //! <uid>/manifests/<generation>-<sequence>.damaged     this one cannot be restored
 //! <uid>/blobs/<generation>/<hash>-<sequence>     content, named by a keyed hash of it and the save that stored it
 //! marker                                          which store this is, see `store_marker`
-//! proofs/<node>                                  for a moment: that the node can write here
+//! proofs/<node>                                  for a moment: that the node can write here, see `store_proof`
 //! ```
 //!
 //! Calls fail half-way, their answers are lost, and whoever made one may be frozen and go on after it was deposed. So what is
@@ -24,6 +24,9 @@
 //!
 //! Large files are pieces ([`PIECE`]), each a blob: sealed, put and checked by itself. So memory is bounded ([`Objects::room`]), an upload
 //! goes on where it was interrupted, and no call of a store is needed that leaves parts behind when it fails.
+//!
+//! In a bucket all of this holds as in files, for it rests on names and on two conditions of a put (`store_proof`): a put is whole or
+//! not at all, and what is put under one name again (a blob, a tombstone, a mark) is the same each time.
 //!
 //! What is below the store's directory is closed to all but the node's user, whatever the umask: sealed as it is, its names and
 //! sizes say who is a customer and how much is said. So all nodes of a shared store are one user, as they had to be before.
@@ -46,8 +49,9 @@ use uuid::Uuid;
 use super::crypto::Checksum;
 use super::manifest::{FileEntry, Manifest, ManifestName};
 use super::objects::{Objects, Room};
+use super::s3::S3Location;
 use super::snapshot_listing::{self, SnapshotListing, Tombstone};
-use super::{SessionError, SnapshotKeys};
+use super::{SessionError, SnapshotKeys, store_proof};
 
 /// Requests to the object store under way for one snapshot.
 pub(super) const CONCURRENCY: usize = 8;
@@ -67,6 +71,11 @@ pub struct SnapshotStore {
 }
 
 impl SnapshotStore {
+    /// See [`S3Location`].
+    pub fn in_bucket(location: &S3Location, key: SnapshotKeys) -> Result<Self, SessionError> {
+        Ok(Self::of(Objects::in_bucket(location, key)?))
+    }
+
     /// `location` is a directory, which is made if need be, or a `file://` URL of one.
     pub fn open(location: &str, key: SnapshotKeys) -> Result<Self, SessionError> {
         let dir = location.strip_prefix("file://").unwrap_or(location);
@@ -159,9 +168,14 @@ impl SnapshotStore {
         self.prune_blobs(uid, generation, &needed).await
     }
 
-    /// Shows that an object can be put where there is none, and removed.
+    /// Shows that the store keeps what is relied on; once it has, that an object can be put where there is none, and removed.
     pub async fn prove(&self, node: &NodeId) -> Result<(), SessionError> {
         let object = format!("{PROOFS}/{node}");
+        if !self.objects.is_proven() {
+            store_proof::prove(&self.objects, PROOFS, &object).await?;
+            self.objects.has_proven_itself();
+            return Ok(());
+        }
         // A crash may have left it.
         self.objects.remove(&object).await?;
         self.objects.put(&object, vec![0; 4096], PutMode::Create).await?;
@@ -214,7 +228,12 @@ impl SnapshotStore {
         match self.objects.put(&object, content.clone(), PutMode::Create).await {
             Err(error @ SessionError::Store { source: object_store::Error::AlreadyExists { .. }, .. }) => {
                 // By a try of this very put whose answer was lost, if it is the same.
-                if self.objects.get(&object).await? == content { Ok(listing) } else { Err(error) }
+                match self.objects.get(&object).await {
+                    Ok(found) if found == content => Ok(listing),
+                    // A server may say so of two puts that it has at a time, and do neither.
+                    Ok(_) | Err(SessionError::Missing { .. }) => Err(error),
+                    Err(unread) => Err(unread),
+                }
             }
             put => put.map(|()| listing),
         }

@@ -2,7 +2,7 @@
 //! was found in a store without it, or with another, is not the sessions of this cluster. Being sealed, it also shows that the
 //! node has the key.
 
-use object_store::PutMode;
+use object_store::{PutMode, UpdateVersion};
 use roost_model::causes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -21,12 +21,20 @@ pub struct StoreMarker {
 impl SnapshotStore {
     /// None where there is none.
     pub async fn marker(&self) -> Result<Option<StoreMarker>, SessionError> {
-        match self.objects().get(MARKER).await {
+        Ok(self.read_marker().await?.map(|(marker, _)| marker))
+    }
+
+    async fn read_marker(&self) -> Result<Option<(StoreMarker, UpdateVersion)>, SessionError> {
+        match self.objects().get_version(MARKER).await {
             Err(SessionError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
-            Ok(content) => serde_json::from_slice(&content).map(Some).map_err(|error| {
-                SessionError::Corrupt { object: MARKER.to_owned(), reason: causes(&error).to_string() }
-            }),
+            Ok((content, version)) => match serde_json::from_slice(&content) {
+                Ok(marker) => Ok(Some((marker, version))),
+                Err(error) => Err(SessionError::Corrupt {
+                    object: MARKER.to_owned(),
+                    reason: causes(&error).to_string(),
+                }),
+            },
         }
     }
 
@@ -41,9 +49,14 @@ impl SnapshotStore {
         }
     }
 
-    /// Under the key that is current now.
+    /// Under the key that is current now. Another one that has come in its place stays.
     pub async fn seal_marker_anew(&self, marker: &StoreMarker) -> Result<(), SessionError> {
-        self.put_marker(marker, PutMode::Overwrite).await
+        match self.read_marker().await? {
+            Some((found, version)) if found == *marker => {
+                self.put_marker(marker, PutMode::Update(version)).await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn put_marker(&self, marker: &StoreMarker, mode: PutMode) -> Result<(), SessionError> {

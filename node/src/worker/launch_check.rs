@@ -51,6 +51,8 @@ fn of_session(error: &SessionError) -> Failure {
         | SessionError::Torn { .. }
         | SessionError::Empty { .. } => Failure::Session,
         SessionError::Store { .. }
+        | SessionError::Unfit(_)
+        | SessionError::Unproven
         | SessionError::UnknownKey { .. }
         | SessionError::UnknownVersion { .. }
         | SessionError::Superseded { .. } => Failure::Store,
@@ -60,7 +62,8 @@ fn of_session(error: &SessionError) -> Failure {
         | SessionError::Closed { .. }
         | SessionError::KeyFile(_)
         | SessionError::Key { .. }
-        | SessionError::UnknownStore { .. } => Failure::Node,
+        | SessionError::UnknownStore { .. }
+        | SessionError::S3(_) => Failure::Node,
         SessionError::Page(error) => of_engine(error),
     }
 }

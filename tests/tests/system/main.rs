@@ -6,6 +6,7 @@
 //! [`scenarios`] and [`first_run`] on whole clusters.
 
 mod api;
+mod bucket_settings;
 mod cluster;
 mod conformance;
 mod engine;

@@ -35,7 +35,7 @@ fn both(dir: &Path, etcd: &str, database: &str) -> [Process; 2] {
     [node, coordinator].map(|launch| launch.spawn().unwrap())
 }
 
-async fn assert_refused(processes: impl IntoIterator<Item = Process>, words: &str) {
+pub(crate) async fn assert_refused(processes: impl IntoIterator<Item = Process>, words: &str) {
     for mut process in processes {
         let deadline = Instant::now() + SOON;
         let status = loop {

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use std::{fmt, io};
 
 use async_trait::async_trait;
@@ -26,6 +27,18 @@ pub(super) struct FaultyStore {
     faults: Arc<Faults>,
 }
 
+/// What it does always, as some servers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    IgnoresIfNoneMatch,
+    KnowsNoIfNoneMatch,
+    IgnoresIfMatch,
+    KnowsNoIfMatch,
+    ListsLater,
+    ReadsLater,
+    RemovesLater,
+}
+
 struct Faults {
     dice: Mutex<Dice>,
     /// Of a hundred calls so many fail, and a third of that are held up.
@@ -37,6 +50,9 @@ struct Faults {
     has_links: AtomicBool,
     /// Under way.
     puts: AtomicUsize,
+    calls: AtomicUsize,
+    held_up: AtomicUsize,
+    flaw: Mutex<Option<Flaw>>,
 }
 
 impl FaultyStore {
@@ -53,6 +69,9 @@ impl FaultyStore {
             hangs: Mutex::new(None),
             has_links: AtomicBool::new(true),
             puts: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            held_up: AtomicUsize::new(0),
+            flaw: Mutex::new(None),
         };
         Self { inner, faults: Arc::new(faults) }
     }
@@ -78,11 +97,31 @@ impl FaultyStore {
         self.faults.puts.load(Ordering::Relaxed)
     }
 
+    pub(super) fn set_flaw(&self, flaw: Flaw) {
+        *self.faults.flaw.lock() = Some(flaw);
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        *self.faults.flaw.lock() == Some(flaw)
+    }
+
+    /// What was begun and is not held up has taken effect, whether somebody waits for it or not.
+    pub(super) async fn settle(&self) {
+        let under_way =
+            || self.faults.calls.load(Ordering::Relaxed) - self.faults.held_up.load(Ordering::Relaxed);
+        // Whoever is about to call does it first, for the clock of a test that pauses it goes on when nothing else does.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        while under_way() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     pub(super) fn refuse_links(&self) {
         self.faults.has_links.store(false, Ordering::Relaxed);
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let _counted = Counted::new(&self.faults.calls);
         let hangs = self.faults.hangs.lock().clone();
         if let Some(hangs) = hangs {
             run_blocking(move || hangs.lock().recv()).await.expect_err("nothing is sent");
@@ -98,10 +137,31 @@ impl FaultyStore {
             return Err(broken());
         }
         if drawn < 3 * percent {
+            let _counted = Counted::new(&self.faults.held_up);
             self.faults.let_go.notified().await;
         }
         call.await
     }
+}
+
+/// One more, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(of: &'a AtomicUsize) -> Self {
+        of.fetch_add(1, Ordering::Relaxed);
+        Self(of)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn not_implemented() -> Error {
+    Error::NotImplemented { operation: "a condition".into(), implementer: "FaultyStore".into() }
 }
 
 impl fmt::Debug for FaultyStore {
@@ -123,10 +183,15 @@ impl ObjectStore for FaultyStore {
             let refused = io::Error::from_raw_os_error(rustix::io::Errno::PERM.raw_os_error());
             return Err(Error::Generic { store: "files", source: refused.into() });
         }
-        self.faults.puts.fetch_add(1, Ordering::Relaxed);
-        let put = self.call(self.inner.put_opts(to, payload, opts)).await;
-        self.faults.puts.fetch_sub(1, Ordering::Relaxed);
-        put
+        let opts = match opts.mode {
+            PutMode::Create if self.has(Flaw::KnowsNoIfNoneMatch) => return Err(not_implemented()),
+            PutMode::Update(_) if self.has(Flaw::KnowsNoIfMatch) => return Err(not_implemented()),
+            PutMode::Create if self.has(Flaw::IgnoresIfNoneMatch) => PutMode::Overwrite.into(),
+            PutMode::Update(_) if self.has(Flaw::IgnoresIfMatch) => PutMode::Overwrite.into(),
+            _ => opts,
+        };
+        let _counted = Counted::new(&self.faults.puts);
+        self.call(self.inner.put_opts(to, payload, opts)).await
     }
 
     async fn put_multipart_opts(
@@ -138,6 +203,9 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, from: &Path, opts: GetOptions) -> Result<GetResult> {
+        if self.has(Flaw::ReadsLater) {
+            return Err(Error::NotFound { path: from.to_string(), source: "not yet".into() });
+        }
         self.call(self.inner.get_opts(from, opts)).await
     }
 
@@ -146,7 +214,9 @@ impl ObjectStore for FaultyStore {
         let removed = paths.and_then(move |path| {
             let store = store.clone();
             async move {
-                store.call(store.inner.delete(&path)).await?;
+                if !store.has(Flaw::RemovesLater) {
+                    store.call(store.inner.delete(&path)).await?;
+                }
                 Ok(path)
             }
         });
@@ -154,6 +224,9 @@ impl ObjectStore for FaultyStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        if self.has(Flaw::ListsLater) {
+            return stream::empty().boxed();
+        }
         let (store, prefix) = (self.clone(), prefix.cloned());
         let listed =
             async move { store.call(store.inner.list(prefix.as_ref()).try_collect::<Vec<_>>()).await };

@@ -4,7 +4,8 @@
 //! is whole, the one that the pointer names from then on is, and the owner's next save works when the store does. Also what owners that
 //! were deposed and frozen go on with removes nothing that a later one builds on, or went back to.
 //!
-//! `ROOST_HISTORIES=10000` draws so many (`make soak`); `ROOST_SEED=7` draws that one alone.
+//! `ROOST_HISTORIES=10000` draws so many (`make soak`); `ROOST_SEED=7` draws that one alone. Some are drawn over a bucket too
+//! (`super::s3`).
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +18,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use object_store::{ObjectStore, memory::InMemory};
 use parking_lot::Mutex;
 use roost_engine::Page;
 use roost_model::ids::Generation;
@@ -112,9 +114,14 @@ struct History {
 }
 
 impl History {
-    async fn begin(seed: u64, told: Arc<Mutex<Vec<String>>>) -> Self {
-        let store = FaultyStore::new(Dice::new(seed ^ 0x5eed));
-        let objects = Objects::in_store(Arc::new(store.clone()), Duration::from_secs(30));
+    async fn begin(
+        seed: u64,
+        over: Arc<dyn ObjectStore>,
+        call_within: Duration,
+        told: Arc<Mutex<Vec<String>>>,
+    ) -> Self {
+        let store = FaultyStore::over(over, Dice::new(seed ^ 0x5eed));
+        let objects = Objects::in_store(Arc::new(store.clone()), call_within);
         // In memory, where what is written counts as being on disk at once.
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let world = World { snapshots: SnapshotStore::of(objects).in_pieces(PIECE), ..World::in_dir(dir) };
@@ -391,6 +398,20 @@ async fn polled<T>(work: &mut BoxFuture<'static, T>, mut polls: u64) -> Option<T
     .await
 }
 
+/// From its beginning to its end. Answers with whether an owner has built on what another one had stored.
+pub(super) async fn live(
+    seed: u64,
+    over: Arc<dyn ObjectStore>,
+    call_within: Duration,
+    told: Arc<Mutex<Vec<String>>>,
+) -> bool {
+    let mut history = History::begin(seed, over, call_within, told).await;
+    for _ in 0..STEPS {
+        history.step().await;
+    }
+    history.end().await
+}
+
 #[test]
 fn whatever_fails_the_recorded_snapshot_is_whole_and_the_next_save_works() {
     let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
@@ -405,13 +426,7 @@ fn whatever_fails_the_recorded_snapshot_is_whole_and_the_next_save_works() {
     for seed in seeds {
         let told = Arc::new(Mutex::new(Vec::new()));
         let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            runtime.block_on(async {
-                let mut history = History::begin(seed, told.clone()).await;
-                for _ in 0..STEPS {
-                    history.step().await;
-                }
-                history.end().await
-            })
+            runtime.block_on(live(seed, Arc::new(InMemory::new()), Duration::from_secs(30), told.clone()))
         }));
         let Ok(has_built) = lived else { panic!("ROOST_SEED={seed}: {:#?}", told.lock()) };
         (lives, built) = (lives + 1, built + u64::from(has_built));

@@ -26,11 +26,13 @@ mod modes;
 mod newest;
 mod orphans;
 mod restoring;
+mod s3;
 mod saving;
 mod session_numbers;
 mod standby;
 mod store_calls;
 mod store_marker;
+mod store_proof;
 
 const LOG: &str = "Default/IndexedDB/s.indexeddb.leveldb/000003.log";
 const TABLE: &str = "Default/IndexedDB/s.indexeddb.leveldb/000002.ldb";

@@ -1,8 +1,6 @@
 //! What is lost of the newest snapshot in a history: its manifest or one of its blobs is removed, or cut short. The next owner begins
 //! from the next older one that is whole, and from none of a session that was forgotten: if there is no other one it says so.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, path::Path};
 
@@ -22,7 +20,8 @@ impl History {
     pub(super) async fn lose_an_object(&mut self) {
         let newest = self.pointer.lock().newest.as_ref().map(|(newest, _)| newest.clone());
         let (Some(newest), 0) = (newest, self.dice.roll(ONE_OF)) else { return };
-        self.settle().await;
+        // Whoever is frozen stays so, and goes on with what it was doing when its successor has gone back.
+        self.store.settle().await;
         let name = self.world.name_of(&newest);
         let before = self.world.restorable().await;
         if !before.contains(&name) {
@@ -42,13 +41,6 @@ impl History {
         }
         self.tell(format!("{object} is brought back"));
         self.store.put(&object, whole.into()).await.unwrap();
-    }
-
-    /// What is under way and not held up takes effect: not in the midst of the search for what is whole. Whoever is frozen stays
-    /// so, and goes on with what it was doing when its successor has gone back.
-    async fn settle(&self) {
-        // The clock goes on when nothing else does.
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
     fn drawn_object(&mut self, manifest: &Manifest) -> Path {
