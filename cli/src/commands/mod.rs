@@ -13,6 +13,7 @@ mod direction;
 mod drain;
 mod follow;
 mod labels;
+mod logs;
 pub mod message;
 pub mod node;
 pub mod operation;

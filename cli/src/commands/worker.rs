@@ -2,12 +2,16 @@
 
 use clap::{Subcommand, ValueEnum};
 use roost_proto::v1::{
-    ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest, StartWorkerRequest, StopWorkerRequest,
-    WatchWorkersRequest, WorkerStatus,
+    DescribeWorkerRequest, ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest,
+    StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerStatus,
 };
 
-use super::{Context, all_pages, consent::Consent, labels::Selection, restart};
-use crate::{failure::Failure, output::Row, views::WorkerView};
+use super::{Context, all_pages, consent::Consent, labels::Selection, logs, restart};
+use crate::{
+    failure::Failure,
+    output::Row,
+    views::{WorkerDescriptionView, WorkerView},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum WorkerVerb {
@@ -29,6 +33,10 @@ pub enum WorkerVerb {
     },
     /// Shows a tenant's worker.
     Get { tenant: String },
+    /// Shows all that is known of a tenant's worker, and what its node knows of it at this moment.
+    Describe { tenant: String },
+    /// Shows what a tenant's worker has logged, from wherever it runs or ran.
+    Logs(logs::Logs),
     /// Lists workers by tenant.
     List {
         /// Only workers on this node.
@@ -75,6 +83,8 @@ impl WorkerVerb {
             Self::List { node, status, selection, limit } => {
                 return list(context, node, status, selection, limit).await;
             }
+            Self::Logs(logs) => return logs.run(context).await,
+            Self::Describe { tenant } => return describe(context, tenant).await,
             Self::Watch { tenant } => return watch(context, tenant).await,
             Self::Stop { tenant: tenant_id } => client.stop_worker(StopWorkerRequest { tenant_id }).await?,
             Self::Restart(restart) => return restart.run(context).await,
@@ -98,6 +108,12 @@ async fn start(context: &mut Context, tenant_id: String) -> Result<(), Failure> 
         context.output.note(&format!("{} runs already", worker.name));
     }
     context.output.one(&WorkerView::from(worker))
+}
+
+async fn describe(context: &mut Context, tenant_id: String) -> Result<(), Failure> {
+    let request = DescribeWorkerRequest { tenant_id };
+    let told = context.admin()?.inspection().describe_worker(request).await?.into_inner();
+    context.output.one(&WorkerDescriptionView::from(told))
 }
 
 async fn list(

@@ -4,6 +4,7 @@
 mod cluster;
 mod dead_letter;
 mod event;
+mod log_line;
 mod message;
 mod node;
 mod operation;
@@ -14,6 +15,7 @@ mod session;
 mod snapshot;
 mod tenant;
 mod worker;
+mod worker_description;
 
 use prost_types::Timestamp;
 use time::OffsetDateTime;
@@ -21,6 +23,7 @@ use time::OffsetDateTime;
 pub use cluster::{ClusterView, PolicyView};
 pub use dead_letter::{DeadLetterView, RedriveView};
 pub use event::EventView;
+pub use log_line::LogLineView;
 pub use message::{ErasureView, MessageView};
 pub use node::NodeView;
 pub use operation::{MoveView, OperationView};
@@ -31,6 +34,7 @@ pub use session::SessionView;
 pub use snapshot::{SessionSnapshotView, SnapshotOrphanView};
 pub use tenant::{MenuItemView, TenantView};
 pub use worker::WorkerView;
+pub use worker_description::WorkerDescriptionView;
 
 /// `TENANT_STATUS_ACTIVE` as `ACTIVE`; a value from a newer coordinator as its number.
 fn enum_name<E: TryFrom<i32>>(value: i32, prefix: &str, name: impl Fn(&E) -> &'static str) -> String {

@@ -16,7 +16,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::process::{ProcessTree, member_of};
+use super::process::ProcessTree;
+use crate::vitals::{members, own_bytes};
 
 /// Between two looks. One reads a small file for each process of the machine and another for each of a browser's: some
 /// milliseconds for a thousand.
@@ -87,28 +88,12 @@ async fn look(limit: Weak<MemoryLimit>) {
 /// What each of these process groups uses.
 fn used_by(groups: &HashSet<i32>) -> HashMap<i32, u64> {
     let mut used = HashMap::new();
-    let pids = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    for pid in pids {
+    for (pid, group) in members(groups) {
         // One that has ended meanwhile has nothing.
-        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
-        let group = read("stat").and_then(|stat| member_of(&stat)).filter(|group| groups.contains(group));
-        let Some(group) = group else { continue };
-        *used.entry(group).or_default() += read("status").map_or(0, |status| used_bytes(&status));
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        *used.entry(group).or_default() += own_bytes(&status);
     }
     used
-}
-
-/// Lines of `name: number kB`.
-fn used_bytes(status: &str) -> u64 {
-    let counted = ["RssAnon:", "RssShmem:", "VmSwap:"];
-    let kib = status.lines().filter_map(|line| {
-        let number = counted.iter().find_map(|name| line.strip_prefix(name))?;
-        number.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    });
-    kib.sum::<u64>() * 1024
 }
 
 #[cfg(test)]
@@ -116,9 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_process_alone_has_is_counted() {
-        let status = "Name:\tx\nVmRSS:\t  900 kB\nRssAnon:\t  100 kB\nRssFile:\t  790 kB\nRssShmem:\t   10 kB\nVmSwap:\t    1 kB\n";
-        assert_eq!(used_bytes(status), 111 * 1024);
+    fn what_each_group_uses_is_counted() {
         let own = rustix::process::getpgrp().as_raw_pid();
         let used = used_by(&HashSet::from([own, i32::MAX]));
         assert!(used.len() == 1 && used[&own] > 0, "{used:?}");

@@ -4,6 +4,8 @@ mod cluster;
 mod node;
 mod operation;
 mod snapshot;
+mod worker_description;
+mod worker_log;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -24,6 +26,8 @@ pub use operation::{
     made_move, operation, operation_state_filter, placement_explanation, plan, restart_plan, worker_failure,
 };
 pub use snapshot::{session_snapshot, snapshot_orphan};
+pub use worker_description::worker_description;
+pub use worker_log::{log_item, log_level_filter};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
     let settings = Arc::unwrap_or_clone(row.settings);
