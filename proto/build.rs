@@ -7,7 +7,8 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 7] = ["tenant", "worker", "session", "message", "node", "operation", "cluster"];
+const FILES: [&str; 8] =
+    ["tenant", "worker", "session", "message", "node", "operation", "cluster", "worker_inspection"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES.map(|file| format!("roost/v1/{file}.proto")), ["."])?;
@@ -24,6 +25,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .extern_path(".roost.v1", "crate::v1")
         .codec_path("crate::codec::RequestCodec")
         .compile_fds(descriptors)?;
+
+    // Between our own programs: in no reflection, and a body that cannot be read is a fault of ours on either side.
+    let internal = out.join("internal");
+    fs::create_dir_all(&internal)?;
+    let descriptors = protox::compile(["roost/internal/v1/node_agent.proto"], ["."])?;
+    tonic_prost_build::configure().out_dir(internal).compile_fds(descriptors)?;
 
     println!("cargo:rerun-if-changed=roost");
     Ok(())

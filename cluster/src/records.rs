@@ -28,6 +28,9 @@ pub struct NodeRecord {
     pub version: String,
     /// On its way out: it hands its tenants over and takes no new ones.
     pub leaving: bool,
+    /// host:port at which coordinators ask it what it knows; empty for a node of before.
+    #[serde(default)]
+    pub rpc_address: String,
     /// Milliseconds since the epoch, for people; nothing is decided by it.
     pub started_at_ms: i64,
     /// What keeps it from doing its work, as it has found out itself; one of a kind, in the order of kinds.

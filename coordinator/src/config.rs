@@ -40,6 +40,9 @@ pub struct Config {
     /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z
     #[arg(long, env = "ROOST_COORDINATOR_TOKEN_FILE")]
     pub token_file: PathBuf,
+    /// File of the secret that the nodes and coordinators of a cluster know each other by, 32 bytes or more, the same in all
+    #[arg(long, env = "ROOST_CLUSTER_SECRET_FILE")]
+    pub cluster_secret_file: PathBuf,
     /// How long a silent node keeps its tenants; the same in all processes of a cluster
     #[arg(long, env = "ROOST_LEASE_TTL", default_value = "5s", value_parser = parse_timing)]
     pub lease_ttl: Timing,
@@ -86,6 +89,8 @@ mod tests {
             "a",
             "--token-file",
             "tokens",
+            "--cluster-secret-file",
+            "secret",
             "--database-url",
             url,
         ]);

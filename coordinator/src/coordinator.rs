@@ -12,6 +12,8 @@ use roost_cluster::{
     registry::{EtcdRegistry, RegistryError},
 };
 use roost_model::causes;
+use roost_proto::client::AdminError;
+use roost_secrets::{ClusterSecret, ClusterSecretError};
 use roost_store::{PostgresLedger, Store, StoreError};
 use secrecy::ExposeSecret;
 use tokio::{
@@ -36,6 +38,7 @@ use crate::{
     config::Config,
     grpc::{self, AuthLayer, ServeError},
     http,
+    node_rpc::NodeRpc,
 };
 
 /// How long calls under way and the resignation may take after the order to stop.
@@ -45,6 +48,10 @@ const GRACE: Duration = Duration::from_secs(10);
 pub enum StartError {
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
+    #[error("--cluster-secret-file {} is not usable", path.display())]
+    ClusterSecret { path: PathBuf, source: ClusterSecretError },
+    #[error("the cluster's secret cannot be shown to nodes")]
+    NodeRpc(#[from] AdminError),
     #[error(transparent)]
     Database(#[from] StoreError),
     #[error(transparent)]
@@ -61,7 +68,12 @@ impl StartError {
     /// Starting again would end the same way: the settings are wrong.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Tokens(_) | Self::Database(_) | Self::Registry(_) | Self::EtcdCa { .. } => true,
+            Self::Tokens(_)
+            | Self::ClusterSecret { .. }
+            | Self::NodeRpc(_)
+            | Self::Database(_)
+            | Self::Registry(_)
+            | Self::EtcdCa { .. } => true,
             Self::Listen { .. } | Self::Announce { .. } => false,
         }
     }
@@ -96,7 +108,7 @@ impl Coordinator {
         let store = Store::connect_lazy(config.database_url.expose_secret(), config.database_connections)?;
         let registry = Arc::new(connect(&config).await?);
         let stop = CancellationToken::new();
-        let app = App::new(store, registry.clone(), stop.clone());
+        let app = App::new(store, registry.clone(), node_rpc(&config)?, stop.clone());
         let (listener, addr) = listen(config.listen).await?;
         let health_listener = match config.health_listen {
             Some(addr) => Some(listen(addr).await?),
@@ -237,6 +249,13 @@ fn tell(unusable: &mpsc::Sender<StartError>, error: StartError) {
     {
         tracing::error!(error = %causes(&error), "one more thing that cannot be used");
     }
+}
+
+fn node_rpc(config: &Config) -> Result<NodeRpc, StartError> {
+    let path = &config.cluster_secret_file;
+    let secret = ClusterSecret::from_file(path)
+        .map_err(|source| StartError::ClusterSecret { path: path.clone(), source })?;
+    Ok(NodeRpc::new(&secret)?)
 }
 
 async fn connect(config: &Config) -> Result<EtcdRegistry, StartError> {

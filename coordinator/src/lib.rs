@@ -20,6 +20,7 @@ pub mod config;
 pub mod coordinator;
 pub mod grpc;
 pub mod http;
+mod node_rpc;
 
 pub use config::Config;
 pub use coordinator::{Coordinator, StartError, StopError};

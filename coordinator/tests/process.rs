@@ -24,6 +24,10 @@ fn start(dir: &Path, settings: &[(&str, &str)]) -> Child {
     fs::set_permissions(dir.join("tokens"), Permissions::from_mode(0o600)).unwrap();
     fs::write(dir.join("open"), "a-token\n").unwrap();
     fs::set_permissions(dir.join("open"), Permissions::from_mode(0o644)).unwrap();
+    for (name, text, mode) in [("secret", "5e".repeat(32), 0o600), ("short", "5e".repeat(15), 0o600)] {
+        fs::write(dir.join(name), text).unwrap();
+        fs::set_permissions(dir.join(name), Permissions::from_mode(mode)).unwrap();
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_roost-coordinator"));
     command.arg("run").current_dir(dir).stderr(Stdio::piped());
     let usual = [
@@ -33,6 +37,7 @@ fn start(dir: &Path, settings: &[(&str, &str)]) -> Child {
         ("--database-url", "postgres://roost:x@127.0.0.1:1/roost"),
         ("--lease-ttl", "2s"),
         ("--token-file", "tokens"),
+        ("--cluster-secret-file", "secret"),
         ("--announce", "announced"),
     ];
     let unchanged = usual.iter().filter(|(name, _)| settings.iter().all(|(changed, _)| changed != name));
@@ -91,6 +96,9 @@ fn a_wrong_setting_is_told_and_nothing_is_announced() {
         (("--lease-ttl", "1s"), "--lease-ttl"),
         (("--token-file", "/nowhere/tokens"), "/nowhere/tokens"),
         (("--token-file", "open"), "open to others (mode 0644): close it with chmod 600"),
+        (("--cluster-secret-file", "/nowhere/secret"), "make one with `openssl rand -hex 32`"),
+        (("--cluster-secret-file", "open"), "open to others (mode 0644): close it with chmod 600"),
+        (("--cluster-secret-file", "short"), "it has 30 bytes and needs 32 or more"),
         (("--etcd", "not a url"), "not a url"),
         (("--database-url", "not a url"), "database URL"),
     ] {

@@ -103,6 +103,7 @@ fn coordinator(
         .args(["--etcd".into(), services.roads.etcd_of(id, services.etcd)])
         .args(["--listen".into(), loopback(dir.port(id, port)?)])
         .args(["--token-file".into(), dir.token_file().into_os_string()])
+        .args(["--cluster-secret-file".into(), dir.cluster_secret_file()?.into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
         .args(["--stale-after".into(), duration(options.stale_after)])
         // The environment of a process is its owner's alone to read, unlike its arguments.
@@ -132,6 +133,7 @@ pub(super) fn node(
         .args(["--state-dir".into(), dir.root().join("nodes").join(id).into_os_string()])
         .args(["--object-store".into(), object_store])
         .args(["--snapshot-key-file".into(), dir.snapshot_key_file()?.into_os_string()])
+        .args(["--cluster-secret-file".into(), dir.cluster_secret_file()?.into_os_string()])
         .args(["--browser".into(), browser.into_os_string()])
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])

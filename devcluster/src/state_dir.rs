@@ -89,6 +89,12 @@ impl StateDir {
         files::secret::<32>(&path).map(|_| path)
     }
 
+    /// What the programs of the cluster know each other by, made on the first start.
+    pub fn cluster_secret_file(&self) -> Result<PathBuf> {
+        let path = self.root.join("cluster.secret");
+        files::secret::<32>(&path).map(|_| path)
+    }
+
     /// The port of a server: the given one, or the one that it had in this directory before if that is free, or a free
     /// one. Sessions belong to the address of their page, and people keep addresses in their shell's history.
     pub fn port(&self, name: &str, given: Option<u16>) -> Result<u16> {

@@ -25,6 +25,7 @@ mod event;
 pub mod exec_with_parent_death;
 pub mod null;
 pub mod run_as;
+mod vitals;
 pub mod web;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ pub use event::{
     InboundMessage, LinkedAccount, LocalStorage, OutboundText, PageEvent, PairingCode, Probe, StreamInfo,
     StreamMode,
 };
+pub use vitals::{GroupUsage, Vitals};
 
 /// Messages that a page has told and that are not confirmed, at most.
 pub const WINDOW: usize = 512;
@@ -117,6 +119,9 @@ pub trait Page: Send + Sync {
     /// How long the page's own thread has worked so far, by its document's count: it may begin anew with another one. An answer
     /// waits for what the thread is at.
     async fn worked(&self) -> Result<Duration, EngineError>;
+
+    /// What runs the page, for people. What the browser itself says is asked for two seconds at most and left out then.
+    async fn vitals(&self) -> Vitals;
 
     /// Has the page tell, as events after [`PageEvent::SweepBegun`], what is not confirmed: again what it has told, and what it
     /// has not: what comes before the bridge attaches fires no event. The caller deduplicates by id.

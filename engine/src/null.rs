@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText, Page,
-    PageEvent, PairingCode, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, WarmBrowser,
+    PageEvent, PairingCode, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, Vitals, WarmBrowser,
 };
 
 /// Events that wait for the worker.
@@ -156,6 +156,7 @@ impl Engine for NullEngine {
             swallows: AtomicBool::new(false),
             refuses_logout: self.refuses_logout.clone(),
             state: Mutex::default(),
+            since: Instant::now(),
         });
         self.tenants.lock().insert(launch.tenant, page.clone());
         Ok(Launched { page, events: received, pid: None })
@@ -216,6 +217,7 @@ struct NullPage {
     swallows: AtomicBool,
     refuses_logout: Arc<Mutex<Option<String>>>,
     state: Mutex<NullState>,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -319,6 +321,16 @@ impl Page for NullPage {
 
     async fn worked(&self) -> Result<Duration, EngineError> {
         Ok(Duration::ZERO)
+    }
+
+    async fn vitals(&self) -> Vitals {
+        Vitals {
+            since: self.since,
+            pid: None,
+            browser_version: "null".to_owned(),
+            bridge_version: "",
+            library_version: "",
+        }
     }
 
     async fn sweep(&self) -> Result<(), EngineError> {

@@ -20,14 +20,17 @@ use roost_engine::{
     web::{Domain, Identity, NotADomain, NotAPageUrl, PageUrl},
 };
 use roost_model::ids::{ClusterName, NodeId};
+use roost_secrets::ClusterSecret;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
 use crate::resources::{Cores, Limit, Limits};
+use crate::rpc::{RpcArgs, RpcArgsError};
 use crate::session::{
     Profiles, SessionError, SnapshotKeys, SnapshotStore,
     s3::{S3Args, S3Location},
 };
+use crate::worker_log::WorkerLogArgs;
 
 /// The settings of a node as they were given.
 #[derive(Debug, Clone, Args)]
@@ -141,6 +144,10 @@ pub struct NodeArgs {
     /// Where health and status are served
     #[arg(long, env = "ROOST_NODE_LISTEN", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+    #[command(flatten)]
+    pub rpc: RpcArgs,
+    #[command(flatten)]
+    pub worker_log: WorkerLogArgs,
     /// Written once the node is registered: {"pid", "addr"}
     #[arg(long, env = "ROOST_NODE_ANNOUNCE")]
     pub announce: Option<PathBuf>,
@@ -172,6 +179,8 @@ pub struct NodeConfig {
     pub timing: Timing,
     pub engine: EngineConfig,
     pub etcd_ca: Option<Vec<u8>>,
+    /// What coordinators show this node.
+    pub cluster_secret: ClusterSecret,
     /// Where snapshots go.
     pub snapshots: SnapshotStore,
     pub profiles: Profiles,
@@ -230,6 +239,8 @@ pub enum ConfigError {
          node instead"
     )]
     Capacity { given: u32 },
+    #[error(transparent)]
+    Rpc(#[from] RpcArgsError),
     #[error("--zone must not be empty")]
     Zone,
     #[error("--bridge is required with --engine web")]
@@ -272,6 +283,7 @@ impl NodeArgs {
         if self.zone.is_empty() {
             return Err(ConfigError::Zone);
         }
+        let cluster_secret = self.rpc.check()?;
         let engine = self.engine_config(page_url, page_hosts)?;
         let key = SnapshotKeys::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
         let snapshots = self.snapshot_store(key).map_err(ConfigError::ObjectStore)?;
@@ -280,7 +292,7 @@ impl NodeArgs {
             EngineConfig::Null { .. } => RunAs::Caller,
         };
         let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
-        Ok(NodeConfig { args: self, timing, engine, etcd_ca, snapshots, profiles })
+        Ok(NodeConfig { args: self, timing, engine, etcd_ca, cluster_secret, snapshots, profiles })
     }
 }
 
@@ -398,6 +410,7 @@ mod tests {
             ("--database-url", "postgres://roost@127.0.0.1:1/roost".to_owned()),
             ("--state-dir", text(dir.join("state"))),
             ("--object-store", text(dir.join("objects"))),
+            ("--cluster-secret-file", text(key.clone())),
             ("--snapshot-key-file", text(key)),
             ("--engine", "null".to_owned()),
         ];
@@ -430,6 +443,8 @@ mod tests {
             ("--page-hosts", "a.example,*"),
             ("--object-store", "s3://bucket"),
             ("--snapshot-key-file", "/nowhere"),
+            ("--cluster-secret-file", "/nowhere"),
+            ("--rpc-listen", "0.0.0.0:0"),
             ("--zone", ""),
             ("--capacity", "6001"),
             ("--etcd-ca-file", "/nowhere"),
@@ -456,8 +471,12 @@ mod tests {
     fn a_snapshot_key_that_others_can_read_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(check(dir.path(), &[]).is_ok());
+        let secret = dir.path().join("secret");
+        std::fs::write(&secret, "cd".repeat(32)).unwrap();
+        std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let secret = secret.into_os_string().into_string().unwrap();
         std::fs::set_permissions(dir.path().join("key"), Permissions::from_mode(0o644)).unwrap();
-        let error = check(dir.path(), &[]).err().unwrap();
+        let error = check(dir.path(), &[("--cluster-secret-file", &secret)]).err().unwrap();
         let reason = error.source().unwrap().to_string();
         assert!(reason.contains("open to others (mode 0644)"), "{error}: {reason}");
     }

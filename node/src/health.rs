@@ -1,5 +1,5 @@
 //! What a node says of itself over HTTP: `/healthz` (this process works), `/readyz` (it may host tenants: registered, in
-//! good standing, not impaired, and both Postgres and etcd answer it; if not, why), `/status` (all of it, as JSON).
+//! good standing, not impaired, and both Postgres and etcd answer it; if not, why), `/status` (all that names no tenant, as JSON).
 
 use std::{
     sync::{
@@ -20,10 +20,7 @@ use roost_store::Store;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
-use crate::host::{
-    impairments::Impairments,
-    worker_table::{HeldTenantStatus, WorkerTable},
-};
+use crate::host::{impairments::Impairments, worker_table::WorkerTable};
 
 /// What is shown. Cheap to clone; all clones show the same.
 #[derive(Clone)]
@@ -78,18 +75,19 @@ struct Registered {
     leaving: bool,
 }
 
-/// The body of `/status`.
+/// The body of `/status`, which anybody may read who reaches it: it names no tenant. Who they are is told by [`crate::rpc`].
 #[derive(Debug, Serialize)]
 pub struct NodeStatus {
-    node: NodeId,
-    version: &'static str,
+    pub node: NodeId,
+    pub version: &'static str,
     /// None while the node is not registered.
-    incarnation: Option<Incarnation>,
+    pub incarnation: Option<Incarnation>,
     /// "good", "soft_stop", "expired", or "unregistered".
-    standing: &'static str,
-    leaving: bool,
+    pub standing: &'static str,
+    pub leaving: bool,
     impairments: Vec<Impairment>,
-    tenants: Vec<HeldTenantStatus>,
+    /// How many it holds.
+    tenants: usize,
     /// Profiles on its disk whose tenants the database neither knows nor has deleted.
     orphans: usize,
 }
@@ -147,7 +145,7 @@ impl NodeHealth {
         self.dependencies.store.durability_gaps().iter().map(ToString::to_string).collect()
     }
 
-    fn status(&self) -> NodeStatus {
+    pub fn status(&self) -> NodeStatus {
         let registered = self.registered.lock();
         NodeStatus {
             node: self.node.clone(),
@@ -162,7 +160,7 @@ impl NodeHealth {
             }),
             leaving: registered.as_ref().is_some_and(|registered| registered.leaving),
             impairments: self.impairments.present(),
-            tenants: self.workers.statuses(),
+            tenants: self.workers.count(),
             orphans: self.orphans.load(Ordering::Relaxed),
         }
     }

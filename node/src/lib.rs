@@ -8,7 +8,7 @@
 //!        '- launch -> browser                          dies with the child, by the kernel
 //! ```
 //!
-//! Of ours it imports model, cluster, store, engine and responder; nobody but the tests imports it.
+//! Of ours it imports proto, model, cluster, store, engine and responder; nobody but the tests imports it.
 //!
 //! To follow one tenant from its assignment to its browser, read [`host`] (`assignments`, `supervisor`, `tenant_run`), then
 //! [`worker`], then [`roost_engine`]. To be convinced that no browser outlives the node's right to run it (I1), read
@@ -27,7 +27,9 @@ pub mod pipeline;
 pub mod resources;
 pub mod retry;
 pub mod revoke;
+pub mod rpc;
 pub mod session;
 pub mod start_times;
 pub mod symptoms;
 pub mod worker;
+pub mod worker_log;

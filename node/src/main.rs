@@ -14,6 +14,7 @@ use roost_node::{
     config::{ConfigError, NodeArgs},
     guard::{self, DeadMansTimer, EXIT_REFUSED, GuardConfig, GuardError, GuardLink, Program, RestartPolicy},
     host, revoke,
+    worker_log::{WorkerLogInbox, worker_log},
 };
 use roost_telemetry::LogArgs;
 
@@ -96,8 +97,9 @@ fn main() -> ExitCode {
             run(node, log)
         }
         Command::Child { guard, node, log } => {
-            log.init(LOG_FILTER);
-            return child(guard, node);
+            let (layer, tenants_log) = worker_log();
+            log.init_with(LOG_FILTER, Some(Box::new(layer)));
+            return child(guard, node, tenants_log);
         }
         Command::Revoke(args) => {
             args.log.init(LOG_FILTER);
@@ -164,8 +166,8 @@ fn run(args: NodeArgs, log: LogArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn child(guard: i32, args: NodeArgs) -> ExitCode {
-    match run_child(guard, args) {
+fn child(guard: i32, args: NodeArgs, log: WorkerLogInbox) -> ExitCode {
+    match run_child(guard, args, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("the node cannot go on: {error:#}");
@@ -174,13 +176,13 @@ fn child(guard: i32, args: NodeArgs) -> ExitCode {
     }
 }
 
-fn run_child(guard: i32, args: NodeArgs) -> anyhow::Result<()> {
+fn run_child(guard: i32, args: NodeArgs, log: WorkerLogInbox) -> anyhow::Result<()> {
     die_with(guard)?;
     let link = GuardLink::take_stdout().context("the pipe to the guard cannot be used")?;
     let link = link.with_timer(DeadMansTimer::start().context("the dead man's timer cannot be made")?);
     let config = args.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(host::run(config, link, guard))?;
+    runtime.block_on(host::run(config, link, guard, log))?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use crate::v1::{
     cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
     node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
     session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
+    worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
 use tonic::{
@@ -78,6 +79,10 @@ impl Admin {
         WorkerServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
+    pub fn inspection(&self) -> WorkerInspectionServiceClient<Transport> {
+        WorkerInspectionServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
     pub fn sessions(&self) -> SessionServiceClient<Transport> {
         SessionServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
@@ -106,7 +111,7 @@ impl Admin {
 pub struct Bearer(MetadataValue<Ascii>);
 
 impl Bearer {
-    fn new(token: &str) -> Result<Self, AdminError> {
+    pub fn new(token: &str) -> Result<Self, AdminError> {
         let mut value = MetadataValue::from_str(&format!("Bearer {token}")).map_err(|_| AdminError::Token)?;
         value.set_sensitive(true);
         Ok(Self(value))

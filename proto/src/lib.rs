@@ -1,6 +1,6 @@
 //! The wire of Roost: the messages, clients and servers of `roost.v1`, and the one table of its errors.
 //!
-//! Start with the .proto files in `roost/v1`: they are the reference of the API. [`error`] says how a failure travels
+//! Start with the .proto files in `roost/v1`: they are the reference of the API; `roost/internal/v1` is how our own programs ask each other. [`error`] says how a failure travels
 //! as a gRPC status and back; [`codec`] is why an unreadable request is the caller's error; [`client`] is how our own
 //! programs call it. It imports nothing of ours.
 
@@ -15,5 +15,11 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/server/roost.v1.rs"));
 }
 
-/// Every .proto file with its imports, as reflection serves them.
+/// The generated code of package `roost.internal.v1`: between our own programs, and for nobody else.
+#[allow(clippy::all, missing_docs, reason = "generated code")]
+pub mod internal {
+    include!(concat!(env!("OUT_DIR"), "/internal/roost.internal.v1.rs"));
+}
+
+/// Every .proto file of `roost.v1` with its imports, as reflection serves them.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/roost_descriptor.bin"));

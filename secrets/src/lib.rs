@@ -1,7 +1,9 @@
-//! Files that hold a secret: tokens, the snapshots' key.
+//! Files that hold a secret: tokens, the snapshots' key, the cluster's secret.
 //!
 //! Such a file must be closed to all but its owner (0600 or less). One that is not is refused by whoever reads it: the
 //! secret in it may be known to everybody on the machine, and no program that goes on with it says so.
+
+mod cluster_secret;
 
 use std::{
     fs::File,
@@ -9,6 +11,8 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+
+pub use cluster_secret::{ClusterSecret, ClusterSecretError, MIN_SECRET_BYTES};
 
 /// What group and others may do.
 const OPEN_TO_OTHERS: u32 = 0o077;

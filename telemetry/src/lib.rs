@@ -12,7 +12,9 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use tracing::Subscriber;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// The settings of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
@@ -21,6 +23,9 @@ pub struct LogArgs {
     #[arg(long, env = "ROOST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
+
+/// Is shown what the filter lets through, beside what writes the lines.
+pub type Beside = Box<dyn Layer<Registry> + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -43,9 +48,14 @@ impl LogFormat {
 impl LogArgs {
     /// Logs from now on. To be called once, from `main`.
     pub fn init(self, default_filter: &str) {
+        self.init_with(default_filter, None);
+    }
+
+    /// The same, and what is logged is shown to `beside`, too.
+    pub fn init_with(self, default_filter: &str, beside: Option<Beside>) {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
         let colours = is_coloured(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref());
-        subscriber(self.log_format, colours, filter, io::stderr).init();
+        subscriber(self.log_format, colours, filter, io::stderr, beside).init();
     }
 }
 
@@ -58,15 +68,17 @@ fn subscriber<W>(
     colours: bool,
     filter: EnvFilter,
     writer: W,
+    beside: Option<Beside>,
 ) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let all = tracing_subscriber::registry().with(beside).with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => Box::new(lines.with_ansi(colours).finish()),
+        LogFormat::Text => Box::new(all.with(lines.with_ansi(colours))),
         LogFormat::Json => {
-            Box::new(lines.with_ansi(false).json().flatten_event(true).with_current_span(false).finish())
+            Box::new(all.with(lines.with_ansi(false).json().flatten_event(true).with_current_span(false)))
         }
     }
 }
@@ -95,7 +107,7 @@ mod tests {
     fn logged(format: LogFormat, colours: bool) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber = subscriber(format, colours, EnvFilter::new("info"), move || writer.clone());
+        let subscriber = subscriber(format, colours, EnvFilter::new("info"), move || writer.clone(), None);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(tenant = "asha", attempts = 3, "worker started");
             tracing::debug!("not of interest");

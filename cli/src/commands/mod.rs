@@ -15,6 +15,7 @@ mod fleet;
 mod follow;
 mod labels;
 mod limits;
+mod logs;
 pub mod message;
 pub mod node;
 pub mod operation;

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 use clap::{Subcommand, ValueEnum};
 use roost_proto::v1::{
-    ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest, RestartWorkerRequest,
-    StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerAction, WorkerStatus,
+    DescribeWorkerRequest, ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest,
+    RestartWorkerRequest, StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerAction,
+    WorkerStatus,
 };
 
 use super::{
@@ -13,9 +14,12 @@ use super::{
     consent::Consent,
     fleet::{Unavailability, Workers},
     labels::Selection,
-    wait,
+    logs, wait,
 };
-use crate::{failure::Failure, views::WorkerView};
+use crate::{
+    failure::Failure,
+    views::{WorkerDescriptionView, WorkerView},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum WorkerVerb {
@@ -45,6 +49,10 @@ pub enum WorkerVerb {
     },
     /// Shows a tenant's worker.
     Get { tenant: String },
+    /// Shows all that is known of a tenant's worker, and what its node knows of it at this moment.
+    Describe { tenant: String },
+    /// Shows what a tenant's worker has logged, from wherever it runs or ran.
+    Logs(logs::Logs),
     /// Lists workers by tenant.
     List {
         /// Only workers on this node.
@@ -114,6 +122,8 @@ impl WorkerVerb {
             Self::List { node, status, selection, sort, limit } => {
                 return list(context, node, status, selection, sort, limit).await;
             }
+            Self::Logs(logs) => return logs.run(context).await,
+            Self::Describe { tenant } => return describe(context, tenant).await,
             Self::Watch { tenant } => return watch(context, tenant).await,
             Self::Wait(wait) => return wait.run(context).await,
             Self::Events { tenant, follow, limit } => {
@@ -153,6 +163,12 @@ async fn start(context: &mut Context, tenant_id: String) -> Result<(), Failure> 
         context.output.note(&format!("{} runs already", worker.name));
     }
     context.output.one(&WorkerView::from(worker))
+}
+
+async fn describe(context: &mut Context, tenant_id: String) -> Result<(), Failure> {
+    let request = DescribeWorkerRequest { tenant_id };
+    let told = context.admin()?.inspection().describe_worker(request).await?.into_inner();
+    context.output.one(&WorkerDescriptionView::from(told))
 }
 
 async fn list(

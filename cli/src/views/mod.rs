@@ -5,6 +5,7 @@ mod cluster;
 mod dead_letter;
 mod event;
 mod fleet;
+mod log_line;
 mod message;
 mod node;
 mod operation;
@@ -16,6 +17,7 @@ mod snapshot;
 mod tenant;
 mod usage;
 mod worker;
+mod worker_description;
 
 use prost_types::Timestamp;
 use time::OffsetDateTime;
@@ -24,6 +26,7 @@ pub use cluster::{ClusterView, PolicyView};
 pub use dead_letter::{DeadLetterView, RedriveView};
 pub use event::EventView;
 pub use fleet::{FleetPlanView, WorkerFailureView};
+pub use log_line::LogLineView;
 pub use message::{ErasureView, MessageView};
 pub use node::NodeView;
 pub use operation::{MoveView, OperationView};
@@ -34,6 +37,7 @@ pub use session::SessionView;
 pub use snapshot::{SessionSnapshotView, SnapshotOrphanView};
 pub use tenant::{MenuItemView, TenantView};
 pub use worker::WorkerView;
+pub use worker_description::WorkerDescriptionView;
 
 /// `TENANT_STATUS_ACTIVE` as `ACTIVE`; a value from a newer coordinator as its number.
 fn enum_name<E: TryFrom<i32>>(value: i32, prefix: &str, name: impl Fn(&E) -> &'static str) -> String {

@@ -10,6 +10,7 @@ use roost_proto::{
         cluster_service_server::ClusterServiceServer, message_service_server::MessageServiceServer,
         node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
+        worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
 };
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
+mod inspection;
 mod nodes;
 mod orders;
 mod sessions;
@@ -40,6 +42,7 @@ pub async fn coordinator() -> SocketAddr {
     let server = Server::builder()
         .add_service(TenantServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerServiceServer::with_interceptor(Script, authorised))
+        .add_service(WorkerInspectionServiceServer::with_interceptor(Script, authorised))
         .add_service(SessionServiceServer::with_interceptor(Script, authorised))
         .add_service(MessageServiceServer::with_interceptor(Script, authorised))
         .add_service(NodeServiceServer::with_interceptor(Script, authorised))

@@ -154,6 +154,7 @@ fn stand_in(node: &NodeId, entry: &Entry) -> NodeRecord {
         zone: String::new(),
         version: String::new(),
         leaving: false,
+        rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
     }

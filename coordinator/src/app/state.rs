@@ -24,6 +24,7 @@ use super::{
     waiting_tenants::WaitingTenants,
     watch::{Feeds, Streams},
 };
+use crate::node_rpc::NodeRpc;
 
 /// From one attempt to bring the schema up to date to the next.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -43,11 +44,12 @@ pub struct App {
     pub(super) waiting_tenants: WaitingTenants,
     pub(super) feeds: Feeds,
     pub(super) streams: Streams,
+    pub(super) node_rpc: Arc<NodeRpc>,
 }
 
 impl App {
     /// Nothing is connected to yet. `stop` ends every stream.
-    pub fn new(store: Store, registry: SharedRegistry, stop: CancellationToken) -> Self {
+    pub fn new(store: Store, registry: SharedRegistry, node_rpc: NodeRpc, stop: CancellationToken) -> Self {
         Self {
             store,
             registry,
@@ -59,6 +61,7 @@ impl App {
             waiting_tenants: WaitingTenants::new(),
             feeds: Feeds::default(),
             streams: Streams::new(stop),
+            node_rpc: Arc::new(node_rpc),
         }
     }
 

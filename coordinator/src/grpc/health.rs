@@ -4,15 +4,21 @@
 use roost_proto::v1::{
     cluster_service_server as cluster, message_service_server as messages, node_service_server as nodes,
     operation_service_server as operations, session_service_server as sessions,
-    tenant_service_server as tenants, worker_service_server as workers,
+    tenant_service_server as tenants, worker_inspection_service_server as inspection,
+    worker_service_server as workers,
 };
 use tokio::sync::watch;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::app::health::Health;
 
-const ON_POSTGRES: [&str; 4] =
-    [tenants::SERVICE_NAME, workers::SERVICE_NAME, sessions::SERVICE_NAME, messages::SERVICE_NAME];
+const ON_POSTGRES: [&str; 5] = [
+    tenants::SERVICE_NAME,
+    workers::SERVICE_NAME,
+    inspection::SERVICE_NAME,
+    sessions::SERVICE_NAME,
+    messages::SERVICE_NAME,
+];
 /// These stand on etcd as well, as the server as a whole does.
 const ON_BOTH: [&str; 4] =
     [nodes::SERVICE_NAME, operations::SERVICE_NAME, cluster::SERVICE_NAME, WHOLE_SERVER];

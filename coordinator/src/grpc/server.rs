@@ -8,6 +8,7 @@ use roost_proto::{
         cluster_service_server::ClusterServiceServer, message_service_server::MessageServiceServer,
         node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
+        worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
 };
@@ -23,7 +24,7 @@ use super::{
     auth::AuthLayer,
     connections::{MAX_CONNECTIONS, bounded},
     limits::LimitsLayer,
-    services::{Clusters, Messages, Nodes, Operations, Sessions, Tenants, Workers},
+    services::{Clusters, Messages, Nodes, Operations, Sessions, Tenants, WorkerInspection, Workers},
     trace,
 };
 use crate::app::App;
@@ -49,6 +50,7 @@ pub async fn serve(
     let limits = LimitsLayer::new(app.streams().clone());
     let tenants = Tenants { app: app.clone() };
     let workers = Workers { app: app.clone() };
+    let inspection = WorkerInspection { app: app.clone() };
     let sessions = Sessions { app: app.clone() };
     let messages = Messages { app: app.clone() };
     let operations = Operations { app: app.clone() };
@@ -67,6 +69,7 @@ pub async fn serve(
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
+        .add_service(WorkerInspectionServiceServer::new(inspection).max_decoding_message_size(MAX_REQUEST))
         .add_service(SessionServiceServer::new(sessions).max_decoding_message_size(MAX_REQUEST))
         .add_service(MessageServiceServer::new(messages).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(MAX_REQUEST))

@@ -21,7 +21,7 @@ const BRIDGE: &str = include_str!("../../bridge/bridge.js");
 
 /// The library that the bridge stands on, as `bridge/package.json` names it, and its file `dist/wppconnect-wa.js`. It
 /// runs in every tenant's session, so that no other file is taken for it. The two change together.
-const WA_JS_VERSION: &str = "4.6.0";
+pub(super) const WA_JS_VERSION: &str = "4.6.0";
 const WA_JS_SHA256: &str = "5bfb88027f14a4d8c9e319374e8bb4083201906881cf8c74f75789b32e4106bd";
 
 /// What a page holds of messages that are not durable, at most: the contract of an outage of the database.

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
@@ -17,6 +17,7 @@ use tokio::process::Command;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::bridge::{self, HoldLimits, WaJs};
 use super::cdp::{self, Cdp};
@@ -132,6 +133,7 @@ struct WarmWebBrowser {
 impl WarmWebBrowser {
     async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
         let Self { page_url, process, cdp, events: raw, session, tab, who } = self;
+        let since = Instant::now();
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
         let pump = EventPump {
@@ -144,7 +146,7 @@ impl WarmWebBrowser {
             console_entries: 0,
             who,
         };
-        tokio::spawn(pump.run(raw));
+        tokio::spawn(pump.run(raw).in_current_span());
         start::open(&cdp, &session, page_url.as_str(), local_storage).await?;
         let step = "loading the bridge";
         let loaded = timeout(BRIDGE_LOADED, document.wait_for(Option::is_some)).await;
@@ -152,7 +154,11 @@ impl WarmWebBrowser {
             .map_err(|_| EngineError::TimedOut { step, limit: BRIDGE_LOADED })?
             .map_err(|_| EngineError::Gone)?;
         let pid = Some(process.pid());
-        Ok(Launched { page: Arc::new(WebPage { cdp, session, document, process }), events: received, pid })
+        Ok(Launched {
+            page: Arc::new(WebPage { cdp, session, document, process, since }),
+            events: received,
+            pid,
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! A page as the worker sees it: every call is one message to the browser, answered by the bridge.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chromiumoxide_cdp::cdp::browser_protocol::browser::CloseParams;
+use chromiumoxide_cdp::cdp::browser_protocol::browser::{CloseParams, GetVersionParams};
 use chromiumoxide_cdp::cdp::browser_protocol::page::ReloadParams;
 use chromiumoxide_cdp::cdp::browser_protocol::performance::GetMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
@@ -16,12 +16,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::bridge::{PairingAnswer, SendOutcome, SendRequest, cut};
+use super::bridge::{PairingAnswer, SendOutcome, SendRequest, WA_JS_VERSION, cut};
 use super::cdp::Cdp;
 use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
 use crate::{
     EngineError, Frozen, LocalStorage, OutboundText, Page, PairingCode, Probe, SendError, SendOutcomes,
+    Vitals,
 };
 
 /// For calls that the page answers out of its memory.
@@ -32,6 +33,8 @@ const SEND: Duration = Duration::from_secs(25);
 const PROBE: Duration = Duration::from_secs(8);
 /// The bridge waits 15 s for the server.
 const PAIRING: Duration = Duration::from_secs(18);
+/// For people who wait for what else there is to tell.
+const VERSION: Duration = Duration::from_secs(2);
 /// The bridge waits 8 s for the server.
 const LOGOUT: Duration = Duration::from_secs(10);
 /// How long the threads of a busy machine may take to stop.
@@ -46,6 +49,8 @@ pub(super) struct WebPage {
     pub(super) document: watch::Receiver<Option<ExecutionContextId>>,
     /// Kept for its end: dropping it kills the browser.
     pub(super) process: BrowserProcess,
+    /// When its session was opened.
+    pub(super) since: Instant,
 }
 
 impl WebPage {
@@ -143,6 +148,18 @@ impl Page for WebPage {
             self.cdp.call(step, Some(&self.session), GetMetricsParams::default(), CALL).await?.metrics;
         let tasks = metrics.iter().find(|metric| metric.name == "TaskDuration");
         Ok(Duration::from_secs_f64(tasks.map_or(0.0, |metric| metric.value.max(0.0))))
+    }
+
+    async fn vitals(&self) -> Vitals {
+        let step = "asking the browser's version";
+        let said = self.cdp.call(step, None, GetVersionParams::default(), VERSION).await;
+        Vitals {
+            since: self.since,
+            pid: Some(self.process.pid()),
+            browser_version: said.map(|said| said.product).unwrap_or_default(),
+            bridge_version: env!("CARGO_PKG_VERSION"),
+            library_version: WA_JS_VERSION,
+        }
     }
 
     async fn sweep(&self) -> Result<(), EngineError> {

@@ -11,6 +11,7 @@ use crate::{
     guard::GuardLink,
     health::NodeHealth,
     worker::{OwnershipCheck, WorkerTiming},
+    worker_log::WorkerLog,
 };
 
 /// What outlives an incarnation.
@@ -21,6 +22,7 @@ pub(super) struct HostEnv {
     pub(super) timing: Timing,
     pub(super) worker_timing: WorkerTiming,
     pub(super) workers: WorkerTable,
+    pub(super) worker_log: WorkerLog,
     pub(super) health: NodeHealth,
     pub(super) impairments: Impairments,
     /// Of workers that ended by themselves.

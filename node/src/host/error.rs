@@ -44,8 +44,10 @@ pub enum HostError {
     Store(#[from] StoreError),
     #[error("the engine cannot be used")]
     Engine(#[from] EngineError),
-    #[error("--listen {address} cannot be served")]
-    Listen { address: SocketAddr, source: io::Error },
+    #[error("{flag} {address} cannot be served")]
+    Listen { flag: &'static str, address: SocketAddr, source: io::Error },
+    #[error("the tenants' logs cannot be kept in {dir}", dir = dir.display())]
+    WorkerLog { dir: PathBuf, source: io::Error },
     #[error("--announce {path} cannot be written", path = path.display())]
     Announce { path: PathBuf, source: io::Error },
     #[error("this program does not find itself")]

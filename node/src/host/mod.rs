@@ -54,7 +54,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use roost_cluster::{clock::BootClock, records::NodeRecord, registry::EtcdRegistry};
@@ -86,9 +86,11 @@ use crate::{
     launch_queue::LaunchQueue,
     logins::Logins,
     resources::Resources,
+    rpc::{self, RpcService},
     start_times::StartTimes,
     symptoms::Symptoms,
     worker::WorkerTiming,
+    worker_log::{LogSaver, WorkerLog, WorkerLogInbox},
 };
 use candidate::Candidate;
 use endings::Endings;
@@ -104,12 +106,22 @@ use supervisor::IncarnationEnd;
 use sweeps::Sweeper;
 use worker_table::WorkerTable;
 
+/// For the ends of the workers' logs, once all workers have ended.
+const LAST_LOGS: Duration = Duration::from_secs(2);
+
 /// Runs the node until it is asked to stop (SIGTERM, SIGINT) or cannot go on. `guard` is the process that announces it.
-pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), HostError> {
+pub async fn run(
+    config: NodeConfig,
+    link: GuardLink,
+    guard: i32,
+    log: WorkerLogInbox,
+) -> Result<(), HostError> {
     let stop = stop_on_signals()?;
-    let (listener, address) = listen(config.args.listen).await?;
+    let (listener, address) = listen("--listen", config.args.listen).await?;
+    let (rpc_listener, rpc_address) = listen("--rpc-listen", config.args.rpc.rpc_listen).await?;
     let registry = connect(&config).await?;
-    let host = assemble(&config, registry.clone(), Arc::new(link)).await?;
+    let log = start_log(&config, log)?;
+    let host = assemble(&config, registry.clone(), Arc::new(link), log.clone()).await?;
     // Ends with this function: dropping it stops them all.
     let mut helpers = JoinSet::new();
     let health = host.health.clone();
@@ -118,6 +130,16 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
             tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
+    let service = RpcService { health: host.health.clone(), workers: host.workers.clone(), log: log.clone() };
+    let secret = config.cluster_secret.clone();
+    helpers.spawn(async move {
+        if let Err(error) = rpc::serve(rpc_listener, service, secret).await {
+            tracing::error!(error = %causes(&error), "coordinators are not answered any more");
+        }
+    });
+    let saver = LogSaver { log, store: host.node.store.clone(), node: config.args.id.clone() };
+    let saver = Arc::new(saver);
+    helpers.spawn(saver.clone().run());
     helpers.spawn(Sweeper::new(host.clone(), &config.args).run());
     helpers.spawn(host.node.resources.clone().run());
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
@@ -134,7 +156,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
     let candidate = tokio::spawn(candidate.run(stop_standing.clone()));
 
     let announcement = config.args.announce.as_deref().map(|path| Announcement { path, guard, address });
-    let record = record(&config, address);
+    let record = record(&config, address, config.args.rpc.advertised(rpc_address));
     let self_check = SelfCheck {
         env: host.node.clone(),
         node: record.node.clone(),
@@ -152,6 +174,7 @@ pub async fn run(config: NodeConfig, link: GuardLink, guard: i32) -> Result<(), 
         lived = prove_and_live(&host, &record, given, announcement, self_check, adopt, &stop) => lived?,
     }
 
+    saver.flush(LAST_LOGS).await;
     stop_standing.cancel();
     // A term that is not resigned in time ends with its lease.
     let _resigned = tokio::time::timeout(host.timing.request_timeout * 2, candidate).await;
@@ -244,6 +267,7 @@ async fn assemble(
     config: &NodeConfig,
     registry: Arc<EtcdRegistry>,
     guard: Arc<GuardLink>,
+    worker_log: WorkerLog,
 ) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
     let (workers, impairments) = (WorkerTable::default(), Impairments::default());
@@ -279,10 +303,16 @@ async fn assemble(
         },
         health,
         workers,
+        worker_log,
         impairments,
         endings: Endings::default(),
         removed: Notify::new(),
     }))
+}
+
+fn start_log(config: &NodeConfig, log: WorkerLogInbox) -> Result<WorkerLog, HostError> {
+    let (dir, bounds) = (&config.args.state_dir, config.args.worker_log.bounds());
+    log.start(dir, bounds).map_err(|source| HostError::WorkerLog { dir: dir.clone(), source })
 }
 
 fn stop_on_signals() -> Result<CancellationToken, HostError> {
@@ -300,14 +330,14 @@ fn stop_on_signals() -> Result<CancellationToken, HostError> {
     Ok(stop)
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HostError> {
-    let failed = |source| HostError::Listen { address, source };
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), HostError> {
+    let failed = |source| HostError::Listen { flag, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }
 
-fn record(config: &NodeConfig, address: SocketAddr) -> NodeRecord {
+fn record(config: &NodeConfig, address: SocketAddr, rpc_address: String) -> NodeRecord {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     NodeRecord {
         node: config.args.id.clone(),
@@ -319,6 +349,7 @@ fn record(config: &NodeConfig, address: SocketAddr) -> NodeRecord {
         zone: config.args.zone.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         leaving: false,
+        rpc_address,
         started_at_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
         impairments: Vec::new(),
     }

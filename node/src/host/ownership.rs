@@ -86,6 +86,7 @@ mod tests {
             zone: String::new(),
             version: String::new(),
             leaving: false,
+            rpc_address: String::new(),
             started_at_ms: 0,
             impairments: Vec::new(),
         };

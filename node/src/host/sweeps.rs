@@ -77,6 +77,10 @@ impl Sweeper {
     async fn sweep(&mut self) -> Result<(), SweepError> {
         let NodeEnv { store, snapshots, profiles, .. } = &*self.host.node;
         for removal in store.recent_removals().await? {
+            // Unless its id has been given again, to one that is here.
+            if self.host.workers.status(&removal.tenant).is_none() {
+                self.host.worker_log.remove(&removal.tenant).await;
+            }
             if let Err(error) = snapshots.delete_tenant(removal.uid).await {
                 tell_failure(removal.uid, &error);
             }

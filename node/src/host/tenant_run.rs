@@ -60,7 +60,9 @@ impl TenantRun {
             let Fence { tenant, generation } = &self.request.fence;
             self.env.host.workers.insert(tenant, *generation);
             self.serve(&mut warm).await;
-            self.env.host.workers.remove(&self.request.fence.tenant);
+            let Fence { tenant, generation } = &self.request.fence;
+            self.env.host.workers.remove(tenant);
+            self.env.host.worker_log.ended(tenant, *generation).await;
         }
         if let Some(warm) = warm {
             warm.kill().await;
@@ -205,6 +207,7 @@ impl TenantRun {
             }
         }
         if mode == StopMode::Deleted {
+            self.env.host.worker_log.remove(&self.request.fence.tenant).await;
             self.env.host.removed.notify_one();
         }
     }

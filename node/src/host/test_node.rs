@@ -13,6 +13,7 @@ pub(super) fn a_node() -> NodeRecord {
         zone: "default".to_owned(),
         version: "0".to_owned(),
         leaving: false,
+        rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
     }

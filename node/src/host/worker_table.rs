@@ -1,4 +1,4 @@
-//! The tenants that this node holds, for those who only look: the heartbeat and the status page.
+//! The tenants that this node holds, for those who only look: the heartbeat, and whoever asks what it does.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,6 @@ use std::{
 use parking_lot::Mutex;
 use roost_model::ids::{Generation, TenantId};
 use roost_store::Fence;
-use serde::Serialize;
 
 use crate::worker::WorkerHandle;
 
@@ -27,14 +26,26 @@ struct Entry {
 }
 
 /// A held tenant, for people.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct HeldTenantStatus {
-    tenant: TenantId,
-    generation: Generation,
+    pub tenant: TenantId,
+    pub generation: Generation,
     /// The worker's state; "waiting" while there is no worker.
-    state: String,
-    /// Milliseconds since its page last proved that it works.
-    seen_ms_ago: Option<u128>,
+    pub state: String,
+    /// Since its page last proved that it works.
+    pub since_proof: Option<Duration>,
+}
+
+impl Entry {
+    fn status(&self, tenant: &TenantId) -> HeldTenantStatus {
+        let worker = self.worker.as_ref();
+        HeldTenantStatus {
+            tenant: tenant.clone(),
+            generation: self.generation,
+            state: worker.map_or_else(|| "waiting".to_owned(), |worker| worker.state().borrow().to_string()),
+            since_proof: worker.and_then(WorkerHandle::seen).map(|at| at.elapsed()),
+        }
+    }
 }
 
 impl WorkerTable {
@@ -70,21 +81,19 @@ impl WorkerTable {
         self.entries.lock().values().filter_map(|entry| entry.worker.clone()).collect()
     }
 
+    pub fn count(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// Ordered by id.
     pub fn statuses(&self) -> Vec<HeldTenantStatus> {
+        self.entries.lock().iter().map(|(tenant, entry)| entry.status(tenant)).collect()
+    }
+
+    /// One of them, with its worker if there is one.
+    pub fn status(&self, tenant: &TenantId) -> Option<(HeldTenantStatus, Option<WorkerHandle>)> {
         let entries = self.entries.lock();
-        let statuses = entries.iter().map(|(tenant, entry)| HeldTenantStatus {
-            tenant: tenant.clone(),
-            generation: entry.generation,
-            state: entry
-                .worker
-                .as_ref()
-                .map_or_else(|| "waiting".to_owned(), |worker| worker.state().borrow().to_string()),
-            seen_ms_ago: entry
-                .worker
-                .as_ref()
-                .and_then(WorkerHandle::seen)
-                .map(|at| at.elapsed().as_millis()),
-        });
-        statuses.collect()
+        let entry = entries.get(tenant)?;
+        Some((entry.status(tenant), entry.worker.clone()))
     }
 }

@@ -45,6 +45,7 @@ use roost_model::causes;
 use roost_store::{StoreError, Tenant};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 pub use context::{BODY_BYTES, PipelineContext};
 pub use intake::Intake;
@@ -97,7 +98,7 @@ impl Pipeline {
             changes: changes_told,
             page_faults: page_faults_told,
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(driver::run(context, channels)));
+        let task = AbortOnDropHandle::new(tokio::spawn(driver::run(context, channels).in_current_span()));
         Self { intake, gate, tenant, idle, changes, page_faults, task }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct WorkerChannels {
     pub spec: watch::Receiver<WorkerSpec>,
     pub seen: watch::Sender<Option<std::time::Instant>>,
     pub state: watch::Sender<State>,
+    /// See [`Machine::attempts`].
+    pub attempts: watch::Sender<u32>,
     /// The page of the browser that runs, for whoever outlives this worker.
     pub page: watch::Sender<Option<Arc<dyn Page>>>,
 }
@@ -255,6 +257,7 @@ impl Actor {
         if before != *after {
             self.channels.state.send_replace(after.clone());
         }
+        self.channels.attempts.send_replace(self.machine.attempts());
         if !self.may_restart() {
             self.planned_restart.put_off();
         }

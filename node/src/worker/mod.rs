@@ -36,6 +36,7 @@ mod warm_standby;
 
 use std::{fmt, sync::Arc, time::Instant};
 
+use roost_engine::{Page, Vitals};
 use roost_model::ids::{Generation, TenantId};
 use roost_store::WorkerSpec;
 use tokio::sync::{mpsc, watch};
@@ -56,14 +57,32 @@ impl Worker {
         let (specs, spec) = watch::channel(context.spec.clone());
         let (seen_tx, seen) = watch::channel(None);
         let (state_tx, state) = watch::channel(State::Starting);
+        let (attempts_tx, attempts) = watch::channel(0);
         let tenant = context.fence.tenant.clone();
         let generation = context.fence.generation;
         let (page_tx, page) = watch::channel(None);
         let (told, end) = watch::channel(None);
-        let channels = actor::WorkerChannels { inbox, spec, seen: seen_tx, state: state_tx, page: page_tx };
+        let channels = actor::WorkerChannels {
+            inbox,
+            spec,
+            seen: seen_tx,
+            state: state_tx,
+            attempts: attempts_tx,
+            page: page_tx,
+        };
         let task = tokio::spawn(actor::run(context, channels));
-        tokio::spawn(end::tell_end(task, page, told));
-        WorkerHandle { tenant, generation, commands, specs: Arc::new(specs), seen, state, end }
+        tokio::spawn(end::tell_end(task, page.clone(), told));
+        WorkerHandle {
+            tenant,
+            generation,
+            commands,
+            specs: Arc::new(specs),
+            seen,
+            state,
+            attempts,
+            page,
+            end,
+        }
     }
 }
 
@@ -79,6 +98,8 @@ pub struct WorkerHandle {
     specs: Arc<watch::Sender<WorkerSpec>>,
     seen: watch::Receiver<Option<Instant>>,
     state: watch::Receiver<State>,
+    attempts: watch::Receiver<u32>,
+    page: watch::Receiver<Option<Arc<dyn Page>>>,
     end: watch::Receiver<Option<WorkerEnd>>,
 }
 
@@ -118,6 +139,17 @@ impl WorkerHandle {
     /// The worker's state, for the supervisor and for people.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// The attempts to reconnect since the last good connection.
+    pub fn attempts(&self) -> u32 {
+        *self.attempts.borrow()
+    }
+
+    /// What runs its session, if a browser does.
+    pub async fn vitals(&self) -> Option<Vitals> {
+        let page = self.page.borrow().clone()?;
+        Some(page.vitals().await)
     }
 
     /// Waits until the worker has ended, for whatever reason; its browser is dead then.

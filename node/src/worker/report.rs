@@ -13,7 +13,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
 use crate::retry::UNAVAILABLE;
 
@@ -101,7 +101,7 @@ impl Reporter {
         let pending = Arc::new(Mutex::new(Pending::default()));
         let (told, heard) = watch::channel(0);
         let (done, written) = watch::channel(0);
-        let task = tokio::spawn(write_all(store, fence, pending.clone(), heard, done));
+        let task = tokio::spawn(write_all(store, fence, pending.clone(), heard, done).in_current_span());
         Self { pending, told, written, task: AbortOnDropHandle::new(task) }
     }
 

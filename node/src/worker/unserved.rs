@@ -29,6 +29,8 @@ impl Unserved {
             specs: Arc::new(watch::channel(spec(tenant)).0),
             seen: watch::channel(None).1,
             state: watch::channel(State::Starting).1,
+            attempts: watch::channel(0).1,
+            page: watch::channel(None).1,
             end: watch::channel(None).1,
         };
         (handle, Self { inbox })

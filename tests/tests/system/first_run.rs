@@ -76,6 +76,7 @@ fn a_wrong_setting_ends_a_node_in_a_way_that_its_unit_does_not_restart() -> Resu
     ]);
     let ended = node
         .args(["--state-dir", "/nowhere", "--object-store", "/nowhere", "--snapshot-key-file", "/nowhere"])
+        .args(["--cluster-secret-file", "/nowhere"])
         .output()?;
     let said = String::from_utf8_lossy(&ended.stderr);
     ensure!(said.contains("--database-url") && !said.contains("sesame"), "{said}");

@@ -2,7 +2,7 @@
 //! suites share the two cores without waiting for each other's binaries.
 //!
 //! From below to above: [`store`] on PostgreSQL, [`cluster`]'s registry on etcd, [`engine`] on Chromium, [`pipeline`] on
-//! PostgreSQL and a phone, [`api`] on a coordinator, [`conformance`] of the simulator to independent libraries,
+//! PostgreSQL and a phone, [`api`] on a coordinator, [`node_rpc`] between coordinators and nodes, [`conformance`] of the simulator to independent libraries,
 //! [`scenarios`] and [`first_run`] on whole clusters.
 
 mod api;
@@ -11,6 +11,7 @@ mod cluster;
 mod conformance;
 mod engine;
 mod first_run;
+mod node_rpc;
 mod pipeline;
 mod scenarios;
 mod settings;

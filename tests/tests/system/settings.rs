@@ -27,11 +27,11 @@ fn both(dir: &Path, etcd: &str, database: &str) -> [Process; 2] {
         .args(["run", "--id", "n1", "--engine", "null"])
         .args(shared)
         .args(["--state-dir", &file("state"), "--object-store", &file("objects")])
-        .args(["--snapshot-key-file", &file("key")]);
+        .args(["--snapshot-key-file", &file("key"), "--cluster-secret-file", &file("key")]);
     let coordinator = Launch::new("coordinator", product("roost-coordinator").unwrap(), dir.join("c.log"))
         .args(["run", "--id", "c1", "--listen", "127.0.0.1:0"])
         .args(shared)
-        .args(["--token-file", &file("tokens")]);
+        .args(["--token-file", &file("tokens"), "--cluster-secret-file", &file("key")]);
     [node, coordinator].map(|launch| launch.spawn().unwrap())
 }
 
@@ -149,7 +149,7 @@ fn node_with(
         .args(["run", "--id", "n1", "--engine", "null", "--lease-ttl", "2s"])
         .args(["--etcd", etcd.endpoint(), "--database-url", postgres.url()])
         .args(["--state-dir", &file("state"), "--object-store", &file(objects)])
-        .args(["--snapshot-key-file", &file("key")])
+        .args(["--snapshot-key-file", &file("key"), "--cluster-secret-file", &file("key")])
         .args(more);
     launch.spawn().unwrap()
 }

@@ -209,6 +209,7 @@ impl Body {
             zone: self.traits.zone.to_owned(),
             version: String::new(),
             leaving: self.wishes.borrow().leaving,
+            rpc_address: String::new(),
             started_at_ms: 0,
             impairments: self.wishes.borrow().impairments.clone(),
         };
@@ -285,6 +286,7 @@ pub(in crate::controller) fn live_node(name: &str, life: i64, zone: &str) -> Nod
         zone: zone.to_owned(),
         version: String::new(),
         leaving: false,
+        rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
     }

@@ -20,6 +20,6 @@ mod worker_source;
 mod workers;
 
 pub use feeds::Feeds;
-pub use streams::{Streams, Watched};
+pub use streams::{Outlet, Streams, Watched};
 pub use wakeups::TenantWakeups;
 pub use workers::WorkerChange;

@@ -6,6 +6,7 @@ mod nodes;
 mod operations;
 mod sessions;
 mod tenants;
+mod worker_inspection;
 mod workers;
 
 pub use cluster::Clusters;
@@ -14,4 +15,5 @@ pub use nodes::Nodes;
 pub use operations::Operations;
 pub use sessions::Sessions;
 pub use tenants::Tenants;
+pub use worker_inspection::WorkerInspection;
 pub use workers::Workers;

@@ -5,6 +5,8 @@ mod node;
 mod operation;
 mod session;
 mod snapshot;
+mod worker_description;
+mod worker_log;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -26,6 +28,8 @@ pub use operation::{
 };
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
+pub use worker_description::worker_description;
+pub use worker_log::{log_item, log_level_filter};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
     let settings = Arc::unwrap_or_clone(row.settings);

@@ -161,6 +161,7 @@ impl Machine {
             zone: self.zone.clone(),
             version: String::new(),
             leaving: false,
+            rpc_address: String::new(),
             started_at_ms: 0,
             impairments: Vec::new(),
         }

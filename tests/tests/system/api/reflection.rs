@@ -4,13 +4,14 @@ use futures::stream;
 
 use crate::api::harness::{Api, TOKEN, api, next};
 
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "roost.v1.ClusterService",
     "roost.v1.MessageService",
     "roost.v1.NodeService",
     "roost.v1.OperationService",
     "roost.v1.SessionService",
     "roost.v1.TenantService",
+    "roost.v1.WorkerInspectionService",
     "roost.v1.WorkerService",
 ];
 

@@ -75,6 +75,7 @@ impl World {
             zone: "default".to_owned(),
             version: String::new(),
             leaving: false,
+            rpc_address: String::new(),
             started_at_ms: 0,
             impairments: Vec::new(),
         };

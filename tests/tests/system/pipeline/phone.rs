@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_engine::{
     EngineError, Frozen, InboundMessage, LocalStorage, OutboundText, Page, PairingCode, Probe, SendError,
-    SendOutcomes,
+    SendOutcomes, Vitals,
 };
 use roost_model::ChatKind;
 
@@ -225,6 +225,11 @@ impl Page for FakePage {
 
     async fn probe(&self, _heard_within: Duration) -> Result<Probe, EngineError> {
         Err(EngineError::Gone)
+    }
+
+    async fn vitals(&self) -> Vitals {
+        let browser_version = String::new();
+        Vitals { since: Instant::now(), pid: None, browser_version, bridge_version: "", library_version: "" }
     }
 
     async fn worked(&self) -> Result<Duration, EngineError> {

@@ -271,6 +271,7 @@ fn start_node(dir: &Path, id: &str, etcd: &Etcd, postgres: &Postgres, page_url: 
         .args(["--state-dir".into(), dir.join("nodes").join(id).into_os_string()])
         .args(["--object-store".into(), dir.join("snapshots").into_os_string()])
         .args(["--snapshot-key-file".into(), dir.join("key").into_os_string()])
+        .args(["--cluster-secret-file".into(), dir.join("key").into_os_string()])
         .args(["--browser".into(), browser()?.into_os_string()])
         .args(["--bridge".into(), bridge()?.into_os_string()])
         .env("ROOST_DATABASE_URL", postgres.url());

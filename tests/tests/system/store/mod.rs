@@ -20,6 +20,7 @@ mod labels;
 mod ledger;
 mod ledger_cost;
 mod limits;
+mod log_tails;
 mod message_cost;
 mod migrations;
 mod node_orders;

@@ -149,6 +149,7 @@ async fn register(registry: Arc<EtcdRegistry>, node: NodeId) -> Result<(NodeId, 
         zone: "default".to_owned(),
         version: String::new(),
         leaving: false,
+        rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
     };

@@ -145,11 +145,15 @@ impl Site<'_> {
         let token = self.dir.join("token");
         std::fs::write(&token, "a-token-of-the-benchmark-alone\n")?;
         std::fs::set_permissions(&token, Permissions::from_mode(0o600))?;
+        let secret = self.dir.join("cluster.secret");
+        std::fs::write(&secret, "5e".repeat(32))?;
+        std::fs::set_permissions(&secret, Permissions::from_mode(0o600))?;
         let announcement = self.dir.join(id);
         let launch = Launch::new(id, product("roost-coordinator")?, self.dir.join("logs").join(id))
             .args(["run", "--id", id, "--cluster", fleet::CLUSTER, "--etcd", self.etcd])
             .args(["--listen".into(), format!("127.0.0.1:{}", free_port()?)])
             .args(["--token-file".into(), token.into_os_string()])
+            .args(["--cluster-secret-file".into(), secret.into_os_string()])
             .args(["--announce".into(), announcement.clone().into_os_string()])
             .env("ROOST_DATABASE_URL", self.postgres);
         let mut process = launch.spawn()?;

@@ -111,6 +111,7 @@ impl Api {
             zone: "default".into(),
             version: "0.0.0-test".into(),
             leaving: false,
+            rpc_address: String::new(),
             started_at_ms: 1_700_000_000_123,
             impairments: Vec::new(),
         };

@@ -130,6 +130,8 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
     let dir = tempfile::tempdir().expect("a directory");
     let token_file = dir.path().join("tokens");
     write_private(&token_file, &format!("{TOKEN}\n"));
+    let cluster_secret_file = dir.path().join("secret");
+    write_private(&cluster_secret_file, &"5e".repeat(32));
     let timing = Timing::from_ttl(Duration::from_secs(2)).expect("a TTL that etcd takes");
     let config = Config {
         id: id.into(),
@@ -142,6 +144,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         health_listen: Some("127.0.0.1:0".parse().expect("an address")),
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),
+        cluster_secret_file,
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),
         etcd_history: Duration::ZERO,

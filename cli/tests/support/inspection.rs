@@ -1,0 +1,92 @@
+//! The scripted coordinator's closer look at workers: `lodge` is on a node that answers, `shop` on one that does not.
+
+use std::collections::HashMap;
+
+use prost_types::Duration;
+use roost_proto::v1::{worker_inspection_service_server::WorkerInspectionService, *};
+use tonic::{Request, Response};
+
+use super::{Answer, Items, Script, at, items, workers::worker};
+
+fn span(seconds: i64) -> Option<Duration> {
+    Some(Duration { seconds, nanos: 0 })
+}
+
+fn live() -> LiveWorker {
+    LiveWorker {
+        node_id: "node-2".into(),
+        node_version: "0.1.0".into(),
+        generation: 3,
+        state: "running".into(),
+        since_proof: span(2),
+        reconnect_attempts: 1,
+        browser: Some(LiveBrowser {
+            uptime: span(3_725),
+            browser_version: "HeadlessChrome/142.0.7444.59".into(),
+            bridge_version: "0.1.0".into(),
+            library_version: "4.6.0".into(),
+            pid: 4_711,
+            processes: 4,
+            pss_bytes: Some(71 << 20),
+            own_bytes: 52 << 20,
+            cpu_time: span(94),
+            cpu_share: 0.03,
+        }),
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerInspectionService for Script {
+    async fn describe_worker(&self, request: Request<DescribeWorkerRequest>) -> Answer<WorkerDescription> {
+        let mut worker = worker(&request.into_inner().tenant_id)?;
+        let is_there = worker.tenant_id == "lodge";
+        if !is_there {
+            worker.node_id = "node-3".into();
+        }
+        let problem = "node node-3 cannot be reached at 10.0.0.3:7119: Connection refused (os error 111)";
+        Ok(Response::new(WorkerDescription {
+            worker: Some(worker),
+            phone: "+255700000001".into(),
+            labels: HashMap::from([("plan".into(), "pro".into())]),
+            inbound_queue: 2,
+            outbound_queue: 1,
+            snapshot_time: at(30),
+            snapshot_bytes: 1_234_567,
+            live: is_there.then(live),
+            node_problem: if is_there { String::new() } else { problem.into() },
+        }))
+    }
+
+    type ReadWorkerLogStream = Items<ReadWorkerLogResponse>;
+
+    async fn read_worker_log(
+        &self,
+        request: Request<ReadWorkerLogRequest>,
+    ) -> Answer<Self::ReadWorkerLogStream> {
+        let request = request.into_inner();
+        worker(&request.tenant_id)?;
+        let line = |second: i64, level: LogLevel, node: &str, message: &str, fields: &str| WorkerLogLine {
+            time: at(second),
+            level: level.into(),
+            target: "roost_node::worker".into(),
+            message: message.into(),
+            fields_json: fields.into(),
+            node_id: node.into(),
+            generation: 3,
+        };
+        let mut lines = vec![
+            line(1, LogLevel::Info, "node-2", "the worker begins", "{}"),
+            line(9, LogLevel::Warn, "node-2", "the page failed", "{\"attempts\":1,\"error\":\"gone\"}"),
+        ];
+        lines.retain(|line| line.level >= request.level);
+        let told = |lines, notice: &str| ReadWorkerLogResponse { lines, notice: notice.to_owned() };
+        let mut answers = vec![told(lines, "")];
+        if request.previous {
+            answers.insert(
+                0,
+                told(vec![], "node node-1 is not live; the end of it as it was kept in the database:"),
+            );
+        }
+        Ok(Response::new(items(answers)))
+    }
+}

@@ -1,0 +1,80 @@
+//! WorkerInspectionService.
+
+use prost_types::Timestamp;
+use roost_proto::v1::{self, worker_inspection_service_server::WorkerInspectionService};
+use time::OffsetDateTime;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    app::{App, LogLevel, LogQuery},
+    grpc::{
+        answers::{Answers, answers},
+        request::{Checks, tenant_id},
+        wire,
+    },
+};
+
+/// Of a log, unless it is said.
+const USUAL_LINES: u32 = 100;
+const MOST_LINES: u32 = 10_000;
+
+fn lines(given: i32) -> Result<u32, String> {
+    match u32::try_from(given) {
+        Ok(0) => Ok(USUAL_LINES),
+        Ok(lines) => Ok(lines.min(MOST_LINES)),
+        Err(_) => Err(format!("{given} is not allowed: 0 means {USUAL_LINES}, and {MOST_LINES} is the most")),
+    }
+}
+
+fn time(given: Timestamp) -> Result<OffsetDateTime, String> {
+    let nanos = i128::from(given.seconds) * 1_000_000_000 + i128::from(given.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| "it is no time that there is".to_owned())
+}
+
+pub struct WorkerInspection {
+    pub app: App,
+}
+
+#[async_trait]
+impl WorkerInspectionService for WorkerInspection {
+    async fn describe_worker(
+        &self,
+        request: Request<v1::DescribeWorkerRequest>,
+    ) -> Result<Response<v1::WorkerDescription>, Status> {
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
+        let description = self.app.describe_worker(&id).await?;
+        Ok(Response::new(wire::worker_description(description)))
+    }
+
+    type ReadWorkerLogStream = Answers<v1::ReadWorkerLogResponse>;
+
+    async fn read_worker_log(
+        &self,
+        request: Request<v1::ReadWorkerLogRequest>,
+    ) -> Result<Response<Self::ReadWorkerLogStream>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let lines = checks.take("lines", lines(request.lines));
+        let since = checks.take("since_time", request.since_time.map(time).transpose());
+        let level = checks.optional_enum("level", request.level);
+        let which = if request.follow && request.previous {
+            Err("it goes on no more, so it cannot be followed: leave follow out".to_owned())
+        } else {
+            Ok(())
+        };
+        let which = checks.take("previous", which);
+        let (Some(tenant), Some(lines), Some(since), Some(level), Some(())) =
+            (tenant, lines, since, level, which)
+        else {
+            return Err(checks.refusal().into());
+        };
+        let query = LogQuery { lines, since, level: level.map_or(LogLevel::Trace, wire::log_level_filter) };
+        let items = if request.follow {
+            self.app.follow_worker_log(&tenant, query).await?
+        } else {
+            self.app.read_worker_log(&tenant, query, request.previous).await?
+        };
+        Ok(Response::new(answers(items, wire::log_item)))
+    }
+}

@@ -1,0 +1,221 @@
+//! Asks nodes what they know. One channel a node, connected at the first question and again after it was lost; a question has a
+//! deadline, and one that is not answered is a sentence for the operator and no error: what else is known is told all the same.
+
+mod answers;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use roost_cluster::records::NodeRecord;
+use roost_model::{
+    causes,
+    ids::{NodeId, TenantId},
+};
+use roost_proto::{
+    client::{AdminError, Bearer, Transport},
+    internal::{InspectWorkerRequest, ReadLogRequest, node_agent_service_client::NodeAgentServiceClient},
+};
+use roost_secrets::ClusterSecret;
+use tokio::time::timeout;
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+
+pub use answers::{BrowserVitals, LogChunk, LogRequest, NodeLog, WorkerVitals};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// Until the answer begins: a node looks at a browser's processes for half a second, and asks the browser for two at most.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// A stream on a connection that has silently died ends after this and as much again.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// A channel that nobody has used for so long is closed, by the next one that is made.
+const UNUSED_FOR: Duration = Duration::from_secs(600);
+
+/// Why a node has not answered, in one line for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NodeSilence {
+    #[error("node {node} is not live")]
+    NotLive { node: NodeId },
+    #[error("node {node} is of a version that cannot be asked: bring it to this coordinator's")]
+    OldVersion { node: NodeId },
+    #[error("node {node} cannot be reached at {address}: {reason}")]
+    Unreachable { node: NodeId, address: String, reason: String },
+    #[error(
+        "node {node} does not take this coordinator's cluster secret: give every node and coordinator the same \
+         --cluster-secret-file"
+    )]
+    ForeignSecret { node: NodeId },
+    /// It has let go of it, or not heard of it yet.
+    #[error("node {node} does not hold the tenant at this moment")]
+    NotHeld { node: NodeId },
+}
+
+/// The channels to the nodes.
+pub struct NodeRpc {
+    secret: Bearer,
+    channels: Mutex<HashMap<NodeId, NodeChannel>>,
+}
+
+struct NodeChannel {
+    address: String,
+    channel: Channel,
+    used_at: Instant,
+}
+
+impl NodeRpc {
+    /// The secret is one that a header can carry.
+    pub fn new(secret: &ClusterSecret) -> Result<Self, AdminError> {
+        Ok(Self { secret: Bearer::new(secret.expose())?, channels: Mutex::default() })
+    }
+
+    pub async fn inspect_worker(
+        &self,
+        record: &NodeRecord,
+        tenant: &TenantId,
+    ) -> Result<WorkerVitals, NodeSilence> {
+        let request = InspectWorkerRequest { tenant_id: tenant.to_string() };
+        let mut client = self.client(record)?;
+        let asked = timeout(ANSWER_WITHIN, client.inspect_worker(request)).await;
+        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue()));
+        answered.map(|answer| answer.into_inner().into()).map_err(|status| silence(record, &status))
+    }
+
+    /// Lines that are there, and those that come if they are to be followed. They end without an error when the node has no more.
+    pub async fn read_log(&self, record: &NodeRecord, request: LogRequest) -> Result<NodeLog, NodeSilence> {
+        let mut client = self.client(record)?;
+        let asked = timeout(ANSWER_WITHIN, client.read_log(ReadLogRequest::from(request))).await;
+        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue()));
+        answered.map(|answer| NodeLog(answer.into_inner())).map_err(|status| silence(record, &status))
+    }
+
+    fn client(&self, record: &NodeRecord) -> Result<NodeAgentServiceClient<Transport>, NodeSilence> {
+        let NodeRecord { node, rpc_address: address, .. } = record;
+        if address.is_empty() {
+            return Err(NodeSilence::OldVersion { node: node.clone() });
+        }
+        let mut channels = self.channels.lock();
+        let now = Instant::now();
+        let channel = match channels.get_mut(node).filter(|known| known.address == *address) {
+            Some(known) => {
+                known.used_at = now;
+                known.channel.clone()
+            }
+            None => {
+                channels.retain(|_, known| now.duration_since(known.used_at) < UNUSED_FOR);
+                let channel = channel_to(record)?;
+                let known = NodeChannel { address: address.clone(), channel: channel.clone(), used_at: now };
+                channels.insert(node.clone(), known);
+                channel
+            }
+        };
+        Ok(NodeAgentServiceClient::with_interceptor(channel, self.secret.clone()))
+    }
+}
+
+fn overdue() -> Status {
+    Status::deadline_exceeded(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))
+}
+
+fn channel_to(record: &NodeRecord) -> Result<Channel, NodeSilence> {
+    let NodeRecord { node, rpc_address: address, .. } = record;
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
+        let reason = causes(&error).to_string();
+        NodeSilence::Unreachable { node: node.clone(), address: address.clone(), reason }
+    })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_WITHIN)
+        .timeout(ANSWER_WITHIN)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY)
+        .connect_lazy())
+}
+
+fn silence(record: &NodeRecord, status: &Status) -> NodeSilence {
+    let NodeRecord { node, rpc_address: address, .. } = record;
+    let (node, address) = (node.clone(), address.clone());
+    match status.code() {
+        Code::NotFound => NodeSilence::NotHeld { node },
+        Code::Unauthenticated => NodeSilence::ForeignSecret { node },
+        Code::Unimplemented => NodeSilence::OldVersion { node },
+        _ => NodeSilence::Unreachable { node, address, reason: reason(status) },
+    }
+}
+
+/// What lies below "transport error", if that is all it says.
+fn reason(status: &Status) -> String {
+    let mut cause = std::error::Error::source(status);
+    let mut said = status.message().to_owned();
+    while let Some(error) = cause {
+        said = error.to_string();
+        cause = error.source();
+    }
+    said
+}
+
+impl fmt::Debug for NodeRpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeRpc").field("channels", &self.channels.lock().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
+
+    use roost_model::ids::Incarnation;
+
+    use super::*;
+
+    fn rpc() -> NodeRpc {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "7".repeat(64)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        NodeRpc::new(&ClusterSecret::from_file(&path).unwrap()).unwrap()
+    }
+
+    fn record(node: &str, rpc_address: &str) -> NodeRecord {
+        NodeRecord {
+            node: NodeId::new(node).unwrap(),
+            incarnation: Incarnation(1),
+            address: String::new(),
+            capacity: 1,
+            weight: 100,
+            zone: String::new(),
+            version: String::new(),
+            leaving: false,
+            rpc_address: rpc_address.to_owned(),
+            started_at_ms: 0,
+            impairments: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_is_named_with_its_address_and_the_reason() {
+        let (rpc, tenant) = (rpc(), TenantId::new("t").unwrap());
+        // Nobody listens there any more.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let silence = rpc.inspect_worker(&record("n1", &address), &tenant).await.unwrap_err().to_string();
+        assert!(silence.starts_with(&format!("node n1 cannot be reached at {address}: ")), "{silence}");
+        assert!(silence.contains("refused"), "{silence}");
+        let old = rpc.inspect_worker(&record("n1", ""), &tenant).await.unwrap_err();
+        assert!(matches!(old, NodeSilence::OldVersion { .. }), "{old}");
+    }
+
+    #[tokio::test]
+    async fn a_node_has_one_channel_until_its_address_changes() {
+        let rpc = rpc();
+        for (node, address) in [("n1", "127.0.0.1:1"), ("n1", "127.0.0.1:1"), ("n1", "127.0.0.1:2")] {
+            rpc.client(&record(node, address)).unwrap();
+        }
+        rpc.client(&record("n2", "127.0.0.1:1")).unwrap();
+        let channels = rpc.channels.lock();
+        assert_eq!(channels.len(), 2);
+        assert_eq!(channels[&NodeId::new("n1").unwrap()].address, "127.0.0.1:2");
+    }
+}

@@ -1,0 +1,6 @@
+//! What nodes tell coordinators and what coordinators tell of it, on a cluster of real processes without browsers.
+
+mod describe;
+mod logs;
+mod secret;
+mod stage;
