@@ -266,6 +266,7 @@ mod tests {
     #[test]
     fn one_that_is_over_a_limit_waits_for_the_same_quiet_moment_and_for_no_time() {
         let mut restart = at_four();
+        assert_eq!(restart.due(after(secs(50))), Some(FOUR));
         restart.moved(secs(99));
         restart.set_excess(Some("too much".to_owned()));
         assert_eq!(restart.due(after(secs(100))), Some(secs(101)));
@@ -278,7 +279,8 @@ mod tests {
         restart.set_excess(None);
         assert_eq!(restart.due(after(secs(200))), Some(FOUR), "it is so no more");
         restart.set_excess(Some("too much".to_owned()));
-        restart.launched(after(secs(201)).wall);
+        assert!(!restart.is_now(after(secs(259))), "it waits anew");
+        restart.launched(after(secs(260)).wall);
         assert_eq!(restart.excess(), None, "it was the browser before");
     }
 
