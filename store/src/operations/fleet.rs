@@ -4,25 +4,10 @@ use roost_cluster::ledger::{FleetLimits, MemberFailure};
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use sqlx::types::Json;
 
-use super::{OperationRecord, OperationState, number_to_column, start::StartedRow};
+use super::{OperationRecord, OperationState, WorkerAction, number_to_column, start::StartedRow};
 use crate::{
     LabelSelector, Labels, Requester, Store, StoreError, WorkerFilter, WorkerStatus, columns::optional_id,
 };
-
-/// What the workers are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "worker_action", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum WorkerAction {
-    /// Those that are stopped or in ERROR; the others only what is to run.
-    Start,
-    Stop,
-    /// Gracefully.
-    Restart,
-    /// By killing the browser.
-    ForceRestart,
-    /// Anew, with another scan: the session is forgotten.
-    Relink,
-}
 
 /// A worker for which there is something to do and that a selector has chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,9 +19,9 @@ mod fleet;
 mod record;
 mod start;
 
-pub use fleet::{ChosenWorker, NewFleetOrder, Resumption, WorkerAction};
+pub use fleet::{ChosenWorker, NewFleetOrder, Resumption};
 use record::{Kind, OperationRow};
-pub use record::{OperationOrder, OperationRecord, OperationState};
+pub use record::{OperationOrder, OperationRecord, OperationState, WorkerAction};
 pub(crate) use record::{count, number_to_column};
 
 /// Of the rebalance that the policy starts.

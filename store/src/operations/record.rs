@@ -4,7 +4,6 @@ use roost_cluster::ledger::{FleetLimits, Progress};
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
-use super::WorkerAction;
 use crate::StoreError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +45,21 @@ pub enum OperationOrder {
         selector: String,
         limits: FleetLimits,
     },
+}
+
+/// What the workers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "worker_action", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum WorkerAction {
+    /// Those that are stopped or in ERROR; the others only what is to run.
+    Start,
+    Stop,
+    /// Gracefully.
+    Restart,
+    /// By killing the browser.
+    ForceRestart,
+    /// Anew, with another scan: the session is forgotten.
+    Relink,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
