@@ -1,9 +1,6 @@
 //! Finds the events that belong to a tenant and puts their lines into the writer's channel. It never waits: what does not
 //! fit is counted.
 
-use std::{collections::HashMap, sync::Arc};
-
-use parking_lot::Mutex;
 use roost_model::ids::TenantId;
 use tokio::sync::mpsc;
 use tracing::{
@@ -14,11 +11,8 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::{
     line::{Fields, LogLine},
-    writer::Command,
+    writer::{Command, Dropped},
 };
-
-/// Lines that came while there was no room for them, by tenant: only while that lasts.
-pub(super) type Dropped = Arc<Mutex<HashMap<TenantId, u64>>>;
 
 /// See the module.
 #[derive(Debug, Clone)]

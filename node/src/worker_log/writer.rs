@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use parking_lot::Mutex;
 use roost_model::{causes, ids::TenantId};
 use serde_json::Map;
 use time::OffsetDateTime;
@@ -16,7 +17,6 @@ use tracing::Level;
 
 use super::{
     files::{LogFiles, OpenLog},
-    layer::Dropped,
     line::{LineFilter, LogLine},
     unsaved::Unsaved,
 };
@@ -27,6 +27,9 @@ const BATCH: usize = 1_024;
 const SWEEP_AFTER_BYTES: u64 = 16 << 20;
 /// Between two lines of the node's own log about lines that were not written.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Lines that came while there was no room for them, by tenant: only while that lasts.
+pub(super) type Dropped = Arc<Mutex<HashMap<TenantId, u64>>>;
 
 #[derive(Debug)]
 pub(super) enum Command {
