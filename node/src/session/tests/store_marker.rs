@@ -25,3 +25,14 @@ async fn a_store_is_marked_once_and_shows_whether_the_key_is_here() {
     rotating.seal_marker_anew(&rotating.marker().await.unwrap().unwrap()).await.unwrap();
     assert_eq!(with(&["08"]).marker().await.unwrap(), Some(made), "the old key is not needed any more");
 }
+
+/// A node that has looked at one and goes on when the store was exchanged does not mark the new one as the old.
+#[tokio::test]
+async fn a_marker_that_has_come_in_the_place_of_another_stays() {
+    let world = World::new();
+    let seen = world.snapshots.make_marker(Uuid::from_u128(1)).await.unwrap();
+    std::fs::remove_file(world.dir.path().join("objects/marker")).unwrap();
+    let now = world.snapshots.make_marker(Uuid::from_u128(1)).await.unwrap();
+    world.snapshots.seal_marker_anew(&seen).await.unwrap();
+    assert_eq!(world.snapshots.marker().await.unwrap(), Some(now));
+}

@@ -62,11 +62,12 @@ async fn a_killed_nodes_tenant_goes_on_elsewhere_from_its_snapshot_in_a_bucket()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_that_is_away_is_waited_for_and_its_tenants_say_so() -> anyhow::Result<()> {
     let server = Server::start().await?;
-    let scenario = Scenario::start_with(|options| {
+    let mut scenario = Scenario::start_with(|options| {
         (options.nodes, options.tenants) = (1, 1);
         options.bucket = Some(server.bucket());
     })
     .await?;
+    scenario.expect_error("an impairment is shared by many nodes");
     let tenant = scenario.tenant(0);
     scenario.answers(&tenant, "before").await?;
     server.relay.set(|_| Some(HttpFault::Refuse(403, "RequestTimeTooSkewed")));
