@@ -44,7 +44,7 @@ pub use event::{
     InboundMessage, LinkedAccount, LocalStorage, OutboundText, PageEvent, PairingCode, Probe, StreamInfo,
     StreamMode,
 };
-pub use vitals::{GroupUsage, Vitals};
+pub use vitals::Vitals;
 
 /// Messages that a page has told and that are not confirmed, at most.
 pub const WINDOW: usize = 512;

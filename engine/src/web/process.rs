@@ -15,7 +15,6 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
 use crate::BrowserObserver;
-use crate::vitals::member_of;
 
 /// A running browser. Dropping it kills the tree.
 pub(super) struct BrowserProcess {
@@ -172,6 +171,14 @@ fn has_living_member(group: Pid) -> bool {
         .any(|stat| member_of(&stat) == Some(group.as_raw_pid()))
 }
 
+/// The group that this process is a living member of. `pid (name) state ppid pgrp ...`; the name may hold parentheses, so the
+/// last one ends it.
+fn member_of(stat: &str) -> Option<i32> {
+    let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
+    let (state, _parent, group) = (fields.next()?, fields.next()?, fields.next()?);
+    if matches!(state, "Z" | "X") { None } else { group.parse().ok() }
+}
+
 /// Of all that was said, as much of the end.
 const KEPT_BYTES: usize = 600;
 /// A longer line is cut; the beginning says what it is about.
@@ -302,6 +309,13 @@ mod tests {
         tree.signal(Signal::STOP);
         drop(process);
         tree.wait().await;
+    }
+
+    #[test]
+    fn membership_is_read_from_a_stat_line() {
+        assert_eq!(member_of("9 (a) b) S 3 7 8 0"), Some(7));
+        assert_eq!(member_of("9 (a) Z 3 7 7 0"), None);
+        assert_eq!(member_of("9 a S 3"), None);
     }
 
     #[tokio::test]

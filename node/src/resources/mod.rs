@@ -20,5 +20,6 @@ mod sampler;
 mod table;
 
 pub use args::{Cores, Limit};
+pub use proc::GroupUsage;
 pub use rules::{Excess, Limits, Urgency};
 pub use table::{Meter, Resources};

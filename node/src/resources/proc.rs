@@ -33,6 +33,40 @@ pub fn share_bytes(proc: &Path, pid: i32) -> Option<u64> {
     Some(sum_of_kib(&read(proc, pid, "smaps_rollup")?, &["Pss:", "SwapPss:"]))
 }
 
+/// What the processes of a group take of the machine at one moment, for people who look at one; the sampler's figures of all are
+/// older and cheaper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupUsage {
+    pub processes: u32,
+    /// `None` if the kernel does not tell it of any of them.
+    pub share_bytes: Option<u64>,
+    pub private_bytes: u64,
+    /// Of those that live.
+    pub cpu: Duration,
+}
+
+impl GroupUsage {
+    /// One walk through /proc, and for each member a walk of the kernel's through its pages: some milliseconds. Blocking.
+    pub fn of(group: u32) -> io::Result<Self> {
+        let proc = Path::new("/proc");
+        let mut usage = Self { share_bytes: Some(0), ..Self::default() };
+        let group = group.cast_signed();
+        for process in processes(proc)?.into_iter().filter(|process| process.group == group) {
+            // One that has ended meanwhile has nothing.
+            let Some(private) = private_bytes(proc, process.pid) else { continue };
+            usage.processes += 1;
+            usage.private_bytes += private;
+            usage.cpu += process.cpu;
+            let share = share_bytes(proc, process.pid);
+            usage.share_bytes = usage.share_bytes.zip(share).map(|(sum, share)| sum + share);
+        }
+        if usage.processes == 0 {
+            usage.share_bytes = None;
+        }
+        Ok(usage)
+    }
+}
+
 fn read(proc: &Path, pid: i32, file: &str) -> Option<String> {
     fs::read_to_string(proc.join(pid.to_string()).join(file)).ok()
 }
@@ -65,6 +99,15 @@ mod tests {
         let lives = Process { pid: 9, group: 7, cpu: Duration::from_secs(3) };
         assert_eq!(process(9, &line("S")), Some(lives));
         assert_eq!((process(9, &line("Z")), process(9, "9 a S 3")), (None, None));
+    }
+
+    #[test]
+    fn a_group_is_measured_and_one_that_is_not_there_has_nothing() {
+        let own = rustix::process::getpgrp().as_raw_pid().cast_unsigned();
+        let usage = GroupUsage::of(own).unwrap();
+        assert!(usage.processes > 0 && usage.private_bytes > 0, "{usage:?}");
+        assert!(usage.share_bytes.is_none_or(|bytes| bytes > 0), "{usage:?}");
+        assert_eq!(GroupUsage::of(i32::MAX.cast_unsigned()).unwrap(), GroupUsage::default());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What a node answers.
 
-use std::time::Duration;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
-use roost_engine::{GroupUsage, Vitals};
-use roost_model::ids::TenantId;
+use roost_engine::Vitals;
+use roost_model::{causes, ids::TenantId};
 use roost_proto::{
     error::{ApiError, ErrorCode},
     internal::{
@@ -29,6 +32,7 @@ use crate::{
     blocking::run_blocking,
     health::NodeHealth,
     host::worker_table::{HeldTenantStatus, WorkerTable},
+    resources::GroupUsage,
     worker_log::WorkerLog,
 };
 
@@ -140,7 +144,12 @@ fn held_tenant(held: HeldTenantStatus) -> HeldTenant {
 
 async fn browser(vitals: Vitals) -> Browser {
     let processes = match vitals.pid {
-        Some(pid) => Some(process_tree(pid).await),
+        Some(pid) => process_tree(pid)
+            .await
+            .map_err(|error| {
+                tracing::warn!(error = %causes(&error), "what a browser uses cannot be seen");
+            })
+            .ok(),
         None => None,
     };
     Browser {
@@ -152,21 +161,21 @@ async fn browser(vitals: Vitals) -> Browser {
     }
 }
 
-async fn process_tree(pid: u32) -> ProcessTree {
-    let begun = std::time::Instant::now();
-    let before = run_blocking(move || GroupUsage::of(pid)).await;
+async fn process_tree(pid: u32) -> io::Result<ProcessTree> {
+    let begun = Instant::now();
+    let before = run_blocking(move || GroupUsage::of(pid)).await?;
     tokio::time::sleep(LOOK).await;
-    let usage = run_blocking(move || GroupUsage::of(pid)).await;
+    let usage = run_blocking(move || GroupUsage::of(pid)).await?;
     // A process that has ended meanwhile took its time with it.
-    let spent = usage.cpu_time.saturating_sub(before.cpu_time);
-    ProcessTree {
+    let spent = usage.cpu.saturating_sub(before.cpu);
+    Ok(ProcessTree {
         pid: pid.cast_signed(),
         processes: usage.processes,
-        pss_bytes: usage.pss_bytes,
-        own_bytes: usage.own_bytes,
-        cpu_time: Some(duration(usage.cpu_time)),
+        pss_bytes: usage.share_bytes,
+        own_bytes: usage.private_bytes,
+        cpu_time: Some(duration(usage.cpu)),
         cpu_share: spent.as_secs_f64() / begun.elapsed().as_secs_f64(),
-    }
+    })
 }
 
 /// One that is too long for the message's field is the longest that it takes.
