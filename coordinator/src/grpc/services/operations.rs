@@ -2,8 +2,11 @@
 
 use roost_cluster::ledger::FleetLimits;
 use roost_model::ids::OperationId;
-use roost_proto::v1::{self, operation_service_server::OperationService};
-use roost_store::{NewDrain, NewMove, NewRebalance, OperationFilter};
+use roost_proto::{
+    error::ApiError,
+    v1::{self, operation_service_server::OperationService},
+};
+use roost_store::{NewDrain, NewMove, NewRebalance, OperationFilter, Requester};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
@@ -195,11 +198,8 @@ impl OperationService for Operations {
         &self,
         request: Request<v1::CancelOperationRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        let request = request.into_inner();
-        let mut checks = Checks::default();
-        let id = checks.operation_id(request.id);
-        let by = checks.by(request.requested_by, request.reason);
-        let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal().into()) };
+        let v1::CancelOperationRequest { id, requested_by, reason } = request.into_inner();
+        let (id, by) = ordered(id, requested_by, reason)?;
         Ok(Response::new(wire::operation(self.app.cancel_operation(id, &by).await?)))
     }
 
@@ -207,11 +207,15 @@ impl OperationService for Operations {
         &self,
         request: Request<v1::ResumeOperationRequest>,
     ) -> Result<Response<v1::Operation>, Status> {
-        let request = request.into_inner();
-        let mut checks = Checks::default();
-        let id = checks.operation_id(request.id);
-        let by = checks.by(request.requested_by, request.reason);
-        let (Some(id), Some(by)) = (id, by) else { return Err(checks.refusal().into()) };
+        let v1::ResumeOperationRequest { id, requested_by, reason } = request.into_inner();
+        let (id, by) = ordered(id, requested_by, reason)?;
         Ok(Response::new(wire::operation(self.app.resume_operation(id, &by).await?)))
     }
+}
+
+/// What is ordered of an operation that runs, and by whom.
+fn ordered(id: i64, requested_by: String, reason: String) -> Result<(OperationId, Requester), ApiError> {
+    let mut checks = Checks::default();
+    let (id, by) = (checks.operation_id(id), checks.by(requested_by, reason));
+    id.zip(by).ok_or_else(|| checks.refusal())
 }
