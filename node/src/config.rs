@@ -30,6 +30,7 @@ use crate::session::{
     Profiles, SessionError, SnapshotKeys, SnapshotStore,
     s3::{S3Args, S3Location},
 };
+use crate::worker::WorkerTimingArgs;
 use crate::worker_log::WorkerLogArgs;
 
 /// The settings of a node as they were given.
@@ -82,13 +83,8 @@ pub struct NodeArgs {
     /// The browsers' time zone, such as Africa/Dar_es_Salaam; the machine's unless it is given
     #[arg(long, env = "ROOST_NODE_TIME_ZONE", value_parser = a_time_zone)]
     pub time_zone: Option<String>,
-    /// How long a page may have heard nothing of WhatsApp before WhatsApp is asked; 1s to 1h
-    #[arg(long, env = "ROOST_NODE_HEARD_WITHIN", default_value = "60s", value_parser = a_silence)]
-    pub heard_within: Duration,
-    /// QR codes that a tenant's page shows in a row without a scan before its browser is closed, unless the tenant says otherwise;
-    /// 0 shows them without an end
-    #[arg(long, env = "ROOST_NODE_QR_ROTATIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
-    pub qr_rotations: u32,
+    #[command(flatten)]
+    pub worker_timing: WorkerTimingArgs,
     /// The browser: chromium-headless-shell, or chromium
     #[arg(long, env = "ROOST_BROWSER", default_value = "/usr/lib/chromium/chromium-headless-shell")]
     pub browser: PathBuf,
@@ -344,15 +340,6 @@ fn languages(given: &str) -> Result<String, String> {
         Ok(given.to_owned())
     } else {
         Err("it has to be tags with commas between them, such as sw-TZ,sw,en".to_owned())
-    }
-}
-
-fn a_silence(given: &str) -> Result<Duration, String> {
-    let silence = humantime::parse_duration(given).map_err(|error| error.to_string())?;
-    if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&silence) {
-        Ok(silence)
-    } else {
-        Err("it has to be from 1s to 1h".to_owned())
     }
 }
 

@@ -89,7 +89,6 @@ use crate::{
     rpc::{self, RpcService},
     start_times::StartTimes,
     symptoms::Symptoms,
-    worker::WorkerTiming,
     worker_log::{LogSaver, WorkerLog, WorkerLogInbox},
 };
 use candidate::Candidate;
@@ -296,11 +295,7 @@ async fn assemble(
         registry,
         guard,
         timing,
-        worker_timing: WorkerTiming {
-            heard_within: args.heard_within,
-            qr_rotations: args.qr_rotations,
-            ..WorkerTiming::default()
-        },
+        worker_timing: args.worker_timing.timing(),
         health,
         workers,
         worker_log,

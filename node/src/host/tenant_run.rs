@@ -29,10 +29,6 @@ use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, Wor
 
 /// From a spec that could not be read to the next look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// For a graceful stop: whoever takes the tenant over waits for it. Its steps are bounded by less together: draining, reading and
-/// closing the page, and the last save. The controller complains of a tenant that is not let go of after a minute.
-const STOP_WITHIN: Duration = Duration::from_secs(50);
-
 pub(super) struct TenantRun {
     pub(super) env: Arc<IncarnationEnv>,
     pub(super) request: RunRequest<WarmStandby>,
@@ -196,12 +192,13 @@ impl TenantRun {
             },
             other => other,
         };
+        let stops_within = self.env.host.worker_timing.stops_within();
         tokio::select! {
             () = worker.stop(mode) => {}
             () = self.request.killed(), if mode != StopMode::Kill => {
                 worker.stop(StopMode::Kill).await;
             }
-            () = tokio::time::sleep(STOP_WITHIN), if mode == StopMode::Graceful => {
+            () = tokio::time::sleep(stops_within), if mode == StopMode::Graceful => {
                 tracing::warn!(tenant = %self.request.fence.tenant, "a graceful stop took too long; the browser is killed");
                 worker.stop(StopMode::Kill).await;
             }
@@ -247,19 +244,5 @@ impl TenantRun {
             ownership: self.env.ownership.clone(),
             timing: self.env.host.worker_timing,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::worker::WorkerTiming;
-
-    #[test]
-    fn a_stop_leaves_time_for_the_last_save() {
-        let timing = WorkerTiming::default();
-        // For the page to be read and to be closed, and for the history and the status.
-        let rest = Duration::from_secs(15);
-        assert!(timing.drain_within + timing.last_save_within + rest <= STOP_WITHIN);
     }
 }

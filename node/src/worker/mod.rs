@@ -28,6 +28,7 @@ mod session_store;
 mod snapshot_schedule;
 pub mod state;
 mod timing;
+mod timing_args;
 mod turn;
 #[cfg(test)]
 pub(crate) mod unserved;
@@ -45,6 +46,7 @@ pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
 pub use end::WorkerEnd;
 pub use state::{Ending, State, StopMode};
 pub use timing::{OverLimitTiming, RestartTiming, WorkerTiming};
+pub use timing_args::WorkerTimingArgs;
 pub use warm_standby::WarmStandby;
 
 /// Starts a worker. The browser lives no longer than the handle's worker: dropping every handle stops it gracefully.

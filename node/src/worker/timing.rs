@@ -78,6 +78,17 @@ pub struct OverLimitTiming {
     pub starts: u32,
 }
 
+/// Of a graceful stop, beside the messages in flight and the last save: reading and closing the page, the history, the status.
+const STOP_BESIDES: Duration = Duration::from_secs(15);
+
+impl WorkerTiming {
+    /// A graceful stop is over by then, or its browser is killed: whoever takes the tenant over waits for it. The controller
+    /// complains of a tenant that is not let go of after a minute.
+    pub fn stops_within(&self) -> Duration {
+        self.drain_within + self.last_save_within + STOP_BESIDES
+    }
+}
+
 impl Default for WorkerTiming {
     fn default() -> Self {
         Self {
