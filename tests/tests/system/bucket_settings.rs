@@ -47,6 +47,7 @@ impl Cluster {
             .args(["run", "--id", "n1", "--engine", "null", "--lease-ttl", "2s", "--object-store", location])
             .args(["--etcd", self.etcd.endpoint(), "--database-url", self.postgres.url()])
             .args(["--state-dir", &file("state"), "--snapshot-key-file", &file("key")])
+            .args(["--cluster-secret-file", &file("key")])
             .args(["--object-store-endpoint", &self.weed.endpoint()])
     }
 

@@ -224,7 +224,7 @@ fn restrictions(unit: &str) -> Result<Restrictions> {
             // Not restrictions, or limits that are higher than the usual ones.
             (
                 "Description" | "After" | "Wants" | "User" | "StateDirectory" | "StateDirectoryMode"
-                | "EnvironmentFile" | "ExecStart",
+                | "Environment" | "EnvironmentFile" | "ExecStart",
                 _,
             )
             | ("KillMode" | "TimeoutStopSec" | "Restart" | "RestartSec" | "WantedBy", _)
