@@ -15,8 +15,8 @@ use roost_model::ids::TenantId;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText, Page,
-    PageEvent, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, WarmBrowser,
+    BrowserSetup, Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText,
+    Page, PageEvent, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, WarmBrowser,
 };
 
 /// Events that wait for the worker.
@@ -122,6 +122,11 @@ impl NullEngine {
         self.page(tenant).map_or(0, |page| page.take_overs.load(Ordering::Relaxed))
     }
 
+    /// As what the tenant's last browser was started.
+    pub fn setup(&self, tenant: &TenantId) -> Option<BrowserSetup> {
+        self.page(tenant).map(|page| page.setup.clone())
+    }
+
     /// How often the tenant's page was loaded anew.
     pub fn reloads(&self, tenant: &TenantId) -> u32 {
         self.page(tenant).map_or(0, |page| page.reloads.load(Ordering::Relaxed))
@@ -155,13 +160,19 @@ impl Engine for NullEngine {
             reloads: AtomicU32::new(0),
             swallows: AtomicBool::new(false),
             refuses_logout: self.refuses_logout.clone(),
+            setup: launch.setup,
             state: Mutex::default(),
         });
         self.tenants.lock().insert(launch.tenant, page.clone());
         Ok(Launched { page, events: received, pid: None })
     }
 
-    async fn warm(&self, tenant: &TenantId, _profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
+    async fn warm(
+        &self,
+        tenant: &TenantId,
+        _profile: &Path,
+        _setup: &BrowserSetup,
+    ) -> Result<Box<dyn WarmBrowser>, EngineError> {
         self.warm.lock().insert(tenant.clone());
         Ok(Box::new(WarmNullBrowser { engine: self.clone(), tenant: tenant.clone() }))
     }
@@ -215,6 +226,7 @@ struct NullPage {
     reloads: AtomicU32,
     swallows: AtomicBool,
     refuses_logout: Arc<Mutex<Option<String>>>,
+    setup: BrowserSetup,
     state: Mutex<NullState>,
 }
 
@@ -388,6 +400,7 @@ mod tests {
         let launch = Launch {
             tenant: tenant.clone(),
             profile: dir.path().to_owned(),
+            setup: BrowserSetup::default(),
             local_storage: None,
             cancel: CancellationToken::new(),
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RestartSchedule;
+use crate::{BrowserSettings, RestartSchedule};
 
 /// What operators set of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct TenantSettings {
     pub resend_policy: ResendPolicy,
     /// When its browser is restarted by itself; never unless it is set.
     pub restart_schedule: Option<RestartSchedule>,
+    /// From the next start of its browser on.
+    pub browser: BrowserSettings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    RestartSchedule, TenantSettings, Texts,
+    BrowserSettings, RestartSchedule, TenantSettings, Texts,
     ids::{NodeId, TenantId},
 };
 use sqlx::types::Json;
@@ -51,6 +51,7 @@ pub struct NewTenant {
     pub answer_within: Duration,
     pub resend_policy: roost_model::ResendPolicy,
     pub restart_schedule: Option<RestartSchedule>,
+    pub browser: BrowserSettings,
     pub labels: Labels,
     pub metadata: Labels,
 }
@@ -68,6 +69,7 @@ pub struct TenantPatch {
     pub resend_policy: Option<roost_model::ResendPolicy>,
     /// `Some(None)` takes it off.
     pub restart_schedule: Option<Option<RestartSchedule>>,
+    pub browser: Option<BrowserSettings>,
     pub labels: LabelPatch,
     pub metadata: LabelPatch,
 }
@@ -90,8 +92,8 @@ impl Store {
             r#"with tenant as (
                 insert into tenants (
                     id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
-                    resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                    resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s, browser)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
                 returning *
             ), session as (
                 insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -103,7 +105,8 @@ impl Store {
             select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenant"#,
             new.id.as_str(),
@@ -120,6 +123,7 @@ impl Store {
             new.restart_schedule.as_ref().map(|schedule| schedule.cron.as_str()),
             new.restart_schedule.as_ref().map(|schedule| schedule.time_zone.as_str()),
             new.restart_schedule.as_ref().map(|schedule| seconds_to_column(schedule.jitter)),
+            Json(&new.browser) as Json<&BrowserSettings>,
         );
         let created = self.one("create the tenant", query).await;
         match created.map_err(|error| named_field(error, new.id.as_str(), &new.phone)) {
@@ -144,7 +148,8 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenants where id = $1 and deleting_since is null"#,
             id.as_str(),
@@ -165,7 +170,8 @@ impl Store {
             r#"select id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
@@ -211,12 +217,14 @@ impl Store {
                 restart_cron = case when $16 then $17 else t.restart_cron end,
                 restart_time_zone = case when $16 then $18 else t.restart_time_zone end,
                 restart_jitter_s = case when $16 then $19 else t.restart_jitter_s end,
+                browser = coalesce($20, t.browser),
                 updated_at = now()
             from worker where t.id = worker.tenant_id
             returning id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s, labels as "labels: Json<Labels>",
+                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+                browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", created_at, t.updated_at"#,
             id.as_str(),
             patch.display_name,
@@ -237,6 +245,7 @@ impl Store {
             restart_schedule.map(|schedule| schedule.cron.as_str()),
             restart_schedule.map(|schedule| schedule.time_zone.as_str()),
             restart_schedule.map(|schedule| seconds_to_column(schedule.jitter)),
+            patch.browser.map(Json) as Option<Json<BrowserSettings>>,
         );
         let updated = self.maybe("update the tenant", query).await;
         let phone = patch.phone.as_deref().unwrap_or_default();
@@ -261,6 +270,7 @@ pub(crate) struct TenantRow {
     restart_cron: Option<String>,
     restart_time_zone: Option<String>,
     restart_jitter_s: Option<i32>,
+    browser: Json<BrowserSettings>,
     labels: Json<Labels>,
     metadata: Json<Labels>,
     created_at: OffsetDateTime,
@@ -290,6 +300,7 @@ impl TryFrom<TenantRow> for Tenant {
                     row.restart_time_zone,
                     row.restart_jitter_s,
                 )?,
+                browser: row.browser.0,
             }),
             labels: row.labels.0,
             metadata: row.metadata.0,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_model::{LanguageCode, ResendPolicy, TemplateKind, Texts, ids::TenantId};
+use roost_model::{BrowserSettings, LanguageCode, ResendPolicy, TemplateKind, Texts, ids::TenantId};
 use roost_store::{Labels, NewTenant};
 
 /// With what the API gives a tenant by default, but for the reply limit, which there is none.
@@ -18,6 +18,7 @@ pub fn new_tenant(id: TenantId, phone: impl Into<String>) -> NewTenant {
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
+        browser: BrowserSettings::default(),
         labels: Labels::default(),
         metadata: Labels::default(),
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use roost_proto::v1::{
-    BusinessTexts, Language, MenuItem, ResendPolicy, RestartSchedule, Template, Tenant, TenantStatus,
+    BrowserSettings, BusinessTexts, Language, MenuItem, ResendPolicy, RestartSchedule, Template, Tenant,
+    TenantStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ pub struct TenantView {
     answer_within: Option<String>,
     resend_policy: String,
     restart_schedule: Option<RestartScheduleView>,
+    browser: Option<BrowserView>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -48,6 +50,19 @@ impl From<RestartSchedule> for RestartScheduleView {
     fn from(schedule: RestartSchedule) -> Self {
         let jitter = schedule.jitter.map(|span| span.to_string());
         Self { cron: schedule.cron, time_zone: schedule.time_zone, jitter }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct BrowserView {
+    time_zone: String,
+    languages: Vec<String>,
+    user_agent: String,
+}
+
+impl From<BrowserSettings> for BrowserView {
+    fn from(BrowserSettings { time_zone, languages, user_agent }: BrowserSettings) -> Self {
+        Self { time_zone, languages, user_agent }
     }
 }
 
@@ -100,6 +115,7 @@ impl From<Tenant> for TenantView {
             reply_limit_per_minute: tenant.reply_limit_per_minute,
             answer_within: tenant.answer_within.map(|span| span.to_string()),
             restart_schedule: tenant.restart_schedule.map(Into::into),
+            browser: tenant.browser.map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -157,6 +173,9 @@ impl Row for TenantView {
             ("answer within", self.answer_within.clone().unwrap_or_default()),
             ("resend policy", self.resend_policy.clone()),
             ("restarts", self.restarts()),
+            ("time zone", self.browser.as_ref().map(|it| it.time_zone.clone()).unwrap_or_default()),
+            ("languages", self.browser.as_ref().map(|it| it.languages.join(",")).unwrap_or_default()),
+            ("user agent", self.browser.as_ref().map(|it| it.user_agent.clone()).unwrap_or_default()),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

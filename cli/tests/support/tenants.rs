@@ -34,6 +34,11 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
             time_zone: "Africa/Nairobi".into(),
             jitter: Some(prost_types::Duration { seconds: 1_800, nanos: 0 }),
         }),
+        browser: Some(BrowserSettings {
+            time_zone: "Africa/Nairobi".into(),
+            languages: vec!["sw-TZ".into(), "sw".into()],
+            user_agent: String::new(),
+        }),
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -49,6 +54,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         texts: None,
         reply_limit_per_minute: Some(0),
         restart_schedule: None,
+        browser: None,
         labels: Default::default(),
         metadata: Default::default(),
         ..lodge.clone()

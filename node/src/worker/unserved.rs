@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    LanguageCode, ResendPolicy, TemplateKind, TenantSettings, Texts,
+    BrowserSettings, LanguageCode, ResendPolicy, TemplateKind, TenantSettings, Texts,
     ids::{Generation, SessionNumber, SpecRevision, TenantId},
 };
 use roost_store::{DesiredState, Labels, RestartMode, Tenant, TenantStatus, WorkerSpec};
@@ -52,6 +52,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         answer_within: Duration::ZERO,
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
+        browser: BrowserSettings::default(),
     };
     let tenant = Tenant {
         id: tenant.clone(),

@@ -3,7 +3,9 @@
 
 use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, TenantSettings, Texts};
+use roost_model::{
+    BrowserSettings, LanguageCode, MenuItem, ResendPolicy, TemplateKind, TenantSettings, Texts,
+};
 
 use super::{limit_warning, script::Script};
 
@@ -18,6 +20,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         answer_within: Duration::from_secs(24 * 3_600),
         resend_policy: ResendPolicy::Resend,
         restart_schedule: None,
+        browser: BrowserSettings::default(),
     }
 }
 

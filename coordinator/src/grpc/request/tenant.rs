@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Checks, Text,
+    browser::browser_settings,
     labels::{LABELS, METADATA, Named},
     restart_schedule::restart_schedule,
     text::check_phone,
@@ -27,7 +28,7 @@ const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Durati
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "display_name",
     "phone",
     "template",
@@ -37,6 +38,7 @@ const PATHS: [&str; 11] = [
     "answer_within",
     "resend_policy",
     "restart_schedule",
+    "browser",
     "labels",
     "metadata",
 ];
@@ -75,6 +77,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let answer_within = answer_within(&mut checks, tenant.answer_within);
     let resend_policy = resend_policy(&mut checks, tenant.resend_policy);
     let restart_schedule = restart_schedule(&mut checks, tenant.restart_schedule);
+    let browser = browser_settings(&mut checks, tenant.browser);
     let labels = LABELS.check(&mut checks, tenant.labels);
     let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
@@ -88,6 +91,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(answer_within),
         Some(resend_policy),
         Some(restart_schedule),
+        Some(browser),
         Some(labels),
         Some(metadata),
         true,
@@ -102,6 +106,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         answer_within,
         resend_policy,
         restart_schedule,
+        browser,
         labels,
         metadata,
         checks.passed(),
@@ -121,6 +126,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         answer_within,
         resend_policy,
         restart_schedule,
+        browser,
         labels,
         metadata,
     })
@@ -165,6 +171,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         restart_schedule: named("restart_schedule")
             .then(|| restart_schedule(&mut checks, tenant.restart_schedule))
             .flatten(),
+        browser: named("browser").then(|| browser_settings(&mut checks, tenant.browser)).flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -204,6 +211,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("answer_within", tenant.answer_within.is_some()),
         ("resend_policy", tenant.resend_policy != 0),
         ("restart_schedule", tenant.restart_schedule.is_some()),
+        ("browser", tenant.browser.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];

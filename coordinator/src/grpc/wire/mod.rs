@@ -8,7 +8,9 @@ mod snapshot;
 use std::{sync::Arc, time::SystemTime};
 
 use prost_types::Timestamp;
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts};
+use roost_model::{
+    BrowserSettings, LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts,
+};
 use roost_proto::v1;
 use roost_store::{
     Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, QrCode, Session,
@@ -44,7 +46,16 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         labels: row.labels.into_iter().collect(),
         metadata: row.metadata.into_iter().collect(),
         restart_schedule: settings.restart_schedule.map(restart_schedule),
+        browser: browser_settings(settings.browser),
     }
+}
+
+/// One of which nothing is set is none.
+fn browser_settings(settings: BrowserSettings) -> Option<v1::BrowserSettings> {
+    let BrowserSettings { time_zone, languages, user_agent } = settings;
+    let (time_zone, user_agent) = (time_zone.unwrap_or_default(), user_agent.unwrap_or_default());
+    let told = v1::BrowserSettings { time_zone, languages, user_agent };
+    Some(told).filter(|told| *told != v1::BrowserSettings::default())
 }
 
 fn restart_schedule(schedule: RestartSchedule) -> v1::RestartSchedule {
