@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_model::ids::TenantId;
+use roost_model::{BrowserSettings, ids::TenantId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -60,14 +60,19 @@ pub trait Engine: Send + Sync {
 
     /// Starts a browser ahead of its session, on a directory without one. Nothing of the site is loaded or opened until
     /// [`WarmBrowser::open`]. Nothing is left running when it fails.
-    async fn warm(&self, tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError>;
+    async fn warm(
+        &self,
+        tenant: &TenantId,
+        profile: &Path,
+        setup: &BrowserSetup,
+    ) -> Result<Box<dyn WarmBrowser>, EngineError>;
 }
 
 /// A browser that runs and has opened nothing. Dropping it kills it.
 #[async_trait]
 pub trait WarmBrowser: Send + Sync {
-    /// Opens the site, as [`Engine::launch`] does. The profile is the one that it was started on, and holds the session by
-    /// now but for the localStorage. Nothing is left running when it fails.
+    /// Opens the site, as [`Engine::launch`] does. Profile and setup are those that it was started on; the profile holds the
+    /// session by now but for the localStorage. Nothing is left running when it fails.
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError>;
 
     /// Ends it and waits until its tree is gone.
@@ -80,10 +85,18 @@ pub struct Launch {
     pub tenant: TenantId,
     /// The browser's user data directory; the caller holds its lock.
     pub profile: PathBuf,
+    pub setup: BrowserSetup,
     /// Put back before the page's own scripts run. `None` when the profile's own copy is whole.
     pub local_storage: Option<LocalStorage>,
     /// Once it is cancelled the site is not opened any more, and the launch fails when nothing is left of the browser.
     pub cancel: CancellationToken,
+}
+
+/// What of a browser is settled when it starts, and cannot be changed while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrowserSetup {
+    /// The tenant's own, before the engine's.
+    pub settings: BrowserSettings,
 }
 
 /// A running browser.

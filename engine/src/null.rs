@@ -15,8 +15,9 @@ use roost_model::ids::TenantId;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText, Page,
-    PageEvent, PairingCode, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, Vitals, WarmBrowser,
+    BrowserSetup, Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText,
+    Page, PageEvent, PairingCode, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, Vitals,
+    WarmBrowser,
 };
 
 /// Events that wait for the worker.
@@ -122,6 +123,11 @@ impl NullEngine {
         self.page(tenant).map_or(0, |page| page.take_overs.load(Ordering::Relaxed))
     }
 
+    /// As what the tenant's last browser was started.
+    pub fn setup(&self, tenant: &TenantId) -> Option<BrowserSetup> {
+        self.page(tenant).map(|page| page.setup.clone())
+    }
+
     /// How often the tenant's page was loaded anew.
     pub fn reloads(&self, tenant: &TenantId) -> u32 {
         self.page(tenant).map_or(0, |page| page.reloads.load(Ordering::Relaxed))
@@ -155,6 +161,7 @@ impl Engine for NullEngine {
             reloads: AtomicU32::new(0),
             swallows: AtomicBool::new(false),
             refuses_logout: self.refuses_logout.clone(),
+            setup: launch.setup,
             state: Mutex::default(),
             since: Instant::now(),
         });
@@ -162,7 +169,12 @@ impl Engine for NullEngine {
         Ok(Launched { page, events: received, pid: None })
     }
 
-    async fn warm(&self, tenant: &TenantId, _profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
+    async fn warm(
+        &self,
+        tenant: &TenantId,
+        _profile: &Path,
+        _setup: &BrowserSetup,
+    ) -> Result<Box<dyn WarmBrowser>, EngineError> {
         self.warm.lock().insert(tenant.clone());
         Ok(Box::new(WarmNullBrowser { engine: self.clone(), tenant: tenant.clone() }))
     }
@@ -216,6 +228,7 @@ struct NullPage {
     reloads: AtomicU32,
     swallows: AtomicBool,
     refuses_logout: Arc<Mutex<Option<String>>>,
+    setup: BrowserSetup,
     state: Mutex<NullState>,
     since: Instant,
 }
@@ -409,6 +422,7 @@ mod tests {
         let launch = Launch {
             tenant: tenant.clone(),
             profile: dir.path().to_owned(),
+            setup: BrowserSetup::default(),
             local_storage: None,
             cancel: CancellationToken::new(),
         };

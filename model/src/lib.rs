@@ -1,13 +1,14 @@
 //! The words that every room shares: what a tenant is called, what it wants said, what kind of chat a message came from, when
-//! its browser is restarted.
+//! its browser is restarted and what it says that it is.
 //!
 //! Plain values that serde can write, without I/O and without a rule of the cluster. It imports nothing of ours and no
 //! driver: the store keeps these types in columns of its own kind, the coordinator turns them into messages of the wire.
 //!
 //! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked, [`restart_schedule`] when its browser is restarted,
-//! and [`limits`] what that may take of its node.
+//! [`browser`] what that says that it is, and [`limits`] what it may take of its node.
 //! [`causes()`] is how an error is told to people.
 
+pub mod browser;
 pub mod causes;
 pub mod ids;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod mix;
 pub mod restart_schedule;
 pub mod tenant;
 
+pub use browser::{BrowserSettingError, BrowserSettings};
 pub use causes::causes;
 pub use limits::{ResourceLimits, ResourceUsage};
 pub use message::ChatKind;

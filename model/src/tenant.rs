@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ResourceLimits, RestartSchedule};
+use crate::{BrowserSettings, ResourceLimits, RestartSchedule};
 
 /// What operators set of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct TenantSettings {
     pub qr_rotations: Option<u32>,
     /// What its browser may take of its node.
     pub limits: ResourceLimits,
+    /// From the next start of its browser on.
+    pub browser: BrowserSettings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

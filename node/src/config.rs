@@ -19,7 +19,11 @@ use roost_engine::{
     run_as::{RunAs, UnknownUser, impassable},
     web::{Domain, Identity, NotADomain, NotAPageUrl, PageUrl},
 };
-use roost_model::ids::{ClusterName, NodeId};
+use roost_model::{
+    BrowserSettingError,
+    browser::{check_languages, check_time_zone, check_user_agent},
+    ids::{ClusterName, NodeId},
+};
 use roost_secrets::ClusterSecret;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -75,7 +79,7 @@ pub struct NodeArgs {
     pub page_hosts: Vec<String>,
     /// What browsers say that they are, to the page, its workers and the site; their own user agent, but not that they are
     /// headless, unless it is given
-    #[arg(long, env = "ROOST_NODE_USER_AGENT", value_parser = a_header)]
+    #[arg(long, env = "ROOST_NODE_USER_AGENT", value_parser = a_user_agent)]
     pub user_agent: Option<String>,
     /// The languages that browsers ask for, the first of them their own: such as sw-TZ,sw,en
     #[arg(long, env = "ROOST_NODE_LANG", value_parser = languages)]
@@ -327,32 +331,18 @@ impl NodeArgs {
     }
 }
 
-/// What may stand in a header of HTTP.
-fn a_header(given: &str) -> Result<String, String> {
-    let is_printable = !given.trim().is_empty() && given.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if is_printable { Ok(given.to_owned()) } else { Err("it has to be printable ASCII".to_owned()) }
+fn a_user_agent(given: &str) -> Result<String, BrowserSettingError> {
+    check_user_agent(given).map(|()| given.to_owned())
 }
 
-fn languages(given: &str) -> Result<String, String> {
-    let is_tag =
-        |tag: &str| !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if given.split(',').all(is_tag) {
-        Ok(given.to_owned())
-    } else {
-        Err("it has to be tags with commas between them, such as sw-TZ,sw,en".to_owned())
-    }
+/// With commas between them.
+fn languages(given: &str) -> Result<String, BrowserSettingError> {
+    let tags: Vec<_> = given.split(',').map(str::to_owned).collect();
+    check_languages(&tags).map(|()| given.to_owned())
 }
 
-/// A browser takes a name that it does not know for UTC. Where the machine has a list of them, it is looked up.
-fn a_time_zone(given: &str) -> Result<String, String> {
-    let zones = Path::new("/usr/share/zoneinfo");
-    let is_name = given.starts_with(|c: char| c.is_ascii_alphabetic())
-        && given.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+/".contains(&byte));
-    if is_name && (!zones.is_dir() || zones.join(given).is_file()) {
-        Ok(given.to_owned())
-    } else {
-        Err("it is no time zone, such as Africa/Dar_es_Salaam".to_owned())
-    }
+fn a_time_zone(given: &str) -> Result<String, BrowserSettingError> {
+    check_time_zone(given).map(|()| given.to_owned())
 }
 
 /// Absolute, for a browser is started in another directory.
@@ -446,7 +436,7 @@ mod tests {
 
     #[test]
     fn what_browsers_are_to_say_of_themselves_is_checked() {
-        assert!(a_header("Mozilla/5.0 (X11)").is_ok() && a_header("a\nb").is_err() && a_header(" ").is_err());
+        assert!(a_user_agent("Mozilla/5.0 (X11)").is_ok() && a_user_agent("a\nb").is_err());
         assert!(languages("sw-TZ,sw").is_ok() && languages("sw,").is_err() && languages("a b").is_err());
         for wrong in ["Now here", "../../../etc/passwd", "/etc/passwd", ""] {
             assert!(a_time_zone(wrong).is_err(), "{wrong}");

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    ResourceLimits, RestartSchedule, TenantSettings, Texts,
+    BrowserSettings, ResourceLimits, RestartSchedule, TenantSettings, Texts,
     ids::{NodeId, TenantId},
 };
 use sqlx::types::Json;
@@ -53,6 +53,7 @@ pub struct NewTenant {
     pub restart_schedule: Option<RestartSchedule>,
     pub qr_rotations: Option<u32>,
     pub limits: ResourceLimits,
+    pub browser: BrowserSettings,
     pub labels: Labels,
     pub metadata: Labels,
 }
@@ -73,6 +74,7 @@ pub struct TenantPatch {
     /// `Some(None)`: as its node says.
     pub qr_rotations: Option<Option<u32>>,
     pub limits: LimitsPatch,
+    pub browser: Option<BrowserSettings>,
     pub labels: LabelPatch,
     pub metadata: LabelPatch,
 }
@@ -105,8 +107,8 @@ impl Store {
                 insert into tenants (
                     id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
                     resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s,
-                    memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                    memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations, browser)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
                 returning *
             ), session as (
                 insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -119,7 +121,7 @@ impl Store {
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
                 resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenant"#,
             new.id.as_str(),
@@ -141,6 +143,7 @@ impl Store {
             new.limits.cpu_limit_millicores.map(limit_to_column),
             new.limits.process_limit.map(limit_to_column),
             new.qr_rotations.map(limit_to_column),
+            Json(&new.browser) as Json<&BrowserSettings>,
         );
         let created = self.one("create the tenant", query).await;
         match created.map_err(|error| named_field(error, new.id.as_str(), &new.phone)) {
@@ -166,7 +169,7 @@ impl Store {
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
                 resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenants where id = $1 and deleting_since is null"#,
             id.as_str(),
@@ -188,7 +191,7 @@ impl Store {
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
                 resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
@@ -239,13 +242,14 @@ impl Store {
                 cpu_limit_millicores = case when $24 then $25 else t.cpu_limit_millicores end,
                 process_limit = case when $26 then $27 else t.process_limit end,
                 qr_rotations = case when $28 then $29 else t.qr_rotations end,
+                browser = coalesce($30, t.browser),
                 updated_at = now()
             from worker where t.id = worker.tenant_id
             returning id, uid, display_name, phone, template as "template: TemplateKind",
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
                 resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, labels as "labels: Json<Labels>",
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, t.updated_at"#,
             id.as_str(),
             patch.display_name,
@@ -276,6 +280,7 @@ impl Store {
             patch.limits.process_limit.flatten().map(limit_to_column),
             patch.qr_rotations.is_some(),
             patch.qr_rotations.flatten().map(limit_to_column),
+            patch.browser.map(Json) as Option<Json<BrowserSettings>>,
         );
         let updated = self.maybe("update the tenant", query).await;
         let phone = patch.phone.as_deref().unwrap_or_default();
@@ -305,6 +310,7 @@ pub(crate) struct TenantRow {
     memory_limit_bytes: Option<i64>,
     cpu_limit_millicores: Option<i32>,
     process_limit: Option<i32>,
+    browser: Json<BrowserSettings>,
     labels: Json<Labels>,
     metadata: Json<Labels>,
     created_at: OffsetDateTime,
@@ -341,6 +347,7 @@ impl TryFrom<TenantRow> for Tenant {
                     cpu_limit_millicores: optional_unsigned(row.cpu_limit_millicores.map(i64::from))?,
                     process_limit: optional_unsigned(row.process_limit.map(i64::from))?,
                 },
+                browser: row.browser.0,
             }),
             labels: row.labels.0,
             metadata: row.metadata.0,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use roost_model::{LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, Texts, ids::TenantId};
+use roost_model::{
+    BrowserSettings, LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, Texts, ids::TenantId,
+};
 use roost_store::{Labels, NewTenant};
 
 /// With what the API gives a tenant by default, but for the reply limit, which there is none.
@@ -20,6 +22,7 @@ pub fn new_tenant(id: TenantId, phone: impl Into<String>) -> NewTenant {
         restart_schedule: None,
         qr_rotations: None,
         limits: ResourceLimits::default(),
+        browser: BrowserSettings::default(),
         labels: Labels::default(),
         metadata: Labels::default(),
     }

@@ -1,6 +1,7 @@
 //! One file per noun of the command line.
 
 mod attribution;
+mod browser_settings;
 pub mod cluster;
 mod consent;
 mod context;

@@ -12,6 +12,7 @@ use roost_proto::v1::{
 use super::{
     Context, all_pages,
     attribution::Attribution,
+    browser_settings::BrowserArgs,
     consent::Consent,
     labels::{Entry, Selection},
     limits::LimitArgs,
@@ -48,7 +49,8 @@ pub enum TenantVerb {
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Changes the settings that are given; a running worker uses them from its next message on.
+    /// Changes the settings that are given; a running worker uses them from its next message on, and its browser those that are
+    /// its own from its next start on (roost worker restart).
     Update {
         id: String,
         #[command(flatten)]
@@ -119,6 +121,8 @@ pub struct Settings {
     qr_rotations: Option<Rotations>,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    browser: BrowserArgs,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
@@ -275,8 +279,14 @@ async fn update(context: &mut Context, id: String, settings: Settings) -> Result
         let why = "nothing to change; give at least one setting (see roost tenant update --help)";
         return Err(Failure::Refused(why.into()));
     }
+    let is_for_next_browser = paths.iter().any(|path| path == "browser");
     let request = UpdateTenantRequest { tenant: Some(tenant), update_mask: Some(FieldMask { paths }) };
     let tenant = client.update_tenant(request).await?.into_inner();
+    if is_for_next_browser {
+        context
+            .output
+            .note(&format!("a browser that runs stays as it is until: roost worker restart {}", tenant.id));
+    }
     context.output.one(&TenantView::from(tenant))
 }
 
@@ -288,8 +298,8 @@ async fn delete(context: &mut Context, id: String, consent: Consent) -> Result<(
 }
 
 impl Settings {
-    /// The tenant with what was given, and the update mask of it. The API changes the texts, and the restart schedule, as a
-    /// whole, hence `present`: what is not given of them stays as it is.
+    /// The tenant with what was given, and the update mask of it. The API changes the texts, the restart schedule and the
+    /// browser's settings as a whole, hence `present`: what is not given of them stays as it is.
     fn into_tenant(self, id: String, present: Tenant) -> Result<(Tenant, Vec<String>), Failure> {
         let menu = self.menu.map(read_menu).transpose()?;
         let texts_given = menu.is_some()
@@ -307,6 +317,7 @@ impl Settings {
             ("resend_policy", self.resend_policy.is_some()),
             ("restart_schedule", self.restart.is_given()),
             ("qr_rotations", self.qr_rotations.is_some()),
+            ("browser", self.browser.is_given()),
         ];
         let given = given.into_iter().chain(self.limits.paths());
         let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
@@ -329,6 +340,7 @@ impl Settings {
             answer_within: self.answer_within.and_then(|span| span.try_into().ok()),
             resend_policy: self.resend_policy.map_or(ResendPolicy::Unspecified, ResendPolicy::from) as i32,
             restart_schedule: self.restart.over(present.restart_schedule),
+            browser: self.browser.over(present.browser),
             qr_rotations: self.qr_rotations.and_then(|Rotations(codes)| codes),
             ..self.limits.into_tenant()
         };

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use roost_proto::v1::{
-    BusinessTexts, Language, MenuItem, ResendPolicy, RestartSchedule, Template, Tenant, TenantStatus,
+    BrowserSettings, BusinessTexts, Language, MenuItem, ResendPolicy, RestartSchedule, Template, Tenant,
+    TenantStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,7 @@ pub struct TenantView {
     memory_limit_bytes: Option<i64>,
     cpu_limit_millicores: Option<i32>,
     process_limit: Option<i32>,
+    browser: Option<BrowserView>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -56,6 +58,19 @@ impl From<RestartSchedule> for RestartScheduleView {
     fn from(schedule: RestartSchedule) -> Self {
         let jitter = schedule.jitter.map(|span| span.to_string());
         Self { cron: schedule.cron, time_zone: schedule.time_zone, jitter }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct BrowserView {
+    time_zone: String,
+    languages: Vec<String>,
+    user_agent: String,
+}
+
+impl From<BrowserSettings> for BrowserView {
+    fn from(BrowserSettings { time_zone, languages, user_agent }: BrowserSettings) -> Self {
+        Self { time_zone, languages, user_agent }
     }
 }
 
@@ -113,6 +128,7 @@ impl From<Tenant> for TenantView {
             memory_limit_bytes: tenant.memory_limit_bytes,
             cpu_limit_millicores: tenant.cpu_limit_millicores,
             process_limit: tenant.process_limit,
+            browser: tenant.browser.map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -196,6 +212,9 @@ impl Row for TenantView {
             ("memory limit", limit(self.memory_limit_bytes, memory)),
             ("cpu limit", limit(self.cpu_limit_millicores, cpu)),
             ("process limit", limit(self.process_limit, |limit| limit.to_string())),
+            ("time zone", self.browser.as_ref().map(|it| it.time_zone.clone()).unwrap_or_default()),
+            ("languages", self.browser.as_ref().map(|it| it.languages.join(",")).unwrap_or_default()),
+            ("user agent", self.browser.as_ref().map(|it| it.user_agent.clone()).unwrap_or_default()),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

@@ -39,6 +39,11 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         memory_limit_bytes: Some(512 << 20),
         cpu_limit_millicores: Some(0),
         process_limit: None,
+        browser: Some(BrowserSettings {
+            time_zone: "Africa/Nairobi".into(),
+            languages: vec!["sw-TZ".into(), "sw".into()],
+            user_agent: String::new(),
+        }),
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -55,6 +60,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         reply_limit_per_minute: Some(0),
         restart_schedule: None,
         qr_rotations: Some(0),
+        browser: None,
         labels: Default::default(),
         metadata: Default::default(),
         ..lodge.clone()

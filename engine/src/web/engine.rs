@@ -30,7 +30,9 @@ use super::proxies::Proxies;
 use super::pump::EventPump;
 use super::start::{self, Startup};
 use crate::run_as::RunAs;
-use crate::{BrowserObserver, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser};
+use crate::{
+    BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser,
+};
 
 /// From the document's beginning to the bridge in it: both are in the same process by then.
 const BRIDGE_LOADED: Duration = Duration::from_secs(10);
@@ -55,6 +57,7 @@ pub struct WebConfig {
     pub page_hosts: Vec<Domain>,
     pub wa_js: WaJs,
     pub hold_limits: HoldLimits,
+    /// Of browsers whose tenants have set nothing else.
     pub identity: Identity,
     pub observer: Arc<dyn BrowserObserver>,
 }
@@ -63,44 +66,51 @@ pub struct WebConfig {
 pub struct WebEngine {
     config: WebConfig,
     script: String,
-    /// Asked of the browser once, if it is not set.
-    user_agent: OnceCell<String>,
+    /// Asked of the browser once, when the first one starts for which none is set.
+    usual_user_agent: OnceCell<String>,
 }
 
 impl WebEngine {
-    pub fn new(mut config: WebConfig) -> Self {
-        config.launcher.time_zone = config.identity.time_zone.clone();
+    pub fn new(config: WebConfig) -> Self {
         let script = bridge::script(&config.wa_js, config.hold_limits);
-        Self { config, script, user_agent: OnceCell::new() }
+        Self { config, script, usual_user_agent: OnceCell::new() }
     }
 
-    /// What is set, or what the browser would say with a window. It is asked for its version by a process of its own.
-    async fn user_agent(&self) -> Result<&str, EngineError> {
-        let WebConfig { launcher, browser, identity, .. } = &self.config;
+    /// What the browser would say with a window. It is asked for its version by a process of its own.
+    async fn usual_user_agent(&self) -> Result<&str, EngineError> {
+        let WebConfig { launcher, browser, .. } = &self.config;
         let found = || async {
-            if let Some(set) = &identity.user_agent {
-                return Ok(set.clone());
-            }
             let said = launcher.version_of(browser).await?;
             let path = || browser.display().to_string();
             usual_user_agent(&said).ok_or_else(|| EngineError::NoVersion { path: path(), said })
         };
-        Ok(self.user_agent.get_or_try_init(found).await?)
+        Ok(self.usual_user_agent.get_or_try_init(found).await?)
     }
 
     /// A browser on this profile, with the bridge ready for whatever document comes.
-    async fn start(&self, profile: &Path, cancel: &CancellationToken) -> Result<WarmWebBrowser, EngineError> {
+    async fn start(
+        &self,
+        profile: &Path,
+        setup: &BrowserSetup,
+        cancel: &CancellationToken,
+    ) -> Result<WarmWebBrowser, EngineError> {
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
         let WebConfig { launcher, browser, sandbox, observer, page_url, page_hosts, identity, .. } =
             &self.config;
-        let user_agent = self.user_agent().await?;
+        let identity = identity.under(&setup.settings);
+        let user_agent = match &identity.user_agent {
+            Some(set) => set,
+            None => self.usual_user_agent().await?,
+        };
         let proxies = Proxies::from_environment();
         let rules = resolver_rules(page_url, page_hosts, &proxies.places);
         let flags = flags(profile, *sandbox, &rules, identity.flags(user_agent));
         let who = identity.overriding(user_agent);
-        let (process, pipes) = launcher.spawn(browser, profile, &flags, observer.clone())?;
+        let zone = identity.time_zone.as_ref().map(|zone| ("TZ", zone.into()));
+        let environment = zone.into_iter().chain(proxies.variables).collect();
+        let (process, pipes) = launcher.spawn(browser, profile, &flags, environment, observer.clone())?;
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {
@@ -202,11 +212,16 @@ async fn end(tree: &ProcessTree, error: EngineError) -> EngineError {
 #[async_trait]
 impl Engine for WebEngine {
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
-        Box::new(self.start(&launch.profile, &launch.cancel).await?).open(launch).await
+        Box::new(self.start(&launch.profile, &launch.setup, &launch.cancel).await?).open(launch).await
     }
 
-    async fn warm(&self, _tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
-        Ok(Box::new(self.start(profile, &CancellationToken::new()).await?))
+    async fn warm(
+        &self,
+        _tenant: &TenantId,
+        profile: &Path,
+        setup: &BrowserSetup,
+    ) -> Result<Box<dyn WarmBrowser>, EngineError> {
+        Ok(Box::new(self.start(profile, setup, &CancellationToken::new()).await?))
     }
 }
 
@@ -217,14 +232,12 @@ pub struct Launcher {
     /// Its arguments, as far as they do not depend on what is launched.
     pub(super) args: Vec<String>,
     pub(super) run_as: RunAs,
-    /// The browsers'; this process' own if it is not set.
-    pub(super) time_zone: Option<String>,
 }
 
 impl Launcher {
     pub fn new(roost_node: PathBuf, run_as: RunAs) -> Self {
         let args = std::iter::once("launch".to_owned()).chain(run_as.to_args()).collect();
-        Self { program: roost_node, args, run_as, time_zone: None }
+        Self { program: roost_node, args, run_as }
     }
 
     /// Becomes what follows.
@@ -240,6 +253,7 @@ impl Launcher {
         browser: &Path,
         home: &Path,
         flags: &[OsString],
+        environment: Vec<(&'static str, OsString)>,
         observer: Arc<dyn BrowserObserver>,
     ) -> Result<(BrowserProcess, Pipes), EngineError> {
         let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
@@ -252,8 +266,7 @@ impl Launcher {
             .current_dir("/")
             .env_clear()
             .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-            .envs(self.time_zone.iter().map(|zone| ("TZ", zone)))
-            .envs(Proxies::from_environment().variables)
+            .envs(environment)
             .env("HOME", home)
             // In any other locale Chromium loses the letters of paths that are not ASCII, and with them its databases.
             .env("LC_CTYPE", "C.UTF-8")

@@ -106,10 +106,9 @@ mod tests {
 
     fn spawn_busy(dir: &Path, program: &Path, args: &[&str]) -> BrowserProcess {
         let becomes = ["-c", BUSY, "sh"].map(str::to_owned).to_vec();
-        let launcher =
-            Launcher { program: "/bin/sh".into(), args: becomes, run_as: RunAs::Caller, time_zone: None };
+        let launcher = Launcher { program: "/bin/sh".into(), args: becomes, run_as: RunAs::Caller };
         let args: Vec<_> = args.iter().map(OsString::from).collect();
-        launcher.spawn(program, dir, &args, Arc::new(Unwatched)).unwrap().0
+        launcher.spawn(program, dir, &args, Vec::new(), Arc::new(Unwatched)).unwrap().0
     }
 
     fn names(dir: &Path) -> BTreeSet<OsString> {

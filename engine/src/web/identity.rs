@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use chromiumoxide_cdp::cdp::browser_protocol::emulation::{
     SetUserAgentOverrideParams, UserAgentBrandVersion, UserAgentMetadata,
 };
+use roost_model::BrowserSettings;
 
 /// What can be set of it; the rest is the browser's own, or its machine's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +23,16 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// A tenant's own where it has set something, and this else.
+    pub(super) fn under(&self, own: &BrowserSettings) -> Self {
+        let languages = Some(own.languages.join(",")).filter(|languages| !languages.is_empty());
+        Self {
+            user_agent: own.user_agent.clone().or_else(|| self.user_agent.clone()),
+            languages: languages.or_else(|| self.languages.clone()),
+            time_zone: own.time_zone.clone().or_else(|| self.time_zone.clone()),
+        }
+    }
+
     pub(super) fn flags(&self, user_agent: &str) -> Vec<OsString> {
         let mut flags = vec![OsString::from(format!("--user-agent={user_agent}"))];
         flags.extend(self.languages.iter().map(|languages| format!("--accept-lang={languages}").into()));
@@ -96,6 +107,18 @@ mod tests {
         let brands: Vec<_> = told.brands.unwrap().into_iter().map(|it| (it.brand, it.version)).collect();
         assert_eq!(brands[0], ("Chromium".to_owned(), "156".to_owned()));
         assert!(Identity::default().overriding("Mozilla/5.0 Firefox/1.0").user_agent_metadata.is_none());
+    }
+
+    #[test]
+    fn what_a_tenant_has_set_comes_before_what_its_node_says() {
+        let set = |text: &str| Some(text.to_owned());
+        let node = Identity { user_agent: set("node"), languages: set("en"), time_zone: set("UTC") };
+        assert_eq!(node.under(&BrowserSettings::default()), node);
+        let own = BrowserSettings { languages: vec!["sw-TZ".into(), "sw".into()], ..Default::default() };
+        assert_eq!(node.under(&own), Identity { languages: set("sw-TZ,sw"), ..node.clone() });
+        let own = BrowserSettings { user_agent: set("own"), time_zone: set("Africa/Nairobi"), ..own };
+        let under = Identity::default().under(&own);
+        assert_eq!((under.user_agent, under.time_zone), (set("own"), set("Africa/Nairobi")));
     }
 
     #[test]

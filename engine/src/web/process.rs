@@ -259,10 +259,10 @@ mod tests {
         // `roost-node launch` is a program of its own; what follows `--` is what it becomes.
         let becomes = r#"while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
         let args = ["-c", becomes, "sh"].map(str::to_owned).to_vec();
-        let launcher = Launcher { program: "/bin/sh".into(), args, run_as: RunAs::Caller, time_zone: None };
+        let launcher = Launcher { program: "/bin/sh".into(), args, run_as: RunAs::Caller };
         let (shell, home) = (Path::new("/bin/sh"), Path::new("/nonexistent"));
         let flags = ["-c", script].map(OsString::from);
-        let (process, _pipes) = launcher.spawn(shell, home, &flags, observer.clone()).unwrap();
+        let (process, _pipes) = launcher.spawn(shell, home, &flags, Vec::new(), observer.clone()).unwrap();
         (process, observer)
     }
 

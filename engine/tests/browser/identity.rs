@@ -1,6 +1,7 @@
 //! What a page and its workers say that they are.
 
-use roost_engine::web::Identity;
+use roost_engine::{BrowserSetup, web::Identity};
+use roost_model::BrowserSettings;
 use serde_json::{Value, json};
 
 use crate::{site::Site, stage::Stage};
@@ -24,9 +25,13 @@ const SCRIPT: &str = "
     })();";
 
 async fn told(identity: Identity) -> Value {
+    told_as(identity, BrowserSettings::default()).await
+}
+
+async fn told_as(identity: Identity, settings: BrowserSettings) -> Value {
     let mut site = Site::serve("127.0.0.2", SCRIPT).await;
     let stage = Stage::with_identity(&site.url(), identity);
-    let launched = stage.launch().await.unwrap();
+    let launched = stage.launch_as(BrowserSetup { settings }).await.unwrap();
     let told = site.told().await;
     launched.page.kill().await;
     told
@@ -55,4 +60,29 @@ pub async fn set() {
         "agent": user_agent, "brands": ["Chromium", "Not:A-Brand"], "language": "sw-TZ", "zone": "Africa/Dar_es_Salaam",
     });
     assert_eq!(told, json!({ "who": vec![who; 4], "locale": "sw-TZ" }), "{told:#}");
+}
+
+/// Of two tenants of one node each is what it has set itself.
+pub async fn per_tenant() {
+    let user_agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/151.0.0.0 Safari/537.36";
+    let node = Identity {
+        user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Chrome/150.0.0.0".to_owned()),
+        languages: Some("en-GB,en".to_owned()),
+        time_zone: Some("UTC".to_owned()),
+    };
+    let own = BrowserSettings {
+        time_zone: Some("Africa/Dar_es_Salaam".to_owned()),
+        languages: vec!["sw-TZ".to_owned(), "sw".to_owned()],
+        user_agent: Some(user_agent.to_owned()),
+    };
+    let with_its_own = told_as(node.clone(), own).await;
+    let who = json!({
+        "agent": user_agent, "brands": ["Chromium", "Not:A-Brand"], "language": "sw-TZ", "zone": "Africa/Dar_es_Salaam",
+    });
+    assert_eq!(with_its_own, json!({ "who": vec![who; 4], "locale": "sw-TZ" }), "{with_its_own:#}");
+    let without = told(node).await;
+    assert_eq!(
+        (&without["who"][3]["language"], &without["who"][0]["zone"]),
+        (&json!("en-GB"), &json!("UTC"))
+    );
 }

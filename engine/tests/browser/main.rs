@@ -38,6 +38,7 @@ fn trials() -> Vec<Trial> {
         trial("half_a_character_stops_nothing_and_is_told_as_a_whole_one", texts::half_characters),
         trial("a_page_and_its_workers_do_not_say_that_they_are_headless", identity::unset),
         trial("a_page_and_its_workers_say_what_the_node_was_told", identity::set),
+        trial("a_page_and_its_workers_say_what_their_tenant_has_set", identity::per_tenant),
         trial("a_page_tells_a_window_of_messages_ahead_and_keeps_the_rest_in_order", holding::window),
         trial("a_page_tells_a_window_of_long_texts_ahead_by_their_length", holding::long_texts),
         trial("a_message_that_is_held_too_long_is_not_acknowledged_until_it_is_durable", holding::too_long),

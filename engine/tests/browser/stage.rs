@@ -10,7 +10,7 @@ use std::{
 };
 
 use roost_engine::{
-    BrowserObserver, Engine, EngineError, Launch, Launched, PageEvent,
+    BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, PageEvent,
     run_as::RunAs,
     web::{HoldLimits, Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
@@ -77,9 +77,14 @@ impl Stage {
     }
 
     pub async fn launch(&self) -> Result<Launched, EngineError> {
+        self.launch_as(BrowserSetup::default()).await
+    }
+
+    pub async fn launch_as(&self, setup: BrowserSetup) -> Result<Launched, EngineError> {
         let launch = Launch {
             tenant: TenantId::new("acme").unwrap(),
             profile: self.dir.path().join("profile"),
+            setup,
             local_storage: None,
             cancel: CancellationToken::new(),
         };

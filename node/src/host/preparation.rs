@@ -29,7 +29,7 @@ use super::{
 use crate::{
     launch_queue::LaunchPriority,
     session::{FetchedFiles, SessionError, SnapshotRef},
-    worker::WarmStandby,
+    worker::{WarmStandby, browser_setup},
 };
 
 /// So many characters of a reason are told.
@@ -147,7 +147,7 @@ async fn warm_up(
         return Ok(None);
     }
     let profile = node.profiles.of(tenant, spec.tenant.uid).lock()?;
-    let mut fetched = FetchedFiles::default();
+    let (mut fetched, setup) = (FetchedFiles::default(), browser_setup(&spec));
     let browser = async {
         let dir = profile.make_standby_dir()?;
         if let Some(pointer) = spec.snapshot {
@@ -162,10 +162,10 @@ async fn warm_up(
             .await?
             .map(drop)
             .map_err(|_| PreparationError::Stopped)?;
-        Ok(node.engine.warm(tenant, &dir).await?)
+        Ok(node.engine.warm(tenant, &dir, &setup).await?)
     };
     match browser.await {
-        Ok(browser) => Ok(Some(WarmStandby::new(generation, profile, fetched, browser))),
+        Ok(browser) => Ok(Some(WarmStandby::new(generation, profile, fetched, setup, browser))),
         Err(error) => {
             profile.discard_unused()?;
             Err(error)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use roost_cluster::lease_deadline::Standing;
-use roost_engine::{Launch, Launched, LocalStorage, Page};
+use roost_engine::{BrowserSetup, Launch, Launched, LocalStorage, Page};
 use roost_model::{causes, ids::TenantId};
 use tokio::{
     sync::watch,
@@ -50,6 +50,7 @@ pub(super) struct LaunchParams {
     pub env: Arc<NodeEnv>,
     pub standing: watch::Receiver<Standing>,
     pub tenant: TenantId,
+    pub setup: BrowserSetup,
     /// Its place in the queue.
     pub priority: LaunchPriority,
     pub warm: Option<WarmStandby>,
@@ -59,7 +60,15 @@ pub(super) struct LaunchParams {
 /// Opens the session in the warm browser if there is one, else restores it if need be and launches a browser on it.
 pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     Box::pin(async move {
-        if let Some(warm) = start.warm.take() {
+        let (fitting, outdated) = match start.warm.take() {
+            Some(warm) if warm.is_set_up_as(&start.setup) => (Some(warm), None),
+            warm => (None, warm),
+        };
+        if let Some(warm) = outdated {
+            info!("the warm browser was started with other settings; another one is launched");
+            warm.kill().await;
+        }
+        if let Some(warm) = fitting {
             // Its tenant is on the move and runs nowhere: it waits for nobody.
             let permit = start.env.launches.take();
             match start.session.open(warm, &mut start.standing, &start.call_off).await {
@@ -88,7 +97,7 @@ async fn launch_cold(mut start: LaunchParams) -> Result<(Launched, LaunchPermit)
         return Err(LaunchError::NoStanding);
     }
     let cancel = call_off.browser;
-    let launch = Launch { tenant: start.tenant, profile, local_storage, cancel };
+    let launch = Launch { tenant: start.tenant, profile, setup: start.setup, local_storage, cancel };
     Ok((start.env.engine.launch(launch).await?, permit))
 }
 

@@ -46,7 +46,7 @@ fn words(panic: Box<dyn Any + Send>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use roost_engine::{Engine, Launch, null::NullEngine};
+    use roost_engine::{BrowserSetup, Engine, Launch, null::NullEngine};
     use roost_model::ids::TenantId;
     use tokio_util::sync::CancellationToken;
 
@@ -67,7 +67,13 @@ mod tests {
         let (engine, tenant, dir) =
             (NullEngine::default(), TenantId::new("acme").unwrap(), tempfile::tempdir().unwrap());
         let (profile, cancel) = (dir.path().to_owned(), CancellationToken::new());
-        let launch = Launch { tenant: tenant.clone(), profile, local_storage: None, cancel };
+        let launch = Launch {
+            tenant: tenant.clone(),
+            profile,
+            setup: BrowserSetup::default(),
+            local_storage: None,
+            cancel,
+        };
         let launched = engine.launch(launch).await.unwrap();
         let panicked = end_of(async { panic!("no such message: {}", 7) }, Some(launched.page)).await;
         assert_eq!(panicked, WorkerEnd::Panicked { reason: "no such message: 7".to_owned() });

@@ -12,6 +12,7 @@
 
 mod actor;
 mod browser;
+mod browser_setup;
 mod context;
 mod end;
 pub mod fault;
@@ -42,6 +43,7 @@ use roost_model::ids::{Generation, TenantId};
 use roost_store::WorkerSpec;
 use tokio::sync::{mpsc, watch};
 
+pub use browser_setup::browser_setup;
 pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
 pub use end::WorkerEnd;
 pub use state::{Ending, State, StopMode};

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::{
     actor::{Actor, BackgroundOutcome},
     browser,
+    browser_setup::browser_setup,
     launch_check::CallOff,
     qr,
     session_store::SessionStore,
@@ -98,6 +99,7 @@ impl Actor {
             env: context.env.clone(),
             standing: context.standing.clone(),
             tenant: context.fence.tenant.clone(),
+            setup: browser_setup(&context.spec),
             priority: self.priority(),
             warm: self.warm.take(),
             call_off: self.call_off.clone(),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings, Texts,
+    BrowserSettings, LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings, Texts,
     ids::{Generation, SessionNumber, SpecRevision, TenantId},
 };
 use roost_store::{DesiredState, Labels, RestartMode, Tenant, TenantStatus, WorkerSpec};
@@ -56,6 +56,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         restart_schedule: None,
         qr_rotations: None,
         limits: ResourceLimits::default(),
+        browser: BrowserSettings::default(),
     };
     let tenant = Tenant {
         id: tenant.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roost_cluster::lease_deadline::Standing;
-use roost_engine::{Launch, Launched, WarmBrowser};
+use roost_engine::{BrowserSetup, Launch, Launched, WarmBrowser};
 use roost_model::{causes, ids::Generation};
 use roost_store::Fence;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ pub struct WarmStandby {
     under: Generation,
     profile: Arc<LockedProfile>,
     fetched: FetchedFiles,
+    setup: BrowserSetup,
     browser: Box<dyn WarmBrowser>,
 }
 
@@ -27,9 +28,10 @@ impl WarmStandby {
         under: Generation,
         profile: LockedProfile,
         fetched: FetchedFiles,
+        setup: BrowserSetup,
         browser: Box<dyn WarmBrowser>,
     ) -> Self {
-        Self { under, profile: Arc::new(profile), fetched, browser }
+        Self { under, profile: Arc::new(profile), fetched, setup, browser }
     }
 
     /// Ends the browser; the profile is what it was before.
@@ -40,6 +42,11 @@ impl WarmStandby {
 
     pub(super) fn profile(&self) -> Arc<LockedProfile> {
         self.profile.clone()
+    }
+
+    /// Whether a browser that starts now would be as this one is.
+    pub(super) fn is_set_up_as(&self, setup: &BrowserSetup) -> bool {
+        self.setup == *setup
     }
 
     /// Puts the session in place and opens the site. When it fails the browser is gone and the profile is ready to be used
@@ -84,6 +91,7 @@ impl WarmStandby {
         let launch = Launch {
             tenant: fence.tenant.clone(),
             profile: browser_dir,
+            setup: self.setup,
             local_storage,
             cancel: call_off.browser.clone(),
         };

@@ -4,7 +4,8 @@
 use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
 use roost_model::{
-    LanguageCode, MenuItem, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings, Texts,
+    BrowserSettings, LanguageCode, MenuItem, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings,
+    Texts,
 };
 
 use super::{limit_warning, script::Script};
@@ -22,6 +23,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         restart_schedule: None,
         qr_rotations: None,
         limits: ResourceLimits::default(),
+        browser: BrowserSettings::default(),
     }
 }
 

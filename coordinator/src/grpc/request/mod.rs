@@ -6,6 +6,7 @@
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
+mod browser;
 mod business_texts;
 mod labels;
 mod limits;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Checks, Text,
+    browser::browser_settings,
     business_texts::texts,
     labels::{LABELS, METADATA, Named},
     limits::{limits, limits_patch},
@@ -24,7 +25,7 @@ const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Durati
 const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 17] = [
     "display_name",
     "phone",
     "template",
@@ -39,6 +40,7 @@ const PATHS: [&str; 16] = [
     "memory_limit_bytes",
     "cpu_limit_millicores",
     "process_limit",
+    "browser",
     "labels",
     "metadata",
 ];
@@ -79,6 +81,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let resend_policy = resend_policy(&mut checks, tenant.resend_policy);
     let restart_schedule = restart_schedule(&mut checks, tenant.restart_schedule);
     let qr_rotations = qr_rotations(&mut checks, tenant.qr_rotations);
+    let browser = browser_settings(&mut checks, tenant.browser);
     let labels = LABELS.check(&mut checks, tenant.labels);
     let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
@@ -93,6 +96,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(resend_policy),
         Some(restart_schedule),
         Some(qr_rotations),
+        Some(browser),
         Some(labels),
         Some(metadata),
         true,
@@ -108,6 +112,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         resend_policy,
         restart_schedule,
         qr_rotations,
+        browser,
         labels,
         metadata,
         checks.passed(),
@@ -129,6 +134,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         restart_schedule,
         qr_rotations,
         limits,
+        browser,
         labels,
         metadata,
     })
@@ -175,6 +181,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
             .then(|| restart_schedule(&mut checks, tenant.restart_schedule))
             .flatten(),
         qr_rotations: named("qr_rotations").then(|| qr_rotations(&mut checks, tenant.qr_rotations)).flatten(),
+        browser: named("browser").then(|| browser_settings(&mut checks, tenant.browser)).flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -219,6 +226,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("memory_limit_bytes", tenant.memory_limit_bytes.is_some()),
         ("cpu_limit_millicores", tenant.cpu_limit_millicores.is_some()),
         ("process_limit", tenant.process_limit.is_some()),
+        ("browser", tenant.browser.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];

@@ -11,7 +11,9 @@ mod worker_log;
 use std::{sync::Arc, time::SystemTime};
 
 use prost_types::Timestamp;
-use roost_model::{LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts};
+use roost_model::{
+    BrowserSettings, LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts,
+};
 use roost_proto::v1;
 use roost_store::{
     Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, SessionStatus,
@@ -55,7 +57,16 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         memory_limit_bytes: settings.limits.memory_limit_bytes.map(amount),
         cpu_limit_millicores: settings.limits.cpu_limit_millicores.map(count),
         process_limit: settings.limits.process_limit.map(count),
+        browser: browser_settings(settings.browser),
     }
+}
+
+/// One of which nothing is set is none.
+fn browser_settings(settings: BrowserSettings) -> Option<v1::BrowserSettings> {
+    let BrowserSettings { time_zone, languages, user_agent } = settings;
+    let (time_zone, user_agent) = (time_zone.unwrap_or_default(), user_agent.unwrap_or_default());
+    let told = v1::BrowserSettings { time_zone, languages, user_agent };
+    Some(told).filter(|told| *told != v1::BrowserSettings::default())
 }
 
 fn restart_schedule(schedule: RestartSchedule) -> v1::RestartSchedule {

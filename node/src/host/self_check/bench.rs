@@ -12,7 +12,9 @@ use std::{
 
 use async_trait::async_trait;
 use roost_cluster::records::ImpairmentKind;
-use roost_engine::{Engine, EngineError, Launch, Launched, WarmBrowser, null::NullEngine, run_as::RunAs};
+use roost_engine::{
+    BrowserSetup, Engine, EngineError, Launch, Launched, WarmBrowser, null::NullEngine, run_as::RunAs,
+};
 use roost_model::ids::{NodeId, TenantId};
 use roost_store::Store;
 use tokio::sync::watch;
@@ -121,7 +123,12 @@ impl Engine for Browsers {
         self.null.launch(launch).await
     }
 
-    async fn warm(&self, tenant: &TenantId, profile: &Path) -> Result<Box<dyn WarmBrowser>, EngineError> {
+    async fn warm(
+        &self,
+        tenant: &TenantId,
+        profile: &Path,
+        setup: &BrowserSetup,
+    ) -> Result<Box<dyn WarmBrowser>, EngineError> {
         self.started.fetch_add(1, Ordering::Relaxed);
         let mut fault = self.fault.subscribe();
         // An error cannot be: the sender is this engine's own.
@@ -129,6 +136,6 @@ impl Engine for Browsers {
         if *self.fault.borrow() == BrowserFault::Fails {
             return Err(EngineError::Ended { reason: "no memory".to_owned() });
         }
-        self.null.warm(tenant, profile).await
+        self.null.warm(tenant, profile, setup).await
     }
 }

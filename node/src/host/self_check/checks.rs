@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::select_ok;
 use roost_cluster::records::ImpairmentKind;
-use roost_engine::EngineError;
+use roost_engine::{BrowserSetup, EngineError};
 use roost_model::{
     causes,
     ids::{NodeId, TenantId},
@@ -91,7 +91,7 @@ async fn browser(env: &NodeEnv) -> Result<(), CheckError> {
     let profile = env.profiles.of(&nobody, Uuid::nil()).lock()?;
     let started = async {
         let dir = profile.make_standby_dir()?;
-        env.engine.warm(&nobody, &dir).await?.kill().await;
+        env.engine.warm(&nobody, &dir, &BrowserSetup::default()).await?.kill().await;
         Ok(())
     };
     let started = started.await;

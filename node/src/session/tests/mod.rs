@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use roost_engine::{Engine, Launch, Page, null::NullEngine};
+use roost_engine::{BrowserSetup, Engine, Launch, Page, null::NullEngine};
 use roost_model::ids::{Generation, TenantId};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +69,7 @@ impl World {
         let launch = Launch {
             tenant: self.tenant.clone(),
             profile: profile.browser_dir(),
+            setup: BrowserSetup::default(),
             local_storage: None,
             cancel: CancellationToken::new(),
         };

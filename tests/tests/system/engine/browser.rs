@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_engine::{Engine, Launch, Launched, OutboundText, PageEvent};
+use roost_engine::{BrowserSetup, Engine, Launch, Launched, OutboundText, PageEvent};
 use roost_model::ids::Generation;
 use roost_node::session::{LockedProfile, SessionSource, SnapshotRef, SnapshotTaker};
 use serde_json::json;
@@ -34,6 +34,7 @@ impl World {
         let launch = Launch {
             tenant: self.tenant.clone(),
             profile: prepared.browser_dir,
+            setup: BrowserSetup::default(),
             local_storage: prepared.local_storage,
             cancel: CancellationToken::new(),
         };

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_engine::{Engine, EngineError, Launch, OutboundText, PageEvent, SendError};
+use roost_engine::{BrowserSetup, Engine, EngineError, Launch, OutboundText, PageEvent, SendError};
 use roost_model::ids::Generation;
 use roost_node::session::{FetchedFiles, SessionSource};
 use roost_tests::scenario::processes_that_name;
@@ -63,7 +63,7 @@ async fn warm() -> Result<()> {
     let mut fetched = FetchedFiles::default();
     let dir = there.make_standby_dir()?;
     ensure!(there.prefetch(&world.snapshots, &early, &mut fetched).await? > 0, "something is fetched ahead");
-    let warm = world.engine.warm(&world.tenant, &dir).await?;
+    let warm = world.engine.warm(&world.tenant, &dir, &BrowserSetup::default()).await?;
     ensure!(there.prefetch(&world.snapshots, &early, &mut fetched).await? == 0, "nothing is fetched twice");
     ensure!(!dir.join("Default/IndexedDB").exists(), "the warm browser has opened no database");
     // The old owner's browser goes on, and its session with it.
@@ -82,6 +82,7 @@ async fn warm() -> Result<()> {
     let launch = Launch {
         tenant: world.tenant.clone(),
         profile: installed.browser_dir,
+        setup: BrowserSetup::default(),
         local_storage: installed.local_storage,
         cancel: CancellationToken::new(),
     };
@@ -149,6 +150,7 @@ async fn called_off(world: &World, profile: PathBuf) -> Result<()> {
     let launch = Launch {
         tenant: world.tenant.clone(),
         profile: profile.clone(),
+        setup: BrowserSetup::default(),
         local_storage: None,
         cancel: cancel.clone(),
     };

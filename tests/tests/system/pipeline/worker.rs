@@ -8,7 +8,7 @@ use roost_engine::{Engine, PageEvent, null::NullEngine};
 use roost_model::ids::Generation;
 use roost_node::{
     session::FetchedFiles,
-    worker::{State, StopMode, WarmStandby},
+    worker::{State, StopMode, WarmStandby, browser_setup},
 };
 use roost_store::{
     ConditionKind, DeadLetterId, Direction, EventFilter, Requester, SessionStatus, TenantStatus,
@@ -138,15 +138,17 @@ async fn a_launch_that_is_not_wanted_any_more_opens_nothing_and_holds_nobody_up(
 }
 
 /// What a node does ahead for a tenant that is about to come to it.
-async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> WarmStandby {
+pub(super) async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: Generation) -> WarmStandby {
     let spec = node.bed.store.worker_spec(&node.bed.id).await.unwrap();
     let profile = node.profiles(name).of(&node.bed.id, spec.tenant.uid).lock().unwrap();
     let dir = profile.make_standby_dir().unwrap();
     let mut fetched = FetchedFiles::default();
-    if let Some(pointer) = spec.snapshot {
+    if let Some(pointer) = spec.snapshot.clone() {
         profile.prefetch(&node.snapshots, &pointer.into(), &mut fetched).await.unwrap();
     }
-    WarmStandby::new(under, profile, fetched, engine.warm(&node.bed.id, &dir).await.unwrap())
+    let setup = browser_setup(&spec);
+    let browser = engine.warm(&node.bed.id, &dir, &setup).await.unwrap();
+    WarmStandby::new(under, profile, fetched, setup, browser)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,8 @@
 
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
 use roost_model::{
-    LanguageCode, MenuItem, ResendPolicy, ResourceLimits, RestartSchedule, TemplateKind, Texts,
+    BrowserSettings, LanguageCode, MenuItem, ResendPolicy, ResourceLimits, RestartSchedule, TemplateKind,
+    Texts,
 };
 use roost_store::{
     LimitsPatch, NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch,
@@ -151,6 +152,28 @@ async fn a_restart_schedule_is_kept_changed_as_a_whole_and_taken_off() {
     assert_eq!(kept().await, Some(schedule("@daily")));
     assert_eq!(update(Some(None)).await, None);
     assert_eq!(kept().await, None);
+}
+
+#[tokio::test]
+async fn what_a_browser_says_that_it_is_is_kept_and_changed_as_a_whole() {
+    let db = Db::new().await;
+    let browser = BrowserSettings {
+        time_zone: Some("Africa/Nairobi".into()),
+        languages: vec!["sw-KE".into(), "sw".into()],
+        user_agent: None,
+    };
+    let made =
+        db.store.create_tenant(NewTenant { browser: browser.clone(), ..new_tenant("duka") }).await.unwrap();
+    assert_eq!(made.settings.browser, browser);
+    let update = async |browser| {
+        let patch = TenantPatch { browser, ..TenantPatch::default() };
+        db.store.update_tenant(&made.id, patch).await.unwrap().settings.browser.clone()
+    };
+    assert_eq!(update(None).await, browser, "not named, not changed");
+    let other = BrowserSettings { user_agent: Some("Mozilla/5.0".into()), ..BrowserSettings::default() };
+    assert_eq!(update(Some(other.clone())).await, other);
+    assert_eq!(db.store.worker_spec(&made.id).await.unwrap().tenant.settings.browser, other);
+    assert_eq!(update(Some(BrowserSettings::default())).await, BrowserSettings::default());
 }
 
 #[tokio::test]
