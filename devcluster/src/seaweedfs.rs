@@ -13,11 +13,12 @@ use super::{
     programs,
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Its parts look for each other every 5 s, and now and then never find each other.
+const READY_WITHIN: Duration = Duration::from_secs(40);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Another process may bind a port between its choice and the server's bind.
-const PORT_TRIES: u32 = 3;
+const TRIES: u32 = 3;
 const NAME: &str = "seaweedfs";
 
 /// Data in `<dir>/seaweedfs`, log in `<dir>/logs/seaweedfs.log`. It listens on loopback only and knows two users: one that may do
@@ -51,23 +52,26 @@ struct Ports {
 }
 
 impl SeaweedFs {
-    /// Starts it on free ports and waits until it takes objects.
+    /// Starts it empty on free ports and waits until it takes objects.
     pub async fn start(dir: &Path) -> Result<Self> {
         let program = programs::weed()?;
         let home = dir.join(NAME);
-        fs::create_dir_all(home.join("data")).map_err(DevError::file("create", &home))?;
+        fs::create_dir_all(&home).map_err(DevError::file("create", &home))?;
         let (keys, reader) = (S3Keys::draw("roost")?, S3Keys::draw("reader")?);
         write_private(&home.join("s3.json"), &identities(&keys, &reader))?;
-        let mut tries = PORT_TRIES;
+        let mut tries = TRIES;
         loop {
+            // What a try before has left knows of other ports.
+            let data = home.join(format!("data-{tries}"));
+            fs::create_dir_all(&data).map_err(DevError::file("create", &data))?;
             let ports = Ports::free()?;
-            let (launch, sockets) = (launch(&program, dir, ports), Sockets(ports));
+            let (launch, sockets) = (launch(&program, dir, &data, ports), Sockets(ports));
             tries -= 1;
             match run(&launch, ports).await {
                 Ok(process) => {
                     return Ok(Self { launch, process, _sockets: sockets, ports, keys, reader });
                 }
-                Err(DevError::Exited { .. }) if tries > 0 => continue,
+                Err(DevError::Exited { .. } | DevError::NotReady { .. }) if tries > 0 => continue,
                 Err(error) => return Err(error),
             }
         }
@@ -161,7 +165,7 @@ fn identities(keys: &S3Keys, reader: &S3Keys) -> String {
     serde_json::json!({ "identities": all }).to_string()
 }
 
-fn launch(program: &Path, dir: &Path, ports: Ports) -> Launch {
+fn launch(program: &Path, dir: &Path, data: &Path, ports: Ports) -> Launch {
     let home = dir.join(NAME);
     let listen = ports.named().into_iter().flat_map(|(name, port, inner)| {
         [format!("-{name}.port={port}"), format!("-{name}.port.grpc={inner}")]
@@ -169,7 +173,7 @@ fn launch(program: &Path, dir: &Path, ports: Ports) -> Launch {
     let option = |name: &str, path: &str| format!("-{name}={}", home.join(path).display());
     Launch::new(NAME, program, dir.join("logs").join(format!("{NAME}.log")))
         .args(["-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"])
-        .args([option("dir", "data"), option("s3.config", "s3.json")])
+        .args([format!("-dir={}", data.display()), option("s3.config", "s3.json")])
         .args([option("s3.localSocket", "s3.sock"), option("filer.localSocket", "filer.sock")])
         .args(["-master.volumeSizeLimitMB=256", "-volume.max=64", "-master.telemetry=false"])
         // A bucket that was named wrongly is not to be made, and nothing of the rest is to listen at a port of its own choice.
