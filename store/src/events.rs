@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 33] = [
+const KINDS: [EventKind; 34] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -224,6 +224,7 @@ const KINDS: [EventKind; 33] = [
     EventKind::SessionRestored,
     EventKind::SessionRestoreFailed,
     EventKind::OperationResumed,
+    EventKind::TenantsApplied,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -261,6 +262,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::SessionRestored => "SESSION_RESTORED",
         EventKind::SessionRestoreFailed => "SESSION_RESTORE_FAILED",
         EventKind::OperationResumed => "OPERATION_RESUMED",
+        EventKind::TenantsApplied => "TENANTS_APPLIED",
     }
 }
 

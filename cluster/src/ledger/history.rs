@@ -122,4 +122,6 @@ pub enum EventKind {
     SessionRestoreFailed,
     /// An operation that had paused goes on.
     OperationResumed,
+    /// Tenants were made what they are declared to be, by order.
+    TenantsApplied,
 }

@@ -121,6 +121,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::SessionRestored => v1::EventKind::SessionRestored,
         EventKind::SessionRestoreFailed => v1::EventKind::SessionRestoreFailed,
         EventKind::OperationResumed => v1::EventKind::OperationResumed,
+        EventKind::TenantsApplied => v1::EventKind::TenantsApplied,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }
