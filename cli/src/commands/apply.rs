@@ -76,7 +76,8 @@ impl Apply {
         let deletions = if self.prune { self.to_prune(context, &declared).await? } else { Vec::new() };
         let places = declared.iter().map(|tenant| (tenant.form.id.clone(), tenant.place.clone())).collect();
         let items = deletions.into_iter().map(Item::Delete);
-        let items = items.chain(declared.into_iter().map(|tenant| Item::Declare(tenant.form.into())));
+        let items =
+            items.chain(declared.into_iter().map(|tenant| Item::Declare(Box::new(tenant.form.into()))));
         let (requested_by, reason) = self.attribution.clone().into_parts();
         let run = Run { context, places, requested_by, reason };
         let planned = run.send(&batches(items.collect()), true).await?;
@@ -173,7 +174,7 @@ fn tell(context: &mut Context, sent: Sent, counts: Counts, plan: bool) -> Result
 #[derive(Clone)]
 enum Item {
     Delete(String),
-    Declare(TenantDeclaration),
+    Declare(Box<TenantDeclaration>),
 }
 
 impl Item {
@@ -251,7 +252,7 @@ impl Run<'_> {
         for item in batch.iter().cloned() {
             match item {
                 Item::Delete(id) => request.delete_ids.push(id),
-                Item::Declare(declaration) => request.declarations.push(declaration),
+                Item::Declare(declaration) => request.declarations.push(*declaration),
             }
         }
         request
