@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 use crate::commands::{demo::Demo, dev::Dev};
 use crate::{
     commands::{
-        cluster::ClusterVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
-        rebalance::Rebalance, session::SessionVerb, snapshot::SnapshotVerb, tenant::TenantVerb,
-        worker::WorkerVerb,
+        apply::Apply, cluster::ClusterVerb, export::Export, message::MessageVerb, node::NodeVerb,
+        operation::OperationVerb, rebalance::Rebalance, session::SessionVerb, snapshot::SnapshotVerb,
+        tenant::TenantVerb, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Explain {
         tenant: String,
     },
+    Apply(Apply),
+    Export(Export),
     /// The cluster as a whole: its status, its events, its policy.
     #[command(subcommand)]
     Cluster(ClusterVerb),

@@ -10,7 +10,9 @@
 
 pub mod args;
 
+mod choices;
 mod commands;
+mod declared;
 mod failure;
 mod globals;
 mod output;

@@ -126,6 +126,36 @@ async fn tenants_are_printed_as_golden() {
 }
 
 #[tokio::test]
+async fn declared_tenants_are_printed_as_golden() {
+    golden(
+        "apply",
+        &[
+            &["apply", "-f", "tests/declared/tenants.yaml", "--plan"],
+            &["apply", "-f", "tests/declared/tenants.yaml", "--reason", "season"],
+            &["apply", "-f", "tests/declared/shop.yaml"],
+            &["apply", "-f", "tests/declared/shop.yaml", "-o", "json"],
+            &["apply", "-f", "tests/declared/shop.yaml", "--prune", "--all", "--plan", "-o", "json"],
+            &["apply", "-f", "tests/declared/shop.yaml", "--prune", "-l", "plan=pro"],
+            &["apply", "-f", "tests/declared/shop.yaml", "--prune", "-l", "plan=pro", "--yes"],
+            &["apply", "-f", "tests/declared/shop.yaml", "--prune"],
+            &["apply", "-f", "tests/declared/shop.yaml", "-l", "plan=pro"],
+            &["apply", "-f", "tests/declared/none.yaml", "--prune", "-l", "plan=pro"],
+            &["apply", "-f", "tests/declared/none.yaml", "--prune", "-l", "plan=pro", "--all", "--plan"],
+            &["apply", "-f", "tests/declared/none.yaml"],
+            &["apply", "-f", "tests/declared/shop.yaml", "-f", "tests/declared/tenants.yaml"],
+            &["apply", "-f", "tests/declared/typo.yaml"],
+            &["apply", "-f", "tests/declared/phone.yaml"],
+            &["apply", "-f", "tests/declared/missing.yaml"],
+            &["apply", "-f", "tests/declared/ecosystem.config.js"],
+            &["apply", "-f", "tests/declared/ecosystem.config.js", "--ignore-unknown"],
+            &["export"],
+            &["export", "-l", "plan=pro", "-o", "json"],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn workers_are_printed_as_golden() {
     golden(
         "worker",

@@ -23,4 +23,7 @@ pub use limits::{ResourceLimits, ResourceUsage};
 pub use message::ChatKind;
 pub use mix::mix;
 pub use restart_schedule::{RestartSchedule, ScheduleError, Timetable};
-pub use tenant::{LanguageCode, MenuItem, ResendPolicy, TemplateKind, TenantSettings, Texts};
+pub use tenant::{
+    DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE, LanguageCode, MenuItem,
+    ResendPolicy, TemplateKind, TenantSettings, Texts,
+};

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BrowserSettings, ResourceLimits, RestartSchedule};
 
+/// Of a tenant for which nothing else is said.
+pub const DEFAULT_REPLY_LIMIT: u32 = 10;
+pub const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
+pub const DEFAULT_TEMPLATE: TemplateKind = TemplateKind::Support;
+pub const DEFAULT_LANGUAGE: LanguageCode = LanguageCode::En;
+
 /// What operators set of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantSettings {

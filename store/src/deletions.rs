@@ -14,6 +14,11 @@
 //! however many processes see to them, and a process that dies leaves nothing to be taken back: the next batch is anybody's.
 
 use roost_model::ids::TenantId;
+use sqlx::{
+    Postgres,
+    postgres::{PgArguments, PgRow},
+    query::Map,
+};
 
 use crate::{Store, StoreError};
 
@@ -37,29 +42,7 @@ impl Store {
     /// Deletes the tenant, for everybody: its worker is fenced from the commit on and its owner told to stop it. What is left
     /// of it, which nothing reads any more, is for [`Store::delete_next_batch`].
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<(), StoreError> {
-        let query = sqlx::query!(
-            r#"with held as materialized (
-                select tenant_id from worker_processes where tenant_id = $1 for update
-            ), marked as (
-                update tenants t set
-                    deleting_since = now(), display_name = '', phone = '', texts = '{}', updated_at = now()
-                from held where t.id = held.tenant_id
-                returning t.id, t.uid
-            ), removal as (
-                insert into tenant_removals (uid, tenant_id) select uid, id from marked
-            ), session as (
-                delete from whatsapp_sessions s using held where s.tenant_id = held.tenant_id
-            ), heartbeat as (
-                delete from worker_heartbeats h using held where h.tenant_id = held.tenant_id
-            ), placed as (
-                delete from placements p using held where p.tenant_id = held.tenant_id
-            ), worker as (
-                delete from worker_processes w using held where w.tenant_id = held.tenant_id
-            )
-            select id from marked"#,
-            id.as_str(),
-        );
-        let marked = self.maybe("delete the tenant", query).await?;
+        let marked = self.maybe("delete the tenant", deletion(id)).await?;
         marked.map(drop).ok_or_else(|| StoreError::no_tenant(id))
     }
 
@@ -128,4 +111,33 @@ impl Store {
             (false, false) => DeletionBatch::Nothing,
         })
     }
+}
+
+/// Answers with the id if there was such a tenant.
+pub(crate) fn deletion(
+    id: &TenantId,
+) -> Map<'static, Postgres, impl FnMut(PgRow) -> Result<String, sqlx::Error> + Send + use<>, PgArguments> {
+    sqlx::query!(
+        r#"with held as materialized (
+            select tenant_id from worker_processes where tenant_id = $1 for update
+        ), marked as (
+            update tenants t set
+                deleting_since = now(), display_name = '', phone = '', texts = '{}', updated_at = now()
+            from held where t.id = held.tenant_id
+            returning t.id, t.uid
+        ), removal as (
+            insert into tenant_removals (uid, tenant_id) select uid, id from marked
+        ), session as (
+            delete from whatsapp_sessions s using held where s.tenant_id = held.tenant_id
+        ), heartbeat as (
+            delete from worker_heartbeats h using held where h.tenant_id = held.tenant_id
+        ), placed as (
+            delete from placements p using held where p.tenant_id = held.tenant_id
+        ), worker as (
+            delete from worker_processes w using held where w.tenant_id = held.tenant_id
+        )
+        select id from marked"#,
+        id.as_str(),
+    )
+    .map(|row| row.id)
 }

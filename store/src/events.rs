@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 37] = [
+const KINDS: [EventKind; 38] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -228,6 +228,7 @@ const KINDS: [EventKind; 37] = [
     EventKind::ScanPaused,
     EventKind::ScanResumed,
     EventKind::OperationResumed,
+    EventKind::TenantsApplied,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -269,6 +270,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::ScanPaused => "SCAN_PAUSED",
         EventKind::ScanResumed => "SCAN_RESUMED",
         EventKind::OperationResumed => "OPERATION_RESUMED",
+        EventKind::TenantsApplied => "TENANTS_APPLIED",
     }
 }
 

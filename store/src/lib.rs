@@ -16,12 +16,14 @@
 //! Rules of the house:
 //!
 //! - A write made for a worker is one statement: fence, rows and log in one snapshot, one round trip and one commit.
-//!   There is no transaction that a process could be frozen in while it holds a row the controller needs.
+//!   There is no transaction that a process could be frozen in while it holds a row the controller needs. Two orders of
+//!   operators are transactions, and bounded: [`erasure`] and [`apply`].
 //! - Locks are taken in one order, which the migration states.
 //! - Times that are compared with one another are the database's; a node's clock decides nothing here.
 //! - Every call ends: with an answer, or after [`CALL_TIMEOUT`] as [`StoreError::Unavailable`] with its outcome
 //!   unknown. Every write may be repeated then without harm.
 
+pub mod apply;
 mod call;
 pub mod changes;
 mod columns;
@@ -29,6 +31,7 @@ pub mod completion;
 pub mod condition;
 mod cut_off_nodes;
 pub mod dead_letters;
+pub mod declarations;
 pub mod deletions;
 mod durability;
 pub mod erasure;
@@ -71,10 +74,12 @@ pub mod worker_changes;
 mod worker_status;
 pub mod workers;
 
+pub use apply::{Apply, ApplyOutcome};
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound, ReplyWindow};
 pub use condition::{Condition, ConditionKind};
 pub use dead_letters::{DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterKey, InvalidDeadLetterId};
+pub use declarations::{AppliedTenant, FieldChange, Problem, RefusedField, TenantChange, TenantDeclaration};
 pub use deletions::DeletionBatch;
 pub use durability::DurabilityGap;
 pub use error::{RestoreRefusal, StoreError};

@@ -6,7 +6,12 @@ use roost_model::{
     BrowserSettings, ResourceLimits, RestartSchedule, TenantSettings, Texts,
     ids::{NodeId, TenantId},
 };
-use sqlx::types::Json;
+use sqlx::{
+    Postgres,
+    postgres::{PgArguments, PgRow},
+    query::Map,
+    types::Json,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -101,51 +106,7 @@ impl Store {
     /// Creates the tenant with its session and its stopped worker. `AlreadyExists` names `id` or `phone`;
     /// `BeingDeleted`: there was one of this id, and what is left of it is still being removed.
     pub async fn create_tenant(&self, new: NewTenant) -> Result<Tenant, StoreError> {
-        let query = sqlx::query_as!(
-            TenantRow,
-            r#"with tenant as (
-                insert into tenants (
-                    id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
-                    resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s,
-                    memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations, browser)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-                returning *
-            ), session as (
-                insert into whatsapp_sessions (tenant_id) select id from tenant
-            ), worker as (
-                insert into worker_processes (tenant_id) select id from tenant
-            ), heartbeat as (
-                insert into worker_heartbeats (tenant_id) select id from tenant
-            )
-            select id, uid, display_name, phone, template as "template: TemplateKind",
-                language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
-                metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
-            from tenant"#,
-            new.id.as_str(),
-            new.display_name,
-            new.phone,
-            TemplateKind::from(new.template) as TemplateKind,
-            LanguageCode::from(new.language) as LanguageCode,
-            Json(&new.texts) as Json<&Texts>,
-            limit_to_column(new.reply_limit_per_minute),
-            seconds_to_column(new.answer_within),
-            ResendPolicy::from(new.resend_policy) as ResendPolicy,
-            Json(&new.labels) as Json<&Labels>,
-            Json(&new.metadata) as Json<&Labels>,
-            new.restart_schedule.as_ref().map(|schedule| schedule.cron.as_str()),
-            new.restart_schedule.as_ref().map(|schedule| schedule.time_zone.as_str()),
-            new.restart_schedule.as_ref().map(|schedule| seconds_to_column(schedule.jitter)),
-            new.limits.memory_request_bytes.map(bytes_to_column),
-            new.limits.memory_limit_bytes.map(bytes_to_column),
-            new.limits.cpu_limit_millicores.map(limit_to_column),
-            new.limits.process_limit.map(limit_to_column),
-            new.qr_rotations.map(limit_to_column),
-            Json(&new.browser) as Json<&BrowserSettings>,
-        );
-        let created = self.one("create the tenant", query).await;
+        let created = self.one("create the tenant", creation(&new)).await;
         match created.map_err(|error| named_field(error, new.id.as_str(), &new.phone)) {
             Err(StoreError::AlreadyExists { field: "id", .. }) if !self.is_there(&new.id).await? => {
                 Err(StoreError::BeingDeleted { tenant: new.id })
@@ -163,18 +124,7 @@ impl Store {
     }
 
     pub async fn get_tenant(&self, id: &TenantId) -> Result<Tenant, StoreError> {
-        let query = sqlx::query_as!(
-            TenantRow,
-            r#"select id, uid, display_name, phone, template as "template: TemplateKind",
-                language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
-                metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
-            from tenants where id = $1 and deleting_since is null"#,
-            id.as_str(),
-        );
-        let row = self.maybe("get the tenant", query).await?;
+        let row = self.maybe("get the tenant", tenants_of(&[id.to_string()])).await?;
         row.ok_or_else(|| StoreError::no_tenant(id))?.try_into()
     }
 
@@ -215,78 +165,158 @@ impl Store {
 
     /// Changes the fields that are set; the worker is told. `AlreadyExists` names `phone`.
     pub async fn update_tenant(&self, id: &TenantId, patch: TenantPatch) -> Result<Tenant, StoreError> {
-        let restart_schedule = patch.restart_schedule.as_ref().and_then(Option::as_ref);
-        let query = sqlx::query_as!(
-            TenantRow,
-            r#"with worker as (
-                update worker_processes set spec_revision = nextval('spec_revisions'), updated_at = now()
-                where tenant_id = $1
-                returning tenant_id
-            )
-            update tenants t set
-                display_name = coalesce($2, t.display_name),
-                phone = coalesce($3, t.phone),
-                template = coalesce($4, t.template),
-                language = coalesce($5, t.language),
-                texts = coalesce($6, t.texts),
-                reply_limit_per_minute = coalesce($7, t.reply_limit_per_minute),
-                answer_within_s = coalesce($8, t.answer_within_s),
-                resend_policy = coalesce($9, t.resend_policy),
-                labels = (case when $10 then '{}' else t.labels end) - $11::text[] || $12::jsonb,
-                metadata = (case when $13 then '{}' else t.metadata end) - $14::text[] || $15::jsonb,
-                restart_cron = case when $16 then $17 else t.restart_cron end,
-                restart_time_zone = case when $16 then $18 else t.restart_time_zone end,
-                restart_jitter_s = case when $16 then $19 else t.restart_jitter_s end,
-                memory_request_bytes = case when $20 then $21 else t.memory_request_bytes end,
-                memory_limit_bytes = case when $22 then $23 else t.memory_limit_bytes end,
-                cpu_limit_millicores = case when $24 then $25 else t.cpu_limit_millicores end,
-                process_limit = case when $26 then $27 else t.process_limit end,
-                qr_rotations = case when $28 then $29 else t.qr_rotations end,
-                browser = coalesce($30, t.browser),
-                updated_at = now()
-            from worker where t.id = worker.tenant_id
-            returning id, uid, display_name, phone, template as "template: TemplateKind",
-                language as "language: LanguageCode", status as "status: TenantStatus",
-                texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
-                resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
-                metadata as "metadata: Json<Labels>", qr_rotations, created_at, t.updated_at"#,
-            id.as_str(),
-            patch.display_name,
-            patch.phone,
-            patch.template.map(TemplateKind::from) as Option<TemplateKind>,
-            patch.language.map(LanguageCode::from) as Option<LanguageCode>,
-            patch.texts.map(Json) as Option<Json<Texts>>,
-            patch.reply_limit_per_minute.map(limit_to_column),
-            patch.answer_within.map(seconds_to_column),
-            patch.resend_policy.map(ResendPolicy::from) as Option<ResendPolicy>,
-            patch.labels.replace,
-            &patch.labels.remove,
-            Json(&patch.labels.set) as Json<&Labels>,
-            patch.metadata.replace,
-            &patch.metadata.remove,
-            Json(&patch.metadata.set) as Json<&Labels>,
-            patch.restart_schedule.is_some(),
-            restart_schedule.map(|schedule| schedule.cron.as_str()),
-            restart_schedule.map(|schedule| schedule.time_zone.as_str()),
-            restart_schedule.map(|schedule| seconds_to_column(schedule.jitter)),
-            patch.limits.memory_request_bytes.is_some(),
-            patch.limits.memory_request_bytes.flatten().map(bytes_to_column),
-            patch.limits.memory_limit_bytes.is_some(),
-            patch.limits.memory_limit_bytes.flatten().map(bytes_to_column),
-            patch.limits.cpu_limit_millicores.is_some(),
-            patch.limits.cpu_limit_millicores.flatten().map(limit_to_column),
-            patch.limits.process_limit.is_some(),
-            patch.limits.process_limit.flatten().map(limit_to_column),
-            patch.qr_rotations.is_some(),
-            patch.qr_rotations.flatten().map(limit_to_column),
-            patch.browser.map(Json) as Option<Json<BrowserSettings>>,
-        );
-        let updated = self.maybe("update the tenant", query).await;
+        let updated = self.maybe("update the tenant", change(id, &patch)).await;
         let phone = patch.phone.as_deref().unwrap_or_default();
         let row = updated.map_err(|error| named_field(error, id.as_str(), phone))?;
         row.ok_or_else(|| StoreError::no_tenant(id))?.try_into()
     }
+}
+
+/// A statement that answers with tenants.
+type TenantStatement<F> = Map<'static, Postgres, F, PgArguments>;
+
+/// Makes the tenant with its session and its stopped worker.
+pub(crate) fn creation(
+    new: &NewTenant,
+) -> TenantStatement<impl FnMut(PgRow) -> Result<TenantRow, sqlx::Error> + Send + use<>> {
+    sqlx::query_as!(
+        TenantRow,
+        r#"with tenant as (
+            insert into tenants (
+                id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
+                resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s,
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations, browser)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+            returning *
+        ), session as (
+            insert into whatsapp_sessions (tenant_id) select id from tenant
+        ), worker as (
+            insert into worker_processes (tenant_id) select id from tenant
+        ), heartbeat as (
+            insert into worker_heartbeats (tenant_id) select id from tenant
+        )
+        select id, uid, display_name, phone, template as "template: TemplateKind",
+            language as "language: LanguageCode", status as "status: TenantStatus",
+            texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
+            resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+            memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
+            browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
+            metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
+        from tenant"#,
+        new.id.as_str(),
+        new.display_name,
+        new.phone,
+        TemplateKind::from(new.template) as TemplateKind,
+        LanguageCode::from(new.language) as LanguageCode,
+        Json(&new.texts) as Json<&Texts>,
+        limit_to_column(new.reply_limit_per_minute),
+        seconds_to_column(new.answer_within),
+        ResendPolicy::from(new.resend_policy) as ResendPolicy,
+        Json(&new.labels) as Json<&Labels>,
+        Json(&new.metadata) as Json<&Labels>,
+        new.restart_schedule.as_ref().map(|schedule| schedule.cron.as_str()),
+        new.restart_schedule.as_ref().map(|schedule| schedule.time_zone.as_str()),
+        new.restart_schedule.as_ref().map(|schedule| seconds_to_column(schedule.jitter)),
+        new.limits.memory_request_bytes.map(bytes_to_column),
+        new.limits.memory_limit_bytes.map(bytes_to_column),
+        new.limits.cpu_limit_millicores.map(limit_to_column),
+        new.limits.process_limit.map(limit_to_column),
+        new.qr_rotations.map(limit_to_column),
+        Json(&new.browser) as Json<&BrowserSettings>,
+    )
+}
+
+/// Those of these that there are, in no order.
+pub(crate) fn tenants_of(
+    ids: &[String],
+) -> TenantStatement<impl FnMut(PgRow) -> Result<TenantRow, sqlx::Error> + Send + use<>> {
+    sqlx::query_as!(
+        TenantRow,
+        r#"select id, uid, display_name, phone, template as "template: TemplateKind",
+            language as "language: LanguageCode", status as "status: TenantStatus",
+            texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
+            resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+            memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
+            browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
+            metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
+        from tenants where id = any($1) and deleting_since is null"#,
+        ids,
+    )
+}
+
+/// Changes the fields that are set, and tells the worker.
+pub(crate) fn change(
+    id: &TenantId,
+    patch: &TenantPatch,
+) -> TenantStatement<impl FnMut(PgRow) -> Result<TenantRow, sqlx::Error> + Send + use<>> {
+    let restart_schedule = patch.restart_schedule.as_ref().and_then(Option::as_ref);
+    sqlx::query_as!(
+        TenantRow,
+        r#"with worker as (
+            update worker_processes set spec_revision = nextval('spec_revisions'), updated_at = now()
+            where tenant_id = $1
+            returning tenant_id
+        )
+        update tenants t set
+            display_name = coalesce($2, t.display_name),
+            phone = coalesce($3, t.phone),
+            template = coalesce($4, t.template),
+            language = coalesce($5, t.language),
+            texts = coalesce($6, t.texts),
+            reply_limit_per_minute = coalesce($7, t.reply_limit_per_minute),
+            answer_within_s = coalesce($8, t.answer_within_s),
+            resend_policy = coalesce($9, t.resend_policy),
+            labels = (case when $10 then '{}' else t.labels end) - $11::text[] || $12::jsonb,
+            metadata = (case when $13 then '{}' else t.metadata end) - $14::text[] || $15::jsonb,
+            restart_cron = case when $16 then $17 else t.restart_cron end,
+            restart_time_zone = case when $16 then $18 else t.restart_time_zone end,
+            restart_jitter_s = case when $16 then $19 else t.restart_jitter_s end,
+            memory_request_bytes = case when $20 then $21 else t.memory_request_bytes end,
+            memory_limit_bytes = case when $22 then $23 else t.memory_limit_bytes end,
+            cpu_limit_millicores = case when $24 then $25 else t.cpu_limit_millicores end,
+            process_limit = case when $26 then $27 else t.process_limit end,
+            qr_rotations = case when $28 then $29 else t.qr_rotations end,
+            browser = coalesce($30, t.browser),
+            updated_at = now()
+        from worker where t.id = worker.tenant_id
+        returning id, uid, display_name, phone, template as "template: TemplateKind",
+            language as "language: LanguageCode", status as "status: TenantStatus",
+            texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
+            resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
+            memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
+            browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
+            metadata as "metadata: Json<Labels>", qr_rotations, created_at, t.updated_at"#,
+        id.as_str(),
+        patch.display_name.as_deref(),
+        patch.phone.as_deref(),
+        patch.template.map(TemplateKind::from) as Option<TemplateKind>,
+        patch.language.map(LanguageCode::from) as Option<LanguageCode>,
+        patch.texts.as_ref().map(Json) as Option<Json<&Texts>>,
+        patch.reply_limit_per_minute.map(limit_to_column),
+        patch.answer_within.map(seconds_to_column),
+        patch.resend_policy.map(ResendPolicy::from) as Option<ResendPolicy>,
+        patch.labels.replace,
+        &patch.labels.remove,
+        Json(&patch.labels.set) as Json<&Labels>,
+        patch.metadata.replace,
+        &patch.metadata.remove,
+        Json(&patch.metadata.set) as Json<&Labels>,
+        patch.restart_schedule.is_some(),
+        restart_schedule.map(|schedule| schedule.cron.as_str()),
+        restart_schedule.map(|schedule| schedule.time_zone.as_str()),
+        restart_schedule.map(|schedule| seconds_to_column(schedule.jitter)),
+        patch.limits.memory_request_bytes.is_some(),
+        patch.limits.memory_request_bytes.flatten().map(bytes_to_column),
+        patch.limits.memory_limit_bytes.is_some(),
+        patch.limits.memory_limit_bytes.flatten().map(bytes_to_column),
+        patch.limits.cpu_limit_millicores.is_some(),
+        patch.limits.cpu_limit_millicores.flatten().map(limit_to_column),
+        patch.limits.process_limit.is_some(),
+        patch.limits.process_limit.flatten().map(limit_to_column),
+        patch.qr_rotations.is_some(),
+        patch.qr_rotations.flatten().map(limit_to_column),
+        patch.browser.as_ref().map(Json) as Option<Json<&BrowserSettings>>,
+    )
 }
 
 /// As the columns come, before they are checked.

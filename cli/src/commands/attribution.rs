@@ -2,7 +2,7 @@
 
 use std::env;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Attribution {
     /// Why, for the history: at most 200 characters.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]

@@ -1,5 +1,6 @@
 //! One file per noun of the command line.
 
+pub mod apply;
 mod attribution;
 mod browser_settings;
 pub mod cluster;
@@ -12,6 +13,7 @@ pub mod demo;
 pub mod dev;
 mod direction;
 mod drain;
+pub mod export;
 mod fleet;
 mod follow;
 mod labels;
@@ -53,6 +55,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Node(verb) => verb.run(&mut context).await,
         Command::Rebalance(rebalance) => rebalance.run(&mut context).await,
         Command::Explain { tenant } => place::explain(&mut context, tenant).await,
+        Command::Apply(apply) => apply.run(&mut context).await,
+        Command::Export(export) => export.run(&mut context).await,
         Command::Cluster(verb) => verb.run(&mut context).await,
         Command::Operation(verb) => verb.run(&mut context).await,
         #[cfg(feature = "dev")]

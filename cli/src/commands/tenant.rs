@@ -20,6 +20,7 @@ use super::{
     restart_schedule::RestartArgs,
 };
 use crate::{
+    choices::{LanguageChoice, ResendChoice, TemplateChoice},
     failure::Failure,
     views::{MenuItemView, TenantView},
 };
@@ -89,9 +90,9 @@ pub struct Settings {
     #[arg(long)]
     phone: Option<String>,
     #[arg(long, value_enum)]
-    template: Option<TemplateArg>,
+    template: Option<TemplateChoice>,
     #[arg(long, value_enum)]
-    language: Option<LanguageArg>,
+    language: Option<LanguageChoice>,
     /// Sent with the menu to a chat's first message. {business} stands for the name.
     #[arg(long, value_name = "TEXT")]
     greeting: Option<String>,
@@ -112,7 +113,7 @@ pub struct Settings {
     answer_within: Option<Duration>,
     /// What becomes of a reply that may have been sent already, after a crash or a restore.
     #[arg(long, value_enum)]
-    resend_policy: Option<ResendPolicyArg>,
+    resend_policy: Option<ResendChoice>,
     #[command(flatten)]
     restart: RestartArgs,
     /// QR codes that are shown in a row without a scan before its browser is closed, up to 10000; 0 shows them without an end,
@@ -146,29 +147,6 @@ fn rotations(given: &str) -> Result<Rotations, String> {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum TemplateArg {
-    Booking,
-    Ecommerce,
-    Support,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LanguageArg {
-    /// English
-    En,
-    /// Swahili
-    Sw,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ResendPolicyArg {
-    /// It is sent again, under the same id
-    Resend,
-    /// It is held among the dead letters until a redrive
-    Hold,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum StatusArg {
     New,
@@ -176,34 +154,6 @@ pub enum StatusArg {
     Active,
     Paused,
     Error,
-}
-
-impl From<TemplateArg> for Template {
-    fn from(template: TemplateArg) -> Self {
-        match template {
-            TemplateArg::Booking => Template::Booking,
-            TemplateArg::Ecommerce => Template::Ecommerce,
-            TemplateArg::Support => Template::Support,
-        }
-    }
-}
-
-impl From<LanguageArg> for Language {
-    fn from(language: LanguageArg) -> Self {
-        match language {
-            LanguageArg::En => Language::En,
-            LanguageArg::Sw => Language::Sw,
-        }
-    }
-}
-
-impl From<ResendPolicyArg> for ResendPolicy {
-    fn from(policy: ResendPolicyArg) -> Self {
-        match policy {
-            ResendPolicyArg::Resend => ResendPolicy::Resend,
-            ResendPolicyArg::Hold => ResendPolicy::Hold,
-        }
-    }
 }
 
 impl From<StatusArg> for TenantStatus {

@@ -1,6 +1,7 @@
 //! What is printed of the API's messages. The JSON has the field names of the .proto files, the enums without their
 //! prefix and the times as RFC 3339; a field that is not set is null.
 
+mod applied;
 mod cluster;
 mod dead_letter;
 mod event;
@@ -22,6 +23,7 @@ mod worker_description;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
+pub use applied::{AppliedView, Counts};
 pub use cluster::{ClusterView, PolicyView};
 pub use dead_letter::{DeadLetterView, RedriveView};
 pub use event::EventView;

@@ -6,7 +6,7 @@ use roost_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Script, at, unknown, workers::worker};
+use super::{Answer, Script, apply::apply, at, unknown, workers::worker};
 
 pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
     let menu = MenuItem {
@@ -182,6 +182,10 @@ impl TenantService for Script {
 
     async fn delete_tenant(&self, request: Request<DeleteTenantRequest>) -> Answer<()> {
         tenant(&request.into_inner().id).map(|_| Response::new(()))
+    }
+
+    async fn apply_tenants(&self, request: Request<ApplyTenantsRequest>) -> Answer<ApplyTenantsResponse> {
+        apply(request.into_inner())
     }
 
     async fn pin_tenant(&self, request: Request<PinTenantRequest>) -> Answer<Worker> {

@@ -130,4 +130,6 @@ pub enum EventKind {
     ScanResumed,
     /// An operation that had paused goes on.
     OperationResumed,
+    /// Tenants were made what they are declared to be, by order.
+    TenantsApplied,
 }

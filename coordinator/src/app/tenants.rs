@@ -1,7 +1,7 @@
 //! Tenants, and where they may be.
 
 use roost_model::ids::{NodeId, TenantId};
-use roost_store::{NewTenant, Requester, Tenant, TenantFilter, TenantPatch, Worker};
+use roost_store::{Apply, ApplyOutcome, NewTenant, Requester, Tenant, TenantFilter, TenantPatch, Worker};
 
 use super::{App, Error, PlacementExplanation, explain::explain, refusal::may_pin};
 
@@ -40,6 +40,18 @@ impl App {
         self.deletions.begun();
         tracing::info!(tenant = %id, "tenant deleted");
         Ok(())
+    }
+
+    /// Makes tenants what they are declared to be, all of them or none.
+    pub async fn apply_tenants(&self, apply: &Apply, by: &Requester) -> Result<ApplyOutcome, Error> {
+        let outcome = self.store()?.apply_tenants(apply, by).await?;
+        if !apply.validate_only && matches!(outcome, ApplyOutcome::Applied(_)) {
+            if !apply.deletions.is_empty() {
+                self.deletions.begun();
+            }
+            tracing::info!(apply = %apply.id, tenants = apply.declarations.len(), "declared tenants applied");
+        }
+        Ok(outcome)
     }
 
     pub async fn pin_tenant(

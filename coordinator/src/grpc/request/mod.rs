@@ -6,6 +6,7 @@
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
+mod apply;
 mod browser;
 mod business_texts;
 mod labels;
@@ -18,6 +19,7 @@ mod selector;
 mod tenant;
 mod text;
 
+pub use apply::apply;
 pub use page::List;
 pub use policy::policy_patch;
 pub use tenant::{new_tenant, tenant_patch};

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
-use roost_model::{LanguageCode, ResendPolicy, TemplateKind, ids::TenantId};
+use roost_model::{
+    DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE, LanguageCode,
+    ResendPolicy, TemplateKind, ids::TenantId,
+};
 use roost_proto::{error::ApiError, v1};
 use roost_store::{NewTenant, TenantPatch};
 use uuid::Uuid;
@@ -20,9 +23,7 @@ use super::{
 const DISPLAY_NAME: Text = Text::line(1, 200);
 const REPLY_LIMITS: RangeInclusive<u32> = 0..=10_000;
 const QR_ROTATIONS: RangeInclusive<u32> = 0..=10_000;
-const DEFAULT_REPLY_LIMIT: u32 = 10;
 const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3_600);
-const DEFAULT_ANSWER_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
 const PATHS: [&str; 17] = [
@@ -243,7 +244,8 @@ fn phone(checks: &mut Checks, given: String) -> Option<String> {
 
 fn template(checks: &mut Checks, given: i32) -> Option<TemplateKind> {
     checks.optional_enum("tenant.template", given).map(|given| match given {
-        None | Some(v1::Template::Unspecified) | Some(v1::Template::Support) => TemplateKind::Support,
+        None | Some(v1::Template::Unspecified) => DEFAULT_TEMPLATE,
+        Some(v1::Template::Support) => TemplateKind::Support,
         Some(v1::Template::Booking) => TemplateKind::Booking,
         Some(v1::Template::Ecommerce) => TemplateKind::Ecommerce,
     })
@@ -251,7 +253,8 @@ fn template(checks: &mut Checks, given: i32) -> Option<TemplateKind> {
 
 fn language(checks: &mut Checks, given: i32) -> Option<LanguageCode> {
     checks.optional_enum("tenant.language", given).map(|given| match given {
-        None | Some(v1::Language::Unspecified) | Some(v1::Language::En) => LanguageCode::En,
+        None | Some(v1::Language::Unspecified) => DEFAULT_LANGUAGE,
+        Some(v1::Language::En) => LanguageCode::En,
         Some(v1::Language::Sw) => LanguageCode::Sw,
     })
 }

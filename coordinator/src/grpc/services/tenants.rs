@@ -2,14 +2,14 @@
 
 use roost_model::ids::TenantId;
 use roost_proto::v1::{self, tenant_service_server::TenantService};
-use roost_store::TenantFilter;
+use roost_store::{ApplyOutcome, TenantFilter};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     app::App,
     grpc::{
         answers::fill_page,
-        request::{Checks, List, new_tenant, page, tenant_id, tenant_patch},
+        request::{Checks, List, apply, new_tenant, page, tenant_id, tenant_patch},
         wire,
     },
 };
@@ -80,6 +80,19 @@ impl TenantService for Tenants {
         let id = tenant_id("id", &request.get_ref().id)?;
         self.app.delete_tenant(&id).await?;
         Ok(Response::new(()))
+    }
+
+    async fn apply_tenants(
+        &self,
+        request: Request<v1::ApplyTenantsRequest>,
+    ) -> Result<Response<v1::ApplyTenantsResponse>, Status> {
+        let (apply, by) = apply(request.into_inner())?;
+        let applied = match self.app.apply_tenants(&apply, &by).await? {
+            ApplyOutcome::Applied(applied) => applied,
+            ApplyOutcome::Refused(refused) => return Err(wire::refused_fields(refused).into()),
+        };
+        let tenants = applied.into_iter().map(wire::applied_tenant).collect();
+        Ok(Response::new(v1::ApplyTenantsResponse { apply_id: apply.id, tenants }))
     }
 
     async fn pin_tenant(

@@ -125,6 +125,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::ScanPaused => v1::EventKind::ScanPaused,
         EventKind::ScanResumed => v1::EventKind::ScanResumed,
         EventKind::OperationResumed => v1::EventKind::OperationResumed,
+        EventKind::TenantsApplied => v1::EventKind::TenantsApplied,
         EventKind::Conflict => v1::EventKind::Conflict,
     }
 }

@@ -1,5 +1,6 @@
 //! The store's rows and the registry's records as messages of the API.
 
+mod apply;
 mod cluster;
 mod node;
 mod operation;
@@ -23,6 +24,7 @@ use time::OffsetDateTime;
 
 use crate::app::watch::WorkerChange;
 
+pub use apply::{applied_tenant, refused_fields};
 pub use cluster::{cluster_status, event, policy};
 pub use node::node;
 pub use operation::{

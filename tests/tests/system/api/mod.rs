@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
 
+mod apply;
 mod auth;
 mod cluster;
 mod drains;

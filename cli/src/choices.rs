@@ -1,0 +1,80 @@
+//! What a tenant's settings may be where there are few: as options, and in files of declared tenants.
+
+use clap::ValueEnum;
+use roost_proto::v1::{Language, ResendPolicy, Template};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TemplateChoice {
+    Booking,
+    Ecommerce,
+    Support,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LanguageChoice {
+    /// English
+    En,
+    /// Swahili
+    Sw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResendChoice {
+    /// It is sent again, under the same id
+    Resend,
+    /// It is held among the dead letters until a redrive
+    Hold,
+}
+
+impl From<TemplateChoice> for Template {
+    fn from(template: TemplateChoice) -> Self {
+        match template {
+            TemplateChoice::Booking => Template::Booking,
+            TemplateChoice::Ecommerce => Template::Ecommerce,
+            TemplateChoice::Support => Template::Support,
+        }
+    }
+}
+
+impl TemplateChoice {
+    /// None for one that this client does not know.
+    pub fn of(template: Template) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|choice| Template::from(*choice) == template)
+    }
+}
+
+impl From<LanguageChoice> for Language {
+    fn from(language: LanguageChoice) -> Self {
+        match language {
+            LanguageChoice::En => Language::En,
+            LanguageChoice::Sw => Language::Sw,
+        }
+    }
+}
+
+impl LanguageChoice {
+    /// None for one that this client does not know.
+    pub fn of(language: Language) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|choice| Language::from(*choice) == language)
+    }
+}
+
+impl From<ResendChoice> for ResendPolicy {
+    fn from(policy: ResendChoice) -> Self {
+        match policy {
+            ResendChoice::Resend => ResendPolicy::Resend,
+            ResendChoice::Hold => ResendPolicy::Hold,
+        }
+    }
+}
+
+impl ResendChoice {
+    /// None for one that this client does not know.
+    pub fn of(policy: ResendPolicy) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|choice| ResendPolicy::from(*choice) == policy)
+    }
+}

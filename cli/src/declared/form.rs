@@ -1,0 +1,255 @@
+//! What a file says of one tenant. A field that is left out is not declared.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use prost_types::FieldMask;
+use roost_proto::v1::{
+    BrowserSettings, BusinessTexts, DesiredState, MenuItem, RestartSchedule, Tenant, TenantDeclaration,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::choices::{LanguageChoice, ResendChoice, TemplateChoice};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantForm {
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<LanguageChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<TextsForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_limit_per_minute: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_within: Option<Span>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend_policy: Option<ResendChoice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_schedule: Option<ScheduleForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_request_bytes: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit_bytes: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_millicores: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_limit: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qr_rotations: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<BrowserForm>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerForm>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TextsForm {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub greeting: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub fallback: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub limit_warning: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub menu: Vec<MenuItemForm>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MenuItemForm {
+    pub title: String,
+    pub reply: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleForm {
+    pub cron: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Span>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrowserForm {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub time_zone: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user_agent: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerForm {
+    Running,
+    Stopped,
+}
+
+/// A span of time as people write it: 24h, 30m.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(pub Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(given: String) -> Result<Self, String> {
+        let span = humantime::parse_duration(&given);
+        span.map(Self).map_err(|error| format!("{given:?} is no span of time such as 24h or 30m: {error}"))
+    }
+}
+
+impl From<Span> for String {
+    fn from(Span(span): Span) -> Self {
+        humantime::format_duration(span).to_string()
+    }
+}
+
+impl Span {
+    fn to_wire(self) -> Option<prost_types::Duration> {
+        self.0.try_into().ok()
+    }
+
+    fn of(span: prost_types::Duration) -> Option<Self> {
+        span.try_into().ok().map(Self)
+    }
+}
+
+impl From<TenantForm> for TenantDeclaration {
+    fn from(form: TenantForm) -> Self {
+        let given = [
+            ("display_name", form.display_name.is_some()),
+            ("phone", form.phone.is_some()),
+            ("template", form.template.is_some()),
+            ("language", form.language.is_some()),
+            ("texts", form.texts.is_some()),
+            ("reply_limit_per_minute", form.reply_limit_per_minute.is_some()),
+            ("answer_within", form.answer_within.is_some()),
+            ("resend_policy", form.resend_policy.is_some()),
+            ("restart_schedule", form.restart_schedule.is_some()),
+            ("memory_request_bytes", form.memory_request_bytes.is_some()),
+            ("memory_limit_bytes", form.memory_limit_bytes.is_some()),
+            ("cpu_limit_millicores", form.cpu_limit_millicores.is_some()),
+            ("process_limit", form.process_limit.is_some()),
+            ("qr_rotations", form.qr_rotations.is_some()),
+            ("browser", form.browser.is_some()),
+        ];
+        let fields = given.iter().filter(|(_, given)| *given).map(|(field, _)| (*field).to_owned());
+        let labels = form.labels.keys().map(|name| format!("labels.{name}"));
+        let metadata = form.metadata.keys().map(|name| format!("metadata.{name}"));
+        let paths = fields.chain(labels).chain(metadata).collect();
+        let desired_state = match form.worker {
+            Some(WorkerForm::Running) => DesiredState::Running,
+            Some(WorkerForm::Stopped) => DesiredState::Stopped,
+            None => DesiredState::Unspecified,
+        };
+        let tenant = Tenant {
+            id: form.id,
+            display_name: form.display_name.unwrap_or_default(),
+            phone: form.phone.unwrap_or_default(),
+            template: form.template.map_or(0, |choice| roost_proto::v1::Template::from(choice) as i32),
+            language: form.language.map_or(0, |choice| roost_proto::v1::Language::from(choice) as i32),
+            texts: form.texts.map(Into::into),
+            reply_limit_per_minute: form.reply_limit_per_minute,
+            answer_within: form.answer_within.and_then(Span::to_wire),
+            resend_policy: form
+                .resend_policy
+                .map_or(0, |choice| roost_proto::v1::ResendPolicy::from(choice) as i32),
+            restart_schedule: form.restart_schedule.map(Into::into),
+            memory_request_bytes: form.memory_request_bytes,
+            memory_limit_bytes: form.memory_limit_bytes,
+            cpu_limit_millicores: form.cpu_limit_millicores,
+            process_limit: form.process_limit,
+            qr_rotations: form.qr_rotations,
+            browser: form.browser.map(Into::into),
+            labels: form.labels.into_iter().collect(),
+            metadata: form.metadata.into_iter().collect(),
+            ..Tenant::default()
+        };
+        let fields = Some(FieldMask { paths });
+        Self { tenant: Some(tenant), fields, desired_state: desired_state.into() }
+    }
+}
+
+impl From<TextsForm> for BusinessTexts {
+    fn from(TextsForm { greeting, fallback, limit_warning, menu }: TextsForm) -> Self {
+        let item = |MenuItemForm { title, reply, keywords }| MenuItem { title, reply, keywords };
+        Self { greeting, fallback, limit_warning, menu: menu.into_iter().map(item).collect() }
+    }
+}
+
+impl From<BusinessTexts> for TextsForm {
+    fn from(BusinessTexts { greeting, fallback, menu, limit_warning }: BusinessTexts) -> Self {
+        let item = |MenuItem { title, reply, keywords }| MenuItemForm { title, reply, keywords };
+        Self { greeting, fallback, limit_warning, menu: menu.into_iter().map(item).collect() }
+    }
+}
+
+impl From<ScheduleForm> for RestartSchedule {
+    fn from(ScheduleForm { cron, time_zone, jitter }: ScheduleForm) -> Self {
+        Self { cron, time_zone: time_zone.unwrap_or_default(), jitter: jitter.and_then(Span::to_wire) }
+    }
+}
+
+impl From<BrowserForm> for BrowserSettings {
+    fn from(BrowserForm { time_zone, languages, user_agent }: BrowserForm) -> Self {
+        Self { time_zone, languages, user_agent }
+    }
+}
+
+impl TenantForm {
+    /// The tenant as there is one; all that is set is told.
+    pub fn of(tenant: Tenant, desired: DesiredState) -> Self {
+        let (template, language, policy) = (tenant.template(), tenant.language(), tenant.resend_policy());
+        Self {
+            template: TemplateChoice::of(template),
+            language: LanguageChoice::of(language),
+            resend_policy: ResendChoice::of(policy),
+            id: tenant.id,
+            display_name: Some(tenant.display_name),
+            phone: Some(tenant.phone),
+            texts: tenant.texts.map(TextsForm::from).filter(|texts| *texts != TextsForm::default()),
+            reply_limit_per_minute: tenant.reply_limit_per_minute,
+            answer_within: tenant.answer_within.and_then(Span::of),
+            restart_schedule: tenant.restart_schedule.map(|schedule| ScheduleForm {
+                cron: schedule.cron,
+                time_zone: Some(schedule.time_zone).filter(|zone| !zone.is_empty()),
+                jitter: schedule.jitter.and_then(Span::of),
+            }),
+            memory_request_bytes: tenant.memory_request_bytes,
+            memory_limit_bytes: tenant.memory_limit_bytes,
+            cpu_limit_millicores: tenant.cpu_limit_millicores,
+            process_limit: tenant.process_limit,
+            qr_rotations: tenant.qr_rotations,
+            browser: tenant.browser.map(|BrowserSettings { time_zone, languages, user_agent }| BrowserForm {
+                time_zone,
+                languages,
+                user_agent,
+            }),
+            labels: tenant.labels.into_iter().collect(),
+            metadata: tenant.metadata.into_iter().collect(),
+            worker: match desired {
+                DesiredState::Running => Some(WorkerForm::Running),
+                DesiredState::Stopped => Some(WorkerForm::Stopped),
+                DesiredState::Unspecified => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Tenants in files, as `roost apply` reads them and `roost export` writes them.
+//!
+//! [`form`] is what a file says of one tenant; [`mod@file`] reads files and says where in them something is wrong;
+//! `pm2` is what PM2's files mean.
+
+pub mod file;
+pub mod form;
+mod pm2;
