@@ -62,7 +62,7 @@ pub struct Apply {
 }
 
 #[derive(Serialize)]
-struct Told {
+struct AppliedAnswer {
     apply_id: String,
     plan: bool,
     tenants: Vec<AppliedView>,
@@ -155,7 +155,7 @@ fn tell(context: &mut Context, sent: Sent, counts: Counts, plan: bool) -> Result
         .filter(|tenant| !matches!(tenant.change(), TenantChange::Unchanged | TenantChange::Noted));
     let tenants: Vec<_> = views.map(AppliedView::from).collect();
     if context.output.is_json() {
-        return context.output.json(&Told { apply_id: sent.apply_id, plan, tenants });
+        return context.output.json(&AppliedAnswer { apply_id: sent.apply_id, plan, tenants });
     }
     for tenant in &tenants {
         for line in tenant.lines() {

@@ -1,11 +1,8 @@
 //! A tenant as it comes in, to be created or changed.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use roost_model::{
-    DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE, LanguageCode,
-    ResendPolicy, TemplateKind, ids::TenantId,
-};
+use roost_model::{DEFAULT_LANGUAGE, DEFAULT_TEMPLATE, LanguageCode, TemplateKind, ids::TenantId};
 use roost_proto::{error::ApiError, v1};
 use roost_store::{NewTenant, TenantPatch};
 use uuid::Uuid;
@@ -16,14 +13,13 @@ use super::{
     business_texts::texts,
     labels::{LABELS, METADATA, Named},
     limits::{limits, limits_patch},
+    replies::{answer_within, reply_limit, resend_policy},
     restart_schedule::restart_schedule,
     text::check_phone,
 };
 
 const DISPLAY_NAME: Text = Text::line(1, 200);
-const REPLY_LIMITS: RangeInclusive<u32> = 0..=10_000;
 const QR_ROTATIONS: RangeInclusive<u32> = 0..=10_000;
-const ANSWER_WITHIN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3_600);
 
 /// The fields that UpdateTenant can change, by their paths.
 const PATHS: [&str; 17] = [
@@ -259,28 +255,6 @@ fn language(checks: &mut Checks, given: i32) -> Option<LanguageCode> {
     })
 }
 
-fn reply_limit(checks: &mut Checks, given: Option<i32>) -> Option<u32> {
-    let Some(given) = given else { return Some(DEFAULT_REPLY_LIMIT) };
-    let limit = u32::try_from(given).ok().filter(|limit| REPLY_LIMITS.contains(limit));
-    let why = || format!("{given} is not allowed: 1 to {}, or 0 for no limit", REPLY_LIMITS.end());
-    checks.take("tenant.reply_limit_per_minute", limit.ok_or_else(why))
-}
-
-fn answer_within(checks: &mut Checks, given: Option<prost_types::Duration>) -> Option<Duration> {
-    let Some(given) = given else { return Some(DEFAULT_ANSWER_WITHIN) };
-    let span = Duration::try_from(given).ok().filter(|span| span.subsec_nanos() == 0);
-    let why = "is not allowed; it takes whole seconds from a minute to 7 days";
-    let allowed = span.filter(|span| ANSWER_WITHIN.contains(span));
-    checks.take("tenant.answer_within", allowed.ok_or_else(|| why.to_owned()))
-}
-
-fn resend_policy(checks: &mut Checks, given: i32) -> Option<ResendPolicy> {
-    checks.optional_enum("tenant.resend_policy", given).map(|given| match given {
-        None | Some(v1::ResendPolicy::Unspecified) | Some(v1::ResendPolicy::Resend) => ResendPolicy::Resend,
-        Some(v1::ResendPolicy::Hold) => ResendPolicy::Hold,
-    })
-}
-
 fn qr_rotations(checks: &mut Checks, given: Option<i32>) -> Option<Option<u32>> {
     let Some(given) = given else { return Some(None) };
     let codes = u32::try_from(given).ok().filter(|codes| QR_ROTATIONS.contains(codes));
@@ -291,7 +265,7 @@ fn qr_rotations(checks: &mut Checks, given: Option<i32>) -> Option<Option<u32>> 
 
 #[cfg(test)]
 mod tests {
-    use roost_model::Texts;
+    use roost_model::{DEFAULT_ANSWER_WITHIN, ResendPolicy, Texts};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use roost_model::{
     Texts,
 };
 use roost_store::{
-    LimitsPatch, NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch,
+    LimitsPatch, LogTail, NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch,
     TenantStatus, WorkerFilter,
 };
 
@@ -223,7 +223,12 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         let sent = db.store.complete(fence, &[answer(&waits)]).await.unwrap();
         db.store.mark_sent(fence, &[sent[0].id], &[]).await.unwrap();
         let (tenant, node) = (fence.tenant.clone(), node("a"));
-        let placed = LedgerRecord::Placed { tenant, node, because: "it was new".into(), operation: None };
+        let placed = LedgerRecord::Placed {
+            tenant,
+            node: node.clone(),
+            because: "it was new".into(),
+            operation: None,
+        };
         db.ledger.record(db.term, &[placed]).await.unwrap();
         let order = PairingOrder { id: uuid::Uuid::now_v7(), phone: "255700000001".into() };
         db.store.request_pairing(&fence.tenant, &order).await.unwrap();
@@ -236,6 +241,9 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
             bytes: None,
         };
         db.store.set_snapshot(fence, &snapshot).await.unwrap();
+        let tail =
+            LogTail { tenant: fence.tenant.clone(), generation: fence.generation, lines: b"a line".to_vec() };
+        db.store.save_log_tails(&node, &[tail]).await.unwrap();
     }
     let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
     let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;
