@@ -99,12 +99,7 @@ impl TenantDeclaration {
             answer_within: values.answer_within.unwrap_or(DEFAULT_ANSWER_WITHIN),
             resend_policy: values.resend_policy.unwrap_or_default(),
             restart_schedule: values.restart_schedule.clone().flatten(),
-            limits: ResourceLimits {
-                memory_request_bytes: values.limits.memory_request_bytes.flatten(),
-                memory_limit_bytes: values.limits.memory_limit_bytes.flatten(),
-                cpu_limit_millicores: values.limits.cpu_limit_millicores.flatten(),
-                process_limit: values.limits.process_limit.flatten(),
-            },
+            limits: values.limits.of_new(),
             qr_rotations: values.qr_rotations.flatten(),
             browser: values.browser.clone().unwrap_or_default(),
             labels: values.labels.set.clone(),

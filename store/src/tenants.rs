@@ -93,6 +93,18 @@ pub struct LimitsPatch {
     pub process_limit: Option<Option<u32>>,
 }
 
+impl LimitsPatch {
+    /// Of a tenant that had none of its own before.
+    pub fn of_new(self) -> ResourceLimits {
+        ResourceLimits {
+            memory_request_bytes: self.memory_request_bytes.flatten(),
+            memory_limit_bytes: self.memory_limit_bytes.flatten(),
+            cpu_limit_millicores: self.cpu_limit_millicores.flatten(),
+            process_limit: self.process_limit.flatten(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantFilter {
     pub status: Option<TenantStatus>,

@@ -58,19 +58,24 @@ async fn drain_with_a_death_at(crash: CrashPoint) -> bool {
     died
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_drain_is_ended_by_the_next_controller_wherever_the_first_one_died() {
+/// Has the first controller die before and after each of its writes, until there are no more of them. How many there were.
+async fn with_a_death_at_each_write(survive: impl AsyncFn(CrashPoint) -> bool) -> usize {
     let mut write = 0;
     loop {
         let mut died = false;
         for happens in [false, true] {
-            died |= drain_with_a_death_at(CrashPoint { write, happens }).await;
+            died |= survive(CrashPoint { write, happens }).await;
         }
         if !died {
-            break;
+            return write;
         }
         write += 1;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_ended_by_the_next_controller_wherever_the_first_one_died() {
+    let write = with_a_death_at_each_write(drain_with_a_death_at).await;
     assert!(
         write >= 8,
         "a drain takes more writes than {write}: prepare, release, remove, place, publish, records"
@@ -132,16 +137,6 @@ async fn restart_with_a_death_at(crash: CrashPoint) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_is_ended_by_the_next_controller_wherever_the_first_one_died_and_nobody_is_told_twice() {
-    let mut write = 0;
-    loop {
-        let mut died = false;
-        for happens in [false, true] {
-            died |= restart_with_a_death_at(CrashPoint { write, happens }).await;
-        }
-        if !died {
-            break;
-        }
-        write += 1;
-    }
+    let write = with_a_death_at_each_write(restart_with_a_death_at).await;
     assert!(write >= 6, "three turns of two, each with its assignments, take more writes than {write}");
 }

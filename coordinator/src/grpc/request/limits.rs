@@ -15,13 +15,7 @@ const MIB: u64 = 1 << 20;
 
 /// Of a tenant that is new.
 pub(super) fn limits(checks: &mut Checks, tenant: &v1::Tenant) -> ResourceLimits {
-    let given = limits_patch(checks, tenant, |_| true);
-    ResourceLimits {
-        memory_request_bytes: given.memory_request_bytes.flatten(),
-        memory_limit_bytes: given.memory_limit_bytes.flatten(),
-        cpu_limit_millicores: given.cpu_limit_millicores.flatten(),
-        process_limit: given.process_limit.flatten(),
-    }
+    limits_patch(checks, tenant, |_| true).of_new()
 }
 
 /// Of those whose fields are named.
