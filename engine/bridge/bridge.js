@@ -39,8 +39,12 @@
   const CONFIRM_MS = 10;
   const ACK_LATE_MS = 3_000;
   const PENDING_GRACE_MS = 1_000;
-  // What waited for the page comes within so long after it has connected.
+  // What waited for the page is here so long after it has connected, where the page does not say how much of it is; where it
+  // says that all is, a moment later; and where it says that some is not, it is waited for longer, and not for ever.
   const OFFLINE_MS = 2_000;
+  const BACKLOG_SETTLES_MS = 500;
+  const BACKLOG_MS = 10_000;
+  const BACKLOG_LOOK_MS = 50;
   const RECEIPTS = 1_024;
   const FIRST_CODE_SECONDS = 60;
   const LATER_CODE_SECONDS = 20;
@@ -281,8 +285,29 @@
   // `true_255700000001@c.us_3EB0C4A7`, and in groups one part more.
   const isReceipted = (id) => receipted.has(id.split('_')[2]);
 
+  // How much of what waited for the page is here, in percent; undefined where the page does not say.
+  function backlogHere() {
+    try {
+      const percent = window.require('WAWebOfflineHandler').OfflineMessageHandler.getOfflineDeliveryProgress();
+      return Number.isFinite(percent) ? percent : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   // Resolves when what waited for the page is here, as far as can be known.
-  const caughtUp = () => after(Math.max(0, Math.min(connectedAt + OFFLINE_MS - now(), OFFLINE_MS)));
+  async function caughtUp() {
+    const asked = now();
+    let allHereAt;
+    for (;;) {
+      const here = backlogHere();
+      if (here >= 100) allHereAt ??= now();
+      const connected = now() - (connectedAt === Infinity ? asked : connectedAt);
+      if (now() - allHereAt >= BACKLOG_SETTLES_MS) return;
+      if (connected >= (here < 100 ? BACKLOG_MS : OFFLINE_MS)) return;
+      await after(BACKLOG_LOOK_MS);
+    }
+  }
 
   let isHolding = false;
   let isInjected = false;

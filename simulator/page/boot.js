@@ -17,6 +17,7 @@ import { defineMessageModules } from './modules-messages.js';
 import { defineQuietModules } from './modules-quiet.js';
 import { defineSessionModules, VERSION } from './modules-session.js';
 import { publish } from './registry.js';
+import * as backlog from './backlog.js';
 import * as session from './session.js';
 import * as settings from './settings.js';
 
@@ -25,6 +26,7 @@ const frames = {
   paired: session.paired,
   welcome() {
     session.welcomed();
+    backlog.begins();
     sendUnsent();
   },
   conflict: session.conflicted,
@@ -32,7 +34,11 @@ const frames = {
   logged_out: session.loggedOut,
   messages: messagesArrived,
   sent: messageAccepted,
-  receipt: receiptArrived,
+  backlog: backlog.isAnnounced,
+  receipt(frame) {
+    receiptArrived(frame);
+    backlog.came(frame.ids);
+  },
   answer: answered,
   link_code: answered,
   done: answered,

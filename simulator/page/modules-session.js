@@ -3,6 +3,8 @@
 import { define } from './registry.js';
 import { fromBase64, pairingKeys, toBase64 } from './credentials.js';
 import { Cmd, CmdImpl, Conn, askForLinkCode, isLoggedIn, isRegistered, me, NetworkStatus, Socket, Stream } from './session.js';
+import { getOfflineDeliveryProgress } from './backlog.js';
+import { settings } from './settings.js';
 import { ask } from './connection.js';
 import { Emitter } from './events.js';
 import { MsgKey, Wid, WidFactory } from './ids.js';
@@ -66,7 +68,7 @@ export function defineSessionModules() {
     VERSION_SECONDARY: '3000',
     VERSION_TERTIARY: '1031999999',
   });
-  define('WAWebOfflineHandler', { OfflineMessageHandler: { getOfflineDeliveryProgress: () => 100 } });
+  define('WAWebOfflineHandler', { OfflineMessageHandler: settings.backlog_progress ? { getOfflineDeliveryProgress } : {} });
   defineLinking();
   define('WAWebWid', { default: Wid });
   define('WAWebWidFactory', { ...WidFactory });

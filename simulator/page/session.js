@@ -127,7 +127,6 @@ export function welcomed() {
     Cmd.isMainLoaded = true;
     Cmd.trigger('main_loaded');
   }
-  Cmd.trigger('offline_progress_update_from_bridge');
   Stream.set({ info: 'NORMAL' });
   Socket.set({ hasSynced: true });
 }

@@ -8,6 +8,7 @@ export const settings = {
   connect_early: false,
   kept_in_memory: 1_000,
   start_cost_ms: 0,
+  backlog_progress: true,
   // How often the server is pinged; 0: never.
   keep_alive_ms: 25_000,
   leak_mib_per_s: 0,

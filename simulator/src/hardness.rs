@@ -31,6 +31,8 @@ pub struct Hardness {
     /// From a message's arrival to the receipt of its recipient. What comes while no page is connected waits for the next,
     /// which has it so long after its login.
     pub receipt_after_ms: u64,
+    /// Whether the page says how much of what waited for it is here.
+    pub backlog_progress: bool,
     pub unsent: Unsent,
     /// So many older messages come, as history, to a page that has just been linked.
     pub history: u64,
@@ -83,6 +85,7 @@ impl Default for Hardness {
             lost_acks: 0,
             lost_acks_delivered: true,
             receipt_after_ms: 0,
+            backlog_progress: true,
             unsent: Unsent::Fail,
             history: 0,
             refuse_regressed: false,
@@ -154,6 +157,7 @@ impl Hardness {
             connect_early: self.connect_early,
             kept_in_memory: self.kept_in_memory,
             start_cost_ms: self.start_cost_ms,
+            backlog_progress: self.backlog_progress,
             keep_alive_ms: self.keep_alive_ms,
             leak_mib_per_s: self.leak_mib_per_s,
         }
@@ -179,6 +183,7 @@ pub struct PageSettings {
     connect_early: bool,
     kept_in_memory: u64,
     start_cost_ms: u64,
+    backlog_progress: bool,
     pub keep_alive_ms: u64,
     leak_mib_per_s: u64,
 }

@@ -16,6 +16,7 @@ macro_rules! scripts {
 }
 
 scripts![
+    "backlog.js",
     "boot.js",
     "connection.js",
     "credentials.js",

@@ -83,6 +83,10 @@ pub enum ToPage {
         id: String,
         t: u64,
     },
+    /// What waited at the server for this device: the stanza ids whose receipts follow.
+    Backlog {
+        receipts: Vec<String>,
+    },
     Receipt {
         chat: String,
         ids: Vec<String>,

@@ -250,6 +250,9 @@ fn after_welcome(page: &Page, phone: &mut Phone, number: &str, now: UnixMillis) 
     for id in &phone.retries {
         page.tell(ToPage::Retry { id: id.clone() });
     }
+    if !phone.receipts.is_empty() {
+        page.tell(ToPage::Backlog { receipts: phone.receipts.keys().cloned().collect() });
+    }
     let after_ms = phone.hardness.receipt_after_ms;
     later.extend(
         phone.receipts.keys().map(|stanza| Due::Receipt { stanza: stanza.clone() }.after_ms(after_ms)),

@@ -88,7 +88,7 @@ fn a_receipt_that_comes_while_no_page_is_there_waits_for_the_next() {
     let (device, token) = credentials;
     let login = FromPage::Login { device, token, counter: 1, life: "next".to_owned() };
     let [waited] = world.frame(next.id, login, NOW).try_into().unwrap();
-    next.told();
+    assert_eq!(next.told(), [ToPage::Welcome, ToPage::Backlog { receipts: vec!["B".to_owned()] }]);
     world.due(next.id, waited.what.clone());
     world.due(next.id, waited.what);
     world.due(next.id, first.what);
