@@ -36,6 +36,7 @@ mod read_only_server;
 mod records;
 mod refusals;
 mod scan_pauses;
+mod session_imports;
 mod sessions;
 mod snapshot_orphans;
 mod snapshots;
