@@ -7,7 +7,7 @@ use roost_devcluster::DevError;
 use roost_proto::error::ApiError;
 use tonic::{Code, Status};
 
-use crate::{target::TargetError, text::to_stderr};
+use crate::{bot_profile::ProfileError, target::TargetError, text::to_stderr};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -30,6 +30,8 @@ pub enum Failure {
     Input { what: String, source: io::Error },
     #[error("{what} is not valid")]
     Invalid { what: String, source: serde_json::Error },
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     #[error("{0}")]
     Refused(String),
     /// Ctrl-C while an operation was followed.
@@ -63,7 +65,7 @@ impl Failure {
     }
 
     /// The error with its causes. Only the errors of the local cluster have more than a line: the end of a log.
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(source) = cause {

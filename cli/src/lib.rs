@@ -10,6 +10,7 @@
 
 pub mod args;
 
+mod bot_profile;
 mod choices;
 mod commands;
 mod declared;

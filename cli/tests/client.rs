@@ -245,6 +245,30 @@ async fn sessions_are_printed_as_golden() {
 }
 
 #[tokio::test]
+async fn imported_sessions_are_printed_as_golden() {
+    let of_lodge = "tests/bots/lodge";
+    golden(
+        "import",
+        &[
+            &["session", "import", "lodge", of_lodge, "--plan"],
+            &["session", "import", "lodge", of_lodge, "--by", "asha"],
+            &["session", "import", "lodge", "tests/bots/lodge/session", "-o", "json"],
+            &["session", "import", "idle", of_lodge],
+            &["session", "import", "nobody", of_lodge],
+            &["session", "import", "shop", "tests/bots"],
+            &["session", "import", "lodge", "tests/declared"],
+            &["session", "import", "lodge", of_lodge, "--replace"],
+            &["session", "import", "lodge", of_lodge, "--replace", "--yes"],
+            &["session", "import", "--all", "tests/bots", "--plan", "--max-concurrent", "1"],
+            &["session", "import", "--all", "tests/bots", "--max-concurrent", "1"],
+            &["session", "import", "--all", "tests/bots", "--max-concurrent", "1", "-o", "json"],
+            &["session", "import", "--all", "tests/nowhere"],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn messages_and_nodes_are_printed_as_golden() {
     golden(
         "message-node",

@@ -21,7 +21,14 @@ let stopping = false;
 
 const client = new Client({
   authStrategy: new LocalAuth({ dataPath }),
-  puppeteer: { headless: true, executablePath: process.env.BROWSER ?? '/usr/bin/chromium', args: mappedFlags() },
+  puppeteer: {
+    headless: true,
+    executablePath: process.env.BROWSER ?? '/usr/bin/chromium',
+    args: mappedFlags(),
+    // By itself it kills the browser, which loses what it has not written of its localStorage.
+    handleSIGTERM: false,
+    handleSIGINT: false,
+  },
 });
 
 client.on('qr', (code) => {

@@ -1,7 +1,7 @@
 //! What can go wrong with a call to the store, by what the caller can do about it.
 
 use roost_cluster::ledger::RefusalKind;
-use roost_model::ids::{Generation, InvalidId, OperationId, TenantId, Term};
+use roost_model::ids::{Generation, InvalidId, NodeId, OperationId, TenantId, Term};
 use sqlx::{
     error::DatabaseError,
     postgres::{PgDatabaseError, PgSeverity},
@@ -42,6 +42,9 @@ pub enum StoreError {
     /// Nothing was written.
     #[error("tenant {tenant} cannot go back to the snapshot {snapshot}: {refusal}")]
     NotRestorable { tenant: TenantId, snapshot: SnapshotId, refusal: RestoreRefusal },
+    /// Nothing was written.
+    #[error("tenant {tenant} takes no session from elsewhere: {refusal}")]
+    NotImportable { tenant: TenantId, refusal: ImportRefusal },
     /// A row holds what no version of this program writes.
     #[error("{what} in the database is not readable: {reason}")]
     Corrupt { what: &'static str, reason: String },
@@ -78,6 +81,21 @@ pub enum RestoreRefusal {
     OfSessionBefore,
     #[error("the session is being forgotten")]
     BeingForgotten,
+}
+
+/// Why a session is not taken over from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImportRefusal {
+    #[error("its worker is to run; stop it first (`roost worker stop`)")]
+    ToRun,
+    #[error("its worker is still being stopped on {node}; try again when it is")]
+    NotStopped { node: NodeId },
+    #[error("it has a session; --replace takes the other one in its place")]
+    HasSession,
+    #[error(
+        "its worker was started, or its session has changed, since the import began; look at the tenant, and try again"
+    )]
+    Changed,
 }
 
 impl StoreError {

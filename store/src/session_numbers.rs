@@ -6,7 +6,7 @@ use roost_model::ids::SessionNumber;
 use crate::{Fence, Store, StoreError};
 
 /// Why such replies are dead letters.
-const OF_BEFORE: &str = "decided for the session before";
+pub(crate) const OF_BEFORE: &str = "decided for the session before";
 
 impl Store {
     /// The session is forgotten: nothing is left to restore, and a request to forget it has been carried out. Answers with the

@@ -24,6 +24,8 @@ pub struct Session {
     pub scan_paused_at: Option<OffsetDateTime>,
     /// None until its page has told, and once it shows codes again.
     pub account: Option<LinkedAccount>,
+    /// When this session was taken over from elsewhere.
+    pub imported_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -99,7 +101,8 @@ impl Store {
             r#"select s.tenant_id, s.status as "status: SessionStatus", s.qr_text, s.qr_data_uri, s.qr_expires_at,
                 s.connected_at, h.last_seen_at, s.scan_paused_at, s.account_number,
                 s.account_push_name, s.account_platform, s.account_linked_at,
-                case when s.snapshot_manifest is not null then s.snapshot_at end as snapshot_at
+                case when s.snapshot_manifest is not null then s.snapshot_at end as snapshot_at,
+                case when s.import_session = s.session_number and not s.forget then s.import_at end as imported_at
             from whatsapp_sessions s join worker_heartbeats h using (tenant_id)
             where s.tenant_id = any($1)"#,
             &ids_to_column(tenants),
@@ -121,6 +124,7 @@ impl Store {
                     last_seen_at: row.last_seen_at,
                     snapshot_at: row.snapshot_at,
                     scan_paused_at: row.scan_paused_at,
+                    imported_at: row.imported_at,
                     account: LinkedAccount::from_columns(
                         row.account_number,
                         row.account_push_name,

@@ -21,6 +21,10 @@ pub struct SnapshotPointer {
 }
 
 impl SnapshotPointer {
+    pub fn id(&self) -> SnapshotId {
+        SnapshotId { generation: self.generation, sequence: self.sequence }
+    }
+
     pub(crate) fn bytes_column(&self) -> Option<i64> {
         self.bytes.and_then(|bytes| i64::try_from(bytes).ok())
     }

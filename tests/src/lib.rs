@@ -4,6 +4,7 @@
 //! Checkers are kept apart from scenarios: a scenario says what is done to the cluster, [`judge`] and [`conversation`]
 //! say what must be true afterwards, whatever was done.
 
+pub mod bots;
 pub mod breakable_browser;
 pub mod chaos;
 pub mod claims;

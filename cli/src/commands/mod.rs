@@ -27,6 +27,7 @@ mod place;
 pub mod rebalance;
 mod restart_schedule;
 pub mod session;
+mod session_import;
 mod session_qr;
 pub mod snapshot;
 pub mod tenant;

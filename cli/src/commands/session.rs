@@ -6,7 +6,7 @@ use roost_proto::v1::{
     ResumeLinkingRequest, WatchSessionRequest,
 };
 
-use super::{Context, attribution::Attribution, consent::Consent, pair, session_qr};
+use super::{Context, attribution::Attribution, consent::Consent, pair, session_import, session_qr};
 use crate::{
     failure::Failure,
     views::{SessionSnapshotView, SessionView, WorkerView},
@@ -36,6 +36,8 @@ pub enum SessionVerb {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Takes the session of a stopped whatsapp-web.js over, without a scan; the worker goes on from it when it is started.
+    Import(session_import::Import),
     /// Unlinks the phone and forgets the session; a new QR code must be scanned. Asks first.
     Logout {
         tenant: String,
@@ -54,6 +56,7 @@ impl SessionVerb {
             }
             Self::Qr(qr) => qr.run(context).await,
             Self::Pair(pair) => pair.run(context).await,
+            Self::Import(import) => import.run(context).await,
             Self::Resume { tenant: tenant_id } => {
                 let session = client.resume_linking(ResumeLinkingRequest { tenant_id }).await?.into_inner();
                 context.output.one(&SessionView::from(session))

@@ -15,6 +15,7 @@ pub struct SessionView {
     last_seen_time: Option<String>,
     snapshot_time: Option<String>,
     scan_pause_time: Option<String>,
+    import_time: Option<String>,
     account: Option<AccountView>,
     #[serde(skip_serializing_if = "String::is_empty")]
     logout_problem: String,
@@ -49,6 +50,7 @@ impl From<Session> for SessionView {
                 link_time: rfc3339(&account.link_time),
             }),
             scan_pause_time: rfc3339(&session.scan_pause_time),
+            import_time: rfc3339(&session.import_time),
             logout_problem: session.logout_problem,
             tenant_id: session.tenant_id,
             qr: session.qr.map(|qr| QrView {
@@ -80,6 +82,7 @@ impl Row for SessionView {
         let all = Self::HEADER.iter().copied().zip(self.cells());
         let problem = Some(("problem", self.logout_problem.clone())).filter(|(_, text)| !text.is_empty());
         let paused = self.scan_pause_time.as_deref().map(|since| ("no codes since", ago(Some(since))));
+        let imported = self.import_time.as_deref().map(|at| ("imported", ago(Some(at))));
         let account = self.account.iter().flat_map(|account| {
             [
                 ("phone", account.phone_number.clone()),
@@ -88,6 +91,6 @@ impl Row for SessionView {
                 ("linked", ago(account.link_time.as_deref())),
             ]
         });
-        all.chain(account).chain(paused).chain(problem).collect()
+        all.chain(account).chain(imported).chain(paused).chain(problem).collect()
     }
 }

@@ -65,7 +65,7 @@ impl Row for SessionSnapshotView {
 }
 
 /// Rounded up, so that nothing is 0.
-fn kibibytes(bytes: i64) -> String {
+pub(super) fn kibibytes(bytes: i64) -> String {
     format!("{} KiB", bytes.unsigned_abs().div_ceil(1024))
 }
 

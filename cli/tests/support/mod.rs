@@ -19,6 +19,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
 mod apply;
+mod imports;
 mod inspection;
 mod nodes;
 mod orders;

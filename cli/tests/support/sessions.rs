@@ -7,9 +7,9 @@ use roost_proto::{
         worker_service_server::WorkerService, *,
     },
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answer, Items, Script, at, items, unknown};
+use super::{Answer, Items, Script, at, imports, items, unknown};
 
 fn session(tenant_id: &str) -> Result<Session, Status> {
     let code = QrCode {
@@ -131,6 +131,15 @@ impl SessionService for Script {
         }
         let linked = Session { tenant_id: waiting.tenant_id.clone(), ..session("lodge")? };
         Ok(Response::new(items(vec![waiting, linked])))
+    }
+
+    type ImportSessionStream = Items<ImportSessionResponse>;
+
+    async fn import_session(
+        &self,
+        request: Request<Streaming<ImportSessionRequest>>,
+    ) -> Answer<Self::ImportSessionStream> {
+        imports::import(request).await
     }
 
     async fn logout(&self, request: Request<LogoutRequest>) -> Answer<Session> {

@@ -132,4 +132,6 @@ pub enum EventKind {
     OperationResumed,
     /// Tenants were made what they are declared to be, by order.
     TenantsApplied,
+    /// A tenant's session was taken over from a profile of whatsapp-web.js, by order.
+    SessionImported,
 }

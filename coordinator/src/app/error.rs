@@ -7,6 +7,7 @@ use roost_model::ids::{NodeId, OperationId};
 use roost_store::{OperationState, StoreError};
 
 use super::Refusal;
+use crate::node_rpc::ImportFailure;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -35,6 +36,14 @@ pub enum Error {
     /// It is not live, and nothing is known of it.
     #[error("there is no live node {:?}", node.as_str())]
     UnknownNode { node: NodeId },
+    /// A node that was to import a session has not.
+    #[error(transparent)]
+    Import(ImportFailure),
+    #[error("no node takes a session to be imported: {why}")]
+    NoNodeForImport { why: String },
+    /// Its caller has sent no end.
+    #[error("the import broke off before its end; nothing was imported")]
+    ImportBrokenOff,
     #[error("{limit} streams are open already")]
     TooManyStreams { limit: usize },
     /// What a stream follows could not be read.

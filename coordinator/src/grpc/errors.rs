@@ -17,12 +17,16 @@ use roost_proto::error::{ApiError, ErrorCode, Violation};
 use roost_store::{OperationState, RestoreRefusal, StoreError};
 use tonic::Status;
 
-use crate::app::{
-    Error, FailedMigration, Refusal,
-    health::{ETCD, POSTGRES},
+use crate::{
+    app::{
+        Error, FailedMigration, Refusal,
+        health::{ETCD, POSTGRES},
+    },
+    node_rpc::ImportFailure,
 };
 
 pub const COORDINATOR: &str = "coordinator";
+const NODE: &str = "node";
 
 /// When to try again after a dependency was down: long enough to spare it, short enough for a person who waits.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -47,6 +51,13 @@ impl From<Error> for ApiError {
             Error::OperationNotPaused { id, state } => not_paused(id, state),
             Error::NoOperation { id } => no_operation(id),
             Error::UnknownNode { node } => unknown_node(&node),
+            Error::Import(failure) => import_failed(failure),
+            Error::NoNodeForImport { .. } => ApiError::unavailable(
+                NODE,
+                RETRY_AFTER,
+                format!("{error}; see `roost node list`, and try again"),
+            ),
+            Error::ImportBrokenOff => ApiError::new(ErrorCode::InvalidArgument, error.to_string()),
             Error::TooManyStreams { limit } => too_many_streams(limit),
             Error::TooSlow => too_slow(),
             Error::Stopping => stopping(),
@@ -110,6 +121,9 @@ fn from_store(error: &StoreError) -> ApiError {
             let message = format!("{error}; `roost session snapshots {tenant}` lists which it can");
             ApiError::new(code, message).about("tenant", tenant.as_str())
         }
+        StoreError::NotImportable { tenant, .. } => {
+            ApiError::new(ErrorCode::FailedPrecondition, error.to_string()).about("tenant", tenant.as_str())
+        }
         StoreError::Corrupt { .. } => {
             tracing::error!(error = %causes(error), "stored data not readable");
             ApiError::new(ErrorCode::Corrupt, format!("{error}; the coordinator's log has more"))
@@ -152,6 +166,13 @@ fn refused(kind: RefusalKind, error: &(dyn std::error::Error + 'static)) -> ApiE
             );
             ApiError::new(ErrorCode::Internal, message)
         }
+    }
+}
+
+fn import_failed(failure: ImportFailure) -> ApiError {
+    match failure {
+        ImportFailure::Refused(error) => error,
+        ImportFailure::BrokenOff { .. } => ApiError::unavailable(NODE, RETRY_AFTER, failure.to_string()),
     }
 }
 

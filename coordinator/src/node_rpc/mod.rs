@@ -2,6 +2,8 @@
 //! deadline, and one that is not answered is a sentence for the operator and no error: what else is known is told all the same.
 
 mod answers;
+mod imports;
+mod status;
 
 use std::{
     collections::HashMap,
@@ -20,19 +22,25 @@ use roost_proto::{
     internal::{InspectWorkerRequest, ReadLogRequest, node_agent_service_client::NodeAgentServiceClient},
 };
 use roost_secrets::ClusterSecret;
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
 };
 
+use status::reason;
+
 pub use answers::{BrowserVitals, LogChunk, LogRequest, NodeLog, WorkerVitals};
+pub use imports::{ImportFailure, ImportRequest, ImportStep, NodeImport, ProfilePart, ProfileSender};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Until the answer begins: a node looks at a browser's processes for half a second, and asks the browser for two at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A stream on a connection that has silently died ends after this and as much again.
 const PING_EVERY: Duration = Duration::from_secs(10);
+/// Parts of a profile, of 1 MiB at most, that wait for the node to take them.
+const PARTS_WAITING: usize = 2;
 /// A channel that nobody has used for so long is closed, by the next one that is made.
 const UNUSED_FOR: Duration = Duration::from_secs(600);
 
@@ -93,6 +101,22 @@ impl NodeRpc {
         answered.map(|answer| NodeLog(answer.into_inner())).map_err(|status| silence(record, &status))
     }
 
+    /// Begins an import.
+    pub async fn import_session(
+        &self,
+        record: &NodeRecord,
+        request: ImportRequest,
+    ) -> Result<(ProfileSender, NodeImport), NodeSilence> {
+        let mut client = self.client(record)?;
+        let (parts, sent) = mpsc::channel(PARTS_WAITING);
+        // There is room for the first.
+        parts.try_send(request.into()).ok();
+        let asked = timeout(ANSWER_WITHIN, client.import_session(ReceiverStream::new(sent))).await;
+        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue()));
+        let answers = answered.map_err(|status| silence(record, &status))?.into_inner();
+        Ok((ProfileSender(parts), NodeImport(answers)))
+    }
+
     fn client(&self, record: &NodeRecord) -> Result<NodeAgentServiceClient<Transport>, NodeSilence> {
         let NodeRecord { node, rpc_address: address, .. } = record;
         if address.is_empty() {
@@ -144,17 +168,6 @@ fn silence(record: &NodeRecord, status: &Status) -> NodeSilence {
         Code::Unimplemented => NodeSilence::OldVersion { node },
         _ => NodeSilence::Unreachable { node, address, reason: reason(status) },
     }
-}
-
-/// What lies below "transport error", if that is all it says.
-fn reason(status: &Status) -> String {
-    let mut cause = std::error::Error::source(status);
-    let mut said = status.message().to_owned();
-    while let Some(error) = cause {
-        said = error.to_string();
-        cause = error.source();
-    }
-    said
 }
 
 impl fmt::Debug for NodeRpc {

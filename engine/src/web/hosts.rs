@@ -16,6 +16,7 @@ use super::proxies::Proxies;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageUrl {
     url: String,
+    is_https: bool,
     /// An IPv6 address has its brackets.
     host: String,
     port: u16,
@@ -33,14 +34,14 @@ impl FromStr for PageUrl {
     fn from_str(given: &str) -> Result<Self, NotAPageUrl> {
         let refused = || NotAPageUrl { given: given.to_owned() };
         let uri: Uri = given.parse().map_err(|_| refused())?;
-        let implied = match uri.scheme_str() {
-            Some("http") => 80,
-            Some("https") => 443,
+        let is_https = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(refused()),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(refused)?;
-        let port = uri.port_u16().unwrap_or(implied);
-        Ok(Self { url: given.to_owned(), host: host.to_ascii_lowercase(), port })
+        let port = uri.port_u16().unwrap_or(usual_port(is_https));
+        Ok(Self { url: given.to_owned(), is_https, host: host.to_ascii_lowercase(), port })
     }
 }
 
@@ -49,12 +50,37 @@ impl PageUrl {
         &self.url
     }
 
+    /// To what of a browser the page's own databases belong, as `https://web.whatsapp.com`.
+    pub fn origin(&self) -> String {
+        let port = self.own_port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}", self.scheme(), self.host)
+    }
+
+    /// How Chromium names the databases of that origin on disk, before `.indexeddb.leveldb`.
+    pub fn database(&self) -> String {
+        let host = self.host.replace(':', "_");
+        format!("{}_{host}_{}", self.scheme(), self.own_port().unwrap_or(0))
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
+    }
+
+    /// If it is not the scheme's.
+    fn own_port(&self) -> Option<u16> {
+        Some(self.port).filter(|port| *port != usual_port(self.is_https))
+    }
+
     /// What a browser of this process's environment may connect to for the page, each as `host:port`: the page's own
     /// place and the proxies'.
     pub fn ways_there(&self) -> Vec<String> {
         let own = format!("{}:{}", self.host, self.port);
         std::iter::once(own).chain(Proxies::from_environment().places).collect()
     }
+}
+
+fn usual_port(is_https: bool) -> u16 {
+    if is_https { 443 } else { 80 }
 }
 
 /// A host's name, and all names beneath it.
@@ -137,6 +163,20 @@ mod tests {
             rules("https://notwhatsapp.com", &["cdn.example"]),
             "EXCLUDE cdn.example, EXCLUDE *.cdn.example, MAP notwhatsapp.com:443 notwhatsapp.com:443, MAP * ~NOTFOUND"
         );
+    }
+
+    #[test]
+    fn the_databases_of_a_page_are_named_as_chromium_names_them() {
+        for (page, origin, database) in [
+            ("https://web.whatsapp.com", "https://web.whatsapp.com", "https_web.whatsapp.com_0"),
+            ("https://Web.WhatsApp.com:443/?x=1", "https://web.whatsapp.com", "https_web.whatsapp.com_0"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080", "http_127.0.0.1_8080"),
+            ("https://x.example:80", "https://x.example:80", "https_x.example_80"),
+            ("http://[::1]:8080", "http://[::1]:8080", "http_[__1]_8080"),
+        ] {
+            let page: PageUrl = page.parse().unwrap();
+            assert_eq!((page.origin().as_str(), page.database().as_str()), (origin, database));
+        }
     }
 
     #[test]

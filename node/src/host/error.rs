@@ -8,6 +8,7 @@ use roost_model::ids::NodeId;
 use roost_store::StoreError;
 
 use super::object_store_mark::WrongObjectStore;
+use crate::session::SessionError;
 
 /// Why this node has no place in this cluster.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +49,8 @@ pub enum HostError {
     Listen { flag: &'static str, address: SocketAddr, source: io::Error },
     #[error("the tenants' logs cannot be kept in {dir}", dir = dir.display())]
     WorkerLog { dir: PathBuf, source: io::Error },
+    #[error("what imports of sessions have left cannot be removed")]
+    Imports(#[source] SessionError),
     #[error("--announce {path} cannot be written", path = path.display())]
     Announce { path: PathBuf, source: io::Error },
     #[error("this program does not find itself")]

@@ -86,7 +86,8 @@ use crate::{
     launch_queue::LaunchQueue,
     logins::Logins,
     resources::Resources,
-    rpc::{self, RpcService},
+    rpc::{self, RpcService, SessionImporter},
+    session::Imports,
     start_times::StartTimes,
     symptoms::Symptoms,
     worker_log::{LogSaver, WorkerLog, WorkerLogInbox},
@@ -129,7 +130,12 @@ pub async fn run(
             tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
-    let service = RpcService { health: host.health.clone(), workers: host.workers.clone(), log: log.clone() };
+    let service = RpcService {
+        health: host.health.clone(),
+        workers: host.workers.clone(),
+        log: log.clone(),
+        importer: importer(&config, &host)?,
+    };
     let secret = config.cluster_secret.clone();
     helpers.spawn(async move {
         if let Err(error) = rpc::serve(rpc_listener, service, secret).await {
@@ -303,6 +309,16 @@ async fn assemble(
         endings: Endings::default(),
         removed: Notify::new(),
     }))
+}
+
+fn importer(config: &NodeConfig, host: &HostEnv) -> Result<SessionImporter, HostError> {
+    let page = match &config.engine {
+        EngineConfig::Web { page_url, .. } => Some(page_url.clone()),
+        EngineConfig::Null { .. } => None,
+    };
+    let imports = Imports::in_state_dir(&config.args.state_dir).map_err(HostError::Imports)?;
+    let (store, snapshots) = (host.node.store.clone(), host.node.snapshots.clone());
+    Ok(SessionImporter { node: config.args.id.clone(), store, snapshots, imports, page })
 }
 
 fn start_log(config: &NodeConfig, log: WorkerLogInbox) -> Result<WorkerLog, HostError> {

@@ -10,7 +10,7 @@ use roost_model::{causes, ids::TenantId};
 use roost_proto::{
     error::{ApiError, ErrorCode},
     internal::{
-        Browser, GetStatusRequest, GetStatusResponse, HeldTenant, InspectWorkerRequest,
+        Browser, GetStatusRequest, GetStatusResponse, HeldTenant, ImportSessionRequest, InspectWorkerRequest,
         InspectWorkerResponse, ProcessTree, ReadLogRequest,
         node_agent_service_server::{NodeAgentService, NodeAgentServiceServer},
     },
@@ -19,13 +19,14 @@ use roost_secrets::ClusterSecret;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
-    Request, Response, Status, async_trait,
+    Request, Response, Status, Streaming, async_trait,
     service::InterceptorLayer,
     transport::{self, Server},
 };
 
 use super::{
     auth::SecretCheck,
+    import_session::{self, SessionImporter},
     read_log::{self, Answers},
 };
 use crate::{
@@ -41,8 +42,8 @@ const MAX_CALLS: u32 = 256;
 /// A connection that is silent for so long is asked whether its peer is still there, and closed when it is not.
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests are a tenant's id and some numbers.
-const MAX_REQUEST: usize = 64 << 10;
+/// The largest are parts of a profile, which were requests of the admin API before, of 1 MiB at most.
+const MAX_REQUEST: usize = (1 << 20) + (4 << 10);
 /// How long the processes of a browser are looked at: the kernel counts hundredths of a second.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -56,6 +57,7 @@ pub struct RpcService {
     pub health: NodeHealth,
     pub workers: WorkerTable,
     pub log: WorkerLog,
+    pub importer: SessionImporter,
 }
 
 /// Serves until the process ends.
@@ -125,6 +127,15 @@ impl NodeAgentService for RpcService {
         request: Request<ReadLogRequest>,
     ) -> Result<Response<Self::ReadLogStream>, Status> {
         Ok(Response::new(read_log::read_log(&self.log, &self.workers, request.get_ref()).await?))
+    }
+
+    type ImportSessionStream = import_session::Answers;
+
+    async fn import_session(
+        &self,
+        request: Request<Streaming<ImportSessionRequest>>,
+    ) -> Result<Response<Self::ImportSessionStream>, Status> {
+        Ok(Response::new(self.importer.import(request.into_inner())))
     }
 }
 

@@ -12,6 +12,7 @@
 //! - [`LockedProfile::prepare`]: decides between the profile that is here and the newest snapshot, and restores.
 //! - [`LockedProfile::prepare_or_find_damage`]: the same, and what to go on from when that is damaged.
 //! - [`LockedProfile::go_back`]: to an older snapshot, because an operator says so.
+//! - [`Imports`]: a profile of another program's, which becomes a snapshot.
 //! - [`LockedProfile::keep_session`]: what is of a session before is void, wherever it was kept.
 //! - `beginning`: what of the store an owner builds on, and why nobody removes it.
 //! - [`LockedProfile::make_standby_dir`], [`LockedProfile::install_session`]: the same for a browser that runs before its session is here.
@@ -27,6 +28,7 @@ mod error;
 mod fallback;
 mod files;
 mod going_back;
+mod import;
 mod leveldb;
 mod manifest;
 mod newest;
@@ -52,6 +54,7 @@ pub use crypto::SnapshotKeys;
 pub use error::{SessionError, Unfit};
 pub use fallback::{Damage, Preparation};
 pub use going_back::GoingBack;
+pub use import::{ImportError, ImportedAs, Imports, ReceivedProfile, WholeProfile};
 pub use manifest::SnapshotRef;
 pub use newest::{FoundSession, LaterSession};
 pub use profile::{LockedProfile, Profile, ProfileStamp, Profiles};
@@ -62,6 +65,7 @@ pub use snapshot_store::SnapshotStore;
 pub use store_marker::StoreMarker;
 
 /// What of a profile makes the session, relative to the browser's user data directory.
-const STORES: [&str; 2] = [INDEXED_DB, "Default/Local Storage"];
+const STORES: [&str; 2] = [INDEXED_DB, LOCAL_STORAGE_DIR];
 /// The part of it that a browser opens with the first document of the site, and not when it starts.
 const INDEXED_DB: &str = "Default/IndexedDB";
+const LOCAL_STORAGE_DIR: &str = "Default/Local Storage";

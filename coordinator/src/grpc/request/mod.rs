@@ -14,6 +14,7 @@ mod limits;
 mod order;
 pub mod page;
 mod policy;
+mod profile;
 mod replies;
 mod restart_schedule;
 mod selector;
@@ -23,6 +24,7 @@ mod text;
 pub use apply::apply;
 pub use page::List;
 pub use policy::policy_patch;
+pub use profile::profile_part;
 pub use tenant::{new_tenant, tenant_patch};
 pub use text::Text;
 

@@ -1,15 +1,16 @@
 //! SessionService.
 
-use roost_proto::v1::{self, session_service_server::SessionService};
+use futures::StreamExt;
+use roost_proto::v1::{self, import_session_request::Part, session_service_server::SessionService};
 use roost_store::{SnapshotId, SnapshotOrphan};
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, Streaming, async_trait};
 use uuid::Uuid;
 
 use crate::{
-    app::App,
+    app::{self, App},
     grpc::{
         answers::{Answers, answers, fill_page},
-        request::{Checks, List, page, tenant_id},
+        request::{Checks, List, page, profile_part, tenant_id},
         wire,
     },
 };
@@ -105,6 +106,27 @@ impl SessionService for Sessions {
             return Err(checks.refusal().into());
         };
         Ok(Response::new(wire::worker(self.app.restore_session_snapshot(&id, snapshot, &by).await?)))
+    }
+
+    type ImportSessionStream = Answers<v1::ImportSessionResponse>;
+
+    async fn import_session(
+        &self,
+        request: Request<Streaming<v1::ImportSessionRequest>>,
+    ) -> Result<Response<Self::ImportSessionStream>, Status> {
+        let mut parts = request.into_inner();
+        let first = parts.message().await?.and_then(|request| request.part);
+        let mut checks = Checks::default();
+        let import = match first {
+            Some(Part::Profile(profile)) => checks.import(profile),
+            _other => checks.take("profile", Err("is required, and comes first".to_owned())),
+        };
+        let import = import.ok_or_else(|| checks.refusal())?;
+        let parts = parts.map(|part| match part {
+            Ok(request) => request.part.and_then(profile_part).ok_or(app::Error::ImportBrokenOff),
+            Err(_broken) => Err(app::Error::ImportBrokenOff),
+        });
+        Ok(Response::new(answers(self.app.import_session(import, parts)?, wire::session_import)))
     }
 
     async fn list_snapshot_orphans(

@@ -2,6 +2,7 @@
 
 mod apply;
 mod cluster;
+mod imports;
 mod node;
 mod operation;
 mod session;
@@ -26,6 +27,7 @@ use crate::app::watch::WorkerChange;
 
 pub use apply::{applied_tenant, refused_fields};
 pub use cluster::{cluster_status, event, policy};
+pub use imports::session_import;
 pub use node::node;
 pub use operation::{
     fleet_plan, made_move, operation, operation_state_filter, placement_explanation, plan, worker_failure,

@@ -17,6 +17,7 @@ pub fn session(row: Session) -> v1::Session {
         snapshot_time: row.snapshot_at.map(timestamp),
         account: row.account.map(account),
         scan_pause_time: row.scan_paused_at.map(timestamp),
+        import_time: row.imported_at.map(timestamp),
         logout_problem: String::new(),
     }
 }

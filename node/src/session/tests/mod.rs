@@ -21,6 +21,7 @@ mod dice;
 mod faulty_store;
 mod going_back;
 mod histories;
+mod importing;
 mod memory;
 mod modes;
 mod newest;

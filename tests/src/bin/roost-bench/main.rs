@@ -2,7 +2,6 @@
 //! table as Markdown; exits with 1 when a bound that the project promises is broken.
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
-mod baseline;
 mod claims;
 mod crash;
 mod failover;

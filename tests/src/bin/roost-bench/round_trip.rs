@@ -1,13 +1,12 @@
 //! Memory and speed with five tenants, first on a node, then on five bots of the baseline, on one simulator.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
-use roost_devcluster::Simulator;
-use roost_tests::Scenario;
+use roost_devcluster::{Simulator, demo_tenant};
+use roost_tests::{Scenario, bots::Bots};
 
 use crate::{
-    baseline::Bots,
     load::{self, Answered},
     memory::pss_mib,
     report::{Report, percentile},
@@ -43,7 +42,10 @@ pub async fn measure(site: &Site, report: &mut Report) -> Result<()> {
     // The bots have the machine to themselves, as the node had.
     scenario.cluster.node("node-1")?.terminate().await?;
     let tls = record.simulator_tls_addr.unwrap_or_default();
-    let bots = Bots::start(TENANTS, simulator.url(), &tls).await?;
+    // Their phones are others than the cluster's.
+    let tenants = (50..50 + TENANTS).map(demo_tenant).collect();
+    let mut bots =
+        Bots::start(tenants, Path::new("/usr/lib/chromium/chromium"), simulator.url(), &tls).await?;
     tokio::time::sleep(SETTLE).await;
     let pss = || bots.bots.iter().map(|bot| pss_mib(bot.pid())).sum();
     let baseline = side(&simulator, &bots.tenants[0].phone, pss).await?;

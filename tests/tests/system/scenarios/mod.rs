@@ -6,6 +6,7 @@ mod daily;
 mod damage;
 mod failover;
 mod grey_nodes;
+mod imports;
 mod limits;
 mod linking;
 mod moves;

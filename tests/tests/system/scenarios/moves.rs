@@ -84,6 +84,18 @@ async fn what_is_prepared_opens_nothing_before_it_is_the_nodes_own_and_goes_when
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_whose_codes_nobody_scans_is_prepared_for_without_a_browser() -> Result<()> {
+    let (stage, generation) = on_a().await?;
+    let fence = Fence { tenant: stage.tenant.clone(), generation };
+    let spec = stage.store.worker_spec(&stage.tenant).await?;
+    ensure!(stage.store.pause_scan(&fence, spec.restart_seq, "nobody scans").await?);
+    stage.assign("b", Some((Phase::Preparing, generation))).await?;
+    stage.acknowledged("b", "it is prepared for", |ack| !ack.prepared.is_empty()).await?;
+    ensure!(stage.browsers("b") == 0, "a browser waits on b for a tenant that runs none");
+    stage.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_warm_node_takes_over_from_one_that_dies() -> Result<()> {
     let (mut stage, generation) = on_a().await?;
     stage.answers("before").await?;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
 
 mod ages;
+mod applies;
 mod changes;
 mod crashes;
 mod dead_letters;
@@ -36,6 +37,7 @@ mod read_only_server;
 mod records;
 mod refusals;
 mod scan_pauses;
+mod session_imports;
 mod sessions;
 mod snapshot_orphans;
 mod snapshots;

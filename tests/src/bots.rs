@@ -1,5 +1,6 @@
-//! The baseline: whatsapp-web.js as its documentation runs it, one Node.js process and one full Chromium per tenant, on
-//! the same simulator. Like Roost's, its browsers have their sandbox, for which root makes them run as somebody else.
+//! whatsapp-web.js as its documentation runs it, unmodified: one Node.js process and one browser per tenant, on the same simulator.
+//! What Roost is measured against, and where tenants come over from. Like Roost's, its browsers have their sandbox, for which root
+//! makes them run as somebody else.
 
 use std::{
     ffi::OsString,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use roost_devcluster::{Launch, Process, TenantRecord, demo_tenant, tail, wait_until};
+use roost_devcluster::{Launch, Process, TenantRecord, tail, wait_until};
 use roost_engine::run_as::RunAs;
 use tempfile::TempDir;
 
@@ -20,17 +21,21 @@ pub struct Bots {
     pub bots: Vec<Process>,
     pub tenants: Vec<TenantRecord>,
     // Last: their profiles go when they are dead.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Bots {
-    /// So many bots, ready. Their phones are others than the cluster's.
-    pub async fn start(count: usize, simulator_url: &str, simulator_tls: &str) -> Result<Self> {
-        let dir = TempDir::with_prefix("roost-baseline-")?;
+    /// One for each, ready: each phone has scanned its code.
+    pub async fn start(
+        tenants: Vec<TenantRecord>,
+        browser: &Path,
+        simulator_url: &str,
+        simulator_tls: &str,
+    ) -> Result<Self> {
+        let dir = TempDir::with_prefix("roost-bots-")?;
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711))?;
         let run_as = RunAs::for_browsers("nobody")?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulator/conformance/echo-bot.js");
-        let tenants: Vec<_> = (50..50 + count).map(demo_tenant).collect();
         let mut bots = Vec::new();
         for tenant in &tenants {
             let data = dir.path().join(&tenant.id);
@@ -46,7 +51,7 @@ impl Bots {
                 .env("SIMULATOR_URL", simulator_url)
                 .env("SIMULATOR_TLS", simulator_tls)
                 .env("PHONE", &tenant.phone)
-                .env("BROWSER", "/usr/lib/chromium/chromium")
+                .env("BROWSER", browser)
                 .env("DATA_PATH", &data);
             let bot = launch.spawn().context("starting a bot; `make bench` installs what it needs")?;
             let ready = || async { tail(&log).contains("\"ready\":true") };
@@ -55,10 +60,16 @@ impl Bots {
                 .with_context(|| tail(&log))?;
             bots.push(bot);
         }
-        Ok(Self { bots, tenants, _dir: dir })
+        Ok(Self { bots, tenants, dir })
     }
 
-    pub async fn stop(mut self) -> Result<()> {
+    /// The `dataPath` of each is in here, by its tenant's id.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Each closes its browser in order.
+    pub async fn stop(&mut self) -> Result<()> {
         for bot in &mut self.bots {
             bot.stop(roost_devcluster::Signal::TERM, Duration::from_secs(10)).await?;
         }
