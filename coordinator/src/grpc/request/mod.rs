@@ -14,6 +14,7 @@ mod limits;
 mod order;
 pub mod page;
 mod policy;
+mod proxy;
 mod replies;
 mod restart_schedule;
 mod selector;
