@@ -5,6 +5,7 @@ use std::{error::Error, io, process::ExitCode};
 #[cfg(feature = "dev")]
 use roost_devcluster::DevError;
 use roost_proto::error::ApiError;
+use roost_secrets::SecretFileError;
 use tonic::{Code, Status};
 
 use crate::{bot_profile::ProfileError, target::TargetError, text::to_stderr};
@@ -26,6 +27,8 @@ pub enum Failure {
     Call { code: Code, message: String },
     #[error("cannot print")]
     Print(#[source] io::Error),
+    #[error(transparent)]
+    SecretFile(SecretFileError),
     #[error("cannot read {what}")]
     Input { what: String, source: io::Error },
     #[error("{what} is not valid")]

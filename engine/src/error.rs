@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::web::ProxyProblem;
+
 /// A call to the engine that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -44,6 +46,9 @@ pub enum EngineError {
     /// The site cannot be reached; `reason` is the browser's own word for it.
     #[error("the site cannot be reached: {reason}")]
     Unreachable { reason: String },
+    /// The tenant's own proxy does not take its browser there.
+    #[error("PROXY_UNREACHABLE: the proxy {proxy} {problem}")]
+    Proxy { proxy: String, problem: ProxyProblem },
     /// The page's script threw; `exception` is its own text.
     #[error("{step}: the page threw: {exception}")]
     Page { step: &'static str, exception: String },

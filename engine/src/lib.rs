@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use roost_model::{BrowserSettings, ids::TenantId};
+use roost_model::{BrowserSettings, Proxy, ids::TenantId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -45,6 +45,7 @@ pub use event::{
     StreamMode,
 };
 pub use vitals::Vitals;
+pub use web::ProxyProblem;
 
 /// Messages that a page has told and that are not confirmed, at most.
 pub const WINDOW: usize = 512;
@@ -54,6 +55,10 @@ pub const WINDOW_CHARS: usize = 512 * 1024;
 /// Starts browsers.
 #[async_trait]
 pub trait Engine: Send + Sync {
+    /// Tries the way by which such a browser would go to the site, where it is one of its own: whether its proxy takes a connection
+    /// there. To be asked before a browser is started.
+    async fn check_way(&self, setup: &BrowserSetup) -> Result<(), EngineError>;
+
     /// Starts a browser on a profile and navigates it to WhatsApp Web. Returns once the page drives; whether its session
     /// is good comes as an event. Nothing is left running when it fails.
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError>;
@@ -97,6 +102,8 @@ pub struct Launch {
 pub struct BrowserSetup {
     /// The tenant's own, before the engine's.
     pub settings: BrowserSettings,
+    /// By which it goes to the site, and by no other way.
+    pub proxy: Option<Proxy>,
 }
 
 /// A running browser.

@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     BrowserSetup, Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText,
-    Page, PageEvent, PairingCode, Probe, SendError, SendOutcomes, StreamInfo, StreamMode, Vitals,
-    WarmBrowser,
+    Page, PageEvent, PairingCode, Probe, ProxyProblem, SendError, SendOutcomes, StreamInfo, StreamMode,
+    Vitals, WarmBrowser,
 };
 
 /// Events that wait for the worker.
@@ -32,6 +32,7 @@ pub struct NullEngine {
     warm: Arc<Mutex<HashSet<TenantId>>>,
     slow: Arc<watch::Sender<bool>>,
     refuses_logout: Arc<Mutex<Option<String>>>,
+    proxy_problem: Arc<Mutex<Option<ProxyProblem>>>,
     is_away: bool,
 }
 
@@ -108,6 +109,11 @@ impl NullEngine {
         *self.refuses_logout.lock() = Some(reason.to_owned());
     }
 
+    /// From now on what is behind a proxy of its own has this problem, or none.
+    pub fn set_proxy_problem(&self, problem: Option<ProxyProblem>) {
+        *self.proxy_problem.lock() = problem;
+    }
+
     /// Whether a browser of the tenant runs that has opened nothing.
     pub fn is_warm(&self, tenant: &TenantId) -> bool {
         self.warm.lock().contains(tenant)
@@ -140,6 +146,12 @@ impl NullEngine {
 
 #[async_trait]
 impl Engine for NullEngine {
+    async fn check_way(&self, setup: &BrowserSetup) -> Result<(), EngineError> {
+        let Some(proxy) = &setup.proxy else { return Ok(()) };
+        let (proxy, problem) = (proxy.place.to_string(), self.proxy_problem.lock().clone());
+        problem.map_or(Ok(()), |problem| Err(EngineError::Proxy { proxy, problem }))
+    }
+
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
         let mut slow = self.slow.subscribe();
         tokio::select! {

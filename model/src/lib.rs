@@ -5,7 +5,7 @@
 //! driver: the store keeps these types in columns of its own kind, the coordinator turns them into messages of the wire.
 //!
 //! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked, [`restart_schedule`] when its browser is restarted,
-//! [`browser`] what that says that it is, and [`limits`] what it may take of its node.
+//! [`browser`] what that says that it is, [`proxy`] by which way it goes, and [`limits`] what it may take of its node.
 //! [`causes()`] is how an error is told to people.
 
 pub mod browser;
@@ -14,6 +14,7 @@ pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod mix;
+pub mod proxy;
 pub mod restart_schedule;
 pub mod tenant;
 
@@ -22,6 +23,7 @@ pub use causes::causes;
 pub use limits::{ResourceLimits, ResourceUsage};
 pub use message::ChatKind;
 pub use mix::mix;
+pub use proxy::{NotAProxy, Proxy, ProxyLogin, ProxyPlace, ProxyScheme};
 pub use restart_schedule::{RestartSchedule, ScheduleError, Timetable};
 pub use tenant::{
     DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE, LanguageCode, MenuItem,

@@ -22,7 +22,7 @@ use crate::{
         differences,
     },
     deletions::deletion,
-    tenants::{change, creation, tenants_of},
+    tenants::{change, creation, proxy_from_columns, tenants_of},
 };
 
 /// For all of a batch; each of its statements has a limit of its own.
@@ -150,7 +150,12 @@ impl Batch {
         };
         let mut refused = Vec::new();
         for (index, declaration) in apply.declarations.iter().enumerate() {
-            let change = match found.standings.get(&declaration.id) {
+            let standing = found.standings.get(&declaration.id);
+            let proxy = standing.and_then(|standing| standing.proxy.as_ref());
+            let change = match standing {
+                _ if !declaration.keeps_what_there_is(proxy) => {
+                    Err(vec![RefusedField { index, field: "proxy", problem: Problem::NothingKept }])
+                }
                 Some(standing) => Ok(batch.change(declaration, standing)),
                 None if found.being_deleted.contains(&declaration.id) => {
                     Err(vec![RefusedField { index, field: "id", problem: Problem::BeingDeleted }])
@@ -194,7 +199,7 @@ impl Batch {
     fn change(&mut self, declaration: &TenantDeclaration, standing: &Standing) -> TenantChange {
         let id = &declaration.id;
         let patch = declaration.patch_over(&standing.applied_fields);
-        let mut changes = differences(&standing.tenant, &patch);
+        let mut changes = differences(standing, &patch);
         if !changes.is_empty() {
             if changes.iter().any(|change| change.path == "phone") {
                 self.renumbered.push(id.clone());
@@ -328,7 +333,7 @@ async fn read_standings(transaction: &mut PgConnection, apply: &Apply) -> Result
     let ids = ids_to_column(apply.ids());
     let query = sqlx::query!(
         r#"select t.id as "id!", w.desired as "desired?: DesiredState",
-            t.applied_fields as "applied_fields!: Json<BTreeSet<String>>"
+            t.applied_fields as "applied_fields!: Json<BTreeSet<String>>", t.proxy, t.proxy_user, t.proxy_password
         from tenants t left join worker_processes w on w.tenant_id = t.id where t.id = any($1)"#,
         &ids,
     );
@@ -337,15 +342,19 @@ async fn read_standings(transaction: &mut PgConnection, apply: &Apply) -> Result
     for row in query.fetch_all(&mut *transaction).await? {
         let id = TenantId::new(&row.id).map_err(unreadable)?;
         match row.desired {
-            Some(desired) => drop(others.insert(id, (desired, row.applied_fields.0))),
+            Some(desired) => {
+                let proxy = proxy_from_columns(row.proxy, (row.proxy_user, row.proxy_password));
+                let proxy = proxy.map_err(unreadable)?;
+                others.insert(id, (desired, row.applied_fields.0, proxy));
+            }
             None => being_deleted.push(id),
         }
     }
     let mut standings = HashMap::new();
     for row in tenants_of(&ids).fetch_all(transaction).await? {
         let tenant = Tenant::try_from(row).map_err(unreadable)?;
-        let Some((desired, applied_fields)) = others.remove(&tenant.id) else { continue };
-        standings.insert(tenant.id.clone(), Standing { tenant, desired, applied_fields });
+        let Some((desired, applied_fields, proxy)) = others.remove(&tenant.id) else { continue };
+        standings.insert(tenant.id.clone(), Standing { tenant, proxy, desired, applied_fields });
     }
     Ok(Found { standings, being_deleted })
 }

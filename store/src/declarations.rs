@@ -10,8 +10,8 @@
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 use roost_model::{
-    BrowserSettings, DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE,
-    ResourceLimits, RestartSchedule, Texts, ids::TenantId,
+    BrowserSettings, DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE, Proxy,
+    ProxyPlace, ResourceLimits, RestartSchedule, Texts, ids::TenantId,
 };
 
 use crate::{DesiredState, LabelPatch, Labels, LimitsPatch, NewTenant, Tenant, TenantPatch};
@@ -26,6 +26,8 @@ pub struct TenantDeclaration {
     pub values: TenantPatch,
     /// Their paths, and those of labels and metadata entry by entry.
     pub fields: BTreeSet<String>,
+    /// It has this proxy already, with credentials that are not told.
+    pub kept_proxy: Option<ProxyPlace>,
     /// None leaves it as it is.
     pub desired: Option<DesiredState>,
 }
@@ -71,16 +73,27 @@ pub enum Problem {
     TakenBy(TenantId),
     /// What is left of a tenant that had this id is still being removed.
     BeingDeleted,
+    /// Credentials are to be kept, and the tenant has none at this proxy.
+    NothingKept,
 }
 
 /// What there is of a declared tenant.
 pub(crate) struct Standing {
     pub tenant: Tenant,
+    /// With its credentials, to tell whether it is as declared.
+    pub proxy: Option<Proxy>,
     pub desired: DesiredState,
     pub applied_fields: BTreeSet<String>,
 }
 
 impl TenantDeclaration {
+    /// Whether the credentials that are to be kept are there, at the proxy that this tenant has.
+    pub(crate) fn keeps_what_there_is(&self, proxy: Option<&Proxy>) -> bool {
+        let is_there =
+            |place: &ProxyPlace| proxy.is_some_and(|proxy| proxy.place == *place && proxy.login.is_some());
+        self.kept_proxy.as_ref().is_none_or(is_there)
+    }
+
     /// The tenant to make, or the fields that it lacks.
     pub(crate) fn to_new(&self) -> Result<NewTenant, Vec<&'static str>> {
         let values = &self.values;
@@ -102,6 +115,7 @@ impl TenantDeclaration {
             limits: values.limits.of_new(),
             qr_rotations: values.qr_rotations.flatten(),
             browser: values.browser.clone().unwrap_or_default(),
+            proxy: values.proxy.clone().flatten(),
             labels: values.labels.set.clone(),
             metadata: values.metadata.set.clone(),
         })
@@ -125,6 +139,7 @@ impl TenantDeclaration {
                 ("process_limit", _) => patch.limits.process_limit = Some(None),
                 ("qr_rotations", _) => patch.qr_rotations = Some(None),
                 ("browser", _) => patch.browser = Some(BrowserSettings::default()),
+                ("proxy", _) => patch.proxy = Some(None),
                 (_, Some(("labels", name))) => patch.labels.remove.push(name.to_owned()),
                 (_, Some(("metadata", name))) => patch.metadata.remove.push(name.to_owned()),
                 _ => {}
@@ -135,7 +150,8 @@ impl TenantDeclaration {
 }
 
 /// What the patch changes of the tenant.
-pub(crate) fn differences(before: &Tenant, patch: &TenantPatch) -> Vec<FieldChange> {
+pub(crate) fn differences(before: &Standing, patch: &TenantPatch) -> Vec<FieldChange> {
+    let Standing { tenant: before, proxy, .. } = before;
     let settings = &before.settings;
     let mut found = Differences(Vec::new());
     found.compare("display_name", &settings.display_name, patch.display_name.as_ref(), Clone::clone);
@@ -157,6 +173,9 @@ pub(crate) fn differences(before: &Tenant, patch: &TenantPatch) -> Vec<FieldChan
     found.compare("qr_rotations", &settings.qr_rotations, patch.qr_rotations.as_ref(), amount);
     if let Some(browser) = &patch.browser {
         found.browser(&settings.browser, browser);
+    }
+    if let Some(after) = &patch.proxy {
+        found.proxy(proxy.as_ref(), after.as_ref());
     }
     found.entries("labels", &before.labels, &patch.labels);
     found.entries("metadata", &before.metadata, &patch.metadata);
@@ -208,6 +227,23 @@ impl Differences {
         self.compare("browser.user_agent", &before.user_agent, Some(&after.user_agent), text);
     }
 
+    /// Of credentials it is told whether there are some, and that they are others.
+    fn proxy(&mut self, before: Option<&Proxy>, after: Option<&Proxy>) {
+        if before == after {
+            return;
+        }
+        let told = |proxy: Option<&Proxy>, credentials: &str| match proxy {
+            Some(Proxy { place, login: Some(_) }) => format!("{place} with {credentials}"),
+            Some(Proxy { place, login: None }) => place.to_string(),
+            None => String::new(),
+        };
+        let (before, mut now) = (told(before, "credentials"), told(after, "credentials"));
+        if before == now {
+            now = told(after, "other credentials");
+        }
+        self.push("proxy", before, now);
+    }
+
     fn entries(&mut self, field: &str, before: &Labels, patch: &LabelPatch) {
         for (name, after) in &patch.set {
             let present = before.get(name);
@@ -257,6 +293,11 @@ mod tests {
     use super::*;
     use crate::TenantStatus;
 
+    fn standing() -> Standing {
+        let proxy = Some("http://asha:sesame@proxy.example:3128".parse().unwrap());
+        Standing { tenant: tenant(), proxy, desired: DesiredState::Running, applied_fields: BTreeSet::new() }
+    }
+
     fn tenant() -> Tenant {
         Tenant {
             id: TenantId::new("duka").unwrap(),
@@ -278,6 +319,7 @@ mod tests {
                     ..BrowserSettings::default()
                 },
             }),
+            proxy: None,
             labels: [("plan".to_owned(), "pro".to_owned()), ("zone".to_owned(), "east".to_owned())].into(),
             metadata: Labels::new(),
             status: TenantStatus::New,
@@ -288,7 +330,13 @@ mod tests {
 
     fn declared(values: TenantPatch, fields: &[&str]) -> TenantDeclaration {
         let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-        TenantDeclaration { id: TenantId::new("duka").unwrap(), values, fields, desired: None }
+        TenantDeclaration {
+            id: TenantId::new("duka").unwrap(),
+            values,
+            fields,
+            kept_proxy: None,
+            desired: None,
+        }
     }
 
     fn told(changes: &[FieldChange]) -> Vec<String> {
@@ -305,11 +353,11 @@ mod tests {
         let values = TenantPatch { template: Some(TemplateKind::Booking), ..TenantPatch::default() };
         let patch = declared(values, &["template"]).patch_over(&before);
         assert_eq!(
-            told(&differences(&tenant(), &patch)),
+            told(&differences(&standing(), &patch)),
             ["reply_limit_per_minute: 20 -> 10", "answer_within: 60s -> 86400s", "labels.plan: pro -> "]
         );
         let untouched = declared(TenantPatch::default(), &[]).patch_over(&BTreeSet::new());
-        assert_eq!(differences(&tenant(), &untouched), []);
+        assert_eq!(differences(&standing(), &untouched), []);
     }
 
     #[test]
@@ -328,10 +376,11 @@ mod tests {
             "process_limit",
             "qr_rotations",
             "browser",
+            "proxy",
         ];
         let patch = declared(TenantPatch::default(), &[]).patch_over(&paths.map(str::to_owned).into());
         assert_eq!(
-            told(&differences(&tenant(), &patch)),
+            told(&differences(&standing(), &patch)),
             [
                 "template: booking -> support",
                 "language: sw -> en",
@@ -339,7 +388,8 @@ mod tests {
                 "resend_policy: hold -> resend",
                 "process_limit: 9 -> ",
                 "qr_rotations: 5 -> ",
-                "browser.time_zone: Africa/Nairobi -> "
+                "browser.time_zone: Africa/Nairobi -> ",
+                "proxy: http://proxy.example:3128 with credentials -> "
             ]
         );
         assert_eq!(patch.restart_schedule, Some(None));
@@ -356,8 +406,35 @@ mod tests {
             labels,
             ..TenantPatch::default()
         };
-        let changes = differences(&tenant(), &values);
+        let changes = differences(&standing(), &values);
         assert_eq!(told(&changes), [format!("texts.greeting: Karibu -> {}", "Ā".repeat(80))]);
+    }
+
+    #[test]
+    fn a_proxy_is_another_one_by_its_credentials_too_and_they_are_not_told() {
+        let proxy =
+            |url: &str| TenantPatch { proxy: Some(Some(url.parse().unwrap())), ..TenantPatch::default() };
+        let changed = |url: &str| told(&differences(&standing(), &proxy(url)));
+        assert_eq!(changed("http://asha:sesame@proxy.example:3128"), [] as [&str; 0]);
+        let before = "proxy: http://proxy.example:3128 with credentials ->";
+        for (url, after) in [
+            ("http://asha:other@proxy.example:3128", "http://proxy.example:3128 with other credentials"),
+            ("http://proxy.example:3128", "http://proxy.example:3128"),
+            ("socks5://asha:sesame@proxy.example", "socks5://proxy.example:1080 with credentials"),
+        ] {
+            assert_eq!(changed(url), [format!("{before} {after}")]);
+        }
+        let kept = |url: &str| {
+            let kept_proxy = Some(url.parse::<Proxy>().unwrap().place);
+            TenantDeclaration { kept_proxy, ..declared(TenantPatch::default(), &["proxy"]) }
+        };
+        let there = standing().proxy;
+        let bare = there.clone().map(|proxy| Proxy { login: None, ..proxy });
+        assert!(kept("http://proxy.example:3128").keeps_what_there_is(there.as_ref()));
+        assert!(!kept("http://proxy.example:3129").keeps_what_there_is(there.as_ref()));
+        assert!(!kept("http://proxy.example:3128").keeps_what_there_is(bare.as_ref()));
+        assert!(!kept("http://proxy.example:3128").keeps_what_there_is(None));
+        assert!(declared(TenantPatch::default(), &[]).keeps_what_there_is(None));
     }
 
     #[test]

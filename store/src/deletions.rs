@@ -122,7 +122,8 @@ pub(crate) fn deletion(
             select tenant_id from worker_processes where tenant_id = $1 for update
         ), marked as (
             update tenants t set
-                deleting_since = now(), display_name = '', phone = '', texts = '{}', updated_at = now()
+                deleting_since = now(), display_name = '', phone = '', texts = '{}', proxy = null, proxy_user = null,
+                proxy_password = null, updated_at = now()
             from held where t.id = held.tenant_id
             returning t.id, t.uid
         ), removal as (

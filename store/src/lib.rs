@@ -113,7 +113,7 @@ pub use snapshot_id::{InvalidSnapshotId, SnapshotId};
 pub use snapshot_list::{ListedSnapshot, SNAPSHOTS_KEPT, SnapshotState};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
-pub use tenants::{LimitsPatch, NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};
+pub use tenants::{KnownProxy, LimitsPatch, NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};
 pub use worker_changes::{WorkerHorizon, WorkersChanged};
 pub use worker_status::WorkerStatus;
 pub use workers::{DesiredState, RestartMode, Worker, WorkerFilter, WorkerSpec};

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    BrowserSettings, ResourceLimits, RestartSchedule, TenantSettings, Texts,
+    BrowserSettings, NotAProxy, Proxy, ProxyLogin, ProxyPlace, ResourceLimits, RestartSchedule,
+    TenantSettings, Texts,
     ids::{NodeId, TenantId},
 };
 use sqlx::{
@@ -26,11 +27,20 @@ pub struct Tenant {
     /// Names the tenant's profile and snapshots; another one when a tenant is made again under the same id.
     pub uid: Uuid,
     pub settings: Arc<TenantSettings>,
+    /// What may be shown of it.
+    pub proxy: Option<KnownProxy>,
     pub labels: Labels,
     pub metadata: Labels,
     pub status: TenantStatus,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+}
+
+/// A tenant's own proxy without its credentials; they are in [`crate::WorkerSpec`] alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownProxy {
+    pub place: ProxyPlace,
+    pub has_credentials: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -59,6 +69,7 @@ pub struct NewTenant {
     pub qr_rotations: Option<u32>,
     pub limits: ResourceLimits,
     pub browser: BrowserSettings,
+    pub proxy: Option<Proxy>,
     pub labels: Labels,
     pub metadata: Labels,
 }
@@ -80,6 +91,8 @@ pub struct TenantPatch {
     pub qr_rotations: Option<Option<u32>>,
     pub limits: LimitsPatch,
     pub browser: Option<BrowserSettings>,
+    /// `Some(None)` takes it off.
+    pub proxy: Option<Option<Proxy>>,
     pub labels: LabelPatch,
     pub metadata: LabelPatch,
 }
@@ -153,7 +166,7 @@ impl Store {
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
                 resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
@@ -191,14 +204,16 @@ type TenantStatement<F> = Map<'static, Postgres, F, PgArguments>;
 pub(crate) fn creation(
     new: &NewTenant,
 ) -> TenantStatement<impl FnMut(PgRow) -> Result<TenantRow, sqlx::Error> + Send + use<>> {
+    let login = new.proxy.as_ref().and_then(|proxy| proxy.login.as_ref());
     sqlx::query_as!(
         TenantRow,
         r#"with tenant as (
             insert into tenants (
                 id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
                 resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations, browser)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations, browser,
+                proxy, proxy_user, proxy_password)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
             returning *
         ), session as (
             insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -212,7 +227,7 @@ pub(crate) fn creation(
             texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
-            browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
+            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
         from tenant"#,
         new.id.as_str(),
@@ -235,6 +250,9 @@ pub(crate) fn creation(
         new.limits.process_limit.map(limit_to_column),
         new.qr_rotations.map(limit_to_column),
         Json(&new.browser) as Json<&BrowserSettings>,
+        new.proxy.as_ref().map(|proxy| proxy.place.to_string()),
+        login.map(|login| login.user.as_str()),
+        login.map(|login| login.password.as_str()),
     )
 }
 
@@ -249,7 +267,7 @@ pub(crate) fn tenants_of(
             texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
-            browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
+            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
         from tenants where id = any($1) and deleting_since is null"#,
         ids,
@@ -262,6 +280,8 @@ pub(crate) fn change(
     patch: &TenantPatch,
 ) -> TenantStatement<impl FnMut(PgRow) -> Result<TenantRow, sqlx::Error> + Send + use<>> {
     let restart_schedule = patch.restart_schedule.as_ref().and_then(Option::as_ref);
+    let proxy = patch.proxy.as_ref().and_then(Option::as_ref);
+    let login = proxy.and_then(|proxy| proxy.login.as_ref());
     sqlx::query_as!(
         TenantRow,
         r#"with worker as (
@@ -289,6 +309,9 @@ pub(crate) fn change(
             process_limit = case when $26 then $27 else t.process_limit end,
             qr_rotations = case when $28 then $29 else t.qr_rotations end,
             browser = coalesce($30, t.browser),
+            proxy = case when $31 then $32 else t.proxy end,
+            proxy_user = case when $31 then $33 else t.proxy_user end,
+            proxy_password = case when $31 then $34 else t.proxy_password end,
             updated_at = now()
         from worker where t.id = worker.tenant_id
         returning id, uid, display_name, phone, template as "template: TemplateKind",
@@ -296,7 +319,7 @@ pub(crate) fn change(
             texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
-            browser as "browser: Json<BrowserSettings>", labels as "labels: Json<Labels>",
+            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, t.updated_at"#,
         id.as_str(),
         patch.display_name.as_deref(),
@@ -328,6 +351,10 @@ pub(crate) fn change(
         patch.qr_rotations.is_some(),
         patch.qr_rotations.flatten().map(limit_to_column),
         patch.browser.as_ref().map(Json) as Option<Json<&BrowserSettings>>,
+        patch.proxy.is_some(),
+        proxy.map(|proxy| proxy.place.to_string()),
+        login.map(|login| login.user.as_str()),
+        login.map(|login| login.password.as_str()),
     )
 }
 
@@ -353,6 +380,8 @@ pub(crate) struct TenantRow {
     cpu_limit_millicores: Option<i32>,
     process_limit: Option<i32>,
     browser: Json<BrowserSettings>,
+    proxy: Option<String>,
+    has_proxy_login: bool,
     labels: Json<Labels>,
     metadata: Json<Labels>,
     created_at: OffsetDateTime,
@@ -365,6 +394,7 @@ impl TryFrom<TenantRow> for Tenant {
     fn try_from(row: TenantRow) -> Result<Self, StoreError> {
         let limit = unsigned("reply_limit_per_minute", row.reply_limit_per_minute.into())?;
         let answer_within_s = unsigned("answer_within_s", row.answer_within_s.into())?;
+        let proxy = proxy_from_columns(row.proxy, (None, None))?;
         Ok(Self {
             id: TenantId::new(&row.id).map_err(StoreError::corrupt_id)?,
             uid: row.uid,
@@ -391,6 +421,7 @@ impl TryFrom<TenantRow> for Tenant {
                 },
                 browser: row.browser.0,
             }),
+            proxy: proxy.map(|proxy| KnownProxy { place: proxy.place, has_credentials: row.has_proxy_login }),
             labels: row.labels.0,
             metadata: row.metadata.0,
             status: row.status,
@@ -411,6 +442,18 @@ fn bytes_to_column(bytes: u64) -> i64 {
 
 fn seconds_to_column(span: Duration) -> i32 {
     i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// `login` has a user and a password, or nothing where they were not read.
+pub(crate) fn proxy_from_columns(
+    place: Option<String>,
+    login: (Option<String>, Option<String>),
+) -> Result<Option<Proxy>, StoreError> {
+    let corrupt = |error: NotAProxy| StoreError::Corrupt { what: "proxy", reason: error.to_string() };
+    let Some(place) = place else { return Ok(None) };
+    let Proxy { place, .. } = place.parse().map_err(corrupt)?;
+    let login = login.0.zip(login.1).map(|(user, password)| ProxyLogin { user, password });
+    Ok(Some(Proxy { place, login }))
 }
 
 /// All three are set or none.

@@ -10,7 +10,7 @@
 //! does not.
 
 use roost_model::{
-    ResourceUsage, RestartSchedule,
+    Proxy, ResourceUsage, RestartSchedule,
     ids::{Generation, NodeId, SessionNumber, SpecRevision, TenantId},
 };
 use sqlx::types::Json;
@@ -23,7 +23,7 @@ use crate::{
     columns::{ids_to_column, optional_id, optional_unsigned, unsigned},
     pairing::ASKED_WITHIN,
     snapshots::pointer_from_columns,
-    tenants::restart_schedule_from_columns,
+    tenants::{proxy_from_columns, restart_schedule_from_columns},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub enum RestartMode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSpec {
     pub tenant: Tenant,
+    /// With its credentials, which are read for the owner alone.
+    pub proxy: Option<Proxy>,
     pub desired: DesiredState,
     pub generation: Generation,
     pub spec_revision: SpecRevision,
@@ -226,8 +228,10 @@ impl Store {
                 w.restart_mode as "restart_mode: RestartMode", s.forget, s.snapshot_manifest,
                 s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at,
                 s.restore_generation is not null as "restore_ordered!", s.session_number, h.last_seen_at,
-                s.scan_paused_at is not null as "scan_paused!", p.id as "pairing_id?", p.phone as "pairing_phone?"
+                s.scan_paused_at is not null as "scan_paused!", p.id as "pairing_id?", p.phone as "pairing_phone?",
+                t.proxy, t.proxy_user, t.proxy_password
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
+                join tenants t on t.id = w.tenant_id
                 left join pairing_requests p on p.tenant_id = w.tenant_id and p.code is null and p.refusal is null
                     and p.asked_at > now() - make_interval(secs => $2)
             where w.tenant_id = $1"#,
@@ -243,8 +247,10 @@ impl Store {
             row.snapshot_clean,
             row.snapshot_at,
         )?;
+        let proxy = proxy_from_columns(row.proxy, (row.proxy_user, row.proxy_password))?;
         Ok(WorkerSpec {
             tenant: self.get_tenant(id).await?,
+            proxy,
             desired: row.desired,
             generation: Generation(row.generation),
             spec_revision: SpecRevision(row.spec_revision),

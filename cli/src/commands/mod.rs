@@ -24,6 +24,7 @@ pub mod node;
 pub mod operation;
 mod pair;
 mod place;
+pub(crate) mod proxy_file;
 pub mod rebalance;
 mod restart_schedule;
 pub mod session;

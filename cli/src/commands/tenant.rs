@@ -17,6 +17,7 @@ use super::{
     labels::{Entry, Selection},
     limits::LimitArgs,
     place,
+    proxy_file::ProxyArgs,
     restart_schedule::RestartArgs,
 };
 use crate::{
@@ -124,6 +125,8 @@ pub struct Settings {
     limits: LimitArgs,
     #[command(flatten)]
     browser: BrowserArgs,
+    #[command(flatten)]
+    proxy: ProxyArgs,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
@@ -229,7 +232,7 @@ async fn update(context: &mut Context, id: String, settings: Settings) -> Result
         let why = "nothing to change; give at least one setting (see roost tenant update --help)";
         return Err(Failure::Refused(why.into()));
     }
-    let is_for_next_browser = paths.iter().any(|path| path == "browser");
+    let is_for_next_browser = paths.iter().any(|path| path == "browser" || path == "proxy");
     let request = UpdateTenantRequest { tenant: Some(tenant), update_mask: Some(FieldMask { paths }) };
     let tenant = client.update_tenant(request).await?.into_inner();
     if is_for_next_browser {
@@ -268,6 +271,7 @@ impl Settings {
             ("restart_schedule", self.restart.is_given()),
             ("qr_rotations", self.qr_rotations.is_some()),
             ("browser", self.browser.is_given()),
+            ("proxy", self.proxy.is_given()),
         ];
         let given = given.into_iter().chain(self.limits.paths());
         let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
@@ -292,6 +296,7 @@ impl Settings {
             restart_schedule: self.restart.over(present.restart_schedule),
             browser: self.browser.over(present.browser),
             qr_rotations: self.qr_rotations.and_then(|Rotations(codes)| codes),
+            proxy: self.proxy.read()?,
             ..self.limits.into_tenant()
         };
         let entries = [("labels", self.labels), ("metadata", self.metadata)];

@@ -11,8 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_saphyr::{Options, Spanned, UserMessageFormatter};
 
-use super::{form::TenantForm, pm2};
-use crate::failure::Failure;
+use super::{
+    form::{ProxyForm, TenantForm},
+    pm2,
+};
+use crate::{commands::proxy_file::read_proxy, failure::Failure};
 
 /// Fields of a tenant that the coordinator sets.
 const OUTPUT_ONLY: [&str; 3] = ["status", "create_time", "update_time"];
@@ -47,7 +50,7 @@ pub fn read_all(paths: &[PathBuf], ignore_unknown: bool) -> Result<(Vec<Declared
     for path in paths {
         let (file, text) = (name_of(path), read(path)?);
         match parse(&file, &text) {
-            Ok(tenants) => declared.extend(tenants),
+            Ok(tenants) => declared.extend(with_proxies(path, tenants)?),
             Err(refusal) => match pm2::apps(&file, &text) {
                 None => return Err(Failure::Refused(refusal)),
                 Some(apps) => {
@@ -99,6 +102,31 @@ fn parse(file: &str, text: &str) -> Result<Vec<Declared>, String> {
     Ok(declared.collect())
 }
 
+/// Each `proxy_file` is read, from beside the file that names it.
+fn with_proxies(file: &Path, mut declared: Vec<Declared>) -> Result<Vec<Declared>, Failure> {
+    let beside = file.parent().unwrap_or(Path::new(""));
+    for Declared { form, place } in &mut declared {
+        let refused = |why: &str| Err(Failure::Refused(format!("{place}: {why}")));
+        match (&form.proxy, form.proxy_file.take()) {
+            (Some(_), Some(_)) => {
+                return refused("proxy_file: there is a proxy already; give one of the two");
+            }
+            (Some(ProxyForm { url, .. }), None) if url.contains('@') => {
+                return refused(
+                    "proxy.url: credentials do not belong in a file of tenants; put the address with them into a file that \
+                     is closed to others, and name that as proxy_file",
+                );
+            }
+            (None, Some(path)) => match read_proxy(&beside.join(path)) {
+                Ok(url) => form.proxy = Some(ProxyForm { url, has_credentials: false }),
+                Err(error) => return refused(&format!("proxy_file: {error}")),
+            },
+            (_, None) => {}
+        }
+    }
+    Ok(declared)
+}
+
 /// A file of many tenants is large and not a stranger's; what aliases may blow up to stays bounded.
 fn options() -> Options {
     serde_saphyr::options! { budget: None, with_snippet: false }
@@ -141,7 +169,7 @@ fn check_unique(declared: &[Declared]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{os::unix::fs::PermissionsExt, time::Duration};
 
     use super::*;
     use crate::declared::form::{ScheduleForm, Span, TextsForm, WorkerForm};
@@ -209,6 +237,39 @@ mod tests {
             assert!(!told.contains('\n'), "{told}");
         }
         assert!(refusal("tenants:\n- id: duka\n  answer_within: ever\n").contains("no span of time"));
+    }
+
+    #[test]
+    fn a_proxy_with_credentials_comes_from_a_file_beside_that_is_closed_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str, mode| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let read = |text: &str| {
+            let path = write("t.yaml", &format!("tenants:\n- id: duka\n{text}"), 0o644);
+            read_all(&[path], false).map(|(mut declared, _)| declared.remove(0).form)
+        };
+        let whole = "http://asha:sesame@proxy.example:3128";
+        write("duka-proxy", &format!("{whole}\n"), 0o600);
+        let form = read("  proxy_file: duka-proxy\n").unwrap();
+        assert_eq!(form.proxy.as_ref().map(|proxy| proxy.url.as_str()), Some(whole));
+        assert!(!format!("{form:?}").contains("sesame"), "{form:?}");
+        let kept = read("  proxy: {url: 'http://proxy.example:3128', has_credentials: true}\n").unwrap();
+        assert_eq!(serde_json::to_value(&kept.proxy).unwrap()["has_credentials"], true);
+        for (text, why) in [
+            (format!("  proxy: {{url: '{whole}'}}\n"), "tenants[0]: proxy.url: credentials do not belong"),
+            ("  proxy: {url: 'http://h'}\n  proxy_file: duka-proxy\n".into(), "give one of the two"),
+            ("  proxy_file: nowhere\n".into(), "nowhere"),
+        ] {
+            let told = read(&text).unwrap_err().to_string();
+            assert!(told.contains(why) && !told.contains("sesame"), "{text} gives {told}");
+        }
+        write("duka-proxy", whole, 0o644);
+        let told = read("  proxy_file: duka-proxy\n").unwrap_err().to_string();
+        assert!(told.contains("t.yaml:2: tenants[0]: proxy_file: ") && !told.contains("sesame"), "{told}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a file says of one tenant. A field that is left out is not declared.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use prost_types::FieldMask;
 use roost_proto::v1::{
-    BrowserSettings, BusinessTexts, DesiredState, MenuItem, RestartSchedule, Tenant, TenantDeclaration,
+    BrowserSettings, BusinessTexts, DesiredState, MenuItem, Proxy, RestartSchedule, Tenant, TenantDeclaration,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,11 @@ pub struct TenantForm {
     pub qr_rotations: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub browser: Option<BrowserForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyForm>,
+    /// Where the address is with its credentials, which are in no file of tenants. Read into `proxy`, and never written.
+    #[serde(default, skip_serializing)]
+    pub proxy_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -93,6 +98,21 @@ pub struct BrowserForm {
     pub languages: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user_agent: String,
+}
+
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyForm {
+    pub url: String,
+    /// As an export has it: those that the tenant has are kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_credentials: bool,
+}
+
+impl fmt::Debug for ProxyForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProxyForm(..)")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +170,7 @@ impl From<TenantForm> for TenantDeclaration {
             ("process_limit", form.process_limit.is_some()),
             ("qr_rotations", form.qr_rotations.is_some()),
             ("browser", form.browser.is_some()),
+            ("proxy", form.proxy.is_some()),
         ];
         let fields = given.iter().filter(|(_, given)| *given).map(|(field, _)| (*field).to_owned());
         let labels = form.labels.keys().map(|name| format!("labels.{name}"));
@@ -179,6 +200,7 @@ impl From<TenantForm> for TenantDeclaration {
             process_limit: form.process_limit,
             qr_rotations: form.qr_rotations,
             browser: form.browser.map(Into::into),
+            proxy: form.proxy.map(|ProxyForm { url, has_credentials }| Proxy { url, has_credentials }),
             labels: form.labels.into_iter().collect(),
             metadata: form.metadata.into_iter().collect(),
             ..Tenant::default()
@@ -243,6 +265,8 @@ impl TenantForm {
                 languages,
                 user_agent,
             }),
+            proxy: tenant.proxy.map(|Proxy { url, has_credentials }| ProxyForm { url, has_credentials }),
+            proxy_file: None,
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
             worker: match desired {

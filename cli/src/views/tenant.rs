@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use roost_proto::v1::{
-    BrowserSettings, BusinessTexts, Language, MenuItem, ResendPolicy, RestartSchedule, Template, Tenant,
-    TenantStatus,
+    BrowserSettings, BusinessTexts, Language, MenuItem, Proxy, ResendPolicy, RestartSchedule, Template,
+    Tenant, TenantStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,7 @@ pub struct TenantView {
     cpu_limit_millicores: Option<i32>,
     process_limit: Option<i32>,
     browser: Option<BrowserView>,
+    proxy: Option<ProxyView>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -71,6 +72,18 @@ struct BrowserView {
 impl From<BrowserSettings> for BrowserView {
     fn from(BrowserSettings { time_zone, languages, user_agent }: BrowserSettings) -> Self {
         Self { time_zone, languages, user_agent }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ProxyView {
+    url: String,
+    has_credentials: bool,
+}
+
+impl From<Proxy> for ProxyView {
+    fn from(Proxy { url, has_credentials }: Proxy) -> Self {
+        Self { url, has_credentials }
     }
 }
 
@@ -129,6 +142,7 @@ impl From<Tenant> for TenantView {
             cpu_limit_millicores: tenant.cpu_limit_millicores,
             process_limit: tenant.process_limit,
             browser: tenant.browser.map(Into::into),
+            proxy: tenant.proxy.map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -152,6 +166,14 @@ impl TenantView {
             Some(0) => "without an end".to_owned(),
             Some(codes) => codes.to_string(),
             None => "as its node says".to_owned(),
+        }
+    }
+
+    fn proxy(&self) -> String {
+        match &self.proxy {
+            Some(ProxyView { url, has_credentials: true }) => format!("{url} with credentials"),
+            Some(ProxyView { url, .. }) => url.clone(),
+            None => String::new(),
         }
     }
 
@@ -215,6 +237,7 @@ impl Row for TenantView {
             ("time zone", self.browser.as_ref().map(|it| it.time_zone.clone()).unwrap_or_default()),
             ("languages", self.browser.as_ref().map(|it| it.languages.join(",")).unwrap_or_default()),
             ("user agent", self.browser.as_ref().map(|it| it.user_agent.clone()).unwrap_or_default()),
+            ("proxy", self.proxy()),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

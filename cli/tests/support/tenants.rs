@@ -44,6 +44,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
             languages: vec!["sw-TZ".into(), "sw".into()],
             user_agent: String::new(),
         }),
+        proxy: Some(Proxy { url: "socks5://proxy.example:1080".into(), has_credentials: true }),
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -61,6 +62,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         restart_schedule: None,
         qr_rotations: Some(0),
         browser: None,
+        proxy: None,
         labels: Default::default(),
         metadata: Default::default(),
         ..lodge.clone()

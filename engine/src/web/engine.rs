@@ -22,13 +22,14 @@ use tracing::Instrument;
 use super::bridge::{self, HoldLimits, WaJs};
 use super::cdp::{self, Cdp};
 use super::document::TopDocument;
-use super::hosts::{Domain, PageUrl, resolver_rules};
+use super::forwarder::Forwarder;
+use super::hosts::{Domain, PageUrl};
 use super::identity::{Identity, usual_user_agent};
 use super::page::WebPage;
 use super::process::{BrowserProcess, Pipes, ProcessTree, how_it_ended};
-use super::proxies::Proxies;
 use super::pump::EventPump;
 use super::start::{self, Startup};
+use super::way::{self, Way};
 use crate::run_as::RunAs;
 use crate::{
     BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser,
@@ -104,12 +105,12 @@ impl WebEngine {
             Some(set) => set,
             None => self.usual_user_agent().await?,
         };
-        let proxies = Proxies::from_environment();
-        let rules = resolver_rules(page_url, page_hosts, &proxies.places);
-        let flags = flags(profile, *sandbox, &rules, identity.flags(user_agent));
+        let Way { flags: way, environment, forwarder } =
+            Way::of(page_url, page_hosts, setup.proxy.as_ref()).await?;
+        let flags = flags(profile, *sandbox, way.into_iter().chain(identity.flags(user_agent)));
         let who = identity.overriding(user_agent);
         let zone = identity.time_zone.as_ref().map(|zone| ("TZ", zone.into()));
-        let environment = zone.into_iter().chain(proxies.variables).collect();
+        let environment = zone.into_iter().chain(environment).collect();
         let (process, pipes) = launcher.spawn(browser, profile, &flags, environment, observer.clone())?;
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
@@ -121,7 +122,8 @@ impl WebEngine {
         };
         match unless_cancelled(cancel, attached).await {
             Ok((session, tab)) => {
-                Ok(WarmWebBrowser { page_url: page_url.clone(), process, cdp, events, session, tab, who })
+                let page_url = page_url.clone();
+                Ok(WarmWebBrowser { page_url, process, cdp, events, session, tab, who, forwarder })
             }
             Err(error) => Err(end(&process.tree(), error).await),
         }
@@ -138,11 +140,12 @@ struct WarmWebBrowser {
     session: SessionId,
     tab: TargetId,
     who: SetUserAgentOverrideParams,
+    forwarder: Option<Forwarder>,
 }
 
 impl WarmWebBrowser {
     async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
-        let Self { page_url, process, cdp, events: raw, session, tab, who } = self;
+        let Self { page_url, process, cdp, events: raw, session, tab, who, forwarder } = self;
         let since = Instant::now();
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
@@ -164,11 +167,8 @@ impl WarmWebBrowser {
             .map_err(|_| EngineError::TimedOut { step, limit: BRIDGE_LOADED })?
             .map_err(|_| EngineError::Gone)?;
         let pid = Some(process.pid());
-        Ok(Launched {
-            page: Arc::new(WebPage { cdp, session, document, process, since }),
-            events: received,
-            pid,
-        })
+        let page = WebPage { cdp, session, document, process, since, _forwarder: forwarder };
+        Ok(Launched { page: Arc::new(page), events: received, pid })
     }
 }
 
@@ -211,6 +211,10 @@ async fn end(tree: &ProcessTree, error: EngineError) -> EngineError {
 
 #[async_trait]
 impl Engine for WebEngine {
+    async fn check_way(&self, setup: &BrowserSetup) -> Result<(), EngineError> {
+        way::check(&self.config.page_url, setup.proxy.as_ref()).await
+    }
+
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
         Box::new(self.start(&launch.profile, &launch.setup, &launch.cancel).await?).open(launch).await
     }
@@ -326,8 +330,8 @@ const ENVIRONMENT: &[&str] = &["PATH", "LANG", "TZ", "TMPDIR", "FONTCONFIG_FILE"
 /// a shell does it with two redirections and then is the browser.
 const ON_3_AND_4: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
 
-/// Every flag for a browser on this profile that reaches these hosts.
-fn flags(profile: &Path, sandbox: bool, resolver_rules: &str, identity: Vec<OsString>) -> Vec<OsString> {
+/// Every flag for a browser on this profile, with those that are not the same for all.
+fn flags(profile: &Path, sandbox: bool, own: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut flags: Vec<OsString> = FLAGS.iter().map(OsString::from).collect();
     let processes = if sandbox { SANDBOXED } else { UNSANDBOXED };
     flags.extend(processes.iter().map(OsString::from));
@@ -335,8 +339,7 @@ fn flags(profile: &Path, sandbox: bool, resolver_rules: &str, identity: Vec<OsSt
     let mut user_data_dir = OsString::from("--user-data-dir=");
     user_data_dir.push(profile);
     flags.push(user_data_dir);
-    flags.push(format!("--host-resolver-rules={resolver_rules}").into());
-    flags.extend(identity);
+    flags.extend(own);
     flags.push("about:blank".into());
     flags
 }
@@ -427,10 +430,10 @@ mod tests {
     #[test]
     fn a_path_is_passed_as_it_is_and_only_a_missing_sandbox_is_said_so() {
         let path = Path::new(std::ffi::OsStr::from_bytes(b"/a b/\xc3\xa4/\xff"));
-        let sandboxed = flags(path, true, "", Vec::new());
+        let sandboxed = flags(path, true, []);
         let given: Vec<_> = sandboxed.iter().map(|flag| flag.as_bytes()).collect();
         assert!(given.contains(&b"--user-data-dir=/a b/\xc3\xa4/\xff".as_slice()));
         assert!(!given.contains(&b"--no-sandbox".as_slice()) && !given.contains(&b"--no-zygote".as_slice()));
-        assert!(flags(path, false, "", Vec::new()).contains(&"--no-sandbox".into()));
+        assert!(flags(path, false, []).contains(&"--no-sandbox".into()));
     }
 }

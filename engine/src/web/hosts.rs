@@ -71,6 +71,15 @@ impl PageUrl {
         Some(self.port).filter(|port| *port != usual_port(self.is_https))
     }
 
+    /// An IPv6 address has its brackets.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What a browser of this process's environment may connect to for the page, each as `host:port`: the page's own
     /// place and the proxies'.
     pub fn ways_there(&self) -> Vec<String> {
@@ -124,13 +133,43 @@ const WHATSAPP: [&str; 2] = ["whatsapp.com", "whatsapp.net"];
 /// test, or behind the address of a gateway, other services have the other ports.
 pub(super) fn resolver_rules(page: &PageUrl, more: &[Domain], proxies: &[String]) -> String {
     let own = format!("{}:{}", page.host, page.port);
-    let is_whatsapp = is_beneath(&page.host, WHATSAPP[0]);
-    let known = WHATSAPP.into_iter().filter(|_| is_whatsapp);
-    let domains = known.chain(more.iter().map(|domain| domain.0.as_str()));
-    let open = domains.map(|domain| format!("EXCLUDE {domain}, EXCLUDE *.{domain}"));
+    let open = domains(page, more).map(|domain| format!("EXCLUDE {domain}, EXCLUDE *.{domain}"));
     let direct = std::iter::once(&own).chain(proxies).map(|place| format!("MAP {place} {place}"));
     let rules: Vec<_> = open.chain(direct).chain(["MAP * ~NOTFOUND".to_owned()]).collect();
     rules.join(", ")
+}
+
+/// The same value for a browser that goes by a proxy of its tenant's own: nothing can be resolved but the place where that begins.
+pub(super) fn forwarded_rules(place: &str) -> String {
+    format!("MAP {place} {place}, MAP * ~NOTFOUND")
+}
+
+/// What is open with all beneath it.
+fn domains<'a>(page: &PageUrl, more: &'a [Domain]) -> impl Iterator<Item = &'a str> {
+    let is_whatsapp = is_beneath(&page.host, WHATSAPP[0]);
+    let known = WHATSAPP.into_iter().filter(move |_| is_whatsapp);
+    known.chain(more.iter().map(|domain| domain.0.as_str()))
+}
+
+/// What a browser reaches by its tenant's own proxy: the same as its resolver's rules say of one without.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    page: PageUrl,
+    domains: Vec<String>,
+}
+
+impl Site {
+    pub(super) fn new(page: &PageUrl, more: &[Domain]) -> Self {
+        Self { page: page.clone(), domains: domains(page, more).map(str::to_owned).collect() }
+    }
+
+    pub(super) fn has(&self, host: &str, port: u16) -> bool {
+        let host = host.to_ascii_lowercase();
+        // A name that is none could be more than a name to whoever is told it.
+        let is_open =
+            || host.parse::<Domain>().is_ok() && self.domains.iter().any(|it| is_beneath(&host, it));
+        (host == self.page.host && port == self.page.port) || is_open()
+    }
 }
 
 fn is_beneath(host: &str, domain: &str) -> bool {
@@ -177,6 +216,20 @@ mod tests {
             let page: PageUrl = page.parse().unwrap();
             assert_eq!((page.origin().as_str(), page.database().as_str()), (origin, database));
         }
+    }
+
+    #[test]
+    fn by_a_proxy_the_same_hosts_are_reached() {
+        let site = |page: &str, more: &str| Site::new(&page.parse().unwrap(), &[more.parse().unwrap()]);
+        let whatsapp = site("https://web.whatsapp.com", "cdn.example");
+        for (host, port) in [("web.whatsapp.com", 443), ("MMG.whatsapp.net", 5222), ("a.cdn.example", 443)] {
+            assert!(whatsapp.has(host, port), "{host}");
+        }
+        for host in ["evilwhatsapp.com", "127.0.0.1", "[::1]", "x\r\ny.whatsapp.com", "localhost", "", "."] {
+            assert!(!whatsapp.has(host, 443), "{host:?}");
+        }
+        let own = site("http://[::1]:8080", "cdn.example");
+        assert!(own.has("[::1]", 8080) && !own.has("[::1]", 2379) && !own.has("whatsapp.com", 443));
     }
 
     #[test]

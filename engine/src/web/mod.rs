@@ -35,12 +35,14 @@
 //!
 //! # What a page can reach
 //! A browser's network is that of its node, where what listens may trust its neighbours; so `hosts` has the browser's resolver
-//! know the page's site and nothing else, by name or by address, and WebRTC goes by no UDP.
+//! know the page's site and nothing else, by name or by address, and WebRTC goes by no UDP. One whose tenant has a proxy knows
+//! nothing but the `forwarder` to that, which takes it to the same hosts by `upstream`; `way` decides between the two.
 
 mod bridge;
 mod cdp;
 mod document;
 mod engine;
+mod forwarder;
 mod freeze;
 mod hosts;
 mod identity;
@@ -49,9 +51,12 @@ mod process;
 mod proxies;
 mod pump;
 mod start;
+mod upstream;
+mod way;
 mod well_formed;
 
 pub use bridge::{HoldLimits, WaJs};
 pub use engine::{Launcher, Sandbox, WebConfig, WebEngine};
 pub use hosts::{Domain, NotADomain, NotAPageUrl, PageUrl};
 pub use identity::Identity;
+pub use upstream::ProxyProblem;

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::bridge::{PairingAnswer, SendOutcome, SendRequest, WA_JS_VERSION, cut};
 use super::cdp::Cdp;
+use super::forwarder::Forwarder;
 use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
 use crate::{
@@ -51,6 +52,8 @@ pub(super) struct WebPage {
     pub(super) process: BrowserProcess,
     /// When its session was opened.
     pub(super) since: Instant,
+    /// Kept for its way to its tenant's proxy.
+    pub(super) _forwarder: Option<Forwarder>,
 }
 
 impl WebPage {

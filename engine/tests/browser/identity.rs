@@ -31,7 +31,7 @@ async fn told(identity: Identity) -> Value {
 async fn told_as(identity: Identity, settings: BrowserSettings) -> Value {
     let mut site = Site::serve("127.0.0.2", SCRIPT).await;
     let stage = Stage::with_identity(&site.url(), identity);
-    let launched = stage.launch_as(BrowserSetup { settings }).await.unwrap();
+    let launched = stage.launch_as(BrowserSetup { settings, ..BrowserSetup::default() }).await.unwrap();
     let told = site.told().await;
     launched.page.kill().await;
     told

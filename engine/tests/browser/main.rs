@@ -10,6 +10,7 @@ mod identity;
 mod launcher;
 mod memory;
 mod network;
+mod proxy;
 mod site;
 mod stage;
 mod texts;
@@ -39,6 +40,11 @@ fn trials() -> Vec<Trial> {
         trial("a_page_and_its_workers_do_not_say_that_they_are_headless", identity::unset),
         trial("a_page_and_its_workers_say_what_the_node_was_told", identity::set),
         trial("a_page_and_its_workers_say_what_their_tenant_has_set", identity::per_tenant),
+        trial(
+            "a_browser_goes_by_its_tenants_proxy_with_a_password_and_by_no_other_way",
+            proxy::with_a_password,
+        ),
+        trial("the_way_by_a_tenants_proxy_is_tried_without_a_browser", proxy::tried_before),
         trial("a_page_tells_a_window_of_messages_ahead_and_keeps_the_rest_in_order", holding::window),
         trial("a_page_tells_a_window_of_long_texts_ahead_by_their_length", holding::long_texts),
         trial("a_message_that_is_held_too_long_is_not_acknowledged_until_it_is_durable", holding::too_long),

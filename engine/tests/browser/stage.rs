@@ -76,6 +76,10 @@ impl Stage {
         Self { dir, engine }
     }
 
+    pub fn engine(&self) -> &WebEngine {
+        &self.engine
+    }
+
     pub async fn launch(&self) -> Result<Launched, EngineError> {
         self.launch_as(BrowserSetup::default()).await
     }

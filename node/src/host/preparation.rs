@@ -149,6 +149,7 @@ async fn warm_up(
     let profile = node.profiles.of(tenant, spec.tenant.uid).lock()?;
     let (mut fetched, setup) = (FetchedFiles::default(), browser_setup(&spec));
     let browser = async {
+        unless_stopped(stop, node.engine.check_way(&setup)).await??;
         let dir = profile.make_standby_dir()?;
         if let Some(pointer) = spec.snapshot {
             let newest = SnapshotRef::from(pointer);

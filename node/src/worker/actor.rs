@@ -298,7 +298,8 @@ impl Actor {
 
     fn surroundings(&self) -> Surroundings {
         let env = &self.context.env;
-        let login = env.logins.of_another(&self.context.fence.tenant);
+        let has_own_way = self.context.spec.proxy.is_some();
+        let login = env.logins.of_another(&self.context.fence.tenant).filter(|_| !has_own_way);
         Surroundings {
             slowest_start: env.start_times.slowest(),
             is_impaired: env.impairments.any(),

@@ -90,6 +90,8 @@ pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
 /// standing: a browser is not begun on a lease that may run out while it starts.
 async fn launch_cold(mut start: LaunchParams) -> Result<(Launched, LaunchPermit), LaunchError> {
     let call_off = start.call_off;
+    // It holds up no other's turn: a proxy may take its time to answer nothing.
+    call_off.or(start.env.engine.check_way(&start.setup)).await?.map_err(LaunchError::Way)?;
     let PreparedProfile { browser_dir: profile, local_storage, .. } =
         call_off.or(start.session.prepare()).await??;
     let permit = call_off.or(start.env.launches.acquire(start.priority)).await?;

@@ -5,5 +5,5 @@ use roost_store::WorkerSpec;
 
 /// As the spec has it: a browser that was started by an earlier one, and runs, stays as it is.
 pub fn browser_setup(spec: &WorkerSpec) -> BrowserSetup {
-    BrowserSetup { settings: spec.tenant.settings.browser.clone() }
+    BrowserSetup { settings: spec.tenant.settings.browser.clone(), proxy: spec.proxy.clone() }
 }

@@ -22,6 +22,8 @@ pub enum Failure {
     Browser,
     /// It did not start in time.
     SlowBrowser,
+    /// The tenant's own proxy does not take its browser to the site.
+    ProxyAway,
     /// The site cannot be reached, or answers with an error of its own.
     SiteAway,
     /// The page is not let in: it is offline, or shows neither a session nor a code.
@@ -38,6 +40,7 @@ pub enum Fault {
     Node,
     Store,
     Site,
+    Proxy,
 }
 
 /// What a worker sees of the node that it is on. Moments are counted from its beginning, as the state machine's are.
@@ -45,7 +48,7 @@ pub enum Fault {
 pub struct Surroundings {
     /// The node's checks have found that it lacks something.
     pub is_impaired: bool,
-    /// When another tenant has logged in that is connected still.
+    /// When another tenant has logged in that is connected still; none for one with a proxy of its own, whose way is another.
     pub other_login: Option<Duration>,
     /// How long the slowest page of late took to start.
     pub slowest_start: Duration,
@@ -66,6 +69,7 @@ impl Fault {
             Failure::Browser => Self::Tenant,
             Failure::SlowBrowser => unless_others_log_in(Self::Node),
             Failure::SiteAway => Self::Site,
+            Failure::ProxyAway => Self::Proxy,
             Failure::NotLetIn => unless_others_log_in(Self::Site),
             Failure::PageFailed => unless_others_log_in(Self::Page),
         }
@@ -76,7 +80,7 @@ impl Fault {
             Self::Tenant | Self::Page => ConditionKind::Healing,
             Self::Node => ConditionKind::WaitingForNode,
             Self::Store => ConditionKind::WaitingForStore,
-            Self::Site => ConditionKind::WaitingForWhatsapp,
+            Self::Site | Self::Proxy => ConditionKind::WaitingForWhatsapp,
         }
     }
 
@@ -88,6 +92,7 @@ impl Fault {
             Self::Node => Some("the node"),
             Self::Store => Some("Postgres or the object store"),
             Self::Site => Some("WhatsApp"),
+            Self::Proxy => Some("its proxy"),
         }
     }
 }
@@ -156,9 +161,12 @@ mod tests {
 
     #[test]
     fn what_is_everybodys_is_never_the_tenants() {
-        for (failure, whose) in
-            [(Failure::Store, Fault::Store), (Failure::Node, Fault::Node), (Failure::SiteAway, Fault::Site)]
-        {
+        for (failure, whose) in [
+            (Failure::Store, Fault::Store),
+            (Failure::Node, Fault::Node),
+            (Failure::SiteAway, Fault::Site),
+            (Failure::ProxyAway, Fault::Proxy),
+        ] {
             for (impaired, login) in [(false, None), (true, None), (false, Some(11)), (true, Some(11))] {
                 assert_eq!(fault(failure, impaired, login), whose, "{failure:?}");
             }

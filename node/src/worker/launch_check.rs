@@ -22,6 +22,9 @@ pub(super) enum LaunchError {
     CalledOff,
     #[error("the session can only be opened by a browser that starts with it")]
     Cold,
+    /// Nothing is launched.
+    #[error(transparent)]
+    Way(EngineError),
     #[error("the browser could not be launched")]
     Engine(#[from] EngineError),
 }
@@ -33,7 +36,7 @@ impl LaunchError {
             Self::Session(error) => of_session(error),
             Self::Store(_) => Failure::Store,
             Self::NoStanding | Self::CalledOff | Self::Cold => Failure::Node,
-            Self::Engine(error) => of_engine(error),
+            Self::Way(error) | Self::Engine(error) => of_engine(error),
         }
     }
 
@@ -71,6 +74,7 @@ fn of_session(error: &SessionError) -> Failure {
 fn of_engine(error: &EngineError) -> Failure {
     match error {
         EngineError::Unreachable { .. } => Failure::SiteAway,
+        EngineError::Proxy { .. } => Failure::ProxyAway,
         EngineError::TimedOut { .. } => Failure::SlowBrowser,
         EngineError::Spawn { .. }
         | EngineError::ForeignLibrary { .. }
@@ -119,6 +123,8 @@ pub(super) async fn may_launch(standing: &mut watch::Receiver<Standing>) -> bool
 mod tests {
     use std::{io, time::Duration};
 
+    use roost_engine::ProxyProblem;
+
     use super::*;
 
     fn session(error: SessionError) -> Failure {
@@ -147,6 +153,8 @@ mod tests {
         assert_eq!(session(damage), Failure::Session);
         assert_eq!(session(SessionError::Missing { object: object() }), Failure::Session);
         assert_eq!(engine(EngineError::Unreachable { reason: "x".into() }), Failure::SiteAway);
+        let proxy = EngineError::Proxy { proxy: "http://h:1".into(), problem: ProxyProblem::Credentials };
+        assert_eq!(LaunchError::Way(proxy).failure(), Failure::ProxyAway);
         let slow = EngineError::TimedOut { step: "attaching", limit: Duration::from_secs(20) };
         assert_eq!(engine(slow), Failure::SlowBrowser);
         assert_eq!(engine(EngineError::Ended { reason: "x".into() }), Failure::Browser);

@@ -60,6 +60,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
     };
     let tenant = Tenant {
         id: tenant.clone(),
+        proxy: None,
         uid: Uuid::nil(),
         settings: Arc::new(settings),
         labels: Labels::default(),
@@ -80,6 +81,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         restore_ordered: false,
         scan_paused: false,
         pairing: None,
+        proxy: None,
         session_number: SessionNumber(1),
         last_seen_at: None,
     }

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::{
     actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
     browser::{BrowserTask, BrowserTaskOutcome},
+    fault::Failure,
     liveness::{self, Unproven},
     planned_restart::Clock,
     session_store::SessionStoreError,
@@ -236,7 +237,10 @@ impl Actor {
                     info!("the launch was called off");
                 } else {
                     warn!(reason, "the browser did not launch");
-                    self.context.env.symptoms.launch_failed(&self.context.fence.tenant);
+                    // A tenant's own proxy says nothing of its node.
+                    if error.failure() != Failure::ProxyAway {
+                        self.context.env.symptoms.launch_failed(&self.context.fence.tenant);
+                    }
                 }
                 vec![Event::LaunchFailed { reason, failure: error.failure() }]
             }

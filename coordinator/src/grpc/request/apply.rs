@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roost_model::ids::TenantId;
+use roost_model::{Proxy, ProxyPlace, ids::TenantId};
 use roost_proto::{
     error::{ApiError, Violation},
     v1,
@@ -80,13 +80,21 @@ impl Checks {
             );
             self.take::<()>(&format!("{at}.fields"), Err(why));
         }
-        let (id, values) = self.values(at, given.tenant, &fields)?;
+        let mut tenant = given.tenant;
+        let kept_proxy = match fields.contains("proxy") {
+            true => tenant.as_mut().and_then(kept_proxy),
+            false => None,
+        };
+        let (id, mut values) = self.values(at, tenant, &fields)?;
+        if kept_proxy.is_some() {
+            values.proxy = None;
+        }
         let desired = match desired? {
             Some(v1::DesiredState::Running) => Some(DesiredState::Running),
             Some(v1::DesiredState::Stopped) => Some(DesiredState::Stopped),
             Some(v1::DesiredState::Unspecified) | None => None,
         };
-        Some(TenantDeclaration { id, values, fields, desired })
+        Some(TenantDeclaration { id, values, fields, kept_proxy, desired })
     }
 
     /// The declared fields, checked as those of an update are.
@@ -114,6 +122,15 @@ impl Checks {
             }
         }
     }
+}
+
+/// The proxy of which the credentials are not told and to be kept, as an export has it; it is taken out. One that is no address is left in,
+/// and refused as any is.
+fn kept_proxy(tenant: &mut v1::Tenant) -> Option<ProxyPlace> {
+    let given = tenant.proxy.as_ref().filter(|proxy| proxy.has_credentials)?;
+    let proxy = given.url.parse::<Proxy>().ok().filter(|proxy| proxy.login.is_none())?;
+    tenant.proxy = None;
+    Some(proxy.place)
 }
 
 #[cfg(test)]
@@ -158,6 +175,29 @@ mod tests {
                 "declarations[4].tenant",
                 "delete_ids[0]"
             ]
+        );
+    }
+
+    #[test]
+    fn a_proxy_that_is_told_without_its_credentials_is_the_one_that_there_is() {
+        let with = |url: &str, has_credentials| {
+            let mut declared = declared("duka", "", &["proxy"]);
+            let proxy = v1::Proxy { url: url.into(), has_credentials };
+            declared.tenant.as_mut().unwrap().proxy = Some(proxy);
+            v1::ApplyTenantsRequest { declarations: vec![declared], ..Default::default() }
+        };
+        let taken = |request| {
+            let declared = apply(request).unwrap().0.declarations.remove(0);
+            (declared.kept_proxy.map(|place| place.to_string()), declared.values.proxy)
+        };
+        let place = "http://proxy.example:3128";
+        assert_eq!(taken(with(place, true)), (Some(place.to_owned()), None));
+        assert_eq!(taken(with(place, false)), (None, Some(Some(place.parse().unwrap()))));
+        let whole = "http://asha:sesame@proxy.example:3128";
+        assert_eq!(taken(with(whole, true)), (None, Some(Some(whole.parse().unwrap()))));
+        assert_eq!(
+            fields(with("proxy.example", true).declarations, &[]),
+            ["declarations[0].tenant.proxy.url"]
         );
     }
 

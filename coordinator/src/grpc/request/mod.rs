@@ -15,6 +15,7 @@ mod order;
 pub mod page;
 mod policy;
 mod profile;
+mod proxy;
 mod replies;
 mod restart_schedule;
 mod selector;

@@ -13,6 +13,7 @@ use super::{
     business_texts::texts,
     labels::{LABELS, METADATA, Named},
     limits::{limits, limits_patch},
+    proxy::proxy,
     replies::{answer_within, reply_limit, resend_policy},
     restart_schedule::restart_schedule,
     text::check_phone,
@@ -22,7 +23,7 @@ const DISPLAY_NAME: Text = Text::line(1, 200);
 const QR_ROTATIONS: RangeInclusive<u32> = 0..=10_000;
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 18] = [
     "display_name",
     "phone",
     "template",
@@ -38,6 +39,7 @@ const PATHS: [&str; 17] = [
     "cpu_limit_millicores",
     "process_limit",
     "browser",
+    "proxy",
     "labels",
     "metadata",
 ];
@@ -79,6 +81,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let restart_schedule = restart_schedule(&mut checks, tenant.restart_schedule);
     let qr_rotations = qr_rotations(&mut checks, tenant.qr_rotations);
     let browser = browser_settings(&mut checks, tenant.browser);
+    let proxy = proxy(&mut checks, tenant.proxy);
     let labels = LABELS.check(&mut checks, tenant.labels);
     let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
@@ -94,6 +97,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(restart_schedule),
         Some(qr_rotations),
         Some(browser),
+        Some(proxy),
         Some(labels),
         Some(metadata),
         true,
@@ -110,6 +114,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         restart_schedule,
         qr_rotations,
         browser,
+        proxy,
         labels,
         metadata,
         checks.passed(),
@@ -132,6 +137,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         qr_rotations,
         limits,
         browser,
+        proxy,
         labels,
         metadata,
     })
@@ -179,6 +185,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
             .flatten(),
         qr_rotations: named("qr_rotations").then(|| qr_rotations(&mut checks, tenant.qr_rotations)).flatten(),
         browser: named("browser").then(|| browser_settings(&mut checks, tenant.browser)).flatten(),
+        proxy: named("proxy").then(|| proxy(&mut checks, tenant.proxy)).flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -224,6 +231,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("cpu_limit_millicores", tenant.cpu_limit_millicores.is_some()),
         ("process_limit", tenant.process_limit.is_some()),
         ("browser", tenant.browser.is_some()),
+        ("proxy", tenant.proxy.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];

@@ -40,6 +40,10 @@ pub fn refused_fields(refused: Vec<RefusedField>) -> ApiError {
         description: match problem {
             Problem::NeededByNew => "is required: there is no such tenant yet".to_owned(),
             Problem::TakenBy(owner) => format!("is the phone of tenant {owner}; give that one another first"),
+            Problem::NothingKept => {
+                "is to keep credentials that this tenant has not; give them (proxy_file in a file of tenants)"
+                    .to_owned()
+            }
             Problem::BeingDeleted => {
                 "is that of a tenant that is still being deleted; try again when its messages are removed"
                     .to_owned()

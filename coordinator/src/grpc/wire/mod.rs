@@ -18,8 +18,8 @@ use roost_model::{
 };
 use roost_proto::v1;
 use roost_store::{
-    Condition, ConditionKind, DeadLetter, DesiredState, Direction, Message, MessageState, SessionStatus,
-    Tenant, TenantStatus, Worker, WorkerStatus,
+    Condition, ConditionKind, DeadLetter, DesiredState, Direction, KnownProxy, Message, MessageState,
+    SessionStatus, Tenant, TenantStatus, Worker, WorkerStatus,
 };
 use time::OffsetDateTime;
 
@@ -62,7 +62,12 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         cpu_limit_millicores: settings.limits.cpu_limit_millicores.map(count),
         process_limit: settings.limits.process_limit.map(count),
         browser: browser_settings(settings.browser),
+        proxy: row.proxy.map(proxy),
     }
+}
+
+fn proxy(known: KnownProxy) -> v1::Proxy {
+    v1::Proxy { url: known.place.to_string(), has_credentials: known.has_credentials }
 }
 
 /// One of which nothing is set is none.

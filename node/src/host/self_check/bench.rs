@@ -119,6 +119,10 @@ impl Browsers {
 
 #[async_trait]
 impl Engine for Browsers {
+    async fn check_way(&self, setup: &BrowserSetup) -> Result<(), EngineError> {
+        self.null.check_way(setup).await
+    }
+
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
         self.null.launch(launch).await
     }

@@ -1,6 +1,6 @@
 //! TenantService.ApplyTenants, and `roost apply` and `roost export` on it.
 
-use std::{path::PathBuf, process::Output};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
 
 use roost_devcluster::product;
 use roost_proto::{error::ErrorCode, v1};
@@ -265,6 +265,47 @@ async fn fifty_tenants_of_a_file_are_made_changed_pruned_and_exported() {
     let json = told(&api, &["export", "-o", "json"]).await;
     file(&api, &json).await;
     assert_eq!(told(&api, &apply).await, "nothing to do: 50 tenants are as declared\n");
+}
+
+#[tokio::test]
+async fn a_proxy_is_declared_by_a_file_of_its_own_and_its_credentials_are_in_no_answer() {
+    let api = api().await;
+    let secret = |url: &str| {
+        let path = api.dir.path().join("duka-proxy");
+        std::fs::write(&path, url).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    };
+    let tenant = |id: &str, n: u32, proxy: &str| {
+        format!("tenants:\n- id: {id}\n  display_name: Duka\n  phone: '{}'\n  {proxy}\n", business(n).phone)
+    };
+    secret("http://asha:sesame@proxy.example:3128\n");
+    file(&api, &tenant("duka", 1, "proxy_file: duka-proxy")).await;
+    let apply = ["apply", "-f", "tenants.yaml"];
+    assert!(told(&api, &apply).await.starts_with("+ duka\n"));
+    assert_eq!(told(&api, &apply).await, "nothing to do: 1 tenants are as declared\n");
+    secret("http://asha:simsim@proxy.example:3128\n");
+    let changed = told(&api, &apply).await;
+    let expected = "~ duka.proxy: \"http://proxy.example:3128 with credentials\" -> \"http://proxy.example:3128 with other credentials\"\n";
+    assert!(changed.starts_with(expected), "{changed}");
+
+    let exported = told(&api, &["export"]).await;
+    assert!(exported.contains("has_credentials: true") && !exported.contains("simsim"), "{exported}");
+    file(&api, &exported).await;
+    assert_eq!(told(&api, &apply).await, "nothing to do: 1 tenants are as declared\n");
+    let kept = "proxy: {url: 'http://proxy.example:3128', has_credentials: true}";
+    for (other, n) in [(tenant("soko", 2, kept), 0), (tenant("duka", 1, &kept.replace("3128", "3129")), 0)] {
+        file(&api, &other).await;
+        let refused = roost(&api, &apply).await;
+        let line = String::from_utf8(refused.stderr).unwrap();
+        assert!(line.contains(&format!("tenants[{n}]")) && line.contains("proxy_file"), "{line}");
+        assert_eq!(refused.status.code(), Some(1));
+    }
+    file(&api, &tenant("duka", 1, "")).await;
+    let left_out = told(&api, &apply).await;
+    assert!(
+        left_out.starts_with("~ duka.proxy: \"http://proxy.example:3128 with credentials\" -> none\n"),
+        "{left_out}"
+    );
 }
 
 #[tokio::test]

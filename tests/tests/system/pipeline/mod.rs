@@ -20,6 +20,7 @@ mod large;
 mod limits;
 mod node;
 mod outages;
+mod own_proxy;
 mod phone;
 mod restores;
 mod scan_pause;

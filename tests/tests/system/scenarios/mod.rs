@@ -12,6 +12,7 @@ mod linking;
 mod moves;
 mod operations;
 mod outages;
+mod own_proxy;
 mod sandbox;
 mod session;
 mod shut_gates;

@@ -177,6 +177,37 @@ async fn what_a_browser_says_that_it_is_is_kept_and_changed_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_kept_and_its_credentials_are_read_for_the_owner_alone() {
+    let db = Db::new().await;
+    let proxy = |url: &str| url.parse::<roost_model::Proxy>().unwrap();
+    let given = proxy("socks5://asha:s%40same@proxy.example");
+    let new = NewTenant { proxy: Some(given.clone()), ..new_tenant("duka") };
+    let made = db.store.create_tenant(new).await.unwrap();
+    let known = made.proxy.clone().unwrap();
+    assert_eq!(
+        (known.place.to_string().as_str(), known.has_credentials),
+        ("socks5://proxy.example:1080", true)
+    );
+    assert!(!format!("{:?}", db.store.get_tenant(&made.id).await.unwrap()).contains("same"));
+    let of_owner = async || db.store.worker_spec(&made.id).await.unwrap().proxy;
+    assert_eq!(of_owner().await, Some(given));
+    let update = async |proxy| {
+        let patch = TenantPatch { proxy, ..TenantPatch::default() };
+        db.store.update_tenant(&made.id, patch).await.unwrap().proxy
+    };
+    assert_eq!(update(None).await, Some(known), "not named, not changed");
+    let without = proxy("http://[fd00::1]:3128");
+    assert!(!update(Some(Some(without.clone()))).await.unwrap().has_credentials);
+    assert_eq!(of_owner().await, Some(without), "no credentials of the one before");
+    assert_eq!(update(Some(None)).await, None);
+    assert_eq!(of_owner().await, None);
+    update(Some(Some(proxy("http://asha:sesame@h")))).await;
+    db.store.delete_tenant(&made.id).await.unwrap();
+    let left = "select count(*) from tenants where proxy is not null or proxy_password is not null";
+    assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(db.store.pool()).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_limit_that_the_column_cannot_hold_is_refused() {
     let db = Db::new().await;
     let absurd = roost_store::NewTenant { reply_limit_per_minute: u32::MAX, ..new_tenant("duka") };
