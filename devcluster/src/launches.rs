@@ -138,6 +138,7 @@ pub(super) fn node(
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
         .args(["--stale-after".into(), duration(options.stale_after)])
+        .args(options.spare_browsers.iter().map(|spares| format!("--spare-browsers={spares}")))
         .env("ROOST_DATABASE_URL", services.roads.postgres_of(id, services.postgres))
         .args(&options.node_args);
     let launch = match &options.bucket {

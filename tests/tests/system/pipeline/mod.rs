@@ -25,5 +25,6 @@ mod restores;
 mod scan_pause;
 mod scheduled_restart;
 mod session_numbers;
+mod spares;
 mod test_bed;
 mod worker;

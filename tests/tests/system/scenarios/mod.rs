@@ -14,5 +14,6 @@ mod outages;
 mod sandbox;
 mod session;
 mod shut_gates;
+mod spares;
 mod stage;
 mod starts;
