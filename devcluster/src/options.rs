@@ -31,6 +31,8 @@ pub struct Options {
     pub hard: bool,
     /// Processor time that each load of a simulated page takes before it connects.
     pub start_cost: Duration,
+    /// Browsers that each node keeps ready for nobody yet; a node's own default unless given.
+    pub spare_browsers: Option<u16>,
     /// Further arguments of every node and coordinator.
     pub node_args: Vec<String>,
     pub coordinator_args: Vec<String>,
@@ -87,6 +89,7 @@ impl Options {
             code_every: Duration::from_secs(20),
             hard: false,
             start_cost: Duration::ZERO,
+            spare_browsers: None,
             node_args: vec![],
             coordinator_args: vec![],
             node_env: BTreeMap::new(),

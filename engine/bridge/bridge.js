@@ -324,7 +324,7 @@
     };
   }
 
-  // wa-js attaches most of a second after the page has started, and messages come before that. The page sets
+  // wa-js attaches up to most of a second after the page has started, and messages come before that. The page sets
   // `Debug` once its modules exist.
   function wrapEarly() {
     whenLoadable(() => holdAcknowledgements(window.require('WAWebMsgCollection').MsgCollection));

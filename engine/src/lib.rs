@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use roost_model::{BrowserSettings, Proxy, ids::TenantId};
 use tokio::sync::mpsc;
@@ -63,11 +64,11 @@ pub trait Engine: Send + Sync {
     /// is good comes as an event. Nothing is left running when it fails.
     async fn launch(&self, launch: Launch) -> Result<Launched, EngineError>;
 
-    /// Starts a browser ahead of its session, on a directory without one. Nothing of the site is loaded or opened until
-    /// [`WarmBrowser::open`]. Nothing is left running when it fails.
+    /// Starts a browser ahead of its session, on a directory without one, for a tenant or for whoever will need one. Nothing of
+    /// the site is loaded or opened until [`WarmBrowser::open`]. Nothing is left running when it fails.
     async fn warm(
         &self,
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         profile: &Path,
         setup: &BrowserSetup,
     ) -> Result<Box<dyn WarmBrowser>, EngineError>;
@@ -76,8 +77,18 @@ pub trait Engine: Send + Sync {
 /// A browser that runs and has opened nothing. Dropping it kills it.
 #[async_trait]
 pub trait WarmBrowser: Send + Sync {
-    /// Opens the site, as [`Engine::launch`] does. Profile and setup are those that it was started on; the profile holds the
-    /// session by now but for the localStorage. Nothing is left running when it fails.
+    /// The root of its process tree; `None` for an engine without processes.
+    fn pid(&self) -> Option<u32>;
+
+    /// Resolves when it has ended.
+    fn ended(&self) -> BoxFuture<'static, ()>;
+
+    /// Whether the process of its page answers, within a bounded time. It opens nothing.
+    fn check(&self) -> BoxFuture<'static, Result<(), EngineError>>;
+
+    /// Opens the site, as [`Engine::launch`] does. Profile and setup are those that it was started on, or the profile is where the
+    /// directory has been moved to and a link leads there from where it was; it holds the session by now but for the localStorage.
+    /// Nothing is left running when it fails.
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError>;
 
     /// Ends it and waits until its tree is gone.

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use roost_model::ids::TenantId;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,8 @@ const REMEMBERED: usize = 4096;
 pub struct NullEngine {
     tenants: Arc<Mutex<HashMap<TenantId, Arc<NullPage>>>>,
     warm: Arc<Mutex<HashSet<TenantId>>>,
+    /// Those for nobody yet, and what ends with each.
+    spares: Arc<Mutex<HashMap<u64, watch::Sender<()>>>>,
     slow: Arc<watch::Sender<bool>>,
     refuses_logout: Arc<Mutex<Option<String>>>,
     proxy_problem: Arc<Mutex<Option<ProxyProblem>>>,
@@ -119,6 +122,16 @@ impl NullEngine {
         self.warm.lock().contains(tenant)
     }
 
+    /// How many browsers run that have opened nothing and are nobody's.
+    pub fn spares(&self) -> usize {
+        self.spares.lock().len()
+    }
+
+    /// These end by themselves.
+    pub fn end_spares(&self) {
+        self.spares.lock().clear();
+    }
+
     /// Whether a page of the tenant is open.
     pub fn is_open(&self, tenant: &TenantId) -> bool {
         self.page(tenant).is_some_and(|page| page.check_open().is_ok())
@@ -183,23 +196,58 @@ impl Engine for NullEngine {
 
     async fn warm(
         &self,
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         _profile: &Path,
         _setup: &BrowserSetup,
     ) -> Result<Box<dyn WarmBrowser>, EngineError> {
-        self.warm.lock().insert(tenant.clone());
-        Ok(Box::new(WarmNullBrowser { engine: self.clone(), tenant: tenant.clone() }))
+        let (lives, ended) = watch::channel(());
+        let whose = match tenant {
+            Some(tenant) => {
+                self.warm.lock().insert(tenant.clone());
+                Whose::Tenants { tenant: tenant.clone(), _lives: lives }
+            }
+            None => {
+                let id = SPARES.fetch_add(1, Ordering::Relaxed);
+                self.spares.lock().insert(id, lives);
+                Whose::Nobodys { id }
+            }
+        };
+        Ok(Box::new(WarmNullBrowser { engine: self.clone(), whose, ended }))
     }
 }
+
+/// Of one process.
+static SPARES: AtomicU64 = AtomicU64::new(0);
 
 /// A browser that is pretended to run.
 struct WarmNullBrowser {
     engine: NullEngine,
-    tenant: TenantId,
+    whose: Whose,
+    ended: watch::Receiver<()>,
+}
+
+enum Whose {
+    Tenants { tenant: TenantId, _lives: watch::Sender<()> },
+    Nobodys { id: u64 },
 }
 
 #[async_trait]
 impl WarmBrowser for WarmNullBrowser {
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        let mut ended = self.ended.clone();
+        // Nothing is sent: the channel ends with the browser.
+        Box::pin(async move { while ended.changed().await.is_ok() {} })
+    }
+
+    fn check(&self) -> BoxFuture<'static, Result<(), EngineError>> {
+        let lives = self.ended.has_changed().is_ok();
+        Box::pin(std::future::ready(if lives { Ok(()) } else { Err(EngineError::Gone) }))
+    }
+
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         self.engine.launch(launch).await
     }
@@ -209,7 +257,10 @@ impl WarmBrowser for WarmNullBrowser {
 
 impl Drop for WarmNullBrowser {
     fn drop(&mut self) {
-        self.engine.warm.lock().remove(&self.tenant);
+        match &self.whose {
+            Whose::Tenants { tenant, .. } => drop(self.engine.warm.lock().remove(tenant)),
+            Whose::Nobodys { id } => drop(self.engine.spares.lock().remove(id)),
+        }
     }
 }
 

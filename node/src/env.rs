@@ -11,6 +11,7 @@ use crate::{
     logins::Logins,
     resources::Resources,
     session::{Profiles, SnapshotStore},
+    spares::Spares,
     start_times::StartTimes,
     symptoms::Symptoms,
 };
@@ -36,4 +37,6 @@ pub struct NodeEnv {
     pub logins: Logins,
     /// What its browsers use of it, and may.
     pub resources: Resources,
+    /// Browsers that wait for a tenant.
+    pub spares: Spares,
 }

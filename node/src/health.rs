@@ -20,7 +20,10 @@ use roost_store::Store;
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
-use crate::host::{impairments::Impairments, worker_table::WorkerTable};
+use crate::{
+    host::{impairments::Impairments, worker_table::WorkerTable},
+    spares::{Spares, SparesStatus},
+};
 
 /// What is shown. Cheap to clone; all clones show the same.
 #[derive(Clone)]
@@ -31,6 +34,7 @@ pub struct NodeHealth {
     registered: Arc<Mutex<Option<Registered>>>,
     dependencies: Arc<Dependencies>,
     orphans: Arc<AtomicUsize>,
+    spares: Spares,
 }
 
 /// What a node can do nothing without.
@@ -90,6 +94,8 @@ pub struct NodeStatus {
     tenants: usize,
     /// Profiles on its disk whose tenants the database neither knows nor has deleted.
     orphans: usize,
+    /// Browsers that wait for a tenant.
+    spares: SparesStatus,
 }
 
 impl NodeHealth {
@@ -99,9 +105,11 @@ impl NodeHealth {
         impairments: Impairments,
         store: Store,
         registry: SharedRegistry,
+        spares: Spares,
     ) -> Self {
         let dependencies = Arc::new(Dependencies { store, registry, last: tokio::sync::Mutex::default() });
-        Self { node, workers, impairments, registered: Arc::default(), dependencies, orphans: Arc::default() }
+        let (registered, orphans) = (Arc::default(), Arc::default());
+        Self { node, workers, impairments, registered, dependencies, orphans, spares }
     }
 
     /// The node is registered.
@@ -162,6 +170,7 @@ impl NodeHealth {
             impairments: self.impairments.present(),
             tenants: self.workers.count(),
             orphans: self.orphans.load(Ordering::Relaxed),
+            spares: self.spares.status(),
         }
     }
 }
@@ -203,7 +212,7 @@ mod tests {
         let store = Store::connect_lazy("postgres://roost:x@127.0.0.1:1/roost", 1).unwrap();
         let registry = Arc::new(MemoryRegistry::new("a"));
         let node = NodeId::new("n1").unwrap();
-        NodeHealth::new(node, WorkerTable::default(), impairments.clone(), store, registry)
+        NodeHealth::new(node, WorkerTable::default(), impairments.clone(), store, registry, Spares::none())
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 use time::OffsetDateTime;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// The place of a launch in the queue; the least is next, by the first field that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,8 @@ impl LaunchPriority {
 #[derive(Debug)]
 pub struct LaunchQueue {
     state: Mutex<QueueState>,
+    /// Notified when somebody has to wait.
+    short: Notify,
 }
 
 #[derive(Debug)]
@@ -71,12 +73,13 @@ impl LaunchQueue {
     pub fn new(at_once: usize) -> Arc<Self> {
         let free = isize::try_from(at_once).unwrap_or(isize::MAX);
         let state = QueueState { free, held: 0, given: 0, arrivals: 0, waiting: BTreeMap::new() };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(state), short: Notify::new() })
     }
 
     /// For what cannot wait, or has begun already: a permit out of turn. Those who wait, wait for it too.
     pub fn take(self: &Arc<Self>) -> LaunchPermit {
         self.state.lock().count_out();
+        self.short.notify_waiters();
         LaunchPermit { queue: self.clone() }
     }
 
@@ -100,6 +103,11 @@ impl LaunchQueue {
         Starts { under_way: state.held, given: state.given }
     }
 
+    /// Resolves when somebody has to wait for a permit, or has taken one out of turn, from when this is polled on.
+    pub async fn until_short(&self) {
+        self.short.notified().await;
+    }
+
     /// Waits for a permit. May be given up at any time.
     pub async fn acquire(self: &Arc<Self>, priority: LaunchPriority) -> LaunchPermit {
         let (permit, given) = oneshot::channel();
@@ -110,6 +118,9 @@ impl LaunchQueue {
             state.waiting.insert((priority, arrival), permit);
         }
         self.give();
+        if self.state.lock().is_short() {
+            self.short.notify_waiters();
+        }
         match given.await {
             Ok(permit) => permit,
             Err(_) => unreachable!("a waiting launch is forgotten only by giving it its permit"),
@@ -136,6 +147,10 @@ impl QueueState {
             }
         }
         None
+    }
+
+    fn is_short(&self) -> bool {
+        self.free <= 0 && !self.waiting.is_empty()
     }
 
     fn count_out(&mut self) {
@@ -262,6 +277,18 @@ mod tests {
         assert!((&mut next).now_or_never().is_none(), "there is one too many still");
         drop(urgent);
         assert!(next.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_in_no_hurry_hears_that_others_wait() {
+        let queue = LaunchQueue::new(2);
+        let mut short = Box::pin(queue.until_short());
+        assert!((&mut short).now_or_never().is_none());
+        let _unhurried = queue.take_if_free();
+        let _second = queue.acquire(NEVER_SEEN).await;
+        assert!((&mut short).now_or_never().is_none(), "nobody waits");
+        let _third = waiting(&queue, NEVER_SEEN);
+        assert!(short.now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ pub mod retry;
 pub mod revoke;
 pub mod rpc;
 pub mod session;
+pub mod spares;
 pub mod start_times;
 pub mod symptoms;
 pub mod worker;

@@ -2,7 +2,7 @@
 # copy of the tree), and the test that must fail then (test_of[NAME]).
 
 guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict seal store_mark breaker
-  shedding shared_impairment claim base own_copy known_blobs shared_blobs chaos_frozen_pair chaos_mass_loss chaos_grey_node)
+  shedding shared_impairment claim base own_copy known_blobs shared_blobs spare_stamp chaos_frozen_pair chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -123,6 +123,12 @@ mutate_shared_blobs() {
         self.blobs.extend(manifest.blobs().filter(|blob| blob.starts_with(&own)).map'
 }
 test_of[shared_blobs]='cargo test -p roost-node --lib -- session::tests::building whatever_fails'
+
+# The place in which a spare browser's directory comes is not stamped as nobody's before.
+mutate_spare_stamp() {
+  edit node/src/session/adoption.rs 'self.write_stamp(&self.unused_stamp(UNOWNED))' 'Ok(())'
+}
+test_of[spare_stamp]='cargo test -p roost-node --lib -- session::tests::adoption'
 
 # Replies are sent that nobody has claimed.
 mutate_claim() {

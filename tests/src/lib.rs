@@ -16,6 +16,7 @@ mod new_tenant;
 pub mod processor_time;
 pub mod resends;
 pub mod scenario;
+mod spares;
 
 pub use conversation::Conversation;
 pub use new_tenant::new_tenant;

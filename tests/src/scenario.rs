@@ -38,6 +38,8 @@ impl Scenario {
         let dir = TempDir::with_prefix("roost scenario \u{c4}").context("a directory for the cluster")?;
         let mut options = Options::new(dir.path());
         (options.echo, options.hard) = (true, true);
+        // Those that count browsers, or kill one of them, mean those of the tenants.
+        options.spare_browsers = Some(0);
         adjust(&mut options);
         let cluster = Cluster::start(options).await?;
         Ok(Self { cluster, dir, expected_errors: vec![] })

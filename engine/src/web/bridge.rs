@@ -24,6 +24,15 @@ const BRIDGE: &str = include_str!("../../bridge/bridge.js");
 pub(super) const WA_JS_VERSION: &str = "4.6.0";
 const WA_JS_SHA256: &str = "5bfb88027f14a4d8c9e319374e8bb4083201906881cf8c74f75789b32e4106bd";
 
+/// Whether the page is where it goes on as one that is linked. Beside wa-js in its block, so that no page sees it.
+const IS_MAIN: &str = "const roostIsMain = () => { try { return window.require('WAWebStreamModel').Stream.mode === 'MAIN' \
+                       && window.require('WAWebCmd').Cmd.isMainLoaded } catch { return false } };";
+/// What of wa-js is put in other words: how it waits until no module is loaded any more.
+const ATTACHING: [(&str, &str); 2] = [
+    ("{quiet:e=750,timeout:r=2e4,poll:n=100}", "{quiet:e=750,timeout:r=2e4,poll:n=25}"),
+    ("t>0&&Date.now()-s>=e)", "t>0&&Date.now()-s>=(roostIsMain()?100:e))"),
+];
+
 /// What a page holds of messages that are not durable, at most: the contract of an outage of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldLimits {
@@ -42,6 +51,9 @@ impl Default for HoldLimits {
 
 /// The script for every new document: wa-js and our bridge, in the page itself and not in what it frames, nor in the
 /// browser's own error pages. There the binding, which the browser makes in every context, is taken away.
+///
+/// wa-js attaches when the page has loaded no module for 750 ms, and until then nothing is answered. A page whose main bundle is
+/// loaded and whose session is let in has what wa-js attaches to, so there it need not wait for longer than a moment.
 pub(super) fn script(wa_js: &WaJs, limits: HoldLimits) -> String {
     let (WaJs(wa_js), bridge) = (wa_js, BRIDGE.trim_end());
     let HoldLimits { hold, messages } = limits;
@@ -50,7 +62,7 @@ pub(super) fn script(wa_js: &WaJs, limits: HoldLimits) -> String {
     });
     format!(
         "if (window === window.top && location.protocol.startsWith('http')) {{\n\
-         window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{wa_js}\n{bridge}({limits});\n}} else {{ delete window.{BINDING}; }}"
+         window.WPPConfig = {{ disableGoogleAnalytics: true }};\n{IS_MAIN}\n{wa_js}\n{bridge}({limits});\n}} else {{ delete window.{BINDING}; }}"
     )
 }
 
@@ -69,7 +81,7 @@ impl WaJs {
             let (version, expected) = (WA_JS_VERSION, WA_JS_SHA256);
             return Err(EngineError::ForeignLibrary { path: path(), version, found, expected });
         }
-        Ok(Self(text))
+        Ok(Self(ATTACHING.iter().fold(text, |text, (theirs, ours)| text.replacen(theirs, ours, 1))))
     }
 
     /// As much of it as a page of one's own needs. Nobody checks what it is.
@@ -269,6 +281,14 @@ mod tests {
         assert!(WaJs::read(&here.join(INSTALLED)).is_ok());
         let package = std::fs::read_to_string(here.join("bridge/package.json")).unwrap();
         assert!(package.contains(&format!("\"@wppconnect/wa-js\": \"{WA_JS_VERSION}\"")), "{package}");
+    }
+
+    #[test]
+    fn what_is_put_in_other_words_is_in_the_library_once() {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(INSTALLED)).unwrap();
+        for (theirs, _) in ATTACHING {
+            assert_eq!(text.matches(theirs).count(), 1, "{theirs}");
+        }
     }
 
     /// A script with any other character, be it in a comment, is kept at two bytes for each: a MiB more in every browser.

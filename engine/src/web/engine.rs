@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{SessionId, TargetId};
+use futures::future::BoxFuture;
 use roost_model::ids::TenantId;
 use tokio::process::Command;
 use tokio::sync::{OnceCell, mpsc, watch};
@@ -174,6 +175,20 @@ impl WarmWebBrowser {
 
 #[async_trait]
 impl WarmBrowser for WarmWebBrowser {
+    fn pid(&self) -> Option<u32> {
+        Some(self.process.pid())
+    }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        let tree = self.process.tree();
+        Box::pin(async move { drop(tree.wait().await) })
+    }
+
+    fn check(&self) -> BoxFuture<'static, Result<(), EngineError>> {
+        let (cdp, session) = (self.cdp.clone(), self.session.clone());
+        Box::pin(async move { start::check(&cdp, &session).await })
+    }
+
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         let tree = self.process.tree();
         match unless_cancelled(&launch.cancel, self.drive(launch.local_storage.as_ref())).await {
@@ -221,7 +236,7 @@ impl Engine for WebEngine {
 
     async fn warm(
         &self,
-        _tenant: &TenantId,
+        _tenant: Option<&TenantId>,
         profile: &Path,
         setup: &BrowserSetup,
     ) -> Result<Box<dyn WarmBrowser>, EngineError> {

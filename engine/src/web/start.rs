@@ -14,7 +14,9 @@ use chromiumoxide_cdp::cdp::browser_protocol::performance::EnableParams as Perfo
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
     EventAttachedToTarget, SessionId, SetAutoAttachParams, TargetId,
 };
-use chromiumoxide_cdp::cdp::js_protocol::runtime::{AddBindingParams, EnableParams as RuntimeParams};
+use chromiumoxide_cdp::cdp::js_protocol::runtime::{
+    AddBindingParams, EnableParams as RuntimeParams, EvaluateParams,
+};
 use chromiumoxide_types::{Command, MethodType};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -103,6 +105,11 @@ impl Startup<'_> {
         };
         timeout(limit, waiting).await.map_err(|_| EngineError::TimedOut { step, limit })?
     }
+}
+
+/// Whether the page's process answers.
+pub(super) async fn check(cdp: &Cdp, session: &SessionId) -> Result<(), EngineError> {
+    cdp.call("looking at the page", Some(session), EvaluateParams::new("0"), ANSWERED_WITHIN).await.map(drop)
 }
 
 /// Loads the site; returns when its document has begun. `values` are in its localStorage before any script of the page

@@ -58,6 +58,8 @@ pub(super) async fn run(
         memory: host.memory.subscribe(),
     };
     helpers.spawn(announcer.run());
+    let mut spare_keeper = JoinSet::new();
+    spare_keeper.spawn(host.node.spares.clone().keep(host.node.clone(), standing.clone()));
     let (mut supervisor, mut assigned) = begin(host, &registration, standing, &mut helpers);
 
     let lost = async {
@@ -70,7 +72,11 @@ pub(super) async fn run(
     });
     let ended = ended.await;
 
-    supervisor.kill_all().await;
+    let no_spares = async {
+        spare_keeper.shutdown().await;
+        host.node.spares.end().await;
+    };
+    tokio::join!(supervisor.kill_all(), no_spares);
     // First, for a renewal that is answered now would give the guard a new deadline.
     keepers.shutdown().await;
     host.guard.stood_down();

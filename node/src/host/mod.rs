@@ -89,6 +89,7 @@ use crate::{
     resources::Resources,
     rpc::{self, RpcService, SessionImporter},
     session::Imports,
+    spares::Spares,
     start_times::StartTimes,
     symptoms::Symptoms,
     worker_log::{LogSaver, WorkerLog, WorkerLogInbox},
@@ -283,6 +284,7 @@ async fn assemble(
 ) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
     let (workers, impairments) = (WorkerTable::default(), Impairments::default());
+    let resources = Resources::new(config.limits());
     let node = NodeEnv {
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
         engine: engine(config, guard.clone()).await?,
@@ -294,7 +296,8 @@ async fn assemble(
         symptoms: Symptoms::default(),
         impairments: impairments.clone(),
         logins: Logins::default(),
-        resources: Resources::new(config.limits()),
+        spares: Spares::new(args.spare_browsers.into(), resources.clone()),
+        resources,
     };
     let health = NodeHealth::new(
         args.id.clone(),
@@ -302,6 +305,7 @@ async fn assemble(
         impairments.clone(),
         node.store.clone(),
         registry.clone(),
+        node.spares.clone(),
     );
     Ok(Arc::new(HostEnv {
         node: Arc::new(node),

@@ -133,7 +133,7 @@ fn logged(
     Err(reason.chars().take(REASON_CHARS).collect())
 }
 
-/// A browser on an empty directory, with the newest snapshot beside it; none for a tenant whose codes nobody scans, which runs none.
+/// A browser on an empty directory, a spare one if there is one, with the newest snapshot beside it; none for a tenant whose codes nobody scans, which runs none.
 /// Ends at the next step once `stop` is cancelled.
 async fn warm_up(
     env: &IncarnationEnv,
@@ -150,11 +150,16 @@ async fn warm_up(
     let (mut fetched, setup) = (FetchedFiles::default(), browser_setup(&spec));
     let browser = async {
         unless_stopped(stop, node.engine.check_way(&setup)).await??;
-        let dir = profile.make_standby_dir()?;
+        let spare = node.spares.take(&setup);
+        // The directory of a spare comes when the files are there, whose place would go with it.
+        let dir = if spare.is_none() { profile.make_standby_dir()? } else { profile.browser_dir() };
         if let Some(pointer) = spec.snapshot {
             let newest = SnapshotRef::from(pointer);
             let files = profile.prefetch(&node.snapshots, &newest, &mut fetched).await?;
             debug!(files, "the newest snapshot is here");
+        }
+        if let Some(spare) = spare {
+            return Ok(spare.become_profile(&profile).await?);
         }
         // Counts until the browser is there.
         let _permit = unless_stopped(stop, node.launches.acquire(LaunchPriority::AHEAD)).await?;
@@ -163,7 +168,7 @@ async fn warm_up(
             .await?
             .map(drop)
             .map_err(|_| PreparationError::Stopped)?;
-        Ok(node.engine.warm(tenant, &dir, &setup).await?)
+        Ok(node.engine.warm(Some(tenant), &dir, &setup).await?)
     };
     match browser.await {
         Ok(browser) => Ok(Some(WarmStandby::new(generation, profile, fetched, setup, browser))),

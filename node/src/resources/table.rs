@@ -50,7 +50,8 @@ struct Browsers {
 #[derive(Debug)]
 struct Metered {
     group: i32,
-    tenant: TenantId,
+    /// None of one that is nobody's yet.
+    tenant: Option<TenantId>,
     limits: Limits,
     usage: Option<ResourceUsage>,
     judge: Judge,
@@ -64,11 +65,20 @@ impl Resources {
 
     /// Looks at this browser, whose processes are the group of its root, until the meter is dropped.
     pub fn meter(&self, tenant: &TenantId, pid: u32, limits: &ResourceLimits) -> Meter {
+        self.meter_group(Some(tenant.clone()), pid, self.shared.limits.of(limits))
+    }
+
+    /// The same with a browser that is nobody's, which has no limits.
+    pub fn meter_spare(&self, pid: u32) -> Meter {
+        self.meter_group(None, pid, Limits::default())
+    }
+
+    fn meter_group(&self, tenant: Option<TenantId>, pid: u32, limits: Limits) -> Meter {
         let (excess, seen) = watch::channel(None);
         let metered = Metered {
             group: pid.cast_signed(),
-            tenant: tenant.clone(),
-            limits: self.shared.limits.of(limits),
+            tenant,
+            limits,
             usage: None,
             judge: Judge::default(),
             excess,
@@ -87,8 +97,15 @@ impl Resources {
         browsers
             .metered
             .values()
-            .filter_map(|metered| Some((metered.tenant.clone(), metered.usage?)))
+            .filter_map(|metered| Some((metered.tenant.clone()?, metered.usage?)))
             .collect()
+    }
+
+    /// The memory of those that are nobody's, at the last look at each.
+    pub fn spares_memory_bytes(&self) -> u64 {
+        let browsers = self.shared.browsers.lock();
+        let spares = browsers.metered.values().filter(|metered| metered.tenant.is_none());
+        spares.filter_map(|metered| Some(metered.usage?.memory_bytes)).sum()
     }
 
     /// Runs for as long as the process; while there is no browser it waits for one.
@@ -220,6 +237,19 @@ mod tests {
         meter.set_limits(&lower);
         resources.took(&HashMap::from([(10, used(65))]), Instant::now());
         assert!(meter.excess().unwrap().told.ends_with("may use 64"));
+    }
+
+    #[test]
+    fn what_spares_use_is_counted_and_no_tenants() {
+        let (resources, tenant) = resources();
+        let _tenants = resources.meter(&tenant, 10, &ResourceLimits::default());
+        let mut spares = [11, 12].map(|pid| resources.meter_spare(pid));
+        let usage = HashMap::from([(10, used(1)), (11, used(30)), (12, used(40))]);
+        resources.took(&usage, Instant::now());
+        assert_eq!(resources.spares_memory_bytes(), 70 * MIB);
+        assert_eq!(resources.usages(), HashMap::from([(tenant, used(1))]));
+        resources.took(&HashMap::from([(11, used(9_000))]), Instant::now());
+        assert!(spares[0].excess().is_none(), "it has no limit");
     }
 
     #[test]

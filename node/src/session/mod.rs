@@ -16,11 +16,13 @@
 //! - [`LockedProfile::keep_session`]: what is of a session before is void, wherever it was kept.
 //! - `beginning`: what of the store an owner builds on, and why nobody removes it.
 //! - [`LockedProfile::make_standby_dir`], [`LockedProfile::install_session`]: the same for a browser that runs before its session is here.
+//! - [`SpareDirs`], [`LockedProfile::adopt`]: the directory of a browser that runs for nobody yet, and how it becomes a tenant's.
 //!
 //! Order of snapshots is (generation, sequence). Who may say that a snapshot is *the* newest is not decided here: the
 //! pointer row in Postgres does, fenced by the generation (I2). What is here keeps a deposed owner harmless: it writes
 //! only under its own generation and never removes what belongs to a later one.
 
+mod adoption;
 mod beginning;
 mod content;
 mod crypto;
@@ -41,6 +43,7 @@ mod session_number;
 mod snapshot;
 mod snapshot_listing;
 mod snapshot_store;
+mod spare_dirs;
 mod staging;
 mod standby;
 mod store_marker;
@@ -62,6 +65,7 @@ pub use restore::{FetchedFiles, PreparedProfile, SessionSource};
 pub use snapshot::SnapshotTaker;
 pub use snapshot_listing::Tombstone;
 pub use snapshot_store::SnapshotStore;
+pub use spare_dirs::{SpareDir, SpareDirs};
 pub use store_marker::StoreMarker;
 
 /// What of a profile makes the session, relative to the browser's user data directory.

@@ -10,7 +10,7 @@
 //!   incoming/            a restore under way, laid out like `current/`
 //!   staging/             a snapshot under way
 //!   discarded/           what a restore has replaced
-//!   aside/               the `current/` that was here before a warm browser was started; see `standby`
+//!   aside/               the `current/` that was here before a warm browser was; see `standby`, `spare_dirs`
 //!   damaged/             the last `current/` that was found to be damaged; for people, see `fallback`
 //! ```
 //!
@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use parking_lot::Mutex;
 use roost_engine::LocalStorage;
 use roost_model::ids::{Generation, SessionNumber, TenantId};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,7 @@ use uuid::Uuid;
 use super::SessionError;
 use super::beginning::Beginning;
 use super::files::{self, read_json, remove_dir, remove_file, write_json};
+use super::spare_dirs::SpareDir;
 use crate::blocking::run_blocking;
 use roost_engine::run_as::{RunAs, impassable};
 
@@ -65,6 +67,14 @@ impl Profiles {
             return Err(SessionError::Closed { path: closed.to_owned(), user: user.to_string() });
         }
         Ok(Self { dir, run_as })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn run_as(&self) -> RunAs {
+        self.run_as
     }
 
     /// The profile of this tenant.
@@ -204,6 +214,7 @@ impl Profile {
             session: AtomicI64::new(SessionNumber::first().0),
             lock: Arc::new(RwLock::new(file)),
             beginning: Beginning::default(),
+            spare: Mutex::default(),
         };
         // A preparation that a crash has ended is undone.
         locked.discard_unused()?;
@@ -224,6 +235,8 @@ pub struct LockedProfile {
     lock: Arc<RwLock<File>>,
     /// See `beginning`.
     pub(super) beginning: Beginning,
+    /// Where its browser was started, if that was as a spare one.
+    spare: Mutex<Option<SpareDir>>,
 }
 
 /// In the state directory.
@@ -349,8 +362,18 @@ impl LockedProfile {
 
     /// Makes the browser directory, if need be, and gives it to the browsers' user: it may be as another one left it.
     pub(super) fn make_browser_dir(&self) -> Result<(), SessionError> {
-        files::make_passage(&self.current(), self.run_as)?;
+        self.make_current_dir()?;
         files::make_owned(&self.browser_dir(), self.run_as)
+    }
+
+    /// Makes what the browser directory and its stamp are in.
+    pub(super) fn make_current_dir(&self) -> Result<(), SessionError> {
+        files::make_passage(&self.current(), self.run_as)
+    }
+
+    /// Of two spares the later one's is kept: the browser of the one before is gone.
+    pub(super) fn keep_link(&self, spare: SpareDir) {
+        drop(self.spare.lock().replace(spare));
     }
 
     /// Gives what was fetched to the browsers' user.
@@ -411,7 +434,8 @@ impl LockedProfile {
             .and_then(|(_, pid)| pid.parse::<u32>().ok());
         match holder {
             // The flock says that no node of this machine uses the profile; a living process of that pid is either a
-            // browser that escaped its node or a stranger, and only the former has our directory in its command line.
+            // browser that escaped its node or a stranger, and only the former has our directory in its command line, or files
+            // in it open, if it was a spare one's.
             Some(pid) if uses_dir(pid, &self.browser_dir()) => {
                 Err(SessionError::InUse { path: self.root.clone(), holder })
             }
@@ -422,8 +446,10 @@ impl LockedProfile {
 
 fn uses_dir(pid: u32, dir: &Path) -> bool {
     let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let dir = dir.as_os_str().as_encoded_bytes();
-    command.windows(dir.len()).any(|window| window == dir)
+    let name = dir.as_os_str().as_encoded_bytes();
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    command.windows(name.len()).any(|window| window == name)
+        || open.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.starts_with(dir))
 }
 
 /// Of any of the directories that hold a browser directory.

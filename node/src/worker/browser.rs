@@ -57,7 +57,7 @@ pub(super) struct LaunchParams {
     pub call_off: CallOff,
 }
 
-/// Opens the session in the warm browser if there is one, else restores it if need be and launches a browser on it.
+/// Opens the session in the warm browser if there is one, or in a spare one, else restores it if need be and launches a browser on it.
 pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     Box::pin(async move {
         let (fitting, outdated) = match start.warm.take() {
@@ -78,11 +78,42 @@ pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
                 }
             }
         }
-        match launch_cold(start).await {
+        let adopted = adopt_spare(&mut start).await;
+        let launched = match adopted {
+            Ok(Some(launched)) => Ok(launched),
+            Ok(None) => launch_cold(start).await,
+            Err(error) if error.is_called_off() => Err(error),
+            Err(error) => {
+                warn!(error = %causes(&error), "the spare browser was of no use; another one is launched");
+                launch_cold(start).await
+            }
+        };
+        match launched {
             Ok((launched, permit)) => BrowserTaskOutcome::Launched(launched, permit),
             Err(error) => BrowserTaskOutcome::LaunchFailed(error),
         }
     })
+}
+
+/// Opens the session in a spare browser of the node; `None` when there is none for this tenant, or the session can only be had by
+/// a browser that starts with it. The spare is this tenant's while it waits for its turn: what takes the turn is the page.
+async fn adopt_spare(start: &mut LaunchParams) -> Result<Option<(Launched, LaunchPermit)>, LaunchError> {
+    let (spares, setup, call_off) = (&start.env.spares, &start.setup, &start.call_off);
+    if !spares.has(setup) {
+        return Ok(None);
+    }
+    let Some(fetched) = call_off.or(start.session.fetch_ahead()).await?? else { return Ok(None) };
+    let Some(spare) = spares.take(setup) else { return Ok(None) };
+    let permit = match call_off.or(start.env.launches.acquire(start.priority)).await {
+        Ok(permit) => permit,
+        Err(error) => {
+            spare.kill().await;
+            return Err(error);
+        }
+    };
+    let launched = start.session.adopt(spare, setup.clone(), fetched, &mut start.standing, call_off).await?;
+    info!("a spare browser is the tenant's");
+    Ok(Some((launched, permit)))
 }
 
 /// Until it is the browser's turn a launch may be called off at any point. Restoring is not bounded by `launches`, so that

@@ -10,7 +10,7 @@ use std::{
 };
 
 use roost_cluster::{lease_deadline::Standing, ledger::EventKind};
-use roost_engine::{Launched, LocalStorage, Page};
+use roost_engine::{BrowserSetup, Launched, LocalStorage, Page};
 use roost_model::{causes, ids::SessionNumber};
 use roost_store::{Fence, SnapshotId, SnapshotPointer, Store, StoreError, WorkerSpec};
 use tokio::{
@@ -27,9 +27,10 @@ use crate::{
     env::NodeEnv,
     retry::until_available,
     session::{
-        Damage, FoundSession, LaterSession, LockedProfile, Preparation, PreparedProfile, Profile,
-        SessionError, SessionSource, SnapshotRef, SnapshotStore, SnapshotTaker,
+        Damage, FetchedFiles, FoundSession, LaterSession, LockedProfile, Preparation, PreparedProfile,
+        Profile, SessionError, SessionSource, SnapshotRef, SnapshotStore, SnapshotTaker,
     },
+    spares::Spare,
 };
 
 /// The longest a save of a browser that runs may take: longer than two calls to an object store that hangs.
@@ -38,6 +39,13 @@ const SAVE_WITHIN: Duration = Duration::from_secs(60);
 const SAVE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// The longest that the history is waited for.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
+
+/// See [`SessionStore::fetch_ahead`].
+pub(super) struct FetchedAhead {
+    profile: Arc<LockedProfile>,
+    newest: Option<SnapshotRef>,
+    files: FetchedFiles,
+}
 
 /// Why a session could not be saved or forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -251,6 +259,41 @@ impl SessionStore {
         let ours = self.fence.generation;
         warn!(%ours, %newest, "the database has gone back: the session is of a later generation; it is to be placed anew");
         Ok(SessionError::Superseded { ours, newest })
+    }
+
+    /// What a browser that runs already is to have of the session, fetched beside the profile; `None` when only one that is started
+    /// with the session can have it.
+    pub async fn fetch_ahead(&self) -> Result<Option<FetchedAhead>, LaunchError> {
+        if self.hears_of_restore.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut state = self.state.lock().await;
+        let profile = self.lock(&mut state)?;
+        // What an attempt before this one has left.
+        profile.discard_unused()?;
+        self.find_newest(&mut state, &profile).await?;
+        if !profile.is_fit_for_spare(state.newest.as_ref()) {
+            return Ok(None);
+        }
+        let (newest, mut files) = (state.newest.clone(), FetchedFiles::default());
+        if let Some(newest) = &newest {
+            profile.prefetch(&self.snapshots, newest, &mut files).await?;
+        }
+        Ok(Some(FetchedAhead { profile, newest, files }))
+    }
+
+    /// Opens the session in a spare browser, for which it was fetched.
+    pub async fn adopt(
+        &self,
+        spare: Spare,
+        setup: BrowserSetup,
+        fetched: FetchedAhead,
+        standing: &mut watch::Receiver<Standing>,
+        call_off: &CallOff,
+    ) -> Result<Launched, LaunchError> {
+        let FetchedAhead { profile, newest, files } = fetched;
+        let warm = WarmStandby::adopting(spare, profile, files, setup).await?;
+        warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing, call_off).await
     }
 
     /// Opens the session in a browser that runs already; what is gone back to is for one that starts with it.

@@ -1,4 +1,4 @@
-//! A browser that was started while another node owned the tenant, waiting to be this node's worker's.
+//! A browser that was started while another node owned the tenant, or while it was nobody's, waiting to be this node's worker's.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::launch_check::{CallOff, LaunchError, may_launch};
 use crate::session::{FetchedFiles, LockedProfile, PreparedProfile, SnapshotRef, SnapshotStore};
+use crate::spares::Spare;
 
 /// A browser that has opened nothing, on a profile that this process holds. To be ended by [`WarmStandby::kill`], or by a worker
 /// that is given it.
@@ -32,6 +33,19 @@ impl WarmStandby {
         browser: Box<dyn WarmBrowser>,
     ) -> Self {
         Self { under, profile: Arc::new(profile), fetched, setup, browser }
+    }
+
+    /// A spare browser, on the profile of its owner. When that fails the
+    /// browser is gone.
+    pub(super) async fn adopting(
+        spare: Spare,
+        profile: Arc<LockedProfile>,
+        fetched: FetchedFiles,
+        setup: BrowserSetup,
+    ) -> Result<Self, LaunchError> {
+        let browser = spare.become_profile(&profile).await?;
+        // It was nobody's before.
+        Ok(Self { under: Generation(0), profile, fetched, setup, browser })
     }
 
     /// Ends the browser; the profile is what it was before.

@@ -27,6 +27,7 @@ use crate::{
     logins::Logins,
     resources::Resources,
     session::{Profiles, SnapshotKeys, SnapshotStore},
+    spares::Spares,
     start_times::StartTimes,
     symptoms::Symptoms,
 };
@@ -59,6 +60,7 @@ impl Bench {
             impairments: Impairments::default(),
             logins: Logins::default(),
             resources: Resources::default(),
+            spares: Spares::none(),
         };
         Self { dir, env: Arc::new(env), browsers }
     }
@@ -129,7 +131,7 @@ impl Engine for Browsers {
 
     async fn warm(
         &self,
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         profile: &Path,
         setup: &BrowserSetup,
     ) -> Result<Box<dyn WarmBrowser>, EngineError> {

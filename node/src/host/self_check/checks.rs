@@ -91,7 +91,7 @@ async fn browser(env: &NodeEnv) -> Result<(), CheckError> {
     let profile = env.profiles.of(&nobody, Uuid::nil()).lock()?;
     let started = async {
         let dir = profile.make_standby_dir()?;
-        env.engine.warm(&nobody, &dir, &BrowserSetup::default()).await?.kill().await;
+        env.engine.warm(Some(&nobody), &dir, &BrowserSetup::default()).await?.kill().await;
         Ok(())
     };
     let started = started.await;

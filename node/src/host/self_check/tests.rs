@@ -307,6 +307,7 @@ async fn a_node_whose_disks_take_nothing_is_not_ready_and_says_which_and_why() {
         checker.impairments.clone(),
         bench.env.store.clone(),
         Arc::new(MemoryRegistry::new("m")),
+        bench.env.spares.clone(),
     );
     health.begin(Incarnation(1), watch::channel(Standing::Good).1);
     let places = [

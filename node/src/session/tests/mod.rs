@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{LockedProfile, Profiles, SnapshotKeys, SnapshotRef, SnapshotStore, SnapshotTaker, leveldb};
 use roost_engine::run_as::RunAs;
 
+mod adoption;
 mod building;
 mod damage;
 mod dice;

@@ -12,7 +12,11 @@ use std::sync::{
 };
 
 use parking_lot::Mutex;
-use roost_cluster::{clock::Clock, records::{NodeMemory, NodeRecord}, registry::SharedRegistry};
+use roost_cluster::{
+    clock::Clock,
+    records::{NodeMemory, NodeRecord},
+    registry::SharedRegistry,
+};
 use roost_model::ids::{Incarnation, NodeId};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;

@@ -27,6 +27,7 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
     let tenants: Vec<TenantId> = tenants.collect::<Result<_, _>>()?;
     let (mut claims_ms, mut answers_s) = (Vec::new(), Vec::new());
     for run in 0..runs {
+        scenario.spares_ready(&spare).await?;
         let endpoint = scenario.cluster.etcd().endpoint().to_owned();
         let claims = Claims::listen(&endpoint).await?;
         let began = Instant::now();

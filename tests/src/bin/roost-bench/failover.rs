@@ -41,6 +41,7 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
         for conversation in &mut conversations {
             conversation.say(5).await?;
         }
+        scenario.spares_ready(&spare).await?;
         let endpoint = scenario.cluster.etcd().endpoint().to_owned();
         let claims = Claims::listen(&endpoint).await?;
         let began = Instant::now();

@@ -13,10 +13,14 @@ pub struct Site {
     /// As hard on pages as the scenarios have it.
     #[arg(long)]
     hard: bool,
+    /// Browsers that each node keeps ready for nobody yet.
+    #[arg(long, default_value_t = 1)]
+    spare_browsers: u16,
 }
 
 impl Site {
     pub fn apply(&self, options: &mut Options) {
         (options.start_cost, options.hard) = (self.start_cost, self.hard);
+        options.spare_browsers = Some(self.spare_browsers);
     }
 }

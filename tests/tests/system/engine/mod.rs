@@ -6,6 +6,7 @@
 mod browser;
 mod compacting;
 mod linking;
+mod spare;
 mod world;
 
 use std::{
@@ -63,7 +64,7 @@ async fn warm() -> Result<()> {
     let mut fetched = FetchedFiles::default();
     let dir = there.make_standby_dir()?;
     ensure!(there.prefetch(&world.snapshots, &early, &mut fetched).await? > 0, "something is fetched ahead");
-    let warm = world.engine.warm(&world.tenant, &dir, &BrowserSetup::default()).await?;
+    let warm = world.engine.warm(Some(&world.tenant), &dir, &BrowserSetup::default()).await?;
     ensure!(there.prefetch(&world.snapshots, &early, &mut fetched).await? == 0, "nothing is fetched twice");
     ensure!(!dir.join("Default/IndexedDB").exists(), "the warm browser has opened no database");
     // The old owner's browser goes on, and its session with it.

@@ -79,8 +79,11 @@ impl World {
     }
 
     pub fn profile(&self, node: &str) -> Result<Arc<LockedProfile>> {
-        let profiles = Profiles::open(&self.dir.path().join(node), self.run_as)?;
-        Ok(Arc::new(profiles.of(&self.tenant, self.uid).lock()?))
+        Ok(Arc::new(self.profiles(node)?.of(&self.tenant, self.uid).lock()?))
+    }
+
+    pub fn profiles(&self, node: &str) -> Result<Profiles> {
+        Ok(Profiles::open(&self.dir.path().join(node), self.run_as)?)
     }
 
     /// How many there have been.

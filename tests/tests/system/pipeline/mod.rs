@@ -26,5 +26,6 @@ mod restores;
 mod scan_pause;
 mod scheduled_restart;
 mod session_numbers;
+mod spares;
 mod test_bed;
 mod worker;

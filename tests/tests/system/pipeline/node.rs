@@ -19,6 +19,7 @@ use roost_node::{
     logins::Logins,
     resources::Resources,
     session::{Profiles, SnapshotKeys, SnapshotStore},
+    spares::Spares,
     start_times::StartTimes,
     symptoms::Symptoms,
     worker::{
@@ -45,6 +46,7 @@ pub struct Node {
     pub owner: Arc<Owner>,
     pub launches: Arc<LaunchQueue>,
     pub resources: Resources,
+    pub spares: Spares,
 }
 
 pub struct Owner(pub AtomicBool);
@@ -70,6 +72,7 @@ impl Node {
             owner: Arc::new(Owner(AtomicBool::new(true))),
             launches: LaunchQueue::new(AT_ONCE),
             resources: Resources::default(),
+            spares: Spares::none(),
         }
     }
 
@@ -94,19 +97,7 @@ impl Node {
         Worker::spawn(WorkerContext {
             fence,
             spec,
-            env: Arc::new(NodeEnv {
-                store: self.bed.store.clone(),
-                engine: Arc::new(engine),
-                snapshots: self.snapshots.clone(),
-                named_store: NamedStore::default(),
-                profiles: self.profiles(name),
-                launches: self.launches.clone(),
-                start_times: StartTimes::default(),
-                symptoms: Symptoms::default(),
-                impairments: Impairments::default(),
-                logins: Logins::default(),
-                resources: self.resources.clone(),
-            }),
+            env: self.env(name, engine),
             failures: 0,
             warm,
             standing: self.standing.subscribe(),
@@ -122,6 +113,24 @@ impl Node {
                 },
                 ..WorkerTiming::default()
             },
+        })
+    }
+
+    /// What a worker has on a node called so.
+    pub fn env(&self, name: &str, engine: NullEngine) -> Arc<NodeEnv> {
+        Arc::new(NodeEnv {
+            store: self.bed.store.clone(),
+            engine: Arc::new(engine),
+            snapshots: self.snapshots.clone(),
+            named_store: NamedStore::default(),
+            profiles: self.profiles(name),
+            launches: self.launches.clone(),
+            start_times: StartTimes::default(),
+            symptoms: Symptoms::default(),
+            impairments: Impairments::default(),
+            logins: Logins::default(),
+            resources: self.resources.clone(),
+            spares: self.spares.clone(),
         })
     }
 

@@ -147,7 +147,7 @@ pub(super) async fn warmed(node: &Node, engine: &NullEngine, name: &str, under: 
         profile.prefetch(&node.snapshots, &pointer.into(), &mut fetched).await.unwrap();
     }
     let setup = browser_setup(&spec);
-    let browser = engine.warm(&node.bed.id, &dir, &setup).await.unwrap();
+    let browser = engine.warm(Some(&node.bed.id), &dir, &setup).await.unwrap();
     WarmStandby::new(under, profile, fetched, setup, browser)
 }
 

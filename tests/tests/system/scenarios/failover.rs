@@ -21,7 +21,7 @@ async fn moved_away(
 }
 
 /// Signals the process that does a node's work, which is the child of the one that was started, its guard; the guard's pid.
-fn signal_working_process(scenario: &mut Scenario, node: &str, signal: Signal) -> anyhow::Result<u32> {
+pub fn signal_working_process(scenario: &mut Scenario, node: &str, signal: Signal) -> anyhow::Result<u32> {
     let child = machine_child(scenario, node)?;
     assert!(child.signal(signal)?);
     Ok(scenario.cluster.node(node)?.pid().expect("it runs"))

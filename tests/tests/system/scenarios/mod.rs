@@ -16,5 +16,6 @@ mod own_proxy;
 mod sandbox;
 mod session;
 mod shut_gates;
+mod spares;
 mod stage;
 mod starts;

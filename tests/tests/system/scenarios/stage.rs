@@ -274,6 +274,8 @@ fn start_node(dir: &Path, id: &str, etcd: &Etcd, postgres: &Postgres, page_url: 
         .args(["--cluster-secret-file".into(), dir.join("key").into_os_string()])
         .args(["--browser".into(), browser()?.into_os_string()])
         .args(["--bridge".into(), bridge()?.into_os_string()])
+        // The browsers that are counted are the tenant's.
+        .args(["--spare-browsers", "0"])
         .env("ROOST_DATABASE_URL", postgres.url());
     Ok(launch.spawn()?)
 }

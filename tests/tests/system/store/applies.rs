@@ -20,7 +20,13 @@ fn declared(id: &str, limit: i32) -> TenantDeclaration {
         ..TenantPatch::default()
     };
     let fields = ["display_name", "phone", "reply_limit_per_minute"].map(str::to_owned);
-    TenantDeclaration { id: tenant(id), values, fields: BTreeSet::from(fields), desired: None }
+    TenantDeclaration {
+        id: tenant(id),
+        values,
+        fields: BTreeSet::from(fields),
+        kept_proxy: None,
+        desired: None,
+    }
 }
 
 fn apply(declarations: Vec<TenantDeclaration>) -> Apply {
