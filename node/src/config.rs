@@ -301,7 +301,8 @@ impl NodeArgs {
             EngineConfig::Null { .. } => RunAs::Caller,
         };
         let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
-        let memory = self.memory.check()?.filter(|_| matches!(engine, EngineConfig::Web { .. }));
+        let memory =
+            self.memory.check(self.spare_browsers)?.filter(|_| matches!(engine, EngineConfig::Web { .. }));
         Ok(NodeConfig { args: self, timing, engine, etcd_ca, cluster_secret, snapshots, profiles, memory })
     }
 }

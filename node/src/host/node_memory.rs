@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_is_said_changes_by_steps_and_not_with_every_look() {
-        let machine = MachineMemory { total_bytes: 1_024 * MIB, reserve_bytes: 24 * MIB };
+        let machine = MachineMemory { total_bytes: 1_024 * MIB, reserve_bytes: 24 * MIB, spares_bytes: 0 };
         let memory = PublishedMemory::new(Some(machine));
         let mut told = memory.subscribe();
         let mut says = |mib: &[u64]| {

@@ -10,6 +10,8 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 /// What is kept for all but tenants unless it is given: a tenth, within these.
 const RESERVE_BYTES: (u64, u64) = (256 * MIB, 2_048 * MIB);
+/// What a browser takes that has opened nothing.
+const SPARE_BROWSER_BYTES: u64 = 64 * MIB;
 
 /// What is kept of memory for all but tenants.
 #[derive(Debug, Clone, Copy, Args)]
@@ -25,37 +27,43 @@ pub struct MemoryArgs {
 pub struct MachineMemory {
     pub total_bytes: u64,
     pub reserve_bytes: u64,
+    pub spares_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--memory-reserve {reserve_mib}MiB leaves nothing for tenants of the {total_mib} MiB of memory that there are: give less"
+    "--memory-reserve {reserve_mib}MiB and {spares_mib} MiB for --spare-browsers leave nothing for tenants of the {total_mib} MiB of memory that \
+     there are: give less"
 )]
 pub struct NothingForTenants {
     reserve_mib: u64,
+    spares_mib: u64,
     total_mib: u64,
 }
 
 impl MemoryArgs {
     /// None where the kernel does not tell what there is.
-    pub fn check(self) -> Result<Option<MachineMemory>, NothingForTenants> {
-        total_bytes().map(|total| self.of(total)).transpose()
+    pub fn check(self, spare_browsers: u16) -> Result<Option<MachineMemory>, NothingForTenants> {
+        total_bytes().map(|total| self.of(total, spare_browsers)).transpose()
     }
 
-    fn of(self, total_bytes: u64) -> Result<MachineMemory, NothingForTenants> {
+    fn of(self, total_bytes: u64, spare_browsers: u16) -> Result<MachineMemory, NothingForTenants> {
         let (least, most) = RESERVE_BYTES;
         let tenth = || (total_bytes / 10).clamp(least, most).min(total_bytes / 2);
         let reserve_bytes = self.memory_reserve.map_or_else(tenth, ByteSize::bytes);
-        if reserve_bytes < total_bytes {
-            return Ok(MachineMemory { total_bytes, reserve_bytes });
+        let spares_bytes = u64::from(spare_browsers) * SPARE_BROWSER_BYTES;
+        if reserve_bytes.saturating_add(spares_bytes) < total_bytes {
+            return Ok(MachineMemory { total_bytes, reserve_bytes, spares_bytes });
         }
-        Err(NothingForTenants { reserve_mib: reserve_bytes / MIB, total_mib: total_bytes / MIB })
+        let mib = |bytes: u64| bytes / MIB;
+        let (reserve_mib, spares_mib, total_mib) = (mib(reserve_bytes), mib(spares_bytes), mib(total_bytes));
+        Err(NothingForTenants { reserve_mib, spares_mib, total_mib })
     }
 }
 
 impl MachineMemory {
     pub fn for_tenants(self) -> u64 {
-        self.total_bytes - self.reserve_bytes
+        self.total_bytes - self.reserve_bytes - self.spares_bytes
     }
 }
 
@@ -95,7 +103,7 @@ mod tests {
 
     fn reserve_of(total_bytes: u64, given: Option<&str>) -> Result<u64, NothingForTenants> {
         let memory_reserve = given.map(|given| given.parse().unwrap());
-        MemoryArgs { memory_reserve }.of(total_bytes).map(|memory| memory.reserve_bytes)
+        MemoryArgs { memory_reserve }.of(total_bytes, 0).map(|memory| memory.reserve_bytes)
     }
 
     #[test]
@@ -107,10 +115,13 @@ mod tests {
         assert_eq!(reserve_of(10 * GIB, Some("3GiB")), Ok(3 * GIB));
         let error = reserve_of(2 * GIB, Some("2GiB")).unwrap_err().to_string();
         assert!(
-            error.contains("--memory-reserve 2048MiB leaves nothing for tenants of the 2048 MiB"),
+            error.contains("--memory-reserve 2048MiB and 0 MiB for --spare-browsers leave nothing for tenants of the 2048 MiB"),
             "{error}"
         );
-        assert_eq!(MemoryArgs { memory_reserve: None }.of(10 * GIB).unwrap().for_tenants(), 9 * GIB);
+        let of = |total_bytes, spares| MemoryArgs { memory_reserve: None }.of(total_bytes, spares);
+        assert_eq!(of(10 * GIB, 0).unwrap().for_tenants(), 9 * GIB);
+        assert_eq!(of(10 * GIB, 2).unwrap().for_tenants(), 9 * GIB - 128 * MIB);
+        assert!(of(256 * MIB, 2).is_err());
     }
 
     #[test]
