@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub struct ProxyArgs {
-    /// A file with the proxy of its browser, scheme://[user:password@]host[:port] with http, https or socks5, closed to others; '-' reads
+    /// A file with the proxy of its browser, `scheme://[user:password@]host[:port]` with http, https or socks5, closed to others; '-' reads
     /// stdin, '' takes the proxy off. Counts from the browser's next start.
     #[arg(long, value_name = "FILE")]
     proxy_file: Option<PathBuf>,
