@@ -2,18 +2,21 @@
 //! of the cluster, where thousands of tenants must fit on one machine; nothing of the engine's contract is weaker, so the
 //! worker on top of it is the real one.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod warm;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use roost_model::ids::TenantId;
 use tokio::sync::{mpsc, watch};
+
+use self::warm::WarmBrowsers;
 
 use super::{
     BrowserSetup, Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText,
@@ -30,9 +33,7 @@ const REMEMBERED: usize = 4096;
 #[derive(Clone, Default)]
 pub struct NullEngine {
     tenants: Arc<Mutex<HashMap<TenantId, Arc<NullPage>>>>,
-    warm: Arc<Mutex<HashSet<TenantId>>>,
-    /// Those for nobody yet, and what ends with each.
-    spares: Arc<Mutex<HashMap<u64, watch::Sender<()>>>>,
+    warm: WarmBrowsers,
     slow: Arc<watch::Sender<bool>>,
     refuses_logout: Arc<Mutex<Option<String>>>,
     proxy_problem: Arc<Mutex<Option<ProxyProblem>>>,
@@ -119,17 +120,17 @@ impl NullEngine {
 
     /// Whether a browser of the tenant runs that has opened nothing.
     pub fn is_warm(&self, tenant: &TenantId) -> bool {
-        self.warm.lock().contains(tenant)
+        self.warm.is_warm(tenant)
     }
 
     /// How many browsers run that have opened nothing and are nobody's.
     pub fn spares(&self) -> usize {
-        self.spares.lock().len()
+        self.warm.spares()
     }
 
     /// These end by themselves.
     pub fn end_spares(&self) {
-        self.spares.lock().clear();
+        self.warm.end_spares();
     }
 
     /// Whether a page of the tenant is open.
@@ -200,67 +201,7 @@ impl Engine for NullEngine {
         _profile: &Path,
         _setup: &BrowserSetup,
     ) -> Result<Box<dyn WarmBrowser>, EngineError> {
-        let (lives, ended) = watch::channel(());
-        let whose = match tenant {
-            Some(tenant) => {
-                self.warm.lock().insert(tenant.clone());
-                Whose::Tenants { tenant: tenant.clone(), _lives: lives }
-            }
-            None => {
-                let id = SPARES.fetch_add(1, Ordering::Relaxed);
-                self.spares.lock().insert(id, lives);
-                Whose::Nobodys { id }
-            }
-        };
-        Ok(Box::new(WarmNullBrowser { engine: self.clone(), whose, ended }))
-    }
-}
-
-/// Of one process.
-static SPARES: AtomicU64 = AtomicU64::new(0);
-
-/// A browser that is pretended to run.
-struct WarmNullBrowser {
-    engine: NullEngine,
-    whose: Whose,
-    ended: watch::Receiver<()>,
-}
-
-enum Whose {
-    Tenants { tenant: TenantId, _lives: watch::Sender<()> },
-    Nobodys { id: u64 },
-}
-
-#[async_trait]
-impl WarmBrowser for WarmNullBrowser {
-    fn pid(&self) -> Option<u32> {
-        None
-    }
-
-    fn ended(&self) -> BoxFuture<'static, ()> {
-        let mut ended = self.ended.clone();
-        // Nothing is sent: the channel ends with the browser.
-        Box::pin(async move { while ended.changed().await.is_ok() {} })
-    }
-
-    fn check(&self) -> BoxFuture<'static, Result<(), EngineError>> {
-        let lives = self.ended.has_changed().is_ok();
-        Box::pin(std::future::ready(if lives { Ok(()) } else { Err(EngineError::Gone) }))
-    }
-
-    async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
-        self.engine.launch(launch).await
-    }
-
-    async fn kill(self: Box<Self>) {}
-}
-
-impl Drop for WarmNullBrowser {
-    fn drop(&mut self) {
-        match &self.whose {
-            Whose::Tenants { tenant, .. } => drop(self.engine.warm.lock().remove(tenant)),
-            Whose::Nobodys { id } => drop(self.engine.spares.lock().remove(id)),
-        }
+        Ok(self.warm.start(self, tenant))
     }
 }
 

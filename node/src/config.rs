@@ -157,7 +157,7 @@ pub struct NodeArgs {
     #[arg(long, env = "ROOST_NODE_MAX_LAUNCHES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub max_launches: u16,
     /// Browsers that run for nobody yet, so that a tenant that comes up here waits for none to start; 0 keeps none
-    #[arg(long, env = "ROOST_NODE_SPARE_BROWSERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=16))]
+    #[arg(long, env = "ROOST_NODE_SPARE_BROWSERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(..=16))]
     pub spare_browsers: u16,
     /// What runs the tenants: `null` has no browser and is for scale tests, `null-away` the same with WhatsApp away
     #[arg(long, env = "ROOST_NODE_ENGINE", value_enum, default_value_t = EngineKind::Web)]

@@ -66,8 +66,7 @@ async fn whoever_dies_while_a_spare_is_adopted_leaves_the_profile_as_it_was() {
             for step in &STEPS[..done] {
                 step(&here, &spare.browser_dir()).unwrap();
             }
-            // A process that is killed removes nothing.
-            std::mem::forget(spare);
+            // A process that is killed lets its locks go and removes nothing, so the spare stays until this is over.
             drop((here, dirs));
 
             let here = world.profile("a");
@@ -81,6 +80,7 @@ async fn whoever_dies_while_a_spare_is_adopted_leaves_the_profile_as_it_was() {
             let _dirs = world.profiles("a").spare_dirs().unwrap();
             let left = files_below(&world.dir.path().join("a/.spares"));
             assert_eq!(left.len(), 1, "the lock alone: {left:?}");
+            drop(spare);
         }
     }
 }

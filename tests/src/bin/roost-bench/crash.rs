@@ -18,7 +18,7 @@ use crate::{
 pub const TENANTS: usize = 4;
 const WITHIN: Duration = Duration::from_secs(60);
 const CLAIM_MS: f64 = 500.0;
-const ANSWER_S: f64 = 3.0;
+const ANSWER_S: f64 = 1.2;
 
 pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()> {
     let (mut scenario, mut owner, mut spare) = start(site).await?;
@@ -110,12 +110,12 @@ fn tell(report: &mut Report, runs: usize, mut claims_ms: Vec<f64>, mut answers_s
         format!("p99 at most {CLAIM_MS:.0} ms"),
         p99 <= CLAIM_MS,
     );
-    let worst = percentile(&answers_s, 100);
+    let p50 = percentile(&answers_s, 50);
     report.row(
         "process crash, to all connected and answering: p50 / worst",
-        format!("{:.2} / {worst:.2} s", percentile(&answers_s, 50)),
+        format!("{p50:.2} / {:.2} s", percentile(&answers_s, 100)),
         "35 s (best published, sockets without a browser)",
-        format!("at most {ANSWER_S:.0} s, no scan"),
-        worst <= ANSWER_S,
+        format!("p50 at most {ANSWER_S} s, no scan"),
+        p50 <= ANSWER_S,
     );
 }

@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_millis(20);
 /// Written before and after each move, so that the silence is between two answers.
 const AROUND: Duration = Duration::from_secs(1);
-const GAP_S: f64 = 1.5;
+const GAP_S: f64 = 0.7;
 
 pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()> {
     let scenario = Scenario::start_with(|options| {

@@ -14,7 +14,7 @@ pub struct Site {
     #[arg(long)]
     hard: bool,
     /// Browsers that each node keeps ready for nobody yet.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     spare_browsers: u16,
 }
 
