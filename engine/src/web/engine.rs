@@ -25,7 +25,7 @@ use super::document::TopDocument;
 use super::hosts::{Domain, PageUrl, resolver_rules};
 use super::identity::{Identity, usual_user_agent};
 use super::page::WebPage;
-use super::process::{BrowserProcess, Pipes, ProcessTree, how_it_ended};
+use super::process::{BrowserProcess, Pipes, ProcessTree, Traces, how_it_ended};
 use super::proxies::Proxies;
 use super::pump::EventPump;
 use super::start::{self, Startup};
@@ -279,7 +279,8 @@ impl Launcher {
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        BrowserProcess::watch(child, observer)
+        let traces = Traces { profile: home.to_owned(), run_as: self.run_as };
+        BrowserProcess::watch(child, traces, observer)
             .ok_or_else(|| failed(std::io::Error::other("the browser has no pipe")))
     }
 

@@ -48,6 +48,7 @@ mod page;
 mod process;
 mod proxies;
 mod pump;
+mod socket_dir;
 mod start;
 mod well_formed;
 
@@ -55,3 +56,4 @@ pub use bridge::{HoldLimits, WaJs};
 pub use engine::{Launcher, Sandbox, WebConfig, WebEngine};
 pub use hosts::{Domain, NotADomain, NotAPageUrl, PageUrl};
 pub use identity::Identity;
+pub use socket_dir::remove_socket_dir;
