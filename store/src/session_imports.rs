@@ -2,8 +2,8 @@
 //!
 //! The fence is the generation that the worker had when the import began, and that it is on no node and not to be: whoever places it
 //! takes a new one, so one of the two comes after the other as everywhere ([`crate::fence`]). The snapshot has a generation of its own
-//! from the sequence that all have theirs from. So it is later than whatever an owner before has saved, and earlier than what the next
-//! one does, and no owner's prune of its own generation and those before touches it while it is stored.
+//! from the sequence that all have theirs from, taken while the worker's row is held: later than whatever an owner before has saved, and
+//! earlier than that of whoever is placed afterwards. So an owner that comes in between is not deposed by an import that goes on.
 //!
 //! It is a session of its own: what was saved before is void, on every node's disk too.
 
@@ -39,6 +39,8 @@ pub enum ImportCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportTicket {
     pub uid: Uuid,
+    /// Of the import alone.
+    pub import_generation: Generation,
     /// Of the worker.
     generation: Generation,
     session: SessionNumber,
@@ -52,16 +54,20 @@ impl ImportTicket {
 }
 
 impl Store {
-    /// Changes nothing. `NotImportable` with the reason.
+    /// Changes nothing, and takes a generation if there is something to import. `NotImportable` with the reason.
     pub async fn check_import(&self, order: &ImportOrder) -> Result<ImportCheck, StoreError> {
         let query = sqlx::query!(
-            r#"select t.uid, w.generation, w.desired as "desired: DesiredState", w.node, s.session_number,
+            r#"with held as materialized (
+                select tenant_id, generation, desired, node from worker_processes where tenant_id = $1 for key share
+            )
+            select t.uid, w.generation as "generation!", w.desired as "desired!: DesiredState", w.node as "node?", s.session_number,
+                case when w.desired = 'STOPPED' and w.node is null then nextval('generations') end as import_generation,
                 s.forget or s.snapshot_manifest is not null or s.account_number is not null as "has_session!",
                 (s.import_session = s.session_number and s.import_digest = $2 and not s.forget
                     and s.snapshot_manifest is not null) is true as "is_done!",
                 s.snapshot_generation, s.snapshot_sequence
-            from tenants t join worker_processes w on w.tenant_id = t.id join whatsapp_sessions s on s.tenant_id = t.id
-            where t.id = $1 and t.deleting_since is null"#,
+            from held w join tenants t on t.id = w.tenant_id join whatsapp_sessions s on s.tenant_id = w.tenant_id
+            where t.deleting_since is null"#,
             order.tenant.as_str(),
             order.digest,
         );
@@ -81,20 +87,18 @@ impl Store {
             }
             (DesiredState::Stopped, None) => None,
         };
-        match refusal {
-            Some(refusal) => Err(StoreError::NotImportable { tenant: order.tenant.clone(), refusal }),
-            None => Ok(ImportCheck::Ready(ImportTicket {
+        match (refusal, row.import_generation) {
+            (None, Some(import_generation)) => Ok(ImportCheck::Ready(ImportTicket {
                 uid: row.uid,
+                import_generation: Generation(import_generation),
                 generation: Generation(row.generation),
                 session: SessionNumber(row.session_number),
             })),
+            (refusal, _) => {
+                let refusal = refusal.unwrap_or(ImportRefusal::Changed);
+                Err(StoreError::NotImportable { tenant: order.tenant.clone(), refusal })
+            }
         }
-    }
-
-    /// For the snapshot of an import.
-    pub async fn next_generation(&self) -> Result<Generation, StoreError> {
-        let query = sqlx::query!(r#"select nextval('generations') as "generation!""#);
-        Ok(Generation(self.one("take a generation for an import", query).await?.generation))
     }
 
     /// From now on the tenant has the session of which this is the snapshot, which is whole in the object store. `NotImportable` when

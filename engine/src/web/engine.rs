@@ -27,7 +27,7 @@ use super::forwarder::Forwarder;
 use super::hosts::{Domain, PageUrl};
 use super::identity::{Identity, usual_user_agent};
 use super::page::WebPage;
-use super::process::{BrowserProcess, Pipes, ProcessTree, how_it_ended};
+use super::process::{BrowserProcess, Pipes, ProcessTree, Traces, how_it_ended};
 use super::pump::EventPump;
 use super::start::{self, Startup};
 use super::way::{self, Way};
@@ -298,7 +298,8 @@ impl Launcher {
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        BrowserProcess::watch(child, observer)
+        let traces = Traces { profile: home.to_owned(), run_as: self.run_as };
+        BrowserProcess::watch(child, traces, observer)
             .ok_or_else(|| failed(std::io::Error::other("the browser has no pipe")))
     }
 

@@ -5,20 +5,39 @@
 //! root when this process dies; the others end when they lose it.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use roost_model::causes;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
+use super::socket_dir::remove_socket_dir;
 use crate::BrowserObserver;
+use crate::run_as::RunAs;
 
 /// A running browser. Dropping it kills the tree.
 pub(super) struct BrowserProcess {
     tree: ProcessTree,
+}
+
+/// Where a browser leaves something outside of its profile.
+pub(super) struct Traces {
+    pub profile: PathBuf,
+    pub run_as: RunAs,
+}
+
+impl Traces {
+    /// Once no process of it is left.
+    fn remove(&self) {
+        if let Err(error) = remove_socket_dir(&self.profile, self.run_as) {
+            tracing::warn!(error = %causes(&error), "a temporary directory of a browser is left");
+        }
+    }
 }
 
 /// The ends of the browser's two pipes.
@@ -29,14 +48,18 @@ pub(super) struct Pipes {
 
 impl BrowserProcess {
     /// The browser that this child is, and its pipes; None if it has none.
-    pub(super) fn watch(mut child: Child, observer: Arc<dyn BrowserObserver>) -> Option<(Self, Pipes)> {
+    pub(super) fn watch(
+        mut child: Child,
+        traces: Traces,
+        observer: Arc<dyn BrowserObserver>,
+    ) -> Option<(Self, Pipes)> {
         let (input, output, errors) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
         let pid = child.id()?;
         let root = Pid::from_raw(pid.cast_signed())?;
         observer.started(pid);
         let (gone, is_gone) = watch::channel(None);
         let tree = ProcessTree { root, gone: is_gone, cause: Arc::default() };
-        tokio::spawn(watch_over(child, tree.clone(), errors, gone, observer));
+        tokio::spawn(watch_over(child, tree.clone(), errors, gone, (traces, observer)));
         Some((Self { tree }, Pipes { input, output }))
     }
 
@@ -127,11 +150,12 @@ async fn watch_over(
     tree: ProcessTree,
     errors: tokio::process::ChildStderr,
     gone: watch::Sender<Option<TreeEnd>>,
-    observer: Arc<dyn BrowserObserver>,
+    (traces, observer): (Traces, Arc<dyn BrowserObserver>),
 ) {
     let last_words = tokio::spawn(last_words(errors));
     let ended = child.wait().await;
     end_group(tree.root).await;
+    traces.remove();
     let last_words = last_words.await.unwrap_or_default();
     let cause = tree.cause.get().cloned();
     let is_orderly = cause.is_none() && ended.as_ref().is_ok_and(ExitStatus::success);
@@ -239,7 +263,6 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::run_as::RunAs;
     use crate::web::engine::Launcher;
 
     #[derive(Default)]
@@ -254,16 +277,42 @@ mod tests {
         }
     }
 
-    fn spawn(script: &str) -> (BrowserProcess, Arc<Counted>) {
+    fn spawn_at_home(script: &str, home: &Path) -> (BrowserProcess, Arc<Counted>) {
         let observer = Arc::new(Counted::default());
         // `roost-node launch` is a program of its own; what follows `--` is what it becomes.
         let becomes = r#"while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
         let args = ["-c", becomes, "sh"].map(str::to_owned).to_vec();
         let launcher = Launcher { program: "/bin/sh".into(), args, run_as: RunAs::Caller };
-        let (shell, home) = (Path::new("/bin/sh"), Path::new("/nonexistent"));
+        let shell = Path::new("/bin/sh");
         let flags = ["-c", script].map(OsString::from);
         let (process, _pipes) = launcher.spawn(shell, home, &flags, Vec::new(), observer.clone()).unwrap();
         (process, observer)
+    }
+
+    fn spawn(script: &str) -> (BrowserProcess, Arc<Counted>) {
+        spawn_at_home(script, Path::new("/nonexistent"))
+    }
+
+    /// As a full Chromium has one: nobody who is killed removes it.
+    #[tokio::test]
+    async fn a_killed_browser_leaves_no_temporary_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let script = r#"d=$(mktemp -d -t org.chromium.Chromium.XXXXXX); : >"$d/SingletonSocket"; : >"$d/SingletonCookie"
+            ln -s "$d/SingletonSocket" "$HOME/SingletonSocket"; sleep 1000"#;
+        let (process, _ledger) = spawn_at_home(script, home.path());
+        let link = home.path().join("SingletonSocket");
+        let socket = async {
+            loop {
+                match fs::read_link(&link) {
+                    Ok(socket) => break socket,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+                }
+            }
+        };
+        let socket = tokio::time::timeout(Duration::from_secs(10), socket).await.unwrap();
+        assert!(socket.exists());
+        process.tree().kill().await;
+        assert!(!socket.parent().unwrap().exists());
     }
 
     #[tokio::test]

@@ -163,8 +163,19 @@ async fn navigate(cdp: &Cdp, session: &SessionId, url: &str) -> Result<(), Engin
     let step = "loading the page";
     let navigated = cdp.call(step, Some(session), NavigateParams::new(url), NAVIGATION).await?;
     match navigated.error_text {
-        Some(reason) if !reason.is_empty() => Err(EngineError::Unreachable { reason }),
+        Some(reason) if !reason.is_empty() => Err(EngineError::Unreachable { reason: explained(reason) }),
         _ => Ok(()),
+    }
+}
+
+/// A name that the browser is not let know reads like one that there is not.
+fn explained(reason: String) -> String {
+    match reason.as_str() {
+        "net::ERR_NAME_NOT_RESOLVED" => format!(
+            "{reason}; the page reaches its own host alone, and what --page-hosts names: if the site sends it to another one, name \
+             that there"
+        ),
+        _ => reason,
     }
 }
 

@@ -6,6 +6,7 @@ mod bounds;
 mod closing;
 mod frames;
 mod holding;
+mod hygiene;
 mod identity;
 mod launcher;
 mod memory;
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("launch") {
         launcher::play();
     }
+    if std::env::args().nth(1).as_deref() == Some(hygiene::ALONE) {
+        runtime().unwrap().block_on(hygiene::fail_to_start());
+        return ExitCode::SUCCESS;
+    }
     libtest_mimic::run(&Arguments::from_args(), trials()).exit_code()
 }
 
@@ -34,7 +39,10 @@ fn trials() -> Vec<Trial> {
         trial("a_browser_goes_before_its_node_when_memory_or_processors_are_short", memory::behind_its_node),
         trial("a_browser_that_is_asked_to_closes_in_order", closing::in_order),
         trial("a_browser_that_is_killed_while_it_closes_has_not_closed", closing::killed_meanwhile),
+        trial("twenty_starts_that_fail_leave_nothing_behind", hygiene::failed_starts),
         trial("a_site_that_answers_with_an_error_is_told_with_its_status", turned_away::status),
+        trial("a_site_that_sends_its_page_elsewhere_is_told_with_what_permits_it", turned_away::redirect),
+        trial("a_browser_that_is_gone_is_named", turned_away::no_browser),
         trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
         trial("half_a_character_stops_nothing_and_is_told_as_a_whole_one", texts::half_characters),
         trial("a_page_and_its_workers_do_not_say_that_they_are_headless", identity::unset),
@@ -62,8 +70,11 @@ fn trials() -> Vec<Trial> {
 /// Browsers are started by threads of the runtime, which outlive them.
 fn trial<F: Future<Output = ()> + Send + 'static>(name: &str, test: fn() -> F) -> Trial {
     Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(test());
+        runtime()?.block_on(test());
         Ok::<(), Failed>(())
     })
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{State, WebSocketUpgrade, ws::Message},
     http::StatusCode,
-    response::{Html, Response},
+    response::{Html, Redirect, Response},
     routing::{get, post},
 };
 use serde_json::Value;
@@ -50,6 +50,16 @@ impl Site {
             .route("/echo", get(echo))
             .route("/tell", post(take))
             .with_state(tell);
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { address, told }
+    }
+
+    /// Sends whoever comes elsewhere.
+    pub async fn redirect(address: &str, to: &'static str) -> Self {
+        let (_tell, told) = mpsc::channel(1);
+        let app = Router::new().route("/", get(move || async move { Redirect::temporary(to) }));
         let listener = TcpListener::bind((address, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });

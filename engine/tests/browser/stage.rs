@@ -32,7 +32,7 @@ pub struct Stage {
     engine: WebEngine,
 }
 
-struct Unwatched;
+pub struct Unwatched;
 
 impl BrowserObserver for Unwatched {
     fn started(&self, _pid: u32) {}
@@ -41,18 +41,23 @@ impl BrowserObserver for Unwatched {
 
 impl Stage {
     pub fn set(page_url: &str) -> Self {
-        Self::build(page_url, Identity::default(), HoldLimits::default())
+        Self::with_hold_limits(page_url, HoldLimits::default())
     }
 
     pub fn with_hold_limits(page_url: &str, hold_limits: HoldLimits) -> Self {
-        Self::build(page_url, Identity::default(), hold_limits)
+        Self::build(page_url, |config| config.hold_limits = hold_limits)
     }
 
     pub fn with_identity(page_url: &str, identity: Identity) -> Self {
-        Self::build(page_url, identity, HoldLimits::default())
+        Self::build(page_url, |config| config.identity = identity)
     }
 
-    fn build(page_url: &str, identity: Identity, hold_limits: HoldLimits) -> Self {
+    /// Another browser, and whoever is to know of it.
+    pub fn with_browser(page_url: &str, browser: PathBuf, observer: Arc<dyn BrowserObserver>) -> Self {
+        Self::build(page_url, |config| (config.browser, config.observer) = (browser, observer))
+    }
+
+    fn build(page_url: &str, adjust: impl FnOnce(&mut WebConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         // As a node of this user would run them.
@@ -62,18 +67,23 @@ impl Stage {
         if let Some(user) = run_as.owner() {
             chown(&profile, Some(user.uid), Some(user.gid)).unwrap();
         }
-        let engine = WebEngine::new(WebConfig {
+        let mut config = WebConfig {
             launcher: Launcher::new(env::current_exe().unwrap(), run_as),
             browser: browser(),
             sandbox: true,
             page_url: page_url.parse().unwrap(),
             page_hosts: Vec::new(),
             wa_js: WaJs::stand_in(WA_JS),
-            hold_limits,
-            identity,
+            hold_limits: HoldLimits::default(),
+            identity: Identity::default(),
             observer: Arc::new(Unwatched),
-        });
-        Self { dir, engine }
+        };
+        adjust(&mut config);
+        Self { dir, engine: WebEngine::new(config) }
+    }
+
+    pub fn profile(&self) -> PathBuf {
+        self.dir.path().join("profile")
     }
 
     pub fn engine(&self) -> &WebEngine {
@@ -85,12 +95,20 @@ impl Stage {
     }
 
     pub async fn launch_as(&self, setup: BrowserSetup) -> Result<Launched, EngineError> {
+        self.launch_until(CancellationToken::new(), setup).await
+    }
+
+    pub async fn launch_until(
+        &self,
+        cancel: CancellationToken,
+        setup: BrowserSetup,
+    ) -> Result<Launched, EngineError> {
         let launch = Launch {
             tenant: TenantId::new("acme").unwrap(),
-            profile: self.dir.path().join("profile"),
+            profile: self.profile(),
             setup,
             local_storage: None,
-            cancel: CancellationToken::new(),
+            cancel,
         };
         self.engine.launch(launch).await
     }
@@ -114,7 +132,7 @@ pub async fn events(launched: &mut Launched) -> Vec<PageEvent> {
     tokio::time::timeout(DEADLINE, all).await.expect("the browser goes on")
 }
 
-fn browser() -> PathBuf {
+pub fn browser() -> PathBuf {
     let usual = || "/usr/lib/chromium/chromium-headless-shell".into();
     env::var_os("ROOST_BROWSER").map_or_else(usual, PathBuf::from)
 }

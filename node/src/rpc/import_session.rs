@@ -123,8 +123,7 @@ impl SessionImporter {
 
     async fn finish(&self, import: Import) -> Result<ImportSessionResponse, ApiError> {
         let Import { order, ticket, clean, whole } = import;
-        let generation = self.store.next_generation().await.map_err(of_store)?;
-        let (uid, session) = (ticket.uid, ticket.imported_session());
+        let (uid, generation, session) = (ticket.uid, ticket.import_generation, ticket.imported_session());
         let stored = whole.store(&self.snapshots, ImportedAs { uid, generation, session, clean }).await;
         let snapshot = stored.map_err(of_session)?;
         let id = SnapshotId { generation: snapshot.generation, sequence: snapshot.sequence };

@@ -30,7 +30,10 @@ use std::sync::atomic::AtomicI64;
 
 use parking_lot::Mutex;
 use roost_engine::LocalStorage;
-use roost_model::ids::{Generation, SessionNumber, TenantId};
+use roost_model::{
+    causes,
+    ids::{Generation, SessionNumber, TenantId},
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 use uuid::Uuid;
@@ -41,6 +44,7 @@ use super::files::{self, read_json, remove_dir, remove_file, write_json};
 use super::spare_dirs::SpareDir;
 use crate::blocking::run_blocking;
 use roost_engine::run_as::{RunAs, impassable};
+use roost_engine::web::remove_socket_dir;
 
 /// The profiles of a node, and who its browsers run as.
 #[derive(Debug, Clone)]
@@ -313,6 +317,7 @@ impl LockedProfile {
     pub async fn wipe(&self) -> Result<(), SessionError> {
         self.settle().await;
         self.beginning.with_nothing();
+        self.remove_socket_dir();
         let root = self.root.clone();
         let wiped = move || {
             for name in [CURRENT, INCOMING, STAGING, DISCARDED, ASIDE, DAMAGED] {
@@ -326,6 +331,7 @@ impl LockedProfile {
     /// Removes the whole profile: the tenant is gone. To be dropped afterwards, for the lock is removed with it.
     pub async fn remove(&self) -> Result<(), SessionError> {
         self.settle().await;
+        self.remove_socket_dir();
         let root = self.root.clone();
         self.work_on_files(move || remove_dir(&root)).await
     }
@@ -424,7 +430,7 @@ impl LockedProfile {
         remove_file(&self.root.join(LOCAL_STORAGE))
     }
 
-    /// Removes the lock link of a full Chromium whose process is dead.
+    /// Removes what a full Chromium whose process is dead has left: its temporary directory, and the link by which it locked the profile.
     pub(super) fn remove_stale_singleton(&self) -> Result<(), SessionError> {
         let link = self.browser_dir().join(SINGLETON_LOCK);
         let Ok(target) = fs::read_link(&link) else { return Ok(()) };
@@ -439,7 +445,18 @@ impl LockedProfile {
             Some(pid) if uses_dir(pid, &self.browser_dir()) => {
                 Err(SessionError::InUse { path: self.root.clone(), holder })
             }
-            _ => remove_file(&link),
+            _ => {
+                self.remove_socket_dir();
+                remove_file(&link)
+            }
+        }
+    }
+
+    /// Of a browser that was killed with its node; other ones have theirs removed as they end. One that holds more than it should
+    /// is nothing that a session waits for.
+    fn remove_socket_dir(&self) {
+        if let Err(error) = remove_socket_dir(&self.browser_dir(), self.run_as) {
+            tracing::warn!(error = %causes(&error), profile = %self.root.display(), "a temporary directory of a browser is left");
         }
     }
 }

@@ -175,6 +175,32 @@ async fn a_singleton_link_is_removed_when_its_process_is_not_a_browser_of_this_p
     assert!(fs::symlink_metadata(&link).is_err());
 }
 
+/// Killed with its node, which else removes that as each browser ends.
+#[tokio::test]
+async fn what_a_browser_has_left_beside_its_profile_goes_with_its_lock_with_its_session_and_with_its_profile()
+{
+    let world = World::new();
+    let here = world.used("a", 1, &[(LOG, "log")]).await;
+    let left = || {
+        let dir = tempfile::Builder::new().prefix("org.chromium.Chromium.").tempdir().unwrap().keep();
+        fs::write(dir.join("SingletonSocket"), "").unwrap();
+        let browser = here.browser_dir();
+        std::os::unix::fs::symlink(dir.join("SingletonSocket"), browser.join("SingletonSocket")).unwrap();
+        std::os::unix::fs::symlink("host-999999999", browser.join("SingletonLock")).unwrap();
+        dir
+    };
+    let started_anew = left();
+    here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
+    assert!(!started_anew.exists());
+    let wiped = left();
+    here.wipe().await.unwrap();
+    assert!(!wiped.exists());
+    here.prepare(&world.snapshots, None, Generation(1)).await.unwrap();
+    let removed = left();
+    here.remove().await.unwrap();
+    assert!(!removed.exists());
+}
+
 /// The user that root's browsers run as; `None` for an ordinary user, whose browsers run as himself.
 fn browsers_user() -> (RunAs, Option<UserIds>) {
     let run_as = RunAs::for_browsers("nobody").unwrap();

@@ -183,7 +183,10 @@ fn what_a_page_behind_sends_is_asked_for_once_more_by_each_recipient() {
     world.disconnect(next.id, NOW);
     let mut last = Tab::open(&mut world);
     last.log_in(&mut world, &credentials, 8);
-    assert!(matches!(&last.told()[..], [ToPage::Welcome, ToPage::Backlog { .. }]), "the receipt alone is due");
+    assert!(
+        matches!(&last.told()[..], [ToPage::Welcome, ToPage::Backlog { .. }]),
+        "the receipt alone is due"
+    );
 }
 
 #[test]

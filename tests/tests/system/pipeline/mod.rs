@@ -10,6 +10,7 @@
     reason = "a panic is the report of a test, and a seed is printed to repeat it"
 )]
 
+mod bad_disk;
 mod browser_setup;
 mod crashes;
 mod damage;

@@ -1,5 +1,7 @@
 //! Businesses that come over from whatsapp-web.js: their bots are stopped, their profiles imported, and nobody scans again.
 
+#![allow(clippy::print_stdout, reason = "what operators are told is printed, as the documentation shows it")]
+
 use std::{
     ffi::OsString,
     fs::{self, Permissions},
@@ -9,15 +11,20 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use roost_devcluster::{Cluster, Options, Simulator, TenantRecord, browser, demo_tenant, product};
+use futures::{StreamExt, stream};
+use roost_devcluster::{
+    Cluster, Options, Simulator, TenantRecord, browser, demo_tenant, product, wait_until,
+};
 use roost_proto::v1::{
-    BusinessTexts, CreateTenantRequest, EventKind, GetSessionRequest, ListEventsRequest, Session,
-    SessionStatus, StartWorkerRequest, Tenant, Worker,
+    BusinessTexts, CreateTenantRequest, EventKind, GetSessionRequest, ImportSessionRequest,
+    ListEventsRequest, ProfileDescription, ProfileFile, Session, SessionStatus, StartWorkerRequest, Tenant,
+    Worker, import_session_request::Part, import_session_response::Part as Answer,
 };
 use roost_simulator::Hardness;
 use roost_tests::{Conversation, SOON, bots::Bots, judge, scenario::processes_that_name};
 use tempfile::TempDir;
 use tokio::process::Command;
+use tonic::{Code, Status};
 
 /// Where bots and browsers find the simulator in the place of the real site.
 struct Site {
@@ -187,6 +194,8 @@ async fn bots_of_whatsapp_web_js_come_over_without_a_scan_and_the_messages_of_th
     let again = stage.done(&import).await?;
     ensure!(again.contains("0 imported, 2 done before, 0 failed"), "{again}");
 
+    println!("{planned}{imported}{again}");
+
     for tenant in &tenants {
         let session = stage.session(tenant).await?;
         ensure!(session.import_time.is_some() && session.snapshot_time.is_some(), "{session:?}");
@@ -238,6 +247,8 @@ async fn what_is_foreign_torn_or_of_a_tenant_that_runs_is_refused_with_what_to_d
     let nobody = stage.refused(&["session", "import", "nobody", text(&profile)]).await?;
     ensure!(nobody.contains("there is no tenant \"nobody\""), "{nobody}");
 
+    breaks_off(&stage, &tenant).await?;
+
     let start = StartWorkerRequest { tenant_id: tenant.id.clone() };
     stage.cluster.admin().workers().start_worker(start).await?;
     let running = import(&profile).await?;
@@ -249,4 +260,59 @@ async fn what_is_foreign_torn_or_of_a_tenant_that_runs_is_refused_with_what_to_d
     cluster.stop().await?;
     site.server.stop().await;
     dir.close().context("removing the directory")
+}
+
+/// A caller that leaves in the midst of a file, and one that does not keep to what is described.
+async fn breaks_off(stage: &Stage, tenant: &TenantRecord) -> Result<()> {
+    let profile = Part::Profile(ProfileDescription {
+        tenant_id: tenant.id.clone(),
+        databases: vec!["https_web.whatsapp.com_0".into()],
+        digest: "0f".repeat(32),
+        ..Default::default()
+    });
+    let path = "Default/Local Storage/leveldb/CURRENT".to_owned();
+    let file = Part::File(ProfileFile { path, size_bytes: 100 });
+    let request = |part: &Part| ImportSessionRequest { part: Some(part.clone()) };
+    let mut sessions = stage.cluster.admin().sessions();
+    let sent = stream::iter([request(&profile), request(&file)]).chain(stream::pending());
+    let mut answers = sessions.import_session(sent).await?.into_inner();
+    let accepted = answers.message().await?.and_then(|answer| answer.part);
+    ensure!(matches!(accepted, Some(Answer::Accepted(_))), "{accepted:?}");
+    let received = || files_in_imports(&stage.dir.path().join("state"));
+    wait_until("the file's beginning has come", SOON, || async { received() == 1 }).await?;
+    drop(answers);
+    wait_until("what has come is gone", SOON, || async { received() == 0 }).await?;
+    ensure!(stage.session(tenant).await?.import_time.is_none());
+
+    for (parts, said) in [
+        (vec![file.clone()], "profile: is required, and comes first"),
+        (vec![profile.clone(), Part::Content(vec![1])], "before any file"),
+        (vec![profile.clone(), file], "broke off before its end; nothing was imported"),
+    ] {
+        let parts: Vec<_> = parts.iter().map(request).collect();
+        // The last one ends there; the others are refused before they go on.
+        let goes_on = !said.contains("broke off");
+        let parts = stream::iter(parts).chain(stream::pending().take_until(async move {
+            if goes_on {
+                std::future::pending::<()>().await;
+            }
+        }));
+        let refused = async {
+            let mut answers = sessions.import_session(parts).await?.into_inner();
+            while answers.message().await?.is_some() {}
+            Ok::<(), Status>(())
+        };
+        let refused = refused.await.err().context("it was taken")?;
+        ensure!(refused.code() == Code::InvalidArgument && refused.message().contains(said), "{refused:?}");
+    }
+    wait_until("nothing is left", SOON, || async { received() == 0 }).await?;
+    Ok(())
+}
+
+fn files_in_imports(state: &Path) -> usize {
+    fn files(dir: &Path) -> usize {
+        let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+        entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+    }
+    ["node-1", "node-2"].iter().map(|node| files(&state.join("nodes").join(node).join("imports"))).sum()
 }

@@ -1,7 +1,7 @@
 //! A session that is taken over from elsewhere: when it may be, and that it is fenced.
 
 use roost_cluster::ledger::{EventKind, Ledger};
-use roost_model::ids::SessionNumber;
+use roost_model::ids::{Generation, SessionNumber};
 use roost_store::{
     Completion, EventFilter, Fence, ImportCheck, ImportOrder, ImportRefusal, ImportTicket, SnapshotPointer,
     StoreError,
@@ -27,24 +27,12 @@ impl Db {
         }
     }
 
-    async fn stored(&self) -> SnapshotPointer {
-        let generation = self.store.next_generation().await.unwrap();
-        SnapshotPointer {
-            manifest: format!("{generation}-1"),
-            generation,
-            sequence: 1,
-            clean: true,
-            at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
-            bytes: Some(7_000),
-        }
-    }
-
     async fn record(
         &self,
         order: &ImportOrder,
         ticket: &ImportTicket,
     ) -> Result<SnapshotPointer, StoreError> {
-        let stored = self.stored().await;
+        let stored = stored(ticket.import_generation);
         self.store.record_import(order, ticket, &stored, &node("b")).await.map(|()| stored)
     }
 
@@ -59,6 +47,17 @@ impl Db {
 
     async fn imported_at(&self, id: &str) -> Option<OffsetDateTime> {
         self.store.get_session(&tenant(id)).await.unwrap().imported_at
+    }
+}
+
+fn stored(generation: Generation) -> SnapshotPointer {
+    SnapshotPointer {
+        manifest: format!("{generation}-1"),
+        generation,
+        sequence: 1,
+        clean: true,
+        at: OffsetDateTime::now_utc().replace_nanosecond(0).unwrap(),
+        bytes: Some(7_000),
     }
 }
 
@@ -118,7 +117,7 @@ async fn a_tenant_that_runs_or_has_a_session_takes_none_unless_it_is_replaced() 
     let fence = db.owned("duka").await;
     let kept = order("duka", "x");
     assert_eq!(db.import_refusal(&kept).await, ImportRefusal::ToRun);
-    let before = SnapshotPointer { generation: fence.generation, ..db.stored().await };
+    let before = stored(fence.generation);
     db.store.set_snapshot(&fence, &before).await.unwrap();
     db.store.admit(&fence, &[message("one", "c")]).await.unwrap();
     let inbound = db.store.pending_inbound(&fence, 0, 10).await.unwrap().remove(0);
@@ -151,6 +150,7 @@ async fn nothing_is_recorded_when_the_tenant_is_not_as_it_was_when_the_import_be
     db.store.start_worker(&order.tenant).await.unwrap();
     assert_eq!(refusal(db.record(&order, &ticket).await), ImportRefusal::Changed);
     let fence = db.place(&order.tenant, "a").await;
+    assert!(fence.generation > ticket.import_generation, "what the import still stores deposes nobody");
     assert_eq!(refusal(db.record(&order, &ticket).await), ImportRefusal::Changed);
     db.stop(&fence).await;
     assert_eq!(refusal(db.record(&order, &ticket).await), ImportRefusal::Changed);
