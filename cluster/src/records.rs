@@ -36,6 +36,29 @@ pub struct NodeRecord {
     /// What keeps it from doing its work, as it has found out itself; one of a kind, in the order of kinds.
     #[serde(default)]
     pub impairments: Vec<Impairment>,
+    /// What it has of memory for its tenants; nothing is decided by it where the node does not say.
+    #[serde(default)]
+    pub memory: Option<NodeMemory>,
+}
+
+/// A node's memory, as tenants are placed by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeMemory {
+    /// What there is for tenants: the machine's, less what is kept for all else.
+    pub allocatable_bytes: u64,
+    /// Nineteen in twenty of its tenants use no more; none while it has too few to say so.
+    #[serde(default)]
+    pub p95_bytes: Option<u64>,
+}
+
+impl NodeMemory {
+    /// What a tenant is taken to need that requests nothing, before the node knows what its tenants use.
+    const REQUEST_BYTES: u64 = 128 << 20;
+
+    /// What is kept free here for a tenant that requests so much.
+    pub fn request_bytes(&self, requested: Option<u64>) -> u64 {
+        requested.or(self.p95_bytes).unwrap_or(Self::REQUEST_BYTES)
+    }
 }
 
 /// Something that a live node's work needs and that the node does not have.

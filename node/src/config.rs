@@ -28,7 +28,7 @@ use roost_secrets::ClusterSecret;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
-use crate::resources::{Cores, Limit, Limits};
+use crate::resources::{Cores, Limit, Limits, MachineMemory, MemoryArgs, NothingForTenants};
 use crate::rpc::{RpcArgs, RpcArgsError};
 use crate::session::{
     Profiles, SessionError, SnapshotKeys, SnapshotStore,
@@ -108,6 +108,8 @@ pub struct NodeArgs {
     /// The processes that it may have before it is killed and started anew; 'none' is no limit
     #[arg(long, env = "ROOST_NODE_TENANT_PROCESS_LIMIT", default_value = "64", value_name = "N")]
     pub tenant_process_limit: Limit<NonZeroU32>,
+    #[command(flatten)]
+    pub memory: MemoryArgs,
     /// wppconnect-wa.js of the npm package @wppconnect/wa-js
     #[arg(long, env = "ROOST_BRIDGE")]
     pub bridge: Option<PathBuf>,
@@ -184,6 +186,8 @@ pub struct NodeConfig {
     /// Where snapshots go.
     pub snapshots: SnapshotStore,
     pub profiles: Profiles,
+    /// None of an engine without browsers, or where it is not known.
+    pub memory: Option<MachineMemory>,
 }
 
 impl NodeConfig {
@@ -241,6 +245,8 @@ pub enum ConfigError {
     Capacity { given: u32 },
     #[error(transparent)]
     Rpc(#[from] RpcArgsError),
+    #[error(transparent)]
+    Memory(#[from] NothingForTenants),
     #[error("--zone must not be empty")]
     Zone,
     #[error("--bridge is required with --engine web")]
@@ -292,7 +298,8 @@ impl NodeArgs {
             EngineConfig::Null { .. } => RunAs::Caller,
         };
         let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
-        Ok(NodeConfig { args: self, timing, engine, etcd_ca, cluster_secret, snapshots, profiles })
+        let memory = self.memory.check()?.filter(|_| matches!(engine, EngineConfig::Web { .. }));
+        Ok(NodeConfig { args: self, timing, engine, etcd_ca, cluster_secret, snapshots, profiles, memory })
     }
 }
 
@@ -425,6 +432,7 @@ mod tests {
             ("--rpc-listen", "0.0.0.0:0"),
             ("--zone", ""),
             ("--capacity", "6001"),
+            ("--memory-reserve", "1048576GiB"),
             ("--etcd-ca-file", "/nowhere"),
         ] {
             let error = check(dir.path(), &[(flag, value)]).err().unwrap();

@@ -46,6 +46,7 @@ pub mod ledger;
 mod linked_accounts;
 mod log_tails;
 pub mod messages;
+mod node_memory;
 pub mod node_orders;
 mod object_store;
 pub mod operations;
@@ -91,6 +92,7 @@ pub use ledger::{PostgresLedger, PresentController};
 pub use linked_accounts::LinkedAccount;
 pub use log_tails::{LogTail, SavedLogTail};
 pub use messages::{Direction, Message, MessageFilter, MessageState};
+pub use node_memory::MemoryDemand;
 pub use node_orders::{NodeOrders, RestartWindowUntil};
 pub use object_store::ObjectStoreOwner;
 pub use operations::{

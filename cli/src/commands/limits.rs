@@ -22,7 +22,7 @@ impl<T> Limit<T> {
 
 #[derive(Debug, clap::Args)]
 pub struct LimitArgs {
-    /// What its browser needs, such as 256MiB, and so what its limit is at least; 'default' takes it back. Placement does not go by it.
+    /// What is kept free for its browser on a node, such as 256MiB; 'default' is what its node takes a tenant to need.
     #[arg(long, value_name = "SIZE", value_parser = request)]
     memory_request: Option<Limit<i64>>,
     /// What its browser may use before it is restarted, such as 512MiB; 'none' lifts the limit, 'default' is the node's own.

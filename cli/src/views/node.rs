@@ -1,9 +1,9 @@
 //! One node, live or known from before.
 
-use roost_proto::v1::{Impairment, Node};
+use roost_proto::v1::{Impairment, Node, NodeMemory};
 use serde::Serialize;
 
-use super::{ago, rfc3339};
+use super::{ago, rfc3339, usage::memory};
 use crate::output::Row;
 
 #[derive(Debug, Serialize)]
@@ -27,6 +27,16 @@ pub struct NodeView {
     suspect_until_time: Option<String>,
     restart_window_end_time: Option<String>,
     impairments: Vec<ImpairmentView>,
+    memory: Option<MemoryView>,
+}
+
+/// Requested and used only of a node that was asked for by its id.
+#[derive(Debug, Serialize)]
+struct MemoryView {
+    allocatable_bytes: i64,
+    requested_bytes: Option<i64>,
+    used_bytes: Option<i64>,
+    p95_bytes: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,6 +68,7 @@ impl From<Node> for NodeView {
             draining: node.draining,
             shedding: node.shedding,
             impairments: node.impairments.into_iter().map(ImpairmentView::from).collect(),
+            memory: node.memory.map(MemoryView::from),
         }
     }
 }
@@ -66,6 +77,25 @@ impl From<Impairment> for ImpairmentView {
     fn from(impairment: Impairment) -> Self {
         let start_time = rfc3339(&impairment.start_time);
         Self { kind: impairment.kind, reason: impairment.reason, start_time }
+    }
+}
+
+impl From<NodeMemory> for MemoryView {
+    fn from(memory: NodeMemory) -> Self {
+        let NodeMemory { allocatable_bytes, p95_bytes, requested_bytes, used_bytes } = memory;
+        Self { allocatable_bytes, requested_bytes, used_bytes, p95_bytes }
+    }
+}
+
+impl MemoryView {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let amount = |bytes: Option<i64>| bytes.map(memory).unwrap_or_default();
+        vec![
+            ("memory for tenants", memory(self.allocatable_bytes)),
+            ("memory requested", amount(self.requested_bytes)),
+            ("memory used", amount(self.used_bytes)),
+            ("memory p95", amount(self.p95_bytes)),
+        ]
     }
 }
 
@@ -111,6 +141,7 @@ impl Row for NodeView {
     fn details(&self) -> Vec<(&'static str, String)> {
         let mut lines: Vec<_> = Self::HEADER.iter().copied().zip(self.cells()).collect();
         lines.push(("incarnation", self.incarnation.to_string()));
+        lines.extend(self.memory.iter().flat_map(MemoryView::lines));
         if self.cordoned {
             lines.push(("cordoned by", self.cordoned_by.clone()));
             lines.push(("because", self.cordon_reason.clone()));

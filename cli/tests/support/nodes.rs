@@ -24,7 +24,13 @@ fn node(id: &str, tenants: i32) -> Node {
 fn impaired() -> Node {
     let reason = "no browser can be started: it ended by itself".into();
     let impairments = vec![Impairment { kind: "browser".into(), reason, start_time: at(30) }];
-    Node { impairments, shedding: true, ..node("node-3b", 2) }
+    let memory = NodeMemory {
+        allocatable_bytes: 7_168 << 20,
+        p95_bytes: Some(176 << 20),
+        requested_bytes: Some(352 << 20),
+        used_bytes: Some(301 << 20),
+    };
+    Node { impairments, shedding: true, memory: Some(memory), ..node("node-3b", 2) }
 }
 
 pub(super) fn known_node(id: &str) -> Result<Node, Status> {

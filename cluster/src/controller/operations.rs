@@ -202,6 +202,7 @@ fn refusal(
         }
         AdmissionDenial::Draining | AdmissionDenial::Leaving => format!("{to} is to be empty"),
         AdmissionDenial::Full { .. } => format!("{to} is full"),
+        denial @ AdmissionDenial::NotEnoughMemory { .. } => format!("{to} {denial}"),
         AdmissionDenial::WithoutWeight => format!("{to} takes only what is sent there"),
     };
     Some(reason)

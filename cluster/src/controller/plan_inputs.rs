@@ -157,6 +157,7 @@ fn stand_in(node: &NodeId, entry: &Entry) -> NodeRecord {
         rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
+        memory: None,
     }
 }
 
@@ -343,6 +344,7 @@ impl RegistryView {
                 last: desired.node.clone(),
                 pin: desired.pin.clone(),
                 move_to: inputs.moves.get(&desired.tenant).cloned(),
+                memory_request_bytes: desired.memory_request_bytes,
                 preparations: presence.preparations,
                 unprepared: inputs.unprepared_for(desired),
                 holds: presence.holds,
@@ -415,6 +417,7 @@ impl RegistryView {
             weight: record.weight,
             zone: record.zone.clone(),
             intake,
+            memory: record.memory,
         }
     }
 
@@ -467,6 +470,7 @@ fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
         last: None,
         pin: None,
         move_to: None,
+        memory_request_bytes: None,
         preparations,
         unprepared: Vec::new(),
         holds,

@@ -135,6 +135,8 @@ pub struct DesiredTenant {
     pub node: Option<NodeId>,
     /// The only node that may have it.
     pub pin: Option<NodeId>,
+    /// The memory that is to be kept free for it; its node's default unless it is set.
+    pub memory_request_bytes: Option<u64>,
     pub spec_revision: SpecRevision,
 }
 

@@ -20,6 +20,8 @@ use super::{
 };
 use roost_model::ids::NodeId;
 
+const MIB: u64 = 1 << 20;
+
 const OPEN: &[Group] = &[Group::Open, Group::OpenFailing];
 const SUSPECT: &[Group] = &[Group::Suspect, Group::SuspectFailing];
 
@@ -52,6 +54,11 @@ pub enum AdmissionDenial {
     },
     /// It takes only what is sent there.
     WithoutWeight,
+    /// Less memory is free on it than is to be kept free for the tenant: nothing else is against it.
+    NotEnoughMemory {
+        request_bytes: u64,
+        free_bytes: u64,
+    },
 }
 
 /// Places as many as there is room for; the others wait with a reason.
@@ -84,7 +91,7 @@ pub(super) fn place(draft: &mut Draft<'_>) {
                 if lost.is_some() {
                     may_fail_over = may_fail_over.map(|left| left - 1);
                 }
-                draft.loads.take(target.node);
+                draft.loads.take(target.node, draft.tenants[index].tenant);
                 give(draft, index, target);
             }
             (Err(reason), _) => wait(draft, index, reason),
@@ -163,7 +170,7 @@ pub(super) fn begin_move(
     reason: ReleaseReason,
     target: Target,
 ) {
-    draft.loads.take(target.node);
+    draft.loads.take(target.node, draft.tenants[index].tenant);
     // It may be that a preparation there was about to be given up.
     let preparation = draft.tenants[index]
         .tenant
@@ -206,12 +213,22 @@ fn choose(draft: &Draft<'_>, tenant: &TenantView, only_to_lacking: bool) -> Resu
             }
         }
     }
+    if let Some(reason) = no_memory_anywhere(draft, tenant) {
+        return Err(reason);
+    }
     let takes = |view: &NodeView| {
-        let denied = admits(view, tenant, 0).err();
+        let denied = admits(view, tenant, Given::default()).err();
         !matches!(denied, Some(AdmissionDenial::Impaired | AdmissionDenial::Unprepared))
     };
     let anyone_takes = draft.nodes.iter().any(|view| view.intake.takes() && takes(view));
     Err(if anyone_takes { WaitReason::EveryNodeFull } else { WaitReason::NoOpenNode })
+}
+
+/// If a node would have a place for the tenant, and none of those has the memory.
+fn no_memory_anywhere(draft: &Draft<'_>, tenant: &TenantView) -> Option<WaitReason> {
+    let (free_bytes, request_bytes) = draft.loads.most_free(tenant)?;
+    let lacks = request_bytes > free_bytes;
+    lacks.then_some(WaitReason::NotEnoughMemory { node: None, request_bytes, free_bytes })
 }
 
 /// The node that the tenant is pinned to.
@@ -221,6 +238,9 @@ fn pinned(draft: &Draft<'_>, tenant: &TenantView, pin: &NodeId) -> Result<Target
         Ok(node) => Ok(Target { node, choice: Choice::Pinned }),
         Err(AdmissionDenial::Full { .. }) => Err(WaitReason::PinnedNodeFull { node }),
         Err(AdmissionDenial::Unprepared) => Err(WaitReason::MoveTargetUnprepared { node }),
+        Err(AdmissionDenial::NotEnoughMemory { request_bytes, free_bytes }) => {
+            Err(WaitReason::NotEnoughMemory { node: Some(node), request_bytes, free_bytes })
+        }
         Err(_) => Err(WaitReason::PinnedNodeUnavailable { node }),
     }
 }
@@ -232,6 +252,9 @@ fn moved(draft: &Draft<'_>, tenant: &TenantView, to: &NodeId) -> Result<Target, 
         Ok(node) => Ok(Target { node, choice: Choice::MoveTarget }),
         Err(AdmissionDenial::Full { .. }) => Err(WaitReason::MoveTargetFull { node }),
         Err(AdmissionDenial::Unprepared) => Err(WaitReason::MoveTargetUnprepared { node }),
+        Err(AdmissionDenial::NotEnoughMemory { request_bytes, free_bytes }) => {
+            Err(WaitReason::NotEnoughMemory { node: Some(node), request_bytes, free_bytes })
+        }
         Err(_) => Err(WaitReason::MoveTargetUnavailable { node }),
     }
 }
@@ -244,7 +267,7 @@ fn sent(draft: &Draft<'_>, tenant: &TenantView, to: &NodeId) -> Result<usize, Ad
 
 /// The first open node in the tenant's order that fits, and how many come before it.
 pub(super) fn first_open(draft: &Draft<'_>, tenant: &TenantView, fit: Fit) -> Option<(usize, usize)> {
-    if !draft.loads.any_fits(OPEN, fit) {
+    if !draft.loads.any_fits(OPEN, fit, tenant) {
         return None;
     }
     draft.order(&tenant.tenant).enumerate().find(|&(_, node)| fits(draft, tenant, node, OPEN, fit))
@@ -253,7 +276,7 @@ pub(super) fn first_open(draft: &Draft<'_>, tenant: &TenantView, fit: Fit) -> Op
 /// Whether the node takes the tenant, and is as good as is asked for. The second is looked at first, for it is what most
 /// nodes lack in a large cluster.
 fn fits(draft: &Draft<'_>, tenant: &TenantView, node: usize, groups: &[Group], fit: Fit) -> bool {
-    draft.loads.fits(node, groups, fit) && admitted(draft, node, tenant).is_ok()
+    draft.loads.fits(node, groups, fit, tenant) && admitted(draft, node, tenant).is_ok()
 }
 
 fn first_that_fits(
@@ -263,7 +286,7 @@ fn first_that_fits(
     groups: &[Group],
     fit: Fit,
 ) -> Option<Target> {
-    if !draft.loads.any_fits(groups, fit) {
+    if !draft.loads.any_fits(groups, fit, tenant) {
         return None;
     }
     let fits = |&node: &usize| fits(draft, tenant, node, groups, fit);
@@ -292,15 +315,26 @@ impl Snapshot {
         let others = self.tenants.iter().filter(|other| other.tenant != tenant.tenant);
         let places = others.flat_map(|other| {
             let held = other.holds.iter().map(|hold| &hold.node);
-            held.chain(other.preparations.iter().map(|preparation| &preparation.node))
+            let prepared = other.preparations.iter().map(|preparation| &preparation.node);
+            held.chain(prepared).filter(|on| *on == node).map(move |_| other)
         });
-        let hosted = places.filter(|on| *on == node).count();
-        admits(view, tenant, u32::try_from(hosted).unwrap_or(u32::MAX))
+        let given = places.fold(Given::default(), |given, other| Given {
+            places: given.places + 1,
+            memory_bytes: given.memory_bytes + other.request_on(view),
+        });
+        admits(view, tenant, given)
     }
 }
 
-/// The rule, for a live node that has given away so many places.
-fn admits(view: &NodeView, tenant: &TenantView, hosted: u32) -> Result<(), AdmissionDenial> {
+/// What a node has given away.
+#[derive(Debug, Clone, Copy, Default)]
+struct Given {
+    places: u32,
+    memory_bytes: u64,
+}
+
+/// The rule, for a live node that has given so much away.
+fn admits(view: &NodeView, tenant: &TenantView, given: Given) -> Result<(), AdmissionDenial> {
     if let Some(pin) = tenant.pin.as_ref().filter(|_| !tenant.allows(&view.node)) {
         return Err(AdmissionDenial::PinnedElsewhere { pin: pin.clone() });
     }
@@ -317,11 +351,18 @@ fn admits(view: &NodeView, tenant: &TenantView, hosted: u32) -> Result<(), Admis
     if tenant.is_held() && tenant.unprepared.contains(&view.node) {
         return Err(AdmissionDenial::Unprepared);
     }
-    if hosted >= view.capacity {
+    if given.places >= view.capacity {
         return Err(AdmissionDenial::Full { capacity: view.capacity });
     }
     if view.weight == 0 && !tenant.is_sent_to(&view.node) {
         return Err(AdmissionDenial::WithoutWeight);
+    }
+    if let Some(memory) = &view.memory {
+        let free_bytes = memory.allocatable_bytes.saturating_sub(given.memory_bytes);
+        let request_bytes = tenant.request_on(view);
+        if request_bytes > free_bytes {
+            return Err(AdmissionDenial::NotEnoughMemory { request_bytes, free_bytes });
+        }
     }
     Ok(())
 }
@@ -331,7 +372,8 @@ pub(super) fn admitted(draft: &Draft<'_>, node: usize, tenant: &TenantView) -> R
     if draft.snapshot.unreadable.contains_key(&draft.nodes[node].node) {
         return Err(AdmissionDenial::Unreadable);
     }
-    admits(draft.nodes[node], tenant, draft.loads.hosted(node))
+    let given = Given { places: draft.loads.hosted(node), memory_bytes: draft.loads.requested(node) };
+    admits(draft.nodes[node], tenant, given)
 }
 
 impl fmt::Display for AdmissionDenial {
@@ -347,6 +389,12 @@ impl fmt::Display for AdmissionDenial {
             Self::Leaving => f.write_str("is leaving"),
             Self::Unreadable => f.write_str("has a record in etcd that cannot be read"),
             Self::Full { capacity } => write!(f, "is full with its {capacity}"),
+            Self::NotEnoughMemory { request_bytes, free_bytes } => write!(
+                f,
+                "has too little memory: it needs {} MiB and {} MiB are free",
+                request_bytes.div_ceil(MIB),
+                free_bytes / MIB
+            ),
             Self::WithoutWeight => f.write_str("has no weight: it takes only what is sent there"),
         }
     }

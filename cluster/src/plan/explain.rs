@@ -89,7 +89,7 @@ fn verdict(draft: &Draft<'_>, node: usize, tenant: &TenantView) -> Verdict {
         Verdict::Impaired
     } else if fails {
         Verdict::FailingZone
-    } else if loads.is_within(node, Fit::WithinBand) {
+    } else if loads.is_within(node, Fit::WithinBand, tenant) {
         Verdict::HasRoom { load, most }
     } else {
         Verdict::AtItsMost { load, most }

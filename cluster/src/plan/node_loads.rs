@@ -1,6 +1,10 @@
 //! How much each node has and has room for, with running totals: without them every tenant that finds no room would
 //! look at every point of the ring to learn it. And how much each open node should have: its band.
 //!
+//! Room is a place and memory. What is counted is the nodes with room for a tenant that requests nothing, which most are; for one
+//! that does, the nodes are looked at until one has room, and what none had room for is remembered. For its share a node is as large as
+//! the tenants that request nothing which it could have.
+//!
 //! The mean is weighted, and what a node's capacity cuts off its share is shared out among the others. Around its
 //! share a node has a band of a tenth, so that the order of the ring decides and not the last tenant; where a tenth
 //! is less than one tenant the share itself, rounded, is the band. The sum of the most is never below, the sum of the
@@ -16,9 +20,9 @@
 //! reason it takes a node for too full a little later than placing does: a new node makes every share a little smaller,
 //! and one tenant from each of the nodes that were just at their most is more than the new node's share.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
-use super::snapshot::{Goal, Intake, NodeView};
+use super::snapshot::{Goal, Intake, NodeView, TenantView};
 
 /// Nodes that are as good as each other for a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +58,17 @@ pub(super) struct Band {
 
 pub(super) struct NodeLoads {
     nodes: Vec<NodeLoad>,
+    has_totals: bool,
     /// By group and fit: how many nodes.
     fitting: [[usize; 3]; 4],
     lacking: usize,
+    /// Likewise: no node that fits has more memory free.
+    free_at_most: Cell<[[u64; 3]; 4]>,
+    /// Of those that take tenants and have a place, the one with most memory free; none when it is not known.
+    roomiest: Cell<Option<Option<usize>>>,
 }
+
+const UNKNOWN: [[u64; 3]; 4] = [[u64::MAX; 3]; 4];
 
 struct NodeLoad {
     /// None: it takes nothing.
@@ -66,6 +77,14 @@ struct NodeLoad {
     weighted: bool,
     /// Every entry and preparation that remains, whatever its phase. Counts against the capacity.
     hosted: u32,
+    /// Whether the node says what it has of memory; else it is limited by its capacity alone.
+    has_memory: bool,
+    /// What it has; more than anybody requests where it does not say.
+    allocatable: u64,
+    /// What is kept free for one that requests nothing.
+    default_request: u64,
+    /// What is kept free for those that count against the capacity.
+    requested: u64,
     /// The tenants that are to stay or to come. Counts against the band.
     load: usize,
     band: Band,
@@ -79,16 +98,30 @@ impl NodeLoads {
             capacity: view.capacity,
             weighted: view.weight > 0,
             hosted: 0,
+            has_memory: view.memory.is_some(),
+            allocatable: view.memory.map_or(u64::MAX, |memory| memory.allocatable_bytes),
+            default_request: view.memory.map_or(0, |memory| memory.request_bytes(None)),
+            requested: 0,
             load: 0,
             band: Band::default(),
             fill_to: 0,
         };
-        let mut loads =
-            Self { nodes: nodes.iter().map(occupancy).collect(), fitting: [[0; 3]; 4], lacking: 0 };
-        for node in 0..nodes.len() {
-            loads.count(node, |total, more| *total += more);
+        Self {
+            nodes: nodes.iter().map(occupancy).collect(),
+            has_totals: false,
+            fitting: [[0; 3]; 4],
+            lacking: 0,
+            free_at_most: Cell::new(UNKNOWN),
+            roomiest: Cell::new(None),
         }
-        loads
+    }
+
+    /// All is taken in that the nodes have; from here on the running totals hold. Nobody asks for them before.
+    pub(super) fn sum_up(&mut self) {
+        self.has_totals = true;
+        for node in 0..self.nodes.len() {
+            self.recount(node, Tally::default());
+        }
     }
 
     pub(super) fn load(&self, node: usize) -> usize {
@@ -104,24 +137,61 @@ impl NodeLoads {
         self.nodes[node].hosted
     }
 
+    /// The memory of the node that is kept free for those.
+    pub(super) fn requested(&self, node: usize) -> u64 {
+        self.nodes[node].requested
+    }
+
     /// How many the nodes that have fewer than they should are short of, and have room for.
     pub(super) fn lacking(&self) -> usize {
         self.lacking
     }
 
     /// Whether any node of the groups fits. Nodes without weight do not count: they are in no tenant's order.
-    pub(super) fn any_fits(&self, groups: &[Group], fit: Fit) -> bool {
-        groups.iter().any(|&group| self.fitting[group as usize][fit as usize] > 0)
+    pub(super) fn any_fits(&self, groups: &[Group], fit: Fit, tenant: &TenantView) -> bool {
+        let Some(requested) = tenant.memory_request_bytes else {
+            return groups.iter().any(|&group| self.fitting[group as usize][fit as usize] > 0);
+        };
+        let mut at_most = self.free_at_most.get();
+        if groups.iter().all(|&group| at_most[group as usize][fit as usize] < requested) {
+            return false;
+        }
+        let weighted = || (0..self.nodes.len()).filter(|&node| self.nodes[node].weighted);
+        if weighted().any(|node| self.fits(node, groups, fit, tenant)) {
+            return true;
+        }
+        for &group in groups {
+            let fitting = weighted().map(|node| &self.nodes[node]);
+            let fitting = fitting.filter(|node| node.group == Some(group) && node.fits(fit, Some(0)));
+            at_most[group as usize][fit as usize] = fitting.map(NodeLoad::free_bytes).max().unwrap_or(0);
+        }
+        self.free_at_most.set(at_most);
+        false
+    }
+
+    /// What is free on the node that takes tenants, has a place, and has most memory free, and what it would keep of that for this one.
+    pub(super) fn most_free(&self, tenant: &TenantView) -> Option<(u64, u64)> {
+        let look = || {
+            let roomy = |node: &usize| {
+                let node = &self.nodes[*node];
+                node.group.is_some() && node.weighted && node.hosted < node.capacity
+            };
+            (0..self.nodes.len()).filter(roomy).max_by_key(|&node| self.nodes[node].free_bytes())
+        };
+        let roomiest = self.roomiest.get().unwrap_or_else(look);
+        self.roomiest.set(Some(roomiest));
+        let node = &self.nodes[roomiest?];
+        Some((node.free_bytes(), node.request_bytes(tenant.memory_request_bytes)))
     }
 
     /// Whether the node is of these groups and fits.
-    pub(super) fn fits(&self, node: usize, groups: &[Group], fit: Fit) -> bool {
+    pub(super) fn fits(&self, node: usize, groups: &[Group], fit: Fit, tenant: &TenantView) -> bool {
         let node = &self.nodes[node];
-        node.group.is_some_and(|group| groups.contains(&group)) && node.fits(fit)
+        node.group.is_some_and(|group| groups.contains(&group)) && node.fits(fit, tenant.memory_request_bytes)
     }
 
-    pub(super) fn is_within(&self, node: usize, fit: Fit) -> bool {
-        self.nodes[node].fits(fit)
+    pub(super) fn is_within(&self, node: usize, fit: Fit, tenant: &TenantView) -> bool {
+        self.nodes[node].fits(fit, tenant.memory_request_bytes)
     }
 
     /// Sets the bands of the open nodes, and up to where each is to be filled; the others have none. `coming`: tenants that
@@ -131,8 +201,9 @@ impl NodeLoads {
         let settled: usize = open.iter().map(|&node| self.load(node)).sum();
         let shares: Vec<Share> = open
             .iter()
-            .map(|&node| Share { weight: nodes[node].weight, capacity: nodes[node].capacity })
+            .map(|&node| Share { weight: nodes[node].weight, capacity: places(nodes[node]) })
             .collect();
+        self.free_at_most.set(UNKNOWN);
         for (&node, band) in open.iter().zip(share_out(settled + coming, &shares)) {
             let begun = self.load(node) < band.least || filling[node];
             let fill_to = match goal {
@@ -144,8 +215,8 @@ impl NodeLoads {
     }
 
     /// An entry is there.
-    pub(super) fn host(&mut self, node: usize) {
-        self.change(node, |node| node.hosted += 1);
+    pub(super) fn host(&mut self, node: usize, tenant: &TenantView) {
+        self.change(node, |node| node.add(tenant.memory_request_bytes));
     }
 
     /// A tenant that is there is to stay.
@@ -155,48 +226,113 @@ impl NodeLoads {
 
     /// A tenant that is there is to leave.
     pub(super) fn unsettle(&mut self, node: usize) {
+        self.free_at_most.set(UNKNOWN);
         self.change(node, |node| node.load -= 1);
     }
 
     /// A tenant comes.
-    pub(super) fn take(&mut self, node: usize) {
-        self.change(node, |node| (node.hosted, node.load) = (node.hosted + 1, node.load + 1));
+    pub(super) fn take(&mut self, node: usize, tenant: &TenantView) {
+        self.change(node, |node| {
+            node.add(tenant.memory_request_bytes);
+            node.load += 1;
+        });
     }
 
     /// A tenant does not come after all.
-    pub(super) fn untake(&mut self, node: usize) {
-        self.change(node, |node| (node.hosted, node.load) = (node.hosted - 1, node.load - 1));
+    pub(super) fn untake(&mut self, node: usize, tenant: &TenantView) {
+        self.free_at_most.set(UNKNOWN);
+        self.change(node, |node| {
+            node.hosted -= 1;
+            node.requested -= node.request_bytes(tenant.memory_request_bytes);
+            node.load -= 1;
+        });
     }
 
     fn change(&mut self, node: usize, change: impl FnOnce(&mut NodeLoad)) {
-        self.count(node, |total, less| *total -= less);
+        if !self.has_totals {
+            return change(&mut self.nodes[node]);
+        }
+        let before = self.nodes[node].tally();
         change(&mut self.nodes[node]);
-        self.count(node, |total, more| *total += more);
+        self.roomiest.set(None);
+        self.recount(node, before);
     }
 
-    fn count(&mut self, node: usize, add: impl Fn(&mut usize, usize)) {
+    /// `before`: what of the totals it was.
+    fn recount(&mut self, node: usize, before: Tally) {
         let node = &self.nodes[node];
-        let Some(group) = node.group.filter(|_| node.weighted) else { return };
-        for fit in [Fit::Lacking, Fit::WithinBand, Fit::AnyRoom] {
-            add(&mut self.fitting[group as usize][fit as usize], usize::from(node.fits(fit)));
+        let after = node.tally();
+        let Some(group) = node.group.filter(|_| node.weighted && before != after) else { return };
+        let fitting = self.fitting[group as usize].iter_mut();
+        for (total, (was, is)) in fitting.zip(before.fits.into_iter().zip(after.fits)) {
+            *total = *total + usize::from(is) - usize::from(was);
         }
-        add(&mut self.lacking, node.lacks());
+        self.lacking = self.lacking + after.lacks - before.lacks;
     }
 }
 
+/// What a node is of the running totals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tally {
+    /// By fit, for a tenant that requests nothing.
+    fits: [bool; 3],
+    lacks: usize,
+}
+
+/// The most tenants that it could have, if none requested anything.
+fn places(view: &NodeView) -> u32 {
+    let by_memory =
+        view.memory.and_then(|memory| memory.allocatable_bytes.checked_div(memory.request_bytes(None)));
+    by_memory.map_or(view.capacity, |places| view.capacity.min(u32::try_from(places).unwrap_or(u32::MAX)))
+}
+
 impl NodeLoad {
-    fn fits(&self, fit: Fit) -> bool {
-        let has_room = self.hosted < self.capacity;
+    fn add(&mut self, requested: Option<u64>) {
+        self.hosted += 1;
+        self.requested += self.request_bytes(requested);
+    }
+
+    fn request_bytes(&self, requested: Option<u64>) -> u64 {
+        requested.filter(|_| self.has_memory).unwrap_or(self.default_request)
+    }
+
+    fn free_bytes(&self) -> u64 {
+        self.allocatable.saturating_sub(self.requested)
+    }
+
+    fn fits(&self, fit: Fit, requested: Option<u64>) -> bool {
+        self.is_below(fit) && self.has_room(requested)
+    }
+
+    fn has_room(&self, requested: Option<u64>) -> bool {
+        self.hosted < self.capacity && self.request_bytes(requested) <= self.free_bytes()
+    }
+
+    fn is_below(&self, fit: Fit) -> bool {
         match fit {
-            Fit::Lacking => has_room && self.load < self.fill_to,
-            Fit::WithinBand => has_room && self.load < self.band.most,
-            Fit::AnyRoom => has_room,
+            Fit::Lacking => self.load < self.fill_to,
+            Fit::WithinBand => self.load < self.band.most,
+            Fit::AnyRoom => true,
         }
     }
 
+    fn tally(&self) -> Tally {
+        if !self.has_room(None) {
+            return Tally::default();
+        }
+        let fits = [Fit::Lacking, Fit::WithinBand, Fit::AnyRoom].map(|fit| self.is_below(fit));
+        Tally { fits, lacks: self.lacks() }
+    }
+
+    /// A division is slow, and this is asked with every change.
     fn lacks(&self) -> usize {
-        let room = self.capacity.saturating_sub(self.hosted) as usize;
-        self.fill_to.saturating_sub(self.load).min(room)
+        let places = self.capacity.saturating_sub(self.hosted) as usize;
+        let short = self.fill_to.saturating_sub(self.load).min(places);
+        let (request, free) = (self.request_bytes(None), self.free_bytes());
+        if request.saturating_mul(short as u64) <= free {
+            return short;
+        }
+        usize::try_from(free / request).unwrap_or(usize::MAX)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     assign,
     decision::{Action, Plan},
     draft::{Draft, Next, PlannedTenant, TenantState},
-    node_loads::{Fit, Group},
+    node_loads::Fit,
     reason::{ReleaseReason, WaitReason},
     rebalance,
     snapshot::{Goal, Hold, Intake, Snapshot, TenantView, Wanted},
@@ -27,6 +27,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
 pub(super) fn finished(snapshot: &Snapshot) -> Draft<'_> {
     let mut draft = Draft::new(snapshot);
     settle(&mut draft);
+    draft.loads.sum_up();
     keep_preparations(&mut draft);
     set_bands(&mut draft);
     if snapshot.goal == Goal::Rebalance {
@@ -85,7 +86,7 @@ fn keep_as_it_is(draft: &mut Draft<'_>, tenant: &TenantView, reason: WaitReason)
     let prepared = tenant.preparations.iter().map(|preparation| &preparation.node);
     for node in tenant.holds.iter().map(|hold| &hold.node).chain(prepared) {
         if let Some(node) = draft.find(node) {
-            draft.loads.host(node);
+            draft.loads.host(node, tenant);
         }
     }
     draft.decide(tenant, Action::Wait { reason });
@@ -102,10 +103,10 @@ fn settle_hold(draft: &mut Draft<'_>, tenant: &TenantView, hold: &Hold) -> Optio
             return Some(TenantState::InTransit { from: node, graceful });
         }
         Phase::Releasing | Phase::Preparing => {
-            draft.loads.host(node);
+            draft.loads.host(node, tenant);
             return Some(TenantState::InTransit { from: node, graceful });
         }
-        Phase::Active => draft.loads.host(node),
+        Phase::Active => draft.loads.host(node, tenant),
     }
     if let Some(reason) = must_go(tenant, hold, draft.intake(node)) {
         draft.decide(tenant, Action::Release { node: hold.node.clone(), reason });
@@ -192,7 +193,7 @@ fn keep_best(draft: &mut Draft<'_>, index: usize, last_resort: bool) {
             && is_asked_for(draft, planned, next.node)
     });
     let Some(next) = serving.min_by_key(|next| (!next.ready, next.node)) else { return };
-    draft.loads.take(next.node);
+    draft.loads.take(next.node, planned.tenant);
     if let TenantState::Resident { node, asks: None } = planned.state {
         draft.loads.unsettle(node);
     }
@@ -205,7 +206,7 @@ fn keep_best(draft: &mut Draft<'_>, index: usize, last_resort: bool) {
 
 /// The node is as good a choice as when it was chosen.
 fn may_take(draft: &Draft<'_>, planned: &PlannedTenant<'_>, node: usize) -> bool {
-    let others_have_room = || draft.loads.any_fits(&[Group::Open, Group::OpenFailing], Fit::AnyRoom);
+    let others_have_room = || assign::first_open(draft, planned.tenant, Fit::AnyRoom).is_some();
     let last_resort = draft.intake(node).is_last_resort() && others_have_room();
     let sent = planned.tenant.is_sent_to(&draft.nodes[node].node);
     assign::admitted(draft, node, planned.tenant).is_ok() && (sent || !last_resort)

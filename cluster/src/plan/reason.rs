@@ -4,6 +4,8 @@ use std::fmt;
 
 use roost_model::ids::{Generation, NodeId};
 
+const MIB: u64 = 1 << 20;
+
 /// Why a tenant needed a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -83,6 +85,12 @@ pub enum ReleaseReason {
 pub enum WaitReason {
     NoOpenNode,
     EveryNodeFull,
+    /// On the node that it has to be on; else on any, of which the one that has most free is told.
+    NotEnoughMemory {
+        node: Option<NodeId>,
+        request_bytes: u64,
+        free_bytes: u64,
+    },
     PinnedNodeFull {
         node: NodeId,
     },
@@ -191,6 +199,17 @@ impl fmt::Display for WaitReason {
         match self {
             Self::NoOpenNode => f.write_str("no node takes tenants"),
             Self::EveryNodeFull => f.write_str("every node is full"),
+            Self::NotEnoughMemory { node, request_bytes, free_bytes } => {
+                let (needed, free) = (request_bytes.div_ceil(MIB), free_bytes / MIB);
+                match node {
+                    Some(node) => {
+                        write!(f, "it needs {needed} MiB of memory and {free} MiB are free on {node}")
+                    }
+                    None => {
+                        write!(f, "it needs {needed} MiB of memory and no node has more than {free} MiB free")
+                    }
+                }
+            }
             Self::PinnedNodeFull { node } => write!(f, "it is pinned to {node}, which is full"),
             Self::PinnedNodeUnavailable { node } => {
                 write!(f, "it is pinned to {node}, which takes no tenants")

@@ -28,7 +28,7 @@ pub(super) fn go_on(draft: &mut Draft<'_>) {
         };
         let (giver, receiver) = (draft.loads.band(from), draft.loads.band(next.node));
         if draft.loads.load(from) < giver.least || draft.loads.load(next.node) > receiver.most {
-            draft.loads.untake(next.node);
+            draft.loads.untake(next.node, draft.tenants[index].tenant);
             draft.loads.settle(from);
             draft.tenants[index].next = None;
         } else {
@@ -43,7 +43,9 @@ pub(super) fn choose(draft: &mut Draft<'_>) {
     for node in draft.open_nodes() {
         while draft.loads.load(node) > draft.loads.band(node).too_full {
             let fit = if draft.loads.lacking() > 0 { Fit::Lacking } else { Fit::WithinBand };
-            if !givers.give(draft, node, fit) {
+            // Those that lack tenants may lack the memory for the ones that it has.
+            let given = givers.give(draft, node, fit) || givers.give(draft, node, Fit::WithinBand);
+            if !given {
                 break;
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roost_model::ids::{Generation, NodeId, TenantId};
 
-use crate::records::Phase;
+use crate::records::{NodeMemory, Phase};
 
 /// One moment. The order of the lists does not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub struct NodeView {
     pub weight: u32,
     pub zone: String,
     pub intake: Intake,
+    /// None: tenants are placed on it by their number alone.
+    pub memory: Option<NodeMemory>,
 }
 
 /// Whether a live node takes tenants.
@@ -120,6 +122,8 @@ pub struct TenantView {
     pub pin: Option<NodeId>,
     /// An operator moves it there; once it is there this says nothing any more.
     pub move_to: Option<NodeId>,
+    /// The memory that is to be kept free for it; a node's own default where it requests nothing.
+    pub memory_request_bytes: Option<u64>,
     /// The live nodes that prepare for it: none or one, but the plan does not rely on that.
     pub preparations: Vec<Preparation>,
     /// Live nodes that have lately not got ready for it: none of them takes it from a node that has it.
@@ -201,6 +205,11 @@ impl TenantView {
     /// Whether the tenant may be on the node whatever the node's share: it is pinned or moved there.
     pub(super) fn is_sent_to(&self, node: &NodeId) -> bool {
         self.pin.as_ref().or(self.move_to.as_ref()) == Some(node)
+    }
+
+    /// What of a node's memory is kept free for it there.
+    pub(super) fn request_on(&self, node: &NodeView) -> u64 {
+        node.memory.map_or(0, |memory| memory.request_bytes(self.memory_request_bytes))
     }
 
     pub(super) fn allows(&self, node: &NodeId) -> bool {

@@ -7,7 +7,7 @@ use roost_cluster::{
     records::{AssignmentRecord, NodeRecord, Phase},
 };
 use roost_model::ids::NodeId;
-use roost_store::{NodeOrders, Requester, WorkerFilter};
+use roost_store::{MemoryDemand, NodeOrders, Requester, WorkerFilter};
 
 use super::{App, Error, refusal::may_open_window};
 
@@ -20,6 +20,8 @@ pub struct NodeStatus {
     /// Assigned to it; of a node that is not live, those that were.
     pub tenants: usize,
     pub orders: Option<NodeOrders>,
+    /// What its tenants request and use; none unless the node was asked for by its id and says what it has.
+    pub demand: Option<MemoryDemand>,
 }
 
 impl App {
@@ -60,8 +62,12 @@ impl App {
         if let Some(entry) = found {
             let assigned = registry.get(&keys::assignments(id)).await?;
             let assigned = assigned.map(|entry| keys::decode::<AssignmentRecord>(&entry)).transpose();
-            let record = keys::decode(&entry)?;
-            return Ok(NodeStatus::live(record, assigned?.as_ref(), own));
+            let record: NodeRecord = keys::decode(&entry)?;
+            let demand = match &record.memory {
+                Some(memory) => Some(self.store()?.memory_demand(id, memory.request_bytes(None)).await?),
+                None => None,
+            };
+            return Ok(NodeStatus { demand, ..NodeStatus::live(record, assigned?.as_ref(), own) });
         }
         let filter = WorkerFilter { node: Some(id.clone()), ..WorkerFilter::default() };
         let placed = self.store()?.count_workers(&filter).await?;
@@ -147,11 +153,11 @@ impl NodeStatus {
         let own = assigned.filter(|assigned| assigned.incarnation == record.incarnation);
         let is_owned = |phase: Phase| matches!(phase, Phase::Active | Phase::Releasing);
         let tenants = own.map_or(0, |own| own.entries.iter().filter(|entry| is_owned(entry.phase)).count());
-        Self { node: record.node.clone(), live: Some(record), tenants, orders }
+        Self { node: record.node.clone(), live: Some(record), tenants, orders, demand: None }
     }
 
     /// A node of which nothing is known but its tenants and what is ordered.
     fn known(node: NodeId, tenants: usize, orders: Option<NodeOrders>) -> Self {
-        Self { node, live: None, tenants, orders }
+        Self { node, live: None, tenants, orders, demand: None }
     }
 }

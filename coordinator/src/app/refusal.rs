@@ -204,6 +204,9 @@ impl fmt::Display for Refusal {
                     "node {node} is full: it takes {capacity} at most; make room there, or choose another"
                 )
             }
+            Self::NotAdmitted { node, denial: denial @ AdmissionDenial::NotEnoughMemory { .. } } => {
+                write!(f, "node {node} {denial}; make room there, lower the request, or choose another")
+            }
             Self::NotAdmitted { node, denial: AdmissionDenial::Impaired | AdmissionDenial::Shedding } => {
                 write!(f, "node {node} is impaired; `roost node get {node}` says why; choose another")
             }

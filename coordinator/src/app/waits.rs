@@ -93,6 +93,7 @@ fn kind(reason: &WaitReason) -> ConditionKind {
     match reason {
         WaitReason::NoOpenNode
         | WaitReason::EveryNodeFull
+        | WaitReason::NotEnoughMemory { .. }
         | WaitReason::PinnedNodeFull { .. }
         | WaitReason::PinnedNodeUnavailable { .. }
         | WaitReason::MoveTargetFull { .. }
@@ -131,6 +132,7 @@ mod tests {
             last: last.map(|node| NodeId::new(node).unwrap()),
             pin: None,
             move_to: None,
+            memory_request_bytes: None,
             unprepared: Vec::new(),
             preparations: Vec::new(),
             holds: Vec::new(),
@@ -177,6 +179,7 @@ mod tests {
             capacity: 1,
             zone: String::new(),
             intake: Intake::Open,
+            memory: None,
         });
         assert_eq!(
             found(&survey),
@@ -190,6 +193,10 @@ mod tests {
         let kinds = [
             (WaitReason::NoOpenNode, ConditionKind::WaitingForCapacity),
             (WaitReason::EveryNodeFull, ConditionKind::WaitingForCapacity),
+            (
+                WaitReason::NotEnoughMemory { node: None, request_bytes: 2, free_bytes: 1 },
+                ConditionKind::WaitingForCapacity,
+            ),
             (WaitReason::PinnedNodeFull { node: node() }, ConditionKind::WaitingForCapacity),
             (WaitReason::PinnedNodeUnavailable { node: node() }, ConditionKind::WaitingForCapacity),
             (WaitReason::MoveTargetFull { node: node() }, ConditionKind::WaitingForCapacity),

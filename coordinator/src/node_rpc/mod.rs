@@ -192,6 +192,7 @@ mod tests {
             rpc_address: rpc_address.to_owned(),
             started_at_ms: 0,
             impairments: Vec::new(),
+            memory: None,
         }
     }
 

@@ -1,9 +1,10 @@
-//! Keeps `nodes/<node>` saying how this life of the node stands: whether it is leaving, and what impairs it. One writer,
+//! Keeps `nodes/<node>` saying how this life of the node stands: whether it is leaving, what impairs it, and its
+//! memory. One writer,
 //! which writes the newest state only.
 
 use roost_cluster::{
     keys,
-    records::{Impairment, NodeRecord},
+    records::{Impairment, NodeMemory, NodeRecord},
     registry::{RegistryError, SharedRegistry},
     timing::Timing,
 };
@@ -20,6 +21,7 @@ pub struct Announcer {
     pub timing: Timing,
     pub leaving: CancellationToken,
     pub impairments: watch::Receiver<Vec<Impairment>>,
+    pub memory: watch::Receiver<Option<NodeMemory>>,
 }
 
 impl Announcer {
@@ -48,7 +50,8 @@ impl Announcer {
 
     fn wanted(&mut self) -> NodeRecord {
         let impairments = self.impairments.borrow_and_update().clone();
-        NodeRecord { leaving: self.leaving.is_cancelled(), impairments, ..self.record.clone() }
+        let memory = *self.memory.borrow_and_update();
+        NodeRecord { leaving: self.leaving.is_cancelled(), impairments, memory, ..self.record.clone() }
     }
 
     async fn changed(&mut self) {
@@ -57,6 +60,7 @@ impl Announcer {
             () = self.leaving.cancelled(), if !is_leaving => {}
             // An error means that nobody checks any more, which is only at the end of the process.
             Ok(()) = self.impairments.changed() => {}
+            Ok(()) = self.memory.changed() => {}
             else => std::future::pending().await,
         }
     }
@@ -80,11 +84,21 @@ mod tests {
     };
 
     async fn says(registry: &MemoryRegistry, leaving: bool, impairments: usize) {
+        let is_said = |it: NodeRecord| (it.leaving, it.impairments.len()) == (leaving, impairments);
+        says_what(registry, is_said).await;
+    }
+
+    async fn says_memory(registry: &MemoryRegistry, allocatable_bytes: u64) {
+        let is_said = |it: NodeRecord| it.memory.is_some_and(|it| it.allocatable_bytes == allocatable_bytes);
+        says_what(registry, is_said).await;
+    }
+
+    async fn says_what(registry: &MemoryRegistry, is_said: impl Fn(NodeRecord) -> bool) {
         let look = async {
             loop {
                 let entry = registry.get("nodes/a").await;
                 let record = entry.ok().flatten().map(|entry| keys::decode::<NodeRecord>(&entry).unwrap());
-                if record.is_some_and(|it| (it.leaving, it.impairments.len()) == (leaving, impairments)) {
+                if record.is_some_and(&is_said) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -100,16 +114,20 @@ mod tests {
         let (timing, stop) = (Timing::default(), CancellationToken::new());
         let first = register(&registry, &a_node(), &timing, &BootClock, None, &stop).await.unwrap().unwrap();
         let (impairments, leaving) = (Impairments::default(), CancellationToken::new());
+        let has = watch::Sender::new(None);
         let announcer = Announcer {
             registry: registry.clone(),
             record: first.record.clone(),
             timing,
             leaving: leaving.clone(),
             impairments: impairments.subscribe(),
+            memory: has.subscribe(),
         };
         let announcer = tokio::spawn(announcer.run());
         impairments.found(ImpairmentKind::Browser, "x");
         says(&memory, false, 1).await;
+        has.send_replace(Some(NodeMemory { allocatable_bytes: 7, p95_bytes: None }));
+        says_memory(&memory, 7).await;
         memory.cut_off();
         impairments.is_over(ImpairmentKind::Browser);
         tokio::time::sleep(Duration::from_millis(400)).await;

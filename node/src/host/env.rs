@@ -5,7 +5,9 @@ use std::sync::Arc;
 use roost_cluster::{lease_deadline::Standing, registry::SharedRegistry, timing::Timing};
 use tokio::sync::{Notify, watch};
 
-use super::{endings::Endings, impairments::Impairments, worker_table::WorkerTable};
+use super::{
+    endings::Endings, impairments::Impairments, node_memory::PublishedMemory, worker_table::WorkerTable,
+};
 use crate::{
     env::NodeEnv,
     guard::GuardLink,
@@ -25,6 +27,7 @@ pub(super) struct HostEnv {
     pub(super) worker_log: WorkerLog,
     pub(super) health: NodeHealth,
     pub(super) impairments: Impairments,
+    pub(super) memory: PublishedMemory,
     /// Of workers that ended by themselves.
     pub(super) endings: Endings,
     /// Notified when a deleted tenant has left the node.

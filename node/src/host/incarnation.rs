@@ -55,6 +55,7 @@ pub(super) async fn run(
         timing: host.timing,
         leaving: leaving.clone(),
         impairments: host.impairments.subscribe(),
+        memory: host.memory.subscribe(),
     };
     helpers.spawn(announcer.run());
     let (mut supervisor, mut assigned) = begin(host, &registration, standing, &mut helpers);

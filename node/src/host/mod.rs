@@ -27,6 +27,7 @@ mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
 pub mod named_store;
+mod node_memory;
 mod object_store_mark;
 mod orphan_sweep;
 mod own_key;
@@ -98,6 +99,7 @@ pub use error::HostError;
 use impairments::Impairments;
 use lease_reporting_registry::LeaseReportingRegistry;
 use named_store::NamedStore;
+use node_memory::PublishedMemory;
 use registration::Registration;
 use self_check::SelfCheck;
 use store_mark::Given;
@@ -141,6 +143,7 @@ pub async fn run(
     helpers.spawn(saver.clone().run());
     helpers.spawn(Sweeper::new(host.clone(), &config.args).run());
     helpers.spawn(host.node.resources.clone().run());
+    helpers.spawn(host.memory.clone().follow(host.node.resources.clone()));
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =
@@ -236,7 +239,11 @@ async fn register(
     last_life: Option<Incarnation>,
     stop: &CancellationToken,
 ) -> Result<Option<Registration>, HostError> {
-    let record = &NodeRecord { impairments: host.impairments.present(), ..record.clone() };
+    let record = &NodeRecord {
+        impairments: host.impairments.present(),
+        memory: host.memory.present(),
+        ..record.clone()
+    };
     let registered =
         registration::register(&host.registry, record, &host.timing, &BootClock, last_life, stop);
     tokio::select! {
@@ -300,6 +307,7 @@ async fn assemble(
         workers,
         worker_log,
         impairments,
+        memory: PublishedMemory::new(config.memory),
         endings: Endings::default(),
         removed: Notify::new(),
     }))
@@ -347,6 +355,7 @@ fn record(config: &NodeConfig, address: SocketAddr, rpc_address: String) -> Node
         rpc_address,
         started_at_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
         impairments: Vec::new(),
+        memory: None,
     }
 }
 

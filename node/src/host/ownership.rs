@@ -89,6 +89,7 @@ mod tests {
             rpc_address: String::new(),
             started_at_ms: 0,
             impairments: Vec::new(),
+            memory: None,
         };
         let put = |key, value, lease| Op::Put { key, value, lease };
         let ops = [

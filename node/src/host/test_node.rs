@@ -16,5 +16,6 @@ pub(super) fn a_node() -> NodeRecord {
         rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
+        memory: None,
     }
 }

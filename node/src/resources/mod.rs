@@ -14,12 +14,14 @@
 //! What a look has cost decides when the next one comes, so that all of them together take less than half a hundredth of a core.
 
 mod args;
+mod machine;
 mod proc;
 mod rules;
 mod sampler;
 mod table;
 
 pub use args::{Cores, Limit};
+pub use machine::{MachineMemory, MemoryArgs, NothingForTenants};
 pub use proc::GroupUsage;
 pub use rules::{Excess, Limits, Urgency};
 pub use table::{Meter, Resources};

@@ -77,6 +77,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         weight: 100,
         zone: String::new(),
         intake: if seen.leaving { leaving } else { Intake::Open },
+        memory: None,
     });
     let entries = || alive().filter_map(|(number, seen)| seen.entry.map(|entry| (number, seen, entry)));
     let preparations = entries().filter(|(.., entry)| entry.phase == PhaseOf::Preparing);
@@ -88,6 +89,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         last: last.map(node_id),
         pin: None,
         move_to: None,
+        memory_request_bytes: None,
         unprepared: Vec::new(),
         preparations: preparations
             .map(|(number, seen, _)| Preparation { node: node_id(number), ready: seen.is_ready })

@@ -14,7 +14,10 @@ use roost_cluster::ledger::DesiredTenant;
 use roost_model::ids::{Generation, NodeId, SpecRevision, TenantId};
 use tokio::time::Instant;
 
-use crate::{Store, StoreError, columns::optional_id};
+use crate::{
+    Store, StoreError,
+    columns::{optional_id, optional_unsigned},
+};
 
 /// From one reading of everything to the next.
 const FULL_EVERY: Duration = Duration::from_secs(600);
@@ -97,8 +100,8 @@ impl Store {
             r#"select h.server as "server!", h.horizon as "horizon!", w.tenant_id as "tenant_id?",
                 w.desired = 'RUNNING' as "running?", w.generation as "generation?", w.node, w.pin,
                 case when w.outrun_by >= w.generation then w.outrun_by end as outrun_by,
-                w.spec_revision as "spec_revision?"
-            from reading_horizon h left join worker_processes w on true"#
+                w.spec_revision as "spec_revision?", t.memory_request_bytes
+            from reading_horizon h left join (worker_processes w join tenants t on t.id = w.tenant_id) on true"#
         );
         Changes::of(self.all("list the desired tenants", query).await?)
     }
@@ -118,8 +121,9 @@ impl Store {
             select h.server as "server!", h.horizon as "horizon!", changed.tenant_id as "tenant_id?",
                 w.desired = 'RUNNING' as "running?", w.generation as "generation?", w.node, w.pin,
                 case when w.outrun_by >= w.generation then w.outrun_by end as outrun_by,
-                w.spec_revision as "spec_revision?"
-            from reading_horizon h left join (changed left join worker_processes w using (tenant_id)) on true"#,
+                w.spec_revision as "spec_revision?", t.memory_request_bytes
+            from reading_horizon h left join (
+                changed left join worker_processes w using (tenant_id) left join tenants t on t.id = w.tenant_id) on true"#,
             horizon,
         );
         Changes::of(self.all("list the tenants of which something else is desired", query).await?)
@@ -137,6 +141,7 @@ struct Row {
     pin: Option<String>,
     outrun_by: Option<i64>,
     spec_revision: Option<i64>,
+    memory_request_bytes: Option<i64>,
 }
 
 impl Row {
@@ -154,6 +159,7 @@ impl Row {
             outrun_by: self.outrun_by.map(Generation),
             node: optional_id(self.node.as_deref(), NodeId::new)?,
             pin: optional_id(self.pin.as_deref(), NodeId::new)?,
+            memory_request_bytes: optional_unsigned(self.memory_request_bytes)?,
             spec_revision: SpecRevision(spec_revision),
         }))
     }

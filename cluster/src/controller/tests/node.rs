@@ -212,6 +212,7 @@ impl Body {
             rpc_address: String::new(),
             started_at_ms: 0,
             impairments: self.wishes.borrow().impairments.clone(),
+            memory: None,
         };
         let put = Op::Put { key: keys::node(&self.id), value: keys::encode(&record), lease: Some(lease) };
         match self.registry.commit(&[guard], &[put]).await? {
@@ -289,5 +290,6 @@ pub(in crate::controller) fn live_node(name: &str, life: i64, zone: &str) -> Nod
         rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
+        memory: None,
     }
 }

@@ -88,6 +88,7 @@ impl MemoryLedger {
             outrun_by: None,
             node: None,
             pin: None,
+            memory_request_bytes: None,
             spec_revision,
         };
         let now = Instant::now();

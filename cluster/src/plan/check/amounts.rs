@@ -7,7 +7,7 @@ use crate::{
     plan::{
         decision::Action,
         reason::{Choice, ReleaseReason},
-        snapshot::{Intake, MoveLimits, Snapshot, TenantView, Wanted},
+        snapshot::{Intake, MoveLimits, NodeView, Snapshot, TenantView, Wanted},
     },
     records::Phase,
 };
@@ -37,10 +37,12 @@ fn failed_over_too_fast(facts: &Facts<'_>) -> Option<String> {
 #[derive(Default)]
 struct Amounts<'a> {
     hosted: BTreeMap<&'a NodeId, u32>,
+    /// The memory that those are given.
+    memory: BTreeMap<&'a NodeId, u64>,
     /// Nodes that the plan gives a tenant or a preparation.
     given: Vec<&'a NodeId>,
     /// Placed on a suspect node that was neither ordered nor prepared.
-    last_resorts: usize,
+    last_resorts: Vec<&'a TenantView>,
     /// Of moves that are ordered.
     ordered: Traffic<'a>,
     /// Of moves that a rebalance chose.
@@ -74,7 +76,9 @@ impl<'a> Amounts<'a> {
         for action in facts.actions(tenant) {
             match action {
                 Action::Place { node, choice, .. } => {
-                    self.last_resorts += usize::from(is_last_resort(facts, node, choice));
+                    if is_last_resort(facts, node, choice) {
+                        self.last_resorts.push(tenant);
+                    }
                     placed = Some(node);
                 }
                 Action::Prepare { node, from, .. } => {
@@ -89,16 +93,22 @@ impl<'a> Amounts<'a> {
             }
         }
         for node in preparing.iter().filter(|node| Some(**node) != placed) {
-            *self.hosted.entry(node).or_default() += 1;
+            self.host(facts, node, tenant);
         }
         if let Some(node) = placed {
             self.given.push(node);
-            *self.hosted.entry(node).or_default() += 1;
+            self.host(facts, node, tenant);
         }
         for hold in tenant.holds.iter().filter(|hold| !removed.contains(&&hold.node)) {
-            *self.hosted.entry(&hold.node).or_default() += 1;
+            self.host(facts, &hold.node, tenant);
         }
         self.add_traffic(facts, tenant, preparing.first().copied(), released);
+    }
+
+    fn host(&mut self, facts: &Facts<'a>, node: &'a NodeId, tenant: &TenantView) {
+        *self.hosted.entry(node).or_default() += 1;
+        *self.memory.entry(node).or_default() +=
+            memory(facts, node, tenant).map_or(0, |(request, _)| request);
     }
 
     fn add_traffic(
@@ -142,6 +152,14 @@ impl<'a> Amounts<'a> {
     }
 }
 
+/// What the tenant takes of the node's memory, and what that has for all; none where nothing is known of it. Written out here and not
+/// asked of the rule that the plan goes by.
+fn memory(facts: &Facts<'_>, node: &NodeId, tenant: &TenantView) -> Option<(u64, u64)> {
+    let memory = facts.nodes.get(node)?.memory?;
+    let request = tenant.memory_request_bytes.or(memory.p95_bytes).unwrap_or(128 << 20);
+    Some((request, memory.allocatable_bytes))
+}
+
 fn leaves_at_once(facts: &Facts<'_>, node: &NodeId) -> bool {
     let view = facts.nodes.get(node);
     view.is_none_or(|view| matches!(view.intake, Intake::Leaving | Intake::Overdue))
@@ -156,15 +174,27 @@ fn is_last_resort(facts: &Facts<'_>, node: &NodeId, choice: &Choice) -> bool {
 /// A node is never given more than it takes; that it already has more is no fault of the plan. And a suspect node is
 /// given nothing while another has room.
 fn overfilled(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
-    let hosted = |node| amounts.hosted.get(node).copied().unwrap_or_default();
+    let hosted = |node: &NodeId| amounts.hosted.get(node).copied().unwrap_or_default();
     let mut given = amounts.given.iter();
-    if let Some(node) = given.find(|node| hosted(**node) > facts.nodes[**node].capacity) {
+    if let Some(node) = given.find(|node| hosted(node) > facts.nodes[**node].capacity) {
         return Some(format!("{node} is given more than it takes"));
     }
-    let mut open = facts.snapshot.nodes.iter().filter(|view| view.intake == Intake::Open && view.weight > 0);
-    let roomy = open.find(|view| hosted(&view.node) < view.capacity)?;
-    (amounts.last_resorts > 0)
-        .then(|| format!("a suspect or impaired node is given a tenant while {} has room", roomy.node))
+    let requested = |node: &NodeId| amounts.memory.get(node).copied().unwrap_or_default();
+    let over = |node: &&&NodeId| {
+        facts.nodes[**node].memory.is_some_and(|memory| requested(node) > memory.allocatable_bytes)
+    };
+    if let Some(node) = amounts.given.iter().find(over) {
+        return Some(format!("{node} is given more memory than it has"));
+    }
+    let open = || facts.snapshot.nodes.iter().filter(|view| view.intake == Intake::Open && view.weight > 0);
+    let has_room = |view: &NodeView, tenant: &TenantView| {
+        let has_memory = |(request, all): (u64, u64)| requested(&view.node) + request <= all;
+        hosted(&view.node) < view.capacity && memory(facts, &view.node, tenant).is_none_or(has_memory)
+    };
+    amounts.last_resorts.iter().find_map(|tenant| {
+        let roomy = open().find(|view| has_room(view, tenant))?;
+        Some(format!("a suspect or impaired node is given {} while {} has room", tenant.tenant, roomy.node))
+    })
 }
 
 /// What a plan begins does not bring the traffic above the limits; that it is above them already is no fault of the plan.

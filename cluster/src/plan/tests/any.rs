@@ -1,6 +1,7 @@
 //! Snapshots of every kind, also such as no controller would see.
 
 use super::*;
+use crate::records::NodeMemory;
 
 const NODES: usize = 5;
 
@@ -128,12 +129,19 @@ fn any_node() -> impl Strategy<Value = NodeView> {
         1 => Just(Intake::Overdue),
         1 => Just(Intake::Leaving),
     ];
-    (0_u32..15, weight, 0..2, intake).prop_map(|(capacity, weight, zone, intake)| NodeView {
+    let memory = (0_u64..20, 1_u64..4).prop_map(|(allocatable_bytes, p95_bytes)| NodeMemory {
+        allocatable_bytes,
+        p95_bytes: Some(p95_bytes),
+    });
+    let memory = proptest::option::of(memory);
+    let facts = (0_u32..15, weight, 0..2, intake, memory);
+    facts.prop_map(|(capacity, weight, zone, intake, memory)| NodeView {
         node: node_id("unnamed"),
         capacity,
         weight,
         zone: format!("z{zone}"),
         intake,
+        memory,
     })
 }
 
@@ -148,6 +156,7 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
         proptest::option::of(some_node()),
         proptest::option::weighted(0.1, some_node()),
         proptest::option::weighted(0.1, some_node()),
+        proptest::option::weighted(0.3, 1_u64..6),
     );
     let holds = prop_oneof![
         6 => proptest::collection::vec(any_hold(), 0..=1),
@@ -164,7 +173,7 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
             holds.sort_by(|a, b| a.node.cmp(&b.node));
             preparations.sort_by(|a, b| a.node.cmp(&b.node));
             let generation = Generation(generation);
-            let (last, pin, move_to) = orders;
+            let (last, pin, move_to, memory_request_bytes) = orders;
             TenantView {
                 tenant: tenant_id(0),
                 wanted,
@@ -172,6 +181,7 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
                 last,
                 pin,
                 move_to,
+                memory_request_bytes,
                 preparations,
                 unprepared,
                 holds,

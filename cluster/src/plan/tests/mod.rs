@@ -34,6 +34,7 @@ fn open_node(name: &str) -> NodeView {
         weight: 100,
         zone: "default".to_owned(),
         intake: Intake::Open,
+        memory: None,
     }
 }
 
@@ -45,6 +46,7 @@ fn running(number: usize) -> TenantView {
         last: None,
         pin: None,
         move_to: None,
+        memory_request_bytes: None,
         preparations: Vec::new(),
         unprepared: Vec::new(),
         holds: Vec::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::*;
+use crate::records::NodeMemory;
 
 const NODES: usize = 1_000;
 const TENANTS: usize = 100_000;
@@ -86,4 +87,21 @@ fn a_cluster_with_room_nowhere_or_on_few_nodes_is_planned_in_time() {
     }
     let plan = timed("all to ten nodes", &world.snapshot);
     assert_eq!(plan.placements().count(), TENANTS);
+}
+
+#[test]
+fn a_cluster_whose_tenants_request_memory_that_half_of_them_find_is_planned_in_time() {
+    let mut world = large();
+    for view in &mut world.snapshot.nodes {
+        view.memory = Some(NodeMemory { allocatable_bytes: 50 * 200, p95_bytes: Some(100) });
+    }
+    let plan = timed("all of those that request nothing", &world.snapshot);
+    assert_eq!(plan.placements().count(), TENANTS);
+    for (at, tenant) in world.snapshot.tenants.iter_mut().enumerate() {
+        tenant.memory_request_bytes = Some(150 + at as u64 % 100);
+    }
+    let placed = timed("half of those that request memory", &world.snapshot);
+    assert!((45_000..65_000).contains(&placed.placements().count()), "{}", placed.placements().count());
+    world.carry_out(&placed);
+    timed("the others wait", &world.snapshot);
 }

@@ -1,18 +1,18 @@
 //! Nodes: what the registry says of them, with what is ordered.
 
 use prost_types::Timestamp;
-use roost_cluster::records::{Impairment, NodeRecord};
+use roost_cluster::records::{Impairment, NodeMemory, NodeRecord};
 use roost_proto::v1;
-use roost_store::NodeOrders;
+use roost_store::{MemoryDemand, NodeOrders};
 
-use super::{count, timestamp};
+use super::{amount, count, timestamp};
 use crate::app::NodeStatus;
 
 pub fn node(status: NodeStatus) -> v1::Node {
-    let NodeStatus { node, live, tenants, orders } = status;
+    let NodeStatus { node, live, tenants, orders, demand } = status;
     let bare = v1::Node { id: node.into(), tenants: count(tenants), ..Default::default() };
     let with_record = match live {
-        Some(record) => registered(record, bare),
+        Some(record) => registered(record, demand, bare),
         None => bare,
     };
     match orders {
@@ -21,7 +21,7 @@ pub fn node(status: NodeStatus) -> v1::Node {
     }
 }
 
-fn registered(record: NodeRecord, node: v1::Node) -> v1::Node {
+fn registered(record: NodeRecord, demand: Option<MemoryDemand>, node: v1::Node) -> v1::Node {
     v1::Node {
         address: record.address,
         capacity: count(record.capacity),
@@ -33,7 +33,17 @@ fn registered(record: NodeRecord, node: v1::Node) -> v1::Node {
         start_time: Some(from_millis(record.started_at_ms)),
         impairments: record.impairments.into_iter().map(impairment).collect(),
         live: true,
+        memory: record.memory.map(|has| memory(has, demand)),
         ..node
+    }
+}
+
+fn memory(has: NodeMemory, demand: Option<MemoryDemand>) -> v1::NodeMemory {
+    v1::NodeMemory {
+        allocatable_bytes: amount(has.allocatable_bytes),
+        p95_bytes: has.p95_bytes.map(amount),
+        requested_bytes: demand.map(|demand| amount(demand.requested_bytes)),
+        used_bytes: demand.map(|demand| amount(demand.used_bytes)),
     }
 }
 

@@ -94,6 +94,7 @@ async fn live(
         timing,
         leaving: leaving.clone(),
         impairments: watch::channel(Vec::new()).1,
+        memory: watch::channel(registration.record.memory).1,
     };
     helpers.spawn(process.clone().run(announcer.run()));
     let ended = supervisor.serve(&mut assigned, lost, stop, || leaving.cancel()).await;

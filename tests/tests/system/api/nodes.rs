@@ -2,12 +2,13 @@
 
 use roost_cluster::{
     ledger::{Ledger, LedgerRecord},
-    records::{Impairment, ImpairmentKind},
+    records::{Impairment, ImpairmentKind, NodeMemory},
 };
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
-use roost_store::PostgresLedger;
+use roost_model::ids::TenantId;
+use roost_store::{LimitsPatch, PostgresLedger, TenantPatch};
 
 use crate::api::harness::{SOON, api, api_with, fields, refused};
 
@@ -39,6 +40,44 @@ async fn live_nodes_are_listed_with_their_tenants() {
         assert_eq!((node.zone.as_str(), node.leaving), ("default", false));
         assert_eq!(node.start_time.unwrap().nanos, 123_000_000);
     }
+}
+
+#[tokio::test]
+async fn a_node_with_too_little_memory_is_refused_explained_and_shown_as_such() {
+    let api = api().await;
+    const MIB: u64 = 1 << 20;
+    let memory = NodeMemory { allocatable_bytes: 200 * MIB, p95_bytes: Some(96 * MIB) };
+    api.node("n1").await;
+    api.tenant("asha", 1).await;
+    api.placed("asha").await;
+    api.node_that("n2", |record| record.memory = Some(memory)).await;
+    let limits = LimitsPatch { memory_request_bytes: Some(Some(256 * MIB)), ..LimitsPatch::default() };
+    let patch = TenantPatch { limits, ..TenantPatch::default() };
+    api.store.update_tenant(&TenantId::new("asha").unwrap(), patch).await.unwrap();
+    let move_there =
+        v1::StartMoveRequest { tenant_id: "asha".into(), node_id: "n2".into(), ..Default::default() };
+    let error = refused(api.operations().start_move(move_there).await);
+    assert_eq!(error.code, ErrorCode::FailedPrecondition, "{error:?}");
+    let told = "node n2 has too little memory: it needs 256 MiB and 200 MiB are free";
+    assert!(error.message.contains(told), "{error:?}");
+    let explain = v1::ExplainPlacementRequest { tenant_id: "asha".into() };
+    let explained = api.tenants().explain_placement(explain).await.unwrap().into_inner();
+    let n2 = explained.candidates.iter().find(|candidate| candidate.node_id == "n2").unwrap();
+    assert!(!n2.fits && told.ends_with(&n2.reason), "{n2:?}");
+
+    let get = async |id: &str| {
+        let request = v1::GetNodeRequest { id: id.into() };
+        api.nodes().get_node(request).await.unwrap().into_inner()
+    };
+    assert_eq!(get("n1").await.memory, None, "it does not say what it has");
+    api.tenant("juma", 2).await;
+    let pin = v1::PinTenantRequest { tenant_id: "juma".into(), node_id: "n2".into(), ..Default::default() };
+    api.tenants().pin_tenant(pin).await.unwrap();
+    api.placed("juma").await;
+    let shown = get("n2").await.memory.unwrap();
+    assert_eq!(shown.allocatable_bytes, 200 << 20);
+    assert_eq!((shown.p95_bytes, shown.requested_bytes), (Some(96 << 20), Some(96 << 20)));
+    assert_eq!(shown.used_bytes, Some(0), "nobody has seen it yet");
 }
 
 /// As an earlier controller left it; the minute that an impairment has to last is the controller's own tests' to wait for.

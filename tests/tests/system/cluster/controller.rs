@@ -78,6 +78,7 @@ impl World {
             rpc_address: String::new(),
             started_at_ms: 0,
             impairments: Vec::new(),
+            memory: None,
         };
         let put = Op::Put { key: keys::node(&node), value: keys::encode(&record), lease: Some(lease) };
         self.registry.commit(&[], &[put]).await.unwrap();

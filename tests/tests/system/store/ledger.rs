@@ -7,10 +7,13 @@ use roost_cluster::ledger::{
     StoreClaim,
 };
 use roost_devcluster::Postgres;
-use roost_model::ids::{Generation, NodeId, Revision, Term};
+use roost_model::{
+    ResourceUsage,
+    ids::{Generation, NodeId, Revision, Term},
+};
 use roost_store::{
-    ConditionKind, Fence, Heartbeat, PostgresLedger, StatusReport, Store, StoreError, TenantStatus,
-    WorkerStatus,
+    ConditionKind, Fence, Heartbeat, LimitsPatch, MemoryDemand, PostgresLedger, StatusReport, Store,
+    StoreError, TenantPatch, TenantStatus, WorkerStatus,
 };
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
@@ -231,8 +234,42 @@ async fn the_demands_follow_the_operator() {
     db.store.start_worker(&tenant("duka")).await.unwrap();
     let second = db.ledger.desired_tenants().await.unwrap().remove(0);
     assert!(second.running && second.spec_revision > first.spec_revision);
+    assert_eq!(second.memory_request_bytes, None);
+    let limits = LimitsPatch { memory_request_bytes: Some(Some(256 << 20)), ..LimitsPatch::default() };
+    let patch = TenantPatch { limits, ..TenantPatch::default() };
+    db.store.update_tenant(&tenant("duka"), patch).await.unwrap();
+    let third = db.ledger.desired_tenants().await.unwrap().remove(0);
+    assert_eq!(third.memory_request_bytes, Some(256 << 20));
+    let anew = PostgresLedger::new(db.store.clone()).desired_tenants().await.unwrap().remove(0);
+    assert_eq!(anew, third, "also when all is read");
     db.store.delete_tenant(&tenant("duka")).await.unwrap();
     assert!(db.ledger.desired_tenants().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_tenants_of_a_node_request_and_use_is_summed_up() {
+    let db = Db::new().await;
+    let mib = |n: u64| n << 20;
+    for name in ["asha", "duka", "soko"] {
+        db.owned(name).await;
+    }
+    let places = [("asha", "n1"), ("duka", "n1"), ("soko", "n2")];
+    let places = places.map(|(name, on)| (tenant(name), node(on)));
+    let placed = db.ledger.place(db.term, &places).await.unwrap();
+    let limits = LimitsPatch { memory_request_bytes: Some(Some(mib(256))), ..LimitsPatch::default() };
+    let patch = TenantPatch { limits, ..TenantPatch::default() };
+    db.store.update_tenant(&tenant("duka"), patch).await.unwrap();
+    let (seen, generation) = placed[1].clone();
+    let usage = Some(ResourceUsage { memory_bytes: mib(70), cpu_millicores: 1, processes: 1 });
+    let seen = Heartbeat { fence: Fence { tenant: seen, generation }, usage };
+    assert_eq!(db.store.heartbeat(&[seen]).await.unwrap(), []);
+    let demand = |requested, used| MemoryDemand { requested_bytes: mib(requested), used_bytes: mib(used) };
+    let of = async |name| db.store.memory_demand(&node(name), mib(96)).await.unwrap();
+    assert_eq!(of("n1").await, demand(352, 70));
+    assert_eq!(of("n2").await, demand(96, 0));
+    assert_eq!(of("n3").await, demand(0, 0));
+    db.store.stop_worker(&tenant("duka")).await.unwrap();
+    assert_eq!(of("n1").await, demand(96, 0), "one that is stopped needs none");
 }
 
 #[tokio::test]

@@ -152,6 +152,7 @@ async fn register(registry: Arc<EtcdRegistry>, node: NodeId) -> Result<(NodeId, 
         rpc_address: String::new(),
         started_at_ms: 0,
         impairments: Vec::new(),
+        memory: None,
     };
     let put = Op::Put { key: keys::node(&node), value: keys::encode(&record), lease: Some(incarnation) };
     registry.commit(&[], &[put]).await?;

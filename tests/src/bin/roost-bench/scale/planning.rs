@@ -10,7 +10,8 @@ use roost_model::ids::{Generation, NodeId, TenantId};
 pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
     let nodes = (0..nodes).map(|number| {
         let node = NodeId::new(&format!("n{number:04}"))?;
-        Ok(NodeView { node, capacity: 200, weight: 100, zone: "default".to_owned(), intake: Intake::Open })
+        let zone = "default".to_owned();
+        Ok(NodeView { node, capacity: 200, weight: 100, zone, intake: Intake::Open, memory: None })
     });
     let new_tenants = (0..tenants).map(|number| {
         Ok(TenantView {
@@ -20,6 +21,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
             last: None,
             pin: None,
             move_to: None,
+            memory_request_bytes: None,
             preparations: Vec::new(),
             unprepared: Vec::new(),
             holds: Vec::new(),

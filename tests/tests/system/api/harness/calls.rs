@@ -114,6 +114,7 @@ impl Api {
             rpc_address: String::new(),
             started_at_ms: 1_700_000_000_123,
             impairments: Vec::new(),
+            memory: None,
         };
         change(&mut record);
         let put =

@@ -1,0 +1,133 @@
+//! The memory of the machine, or of the container that the node is in: what of it there is for tenants.
+
+use std::{fs, path::Path};
+
+use clap::Args;
+
+use crate::byte_size::ByteSize;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+/// What is kept for all but tenants unless it is given: a tenth, within these.
+const RESERVE_BYTES: (u64, u64) = (256 * MIB, 2_048 * MIB);
+
+/// What is kept of memory for all but tenants.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct MemoryArgs {
+    /// What is kept of memory for all but tenants, such as 1GiB: the rest is what they may request; a tenth of the machine's, or of
+    /// what the node's control group (v2) may use, from 256MiB to 2GiB, unless it is given
+    #[arg(long, env = "ROOST_NODE_MEMORY_RESERVE", value_name = "SIZE")]
+    pub memory_reserve: Option<ByteSize>,
+}
+
+/// All that there is, and what of it is not for tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachineMemory {
+    pub total_bytes: u64,
+    pub reserve_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--memory-reserve {reserve_mib}MiB leaves nothing for tenants of the {total_mib} MiB of memory that there are: give less"
+)]
+pub struct NothingForTenants {
+    reserve_mib: u64,
+    total_mib: u64,
+}
+
+impl MemoryArgs {
+    /// None where the kernel does not tell what there is.
+    pub fn check(self) -> Result<Option<MachineMemory>, NothingForTenants> {
+        total_bytes().map(|total| self.of(total)).transpose()
+    }
+
+    fn of(self, total_bytes: u64) -> Result<MachineMemory, NothingForTenants> {
+        let (least, most) = RESERVE_BYTES;
+        let tenth = || (total_bytes / 10).clamp(least, most).min(total_bytes / 2);
+        let reserve_bytes = self.memory_reserve.map_or_else(tenth, ByteSize::bytes);
+        if reserve_bytes < total_bytes {
+            return Ok(MachineMemory { total_bytes, reserve_bytes });
+        }
+        Err(NothingForTenants { reserve_mib: reserve_bytes / MIB, total_mib: total_bytes / MIB })
+    }
+}
+
+impl MachineMemory {
+    pub fn for_tenants(self) -> u64 {
+        self.total_bytes - self.reserve_bytes
+    }
+}
+
+fn total_bytes() -> Option<u64> {
+    let all = in_meminfo(&read(Path::new("/proc/meminfo"))?, "MemTotal:")?;
+    let groups = own_groups(Path::new("/sys/fs/cgroup"), read(Path::new("/proc/self/cgroup")).as_deref());
+    Some(groups.iter().filter_map(|group| limit_of(group)).fold(all, u64::min))
+}
+
+/// In bytes, of a line `MemTotal:   24684000 kB`.
+fn in_meminfo(meminfo: &str, name: &str) -> Option<u64> {
+    let number = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+    number.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(KIB)
+}
+
+/// The directories of the control groups (v2) that this process is in, the innermost first.
+fn own_groups(root: &Path, groups: Option<&str>) -> Vec<Box<Path>> {
+    let own = groups.and_then(|groups| groups.lines().find_map(|line| line.strip_prefix("0::/")));
+    let Some(own) = own else { return Vec::new() };
+    Path::new(own).ancestors().map(|path| root.join(path).into_boxed_path()).collect()
+}
+
+/// None where it may use all.
+fn limit_of(group: &Path) -> Option<u64> {
+    read(&group.join("memory.max"))?.trim().parse().ok()
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn reserve_of(total_bytes: u64, given: Option<&str>) -> Result<u64, NothingForTenants> {
+        let memory_reserve = given.map(|given| given.parse().unwrap());
+        MemoryArgs { memory_reserve }.of(total_bytes).map(|memory| memory.reserve_bytes)
+    }
+
+    #[test]
+    fn a_tenth_is_kept_unless_another_amount_is_given_and_something_is_left() {
+        assert_eq!(reserve_of(10 * GIB, None), Ok(GIB));
+        assert_eq!(reserve_of(GIB, None), Ok(256 * MIB));
+        assert_eq!(reserve_of(64 * GIB, None), Ok(2 * GIB));
+        assert_eq!(reserve_of(256 * MIB, None), Ok(128 * MIB));
+        assert_eq!(reserve_of(10 * GIB, Some("3GiB")), Ok(3 * GIB));
+        let error = reserve_of(2 * GIB, Some("2GiB")).unwrap_err().to_string();
+        assert!(
+            error.contains("--memory-reserve 2048MiB leaves nothing for tenants of the 2048 MiB"),
+            "{error}"
+        );
+        assert_eq!(MemoryArgs { memory_reserve: None }.of(10 * GIB).unwrap().for_tenants(), 9 * GIB);
+    }
+
+    #[test]
+    fn what_there_is_is_the_least_of_the_machines_and_of_the_groups() {
+        assert_eq!(
+            in_meminfo("MemFree: 1 kB\nMemTotal:       24684000 kB\n", "MemTotal:"),
+            Some(24_684_000 * 1024)
+        );
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("a/b");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(root.path().join("a/memory.max"), "1048576\n").unwrap();
+        fs::write(inner.join("memory.max"), "max\n").unwrap();
+        let groups = own_groups(root.path(), Some("4:memory:/x\n0::/a/b\n"));
+        let limits: Vec<_> = groups.iter().map(|group| limit_of(group)).collect();
+        assert_eq!(limits, [None, Some(MIB), None]);
+        assert!(own_groups(root.path(), Some("4:memory:/x\n")).is_empty());
+        assert!(total_bytes().is_some_and(|bytes| bytes > MIB));
+    }
+}
