@@ -28,7 +28,7 @@ use roost_secrets::ClusterSecret;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
-use crate::resources::{Cores, Limit, Limits, MachineMemory, MemoryArgs, NothingForTenants};
+use crate::resources::{Cores, Limit, Limits, MachineMemory, MemoryArgs, MemoryArgsError};
 use crate::rpc::{RpcArgs, RpcArgsError};
 use crate::session::{
     Profiles, SessionError, SnapshotKeys, SnapshotStore,
@@ -246,7 +246,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Rpc(#[from] RpcArgsError),
     #[error(transparent)]
-    Memory(#[from] NothingForTenants),
+    Memory(#[from] MemoryArgsError),
     #[error("--zone must not be empty")]
     Zone,
     #[error("--bridge is required with --engine web")]

@@ -26,6 +26,7 @@ pub mod impairments;
 mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
+mod memory_watch;
 pub mod named_store;
 mod node_memory;
 mod object_store_mark;
@@ -86,7 +87,7 @@ use crate::{
     health::{self, NodeHealth},
     launch_queue::LaunchQueue,
     logins::Logins,
-    resources::Resources,
+    resources::{MachineMemory, Resources},
     rpc::{self, RpcService},
     start_times::StartTimes,
     symptoms::Symptoms,
@@ -98,6 +99,7 @@ use env::HostEnv;
 pub use error::HostError;
 use impairments::Impairments;
 use lease_reporting_registry::LeaseReportingRegistry;
+use memory_watch::MemoryWatch;
 use named_store::NamedStore;
 use node_memory::PublishedMemory;
 use registration::Registration;
@@ -144,6 +146,9 @@ pub async fn run(
     helpers.spawn(Sweeper::new(host.clone(), &config.args).run());
     helpers.spawn(host.node.resources.clone().run());
     helpers.spawn(host.memory.clone().follow(host.node.resources.clone()));
+    if let Some(machine) = &config.memory {
+        helpers.spawn(memory_watch(&host, &config.args.id, machine).run());
+    }
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =
@@ -307,10 +312,20 @@ async fn assemble(
         workers,
         worker_log,
         impairments,
-        memory: PublishedMemory::new(config.memory),
+        memory: PublishedMemory::new(config.memory.as_ref()),
         endings: Endings::default(),
         removed: Notify::new(),
     }))
+}
+
+fn memory_watch(host: &HostEnv, node: &NodeId, machine: &MachineMemory) -> MemoryWatch {
+    MemoryWatch {
+        node: node.clone(),
+        machine: machine.clone(),
+        published: host.memory.clone(),
+        resources: host.node.resources.clone(),
+        impairments: host.impairments.clone(),
+    }
 }
 
 fn start_log(config: &NodeConfig, log: WorkerLogInbox) -> Result<WorkerLog, HostError> {

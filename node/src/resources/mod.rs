@@ -15,13 +15,15 @@
 
 mod args;
 mod machine;
+mod pressure;
 mod proc;
 mod rules;
 mod sampler;
 mod table;
 
 pub use args::{Cores, Limit};
-pub use machine::{MachineMemory, MemoryArgs, NothingForTenants};
+pub use machine::{MachineMemory, MemoryArgs, MemoryArgsError};
+pub use pressure::{MemoryLook, MemoryPressure, Shortage};
 pub use proc::GroupUsage;
-pub use rules::{Excess, Limits, Urgency};
-pub use table::{Meter, Resources};
+pub use rules::{Excess, Limits, Over, Urgency};
+pub use table::{MemoryDemand, Meter, Resources};

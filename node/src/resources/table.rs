@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    rules::{Excess, Judge, Limits},
+    rules::{Excess, Judge, Limits, Over, Urgency},
     sampler::{SHARES_WITHIN, Sampler},
 };
 use crate::blocking::run_blocking;
@@ -51,8 +51,12 @@ struct Browsers {
 struct Metered {
     group: i32,
     tenant: TenantId,
+    memory_request_bytes: Option<u64>,
     limits: Limits,
+    since: Instant,
     usage: Option<ResourceUsage>,
+    /// Why some of its memory is to be given back, while the node is short of it.
+    asked_back: Option<String>,
     judge: Judge,
     excess: watch::Sender<Option<Excess>>,
 }
@@ -68,8 +72,11 @@ impl Resources {
         let metered = Metered {
             group: pid.cast_signed(),
             tenant: tenant.clone(),
+            memory_request_bytes: limits.memory_request_bytes,
             limits: self.shared.limits.of(limits),
+            since: Instant::now(),
             usage: None,
+            asked_back: None,
             judge: Judge::default(),
             excess,
         };
@@ -89,6 +96,46 @@ impl Resources {
             .values()
             .filter_map(|metered| Some((metered.tenant.clone(), metered.usage?)))
             .collect()
+    }
+
+    pub fn memory_demands(&self) -> Vec<MemoryDemand> {
+        let browsers = self.shared.browsers.lock();
+        let demands = browsers.metered.values().filter_map(|metered| {
+            Some(MemoryDemand {
+                tenant: metered.tenant.clone(),
+                used_bytes: metered.usage?.memory_bytes,
+                requested_bytes: metered.memory_request_bytes,
+                since: metered.since,
+            })
+        });
+        demands.collect()
+    }
+
+    /// From its next look on the browser of this tenant is restarted at a quiet moment, unless it is restarted before. None: no
+    /// more of what was asked for before is.
+    pub fn ask_back(&self, asked: Option<(&TenantId, &str)>) {
+        for metered in self.shared.browsers.lock().metered.values_mut() {
+            let of_it = asked.filter(|(tenant, _)| **tenant == metered.tenant);
+            metered.asked_back = of_it.map(|(_, told)| told.to_owned());
+        }
+    }
+
+    /// One browser that was looked at.
+    #[cfg(test)]
+    pub fn with_usage(tenant: &str, memory_bytes: u64) -> (Self, Meter) {
+        let (resources, tenant) = (Self::default(), TenantId::new(tenant).unwrap());
+        let meter = resources.meter(&tenant, 10, &ResourceLimits::default());
+        let usage = ResourceUsage { memory_bytes, cpu_millicores: 0, processes: 1 };
+        resources.took(&HashMap::from([(10, usage)]), Instant::now());
+        (resources, meter)
+    }
+
+    /// Finds what the last look has found.
+    #[cfg(test)]
+    pub fn look_again(&self) {
+        let found = |metered: &Metered| Some((metered.group, metered.usage?));
+        let usage = self.shared.browsers.lock().metered.values().filter_map(found).collect();
+        self.took(&usage, Instant::now());
     }
 
     /// Runs for as long as the process; while there is no browser it waits for one.
@@ -126,7 +173,12 @@ impl Resources {
     fn took(&self, usage: &HashMap<i32, ResourceUsage>, now: Instant) {
         for metered in self.shared.browsers.lock().metered.values_mut() {
             metered.usage = usage.get(&metered.group).copied();
-            let excess = metered.usage.and_then(|usage| metered.judge.judge(&usage, &metered.limits, now));
+            let over_limit =
+                metered.usage.and_then(|usage| metered.judge.judge(&usage, &metered.limits, now));
+            let asked_back = metered.asked_back.clone();
+            let over_request =
+                asked_back.map(|told| Excess { over: Over::Request, urgency: Urgency::WhenQuiet, told });
+            let excess = over_limit.or(over_request);
             metered.excess.send_if_modified(|present| {
                 let urgency = |excess: &Option<Excess>| excess.as_ref().map(|excess| excess.urgency);
                 let is_news = urgency(present) != urgency(&excess);
@@ -144,6 +196,16 @@ fn processor_time() -> Duration {
     Duration::new(secs.unwrap_or_default(), nanos.unwrap_or_default())
 }
 
+/// What a tenant's browser used of memory at the last look at it, and what is kept free for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryDemand {
+    pub tenant: TenantId,
+    pub used_bytes: u64,
+    pub requested_bytes: Option<u64>,
+    /// Since when this browser is looked at.
+    pub since: Instant,
+}
+
 /// That a browser is looked at.
 #[derive(Debug)]
 pub struct Meter {
@@ -157,6 +219,7 @@ impl Meter {
     pub fn set_limits(&self, limits: &ResourceLimits) {
         if let Some(metered) = self.resources.shared.browsers.lock().metered.get_mut(&self.id) {
             metered.limits = self.resources.shared.limits.of(limits);
+            metered.memory_request_bytes = limits.memory_request_bytes;
         }
     }
 
@@ -182,7 +245,7 @@ impl Drop for Meter {
 mod tests {
     use futures::FutureExt;
 
-    use super::{super::rules::Urgency, *};
+    use super::*;
 
     const MIB: u64 = 1 << 20;
 
@@ -220,6 +283,29 @@ mod tests {
         meter.set_limits(&lower);
         resources.took(&HashMap::from([(10, used(65))]), Instant::now());
         assert!(meter.excess().unwrap().told.ends_with("may use 64"));
+        let requests = ResourceLimits { memory_request_bytes: Some(32 * MIB), ..ResourceLimits::default() };
+        meter.set_limits(&requests);
+        let demand = resources.memory_demands().pop().unwrap();
+        assert_eq!((demand.requested_bytes, demand.used_bytes), (Some(32 * MIB), 65 * MIB));
+    }
+
+    #[test]
+    fn what_is_asked_back_is_heard_once_unless_a_limit_says_more_and_no_more_when_it_is_not_needed() {
+        let (resources, tenant) = resources();
+        let mut meter = resources.meter(&tenant, 10, &ResourceLimits::default());
+        let mut hears = |mib| {
+            resources.took(&HashMap::from([(10, used(mib))]), Instant::now());
+            let heard = meter.changed().now_or_never().is_some();
+            heard.then(|| meter.excess().map(|excess| (excess.over, excess.urgency)))
+        };
+        resources.ask_back(Some((&TenantId::new("duka").unwrap(), "x")));
+        assert_eq!(hears(300), None, "another's");
+        resources.ask_back(Some((&tenant, "x")));
+        assert_eq!(hears(300), Some(Some((Over::Request, Urgency::WhenQuiet))));
+        assert_eq!(hears(300), None);
+        assert_eq!(hears(800), Some(Some((Over::Limit, Urgency::AtOnce))));
+        resources.ask_back(None);
+        assert_eq!(hears(300), Some(None));
     }
 
     #[test]

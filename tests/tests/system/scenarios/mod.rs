@@ -8,6 +8,7 @@ mod failover;
 mod grey_nodes;
 mod limits;
 mod linking;
+mod memory;
 mod moves;
 mod operations;
 mod outages;
