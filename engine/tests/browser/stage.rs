@@ -11,6 +11,7 @@ use std::{
 
 use roost_engine::{
     BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, PageEvent,
+    control_group::ControlGroups,
     run_as::RunAs,
     web::{HoldLimits, Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
@@ -41,18 +42,27 @@ impl BrowserObserver for Unwatched {
 
 impl Stage {
     pub fn set(page_url: &str) -> Self {
-        Self::build(page_url, Identity::default(), HoldLimits::default())
+        Self::build(page_url, Identity::default(), HoldLimits::default(), None)
+    }
+
+    pub fn with_groups(page_url: &str, groups: ControlGroups) -> Self {
+        Self::build(page_url, Identity::default(), HoldLimits::default(), Some(groups))
     }
 
     pub fn with_hold_limits(page_url: &str, hold_limits: HoldLimits) -> Self {
-        Self::build(page_url, Identity::default(), hold_limits)
+        Self::build(page_url, Identity::default(), hold_limits, None)
     }
 
     pub fn with_identity(page_url: &str, identity: Identity) -> Self {
-        Self::build(page_url, identity, HoldLimits::default())
+        Self::build(page_url, identity, HoldLimits::default(), None)
     }
 
-    fn build(page_url: &str, identity: Identity, hold_limits: HoldLimits) -> Self {
+    fn build(
+        page_url: &str,
+        identity: Identity,
+        hold_limits: HoldLimits,
+        groups: Option<ControlGroups>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
         // As a node of this user would run them.
@@ -71,6 +81,7 @@ impl Stage {
             wa_js: WaJs::stand_in(WA_JS),
             hold_limits,
             identity,
+            groups,
             observer: Arc::new(Unwatched),
         });
         Self { dir, engine }

@@ -62,6 +62,7 @@ use std::{
 use roost_cluster::{clock::BootClock, records::NodeRecord, registry::EtcdRegistry};
 use roost_engine::{
     BrowserObserver, Engine,
+    control_group::ControlGroups,
     null::NullEngine,
     run_as::RunAs,
     web::{HoldLimits, Launcher, Sandbox, WaJs, WebConfig, WebEngine},
@@ -133,7 +134,8 @@ pub async fn run(
             tracing::error!(error = %causes(&error), "health is not served any more");
         }
     });
-    let service = RpcService { health: host.health.clone(), workers: host.workers.clone(), log: log.clone() };
+    let (health, resources) = (host.health.clone(), host.node.resources.clone());
+    let service = RpcService { health, workers: host.workers.clone(), resources, log: log.clone() };
     let secret = config.cluster_secret.clone();
     helpers.spawn(async move {
         if let Err(error) = rpc::serve(rpc_listener, service, secret).await {
@@ -282,9 +284,10 @@ async fn assemble(
 ) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
     let (workers, impairments) = (WorkerTable::default(), Impairments::default());
+    let (groups, without_groups) = control_groups(config);
     let node = NodeEnv {
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
-        engine: engine(config, guard.clone()).await?,
+        engine: engine(config, groups, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
         named_store: NamedStore::default(),
         profiles: config.profiles.clone(),
@@ -293,7 +296,7 @@ async fn assemble(
         symptoms: Symptoms::default(),
         impairments: impairments.clone(),
         logins: Logins::default(),
-        resources: Resources::new(config.limits()),
+        resources: Resources::new(config.limits(), without_groups),
     };
     let health = NodeHealth::new(
         args.id.clone(),
@@ -316,6 +319,24 @@ async fn assemble(
         endings: Endings::default(),
         removed: Notify::new(),
     }))
+}
+
+/// Where browsers are put into control groups of their own, or why they are not.
+fn control_groups(config: &NodeConfig) -> (Option<ControlGroups>, String) {
+    if matches!(config.engine, EngineConfig::Null { .. }) {
+        return (None, String::new());
+    }
+    match config.args.control_groups.divide() {
+        Ok(groups) => {
+            tracing::info!("each browser has a control group of its own");
+            (Some(groups), String::new())
+        }
+        Err(error) => {
+            let why = causes(&error).to_string();
+            tracing::info!(why, "browsers are in no control groups of their own; they are looked at");
+            (None, why)
+        }
+    }
 }
 
 fn memory_watch(host: &HostEnv, node: &NodeId, machine: &MachineMemory) -> MemoryWatch {
@@ -399,7 +420,11 @@ impl Announcement<'_> {
 }
 
 /// The engine that was chosen, its browsers announced to the guard.
-async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
+async fn engine(
+    config: &NodeConfig,
+    groups: Option<ControlGroups>,
+    link: Arc<GuardLink>,
+) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
         EngineConfig::Null { away: false } => Ok(Arc::new(NullEngine::default())),
         EngineConfig::Null { away: true } => Ok(Arc::new(NullEngine::away())),
@@ -421,6 +446,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 wa_js: WaJs::read(wa_js)?,
                 hold_limits: HoldLimits::default(),
                 identity: identity.as_ref().clone(),
+                groups,
                 observer: link,
             };
             Ok(Arc::new(WebEngine::new(web)))

@@ -7,6 +7,7 @@ use std::{
 
 use clap::Args;
 
+use super::control_groups::{mount_point, own_path, undivided};
 use crate::byte_size::ByteSize;
 
 const KIB: u64 = 1 << 10;
@@ -96,15 +97,17 @@ pub(super) fn in_meminfo(meminfo: &str, name: &str) -> Option<u64> {
     number.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(KIB)
 }
 
-/// The directories of the control groups (v2) that this process is in, the innermost first.
+/// The directories of the control groups (v2) that this node is in, the innermost first: that which it has divided, not the part of
+/// it that is its own.
 pub(super) fn own_groups() -> Vec<Box<Path>> {
-    groups_beneath(Path::new("/sys/fs/cgroup"), read(Path::new("/proc/self/cgroup")).as_deref())
+    let mount = read(Path::new("/proc/self/mountinfo")).and_then(|mounts| mount_point(&mounts));
+    let groups = read(Path::new("/proc/self/cgroup"));
+    mount.zip(groups).map_or_else(Vec::new, |(mount, groups)| groups_beneath(&mount, &groups))
 }
 
-fn groups_beneath(root: &Path, groups: Option<&str>) -> Vec<Box<Path>> {
-    let own = groups.and_then(|groups| groups.lines().find_map(|line| line.strip_prefix("0::/")));
-    let Some(own) = own else { return Vec::new() };
-    Path::new(own).ancestors().map(|path| root.join(path).into_boxed_path()).collect()
+fn groups_beneath(root: &Path, groups: &str) -> Vec<Box<Path>> {
+    let Some(own) = own_path(groups) else { return Vec::new() };
+    undivided(own.into()).ancestors().map(|path| root.join(path).into_boxed_path()).collect()
 }
 
 /// None where it may use all.
@@ -168,10 +171,12 @@ mod tests {
         fs::create_dir_all(&inner).unwrap();
         fs::write(root.path().join("a/memory.max"), "1048576\n").unwrap();
         fs::write(inner.join("memory.max"), "max\n").unwrap();
-        let groups = groups_beneath(root.path(), Some("4:memory:/x\n0::/a/b\n"));
+        let groups = groups_beneath(root.path(), "4:memory:/x\n0::/a/b\n");
         let limits: Vec<_> = groups.iter().map(|group| limit_of(group)).collect();
         assert_eq!(limits, [None, Some(MIB), None]);
-        assert!(groups_beneath(root.path(), Some("4:memory:/x\n")).is_empty());
+        let divided = groups_beneath(root.path(), "0::/a/b/roost-node\n");
+        assert_eq!(divided, groups, "its browsers are beside it");
+        assert!(groups_beneath(root.path(), "4:memory:/x\n").is_empty());
         assert!(total_bytes(Path::new("/proc")).is_some_and(|bytes| bytes > MIB));
     }
 }

@@ -14,6 +14,7 @@
 //! What a look has cost decides when the next one comes, so that all of them together take less than half a hundredth of a core.
 
 mod args;
+mod control_groups;
 mod machine;
 mod pressure;
 mod proc;
@@ -22,6 +23,7 @@ mod sampler;
 mod table;
 
 pub use args::{Cores, Limit};
+pub use control_groups::{GroupsChoice, NoControlGroups};
 pub use machine::{MachineMemory, MemoryArgs, MemoryArgsError};
 pub use pressure::{MemoryLook, MemoryPressure, Shortage};
 pub use proc::GroupUsage;

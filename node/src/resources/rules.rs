@@ -9,7 +9,7 @@ use roost_model::{ResourceLimits, ResourceUsage};
 
 const MIB: u64 = 1 << 20;
 /// From here on a page over its limit is not waited for.
-const FAR_OVER_PERCENT: u64 = 150;
+pub(super) const FAR_OVER_PERCENT: u64 = 150;
 /// Processor time is over its limit when it was so for this long: a session that is read for the first time takes minutes.
 pub(super) const SPINS_AFTER: Duration = Duration::from_secs(300);
 

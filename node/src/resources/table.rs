@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    control_groups,
     rules::{Excess, Judge, Limits, Over, Urgency},
     sampler::{SHARES_WITHIN, Sampler},
 };
@@ -36,6 +37,8 @@ pub struct Resources {
 struct Shared {
     /// What a tenant has that sets nothing.
     limits: Limits,
+    /// Why the kernel holds no browser to its limits; empty where it does.
+    without_groups: String,
     browsers: Mutex<Browsers>,
     came: Notify,
 }
@@ -53,6 +56,8 @@ struct Metered {
     tenant: TenantId,
     memory_request_bytes: Option<u64>,
     limits: Limits,
+    /// Its own, where it has one.
+    control_group: Option<PathBuf>,
     since: Instant,
     usage: Option<ResourceUsage>,
     /// Why some of its memory is to be given back, while the node is short of it.
@@ -61,9 +66,21 @@ struct Metered {
     excess: watch::Sender<Option<Excess>>,
 }
 
+impl Metered {
+    /// A bound that the kernel does not take is held by the looks.
+    fn bound(&self) {
+        if let Some(group) = &self.control_group
+            && let Err(error) = control_groups::bound(group, &self.limits)
+        {
+            tracing::warn!(error = %causes(&error), group = %group.display(), "a browser's control group could not be given its limits");
+        }
+    }
+}
+
 impl Resources {
-    pub fn new(limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared { limits, ..Shared::default() }) }
+    /// `without_groups`: why browsers are in no control groups of their own; empty where they are.
+    pub fn new(limits: Limits, without_groups: String) -> Self {
+        Self { shared: Arc::new(Shared { limits, without_groups, ..Shared::default() }) }
     }
 
     /// Looks at this browser, whose processes are the group of its root, until the meter is dropped.
@@ -74,18 +91,33 @@ impl Resources {
             tenant: tenant.clone(),
             memory_request_bytes: limits.memory_request_bytes,
             limits: self.shared.limits.of(limits),
+            control_group: control_groups::of_browser(pid),
             since: Instant::now(),
             usage: None,
             asked_back: None,
             judge: Judge::default(),
             excess,
         };
+        metered.bound();
         let mut browsers = self.shared.browsers.lock();
         browsers.meters += 1;
         let id = browsers.meters;
         browsers.metered.insert(id, metered);
         self.shared.came.notify_one();
         Meter { resources: self.clone(), id, excess: seen }
+    }
+
+    /// What holds the browser of this process to its limits, in words.
+    pub fn limits_held_by(&self, pid: u32) -> String {
+        let browsers = self.shared.browsers.lock();
+        let group = browsers.metered.values().find(|metered| metered.group == pid.cast_signed());
+        match group.and_then(|metered| metered.control_group.as_ref()) {
+            Some(group) => format!("the control group {}, and the node's looks at it", group.display()),
+            None if self.shared.without_groups.is_empty() => {
+                "the node's looks at it alone: it was not put into a control group".to_owned()
+            }
+            None => format!("the node's looks at it alone: {}", self.shared.without_groups),
+        }
     }
 
     /// What each tenant's browser used at the last look at it.
@@ -220,6 +252,7 @@ impl Meter {
         if let Some(metered) = self.resources.shared.browsers.lock().metered.get_mut(&self.id) {
             metered.limits = self.resources.shared.limits.of(limits);
             metered.memory_request_bytes = limits.memory_request_bytes;
+            metered.bound();
         }
     }
 
@@ -255,7 +288,7 @@ mod tests {
 
     fn resources() -> (Resources, TenantId) {
         let limits = Limits { memory_bytes: Some(512 * MIB), ..Limits::default() };
-        (Resources::new(limits), TenantId::new("acme").unwrap())
+        (Resources::new(limits, "no such thing here".to_owned()), TenantId::new("acme").unwrap())
     }
 
     #[test]
@@ -306,6 +339,14 @@ mod tests {
         assert_eq!(hears(800), Some(Some((Over::Limit, Urgency::AtOnce))));
         resources.ask_back(None);
         assert_eq!(hears(300), Some(None));
+    }
+
+    #[test]
+    fn a_browser_without_a_control_group_says_why() {
+        let (resources, tenant) = resources();
+        let _meter = resources.meter(&tenant, std::process::id(), &ResourceLimits::default());
+        let held_by = resources.limits_held_by(std::process::id());
+        assert_eq!(held_by, "the node's looks at it alone: no such thing here");
     }
 
     #[test]

@@ -298,6 +298,7 @@ impl Actor {
             PageEvent::Crashed { reason } => {
                 vec![Event::Broke { reason: format!("the page crashed: {reason}") }]
             }
+            PageEvent::OverMemory { reason } => vec![Event::OverLimit { reason, at_once: true }],
             PageEvent::Exited { reason } => {
                 // One that is being stopped is let go of when that has ended.
                 if self.browser_task.is_none() {
