@@ -41,6 +41,8 @@ pub struct NodeRecord {
     pub memory: Option<NodeMemory>,
 }
 
+const MIB: u64 = 1 << 20;
+
 /// A node's memory, as tenants are placed by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeMemory {
@@ -53,7 +55,7 @@ pub struct NodeMemory {
 
 impl NodeMemory {
     /// What a tenant is taken to need that requests nothing, before the node knows what its tenants use.
-    const REQUEST_BYTES: u64 = 128 << 20;
+    const REQUEST_BYTES: u64 = 128 * MIB;
 
     /// What is kept free here for a tenant that requests so much.
     pub fn request_bytes(&self, requested: Option<u64>) -> u64 {
@@ -69,6 +71,17 @@ pub struct Impairment {
     pub reason: String,
     /// Milliseconds since the epoch, for people; nothing is decided by it.
     pub since_ms: i64,
+    /// Who is to leave next, where tenants leave one at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_to_leave: Option<NextToLeave>,
+}
+
+/// A tenant that a node without enough memory is to lose, and why this one: as it was when the node chose it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextToLeave {
+    pub tenant: TenantId,
+    pub used_bytes: u64,
+    pub requested_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -84,6 +97,8 @@ pub enum ImpairmentKind {
     StateDirectory,
     /// The page's address is out of reach.
     Site,
+    /// Its memory runs out. The others come before it: what makes all tenants leave counts for more.
+    Memory,
     /// One that a later version knows. A record with it must be read all the same.
     #[serde(other)]
     Unknown,
@@ -94,7 +109,12 @@ impl Impairment {
     const REASON_CHARS: usize = 200;
 
     pub fn new(kind: ImpairmentKind, reason: &str, since_ms: i64) -> Self {
-        Self { kind, reason: reason.chars().take(Self::REASON_CHARS).collect(), since_ms }
+        Self {
+            kind,
+            reason: reason.chars().take(Self::REASON_CHARS).collect(),
+            since_ms,
+            next_to_leave: None,
+        }
     }
 }
 
@@ -107,6 +127,7 @@ impl ImpairmentKind {
             Self::ObjectStore => "object_store",
             Self::StateDirectory => "state_directory",
             Self::Site => "site",
+            Self::Memory => "memory",
             Self::Unknown => "unknown",
         }
     }
@@ -115,6 +136,13 @@ impl ImpairmentKind {
 impl fmt::Display for ImpairmentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for NextToLeave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (used, requested) = (self.used_bytes.div_ceil(MIB), self.requested_bytes / MIB);
+        write!(f, "it uses {used} MiB of memory and requests {requested}")
     }
 }
 

@@ -138,9 +138,10 @@ pub(super) fn node(
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
         .args(["--stale-after".into(), duration(options.stale_after)])
-        // All of them are on one machine, with whoever tries them out: what others leave of it is no reason to take nobody.
+        // All of them are on one machine, with whoever tries them out: what others take of it is no reason to take nobody.
         .env("ROOST_NODE_MEMORY_RESERVE", "64MiB")
         .args(options.spare_browsers.iter().map(|spares| format!("--spare-browsers={spares}")))
+        .env("ROOST_NODE_MEMORY_STALL", "100")
         .env("ROOST_DATABASE_URL", services.roads.postgres_of(id, services.postgres))
         .args(&options.node_args);
     let launch = match &options.bucket {

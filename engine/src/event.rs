@@ -47,6 +47,10 @@ pub enum PageEvent {
     Crashed {
         reason: String,
     },
+    /// The kernel has ended the browser because it was over its memory limit; its end comes next.
+    OverMemory {
+        reason: String,
+    },
     /// The browser's root process ended and the rest of its tree was ended with it.
     Exited {
         reason: String,

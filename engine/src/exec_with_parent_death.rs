@@ -12,7 +12,13 @@
 //! The order matters: a change of user clears the death signal, so it is set last, and only then is the parent's pid a
 //! proof that the signal will come.
 
-use std::{ffi::OsString, fs, io, os::unix::process::CommandExt, process::Command};
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
@@ -20,13 +26,18 @@ use rustix::{
     thread::{set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
-use crate::run_as::{RunAs, UserIds};
+use crate::{
+    control_group,
+    run_as::{RunAs, UserIds},
+};
 
 /// Why there is no browser.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     #[error("no program was given")]
     NoProgram,
+    #[error("the control group {} could not be joined", group.display())]
+    ControlGroup { group: PathBuf, source: io::Error },
     #[error("it could not be put behind its node")]
     StandBack(#[source] io::Error),
     #[error(transparent)]
@@ -60,11 +71,16 @@ pub fn die_with(parent: i32) -> Result<(), ExecError> {
     if getppid().map(Pid::as_raw_pid) == Some(parent) { Ok(()) } else { Err(ExecError::Orphaned { parent }) }
 }
 
-/// Becomes that user, ties this process to `parent` and becomes `command`. Returns only when that fails.
-pub fn exec_with_parent_death(parent: i32, run_as: RunAs, command: &[OsString]) -> ExecError {
+/// Joins the control group, becomes that user, ties this process to `parent` and becomes `command`. Returns only when that fails.
+pub fn exec_with_parent_death(
+    parent: i32,
+    group: Option<&Path>,
+    run_as: RunAs,
+    command: &[OsString],
+) -> ExecError {
     let Some((program, args)) = command.split_first() else { return ExecError::NoProgram };
-    let ready = stand_back()
-        .map_err(ExecError::StandBack)
+    let ready = join(group)
+        .and_then(|()| stand_back().map_err(ExecError::StandBack))
         .and_then(|()| Ok(switch_user(run_as)?))
         .and_then(|()| die_with(parent));
     if let Err(error) = ready {
@@ -73,6 +89,12 @@ pub fn exec_with_parent_death(parent: i32, run_as: RunAs, command: &[OsString]) 
     // The signal survives exec.
     let source = Command::new(program).args(args).exec();
     ExecError::Exec { program: program.clone(), source }
+}
+
+/// As root still, to whom the group may belong.
+fn join(group: Option<&Path>) -> Result<(), ExecError> {
+    let Some(group) = group else { return Ok(()) };
+    control_group::join(group).map_err(|source| ExecError::ControlGroup { group: group.to_owned(), source })
 }
 
 /// What a browser has more of than its node in the kernel's choice of whom to end for memory: of a thousand, which is all memory.

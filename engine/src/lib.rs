@@ -20,6 +20,7 @@
 //! - Every call returns within a bounded time, also when the browser is gone, hung or frozen.
 //! - When the events end with [`PageEvent::Exited`] the process tree is gone.
 
+pub mod control_group;
 mod error;
 mod event;
 pub mod exec_with_parent_death;

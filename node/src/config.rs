@@ -28,7 +28,7 @@ use roost_secrets::ClusterSecret;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
-use crate::resources::{Cores, Limit, Limits, MachineMemory, MemoryArgs, NothingForTenants};
+use crate::resources::{Cores, GroupsChoice, Limit, Limits, MachineMemory, MemoryArgs, MemoryArgsError};
 use crate::rpc::{RpcArgs, RpcArgsError};
 use crate::session::{
     Profiles, SessionError, SnapshotKeys, SnapshotStore,
@@ -110,6 +110,10 @@ pub struct NodeArgs {
     pub tenant_process_limit: Limit<NonZeroU32>,
     #[command(flatten)]
     pub memory: MemoryArgs,
+    /// Have the kernel, too, hold each browser to its tenant's limits, in a control group (v2) of its own: 'auto' where the node's own
+    /// group is given to it to divide (systemd: Delegate=yes)
+    #[arg(long, env = "ROOST_NODE_CONTROL_GROUPS", value_enum, default_value_t = GroupsChoice::Auto)]
+    pub control_groups: GroupsChoice,
     /// wppconnect-wa.js of the npm package @wppconnect/wa-js
     #[arg(long, env = "ROOST_BRIDGE")]
     pub bridge: Option<PathBuf>,
@@ -249,7 +253,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Rpc(#[from] RpcArgsError),
     #[error(transparent)]
-    Memory(#[from] NothingForTenants),
+    Memory(#[from] MemoryArgsError),
     #[error("--zone must not be empty")]
     Zone,
     #[error("--bridge is required with --engine web")]

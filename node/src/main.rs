@@ -69,6 +69,9 @@ struct LaunchArgs {
     /// The user exists in a user namespace of its own only
     #[arg(long, requires = "uid")]
     new_user_namespace: bool,
+    /// The directory of the control group to be in
+    #[arg(long, value_name = "DIR")]
+    control_group: Option<PathBuf>,
     /// Only say whether that user's browser could have its sandbox
     #[arg(long, conflicts_with = "command")]
     try_sandbox: bool,
@@ -120,7 +123,7 @@ fn become_browser(args: &LaunchArgs) -> anyhow::Result<()> {
     };
     match args.parent {
         Some(parent) if !args.try_sandbox => {
-            Err(exec_with_parent_death(parent, run_as, &args.command).into())
+            Err(exec_with_parent_death(parent, args.control_group.as_deref(), run_as, &args.command).into())
         }
         _ => Ok(try_sandbox(run_as)?),
     }

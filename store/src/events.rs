@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 39] = [
+const KINDS: [EventKind; 40] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -229,6 +229,7 @@ const KINDS: [EventKind; 39] = [
     EventKind::ScanResumed,
     EventKind::OperationResumed,
     EventKind::TenantsApplied,
+    EventKind::ShedForMemory,
     EventKind::SessionImported,
 ];
 
@@ -272,6 +273,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::ScanResumed => "SCAN_RESUMED",
         EventKind::OperationResumed => "OPERATION_RESUMED",
         EventKind::TenantsApplied => "TENANTS_APPLIED",
+        EventKind::ShedForMemory => "SHED_FOR_MEMORY",
         EventKind::SessionImported => "SESSION_IMPORTED",
     }
 }

@@ -27,6 +27,7 @@ pub struct NodeView {
     suspect_until_time: Option<String>,
     restart_window_end_time: Option<String>,
     impairments: Vec<ImpairmentView>,
+    next_to_leave: String,
     memory: Option<MemoryView>,
 }
 
@@ -68,6 +69,7 @@ impl From<Node> for NodeView {
             draining: node.draining,
             shedding: node.shedding,
             impairments: node.impairments.into_iter().map(ImpairmentView::from).collect(),
+            next_to_leave: node.next_to_leave,
             memory: node.memory.map(MemoryView::from),
         }
     }
@@ -149,6 +151,9 @@ impl Row for NodeView {
         for impairment in &self.impairments {
             let since = ago(impairment.start_time.as_deref());
             lines.push(("impaired", format!("{}: {} ({since})", impairment.kind, impairment.reason)));
+        }
+        if !self.next_to_leave.is_empty() {
+            lines.push(("next to leave", self.next_to_leave.clone()));
         }
         let until = |at: &Option<String>| at.clone().unwrap_or_default();
         lines.push(("suspect until", until(&self.suspect_until_time)));

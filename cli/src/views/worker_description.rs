@@ -48,6 +48,7 @@ struct LiveBrowserView {
     /// Seconds.
     cpu_time: Option<f64>,
     cpu_share: Option<f64>,
+    limits_held_by: String,
 }
 
 impl From<WorkerDescription> for WorkerDescriptionView {
@@ -94,6 +95,7 @@ impl From<LiveBrowser> for LiveBrowserView {
             own_bytes: has_processes.then_some(told.own_bytes),
             cpu_time: seconds(told.cpu_time).filter(|_| has_processes),
             cpu_share: has_processes.then_some(told.cpu_share),
+            limits_held_by: told.limits_held_by,
         }
     }
 }
@@ -172,6 +174,7 @@ impl LiveBrowserView {
         let share = self.cpu_share.unwrap_or_default() * 100.0;
         let time = self.cpu_time.map(span).unwrap_or_default();
         lines.push(("processor", format!("{share:.0} % of one now, {time} in all")));
+        lines.push(("limits", format!("held by {}", self.limits_held_by)));
         lines
     }
 }

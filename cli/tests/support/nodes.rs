@@ -30,7 +30,13 @@ fn impaired() -> Node {
         requested_bytes: Some(352 << 20),
         used_bytes: Some(301 << 20),
     };
-    Node { impairments, shedding: true, memory: Some(memory), ..node("node-3b", 2) }
+    Node {
+        impairments,
+        shedding: true,
+        memory: Some(memory),
+        next_to_leave: "lodge".into(),
+        ..node("node-3b", 2)
+    }
 }
 
 pub(super) fn known_node(id: &str) -> Result<Node, Status> {

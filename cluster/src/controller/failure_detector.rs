@@ -17,7 +17,7 @@ use crate::{
         BreakerRecord, DesiredTenant, Event, EventKind, FailoverFacts, LedgerRecord, NodeOrder, Orders,
         RestartWindow,
     },
-    records::NodeRecord,
+    records::{ImpairmentKind, NodeRecord},
     timing::Timing,
 };
 
@@ -46,7 +46,8 @@ pub(super) struct Assessment {
     pub(super) failing_zones: BTreeSet<String>,
     /// Nodes that take tenants last, and those whose tenants leave: [`super::impairments`].
     pub(super) impaired: BTreeSet<NodeId>,
-    pub(super) shedding: BTreeSet<NodeId>,
+    /// And for what.
+    pub(super) shedding: BTreeMap<NodeId, ImpairmentKind>,
     /// By tenant, nodes that have lately not got ready for it: [`super::preparations`].
     pub(super) unprepared: HashMap<TenantId, Vec<NodeId>>,
     /// Whether a node came or went.

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use roost_model::ids::NodeId;
+use roost_model::ids::{NodeId, TenantId};
 
 use super::failure_detector::{Assessment, of_node};
 use crate::{
@@ -24,8 +24,11 @@ use crate::{
     records::{ImpairmentKind, NodeRecord},
 };
 
-/// An impairment that lasts so long makes the node's tenants leave.
-const LASTING: Duration = Duration::from_secs(60);
+/// An impairment that lasts so long makes the node's tenants leave. That memory is short the node has made sure of itself, and a
+/// minute later it may be over with it.
+fn lasting(kind: ImpairmentKind) -> Duration {
+    Duration::from_secs(if kind == ImpairmentKind::Memory { 0 } else { 60 })
+}
 /// A node that was well for so long takes tenants as before.
 const WELL_FOR: Duration = Duration::from_secs(10);
 /// One in so many of the live nodes may shed its tenants for the same kind of impairment; one may in any case.
@@ -46,6 +49,8 @@ struct Impaired {
     resumed: Option<ImpairmentKind>,
     /// None while it is impaired.
     well_since: Option<Duration>,
+    /// Who was said to leave it last, where they leave one at a time.
+    named: Option<TenantId>,
     consequence: Consequence,
 }
 
@@ -92,8 +97,9 @@ impl Impairments {
             if std::mem::replace(&mut impaired.consequence, consequence) != consequence {
                 assessment.events.extend(told(node, consequence, &extent));
             }
-            if let Consequence::Sheds(_) = consequence {
-                assessment.shedding.insert(node.clone());
+            if let Consequence::Sheds(kind) = consequence {
+                assessment.events.extend(impaired.names_another(node, kind, &nodes[node]));
+                assessment.shedding.insert(node.clone(), kind);
             }
             let changes_after = impaired.changes_after(now);
             assessment.recheck_after = assessment.recheck_after.into_iter().chain(changes_after).min();
@@ -148,7 +154,11 @@ impl Impairments {
             if let Entry::Vacant(new) = impaired.since.entry(impairment.kind) {
                 new.insert(now);
                 tracing::warn!(%node, kind = %impairment.kind, reason = impairment.reason, "a node is impaired");
-                let text = format!("{node} is impaired and takes tenants last: {impairment}");
+                let takes = match impairment.kind {
+                    ImpairmentKind::Memory => "no tenants",
+                    _ => "tenants last",
+                };
+                let text = format!("{node} is impaired and takes {takes}: {impairment}");
                 events.push(of_node(EventKind::NodeImpaired, node, text));
             }
         }
@@ -158,11 +168,16 @@ impl Impairments {
 
 impl Impaired {
     fn consequence(&self, extent: &Extent, now: Duration) -> Consequence {
-        let lasts =
-            |kind: ImpairmentKind, since: Duration| since + LASTING <= now || self.resumed == Some(kind);
-        let lasting =
+        let lasts = |kind: ImpairmentKind, since: Duration| {
+            since + lasting(kind) <= now || self.resumed == Some(kind)
+        };
+        let lasting_kinds =
             || self.since.iter().filter(|(kind, since)| lasts(**kind, **since)).map(|(kind, _)| *kind);
-        match (lasting().find(|kind| extent.is_its_own(*kind)), lasting().next(), self.consequence) {
+        match (
+            lasting_kinds().find(|kind| extent.is_its_own(*kind)),
+            lasting_kinds().next(),
+            self.consequence,
+        ) {
             (Some(kind), ..) => Consequence::Sheds(kind),
             (None, Some(kind), _) => Consequence::Shared(kind),
             // Until it is known to be well for good, whoever was leaving goes on.
@@ -171,8 +186,20 @@ impl Impaired {
         }
     }
 
+    /// Said once of each that the node names.
+    fn names_another(&mut self, node: &NodeId, kind: ImpairmentKind, record: &NodeRecord) -> Option<Event> {
+        let impairment = record.impairments.iter().find(|impairment| impairment.kind == kind)?;
+        let next = impairment.next_to_leave.as_ref()?;
+        if self.named.replace(next.tenant.clone()).as_ref() == Some(&next.tenant) {
+            return None;
+        }
+        let text = format!("{node} is short of memory and wants it elsewhere: {next}");
+        let event = of_node(EventKind::ShedForMemory, node, text);
+        Some(Event { tenant: Some(next.tenant.clone()), ..event })
+    }
+
     fn changes_after(&self, now: Duration) -> Option<Duration> {
-        let lasting = self.since.values().map(|since| *since + LASTING);
+        let lasting = self.since.iter().map(|(kind, since)| *since + lasting(*kind));
         let well = self.well_since.map(|since| since + WELL_FOR);
         lasting.chain(well).filter(|at| *at > now).map(|at| at - now).min()
     }
@@ -205,11 +232,15 @@ impl Extent {
 }
 
 fn told(node: &NodeId, consequence: Consequence, extent: &Extent) -> Option<Event> {
-    let secs = LASTING.as_secs();
     let text = match consequence {
         Consequence::None => return None,
+        Consequence::Sheds(ImpairmentKind::Memory) => {
+            tracing::warn!(%node, "the tenants of a node without enough memory leave it one at a time");
+            format!("the tenants of {node} leave it one at a time until it has enough memory")
+        }
         Consequence::Sheds(kind) => {
             tracing::warn!(%node, %kind, "the tenants of an impaired node leave it");
+            let secs = lasting(kind).as_secs();
             format!("the tenants of {node} leave it: it has been impaired for {secs} s ({kind})")
         }
         Consequence::Shared(kind) => {
@@ -224,7 +255,10 @@ fn told(node: &NodeId, consequence: Consequence, extent: &Extent) -> Option<Even
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{controller::tests::live_node, records::Impairment};
+    use crate::{
+        controller::tests::live_node,
+        records::{Impairment, NextToLeave},
+    };
 
     const BROWSER: ImpairmentKind = ImpairmentKind::Browser;
 
@@ -245,8 +279,8 @@ mod tests {
         assessment
     }
 
-    fn names(nodes: &BTreeSet<NodeId>) -> Vec<&str> {
-        nodes.iter().map(NodeId::as_str).collect()
+    fn names<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<&'a str> {
+        nodes.into_iter().map(NodeId::as_str).collect()
     }
 
     #[test]
@@ -255,12 +289,12 @@ mod tests {
         let (well, ill) = (nodes(3, &[]), nodes(3, &[&[BROWSER]]));
         assert_eq!(observe(&mut impairments, &well, 0), Assessment::default());
         let begun = observe(&mut impairments, &ill, 10);
-        assert_eq!((names(&begun.impaired), names(&begun.shedding)), (vec!["n0"], vec![]));
+        assert_eq!((names(&begun.impaired), names(begun.shedding.keys())), (vec!["n0"], vec![]));
         assert_eq!(begun.recheck_after, Some(Duration::from_secs(60)));
         assert_eq!(begun.events[0].text, "n0 is impaired and takes tenants last: browser: x");
-        assert_eq!(observe(&mut impairments, &ill, 69).shedding, BTreeSet::new());
+        assert_eq!(observe(&mut impairments, &ill, 69).shedding, BTreeMap::new());
         let sheds = observe(&mut impairments, &ill, 70);
-        assert_eq!(names(&sheds.shedding), ["n0"]);
+        assert_eq!(names(sheds.shedding.keys()), ["n0"]);
         assert_eq!(
             sheds.events[0].text,
             "the tenants of n0 leave it: it has been impaired for 60 s (browser)"
@@ -268,7 +302,7 @@ mod tests {
         assert_eq!(observe(&mut impairments, &ill, 75).events, [], "it is told once");
         let ended = observe(&mut impairments, &well, 80);
         assert_eq!(ended.events[0].kind, EventKind::NodeRecovered);
-        assert_eq!(names(&ended.shedding), ["n0"], "it may not last");
+        assert_eq!(names(ended.shedding.keys()), ["n0"], "it may not last");
         assert_eq!(ended.recheck_after, Some(Duration::from_secs(10)));
         assert_eq!(names(&observe(&mut impairments, &ill, 85).impaired), ["n0"]);
         observe(&mut impairments, &well, 86);
@@ -286,7 +320,7 @@ mod tests {
             let mut assessment = Assessment::default();
             of.observe(nodes, noted, Duration::from_secs(secs), &mut assessment);
             let texts: Vec<String> = assessment.events.iter().map(|event| event.text.clone()).collect();
-            (assessment.records, names(&assessment.shedding).len(), texts)
+            (assessment.records, names(assessment.shedding.keys()).len(), texts)
         };
         let record = |because| LedgerRecord::Shedding { node: NodeId::new("n0").unwrap(), because };
         let (ill, mut first) = (nodes(3, &[&[BROWSER]]), Impairments::default());
@@ -325,14 +359,14 @@ mod tests {
         let all = nodes(3, &[&[ImpairmentKind::Database] as &[_]; 3]);
         observe(&mut impairments, &all, 0);
         let shared = observe(&mut impairments, &all, 60);
-        assert_eq!(shared.shedding, BTreeSet::new());
+        assert_eq!(shared.shedding, BTreeMap::new());
         assert_eq!(names(&shared.impaired), ["n0", "n1", "n2"]);
         let said = "the tenants of n0 stay: 3 of 3 live nodes are impaired alike (database)";
         assert_eq!(shared.events[0].text, said);
         let alone = nodes(1, &[&[BROWSER]]);
         let mut impairments = Impairments::default();
         observe(&mut impairments, &alone, 0);
-        assert_eq!(observe(&mut impairments, &alone, 99).shedding, BTreeSet::new(), "where should they go");
+        assert_eq!(observe(&mut impairments, &alone, 99).shedding, BTreeMap::new(), "where should they go");
     }
 
     #[test]
@@ -352,15 +386,51 @@ mod tests {
         let database = ImpairmentKind::Database;
         let nodes = nodes(3, &[&[database], &[database, ImpairmentKind::Site], &[database]]);
         observe(&mut impairments, &nodes, 0);
-        assert_eq!(names(&observe(&mut impairments, &nodes, 60).shedding), ["n1"]);
+        assert_eq!(names(observe(&mut impairments, &nodes, 60).shedding.keys()), ["n1"]);
+    }
+
+    #[test]
+    fn a_node_without_memory_sheds_at_once_and_each_that_it_names_is_told_once() {
+        let mut impairments = Impairments::default();
+        let mut look = |secs, next: Option<&str>| {
+            let mut nodes = nodes(3, &[&[ImpairmentKind::Memory]]);
+            let next_to_leave = next.map(|tenant| NextToLeave {
+                tenant: TenantId::new(tenant).unwrap(),
+                used_bytes: 300 << 20,
+                requested_bytes: 128 << 20,
+            });
+            nodes.get_mut(&NodeId::new("n0").unwrap()).unwrap().impairments[0].next_to_leave = next_to_leave;
+            let assessment = observe(&mut impairments, &nodes, secs);
+            assert_eq!(names(assessment.shedding.keys()), ["n0"]);
+            let told = assessment.events.into_iter();
+            told.map(|event| (event.kind, event.tenant.map(|it| it.to_string()), event.text))
+                .collect::<Vec<_>>()
+        };
+        let of_node = |text: &str| (EventKind::NodeImpaired, None, text.to_owned());
+        let leaves = |tenant: &str| {
+            let why =
+                "n0 is short of memory and wants it elsewhere: it uses 300 MiB of memory and requests 128";
+            (EventKind::ShedForMemory, Some(tenant.to_owned()), why.to_owned())
+        };
+        let told = look(0, Some("acme"));
+        let expected = [
+            of_node("n0 is impaired and takes no tenants: memory: x"),
+            of_node("the tenants of n0 leave it one at a time until it has enough memory"),
+            leaves("acme"),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(look(5, Some("acme")), []);
+        assert_eq!(look(10, None), [], "it eases");
+        assert_eq!(look(15, Some("duka")), [leaves("duka")]);
+        assert_eq!(look(20, Some("acme")), [leaves("acme")], "its turn again");
     }
 
     #[test]
     fn those_that_leave_stop_when_others_come_to_lack_the_same() {
         let mut impairments = Impairments::default();
         observe(&mut impairments, &nodes(3, &[&[BROWSER]]), 0);
-        assert_eq!(names(&observe(&mut impairments, &nodes(3, &[&[BROWSER]]), 60).shedding), ["n0"]);
+        assert_eq!(names(observe(&mut impairments, &nodes(3, &[&[BROWSER]]), 60).shedding.keys()), ["n0"]);
         let two = observe(&mut impairments, &nodes(3, &[&[BROWSER], &[BROWSER]]), 61);
-        assert_eq!(two.shedding, BTreeSet::new());
+        assert_eq!(two.shedding, BTreeMap::new());
     }
 }

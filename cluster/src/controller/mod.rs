@@ -42,6 +42,7 @@ mod history;
 mod impairments;
 mod leader_term;
 mod left_out;
+mod memory_shortage;
 mod names;
 mod operations;
 mod overdue_releases;

@@ -13,12 +13,14 @@ use crate::{
     plan::{Goal, Hold, Intake, MoveLimits, NodeView, Preparation, Snapshot, TenantView, Wanted},
     records::{
         AckRecord, AssignmentEntry, AssignmentRecord, ChallengerRecord, FailedPreparation, HeldTenant,
-        NodeRecord, Phase,
+        ImpairmentKind, NodeRecord, Phase,
     },
     registry::{Entry, Registry, RegistryError, Update},
 };
 
-use super::{error::ControllerError, failure_detector::Assessment, unreadable::UnreadableRecord};
+use super::{
+    error::ControllerError, failure_detector::Assessment, memory_shortage, unreadable::UnreadableRecord,
+};
 
 /// The registry as the term has read it so far, kept from pass to pass.
 ///
@@ -175,7 +177,7 @@ pub(super) struct PlanInputs {
     pub(super) failing_zones: BTreeSet<String>,
     pub(super) draining: BTreeSet<NodeId>,
     pub(super) impaired: BTreeSet<NodeId>,
-    pub(super) shedding: BTreeSet<NodeId>,
+    pub(super) shedding: BTreeMap<NodeId, ImpairmentKind>,
     /// By tenant: nodes that have lately not got ready for it.
     pub(super) unprepared: HashMap<TenantId, Vec<NodeId>>,
 }
@@ -362,6 +364,7 @@ impl RegistryView {
             failing_zones: inputs.failing_zones.clone(),
             limits: inputs.limits,
             rebalance_limits: inputs.rebalance_limits,
+            sheds: memory_shortage::sheds(&self.nodes, &inputs.shedding),
             unreadable: self
                 .unreadable_records()
                 .map(|(_, record)| (record.node.clone(), record.reason.clone()))
@@ -407,7 +410,9 @@ impl RegistryView {
             _ if self.is_unreadable(&record.node) => Intake::Cordoned,
             _ if record.leaving => Intake::Leaving,
             Intake::Leaving | Intake::Draining | Intake::Overdue => ordered,
-            _ if inputs.shedding.contains(&record.node) => Intake::Shedding,
+            _ if inputs.shedding.get(&record.node).is_some_and(|kind| *kind != ImpairmentKind::Memory) => {
+                Intake::Shedding
+            }
             Intake::Open | Intake::Suspect if inputs.impaired.contains(&record.node) => Intake::Impaired,
             _ => ordered,
         };
@@ -417,7 +422,7 @@ impl RegistryView {
             weight: record.weight,
             zone: record.zone.clone(),
             intake,
-            memory: record.memory,
+            memory: memory_shortage::memory_for_tenants(record),
         }
     }
 

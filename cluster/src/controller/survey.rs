@@ -60,7 +60,10 @@ pub async fn survey(registry: &dyn Registry, ledger: &dyn Ledger) -> Result<Surv
         awaited,
         failover_held: breaker.is_some_and(|breaker| breaker.ramp == 0),
         impaired: impaired(&nodes),
-        shedding: noted_shedding(&orders.nodes).into_keys().cloned().collect(),
+        shedding: noted_shedding(&orders.nodes)
+            .into_iter()
+            .map(|(node, kind)| (node.clone(), kind))
+            .collect(),
         // Whose turn it is the controller alone knows.
         failover_ramp: breaker.filter(|breaker| breaker.ramp > 0).map(|_| 0),
         ..Assessment::default()

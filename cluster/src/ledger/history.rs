@@ -130,6 +130,8 @@ pub enum EventKind {
     ScanResumed,
     /// An operation that had paused goes on.
     OperationResumed,
+    /// A node without enough memory has a tenant leave it, or has restarted its browser.
+    ShedForMemory,
     /// Tenants were made what they are declared to be, by order.
     TenantsApplied,
     /// A tenant's session was taken over from a profile of whatsapp-web.js, by order.

@@ -143,7 +143,9 @@ impl Facts<'_> {
             ReleaseReason::NodeDraining => {
                 matches!(intake(from), Some(Intake::Draining | Intake::Overdue))
             }
-            ReleaseReason::NodeImpaired => intake(from) == Some(Intake::Shedding),
+            ReleaseReason::NodeImpaired => {
+                intake(from) == Some(Intake::Shedding) || self.is_shed(tenant, from)
+            }
             ReleaseReason::TooFull { .. } | ReleaseReason::OthersTooEmpty { .. } => {
                 let both_open = intake(from) == Some(Intake::Open) && intake(to) == Some(Intake::Open);
                 self.snapshot.goal == Goal::Rebalance && tenant.pin.is_none() && both_open

@@ -23,7 +23,6 @@
 use std::{cell::Cell, collections::BTreeSet};
 
 use super::snapshot::{Goal, Intake, NodeView, TenantView};
-use crate::records::NodeMemory;
 
 /// Nodes that are as good as each other for a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +58,7 @@ pub(super) struct Band {
 
 pub(super) struct NodeLoads {
     nodes: Vec<NodeLoad>,
+    has_totals: bool,
     /// By group and fit: how many nodes.
     fitting: [[usize; 3]; 4],
     lacking: usize,
@@ -77,9 +77,13 @@ struct NodeLoad {
     weighted: bool,
     /// Every entry and preparation that remains, whatever its phase. Counts against the capacity.
     hosted: u32,
-    /// None: the node does not say, and is limited by its capacity alone.
-    memory: Option<NodeMemory>,
-    /// What of it is kept free for those that count against the capacity.
+    /// Whether the node says what it has of memory; else it is limited by its capacity alone.
+    has_memory: bool,
+    /// What it has; more than anybody requests where it does not say.
+    allocatable: u64,
+    /// What is kept free for one that requests nothing.
+    default_request: u64,
+    /// What is kept free for those that count against the capacity.
     requested: u64,
     /// The tenants that are to stay or to come. Counts against the band.
     load: usize,
@@ -94,23 +98,30 @@ impl NodeLoads {
             capacity: view.capacity,
             weighted: view.weight > 0,
             hosted: 0,
-            memory: view.memory,
+            has_memory: view.memory.is_some(),
+            allocatable: view.memory.map_or(u64::MAX, |memory| memory.allocatable_bytes),
+            default_request: view.memory.map_or(0, |memory| memory.request_bytes(None)),
             requested: 0,
             load: 0,
             band: Band::default(),
             fill_to: 0,
         };
-        let mut loads = Self {
+        Self {
             nodes: nodes.iter().map(occupancy).collect(),
+            has_totals: false,
             fitting: [[0; 3]; 4],
             lacking: 0,
             free_at_most: Cell::new(UNKNOWN),
             roomiest: Cell::new(None),
-        };
-        for node in 0..nodes.len() {
-            loads.recount(node, Tally::default());
         }
-        loads
+    }
+
+    /// All is taken in that the nodes have; from here on the running totals hold. Nobody asks for them before.
+    pub(super) fn sum_up(&mut self) {
+        self.has_totals = true;
+        for node in 0..self.nodes.len() {
+            self.recount(node, Tally::default());
+        }
     }
 
     pub(super) fn load(&self, node: usize) -> usize {
@@ -238,6 +249,9 @@ impl NodeLoads {
     }
 
     fn change(&mut self, node: usize, change: impl FnOnce(&mut NodeLoad)) {
+        if !self.has_totals {
+            return change(&mut self.nodes[node]);
+        }
         let before = self.nodes[node].tally();
         change(&mut self.nodes[node]);
         self.roomiest.set(None);
@@ -279,11 +293,11 @@ impl NodeLoad {
     }
 
     fn request_bytes(&self, requested: Option<u64>) -> u64 {
-        self.memory.map_or(0, |memory| memory.request_bytes(requested))
+        requested.filter(|_| self.has_memory).unwrap_or(self.default_request)
     }
 
     fn free_bytes(&self) -> u64 {
-        self.memory.map_or(u64::MAX, |memory| memory.allocatable_bytes.saturating_sub(self.requested))
+        self.allocatable.saturating_sub(self.requested)
     }
 
     fn fits(&self, fit: Fit, requested: Option<u64>) -> bool {

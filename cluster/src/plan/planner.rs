@@ -27,6 +27,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
 pub(super) fn finished(snapshot: &Snapshot) -> Draft<'_> {
     let mut draft = Draft::new(snapshot);
     settle(&mut draft);
+    draft.loads.sum_up();
     keep_preparations(&mut draft);
     set_bands(&mut draft);
     if snapshot.goal == Goal::Rebalance {
@@ -111,7 +112,7 @@ fn settle_hold(draft: &mut Draft<'_>, tenant: &TenantView, hold: &Hold) -> Optio
         draft.decide(tenant, Action::Release { node: hold.node.clone(), reason });
         return Some(TenantState::InTransit { from: node, graceful: false });
     }
-    let asks = asks_to_go(tenant, hold, draft.intake(node));
+    let asks = asks_to_go(draft, tenant, node);
     if asks.is_none() {
         draft.loads.settle(node);
     }
@@ -139,18 +140,21 @@ fn must_go(tenant: &TenantView, hold: &Hold, intake: Intake) -> Option<ReleaseRe
     (intake == Intake::Leaving).then_some(ReleaseReason::NodeLeaving)
 }
 
-/// Why an active entry should be moved, if it should.
-fn asks_to_go(tenant: &TenantView, hold: &Hold, intake: Intake) -> Option<ReleaseReason> {
-    if !tenant.allows(&hold.node) {
+/// Why an active entry on the node should be moved, if it should.
+fn asks_to_go(draft: &Draft<'_>, tenant: &TenantView, node: usize) -> Option<ReleaseReason> {
+    let view = draft.nodes[node];
+    if !tenant.allows(&view.node) {
         return tenant.pin.clone().map(|node| ReleaseReason::PinnedElsewhere { node });
     }
-    if let Some(to) = tenant.move_to.as_ref().filter(|to| **to != hold.node) {
+    if let Some(to) = tenant.move_to.as_ref().filter(|to| **to != view.node) {
         return Some(ReleaseReason::MovedTo { node: to.clone() });
     }
-    match intake {
+    match view.intake {
         Intake::Draining | Intake::Overdue => Some(ReleaseReason::NodeDraining),
         Intake::Shedding => Some(ReleaseReason::NodeImpaired),
-        Intake::Open | Intake::Suspect | Intake::Impaired | Intake::Cordoned | Intake::Leaving => None,
+        Intake::Open | Intake::Suspect | Intake::Impaired | Intake::Cordoned | Intake::Leaving => {
+            draft.snapshot.is_shed_by(view, tenant).then_some(ReleaseReason::NodeImpaired)
+        }
     }
 }
 

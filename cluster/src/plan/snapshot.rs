@@ -29,6 +29,8 @@ pub struct Snapshot {
     /// Live nodes with a record in the registry that cannot be read, and why. What such a node has is not known: nothing
     /// is decided about the tenants that may be there, and it takes none: it is cordoned in `nodes`.
     pub unreadable: BTreeMap<NodeId, String>,
+    /// By node that is short of memory: the tenant that it sheds now. The others stay.
+    pub sheds: BTreeMap<NodeId, TenantId>,
 }
 
 impl Snapshot {
@@ -45,6 +47,7 @@ impl Snapshot {
             limits: MoveLimits::default(),
             rebalance_limits: MoveLimits::default(),
             unreadable: BTreeMap::new(),
+            sheds: BTreeMap::new(),
         }
     }
 }
@@ -183,6 +186,15 @@ impl Snapshot {
             .filter_map(|node| self.unreadable.get_key_value(node))
             .map(|(node, reason)| (node, reason.as_str()))
             .next()
+    }
+}
+
+impl Snapshot {
+    /// Whether the tenant, and perhaps no other, is to leave the node for want of memory there. Nobody's order is undone for it.
+    pub(super) fn is_shed_by(&self, node: &NodeView, tenant: &TenantView) -> bool {
+        matches!(node.intake, Intake::Impaired | Intake::Cordoned)
+            && self.sheds.get(&node.node) == Some(&tenant.tenant)
+            && !tenant.is_sent_to(&node.node)
     }
 }
 

@@ -129,6 +129,9 @@ fn reason_in_transit(
         (_, None, Some(to)) => Some(ReleaseReason::MovedTo { node: to.clone() }),
         (Intake::Draining, None, None) => Some(ReleaseReason::NodeDraining),
         (Intake::Shedding, None, None) => Some(ReleaseReason::NodeImpaired),
+        (_, None, None) if draft.snapshot.is_shed_by(draft.nodes[from], tenant) => {
+            Some(ReleaseReason::NodeImpaired)
+        }
         (Intake::Open, None, None) if draft.snapshot.goal == Goal::Rebalance => {
             Some(rebalance::reason(draft.loads.load(from) + 1, draft.loads.band(from)))
         }

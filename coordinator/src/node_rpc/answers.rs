@@ -31,6 +31,8 @@ pub struct BrowserVitals {
     pub library_version: String,
     /// `None` for an engine without any.
     pub processes: Option<ProcessVitals>,
+    /// In words.
+    pub limits_held_by: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,6 +124,7 @@ impl From<Browser> for BrowserVitals {
             bridge_version: told.bridge_version,
             library_version: told.library_version,
             processes: told.processes.map(Into::into),
+            limits_held_by: told.limits_held_by,
         }
     }
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{SessionId, TargetId};
 use futures::future::BoxFuture;
-use roost_model::ids::TenantId;
+use roost_model::{causes, ids::TenantId};
 use tokio::process::Command;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::timeout;
@@ -31,6 +31,7 @@ use super::process::{BrowserProcess, Pipes, ProcessTree, Traces, how_it_ended};
 use super::pump::EventPump;
 use super::start::{self, Startup};
 use super::way::{self, Way};
+use crate::control_group::{BrowserGroup, ControlGroups};
 use crate::run_as::RunAs;
 use crate::{
     BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser,
@@ -61,6 +62,8 @@ pub struct WebConfig {
     pub hold_limits: HoldLimits,
     /// Of browsers whose tenants have set nothing else.
     pub identity: Identity,
+    /// Where each browser is put into a control group of its own, if that may be.
+    pub groups: Option<ControlGroups>,
     pub observer: Arc<dyn BrowserObserver>,
 }
 
@@ -89,6 +92,15 @@ impl WebEngine {
         Ok(self.usual_user_agent.get_or_try_init(found).await?)
     }
 
+    /// Without one the browser is bounded by whoever looks at it.
+    fn group(&self) -> Option<BrowserGroup> {
+        let made = self.config.groups.as_ref()?.make();
+        made.inspect_err(|error| {
+            tracing::warn!(error = %causes(error), "a browser could not be given a control group");
+        })
+        .ok()
+    }
+
     /// A browser on this profile, with the bridge ready for whatever document comes.
     async fn start(
         &self,
@@ -112,7 +124,9 @@ impl WebEngine {
         let who = identity.overriding(user_agent);
         let zone = identity.time_zone.as_ref().map(|zone| ("TZ", zone.into()));
         let environment = zone.into_iter().chain(environment).collect();
-        let (process, pipes) = launcher.spawn(browser, profile, &flags, environment, observer.clone())?;
+        let group = self.group();
+        let observer = observer.clone();
+        let (process, pipes) = launcher.spawn(browser, profile, &flags, environment, group, observer)?;
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {
@@ -260,9 +274,13 @@ impl Launcher {
     }
 
     /// Becomes what follows.
-    fn launch(&self) -> Command {
+    fn launch(&self, group: Option<&BrowserGroup>) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).args(["--parent", &std::process::id().to_string(), "--"]);
+        command.args(&self.args).args(["--parent", &std::process::id().to_string()]);
+        if let Some(group) = group {
+            command.arg("--control-group").arg(group.dir());
+        }
+        command.arg("--");
         command
     }
 
@@ -273,11 +291,12 @@ impl Launcher {
         home: &Path,
         flags: &[OsString],
         environment: Vec<(&'static str, OsString)>,
+        group: Option<BrowserGroup>,
         observer: Arc<dyn BrowserObserver>,
     ) -> Result<(BrowserProcess, Pipes), EngineError> {
         let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
         let child = self
-            .launch()
+            .launch(group.as_ref())
             .args(["/bin/sh", "-c", ON_3_AND_4])
             .arg(browser)
             .args(flags)
@@ -299,14 +318,14 @@ impl Launcher {
             .spawn()
             .map_err(failed)?;
         let traces = Traces { profile: home.to_owned(), run_as: self.run_as };
-        BrowserProcess::watch(child, traces, observer)
+        BrowserProcess::watch(child, traces, group, observer)
             .ok_or_else(|| failed(std::io::Error::other("the browser has no pipe")))
     }
 
     /// What a browser answers when it is asked for its version.
     pub(super) async fn version_of(&self, browser: &Path) -> Result<String, EngineError> {
         let failed = |source| EngineError::Spawn { path: browser.display().to_string(), source };
-        let mut command = self.launch();
+        let mut command = self.launch(None);
         command
             .arg(browser)
             .arg("--version")

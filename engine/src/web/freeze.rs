@@ -108,7 +108,7 @@ mod tests {
         let becomes = ["-c", BUSY, "sh"].map(str::to_owned).to_vec();
         let launcher = Launcher { program: "/bin/sh".into(), args: becomes, run_as: RunAs::Caller };
         let args: Vec<_> = args.iter().map(OsString::from).collect();
-        launcher.spawn(program, dir, &args, Vec::new(), Arc::new(Unwatched)).unwrap().0
+        launcher.spawn(program, dir, &args, Vec::new(), None, Arc::new(Unwatched)).unwrap().0
     }
 
     fn names(dir: &Path) -> BTreeSet<OsString> {

@@ -13,12 +13,12 @@ use std::time::Duration;
 use roost_model::causes;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
 use super::socket_dir::remove_socket_dir;
-use crate::BrowserObserver;
 use crate::run_as::RunAs;
+use crate::{BrowserObserver, control_group::BrowserGroup};
 
 /// A running browser. Dropping it kills the tree.
 pub(super) struct BrowserProcess {
@@ -51,6 +51,7 @@ impl BrowserProcess {
     pub(super) fn watch(
         mut child: Child,
         traces: Traces,
+        group: Option<BrowserGroup>,
         observer: Arc<dyn BrowserObserver>,
     ) -> Option<(Self, Pipes)> {
         let (input, output, errors) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
@@ -59,7 +60,8 @@ impl BrowserProcess {
         observer.started(pid);
         let (gone, is_gone) = watch::channel(None);
         let tree = ProcessTree { root, gone: is_gone, cause: Arc::default() };
-        tokio::spawn(watch_over(child, tree.clone(), errors, gone, (traces, observer)));
+        let watched = Watched { child, traces, group, tree: tree.clone(), gone };
+        tokio::spawn(watched.until_gone(errors, observer));
         Some((Self { tree }, Pipes { input, output }))
     }
 
@@ -93,6 +95,8 @@ struct TreeEnd {
     reason: String,
     /// The root ended by itself, and with success.
     is_orderly: bool,
+    /// The kernel has ended it because its control group was over its memory limit.
+    is_over_memory: bool,
 }
 
 impl ProcessTree {
@@ -136,35 +140,53 @@ impl ProcessTree {
         self.end().await.is_orderly
     }
 
+    /// Of a tree that is gone.
+    pub(super) fn was_over_memory(&self) -> bool {
+        self.gone.borrow().as_ref().is_some_and(|end| end.is_over_memory)
+    }
+
     async fn end(&self) -> TreeEnd {
         let mut gone = self.gone.clone();
         let end = gone.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
         // The watching task ends only with the runtime.
-        end.unwrap_or_else(|| TreeEnd { reason: "the node is ending".to_owned(), is_orderly: false })
+        let ending =
+            || TreeEnd { reason: "the node is ending".to_owned(), is_orderly: false, is_over_memory: false };
+        end.unwrap_or_else(ending)
     }
 }
 
-/// Reaps the root when it ends, ends the rest of its tree, and tells.
-async fn watch_over(
-    mut child: Child,
+/// A browser as long as it runs.
+struct Watched {
+    child: Child,
+    traces: Traces,
+    group: Option<BrowserGroup>,
     tree: ProcessTree,
-    errors: tokio::process::ChildStderr,
     gone: watch::Sender<Option<TreeEnd>>,
-    (traces, observer): (Traces, Arc<dyn BrowserObserver>),
-) {
-    let last_words = tokio::spawn(last_words(errors));
-    let ended = child.wait().await;
-    end_group(tree.root).await;
-    traces.remove();
-    let last_words = last_words.await.unwrap_or_default();
-    let cause = tree.cause.get().cloned();
-    let is_orderly = cause.is_none() && ended.as_ref().is_ok_and(ExitStatus::success);
-    let reason = cause.unwrap_or_else(|| match ended {
-        Ok(status) => how_it_ended(status, &last_words),
-        Err(error) => format!("the browser could not be waited for: {error}"),
-    });
-    observer.gone(tree.root.as_raw_pid().cast_unsigned());
-    gone.send_replace(Some(TreeEnd { reason, is_orderly }));
+}
+
+impl Watched {
+    /// Reaps the root when it ends, ends the rest of its tree, and tells.
+    async fn until_gone(mut self, errors: ChildStderr, observer: Arc<dyn BrowserObserver>) {
+        let last_words = tokio::spawn(last_words(errors));
+        let ended = self.child.wait().await;
+        end_group(self.tree.root).await;
+        let over_memory = self.group.as_ref().and_then(BrowserGroup::over_memory);
+        if let Some(group) = self.group.take() {
+            group.remove().await;
+        }
+        self.traces.remove();
+        let last_words = last_words.await.unwrap_or_default();
+        let cause = self.tree.cause.get().cloned();
+        let is_over_memory = cause.is_none() && over_memory.is_some();
+        let cause = cause.or(over_memory);
+        let is_orderly = cause.is_none() && ended.as_ref().is_ok_and(ExitStatus::success);
+        let reason = cause.unwrap_or_else(|| match ended {
+            Ok(status) => how_it_ended(status, &last_words),
+            Err(error) => format!("the browser could not be waited for: {error}"),
+        });
+        observer.gone(self.tree.root.as_raw_pid().cast_unsigned());
+        self.gone.send_replace(Some(TreeEnd { reason, is_orderly, is_over_memory }));
+    }
 }
 
 pub(super) fn how_it_ended(status: ExitStatus, last_words: &str) -> String {
@@ -263,6 +285,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::control_group::{ControlGroups, let_it_be_removed};
     use crate::web::engine::Launcher;
 
     #[derive(Default)]
@@ -278,6 +301,10 @@ mod tests {
     }
 
     fn spawn_at_home(script: &str, home: &Path) -> (BrowserProcess, Arc<Counted>) {
+        spawn_in(None, script, home)
+    }
+
+    fn spawn_in(group: Option<BrowserGroup>, script: &str, home: &Path) -> (BrowserProcess, Arc<Counted>) {
         let observer = Arc::new(Counted::default());
         // `roost-node launch` is a program of its own; what follows `--` is what it becomes.
         let becomes = r#"while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
@@ -285,7 +312,8 @@ mod tests {
         let launcher = Launcher { program: "/bin/sh".into(), args, run_as: RunAs::Caller };
         let shell = Path::new("/bin/sh");
         let flags = ["-c", script].map(OsString::from);
-        let (process, _pipes) = launcher.spawn(shell, home, &flags, Vec::new(), observer.clone()).unwrap();
+        let (process, _pipes) =
+            launcher.spawn(shell, home, &flags, Vec::new(), group, observer.clone()).unwrap();
         (process, observer)
     }
 
@@ -358,6 +386,32 @@ mod tests {
         tree.signal(Signal::STOP);
         drop(process);
         tree.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_the_kernel_has_ended_for_its_memory_is_told_as_such_and_its_group_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let group = ControlGroups::beneath(root.path().to_owned()).make().unwrap();
+        let dir = group.dir().to_owned();
+        fs::write(dir.join("memory.events"), "oom_kill 1\n").unwrap();
+        fs::write(dir.join("memory.max"), "67108864\n").unwrap();
+        let (process, _ledger) = spawn_in(Some(group), "kill -KILL $$", Path::new("/nonexistent"));
+        let_it_be_removed(&dir).await;
+        let reason = process.tree().wait().await;
+        assert_eq!(reason, "it was killed by the kernel: over its memory limit of 64 MiB");
+        assert!(process.tree().was_over_memory() && !process.tree().ended_in_order().await);
+    }
+
+    #[tokio::test]
+    async fn what_the_node_has_ended_was_not_over_its_memory() {
+        let root = tempfile::tempdir().unwrap();
+        let group = ControlGroups::beneath(root.path().to_owned()).make().unwrap();
+        let dir = group.dir().to_owned();
+        fs::write(dir.join("memory.events"), "oom_kill 0\n").unwrap();
+        let (process, _ledger) = spawn_in(Some(group), "sleep 1000", Path::new("/nonexistent"));
+        let tree = process.tree();
+        let (reason, ()) = tokio::join!(tree.kill(), let_it_be_removed(&dir));
+        assert!(reason.contains("signal: 9") && !tree.was_over_memory(), "{reason}");
     }
 
     #[test]

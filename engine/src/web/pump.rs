@@ -60,7 +60,10 @@ impl EventPump {
             Some(excess) => self.tree.end_for(excess.to_string()).await,
             None => self.tree.kill().await,
         };
-        // A worker that has dropped its receiver has no use for it.
+        // A worker that has dropped its receiver has no use for them.
+        if self.tree.was_over_memory() {
+            let _ = self.events.send(PageEvent::OverMemory { reason: reason.clone() }).await;
+        }
         let _ = self.events.send(PageEvent::Exited { reason }).await;
     }
 

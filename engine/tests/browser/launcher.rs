@@ -1,6 +1,6 @@
 //! The part of `roost-node launch`.
 
-use std::{env, ffi::OsString};
+use std::{env, ffi::OsString, path::Path};
 
 use roost_engine::{
     exec_with_parent_death::exec_with_parent_death,
@@ -24,5 +24,6 @@ pub fn play() -> ! {
         _ => RunAs::Caller,
     };
     let parent = number("--parent").unwrap().cast_signed();
-    panic!("{}", exec_with_parent_death(parent, run_as, command))
+    let group = flags.iter().position(|flag| flag == "--control-group").map(|at| Path::new(&flags[at + 1]));
+    panic!("{}", exec_with_parent_death(parent, group, run_as, command))
 }

@@ -5,6 +5,7 @@
 mod bounds;
 mod closing;
 mod frames;
+mod groups;
 mod holding;
 mod hygiene;
 mod identity;
@@ -37,6 +38,10 @@ fn trials() -> Vec<Trial> {
         trial("a_page_reaches_its_own_host_and_port_and_nothing_else_of_the_network", network::reach),
         trial("a_page_sends_no_udp_to_a_peer_of_its_choice", network::webrtc),
         trial("a_browser_goes_before_its_node_when_memory_or_processors_are_short", memory::behind_its_node),
+        trial(
+            "a_browser_joins_its_control_group_and_one_that_the_kernel_ends_there_is_told_as_such",
+            groups::ended,
+        ),
         trial("a_browser_that_is_asked_to_closes_in_order", closing::in_order),
         trial("a_browser_that_is_killed_while_it_closes_has_not_closed", closing::killed_meanwhile),
         trial("twenty_starts_that_fail_leave_nothing_behind", hygiene::failed_starts),

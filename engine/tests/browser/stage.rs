@@ -11,6 +11,7 @@ use std::{
 
 use roost_engine::{
     BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, PageEvent,
+    control_group::ControlGroups,
     run_as::RunAs,
     web::{HoldLimits, Identity, Launcher, WaJs, WebConfig, WebEngine},
 };
@@ -48,6 +49,10 @@ impl Stage {
         Self::build(page_url, |config| config.hold_limits = hold_limits)
     }
 
+    pub fn with_groups(page_url: &str, groups: ControlGroups) -> Self {
+        Self::build(page_url, |config| config.groups = Some(groups))
+    }
+
     pub fn with_identity(page_url: &str, identity: Identity) -> Self {
         Self::build(page_url, |config| config.identity = identity)
     }
@@ -76,6 +81,7 @@ impl Stage {
             wa_js: WaJs::stand_in(WA_JS),
             hold_limits: HoldLimits::default(),
             identity: Identity::default(),
+            groups: None,
             observer: Arc::new(Unwatched),
         };
         adjust(&mut config);

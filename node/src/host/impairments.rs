@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use roost_cluster::records::{Impairment, ImpairmentKind};
+use roost_cluster::records::{Impairment, ImpairmentKind, NextToLeave};
 use tokio::sync::watch;
 
 /// One of a process; cheap to clone, and all clones show the same.
@@ -48,6 +48,18 @@ impl Impairments {
         });
     }
 
+    /// Which tenant is to leave next for one that is there.
+    pub(super) fn name_next_to_leave(&self, kind: ImpairmentKind, next: Option<NextToLeave>) {
+        self.present.send_if_modified(|present| {
+            let Some(impairment) = present.iter_mut().find(|impairment| impairment.kind == kind) else {
+                return false;
+            };
+            let is_news = impairment.next_to_leave != next;
+            impairment.next_to_leave = next;
+            is_news
+        });
+    }
+
     /// Whether it was there until now.
     pub(crate) fn is_over(&self, kind: ImpairmentKind) -> bool {
         self.present.send_if_modified(|present| {
@@ -68,6 +80,8 @@ fn now_ms() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use roost_model::ids::TenantId;
+
     use super::*;
 
     #[test]
@@ -81,6 +95,14 @@ mod tests {
         told.mark_unchanged();
         impairments.found(ImpairmentKind::Site, "x");
         assert!(!told.has_changed().unwrap(), "nothing is new");
+        let tenant = TenantId::new("acme").unwrap();
+        let next = NextToLeave { tenant, used_bytes: 2, requested_bytes: 1 };
+        impairments.name_next_to_leave(ImpairmentKind::Site, Some(next.clone()));
+        assert!(told.has_changed().unwrap());
+        told.mark_unchanged();
+        impairments.name_next_to_leave(ImpairmentKind::Site, Some(next));
+        assert!(!told.has_changed().unwrap(), "nor is it now");
+        impairments.name_next_to_leave(ImpairmentKind::Site, None);
         impairments.found(ImpairmentKind::Site, "z");
         let present = impairments.present();
         let kinds: Vec<_> = present.iter().map(|impairment| impairment.kind).collect();

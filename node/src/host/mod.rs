@@ -26,6 +26,7 @@ pub mod impairments;
 mod incarnation;
 pub mod keepalive;
 mod lease_reporting_registry;
+mod memory_watch;
 pub mod named_store;
 mod node_memory;
 mod object_store_mark;
@@ -61,6 +62,7 @@ use std::{
 use roost_cluster::{clock::BootClock, records::NodeRecord, registry::EtcdRegistry};
 use roost_engine::{
     BrowserObserver, Engine,
+    control_group::ControlGroups,
     null::NullEngine,
     run_as::RunAs,
     web::{HoldLimits, Launcher, Sandbox, WaJs, WebConfig, WebEngine},
@@ -86,7 +88,7 @@ use crate::{
     health::{self, NodeHealth},
     launch_queue::LaunchQueue,
     logins::Logins,
-    resources::Resources,
+    resources::{MachineMemory, Resources},
     rpc::{self, RpcService, SessionImporter},
     session::Imports,
     spares::Spares,
@@ -100,6 +102,7 @@ use env::HostEnv;
 pub use error::HostError;
 use impairments::Impairments;
 use lease_reporting_registry::LeaseReportingRegistry;
+use memory_watch::MemoryWatch;
 use named_store::NamedStore;
 use node_memory::PublishedMemory;
 use registration::Registration;
@@ -136,6 +139,7 @@ pub async fn run(
     let service = RpcService {
         health: host.health.clone(),
         workers: host.workers.clone(),
+        resources: host.node.resources.clone(),
         log: log.clone(),
         importer: importer(&config, &host)?,
     };
@@ -151,6 +155,9 @@ pub async fn run(
     helpers.spawn(Sweeper::new(host.clone(), &config.args).run());
     helpers.spawn(host.node.resources.clone().run());
     helpers.spawn(host.memory.clone().follow(host.node.resources.clone()));
+    if let Some(machine) = &config.memory {
+        helpers.spawn(memory_watch(&host, &config.args.id, machine).run());
+    }
     // Not stopped by the signal: while this node hands its tenants over, a controller must place them.
     let stop_standing = CancellationToken::new();
     let reporting =
@@ -284,10 +291,11 @@ async fn assemble(
 ) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
     let (workers, impairments) = (WorkerTable::default(), Impairments::default());
-    let resources = Resources::new(config.limits());
+    let (groups, without_groups) = control_groups(config);
+    let resources = Resources::new(config.limits(), without_groups);
     let node = NodeEnv {
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
-        engine: engine(config, guard.clone()).await?,
+        engine: engine(config, groups, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
         named_store: NamedStore::default(),
         profiles: config.profiles.clone(),
@@ -317,7 +325,7 @@ async fn assemble(
         workers,
         worker_log,
         impairments,
-        memory: PublishedMemory::new(config.memory),
+        memory: PublishedMemory::new(config.memory.as_ref()),
         endings: Endings::default(),
         removed: Notify::new(),
     }))
@@ -331,6 +339,34 @@ fn importer(config: &NodeConfig, host: &HostEnv) -> Result<SessionImporter, Host
     let imports = Imports::in_state_dir(&config.args.state_dir).map_err(HostError::Imports)?;
     let (store, snapshots) = (host.node.store.clone(), host.node.snapshots.clone());
     Ok(SessionImporter { node: config.args.id.clone(), store, snapshots, imports, page })
+}
+
+/// Where browsers are put into control groups of their own, or why they are not.
+fn control_groups(config: &NodeConfig) -> (Option<ControlGroups>, String) {
+    if matches!(config.engine, EngineConfig::Null { .. }) {
+        return (None, String::new());
+    }
+    match config.args.control_groups.divide() {
+        Ok(groups) => {
+            tracing::info!("each browser has a control group of its own");
+            (Some(groups), String::new())
+        }
+        Err(error) => {
+            let why = causes(&error).to_string();
+            tracing::info!(why, "browsers are in no control groups of their own; they are looked at");
+            (None, why)
+        }
+    }
+}
+
+fn memory_watch(host: &HostEnv, node: &NodeId, machine: &MachineMemory) -> MemoryWatch {
+    MemoryWatch {
+        node: node.clone(),
+        machine: machine.clone(),
+        published: host.memory.clone(),
+        resources: host.node.resources.clone(),
+        impairments: host.impairments.clone(),
+    }
 }
 
 fn start_log(config: &NodeConfig, log: WorkerLogInbox) -> Result<WorkerLog, HostError> {
@@ -404,7 +440,11 @@ impl Announcement<'_> {
 }
 
 /// The engine that was chosen, its browsers announced to the guard.
-async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Engine>, HostError> {
+async fn engine(
+    config: &NodeConfig,
+    groups: Option<ControlGroups>,
+    link: Arc<GuardLink>,
+) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
         EngineConfig::Null { away: false } => Ok(Arc::new(NullEngine::default())),
         EngineConfig::Null { away: true } => Ok(Arc::new(NullEngine::away())),
@@ -426,6 +466,7 @@ async fn engine(config: &NodeConfig, link: Arc<GuardLink>) -> Result<Arc<dyn Eng
                 wa_js: WaJs::read(wa_js)?,
                 hold_limits: HoldLimits::default(),
                 identity: identity.as_ref().clone(),
+                groups,
                 observer: link,
             };
             Ok(Arc::new(WebEngine::new(web)))

@@ -23,7 +23,7 @@ pub struct PublishedMemory {
 
 impl PublishedMemory {
     /// `None`: nothing is said of it, and the node is limited by its capacity alone.
-    pub(super) fn new(machine: Option<MachineMemory>) -> Self {
+    pub(super) fn new(machine: Option<&MachineMemory>) -> Self {
         let memory =
             machine.map(|machine| NodeMemory { allocatable_bytes: machine.for_tenants(), p95_bytes: None });
         Self { present: watch::Sender::new(memory) }
@@ -88,8 +88,17 @@ mod tests {
 
     #[test]
     fn what_is_said_changes_by_steps_and_not_with_every_look() {
-        let machine = MachineMemory { total_bytes: 1_024 * MIB, reserve_bytes: 24 * MIB, spares_bytes: 0 };
-        let memory = PublishedMemory::new(Some(machine));
+        let (total_bytes, reserve_bytes, short_bytes) = (1_024 * MIB, 24 * MIB, 12 * MIB);
+        let proc = "/proc".into();
+        let machine = MachineMemory {
+            total_bytes,
+            reserve_bytes,
+            short_bytes,
+            spares_bytes: 0,
+            stall_percent: 10,
+            proc,
+        };
+        let memory = PublishedMemory::new(Some(&machine));
         let mut told = memory.subscribe();
         let mut says = |mib: &[u64]| {
             memory.take_in(mib.iter().map(|mib| mib * MIB).collect());

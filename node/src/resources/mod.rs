@@ -14,14 +14,18 @@
 //! What a look has cost decides when the next one comes, so that all of them together take less than half a hundredth of a core.
 
 mod args;
+mod control_groups;
 mod machine;
+mod pressure;
 mod proc;
 mod rules;
 mod sampler;
 mod table;
 
 pub use args::{Cores, Limit};
-pub use machine::{MachineMemory, MemoryArgs, NothingForTenants};
+pub use control_groups::{GroupsChoice, NoControlGroups};
+pub use machine::{MachineMemory, MemoryArgs, MemoryArgsError};
+pub use pressure::{MemoryLook, MemoryPressure, Shortage};
 pub use proc::GroupUsage;
-pub use rules::{Excess, Limits, Urgency};
-pub use table::{Meter, Resources};
+pub use rules::{Excess, Limits, Over, Urgency};
+pub use table::{MemoryDemand, Meter, Resources};

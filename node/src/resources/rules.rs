@@ -9,7 +9,7 @@ use roost_model::{ResourceLimits, ResourceUsage};
 
 const MIB: u64 = 1 << 20;
 /// From here on a page over its limit is not waited for.
-const FAR_OVER_PERCENT: u64 = 150;
+pub(super) const FAR_OVER_PERCENT: u64 = 150;
 /// Processor time is over its limit when it was so for this long: a session that is read for the first time takes minutes.
 pub(super) const SPINS_AFTER: Duration = Duration::from_secs(300);
 
@@ -45,9 +45,18 @@ pub enum Urgency {
     AtOnce,
 }
 
-/// That a browser is over one of its limits.
+/// What a browser uses more than.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Limit,
+    /// What it requests of memory, on a node that is short of it.
+    Request,
+}
+
+/// That a browser uses too much.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excess {
+    pub over: Over,
     pub urgency: Urgency,
     /// What it used and what it may, for people.
     pub told: String,
@@ -88,15 +97,18 @@ impl Judge {
                 "it used {used:.2} cores, over {minutes} minutes more than the {limit:.2} that it may use"
             )
         };
-        (now.saturating_duration_since(since) >= SPINS_AFTER)
-            .then(|| Excess { urgency: Urgency::WhenQuiet, told: told() })
+        (now.saturating_duration_since(since) >= SPINS_AFTER).then(|| Excess {
+            over: Over::Limit,
+            urgency: Urgency::WhenQuiet,
+            told: told(),
+        })
     }
 }
 
 fn too_many(usage: &ResourceUsage, limits: &Limits) -> Option<Excess> {
     let limit = limits.processes.filter(|limit| usage.processes > *limit)?;
     let told = format!("it had {} processes and may have {limit}", usage.processes);
-    Some(Excess { urgency: Urgency::AtOnce, told })
+    Some(Excess { over: Over::Limit, urgency: Urgency::AtOnce, told })
 }
 
 fn too_much_memory(usage: &ResourceUsage, limits: &Limits) -> Option<Excess> {
@@ -105,7 +117,7 @@ fn too_much_memory(usage: &ResourceUsage, limits: &Limits) -> Option<Excess> {
     let is_far_over = u128::from(used) * 100 >= u128::from(limit) * u128::from(FAR_OVER_PERCENT);
     let urgency = if is_far_over { Urgency::AtOnce } else { Urgency::WhenQuiet };
     let told = format!("it used {} MiB of memory and may use {}", used.div_ceil(MIB), limit / MIB);
-    Some(Excess { urgency, told })
+    Some(Excess { over: Over::Limit, urgency, told })
 }
 
 #[cfg(test)]

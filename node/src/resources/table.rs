@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use super::{
-    rules::{Excess, Judge, Limits},
+    control_groups,
+    rules::{Excess, Judge, Limits, Over, Urgency},
     sampler::{SHARES_WITHIN, Sampler},
 };
 use crate::blocking::run_blocking;
@@ -36,6 +37,8 @@ pub struct Resources {
 struct Shared {
     /// What a tenant has that sets nothing.
     limits: Limits,
+    /// Why the kernel holds no browser to its limits; empty where it does.
+    without_groups: String,
     browsers: Mutex<Browsers>,
     came: Notify,
 }
@@ -52,20 +55,39 @@ struct Metered {
     group: i32,
     /// None of one that is nobody's yet.
     tenant: Option<TenantId>,
+    memory_request_bytes: Option<u64>,
     limits: Limits,
+    /// Its own, where it has one.
+    control_group: Option<PathBuf>,
+    since: Instant,
     usage: Option<ResourceUsage>,
+    /// Why some of its memory is to be given back, while the node is short of it.
+    asked_back: Option<String>,
     judge: Judge,
     excess: watch::Sender<Option<Excess>>,
 }
 
+impl Metered {
+    /// A bound that the kernel does not take is held by the looks.
+    fn bound(&self) {
+        if let Some(group) = &self.control_group
+            && let Err(error) = control_groups::bound(group, &self.limits)
+        {
+            tracing::warn!(error = %causes(&error), group = %group.display(), "a browser's control group could not be given its limits");
+        }
+    }
+}
+
 impl Resources {
-    pub fn new(limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared { limits, ..Shared::default() }) }
+    /// `without_groups`: why browsers are in no control groups of their own; empty where they are.
+    pub fn new(limits: Limits, without_groups: String) -> Self {
+        Self { shared: Arc::new(Shared { limits, without_groups, ..Shared::default() }) }
     }
 
     /// Looks at this browser, whose processes are the group of its root, until the meter is dropped.
     pub fn meter(&self, tenant: &TenantId, pid: u32, limits: &ResourceLimits) -> Meter {
-        self.meter_group(Some(tenant.clone()), pid, self.shared.limits.of(limits))
+        let owner = Some((tenant.clone(), limits.memory_request_bytes));
+        self.meter_group(owner, pid, self.shared.limits.of(limits))
     }
 
     /// The same with a browser that is nobody's, which has no limits.
@@ -73,22 +95,43 @@ impl Resources {
         self.meter_group(None, pid, Limits::default())
     }
 
-    fn meter_group(&self, tenant: Option<TenantId>, pid: u32, limits: Limits) -> Meter {
+    /// `owner` with the memory that it requests.
+    fn meter_group(&self, owner: Option<(TenantId, Option<u64>)>, pid: u32, limits: Limits) -> Meter {
+        let (tenant, memory_request_bytes) =
+            owner.map_or((None, None), |(tenant, request)| (Some(tenant), request));
         let (excess, seen) = watch::channel(None);
         let metered = Metered {
             group: pid.cast_signed(),
             tenant,
+            memory_request_bytes,
             limits,
+            control_group: control_groups::of_browser(pid),
+            since: Instant::now(),
             usage: None,
+            asked_back: None,
             judge: Judge::default(),
             excess,
         };
+        metered.bound();
         let mut browsers = self.shared.browsers.lock();
         browsers.meters += 1;
         let id = browsers.meters;
         browsers.metered.insert(id, metered);
         self.shared.came.notify_one();
         Meter { resources: self.clone(), id, excess: seen }
+    }
+
+    /// What holds the browser of this process to its limits, in words.
+    pub fn limits_held_by(&self, pid: u32) -> String {
+        let browsers = self.shared.browsers.lock();
+        let group = browsers.metered.values().find(|metered| metered.group == pid.cast_signed());
+        match group.and_then(|metered| metered.control_group.as_ref()) {
+            Some(group) => format!("the control group {}, and the node's looks at it", group.display()),
+            None if self.shared.without_groups.is_empty() => {
+                "the node's looks at it alone: it was not put into a control group".to_owned()
+            }
+            None => format!("the node's looks at it alone: {}", self.shared.without_groups),
+        }
     }
 
     /// What each tenant's browser used at the last look at it.
@@ -106,6 +149,46 @@ impl Resources {
         let browsers = self.shared.browsers.lock();
         let spares = browsers.metered.values().filter(|metered| metered.tenant.is_none());
         spares.filter_map(|metered| Some(metered.usage?.memory_bytes)).sum()
+    }
+
+    pub fn memory_demands(&self) -> Vec<MemoryDemand> {
+        let browsers = self.shared.browsers.lock();
+        let demands = browsers.metered.values().filter_map(|metered| {
+            Some(MemoryDemand {
+                tenant: metered.tenant.clone()?,
+                used_bytes: metered.usage?.memory_bytes,
+                requested_bytes: metered.memory_request_bytes,
+                since: metered.since,
+            })
+        });
+        demands.collect()
+    }
+
+    /// From its next look on the browser of this tenant is restarted at a quiet moment, unless it is restarted before. None: no
+    /// more of what was asked for before is.
+    pub fn ask_back(&self, asked: Option<(&TenantId, &str)>) {
+        for metered in self.shared.browsers.lock().metered.values_mut() {
+            let of_it = asked.filter(|(tenant, _)| metered.tenant.as_ref() == Some(*tenant));
+            metered.asked_back = of_it.map(|(_, told)| told.to_owned());
+        }
+    }
+
+    /// One browser that was looked at.
+    #[cfg(test)]
+    pub fn with_usage(tenant: &str, memory_bytes: u64) -> (Self, Meter) {
+        let (resources, tenant) = (Self::default(), TenantId::new(tenant).unwrap());
+        let meter = resources.meter(&tenant, 10, &ResourceLimits::default());
+        let usage = ResourceUsage { memory_bytes, cpu_millicores: 0, processes: 1 };
+        resources.took(&HashMap::from([(10, usage)]), Instant::now());
+        (resources, meter)
+    }
+
+    /// Finds what the last look has found.
+    #[cfg(test)]
+    pub fn look_again(&self) {
+        let found = |metered: &Metered| Some((metered.group, metered.usage?));
+        let usage = self.shared.browsers.lock().metered.values().filter_map(found).collect();
+        self.took(&usage, Instant::now());
     }
 
     /// Runs for as long as the process; while there is no browser it waits for one.
@@ -143,7 +226,12 @@ impl Resources {
     fn took(&self, usage: &HashMap<i32, ResourceUsage>, now: Instant) {
         for metered in self.shared.browsers.lock().metered.values_mut() {
             metered.usage = usage.get(&metered.group).copied();
-            let excess = metered.usage.and_then(|usage| metered.judge.judge(&usage, &metered.limits, now));
+            let over_limit =
+                metered.usage.and_then(|usage| metered.judge.judge(&usage, &metered.limits, now));
+            let asked_back = metered.asked_back.clone();
+            let over_request =
+                asked_back.map(|told| Excess { over: Over::Request, urgency: Urgency::WhenQuiet, told });
+            let excess = over_limit.or(over_request);
             metered.excess.send_if_modified(|present| {
                 let urgency = |excess: &Option<Excess>| excess.as_ref().map(|excess| excess.urgency);
                 let is_news = urgency(present) != urgency(&excess);
@@ -161,6 +249,16 @@ fn processor_time() -> Duration {
     Duration::new(secs.unwrap_or_default(), nanos.unwrap_or_default())
 }
 
+/// What a tenant's browser used of memory at the last look at it, and what is kept free for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryDemand {
+    pub tenant: TenantId,
+    pub used_bytes: u64,
+    pub requested_bytes: Option<u64>,
+    /// Since when this browser is looked at.
+    pub since: Instant,
+}
+
 /// That a browser is looked at.
 #[derive(Debug)]
 pub struct Meter {
@@ -174,6 +272,8 @@ impl Meter {
     pub fn set_limits(&self, limits: &ResourceLimits) {
         if let Some(metered) = self.resources.shared.browsers.lock().metered.get_mut(&self.id) {
             metered.limits = self.resources.shared.limits.of(limits);
+            metered.memory_request_bytes = limits.memory_request_bytes;
+            metered.bound();
         }
     }
 
@@ -199,7 +299,7 @@ impl Drop for Meter {
 mod tests {
     use futures::FutureExt;
 
-    use super::{super::rules::Urgency, *};
+    use super::*;
 
     const MIB: u64 = 1 << 20;
 
@@ -209,7 +309,7 @@ mod tests {
 
     fn resources() -> (Resources, TenantId) {
         let limits = Limits { memory_bytes: Some(512 * MIB), ..Limits::default() };
-        (Resources::new(limits), TenantId::new("acme").unwrap())
+        (Resources::new(limits, "no such thing here".to_owned()), TenantId::new("acme").unwrap())
     }
 
     #[test]
@@ -237,6 +337,37 @@ mod tests {
         meter.set_limits(&lower);
         resources.took(&HashMap::from([(10, used(65))]), Instant::now());
         assert!(meter.excess().unwrap().told.ends_with("may use 64"));
+        let requests = ResourceLimits { memory_request_bytes: Some(32 * MIB), ..ResourceLimits::default() };
+        meter.set_limits(&requests);
+        let demand = resources.memory_demands().pop().unwrap();
+        assert_eq!((demand.requested_bytes, demand.used_bytes), (Some(32 * MIB), 65 * MIB));
+    }
+
+    #[test]
+    fn what_is_asked_back_is_heard_once_unless_a_limit_says_more_and_no_more_when_it_is_not_needed() {
+        let (resources, tenant) = resources();
+        let mut meter = resources.meter(&tenant, 10, &ResourceLimits::default());
+        let mut hears = |mib| {
+            resources.took(&HashMap::from([(10, used(mib))]), Instant::now());
+            let heard = meter.changed().now_or_never().is_some();
+            heard.then(|| meter.excess().map(|excess| (excess.over, excess.urgency)))
+        };
+        resources.ask_back(Some((&TenantId::new("duka").unwrap(), "x")));
+        assert_eq!(hears(300), None, "another's");
+        resources.ask_back(Some((&tenant, "x")));
+        assert_eq!(hears(300), Some(Some((Over::Request, Urgency::WhenQuiet))));
+        assert_eq!(hears(300), None);
+        assert_eq!(hears(800), Some(Some((Over::Limit, Urgency::AtOnce))));
+        resources.ask_back(None);
+        assert_eq!(hears(300), Some(None));
+    }
+
+    #[test]
+    fn a_browser_without_a_control_group_says_why() {
+        let (resources, tenant) = resources();
+        let _meter = resources.meter(&tenant, std::process::id(), &ResourceLimits::default());
+        let held_by = resources.limits_held_by(std::process::id());
+        assert_eq!(held_by, "the node's looks at it alone: no such thing here");
     }
 
     #[test]

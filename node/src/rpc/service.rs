@@ -33,7 +33,7 @@ use crate::{
     blocking::run_blocking,
     health::NodeHealth,
     host::worker_table::{HeldTenantStatus, WorkerTable},
-    resources::GroupUsage,
+    resources::{GroupUsage, Resources},
     worker_log::WorkerLog,
 };
 
@@ -56,6 +56,7 @@ pub struct ServeRpcError(#[from] transport::Error);
 pub struct RpcService {
     pub health: NodeHealth,
     pub workers: WorkerTable,
+    pub resources: Resources,
     pub log: WorkerLog,
     pub importer: SessionImporter,
 }
@@ -109,7 +110,7 @@ impl NodeAgentService for RpcService {
             None => None,
         };
         let browser = match vitals {
-            Some(vitals) => Some(browser(vitals).await),
+            Some(vitals) => Some(browser(vitals, &self.resources).await),
             None => None,
         };
         Ok(Response::new(InspectWorkerResponse {
@@ -153,7 +154,7 @@ fn held_tenant(held: HeldTenantStatus) -> HeldTenant {
     }
 }
 
-async fn browser(vitals: Vitals) -> Browser {
+async fn browser(vitals: Vitals, resources: &Resources) -> Browser {
     let processes = match vitals.pid {
         Some(pid) => process_tree(pid)
             .await
@@ -169,6 +170,7 @@ async fn browser(vitals: Vitals) -> Browser {
         bridge_version: vitals.bridge_version.to_owned(),
         library_version: vitals.library_version.to_owned(),
         processes,
+        limits_held_by: vitals.pid.map(|pid| resources.limits_held_by(pid)).unwrap_or_default(),
     }
 }
 

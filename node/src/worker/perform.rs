@@ -85,7 +85,7 @@ impl Actor {
                 self.reporter.pause_scan(self.restarted);
             }
             Effect::RecordScheduledRestart => self.record_scheduled_restart(),
-            Effect::RecordOverLimit { reason, gives_up } => self.record_over_limit(&reason, gives_up),
+            Effect::Record(kind, text) => self.reporter.record(kind, text),
             Effect::End(ending) => self.ending = Some(ending),
         }
     }
@@ -112,14 +112,6 @@ impl Actor {
         info!(%time, "the browser is restarted on its schedule");
         let text = format!("its browser is restarted on its schedule, for {time}");
         self.reporter.record(EventKind::RestartedOnSchedule, text);
-    }
-
-    fn record_over_limit(&self, reason: &str, gives_up: bool) {
-        let (kind, what) = match gives_up {
-            true => (EventKind::GaveUpOverLimit, "its worker gives up, soon after several starts"),
-            false => (EventKind::RestartedOverLimit, "its browser is restarted"),
-        };
-        self.reporter.record(kind, format!("{what}: {reason}"));
     }
 
     fn priority(&self) -> LaunchPriority {

@@ -1,5 +1,5 @@
 //! When a worker's browser is restarted for a page that leaks: because its tenant's schedule says so, or because it is over a limit
-//! and can be waited for. Both wait for a quiet moment. Pure.
+//! and can be waited for, or over its request on a node that is short of memory. All wait for a quiet moment. Pure.
 //!
 //! A time of the schedule is for the browsers that are older than it. Nothing has to be remembered for that, by whomever: what
 //! was restarted for a time is younger than it, and so is what a failover or a crash has started since, so no time counts twice.
@@ -13,6 +13,7 @@ use roost_store::Tenant;
 use tracing::warn;
 
 use super::{state::WorkerTime, timing::RestartTiming};
+use crate::resources::Excess;
 
 /// What time it is, for the worker and for people.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,7 @@ pub(super) struct PlannedRestart {
     /// The time that is next for it, or is now; none while that is not known.
     next: Option<SystemTime>,
     /// What the browser is over, which does not wait for a time.
-    excess: Option<String>,
+    excess: Option<Excess>,
     /// Since when nothing is under way; none while something is.
     quiet_since: Option<WorkerTime>,
     /// Since when it waits for a quiet moment.
@@ -81,8 +82,8 @@ impl PlannedRestart {
         self.excess = None;
     }
 
-    /// The browser is over a limit, or is so no more.
-    pub fn set_excess(&mut self, excess: Option<String>) {
+    /// The browser uses too much, or does so no more.
+    pub fn set_excess(&mut self, excess: Option<Excess>) {
         if excess.is_some() != self.excess.is_some() {
             self.waiting_since = None;
         }
@@ -90,8 +91,8 @@ impl PlannedRestart {
     }
 
     /// What it is over, if that is why it is restarted next.
-    pub fn excess(&self) -> Option<&str> {
-        self.excess.as_deref()
+    pub fn excess(&self) -> Option<&Excess> {
+        self.excess.as_ref()
     }
 
     /// A message was received or sent.
@@ -156,7 +157,10 @@ mod tests {
     use roost_model::{TenantSettings, ids::TenantId};
 
     use super::*;
-    use crate::worker::{WorkerTiming, unserved};
+    use crate::{
+        resources::{Over, Urgency},
+        worker::{WorkerTiming, unserved},
+    };
 
     const LAUNCHED: Duration = Duration::from_secs(1_795_996_800); // 2026-11-30T00:00:00Z
     const FOUR: Duration = Duration::from_secs(4 * 3_600);
@@ -175,6 +179,10 @@ mod tests {
             settings: Arc::new(TenantSettings { restart_schedule: Some(schedule), ..settings }),
             ..tenant
         }
+    }
+
+    fn excess(told: &str) -> Excess {
+        Excess { over: Over::Limit, urgency: Urgency::WhenQuiet, told: told.to_owned() }
     }
 
     /// So long after midnight, at which the worker and its browser began.
@@ -268,17 +276,17 @@ mod tests {
         let mut restart = at_four();
         assert_eq!(restart.due(after(secs(50))), Some(FOUR));
         restart.moved(secs(99));
-        restart.set_excess(Some("too much".to_owned()));
+        restart.set_excess(Some(excess("too much")));
         assert_eq!(restart.due(after(secs(100))), Some(secs(101)));
         assert!(restart.is_now(after(secs(101))));
         restart.set_idle(false, secs(101));
         assert!(!restart.is_now(after(secs(159))), "something is under way");
-        restart.set_excess(Some("more".to_owned()));
+        restart.set_excess(Some(excess("more")));
         assert!(restart.is_now(after(secs(160))), "a minute since it came to be over it");
-        assert_eq!(restart.excess(), Some("more"));
+        assert_eq!(restart.excess(), Some(&excess("more")));
         restart.set_excess(None);
         assert_eq!(restart.due(after(secs(200))), Some(FOUR), "it is so no more");
-        restart.set_excess(Some("too much".to_owned()));
+        restart.set_excess(Some(excess("too much")));
         assert!(!restart.is_now(after(secs(259))), "it waits anew");
         restart.launched(after(secs(260)).wall);
         assert_eq!(restart.excess(), None, "it was the browser before");

@@ -44,6 +44,7 @@
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
 //! | Running, and well | scheduled restart | Stopping: Starting |
 //! | any with a browser | over a limit | Stopping: Starting, after a while if it was so soon after its start; too often: Stopping, to fail: Error |
+//! | Running | its node is short of memory | Stopping: Starting |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
 //! | any, Error and Starting too | to go back to a snapshot | Stopping, without a save: Starting |
 //! | Stopping | WhatsApp did not unlink the device | Stopping; the complaint says so until a phone is linked |

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     launch_queue::Starts,
     pipeline::{Intake, Pipeline, PipelineError},
-    resources::{Excess, Meter, Urgency},
+    resources::{Excess, Meter, Over, Urgency},
 };
 
 /// Since a page has proved that it works: longer it is not believed to be only slow, whatever starts beside it.
@@ -50,7 +50,7 @@ pub(super) enum Wakeup {
     Changed,
     Idle,
     RestartDue,
-    /// The browser is over a limit, or is so no more.
+    /// The browser uses too much, or does so no more.
     Excess,
     PageFaults,
     ProbeDue,
@@ -152,7 +152,10 @@ impl Actor {
         }
         self.restart_turn = self.context.env.launches.take_if_free();
         let event = match self.planned_restart.excess() {
-            Some(reason) => Event::OverLimit { reason: reason.to_owned(), at_once: false },
+            Some(Excess { over: Over::Limit, told, .. }) => {
+                Event::OverLimit { reason: told.clone(), at_once: false }
+            }
+            Some(Excess { over: Over::Request, told, .. }) => Event::MemoryNeeded { reason: told.clone() },
             None => Event::RestartScheduled,
         };
         self.restart_turn.is_some().then_some(event).into_iter().collect()
@@ -163,18 +166,19 @@ impl Actor {
         let excess = self.meter.as_mut().and_then(Meter::excess);
         let serves = matches!(self.machine.state(), State::Running { .. });
         match excess {
-            Some(Excess { urgency: Urgency::WhenQuiet, told }) if serves => {
-                info!(told, "the browser is over a limit, and is restarted at a quiet moment");
-                self.planned_restart.set_excess(Some(told));
+            Some(excess) if serves && excess.urgency == Urgency::WhenQuiet => {
+                info!(told = excess.told, "the browser uses too much, and is restarted at a quiet moment");
+                self.planned_restart.set_excess(Some(excess));
                 Vec::new()
             }
-            Some(Excess { urgency, told }) => {
-                warn!(told, "the browser is over a limit, and is restarted");
-                vec![Event::OverLimit { reason: told, at_once: urgency == Urgency::AtOnce }]
-            }
-            None => {
+            // One that does not serve is about to be restarted anyway, or is on its way up.
+            Some(Excess { over: Over::Request, .. }) | None => {
                 self.planned_restart.set_excess(None);
                 Vec::new()
+            }
+            Some(Excess { over: Over::Limit, urgency, told }) => {
+                warn!(told, "the browser is over a limit, and is restarted");
+                vec![Event::OverLimit { reason: told, at_once: urgency == Urgency::AtOnce }]
             }
         }
     }
@@ -298,6 +302,7 @@ impl Actor {
             PageEvent::Crashed { reason } => {
                 vec![Event::Broke { reason: format!("the page crashed: {reason}") }]
             }
+            PageEvent::OverMemory { reason } => vec![Event::OverLimit { reason, at_once: true }],
             PageEvent::Exited { reason } => {
                 // One that is being stopped is let go of when that has ended.
                 if self.browser_task.is_none() {

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Some("play-guard") => play_guard(Path::new(&args[2]), text(3)),
         Some("play-child") => play_child(Path::new(&args[2]), text(3), text(4).parse().unwrap()),
         Some("play-launch") => {
-            panic!("{}", exec_with_parent_death(text(2).parse().unwrap(), RunAs::Caller, &args[3..]))
+            panic!("{}", exec_with_parent_death(text(2).parse().unwrap(), None, RunAs::Caller, &args[3..]))
         }
         Some("play-revoke") => play_revoke(Path::new(&args[2])),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),

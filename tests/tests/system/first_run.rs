@@ -228,7 +228,7 @@ fn restrictions(unit: &str) -> Result<Restrictions> {
                 _,
             )
             | ("KillMode" | "TimeoutStopSec" | "Restart" | "RestartSec" | "WantedBy", _)
-            | ("RestartPreventExitStatus" | "OOMPolicy", _)
+            | ("RestartPreventExitStatus" | "OOMPolicy" | "Delegate", _)
             | ("LimitNOFILE" | "LimitMEMLOCK" | "TasksMax", _) => {}
             _ => bail!("{name}={value} is tried by nobody: teach this test"),
         }

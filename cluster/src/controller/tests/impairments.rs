@@ -135,3 +135,34 @@ async fn a_rebalance_gives_an_impaired_newcomer_nothing() {
     cluster.until(async || cluster.ledger.operation_end(rebalance).is_some()).await;
     assert_eq!(cluster.published().await, before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_short_of_memory_takes_none_and_loses_whom_it_names_one_at_a_time_prepared() {
+    let (cluster, _controller, nodes) = TestCluster::settled(&["a", "b", "c"], 9).await;
+    let (a, before) = (&nodes[&node_id("a")], cluster.tenants_on("a").await);
+    let recorder = Recorder::start(&cluster).await;
+    for left in 1..=2 {
+        a.want_elsewhere(&before[left - 1]);
+        cluster
+            .until(async || cluster.on("a").await == before.len() - left && cluster.is_quiet().await)
+            .await;
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        assert_eq!(
+            cluster.tenants_on("a").await,
+            before[left..],
+            "nobody else leaves, however long it lasts"
+        );
+    }
+    assert!(recorder.moves().iter().all(|(_, prepared)| *prepared));
+    let told = cluster.ledger.events_of(EventKind::ShedForMemory);
+    let of: Vec<_> = told.iter().filter_map(|event| event.tenant.clone()).collect();
+    assert_eq!(of, before[..2]);
+
+    cluster.ledger.add(&tenant(9), true);
+    cluster.ledger.pin(&tenant(9), Some(&node_id("a")));
+    cluster.ledger.add(&tenant(10), true);
+    cluster.until(async || cluster.judge.browsers() == 10).await;
+    assert_eq!(cluster.on("a").await, before.len() - 2, "it takes none, be it pinned there");
+    a.impair(&[]);
+    cluster.until(async || cluster.tenants_on("a").await.contains(&tenant(9))).await;
+}

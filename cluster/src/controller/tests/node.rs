@@ -12,8 +12,8 @@ use crate::{
     keys,
     lease::{HeldKey, LeaseKeeper},
     records::{
-        AckRecord, AssignmentRecord, FailedPreparation, HeldTenant, Impairment, ImpairmentKind, NodeRecord,
-        Phase,
+        AckRecord, AssignmentRecord, FailedPreparation, HeldTenant, Impairment, ImpairmentKind, NextToLeave,
+        NodeRecord, Phase,
     },
     registry::{Commit, Guard, MemoryRegistry, Op, Registry, RegistryError},
     timing::Timing,
@@ -109,6 +109,14 @@ impl TestNode {
     pub(super) fn impair(&self, kinds: &[ImpairmentKind]) {
         let impairments = kinds.iter().map(|kind| Impairment::new(*kind, "x", 0)).collect();
         self.wishes.send_modify(|wishes| wishes.impairments = impairments);
+    }
+
+    /// From now on it says that it is short of memory, and who is to leave it next.
+    pub(super) fn want_elsewhere(&self, tenant: &TenantId) {
+        let next = NextToLeave { tenant: tenant.clone(), used_bytes: 300 << 20, requested_bytes: 128 << 20 };
+        let short =
+            Impairment { next_to_leave: Some(next), ..Impairment::new(ImpairmentKind::Memory, "x", 0) };
+        self.wishes.send_modify(|wishes| wishes.impairments = vec![short]);
     }
 
     /// From now on it says of every preparation that it has failed.

@@ -147,7 +147,8 @@ impl<'a> Amounts<'a> {
             .nodes
             .get(from)
             .is_some_and(|view| matches!(view.intake, Intake::Draining | Intake::Shedding));
-        let is_ordered = drained || elsewhere(&tenant.pin) || elsewhere(&tenant.move_to);
+        let shed = facts.is_shed(tenant, from);
+        let is_ordered = drained || shed || elsewhere(&tenant.pin) || elsewhere(&tenant.move_to);
         if is_ordered { &mut self.ordered } else { &mut self.rebalance }
     }
 }

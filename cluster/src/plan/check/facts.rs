@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::{
     decision::{Action, Plan},
-    snapshot::{NodeView, Snapshot, TenantView},
+    snapshot::{Intake, NodeView, Snapshot, TenantView},
 };
 use roost_model::ids::{NodeId, TenantId};
 
@@ -27,6 +27,15 @@ impl<'a> Facts<'a> {
 
     pub(super) fn actions(&self, tenant: &TenantView) -> &[&'a Action] {
         self.actions.get(&tenant.tenant).map_or(&[], Vec::as_slice)
+    }
+
+    /// A node that is short of memory sheds this one, which nobody has ordered to be there.
+    pub(super) fn is_shed(&self, tenant: &TenantView, from: &NodeId) -> bool {
+        let takes_none = |view: &&NodeView| matches!(view.intake, Intake::Impaired | Intake::Cordoned);
+        self.snapshot.sheds.get(from) == Some(&tenant.tenant)
+            && self.nodes.get(from).is_some_and(takes_none)
+            && tenant.pin.is_none()
+            && tenant.move_to.as_ref() != Some(from)
     }
 
     /// The nodes that prepare for it once the plan is carried out.

@@ -69,9 +69,10 @@ pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         proptest::bool::weighted(0.3),
     );
     let unreadable = proptest::option::weighted(0.2, some_node());
+    let sheds = proptest::collection::btree_map(some_node(), (0_usize..40).prop_map(tenant_id), 0..3);
     let limits = (1_u32..20, 1_u32..6, 1_u32..10);
-    (nodes, tenants, goal, holding, limits, unreadable).prop_map(
-        |(nodes, tenants, goal, holding, limits, unreadable)| {
+    (nodes, tenants, goal, holding, limits, (unreadable, sheds)).prop_map(
+        |(nodes, tenants, goal, holding, limits, (unreadable, sheds))| {
             let (awaited, failover_paused, failover_ramp, zone_fails) = holding;
             let (per_cluster, per_node, unavailable) = limits;
             let named = nodes.into_iter().enumerate();
@@ -97,6 +98,7 @@ pub(super) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
                 limits: MoveLimits { per_cluster, per_node, unavailable },
                 rebalance_limits: MoveLimits { per_cluster: per_node, per_node, unavailable: per_cluster },
                 unreadable: damaged,
+                sheds,
                 ..Snapshot::new(nodes, tenants)
             }
         },

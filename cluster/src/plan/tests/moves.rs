@@ -262,3 +262,18 @@ proptest! {
         prop_assert_eq!(plan(&world.snapshot), Plan::default());
     }
 }
+
+#[test]
+fn a_node_short_of_memory_sheds_the_one_tenant_that_it_names_and_nobody_who_is_ordered_to_be_there() {
+    let short = NodeView { intake: Intake::Impaired, ..open_node("a") };
+    let tenants = vec![active_on(1, "a"), active_on(2, "a"), active_on(3, "b")];
+    let mut world = World { snapshot: Snapshot::new(vec![short, open_node("b")], tenants) };
+    world.snapshot.sheds = BTreeMap::from([(node_id("a"), tenant_id(2))]);
+    let moved: Vec<_> = moves(&world.snapshot).into_iter().map(|of| (of.tenant, of.to, of.reason)).collect();
+    assert_eq!(moved, [(tenant_id(2), Some(node_id("b")), ReleaseReason::NodeImpaired)]);
+    let mut pinned = world.clone();
+    pinned.snapshot.tenants[1].pin = Some(node_id("a"));
+    assert!(moves(&pinned.snapshot).is_empty());
+    world.settle(Goal::Settle);
+    assert_eq!(world.loads(), BTreeMap::from([(node_id("a"), 1), (node_id("b"), 2)]));
+}

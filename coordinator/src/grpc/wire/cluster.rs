@@ -119,6 +119,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::RestartedOnSchedule => v1::EventKind::RestartedOnSchedule,
         EventKind::RestartedOverLimit => v1::EventKind::RestartedOverLimit,
         EventKind::GaveUpOverLimit => v1::EventKind::GaveUpOverLimit,
+        EventKind::ShedForMemory => v1::EventKind::ShedForMemory,
         EventKind::SessionRestoreOrdered => v1::EventKind::SessionRestoreOrdered,
         EventKind::SessionRestored => v1::EventKind::SessionRestored,
         EventKind::SessionImported => v1::EventKind::SessionImported,

@@ -22,7 +22,9 @@ pub fn node(status: NodeStatus) -> v1::Node {
 }
 
 fn registered(record: NodeRecord, demand: Option<MemoryDemand>, node: v1::Node) -> v1::Node {
+    let next_to_leave = record.impairments.iter().find_map(|impairment| impairment.next_to_leave.as_ref());
     v1::Node {
+        next_to_leave: next_to_leave.map(|next| next.tenant.to_string()).unwrap_or_default(),
         address: record.address,
         capacity: count(record.capacity),
         weight: count(record.weight),
@@ -48,7 +50,7 @@ fn memory(has: NodeMemory, demand: Option<MemoryDemand>) -> v1::NodeMemory {
 }
 
 fn impairment(record: Impairment) -> v1::Impairment {
-    let Impairment { kind, reason, since_ms } = record;
+    let Impairment { kind, reason, since_ms, next_to_leave: _ } = record;
     v1::Impairment { kind: kind.to_string(), reason, start_time: Some(from_millis(since_ms)) }
 }
 

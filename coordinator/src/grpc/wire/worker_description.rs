@@ -50,6 +50,7 @@ fn live_browser(told: BrowserVitals) -> v1::LiveBrowser {
         browser_version: told.browser_version,
         bridge_version: told.bridge_version,
         library_version: told.library_version,
+        limits_held_by: told.limits_held_by,
         ..v1::LiveBrowser::default()
     };
     let Some(processes) = told.processes else { return browser };

@@ -75,7 +75,7 @@ pub(super) async fn check(kind: ImpairmentKind, env: &NodeEnv, node: &NodeId, si
             ImpairmentKind::ObjectStore => object_store(env, node).await,
             ImpairmentKind::StateDirectory => state_directory(env).await,
             ImpairmentKind::Site => reach(site).await,
-            ImpairmentKind::Unknown => Err(CheckError::NoCheck),
+            ImpairmentKind::Memory | ImpairmentKind::Unknown => Err(CheckError::NoCheck),
         }
     };
     match timeout(limit, tried).await.unwrap_or(Err(CheckError::TimedOut { limit })) {

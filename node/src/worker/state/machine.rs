@@ -3,6 +3,7 @@
 
 use std::{fmt, time::Duration};
 
+use roost_cluster::ledger::EventKind;
 use roost_model::TenantSettings;
 use roost_store::{ConditionKind, PairingOrder, RestartMode, StatusReport};
 
@@ -181,6 +182,10 @@ pub enum Event {
         reason: String,
         at_once: bool,
     },
+    /// The node is short of memory, the browser uses more than it requests, and it is a quiet moment.
+    MemoryNeeded {
+        reason: String,
+    },
     /// The session is to go back to an older snapshot, which the next launch does.
     RestoreAsked,
     /// The page may have lost what it wrote to the disk.
@@ -245,11 +250,8 @@ pub enum Effect {
     RecordScanPause,
     /// Put it into the history that the browser is restarted on its schedule.
     RecordScheduledRestart,
-    /// The same of one that is over a limit, and whether the worker gives up over it.
-    RecordOverLimit {
-        reason: String,
-        gives_up: bool,
-    },
+    /// Put something else into the history.
+    Record(EventKind, String),
     End(Ending),
 }
 

@@ -1,5 +1,7 @@
-//! The transition for a browser that is over one of its limits.
+//! The transitions for a browser that uses too much: more than one of its limits, or than it requests on a node that is short of
+//! memory.
 
+use roost_cluster::ledger::EventKind;
 use roost_store::{ConditionKind, StatusReport};
 
 use super::{
@@ -24,7 +26,11 @@ impl Transition {
         if !matches!(how, Effect::WindDown { .. }) {
             self.hold();
         }
-        self.effects.push(Effect::RecordOverLimit { reason: reason.to_owned(), gives_up });
+        let (kind, what) = match gives_up {
+            true => (EventKind::GaveUpOverLimit, "its worker gives up, soon after several starts"),
+            false => (EventKind::RestartedOverLimit, "its browser is restarted"),
+        };
+        self.effects.push(Effect::Record(kind, format!("{what}: {reason}")));
         if gives_up {
             let reason = format!(
                 "{reason}; so were the {} browsers before it, each within {} of its start: raise the limit, or see what the \
@@ -44,6 +50,19 @@ impl Transition {
         }
         self.tell(StatusReport { restarted: true, ..StatusReport::default() });
         self.stop_for(AfterStop::Launch, how);
+    }
+
+    /// It is restarted for its node's sake, if nothing is lost by it: that it soon grows again is no fault of its own.
+    pub(super) fn memory_needed(&mut self, reason: &str) {
+        if !self.machine.may_restart_over_limit() {
+            return;
+        }
+        let told = format!("the browser was restarted: {reason}");
+        self.machine.trouble = Some((ConditionKind::Healing, told.clone()));
+        self.tell(StatusReport { last_error: Some(told), restarted: true, ..disconnected() });
+        let recorded = format!("its browser is restarted: {reason}");
+        self.effects.push(Effect::Record(EventKind::ShedForMemory, recorded));
+        self.wind_down_for(AfterStop::Launch);
     }
 
     /// What does not serve has nothing under way; what gives up does not see to it that it gets to an end.

@@ -61,6 +61,7 @@ impl Transition {
             Event::Owner(answer) => self.owner(answer),
             Event::RestartAsked(mode) => self.restart_asked(mode),
             Event::RestartScheduled => self.restart_scheduled(),
+            Event::MemoryNeeded { reason } => self.memory_needed(&reason),
             Event::OverLimit { reason, at_once } => self.over_limit(&reason, at_once),
             Event::RestoreAsked => self.restore_asked(),
             Event::ReloadAsked => self.reload_asked(),

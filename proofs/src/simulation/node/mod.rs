@@ -32,7 +32,7 @@ use super::{
 use browsers::Browsers;
 use pipe::PipeReader;
 
-/// What a tenant is taken to need. A machine's memory is full before its capacity is.
+/// What a tenant is taken to need. A machine's memory is full before its capacity is reached.
 const REQUEST_BYTES: u64 = 100 << 20;
 
 pub struct Machine {
@@ -163,7 +163,7 @@ impl Machine {
             node: self.id.clone(),
             incarnation: Incarnation(0),
             address: String::new(),
-            capacity: 10,
+            capacity: 20,
             weight: 100,
             zone: self.zone.clone(),
             version: String::new(),
@@ -171,7 +171,10 @@ impl Machine {
             rpc_address: String::new(),
             started_at_ms: 0,
             impairments: Vec::new(),
-            memory: Some(NodeMemory { allocatable_bytes: 6 * REQUEST_BYTES, p95_bytes: Some(REQUEST_BYTES) }),
+            memory: Some(NodeMemory {
+                allocatable_bytes: 10 * REQUEST_BYTES,
+                p95_bytes: Some(REQUEST_BYTES),
+            }),
         }
     }
 }

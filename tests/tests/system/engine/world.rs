@@ -70,6 +70,7 @@ impl World {
             wa_js: WaJs::read(&roost_devcluster::bridge()?)?,
             hold_limits: HoldLimits::default(),
             identity: Identity::default(),
+            groups: None,
             observer: Arc::new(Unwatched),
         });
         let objects = dir.path().join("objects");

@@ -1,7 +1,7 @@
 //! A page that leaks, beside one that does not.
 
-use anyhow::{Result, ensure};
-use roost_proto::v1::{Tenant, UpdateTenantRequest};
+use anyhow::{Context, Result, ensure};
+use roost_proto::v1::{DescribeWorkerRequest, Tenant, UpdateTenantRequest};
 use roost_tests::{SOON, Scenario};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -40,6 +40,14 @@ async fn a_page_that_leaks_is_restarted_over_its_limit_and_its_neighbour_notices
         modest(worker(&leaks.id).await.map_err(drop)) && modest(worker(&neighbour.id).await.map_err(drop))
     };
     scenario.cluster.wait("both use less than the limit", SOON, shown).await?;
+    let described = DescribeWorkerRequest { tenant_id: neighbour.id.clone() };
+    let described = scenario.cluster.admin().inspection().describe_worker(described).await?.into_inner();
+    let browser = described.live.and_then(|live| live.browser).context("it runs")?;
+    let held_by = &browser.limits_held_by;
+    ensure!(
+        held_by.starts_with("the control group /") || held_by.starts_with("the node's looks at it alone: "),
+        "{held_by:?}"
+    );
     let beside = worker(&neighbour.id).await?;
     ensure!(beside.restarts == 0 && beside.last_error.is_empty(), "{beside:?}");
     let connections = scenario.cluster.simulator()?.connections().await?.connections;

@@ -9,6 +9,7 @@ mod grey_nodes;
 mod imports;
 mod limits;
 mod linking;
+mod memory;
 mod moves;
 mod operations;
 mod outages;

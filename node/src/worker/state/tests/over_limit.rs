@@ -1,5 +1,7 @@
 //! A browser that is over a limit.
 
+use roost_cluster::ledger::EventKind;
+
 use super::*;
 
 const REASON: &str = "it used 600 MiB of memory and may use 512";
@@ -21,7 +23,8 @@ fn one_that_can_be_waited_for_is_restarted_in_order_and_one_that_cannot_is_kille
         let (machine, effects) = step(running(), over(at_once), secs(3_600));
         assert_eq!(*machine.state(), State::Stopping { next: AfterStop::Launch });
         assert!(effects.contains(&how), "{effects:?}");
-        assert!(effects.contains(&Effect::RecordOverLimit { reason: REASON.into(), gives_up: false }));
+        let recorded = format!("its browser is restarted: {REASON}");
+        assert!(effects.contains(&Effect::Record(EventKind::RestartedOverLimit, recorded)));
         let told = reports(&effects);
         assert_eq!(told.iter().filter(|report| report.restarted).count(), 1);
         let said = told.iter().find_map(|report| report.last_error.as_deref());
@@ -64,7 +67,8 @@ fn one_that_is_over_it_soon_after_each_start_is_started_more_and_more_slowly_and
         let (stopping, effects) = step(machine, over(false), now);
         let (gone, _) = step(stopping.clone(), Event::BrowserGone, now);
         if let State::Error { reason } = gone.state() {
-            assert!(effects.contains(&Effect::RecordOverLimit { reason: REASON.into(), gives_up: true }));
+            let recorded = format!("its worker gives up, soon after several starts: {REASON}");
+            assert!(effects.contains(&Effect::Record(EventKind::GaveUpOverLimit, recorded)));
             assert!(effects.contains(&Effect::Close));
             assert!(reason.starts_with(REASON) && reason.contains("raise the limit"), "{reason}");
             assert_eq!(gone.condition(), (ConditionKind::Failed, reason.clone()));
@@ -119,4 +123,38 @@ fn an_operators_restart_begins_the_count_anew_and_a_wait_gives_way_to_it() {
     assert!(effects.contains(&Effect::Launch));
     let (stopping, _) = step(again(machine, secs(5)), over(true), secs(9));
     assert_eq!(*stopping.state(), State::Stopping { next: AfterStop::Launch }, "the first one again");
+}
+
+#[test]
+fn one_that_gives_memory_back_is_restarted_in_order_told_and_counted_and_never_waits_or_gives_up() {
+    const REASON: &str = "n1 is short of memory";
+    let needed = || Event::MemoryNeeded { reason: REASON.into() };
+    let (mut machine, mut now) = (running(), secs(1));
+    for _ in 0..20 {
+        let (stopping, effects) = step(machine, needed(), now);
+        assert_eq!(*stopping.state(), State::Stopping { next: AfterStop::Launch });
+        assert!(effects.contains(&Effect::WindDown { save: true }), "{effects:?}");
+        let recorded = format!("its browser is restarted: {REASON}");
+        assert!(effects.contains(&Effect::Record(EventKind::ShedForMemory, recorded)));
+        let told = format!("the browser was restarted: {REASON}");
+        assert!(reports(&effects).iter().any(|it| it.restarted && it.last_error.as_ref() == Some(&told)));
+        assert_eq!(stopping.condition(), (ConditionKind::Healing, told));
+        let (starting, effects) = step(stopping, Event::BrowserGone, now);
+        assert!(effects.contains(&Effect::Launch));
+        machine = again(starting, now);
+        now += secs(1);
+    }
+}
+
+#[test]
+fn nobody_gives_memory_back_who_does_not_serve_or_cannot_be_saved() {
+    let (starting, _) = step(machine(), BEGIN, secs(50));
+    let (stopping, _) = step(running(), Event::StopAsked(StopMode::Graceful), secs(50));
+    let (reconnecting, _) = step(running(), Event::WentOffline, secs(50));
+    let unsaved = Event::SessionNotSaved { reason: "away".into(), is_overdue: false };
+    let (unsaved, _) = step(running(), unsaved, secs(50));
+    for machine in [machine(), starting, stopping, reconnecting, unsaved] {
+        let needed = Event::MemoryNeeded { reason: "short".into() };
+        assert_eq!(step(machine.clone(), needed, secs(60)), (machine, vec![]));
+    }
 }

@@ -50,6 +50,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => restart.prop_map(Event::RestartAsked),
         1 => Just(Event::RestartScheduled),
         2 => any::<bool>().prop_map(|at_once| Event::OverLimit { reason: "too much".into(), at_once }),
+        1 => Just(Event::MemoryNeeded { reason: "the node is short".into() }),
         1 => Just(Event::RestoreAsked),
         6 => Just(Event::Tick),
     ]
