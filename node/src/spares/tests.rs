@@ -119,6 +119,15 @@ async fn none_is_started_while_anything_else_starts_or_on_a_lease_that_may_run_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_that_was_over_before_anybody_looked_is_waited_after_too() {
+    let bench = bench(1);
+    sleep(QUIET / 2).await;
+    drop(bench.env.launches.take());
+    assert_eq!(bench.ready_after(QUIET).await, 0);
+    assert_eq!(bench.ready_after(QUIET).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_ends_is_replaced_later_each_time() {
     let bench = bench(1);
     assert_eq!(bench.ready_after(QUIET * 2).await, 1);
