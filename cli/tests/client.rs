@@ -7,6 +7,7 @@ mod hostile;
 mod pipes;
 mod support;
 mod terminal;
+mod yaml;
 
 use std::{
     env,
