@@ -8,7 +8,7 @@ use crate::{
     commands::{
         apply::Apply, cluster::ClusterVerb, export::Export, message::MessageVerb, node::NodeVerb,
         operation::OperationVerb, rebalance::Rebalance, session::SessionVerb, snapshot::SnapshotVerb,
-        tenant::TenantVerb, worker::WorkerVerb,
+        tenant::TenantVerb, top::Top, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -55,6 +55,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Node(NodeVerb),
     Rebalance(Rebalance),
+    Top(Top),
     /// Says why a tenant is where it is, or nowhere, and what would move it.
     Explain {
         tenant: String,

@@ -71,4 +71,6 @@ pub enum Format {
     Wide,
     /// For programs: an array for lists, an object for one thing, one object per line for streams.
     Json,
+    /// The same fields as in JSON; of a stream one document for each.
+    Yaml,
 }

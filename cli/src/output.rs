@@ -1,4 +1,4 @@
-//! Printing: rows as a table for people or as JSON for programs. Tables have no rules between the cells, so that `awk` and `cut` can
+//! Printing: rows as a table for people, or as JSON or YAML for programs. Tables have no rules between the cells, so that `awk` and `cut` can
 //! read them as people can.
 
 use std::io::{self, Write};
@@ -12,13 +12,13 @@ use crate::{
     text::{beginning, to_stderr, visible, visible_lines},
 };
 
-/// Something that can be printed: its fields as JSON, chosen ones as a row of a table, all of them line by line.
+/// Something that can be printed: its fields as JSON or YAML, chosen ones as a row of a table, all of them line by line.
 pub trait Row: Serialize {
     /// The columns of the table.
     const HEADER: &'static [&'static str];
     /// More columns, of the wide table.
     const WIDE: &'static [&'static str] = &[];
-    /// How much of a cell a table or a stream shows, in characters. JSON has all of it, and so has the thing shown alone.
+    /// How much of a cell a table or a stream shows, in characters. JSON and YAML have all of it, and so has the thing shown alone.
     const CELL_CHARS: usize = 120;
     /// One cell per column.
     fn cells(&self) -> Vec<String>;
@@ -41,8 +41,9 @@ impl Output {
         Self { format, out: Box::new(io::stdout()) }
     }
 
-    pub fn is_json(&self) -> bool {
-        self.format == Format::Json
+    /// Whether a program reads it, and not a person.
+    pub fn is_data(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Yaml)
     }
 
     fn is_wide(&self) -> bool {
@@ -52,14 +53,14 @@ impl Output {
     /// The names of the columns of a stream's lines; nothing where those are objects.
     pub fn header<R: Row>(&mut self) -> Result<(), Failure> {
         let columns = columns_of::<R>(self.is_wide()).join("  ").to_uppercase();
-        if self.is_json() { Ok(()) } else { self.text(&columns) }
+        if self.is_data() { Ok(()) } else { self.text(&columns) }
     }
 
     /// A list: a table, or an array.
     pub fn list<R: Row>(&mut self, rows: &[R]) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => self.text(&table_of(rows, self.is_wide())),
-            Format::Json => self.json(rows),
+            Format::Json | Format::Yaml => self.data(rows),
         }
     }
 
@@ -67,17 +68,21 @@ impl Output {
     pub fn one<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => self.text(&details_of(row)),
-            Format::Json => self.json(row),
+            Format::Json | Format::Yaml => self.data(row),
         }
     }
 
-    /// One of a stream: a line with its cells, or an object on one line.
+    /// One of a stream: a line with its cells, an object on one line, or a document.
     pub fn event<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => self.text(&line_of(row, self.is_wide())),
             Format::Json => {
                 let line = serde_json::to_string(row).map_err(|e| Failure::Print(e.into()))?;
                 self.raw(format!("{line}\n").as_bytes())
+            }
+            Format::Yaml => {
+                let document = yaml(row)?;
+                self.raw(format!("---\n{document}").as_bytes())
             }
         }
     }
@@ -93,15 +98,28 @@ impl Output {
     }
 
     /// An object that is more than a row.
-    pub fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Print(e.into()))?;
-        self.raw(format!("{text}\n").as_bytes())
+    pub fn data<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Yaml => yaml(value)?,
+            Format::Json | Format::Table | Format::Wide => {
+                let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Print(e.into()))?;
+                format!("{text}\n")
+            }
+        };
+        self.raw(text.as_bytes())
     }
 
     /// For programs: as it is.
     pub fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.out.write_all(bytes).and_then(|()| self.out.flush()).map_err(Failure::Print)
     }
+}
+
+/// With the fields, the order and the values of the JSON.
+pub fn yaml<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+    let written = serde_saphyr::to_string(&value);
+    let text = written.map_err(|error| Failure::Print(io::Error::other(error.to_string())))?;
+    Ok(if text.ends_with('\n') { text } else { format!("{text}\n") })
 }
 
 fn table_of<R: Row>(rows: &[R], wide: bool) -> String {

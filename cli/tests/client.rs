@@ -7,6 +7,7 @@ mod hostile;
 mod pipes;
 mod support;
 mod terminal;
+mod yaml;
 
 use std::{
     env,
@@ -427,8 +428,11 @@ async fn orders_that_contradict_themselves_are_wrong_usage() {
 #[tokio::test]
 async fn errors_are_one_line_and_wrong_usage_ends_with_2() {
     let addr = support::coordinator().await;
-    golden("errors", &[&["tenant", "list", "--token", "wrong"], &["tenant", "list", "--addr", "nowhere"]])
-        .await;
+    golden(
+        "errors",
+        &[&["tenant", "list", "--token", "wrong"], &["tenant", "list", "--addr", "nowhere"], &["top"]],
+    )
+    .await;
     let usage = roost(addr, &["worker", "dance"]).await;
     assert_eq!(usage.status.code(), Some(2));
 }

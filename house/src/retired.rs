@@ -55,7 +55,7 @@ const WORDS: &[Retired] = &[
     retired_in("node", "Vault", "SnapshotStore", 0),
     retired_in("node", "Lanes", "ChatQueues", 0),
     retired_in("node", "insist", "until_available", 0),
-    retired("Home", "SessionStore", 0),
+    retired_in("node", "Home", "SessionStore", 0),
     retired("furnish", "install_session", 0),
     retired("cool_down", "discard_unused", 0),
     retired("NOBODYS", "UNOWNED", 0),

@@ -27,6 +27,15 @@ pub struct LabelSelector {
 }
 
 impl LabelSelector {
+    /// As the statements decide it.
+    pub fn takes(&self, labels: &Labels) -> bool {
+        let has = |name: &String, value: &String| labels.get(name) == Some(value);
+        self.equal.iter().all(|(name, value)| has(name, value))
+            && !self.unequal.iter().any(|(name, value)| has(name, value))
+            && self.present.iter().all(|name| labels.contains_key(name))
+            && !self.absent.iter().any(|name| labels.contains_key(name))
+    }
+
     /// As `labels @> any(…)` takes it.
     pub(crate) fn unequal(&self) -> Vec<Json<Labels>> {
         let of_one = |(key, value): &(String, String)| Json(Labels::from([(key.clone(), value.clone())]));

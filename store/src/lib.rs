@@ -73,6 +73,7 @@ pub mod snapshots;
 pub mod tenants;
 mod turnover;
 pub mod worker_changes;
+mod worker_figures;
 mod worker_status;
 pub mod workers;
 
@@ -117,5 +118,6 @@ pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
 pub use tenants::{KnownProxy, LimitsPatch, NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};
 pub use worker_changes::{WorkerHorizon, WorkersChanged};
+pub use worker_figures::WorkerFigures;
 pub use worker_status::WorkerStatus;
 pub use workers::{DesiredState, RestartMode, Worker, WorkerFilter, WorkerSpec};

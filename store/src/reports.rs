@@ -22,16 +22,18 @@ pub struct StatusReport {
     pub restarted: bool,
 }
 
-/// That a worker was seen working, and what its browser used when that was last looked at.
+/// That a worker was seen working, what its browser used when that was last looked at, and what it had to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
     pub fence: Fence,
     pub usage: Option<ResourceUsage>,
+    /// Taken in and sent.
+    pub messages_per_minute: u32,
 }
 
 impl From<Fence> for Heartbeat {
     fn from(fence: Fence) -> Self {
-        Self { fence, usage: None }
+        Self { fence, usage: None, messages_per_minute: 0 }
     }
 }
 
@@ -99,10 +101,12 @@ impl Store {
             let amounts = seen.iter().map(|seen| seen.usage.as_ref().map(amount));
             amounts.map(|amount| amount.map(|amount| i64::try_from(amount).unwrap_or(i64::MAX))).collect()
         };
+        let messages: Vec<i32> =
+            seen.iter().map(|seen| i32::try_from(seen.messages_per_minute).unwrap_or(i32::MAX)).collect();
         let query = sqlx::query!(
             r#"with given as (
-                select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-                    as given(tenant_id, generation, memory_bytes, cpu_millicores, processes)
+                select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[])
+                    as given(tenant_id, generation, memory_bytes, cpu_millicores, processes, messages_per_minute)
             ), stale as materialized (
                 select w.tenant_id from worker_processes w join given using (tenant_id)
                 where w.generation = given.generation and w.stale
@@ -115,14 +119,14 @@ impl Store {
                 from stale join whatsapp_sessions s using (tenant_id)
                 where t.id = stale.tenant_id and t.status = 'ERROR'
             ), held as materialized (
-                select h.tenant_id, given.memory_bytes, given.cpu_millicores, given.processes
+                select h.tenant_id, given.memory_bytes, given.cpu_millicores, given.processes, given.messages_per_minute
                 from worker_heartbeats h join worker_processes w using (tenant_id) join given using (tenant_id)
                 where w.generation = given.generation
                 order by h.tenant_id for no key update of h skip locked
             ), seen as (
                 update worker_heartbeats h set last_seen_at = greatest(h.last_seen_at, now()),
                     memory_bytes = held.memory_bytes, cpu_millicores = held.cpu_millicores::integer,
-                    processes = held.processes::integer
+                    processes = held.processes::integer, messages_per_minute = held.messages_per_minute
                 from held where h.tenant_id = held.tenant_id
             )
             select given.tenant_id as "tenant_id!" from given left join worker_processes w using (tenant_id)
@@ -132,6 +136,7 @@ impl Store {
             &used(|usage| usage.memory_bytes) as &[Option<i64>],
             &used(|usage| usage.cpu_millicores.into()) as &[Option<i64>],
             &used(|usage| usage.processes.into()) as &[Option<i64>],
+            &messages,
         );
         let refused = self.all("flush the heartbeats", query).await?;
         refused.iter().map(|row| TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)).collect()

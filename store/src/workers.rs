@@ -24,6 +24,7 @@ use crate::{
     pairing::ASKED_WITHIN,
     snapshots::pointer_from_columns,
     tenants::{proxy_from_columns, restart_schedule_from_columns},
+    worker_figures::usage_from_columns,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,10 @@ pub struct Worker {
     pub last_seen_at: Option<OffsetDateTime>,
     /// Of its browser, when it was last seen.
     pub usage: Option<ResourceUsage>,
+    /// Taken in and sent before it was last seen.
+    pub messages_per_minute: Option<u32>,
+    /// Of its tenant.
+    pub labels: Labels,
     pub session_status: SessionStatus,
     pub condition: Condition,
     /// Of its tenant, as is `uid`, by which its restarts are spread.
@@ -115,6 +120,15 @@ pub struct WorkerFilter {
     pub labels: LabelSelector,
 }
 
+impl WorkerFilter {
+    /// What [`Store::list_workers`] would list.
+    pub fn takes(&self, worker: &Worker) -> bool {
+        self.node.as_ref().is_none_or(|node| worker.node.as_ref() == Some(node))
+            && self.status.is_none_or(|status| worker.status == status)
+            && self.labels.takes(&worker.labels)
+    }
+}
+
 impl Store {
     /// Asks for the worker to run. The flag says that it was running or starting already and nothing was changed.
     pub async fn start_worker(&self, id: &TenantId) -> Result<(Worker, bool), StoreError> {
@@ -159,9 +173,9 @@ impl Store {
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
-                h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, h.messages_per_minute, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
-                t.uid, t.restart_cron, t.restart_time_zone, t.restart_jitter_s
+                t.uid, t.labels as "labels: Json<Labels>", t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
                 join tenants t on t.id = w.tenant_id
             where w.tenant_id = any($1)"#,
@@ -181,9 +195,9 @@ impl Store {
             WorkerRow,
             r#"select w.tenant_id, w.name, w.status as "status: WorkerStatus", w.desired as "desired: DesiredState",
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
-                h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
+                h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, h.messages_per_minute, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
-                t.uid, t.restart_cron, t.restart_time_zone, t.restart_jitter_s
+                t.uid, t.labels as "labels: Json<Labels>", t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
                 join tenants t on t.id = w.tenant_id
             where w.tenant_id > $1 and ($2::text is null or w.node = $2)
@@ -303,6 +317,8 @@ struct WorkerRow {
     memory_bytes: Option<i64>,
     cpu_millicores: Option<i32>,
     processes: Option<i32>,
+    messages_per_minute: Option<i32>,
+    labels: Json<Labels>,
     session_status: SessionStatus,
     stale: bool,
     updated_at: OffsetDateTime,
@@ -326,29 +342,20 @@ impl WorkerRow {
         let (kind, reason) = (self.condition, self.condition_reason.clone());
         Condition { kind, reason, since: self.condition_since }
     }
-
-    /// What one that is not to run has left behind is no use of anything.
-    fn usage(&self) -> Result<Option<ResourceUsage>, StoreError> {
-        let is_wanted = self.desired == DesiredState::Running;
-        let (Some(memory_bytes), Some(cpu_millicores), Some(processes), true) = (
-            optional_unsigned(self.memory_bytes)?,
-            optional_unsigned(self.cpu_millicores.map(i64::from))?,
-            optional_unsigned(self.processes.map(i64::from))?,
-            is_wanted,
-        ) else {
-            return Ok(None);
-        };
-        Ok(Some(ResourceUsage { memory_bytes, cpu_millicores, processes }))
-    }
 }
 
 impl TryFrom<WorkerRow> for Worker {
     type Error = StoreError;
 
     fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
+        let is_wanted = row.desired == DesiredState::Running;
         Ok(Self {
             condition: row.condition(),
-            usage: row.usage()?,
+            usage: usage_from_columns(is_wanted, row.memory_bytes, row.cpu_millicores, row.processes)?,
+            messages_per_minute: optional_unsigned(
+                row.messages_per_minute.filter(|_| is_wanted).map(i64::from),
+            )?,
+            labels: row.labels.0,
             tenant: TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)?,
             name: row.name,
             status: row.status,

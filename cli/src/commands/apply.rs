@@ -154,8 +154,8 @@ fn tell(context: &mut Context, sent: Sent, counts: Counts, plan: bool) -> Result
         .into_iter()
         .filter(|tenant| !matches!(tenant.change(), TenantChange::Unchanged | TenantChange::Noted));
     let tenants: Vec<_> = views.map(AppliedView::from).collect();
-    if context.output.is_json() {
-        return context.output.json(&AppliedAnswer { apply_id: sent.apply_id, plan, tenants });
+    if context.output.is_data() {
+        return context.output.data(&AppliedAnswer { apply_id: sent.apply_id, plan, tenants });
     }
     for tenant in &tenants {
         for line in tenant.lines() {

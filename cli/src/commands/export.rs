@@ -8,9 +8,10 @@ use super::{Context, all_pages, labels::Selection};
 use crate::{
     declared::{file::FileForm, form::TenantForm},
     failure::Failure,
+    output::yaml,
 };
 
-/// Prints tenants as `roost apply` takes them, as YAML or with `-o json` as JSON.
+/// Prints tenants as `roost apply` takes them, as YAML, or with `-o json` as JSON.
 #[derive(Debug, clap::Args)]
 pub struct Export {
     #[command(flatten)]
@@ -21,12 +22,10 @@ impl Export {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let tenants = export(context, &self.selection.selector).await?;
         let form = FileForm { tenants };
-        if context.output.is_json() {
-            return context.output.json(&form);
+        if context.output.is_data() {
+            return context.output.data(&form);
         }
-        let text = serde_saphyr::to_string(&form)
-            .map_err(|error| Failure::Refused(format!("the tenants cannot be written: {error}")))?;
-        context.output.raw(text.as_bytes())
+        context.output.raw(yaml(&form)?.as_bytes())
     }
 }
 

@@ -105,7 +105,7 @@ struct Shown {
 
 impl Shown {
     fn new(context: &Context) -> Self {
-        let on_terminal = !context.output.is_json() && io::stderr().is_terminal();
+        let on_terminal = !context.output.is_data() && io::stderr().is_terminal();
         Self { bar: on_terminal.then(new_bar), last: None }
     }
 

@@ -32,6 +32,7 @@ mod session_import;
 mod session_qr;
 pub mod snapshot;
 pub mod tenant;
+pub mod top;
 mod wait;
 pub mod worker;
 
@@ -55,6 +56,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Snapshot(verb) => verb.run(&mut context).await,
         Command::Message(verb) => verb.run(&mut context).await,
         Command::Node(verb) => verb.run(&mut context).await,
+        Command::Top(top) => top.run(&mut context).await,
         Command::Rebalance(rebalance) => rebalance.run(&mut context).await,
         Command::Explain { tenant } => place::explain(&mut context, tenant).await,
         Command::Apply(apply) => apply.run(&mut context).await,

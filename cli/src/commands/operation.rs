@@ -117,9 +117,9 @@ async fn get(context: &mut Context, id: i64) -> Result<(), Failure> {
     list_beneath(context, &failures)
 }
 
-/// JSON has them in the operation.
+/// JSON and YAML have them in the operation.
 fn list_beneath<R: Row>(context: &mut Context, rows: &[R]) -> Result<(), Failure> {
-    if context.output.is_json() || rows.is_empty() {
+    if context.output.is_data() || rows.is_empty() {
         return Ok(());
     }
     context.output.text("")?;

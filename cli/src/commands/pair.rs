@@ -48,7 +48,7 @@ impl Pair {
 fn show(context: &mut Context, tenant: &str, code: PairingCode) -> Result<(), Failure> {
     let phone = code.phone_number.clone();
     let view = PairingCodeView::new(tenant, code);
-    if context.output.is_json() {
+    if context.output.is_data() {
         return context.output.event(&view);
     }
     context.output.text(view.typed())?;

@@ -38,7 +38,7 @@ struct Form {
 impl Qr {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let Self { tenant: tenant_id, watch, form } = self;
-        if !context.output.is_json() {
+        if !context.output.is_data() {
             wake(context, &tenant_id).await?;
         }
         match form {
@@ -99,7 +99,7 @@ async fn write(
 async fn show(context: &mut Context, tenant_id: String) -> Result<(), Failure> {
     let session =
         context.admin()?.sessions().get_session(GetSessionRequest { tenant_id }).await?.into_inner();
-    if context.output.is_json() {
+    if context.output.is_data() {
         context.output.one(&SessionView::from(session))
     } else {
         draw(context, &session)
@@ -111,7 +111,7 @@ async fn watch_session(context: &mut Context, tenant_id: String) -> Result<(), F
         context.admin()?.sessions().watch_session(WatchSessionRequest { tenant_id }).await?.into_inner();
     while let Some(session) = changes.message().await? {
         let linked = session.status() == SessionStatus::Connected;
-        if context.output.is_json() {
+        if context.output.is_data() {
             context.output.event(&SessionView::from(session))?;
         } else if linked || session.qr.is_some() {
             draw(context, &session)?;

@@ -70,7 +70,7 @@ impl Wait {
         }
         let mut patience = Patience::default();
         loop {
-            let request = WatchWorkersRequest { tenant_id: self.tenant.clone() };
+            let request = WatchWorkersRequest { tenant_id: self.tenant.clone(), ..Default::default() };
             let ended = match admin.workers().watch_workers(request).await {
                 Ok(answer) => {
                     let mut changes = answer.into_inner();

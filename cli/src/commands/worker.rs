@@ -55,14 +55,8 @@ pub enum WorkerVerb {
     Logs(logs::Logs),
     /// Lists workers by tenant.
     List {
-        /// Only workers on this node.
-        #[arg(long)]
-        node: Option<String>,
-        /// Only workers in this status.
-        #[arg(long, value_enum)]
-        status: Option<StatusArg>,
         #[command(flatten)]
-        selection: Selection,
+        choice: WorkerChoice,
         /// Those that use most first, and not by tenant; all of them are read for it.
         #[arg(long, value_enum)]
         sort: Option<SortArg>,
@@ -82,11 +76,43 @@ pub enum WorkerVerb {
         #[arg(long, default_value_t = cluster::EVENTS)]
         limit: usize,
     },
-    /// Prints the workers as they are, then each change, until Ctrl-C.
+    /// Prints the workers as they are, then each change, until Ctrl-C. One that does not meet the choice any more is LEFT.
     Watch {
         /// Only this tenant's.
+        #[arg(conflicts_with_all = ["node", "status", "selector"])]
         tenant: Option<String>,
+        #[command(flatten)]
+        choice: WorkerChoice,
     },
+}
+
+/// Which workers, by what the coordinator knows of them.
+#[derive(Debug, clap::Args)]
+pub struct WorkerChoice {
+    /// Only workers on this node.
+    #[arg(long)]
+    pub node: Option<String>,
+    /// Only workers in this status.
+    #[arg(long, value_enum)]
+    pub status: Option<StatusArg>,
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+impl WorkerChoice {
+    /// As WatchWorkers takes it.
+    pub fn watched(self) -> WatchWorkersRequest {
+        WatchWorkersRequest {
+            node_id: self.node.unwrap_or_default(),
+            status: wire_status(self.status),
+            selector: self.selection.selector,
+            ..Default::default()
+        }
+    }
+}
+
+fn wire_status(status: Option<StatusArg>) -> i32 {
+    status.map_or(WorkerStatus::Unspecified, WorkerStatus::from) as i32
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -119,12 +145,10 @@ impl WorkerVerb {
         let worker = match self {
             Self::Start(Workers { tenant: Some(tenant), .. }) => return start(context, tenant).await,
             Self::Start(workers) => return workers.tell(context, WorkerAction::Start, None).await,
-            Self::List { node, status, selection, sort, limit } => {
-                return list(context, node, status, selection, sort, limit).await;
-            }
+            Self::List { choice, sort, limit } => return list(context, choice, sort, limit).await,
             Self::Logs(logs) => return logs.run(context).await,
             Self::Describe { tenant } => return describe(context, tenant).await,
-            Self::Watch { tenant } => return watch(context, tenant).await,
+            Self::Watch { tenant, choice } => return watch(context, tenant, choice).await,
             Self::Wait(wait) => return wait.run(context).await,
             Self::Events { tenant, follow, limit } => {
                 return cluster::events(context, String::new(), tenant, follow, limit).await;
@@ -173,18 +197,16 @@ async fn describe(context: &mut Context, tenant_id: String) -> Result<(), Failur
 
 async fn list(
     context: &mut Context,
-    node: Option<String>,
-    status: Option<StatusArg>,
-    selection: Selection,
+    choice: WorkerChoice,
     sort: Option<SortArg>,
     limit: Option<usize>,
 ) -> Result<(), Failure> {
     let admin = context.admin()?;
-    let status = status.map_or(WorkerStatus::Unspecified, WorkerStatus::from) as i32;
-    let node_id = node.unwrap_or_default();
+    let status = wire_status(choice.status);
+    let node_id = choice.node.unwrap_or_default();
     let workers = all_pages(limit.filter(|_| sort.is_none()), |page_size, page_token| {
         let mut client = admin.workers();
-        let selector = selection.selector.clone();
+        let selector = choice.selection.selector.clone();
         let request =
             ListWorkersRequest { page_size, page_token, node_id: node_id.clone(), status, selector };
         async move {
@@ -202,13 +224,17 @@ async fn list(
     context.output.list(&rows)
 }
 
-async fn watch(context: &mut Context, tenant: Option<String>) -> Result<(), Failure> {
-    let request = WatchWorkersRequest { tenant_id: tenant.unwrap_or_default() };
+async fn watch(context: &mut Context, tenant: Option<String>, choice: WorkerChoice) -> Result<(), Failure> {
+    let request = WatchWorkersRequest { tenant_id: tenant.unwrap_or_default(), ..choice.watched() };
     let mut changes = context.admin()?.workers().watch_workers(request).await?.into_inner();
     context.output.header::<WorkerView>()?;
     while let Some(change) = changes.message().await? {
         let worker = WorkerView::from(change.worker.unwrap_or_default());
-        context.output.event(&if change.deleted { worker.deleted() } else { worker })?;
+        context.output.event(&match (change.deleted, change.no_longer_fits) {
+            (true, _) => worker.deleted(),
+            (false, true) => worker.no_longer_fits(),
+            (false, false) => worker,
+        })?;
     }
     Ok(())
 }

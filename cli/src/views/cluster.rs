@@ -122,8 +122,8 @@ impl From<ClusterStatus> for ClusterView {
 impl ClusterView {
     /// A line for each part, then a table of what runs.
     pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
-        if output.is_json() {
-            return output.json(self);
+        if output.is_data() {
+            return output.data(self);
         }
         output.one(self)?;
         if self.operations.is_empty() {

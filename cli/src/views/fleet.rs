@@ -38,8 +38,8 @@ impl From<FleetPlan> for FleetPlanView {
 impl FleetPlanView {
     /// In order, as many as the coordinator names.
     pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
-        if output.is_json() {
-            return output.json(self);
+        if output.is_data() {
+            return output.data(self);
         }
         output.list(&self.workers)?;
         let (named, all) = (self.workers.len(), self.total_tenants);

@@ -1,4 +1,4 @@
-//! What is printed of the API's messages. The JSON has the field names of the .proto files, the enums without their
+//! What is printed of the API's messages. JSON and YAML have the field names of the .proto files, the enums without their
 //! prefix and the times as RFC 3339; a field that is not set is null.
 
 mod applied;

@@ -50,8 +50,8 @@ impl From<PlacementExplanation> for PlacementView {
 impl PlacementView {
     /// A sentence, then the nodes in the tenant's order, what would move it, and where it has been.
     pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
-        if output.is_json() {
-            return output.json(self);
+        if output.is_data() {
+            return output.data(self);
         }
         output.text(&visible(&self.summary))?;
         if !self.candidates.is_empty() {

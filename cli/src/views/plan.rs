@@ -46,8 +46,8 @@ impl From<Plan> for PlanView {
 impl PlanView {
     /// Two tables: what moves, and, where there is any, what cannot.
     pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
-        if output.is_json() {
-            return output.json(self);
+        if output.is_data() {
+            return output.data(self);
         }
         if self.moves.is_empty() && self.blocked.is_empty() {
             return output.text("nothing to move");

@@ -29,9 +29,13 @@ pub struct WorkerView {
     memory_bytes: Option<i64>,
     cpu_millicores: Option<i32>,
     processes: Option<i32>,
+    messages_per_minute: Option<i32>,
     /// Only in the stream of `worker watch`: the tenant was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
+    /// Only there, too: it is not one of those that were asked for any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    no_longer_fits: bool,
 }
 
 impl From<Worker> for WorkerView {
@@ -55,7 +59,9 @@ impl From<Worker> for WorkerView {
             memory_bytes: worker.memory_bytes,
             cpu_millicores: worker.cpu_millicores,
             processes: worker.processes,
+            messages_per_minute: worker.messages_per_minute,
             deleted: false,
+            no_longer_fits: false,
         }
     }
 }
@@ -91,6 +97,10 @@ impl ConditionView {
 impl WorkerView {
     pub fn deleted(self) -> Self {
         Self { deleted: true, ..self }
+    }
+
+    pub fn no_longer_fits(self) -> Self {
+        Self { no_longer_fits: true, ..self }
     }
 
     /// How it is, for a sentence.
@@ -129,20 +139,25 @@ impl Row for WorkerView {
         "last error",
     ];
 
-    const WIDE: &'static [&'static str] = &["memory", "cpu", "processes"];
+    const WIDE: &'static [&'static str] = &["memory", "cpu", "processes", "messages/min"];
 
     fn wide_cells(&self) -> Vec<String> {
         vec![
             self.memory_bytes.map(memory).unwrap_or_default(),
             self.cpu_millicores.map(cpu).unwrap_or_default(),
             self.processes.map(|processes| processes.to_string()).unwrap_or_default(),
+            self.messages_per_minute.map(|messages| messages.to_string()).unwrap_or_default(),
         ]
     }
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.tenant_id.clone(),
-            if self.deleted { "DELETED".to_owned() } else { self.status.clone() },
+            match (self.deleted, self.no_longer_fits) {
+                (true, _) => "DELETED".to_owned(),
+                (false, true) => "LEFT".to_owned(),
+                (false, false) => self.status.clone(),
+            },
             self.desired_state.clone(),
             self.node_id.clone(),
             self.generation.to_string(),

@@ -37,6 +37,7 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
         memory_bytes: Some(188 << 20),
         cpu_millicores: Some(45),
         processes: Some(6),
+        messages_per_minute: Some(4),
     };
     let failed = Worker {
         tenant_id: "shop".into(),
@@ -56,6 +57,7 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
         memory_bytes: None,
         cpu_millicores: None,
         processes: None,
+        messages_per_minute: None,
         ..running.clone()
     };
     // What only the tests of hostile text ask for.
@@ -123,7 +125,7 @@ impl WorkerService for Script {
             _ => &[("lodge", false), ("shop", true)],
         };
         let change = |(id, deleted): &(&str, bool)| {
-            Ok(WatchWorkersResponse { worker: Some(worker(id)?), deleted: *deleted })
+            Ok(WatchWorkersResponse { worker: Some(worker(id)?), deleted: *deleted, ..Default::default() })
         };
         Ok(Response::new(items(changes.iter().map(change).collect::<Result<Vec<_>, Status>>()?)))
     }

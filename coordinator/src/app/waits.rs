@@ -238,6 +238,8 @@ mod tests {
             condition: Condition { kind: ConditionKind::Starting, reason: String::new(), since: STARTED_AT },
             restart_schedule: None,
             usage: None,
+            messages_per_minute: None,
+            labels: Default::default(),
             uid: uuid::Uuid::nil(),
         }
     }

@@ -92,7 +92,7 @@ impl App {
         query: LogQuery,
     ) -> Result<Watched<LogItem>, Error> {
         // First, so that nothing is missed between the two.
-        let changes = self.watch_workers(Some(tenant.clone())).await?;
+        let changes = self.watch_worker(tenant.clone()).await?;
         let tails = self.store()?.log_tails(tenant).await?;
         let reader = Reader { app: self.clone(), tenant: tenant.clone(), query, tails, last_time: None };
         self.streams.open(move |outlet| reader.follow(changes, outlet))

@@ -28,7 +28,10 @@ pub(super) async fn run(
         let usages = env.resources.usages();
         let seen = workers.seen_within(timing.heartbeat_every).into_iter();
         let (seen, workers): (Vec<_>, Vec<_>) = seen
-            .map(|(fence, worker)| (Heartbeat { usage: usages.get(&fence.tenant).copied(), fence }, worker))
+            .map(|(fence, worker)| {
+                let usage = usages.get(&fence.tenant).copied();
+                (Heartbeat { fence, usage, messages_per_minute: worker.messages_per_minute() }, worker)
+            })
             .unzip();
         if seen.is_empty() {
             continue;

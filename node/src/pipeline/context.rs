@@ -6,6 +6,8 @@ use roost_engine::Page;
 use roost_responder::Responder;
 use roost_store::{Fence, Store, Tenant};
 
+use super::traffic::Traffic;
+
 /// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
 pub const BODY_BYTES: usize = 65_536;
 
@@ -30,6 +32,8 @@ pub struct PipelineContext {
     pub store: Store,
     pub tenant: Arc<Tenant>,
     pub responder: Arc<dyn Responder>,
+    /// Counts what goes through, over all pipelines of a worker.
+    pub traffic: Traffic,
 }
 
 /// What the pipeline may do now.

@@ -26,6 +26,7 @@ use super::{
     send_judge::SendJudge,
     send_pace::SendPace,
     sliding_window::WINDOW,
+    traffic::Traffic,
 };
 use crate::retry::{Backoff, until_available};
 
@@ -68,6 +69,7 @@ pub(super) async fn run(context: PipelineContext, channels: DriverChannels) -> S
         outbox: Outbox::new(SendPace::seeded(per_window, &window.sent_ages, now)),
         judge: SendJudge::default(),
         jobs: FuturesUnordered::new(),
+        traffic: context.traffic,
         channels,
     };
     driver.drive().await
@@ -82,6 +84,7 @@ pub(super) struct Driver {
     pub outbox: Outbox,
     pub judge: SendJudge,
     pub jobs: FuturesUnordered<Job>,
+    pub traffic: Traffic,
     pub channels: DriverChannels,
 }
 
@@ -204,6 +207,7 @@ impl Driver {
                     info!(messages = too_old, "messages were too old to be answered");
                 }
                 self.changed(batch.len());
+                self.traffic.count(rows.iter().filter(|row| row.fresh).count());
                 self.inbox.admitted(batch, &rows, now);
             }
             JobOutcome::InboundRead(rows) => self.inbox.read(rows, now),

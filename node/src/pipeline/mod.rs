@@ -38,6 +38,7 @@ mod send_judge;
 mod send_pace;
 mod sends;
 mod sliding_window;
+mod traffic;
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +51,7 @@ use tracing::Instrument;
 pub use context::{BODY_BYTES, PipelineContext};
 pub use intake::Intake;
 pub use outbound::reply_id;
+pub use traffic::Traffic;
 
 use context::Gate;
 use roost_engine::Page;

@@ -48,6 +48,7 @@ impl Driver {
             Ok(()) => {
                 self.outbox.sent(&reply, now);
                 self.changed(1);
+                self.traffic.count(1);
                 if self.judge.acknowledged() {
                     info!("whatsapp acknowledges what the page sends again");
                     self.channels.page_faults.send_replace(0);

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     launch_queue::{LaunchPermit, Starts},
-    pipeline::Pipeline,
+    pipeline::{Pipeline, Traffic},
     resources::Meter,
 };
 
@@ -57,6 +57,7 @@ pub(super) struct WorkerChannels {
     pub state: watch::Sender<State>,
     /// See [`Machine::attempts`].
     pub attempts: watch::Sender<u32>,
+    pub traffic: Traffic,
     /// The page of the browser that runs, for whoever outlives this worker.
     pub page: watch::Sender<Option<Arc<dyn Page>>>,
 }

@@ -43,6 +43,8 @@ use roost_model::ids::{Generation, TenantId};
 use roost_store::WorkerSpec;
 use tokio::sync::{mpsc, watch};
 
+use crate::pipeline::Traffic;
+
 pub use browser_setup::browser_setup;
 pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
 pub use end::WorkerEnd;
@@ -66,12 +68,14 @@ impl Worker {
         let generation = context.fence.generation;
         let (page_tx, page) = watch::channel(None);
         let (told, end) = watch::channel(None);
+        let traffic = Traffic::default();
         let channels = actor::WorkerChannels {
             inbox,
             spec,
             seen: seen_tx,
             state: state_tx,
             attempts: attempts_tx,
+            traffic: traffic.clone(),
             page: page_tx,
         };
         let task = tokio::spawn(actor::run(context, channels));
@@ -84,6 +88,7 @@ impl Worker {
             seen,
             state,
             attempts,
+            traffic,
             page,
             end,
         }
@@ -103,6 +108,7 @@ pub struct WorkerHandle {
     seen: watch::Receiver<Option<Instant>>,
     state: watch::Receiver<State>,
     attempts: watch::Receiver<u32>,
+    traffic: Traffic,
     page: watch::Receiver<Option<Arc<dyn Page>>>,
     end: watch::Receiver<Option<WorkerEnd>>,
 }
@@ -148,6 +154,11 @@ impl WorkerHandle {
     /// The attempts to reconnect since the last good connection.
     pub fn attempts(&self) -> u32 {
         *self.attempts.borrow()
+    }
+
+    /// Messages that it took in and replies that it sent, in the last minute.
+    pub fn messages_per_minute(&self) -> u32 {
+        self.traffic.last_minute()
     }
 
     /// What runs its session, if a browser does.

@@ -216,6 +216,7 @@ impl Actor {
             store: self.context.env.store.clone(),
             tenant: Arc::new(self.context.spec.tenant.clone()),
             responder: Arc::new(TemplateResponder),
+            traffic: self.channels.traffic.clone(),
         });
         self.changes = Some(pipeline.changes());
         let mut idle = pipeline.idle();

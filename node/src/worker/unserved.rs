@@ -30,6 +30,7 @@ impl Unserved {
             seen: watch::channel(None).1,
             state: watch::channel(State::Starting).1,
             attempts: watch::channel(0).1,
+            traffic: Default::default(),
             page: watch::channel(None).1,
             end: watch::channel(None).1,
         };

@@ -16,6 +16,7 @@ mod pipeline;
 mod scenarios;
 mod settings;
 mod store;
+mod top;
 
 /// Longer than an index takes, however well it is compressed.
 fn long_text() -> String {

@@ -4,6 +4,7 @@ use roost_store::{ClusterEvent, Message};
 
 use super::{
     feed::Feed,
+    figures_source::Figures,
     row_sources::{Operations, Sessions},
     state_feed::StateFeed,
     worker_source::{AllWorkers, EachWorker},
@@ -16,6 +17,7 @@ pub struct Feeds {
     pub(super) events: Feed<ClusterEvent>,
     pub(super) workers: StateFeed<AllWorkers>,
     pub(super) each_worker: StateFeed<EachWorker>,
+    pub(super) figures: StateFeed<Figures>,
     pub(super) sessions: StateFeed<Sessions>,
     pub(super) operations: StateFeed<Operations>,
 }

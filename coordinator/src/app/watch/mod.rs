@@ -7,6 +7,7 @@
 mod events;
 mod feed;
 mod feeds;
+mod figures_source;
 mod messages;
 mod operation;
 mod row_sources;
@@ -22,4 +23,4 @@ mod workers;
 pub use feeds::Feeds;
 pub use streams::{Outlet, Streams, Watched};
 pub use wakeups::TenantWakeups;
-pub use workers::WorkerChange;
+pub use workers::{WorkerChange, WorkerNews};

@@ -291,7 +291,12 @@ impl<S: Source> Follower<S> {
         &self.present
     }
 
-    /// What is there, and then what changes.
+    /// How one of those that are followed together stands by now.
+    pub fn state_of(&self, key: &S::Key) -> Option<Arc<S::State>> {
+        self.states.borrow().log.present_one(key).map(|change| change.state)
+    }
+
+    /// What is there, and then what changes. Cancel safe.
     pub async fn next(&mut self) -> Result<Vec<Change<S::State>>, Error> {
         let present = std::mem::take(&mut self.present);
         if !present.is_empty() {

@@ -182,6 +182,7 @@ fn differs(before: &Worker, now: &Worker) -> bool {
     let still = |worker: &Worker| Worker {
         last_seen_at: None,
         usage: None,
+        messages_per_minute: None,
         spec_revision: SpecRevision(0),
         ..worker.clone()
     };
@@ -219,6 +220,8 @@ mod tests {
             },
             restart_schedule: None,
             usage: None,
+            messages_per_minute: None,
+            labels: Default::default(),
             uid: uuid::Uuid::nil(),
         }
     }

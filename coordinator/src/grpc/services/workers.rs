@@ -2,10 +2,11 @@
 
 use roost_model::ids::TenantId;
 use roost_proto::v1::{self, worker_service_server::WorkerService};
+use roost_store::WorkerFilter;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    app::{App, Waits},
+    app::{App, Waits, watch::WorkerNews},
     grpc::{
         answers::{Answers, answers, fill_page},
         request::{Checks, List, page, tenant_id},
@@ -100,10 +101,41 @@ impl WorkerService for Workers {
         &self,
         request: Request<v1::WatchWorkersRequest>,
     ) -> Result<Response<Self::WatchWorkersStream>, Status> {
-        let mut checks = Checks::default();
-        let Some(only) = checks.optional_tenant_id("tenant_id", &request.get_ref().tenant_id) else {
-            return Err(checks.refusal().into());
-        };
-        Ok(Response::new(answers(self.app.watch_workers(only).await?, wire::worker_change)))
+        let request = request.into_inner();
+        let with_figures = request.with_figures;
+        Ok(Response::new(match watched(request)? {
+            Watched::One(tenant) => {
+                let news = |change| wire::worker_news(WorkerNews::Changed(Box::new(change), None));
+                answers(self.app.watch_worker(tenant).await?, news)
+            }
+            Watched::Chosen(filter) => {
+                answers(self.app.watch_workers(filter, with_figures).await?, wire::worker_news)
+            }
+        }))
     }
+}
+
+/// Which workers are followed.
+enum Watched {
+    One(TenantId),
+    Chosen(WorkerFilter),
+}
+
+fn watched(request: v1::WatchWorkersRequest) -> Result<Watched, Status> {
+    let mut checks = Checks::default();
+    let only = checks.optional_tenant_id("tenant_id", &request.tenant_id);
+    let node = checks.optional_node_id("node_id", &request.node_id);
+    let status = checks.optional_enum("status", request.status);
+    let selector = checks.selector(&request.selector);
+    let (Some(only), Some(node), Some(status), Some(selector)) = (only, node, status, selector) else {
+        return Err(checks.refusal().into());
+    };
+    let filter = selector.of_workers(node, status.and_then(wire::worker_status_filter))?;
+    let Some(tenant) = only else { return Ok(Watched::Chosen(filter)) };
+    if request.with_figures || filter != WorkerFilter::default() {
+        let why = "is given beside what chooses among all workers, or their figures; leave one out";
+        checks.take::<()>("tenant_id", Err(why.to_owned()));
+        return Err(checks.refusal().into());
+    }
+    Ok(Watched::One(tenant))
 }

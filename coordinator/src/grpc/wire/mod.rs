@@ -19,11 +19,11 @@ use roost_model::{
 use roost_proto::v1;
 use roost_store::{
     Condition, ConditionKind, DeadLetter, DesiredState, Direction, KnownProxy, Message, MessageState,
-    SessionStatus, Tenant, TenantStatus, Worker, WorkerStatus,
+    SessionStatus, Tenant, TenantStatus, Worker, WorkerFigures, WorkerStatus,
 };
 use time::OffsetDateTime;
 
-use crate::app::watch::WorkerChange;
+use crate::app::watch::WorkerNews;
 
 pub use apply::{applied_tenant, refused_fields};
 pub use cluster::{cluster_status, event, policy};
@@ -116,6 +116,7 @@ pub fn worker(row: Worker) -> v1::Worker {
         memory_bytes: row.usage.map(|usage| amount(usage.memory_bytes)),
         cpu_millicores: row.usage.map(|usage| count(usage.cpu_millicores)),
         processes: row.usage.map(|usage| count(usage.processes)),
+        messages_per_minute: row.messages_per_minute.map(count),
     }
 }
 
@@ -143,8 +144,33 @@ fn condition(row: Condition) -> v1::WorkerCondition {
     v1::WorkerCondition { kind: kind.into(), reason: row.reason, since_time: Some(timestamp(row.since)) }
 }
 
-pub fn worker_change(change: WorkerChange) -> v1::WatchWorkersResponse {
-    v1::WatchWorkersResponse { worker: Some(worker(change.worker)), deleted: change.deleted }
+pub fn worker_news(news: WorkerNews) -> v1::WatchWorkersResponse {
+    match news {
+        WorkerNews::Changed(change, figures) => v1::WatchWorkersResponse {
+            worker: Some(worker(change.worker)),
+            deleted: change.deleted,
+            no_longer_fits: change.no_longer_fits,
+            figures: figures.map(worker_figures).into_iter().collect(),
+            all_told: false,
+        },
+        WorkerNews::Figures(figures) => {
+            let figures = figures.into_iter().map(worker_figures).collect();
+            v1::WatchWorkersResponse { figures, ..Default::default() }
+        }
+        WorkerNews::AllTold => v1::WatchWorkersResponse { all_told: true, ..Default::default() },
+    }
+}
+
+fn worker_figures(row: WorkerFigures) -> v1::WorkerFigures {
+    v1::WorkerFigures {
+        tenant_id: row.tenant.into(),
+        memory_bytes: row.usage.map(|usage| amount(usage.memory_bytes)),
+        cpu_millicores: row.usage.map(|usage| count(usage.cpu_millicores)),
+        processes: row.usage.map(|usage| count(usage.processes)),
+        messages_per_minute: row.messages_per_minute.map(count),
+        inbound_queue: amount(row.queue.inbound),
+        outbound_queue: amount(row.queue.outbound),
+    }
 }
 
 pub fn message(row: Message) -> v1::Message {

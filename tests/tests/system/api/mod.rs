@@ -24,5 +24,6 @@ mod refusals;
 mod sessions;
 mod streams;
 mod tenants;
+mod watch_chosen;
 mod wire;
 mod workers;

@@ -30,7 +30,7 @@ impl Streams {
     /// After this change.
     async fn open(api: &Api, operation: i64, change: &str) -> Self {
         let (mut workers, mut sessions, mut operations) = (api.workers(), api.sessions(), api.operations());
-        let of = |tenant: &str| v1::WatchWorkersRequest { tenant_id: tenant.into() };
+        let of = |tenant: &str| v1::WatchWorkersRequest { tenant_id: tenant.into(), ..Default::default() };
         let session = v1::WatchSessionRequest { tenant_id: "asha".into() };
         let operation = v1::WatchOperationRequest { id: operation };
         let mut streams = Self {

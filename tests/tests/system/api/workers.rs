@@ -187,15 +187,15 @@ async fn watch_of_one_tenant_tells_of_that_tenant_only() {
     let api = api().await;
     api.tenant("asha", 1).await;
     api.tenant("juma", 2).await;
-    let request = v1::WatchWorkersRequest { tenant_id: "juma".into() };
+    let request = v1::WatchWorkersRequest { tenant_id: "juma".into(), ..Default::default() };
     let mut watch = api.workers().watch_workers(request).await.unwrap().into_inner();
     assert_eq!(next(&mut watch).await.unwrap().worker.unwrap().tenant_id, "juma");
     start(&api, "asha").await;
     start(&api, "juma").await;
     assert_eq!(next(&mut watch).await.unwrap().worker.unwrap().tenant_id, "juma");
-    let unknown = v1::WatchWorkersRequest { tenant_id: "nobody".into() };
+    let unknown = v1::WatchWorkersRequest { tenant_id: "nobody".into(), ..Default::default() };
     assert_eq!(refused(api.workers().watch_workers(unknown).await).code, ErrorCode::NotFound);
-    let malformed = v1::WatchWorkersRequest { tenant_id: "No One".into() };
+    let malformed = v1::WatchWorkersRequest { tenant_id: "No One".into(), ..Default::default() };
     assert_eq!(refused(api.workers().watch_workers(malformed).await).code, ErrorCode::InvalidArgument);
 }
 

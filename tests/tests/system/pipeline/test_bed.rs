@@ -113,6 +113,7 @@ impl TestBed {
             store: self.store.clone(),
             tenant: Arc::new(self.tenant().await),
             responder: Arc::new(TemplateResponder),
+            traffic: Default::default(),
         });
         pipeline.set_gate(Some(page.clone()), true, true);
         for message in self.phone.unacknowledged() {

@@ -345,16 +345,17 @@ async fn a_heartbeat_says_what_the_browser_used_until_the_worker_is_to_stop() {
     db.place(&old.tenant, "b").await;
     let usage = Some(ResourceUsage { memory_bytes: 5_000_000_000, cpu_millicores: 1_250, processes: 7 });
     let used = async |fence: &Fence| db.store.get_worker(&fence.tenant).await.unwrap().usage;
-    let beat = [&owned, &old].map(|fence| Heartbeat { fence: fence.clone(), usage });
+    let beat = [&owned, &old].map(|fence| Heartbeat { fence: fence.clone(), usage, messages_per_minute: 12 });
     assert_eq!(db.store.heartbeat(&beat).await.unwrap(), std::slice::from_ref(&old.tenant));
     assert_eq!((used(&owned).await, used(&old).await), (usage, None), "what is refused says nothing");
     let listed = db.store.list_workers(&Default::default(), None, 10).await.unwrap();
-    assert_eq!(listed[0].usage, usage);
+    assert_eq!((listed[0].usage, listed[0].messages_per_minute), (usage, Some(12)));
     db.store.heartbeat(&[owned.clone().into()]).await.unwrap();
     assert_eq!(used(&owned).await, None, "it is not known any more");
     db.store.heartbeat(&beat).await.unwrap();
     db.store.stop_worker(&owned.tenant).await.unwrap();
-    assert_eq!(used(&owned).await, None);
+    let stopped = db.store.get_worker(&owned.tenant).await.unwrap();
+    assert_eq!((stopped.usage, stopped.messages_per_minute), (None, None));
 }
 
 #[tokio::test]

@@ -261,7 +261,7 @@ async fn what_the_tenants_of_a_node_request_and_use_is_summed_up() {
     db.store.update_tenant(&tenant("duka"), patch).await.unwrap();
     let (seen, generation) = placed[1].clone();
     let usage = Some(ResourceUsage { memory_bytes: mib(70), cpu_millicores: 1, processes: 1 });
-    let seen = Heartbeat { fence: Fence { tenant: seen, generation }, usage };
+    let seen = Heartbeat { fence: Fence { tenant: seen, generation }, usage, messages_per_minute: 0 };
     assert_eq!(db.store.heartbeat(&[seen]).await.unwrap(), []);
     let demand = |requested, used| MemoryDemand { requested_bytes: mib(requested), used_bytes: mib(used) };
     let of = async |name| db.store.memory_demand(&node(name), mib(96)).await.unwrap();
