@@ -16,6 +16,7 @@
 
 pub mod announcer;
 pub mod assignments;
+mod browsers;
 mod candidate;
 mod endings;
 mod env;
@@ -60,13 +61,6 @@ use std::{
 };
 
 use roost_cluster::{clock::BootClock, records::NodeRecord, registry::EtcdRegistry};
-use roost_engine::{
-    BrowserObserver, Engine,
-    control_group::ControlGroups,
-    null::NullEngine,
-    run_as::RunAs,
-    web::{HoldLimits, Launcher, Sandbox, WaJs, WebConfig, WebEngine},
-};
 use roost_model::{
     causes,
     ids::{Incarnation, NodeId},
@@ -291,11 +285,11 @@ async fn assemble(
 ) -> Result<Arc<HostEnv>, HostError> {
     let (args, timing) = (&config.args, config.timing);
     let (workers, impairments) = (WorkerTable::default(), Impairments::default());
-    let (groups, without_groups) = control_groups(config);
+    let (groups, without_groups) = browsers::control_groups(config);
     let resources = Resources::new(config.limits(), without_groups);
     let node = NodeEnv {
         store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
-        engine: engine(config, groups, guard.clone()).await?,
+        engine: browsers::engine(config, groups, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
         named_store: NamedStore::default(),
         profiles: config.profiles.clone(),
@@ -339,24 +333,6 @@ fn importer(config: &NodeConfig, host: &HostEnv) -> Result<SessionImporter, Host
     let imports = Imports::in_state_dir(&config.args.state_dir).map_err(HostError::Imports)?;
     let (store, snapshots) = (host.node.store.clone(), host.node.snapshots.clone());
     Ok(SessionImporter { node: config.args.id.clone(), store, snapshots, imports, page })
-}
-
-/// Where browsers are put into control groups of their own, or why they are not.
-fn control_groups(config: &NodeConfig) -> (Option<ControlGroups>, String) {
-    if matches!(config.engine, EngineConfig::Null { .. }) {
-        return (None, String::new());
-    }
-    match config.args.control_groups.divide() {
-        Ok(groups) => {
-            tracing::info!("each browser has a control group of its own");
-            (Some(groups), String::new())
-        }
-        Err(error) => {
-            let why = causes(&error).to_string();
-            tracing::info!(why, "browsers are in no control groups of their own; they are looked at");
-            (None, why)
-        }
-    }
 }
 
 fn memory_watch(host: &HostEnv, node: &NodeId, machine: &MachineMemory) -> MemoryWatch {
@@ -439,75 +415,10 @@ impl Announcement<'_> {
     }
 }
 
-/// The engine that was chosen, its browsers announced to the guard.
-async fn engine(
-    config: &NodeConfig,
-    groups: Option<ControlGroups>,
-    link: Arc<GuardLink>,
-) -> Result<Arc<dyn Engine>, HostError> {
-    match &config.engine {
-        EngineConfig::Null { away: false } => Ok(Arc::new(NullEngine::default())),
-        EngineConfig::Null { away: true } => Ok(Arc::new(NullEngine::away())),
-        EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts, identity } => {
-            let this_program = std::env::current_exe().map_err(HostError::Myself)?;
-            let launcher = Launcher::new(this_program.clone(), *run_as);
-            let found = Sandbox::find(&launcher, browser).await;
-            let sandbox = has_sandbox(found, config.args.allow_no_sandbox);
-            let web = WebConfig {
-                // Who cannot have a user namespace for a sandbox has none to be another user in either.
-                launcher: match run_as {
-                    RunAs::Namespace(_) if !sandbox => Launcher::new(this_program, RunAs::Caller),
-                    _ => launcher,
-                },
-                sandbox,
-                browser: browser.clone(),
-                page_url: page_url.clone(),
-                page_hosts: page_hosts.clone(),
-                wa_js: WaJs::read(wa_js)?,
-                hold_limits: HoldLimits::default(),
-                identity: identity.as_ref().clone(),
-                groups,
-                observer: link,
-            };
-            Ok(Arc::new(WebEngine::new(web)))
-        }
-    }
-}
-
 /// Where the page is had from; none without browsers.
 fn site(engine: &EngineConfig) -> Option<Vec<String>> {
     match engine {
         EngineConfig::Null { .. } => None,
         EngineConfig::Web { page_url, .. } => Some(page_url.ways_there()),
-    }
-}
-
-/// What browsers of this node are to have; where there is no sandbox, whoever runs the node is told.
-fn has_sandbox(found: Sandbox, may_go_without: bool) -> bool {
-    match found {
-        Sandbox::Usable => true,
-        Sandbox::Missing { reason } if may_go_without => {
-            tracing::warn!(reason, "browsers run without their sandbox, as --allow-no-sandbox permits");
-            false
-        }
-        Sandbox::Missing { reason } => {
-            // Chromium has the last word: it may be let do what this program is not.
-            tracing::error!(
-                reason,
-                "browsers will not start: the kernel does not let their user make the namespaces of a sandbox; see \
-                 docs/operating.md, or run them without one by --allow-no-sandbox"
-            );
-            true
-        }
-    }
-}
-
-impl BrowserObserver for GuardLink {
-    fn started(&self, pid: u32) {
-        self.browser_started(pid);
-    }
-
-    fn gone(&self, pid: u32) {
-        self.browser_gone(pid);
     }
 }
