@@ -40,3 +40,30 @@ pub struct NodeEnv {
     /// Browsers that wait for a tenant.
     pub spares: Spares,
 }
+
+#[cfg(test)]
+impl NodeEnv {
+    /// All of it in this directory, with a Postgres that is away: nothing listens where it should be.
+    pub fn without_postgres(
+        dir: &std::path::Path,
+        engine: Arc<dyn Engine>,
+        key: crate::session::SnapshotKeys,
+        spares: Spares,
+    ) -> Self {
+        let objects = dir.join("objects");
+        Self {
+            store: Store::connect_lazy("postgres://nobody@127.0.0.1:1/none", 2).unwrap(),
+            engine,
+            snapshots: SnapshotStore::open(objects.to_str().unwrap(), key).unwrap(),
+            named_store: NamedStore::default(),
+            profiles: Profiles::open(&dir.join("profiles"), roost_engine::run_as::RunAs::Caller).unwrap(),
+            launches: LaunchQueue::new(1),
+            start_times: StartTimes::default(),
+            symptoms: Symptoms::default(),
+            impairments: Impairments::default(),
+            logins: Logins::default(),
+            resources: Resources::default(),
+            spares,
+        }
+    }
+}

@@ -133,8 +133,8 @@ fn logged(
     Err(reason.chars().take(REASON_CHARS).collect())
 }
 
-/// A browser on an empty directory, a spare one if there is one, with the newest snapshot beside it; none for a tenant whose codes nobody scans, which runs none.
-/// Ends at the next step once `stop` is cancelled.
+/// A browser on an empty directory, a spare one if there is one, with the newest snapshot beside it; none for a tenant whose codes
+/// nobody scans, which runs none. Ends at the next step once `stop` is cancelled.
 async fn warm_up(
     env: &IncarnationEnv,
     tenant: &TenantId,

@@ -3,25 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_cluster::lease_deadline::Standing;
-use roost_engine::{BrowserSetup, null::NullEngine, run_as::RunAs};
+use roost_engine::{BrowserSetup, null::NullEngine};
 use roost_model::BrowserSettings;
-use roost_store::Store;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 use super::{
     Spares,
     keeper::{LOOK_EVERY, OLD, QUIET},
 };
-use crate::{
-    env::NodeEnv,
-    host::{impairments::Impairments, named_store::NamedStore},
-    launch_queue::LaunchQueue,
-    logins::Logins,
-    resources::Resources,
-    session::{Profiles, SnapshotKeys, SnapshotStore},
-    start_times::StartTimes,
-    symptoms::Symptoms,
-};
+use crate::{env::NodeEnv, resources::Resources, session::SnapshotKeys};
 
 /// Less than anything here takes.
 const A_MOMENT: Duration = Duration::from_millis(50);
@@ -38,20 +28,8 @@ fn bench(wanted: usize) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let engine = NullEngine::default();
     let key = SnapshotKeys::from_hex(&"07".repeat(32)).unwrap();
-    let env = Arc::new(NodeEnv {
-        store: Store::connect_lazy("postgres://nobody@127.0.0.1:1/none", 2).unwrap(),
-        engine: Arc::new(engine.clone()),
-        snapshots: SnapshotStore::open(dir.path().join("objects").to_str().unwrap(), key).unwrap(),
-        named_store: NamedStore::default(),
-        profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
-        launches: LaunchQueue::new(1),
-        start_times: StartTimes::default(),
-        symptoms: Symptoms::default(),
-        impairments: Impairments::default(),
-        logins: Logins::default(),
-        resources: Resources::default(),
-        spares: Spares::new(wanted, Resources::default()),
-    });
+    let spares = Spares::new(wanted, Resources::default());
+    let env = Arc::new(NodeEnv::without_postgres(dir.path(), Arc::new(engine.clone()), key, spares));
     let (standing, stands) = watch::channel(Standing::Good);
     let keeping = tokio::spawn(env.spares.clone().keep(env.clone(), stands));
     Bench { dir, engine, env, standing, keeping }

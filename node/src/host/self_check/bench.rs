@@ -12,25 +12,12 @@ use std::{
 
 use async_trait::async_trait;
 use roost_cluster::records::ImpairmentKind;
-use roost_engine::{
-    BrowserSetup, Engine, EngineError, Launch, Launched, WarmBrowser, null::NullEngine, run_as::RunAs,
-};
+use roost_engine::{BrowserSetup, Engine, EngineError, Launch, Launched, WarmBrowser, null::NullEngine};
 use roost_model::ids::{NodeId, TenantId};
-use roost_store::Store;
 use tokio::sync::watch;
 
 use super::checks::{Finding, check};
-use crate::{
-    env::NodeEnv,
-    host::{impairments::Impairments, named_store::NamedStore},
-    launch_queue::LaunchQueue,
-    logins::Logins,
-    resources::Resources,
-    session::{Profiles, SnapshotKeys, SnapshotStore},
-    spares::Spares,
-    start_times::StartTimes,
-    symptoms::Symptoms,
-};
+use crate::{env::NodeEnv, session::SnapshotKeys, spares::Spares};
 
 pub(super) struct Bench {
     pub(super) dir: tempfile::TempDir,
@@ -39,29 +26,15 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// All is well but Postgres: nothing listens where it should be.
+    /// All is well but Postgres, which is away.
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key_file = dir.path().join("key");
         fs::write(&key_file, "ab".repeat(32)).unwrap();
         fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
         let key = SnapshotKeys::from_file(&key_file).unwrap();
-        let objects = dir.path().join("objects");
         let browsers = Arc::new(Browsers::default());
-        let env = NodeEnv {
-            store: Store::connect_lazy("postgres://nobody@127.0.0.1:1/none", 2).unwrap(),
-            engine: browsers.clone(),
-            snapshots: SnapshotStore::open(objects.to_str().unwrap(), key).unwrap(),
-            named_store: NamedStore::default(),
-            profiles: Profiles::open(&dir.path().join("profiles"), RunAs::Caller).unwrap(),
-            launches: LaunchQueue::new(1),
-            start_times: StartTimes::default(),
-            symptoms: Symptoms::default(),
-            impairments: Impairments::default(),
-            logins: Logins::default(),
-            resources: Resources::default(),
-            spares: Spares::none(),
-        };
+        let env = NodeEnv::without_postgres(dir.path(), browsers.clone(), key, Spares::none());
         Self { dir, env: Arc::new(env), browsers }
     }
 
