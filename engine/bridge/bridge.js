@@ -153,11 +153,14 @@
   function hold(message) {
     const id = idOf(message);
     if (confirmed.has(id)) return Promise.resolve();
-    if (take(message)) return durable(id);
+    if (take(message)) {
+      tellWaiting();
+      return durable(id);
+    }
     return Promise.reject(new Error(`message ${id} is not taken: ${HELD} wait to become durable`));
   }
 
-  // Whether it is here, where it is told once however often it comes.
+  // Whether it is here, where it is told once however often it comes, as soon as it is its turn.
   function take(message) {
     const id = idOf(message);
     if (confirmed.has(id) || backlog.has(id)) return true;
@@ -169,7 +172,6 @@
     const chars = id.length + described.chat.length + described.body.length;
     backlog.set(id, { message: described, chars, isTold: false });
     waiting.push(id);
-    tellWaiting();
     return true;
   }
 
@@ -235,8 +237,8 @@
       if (confirmed.size <= REMEMBERED) break;
       confirmed.delete(id);
     }
-    tellWaiting();
     if (overflowed.size && !backlog.size) takeUntold();
+    tellWaiting();
   }
 
   function letGo(id) {
@@ -248,10 +250,12 @@
     toldChars -= entry.chars;
   }
 
-  // What is new in the page and not here: it came before the bridge, or found no room.
+  // What is new in the page and not here: it came before the bridge, or found no room. The ids of all that is new in the page.
   function takeUntold() {
     if (!backlog.size) overflowed.clear();
-    WPP.whatsapp.MsgStore.filter((message) => isForUs(message)).forEach(take);
+    const messages = WPP.whatsapp.MsgStore.filter((message) => isForUs(message));
+    messages.forEach(take);
+    return messages.map(idOf);
   }
 
   // --- receipts ---
@@ -392,7 +396,7 @@
     left();
   });
   // What came past the wrapper: a message that could be decrypted only later.
-  WPP.on('chat.new_message', (message) => { if (isForUs(message)) take(message); });
+  WPP.on('chat.new_message', (message) => { if (isForUs(message) && take(message)) tellWaiting(); });
   WPP.loader.onInjected(() => {
     isInjected = true;
     holdAcknowledgements(WPP.whatsapp.MsgStore);
@@ -495,13 +499,18 @@
     }
   }
 
-  // Tells all that is told and not confirmed once more, for the node may have lost it; and what is untold, in its turn.
+  // Tells anew all that is not confirmed, for the node may have lost it, and what came before the bridge: in the order in
+  // which the page has them, so that none overtakes another of its chat. What the page has no more is older.
   function sweep() {
     tell({ event: 'sweep_begun' });
-    for (const [id, { message, isTold }] of backlog) {
-      if (isTold && !confirmed.has(id)) tell({ event: 'message', message });
-    }
-    takeUntold();
+    const places = new Map(takeUntold().map((id, at) => [id, at]));
+    for (const entry of backlog.values()) entry.isTold = false;
+    told = 0;
+    toldChars = 0;
+    const placeOf = (id) => places.get(id) ?? -1;
+    const unconfirmed = [...backlog.keys()].filter((id) => !confirmed.has(id));
+    waiting.splice(0, waiting.length, ...unconfirmed.sort((one, other) => placeOf(one) - placeOf(other)));
+    tellWaiting();
   }
 
   async function probe(heardWithinMs) {

@@ -35,6 +35,7 @@ pub struct NullEngine {
     tenants: Arc<Mutex<HashMap<TenantId, Arc<NullPage>>>>,
     warm: WarmBrowsers,
     slow: Arc<watch::Sender<bool>>,
+    holds_sweeps: Arc<watch::Sender<bool>>,
     refuses_logout: Arc<Mutex<Option<String>>>,
     proxy_problem: Arc<Mutex<Option<ProxyProblem>>>,
     is_away: bool,
@@ -106,6 +107,11 @@ impl NullEngine {
     /// From now on launches take until this is called again, or until they are cancelled.
     pub fn hold_launches(&self, hold: bool) {
         self.slow.send_replace(hold);
+    }
+
+    /// From now on a page that is asked to tell again what is not confirmed does so when this is called again.
+    pub fn hold_sweeps(&self, hold: bool) {
+        self.holds_sweeps.send_replace(hold);
     }
 
     /// From now on no page can log out, for this reason.
@@ -186,6 +192,7 @@ impl Engine for NullEngine {
             take_overs: AtomicU32::new(0),
             reloads: AtomicU32::new(0),
             swallows: AtomicBool::new(false),
+            holds_sweeps: self.holds_sweeps.subscribe(),
             refuses_logout: self.refuses_logout.clone(),
             setup: launch.setup,
             state: Mutex::default(),
@@ -231,6 +238,7 @@ struct NullPage {
     take_overs: AtomicU32,
     reloads: AtomicU32,
     swallows: AtomicBool,
+    holds_sweeps: watch::Receiver<bool>,
     refuses_logout: Arc<Mutex<Option<String>>>,
     setup: BrowserSetup,
     state: Mutex<NullState>,
@@ -351,6 +359,8 @@ impl Page for NullPage {
     }
 
     async fn sweep(&self) -> Result<(), EngineError> {
+        // An engine that is gone holds nothing.
+        let _ = self.holds_sweeps.clone().wait_for(|holds| !holds).await;
         self.check_open()?;
         let mut state = self.state.lock();
         let unconfirmed = state.unconfirmed.values().cloned().map(PageEvent::Message);

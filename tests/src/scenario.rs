@@ -1,6 +1,6 @@
 //! One cluster for one test.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use roost_devcluster::{Cluster, Options, TenantRecord};
@@ -98,6 +98,13 @@ impl Scenario {
         let seen = self.cluster.simulator()?.connections().await?.connections;
         ensure!(seen.is_empty(), "a page was connected: {seen:?}");
         self.end().await
+    }
+
+    /// Ends everything at once and keeps its directory, logs and database, for whoever looks into a failure.
+    pub fn keep(self) -> PathBuf {
+        let Self { cluster, dir, .. } = self;
+        drop(cluster);
+        dir.keep()
     }
 
     async fn end(self) -> Result<()> {

@@ -59,6 +59,12 @@ impl Intake {
         true
     }
 
+    /// What was told before is missing here: nothing is taken in before it is told again, so that nothing overtakes it. For
+    /// whoever asks for a sweep next.
+    pub fn forget_until_swept(&self) {
+        self.queue.lock().is_forgetting = true;
+    }
+
     /// From here on the page tells again what is not confirmed.
     pub fn begin_sweep(&self) {
         let mut queue = self.queue.lock();
@@ -158,6 +164,18 @@ mod tests {
         intake.begin_sweep();
         assert!(intake.offer(message(MESSAGES, "")) && intake.offer(message(MESSAGES + 1, "")));
         assert_eq!(taken(&intake), [MESSAGES, MESSAGES + 1]);
+    }
+
+    #[test]
+    fn nothing_overtakes_what_was_told_before_there_was_anybody_to_take_it() {
+        let intake = Intake::default();
+        intake.forget_until_swept();
+        assert!(!intake.offer(message(2, "")));
+        assert!(intake.take(1).now_or_never().is_none());
+        assert!(intake.room_again().now_or_never().is_none(), "the sweep is asked for");
+        intake.begin_sweep();
+        assert!(intake.offer(message(1, "")) && intake.offer(message(2, "")));
+        assert_eq!(taken(&intake), [1, 2]);
     }
 
     #[test]

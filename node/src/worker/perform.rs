@@ -188,9 +188,14 @@ impl Actor {
         }));
     }
 
-    /// Messages may flow. Those that came before the page was listened to raised no event: they are asked for.
+    /// Messages may flow. Those that came before the page was listened to raised no event: they are asked for, and so are those
+    /// that were told while there was no pipeline. Until they are told, nothing that is newer is taken.
     fn serve(&mut self) {
+        let was_there = self.pipeline.is_some();
         self.ensure_pipeline();
+        if let Some(pipeline) = self.pipeline.as_ref().filter(|_| !was_there) {
+            pipeline.intake().forget_until_swept();
+        }
         self.next_probe = Instant::now();
         self.sweep();
     }

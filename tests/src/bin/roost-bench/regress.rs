@@ -52,7 +52,9 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
     }
     stop.send_replace(true);
     while let Some(conversation) = writers.join_next().await {
-        scenario.settle(&conversation??, WITHIN).await?;
+        if let Err(error) = scenario.settle(&conversation??, WITHIN).await {
+            return Err(error.context(format!("what is left of the run: {}", scenario.keep().display())));
+        }
     }
     let ages_s = ages_s(&scenario, &crashes_ms).await?;
     scenario.finish().await?;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_engine::{BrowserSetup, Engine, Launch, Launched, OutboundText, PageEvent};
+use roost_engine::{BrowserSetup, Engine, InboundMessage, Launch, Launched, OutboundText, PageEvent};
 use roost_model::ids::Generation;
 use roost_node::session::{LockedProfile, SessionSource, SnapshotRef, SnapshotTaker};
 use serde_json::json;
@@ -108,10 +108,19 @@ impl Browser {
         }
     }
 
+    /// The id of the next message that is told.
     pub async fn next_message(&mut self) -> Result<String> {
+        Ok(self.message().await?.whatsapp_id)
+    }
+
+    pub async fn next_body(&mut self) -> Result<String> {
+        Ok(self.message().await?.body)
+    }
+
+    async fn message(&mut self) -> Result<InboundMessage> {
         loop {
             if let PageEvent::Message(message) = self.next().await? {
-                return Ok(message.whatsapp_id);
+                return Ok(message);
             }
         }
     }

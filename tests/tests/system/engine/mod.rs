@@ -7,6 +7,7 @@ mod browser;
 mod compacting;
 mod linking;
 mod spare;
+mod starting;
 mod world;
 
 use std::{

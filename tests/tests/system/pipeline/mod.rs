@@ -16,6 +16,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod flow;
+mod gaps;
 mod in_doubt;
 mod large;
 mod limits;
