@@ -6,3 +6,5 @@
 pub mod file;
 pub mod form;
 mod pm2;
+mod span;
+mod timing;
