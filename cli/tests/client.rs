@@ -116,6 +116,8 @@ async fn tenants_are_printed_as_golden() {
                 "none",
             ],
             &["tenant", "update", "lodge", "--memory-limit", "512"],
+            &["tenant", "update", "lodge", "--stop-grace", "2s", "--max-crashes", "default"],
+            &["tenant", "update", "lodge", "--stale-after", "2"],
             &["tenant", "update", "lodge", "--label", "plan"],
             &["tenant", "update", "lodge"],
             &["tenant", "delete", "lodge"],

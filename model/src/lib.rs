@@ -5,7 +5,8 @@
 //! driver: the store keeps these types in columns of its own kind, the coordinator turns them into messages of the wire.
 //!
 //! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked, [`restart_schedule`] when its browser is restarted,
-//! [`browser`] what that says that it is, [`proxy`] by which way it goes, and [`limits`] what it may take of its node.
+//! [`browser`] what that says that it is, [`proxy`] by which way it goes, [`limits`] what it may take of its node, and
+//! [`worker_timing`] how often and how soon its worker does what it does.
 //! [`causes()`] is how an error is told to people.
 
 pub mod browser;
@@ -17,6 +18,7 @@ pub mod mix;
 pub mod proxy;
 pub mod restart_schedule;
 pub mod tenant;
+pub mod worker_timing;
 
 pub use browser::{BrowserSettingError, BrowserSettings};
 pub use causes::causes;
@@ -29,3 +31,4 @@ pub use tenant::{
     DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE, LanguageCode, MenuItem,
     ResendPolicy, TemplateKind, TenantSettings, Texts,
 };
+pub use worker_timing::{TimingError, TimingOverrides};

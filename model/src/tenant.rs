@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrowserSettings, ResourceLimits, RestartSchedule};
+use crate::{BrowserSettings, ResourceLimits, RestartSchedule, TimingOverrides};
 
 /// Of a tenant for which nothing else is said.
 pub const DEFAULT_REPLY_LIMIT: u32 = 10;
@@ -35,6 +35,8 @@ pub struct TenantSettings {
     pub limits: ResourceLimits,
     /// From the next start of its browser on.
     pub browser: BrowserSettings,
+    /// Of its worker's life, where that is not its node's to say.
+    pub timing: TimingOverrides,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

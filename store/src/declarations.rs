@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 use roost_model::{
     BrowserSettings, DEFAULT_ANSWER_WITHIN, DEFAULT_LANGUAGE, DEFAULT_REPLY_LIMIT, DEFAULT_TEMPLATE, Proxy,
-    ProxyPlace, ResourceLimits, RestartSchedule, Texts, ids::TenantId,
+    ProxyPlace, ResourceLimits, RestartSchedule, Texts, TimingOverrides, ids::TenantId,
 };
 
 use crate::{DesiredState, LabelPatch, Labels, LimitsPatch, NewTenant, Tenant, TenantPatch};
@@ -116,6 +116,7 @@ impl TenantDeclaration {
             qr_rotations: values.qr_rotations.flatten(),
             browser: values.browser.clone().unwrap_or_default(),
             proxy: values.proxy.clone().flatten(),
+            timing: values.timing.unwrap_or_default(),
             labels: values.labels.set.clone(),
             metadata: values.metadata.set.clone(),
         })
@@ -140,6 +141,7 @@ impl TenantDeclaration {
                 ("qr_rotations", _) => patch.qr_rotations = Some(None),
                 ("browser", _) => patch.browser = Some(BrowserSettings::default()),
                 ("proxy", _) => patch.proxy = Some(None),
+                ("timing", _) => patch.timing = Some(TimingOverrides::default()),
                 (_, Some(("labels", name))) => patch.labels.remove.push(name.to_owned()),
                 (_, Some(("metadata", name))) => patch.metadata.remove.push(name.to_owned()),
                 _ => {}
@@ -176,6 +178,9 @@ pub(crate) fn differences(before: &Standing, patch: &TenantPatch) -> Vec<FieldCh
     }
     if let Some(after) = &patch.proxy {
         found.proxy(proxy.as_ref(), after.as_ref());
+    }
+    if let Some(after) = &patch.timing {
+        found.timing(&settings.timing, after);
     }
     found.entries("labels", &before.labels, &patch.labels);
     found.entries("metadata", &before.metadata, &patch.metadata);
@@ -227,6 +232,16 @@ impl Differences {
         self.compare("browser.user_agent", &before.user_agent, Some(&after.user_agent), text);
     }
 
+    fn timing(&mut self, before: &TimingOverrides, after: &TimingOverrides) {
+        for ((name, before), (_, after)) in before.spans().into_iter().zip(after.spans()) {
+            let told = |span: &Option<Duration>| span.as_ref().map(exact).unwrap_or_default();
+            self.compare(&format!("timing.{name}"), &before, Some(&after), told);
+        }
+        for ((name, before), (_, after)) in before.counts().into_iter().zip(after.counts()) {
+            self.compare(&format!("timing.{name}"), &before, Some(&after), amount);
+        }
+    }
+
     /// Of credentials it is told whether there are some, and that they are others.
     fn proxy(&mut self, before: Option<&Proxy>, after: Option<&Proxy>) {
         if before == after {
@@ -274,6 +289,11 @@ fn amount<T: ToString>(amount: &Option<T>) -> String {
     amount.as_ref().map(T::to_string).unwrap_or_default()
 }
 
+/// To the millisecond.
+fn exact(span: &Duration) -> String {
+    format!("{span:?}")
+}
+
 fn seconds(span: &Duration) -> String {
     format!("{}s", span.as_secs())
 }
@@ -317,6 +337,10 @@ mod tests {
                 browser: BrowserSettings {
                     time_zone: Some("Africa/Nairobi".into()),
                     ..BrowserSettings::default()
+                },
+                timing: TimingOverrides {
+                    stop_grace: Some(Duration::from_secs(2)),
+                    ..TimingOverrides::default()
                 },
             }),
             proxy: None,

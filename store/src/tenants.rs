@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use roost_model::{
     BrowserSettings, NotAProxy, Proxy, ProxyLogin, ProxyPlace, ResourceLimits, RestartSchedule,
-    TenantSettings, Texts,
+    TenantSettings, Texts, TimingOverrides,
     ids::{NodeId, TenantId},
 };
 use sqlx::{
@@ -70,6 +70,7 @@ pub struct NewTenant {
     pub limits: ResourceLimits,
     pub browser: BrowserSettings,
     pub proxy: Option<Proxy>,
+    pub timing: TimingOverrides,
     pub labels: Labels,
     pub metadata: Labels,
 }
@@ -93,6 +94,7 @@ pub struct TenantPatch {
     pub browser: Option<BrowserSettings>,
     /// `Some(None)` takes it off.
     pub proxy: Option<Option<Proxy>>,
+    pub timing: Option<TimingOverrides>,
     pub labels: LabelPatch,
     pub metadata: LabelPatch,
 }
@@ -166,7 +168,7 @@ impl Store {
                 language as "language: LanguageCode", status as "status: TenantStatus",
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
                 resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
-                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
+                memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
@@ -212,8 +214,8 @@ pub(crate) fn creation(
                 id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
                 resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s,
                 memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations, browser,
-                proxy, proxy_user, proxy_password)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+                proxy, proxy_user, proxy_password, timing)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
             returning *
         ), session as (
             insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -227,7 +229,7 @@ pub(crate) fn creation(
             texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
-            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
+            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
         from tenant"#,
         new.id.as_str(),
@@ -253,6 +255,7 @@ pub(crate) fn creation(
         new.proxy.as_ref().map(|proxy| proxy.place.to_string()),
         login.map(|login| login.user.as_str()),
         login.map(|login| login.password.as_str()),
+        Json(&new.timing) as Json<&TimingOverrides>,
     )
 }
 
@@ -267,7 +270,7 @@ pub(crate) fn tenants_of(
             texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
-            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
+            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
         from tenants where id = any($1) and deleting_since is null"#,
         ids,
@@ -312,6 +315,7 @@ pub(crate) fn change(
             proxy = case when $31 then $32 else t.proxy end,
             proxy_user = case when $31 then $33 else t.proxy_user end,
             proxy_password = case when $31 then $34 else t.proxy_password end,
+            timing = coalesce($35, t.timing),
             updated_at = now()
         from worker where t.id = worker.tenant_id
         returning id, uid, display_name, phone, template as "template: TemplateKind",
@@ -319,7 +323,7 @@ pub(crate) fn change(
             texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
-            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", labels as "labels: Json<Labels>",
+            browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, t.updated_at"#,
         id.as_str(),
         patch.display_name.as_deref(),
@@ -355,6 +359,7 @@ pub(crate) fn change(
         proxy.map(|proxy| proxy.place.to_string()),
         login.map(|login| login.user.as_str()),
         login.map(|login| login.password.as_str()),
+        patch.timing.as_ref().map(Json) as Option<Json<&TimingOverrides>>,
     )
 }
 
@@ -382,6 +387,7 @@ pub(crate) struct TenantRow {
     browser: Json<BrowserSettings>,
     proxy: Option<String>,
     has_proxy_login: bool,
+    timing: Json<TimingOverrides>,
     labels: Json<Labels>,
     metadata: Json<Labels>,
     created_at: OffsetDateTime,
@@ -420,6 +426,7 @@ impl TryFrom<TenantRow> for Tenant {
                     process_limit: optional_unsigned(row.process_limit.map(i64::from))?,
                 },
                 browser: row.browser.0,
+                timing: row.timing.0,
             }),
             proxy: proxy.map(|proxy| KnownProxy { place: proxy.place, has_credentials: row.has_proxy_login }),
             labels: row.labels.0,

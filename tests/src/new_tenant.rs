@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use roost_model::{
-    BrowserSettings, LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, Texts, ids::TenantId,
+    BrowserSettings, LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, Texts, TimingOverrides,
+    ids::TenantId,
 };
 use roost_store::{Labels, NewTenant};
 
@@ -24,6 +25,7 @@ pub fn new_tenant(id: TenantId, phone: impl Into<String>) -> NewTenant {
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
         proxy: None,
+        timing: TimingOverrides::default(),
         labels: Labels::default(),
         metadata: Labels::default(),
     }

@@ -32,6 +32,7 @@ mod session_import;
 mod session_qr;
 pub mod snapshot;
 pub mod tenant;
+mod timing;
 pub mod top;
 mod wait;
 pub mod worker;

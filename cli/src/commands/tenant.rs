@@ -19,6 +19,7 @@ use super::{
     place,
     proxy_file::ProxyArgs,
     restart_schedule::RestartArgs,
+    timing::TimingArgs,
 };
 use crate::{
     choices::{LanguageChoice, ResendChoice, TemplateChoice},
@@ -127,6 +128,8 @@ pub struct Settings {
     browser: BrowserArgs,
     #[command(flatten)]
     proxy: ProxyArgs,
+    #[command(flatten)]
+    timing: TimingArgs,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
@@ -251,8 +254,8 @@ async fn delete(context: &mut Context, id: String, consent: Consent) -> Result<(
 }
 
 impl Settings {
-    /// The tenant with what was given, and the update mask of it. The API changes the texts, the restart schedule and the
-    /// browser's settings as a whole, hence `present`: what is not given of them stays as it is.
+    /// The tenant with what was given, and the update mask of it. The API changes the texts, the restart schedule, the
+    /// browser's settings and the worker's timing as a whole, hence `present`: what is not given of them stays as it is.
     fn into_tenant(self, id: String, present: Tenant) -> Result<(Tenant, Vec<String>), Failure> {
         let menu = self.menu.map(read_menu).transpose()?;
         let texts_given = menu.is_some()
@@ -272,6 +275,7 @@ impl Settings {
             ("qr_rotations", self.qr_rotations.is_some()),
             ("browser", self.browser.is_given()),
             ("proxy", self.proxy.is_given()),
+            ("timing", self.timing.is_given()),
         ];
         let given = given.into_iter().chain(self.limits.paths());
         let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
@@ -295,6 +299,7 @@ impl Settings {
             resend_policy: self.resend_policy.map_or(ResendPolicy::Unspecified, ResendPolicy::from) as i32,
             restart_schedule: self.restart.over(present.restart_schedule),
             browser: self.browser.over(present.browser),
+            timing: self.timing.over(present.timing),
             qr_rotations: self.qr_rotations.and_then(|Rotations(codes)| codes),
             proxy: self.proxy.read()?,
             ..self.limits.into_tenant()

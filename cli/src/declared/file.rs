@@ -172,7 +172,10 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt, time::Duration};
 
     use super::*;
-    use crate::declared::form::{ScheduleForm, Span, TextsForm, WorkerForm};
+    use crate::declared::{
+        form::{ScheduleForm, TextsForm, WorkerForm},
+        span::Span,
+    };
 
     fn refusal(text: &str) -> String {
         let declared = parse("t.yaml", text);

@@ -1,6 +1,6 @@
 //! What a file says of one tenant. A field that is left out is not declared.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use prost_types::FieldMask;
 use roost_proto::v1::{
@@ -8,6 +8,7 @@ use roost_proto::v1::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{span::Span, timing::TimingForm};
 use crate::choices::{LanguageChoice, ResendChoice, TemplateChoice};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,8 @@ pub struct TenantForm {
     /// Where the address is with its credentials, which are in no file of tenants. Read into `proxy`, and never written.
     #[serde(default, skip_serializing)]
     pub proxy_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<TimingForm>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -122,36 +125,6 @@ pub enum WorkerForm {
     Stopped,
 }
 
-/// A span of time as people write it: 24h, 30m.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Span(pub Duration);
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(given: String) -> Result<Self, String> {
-        let span = humantime::parse_duration(&given);
-        span.map(Self).map_err(|error| format!("{given:?} is no span of time such as 24h or 30m: {error}"))
-    }
-}
-
-impl From<Span> for String {
-    fn from(Span(span): Span) -> Self {
-        humantime::format_duration(span).to_string()
-    }
-}
-
-impl Span {
-    fn to_wire(self) -> Option<prost_types::Duration> {
-        self.0.try_into().ok()
-    }
-
-    fn of(span: prost_types::Duration) -> Option<Self> {
-        span.try_into().ok().map(Self)
-    }
-}
-
 impl From<TenantForm> for TenantDeclaration {
     fn from(form: TenantForm) -> Self {
         let given = [
@@ -171,6 +144,7 @@ impl From<TenantForm> for TenantDeclaration {
             ("qr_rotations", form.qr_rotations.is_some()),
             ("browser", form.browser.is_some()),
             ("proxy", form.proxy.is_some()),
+            ("timing", form.timing.is_some()),
         ];
         let fields = given.iter().filter(|(_, given)| *given).map(|(field, _)| (*field).to_owned());
         let labels = form.labels.keys().map(|name| format!("labels.{name}"));
@@ -201,6 +175,7 @@ impl From<TenantForm> for TenantDeclaration {
             qr_rotations: form.qr_rotations,
             browser: form.browser.map(Into::into),
             proxy: form.proxy.map(|ProxyForm { url, has_credentials }| Proxy { url, has_credentials }),
+            timing: form.timing.map(Into::into),
             labels: form.labels.into_iter().collect(),
             metadata: form.metadata.into_iter().collect(),
             ..Tenant::default()
@@ -267,6 +242,7 @@ impl TenantForm {
             }),
             proxy: tenant.proxy.map(|Proxy { url, has_credentials }| ProxyForm { url, has_credentials }),
             proxy_file: None,
+            timing: tenant.timing.map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
             worker: match desired {

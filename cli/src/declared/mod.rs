@@ -6,3 +6,6 @@
 pub mod file;
 pub mod form;
 mod pm2;
+mod pm2_timing;
+mod span;
+mod timing;

@@ -8,7 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::form::{ScheduleForm, TenantForm, WorkerForm};
+use super::{
+    form::{ScheduleForm, TenantForm, WorkerForm},
+    pm2_timing,
+    timing::TimingForm,
+};
 use crate::choices::TemplateChoice;
 
 pub struct Converted {
@@ -64,18 +68,10 @@ const OF_LOGS: [&str; 11] = [
     "time",
 ];
 /// Keys, and variables, without a counterpart of a tenant's own.
-const INSTEAD: [(&str, &str); 15] = [
+const INSTEAD: [(&str, &str); 7] = [
     ("instances", "a tenant has one worker, always"),
     ("autorestart", "a worker is always started again; `worker: stopped` keeps it from running"),
-    ("max_restarts", "--reconnect-attempts of nodes: attempts that failed by its own fault"),
-    ("min_uptime", "--stable-after of nodes: such a connection begins the count of attempts anew"),
-    ("restart_delay", "--reconnect-delay of nodes"),
-    ("exp_backoff_restart_delay", "always: it doubles up to --reconnect-delay-max of nodes"),
-    ("kill_timeout", "--stop-grace of nodes, 5 s more to close, then SIGKILL"),
-    ("listen_timeout", "--start-deadline of nodes, and more on a slow machine"),
     ("wait_ready", "always; `roost worker wait T --for connected`"),
-    ("HEARTBEAT_INTERVAL_MS", "--probe-every of nodes; a node's own life is --lease-ttl"),
-    ("STALE_THRESHOLD_MINUTES", "--stale-after of nodes and coordinators"),
     ("LOG_LEVEL", "RUST_LOG of a node"),
     ("SESSIONS_PATH", "--state-dir and --object-store of a node"),
     ("PUPPETEER_EXECUTABLE_PATH", "--browser of a node"),
@@ -185,6 +181,7 @@ impl Conversion {
     fn listed(&mut self, form: &mut TenantForm, listed: Map<String, Value>) {
         for (key, value) in &listed {
             let is_setting = matches!(key.as_str(), "cron_restart" | "max_memory_restart")
+                || pm2_timing::KEYS.contains(&key.as_str())
                 || (key == "namespace" && value != "default");
             if is_setting && !value.is_null() && value != &Value::Bool(false) {
                 self.key(form, key, value);
@@ -214,6 +211,7 @@ impl Conversion {
                     self.wrong.push(format!("{}.{key}: {given:?} is no size such as 300M", self.at));
                 }
             },
+            _ if pm2_timing::KEYS.contains(&key) => self.timing(form, key, key, value),
             "namespace" => drop(form.labels.insert("namespace".to_owned(), text(value))),
             _ if OF_THE_PROCESS.contains(&key) => {
                 self.notes.insert(key.to_owned(), "Roost runs the worker itself");
@@ -229,6 +227,15 @@ impl Conversion {
         }
     }
 
+    /// `at` says where it stands.
+    fn timing(&mut self, form: &mut TenantForm, at: &str, key: &str, value: &Value) {
+        let timing = form.timing.get_or_insert_default();
+        if let Err(why) = pm2_timing::set(timing, key, &text(value)) {
+            self.wrong.push(format!("{}.{at}: {why}", self.at));
+        }
+        form.timing = form.timing.take().filter(|timing| *timing != TimingForm::default());
+    }
+
     fn is_without_counterpart(&mut self, key: &str) -> bool {
         let known = INSTEAD.iter().find(|(known, _)| *known == key);
         known.map(|(_, instead)| self.notes.insert(key.to_owned(), instead)).is_some()
@@ -236,6 +243,10 @@ impl Conversion {
 
     /// Whether it is one of a tenant's settings.
     fn variable(&mut self, form: &mut TenantForm, name: &str, value: &Value) -> bool {
+        if pm2_timing::VARIABLES.contains(&name) {
+            self.timing(form, &format!("env.{name}"), name, value);
+            return true;
+        }
         let value = text(value);
         match name {
             "TENANT_ID" => form.id = id_of(&value),
@@ -293,7 +304,11 @@ fn bytes(value: &Value) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::choices::LanguageChoice;
+    use crate::{choices::LanguageChoice, declared::span::Span};
+
+    fn seconds(seconds: u64) -> Option<Span> {
+        Some(Span(std::time::Duration::from_secs(seconds)))
+    }
 
     fn converted(file: &str, text: &str, ignore_unknown: bool) -> Result<Converted, String> {
         convert(file, apps(file, text).expect("a file of PM2")?, ignore_unknown)
@@ -301,7 +316,8 @@ mod tests {
 
     const MODULE: &str = "// ours\nmodule.exports = {\n  apps: [{\n    name: 'Duka_1', script: './worker.js', // the worker\n    \
          cron_restart: '0 4 * * *', max_memory_restart: '300M', namespace: 'pro',\n    \
-         env: { BUSINESS_NAME: 'Duka', PHONE_NUMBER: 255700000001, LANGUAGE: 'SW', RATE_LIMIT_MAX_PER_MINUTE: '20' },\n  }],\n};\n";
+         max_restarts: 15, min_uptime: '10s', restart_delay: 4000, kill_timeout: 3000, listen_timeout: 60000,\n    \
+         env: { HEARTBEAT_INTERVAL_MS: 30000, STALE_THRESHOLD_MINUTES: '2', BUSINESS_NAME: 'Duka', PHONE_NUMBER: 255700000001, LANGUAGE: 'SW', RATE_LIMIT_MAX_PER_MINUTE: '20' },\n  }],\n};\n";
 
     #[test]
     fn an_app_is_a_tenant_whose_worker_runs() {
@@ -314,6 +330,16 @@ mod tests {
             reply_limit_per_minute: Some(20),
             restart_schedule: Some(ScheduleForm { cron: "0 4 * * *".into(), ..Default::default() }),
             memory_limit_bytes: Some(300 << 20),
+            timing: Some(TimingForm {
+                probe_every: seconds(30),
+                stale_after: seconds(120),
+                start_deadline: seconds(60),
+                reconnect_attempts: Some(15),
+                reconnect_delay: seconds(4),
+                stable_after: seconds(10),
+                stop_grace: seconds(3),
+                ..Default::default()
+            }),
             labels: [("namespace".into(), "pro".into())].into(),
             worker: Some(WorkerForm::Running),
             ..Default::default()
@@ -366,11 +392,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_setting_is_told_with_its_app_and_key() {
-        let text = r#"{"apps": [{"env": {"LANGUAGE": "fr", "RATE_LIMIT_MAX_PER_MINUTE": "many"}}]}"#;
+        let text = r#"{"apps": [{"env": {"LANGUAGE": "fr", "RATE_LIMIT_MAX_PER_MINUTE": "many"}, "kill_timeout": "soon"}]}"#;
         let told = converted("e.json", text, false).err().unwrap();
         for part in [
             "e.json: apps[0].env.LANGUAGE: \"fr\" is none of en, sw",
             "e.json: apps[0].env.RATE_LIMIT_MAX_PER_MINUTE: \"many\" is no whole number",
+            "e.json: apps[0].kill_timeout: \"soon\" is no number of milliseconds",
             "e.json: apps[0]: has no name and no TENANT_ID",
         ] {
             assert!(told.contains(part), "{told}");
@@ -379,7 +406,7 @@ mod tests {
 
     #[test]
     fn a_list_of_processes_says_which_run() {
-        let text = r#"[{"pid": 7, "name": "duka", "pm2_env": {"status": "online", "namespace": "default", "PATH": "/bin",
+        let text = r#"[{"pid": 7, "name": "duka", "pm2_env": {"status": "online", "namespace": "default", "PATH": "/bin", "kill_timeout": 1600, "restart_delay": 0,
             "env": {"PATH": "/bin", "BUSINESS_NAME": "Duka"}}}, {"name": "soko", "pm2_env": {"status": "stopped"}}]"#;
         let Converted { tenants, notes } = converted("stdin", text, false).unwrap();
         assert_eq!(
@@ -387,6 +414,11 @@ mod tests {
             [("duka", Some(WorkerForm::Running)), ("soko", Some(WorkerForm::Stopped))]
         );
         assert_eq!((tenants[0].display_name.as_deref(), notes.len()), (Some("Duka"), 0));
+        let grace = TimingForm {
+            stop_grace: Some(Span(std::time::Duration::from_millis(1_600))),
+            ..Default::default()
+        };
+        assert_eq!(tenants[0].timing, Some(grace));
     }
 
     #[test]

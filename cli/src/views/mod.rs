@@ -17,6 +17,7 @@ mod plan;
 mod session;
 mod snapshot;
 mod tenant;
+mod timing;
 mod usage;
 mod worker;
 mod worker_description;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ago, enum_name, rfc3339,
+    timing::TimingView,
     usage::{cpu, memory},
 };
 use crate::output::Row;
@@ -34,6 +35,7 @@ pub struct TenantView {
     process_limit: Option<i32>,
     browser: Option<BrowserView>,
     proxy: Option<ProxyView>,
+    timing: Option<TimingView>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -143,6 +145,7 @@ impl From<Tenant> for TenantView {
             process_limit: tenant.process_limit,
             browser: tenant.browser.map(Into::into),
             proxy: tenant.proxy.map(Into::into),
+            timing: tenant.timing.map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -238,6 +241,7 @@ impl Row for TenantView {
             ("languages", self.browser.as_ref().map(|it| it.languages.join(",")).unwrap_or_default()),
             ("user agent", self.browser.as_ref().map(|it| it.user_agent.clone()).unwrap_or_default()),
             ("proxy", self.proxy()),
+            ("timing", self.timing.as_ref().map_or_else(the_nodes_own, |timing| timing.told().to_owned())),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

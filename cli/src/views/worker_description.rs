@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use roost_proto::v1::{LiveBrowser, LiveWorker, WorkerDescription};
+use roost_proto::v1::{EffectiveSetting, LiveBrowser, LiveWorker, SettingOrigin, WorkerDescription};
 use serde::Serialize;
 
-use super::{ago, rfc3339, worker::WorkerView};
+use super::{ago, enum_name, rfc3339, worker::WorkerView};
 use crate::output::Row;
 
 #[derive(Debug, Serialize)]
@@ -31,6 +31,21 @@ struct LiveWorkerView {
     since_proof: Option<f64>,
     reconnect_attempts: i32,
     browser: Option<LiveBrowserView>,
+    timing: Vec<EffectiveSettingView>,
+}
+
+#[derive(Debug, Serialize)]
+struct EffectiveSettingView {
+    name: String,
+    value: String,
+    origin: String,
+}
+
+impl From<EffectiveSetting> for EffectiveSettingView {
+    fn from(setting: EffectiveSetting) -> Self {
+        let origin = enum_name(setting.origin, "SETTING_ORIGIN_", SettingOrigin::as_str_name);
+        Self { name: setting.name, value: setting.value, origin }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +92,7 @@ impl From<LiveWorker> for LiveWorkerView {
             state: told.state,
             reconnect_attempts: told.reconnect_attempts,
             browser: told.browser.map(Into::into),
+            timing: told.timing.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -143,6 +159,10 @@ impl LiveWorkerView {
             Some(browser) => lines.extend(browser.lines()),
             None => lines.push(("browser", "none".to_owned())),
         }
+        lines.extend(self.timing.iter().map(|EffectiveSettingView { name, value, origin }| {
+            let (name, origin) = (name.replace('_', " "), origin.to_lowercase());
+            ("timing", format!("{name}: {value} ({origin})"))
+        }));
         lines
     }
 }

@@ -12,6 +12,10 @@ fn span(seconds: i64) -> Option<Duration> {
     Some(Duration { seconds, nanos: 0 })
 }
 
+fn setting(name: &str, value: &str, origin: SettingOrigin) -> EffectiveSetting {
+    EffectiveSetting { name: name.into(), value: value.into(), origin: origin.into() }
+}
+
 fn live() -> LiveWorker {
     LiveWorker {
         node_id: "node-2".into(),
@@ -33,6 +37,10 @@ fn live() -> LiveWorker {
             cpu_share: 0.03,
             limits_held_by: "the node's looks at it alone: --control-groups is off".into(),
         }),
+        timing: vec![
+            setting("probe_every", "3s", SettingOrigin::Cluster),
+            setting("stale_after", "2m", SettingOrigin::Tenant),
+        ],
     }
 }
 

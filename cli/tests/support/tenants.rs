@@ -45,6 +45,11 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
             user_agent: String::new(),
         }),
         proxy: Some(Proxy { url: "socks5://proxy.example:1080".into(), has_credentials: true }),
+        timing: Some(WorkerTiming {
+            stale_after: Some(prost_types::Duration { seconds: 120, nanos: 0 }),
+            max_crashes: Some(5),
+            ..Default::default()
+        }),
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -167,6 +172,7 @@ impl TenantService for Script {
                 "memory_limit_bytes" => changed.memory_limit_bytes = given.memory_limit_bytes,
                 "cpu_limit_millicores" => changed.cpu_limit_millicores = given.cpu_limit_millicores,
                 "process_limit" => changed.process_limit = given.process_limit,
+                "timing" => changed.timing = given.timing,
                 "resend_policy" => changed.resend_policy = given.resend_policy,
                 other => {
                     let Some(name) = other.strip_prefix("labels.") else {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use roost_model::ids::Generation;
 use roost_proto::internal::{
-    Browser, HeldTenant, InspectWorkerResponse, ProcessTree, ReadLogRequest, ReadLogResponse,
+    Browser, EffectiveSetting, HeldTenant, InspectWorkerResponse, ProcessTree, ReadLogRequest,
+    ReadLogResponse,
 };
 use time::OffsetDateTime;
 use tonic::{Status, Streaming};
@@ -20,6 +21,15 @@ pub struct WorkerVitals {
     pub since_proof: Option<Duration>,
     pub reconnect_attempts: u32,
     pub browser: Option<BrowserVitals>,
+    /// What the worker goes by.
+    pub timing: Vec<SettingVitals>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingVitals {
+    pub name: String,
+    pub value: String,
+    pub is_tenants_own: bool,
 }
 
 /// Versions are empty where they are not known.
@@ -112,7 +122,14 @@ impl From<InspectWorkerResponse> for WorkerVitals {
             since_proof: since_proof.map(duration),
             reconnect_attempts: told.reconnect_attempts,
             browser: told.browser.map(Into::into),
+            timing: told.timing.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<EffectiveSetting> for SettingVitals {
+    fn from(EffectiveSetting { name, value, is_tenants_own }: EffectiveSetting) -> Self {
+        Self { name, value, is_tenants_own }
     }
 }
 

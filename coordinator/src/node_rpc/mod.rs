@@ -31,7 +31,7 @@ use tonic::{
 
 use status::reason;
 
-pub use answers::{BrowserVitals, LogChunk, LogRequest, NodeLog, WorkerVitals};
+pub use answers::{BrowserVitals, LogChunk, LogRequest, NodeLog, SettingVitals, WorkerVitals};
 pub use imports::{ImportFailure, ImportRequest, ImportStep, NodeImport, ProfilePart, ProfileSender};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);

@@ -192,7 +192,7 @@ impl TenantRun {
             },
             other => other,
         };
-        let stops_within = self.env.host.worker_timing.stops_within();
+        let stops_within = worker.stops_within();
         tokio::select! {
             () = worker.stop(mode) => {}
             () = self.request.killed(), if mode != StopMode::Kill => {

@@ -10,8 +10,8 @@ use roost_model::{causes, ids::TenantId};
 use roost_proto::{
     error::{ApiError, ErrorCode},
     internal::{
-        Browser, GetStatusRequest, GetStatusResponse, HeldTenant, ImportSessionRequest, InspectWorkerRequest,
-        InspectWorkerResponse, ProcessTree, ReadLogRequest,
+        Browser, EffectiveSetting, GetStatusRequest, GetStatusResponse, HeldTenant, ImportSessionRequest,
+        InspectWorkerRequest, InspectWorkerResponse, ProcessTree, ReadLogRequest,
         node_agent_service_server::{NodeAgentService, NodeAgentServiceServer},
     },
 };
@@ -34,6 +34,7 @@ use crate::{
     health::NodeHealth,
     host::worker_table::{HeldTenantStatus, WorkerTable},
     resources::{GroupUsage, Resources},
+    worker::{Setting, WorkerHandle},
     worker_log::WorkerLog,
 };
 
@@ -115,7 +116,10 @@ impl NodeAgentService for RpcService {
         };
         Ok(Response::new(InspectWorkerResponse {
             held: Some(held_tenant(held)),
-            reconnect_attempts: worker.map_or(0, |worker| worker.attempts()),
+            reconnect_attempts: worker.as_ref().map_or(0, WorkerHandle::attempts),
+            timing: worker
+                .map(|worker| worker.settings().into_iter().map(setting).collect())
+                .unwrap_or_default(),
             node_version: env!("CARGO_PKG_VERSION").to_owned(),
             browser,
         }))
@@ -152,6 +156,10 @@ fn held_tenant(held: HeldTenantStatus) -> HeldTenant {
         state: held.state,
         since_proof: held.since_proof.map(duration),
     }
+}
+
+fn setting(Setting { name, value, is_tenants_own }: Setting) -> EffectiveSetting {
+    EffectiveSetting { name: name.to_owned(), value, is_tenants_own }
 }
 
 async fn browser(vitals: Vitals, resources: &Resources) -> Browser {

@@ -36,7 +36,11 @@ pub(crate) mod unserved;
 mod wakeups;
 mod warm_standby;
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use roost_engine::{Page, Vitals};
 use roost_model::ids::{Generation, TenantId};
@@ -49,7 +53,7 @@ pub use browser_setup::browser_setup;
 pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
 pub use end::WorkerEnd;
 pub use state::{Ending, State, StopMode};
-pub use timing::{OverLimitTiming, RestartTiming, WorkerTiming};
+pub use timing::{OverLimitTiming, RestartTiming, Setting, WorkerTiming};
 pub use timing_args::WorkerTimingArgs;
 pub use warm_standby::WarmStandby;
 
@@ -64,6 +68,7 @@ impl Worker {
         let (seen_tx, seen) = watch::channel(None);
         let (state_tx, state) = watch::channel(State::Starting);
         let (attempts_tx, attempts) = watch::channel(0);
+        let timing = context.timing;
         let tenant = context.fence.tenant.clone();
         let generation = context.fence.generation;
         let (page_tx, page) = watch::channel(None);
@@ -85,6 +90,7 @@ impl Worker {
             generation,
             commands,
             specs: Arc::new(specs),
+            timing,
             seen,
             state,
             attempts,
@@ -105,6 +111,8 @@ pub struct WorkerHandle {
     generation: Generation,
     commands: mpsc::Sender<actor::WorkerCommand>,
     specs: Arc<watch::Sender<WorkerSpec>>,
+    /// The node's.
+    timing: WorkerTiming,
     seen: watch::Receiver<Option<Instant>>,
     state: watch::Receiver<State>,
     attempts: watch::Receiver<u32>,
@@ -154,6 +162,16 @@ impl WorkerHandle {
     /// The attempts to reconnect since the last good connection.
     pub fn attempts(&self) -> u32 {
         *self.attempts.borrow()
+    }
+
+    /// What the worker goes by, of the tenant or of its node.
+    pub fn settings(&self) -> Vec<Setting> {
+        self.timing.settings(&self.specs.borrow().tenant.settings.timing)
+    }
+
+    /// A graceful stop is over by then.
+    pub fn stops_within(&self) -> Duration {
+        self.timing.with(&self.specs.borrow().tenant.settings.timing).stops_within()
     }
 
     /// Messages that it took in and replies that it sent, in the last minute.

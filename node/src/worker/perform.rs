@@ -145,7 +145,7 @@ impl Actor {
         let drain = self.pipeline.as_ref().map(Pipeline::drain);
         let (session, save) = (self.session.clone(), save.then(|| self.machine.link()));
         self.browser_task =
-            Some(browser::wind_down(browser.page.clone(), drain, session, save, self.context.timing));
+            Some(browser::wind_down(browser.page.clone(), drain, session, save, *self.machine.timing()));
     }
 
     /// Calls the page in the background; a failure is an event.
@@ -258,7 +258,7 @@ impl Actor {
     pub(super) fn probe(&mut self) -> Vec<Event> {
         if let Some(browser) = &self.browser {
             let (page, expects_session) = (browser.page.clone(), self.machine.expects_session());
-            let heard_within = self.context.timing.heard_within;
+            let heard_within = self.machine.timing().heard_within;
             self.probing = true;
             let starts = self.context.env.launches.starts();
             self.background.push(Box::pin(async move {

@@ -44,6 +44,7 @@
 //! | any of these with a browser | another phone linked, logged out | Stopping, to forget the session: Starting |
 //! | Running, and well | scheduled restart | Stopping: Starting |
 //! | any with a browser | over a limit | Stopping: Starting, after a while if it was so soon after its start; too often: Stopping, to fail: Error |
+//! | any with a browser | a crash of it or its page, one of too many of late | Stopping, to fail: Error |
 //! | Running | its node is short of memory | Stopping: Starting |
 //! | any, Error too | restart, logout | Stopping, to forget the session if that was asked for: Starting |
 //! | any, Error and Starting too | to go back to a snapshot | Stopping, without a save: Starting |
@@ -53,21 +54,25 @@
 //! Rules that hold over every sequence of events (see the property tests):
 //! - A launch is asked for only when no browser is left: never two launches without the end of the first between (I1).
 //! - In `ScanPaused` there is no browser, and nothing but an order leads out of it.
-//! - `Error` is entered only after every attempt to reconnect failed by the tenant's own fault (see [`super::fault`]), or when its
-//!   browser was over a limit soon after each of several starts.
+//! - `Error` is entered only after every attempt to reconnect failed by the tenant's own fault (see [`super::fault`]), when its
+//!   browser was over a limit soon after each of several starts, or when it or its page crashed too often of late.
 //! - After a stop nothing is launched any more, and as soon as the browser is gone the machine is `Stopped`.
 //! - Messages are served in `Running` only.
 //! - `Running`, and with it CONNECTED, is entered only when a snapshot of the session has been recorded: a tenant that
 //!   was ever shown as connected survives the loss of its machine without another scan.
 
 mod codes;
+mod crashes;
 mod linking;
 mod machine;
 mod over_limit;
 mod page;
+mod phone;
+mod settings;
 mod step;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{AfterStop, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime, digits};
+pub use machine::{AfterStop, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime};
+pub use phone::digits;
 pub use step::step;

@@ -3,6 +3,11 @@
 
 use std::time::Duration;
 
+use roost_model::{
+    TimingOverrides,
+    worker_timing::{DEAF_AFTER_FAILURES, deaf_for, heard_within},
+};
+
 use crate::retry::Backoff;
 
 /// Every interval and bound of a worker.
@@ -24,6 +29,9 @@ pub struct WorkerTiming {
     pub offline_attempts: u32,
     /// A connection that held this long was good: the count of attempts starts anew.
     pub stable_after: Duration,
+    /// So many crashes of the browser or its page within `crash_window` are a crash loop; 0: none are.
+    pub max_crashes: u32,
+    pub crash_window: Duration,
     /// The life of the first QR code and of those after it, where the page does not say.
     pub first_code: Duration,
     pub next_code: Duration,
@@ -50,6 +58,14 @@ pub struct WorkerTiming {
     pub planned_restart: RestartTiming,
     /// Of restarts over a limit.
     pub over_limit: OverLimitTiming,
+}
+
+/// A setting as it holds for one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub name: &'static str,
+    pub value: String,
+    pub is_tenants_own: bool,
 }
 
 /// Of restarts on a schedule, and of those over a limit that wait for a quiet moment.
@@ -87,6 +103,52 @@ impl WorkerTiming {
     pub fn stops_within(&self) -> Duration {
         self.drain_within + self.last_save_within + STOP_BESIDES
     }
+
+    /// With what a tenant has settled itself.
+    #[must_use]
+    pub fn with(self, of_tenant: &TimingOverrides) -> Self {
+        let probe_every = of_tenant.probe_every.unwrap_or(self.probe_every);
+        let first = of_tenant.reconnect_delay.unwrap_or(self.reconnect.first);
+        let cap = of_tenant.reconnect_delay_max.unwrap_or(self.reconnect.cap);
+        let stale_after = of_tenant.stale_after.map(|stale_after| heard_within(stale_after, probe_every));
+        Self {
+            probe_every,
+            heard_within: stale_after.unwrap_or(self.heard_within),
+            connect_within: of_tenant.start_deadline.unwrap_or(self.connect_within),
+            // A longest wait below the first one is the first one.
+            reconnect: Backoff { first, cap: cap.max(first) },
+            attempts: of_tenant.reconnect_attempts.unwrap_or(self.attempts),
+            stable_after: of_tenant.stable_after.unwrap_or(self.stable_after),
+            drain_within: of_tenant.stop_grace.unwrap_or(self.drain_within),
+            max_crashes: of_tenant.max_crashes.unwrap_or(self.max_crashes),
+            crash_window: of_tenant.crash_window.unwrap_or(self.crash_window),
+            ..self
+        }
+    }
+
+    /// What holds, by the names of the tenant's settings and for people, and whether it is the tenant's own.
+    pub fn settings(self, of_tenant: &TimingOverrides) -> Vec<Setting> {
+        let holds = self.with(of_tenant);
+        let span = |span: Duration| humantime::format_duration(span).to_string();
+        let (own_spans, own_counts) = (of_tenant.spans(), of_tenant.counts());
+        let is_own = |name: &str| {
+            own_spans.iter().any(|(own, span)| *own == name && span.is_some())
+                || own_counts.iter().any(|(own, count)| *own == name && count.is_some())
+        };
+        let told = [
+            ("probe_every", span(holds.probe_every)),
+            ("stale_after", span(deaf_for(holds.heard_within, holds.probe_every))),
+            ("start_deadline", span(holds.connect_within)),
+            ("reconnect_attempts", holds.attempts.to_string()),
+            ("reconnect_delay", span(holds.reconnect.first)),
+            ("reconnect_delay_max", span(holds.reconnect.cap)),
+            ("stable_after", span(holds.stable_after)),
+            ("stop_grace", span(holds.drain_within)),
+            ("max_crashes", holds.max_crashes.to_string()),
+            ("crash_window", span(holds.crash_window)),
+        ];
+        told.map(|(name, value)| Setting { name, value, is_tenants_own: is_own(name) }).into()
+    }
 }
 
 impl Default for WorkerTiming {
@@ -94,12 +156,14 @@ impl Default for WorkerTiming {
         Self {
             probe_every: Duration::from_secs(3),
             heard_within: Duration::from_secs(60),
-            failure_threshold: 2,
+            failure_threshold: DEAF_AFTER_FAILURES,
             connect_within: Duration::from_secs(30),
             reconnect: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) },
             attempts: 10,
             offline_attempts: 3,
             stable_after: Duration::from_secs(60),
+            max_crashes: 20,
+            crash_window: Duration::from_secs(3_600),
             first_code: Duration::from_secs(60),
             next_code: Duration::from_secs(20),
             code_grace: Duration::from_secs(10),
@@ -139,5 +203,62 @@ mod tests {
         let probe = Duration::from_secs(8);
         let failing = (timing.probe_every + probe) * timing.failure_threshold;
         assert!(timing.heard_within + failing <= Duration::from_secs(90));
+        assert_eq!(deaf_for(timing.heard_within, timing.probe_every), timing.heard_within + failing);
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn of_tenant() -> TimingOverrides {
+        TimingOverrides {
+            probe_every: Some(SECOND),
+            stale_after: Some(SECOND * 30),
+            start_deadline: Some(SECOND * 7),
+            reconnect_attempts: Some(3),
+            reconnect_delay: Some(SECOND * 90),
+            reconnect_delay_max: Some(SECOND * 120),
+            stable_after: Some(SECOND * 9),
+            stop_grace: Some(Duration::ZERO),
+            max_crashes: Some(4),
+            crash_window: Some(SECOND * 600),
+        }
+    }
+
+    #[test]
+    fn a_tenants_own_comes_before_the_nodes_and_what_it_lacks_is_the_nodes() {
+        let node = WorkerTiming { probe_every: SECOND * 5, ..WorkerTiming::default() };
+        assert_eq!(node.with(&TimingOverrides::default()), node);
+        let expected = WorkerTiming {
+            probe_every: SECOND,
+            heard_within: SECOND * 12,
+            connect_within: SECOND * 7,
+            attempts: 3,
+            reconnect: Backoff { first: SECOND * 90, cap: SECOND * 120 },
+            stable_after: SECOND * 9,
+            drain_within: Duration::ZERO,
+            max_crashes: 4,
+            crash_window: SECOND * 600,
+            ..node
+        };
+        assert_eq!(node.with(&of_tenant()), expected);
+        let late = TimingOverrides { reconnect_delay: Some(SECOND * 90), ..TimingOverrides::default() };
+        assert_eq!(node.with(&late).reconnect.cap, SECOND * 90, "the node's longest is shorter");
+        let longest = TimingOverrides { stop_grace: Some(SECOND * 10), ..TimingOverrides::default() };
+        assert!(node.with(&longest).stops_within() < SECOND * 60, "before the controller complains");
+    }
+
+    #[test]
+    fn what_holds_is_told_with_who_has_said_so() {
+        let node = WorkerTiming::default();
+        let told = |of_tenant: TimingOverrides| {
+            let line = |it: Setting| format!("{} {} {}", it.name, it.value, it.is_tenants_own);
+            node.settings(&of_tenant).into_iter().map(line).collect::<Vec<_>>()
+        };
+        let nodes = told(TimingOverrides::default());
+        assert_eq!(nodes[..2], ["probe_every 3s false", "stale_after 1m 22s false"]);
+        assert!(nodes.iter().all(|line| line.ends_with("false")));
+        let own = told(of_tenant());
+        assert!(own.iter().all(|line| line.ends_with("true")), "{own:?}");
+        assert_eq!(own[1], "stale_after 30s true");
+        assert_eq!(own[8..], ["max_crashes 4 true", "crash_window 10m true"]);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::RangedI64ValueParser};
+use roost_model::worker_timing as bounds;
 
 use super::WorkerTiming;
 use crate::retry::Backoff;
@@ -19,7 +20,7 @@ pub struct WorkerTimingArgs {
     #[arg(long, env = "ROOST_NODE_START_DEADLINE", default_value = "30s", value_parser = a_start)]
     pub start_deadline: Duration,
     /// Attempts to reconnect that may fail by a tenant's own fault before its worker gives up; 1 to 1000
-    #[arg(long, env = "ROOST_NODE_RECONNECT_ATTEMPTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, env = "ROOST_NODE_RECONNECT_ATTEMPTS", default_value_t = 10, value_parser = attempts())]
     pub reconnect_attempts: u32,
     /// What is waited for before the first of them; it doubles with each. 100ms to 10m
     #[arg(long, env = "ROOST_NODE_RECONNECT_DELAY", default_value = "1s", value_parser = a_delay)]
@@ -28,11 +29,18 @@ pub struct WorkerTimingArgs {
     #[arg(long, env = "ROOST_NODE_RECONNECT_DELAY_MAX", default_value = "60s", value_parser = a_longest_delay)]
     pub reconnect_delay_max: Duration,
     /// A connection that has held this long was good, and the count of attempts begins anew; 1s to 1h
-    #[arg(long, env = "ROOST_NODE_STABLE_AFTER", default_value = "60s", value_parser = a_silence)]
+    #[arg(long, env = "ROOST_NODE_STABLE_AFTER", default_value = "60s", value_parser = a_good_connection)]
     pub stable_after: Duration,
     /// How long a stop waits for the messages under way before the browser is asked to close; 0s to 10s
     #[arg(long, env = "ROOST_NODE_STOP_GRACE", default_value = "5s", value_parser = a_grace)]
     pub stop_grace: Duration,
+    /// Crashes of a tenant's browser or page within the crash window that are a crash loop, after which its worker is given up; 0
+    /// gives none up. Up to 1000
+    #[arg(long, env = "ROOST_NODE_MAX_CRASHES", default_value_t = 20, value_parser = crashes())]
+    pub max_crashes: u32,
+    /// The crash window; 10s to 1day
+    #[arg(long, env = "ROOST_NODE_CRASH_WINDOW", default_value = "1h", value_parser = a_window)]
+    pub crash_window: Duration,
     /// QR codes that a tenant's page shows in a row without a scan before its browser is closed, unless the tenant says otherwise;
     /// 0 shows them without an end
     #[arg(long, env = "ROOST_NODE_QR_ROTATIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
@@ -53,6 +61,8 @@ impl WorkerTimingArgs {
             },
             stable_after: self.stable_after,
             drain_within: self.stop_grace,
+            max_crashes: self.max_crashes,
+            crash_window: self.crash_window,
             qr_rotations: self.qr_rotations,
             ..WorkerTiming::default()
         }
@@ -60,7 +70,7 @@ impl WorkerTimingArgs {
 }
 
 fn probing(given: &str) -> Result<Duration, String> {
-    within(given, Duration::from_secs(1)..=Duration::from_secs(60))
+    within(given, bounds::PROBE_EVERY)
 }
 
 fn a_silence(given: &str) -> Result<Duration, String> {
@@ -68,20 +78,39 @@ fn a_silence(given: &str) -> Result<Duration, String> {
 }
 
 fn a_start(given: &str) -> Result<Duration, String> {
-    within(given, Duration::from_secs(5)..=Duration::from_secs(600))
+    within(given, bounds::START_DEADLINE)
 }
 
 fn a_delay(given: &str) -> Result<Duration, String> {
-    within(given, Duration::from_millis(100)..=Duration::from_secs(600))
+    within(given, bounds::RECONNECT_DELAY)
 }
 
 fn a_longest_delay(given: &str) -> Result<Duration, String> {
-    within(given, Duration::from_millis(100)..=Duration::from_secs(3_600))
+    within(given, bounds::RECONNECT_DELAY_MAX)
 }
 
-/// With the last save and what else a stop does it stays below the minute after which the controller complains.
+fn a_good_connection(given: &str) -> Result<Duration, String> {
+    within(given, bounds::STABLE_AFTER)
+}
+
 fn a_grace(given: &str) -> Result<Duration, String> {
-    within(given, Duration::ZERO..=Duration::from_secs(10))
+    within(given, bounds::STOP_GRACE)
+}
+
+fn a_window(given: &str) -> Result<Duration, String> {
+    within(given, bounds::CRASH_WINDOW)
+}
+
+fn attempts() -> RangedI64ValueParser<u32> {
+    numbers(bounds::RECONNECT_ATTEMPTS)
+}
+
+fn crashes() -> RangedI64ValueParser<u32> {
+    numbers(bounds::MAX_CRASHES)
+}
+
+fn numbers(allowed: RangeInclusive<u32>) -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(i64::from(*allowed.start())..=i64::from(*allowed.end()))
 }
 
 fn within(given: &str, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
@@ -129,12 +158,15 @@ mod tests {
             (one.probe_every, one.connect_within, one.attempts),
             (Duration::from_secs(1), Duration::from_secs(7), 3)
         );
+        let two = timing(&["--max-crashes", "0", "--crash-window", "10s"]).unwrap();
+        assert_eq!((two.max_crashes, two.crash_window), (0, Duration::from_secs(10)));
         assert_eq!(timing(&["--stable-after", "9s"]).unwrap().stable_after, Duration::from_secs(9));
         for (option, wrong, bounds) in [
             ("--stop-grace", "11s", "0s to 10s"),
             ("--probe-every", "61s", "1s to 1m"),
             ("--start-deadline", "1s", "5s to 10m"),
             ("--reconnect-delay", "50ms", "100ms to 10m"),
+            ("--crash-window", "9s", "10s to 1day"),
         ] {
             let refused = timing(&[option, wrong]).unwrap_err();
             assert!(refused.contains(&format!("it has to be from {bounds}")), "{refused}");

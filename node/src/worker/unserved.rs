@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use roost_model::{
     BrowserSettings, LanguageCode, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings, Texts,
+    TimingOverrides,
     ids::{Generation, SessionNumber, SpecRevision, TenantId},
 };
 use roost_store::{DesiredState, Labels, RestartMode, Tenant, TenantStatus, WorkerSpec};
@@ -11,7 +12,7 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::{ORDERS, State, WorkerHandle, actor::WorkerCommand};
+use super::{ORDERS, State, WorkerHandle, WorkerTiming, actor::WorkerCommand};
 
 /// Where the orders lie.
 pub(crate) struct Unserved {
@@ -27,6 +28,7 @@ impl Unserved {
             generation: Generation(1),
             commands,
             specs: Arc::new(watch::channel(spec(tenant)).0),
+            timing: WorkerTiming::default(),
             seen: watch::channel(None).1,
             state: watch::channel(State::Starting).1,
             attempts: watch::channel(0).1,
@@ -58,6 +60,7 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         qr_rotations: None,
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
+        timing: TimingOverrides::default(),
     };
     let tenant = Tenant {
         id: tenant.clone(),

@@ -195,6 +195,8 @@ impl Actor {
     fn spec_changed(&mut self) -> Vec<Event> {
         let spec = self.channels.spec.borrow_and_update().clone();
         self.machine = self.machine.clone().with_settings(&spec.tenant.settings);
+        // Not only after a wait as long as it was before.
+        self.next_probe = self.next_probe.min(Instant::now() + self.machine.timing().probe_every);
         if let Some(pipeline) = &self.pipeline {
             pipeline.update(Arc::new(spec.tenant.clone()));
         }
@@ -231,7 +233,7 @@ impl Actor {
                 self.meter = launched.pid.map(|pid| self.meter(pid));
                 self.channels.page.send_replace(Some(launched.page.clone()));
                 self.browser = Some(Browser { page: launched.page, events: launched.events });
-                self.next_probe = Instant::now() + self.context.timing.probe_every;
+                self.next_probe = Instant::now() + self.machine.timing().probe_every;
                 self.begin_turn(permit);
                 vec![Event::Launched]
             }
@@ -300,7 +302,7 @@ impl Actor {
             PageEvent::Outdated => vec![Event::Outdated],
             PageEvent::TurnedAway { status } => vec![Event::TurnedAway { status }],
             PageEvent::Crashed { reason } => {
-                vec![Event::Broke { reason: format!("the page crashed: {reason}") }]
+                vec![Event::Crashed { reason: format!("the page crashed: {reason}") }]
             }
             PageEvent::OverMemory { reason } => vec![Event::OverLimit { reason, at_once: true }],
             PageEvent::Exited { reason } => {
@@ -361,7 +363,7 @@ impl Actor {
         probe: Result<Probe, EngineError>,
     ) -> Vec<Event> {
         self.probing = false;
-        self.next_probe = Instant::now() + self.context.timing.probe_every;
+        self.next_probe = Instant::now() + self.machine.timing().probe_every;
         if expects_session != self.machine.expects_session() {
             return Vec::new();
         }

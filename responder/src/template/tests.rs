@@ -5,7 +5,7 @@ use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
 use roost_model::{
     BrowserSettings, LanguageCode, MenuItem, ResendPolicy, ResourceLimits, TemplateKind, TenantSettings,
-    Texts,
+    Texts, TimingOverrides,
 };
 
 use super::{limit_warning, script::Script};
@@ -24,6 +24,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         qr_rotations: None,
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
+        timing: TimingOverrides::default(),
     }
 }
 

@@ -21,6 +21,7 @@ mod restart_schedule;
 mod selector;
 mod tenant;
 mod text;
+mod timing;
 
 pub use apply::apply;
 pub use page::List;

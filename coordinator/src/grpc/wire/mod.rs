@@ -10,11 +10,15 @@ mod snapshot;
 mod worker_description;
 mod worker_log;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use prost_types::Timestamp;
 use roost_model::{
     BrowserSettings, LanguageCode, MenuItem, ResendPolicy, RestartSchedule, TemplateKind, Texts,
+    TimingOverrides,
 };
 use roost_proto::v1;
 use roost_store::{
@@ -63,6 +67,7 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         process_limit: settings.limits.process_limit.map(count),
         browser: browser_settings(settings.browser),
         proxy: row.proxy.map(proxy),
+        timing: timing(settings.timing),
     }
 }
 
@@ -76,6 +81,24 @@ fn browser_settings(settings: BrowserSettings) -> Option<v1::BrowserSettings> {
     let (time_zone, user_agent) = (time_zone.unwrap_or_default(), user_agent.unwrap_or_default());
     let told = v1::BrowserSettings { time_zone, languages, user_agent };
     Some(told).filter(|told| *told != v1::BrowserSettings::default())
+}
+
+/// One of which nothing is set is none.
+fn timing(set: TimingOverrides) -> Option<v1::WorkerTiming> {
+    let span = |span: Option<Duration>| span.and_then(|span| prost_types::Duration::try_from(span).ok());
+    let told = v1::WorkerTiming {
+        probe_every: span(set.probe_every),
+        stale_after: span(set.stale_after),
+        start_deadline: span(set.start_deadline),
+        reconnect_attempts: set.reconnect_attempts.map(count),
+        reconnect_delay: span(set.reconnect_delay),
+        reconnect_delay_max: span(set.reconnect_delay_max),
+        stable_after: span(set.stable_after),
+        stop_grace: span(set.stop_grace),
+        max_crashes: set.max_crashes.map(count),
+        crash_window: span(set.crash_window),
+    };
+    Some(told).filter(|told| *told != v1::WorkerTiming::default())
 }
 
 fn restart_schedule(schedule: RestartSchedule) -> v1::RestartSchedule {

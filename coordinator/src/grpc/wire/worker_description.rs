@@ -9,7 +9,7 @@ use roost_store::ListedSnapshot;
 use super::{count, timestamp, worker};
 use crate::{
     app::{LiveWorker, WorkerDescription},
-    node_rpc::{BrowserVitals, WorkerVitals},
+    node_rpc::{BrowserVitals, SettingVitals, WorkerVitals},
 };
 
 pub fn worker_description(row: WorkerDescription) -> v1::WorkerDescription {
@@ -41,7 +41,13 @@ fn live_worker(node: NodeId, told: WorkerVitals) -> v1::LiveWorker {
         since_proof: told.since_proof.and_then(duration),
         reconnect_attempts: count(told.reconnect_attempts),
         browser: told.browser.map(live_browser),
+        timing: told.timing.into_iter().map(setting).collect(),
     }
+}
+
+fn setting(SettingVitals { name, value, is_tenants_own }: SettingVitals) -> v1::EffectiveSetting {
+    let origin = if is_tenants_own { v1::SettingOrigin::Tenant } else { v1::SettingOrigin::Cluster };
+    v1::EffectiveSetting { name, value, origin: origin.into() }
 }
 
 fn live_browser(told: BrowserVitals) -> v1::LiveBrowser {

@@ -1,13 +1,12 @@
 //! What the state machine speaks of: where a worker stands, what has happened to it, what is to be done, and the machine itself with
 //! all that it has to remember.
 
-use std::{fmt, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use roost_cluster::ledger::EventKind;
-use roost_model::TenantSettings;
 use roost_store::{ConditionKind, PairingOrder, RestartMode, StatusReport};
 
-use super::linking::Linking;
+use super::{linking::Linking, phone::digits};
 use crate::worker::{
     fault::{Failure, FailureSeries, Surroundings},
     timing::WorkerTiming,
@@ -156,6 +155,10 @@ pub enum Event {
     Broke {
         reason: String,
     },
+    /// The page ended by itself; the browser lives.
+    Crashed {
+        reason: String,
+    },
     /// The browser ended by itself.
     Exited {
         reason: String,
@@ -288,7 +291,12 @@ pub(super) enum BrowserState {
 pub struct Machine {
     pub(super) state: State,
     pub(super) browser: BrowserState,
+    /// Of the tenant, and where it says nothing of its node ...
     pub(super) timing: WorkerTiming,
+    /// ... and of its node alone.
+    pub(super) nodes_timing: WorkerTiming,
+    /// Of the browser and its pages, within the window; the newest last.
+    pub(super) crashes: VecDeque<WorkerTime>,
     /// Spreads the back-off; any number.
     pub(super) seed: u64,
     /// The digits of the phone that may link.
@@ -341,6 +349,8 @@ impl Machine {
             state: State::Stopped,
             browser: BrowserState::None,
             timing,
+            nodes_timing: timing,
+            crashes: VecDeque::new(),
             seed,
             phone: digits(phone),
             failures: FailureSeries::default(),
@@ -483,18 +493,4 @@ impl Machine {
     pub fn amid(self, surroundings: Surroundings) -> Self {
         Self { surroundings, ..self }
     }
-
-    /// What the tenant has settled, now or anew: a phone counts from the next time that one links, codes from the next one on.
-    #[must_use]
-    pub fn with_settings(mut self, settings: &TenantSettings) -> Self {
-        self.phone = digits(&settings.phone);
-        self.linking = self.linking.with_most(settings.qr_rotations.unwrap_or(self.timing.qr_rotations));
-        self
-    }
-}
-
-/// Only the digits: `+255 700 000 001`, `255700000001` and `255700000001@c.us` are one phone.
-pub fn digits(phone: &str) -> String {
-    let number = phone.split(['@', ':']).next().unwrap_or_default();
-    number.chars().filter(char::is_ascii_digit).collect()
 }

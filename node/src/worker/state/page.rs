@@ -3,7 +3,8 @@
 use roost_store::{ConditionKind, StatusReport};
 
 use super::{
-    machine::{AfterStop, BrowserState, Effect, Ending, Recovery, SENDS_FAIL, State, digits},
+    machine::{AfterStop, BrowserState, Effect, Ending, Recovery, SENDS_FAIL, State},
+    phone::digits,
     step::{Transition, disconnected},
 };
 use crate::worker::fault::{Failure, FailureSeries};
@@ -169,21 +170,6 @@ impl Transition {
     pub(super) fn broke(&mut self, reason: String) {
         if self.machine.wants_probes() && !matches!(self.machine.state, State::Reconnecting { .. }) {
             self.fail(Failure::PageFailed, reason);
-        }
-    }
-
-    pub(super) fn exited(&mut self, reason: String) {
-        if self.machine.browser != BrowserState::Up {
-            return;
-        }
-        // While one is stopping, the close or kill under way answers with BrowserGone.
-        if matches!(self.machine.state, State::Stopping { .. }) {
-            return;
-        }
-        self.machine.browser = BrowserState::None;
-        match self.machine.state {
-            State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => {}
-            _ => self.fail(Failure::PageFailed, reason),
         }
     }
 

@@ -53,6 +53,7 @@ impl Transition {
             Event::Outdated => self.outdated(),
             Event::TurnedAway { status } => self.turned_away(status),
             Event::Broke { reason } => self.broke(reason),
+            Event::Crashed { reason } => self.crashed(reason),
             Event::Exited { reason } => self.exited(reason),
             Event::Proved => self.proved(),
             Event::Unproved { reason } => self.unproved(reason),
@@ -186,6 +187,7 @@ impl Transition {
         }
         self.machine.failures = FailureSeries::default();
         self.machine.over_limit_soon = 0;
+        self.machine.crashes.clear();
         self.machine.trouble = None;
         self.machine.complaint.clear();
         self.machine.linking.begin_anew();

@@ -12,6 +12,7 @@ use crate::worker::{
 };
 
 mod condition;
+mod crashes;
 mod linking;
 mod outages;
 mod over_limit;

@@ -100,18 +100,21 @@ async fn what_a_browser_may_take_and_says_is_declared_too() {
         process_limit: Some(0),
         qr_rotations: Some(5),
         browser: Some(browser),
+        timing: Some(v1::WorkerTiming { max_crashes: Some(0), ..Default::default() }),
         ..business(1)
     };
-    let fields = ["display_name", "phone", "memory_limit_bytes", "process_limit", "qr_rotations", "browser"];
+    let fields =
+        ["display_name", "phone", "memory_limit_bytes", "process_limit", "qr_rotations", "browser", "timing"];
     let whole = || request(vec![declared("duka", given.clone(), &fields)]);
     assert_eq!(applied(&api, whole()).await, ["duka CREATED"]);
     assert_eq!(applied(&api, whole()).await, ["duka UNCHANGED"]);
     let kept = tenant(&api, "duka").await;
     assert_eq!((kept.memory_limit_bytes, kept.process_limit), (given.memory_limit_bytes, Some(0)));
     assert_eq!((kept.qr_rotations, kept.browser), (Some(5), given.browser.clone()));
+    assert_eq!(kept.timing, given.timing);
     let fewer = request(vec![declared("duka", business(1), &NAMED)]);
     let told = "duka CHANGED memory_limit_bytes=314572800> process_limit=0> qr_rotations=5> \
-                browser.time_zone=Africa/Nairobi>";
+                browser.time_zone=Africa/Nairobi> timing.max_crashes=0>";
     assert_eq!(applied(&api, fewer).await, [told]);
 }
 

@@ -1,7 +1,7 @@
 //! DescribeWorker: what is kept and what the node knows, and what is said when the node is away.
 
 use anyhow::{Context, Result, ensure};
-use roost_proto::v1::{DescribeWorkerRequest, WorkerStatus};
+use roost_proto::v1::{DescribeWorkerRequest, SettingOrigin, WorkerStatus};
 use tonic::Code;
 
 use super::stage::Stage;
@@ -15,6 +15,8 @@ async fn a_worker_is_described_by_the_store_and_its_node_and_by_the_store_alone_
     ensure!(worker.status() == WorkerStatus::Running && told.node_problem.is_empty(), "{worker:?}");
     ensure!(live.node_id == worker.node_id && live.generation == worker.generation, "{live:?}");
     ensure!(live.state == "running" && !live.node_version.is_empty(), "{live:?}");
+    let probe = live.timing.first().context("what it goes by")?;
+    ensure!((probe.name.as_str(), probe.origin()) == ("probe_every", SettingOrigin::Cluster), "{probe:?}");
     let browser = live.browser.context("a browser")?;
     ensure!(browser.browser_version == "null" && browser.pid == 0, "{browser:?}");
     ensure!(told.phone == stage.cluster.tenants()[0].phone && told.snapshot_bytes > 0);

@@ -30,4 +30,5 @@ mod scheduled_restart;
 mod session_numbers;
 mod spares;
 mod test_bed;
+mod timing;
 mod worker;

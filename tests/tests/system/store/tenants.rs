@@ -1,9 +1,11 @@
 //! Tenants: made once, changed field by field, removed without a trace but one.
 
+use std::time::Duration;
+
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
 use roost_model::{
     BrowserSettings, LanguageCode, MenuItem, ResendPolicy, ResourceLimits, RestartSchedule, TemplateKind,
-    Texts,
+    Texts, TimingOverrides,
 };
 use roost_store::{
     LimitsPatch, LogTail, NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch,
@@ -174,6 +176,24 @@ async fn what_a_browser_says_that_it_is_is_kept_and_changed_as_a_whole() {
     assert_eq!(update(Some(other.clone())).await, other);
     assert_eq!(db.store.worker_spec(&made.id).await.unwrap().tenant.settings.browser, other);
     assert_eq!(update(Some(BrowserSettings::default())).await, BrowserSettings::default());
+}
+
+#[tokio::test]
+async fn what_a_workers_life_is_to_be_is_kept_and_changed_as_a_whole() {
+    let db = Db::new().await;
+    let timing =
+        TimingOverrides { stale_after: Some(Duration::from_millis(120_500)), ..TimingOverrides::default() };
+    let made = db.store.create_tenant(NewTenant { timing, ..new_tenant("duka") }).await.unwrap();
+    assert_eq!(made.settings.timing, timing);
+    let update = async |timing| {
+        let patch = TenantPatch { timing, ..TenantPatch::default() };
+        db.store.update_tenant(&made.id, patch).await.unwrap().settings.timing
+    };
+    assert_eq!(update(None).await, timing, "not named, not changed");
+    let other = TimingOverrides { max_crashes: Some(0), ..TimingOverrides::default() };
+    assert_eq!(update(Some(other)).await, other);
+    assert_eq!(db.store.worker_spec(&made.id).await.unwrap().tenant.settings.timing, other);
+    assert_eq!(update(Some(TimingOverrides::default())).await, TimingOverrides::default());
 }
 
 #[tokio::test]

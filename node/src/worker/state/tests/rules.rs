@@ -43,7 +43,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::ReloadAsked),
         2 => Just(Event::TurnTaken),
         1 => Just(Event::Broke { reason: "crash".into() }),
-        1 => Just(exited()),
+        2 => Just(exited()),
+        2 => Just(Event::Crashed { reason: "gone".into() }),
         3 => Just(Event::Proved),
         3 => Just(unproved()),
         2 => prop::option::of(any::<bool>()).prop_map(Event::Owner),
@@ -143,10 +144,12 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
     assert!(
         !entered_error
             || machine.failures.own() > WorkerTiming::default().attempts
-            || machine.over_limit_soon > WorkerTiming::default().over_limit.starts,
-        "Error after {:?} and {} browsers over a limit",
+            || machine.over_limit_soon > WorkerTiming::default().over_limit.starts
+            || machine.crashes.len() == MOST_CRASHES,
+        "Error after {:?}, {} browsers over a limit and {} crashes",
         machine.failures,
-        machine.over_limit_soon
+        machine.over_limit_soon,
+        machine.crashes.len()
     );
     if *machine.state() == State::ScanPaused {
         assert!(!world.launching && !world.alive, "a browser while no codes are shown");
@@ -161,6 +164,9 @@ fn drive(machine: &mut Machine, world: &mut World, event: Event, now: WorkerTime
     effects
 }
 
+/// Few enough that a short sequence has them.
+const MOST_CRASHES: usize = 4;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -171,6 +177,7 @@ proptest! {
     ) {
         let (mut machine, mut world, mut now) = (fresh(), World::default(), Duration::ZERO);
         machine.linking = machine.linking.with_most(2);
+        machine.timing.max_crashes = MOST_CRASHES as u32;
         let mut before = drive(&mut machine, &mut world, BEGIN, now);
         for (event, later, is_impaired, others_log_in) in events {
             now += Duration::from_millis(later);
