@@ -1,7 +1,7 @@
 //! An order on one worker at once, or on many, a few at a time, as an operation.
 
 use clap::builder::NonEmptyStringValueParser;
-use roost_proto::v1::{PlanFleetOperationRequest, StartFleetOperationRequest, WorkerAction};
+use roost_proto::v1::{BlockedMove, PlanFleetOperationRequest, StartFleetOperationRequest, WorkerAction};
 
 use super::{Context, attribution::Attribution, follow::started, rebalance::percent};
 use crate::{failure::Failure, views::FleetPlanView};
@@ -59,12 +59,33 @@ impl Workers {
         action: WorkerAction,
         unavailability: Option<Unavailability>,
     ) -> Result<(), Failure> {
+        self.order(context, action, unavailability, String::new()).await
+    }
+
+    /// Moves many: to the node, or away from where each one is when that is empty.
+    pub async fn move_to(
+        self,
+        context: &mut Context,
+        node_id: String,
+        unavailability: Unavailability,
+    ) -> Result<(), Failure> {
+        self.order(context, WorkerAction::Move, Some(unavailability), node_id).await
+    }
+
+    async fn order(
+        self,
+        context: &mut Context,
+        action: WorkerAction,
+        unavailability: Option<Unavailability>,
+        node_id: String,
+    ) -> Result<(), Failure> {
         let mut client = context.admin()?.operations();
         let (selector, all, action) = (self.selector.unwrap_or_default(), self.all, action.into());
         if self.plan {
-            let request = PlanFleetOperationRequest { action, selector, all };
+            let request = PlanFleetOperationRequest { action, selector, all, node_id };
             let plan = client.plan_fleet_operation(request).await?.into_inner();
-            return FleetPlanView::from(plan).print(&mut context.output);
+            return FleetPlanView::new(plan, action == i32::from(WorkerAction::Move))
+                .print(&mut context.output);
         }
         let (requested_by, reason) = self.attribution.into_parts();
         let request = StartFleetOperationRequest {
@@ -76,8 +97,17 @@ impl Workers {
             pause_on_failure: self.paused_on_failure,
             requested_by,
             reason,
+            node_id,
         };
         let operation = client.start_fleet_operation(request).await?.into_inner();
+        operation.blocked.iter().for_each(|blocked| context.output.note(&stays(blocked)));
         started(context, operation, self.detach).await
     }
+}
+
+/// Who is left out of a move, and why.
+fn stays(blocked: &BlockedMove) -> String {
+    let BlockedMove { tenant_id, from_node_id, reason } = blocked;
+    let at = if from_node_id.is_empty() { String::new() } else { format!(" on {from_node_id}") };
+    format!("{tenant_id} stays{at}: {reason}")
 }

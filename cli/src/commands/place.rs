@@ -24,6 +24,13 @@ pub struct Move {
     attribution: Attribution,
 }
 
+/// To the node, followed to its end.
+pub async fn move_one(context: &mut Context, tenant_id: String, node_id: String) -> Result<(), Failure> {
+    let request = StartMoveRequest { tenant_id, node_id, ..Default::default() };
+    let operation = context.admin()?.operations().start_move(request).await?.into_inner();
+    started(context, operation, false).await
+}
+
 impl Move {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut client = context.admin()?.operations();

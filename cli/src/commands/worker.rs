@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use roost_proto::v1::{
     DescribeWorkerRequest, ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest,
     RestartWorkerRequest, StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerAction,
@@ -14,7 +14,7 @@ use super::{
     consent::Consent,
     fleet::{Unavailability, Workers},
     labels::Selection,
-    logs, wait,
+    logs, place, wait,
 };
 use crate::{
     failure::Failure,
@@ -32,6 +32,16 @@ pub enum WorkerVerb {
     Restart {
         #[command(flatten)]
         workers: Workers,
+        #[command(flatten)]
+        unavailability: Unavailability,
+    },
+    /// Moves a worker to another node with its session, or many, a few at a time, as an operation: prepared there before it stops here.
+    Move {
+        #[command(flatten)]
+        workers: Workers,
+        /// To this node. Without it each of many goes away from where it is, to wherever its place is then.
+        #[arg(long, value_name = "NODE", required_unless_present_any = ["selector", "all"], value_parser = NonEmptyStringValueParser::new())]
+        to: Option<String>,
         #[command(flatten)]
         unavailability: Unavailability,
     },
@@ -162,6 +172,12 @@ impl WorkerVerb {
             }
             Self::Restart { workers, unavailability } => {
                 return workers.tell(context, WorkerAction::Restart, Some(unavailability)).await;
+            }
+            Self::Move { workers: Workers { tenant: Some(tenant), .. }, to, .. } => {
+                return place::move_one(context, tenant, to.unwrap_or_default()).await;
+            }
+            Self::Move { workers, to, unavailability } => {
+                return workers.move_to(context, to.unwrap_or_default(), unavailability).await;
             }
             Self::ForceRestart { workers, unavailability, wipe_session, consent } => {
                 if wipe_session && !workers.plan {

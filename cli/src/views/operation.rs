@@ -96,7 +96,9 @@ impl OperationView {
     /// What it is about: workers by their selector, a node, a tenant and its target, or the cluster.
     fn about(&self) -> String {
         if let Some(selector) = &self.selector {
-            return if selector.is_empty() { "all workers".to_owned() } else { selector.clone() };
+            let who = if selector.is_empty() { "all workers" } else { selector };
+            let to = if self.node_id.is_empty() { String::new() } else { format!(">{}", self.node_id) };
+            return format!("{who}{to}");
         }
         match (self.tenant_id.as_str(), self.node_id.as_str()) {
             ("", "") => "cluster".to_owned(),

@@ -68,6 +68,14 @@ fn failed_move() -> Operation {
     }
 }
 
+fn pinned() -> BlockedMove {
+    BlockedMove {
+        tenant_id: "duka".into(),
+        from_node_id: "node-1".into(),
+        reason: "it is pinned to node-1".into(),
+    }
+}
+
 fn restart() -> Operation {
     Operation {
         id: 10,
@@ -155,14 +163,23 @@ impl OperationService for Script {
     }
 
     async fn plan_fleet_operation(&self, request: Request<PlanFleetOperationRequest>) -> Answer<FleetPlan> {
+        let request = request.into_inner();
+        let moves = request.action() == WorkerAction::Move;
         let worker = |tenant_id: &str, answers| PlannedWorker {
             tenant_id: tenant_id.into(),
             node_id: "node-1".into(),
             answers,
+            to_node_id: if moves { "node-3".into() } else { String::new() },
+            reason: if moves {
+                "an operator moves it away; the first in its order".into()
+            } else {
+                String::new()
+            },
         };
         let workers = vec![worker("shop", false), worker("lodge", true)];
-        let total_tenants = if request.into_inner().all { 40 } else { 2 };
-        Ok(Response::new(FleetPlan { workers, total_tenants }))
+        let total_tenants = if request.all { 40 } else { 2 };
+        let blocked = if moves { vec![pinned()] } else { Vec::new() };
+        Ok(Response::new(FleetPlan { workers, total_tenants, blocked }))
     }
 
     async fn start_fleet_operation(&self, request: Request<StartFleetOperationRequest>) -> Answer<Operation> {
@@ -172,6 +189,7 @@ impl OperationService for Script {
             max_concurrent,
             max_unavailable_percent,
             pause_on_failure: pauses_on_failure,
+            node_id,
             ..
         } = request.into_inner();
         if selector == "plan=none" {
@@ -181,7 +199,8 @@ impl OperationService for Script {
         let (state, message) = (OperationState::Running as i32, String::new());
         let started = Operation { state, message, end_time: None, selector, ..restart() };
         let limited = Operation { max_concurrent, max_unavailable_percent, ..started };
-        Ok(Response::new(Operation { action, pauses_on_failure, ..limited }))
+        let blocked = if action == WorkerAction::Move as i32 { vec![pinned()] } else { Vec::new() };
+        Ok(Response::new(Operation { action, pauses_on_failure, node_id, blocked, ..limited }))
     }
 
     async fn resume_operation(&self, request: Request<ResumeOperationRequest>) -> Answer<Operation> {

@@ -19,9 +19,12 @@ use super::{
     operations::Verdict,
     waits::bounded,
 };
-use crate::ledger::{
-    FleetLimits, FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, Operation, Outcome,
-    Progress, WaitingMember,
+use crate::{
+    ledger::{
+        FleetLimits, FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, Operation, Outcome,
+        Progress, WaitingMember,
+    },
+    plan::{MoveState, Plan, ReleaseReason},
 };
 
 /// A worker that has not carried it out after so long has failed: a planned stop may take 50 s, and a page that others start
@@ -49,9 +52,11 @@ impl Context {
         authority: &WriteAuthority<'_>,
         operation: &Operation,
         limits: FleetLimits,
+        plan: &Plan,
     ) -> Result<(Progress, Verdict), ControllerError> {
         let asked = self.ledger.fleet_members(operation.id, limits.max_concurrent);
-        let members = self.ask_ledger(asked).await.map_err(ControllerError::reading_ledger)?;
+        let mut members = self.ask_ledger(asked).await.map_err(ControllerError::reading_ledger)?;
+        give_up_stuck(&mut members, plan);
         let Turn { step, progress, verdict } = turn(limits, members);
         if !step.is_empty() {
             authority.check()?;
@@ -59,6 +64,20 @@ impl Context {
             written.map_err(|error| ControllerError::writing_ledger("a step of a fleet operation", error))?;
         }
         Ok((progress, verdict))
+    }
+}
+
+/// Whom the plan has no place for is not waited for: others of the operation may have one.
+fn give_up_stuck(members: &mut FleetMembers, plan: &Plan) {
+    for member in &mut members.under_way {
+        let at = plan.moves.binary_search_by(|one| one.tenant.cmp(&member.tenant));
+        let Some(planned) = at.ok().map(|at| &plan.moves[at]) else { continue };
+        let is_ordered = matches!(planned.reason, ReleaseReason::MovedTo { .. } | ReleaseReason::MovedAway);
+        if let (true, MoveState::Stuck(why), MemberState::UnderWay { .. }) =
+            (is_ordered, &planned.state, &member.state)
+        {
+            member.state = MemberState::InError { error: why.to_string() };
+        }
     }
 }
 
@@ -232,7 +251,10 @@ fn share(of: u32, percent: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use roost_model::ids::NodeId;
+
     use super::*;
+    use crate::plan::{TenantMove, WaitReason};
 
     const LIMITS: FleetLimits =
         FleetLimits { max_concurrent: 10, max_unavailable_percent: 5, pauses_after: None };
@@ -379,6 +401,27 @@ mod tests {
         );
         let failed = FleetMembers { failed: 1, failures: vec![failure(7)], ..done };
         assert_eq!(halted(&turn(LIMITS, failed)), "1 of 6 failed: t7 (damaged)");
+    }
+
+    #[test]
+    fn who_has_no_place_to_move_to_fails_with_the_reason_and_who_moves_goes_on() {
+        let planned = |number: usize, reason: ReleaseReason, state: MoveState| TenantMove {
+            tenant: tenant(number),
+            from: NodeId::new("a").unwrap(),
+            to: None,
+            reason,
+            state,
+        };
+        let stuck = || MoveState::Stuck(WaitReason::EveryNodeFull);
+        let moves = vec![
+            planned(1, ReleaseReason::MovedAway, stuck()),
+            planned(2, ReleaseReason::MovedAway, MoveState::Waiting),
+            planned(3, ReleaseReason::NodeDraining, stuck()),
+        ];
+        let mut members = FleetMembers { under_way: (1..5).map(told).collect(), ..waiting(0) };
+        give_up_stuck(&mut members, &Plan { decisions: Vec::new(), moves });
+        let full = MemberFailure { tenant: tenant(1), error: "every node is full".to_owned() };
+        assert_eq!(turn(LIMITS, members).step.failed, [full]);
     }
 
     #[test]

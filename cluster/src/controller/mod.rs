@@ -45,6 +45,7 @@ mod left_out;
 mod memory_shortage;
 mod names;
 mod operations;
+mod ordered_moves;
 mod overdue_releases;
 mod pass;
 mod patience;

@@ -37,7 +37,9 @@ impl Context {
         let mut told = OperationNews::default();
         for operation in &orders.operations {
             let (progress, verdict) = match &operation.kind {
-                OperationKind::Fleet(limits) => self.go_on_with_fleet(authority, operation, *limits).await?,
+                OperationKind::Fleet(limits) => {
+                    self.go_on_with_fleet(authority, operation, *limits, found.plan).await?
+                }
                 OperationKind::Drain { node, .. } => {
                     self.judged(operation, drain(operation.progress, node, found.snapshot), found).await?
                 }
@@ -197,6 +199,8 @@ fn refusal(
         AdmissionDenial::Cordoned => format!("{to} is cordoned"),
         AdmissionDenial::Unreadable => format!("{to} has a record in etcd that cannot be read"),
         AdmissionDenial::Impaired | AdmissionDenial::Shedding => format!("{to} is impaired"),
+        // Not asked of a node that it is sent to.
+        AdmissionDenial::MovedAway => format!("{to} is what it leaves"),
         AdmissionDenial::Unprepared => {
             format!("{to} did not get ready for it: {}", unprepared.unwrap_or_default())
         }

@@ -120,6 +120,7 @@ mod tests {
             last: Some(hold.node.clone()),
             pin: None,
             move_to: None,
+            leaves: None,
             memory_request_bytes: None,
             preparations: Vec::new(),
             unprepared: Vec::new(),

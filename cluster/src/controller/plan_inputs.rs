@@ -19,7 +19,8 @@ use crate::{
 };
 
 use super::{
-    error::ControllerError, failure_detector::Assessment, memory_shortage, unreadable::UnreadableRecord,
+    error::ControllerError, failure_detector::Assessment, memory_shortage, ordered_moves::OrderedMoves,
+    unreadable::UnreadableRecord,
 };
 
 /// The registry as the term has read it so far, kept from pass to pass.
@@ -167,7 +168,7 @@ fn stand_in(node: &NodeId, entry: &Entry) -> NodeRecord {
 pub(super) struct PlanInputs {
     /// Of nodes about which something is ordered.
     pub(super) intakes: BTreeMap<NodeId, Intake>,
-    pub(super) moves: HashMap<TenantId, NodeId>,
+    pub(super) moves: OrderedMoves,
     pub(super) goal: Goal,
     pub(super) limits: MoveLimits,
     pub(super) rebalance_limits: MoveLimits,
@@ -190,7 +191,7 @@ impl PlanInputs {
             failover_paused: orders.policy.failover_paused.is_some() || assessment.failover_held,
             failover_ramp: assessment.failover_ramp,
             failing_zones: assessment.failing_zones.clone(),
-            moves: HashMap::new(),
+            moves: OrderedMoves::new(orders),
             goal: Goal::Settle,
             limits: MoveLimits::default(),
             rebalance_limits: MoveLimits::default(),
@@ -217,11 +218,8 @@ impl PlanInputs {
                 let running = desired_tenants.iter().filter(|desired| desired.running).count();
                 self.rebalance_limits = limits(*max_concurrent, *max_unavailable_percent, running);
             }
-            OperationKind::Move { tenant, to } => {
-                self.moves.insert(tenant.clone(), to.clone());
-            }
-            // They stay where they are.
-            OperationKind::Fleet(_) => {}
+            // See [`OrderedMoves`].
+            OperationKind::Move { .. } | OperationKind::Fleet(_) => {}
         }
     }
 
@@ -345,7 +343,8 @@ impl RegistryView {
                 generation: desired.generation,
                 last: desired.node.clone(),
                 pin: desired.pin.clone(),
-                move_to: inputs.moves.get(&desired.tenant).cloned(),
+                move_to: inputs.moves.to(&desired.tenant),
+                leaves: inputs.moves.away_from(&desired.tenant),
                 memory_request_bytes: desired.memory_request_bytes,
                 preparations: presence.preparations,
                 unprepared: inputs.unprepared_for(desired),
@@ -475,6 +474,7 @@ fn deleted(tenant: &TenantId, presence: Presence) -> TenantView {
         last: None,
         pin: None,
         move_to: None,
+        leaves: None,
         memory_request_bytes: None,
         preparations,
         unprepared: Vec::new(),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use roost_model::ids::TenantId;
+use roost_model::ids::{NodeId, OperationId, TenantId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetLimits {
@@ -56,12 +56,23 @@ pub struct MemberUnderWay {
 pub enum MemberState {
     /// `condition`: what its worker waits for, in words.
     UnderWay { condition: String },
-    /// It has connected since, or shows a code where there is no session to come back to; or it has stopped, if that was the order.
+    /// It has connected since, or shows a code where there is no session to come back to; or it has stopped or is elsewhere, if that was the order.
     Done,
     /// It has been given up since.
     InError { error: String },
     /// Deleted, or ordered otherwise, since.
     Gone,
+}
+
+/// A member under way whose order is to move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetMove {
+    pub operation: OperationId,
+    pub tenant: TenantId,
+    /// Where it was when its turn came.
+    pub from: Option<NodeId>,
+    /// None: wherever the plan has a place for it, but not there.
+    pub to: Option<NodeId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

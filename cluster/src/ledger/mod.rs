@@ -18,7 +18,8 @@ mod seal;
 
 pub use complaint::{Complaint, ComplaintKind};
 pub use fleet::{
-    FleetLimits, FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, WaitingMember,
+    FleetLimits, FleetMembers, FleetMove, FleetStep, MemberFailure, MemberState, MemberUnderWay,
+    WaitingMember,
 };
 pub use history::{Event, EventKind, LedgerRecord, Outcome};
 #[cfg(any(test, feature = "memory"))]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use roost_model::ids::{Incarnation, NodeId, OperationId, TenantId};
 
-use super::FleetLimits;
+use super::{FleetLimits, FleetMove};
 use crate::records::ImpairmentKind;
 
 /// All of it, at one moment.
@@ -16,6 +16,8 @@ pub struct Orders {
     pub nodes: Vec<NodeOrder>,
     /// Those that run, oldest first.
     pub operations: Vec<Operation>,
+    /// The members under way of those that are moves of many.
+    pub fleet_moves: Vec<FleetMove>,
     /// How the failover breaker stands; none when it is closed. The controller's own note, and no order.
     pub breaker: Option<BreakerRecord>,
 }
@@ -26,7 +28,9 @@ impl Orders {
         let find = |is_it: &dyn Fn(&OperationKind) -> bool| {
             self.operations.iter().find(|operation| is_it(&operation.kind)).map(|operation| operation.id)
         };
+        let of_fleet = || self.fleet_moves.iter().find(|one| one.tenant == *tenant).map(|one| one.operation);
         find(&|kind| matches!(kind, OperationKind::Move { tenant: moved, .. } if moved == tenant))
+            .or_else(of_fleet)
             .or_else(|| find(&|kind| matches!(kind, OperationKind::Drain { node, .. } if node == from)))
             .or_else(|| find(&|kind| matches!(kind, OperationKind::Rebalance { .. })))
     }
@@ -150,6 +154,10 @@ pub struct Progress {
 mod tests {
     use super::*;
 
+    fn fleet_move(tenant: &TenantId) -> FleetMove {
+        FleetMove { operation: OperationId(4), tenant: tenant.clone(), from: None, to: None }
+    }
+
     #[test]
     fn a_tenant_goes_for_its_own_sake_first_then_for_its_nodes_and_then_for_the_balance() {
         let tenant = |id: &str| TenantId::new(id).unwrap();
@@ -166,9 +174,11 @@ mod tests {
                 operation(2, OperationKind::Drain { node: node("a"), urgent: false }),
                 operation(3, OperationKind::Move { tenant: tenant("duka"), to: node("c") }),
             ],
+            fleet_moves: ["duka", "mtoni"].map(|id| fleet_move(&tenant(id))).into(),
             ..Orders::default()
         };
         assert_eq!(orders.cause_of(&tenant("duka"), &node("a")), Some(OperationId(3)));
+        assert_eq!(orders.cause_of(&tenant("mtoni"), &node("a")), Some(OperationId(4)));
         assert_eq!(orders.cause_of(&tenant("soko"), &node("a")), Some(OperationId(2)));
         assert_eq!(orders.cause_of(&tenant("soko"), &node("b")), Some(OperationId(1)));
         assert_eq!(Orders::default().cause_of(&tenant("duka"), &node("a")), None);

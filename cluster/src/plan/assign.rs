@@ -43,6 +43,8 @@ pub enum AdmissionDenial {
     Impaired,
     /// For so long that its tenants leave.
     Shedding,
+    /// It has the tenant, which an operator moves away from it.
+    MovedAway,
     /// It has lately not got ready for the tenant, which another node has.
     Unprepared,
     Draining,
@@ -145,6 +147,10 @@ pub(super) fn move_asked(draft: &mut Draft<'_>) {
                 Some(pin) => Err(WaitReason::PinnedElsewhere { node: pin.clone() }),
                 None => moved(draft, tenant, node),
             },
+            ReleaseReason::MovedAway => match &tenant.pin {
+                Some(pin) => Err(WaitReason::PinnedElsewhere { node: pin.clone() }),
+                None => choose(draft, tenant, left <= draft.loads.lacking()),
+            },
             _ => choose(draft, tenant, left <= draft.loads.lacking()),
         };
         match target {
@@ -218,7 +224,11 @@ fn choose(draft: &Draft<'_>, tenant: &TenantView, only_to_lacking: bool) -> Resu
     }
     let takes = |view: &NodeView| {
         let denied = admits(view, tenant, Given::default()).err();
-        !matches!(denied, Some(AdmissionDenial::Impaired | AdmissionDenial::Unprepared))
+        let lacks_no_room = matches!(
+            denied,
+            Some(AdmissionDenial::Impaired | AdmissionDenial::Unprepared | AdmissionDenial::MovedAway)
+        );
+        !lacks_no_room
     };
     let anyone_takes = draft.nodes.iter().any(|view| view.intake.takes() && takes(view));
     Err(if anyone_takes { WaitReason::EveryNodeFull } else { WaitReason::NoOpenNode })
@@ -348,6 +358,10 @@ fn admits(view: &NodeView, tenant: &TenantView, given: Given) -> Result<(), Admi
         Intake::Draining | Intake::Overdue => return Err(AdmissionDenial::Draining),
         Intake::Leaving => return Err(AdmissionDenial::Leaving),
     }
+    // It goes back there rather than nowhere: only as long as a node has it.
+    if tenant.is_held() && tenant.is_to_leave(&view.node) && tenant.pin.is_none() {
+        return Err(AdmissionDenial::MovedAway);
+    }
     if tenant.is_held() && tenant.unprepared.contains(&view.node) {
         return Err(AdmissionDenial::Unprepared);
     }
@@ -384,6 +398,7 @@ impl fmt::Display for AdmissionDenial {
             Self::Cordoned => f.write_str("is cordoned"),
             Self::Impaired => f.write_str("is impaired"),
             Self::Shedding => f.write_str("has been impaired for long: its tenants leave"),
+            Self::MovedAway => f.write_str("is what an operator moves it away from"),
             Self::Unprepared => f.write_str("has lately not got ready for it"),
             Self::Draining => f.write_str("is being drained"),
             Self::Leaving => f.write_str("is leaving"),

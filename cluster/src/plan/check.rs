@@ -91,8 +91,9 @@ impl Facts<'_> {
             }
         };
         let prepares = !has_another || !tenant.unprepared.contains(node);
+        let is_left = has_another && tenant.pin.is_none() && self.is_moved_away(tenant, node);
         let readable = !self.snapshot.unreadable.contains_key(node);
-        takes && readable && prepares && allowed && (sent || view.weight > 0)
+        takes && readable && prepares && !is_left && allowed && (sent || view.weight > 0)
     }
 
     fn is_paused(&self, tenant: &TenantView) -> bool {
@@ -139,6 +140,9 @@ impl Facts<'_> {
             ReleaseReason::PinnedElsewhere { node } => tenant.pin.as_ref() == Some(node) && node == to,
             ReleaseReason::MovedTo { node } => {
                 tenant.pin.is_none() && tenant.move_to.as_ref() == Some(node) && node == to
+            }
+            ReleaseReason::MovedAway => {
+                tenant.pin.is_none() && self.is_moved_away(tenant, from) && to != from
             }
             ReleaseReason::NodeDraining => {
                 matches!(intake(from), Some(Intake::Draining | Intake::Overdue))

@@ -146,6 +146,7 @@ impl<'a> Draft<'a> {
 impl PlannedTenant<'_> {
     /// Whether a rebalance may move it: nobody says where it has to be.
     pub(super) fn is_movable(&self) -> bool {
-        self.tenant.pin.is_none() && self.tenant.move_to.is_none() && self.tenant.holds.len() <= 1
+        let TenantView { pin, move_to, leaves, holds, .. } = self.tenant;
+        pin.is_none() && move_to.is_none() && leaves.is_none() && holds.len() <= 1
     }
 }

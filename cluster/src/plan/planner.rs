@@ -149,6 +149,9 @@ fn asks_to_go(draft: &Draft<'_>, tenant: &TenantView, node: usize) -> Option<Rel
     if let Some(to) = tenant.move_to.as_ref().filter(|to| **to != view.node) {
         return Some(ReleaseReason::MovedTo { node: to.clone() });
     }
+    if tenant.is_to_leave(&view.node) {
+        return Some(ReleaseReason::MovedAway);
+    }
     match view.intake {
         Intake::Draining | Intake::Overdue => Some(ReleaseReason::NodeDraining),
         Intake::Shedding => Some(ReleaseReason::NodeImpaired),

@@ -59,6 +59,8 @@ pub enum ReleaseReason {
     MovedTo {
         node: NodeId,
     },
+    /// An operator moves it, wherever its place is then.
+    MovedAway,
     /// The ledger has another generation than the entry: no write of the worker is taken.
     Fenced {
         published: Generation,
@@ -182,6 +184,7 @@ impl fmt::Display for ReleaseReason {
             Self::NodeImpaired => f.write_str("the node is impaired"),
             Self::PinnedElsewhere { node } => write!(f, "it is pinned to {node}"),
             Self::MovedTo { node } => write!(f, "an operator moves it to {node}"),
+            Self::MovedAway => f.write_str("an operator moves it away"),
             Self::Fenced { published, ledger } => {
                 write!(f, "its generation there is {published}, the ledger's is {ledger}")
             }

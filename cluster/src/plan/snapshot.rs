@@ -125,6 +125,8 @@ pub struct TenantView {
     pub pin: Option<NodeId>,
     /// An operator moves it there; once it is there this says nothing any more.
     pub move_to: Option<NodeId>,
+    /// An operator moves it away from there, wherever its place is then; once it is elsewhere this says nothing any more.
+    pub leaves: Option<NodeId>,
     /// The memory that is to be kept free for it; a node's own default where it requests nothing.
     pub memory_request_bytes: Option<u64>,
     /// The live nodes that prepare for it: none or one, but the plan does not rely on that.
@@ -222,6 +224,11 @@ impl TenantView {
     /// What of a node's memory is kept free for it there.
     pub(super) fn request_on(&self, node: &NodeView) -> u64 {
         node.memory.map_or(0, |memory| memory.request_bytes(self.memory_request_bytes))
+    }
+
+    /// Whether an operator moves it away from the node, and names none that it is to be on.
+    pub(super) fn is_to_leave(&self, node: &NodeId) -> bool {
+        self.leaves.as_ref() == Some(node) && self.move_to.is_none()
     }
 
     pub(super) fn allows(&self, node: &NodeId) -> bool {

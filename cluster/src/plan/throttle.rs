@@ -46,7 +46,7 @@ pub(super) fn begin(draft: &mut Draft<'_>) {
 /// Those that an operator waits for come first.
 fn urgency(reason: &ReleaseReason) -> u8 {
     match reason {
-        ReleaseReason::MovedTo { .. } | ReleaseReason::PinnedElsewhere { .. } => 0,
+        ReleaseReason::MovedTo { .. } | ReleaseReason::MovedAway | ReleaseReason::PinnedElsewhere { .. } => 0,
         ReleaseReason::NodeDraining | ReleaseReason::NodeImpaired => 1,
         _ => 2,
     }
@@ -127,6 +127,7 @@ fn reason_in_transit(
         _ if !graceful => None,
         (_, Some(pin), _) => Some(ReleaseReason::PinnedElsewhere { node: pin.clone() }),
         (_, None, Some(to)) => Some(ReleaseReason::MovedTo { node: to.clone() }),
+        (_, None, None) if tenant.is_to_leave(node) => Some(ReleaseReason::MovedAway),
         (Intake::Draining, None, None) => Some(ReleaseReason::NodeDraining),
         (Intake::Shedding, None, None) => Some(ReleaseReason::NodeImpaired),
         (_, None, None) if draft.snapshot.is_shed_by(draft.nodes[from], tenant) => {

@@ -5,7 +5,7 @@
 
 use roost_model::ids::{NodeId, TenantId};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use roost_cluster::plan::{
     self, Action, Decision, Goal, Intake, MoveLimits, MoveState, Plan, ReleaseReason, Snapshot, TenantMove,
@@ -83,6 +83,21 @@ pub fn move_to(mut snapshot: Snapshot, moved: &TenantId, node: &NodeId) -> DryRu
         }
     }
     answer
+}
+
+/// Each of these has to go there; or, without a node, away from where it is.
+pub fn move_many(mut snapshot: Snapshot, moved: &HashSet<&TenantId>, to: Option<&NodeId>) -> DryRun {
+    for tenant in snapshot.tenants.iter_mut().filter(|view| moved.contains(&view.tenant)) {
+        match to {
+            Some(to) => tenant.move_to = Some(to.clone()),
+            None => tenant.leaves = tenant.last.clone(),
+        }
+    }
+    of_moves(&planned(snapshot, Goal::Settle), |tenant_move| {
+        let is_ordered =
+            matches!(tenant_move.reason, ReleaseReason::MovedTo { .. } | ReleaseReason::MovedAway);
+        is_ordered && moved.contains(&tenant_move.tenant)
+    })
 }
 
 fn planned(mut snapshot: Snapshot, goal: Goal) -> Plan {

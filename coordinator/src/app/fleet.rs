@@ -1,49 +1,114 @@
 //! Orders on many workers. Who is chosen is decided here and written down; the controller takes them in this order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use roost_cluster::ledger::FleetLimits;
-use roost_model::ids::{NodeId, OperationId};
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_store::{
     ChosenWorker, NewFleetOrder, OperationRecord, Requester, Resumption, WorkerAction, WorkerFilter,
 };
 
-use super::{App, Error, Refusal, operations::not_started};
+use super::{
+    App, BlockedMove, Error, PlannedMove, Refusal, dry_run, operations::not_started, refusal::may_take_many,
+};
 
 /// Members of one operation.
 const MOST: u32 = 100_000;
 
-impl App {
+/// Those of the chosen that cannot move that are told by name in a refusal.
+const NAMED: usize = 10;
+
+/// An order on many workers.
+#[derive(Debug, Clone)]
+pub struct FleetOrder {
+    pub action: WorkerAction,
+    /// As it was given; empty for all.
+    pub selector: String,
+    pub filter: WorkerFilter,
+    /// Of a move, if it is to one node.
+    pub to: Option<NodeId>,
+}
+
+/// Whom it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetPlan {
     /// In the order in which they would be told.
-    pub async fn plan_fleet_operation(
-        &self,
-        action: WorkerAction,
-        selector: &str,
-        filter: &WorkerFilter,
-    ) -> Result<Vec<ChosenWorker>, Error> {
-        let chosen = self.store()?.choose_workers(action, filter, MOST + 1).await?;
+    pub workers: Vec<ChosenWorker>,
+    /// Of a move, where each of these would go.
+    pub moves: BTreeMap<TenantId, PlannedMove>,
+    /// Of a move, the chosen that are not in it.
+    pub blocked: Vec<BlockedMove>,
+}
+
+impl App {
+    pub async fn plan_fleet_operation(&self, order: &FleetOrder) -> Result<FleetPlan, Error> {
+        let FleetOrder { action, selector, filter, to } = order;
+        let chosen = self.store()?.choose_workers(*action, filter, MOST + 1).await?;
         if chosen.is_empty() {
-            return Err(Refusal::NoneChosen { action, selector: selector.to_owned() }.into());
+            return Err(Refusal::NoneChosen { action: *action, selector: selector.clone() }.into());
         }
         if chosen.len() > MOST as usize {
             return Err(Refusal::TooManyChosen { most: MOST }.into());
         }
-        Ok(in_order(chosen))
+        let workers = in_order(chosen);
+        if *action == WorkerAction::Move {
+            return self.plan_moves(workers, to.as_ref()).await;
+        }
+        Ok(FleetPlan { workers, moves: BTreeMap::new(), blocked: Vec::new() })
     }
 
+    /// Whoever of these is on the node already has nothing to do.
+    async fn plan_moves(
+        &self,
+        mut workers: Vec<ChosenWorker>,
+        to: Option<&NodeId>,
+    ) -> Result<FleetPlan, Error> {
+        let survey = self.survey().await?;
+        if let Some(to) = to {
+            may_take_many(&survey, to)?;
+            workers.retain(|worker| worker.node.as_ref() != Some(to));
+            if workers.is_empty() {
+                return Err(Refusal::AllThereAlready { node: to.clone() }.into());
+            }
+        }
+        let moved: HashSet<&TenantId> = workers.iter().map(|worker| &worker.tenant).collect();
+        let plan = dry_run::move_many(survey.snapshot, &moved, to);
+        let moves: BTreeMap<TenantId, PlannedMove> =
+            plan.moves.into_iter().map(|planned| (planned.tenant.clone(), planned)).collect();
+        let mut why: BTreeMap<TenantId, String> =
+            plan.blocked.into_iter().map(|blocked| (blocked.tenant, blocked.reason)).collect();
+        let (workers, others): (Vec<_>, Vec<_>) =
+            workers.into_iter().partition(|worker| moves.contains_key(&worker.tenant));
+        let told = |ChosenWorker { tenant, node, .. }: ChosenWorker| {
+            // What the plan has no move of is not running anywhere at this moment.
+            let reason =
+                why.remove(&tenant).unwrap_or_else(|| "it is on no node that it could leave".to_owned());
+            BlockedMove { tenant, from: node, reason }
+        };
+        let mut blocked: Vec<BlockedMove> = others.into_iter().map(told).collect();
+        blocked.sort_by(|a, b| a.tenant.cmp(&b.tenant));
+        if workers.is_empty() {
+            let more = blocked.len().saturating_sub(NAMED);
+            let named = blocked.into_iter().take(NAMED);
+            let first = named.map(|one| (one.tenant, one.reason)).collect();
+            return Err(Refusal::NoneCanMove { first, more }.into());
+        }
+        Ok(FleetPlan { workers, moves, blocked })
+    }
+
+    /// With those of the chosen that are not in it.
     pub async fn start_fleet_operation(
         &self,
-        action: WorkerAction,
-        selector: String,
-        filter: &WorkerFilter,
+        order: FleetOrder,
         limits: FleetLimits,
         by: &Requester,
-    ) -> Result<OperationRecord, Error> {
-        let members = self.plan_fleet_operation(action, &selector, filter).await?;
-        let order = NewFleetOrder { action, selector, limits, members };
+    ) -> Result<(OperationRecord, Vec<BlockedMove>), Error> {
+        let FleetPlan { workers: members, blocked, .. } = self.plan_fleet_operation(&order).await?;
+        let FleetOrder { action, selector, to, .. } = order;
+        let order = NewFleetOrder { action, selector, to, limits, members };
         let started = self.store()?.start_fleet_operation(&order, by).await.map_err(not_started)?;
         tracing::info!(operation = %started.id, ?action, workers = order.members.len(), "fleet operation started");
-        Ok(started)
+        Ok((started, blocked))
     }
 
     pub async fn resume_operation(&self, id: OperationId, by: &Requester) -> Result<OperationRecord, Error> {

@@ -44,6 +44,7 @@ pub use describe::{LiveWorker, NodeProblem, WorkerDescription};
 pub use dry_run::{BlockedMove, DryRun, PlannedMove};
 pub use error::{Error, FailedMigration};
 pub use explain::{ExplainedNode, PlacementExplanation};
+pub use fleet::{FleetOrder, FleetPlan};
 pub use imports::SessionImport;
 pub use log_line::{LogLevel, LogLine};
 pub use nodes::NodeStatus;

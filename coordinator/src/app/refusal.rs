@@ -64,6 +64,15 @@ pub enum Refusal {
     TooManyChosen {
         most: u32,
     },
+    /// None of those that are chosen has somewhere to move; the first of them, each with the reason.
+    NoneCanMove {
+        first: Vec<(TenantId, String)>,
+        more: usize,
+    },
+    /// Nor has any to.
+    AllThereAlready {
+        node: NodeId,
+    },
 }
 
 /// Why there is no code to be typed on the phone.
@@ -109,6 +118,19 @@ pub fn may_move(survey: &Survey, tenant: &TenantId, to: &NodeId) -> Result<(), R
         return Err(Refusal::ThereAlready { tenant: tenant.clone(), node: to.clone() });
     }
     admitted(survey, &view.sent_to(to), to)
+}
+
+/// The node that many are to move to must be there and take tenants.
+pub fn may_take_many(survey: &Survey, to: &NodeId) -> Result<(), Refusal> {
+    let denial = match live(survey, to)?.intake {
+        _ if survey.snapshot.unreadable.contains_key(to) => AdmissionDenial::Unreadable,
+        Intake::Open | Intake::Suspect | Intake::Impaired => return Ok(()),
+        Intake::Cordoned => AdmissionDenial::Cordoned,
+        Intake::Shedding => AdmissionDenial::Shedding,
+        Intake::Draining | Intake::Overdue => AdmissionDenial::Draining,
+        Intake::Leaving => AdmissionDenial::Leaving,
+    };
+    Err(Refusal::NotAdmitted { node: to.clone(), denial })
 }
 
 /// The node must be able to take the tenant, unless it has it already and is to keep what it has.
@@ -247,6 +269,15 @@ impl fmt::Display for Refusal {
                     _ => "that is to run",
                 };
                 write!(f, "{who}{matches} a worker {wanted}; see `roost worker list --selector`")
+            }
+            Self::NoneCanMove { first, more } => {
+                let told: Vec<String> =
+                    first.iter().map(|(tenant, reason)| format!("{tenant}: {reason}")).collect();
+                let more = if *more > 0 { format!("; and {more} more") } else { String::new() };
+                write!(f, "none of the chosen can move: {}{more}", told.join("; "))
+            }
+            Self::AllThereAlready { node } => {
+                write!(f, "all that are chosen are on node {node} already; there is nothing to move")
             }
             Self::TooManyChosen { most } => {
                 write!(f, "more than {most} workers are chosen; choose fewer, by their node for one")

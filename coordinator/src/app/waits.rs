@@ -132,6 +132,7 @@ mod tests {
             last: last.map(|node| NodeId::new(node).unwrap()),
             pin: None,
             move_to: None,
+            leaves: None,
             memory_request_bytes: None,
             unprepared: Vec::new(),
             preparations: Vec::new(),

@@ -316,7 +316,8 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
         | Refusal::ScanPaused { tenant }
         | Refusal::ThereAlready { tenant, .. }
         | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),
-        Refusal::NoneChosen { .. } | Refusal::TooManyChosen { .. } => {
+        Refusal::AllThereAlready { node } => failed("node", node.as_str()),
+        Refusal::NoneChosen { .. } | Refusal::TooManyChosen { .. } | Refusal::NoneCanMove { .. } => {
             ApiError::new(ErrorCode::FailedPrecondition, message)
         }
     }

@@ -89,6 +89,7 @@ fn snapshot(seen: [Seen; NODES], generation: u8, last: Option<usize>, urgent: bo
         last: last.map(node_id),
         pin: None,
         move_to: None,
+        leaves: None,
         memory_request_bytes: None,
         unprepared: Vec::new(),
         preparations: preparations

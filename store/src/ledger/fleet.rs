@@ -15,7 +15,8 @@ const NAMED: i64 = 10;
 
 impl PostgresLedger {
     /// One statement, for the members of one operation that runs. What a member has done is known by what was written after its
-    /// order: it is connected, or shows a code where nothing is saved; or no node has it any more, if it was to stop.
+    /// order: it is connected, or shows a code where nothing is saved; or no node has it any more, if it was to stop. One that was to
+    /// move is so on another node; one that did not answer before need not answer there.
     pub(super) async fn read_fleet(
         &self,
         operation: OperationId,
@@ -24,16 +25,18 @@ impl PostgresLedger {
         let query = sqlx::query!(
             r#"with members as materialized (
                 select m.position, m.tenant_id, m.state, m.answered, m.ordered_at, m.error,
+                    o.action <> 'MOVE' or coalesce(w.node = o.node, w.node <> m.from_node, w.node is not null) as is_there,
                     coalesce(w.desired = 'RUNNING', false) as is_to_run,
                     coalesce((w.desired = 'STOPPED') = (o.action = 'STOP'), false) as obeys,
-                    coalesce(w.status = 'ERROR' or w.condition = 'FAILED', false) as in_error,
+                    coalesce(w.status = 'ERROR' or w.condition = 'FAILED', false) and (o.action <> 'MOVE' or m.answered) as in_error,
                     coalesce(s.status = 'CONNECTED' and w.status <> 'ERROR', false) as answers,
                     case when o.action = 'STOP' then w.node is null else
                         (s.status = 'CONNECTED' and s.connected_at > m.ordered_at)
                         or (s.status = 'QR_READY' and w.condition = 'WAITING_FOR_SCAN' and s.snapshot_manifest is null)
                         or s.scan_paused_at > m.ordered_at
+                        or (o.action = 'MOVE' and not m.answered)
                     end as is_done
-                from operation_members m join (select id, action from operations) as o on o.id = m.operation_id
+                from operation_members m join (select id, action, node from operations) as o on o.id = m.operation_id
                 left join worker_processes w using (tenant_id) left join whatsapp_sessions s using (tenant_id)
                 where m.operation_id = $1 and m.state <> 'GONE'
             )
@@ -49,11 +52,12 @@ impl PostgresLedger {
                     select jsonb_agg(jsonb_build_object(
                         'tenant', tenant_id, 'answered', answered,
                         'ordered_ago_s', extract(epoch from now() - ordered_at),
-                        'state', case when not obeys then 'GONE' when in_error then 'IN_ERROR' when is_done then 'DONE'
+                        'state', case when not obeys then 'GONE' when in_error then 'IN_ERROR' when is_done and is_there then 'DONE'
                             else 'UNDER_WAY' end,
                         'words', (
                             select case when in_error then coalesce(nullif(w.last_error, ''), w.condition_reason)
                                 when w.desired = 'STOPPED' then 'node ' || w.node || ' has not let go of it'
+                                when not is_there then coalesce('it is on node ' || w.node, 'no node has it')
                                 else w.condition::text || coalesce(': ' || nullif(w.condition_reason, ''), '') end
                             from worker_processes w where w.tenant_id = members.tenant_id)
                     ) order by position)
@@ -96,21 +100,26 @@ impl PostgresLedger {
             r#"with valid_term as materialized (
                 select term from controller_term where term = $1 for share
             ), held as materialized (
-                select w.tenant_id from valid_term, worker_processes w
+                select w.tenant_id, w.node from valid_term, worker_processes w
                 join operations o on o.id = $2
                 where w.tenant_id = any($3) and worker_action_applies(o.action, w)
+                    and (o.node is null or w.node is distinct from o.node)
                 order by w.tenant_id for no key update of w skip locked
             ), policy_lock as materialized (
                 -- Counted, so that the workers' rows are held before this one. Limited, so that the planner knows.
                 select c.singleton from valid_term, (select count(*) from held) as first, cluster_policy c
                 limit 1 for no key update of c
             ), running as materialized (
-                select o.id, o.action from policy_lock, operations o where o.id = $2 and o.state = 'RUNNING' for no key update of o
+                select o.id, o.action, o.node from policy_lock, operations o where o.id = $2 and o.state = 'RUNNING' for no key update of o
             ), begun as (
-                update operation_members m set state = 'UNDER_WAY', ordered_at = now()
+                update operation_members m set state = 'UNDER_WAY', ordered_at = now(), from_node = held.node
                 from running, held
                 where m.operation_id = running.id and m.tenant_id = held.tenant_id and m.state = 'WAITING'
                 returning m.tenant_id
+            ), ordered as (
+                -- Where they are to be is for the plan: it is made anew.
+                update cluster_policy set orders_revision = orders_revision + 1
+                from running where running.action = 'MOVE' and exists (select from begun)
             ), asked as (
                 select told from (select array_agg(tenant_id) as tenants from begun) as all_of_them, running,
                     tell_workers(all_of_them.tenants, running.action) as told
@@ -124,7 +133,8 @@ impl PostgresLedger {
                 where m.operation_id = running.id and m.tenant_id = any($3) and m.state = 'WAITING'
                     and not exists (
                         select from worker_processes w
-                        where w.tenant_id = m.tenant_id and worker_action_applies(running.action, w))
+                        where w.tenant_id = m.tenant_id and worker_action_applies(running.action, w)
+                            and (running.node is null or w.node is distinct from running.node))
             )
             select exists(select from valid_term) as "holds_term!", (select count(*) from asked) as "asked!""#,
             term.0,

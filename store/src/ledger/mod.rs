@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::ledger::{
-    BreakerRecord, Complaint, DesiredTenant, FailoverFacts, FleetLimits, FleetMembers, FleetStep,
+    BreakerRecord, Complaint, DesiredTenant, FailoverFacts, FleetLimits, FleetMembers, FleetMove, FleetStep,
     GENERATIONS_LEFT_OUT, Ledger, LedgerError, LedgerRecord, NodeOrder, NotBack, Operation, OperationKind,
     Orders, Policy, Progress, RestartWindow, Seal, StoreClaim,
 };
@@ -87,6 +87,13 @@ impl PostgresLedger {
                     ) order by id)
                     from operations where state = 'RUNNING'
                 ), '[]') as "operations!: Json<Vec<OperationRow>>",
+                coalesce((
+                    select jsonb_agg(jsonb_build_object(
+                        'operation', o.id, 'tenant', m.tenant_id, 'from', m.from_node, 'to', o.node
+                    ) order by m.position)
+                    from operations o join operation_members m on m.operation_id = o.id
+                    where o.state = 'RUNNING' and o.action = 'MOVE' and m.state = 'UNDER_WAY'
+                ), '[]') as "fleet_moves!: Json<Vec<FleetMoveRow>>",
                 (
                     select jsonb_build_object(
                         'lost', lost, 'age_s', extract(epoch from now() - opened_at),
@@ -107,6 +114,7 @@ impl PostgresLedger {
             },
             nodes: row.nodes.0.into_iter().map(NodeOrder::from).collect(),
             operations: row.operations.0.into_iter().map(Operation::try_from).collect::<Result<_, _>>()?,
+            fleet_moves: row.fleet_moves.0.into_iter().map(FleetMove::from).collect(),
             breaker: row.breaker.map(|breaker| breaker.0.into()),
         })
     }
@@ -386,6 +394,21 @@ impl From<BreakerRow> for BreakerRecord {
     fn from(row: BreakerRow) -> Self {
         let BreakerRow { lost, age_s, held_for_s, ramp, survivors_lost } = row;
         Self { lost, age: span(age_s), held_for: span(held_for_s), ramp, survivors_lost }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct FleetMoveRow {
+    operation: i64,
+    tenant: TenantId,
+    from: Option<NodeId>,
+    to: Option<NodeId>,
+}
+
+impl From<FleetMoveRow> for FleetMove {
+    fn from(row: FleetMoveRow) -> Self {
+        let FleetMoveRow { operation, tenant, from, to } = row;
+        Self { operation: OperationId(operation), tenant, from, to }
     }
 }
 

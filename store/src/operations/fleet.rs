@@ -30,6 +30,8 @@ pub struct NewFleetOrder {
     pub action: WorkerAction,
     /// As it was given; empty for all.
     pub selector: String,
+    /// Of a move, if it is to one node.
+    pub to: Option<NodeId>,
     pub limits: FleetLimits,
     /// In the order in which they are taken.
     pub members: Vec<ChosenWorker>,
@@ -89,8 +91,8 @@ impl Store {
                 select singleton from cluster_policy for no key update
             ), met as (
                 insert into operations
-                    (kind, selector, max_concurrent, max_unavailable_percent, total, requested_by, reason, action, pauses_after)
-                select 'FLEET', $1, $2, $3, cardinality($4::text[]), $6, $7, $8, $9 from policy_lock
+                    (kind, selector, max_concurrent, max_unavailable_percent, total, requested_by, reason, action, pauses_after, node)
+                select 'FLEET', $1, $2, $3, cardinality($4::text[]), $6, $7, $8, $9, $10 from policy_lock
                 on conflict (state) where state = 'RUNNING' and selector is not null do update set state = excluded.state
                 returning id, xmax = 0 as fresh, operation_summary(operations) as summary
             ), chosen as (
@@ -114,6 +116,7 @@ impl Store {
             reason,
             order.action as WorkerAction,
             order.limits.pauses_after.map(number_to_column),
+            order.to.as_ref().map(NodeId::as_str),
         );
         let started = self.one("start the fleet operation", query).await?;
         let what = |id| format!("an order on many workers is being carried out (operation {id})");

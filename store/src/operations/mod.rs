@@ -62,7 +62,7 @@ pub enum Cancellation {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OperationFilter {
     pub state: Option<OperationState>,
-    /// Drained, or the target of a move.
+    /// Drained, or the target of a move, of one tenant or of many.
     pub node: Option<NodeId>,
     pub tenant: Option<TenantId>,
 }

@@ -4,7 +4,7 @@ use roost_cluster::ledger::{FleetLimits, Progress};
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use time::OffsetDateTime;
 
-use crate::StoreError;
+use crate::{StoreError, columns::optional_id};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationRecord {
@@ -39,10 +39,11 @@ pub enum OperationOrder {
         tenant: TenantId,
         to: NodeId,
     },
-    /// `selector`: by which the workers were chosen when it started; empty for all.
+    /// `selector`: by which the workers were chosen when it started; empty for all. `to`: of a move, if it is to one node.
     Fleet {
         action: WorkerAction,
         selector: String,
+        to: Option<NodeId>,
         limits: FleetLimits,
     },
 }
@@ -60,6 +61,8 @@ pub enum WorkerAction {
     ForceRestart,
     /// Anew, with another scan: the session is forgotten.
     Relink,
+    /// To another node, prepared; nothing is told to the worker.
+    Move,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -136,6 +139,7 @@ impl OperationRow {
             Kind::Fleet => OperationOrder::Fleet {
                 action: self.action.ok_or_else(missing)?,
                 selector: self.selector.clone().ok_or_else(missing)?,
+                to: optional_id(self.node.as_deref(), NodeId::new)?,
                 limits: FleetLimits {
                     max_concurrent: count(self.max_concurrent.ok_or_else(missing)?)?,
                     max_unavailable_percent: count(self.max_unavailable_percent.ok_or_else(missing)?)?,

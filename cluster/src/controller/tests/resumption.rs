@@ -140,3 +140,45 @@ async fn a_restart_is_ended_by_the_next_controller_wherever_the_first_one_died_a
     let write = with_a_death_at_each_write(restart_with_a_death_at).await;
     assert!(write >= 6, "three turns of two, each with its assignments, take more writes than {write}");
 }
+
+/// Whether the first controller died before the move of many was over.
+async fn move_of_many_with_a_death_at(crash: CrashPoint) -> bool {
+    let (cluster, injector, first, _nodes) = cluster_with(crash).await;
+    let before = cluster.published().await;
+    let on_a: Vec<_> = before.iter().filter(|(_, (node, _))| *node == node_id("a")).collect();
+    let on_a: Vec<_> = on_a.into_iter().map(|(tenant, _)| tenant.clone()).collect();
+    assert!(!on_a.is_empty(), "{crash:?}");
+    injector.arm();
+    let limits = FleetLimits { max_concurrent: 1, max_unavailable_percent: 100, pauses_after: None };
+    let moved = cluster.ledger.start_fleet_move(&on_a, limits);
+    let ended = async || {
+        on_a.iter().for_each(|one| cluster.ledger.seen(one));
+        cluster.ledger.operation_end(moved).is_some()
+    };
+    let died = tokio::select! {
+        () = injector.died() => true,
+        () = cluster.until(ended) => false,
+    };
+    first.kill();
+    let _second = cluster.controller("second");
+    tokio::time::sleep(Timing::default().ttl).await;
+    cluster.until(ended).await;
+    assert_eq!(cluster.ledger.operation_end(moved), Some(OperationEnd::Outcome(Outcome::Done)), "{crash:?}");
+    cluster.until(async || cluster.judge.browsers() == TENANTS).await;
+    let after = cluster.published().await;
+    assert!(on_a.iter().all(|one| after[one].0 != node_id("a")), "{crash:?}");
+    let others = before.iter().filter(|(tenant, _)| !on_a.contains(tenant));
+    assert!(others.into_iter().all(|(tenant, (node, _))| after[tenant].0 == *node), "{crash:?}");
+    assert!(
+        on_a.iter().all(|one| cluster.ledger.restarts_of(one) == 1),
+        "{crash:?}: nobody's turn comes twice"
+    );
+    assert_eq!(cluster.preparing().await, [], "{crash:?}");
+    died
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_of_many_is_ended_by_the_next_controller_wherever_the_first_one_died() {
+    let write = with_a_death_at_each_write(move_of_many_with_a_death_at).await;
+    assert!(write >= 8, "two turns, each with a move, take more writes than {write}");
+}

@@ -1,15 +1,20 @@
-//! The members of fleet operations in memory, which are restarts: a worker is back when it was seen after it was told.
+//! The members of fleet operations in memory: restarts, where a worker is back when it was seen after it was told, and moves, where
+//! it is back when it has come up elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use roost_model::ids::{OperationId, TenantId};
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use tokio::time::Instant;
 
-use crate::ledger::{FleetMembers, FleetStep, MemberFailure, MemberState, MemberUnderWay, WaitingMember};
+use crate::ledger::{
+    FleetMembers, FleetMove, FleetStep, MemberFailure, MemberState, MemberUnderWay, WaitingMember,
+};
 
 #[derive(Default)]
 pub(super) struct StoredFleet {
     members: BTreeMap<OperationId, Vec<StoredMember>>,
+    /// Those whose members move away from where they are.
+    moves: BTreeSet<OperationId>,
     /// How often each tenant was told.
     told: BTreeMap<TenantId, u32>,
 }
@@ -21,9 +26,15 @@ struct StoredMember {
 
 enum Stands {
     Waiting,
-    UnderWay { since: Instant },
+    /// `from`: where it was then.
+    UnderWay {
+        since: Instant,
+        from: Option<NodeId>,
+    },
     Done,
-    Failed { error: String },
+    Failed {
+        error: String,
+    },
     Gone,
 }
 
@@ -34,17 +45,39 @@ impl StoredFleet {
         self.members.insert(operation, tenants.iter().map(member).collect());
     }
 
-    /// How often the tenant was told to restart.
+    /// Away from where each one is at its turn.
+    pub(super) fn start_move(&mut self, operation: OperationId, tenants: &[TenantId]) {
+        self.start(operation, tenants);
+        self.moves.insert(operation);
+    }
+
+    pub(super) fn is_move(&self, operation: OperationId) -> bool {
+        self.moves.contains(&operation)
+    }
+
+    /// The members under way, if it is a move.
+    pub(super) fn moves(&self, operation: OperationId) -> Vec<FleetMove> {
+        let members = self.members.get(&operation).filter(|_| self.is_move(operation));
+        let moves = members.into_iter().flatten().filter_map(|member| match &member.stands {
+            Stands::UnderWay { from, .. } => {
+                Some(FleetMove { operation, tenant: member.tenant.clone(), from: from.clone(), to: None })
+            }
+            _ => None,
+        });
+        moves.collect()
+    }
+
+    /// How often the tenant was told to restart, or to move.
     pub(super) fn told(&self, tenant: &TenantId) -> u32 {
         self.told.get(tenant).copied().unwrap_or_default()
     }
 
-    /// `state_of` one that was told then.
+    /// `state_of` one that was told then, and was on that node.
     pub(super) fn members(
         &self,
         operation: OperationId,
         most: u32,
-        state_of: impl Fn(&TenantId, Instant) -> MemberState,
+        state_of: impl Fn(&TenantId, Instant, Option<&NodeId>) -> MemberState,
     ) -> FleetMembers {
         let mut all = FleetMembers::default();
         for member in self.members.get(&operation).into_iter().flatten() {
@@ -57,8 +90,8 @@ impl StoredFleet {
                         all.next.push(WaitingMember { tenant, answers: true });
                     }
                 }
-                Stands::UnderWay { since } => {
-                    let state = state_of(&tenant, *since);
+                Stands::UnderWay { since, from } => {
+                    let state = state_of(&tenant, *since, from.as_ref());
                     let ordered_ago = since.elapsed();
                     all.under_way.push(MemberUnderWay { tenant, answered: true, ordered_ago, state });
                 }
@@ -74,17 +107,17 @@ impl StoredFleet {
         all
     }
 
-    /// `tell` answers whether the tenant is to run.
+    /// `tell` answers where the tenant is, if it is to run.
     pub(super) fn step(
         &mut self,
         operation: OperationId,
         step: &FleetStep,
-        mut tell: impl FnMut(&TenantId) -> bool,
+        mut tell: impl FnMut(&TenantId) -> Option<Option<NodeId>>,
     ) {
         for tenant in &step.begin {
-            if tell(tenant) {
+            if let Some(from) = tell(tenant) {
                 *self.told.entry(tenant.clone()).or_default() += 1;
-                self.stand(operation, tenant, Stands::UnderWay { since: Instant::now() });
+                self.stand(operation, tenant, Stands::UnderWay { since: Instant::now(), from });
             } else {
                 self.stand(operation, tenant, Stands::Gone);
             }

@@ -305,7 +305,11 @@ impl Ledger for MemoryLedger {
     }
 
     async fn orders(&self) -> Result<Orders, LedgerError> {
-        Ok(self.reach()?.orders.orders(Instant::now()))
+        let state = self.reach()?;
+        let mut orders = state.orders.orders(Instant::now());
+        orders.fleet_moves =
+            orders.operations.iter().flat_map(|running| state.fleet.moves(running.id)).collect();
+        Ok(orders)
     }
 
     async fn record(&self, term: Term, records: &[LedgerRecord]) -> Result<(), LedgerError> {
@@ -402,10 +406,14 @@ impl Ledger for MemoryLedger {
 
     async fn fleet_members(&self, operation: OperationId, most: u32) -> Result<FleetMembers, LedgerError> {
         let state = self.reach()?;
-        let state_of = |tenant: &TenantId, told_at: Instant| match state.tenants.get(tenant) {
-            Some(row) if row.desired.running && row.last_seen_at > told_at => MemberState::Done,
-            Some(row) if row.desired.running => MemberState::UnderWay { condition: String::new() },
-            _ => MemberState::Gone,
+        let is_move = state.fleet.is_move(operation);
+        let state_of = |tenant: &TenantId, told_at: Instant, from: Option<&NodeId>| {
+            let Some(row) = state.tenants.get(tenant).filter(|row| row.desired.running) else {
+                return MemberState::Gone;
+            };
+            let is_elsewhere = row.desired.node.is_some() && row.desired.node.as_ref() != from && row.came_up;
+            let is_done = if is_move { is_elsewhere } else { row.last_seen_at > told_at };
+            if is_done { MemberState::Done } else { MemberState::UnderWay { condition: String::new() } }
         };
         Ok(state.fleet.members(operation, most, state_of))
     }
@@ -419,10 +427,14 @@ impl Ledger for MemoryLedger {
         let mut state = self.reach_under(term, step.begin.len())?;
         if state.orders.end(operation).is_none() {
             let Tables { tenants, fleet, spec_revisions, .. } = &mut *state;
+            let is_move = fleet.is_move(operation);
             fleet.step(operation, step, |tenant| {
-                let row = tenants.get_mut(tenant).filter(|row| row.desired.running);
-                *spec_revisions += 1;
-                row.map(|row| row.desired.spec_revision = SpecRevision(*spec_revisions)).is_some()
+                let row = tenants.get_mut(tenant).filter(|row| row.desired.running)?;
+                if !is_move {
+                    *spec_revisions += 1;
+                    row.desired.spec_revision = SpecRevision(*spec_revisions);
+                }
+                Some(row.desired.node.clone())
             });
         }
         drop(state);

@@ -40,7 +40,17 @@ impl MemoryLedger {
         id
     }
 
-    /// How often the tenant was told to restart.
+    /// Of these, in this order, away from where each one is.
+    pub fn start_fleet_move(&self, tenants: &[TenantId], limits: FleetLimits) -> OperationId {
+        let mut state = self.state.lock();
+        let id = state.orders.start(OperationKind::Fleet(limits), None);
+        state.fleet.start_move(id, tenants);
+        drop(state);
+        self.changed.notify_one();
+        id
+    }
+
+    /// How often the tenant was told to restart, or to move.
     pub fn restarts_of(&self, tenant: &TenantId) -> u32 {
         self.state.lock().fleet.told(tenant)
     }

@@ -77,7 +77,13 @@ impl StoredOrders {
             held_for: record.held_for.saturating_sub(now - *noted_at),
             ..record.clone()
         });
-        Orders { policy, nodes: nodes.collect(), operations: operations.collect(), breaker }
+        Orders {
+            policy,
+            nodes: nodes.collect(),
+            operations: operations.collect(),
+            fleet_moves: Vec::new(),
+            breaker,
+        }
     }
 
     pub(super) fn start(&mut self, kind: OperationKind, deadline: Option<Instant>) -> OperationId {

@@ -149,6 +149,7 @@ impl<'a> Amounts<'a> {
             .is_some_and(|view| matches!(view.intake, Intake::Draining | Intake::Shedding));
         let shed = facts.is_shed(tenant, from);
         let is_ordered = drained || shed || elsewhere(&tenant.pin) || elsewhere(&tenant.move_to);
+        let is_ordered = is_ordered || facts.is_moved_away(tenant, from);
         if is_ordered { &mut self.ordered } else { &mut self.rebalance }
     }
 }

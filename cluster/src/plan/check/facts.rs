@@ -38,6 +38,11 @@ impl<'a> Facts<'a> {
             && tenant.move_to.as_ref() != Some(from)
     }
 
+    /// Somebody wants it off this node and has not said where it is to be.
+    pub(super) fn is_moved_away(&self, tenant: &TenantView, from: &NodeId) -> bool {
+        tenant.leaves.as_ref() == Some(from) && tenant.move_to.is_none()
+    }
+
     /// The nodes that prepare for it once the plan is carried out.
     pub(super) fn preparing_afterwards<'b>(&self, tenant: &'b TenantView) -> Vec<&'b NodeId>
     where

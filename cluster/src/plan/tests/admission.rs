@@ -92,7 +92,10 @@ fn expected(snapshot: &Snapshot, node: &NodeView, tenant: &TenantView) -> bool {
         (None, Some(to)) => (false, *to == node.node),
         (None, None) => (false, false),
     };
+    let is_left =
+        tenant.leaves.as_ref() == Some(&node.node) && tenant.pin.is_none() && tenant.move_to.is_none();
     !pinned
+        && (tenant.holds.is_empty() || !is_left)
         && match node.intake {
             Intake::Open | Intake::Suspect => true,
             Intake::Impaired => tenant.holds.is_empty() || sent,

@@ -158,6 +158,7 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
         proptest::option::of(some_node()),
         proptest::option::weighted(0.1, some_node()),
         proptest::option::weighted(0.1, some_node()),
+        proptest::option::weighted(0.2, some_node()),
         proptest::option::weighted(0.3, 1_u64..6),
     );
     let holds = prop_oneof![
@@ -175,7 +176,7 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
             holds.sort_by(|a, b| a.node.cmp(&b.node));
             preparations.sort_by(|a, b| a.node.cmp(&b.node));
             let generation = Generation(generation);
-            let (last, pin, move_to, memory_request_bytes) = orders;
+            let (last, pin, move_to, leaves, memory_request_bytes) = orders;
             TenantView {
                 tenant: tenant_id(0),
                 wanted,
@@ -183,6 +184,7 @@ fn any_tenant() -> impl Strategy<Value = TenantView> {
                 last,
                 pin,
                 move_to,
+                leaves,
                 memory_request_bytes,
                 preparations,
                 unprepared,

@@ -46,6 +46,7 @@ fn running(number: usize) -> TenantView {
         last: None,
         pin: None,
         move_to: None,
+        leaves: None,
         memory_request_bytes: None,
         preparations: Vec::new(),
         unprepared: Vec::new(),

@@ -277,3 +277,47 @@ fn a_node_short_of_memory_sheds_the_one_tenant_that_it_names_and_nobody_who_is_o
     world.settle(Goal::Settle);
     assert_eq!(world.loads(), BTreeMap::from([(node_id("a"), 1), (node_id("b"), 2)]));
 }
+
+/// To be moved away from where it is.
+fn moved_away(number: usize, from: &str) -> TenantView {
+    TenantView { leaves: Some(node_id(from)), ..active_on(number, from) }
+}
+
+#[test]
+fn a_tenant_that_is_moved_away_goes_wherever_its_place_is_but_not_back() {
+    let mut world = World::new(2, 6);
+    world.settle(Goal::Settle);
+    let before = world.places();
+    for tenant in &mut world.snapshot.tenants {
+        tenant.leaves = before.get(&tenant.tenant).filter(|node| **node == node_id("n0")).cloned();
+    }
+    world.settle(Goal::Settle);
+    let after = world.places();
+    assert!(after.values().all(|node| *node == node_id("n1")), "{after:?}");
+    // It has arrived: that says nothing more, whatever is asked for afterwards.
+    assert!(plan(&world.snapshot).is_empty());
+}
+
+#[test]
+fn a_tenant_that_is_moved_away_and_has_nowhere_to_go_stays_and_says_why() {
+    let pinned = TenantView { pin: Some(node_id("a")), ..moved_away(1, "a") };
+    let free = moved_away(2, "a");
+    let full = NodeView { capacity: 0, ..open_node("b") };
+    let closed = NodeView { intake: Intake::Cordoned, ..open_node("b") };
+    let told = |nodes: Vec<NodeView>| {
+        let plan = plan(&Snapshot::new(nodes, vec![pinned.clone(), free.clone()]));
+        assert!(plan.is_empty(), "{plan}");
+        states(&plan)
+    };
+    let stays = "move t0001 from a: an operator moves it away; it stays, for it is pinned to a";
+    let of_free = |why: &str| format!("move t0002 from a: an operator moves it away; it stays, for {why}");
+    assert_eq!(told(vec![open_node("a"), full]), [stays, of_free("every node is full").as_str()]);
+    assert_eq!(told(vec![open_node("a"), closed]), [stays, of_free("no node takes tenants").as_str()]);
+}
+
+#[test]
+fn a_tenant_that_was_moved_away_goes_back_rather_than_nowhere() {
+    let let_go = TenantView { holds: Vec::new(), ..moved_away(1, "a") };
+    let plan = plan(&Snapshot::new(vec![open_node("a")], vec![let_go]));
+    assert_eq!(plan.placements().collect::<Vec<_>>(), [(&tenant_id(1), &node_id("a"))]);
+}

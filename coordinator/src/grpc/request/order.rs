@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_model::ids::OperationId;
+use roost_model::ids::{NodeId, OperationId};
 use roost_proto::v1;
 use roost_store::{Requester, WorkerAction};
 
@@ -56,7 +56,7 @@ impl Checks {
     /// What workers are told.
     pub fn worker_action(&mut self, given: i32) -> Option<WorkerAction> {
         let known: Option<v1::WorkerAction> = self.optional_enum("action", given)?;
-        let required = || "is required: START, STOP, RESTART, FORCE_RESTART or RELINK".to_owned();
+        let required = || "is required: START, STOP, RESTART, FORCE_RESTART, RELINK or MOVE".to_owned();
         self.take("action", known.and_then(ordered_action).ok_or_else(required))
     }
 
@@ -71,6 +71,14 @@ impl Checks {
             }
             _ => self.limit(field, given, default, 100),
         }
+    }
+
+    /// The node that many are moved to, or none.
+    pub fn move_target(&mut self, action: Option<WorkerAction>, given: &str) -> Option<Option<NodeId>> {
+        if given.is_empty() || action.is_none_or(|action| action == WorkerAction::Move) {
+            return self.optional_node_id("node_id", given);
+        }
+        self.take("node_id", Err("is for MOVE alone; leave it out".to_owned()))
     }
 
     /// An operation's id.
@@ -93,6 +101,7 @@ fn ordered_action(action: v1::WorkerAction) -> Option<WorkerAction> {
         v1::WorkerAction::Restart => Some(WorkerAction::Restart),
         v1::WorkerAction::ForceRestart => Some(WorkerAction::ForceRestart),
         v1::WorkerAction::Relink => Some(WorkerAction::Relink),
+        v1::WorkerAction::Move => Some(WorkerAction::Move),
     }
 }
 

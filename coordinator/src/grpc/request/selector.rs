@@ -4,6 +4,8 @@ use roost_model::ids::NodeId;
 use roost_proto::error::ApiError;
 use roost_store::{LabelSelector, WorkerFilter, WorkerStatus};
 
+use crate::app::FleetOrder;
+
 use super::{
     Checks,
     labels::{RESERVED, label},
@@ -33,6 +35,15 @@ pub struct OrderedWorkers {
 }
 
 impl Checks {
+    /// An order on many workers.
+    pub fn fleet_order(&mut self, action: i32, selector: &str, all: bool, node: &str) -> Option<FleetOrder> {
+        let action = self.worker_action(action);
+        let workers = self.ordered_workers(selector, all);
+        let to = self.move_target(action, node);
+        let OrderedWorkers { selector, filter } = workers?;
+        Some(FleetOrder { action: action?, selector, filter, to: to? })
+    }
+
     /// Of an order on many workers, for which all of them is said and not left out.
     pub fn ordered_workers(&mut self, given: &str, all: bool) -> Option<OrderedWorkers> {
         let given = given.trim();

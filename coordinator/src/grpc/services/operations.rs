@@ -110,14 +110,13 @@ impl OperationService for Operations {
         &self,
         request: Request<v1::PlanFleetOperationRequest>,
     ) -> Result<Response<v1::FleetPlan>, Status> {
+        let v1::PlanFleetOperationRequest { action, selector, all, node_id } = request.get_ref();
         let mut checks = Checks::default();
-        let action = checks.worker_action(request.get_ref().action);
-        let workers = checks.ordered_workers(&request.get_ref().selector, request.get_ref().all);
-        let (Some(action), Some(workers)) = (action, workers) else {
+        let Some(order) = checks.fleet_order(*action, selector, *all, node_id) else {
             return Err(checks.refusal().into());
         };
-        let chosen = self.app.plan_fleet_operation(action, &workers.selector, &workers.filter).await?;
-        Ok(Response::new(wire::fleet_plan(chosen, PLANNED_WORKERS)))
+        let plan = self.app.plan_fleet_operation(&order).await?;
+        Ok(Response::new(wire::fleet_plan(plan, PLANNED_WORKERS)))
     }
 
     async fn start_fleet_operation(
@@ -126,22 +125,22 @@ impl OperationService for Operations {
     ) -> Result<Response<v1::Operation>, Status> {
         let request = request.into_inner();
         let mut checks = Checks::default();
-        let action = checks.worker_action(request.action);
-        let workers = checks.ordered_workers(&request.selector, request.all);
+        let order = checks.fleet_order(request.action, &request.selector, request.all, &request.node_id);
         let concurrent =
             checks.limit("max_concurrent", request.max_concurrent, USUAL_WORKERS, MAX_CONCURRENT);
+        let action = order.as_ref().map(|order| order.action);
         let unavailable = checks.unavailable(action, request.max_unavailable_percent, USUAL_SILENT_PERCENT);
         let by = checks.by(request.requested_by, request.reason);
-        let (Some(action), Some(workers), Some(max_concurrent), Some(max_unavailable_percent), Some(by)) =
-            (action, workers, concurrent, unavailable, by)
+        let (Some(order), Some(max_concurrent), Some(max_unavailable_percent), Some(by)) =
+            (order, concurrent, unavailable, by)
         else {
             return Err(checks.refusal().into());
         };
         let pauses_after = request.pause_on_failure.then_some(0);
         let limits = FleetLimits { max_concurrent, max_unavailable_percent, pauses_after };
-        let started =
-            self.app.start_fleet_operation(action, workers.selector, &workers.filter, limits, &by).await?;
-        Ok(Response::new(wire::operation(started)))
+        let (started, blocked) = self.app.start_fleet_operation(order, limits, &by).await?;
+        let blocked = wire::blocked_moves(blocked, PLANNED_WORKERS);
+        Ok(Response::new(v1::Operation { blocked, ..wire::operation(started) }))
     }
 
     async fn get_operation(

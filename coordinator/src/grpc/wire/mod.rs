@@ -34,7 +34,8 @@ pub use cluster::{cluster_status, event, policy};
 pub use imports::session_import;
 pub use node::node;
 pub use operation::{
-    fleet_plan, made_move, operation, operation_state_filter, placement_explanation, plan, worker_failure,
+    blocked_moves, fleet_plan, made_move, operation, operation_state_filter, placement_explanation, plan,
+    worker_failure,
 };
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};

@@ -6,7 +6,7 @@ use roost_proto::v1;
 use roost_store::{ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement, WorkerAction};
 
 use super::{count, timestamp};
-use crate::app::{BlockedMove, DryRun, ExplainedNode, PlacementExplanation, PlannedMove};
+use crate::app::{BlockedMove, DryRun, ExplainedNode, FleetPlan, PlacementExplanation, PlannedMove};
 
 /// Who started an operation that nobody ordered.
 const POLICY: &str = "policy";
@@ -41,7 +41,8 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
             message.tenant_id = tenant.into();
             message.node_id = to.into();
         }
-        OperationOrder::Fleet { action, selector, limits } => {
+        OperationOrder::Fleet { action, selector, to, limits } => {
+            message.node_id = optional(to);
             message.action = worker_action(action).into();
             message.pauses_on_failure = limits.pauses_after.is_some();
             message.kind = v1::OperationKind::Fleet.into();
@@ -60,6 +61,7 @@ fn worker_action(action: WorkerAction) -> v1::WorkerAction {
         WorkerAction::Restart => v1::WorkerAction::Restart,
         WorkerAction::ForceRestart => v1::WorkerAction::ForceRestart,
         WorkerAction::Relink => v1::WorkerAction::Relink,
+        WorkerAction::Move => v1::WorkerAction::Move,
     }
 }
 
@@ -98,14 +100,26 @@ pub fn worker_failure(failure: MemberFailure) -> v1::WorkerFailure {
 }
 
 /// The first `most` of them.
-pub fn fleet_plan(workers: Vec<ChosenWorker>, most: usize) -> v1::FleetPlan {
+pub fn fleet_plan(plan: FleetPlan, most: usize) -> v1::FleetPlan {
+    let FleetPlan { workers, mut moves, blocked } = plan;
     let total_tenants = count(u32::try_from(workers.len()).unwrap_or(u32::MAX));
-    let planned = |worker: ChosenWorker| v1::PlannedWorker {
-        tenant_id: worker.tenant.into(),
-        node_id: optional(worker.node),
-        answers: worker.answers,
+    let planned = |worker: ChosenWorker| {
+        let (to, reason) = moves.remove(&worker.tenant).map(|one| (one.to, one.reason)).unwrap_or_default();
+        v1::PlannedWorker {
+            tenant_id: worker.tenant.into(),
+            node_id: optional(worker.node),
+            answers: worker.answers,
+            to_node_id: optional(to),
+            reason,
+        }
     };
-    v1::FleetPlan { workers: workers.into_iter().take(most).map(planned).collect(), total_tenants }
+    let workers = workers.into_iter().take(most).map(planned).collect();
+    v1::FleetPlan { workers, total_tenants, blocked: blocked_moves(blocked, most) }
+}
+
+/// The first `most` of them.
+pub fn blocked_moves(blocked: Vec<BlockedMove>, most: usize) -> Vec<v1::BlockedMove> {
+    blocked.into_iter().take(most).map(blocked_move).collect()
 }
 
 pub fn plan(plan: DryRun) -> v1::Plan {

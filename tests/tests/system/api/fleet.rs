@@ -13,19 +13,19 @@ use crate::api::{
 };
 
 /// Tenants on nodes that obey, by their names.
-struct Chosen {
-    fences: BTreeMap<String, Fence>,
+pub struct Chosen {
+    pub fences: BTreeMap<String, Fence>,
     _nodes: Vec<FakeNode>,
 }
 
-async fn labelled(api: &Api, id: &str, digits: u32, plan: &str) {
+pub async fn labelled(api: &Api, id: &str, digits: u32, plan: &str) {
     let tenant = v1::Tenant { labels: [("plan".to_owned(), plan.to_owned())].into(), ..business(digits) };
     let request = v1::CreateTenantRequest { tenant: Some(tenant), tenant_id: id.into() };
     api.tenants().create_tenant(request).await.unwrap();
 }
 
 /// Of the plan pro and all connected.
-async fn chosen(api: &Api, ids: &[&str]) -> Chosen {
+pub async fn chosen(api: &Api, ids: &[&str]) -> Chosen {
     let _nodes = vec![api.fake_node("n1").await];
     let mut fences = BTreeMap::new();
     for (digits, id) in (1..).zip(ids) {
@@ -41,7 +41,7 @@ async fn report(api: &Api, fence: &Fence, report: StatusReport) {
     api.store.report(fence, &report).await.unwrap();
 }
 
-async fn connected(api: &Api, fence: &Fence) {
+pub async fn connected(api: &Api, fence: &Fence) {
     for session in [SessionStatus::Disconnected, SessionStatus::Connected] {
         let condition = Some((ConditionKind::None, String::new()));
         let told = StatusReport { session_status: Some(session), condition, ..StatusReport::default() };
@@ -78,7 +78,7 @@ impl Chosen {
     }
 }
 
-fn restart(selector: &str) -> v1::StartFleetOperationRequest {
+pub fn restart(selector: &str) -> v1::StartFleetOperationRequest {
     v1::StartFleetOperationRequest {
         action: v1::WorkerAction::Restart.into(),
         selector: selector.into(),
@@ -88,21 +88,21 @@ fn restart(selector: &str) -> v1::StartFleetOperationRequest {
     }
 }
 
-async fn start(api: &Api, request: v1::StartFleetOperationRequest) -> v1::Operation {
+pub async fn start(api: &Api, request: v1::StartFleetOperationRequest) -> v1::Operation {
     api.operations().start_fleet_operation(request).await.unwrap().into_inner()
 }
 
-async fn watch(api: &Api, id: i64) -> Streaming<v1::Operation> {
+pub async fn watch(api: &Api, id: i64) -> Streaming<v1::Operation> {
     let request = v1::WatchOperationRequest { id };
     api.operations().watch_operation(request).await.unwrap().into_inner()
 }
 
-async fn end(changes: &mut Streaming<v1::Operation>) -> v1::Operation {
+pub async fn end(changes: &mut Streaming<v1::Operation>) -> v1::Operation {
     until(changes, |change| change.state() != v1::OperationState::Running).await
 }
 
 /// A pass has been made since.
-async fn a_pass_is_made(api: &Api) {
+pub async fn a_pass_is_made(api: &Api) {
     api.tenant("later", 99).await;
     api.placed("later").await;
 }
@@ -119,7 +119,7 @@ async fn a_restart_takes_those_that_it_has_chosen_in_order_and_at_its_pace() {
     let request = v1::PlanFleetOperationRequest {
         action: v1::WorkerAction::Restart.into(),
         selector: "plan=pro".into(),
-        all: false,
+        ..Default::default()
     };
     let plan = api.operations().plan_fleet_operation(request).await.unwrap().into_inner();
     let told: Vec<_> =
@@ -283,7 +283,7 @@ async fn a_restart_of_nobody_of_everybody_by_mistake_or_beside_another_is_refuse
     let plan = |selector: &str| v1::PlanFleetOperationRequest {
         action: v1::WorkerAction::Restart.into(),
         selector: selector.into(),
-        all: false,
+        ..Default::default()
     };
     for error in [
         refused(api.operations().start_fleet_operation(restart("plan=free")).await),

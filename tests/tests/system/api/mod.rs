@@ -9,6 +9,7 @@ mod cluster;
 mod drains;
 mod fake_nodes;
 mod fleet;
+mod fleet_moves;
 pub mod harness;
 mod lifecycle;
 mod messages;

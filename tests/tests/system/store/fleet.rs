@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use roost_cluster::ledger::{
-    FleetLimits, FleetMembers, FleetStep, Ledger, LedgerError, LedgerRecord, MemberFailure, MemberState,
-    OperationKind, Outcome, Progress, WaitingMember,
+    FleetLimits, FleetMembers, FleetMove, FleetStep, Ledger, LedgerError, LedgerRecord, MemberFailure,
+    MemberState, OperationKind, Outcome, Progress, WaitingMember,
 };
 use roost_model::ids::{OperationId, Revision, TenantId};
 use roost_store::{
@@ -33,7 +33,7 @@ impl Db {
         limits: FleetLimits,
         members: Vec<ChosenWorker>,
     ) -> OperationId {
-        let order = NewFleetOrder { action, selector: "plan=pro".into(), limits, members };
+        let order = NewFleetOrder { action, selector: "plan=pro".into(), to: None, limits, members };
         self.store.start_fleet_operation(&order, &by("asha", "")).await.unwrap().id
     }
 
@@ -181,6 +181,7 @@ async fn one_runs_at_a_time() {
     let order = NewFleetOrder {
         action: WorkerAction::Restart,
         selector: String::new(),
+        to: None,
         limits: LIMITS,
         members: vec![chosen("duka", true)],
     };
@@ -282,4 +283,68 @@ async fn one_that_pauses_is_resumed_past_the_failures_that_there_are() {
     assert_eq!(db.number("select orders_revision from cluster_policy").await, 2, "the controller is woken");
     let told = "select requested_by || ': ' || reason from cluster_events where kind = 'OPERATION_RESUMED'";
     assert_eq!(db.text(told).await, "asha: it was the disk");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_moved_is_told_nothing_and_has_moved_when_it_answers_on_another_node() {
+    let db = Db::new().await;
+    for id in ["duka", "soko"] {
+        let fence = db.owned(id).await;
+        db.session_is(&fence, SessionStatus::Connected).await;
+    }
+    db.owned("mtoni").await;
+    let members = vec![chosen("mtoni", false), chosen("duka", true), chosen("soko", true)];
+    let id = db.order(WorkerAction::Move, LIMITS, members).await;
+    assert_eq!(db.ledger.orders().await.unwrap().fleet_moves, [], "nobody's turn has come");
+    db.ledger.step_fleet(db.term, id, &begin(&["mtoni", "duka"])).await.unwrap();
+    let under_way =
+        |id_of: &str| FleetMove { operation: id, tenant: tenant(id_of), from: Some(node("a")), to: None };
+    assert_eq!(db.ledger.orders().await.unwrap().fleet_moves, [under_way("mtoni"), under_way("duka")]);
+    assert_eq!(db.number("select orders_revision from cluster_policy").await, 2, "the plan is made anew");
+    let worker = db.store.get_worker(&tenant("duka")).await.unwrap();
+    assert_eq!((worker.restarts, worker.session_status), (0, SessionStatus::Connected));
+    let moving = |state: &MemberState| matches!(state, MemberState::UnderWay { .. });
+    let on_a = MemberState::UnderWay { condition: "it is on node a".into() };
+    assert_eq!(db.state(id, "duka").await, on_a, "it answers, but where it was");
+    let there = db.place(&tenant("duka"), "b").await;
+    assert!(moving(&db.state(id, "duka").await), "it is there and does not answer yet");
+    db.session_is(&there, SessionStatus::Connected).await;
+    assert_eq!(db.state(id, "duka").await, MemberState::Done);
+    assert!(moving(&db.state(id, "mtoni").await));
+    db.place(&tenant("mtoni"), "c").await;
+    assert_eq!(db.state(id, "mtoni").await, MemberState::Done, "it did not answer before");
+    db.store.cancel_operation(id, &by("juma", "")).await.unwrap();
+    assert_eq!(
+        db.ledger.orders().await.unwrap().fleet_moves,
+        [],
+        "nobody is on the way for its sake any more"
+    );
+}
+
+#[tokio::test]
+async fn a_move_of_many_to_a_node_leaves_out_who_has_come_there_before_its_turn() {
+    let db = Db::new().await;
+    for id in ["duka", "soko"] {
+        let fence = db.owned(id).await;
+        db.session_is(&fence, SessionStatus::Connected).await;
+    }
+    let order = NewFleetOrder {
+        action: WorkerAction::Move,
+        selector: "plan=pro".into(),
+        to: Some(node("b")),
+        limits: LIMITS,
+        members: vec![chosen("duka", true), chosen("soko", true)],
+    };
+    let id = db.store.start_fleet_operation(&order, &by("asha", "")).await.unwrap().id;
+    db.place(&tenant("soko"), "b").await;
+    db.ledger.step_fleet(db.term, id, &begin(&["duka", "soko"])).await.unwrap();
+    let moves = db.ledger.orders().await.unwrap().fleet_moves;
+    let to = |one: &FleetMove| (one.tenant.clone(), one.to.clone());
+    assert_eq!(moves.iter().map(to).collect::<Vec<_>>(), [(tenant("duka"), Some(node("b")))]);
+    let elsewhere = db.place(&tenant("duka"), "c").await;
+    db.session_is(&elsewhere, SessionStatus::Connected).await;
+    let state = db.state(id, "duka").await;
+    assert!(matches!(state, MemberState::UnderWay { .. }), "another node is not the one: {state:?}");
+    let told = "select text from cluster_events where kind = 'OPERATION_STARTED'";
+    assert_eq!(db.text(told).await, "the move of the workers of plan=pro to node b has started");
 }

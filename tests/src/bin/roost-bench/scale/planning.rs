@@ -21,6 +21,7 @@ pub fn full_plan(nodes: usize, tenants: usize) -> Result<Duration> {
             last: None,
             pin: None,
             move_to: None,
+            leaves: None,
             memory_request_bytes: None,
             preparations: Vec::new(),
             unprepared: Vec::new(),
