@@ -358,8 +358,10 @@ fn admits(view: &NodeView, tenant: &TenantView, given: Given) -> Result<(), Admi
         Intake::Draining | Intake::Overdue => return Err(AdmissionDenial::Draining),
         Intake::Leaving => return Err(AdmissionDenial::Leaving),
     }
-    // It goes back there rather than nowhere: only as long as a node has it.
-    if tenant.is_held() && tenant.is_to_leave(&view.node) && tenant.pin.is_none() {
+    // It goes back there rather than nowhere: only as long as a node has it or prepares for it. Without the second an open node
+    // would be a better choice than the last resort that has prepared, and it would leave it again.
+    let has_another = tenant.is_held() || !tenant.preparations.is_empty();
+    if has_another && tenant.is_to_leave(&view.node) && tenant.pin.is_none() {
         return Err(AdmissionDenial::MovedAway);
     }
     if tenant.is_held() && tenant.unprepared.contains(&view.node) {

@@ -321,3 +321,11 @@ fn a_tenant_that_was_moved_away_goes_back_rather_than_nowhere() {
     let plan = plan(&Snapshot::new(vec![open_node("a")], vec![let_go]));
     assert_eq!(plan.placements().collect::<Vec<_>>(), [(&tenant_id(1), &node_id("a"))]);
 }
+
+#[test]
+fn a_tenant_that_is_moved_away_to_a_last_resort_stays_there() {
+    let nodes = vec![open_node("a"), NodeView { intake: Intake::Suspect, ..open_node("b") }];
+    let released = TenantView { holds: Vec::new(), ..prepared_on(moved_away(1, "a"), "b", true) };
+    let plan = plan(&Snapshot::new(nodes, vec![released]));
+    assert_eq!(plan.placements().collect::<Vec<_>>(), [(&tenant_id(1), &node_id("b"))]);
+}
