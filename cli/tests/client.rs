@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod connecting;
 mod fleet;
 mod hostile;
 mod pipes;
@@ -11,10 +12,8 @@ mod terminal;
 mod yaml;
 
 use std::{
-    env,
-    fs::{self, Permissions},
+    env, fs,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Output, Stdio},
     time::Duration,
@@ -32,11 +31,6 @@ async fn roost(addr: SocketAddr, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
     command.args(args).env_clear().env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", support::TOKEN);
     command.stdin(Stdio::null()).output().await.unwrap()
-}
-
-fn write_token(path: &Path) {
-    fs::write(path, format!("{}\n", support::TOKEN)).unwrap();
-    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
 /// The command, its exit code and what it printed.
@@ -438,56 +432,6 @@ async fn errors_are_one_line_and_wrong_usage_ends_with_2() {
     .await;
     let usage = roost(addr, &["worker", "dance"]).await;
     assert_eq!(usage.status.code(), Some(2));
-}
-
-#[tokio::test]
-async fn a_token_file_wins_over_the_token_of_the_environment() {
-    let addr = support::coordinator().await;
-    let dir = tempfile::tempdir().unwrap();
-    let token_file = dir.path().join("token");
-    write_token(&token_file);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
-    command.args(["node", "list", "--token-file"]).arg(&token_file).env_clear();
-    command.env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", "wrong");
-    let output = command.output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let twice = roost(addr, &["node", "list", "--token", "one", "--token-file", "two"]).await;
-    assert_eq!(twice.status.code(), Some(2));
-}
-
-#[tokio::test]
-async fn a_coordinator_that_is_not_there_is_named_in_one_line() {
-    let addr = SocketAddr::from(([127, 0, 0, 1], roost_devcluster::free_port().unwrap()));
-    let Output { status, stderr, .. } = roost(addr, &["node", "list"]).await;
-    let line = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(1));
-    assert!(
-        line.starts_with("error: no answer from the coordinator: ") && line.lines().count() == 1,
-        "{line}"
-    );
-}
-
-#[tokio::test]
-async fn the_cluster_of_roost_dev_is_found_by_its_state_directory() {
-    let addr = support::coordinator().await;
-    let dir = tempfile::tempdir().unwrap();
-    let token_file = dir.path().join("token");
-    write_token(&token_file);
-    let record = serde_json::json!({
-        "etcd": {"endpoint": "http://127.0.0.1:1", "pid": 1},
-        "postgres": {"url": "postgres://127.0.0.1:2/postgres", "pid": 2},
-        "admin_addr": addr.to_string(),
-        "token_file": token_file,
-        "simulator_url": null,
-        "simulator_tls_addr": null,
-        "coordinators": [], "nodes": [], "tenants": [],
-    });
-    fs::create_dir(dir.path().join(".roost")).unwrap();
-    fs::write(dir.path().join(".roost/dev.json"), record.to_string()).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
-    let here = command.args(["node", "list"]).env_clear().current_dir(dir.path()).output().await.unwrap();
-    assert!(here.status.success(), "{}", String::from_utf8_lossy(&here.stderr));
-    assert!(String::from_utf8_lossy(&here.stdout).contains("node-2"));
 }
 
 #[tokio::test]
