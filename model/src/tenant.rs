@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrowserSettings, ResourceLimits, RestartSchedule};
+use crate::{BrowserSettings, LogLevel, ResourceLimits, RestartSchedule};
 
 /// Of a tenant for which nothing else is said.
 pub const DEFAULT_REPLY_LIMIT: u32 = 10;
@@ -35,6 +35,8 @@ pub struct TenantSettings {
     pub limits: ResourceLimits,
     /// From the next start of its browser on.
     pub browser: BrowserSettings,
+    /// What is written in its worker's log; what its node logs unless it is set.
+    pub log_level: Option<LogLevel>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

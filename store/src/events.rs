@@ -190,7 +190,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 40] = [
+const KINDS: [EventKind; 41] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -231,6 +231,7 @@ const KINDS: [EventKind; 40] = [
     EventKind::TenantsApplied,
     EventKind::ShedForMemory,
     EventKind::SessionImported,
+    EventKind::LogLevelChanged,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -275,6 +276,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::TenantsApplied => "TENANTS_APPLIED",
         EventKind::ShedForMemory => "SHED_FOR_MEMORY",
         EventKind::SessionImported => "SESSION_IMPORTED",
+        EventKind::LogLevelChanged => "LOG_LEVEL_CHANGED",
     }
 }
 

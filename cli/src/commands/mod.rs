@@ -18,6 +18,7 @@ mod fleet;
 mod follow;
 mod labels;
 mod limits;
+mod log_level;
 mod logs;
 pub mod message;
 pub mod node;

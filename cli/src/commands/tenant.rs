@@ -21,7 +21,7 @@ use super::{
     restart_schedule::RestartArgs,
 };
 use crate::{
-    choices::{LanguageChoice, ResendChoice, TemplateChoice},
+    choices::{LanguageChoice, OwnLogLevel, ResendChoice, TemplateChoice, own_log_level},
     failure::Failure,
     views::{MenuItemView, TenantView},
 };
@@ -127,6 +127,9 @@ pub struct Settings {
     browser: BrowserArgs,
     #[command(flatten)]
     proxy: ProxyArgs,
+    /// What is written in its worker's log: trace, debug, info, warn or error and above; default is what its node logs.
+    #[arg(long, value_name = "LEVEL", value_parser = own_log_level)]
+    log_level: Option<OwnLogLevel>,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
@@ -272,6 +275,7 @@ impl Settings {
             ("qr_rotations", self.qr_rotations.is_some()),
             ("browser", self.browser.is_given()),
             ("proxy", self.proxy.is_given()),
+            ("log_level", self.log_level.is_some()),
         ];
         let given = given.into_iter().chain(self.limits.paths());
         let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
@@ -297,6 +301,7 @@ impl Settings {
             browser: self.browser.over(present.browser),
             qr_rotations: self.qr_rotations.and_then(|Rotations(codes)| codes),
             proxy: self.proxy.read()?,
+            log_level: self.log_level.and_then(OwnLogLevel::to_wire),
             ..self.limits.into_tenant()
         };
         let entries = [("labels", self.labels), ("metadata", self.metadata)];

@@ -9,7 +9,9 @@ use roost_proto::v1::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ago, enum_name, rfc3339,
+    ago, enum_name,
+    log_level::LogLevelsView,
+    rfc3339,
     usage::{cpu, memory},
 };
 use crate::output::Row;
@@ -34,6 +36,7 @@ pub struct TenantView {
     process_limit: Option<i32>,
     browser: Option<BrowserView>,
     proxy: Option<ProxyView>,
+    log_level: Option<LogLevelsView>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -143,6 +146,7 @@ impl From<Tenant> for TenantView {
             process_limit: tenant.process_limit,
             browser: tenant.browser.map(Into::into),
             proxy: tenant.proxy.map(Into::into),
+            log_level: tenant.log_level.as_ref().map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -238,6 +242,7 @@ impl Row for TenantView {
             ("languages", self.browser.as_ref().map(|it| it.languages.join(",")).unwrap_or_default()),
             ("user agent", self.browser.as_ref().map(|it| it.user_agent.clone()).unwrap_or_default()),
             ("proxy", self.proxy()),
+            ("log level", self.log_level.as_ref().map(LogLevelsView::told).unwrap_or_default()),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

@@ -36,6 +36,14 @@ fn live() -> LiveWorker {
     }
 }
 
+fn debugged() -> TenantLogLevel {
+    TenantLogLevel {
+        level: LogLevel::Warn.into(),
+        temporary_level: LogLevel::Debug.into(),
+        until_time: at(600),
+    }
+}
+
 #[tonic::async_trait]
 impl WorkerInspectionService for Script {
     async fn describe_worker(&self, request: Request<DescribeWorkerRequest>) -> Answer<WorkerDescription> {
@@ -54,6 +62,7 @@ impl WorkerInspectionService for Script {
             snapshot_time: at(30),
             snapshot_bytes: 1_234_567,
             live: is_there.then(live),
+            log_level: is_there.then(debugged),
             node_problem: if is_there { String::new() } else { problem.into() },
         }))
     }
@@ -89,5 +98,21 @@ impl WorkerInspectionService for Script {
             );
         }
         Ok(Response::new(items(answers)))
+    }
+
+    async fn set_worker_log_level(
+        &self,
+        request: Request<SetWorkerLogLevelRequest>,
+    ) -> Answer<TenantLogLevel> {
+        let SetWorkerLogLevelRequest { tenant_id, level, duration, requested_by, reason } =
+            request.into_inner();
+        worker(&tenant_id)?;
+        assert_eq!((requested_by.as_str(), reason.is_empty()), ("asha", level == 0));
+        let span = duration.map(|span| span.seconds);
+        Ok(Response::new(TenantLogLevel {
+            temporary_level: level,
+            until_time: at(span.unwrap_or(600)).filter(|_| level != 0),
+            ..Default::default()
+        }))
     }
 }

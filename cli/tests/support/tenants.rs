@@ -45,6 +45,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
             user_agent: String::new(),
         }),
         proxy: Some(Proxy { url: "socks5://proxy.example:1080".into(), has_credentials: true }),
+        log_level: Some(TenantLogLevel { level: LogLevel::Warn.into(), ..Default::default() }),
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -63,6 +64,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         qr_rotations: Some(0),
         browser: None,
         proxy: None,
+        log_level: None,
         labels: Default::default(),
         metadata: Default::default(),
         ..lodge.clone()
@@ -167,6 +169,7 @@ impl TenantService for Script {
                 "memory_limit_bytes" => changed.memory_limit_bytes = given.memory_limit_bytes,
                 "cpu_limit_millicores" => changed.cpu_limit_millicores = given.cpu_limit_millicores,
                 "process_limit" => changed.process_limit = given.process_limit,
+                "log_level" => changed.log_level = given.log_level,
                 "resend_policy" => changed.resend_policy = given.resend_policy,
                 other => {
                     let Some(name) = other.strip_prefix("labels.") else {

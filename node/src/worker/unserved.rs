@@ -58,10 +58,12 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         qr_rotations: None,
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
+        log_level: None,
     };
     let tenant = Tenant {
         id: tenant.clone(),
         proxy: None,
+        temporary_log_level: None,
         uid: Uuid::nil(),
         settings: Arc::new(settings),
         labels: Labels::default(),

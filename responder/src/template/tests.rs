@@ -24,6 +24,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         qr_rotations: None,
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
+        log_level: None,
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     business_texts::texts,
     labels::{LABELS, METADATA, Named},
     limits::{limits, limits_patch},
+    log_level::own_log_level,
     proxy::proxy,
     replies::{answer_within, reply_limit, resend_policy},
     restart_schedule::restart_schedule,
@@ -23,7 +24,7 @@ const DISPLAY_NAME: Text = Text::line(1, 200);
 const QR_ROTATIONS: RangeInclusive<u32> = 0..=10_000;
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 19] = [
     "display_name",
     "phone",
     "template",
@@ -40,6 +41,7 @@ const PATHS: [&str; 18] = [
     "process_limit",
     "browser",
     "proxy",
+    "log_level",
     "labels",
     "metadata",
 ];
@@ -82,6 +84,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let qr_rotations = qr_rotations(&mut checks, tenant.qr_rotations);
     let browser = browser_settings(&mut checks, tenant.browser);
     let proxy = proxy(&mut checks, tenant.proxy);
+    let log_level = own_log_level(&mut checks, tenant.log_level);
     let labels = LABELS.check(&mut checks, tenant.labels);
     let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
@@ -98,6 +101,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(qr_rotations),
         Some(browser),
         Some(proxy),
+        Some(log_level),
         Some(labels),
         Some(metadata),
         true,
@@ -115,6 +119,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         qr_rotations,
         browser,
         proxy,
+        log_level,
         labels,
         metadata,
         checks.passed(),
@@ -138,6 +143,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         limits,
         browser,
         proxy,
+        log_level,
         labels,
         metadata,
     })
@@ -186,6 +192,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         qr_rotations: named("qr_rotations").then(|| qr_rotations(&mut checks, tenant.qr_rotations)).flatten(),
         browser: named("browser").then(|| browser_settings(&mut checks, tenant.browser)).flatten(),
         proxy: named("proxy").then(|| proxy(&mut checks, tenant.proxy)).flatten(),
+        log_level: named("log_level").then(|| own_log_level(&mut checks, tenant.log_level)).flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -232,6 +239,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("process_limit", tenant.process_limit.is_some()),
         ("browser", tenant.browser.is_some()),
         ("proxy", tenant.proxy.is_some()),
+        ("log_level", tenant.log_level.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];
