@@ -350,6 +350,10 @@ impl Page for NullPage {
         }
     }
 
+    async fn screenshot(&self) -> Result<Vec<u8>, EngineError> {
+        Err(EngineError::NoPicture)
+    }
+
     async fn sweep(&self) -> Result<(), EngineError> {
         self.check_open()?;
         let mut state = self.state.lock();

@@ -28,6 +28,7 @@ mod place;
 pub(crate) mod proxy_file;
 pub mod rebalance;
 mod restart_schedule;
+mod screenshot;
 pub mod session;
 mod session_import;
 mod session_qr;

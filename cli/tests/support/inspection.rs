@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use prost_types::Duration;
-use roost_proto::v1::{worker_inspection_service_server::WorkerInspectionService, *};
+use roost_proto::{
+    error::{ApiError, ErrorCode},
+    v1::{worker_inspection_service_server::WorkerInspectionService, *},
+};
 use tonic::{Request, Response};
 
 use super::{Answer, Items, Script, at, items, workers::worker};
@@ -113,6 +116,24 @@ impl WorkerInspectionService for Script {
             temporary_level: level,
             until_time: at(span.unwrap_or(600)).filter(|_| level != 0),
             ..Default::default()
+        }))
+    }
+
+    async fn take_screenshot(
+        &self,
+        request: Request<TakeScreenshotRequest>,
+    ) -> Answer<TakeScreenshotResponse> {
+        let TakeScreenshotRequest { tenant_id, requested_by, .. } = request.into_inner();
+        worker(&tenant_id)?;
+        assert_eq!(requested_by, "asha");
+        if tenant_id == "shop" {
+            let why = "tenant shop has no worker running; `roost worker start shop` starts it";
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        }
+        Ok(Response::new(TakeScreenshotResponse {
+            png: b"<a picture>".to_vec(),
+            node_id: "node-2".into(),
+            generation: 3,
         }))
     }
 }

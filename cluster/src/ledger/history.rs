@@ -138,4 +138,6 @@ pub enum EventKind {
     SessionImported,
     /// What is written in the log of a tenant's worker has changed for a time, by order.
     LogLevelChanged,
+    /// A picture of a tenant's page was taken, by order.
+    ScreenshotTaken,
 }

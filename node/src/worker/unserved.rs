@@ -33,6 +33,7 @@ impl Unserved {
             traffic: Default::default(),
             page: watch::channel(None).1,
             end: watch::channel(None).1,
+            picturing: Arc::default(),
         };
         (handle, Self { inbox })
     }

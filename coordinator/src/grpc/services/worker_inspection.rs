@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    app::{App, LogQuery},
+    app::{App, LogQuery, Screenshot},
     grpc::{
         answers::{Answers, answers},
         request::{Checks, tenant_id},
@@ -78,6 +78,20 @@ impl WorkerInspectionService for WorkerInspection {
             self.app.read_worker_log(&tenant, query, request.previous).await?
         };
         Ok(Response::new(answers(items, wire::log_item)))
+    }
+
+    async fn take_screenshot(
+        &self,
+        request: Request<v1::TakeScreenshotRequest>,
+    ) -> Result<Response<v1::TakeScreenshotResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(by)) = (tenant, by) else { return Err(checks.refusal().into()) };
+        let Screenshot { png, node, generation } = self.app.take_screenshot(&tenant, &by).await?;
+        let (node_id, generation) = (node.into(), generation.0);
+        Ok(Response::new(v1::TakeScreenshotResponse { png, node_id, generation }))
     }
 
     async fn set_worker_log_level(
