@@ -1,7 +1,7 @@
 //! What a tenant's settings may be where there are few: as options, and in files of declared tenants.
 
 use clap::ValueEnum;
-use roost_proto::v1::{Language, ResendPolicy, Template};
+use roost_proto::v1::{Language, LogLevel, ResendPolicy, Template, TenantLogLevel};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -28,6 +28,16 @@ pub enum ResendChoice {
     Resend,
     /// It is held among the dead letters until a redrive
     Hold,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevelChoice {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
 }
 
 impl From<TemplateChoice> for Template {
@@ -76,5 +86,45 @@ impl ResendChoice {
     /// None for one that this client does not know.
     pub fn of(policy: ResendPolicy) -> Option<Self> {
         Self::value_variants().iter().copied().find(|choice| ResendPolicy::from(*choice) == policy)
+    }
+}
+
+impl From<LogLevelChoice> for LogLevel {
+    fn from(level: LogLevelChoice) -> Self {
+        match level {
+            LogLevelChoice::Trace => LogLevel::Trace,
+            LogLevelChoice::Debug => LogLevel::Debug,
+            LogLevelChoice::Info => LogLevel::Info,
+            LogLevelChoice::Warn => LogLevel::Warn,
+            LogLevelChoice::Error => LogLevel::Error,
+        }
+    }
+}
+
+impl LogLevelChoice {
+    /// None for one that this client does not know.
+    pub fn of(level: LogLevel) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|choice| LogLevel::from(*choice) == level)
+    }
+}
+
+/// A tenant's own level; none as its node logs.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnLogLevel(pub Option<LogLevelChoice>);
+
+pub fn own_log_level(given: &str) -> Result<OwnLogLevel, String> {
+    if given == "default" {
+        return Ok(OwnLogLevel(None));
+    }
+    let level = LogLevelChoice::from_str(given, false);
+    level
+        .map(|level| OwnLogLevel(Some(level)))
+        .map_err(|_| "takes trace, debug, info, warn, error, or default".into())
+}
+
+impl OwnLogLevel {
+    pub fn to_wire(self) -> Option<TenantLogLevel> {
+        let level = LogLevel::from(self.0?).into();
+        Some(TenantLogLevel { level, ..TenantLogLevel::default() })
     }
 }

@@ -31,6 +31,8 @@ pub enum Failure {
     SecretFile(SecretFileError),
     #[error("cannot read {what}")]
     Input { what: String, source: io::Error },
+    #[error("cannot write {what}")]
+    Output { what: String, source: io::Error },
     #[error("{what} is not valid")]
     Invalid { what: String, source: serde_json::Error },
     #[error(transparent)]

@@ -58,6 +58,11 @@ pub enum EngineError {
     /// WhatsApp gives no code for the number, or not now; `reason` is its own word.
     #[error("WhatsApp gives no code: {reason}")]
     NoPairingCode { reason: String },
+    /// An engine without browsers.
+    #[error("there is no browser, and so no page to be seen (--engine null)")]
+    NoPicture,
+    #[error("the picture of the page has {bytes} bytes, and {limit} at most are given out")]
+    PictureTooLarge { bytes: usize, limit: usize },
     /// No document with the bridge in it: the page is being loaded, or crashed.
     #[error("{step}: the page is not loaded")]
     NoDocument { step: &'static str },

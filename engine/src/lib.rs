@@ -155,6 +155,9 @@ pub trait Page: Send + Sync {
     /// What runs the page, for people. What the browser itself says is asked for two seconds at most and left out then.
     async fn vitals(&self) -> Vitals;
 
+    /// What the page shows at this moment, as a PNG, for people. It takes 8 s at most and holds up no other call.
+    async fn screenshot(&self) -> Result<Vec<u8>, EngineError>;
+
     /// Has the page tell, as events after [`PageEvent::SweepBegun`], what is not confirmed: again what it has told, and what it
     /// has not: what comes before the bridge attaches fires no event. The caller deduplicates by id.
     async fn sweep(&self) -> Result<(), EngineError>;

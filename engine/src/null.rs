@@ -358,6 +358,10 @@ impl Page for NullPage {
         }
     }
 
+    async fn screenshot(&self) -> Result<Vec<u8>, EngineError> {
+        Err(EngineError::NoPicture)
+    }
+
     async fn sweep(&self) -> Result<(), EngineError> {
         // An engine that is gone holds nothing.
         let _ = self.holds_sweeps.clone().wait_for(|holds| !holds).await;

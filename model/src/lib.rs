@@ -5,14 +5,15 @@
 //! driver: the store keeps these types in columns of its own kind, the coordinator turns them into messages of the wire.
 //!
 //! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked, [`restart_schedule`] when its browser is restarted,
-//! [`browser`] what that says that it is, [`proxy`] by which way it goes, [`limits`] what it may take of its node, and
-//! [`worker_timing`] how often and how soon its worker does what it does.
+//! [`browser`] what that says that it is, [`proxy`] by which way it goes, [`limits`] what it may take of its node,
+//! [`worker_timing`] how often and how soon its worker does what it does, and [`log_level`] how much of it is logged.
 //! [`causes()`] is how an error is told to people.
 
 pub mod browser;
 pub mod causes;
 pub mod ids;
 pub mod limits;
+pub mod log_level;
 pub mod message;
 pub mod mix;
 pub mod proxy;
@@ -23,6 +24,7 @@ pub mod worker_timing;
 pub use browser::{BrowserSettingError, BrowserSettings};
 pub use causes::causes;
 pub use limits::{ResourceLimits, ResourceUsage};
+pub use log_level::LogLevel;
 pub use message::ChatKind;
 pub use mix::mix;
 pub use proxy::{NotAProxy, Proxy, ProxyLogin, ProxyPlace, ProxyScheme};

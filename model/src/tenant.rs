@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrowserSettings, ResourceLimits, RestartSchedule, TimingOverrides};
+use crate::{BrowserSettings, LogLevel, ResourceLimits, RestartSchedule, TimingOverrides};
 
 /// Of a tenant for which nothing else is said.
 pub const DEFAULT_REPLY_LIMIT: u32 = 10;
@@ -37,6 +37,8 @@ pub struct TenantSettings {
     pub browser: BrowserSettings,
     /// Of its worker's life, where that is not its node's to say.
     pub timing: TimingOverrides,
+    /// What is written in its worker's log; what its node logs unless it is set.
+    pub log_level: Option<LogLevel>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

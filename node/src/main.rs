@@ -101,7 +101,7 @@ fn main() -> ExitCode {
         }
         Command::Child { guard, node, log } => {
             let (layer, tenants_log) = worker_log();
-            log.init_with(LOG_FILTER, Some(Box::new(layer)));
+            log.init_with(LOG_FILTER, |filter| layer.beside(filter));
             return child(guard, node, tenants_log);
         }
         Command::Revoke(args) => {

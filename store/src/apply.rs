@@ -16,13 +16,13 @@ use sqlx::{Connection, PgConnection, types::Json};
 use crate::{
     DesiredState, NewTenant, Requester, RestartMode, Store, StoreError, Tenant, TenantPatch,
     call::within,
-    columns::ids_to_column,
+    columns::{ids_to_column, proxy_from_columns},
     declarations::{
         AppliedTenant, Problem, RefusedField, Standing, TenantChange, TenantDeclaration, desired_change,
         differences,
     },
     deletions::deletion,
-    tenants::{change, creation, proxy_from_columns, tenants_of},
+    tenants::{change, creation, tenants_of},
 };
 
 /// For all of a batch; each of its statements has a limit of its own.

@@ -1,8 +1,11 @@
 //! Values on their way into columns, and what columns hold, checked on the way out.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
-use roost_model::ids::{InvalidId, TenantId};
+use roost_model::{
+    NotAProxy, Proxy, ProxyLogin, RestartSchedule,
+    ids::{InvalidId, TenantId},
+};
 
 use crate::StoreError;
 
@@ -41,6 +44,42 @@ pub(crate) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }
 
+/// What does not fit the column is beyond what its check allows, and is refused by that.
+pub(crate) fn limit_to_column(limit: u32) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}
+
+pub(crate) fn bytes_to_column(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn seconds_to_column(span: Duration) -> i32 {
+    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// `login` has a user and a password, or nothing where they were not read.
+pub(crate) fn proxy_from_columns(
+    place: Option<String>,
+    login: (Option<String>, Option<String>),
+) -> Result<Option<Proxy>, StoreError> {
+    let corrupt = |error: NotAProxy| StoreError::Corrupt { what: "proxy", reason: error.to_string() };
+    let Some(place) = place else { return Ok(None) };
+    let Proxy { place, .. } = place.parse().map_err(corrupt)?;
+    let login = login.0.zip(login.1).map(|(user, password)| ProxyLogin { user, password });
+    Ok(Some(Proxy { place, login }))
+}
+
+/// All three are set or none.
+pub(crate) fn restart_schedule_from_columns(
+    cron: Option<String>,
+    time_zone: Option<String>,
+    jitter_s: Option<i32>,
+) -> Result<Option<RestartSchedule>, StoreError> {
+    let (Some(cron), Some(time_zone), Some(jitter_s)) = (cron, time_zone, jitter_s) else { return Ok(None) };
+    let jitter = Duration::from_secs(unsigned("restart_jitter_s", jitter_s.into())?);
+    Ok(Some(RestartSchedule { cron, time_zone, jitter }))
+}
+
 /// How model's enums lie in their columns: each has a twin here, of the same name because the queries name it, that knows
 /// its Postgres enum; nothing outside a query sees the twins. Declares the twin of one of model's enums and the way from each to the other.
 macro_rules! postgres_enum {
@@ -72,6 +111,7 @@ macro_rules! postgres_enum {
 postgres_enum!(TemplateKind, "template_kind", Booking, Ecommerce, Support);
 postgres_enum!(LanguageCode, "language_code", En, Sw);
 postgres_enum!(ResendPolicy, "resend_policy", Resend, Hold);
+postgres_enum!(LogLevel, "log_level", Trace, Debug, Info, Warn, Error);
 
 #[cfg(test)]
 mod tests {

@@ -117,6 +117,7 @@ impl TenantDeclaration {
             browser: values.browser.clone().unwrap_or_default(),
             proxy: values.proxy.clone().flatten(),
             timing: values.timing.unwrap_or_default(),
+            log_level: values.log_level.flatten(),
             labels: values.labels.set.clone(),
             metadata: values.metadata.set.clone(),
         })
@@ -142,6 +143,7 @@ impl TenantDeclaration {
                 ("browser", _) => patch.browser = Some(BrowserSettings::default()),
                 ("proxy", _) => patch.proxy = Some(None),
                 ("timing", _) => patch.timing = Some(TimingOverrides::default()),
+                ("log_level", _) => patch.log_level = Some(None),
                 (_, Some(("labels", name))) => patch.labels.remove.push(name.to_owned()),
                 (_, Some(("metadata", name))) => patch.metadata.remove.push(name.to_owned()),
                 _ => {}
@@ -182,6 +184,9 @@ pub(crate) fn differences(before: &Standing, patch: &TenantPatch) -> Vec<FieldCh
     if let Some(after) = &patch.timing {
         found.timing(&settings.timing, after);
     }
+    found.compare("log_level", &settings.log_level, patch.log_level.as_ref(), |level| {
+        level.as_ref().map(name).unwrap_or_default()
+    });
     found.entries("labels", &before.labels, &patch.labels);
     found.entries("metadata", &before.metadata, &patch.metadata);
     found.0
@@ -306,7 +311,7 @@ fn restarts(RestartSchedule { cron, time_zone, jitter }: &RestartSchedule) -> St
 mod tests {
     use std::sync::Arc;
 
-    use roost_model::{LanguageCode, ResendPolicy, TemplateKind, TenantSettings};
+    use roost_model::{LanguageCode, LogLevel, ResendPolicy, TemplateKind, TenantSettings};
     use time::OffsetDateTime;
     use uuid::Uuid;
 
@@ -342,8 +347,10 @@ mod tests {
                     stop_grace: Some(Duration::from_secs(2)),
                     ..TimingOverrides::default()
                 },
+                log_level: Some(LogLevel::Warn),
             }),
             proxy: None,
+            temporary_log_level: None,
             labels: [("plan".to_owned(), "pro".to_owned()), ("zone".to_owned(), "east".to_owned())].into(),
             metadata: Labels::new(),
             status: TenantStatus::New,
@@ -401,6 +408,7 @@ mod tests {
             "qr_rotations",
             "browser",
             "proxy",
+            "log_level",
         ];
         let patch = declared(TenantPatch::default(), &[]).patch_over(&paths.map(str::to_owned).into());
         assert_eq!(
@@ -413,7 +421,8 @@ mod tests {
                 "process_limit: 9 -> ",
                 "qr_rotations: 5 -> ",
                 "browser.time_zone: Africa/Nairobi -> ",
-                "proxy: http://proxy.example:3128 with credentials -> "
+                "proxy: http://proxy.example:3128 with credentials -> ",
+                "log_level: warn -> "
             ]
         );
         assert_eq!(patch.restart_schedule, Some(None));

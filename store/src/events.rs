@@ -150,6 +150,30 @@ impl Store {
         fence.check(self.one("record an event", query).await?.owns)
     }
 
+    /// Notes who has a picture of the tenant's page, in the name of its owner.
+    pub async fn record_screenshot(&self, fence: &Fence, by: &Requester) -> Result<(), StoreError> {
+        let (requested_by, reason) = by.columns();
+        let query = sqlx::query!(
+            r#"with owner as materialized (
+                select tenant_id, node from worker_processes
+                where tenant_id = $1 and generation = $2 for key share
+            ), policy_lock as materialized (
+                select owner.* from owner, cluster_policy c for no key update of c
+            ), logged as (
+                insert into cluster_events (kind, node, tenant_id, text, requested_by, reason)
+                select 'SCREENSHOT_TAKEN', node, tenant_id,
+                    format('a picture of the page of tenant %s was taken on node %s', tenant_id, node), $3, $4
+                from policy_lock
+            )
+            select exists(select from owner) as "owns!""#,
+            fence.tenant.as_str(),
+            fence.generation.0,
+            requested_by,
+            reason,
+        );
+        fence.check(self.one("record a screenshot", query).await?.owns)
+    }
+
     /// Of all tenants there are.
     pub async fn total_conflicts(&self) -> Result<u64, StoreError> {
         let query = sqlx::query!(
@@ -190,7 +214,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 40] = [
+const KINDS: [EventKind; 42] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -231,6 +255,8 @@ const KINDS: [EventKind; 40] = [
     EventKind::TenantsApplied,
     EventKind::ShedForMemory,
     EventKind::SessionImported,
+    EventKind::LogLevelChanged,
+    EventKind::ScreenshotTaken,
 ];
 
 pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
@@ -275,6 +301,8 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::TenantsApplied => "TENANTS_APPLIED",
         EventKind::ShedForMemory => "SHED_FOR_MEMORY",
         EventKind::SessionImported => "SESSION_IMPORTED",
+        EventKind::LogLevelChanged => "LOG_LEVEL_CHANGED",
+        EventKind::ScreenshotTaken => "SCREENSHOT_TAKEN",
     }
 }
 

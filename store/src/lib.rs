@@ -44,6 +44,7 @@ pub mod inbound;
 mod labels;
 pub mod ledger;
 mod linked_accounts;
+pub mod log_levels;
 mod log_tails;
 pub mod messages;
 mod node_memory;
@@ -116,7 +117,9 @@ pub use snapshot_id::{InvalidSnapshotId, SnapshotId};
 pub use snapshot_list::{ListedSnapshot, SNAPSHOTS_KEPT, SnapshotState};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
-pub use tenants::{KnownProxy, LimitsPatch, NewTenant, Tenant, TenantFilter, TenantPatch, TenantStatus};
+pub use tenants::{
+    KnownProxy, LimitsPatch, NewTenant, TemporaryLogLevel, Tenant, TenantFilter, TenantPatch, TenantStatus,
+};
 pub use worker_changes::{WorkerHorizon, WorkersChanged};
 pub use worker_figures::WorkerFigures;
 pub use worker_status::WorkerStatus;

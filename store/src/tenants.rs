@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    BrowserSettings, NotAProxy, Proxy, ProxyLogin, ProxyPlace, ResourceLimits, RestartSchedule,
-    TenantSettings, Texts, TimingOverrides,
+    BrowserSettings, Proxy, ProxyPlace, ResourceLimits, RestartSchedule, TenantSettings, Texts, TimingOverrides,
     ids::{NodeId, TenantId},
 };
 use sqlx::{
@@ -18,7 +17,10 @@ use uuid::Uuid;
 
 use crate::{
     LabelPatch, LabelSelector, Labels, Store, StoreError, WorkerStatus,
-    columns::{LanguageCode, ResendPolicy, TemplateKind, optional_unsigned, unsigned},
+    columns::{
+        LanguageCode, LogLevel, ResendPolicy, TemplateKind, bytes_to_column, limit_to_column,
+        optional_unsigned, proxy_from_columns, restart_schedule_from_columns, seconds_to_column, unsigned,
+    },
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,7 @@ pub struct Tenant {
     pub settings: Arc<TenantSettings>,
     /// What may be shown of it.
     pub proxy: Option<KnownProxy>,
+    pub temporary_log_level: Option<TemporaryLogLevel>,
     pub labels: Labels,
     pub metadata: Labels,
     pub status: TenantStatus,
@@ -41,6 +44,20 @@ pub struct Tenant {
 pub struct KnownProxy {
     pub place: ProxyPlace,
     pub has_credentials: bool,
+}
+
+/// In place of the tenant's own level. It ends by itself: whoever reads it compares the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TemporaryLogLevel {
+    pub level: roost_model::LogLevel,
+    pub until: OffsetDateTime,
+}
+
+impl TemporaryLogLevel {
+    /// Both are set or none.
+    pub(crate) fn from_columns(level: Option<LogLevel>, until: Option<OffsetDateTime>) -> Option<Self> {
+        Some(Self { level: level?.into(), until: until? })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -71,6 +88,7 @@ pub struct NewTenant {
     pub browser: BrowserSettings,
     pub proxy: Option<Proxy>,
     pub timing: TimingOverrides,
+    pub log_level: Option<roost_model::LogLevel>,
     pub labels: Labels,
     pub metadata: Labels,
 }
@@ -95,6 +113,8 @@ pub struct TenantPatch {
     /// `Some(None)` takes it off.
     pub proxy: Option<Option<Proxy>>,
     pub timing: Option<TimingOverrides>,
+    /// `Some(None)`: as its node logs.
+    pub log_level: Option<Option<roost_model::LogLevel>>,
     pub labels: LabelPatch,
     pub metadata: LabelPatch,
 }
@@ -169,6 +189,7 @@ impl Store {
                 texts as "texts: Json<Texts>", reply_limit_per_minute, answer_within_s,
                 resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
                 memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
+                log_level as "log_level: LogLevel", temporary_log_level as "temporary_log_level: LogLevel", temporary_log_level_until,
                 metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
             from tenants
             where id > $1 and deleting_since is null and ($2::tenant_status is null or status = $2)
@@ -214,8 +235,8 @@ pub(crate) fn creation(
                 id, display_name, phone, template, language, texts, reply_limit_per_minute, answer_within_s,
                 resend_policy, labels, metadata, restart_cron, restart_time_zone, restart_jitter_s,
                 memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit, qr_rotations, browser,
-                proxy, proxy_user, proxy_password, timing)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+                proxy, proxy_user, proxy_password, timing, log_level)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
             returning *
         ), session as (
             insert into whatsapp_sessions (tenant_id) select id from tenant
@@ -230,6 +251,7 @@ pub(crate) fn creation(
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
             browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
+            log_level as "log_level: LogLevel", temporary_log_level as "temporary_log_level: LogLevel", temporary_log_level_until,
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
         from tenant"#,
         new.id.as_str(),
@@ -256,6 +278,7 @@ pub(crate) fn creation(
         login.map(|login| login.user.as_str()),
         login.map(|login| login.password.as_str()),
         Json(&new.timing) as Json<&TimingOverrides>,
+        new.log_level.map(LogLevel::from) as Option<LogLevel>,
     )
 }
 
@@ -271,6 +294,7 @@ pub(crate) fn tenants_of(
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
             browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
+            log_level as "log_level: LogLevel", temporary_log_level as "temporary_log_level: LogLevel", temporary_log_level_until,
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, updated_at
         from tenants where id = any($1) and deleting_since is null"#,
         ids,
@@ -316,6 +340,7 @@ pub(crate) fn change(
             proxy_user = case when $31 then $33 else t.proxy_user end,
             proxy_password = case when $31 then $34 else t.proxy_password end,
             timing = coalesce($35, t.timing),
+            log_level = case when $36 then $37 else t.log_level end,
             updated_at = now()
         from worker where t.id = worker.tenant_id
         returning id, uid, display_name, phone, template as "template: TemplateKind",
@@ -324,6 +349,7 @@ pub(crate) fn change(
             resend_policy as "resend_policy: ResendPolicy", restart_cron, restart_time_zone, restart_jitter_s,
             memory_request_bytes, memory_limit_bytes, cpu_limit_millicores, process_limit,
             browser as "browser: Json<BrowserSettings>", proxy, proxy_user is not null as "has_proxy_login!", timing as "timing: Json<TimingOverrides>", labels as "labels: Json<Labels>",
+            log_level as "log_level: LogLevel", temporary_log_level as "temporary_log_level: LogLevel", temporary_log_level_until,
             metadata as "metadata: Json<Labels>", qr_rotations, created_at, t.updated_at"#,
         id.as_str(),
         patch.display_name.as_deref(),
@@ -360,6 +386,8 @@ pub(crate) fn change(
         login.map(|login| login.user.as_str()),
         login.map(|login| login.password.as_str()),
         patch.timing.as_ref().map(Json) as Option<Json<&TimingOverrides>>,
+        patch.log_level.is_some(),
+        patch.log_level.flatten().map(LogLevel::from) as Option<LogLevel>,
     )
 }
 
@@ -388,6 +416,9 @@ pub(crate) struct TenantRow {
     proxy: Option<String>,
     has_proxy_login: bool,
     timing: Json<TimingOverrides>,
+    log_level: Option<LogLevel>,
+    temporary_log_level: Option<LogLevel>,
+    temporary_log_level_until: Option<OffsetDateTime>,
     labels: Json<Labels>,
     metadata: Json<Labels>,
     created_at: OffsetDateTime,
@@ -427,7 +458,12 @@ impl TryFrom<TenantRow> for Tenant {
                 },
                 browser: row.browser.0,
                 timing: row.timing.0,
+                log_level: row.log_level.map(Into::into),
             }),
+            temporary_log_level: TemporaryLogLevel::from_columns(
+                row.temporary_log_level,
+                row.temporary_log_level_until,
+            ),
             proxy: proxy.map(|proxy| KnownProxy { place: proxy.place, has_credentials: row.has_proxy_login }),
             labels: row.labels.0,
             metadata: row.metadata.0,
@@ -436,42 +472,6 @@ impl TryFrom<TenantRow> for Tenant {
             updated_at: row.updated_at,
         })
     }
-}
-
-/// What does not fit the column is beyond what its check allows, and is refused by that.
-fn limit_to_column(limit: u32) -> i32 {
-    i32::try_from(limit).unwrap_or(i32::MAX)
-}
-
-fn bytes_to_column(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn seconds_to_column(span: Duration) -> i32 {
-    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
-}
-
-/// `login` has a user and a password, or nothing where they were not read.
-pub(crate) fn proxy_from_columns(
-    place: Option<String>,
-    login: (Option<String>, Option<String>),
-) -> Result<Option<Proxy>, StoreError> {
-    let corrupt = |error: NotAProxy| StoreError::Corrupt { what: "proxy", reason: error.to_string() };
-    let Some(place) = place else { return Ok(None) };
-    let Proxy { place, .. } = place.parse().map_err(corrupt)?;
-    let login = login.0.zip(login.1).map(|(user, password)| ProxyLogin { user, password });
-    Ok(Some(Proxy { place, login }))
-}
-
-/// All three are set or none.
-pub(crate) fn restart_schedule_from_columns(
-    cron: Option<String>,
-    time_zone: Option<String>,
-    jitter_s: Option<i32>,
-) -> Result<Option<RestartSchedule>, StoreError> {
-    let (Some(cron), Some(time_zone), Some(jitter_s)) = (cron, time_zone, jitter_s) else { return Ok(None) };
-    let jitter = Duration::from_secs(unsigned("restart_jitter_s", jitter_s.into())?);
-    Ok(Some(RestartSchedule { cron, time_zone, jitter }))
 }
 
 fn named_field(error: StoreError, id: &str, phone: &str) -> StoreError {

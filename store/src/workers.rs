@@ -20,10 +20,12 @@ use uuid::Uuid;
 use crate::{
     Condition, ConditionKind, LabelSelector, Labels, PairingOrder, SessionStatus, SnapshotPointer, Store,
     StoreError, Tenant, WorkerStatus,
-    columns::{ids_to_column, optional_id, optional_unsigned, unsigned},
+    columns::{
+        ids_to_column, optional_id, optional_unsigned, proxy_from_columns, restart_schedule_from_columns,
+        unsigned,
+    },
     pairing::ASKED_WITHIN,
     snapshots::pointer_from_columns,
-    tenants::{proxy_from_columns, restart_schedule_from_columns},
     worker_figures::usage_from_columns,
 };
 

@@ -24,7 +24,7 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
-/// Is shown what the filter lets through, beside what writes the lines.
+/// Is shown what is logged, beside what writes the lines.
 pub type Beside = Box<dyn Layer<Registry> + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,15 +48,24 @@ impl LogFormat {
 impl LogArgs {
     /// Logs from now on. To be called once, from `main`.
     pub fn init(self, default_filter: &str) {
-        self.init_with(default_filter, None);
+        self.start(default_filter, None);
     }
 
-    /// The same, and what is logged is shown to `beside`, too.
-    pub fn init_with(self, default_filter: &str, beside: Option<Beside>) {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
+    /// The same, and another layer is beside what writes the lines. It is given the filter that those are under, and may
+    /// be under another: what it wants to see is seen by it alone.
+    pub fn init_with(self, default_filter: &str, beside: impl FnOnce(EnvFilter) -> Beside) {
+        self.start(default_filter, Some(beside(chosen_filter(default_filter))));
+    }
+
+    fn start(self, default_filter: &str, beside: Option<Beside>) {
+        let filter = chosen_filter(default_filter);
         let colours = is_coloured(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref());
         subscriber(self.log_format, colours, filter, io::stderr, beside).init();
     }
+}
+
+fn chosen_filter(default_filter: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter))
 }
 
 fn is_coloured(on_terminal: bool, no_color: Option<&OsStr>) -> bool {
@@ -73,12 +82,13 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let all = tracing_subscriber::registry().with(beside).with(filter);
+    let all = tracing_subscriber::registry().with(beside);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => Box::new(all.with(lines.with_ansi(colours))),
+        LogFormat::Text => Box::new(all.with(lines.with_ansi(colours).with_filter(filter))),
         LogFormat::Json => {
-            Box::new(all.with(lines.with_ansi(false).json().flatten_event(true).with_current_span(false)))
+            let lines = lines.with_ansi(false).json().flatten_event(true).with_current_span(false);
+            Box::new(all.with(lines.with_filter(filter)))
         }
     }
 }

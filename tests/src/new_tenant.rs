@@ -24,6 +24,7 @@ pub fn new_tenant(id: TenantId, phone: impl Into<String>) -> NewTenant {
         qr_rotations: None,
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
+        log_level: None,
         proxy: None,
         timing: TimingOverrides::default(),
         labels: Labels::default(),

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use roost_proto::v1::{LogLevel, ReadWorkerLogRequest, ReadWorkerLogResponse};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Streaming};
 
 use super::Context;
-use crate::{failure::Failure, views::LogLineView};
+use crate::{choices::LogLevelChoice, failure::Failure, views::LogLineView};
 
 /// How long the client looks for a coordinator that answers.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,34 +25,13 @@ pub struct Logs {
     since: Option<Duration>,
     /// Only lines of this level and above.
     #[arg(long, value_enum)]
-    level: Option<LevelArg>,
+    level: Option<LogLevelChoice>,
     /// At most so many of the lines that there are, the newest.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     lines: i32,
     /// The log of the owner before the present one.
     #[arg(long)]
     previous: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LevelArg {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl From<LevelArg> for LogLevel {
-    fn from(level: LevelArg) -> Self {
-        match level {
-            LevelArg::Trace => Self::Trace,
-            LevelArg::Debug => Self::Debug,
-            LevelArg::Info => Self::Info,
-            LevelArg::Warn => Self::Warn,
-            LevelArg::Error => Self::Error,
-        }
-    }
 }
 
 impl Logs {

@@ -22,7 +22,7 @@ use super::{
     timing::TimingArgs,
 };
 use crate::{
-    choices::{LanguageChoice, ResendChoice, TemplateChoice},
+    choices::{LanguageChoice, OwnLogLevel, ResendChoice, TemplateChoice, own_log_level},
     failure::Failure,
     views::{MenuItemView, TenantView},
 };
@@ -130,6 +130,9 @@ pub struct Settings {
     proxy: ProxyArgs,
     #[command(flatten)]
     timing: TimingArgs,
+    /// What is written in its worker's log: trace, debug, info, warn or error and above; default is what its node logs.
+    #[arg(long, value_name = "LEVEL", value_parser = own_log_level)]
+    log_level: Option<OwnLogLevel>,
     /// A label, by which tenants are chosen; NAME- removes it. May be given again.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = Entry::parse)]
     labels: Vec<Entry>,
@@ -276,6 +279,7 @@ impl Settings {
             ("browser", self.browser.is_given()),
             ("proxy", self.proxy.is_given()),
             ("timing", self.timing.is_given()),
+            ("log_level", self.log_level.is_some()),
         ];
         let given = given.into_iter().chain(self.limits.paths());
         let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
@@ -302,6 +306,7 @@ impl Settings {
             timing: self.timing.over(present.timing),
             qr_rotations: self.qr_rotations.and_then(|Rotations(codes)| codes),
             proxy: self.proxy.read()?,
+            log_level: self.log_level.and_then(OwnLogLevel::to_wire),
             ..self.limits.into_tenant()
         };
         let entries = [("labels", self.labels), ("metadata", self.metadata)];

@@ -14,7 +14,7 @@ use super::{
     consent::Consent,
     fleet::{Unavailability, Workers},
     labels::Selection,
-    logs, place, wait,
+    log_level, logs, place, screenshot, wait,
 };
 use crate::{
     failure::Failure,
@@ -63,6 +63,10 @@ pub enum WorkerVerb {
     Describe { tenant: String },
     /// Shows what a tenant's worker has logged, from wherever it runs or ran.
     Logs(logs::Logs),
+    /// Writes what its page shows at this moment into a file, for support. Who asked is in the events.
+    Screenshot(screenshot::Screenshot),
+    /// Has more or less written in its log for a time, on whichever node it is; it ends by itself.
+    LogLevel(log_level::LogLevelOrder),
     /// Lists workers by tenant.
     List {
         #[command(flatten)]
@@ -157,6 +161,8 @@ impl WorkerVerb {
             Self::Start(workers) => return workers.tell(context, WorkerAction::Start, None).await,
             Self::List { choice, sort, limit } => return list(context, choice, sort, limit).await,
             Self::Logs(logs) => return logs.run(context).await,
+            Self::LogLevel(order) => return order.run(context).await,
+            Self::Screenshot(order) => return order.run(context).await,
             Self::Describe { tenant } => return describe(context, tenant).await,
             Self::Watch { tenant, choice } => return watch(context, tenant, choice).await,
             Self::Wait(wait) => return wait.run(context).await,

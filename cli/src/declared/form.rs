@@ -9,7 +9,7 @@ use roost_proto::v1::{
 use serde::{Deserialize, Serialize};
 
 use super::{span::Span, timing::TimingForm};
-use crate::choices::{LanguageChoice, ResendChoice, TemplateChoice};
+use crate::choices::{LanguageChoice, LogLevelChoice, OwnLogLevel, ResendChoice, TemplateChoice};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +47,8 @@ pub struct TenantForm {
     pub browser: Option<BrowserForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxyForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<LogLevelChoice>,
     /// Where the address is with its credentials, which are in no file of tenants. Read into `proxy`, and never written.
     #[serde(default, skip_serializing)]
     pub proxy_file: Option<PathBuf>,
@@ -145,6 +147,7 @@ impl From<TenantForm> for TenantDeclaration {
             ("browser", form.browser.is_some()),
             ("proxy", form.proxy.is_some()),
             ("timing", form.timing.is_some()),
+            ("log_level", form.log_level.is_some()),
         ];
         let fields = given.iter().filter(|(_, given)| *given).map(|(field, _)| (*field).to_owned());
         let labels = form.labels.keys().map(|name| format!("labels.{name}"));
@@ -176,6 +179,7 @@ impl From<TenantForm> for TenantDeclaration {
             browser: form.browser.map(Into::into),
             proxy: form.proxy.map(|ProxyForm { url, has_credentials }| Proxy { url, has_credentials }),
             timing: form.timing.map(Into::into),
+            log_level: form.log_level.and_then(|level| OwnLogLevel(Some(level)).to_wire()),
             labels: form.labels.into_iter().collect(),
             metadata: form.metadata.into_iter().collect(),
             ..Tenant::default()
@@ -241,6 +245,7 @@ impl TenantForm {
                 user_agent,
             }),
             proxy: tenant.proxy.map(|Proxy { url, has_credentials }| ProxyForm { url, has_credentials }),
+            log_level: tenant.log_level.and_then(|set| LogLevelChoice::of(set.level())),
             proxy_file: None,
             timing: tenant.timing.map(Into::into),
             labels: tenant.labels.into_iter().collect(),

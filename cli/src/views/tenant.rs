@@ -9,7 +9,9 @@ use roost_proto::v1::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ago, enum_name, rfc3339,
+    ago, enum_name,
+    log_level::LogLevelsView,
+    rfc3339,
     timing::TimingView,
     usage::{cpu, memory},
 };
@@ -36,6 +38,7 @@ pub struct TenantView {
     browser: Option<BrowserView>,
     proxy: Option<ProxyView>,
     timing: Option<TimingView>,
+    log_level: Option<LogLevelsView>,
     labels: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
     create_time: Option<String>,
@@ -146,6 +149,7 @@ impl From<Tenant> for TenantView {
             browser: tenant.browser.map(Into::into),
             proxy: tenant.proxy.map(Into::into),
             timing: tenant.timing.map(Into::into),
+            log_level: tenant.log_level.as_ref().map(Into::into),
             labels: tenant.labels.into_iter().collect(),
             metadata: tenant.metadata.into_iter().collect(),
         }
@@ -242,6 +246,7 @@ impl Row for TenantView {
             ("user agent", self.browser.as_ref().map(|it| it.user_agent.clone()).unwrap_or_default()),
             ("proxy", self.proxy()),
             ("timing", self.timing.as_ref().map_or_else(the_nodes_own, |timing| timing.told().to_owned())),
+            ("log level", self.log_level.as_ref().map(LogLevelsView::told).unwrap_or_default()),
             ("labels", self.labels()),
             ("greeting", self.texts.greeting.clone()),
             ("fallback", self.texts.fallback.clone()),

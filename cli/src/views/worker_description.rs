@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use roost_proto::v1::{EffectiveSetting, LiveBrowser, LiveWorker, SettingOrigin, WorkerDescription};
 use serde::Serialize;
 
-use super::{ago, enum_name, rfc3339, worker::WorkerView};
+use super::{ago, enum_name, log_level::LogLevelsView, rfc3339, worker::WorkerView};
 use crate::output::Row;
 
 #[derive(Debug, Serialize)]
@@ -19,6 +19,7 @@ pub struct WorkerDescriptionView {
     snapshot_bytes: Option<i64>,
     live: Option<LiveWorkerView>,
     node_problem: String,
+    log_level: Option<LogLevelsView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +78,7 @@ impl From<WorkerDescription> for WorkerDescriptionView {
             inbound_queue: told.inbound_queue,
             outbound_queue: told.outbound_queue,
             live: told.live.map(Into::into),
+            log_level: told.log_level.as_ref().map(Into::into),
             node_problem: told.node_problem,
         }
     }
@@ -136,6 +138,7 @@ impl Row for WorkerDescriptionView {
             ("to answer", self.inbound_queue.to_string()),
             ("to send", self.outbound_queue.to_string()),
             ("snapshot", snapshot.unwrap_or_default()),
+            ("log level", self.log_level.as_ref().map(LogLevelsView::told).unwrap_or_default()),
         ]);
         match &self.live {
             Some(live) => lines.extend(live.lines()),

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use prost_types::Duration;
-use roost_proto::v1::{worker_inspection_service_server::WorkerInspectionService, *};
+use roost_proto::{
+    error::{ApiError, ErrorCode},
+    v1::{worker_inspection_service_server::WorkerInspectionService, *},
+};
 use tonic::{Request, Response};
 
 use super::{Answer, Items, Script, at, items, workers::worker};
@@ -44,6 +47,14 @@ fn live() -> LiveWorker {
     }
 }
 
+fn debugged() -> TenantLogLevel {
+    TenantLogLevel {
+        level: LogLevel::Warn.into(),
+        temporary_level: LogLevel::Debug.into(),
+        until_time: at(600),
+    }
+}
+
 #[tonic::async_trait]
 impl WorkerInspectionService for Script {
     async fn describe_worker(&self, request: Request<DescribeWorkerRequest>) -> Answer<WorkerDescription> {
@@ -62,6 +73,7 @@ impl WorkerInspectionService for Script {
             snapshot_time: at(30),
             snapshot_bytes: 1_234_567,
             live: is_there.then(live),
+            log_level: is_there.then(debugged),
             node_problem: if is_there { String::new() } else { problem.into() },
         }))
     }
@@ -97,5 +109,39 @@ impl WorkerInspectionService for Script {
             );
         }
         Ok(Response::new(items(answers)))
+    }
+
+    async fn set_worker_log_level(
+        &self,
+        request: Request<SetWorkerLogLevelRequest>,
+    ) -> Answer<TenantLogLevel> {
+        let SetWorkerLogLevelRequest { tenant_id, level, duration, requested_by, reason } =
+            request.into_inner();
+        worker(&tenant_id)?;
+        assert_eq!((requested_by.as_str(), reason.is_empty()), ("asha", level == 0));
+        let span = duration.map(|span| span.seconds);
+        Ok(Response::new(TenantLogLevel {
+            temporary_level: level,
+            until_time: at(span.unwrap_or(600)).filter(|_| level != 0),
+            ..Default::default()
+        }))
+    }
+
+    async fn take_screenshot(
+        &self,
+        request: Request<TakeScreenshotRequest>,
+    ) -> Answer<TakeScreenshotResponse> {
+        let TakeScreenshotRequest { tenant_id, requested_by, .. } = request.into_inner();
+        worker(&tenant_id)?;
+        assert_eq!(requested_by, "asha");
+        if tenant_id == "shop" {
+            let why = "tenant shop has no worker running; `roost worker start shop` starts it";
+            return Err(ApiError::new(ErrorCode::FailedPrecondition, why).into());
+        }
+        Ok(Response::new(TakeScreenshotResponse {
+            png: b"<a picture>".to_vec(),
+            node_id: "node-2".into(),
+            generation: 3,
+        }))
     }
 }

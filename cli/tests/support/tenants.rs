@@ -50,6 +50,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
             max_crashes: Some(5),
             ..Default::default()
         }),
+        log_level: Some(TenantLogLevel { level: LogLevel::Warn.into(), ..Default::default() }),
         labels: [("plan".into(), "pro".into())].into(),
         metadata: [("contract".into(), "2026-17".into())].into(),
         create_time: at(0),
@@ -68,6 +69,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         qr_rotations: Some(0),
         browser: None,
         proxy: None,
+        log_level: None,
         labels: Default::default(),
         metadata: Default::default(),
         ..lodge.clone()
@@ -173,6 +175,7 @@ impl TenantService for Script {
                 "cpu_limit_millicores" => changed.cpu_limit_millicores = given.cpu_limit_millicores,
                 "process_limit" => changed.process_limit = given.process_limit,
                 "timing" => changed.timing = given.timing,
+                "log_level" => changed.log_level = given.log_level,
                 "resend_policy" => changed.resend_policy = given.resend_policy,
                 other => {
                     let Some(name) = other.strip_prefix("labels.") else {

@@ -136,4 +136,8 @@ pub enum EventKind {
     TenantsApplied,
     /// A tenant's session was taken over from a profile of whatsapp-web.js, by order.
     SessionImported,
+    /// What is written in the log of a tenant's worker has changed for a time, by order.
+    LogLevelChanged,
+    /// A picture of a tenant's page was taken, by order.
+    ScreenshotTaken,
 }

@@ -34,6 +34,15 @@ pub enum NodeProblem {
     Unknown { node: NodeId, source: Box<Error> },
 }
 
+impl From<NodeProblem> for Error {
+    fn from(problem: NodeProblem) -> Self {
+        match problem {
+            NodeProblem::Silent(silence) => Self::Node(silence.into()),
+            NodeProblem::Unknown { source, .. } => *source,
+        }
+    }
+}
+
 impl App {
     /// Five short reads and one question to the node. Only the database has to be there.
     pub async fn describe_worker(&self, id: &TenantId) -> Result<WorkerDescription, Error> {

@@ -7,7 +7,7 @@ use roost_model::ids::{NodeId, OperationId};
 use roost_store::{OperationState, StoreError};
 
 use super::Refusal;
-use crate::node_rpc::ImportFailure;
+use crate::node_rpc::NodeFailure;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,9 +36,9 @@ pub enum Error {
     /// It is not live, and nothing is known of it.
     #[error("there is no live node {:?}", node.as_str())]
     UnknownNode { node: NodeId },
-    /// A node that was to import a session has not.
+    /// A node has not done what it was to do.
     #[error(transparent)]
-    Import(ImportFailure),
+    Node(#[from] NodeFailure),
     #[error("no node takes a session to be imported: {why}")]
     NoNodeForImport { why: String },
     /// Its caller has sent no end.

@@ -9,7 +9,7 @@ use super::{
     App, Error,
     watch::{Outlet, Watched},
 };
-use crate::node_rpc::{ImportFailure, ImportRequest, ImportStep, NodeImport, ProfilePart, ProfileSender};
+use crate::node_rpc::{ImportRequest, ImportStep, NodeImport, ProfilePart, ProfileSender};
 
 /// Nodes that are asked before an import is given up; a node that answers decides.
 const NODES_ASKED: usize = 3;
@@ -112,10 +112,4 @@ async fn next(
     parts: &mut (impl Stream<Item = Result<ProfilePart, Error>> + Unpin),
 ) -> Result<ProfilePart, Error> {
     parts.next().await.unwrap_or(Err(Error::ImportBrokenOff))
-}
-
-impl From<ImportFailure> for Error {
-    fn from(failure: ImportFailure) -> Self {
-        Self::Import(failure)
-    }
 }

@@ -1,7 +1,7 @@
 //! A line of a worker's log, as nodes write it.
 
 use roost_model::{
-    causes,
+    LogLevel, causes,
     ids::{Generation, NodeId},
 };
 use roost_store::SavedLogTail;
@@ -11,31 +11,6 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// What a tail may become when it is unpacked: nodes keep 64 KiB, and what they keep is not believed.
 const MAX_TAIL: usize = 1 << 20;
-
-/// From the least to the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl LogLevel {
-    const ALL: [Self; 5] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error];
-
-    /// As nodes write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "TRACE",
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO",
-            Self::Warn => "WARN",
-            Self::Error => "ERROR",
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogLine {

@@ -56,6 +56,10 @@ pub enum Refusal {
         tenant: TenantId,
         status: SessionStatus,
     },
+    /// Nothing of it runs that could be looked at.
+    NoWorkerRuns {
+        tenant: TenantId,
+    },
     /// An order on many workers is about none; `selector` is empty for all.
     NoneChosen {
         action: WorkerAction,
@@ -260,6 +264,11 @@ impl fmt::Display for Refusal {
                 f,
                 "no QR code of tenant {tenant} waits to be scanned; `roost worker get {tenant}` says why, \
                  `roost worker start {tenant}` starts one that is stopped"
+            ),
+            Self::NoWorkerRuns { tenant } => write!(
+                f,
+                "tenant {tenant} has no worker running; `roost worker start {tenant}` starts it, \
+                 `roost explain {tenant}` says what one that is started waits for"
             ),
             Self::NoneChosen { action, selector } => {
                 let who = if selector.is_empty() { "no tenant has" } else { selector };

@@ -4,7 +4,10 @@
 use std::{pin::Pin, time::Duration};
 
 use futures::{Stream, StreamExt};
-use roost_model::ids::{Generation, NodeId, TenantId};
+use roost_model::{
+    LogLevel,
+    ids::{Generation, NodeId, TenantId},
+};
 use roost_store::{SavedLogTail, Worker};
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -12,7 +15,7 @@ use tokio::time::timeout;
 use super::{
     App, Error,
     describe::NodeProblem,
-    log_line::{LogLevel, LogLine, lines_of_tail},
+    log_line::{LogLine, lines_of_tail},
     watch::{Outlet, Watched, WorkerChange},
 };
 use crate::node_rpc::{LogChunk, LogRequest, NodeLog};

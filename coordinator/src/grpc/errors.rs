@@ -22,7 +22,7 @@ use crate::{
         Error, FailedMigration, Refusal,
         health::{ETCD, POSTGRES},
     },
-    node_rpc::ImportFailure,
+    node_rpc::{NodeFailure, NodeSilence},
 };
 
 pub const COORDINATOR: &str = "coordinator";
@@ -51,7 +51,7 @@ impl From<Error> for ApiError {
             Error::OperationNotPaused { id, state } => not_paused(id, state),
             Error::NoOperation { id } => no_operation(id),
             Error::UnknownNode { node } => unknown_node(&node),
-            Error::Import(failure) => import_failed(failure),
+            Error::Node(failure) => node_failed(failure),
             Error::NoNodeForImport { .. } => ApiError::unavailable(
                 NODE,
                 RETRY_AFTER,
@@ -169,10 +169,27 @@ fn refused(kind: RefusalKind, error: &(dyn std::error::Error + 'static)) -> ApiE
     }
 }
 
-fn import_failed(failure: ImportFailure) -> ApiError {
+fn node_failed(failure: NodeFailure) -> ApiError {
     match failure {
-        ImportFailure::Refused(error) => error,
-        ImportFailure::BrokenOff { .. } => ApiError::unavailable(NODE, RETRY_AFTER, failure.to_string()),
+        NodeFailure::Refused(error) => error,
+        NodeFailure::Silent(silence) => node_silent(&silence),
+        NodeFailure::BrokenOff { .. } => ApiError::unavailable(NODE, RETRY_AFTER, failure.to_string()),
+    }
+}
+
+fn node_silent(silence: &NodeSilence) -> ApiError {
+    match silence {
+        // It stays so until somebody has done what it says.
+        NodeSilence::OldVersion { .. } | NodeSilence::ForeignSecret { .. } => {
+            ApiError::new(ErrorCode::FailedPrecondition, silence.to_string())
+        }
+        NodeSilence::NotLive { .. } | NodeSilence::Unreachable { .. } | NodeSilence::NotHeld { .. } => {
+            ApiError::unavailable(
+                NODE,
+                RETRY_AFTER,
+                format!("{silence}; see `roost node list`, and try again"),
+            )
+        }
     }
 }
 
@@ -314,6 +331,7 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
         | Refusal::NoCode { tenant, .. }
         | Refusal::NoPairing { tenant, .. }
         | Refusal::ScanPaused { tenant }
+        | Refusal::NoWorkerRuns { tenant }
         | Refusal::ThereAlready { tenant, .. }
         | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),
         Refusal::AllThereAlready { node } => failed("node", node.as_str()),

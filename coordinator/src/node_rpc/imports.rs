@@ -1,18 +1,18 @@
 //! A profile on its way to the node that stores it.
 
 use roost_model::ids::TenantId;
-use roost_proto::{
-    error::ApiError,
-    internal::{
-        ImportSessionRequest, ImportSessionResponse, ProfileDescription, ProfileEnd, ProfileFile,
-        import_session_request, import_session_response,
-    },
+use roost_proto::internal::{
+    ImportSessionRequest, ImportSessionResponse, ProfileDescription, ProfileEnd, ProfileFile,
+    import_session_request, import_session_response,
 };
 use roost_store::Requester;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
-use super::status::reason;
+use super::{
+    refusal::{NodeFailure, refusal},
+    status::reason,
+};
 
 /// What is imported, and how.
 #[derive(Debug, Clone)]
@@ -50,18 +50,6 @@ pub enum ImportStep {
     },
 }
 
-/// Why a node has not imported a profile.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportFailure {
-    /// In its own words.
-    #[error(transparent)]
-    Refused(#[from] ApiError),
-    #[error(
-        "the node does not answer any more ({reason}); whether the session is imported `roost session get` says"
-    )]
-    BrokenOff { reason: String },
-}
-
 /// What comes of the profile goes in here.
 #[derive(Debug)]
 pub struct ProfileSender(pub(super) mpsc::Sender<ImportSessionRequest>);
@@ -79,18 +67,16 @@ pub struct NodeImport(pub(super) Streaming<ImportSessionResponse>);
 
 impl NodeImport {
     /// None when it has said all.
-    pub async fn next(&mut self) -> Result<Option<ImportStep>, ImportFailure> {
+    pub async fn next(&mut self) -> Result<Option<ImportStep>, NodeFailure> {
         let told = self.0.message().await.map_err(|status| failure(&status))?;
         Ok(told.and_then(|told| told.part).map(Into::into))
     }
 }
 
-/// A status that the node has given has its details; one that tells of the connection has none.
-fn failure(status: &Status) -> ImportFailure {
-    match ApiError::from_status(status) {
-        Some(error) if !status.details().is_empty() => ImportFailure::Refused(error),
-        _ => ImportFailure::BrokenOff { reason: reason(status) },
-    }
+fn failure(status: &Status) -> NodeFailure {
+    let look = "whether the session is imported `roost session get` says";
+    let broken_off = || NodeFailure::BrokenOff { reason: reason(status), look };
+    refusal(status).map_or_else(broken_off, NodeFailure::Refused)
 }
 
 impl From<ImportRequest> for ImportSessionRequest {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod imports;
+mod refusal;
 mod status;
 
 use std::{
@@ -15,13 +16,17 @@ use parking_lot::Mutex;
 use roost_cluster::records::NodeRecord;
 use roost_model::{
     causes,
-    ids::{NodeId, TenantId},
+    ids::{Generation, NodeId, TenantId},
 };
 use roost_proto::{
     client::{AdminError, Bearer, Transport},
-    internal::{InspectWorkerRequest, ReadLogRequest, node_agent_service_client::NodeAgentServiceClient},
+    internal::{
+        InspectWorkerRequest, ReadLogRequest, TakeScreenshotRequest,
+        node_agent_service_client::NodeAgentServiceClient,
+    },
 };
 use roost_secrets::ClusterSecret;
+use roost_store::Requester;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -29,39 +34,24 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+use refusal::refusal;
 use status::reason;
 
 pub use answers::{BrowserVitals, LogChunk, LogRequest, NodeLog, SettingVitals, WorkerVitals};
-pub use imports::{ImportFailure, ImportRequest, ImportStep, NodeImport, ProfilePart, ProfileSender};
+pub use imports::{ImportRequest, ImportStep, NodeImport, ProfilePart, ProfileSender};
+pub use refusal::{NodeFailure, NodeSilence};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Until the answer begins: a node looks at a browser's processes for half a second, and asks the browser for two at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// A page has 8 s to show itself, and the node puts down who asked.
+const SCREENSHOT_WITHIN: Duration = Duration::from_secs(10);
 /// A stream on a connection that has silently died ends after this and as much again.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// Parts of a profile, of 1 MiB at most, that wait for the node to take them.
 const PARTS_WAITING: usize = 2;
 /// A channel that nobody has used for so long is closed, by the next one that is made.
 const UNUSED_FOR: Duration = Duration::from_secs(600);
-
-/// Why a node has not answered, in one line for an operator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NodeSilence {
-    #[error("node {node} is not live")]
-    NotLive { node: NodeId },
-    #[error("node {node} is of a version that cannot be asked: bring it to this coordinator's")]
-    OldVersion { node: NodeId },
-    #[error("node {node} cannot be reached at {address}: {reason}")]
-    Unreachable { node: NodeId, address: String, reason: String },
-    #[error(
-        "node {node} does not take this coordinator's cluster secret: give every node and coordinator the same \
-         --cluster-secret-file"
-    )]
-    ForeignSecret { node: NodeId },
-    /// It has let go of it, or not heard of it yet.
-    #[error("node {node} does not hold the tenant at this moment")]
-    NotHeld { node: NodeId },
-}
 
 /// The channels to the nodes.
 pub struct NodeRpc {
@@ -89,7 +79,7 @@ impl NodeRpc {
         let request = InspectWorkerRequest { tenant_id: tenant.to_string() };
         let mut client = self.client(record)?;
         let asked = timeout(ANSWER_WITHIN, client.inspect_worker(request)).await;
-        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue()));
+        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue(ANSWER_WITHIN)));
         answered.map(|answer| answer.into_inner().into()).map_err(|status| silence(record, &status))
     }
 
@@ -97,8 +87,31 @@ impl NodeRpc {
     pub async fn read_log(&self, record: &NodeRecord, request: LogRequest) -> Result<NodeLog, NodeSilence> {
         let mut client = self.client(record)?;
         let asked = timeout(ANSWER_WITHIN, client.read_log(ReadLogRequest::from(request))).await;
-        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue()));
+        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue(ANSWER_WITHIN)));
         answered.map(|answer| NodeLog(answer.into_inner())).map_err(|status| silence(record, &status))
+    }
+
+    /// What the tenant's page shows, as a PNG, and whose it was. The node has put down who asked.
+    pub async fn take_screenshot(
+        &self,
+        record: &NodeRecord,
+        tenant: &TenantId,
+        by: &Requester,
+    ) -> Result<(Vec<u8>, Generation), NodeFailure> {
+        let request = TakeScreenshotRequest {
+            tenant_id: tenant.to_string(),
+            requested_by: by.name.clone(),
+            reason: by.reason.clone(),
+        };
+        let mut client = self.client(record)?;
+        let asked = timeout(SCREENSHOT_WITHIN, client.take_screenshot(request)).await;
+        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue(SCREENSHOT_WITHIN)));
+        let told = answered.map_err(|status| match refusal(&status) {
+            Some(refused) => NodeFailure::Refused(refused),
+            None => silence(record, &status).into(),
+        })?;
+        let told = told.into_inner();
+        Ok((told.png, Generation(told.generation)))
     }
 
     /// Begins an import.
@@ -112,7 +125,7 @@ impl NodeRpc {
         // There is room for the first.
         parts.try_send(request.into()).ok();
         let asked = timeout(ANSWER_WITHIN, client.import_session(ReceiverStream::new(sent))).await;
-        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue()));
+        let answered = asked.unwrap_or_else(|_elapsed| Err(overdue(ANSWER_WITHIN)));
         let answers = answered.map_err(|status| silence(record, &status))?.into_inner();
         Ok((ProfileSender(parts), NodeImport(answers)))
     }
@@ -141,8 +154,8 @@ impl NodeRpc {
     }
 }
 
-fn overdue() -> Status {
-    Status::deadline_exceeded(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))
+fn overdue(within: Duration) -> Status {
+    Status::deadline_exceeded(format!("no answer within {} s", within.as_secs()))
 }
 
 fn channel_to(record: &NodeRecord) -> Result<Channel, NodeSilence> {
@@ -153,7 +166,7 @@ fn channel_to(record: &NodeRecord) -> Result<Channel, NodeSilence> {
     })?;
     Ok(endpoint
         .connect_timeout(CONNECT_WITHIN)
-        .timeout(ANSWER_WITHIN)
+        .timeout(SCREENSHOT_WITHIN)
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
         .connect_lazy())

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chromiumoxide_cdp::cdp::browser_protocol::browser::{CloseParams, GetVersionParams};
-use chromiumoxide_cdp::cdp::browser_protocol::page::ReloadParams;
+use chromiumoxide_cdp::cdp::browser_protocol::page::{CaptureScreenshotParams, ReloadParams};
 use chromiumoxide_cdp::cdp::browser_protocol::performance::GetMetricsParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::SessionId;
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{
@@ -38,6 +39,10 @@ const PAIRING: Duration = Duration::from_secs(18);
 const VERSION: Duration = Duration::from_secs(2);
 /// The bridge waits 8 s for the server.
 const LOGOUT: Duration = Duration::from_secs(10);
+/// For people who wait. A page whose renderer stands still never answers.
+const SCREENSHOT: Duration = Duration::from_secs(8);
+/// A gRPC message has 4 MiB at most.
+const PICTURE_BYTES: usize = 3 << 20;
 /// How long the threads of a busy machine may take to stop.
 const FREEZE: Duration = Duration::from_secs(1);
 /// How long a browser may take to close by itself.
@@ -105,6 +110,16 @@ fn is_about_a_lost_document(reason: &str) -> bool {
     .any(|known| reason.contains(known))
 }
 
+/// As the browser tells it: in base64.
+fn picture(step: &'static str, told: &str) -> Result<Vec<u8>, EngineError> {
+    let limit = PICTURE_BYTES;
+    let refused = |error: base64::DecodeError| EngineError::Refused { step, reason: error.to_string() };
+    match told.len() / 4 * 3 {
+        bytes if bytes > limit => Err(EngineError::PictureTooLarge { bytes, limit }),
+        _ => STANDARD.decode(told).map_err(refused),
+    }
+}
+
 /// A send whose page does not answer is like one whose server does not: nobody knows.
 fn timed_out(error: EngineError) -> SendError {
     match error {
@@ -163,6 +178,12 @@ impl Page for WebPage {
             bridge_version: env!("CARGO_PKG_VERSION"),
             library_version: WA_JS_VERSION,
         }
+    }
+
+    async fn screenshot(&self) -> Result<Vec<u8>, EngineError> {
+        let step = "taking a picture of the page";
+        let taken = self.cdp.call(step, Some(&self.session), CaptureScreenshotParams::default(), SCREENSHOT);
+        picture(step, taken.await?.data.as_ref())
     }
 
     async fn sweep(&self) -> Result<(), EngineError> {

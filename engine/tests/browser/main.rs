@@ -13,6 +13,7 @@ mod launcher;
 mod memory;
 mod network;
 mod proxy;
+mod screenshot;
 mod site;
 mod stage;
 mod texts;
@@ -48,6 +49,8 @@ fn trials() -> Vec<Trial> {
         trial("a_site_that_answers_with_an_error_is_told_with_its_status", turned_away::status),
         trial("a_site_that_sends_its_page_elsewhere_is_told_with_what_permits_it", turned_away::redirect),
         trial("a_browser_that_is_gone_is_named", turned_away::no_browser),
+        trial("what_a_page_shows_can_be_looked_at", screenshot::taken),
+        trial("a_page_that_is_frozen_is_not_waited_for_without_an_end", screenshot::frozen),
         trial("what_a_page_frames_cannot_speak_for_it", frames::forgery),
         trial("half_a_character_stops_nothing_and_is_told_as_a_whole_one", texts::half_characters),
         trial("a_page_and_its_workers_do_not_say_that_they_are_headless", identity::unset),

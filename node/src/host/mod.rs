@@ -83,7 +83,7 @@ use crate::{
     launch_queue::LaunchQueue,
     logins::Logins,
     resources::{MachineMemory, Resources},
-    rpc::{self, RpcService, SessionImporter},
+    rpc::{self, RpcService, Screenshots, SessionImporter},
     session::Imports,
     spares::Spares,
     start_times::StartTimes,
@@ -136,6 +136,7 @@ pub async fn run(
         resources: host.node.resources.clone(),
         log: log.clone(),
         importer: importer(&config, &host)?,
+        screenshots: screenshots(&config, &host),
     };
     let secret = config.cluster_secret.clone();
     helpers.spawn(async move {
@@ -333,6 +334,14 @@ fn importer(config: &NodeConfig, host: &HostEnv) -> Result<SessionImporter, Host
     let imports = Imports::in_state_dir(&config.args.state_dir).map_err(HostError::Imports)?;
     let (store, snapshots) = (host.node.store.clone(), host.node.snapshots.clone());
     Ok(SessionImporter { node: config.args.id.clone(), store, snapshots, imports, page })
+}
+
+fn screenshots(config: &NodeConfig, host: &HostEnv) -> Screenshots {
+    Screenshots {
+        node: config.args.id.clone(),
+        store: host.node.store.clone(),
+        workers: host.workers.clone(),
+    }
 }
 
 fn memory_watch(host: &HostEnv, node: &NodeId, machine: &MachineMemory) -> MemoryWatch {

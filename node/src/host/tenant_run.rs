@@ -25,7 +25,10 @@ use roost_store::{
 use uuid::Uuid;
 
 use super::{endings::Failures, env::IncarnationEnv, tenant_runtime::RunRequest};
-use crate::worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, WorkerHandle};
+use crate::{
+    worker::{StopMode, WarmStandby, Worker, WorkerContext, WorkerEnd, WorkerHandle},
+    worker_log::TenantLevels,
+};
 
 /// From a spec that could not be read to the next look.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -59,6 +62,7 @@ impl TenantRun {
             let Fence { tenant, generation } = &self.request.fence;
             self.env.host.workers.remove(tenant);
             self.env.host.worker_log.ended(tenant, *generation).await;
+            self.env.host.worker_log.levels.set(tenant, TenantLevels::default());
         }
         if let Some(warm) = warm {
             warm.kill().await;
@@ -102,6 +106,7 @@ impl TenantRun {
                 () = self.request.stopped() => return None,
                 spec = self.env.host.node.store.worker_spec(&self.request.fence.tenant) => match spec {
                     Ok(spec) if spec.generation == self.request.fence.generation && spec.desired == DesiredState::Running => {
+                        self.log_as_set(&spec);
                         return Some(spec);
                     }
                     // The controller is about to release it or to assign it anew.
@@ -171,7 +176,10 @@ impl TenantRun {
 
     async fn pass_spec_on(&mut self, worker: &WorkerHandle) {
         match self.env.host.node.store.worker_spec(&self.request.fence.tenant).await {
-            Ok(spec) => worker.update(spec),
+            Ok(spec) => {
+                self.log_as_set(&spec);
+                worker.update(spec);
+            }
             // Deleted; the controller releases it.
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => {
@@ -180,6 +188,13 @@ impl TenantRun {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
+    }
+
+    /// What is written in the tenant's log follows its settings.
+    fn log_as_set(&self, spec: &WorkerSpec) {
+        let temporary = spec.tenant.temporary_log_level.map(|set| (set.level, set.until.into()));
+        let levels = TenantLevels { own: spec.tenant.settings.log_level, temporary };
+        self.env.host.worker_log.levels.set(&self.request.fence.tenant, levels);
     }
 
     /// Stops in the way that was asked for, and harder when that is asked for meanwhile.

@@ -11,7 +11,7 @@ use roost_proto::{
     error::{ApiError, ErrorCode},
     internal::{
         Browser, EffectiveSetting, GetStatusRequest, GetStatusResponse, HeldTenant, ImportSessionRequest,
-        InspectWorkerRequest, InspectWorkerResponse, ProcessTree, ReadLogRequest,
+        InspectWorkerRequest, InspectWorkerResponse, ProcessTree, ReadLogRequest, TakeScreenshotRequest, TakeScreenshotResponse,
         node_agent_service_server::{NodeAgentService, NodeAgentServiceServer},
     },
 };
@@ -28,6 +28,7 @@ use super::{
     auth::SecretCheck,
     import_session::{self, SessionImporter},
     read_log::{self, Answers},
+    screenshot::Screenshots,
 };
 use crate::{
     blocking::run_blocking,
@@ -60,6 +61,7 @@ pub struct RpcService {
     pub resources: Resources,
     pub log: WorkerLog,
     pub importer: SessionImporter,
+    pub screenshots: Screenshots,
 }
 
 /// Serves until the process ends.
@@ -132,6 +134,15 @@ impl NodeAgentService for RpcService {
         request: Request<ReadLogRequest>,
     ) -> Result<Response<Self::ReadLogStream>, Status> {
         Ok(Response::new(read_log::read_log(&self.log, &self.workers, request.get_ref()).await?))
+    }
+
+    async fn take_screenshot(
+        &self,
+        request: Request<TakeScreenshotRequest>,
+    ) -> Result<Response<TakeScreenshotResponse>, Status> {
+        let request = request.into_inner();
+        let tenant = tenant_id(&request.tenant_id)?;
+        Ok(Response::new(self.screenshots.take(&tenant, request).await?))
     }
 
     type ImportSessionStream = import_session::Answers;

@@ -15,7 +15,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, debug, info, info_span};
 use uuid::Uuid;
 
 use super::{
@@ -256,6 +256,7 @@ impl Actor {
             info!(from = %before, to = %after, after_ms, "the worker's state changed");
         }
         if before != *after {
+            debug!(state = %after, "the worker's state is told");
             self.channels.state.send_replace(after.clone());
         }
         self.channels.attempts.send_replace(self.machine.attempts());

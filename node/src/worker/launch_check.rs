@@ -83,6 +83,8 @@ fn of_engine(error: &EngineError) -> Failure {
         | EngineError::Gone
         | EngineError::NotUnlinked { .. }
         | EngineError::NoPairingCode { .. }
+        | EngineError::NoPicture
+        | EngineError::PictureTooLarge { .. }
         | EngineError::Ended { .. }
         | EngineError::NoSandbox { .. }
         | EngineError::Refused { .. }

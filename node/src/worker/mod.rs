@@ -42,10 +42,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use roost_engine::{Page, Vitals};
+use roost_engine::{EngineError, Page, Vitals};
 use roost_model::ids::{Generation, TenantId};
 use roost_store::WorkerSpec;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::pipeline::Traffic;
 
@@ -97,6 +97,7 @@ impl Worker {
             traffic,
             page,
             end,
+            picturing: Arc::default(),
         }
     }
 }
@@ -119,6 +120,19 @@ pub struct WorkerHandle {
     traffic: Traffic,
     page: watch::Receiver<Option<Arc<dyn Page>>>,
     end: watch::Receiver<Option<WorkerEnd>>,
+    /// Held while a picture of the page is taken.
+    picturing: Arc<Mutex<()>>,
+}
+
+/// Why there is no picture of the page.
+#[derive(Debug, thiserror::Error)]
+pub enum ScreenshotError {
+    #[error("there is no browser now")]
+    NoBrowser,
+    #[error("one is being taken")]
+    UnderWay,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 impl WorkerHandle {
@@ -185,6 +199,13 @@ impl WorkerHandle {
         Some(page.vitals().await)
     }
 
+    /// What the page shows, as a PNG. One at a time; the worker itself goes on meanwhile and knows nothing of it.
+    pub async fn screenshot(&self) -> Result<Vec<u8>, ScreenshotError> {
+        let _turn = self.picturing.try_lock().map_err(|_| ScreenshotError::UnderWay)?;
+        let page = self.page.borrow().clone().ok_or(ScreenshotError::NoBrowser)?;
+        Ok(page.screenshot().await?)
+    }
+
     /// Waits until the worker has ended, for whatever reason; its browser is dead then.
     pub async fn ended(&self) -> WorkerEnd {
         let mut end = self.end.clone();
@@ -200,5 +221,19 @@ impl fmt::Debug for WorkerHandle {
             .field("tenant", &self.tenant)
             .field("generation", &self.generation)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn pictures_of_one_page_are_taken_one_at_a_time() {
+        let (handle, _) = unserved::Unserved::handle(&TenantId::new("asha").unwrap());
+        let held = handle.picturing.lock().await;
+        assert!(matches!(handle.screenshot().await, Err(ScreenshotError::UnderWay)));
+        drop(held);
+        assert!(matches!(handle.screenshot().await, Err(ScreenshotError::NoBrowser)));
     }
 }

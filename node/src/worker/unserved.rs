@@ -35,6 +35,7 @@ impl Unserved {
             traffic: Default::default(),
             page: watch::channel(None).1,
             end: watch::channel(None).1,
+            picturing: Arc::default(),
         };
         (handle, Self { inbox })
     }
@@ -61,10 +62,12 @@ pub(crate) fn spec(tenant: &TenantId) -> WorkerSpec {
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
         timing: TimingOverrides::default(),
+        log_level: None,
     };
     let tenant = Tenant {
         id: tenant.clone(),
         proxy: None,
+        temporary_log_level: None,
         uid: Uuid::nil(),
         settings: Arc::new(settings),
         labels: Labels::default(),

@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     files::{LogBounds, LogFiles, OpenLog},
-    layer::WorkerLogLayer,
+    layer::{Lines, WorkerLogLayer},
+    levels::LogLevels,
     line::LineFilter,
     unsaved::Unsaved,
     writer::{Command, Followed, Follower, Unwritten, Writer},
@@ -28,7 +29,8 @@ pub struct WorkerLogInbox {
 /// What the process logs from now on waits here, as much of it as is bounded.
 pub fn worker_log() -> (WorkerLogLayer, WorkerLogInbox) {
     let (to, commands) = mpsc::channel(WAITING);
-    let layer = WorkerLogLayer { to, dropped: Arc::default() };
+    let (dropped, levels) = (Arc::default(), LogLevels::default());
+    let layer = WorkerLogLayer { to, dropped, levels, lines: Lines::AsTheNode };
     (layer.clone(), WorkerLogInbox { layer, commands })
 }
 
@@ -40,13 +42,14 @@ impl WorkerLogInbox {
             files: LogFiles::new(state_dir.join("logs"), bounds)?,
             dropped: self.layer.dropped,
             unsaved: unsaved.clone(),
+            levels: self.layer.levels.clone(),
             followers: HashMap::new(),
             since_sweep: 0,
             unwritten: Unwritten::default(),
         };
         let commands = self.commands;
         std::thread::Builder::new().name("worker-log".to_owned()).spawn(move || writer.run(commands))?;
-        Ok(WorkerLog { to: self.layer.to, unsaved })
+        Ok(WorkerLog { to: self.layer.to, unsaved, levels: self.layer.levels })
     }
 }
 
@@ -55,6 +58,8 @@ impl WorkerLogInbox {
 pub struct WorkerLog {
     pub(super) to: mpsc::Sender<Command>,
     pub(super) unsaved: Arc<Unsaved>,
+    /// What tenants have of their own.
+    pub(crate) levels: LogLevels,
 }
 
 /// The writer is there as long as the process.

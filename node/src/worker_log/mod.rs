@@ -7,6 +7,8 @@
 //!                                                                          '-> unsaved --> saver --> Postgres: the last 64 KiB
 //! ```
 //!
+//! A tenant's own level (`levels`) says what of its lines is written; it comes with its settings, when its worker's spec is read.
+//!
 //! Phone numbers are masked on the way in (`mask`), and what customers write is left out above TRACE, so nothing that leaves this
 //! module has them.
 
@@ -14,6 +16,7 @@ mod args;
 mod files;
 mod handle;
 mod layer;
+mod levels;
 mod line;
 mod mask;
 mod saver;
@@ -24,9 +27,12 @@ pub use args::WorkerLogArgs;
 pub use files::LogBounds;
 pub use handle::{WorkerLog, WorkerLogInbox, worker_log};
 pub use layer::WorkerLogLayer;
+pub use levels::{LogLevels, TenantLevels};
 pub use line::{LineFilter, LogLine};
 pub use saver::{LogSaver, TAIL_BYTES};
 pub use writer::Followed;
 
+#[cfg(test)]
+mod level_tests;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
     handle::{WAITING, WAITING_FOLLOWED},
+    layer::Lines,
     *,
 };
 
@@ -28,6 +29,11 @@ fn logged(log: impl FnOnce()) -> (TempDir, WorkerLog) {
     with_default(tracing_subscriber::registry().with(layer), log);
     let worker_log = inbox.start(dir.path(), BOUNDS).unwrap();
     (dir, worker_log)
+}
+
+fn as_the_node(log: &WorkerLog) -> WorkerLogLayer {
+    let (to, levels) = (log.to.clone(), log.levels.clone());
+    WorkerLogLayer { to, levels, dropped: Arc::default(), lines: Lines::AsTheNode }
 }
 
 async fn lines(log: &WorkerLog, filter: LineFilter) -> Vec<Value> {
@@ -130,7 +136,7 @@ async fn a_follower_is_told_what_comes_until_the_worker_is_gone_and_holds_up_nob
     let filter = LineFilter { generation: Some(7), ..LineFilter::default() };
     let (open, mut followed) = log.follow(&tenant(), filter).await.unwrap();
     assert_eq!(open.last(&filter, 10, 10_000).unwrap().len(), 1);
-    let layer = WorkerLogLayer { to: log.to.clone(), dropped: Arc::default() };
+    let layer = as_the_node(&log);
     with_default(tracing_subscriber::registry().with(layer), || {
         info!(tenant = "asha", generation = 6, "an earlier owner's");
         for number in 0..WAITING_FOLLOWED + 20 {
@@ -149,7 +155,7 @@ async fn a_follower_is_told_what_comes_until_the_worker_is_gone_and_holds_up_nob
             Followed::Missed(lines) => panic!("{lines} too early"),
         }
     }
-    let layer = WorkerLogLayer { to: log.to.clone(), dropped: Arc::default() };
+    let layer = as_the_node(&log);
     with_default(tracing_subscriber::registry().with(layer), || {
         info!(tenant = "asha", generation = 7, "last")
     });

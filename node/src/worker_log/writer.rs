@@ -17,6 +17,7 @@ use tracing::Level;
 
 use super::{
     files::{LogFiles, OpenLog},
+    levels::LogLevels,
     line::{LineFilter, LogLine},
     unsaved::Unsaved,
 };
@@ -93,6 +94,7 @@ pub(super) struct Writer {
     pub(super) files: LogFiles,
     pub(super) dropped: Dropped,
     pub(super) unsaved: Arc<Unsaved>,
+    pub(super) levels: LogLevels,
     pub(super) followers: HashMap<TenantId, Vec<Follower>>,
     pub(super) since_sweep: u64,
     pub(super) unwritten: Unwritten,
@@ -118,6 +120,7 @@ impl Writer {
                 batch.push(next);
             }
             self.take(batch.drain(..));
+            self.levels.end_due(SystemTime::now());
         }
     }
 

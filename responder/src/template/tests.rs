@@ -25,6 +25,7 @@ fn tenant(template: TemplateKind, language: LanguageCode, texts: Texts) -> Tenan
         limits: ResourceLimits::default(),
         browser: BrowserSettings::default(),
         timing: TimingOverrides::default(),
+        log_level: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod browser;
 mod business_texts;
 mod labels;
 mod limits;
+mod log_level;
 mod order;
 pub mod page;
 mod policy;

@@ -13,6 +13,7 @@ use super::{
     business_texts::texts,
     labels::{LABELS, METADATA, Named},
     limits::{limits, limits_patch},
+    log_level::own_log_level,
     proxy::proxy,
     replies::{answer_within, reply_limit, resend_policy},
     restart_schedule::restart_schedule,
@@ -24,7 +25,7 @@ const DISPLAY_NAME: Text = Text::line(1, 200);
 const QR_ROTATIONS: RangeInclusive<u32> = 0..=10_000;
 
 /// The fields that UpdateTenant can change, by their paths.
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 20] = [
     "display_name",
     "phone",
     "template",
@@ -42,6 +43,7 @@ const PATHS: [&str; 19] = [
     "browser",
     "proxy",
     "timing",
+    "log_level",
     "labels",
     "metadata",
 ];
@@ -85,6 +87,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
     let browser = browser_settings(&mut checks, tenant.browser);
     let proxy = proxy(&mut checks, tenant.proxy);
     let timing = timing(&mut checks, tenant.timing);
+    let log_level = own_log_level(&mut checks, tenant.log_level);
     let labels = LABELS.check(&mut checks, tenant.labels);
     let metadata = METADATA.check(&mut checks, tenant.metadata);
     let (
@@ -102,6 +105,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         Some(browser),
         Some(proxy),
         Some(timing),
+        Some(log_level),
         Some(labels),
         Some(metadata),
         true,
@@ -120,6 +124,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         browser,
         proxy,
         timing,
+        log_level,
         labels,
         metadata,
         checks.passed(),
@@ -144,6 +149,7 @@ pub fn new_tenant(request: v1::CreateTenantRequest) -> Result<NewTenant, ApiErro
         browser,
         proxy,
         timing,
+        log_level,
         labels,
         metadata,
     })
@@ -193,6 +199,7 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         browser: named("browser").then(|| browser_settings(&mut checks, tenant.browser)).flatten(),
         proxy: named("proxy").then(|| proxy(&mut checks, tenant.proxy)).flatten(),
         timing: named("timing").then(|| timing(&mut checks, tenant.timing)).flatten(),
+        log_level: named("log_level").then(|| own_log_level(&mut checks, tenant.log_level)).flatten(),
         labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
         metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
     };
@@ -240,6 +247,7 @@ fn populated(tenant: &v1::Tenant) -> BTreeSet<&'static str> {
         ("browser", tenant.browser.is_some()),
         ("proxy", tenant.proxy.is_some()),
         ("timing", tenant.timing.is_some()),
+        ("log_level", tenant.log_level.is_some()),
         ("labels", !tenant.labels.is_empty()),
         ("metadata", !tenant.metadata.is_empty()),
     ];

@@ -1,12 +1,13 @@
 //! WorkerInspectionService.
 
 use prost_types::Timestamp;
+use roost_model::LogLevel;
 use roost_proto::v1::{self, worker_inspection_service_server::WorkerInspectionService};
 use time::OffsetDateTime;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    app::{App, LogLevel, LogQuery},
+    app::{App, LogQuery, Screenshot},
     grpc::{
         answers::{Answers, answers},
         request::{Checks, tenant_id},
@@ -69,12 +70,44 @@ impl WorkerInspectionService for WorkerInspection {
         else {
             return Err(checks.refusal().into());
         };
-        let query = LogQuery { lines, since, level: level.map_or(LogLevel::Trace, wire::log_level_filter) };
+        let query =
+            LogQuery { lines, since, level: level.and_then(wire::log_level_of).unwrap_or(LogLevel::Trace) };
         let items = if request.follow {
             self.app.follow_worker_log(&tenant, query).await?
         } else {
             self.app.read_worker_log(&tenant, query, request.previous).await?
         };
         Ok(Response::new(answers(items, wire::log_item)))
+    }
+
+    async fn take_screenshot(
+        &self,
+        request: Request<v1::TakeScreenshotRequest>,
+    ) -> Result<Response<v1::TakeScreenshotResponse>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(by)) = (tenant, by) else { return Err(checks.refusal().into()) };
+        let Screenshot { png, node, generation } = self.app.take_screenshot(&tenant, &by).await?;
+        let (node_id, generation) = (node.into(), generation.0);
+        Ok(Response::new(v1::TakeScreenshotResponse { png, node_id, generation }))
+    }
+
+    async fn set_worker_log_level(
+        &self,
+        request: Request<v1::SetWorkerLogLevelRequest>,
+    ) -> Result<Response<v1::TenantLogLevel>, Status> {
+        let request = request.into_inner();
+        let mut checks = Checks::default();
+        let tenant = checks.tenant_id("tenant_id", &request.tenant_id);
+        let level = checks.temporary_log_level(request.level, request.duration);
+        let by = checks.by(request.requested_by, request.reason);
+        let (Some(tenant), Some(level), Some(by)) = (tenant, level, by) else {
+            return Err(checks.refusal().into());
+        };
+        let changed = self.app.set_log_level(&tenant, level, &by).await?;
+        let told = wire::tenant_log_level(&changed, OffsetDateTime::now_utc());
+        Ok(Response::new(told.unwrap_or_default()))
     }
 }

@@ -123,6 +123,8 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::SessionRestoreOrdered => v1::EventKind::SessionRestoreOrdered,
         EventKind::SessionRestored => v1::EventKind::SessionRestored,
         EventKind::SessionImported => v1::EventKind::SessionImported,
+        EventKind::ScreenshotTaken => v1::EventKind::ScreenshotTaken,
+        EventKind::LogLevelChanged => v1::EventKind::LogLevelChanged,
         EventKind::SessionRestoreFailed => v1::EventKind::SessionRestoreFailed,
         EventKind::ScanPaused => v1::EventKind::ScanPaused,
         EventKind::ScanResumed => v1::EventKind::ScanResumed,

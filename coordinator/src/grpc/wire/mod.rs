@@ -40,9 +40,10 @@ pub use operation::{
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
 pub use worker_description::worker_description;
-pub use worker_log::{log_item, log_level_filter};
+pub use worker_log::{log_item, log_level_of, tenant_log_level};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
+    let log_level = tenant_log_level(&row, OffsetDateTime::now_utc());
     let settings = Arc::unwrap_or_clone(row.settings);
     v1::Tenant {
         id: row.id.into(),
@@ -69,6 +70,7 @@ pub fn tenant(row: Tenant) -> v1::Tenant {
         browser: browser_settings(settings.browser),
         proxy: row.proxy.map(proxy),
         timing: timing(settings.timing),
+        log_level,
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use roost_model::ids::NodeId;
 use roost_proto::v1;
 use roost_store::ListedSnapshot;
+use time::OffsetDateTime;
 
-use super::{count, timestamp, worker};
+use super::{count, tenant_log_level, timestamp, worker};
 use crate::{
     app::{LiveWorker, WorkerDescription},
     node_rpc::{BrowserVitals, SettingVitals, WorkerVitals},
@@ -19,6 +20,7 @@ pub fn worker_description(row: WorkerDescription) -> v1::WorkerDescription {
         Some(Ok(LiveWorker { node, vitals })) => (Some(live_worker(node, vitals)), String::new()),
     };
     let size = |snapshot: &ListedSnapshot| long(snapshot.bytes.unwrap_or_default());
+    let log_level = tenant_log_level(&row.tenant, OffsetDateTime::now_utc());
     v1::WorkerDescription {
         worker: Some(worker(row.worker)),
         phone: row.tenant.settings.phone.clone(),
@@ -29,6 +31,7 @@ pub fn worker_description(row: WorkerDescription) -> v1::WorkerDescription {
         snapshot_time: row.newest_snapshot.map(|snapshot| timestamp(snapshot.taken_at)),
         live,
         node_problem,
+        log_level,
     }
 }
 

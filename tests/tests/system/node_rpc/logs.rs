@@ -16,7 +16,7 @@ impl Stage {
     }
 
     /// All lines and notices of what ends by itself.
-    async fn log(&self, request: ReadWorkerLogRequest) -> Result<(Vec<WorkerLogLine>, Vec<String>)> {
+    pub async fn log(&self, request: ReadWorkerLogRequest) -> Result<(Vec<WorkerLogLine>, Vec<String>)> {
         let mut answers = self.read(request).await?;
         let (mut lines, mut notices) = (vec![], vec![]);
         while let Some(answer) = answers.message().await? {

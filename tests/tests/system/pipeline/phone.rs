@@ -236,6 +236,10 @@ impl Page for FakePage {
         Ok(Duration::ZERO)
     }
 
+    async fn screenshot(&self) -> Result<Vec<u8>, EngineError> {
+        Err(EngineError::NoPicture)
+    }
+
     async fn sweep(&self) -> Result<(), EngineError> {
         Err(EngineError::Gone)
     }

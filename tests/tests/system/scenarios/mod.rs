@@ -15,6 +15,7 @@ mod operations;
 mod outages;
 mod own_proxy;
 mod sandbox;
+mod screenshots;
 mod session;
 mod shut_gates;
 mod spares;

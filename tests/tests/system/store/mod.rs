@@ -21,6 +21,7 @@ mod labels;
 mod ledger;
 mod ledger_cost;
 mod limits;
+mod log_levels;
 mod log_tails;
 mod message_cost;
 mod migrations;
