@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use roost_model::{
-    BrowserSettings, Proxy, ProxyPlace, ResourceLimits, RestartSchedule, TenantSettings, Texts, TimingOverrides,
+    BrowserSettings, Proxy, ProxyPlace, ResourceLimits, RestartSchedule, TenantSettings, Texts,
+    TimingOverrides,
     ids::{NodeId, TenantId},
 };
 use sqlx::{

@@ -11,7 +11,8 @@ use roost_proto::{
     error::{ApiError, ErrorCode},
     internal::{
         Browser, EffectiveSetting, GetStatusRequest, GetStatusResponse, HeldTenant, ImportSessionRequest,
-        InspectWorkerRequest, InspectWorkerResponse, ProcessTree, ReadLogRequest, TakeScreenshotRequest, TakeScreenshotResponse,
+        InspectWorkerRequest, InspectWorkerResponse, ProcessTree, ReadLogRequest, TakeScreenshotRequest,
+        TakeScreenshotResponse,
         node_agent_service_server::{NodeAgentService, NodeAgentServiceServer},
     },
 };

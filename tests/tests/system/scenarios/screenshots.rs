@@ -35,7 +35,7 @@ async fn records(scenario: &Scenario) -> Result<Vec<roost_proto::v1::Event>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_of_a_page_is_on_record_or_is_not_given_out() -> Result<()> {
-    let scenario = Scenario::start(1, 1).await?;
+    let mut scenario = Scenario::start(1, 1).await?;
     let tenant = scenario.tenant(0);
     let node = scenario.owner(&tenant).await?;
     let taken = take(&scenario, &tenant.id).await?;
