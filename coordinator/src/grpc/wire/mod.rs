@@ -7,6 +7,7 @@ mod node;
 mod operation;
 mod session;
 mod snapshot;
+mod timestamp;
 mod worker_description;
 mod worker_log;
 
@@ -39,6 +40,7 @@ pub use operation::{
 };
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
+pub use timestamp::timestamp;
 pub use worker_description::worker_description;
 pub use worker_log::{log_item, log_level_of, tenant_log_level};
 
@@ -251,11 +253,6 @@ pub fn count(number: impl TryInto<i32>) -> i32 {
 /// Amounts of memory too.
 fn amount(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-pub fn timestamp(at: OffsetDateTime) -> Timestamp {
-    let nanos = i32::try_from(at.nanosecond()).unwrap_or_default();
-    Timestamp { seconds: at.unix_timestamp(), nanos }
 }
 
 fn template(kind: TemplateKind) -> v1::Template {

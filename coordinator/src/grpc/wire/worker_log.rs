@@ -6,7 +6,7 @@ use roost_store::Tenant;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::timestamp;
+use super::timestamp::timestamp;
 use crate::app::{LogItem, LogLine};
 
 pub fn log_item(item: LogItem) -> v1::ReadWorkerLogResponse {

@@ -1,3 +1,5 @@
+//! What of a request for a tenant is taken, and how the rest is refused.
+
 use roost_model::{DEFAULT_ANSWER_WITHIN, ResendPolicy, Texts};
 
 use super::*;
