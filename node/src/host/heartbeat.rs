@@ -1,7 +1,7 @@
 //! The flush of `last_seen_at`: one statement per node and interval, for the workers whose pages have proved themselves
 //! since the last one. A worker without fresh evidence is left out, and that is how its silence is noticed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use roost_cluster::timing::Timing;
 use roost_model::causes;
@@ -11,8 +11,15 @@ use tokio::time::MissedTickBehavior;
 use super::{ownership::RegistryOwnership, worker_table::WorkerTable};
 use crate::{
     env::NodeEnv,
-    worker::{OwnershipCheck, StopMode},
+    worker::{OwnershipCheck, StopMode, WorkerHandle},
 };
+
+/// For how long a worker may be believed to answer by whoever hears nothing more of it: as long as its last proof counts, and until
+/// the heartbeat after the next proof is there.
+fn evident_for(worker: &WorkerHandle, heartbeat_every: Duration) -> Duration {
+    let age = worker.seen().map(|at| at.elapsed()).unwrap_or_default();
+    (worker.fresh_for() + heartbeat_every).saturating_sub(age)
+}
 
 /// Runs for as long as this life of the node.
 pub(super) async fn run(
@@ -30,7 +37,9 @@ pub(super) async fn run(
         let (seen, workers): (Vec<_>, Vec<_>) = seen
             .map(|(fence, worker)| {
                 let usage = usages.get(&fence.tenant).copied();
-                (Heartbeat { fence, usage, messages_per_minute: worker.messages_per_minute() }, worker)
+                let messages_per_minute = worker.messages_per_minute();
+                let evident_for = evident_for(&worker, timing.heartbeat_every);
+                (Heartbeat { fence, usage, messages_per_minute, evident_for }, worker)
             })
             .unzip();
         if seen.is_empty() {

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::FuturesUnordered};
 use roost_engine::{EngineError, Page, PageEvent, PairingCode, Probe};
-use roost_store::{Fence, PairingOrder, StatusReport, StoreError, WorkerSpec};
+use roost_store::{ConditionKind, Fence, PairingOrder, StatusReport, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -23,6 +23,7 @@ use super::{
     context::WorkerContext,
     fault::Surroundings,
     launch_check::CallOff,
+    liveness::fresh_for,
     planned_restart::PlannedRestart,
     report::Reporter,
     session_store::{SessionStore, SessionStoreError},
@@ -273,7 +274,11 @@ impl Actor {
         }
         let condition = self.machine.condition();
         if condition != condition_before {
-            self.reporter.tell(StatusReport { condition: Some(condition), ..StatusReport::default() });
+            let is_evident = condition.0 == ConditionKind::Answering;
+            let evident_for =
+                is_evident.then(|| fresh_for(&self.context.timing) + self.context.reported_every);
+            let condition = Some(condition);
+            self.reporter.tell(StatusReport { condition, evident_for, ..StatusReport::default() });
         }
         self.set_gate();
     }

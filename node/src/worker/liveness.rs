@@ -1,7 +1,16 @@
 //! What counts as proof that a page works. A worker may only say CONNECTED on evidence: a page can show itself linked
 //! and online and yet be deaf, so the evidence is an answer of the server behind it, asked for by the probe itself.
 
-use roost_engine::{EngineError, Probe, StreamMode};
+use std::time::Duration;
+
+use roost_engine::{EngineError, PROBE_WITHIN, Probe, StreamMode};
+
+use super::timing::WorkerTiming;
+
+/// How long a proof counts: by then the next probe has been made, and has been answered or given up.
+pub fn fresh_for(timing: &WorkerTiming) -> Duration {
+    timing.probe_every + PROBE_WITHIN
+}
 
 /// Why a page is not proven.
 #[derive(Debug, thiserror::Error)]

@@ -36,7 +36,11 @@ pub(crate) mod unserved;
 mod wakeups;
 mod warm_standby;
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use roost_engine::{Page, Vitals};
 use roost_model::ids::{Generation, TenantId};
@@ -66,6 +70,7 @@ impl Worker {
         let (attempts_tx, attempts) = watch::channel(0);
         let tenant = context.fence.tenant.clone();
         let generation = context.fence.generation;
+        let fresh_for = liveness::fresh_for(&context.timing);
         let (page_tx, page) = watch::channel(None);
         let (told, end) = watch::channel(None);
         let traffic = Traffic::default();
@@ -86,6 +91,7 @@ impl Worker {
             commands,
             specs: Arc::new(specs),
             seen,
+            fresh_for,
             state,
             attempts,
             traffic,
@@ -106,6 +112,8 @@ pub struct WorkerHandle {
     commands: mpsc::Sender<actor::WorkerCommand>,
     specs: Arc<watch::Sender<WorkerSpec>>,
     seen: watch::Receiver<Option<Instant>>,
+    /// See [`liveness::fresh_for`].
+    fresh_for: Duration,
     state: watch::Receiver<State>,
     attempts: watch::Receiver<u32>,
     traffic: Traffic,
@@ -144,6 +152,11 @@ impl WorkerHandle {
     /// When the page last proved that it works; `None` while it has not.
     pub fn seen(&self) -> Option<Instant> {
         *self.seen.borrow()
+    }
+
+    /// How long that proof counts.
+    pub fn fresh_for(&self) -> Duration {
+        self.fresh_for
     }
 
     /// The worker's state, for the supervisor and for people.

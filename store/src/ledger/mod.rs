@@ -205,6 +205,10 @@ impl Ledger for PostgresLedger {
             ), placed as (
                 update worker_processes w set
                     node = held.node, generation = nextval('generations'), updated_at = now(),
+                    -- That was said of the owner before.
+                    condition = case when w.condition = 'ANSWERING' then 'STARTING' else w.condition end,
+                    condition_reason = case when w.condition = 'ANSWERING' then format('it goes to %s', held.node) else w.condition_reason end,
+                    condition_since = case when w.condition = 'ANSWERING' then now() else w.condition_since end,
                     -- One that was not seen under its last placement is no less overdue for another.
                     expected_since = case when held.was_seen then now() else w.expected_since end
                 from held where w.tenant_id = held.tenant_id

@@ -65,11 +65,13 @@ pub(super) struct AllWorkers {
     reading: WorkerReading,
     /// Until when changes are known, and when all was read.
     known: Option<(WorkerHorizon, Instant)>,
+    /// Those that said that they answer and of which nothing is heard, as they were last read.
+    out_of_sight: BTreeSet<TenantId>,
 }
 
 impl AllWorkers {
     pub fn new(reading: WorkerReading) -> Self {
-        Self { reading, known: None }
+        Self { reading, known: None, out_of_sight: BTreeSet::new() }
     }
 
     async fn everything(&mut self) -> Result<Found<TenantId, Worker>, StoreError> {
@@ -84,9 +86,13 @@ impl AllWorkers {
         let known = self.known.as_ref().filter(|(_, all_read_at)| all_read_at.elapsed() < EVERYTHING_EVERY);
         let Some((horizon, all_read_at)) = known else { return self.everything().await };
         match self.reading.store.workers_changed_since(horizon).await? {
-            WorkersChanged::Of(tenants, now) => {
+            WorkersChanged::Of(mut tenants, now) => {
                 let all_read_at = *all_read_at;
+                // That nothing is heard of a worker any more is written nowhere, nor that something is again.
+                let out_of_sight = self.reading.store.workers_out_of_sight().await?;
+                tenants.extend(out_of_sight.symmetric_difference(&self.out_of_sight).cloned());
                 let workers = self.reading.at(&tenants).await?;
+                self.out_of_sight = out_of_sight;
                 self.known = Some((now, all_read_at));
                 Ok(Found::of(tenants, workers, tenant_of))
             }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use roost_model::ids::NodeId;
 use roost_proto::v1;
-use roost_store::ListedSnapshot;
+use roost_store::{ConditionChange, ListedSnapshot};
 
-use super::{count, timestamp, worker};
+use super::{condition_kind, count, timestamp, worker};
 use crate::{
     app::{LiveWorker, WorkerDescription},
     node_rpc::{BrowserVitals, WorkerVitals},
@@ -29,6 +29,15 @@ pub fn worker_description(row: WorkerDescription) -> v1::WorkerDescription {
         snapshot_time: row.newest_snapshot.map(|snapshot| timestamp(snapshot.taken_at)),
         live,
         node_problem,
+    }
+}
+
+pub fn condition_change(row: ConditionChange) -> v1::ConditionChange {
+    v1::ConditionChange {
+        time: Some(timestamp(row.at)),
+        kind: condition_kind(row.kind).into(),
+        reason: row.reason,
+        node_id: row.node.map(String::from).unwrap_or_default(),
     }
 }
 

@@ -7,8 +7,11 @@
 
 use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
-use super::machine::{
-    AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
+use super::{
+    evidence::Evidence,
+    machine::{
+        AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
+    },
 };
 use crate::{
     start_times::allowance,
@@ -144,6 +147,7 @@ impl Transition {
                 self.fail(Failure::NotLetIn, reason);
             }
             State::QrReady { .. } => self.code_overdue(),
+            State::Running { .. } => self.machine.evidence = Evidence::run_out(self.machine.fresh_for()),
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => self.attempt(),
             State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
                 let reason = reason.clone();
@@ -188,6 +192,7 @@ impl Transition {
         self.machine.over_limit_soon = 0;
         self.machine.trouble = None;
         self.machine.complaint.clear();
+        self.machine.unlinked = None;
         self.machine.linking.begin_anew();
         self.tell(StatusReport {
             worker_status: Some(WorkerStatus::Running),
@@ -356,6 +361,7 @@ impl Transition {
         self.machine.offline_attempts_left = 0;
         self.machine.reloaded = false;
         self.machine.reloaded_for_update = false;
+        self.machine.evidence = Evidence::None;
         self.machine.state = State::Running { since: self.now };
         self.effects.push(Effect::Serve);
         self.refuse_pairing();
