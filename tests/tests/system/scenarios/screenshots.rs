@@ -64,5 +64,5 @@ async fn a_picture_of_a_page_is_on_record_or_is_not_given_out() -> Result<()> {
     ensure!(refused.code() == Code::FailedPrecondition, "{refused:?}");
     let why = ApiError::from_status(&refused).context("with a reason")?.message;
     ensure!(why.contains("no worker running") && why.contains("roost worker start"), "{why}");
-    scenario.finish_without_a_connection().await
+    scenario.finish().await
 }
