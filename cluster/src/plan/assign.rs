@@ -219,6 +219,10 @@ fn choose(draft: &Draft<'_>, tenant: &TenantView, only_to_lacking: bool) -> Resu
             }
         }
     }
+    // Back to where it is moved away from rather than nowhere, but to a last resort rather than back: it would only leave again.
+    if tenant.leaves.is_some() && !tenant.is_held() {
+        return choose(draft, &TenantView { leaves: None, ..tenant.clone() }, only_to_lacking);
+    }
     if let Some(reason) = no_memory_anywhere(draft, tenant) {
         return Err(reason);
     }
@@ -283,10 +287,12 @@ pub(super) fn first_open(draft: &Draft<'_>, tenant: &TenantView, fit: Fit) -> Op
     draft.order(&tenant.tenant).enumerate().find(|&(_, node)| fits(draft, tenant, node, OPEN, fit))
 }
 
-/// Whether the node takes the tenant, and is as good as is asked for. The second is looked at first, for it is what most
-/// nodes lack in a large cluster.
+/// Whether the node takes the tenant, is not what that is moved away from, and is as good as is asked for. The last is looked at
+/// first, for it is what most nodes lack in a large cluster.
 fn fits(draft: &Draft<'_>, tenant: &TenantView, node: usize, groups: &[Group], fit: Fit) -> bool {
-    draft.loads.fits(node, groups, fit, tenant) && admitted(draft, node, tenant).is_ok()
+    draft.loads.fits(node, groups, fit, tenant)
+        && !tenant.is_to_leave(&draft.nodes[node].node)
+        && admitted(draft, node, tenant).is_ok()
 }
 
 fn first_that_fits(
@@ -358,10 +364,7 @@ fn admits(view: &NodeView, tenant: &TenantView, given: Given) -> Result<(), Admi
         Intake::Draining | Intake::Overdue => return Err(AdmissionDenial::Draining),
         Intake::Leaving => return Err(AdmissionDenial::Leaving),
     }
-    // It goes back there rather than nowhere: only as long as a node has it or prepares for it. Without the second an open node
-    // would be a better choice than the last resort that has prepared, and it would leave it again.
-    let has_another = tenant.is_held() || !tenant.preparations.is_empty();
-    if has_another && tenant.is_to_leave(&view.node) && tenant.pin.is_none() {
+    if tenant.is_held() && tenant.is_to_leave(&view.node) && tenant.pin.is_none() {
         return Err(AdmissionDenial::MovedAway);
     }
     if tenant.is_held() && tenant.unprepared.contains(&view.node) {

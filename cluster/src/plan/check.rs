@@ -91,8 +91,7 @@ impl Facts<'_> {
             }
         };
         let prepares = !has_another || !tenant.unprepared.contains(node);
-        let goes_on = has_another || !tenant.preparations.is_empty();
-        let is_left = goes_on && tenant.pin.is_none() && self.is_moved_away(tenant, node);
+        let is_left = has_another && tenant.pin.is_none() && self.is_moved_away(tenant, node);
         let readable = !self.snapshot.unreadable.contains_key(node);
         takes && readable && prepares && !is_left && allowed && (sent || view.weight > 0)
     }

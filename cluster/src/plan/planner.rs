@@ -221,7 +221,10 @@ fn may_take(draft: &Draft<'_>, planned: &PlannedTenant<'_>, node: usize) -> bool
 /// Somebody still wants the tenant to go there, or it has to go somewhere.
 fn is_asked_for(draft: &Draft<'_>, planned: &PlannedTenant<'_>, next: usize) -> bool {
     match &planned.state {
-        TenantState::Unplaced { .. } => !is_paused(draft, planned),
+        // Where it is moved away from is asked last of all.
+        TenantState::Unplaced { .. } => {
+            !is_paused(draft, planned) && !planned.tenant.is_to_leave(&draft.nodes[next].node)
+        }
         TenantState::InTransit { from, .. } => *from != next,
         TenantState::Resident { node, .. } if *node == next => false,
         TenantState::Resident { asks: Some(asks), .. } => match asks {

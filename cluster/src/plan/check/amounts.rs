@@ -43,6 +43,8 @@ struct Amounts<'a> {
     given: Vec<&'a NodeId>,
     /// Placed on a suspect node that was neither ordered nor prepared.
     last_resorts: Vec<&'a TenantView>,
+    /// Placed where somebody wants it off.
+    given_back: Vec<&'a TenantView>,
     /// Of moves that are ordered.
     ordered: Traffic<'a>,
     /// Of moves that a rebalance chose.
@@ -78,6 +80,9 @@ impl<'a> Amounts<'a> {
                 Action::Place { node, choice, .. } => {
                     if is_last_resort(facts, node, choice) {
                         self.last_resorts.push(tenant);
+                    }
+                    if tenant.pin.is_none() && facts.is_moved_away(tenant, node) {
+                        self.given_back.push(tenant);
                     }
                     placed = Some(node);
                 }
@@ -174,7 +179,8 @@ fn is_last_resort(facts: &Facts<'_>, node: &NodeId, choice: &Choice) -> bool {
 }
 
 /// A node is never given more than it takes; that it already has more is no fault of the plan. And a suspect node is
-/// given nothing while another has room.
+/// given nothing while another has room, unless it is the one that the tenant is moved away from; that is given it back only
+/// when no other has room.
 fn overfilled(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
     let hosted = |node: &NodeId| amounts.hosted.get(node).copied().unwrap_or_default();
     let mut given = amounts.given.iter();
@@ -188,15 +194,30 @@ fn overfilled(facts: &Facts<'_>, amounts: &Amounts<'_>) -> Option<String> {
     if let Some(node) = amounts.given.iter().find(over) {
         return Some(format!("{node} is given more memory than it has"));
     }
-    let open = || facts.snapshot.nodes.iter().filter(|view| view.intake == Intake::Open && view.weight > 0);
     let has_room = |view: &NodeView, tenant: &TenantView| {
         let has_memory = |(request, all): (u64, u64)| requested(&view.node) + request <= all;
-        hosted(&view.node) < view.capacity && memory(facts, &view.node, tenant).is_none_or(has_memory)
+        view.weight > 0
+            && !facts.snapshot.unreadable.contains_key(&view.node)
+            && !facts.is_moved_away(tenant, &view.node)
+            && hosted(&view.node) < view.capacity
+            && memory(facts, &view.node, tenant).is_none_or(has_memory)
     };
-    amounts.last_resorts.iter().find_map(|tenant| {
+    let open = || facts.snapshot.nodes.iter().filter(|view| view.intake == Intake::Open);
+    let last_resort = amounts.last_resorts.iter().find_map(|tenant| {
         let roomy = open().find(|view| has_room(view, tenant))?;
         Some(format!("a suspect or impaired node is given {} while {} has room", tenant.tenant, roomy.node))
+    });
+    let taking = || facts.snapshot.nodes.iter().filter(|view| takes(view.intake));
+    last_resort.or_else(|| {
+        amounts.given_back.iter().find_map(|tenant| {
+            let roomy = taking().find(|view| has_room(view, tenant))?;
+            Some(format!("{} goes back while {} has room", tenant.tenant, roomy.node))
+        })
     })
+}
+
+fn takes(intake: Intake) -> bool {
+    matches!(intake, Intake::Open | Intake::Suspect | Intake::Impaired)
 }
 
 /// What a plan begins does not bring the traffic above the limits; that it is above them already is no fault of the plan.

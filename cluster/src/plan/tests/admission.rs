@@ -95,7 +95,7 @@ fn expected(snapshot: &Snapshot, node: &NodeView, tenant: &TenantView) -> bool {
     let is_left =
         tenant.leaves.as_ref() == Some(&node.node) && tenant.pin.is_none() && tenant.move_to.is_none();
     !pinned
-        && (tenant.holds.is_empty() && tenant.preparations.is_empty() || !is_left)
+        && (tenant.holds.is_empty() || !is_left)
         && match node.intake {
             Intake::Open | Intake::Suspect => true,
             Intake::Impaired => tenant.holds.is_empty() || sent,

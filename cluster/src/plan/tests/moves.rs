@@ -329,3 +329,20 @@ fn a_tenant_that_is_moved_away_to_a_last_resort_stays_there() {
     let plan = plan(&Snapshot::new(nodes, vec![released]));
     assert_eq!(plan.placements().collect::<Vec<_>>(), [(&tenant_id(1), &node_id("b"))]);
 }
+
+/// What is found for it must not depend on what happens to be prepared: neither where it leaves nor where nothing is taken.
+#[test]
+fn a_tenant_that_is_moved_away_and_nowhere_takes_a_last_resort_rather_than_go_back() {
+    let nodes = [
+        open_node("a"),
+        NodeView { intake: Intake::Suspect, ..open_node("b") },
+        NodeView { intake: Intake::Cordoned, ..open_node("c") },
+    ];
+    let let_go = TenantView { holds: Vec::new(), ..moved_away(1, "a") };
+    for prepared in [None, Some("a"), Some("b"), Some("c")] {
+        let tenant = prepared.map_or(let_go.clone(), |node| prepared_on(let_go.clone(), node, true));
+        let plan = plan(&Snapshot::new(nodes.to_vec(), vec![tenant]));
+        let placed: Vec<_> = plan.placements().collect();
+        assert_eq!(placed, [(&tenant_id(1), &node_id("b"))], "prepared on {prepared:?}: {plan}");
+    }
+}
