@@ -19,19 +19,6 @@ pub const STOP_GRACE: RangeInclusive<Duration> = Duration::ZERO..=secs(10);
 pub const MAX_CRASHES: RangeInclusive<u32> = 0..=1_000;
 pub const CRASH_WINDOW: RangeInclusive<Duration> = secs(10)..=secs(24 * 3_600);
 
-/// In the order of [`TimingOverrides::spans`] and [`TimingOverrides::counts`].
-const SPANS: [RangeInclusive<Duration>; 8] = [
-    PROBE_EVERY,
-    STALE_AFTER,
-    START_DEADLINE,
-    RECONNECT_DELAY,
-    RECONNECT_DELAY_MAX,
-    STABLE_AFTER,
-    STOP_GRACE,
-    CRASH_WINDOW,
-];
-const COUNTS: [RangeInclusive<u32>; 2] = [RECONNECT_ATTEMPTS, MAX_CRASHES];
-
 /// A page that hears nothing is asked so often before it counts as deaf ...
 pub const DEAF_AFTER_FAILURES: u32 = 2;
 /// ... and takes so long at most to say nothing.
@@ -75,6 +62,9 @@ pub struct TimingOverrides {
     pub crash_window: Option<Duration>,
 }
 
+/// A setting's name, what it is set to, and what it may be.
+pub type TimingSetting<T> = (&'static str, Option<T>, RangeInclusive<T>);
+
 /// What is wrong with one of them, whose name comes first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimingError {
@@ -99,34 +89,39 @@ impl TimingError {
 }
 
 impl TimingOverrides {
-    /// Those that are spans of time, by their names.
-    pub fn spans(&self) -> [(&'static str, Option<Duration>); 8] {
+    /// Those that are spans of time: each one's name, what it is set to, and what it may be.
+    pub fn spans(&self) -> [TimingSetting<Duration>; 8] {
         [
-            ("probe_every", self.probe_every),
-            ("stale_after", self.stale_after),
-            ("start_deadline", self.start_deadline),
-            ("reconnect_delay", self.reconnect_delay),
-            ("reconnect_delay_max", self.reconnect_delay_max),
-            ("stable_after", self.stable_after),
-            ("stop_grace", self.stop_grace),
-            ("crash_window", self.crash_window),
+            ("probe_every", self.probe_every, PROBE_EVERY),
+            ("stale_after", self.stale_after, STALE_AFTER),
+            ("start_deadline", self.start_deadline, START_DEADLINE),
+            ("reconnect_delay", self.reconnect_delay, RECONNECT_DELAY),
+            ("reconnect_delay_max", self.reconnect_delay_max, RECONNECT_DELAY_MAX),
+            ("stable_after", self.stable_after, STABLE_AFTER),
+            ("stop_grace", self.stop_grace, STOP_GRACE),
+            ("crash_window", self.crash_window, CRASH_WINDOW),
         ]
     }
 
-    /// Those that are numbers.
-    pub fn counts(&self) -> [(&'static str, Option<u32>); 2] {
-        [("reconnect_attempts", self.reconnect_attempts), ("max_crashes", self.max_crashes)]
+    /// Likewise those that are numbers.
+    pub fn counts(&self) -> [TimingSetting<u32>; 2] {
+        [
+            ("reconnect_attempts", self.reconnect_attempts, RECONNECT_ATTEMPTS),
+            ("max_crashes", self.max_crashes, MAX_CRASHES),
+        ]
     }
 
     /// All that is wrong: each that is out of its bounds, and where none is, those that do not fit together.
     pub fn check(&self) -> Vec<TimingError> {
-        let spans = self.spans().into_iter().zip(SPANS).filter_map(|((field, given), allowed)| {
+        let spans = self.spans().into_iter().filter_map(|(field, given, allowed)| {
             let given = given.filter(|given| !allowed.contains(given))?;
-            Some(TimingError::Span { field, given, least: *allowed.start(), most: *allowed.end() })
+            let (least, most) = allowed.into_inner();
+            Some(TimingError::Span { field, given, least, most })
         });
-        let counts = self.counts().into_iter().zip(COUNTS).filter_map(|((field, given), allowed)| {
+        let counts = self.counts().into_iter().filter_map(|(field, given, allowed)| {
             let given = given.filter(|given| !allowed.contains(given))?;
-            Some(TimingError::Count { field, given, least: *allowed.start(), most: *allowed.end() })
+            let (least, most) = allowed.into_inner();
+            Some(TimingError::Count { field, given, least, most })
         });
         let wrong: Vec<_> = spans.chain(counts).collect();
         if wrong.is_empty() { self.misfits() } else { wrong }

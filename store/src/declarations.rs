@@ -238,11 +238,11 @@ impl Differences {
     }
 
     fn timing(&mut self, before: &TimingOverrides, after: &TimingOverrides) {
-        for ((name, before), (_, after)) in before.spans().into_iter().zip(after.spans()) {
+        for ((name, before, _), (_, after, _)) in before.spans().into_iter().zip(after.spans()) {
             let told = |span: &Option<Duration>| span.as_ref().map(exact).unwrap_or_default();
             self.compare(&format!("timing.{name}"), &before, Some(&after), told);
         }
-        for ((name, before), (_, after)) in before.counts().into_iter().zip(after.counts()) {
+        for ((name, before, _), (_, after, _)) in before.counts().into_iter().zip(after.counts()) {
             self.compare(&format!("timing.{name}"), &before, Some(&after), amount);
         }
     }

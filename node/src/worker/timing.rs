@@ -132,8 +132,8 @@ impl WorkerTiming {
         let span = |span: Duration| humantime::format_duration(span).to_string();
         let (own_spans, own_counts) = (of_tenant.spans(), of_tenant.counts());
         let is_own = |name: &str| {
-            own_spans.iter().any(|(own, span)| *own == name && span.is_some())
-                || own_counts.iter().any(|(own, count)| *own == name && count.is_some())
+            own_spans.iter().any(|(own, span, _)| *own == name && span.is_some())
+                || own_counts.iter().any(|(own, count, _)| *own == name && count.is_some())
         };
         let told = [
             ("probe_every", span(holds.probe_every)),

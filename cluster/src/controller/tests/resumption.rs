@@ -1,14 +1,14 @@
 //! A controller that dies anywhere in an operation is followed by one that ends it. The judge sees two browsers of a
 //! tenant if there ever are.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use roost_model::ids::NodeId;
 
 use super::{
     crash_injector::{CrashInjector, CrashPoint},
     node::TestNode,
-    test_cluster::{TestCluster, node_id, tenant},
+    test_cluster::{Running, TestCluster, node_id, tenant},
 };
 use crate::{
     ledger::{EventKind, FleetLimits, OperationEnd, Outcome, Progress},
@@ -21,7 +21,7 @@ const TENANTS: usize = 6;
 /// All is placed, by a controller that dies at the cut.
 async fn cluster_with(
     crash: CrashPoint,
-) -> (TestCluster, std::sync::Arc<CrashInjector>, super::test_cluster::Running, BTreeMap<NodeId, TestNode>) {
+) -> (TestCluster, Arc<CrashInjector>, Running, BTreeMap<NodeId, TestNode>) {
     let cluster = TestCluster::new();
     let nodes = NODES.map(|name| (node_id(name), cluster.node(name)));
     cluster.until(async || cluster.live_nodes().await == NODES.len()).await;
@@ -32,6 +32,24 @@ async fn cluster_with(
     (cluster, injector, first, nodes.into())
 }
 
+/// The first controller goes on until it dies or this is so; then it is killed and a second one goes on. Whether the first died.
+async fn handed_over(
+    cluster: &TestCluster,
+    injector: &CrashInjector,
+    first: Running,
+    until: impl AsyncFn() -> bool,
+) -> (bool, Running) {
+    let died = tokio::select! {
+        () = injector.died() => true,
+        () = cluster.until(&until) => false,
+    };
+    first.kill();
+    let second = cluster.controller("second");
+    // Until the leader's key has ended there is nothing to look for.
+    tokio::time::sleep(Timing::default().ttl).await;
+    (died, second)
+}
+
 /// Whether the first controller died before the drain was over.
 async fn drain_with_a_death_at(crash: CrashPoint) -> bool {
     let (cluster, injector, first, _nodes) = cluster_with(crash).await;
@@ -39,15 +57,8 @@ async fn drain_with_a_death_at(crash: CrashPoint) -> bool {
     injector.arm();
     let drain = cluster.ledger.start_drain(&node_id("a"));
     let ended = async || cluster.ledger.operation_end(drain).is_some();
-    let died = tokio::select! {
-        () = injector.died() => true,
-        () = cluster.until(ended) => false,
-    };
-    first.kill();
-    let _second = cluster.controller("second");
-    // Until the leader's key has ended there is nothing to look for.
-    tokio::time::sleep(Timing::default().ttl).await;
-    cluster.until(async || cluster.ledger.operation_end(drain).is_some()).await;
+    let (died, _second) = handed_over(&cluster, &injector, first, ended).await;
+    cluster.until(ended).await;
     assert_eq!(cluster.ledger.operation_end(drain), Some(OperationEnd::Outcome(Outcome::Done)), "{crash:?}");
     cluster.until(async || cluster.judge.browsers() == TENANTS).await;
     assert!(cluster.published().await.values().all(|(node, _)| *node != node_id("a")), "{crash:?}");
@@ -91,13 +102,7 @@ async fn a_failover_is_ended_by_the_next_controller_wherever_the_first_one_died(
             injector.arm();
             nodes[&node_id("b")].crash().await;
             let over = async || cluster.ledger.events_of(EventKind::NodeLost).len() == 1;
-            tokio::select! {
-                () = injector.died() => {}
-                () = cluster.until(over) => {}
-            }
-            first.kill();
-            let _second = cluster.controller("second");
-            tokio::time::sleep(Timing::default().ttl).await;
+            let (_, _second) = handed_over(&cluster, &injector, first, over).await;
             cluster.until(async || cluster.judge.browsers() == TENANTS).await;
         }
     }
@@ -115,13 +120,7 @@ async fn restart_with_a_death_at(crash: CrashPoint) -> bool {
         told.for_each(|one| cluster.ledger.seen(one));
         cluster.ledger.operation_end(restart).is_some()
     };
-    let died = tokio::select! {
-        () = injector.died() => true,
-        () = cluster.until(ended) => false,
-    };
-    first.kill();
-    let _second = cluster.controller("second");
-    tokio::time::sleep(Timing::default().ttl).await;
+    let (died, _second) = handed_over(&cluster, &injector, first, ended).await;
     cluster.until(ended).await;
     assert_eq!(
         cluster.ledger.operation_end(restart),
@@ -155,13 +154,7 @@ async fn move_of_many_with_a_death_at(crash: CrashPoint) -> bool {
         on_a.iter().for_each(|one| cluster.ledger.seen(one));
         cluster.ledger.operation_end(moved).is_some()
     };
-    let died = tokio::select! {
-        () = injector.died() => true,
-        () = cluster.until(ended) => false,
-    };
-    first.kill();
-    let _second = cluster.controller("second");
-    tokio::time::sleep(Timing::default().ttl).await;
+    let (died, _second) = handed_over(&cluster, &injector, first, ended).await;
     cluster.until(ended).await;
     assert_eq!(cluster.ledger.operation_end(moved), Some(OperationEnd::Outcome(Outcome::Done)), "{crash:?}");
     cluster.until(async || cluster.judge.browsers() == TENANTS).await;
