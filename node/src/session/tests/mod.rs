@@ -4,15 +4,19 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use roost_engine::{BrowserSetup, Engine, Launch, Page, null::NullEngine};
 use roost_model::ids::{Generation, TenantId};
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LockedProfile, Profiles, SnapshotKeys, SnapshotRef, SnapshotStore, SnapshotTaker, leveldb};
+use super::{
+    LockedProfile, Profiles, SessionError, SnapshotKeys, SnapshotRef, SnapshotStore, SnapshotTaker, leveldb,
+};
 use roost_engine::run_as::RunAs;
 
 mod adoption;
@@ -60,6 +64,20 @@ impl World {
 
     fn profile(&self, node: &str) -> Arc<LockedProfile> {
         Arc::new(self.profiles(node).of(&self.tenant, self.uid).lock().unwrap())
+    }
+
+    /// What has failed on it may go on for a moment in a thread of its own, and holds it as long.
+    async fn profile_let_go(&self, node: &str) -> Arc<LockedProfile> {
+        const WITHIN: Duration = Duration::from_secs(30);
+        let free = async {
+            loop {
+                match self.profiles(node).of(&self.tenant, self.uid).lock() {
+                    Err(SessionError::InUse { .. }) => sleep(Duration::from_millis(10)).await,
+                    locked => break Arc::new(locked.unwrap()),
+                }
+            }
+        };
+        timeout(WITHIN, free).await.expect("it is let go")
     }
 
     /// Of a node whose browsers run as itself.

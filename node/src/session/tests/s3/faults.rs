@@ -86,7 +86,7 @@ impl Owner {
     }
 
     async fn restore(&self, node: &str, from: &(SnapshotRef, String)) -> Result<(), SessionError> {
-        let there = self.world.profile(node);
+        let there = self.world.profile_let_go(node).await;
         there.prepare(&self.world.snapshots, Some(&from.0), Generation(2)).await?;
         assert_eq!(read(&there, LOG), from.1, "{}", from.0.manifest);
         Ok(())
