@@ -2,7 +2,7 @@
 # copy of the tree), and the test that must fail then (test_of[NAME]).
 
 guards=(deadline guard_process dead_mans_timer renewal generation generation_key term leader_cas conflict seal store_mark breaker
-  shedding shared_impairment claim base own_copy known_blobs shared_blobs spare_stamp chaos_frozen_pair chaos_mass_loss chaos_grey_node)
+  shedding shared_impairment claim gap base own_copy known_blobs shared_blobs spare_stamp chaos_frozen_pair chaos_mass_loss chaos_grey_node)
 declare -A test_of
 
 # A lease never runs out for its holder: nothing stops by itself.
@@ -97,6 +97,12 @@ mutate_shared_impairment() {
   edit cluster/src/controller/impairments.rs 'alike <= (self.live / ONE_IN).max(1) && alike < self.live' 'alike > 0'
 }
 test_of[shared_impairment]='cargo test -p roost-cluster --lib -- controller::impairments controller::tests::impairments'
+
+# A newer message is taken before what its page told while nobody could take it.
+mutate_gap() {
+  edit node/src/worker/perform.rs 'pipeline.intake().forget_until_swept();' 'let _ = pipeline;'
+}
+test_of[gap]='cargo test -p roost-tests --test system -- pipeline::gaps'
 
 # What an owner went back to is built on, although somebody may be removing it.
 mutate_base() {
