@@ -4,7 +4,7 @@
 #
 #   deploy/deps.sh            what `make up` needs, and `make check`
 #   deploy/deps.sh --test     what `make test` needs on top: SeaweedFS, an S3-compatible server, into target/tools
-#   deploy/deps.sh --bench    what `make bench` needs on top: the full chromium package
+#   deploy/deps.sh --bench    what `make bench` needs on top: the full chromium package, and PM2
 #   deploy/deps.sh --deny     what `make deny` needs on top: cargo-deny, into target/tools, unless it is installed
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -98,7 +98,9 @@ if lacks_weed "$@"; then
 fi
 
 # npm packages, from the lock files; again only when a lock file is newer than what it installed.
-for folder in engine/bridge simulator/conformance proto/lint; do
+folders=(engine/bridge simulator/conformance proto/lint)
+[ "${1:-}" = --bench ] && folders+=(tests/pm2)
+for folder in "${folders[@]}"; do
   if [ ! -e $folder/node_modules/.package-lock.json ] || [ $folder/package-lock.json -nt $folder/node_modules/.package-lock.json ]; then
     echo "deps: npm ci in $folder"
     (cd $folder && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)

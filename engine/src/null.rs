@@ -39,9 +39,21 @@ pub struct NullEngine {
     refuses_logout: Arc<Mutex<Option<String>>>,
     proxy_problem: Arc<Mutex<Option<ProxyProblem>>>,
     is_away: bool,
+    is_slow: bool,
+    launches: Arc<AtomicU32>,
 }
 
+/// How long a start takes where they are slow: from the first to the last of so many steps, one launch after the other.
+const SLOW_FROM: Duration = Duration::from_millis(200);
+const SLOW_STEP: Duration = Duration::from_millis(100);
+const SLOW_STEPS: u32 = 19;
+
 impl NullEngine {
+    /// One whose starts take 0.2 to 2 s, as browsers' do.
+    pub fn slow() -> Self {
+        Self { is_slow: true, ..Self::default() }
+    }
+
     /// One whose pages are linked and find no WhatsApp.
     pub fn away() -> Self {
         Self { is_away: true, ..Self::default() }
@@ -159,6 +171,15 @@ impl NullEngine {
         self.page(tenant).map_or(0, |page| page.reloads.load(Ordering::Relaxed))
     }
 
+    fn start_time(&self) -> Duration {
+        if !self.is_slow {
+            return Duration::ZERO;
+        }
+        // Seven and nineteen share no factor: each step has its turn, and neighbours differ.
+        let launch = self.launches.fetch_add(1, Ordering::Relaxed);
+        SLOW_FROM + SLOW_STEP * (launch.wrapping_mul(7) % SLOW_STEPS)
+    }
+
     fn page(&self, tenant: &TenantId) -> Option<Arc<NullPage>> {
         self.tenants.lock().get(tenant).cloned()
     }
@@ -179,6 +200,10 @@ impl Engine for NullEngine {
             () = launch.cancel.cancelled() => return Err(EngineError::Cancelled),
             // An error cannot be: the sender is this engine's own.
             _ = slow.wait_for(|slow| !slow) => {}
+        }
+        tokio::select! {
+            () = launch.cancel.cancelled() => return Err(EngineError::Cancelled),
+            () = tokio::time::sleep(self.start_time()) => {}
         }
         write_session(&launch)?;
         let (events, received) = mpsc::channel(EVENTS);

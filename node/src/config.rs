@@ -163,7 +163,8 @@ pub struct NodeArgs {
     /// Browsers that run for nobody yet, so that a tenant that comes up here waits for none to start; 0 keeps none
     #[arg(long, env = "ROOST_NODE_SPARE_BROWSERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(..=16))]
     pub spare_browsers: u16,
-    /// What runs the tenants: `null` has no browser and is for scale tests, `null-away` the same with WhatsApp away
+    /// What runs the tenants: `null` has no browser and is for scale tests, `null-away` the same with WhatsApp away, `null-slow` the same
+    /// with starts of 0.2 to 2 s
     #[arg(long, env = "ROOST_NODE_ENGINE", value_enum, default_value_t = EngineKind::Web)]
     pub engine: EngineKind,
     /// Restarts of the working process within the window before the node gives up
@@ -179,6 +180,7 @@ pub enum EngineKind {
     Web,
     Null,
     NullAway,
+    NullSlow,
 }
 
 /// The settings, checked.
@@ -219,10 +221,18 @@ pub enum EngineConfig {
         page_hosts: Vec<Domain>,
         identity: Box<Identity>,
     },
-    Null {
-        /// WhatsApp is away.
-        away: bool,
-    },
+    Null(NullKind),
+}
+
+/// What pages without a browser do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NullKind {
+    /// They are connected at once.
+    Prompt,
+    /// They find no WhatsApp.
+    Away,
+    /// They take their time to start.
+    Slow,
 }
 
 /// Why a node cannot run as it was told to.
@@ -302,7 +312,7 @@ impl NodeArgs {
         let snapshots = self.snapshot_store(key).map_err(ConfigError::ObjectStore)?;
         let run_as = match engine {
             EngineConfig::Web { run_as, .. } => run_as,
-            EngineConfig::Null { .. } => RunAs::Caller,
+            EngineConfig::Null(_) => RunAs::Caller,
         };
         let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
         let memory =
@@ -322,8 +332,9 @@ impl NodeArgs {
 
     fn engine_config(&self, page_url: PageUrl, page_hosts: Vec<Domain>) -> Result<EngineConfig, ConfigError> {
         match self.engine {
-            EngineKind::Null => Ok(EngineConfig::Null { away: false }),
-            EngineKind::NullAway => Ok(EngineConfig::Null { away: true }),
+            EngineKind::Null => Ok(EngineConfig::Null(NullKind::Prompt)),
+            EngineKind::NullAway => Ok(EngineConfig::Null(NullKind::Away)),
+            EngineKind::NullSlow => Ok(EngineConfig::Null(NullKind::Slow)),
             EngineKind::Web => {
                 let wa_js = self.bridge.clone().ok_or(ConfigError::NoBridge)?;
                 let browser = a_file("--browser", &self.browser)?;

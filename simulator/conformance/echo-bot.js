@@ -5,6 +5,7 @@
 //   PHONE                          the number to link
 //   DATA_PATH                      where LocalAuth keeps the session
 //   BROWSER                        the full chromium; headless is puppeteer's default
+//   BROWSER_FLAGS                  a JSON array: these in the place of puppeteer's and of ours, site included
 //
 // Prints {"ready":true,"pid":...,"browser_pid":...} as one line of JSON when it answers; ends on SIGTERM.
 
@@ -19,12 +20,17 @@ if (!phone || !dataPath) throw new Error('set PHONE and DATA_PATH');
 process.chdir(dataPath);
 let stopping = false;
 
+const ownFlags = process.env.BROWSER_FLAGS;
+const flags = ownFlags
+  ? { args: JSON.parse(ownFlags), ignoreDefaultArgs: true, pipe: true }
+  : { args: mappedFlags() };
+
 const client = new Client({
   authStrategy: new LocalAuth({ dataPath }),
   puppeteer: {
     headless: true,
     executablePath: process.env.BROWSER ?? '/usr/bin/chromium',
-    args: mappedFlags(),
+    ...flags,
     // By itself it kills the browser, which loses what it has not written of its localStorage.
     handleSIGTERM: false,
     handleSIGINT: false,

@@ -78,7 +78,7 @@ impl Bots {
 }
 
 /// Words that become the rest of a command line as that user.
-fn becoming(run_as: RunAs) -> Vec<OsString> {
+pub fn becoming(run_as: RunAs) -> Vec<OsString> {
     let Some(user) = run_as.owner() else { return Vec::new() };
     let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.gid)];
     // A change of user clears the tie to this process, so it is made again.

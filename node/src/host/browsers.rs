@@ -13,7 +13,7 @@ use roost_model::causes;
 
 use super::error::HostError;
 use crate::{
-    config::{EngineConfig, NodeConfig},
+    config::{EngineConfig, NodeConfig, NullKind},
     guard::GuardLink,
 };
 
@@ -24,8 +24,9 @@ pub(super) async fn engine(
     link: Arc<GuardLink>,
 ) -> Result<Arc<dyn Engine>, HostError> {
     match &config.engine {
-        EngineConfig::Null { away: false } => Ok(Arc::new(NullEngine::default())),
-        EngineConfig::Null { away: true } => Ok(Arc::new(NullEngine::away())),
+        EngineConfig::Null(NullKind::Prompt) => Ok(Arc::new(NullEngine::default())),
+        EngineConfig::Null(NullKind::Away) => Ok(Arc::new(NullEngine::away())),
+        EngineConfig::Null(NullKind::Slow) => Ok(Arc::new(NullEngine::slow())),
         EngineConfig::Web { browser, wa_js, run_as, page_url, page_hosts, identity } => {
             let this_program = std::env::current_exe().map_err(HostError::Myself)?;
             let launcher = Launcher::new(this_program.clone(), *run_as);
@@ -54,7 +55,7 @@ pub(super) async fn engine(
 
 /// Where browsers are put into control groups of their own, or why they are not.
 pub(super) fn control_groups(config: &NodeConfig) -> (Option<ControlGroups>, String) {
-    if matches!(config.engine, EngineConfig::Null { .. }) {
+    if matches!(config.engine, EngineConfig::Null(_)) {
         return (None, String::new());
     }
     match config.args.control_groups.divide() {

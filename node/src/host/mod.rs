@@ -329,7 +329,7 @@ async fn assemble(
 fn importer(config: &NodeConfig, host: &HostEnv) -> Result<SessionImporter, HostError> {
     let page = match &config.engine {
         EngineConfig::Web { page_url, .. } => Some(page_url.clone()),
-        EngineConfig::Null { .. } => None,
+        EngineConfig::Null(_) => None,
     };
     let imports = Imports::in_state_dir(&config.args.state_dir).map_err(HostError::Imports)?;
     let (store, snapshots) = (host.node.store.clone(), host.node.snapshots.clone());
@@ -427,7 +427,7 @@ impl Announcement<'_> {
 /// Where the page is had from; none without browsers.
 fn site(engine: &EngineConfig) -> Option<Vec<String>> {
     match engine {
-        EngineConfig::Null { .. } => None,
+        EngineConfig::Null(_) => None,
         EngineConfig::Web { page_url, .. } => Some(page_url.ways_there()),
     }
 }

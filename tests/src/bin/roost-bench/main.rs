@@ -5,16 +5,21 @@
 mod claims;
 mod crash;
 mod failover;
+mod flags;
+mod fleet_restart;
+mod idle;
 mod kept;
 mod load;
 mod memory;
 mod planned;
+mod pm2;
 mod rebalance;
 mod regress;
 mod report;
 mod round_trip;
 mod scale;
 mod site;
+mod workers;
 
 use clap::Parser;
 use report::Report;
@@ -56,6 +61,16 @@ enum Part {
     Kept,
     /// Memory, round trip and burst.
     Tenants,
+    /// Twenty tenants beside PM2.
+    Workers,
+    /// A node's restart with heavy pages.
+    Heavy,
+    /// Eighty tenants to whom nobody writes.
+    Idle,
+    /// A thousand workers restarted by one order.
+    Fleet,
+    /// The browser without each of its flags, if it is named.
+    Flags,
 }
 
 #[tokio::main]
@@ -86,6 +101,21 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Tenants) {
         round_trip::measure(site, &mut report).await?;
+    }
+    if wanted(Part::Workers) {
+        workers::measure(site, &mut report).await?;
+    }
+    if wanted(Part::Heavy) {
+        workers::measure_heavy(site, &mut report).await?;
+    }
+    if wanted(Part::Idle) {
+        idle::measure(site, &mut report).await?;
+    }
+    if wanted(Part::Fleet) {
+        fleet_restart::measure(&mut report).await?;
+    }
+    if args.only.contains(&Part::Flags) {
+        flags::measure(site, &mut report).await?;
     }
     println!("{report}");
     anyhow::ensure!(report.holds(), "a bound is broken: see the last column");

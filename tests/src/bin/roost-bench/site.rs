@@ -9,13 +9,13 @@ use roost_devcluster::Options;
 pub struct Site {
     /// Processor time that each load of a page takes before it connects, as the real bundle does.
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
-    start_cost: Duration,
+    pub start_cost: Duration,
     /// As hard on pages as the scenarios have it.
     #[arg(long)]
-    hard: bool,
+    pub hard: bool,
     /// Browsers that each node keeps ready for nobody yet.
     #[arg(long, default_value_t = 2)]
-    spare_browsers: u16,
+    pub spare_browsers: u16,
 }
 
 impl Site {
