@@ -203,6 +203,8 @@ async fn workers_are_printed_as_golden() {
             &["worker", "wait", "nobody", "--for", "connected"],
             &["worker", "wait", "nobody", "--for", "deleted"],
             &["worker", "events", "lodge", "--limit", "2"],
+            &["worker", "conditions", "lodge"],
+            &["worker", "wait", "lodge", "--for", "answering"],
             &["worker", "force-restart", "lodge"],
             &["worker", "force-restart", "lodge", "--wipe-session"],
             &["worker", "force-restart", "lodge", "--wipe-session", "--yes"],

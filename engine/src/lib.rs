@@ -49,6 +49,8 @@ pub use event::{
 pub use vitals::Vitals;
 pub use web::ProxyProblem;
 
+/// A page that has not answered a probe by then does not answer: its bridge waits 5 s for WhatsApp.
+pub const PROBE_WITHIN: Duration = Duration::from_secs(8);
 /// Messages that a page has told and that are not confirmed, at most.
 pub const WINDOW: usize = 512;
 /// The UTF-16 code units of their ids, chats and texts together; a single message may have more.

@@ -15,7 +15,7 @@ pub struct Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
 #[sqlx(type_name = "worker_condition", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ConditionKind {
-    /// Nothing is waited for. Not that messages are answered.
+    /// It is to be stopped, or nothing is known to wait for. Not that messages are answered.
     None,
     /// It is on its way to its node, or its browser to the first session or code.
     Starting,
@@ -33,8 +33,16 @@ pub enum ConditionKind {
     WaitingForScan,
     /// Nobody has scanned the codes that were shown: no more are, and no browser runs, until it is started anew.
     ScanPaused,
-    /// Its page is loaded anew or its browser restarted after a fault.
+    /// Its page does not prove itself any more, is loaded anew, or has its browser restarted after a fault.
     Healing,
     /// It has given up: a person is needed, and `last_error` says for what.
     Failed,
+    /// Its page has answered the last probe, and so has WhatsApp behind it, lately.
+    Answering,
+    /// WhatsApp does not let this version of its page in.
+    NeedsUpdate,
+    /// Its device was unlinked, mostly on the phone: a new scan is needed.
+    Unlinked,
+    /// WhatsApp refuses its account or device: it has locked the one or does not know the other.
+    SessionRefused,
 }

@@ -74,7 +74,9 @@ pub mod snapshots;
 pub mod tenants;
 mod turnover;
 pub mod worker_changes;
+pub mod worker_conditions;
 mod worker_figures;
+mod worker_sights;
 mod worker_status;
 pub mod workers;
 
@@ -121,6 +123,7 @@ pub use tenants::{
     KnownProxy, LimitsPatch, NewTenant, TemporaryLogLevel, Tenant, TenantFilter, TenantPatch, TenantStatus,
 };
 pub use worker_changes::{WorkerHorizon, WorkersChanged};
+pub use worker_conditions::ConditionChange;
 pub use worker_figures::WorkerFigures;
 pub use worker_status::WorkerStatus;
 pub use workers::{DesiredState, RestartMode, Worker, WorkerFilter, WorkerSpec};

@@ -1,6 +1,8 @@
 //! What the owner of a worker says about it. Fenced, and never against the operator: while the worker is to be
 //! stopped, its status, its error and its tenant's status stay as [`Store::stop_worker`] left them.
 
+use std::time::Duration;
+
 use roost_model::{ResourceUsage, ids::TenantId};
 
 use crate::{
@@ -18,6 +20,8 @@ pub struct StatusReport {
     pub last_error: Option<String>,
     /// What it waits for, and the reason.
     pub condition: Option<(ConditionKind, String)>,
+    /// Its page has just proved that it works, for the first time, and whoever hears nothing more may believe it for so long.
+    pub evident_for: Option<Duration>,
     /// The worker has restarted itself; a restart that an operator asked for is counted where it is asked.
     pub restarted: bool,
 }
@@ -29,11 +33,13 @@ pub struct Heartbeat {
     pub usage: Option<ResourceUsage>,
     /// Taken in and sent.
     pub messages_per_minute: u32,
+    /// For how long its last proof may be believed by whoever hears nothing more.
+    pub evident_for: Duration,
 }
 
 impl From<Fence> for Heartbeat {
     fn from(fence: Fence) -> Self {
-        Self { fence, usage: None, messages_per_minute: 0 }
+        Self { fence, usage: None, messages_per_minute: 0, evident_for: Duration::ZERO }
     }
 }
 
@@ -54,6 +60,12 @@ impl Store {
                     stale = w.stale and $3::worker_status is null,
                     restarts = w.restarts + $5::boolean::int, updated_at = now()
                 from owner where w.tenant_id = owner.tenant_id
+            ), evident as (
+                update worker_heartbeats h set
+                    last_seen_at = greatest(h.last_seen_at, now()),
+                    evident_since = case when h.evident_until > now() then h.evident_since else now() end,
+                    evident_until = now() + make_interval(secs => $10::float8)
+                from owner where h.tenant_id = owner.tenant_id and owner.wanted and $10::float8 is not null
             ), session as (
                 update whatsapp_sessions s set
                     status = $6,
@@ -80,6 +92,7 @@ impl Store {
             report.condition.as_ref().map(|(kind, _)| *kind) as Option<ConditionKind>,
             report.condition.as_ref().map(|(_, reason)| storable(reason))
                 as Option<std::borrow::Cow<'_, str>>,
+            report.evident_for.map(|span| span.as_secs_f64()),
         );
         fence.check(self.one("report the worker's status", query).await?.owns)
     }
@@ -103,10 +116,11 @@ impl Store {
         };
         let messages: Vec<i32> =
             seen.iter().map(|seen| i32::try_from(seen.messages_per_minute).unwrap_or(i32::MAX)).collect();
+        let evident_s: Vec<f64> = seen.iter().map(|seen| seen.evident_for.as_secs_f64()).collect();
         let query = sqlx::query!(
             r#"with given as (
-                select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[])
-                    as given(tenant_id, generation, memory_bytes, cpu_millicores, processes, messages_per_minute)
+                select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::float8[])
+                    as given(tenant_id, generation, memory_bytes, cpu_millicores, processes, messages_per_minute, evident_s)
             ), stale as materialized (
                 select w.tenant_id from worker_processes w join given using (tenant_id)
                 where w.generation = given.generation and w.stale
@@ -119,14 +133,16 @@ impl Store {
                 from stale join whatsapp_sessions s using (tenant_id)
                 where t.id = stale.tenant_id and t.status = 'ERROR'
             ), held as materialized (
-                select h.tenant_id, given.memory_bytes, given.cpu_millicores, given.processes, given.messages_per_minute
+                select h.tenant_id, given.memory_bytes, given.cpu_millicores, given.processes, given.messages_per_minute, given.evident_s
                 from worker_heartbeats h join worker_processes w using (tenant_id) join given using (tenant_id)
                 where w.generation = given.generation
                 order by h.tenant_id for no key update of h skip locked
             ), seen as (
                 update worker_heartbeats h set last_seen_at = greatest(h.last_seen_at, now()),
                     memory_bytes = held.memory_bytes, cpu_millicores = held.cpu_millicores::integer,
-                    processes = held.processes::integer, messages_per_minute = held.messages_per_minute
+                    processes = held.processes::integer, messages_per_minute = held.messages_per_minute,
+                    evident_since = case when h.evident_until > now() then h.evident_since else now() end,
+                    evident_until = now() + make_interval(secs => held.evident_s)
                 from held where h.tenant_id = held.tenant_id
             )
             select given.tenant_id as "tenant_id!" from given left join worker_processes w using (tenant_id)
@@ -137,6 +153,7 @@ impl Store {
             &used(|usage| usage.cpu_millicores.into()) as &[Option<i64>],
             &used(|usage| usage.processes.into()) as &[Option<i64>],
             &messages,
+            &evident_s,
         );
         let refused = self.all("flush the heartbeats", query).await?;
         refused.iter().map(|row| TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)).collect()

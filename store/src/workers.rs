@@ -14,7 +14,7 @@ use roost_model::{
     ids::{Generation, NodeId, SessionNumber, SpecRevision, TenantId},
 };
 use sqlx::types::Json;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
@@ -177,6 +177,7 @@ impl Store {
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
                 h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, h.messages_per_minute, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
+                h.evident_since, coalesce(h.evident_until > now(), false) as "is_evident!",
                 t.uid, t.labels as "labels: Json<Labels>", t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
                 join tenants t on t.id = w.tenant_id
@@ -199,6 +200,7 @@ impl Store {
                 w.node, w.pin, w.generation, w.spec_revision, w.restarts, w.conflicts, w.resends, w.last_error,
                 h.last_seen_at, h.memory_bytes, h.cpu_millicores, h.processes, h.messages_per_minute, s.status as "session_status: SessionStatus", w.stale, w.updated_at,
                 w.condition as "condition: ConditionKind", w.condition_reason, w.condition_since,
+                h.evident_since, coalesce(h.evident_until > now(), false) as "is_evident!",
                 t.uid, t.labels as "labels: Json<Labels>", t.restart_cron, t.restart_time_zone, t.restart_jitter_s
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
                 join tenants t on t.id = w.tenant_id
@@ -327,6 +329,8 @@ struct WorkerRow {
     condition: ConditionKind,
     condition_reason: String,
     condition_since: OffsetDateTime,
+    evident_since: Option<OffsetDateTime>,
+    is_evident: bool,
     uid: Uuid,
     restart_cron: Option<String>,
     restart_time_zone: Option<String>,
@@ -334,15 +338,34 @@ struct WorkerRow {
 }
 
 impl WorkerRow {
-    /// One that said that all was well and is not seen any more is waited for; one that said what it waits for may be
-    /// waiting still.
+    /// What its node said last, as far as it still holds: that it answers only on evidence that is fresh by the database's
+    /// clock, whatever has become of the node since. One that said what it waits for may be waiting still.
     fn condition(&self) -> Condition {
-        if self.stale && self.condition == ConditionKind::None {
-            let kind = ConditionKind::WaitingForNode;
-            return Condition { kind, reason: self.last_error.clone(), since: self.updated_at };
+        let kind = self.condition;
+        match kind {
+            ConditionKind::Answering if !self.is_evident => self.out_of_sight(),
+            // As programs of before say that all is well.
+            ConditionKind::None if self.stale => self.out_of_sight(),
+            ConditionKind::Answering => {
+                let since =
+                    self.evident_since.map_or(self.condition_since, |at| at.max(self.condition_since));
+                Condition { kind, reason: String::new(), since }
+            }
+            _ => Condition { kind, reason: self.condition_reason.clone(), since: self.condition_since },
         }
-        let (kind, reason) = (self.condition, self.condition_reason.clone());
-        Condition { kind, reason, since: self.condition_since }
+    }
+
+    fn out_of_sight(&self) -> Condition {
+        let kind = ConditionKind::WaitingForNode;
+        match (&self.node, self.last_seen_at) {
+            (Some(node), Some(seen)) => {
+                let seen_at = seen.replace_nanosecond(0).unwrap_or(seen);
+                let seen_at = seen_at.format(&Rfc3339).unwrap_or_else(|_| seen_at.to_string());
+                let reason = format!("not seen since {seen_at}: node {node} reports nothing of it");
+                Condition { kind, reason, since: seen.max(self.condition_since) }
+            }
+            _ => Condition { kind, reason: self.last_error.clone(), since: self.updated_at },
+        }
     }
 }
 

@@ -29,8 +29,10 @@ pub struct Wait {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum State {
-    /// WhatsApp has let its page in; messages are answered from then on.
+    /// WhatsApp has let its page in.
     Connected,
+    /// Its page has proved that it works, and messages are answered.
+    Answering,
     /// It shows a QR code.
     Scan,
     /// It is to be stopped, and no node has it any more.
@@ -104,6 +106,7 @@ impl Wait {
         let gave_up = worker.status() == WorkerStatus::Error || condition == ConditionKind::Failed;
         match self.state {
             State::Connected => worker.session_status() == SessionStatus::Connected && !gave_up,
+            State::Answering => condition == ConditionKind::Answering,
             State::Scan => worker.session_status() == SessionStatus::QrReady,
             State::Stopped => worker.status() == WorkerStatus::Stopped && worker.node_id.is_empty(),
             State::Error => gave_up,
@@ -115,6 +118,7 @@ impl Wait {
         let Self { tenant, state, timeout } = self;
         let wanted = match state {
             State::Connected => "connected",
+            State::Answering => "answering",
             State::Scan => "waiting for a scan",
             State::Stopped => "stopped",
             State::Error => "in ERROR",

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use clap::{Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use roost_proto::v1::{
-    DescribeWorkerRequest, ForceRestartWorkerRequest, GetWorkerRequest, ListWorkersRequest,
-    RestartWorkerRequest, StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest, WorkerAction,
-    WorkerStatus,
+    DescribeWorkerRequest, ForceRestartWorkerRequest, GetWorkerRequest, ListConditionChangesRequest,
+    ListWorkersRequest, RestartWorkerRequest, StartWorkerRequest, StopWorkerRequest, WatchWorkersRequest,
+    WorkerAction, WorkerStatus,
 };
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    views::{WorkerDescriptionView, WorkerView},
+    views::{ConditionChangeView, WorkerDescriptionView, WorkerView},
 };
 
 #[derive(Debug, Subcommand)]
@@ -90,6 +90,8 @@ pub enum WorkerVerb {
         #[arg(long, default_value_t = cluster::EVENTS)]
         limit: usize,
     },
+    /// Lists what a worker's condition has been, with its node and the reason, the newest first: the last 100 changes.
+    Conditions { tenant: String },
     /// Prints the workers as they are, then each change, until Ctrl-C. One that does not meet the choice any more is LEFT.
     Watch {
         /// Only this tenant's.
@@ -166,6 +168,7 @@ impl WorkerVerb {
             Self::Describe { tenant } => return describe(context, tenant).await,
             Self::Watch { tenant, choice } => return watch(context, tenant, choice).await,
             Self::Wait(wait) => return wait.run(context).await,
+            Self::Conditions { tenant } => return conditions(context, tenant).await,
             Self::Events { tenant, follow, limit } => {
                 return cluster::events(context, String::new(), tenant, follow, limit).await;
             }
@@ -215,6 +218,13 @@ async fn describe(context: &mut Context, tenant_id: String) -> Result<(), Failur
     let request = DescribeWorkerRequest { tenant_id };
     let told = context.admin()?.inspection().describe_worker(request).await?.into_inner();
     context.output.one(&WorkerDescriptionView::from(told))
+}
+
+async fn conditions(context: &mut Context, tenant_id: String) -> Result<(), Failure> {
+    let request = ListConditionChangesRequest { tenant_id };
+    let told = context.admin()?.inspection().list_condition_changes(request).await?.into_inner();
+    let rows: Vec<_> = told.changes.into_iter().map(ConditionChangeView::from).collect();
+    context.output.list(&rows)
 }
 
 async fn list(

@@ -3,6 +3,7 @@
 
 mod applied;
 mod cluster;
+mod condition_change;
 mod dead_letter;
 mod event;
 mod fleet;
@@ -28,6 +29,7 @@ use time::OffsetDateTime;
 
 pub use applied::{AppliedView, Counts};
 pub use cluster::{ClusterView, PolicyView};
+pub use condition_change::ConditionChangeView;
 pub use dead_letter::{DeadLetterView, RedriveView};
 pub use event::EventView;
 pub use fleet::{FleetPlanView, WorkerFailureView};

@@ -78,6 +78,26 @@ impl WorkerInspectionService for Script {
         }))
     }
 
+    async fn list_condition_changes(
+        &self,
+        request: Request<ListConditionChangesRequest>,
+    ) -> Answer<ListConditionChangesResponse> {
+        worker(&request.into_inner().tenant_id)?;
+        let change = |seconds, kind: ConditionKind, reason: &str, node: &str| ConditionChange {
+            time: at(seconds),
+            kind: kind.into(),
+            reason: reason.into(),
+            node_id: node.into(),
+        };
+        let changes = vec![
+            change(60, ConditionKind::Answering, "", "node-2"),
+            change(50, ConditionKind::Healing, "the page is deaf: WhatsApp does not answer it", "node-2"),
+            change(40, ConditionKind::Starting, "it goes to node-2", "node-2"),
+            change(0, ConditionKind::Starting, "", ""),
+        ];
+        Ok(Response::new(ListConditionChangesResponse { changes }))
+    }
+
     type ReadWorkerLogStream = Items<ReadWorkerLogResponse>;
 
     async fn read_worker_log(

@@ -29,7 +29,7 @@ pub(super) fn worker(tenant_id: &str) -> Result<Worker, Status> {
         conflicts: 0,
         resends: 0,
         condition: Some(WorkerCondition {
-            kind: ConditionKind::None as i32,
+            kind: ConditionKind::Answering as i32,
             reason: String::new(),
             since_time: at(60),
         }),

@@ -2,7 +2,7 @@
 
 use roost_cluster::{keys, records::NodeRecord};
 use roost_model::ids::{NodeId, TenantId};
-use roost_store::{ListedSnapshot, QueueDepths, Tenant, Worker};
+use roost_store::{ConditionChange, ListedSnapshot, QueueDepths, Tenant, Worker};
 
 use super::{App, Error, Waits};
 use crate::node_rpc::{NodeSilence, WorkerVitals};
@@ -66,6 +66,14 @@ impl App {
         let (kept, live) = tokio::join!(kept, live);
         let (tenant, queues, newest_snapshot, worker) = kept?;
         Ok(WorkerDescription { worker, tenant, queues, newest_snapshot, live })
+    }
+
+    /// Newest first.
+    pub async fn condition_changes(&self, id: &TenantId) -> Result<Vec<ConditionChange>, Error> {
+        let store = self.store()?;
+        // A tenant that is not there is told from one of which nothing is kept.
+        store.get_tenant(id).await?;
+        Ok(store.condition_changes(id).await?)
     }
 
     async fn inspect(&self, node: &NodeId, tenant: &TenantId) -> Result<LiveWorker, NodeProblem> {

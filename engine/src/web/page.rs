@@ -23,16 +23,14 @@ use super::forwarder::Forwarder;
 use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
 use crate::{
-    EngineError, Frozen, LocalStorage, OutboundText, Page, PairingCode, Probe, SendError, SendOutcomes,
-    Vitals,
+    EngineError, Frozen, LocalStorage, OutboundText, PROBE_WITHIN, Page, PairingCode, Probe, SendError,
+    SendOutcomes, Vitals,
 };
 
 /// For calls that the page answers out of its memory.
 const CALL: Duration = Duration::from_secs(10);
 /// The bridge itself gives up after 20 s; this is for a page that does not run.
 const SEND: Duration = Duration::from_secs(25);
-/// The bridge waits 5 s for the server.
-const PROBE: Duration = Duration::from_secs(8);
 /// The bridge waits 15 s for the server.
 const PAIRING: Duration = Duration::from_secs(18);
 /// For people who wait for what else there is to tell.
@@ -157,7 +155,8 @@ impl Page for WebPage {
 
     async fn probe(&self, heard_within: Duration) -> Result<Probe, EngineError> {
         let heard_within_ms = heard_within.as_secs_f64() * 1e3;
-        self.call("probing", "(heardWithinMs) => __roost.probe(heardWithinMs)", heard_within_ms, PROBE).await
+        self.call("probing", "(heardWithinMs) => __roost.probe(heardWithinMs)", heard_within_ms, PROBE_WITHIN)
+            .await
     }
 
     async fn worked(&self) -> Result<Duration, EngineError> {

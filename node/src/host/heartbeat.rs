@@ -1,7 +1,7 @@
 //! The flush of `last_seen_at`: one statement per node and interval, for the workers whose pages have proved themselves
 //! since the last one. A worker without fresh evidence is left out, and that is how its silence is noticed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use roost_cluster::timing::Timing;
 use roost_model::causes;
@@ -28,9 +28,11 @@ pub(super) async fn run(
         let usages = env.resources.usages();
         let seen = workers.seen_within(timing.heartbeat_every).into_iter();
         let (seen, workers): (Vec<_>, Vec<_>) = seen
-            .map(|(fence, worker)| {
+            .map(|(fence, proof, worker)| {
                 let usage = usages.get(&fence.tenant).copied();
-                (Heartbeat { fence, usage, messages_per_minute: worker.messages_per_minute() }, worker)
+                let messages_per_minute = worker.messages_per_minute();
+                let evident_for = proof.evident_for(timing.heartbeat_every, Instant::now());
+                (Heartbeat { fence, usage, messages_per_minute, evident_for }, worker)
             })
             .unzip();
         if seen.is_empty() {

@@ -258,6 +258,7 @@ impl TenantRun {
             standing: self.env.standing.clone(),
             ownership: self.env.ownership.clone(),
             timing: self.env.host.worker_timing,
+            reported_every: self.env.host.timing.heartbeat_every,
         }
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use roost_model::ids::{Generation, TenantId};
 use roost_store::Fence;
 
-use crate::worker::WorkerHandle;
+use crate::worker::{Proof, WorkerHandle};
 
 /// Cheap to clone; all clones show the same.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ impl Entry {
             tenant: tenant.clone(),
             generation: self.generation,
             state: worker.map_or_else(|| "waiting".to_owned(), |worker| worker.state().borrow().to_string()),
-            since_proof: worker.and_then(WorkerHandle::seen).map(|at| at.elapsed()),
+            since_proof: worker.and_then(WorkerHandle::seen).map(|proof| proof.at.elapsed()),
         }
     }
 }
@@ -64,14 +64,14 @@ impl WorkerTable {
     }
 
     /// The workers whose pages have proved themselves within `age`.
-    pub(super) fn seen_within(&self, age: Duration) -> Vec<(Fence, WorkerHandle)> {
+    pub(super) fn seen_within(&self, age: Duration) -> Vec<(Fence, Proof, WorkerHandle)> {
         let now = Instant::now();
         let entries = self.entries.lock();
         let fresh = entries.iter().filter_map(|(tenant, entry)| {
             let worker = entry.worker.clone()?;
-            let seen = worker.seen()?;
+            let proof = worker.seen()?;
             let fence = Fence { tenant: tenant.clone(), generation: entry.generation };
-            (now.saturating_duration_since(seen) <= age).then_some((fence, worker))
+            (now.saturating_duration_since(proof.at) <= age).then_some((fence, proof, worker))
         });
         fresh.collect()
     }

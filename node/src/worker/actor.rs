@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::FuturesUnordered};
 use roost_engine::{EngineError, Page, PageEvent, PairingCode, Probe};
-use roost_store::{Fence, PairingOrder, StatusReport, StoreError, WorkerSpec};
+use roost_store::{ConditionKind, Fence, PairingOrder, StatusReport, StoreError, WorkerSpec};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -23,6 +23,7 @@ use super::{
     context::WorkerContext,
     fault::Surroundings,
     launch_check::CallOff,
+    liveness::Proof,
     planned_restart::PlannedRestart,
     report::Reporter,
     session_store::{SessionStore, SessionStoreError},
@@ -53,7 +54,7 @@ pub(super) enum WorkerCommand {
 pub(super) struct WorkerChannels {
     pub inbox: mpsc::Receiver<WorkerCommand>,
     pub spec: watch::Receiver<WorkerSpec>,
-    pub seen: watch::Sender<Option<std::time::Instant>>,
+    pub seen: watch::Sender<Option<Proof>>,
     pub state: watch::Sender<State>,
     /// See [`Machine::attempts`].
     pub attempts: watch::Sender<u32>,
@@ -274,7 +275,11 @@ impl Actor {
         }
         let condition = self.machine.condition();
         if condition != condition_before {
-            self.reporter.tell(StatusReport { condition: Some(condition), ..StatusReport::default() });
+            let proof = (*self.channels.seen.borrow()).filter(|_| condition.0 == ConditionKind::Answering);
+            let evident_for =
+                proof.map(|proof| proof.evident_for(self.context.reported_every, std::time::Instant::now()));
+            let condition = Some(condition);
+            self.reporter.tell(StatusReport { condition, evident_for, ..StatusReport::default() });
         }
         self.set_gate();
     }

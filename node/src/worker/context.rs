@@ -1,6 +1,6 @@
 //! What a worker is given, and what it may ask.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use roost_cluster::lease_deadline::Standing;
@@ -26,6 +26,8 @@ pub struct WorkerContext {
     pub standing: watch::Receiver<Standing>,
     pub ownership: Arc<dyn OwnershipCheck>,
     pub timing: WorkerTiming,
+    /// How often the node tells which of its workers have proved themselves.
+    pub reported_every: Duration,
 }
 
 /// Asked when WhatsApp says that the session was opened elsewhere.

@@ -36,11 +36,7 @@ pub(crate) mod unserved;
 mod wakeups;
 mod warm_standby;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use roost_engine::{EngineError, Page, Vitals};
 use roost_model::ids::{Generation, TenantId};
@@ -52,6 +48,7 @@ use crate::pipeline::Traffic;
 pub use browser_setup::browser_setup;
 pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
 pub use end::WorkerEnd;
+pub use liveness::Proof;
 pub use state::{Ending, State, StopMode};
 pub use timing::{OverLimitTiming, RestartTiming, Setting, WorkerTiming};
 pub use timing_args::WorkerTimingArgs;
@@ -114,7 +111,7 @@ pub struct WorkerHandle {
     specs: Arc<watch::Sender<WorkerSpec>>,
     /// The node's.
     timing: WorkerTiming,
-    seen: watch::Receiver<Option<Instant>>,
+    seen: watch::Receiver<Option<Proof>>,
     state: watch::Receiver<State>,
     attempts: watch::Receiver<u32>,
     traffic: Traffic,
@@ -163,8 +160,8 @@ impl WorkerHandle {
         let _is_taken = self.commands.try_send(actor::WorkerCommand::Reload);
     }
 
-    /// When the page last proved that it works; `None` while it has not.
-    pub fn seen(&self) -> Option<Instant> {
+    /// That the page works, as it has proved last; `None` while it has not.
+    pub fn seen(&self) -> Option<Proof> {
         *self.seen.borrow()
     }
 

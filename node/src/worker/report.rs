@@ -91,6 +91,8 @@ fn fold(older: StatusReport, newer: StatusReport) -> StatusReport {
         session_status: newer.session_status.or(older.session_status),
         worker_status: newer.worker_status.or(older.worker_status),
         last_error: newer.last_error.or(older.last_error),
+        // It is of the condition.
+        evident_for: if newer.condition.is_some() { newer.evident_for } else { older.evident_for },
         condition: newer.condition.or(older.condition),
         restarted: newer.restarted || older.restarted,
     }
@@ -261,6 +263,22 @@ mod tests {
         assert_eq!(told(&pending), ConditionKind::Healing, "a report of something else");
         pending.tell(waits(ConditionKind::None));
         assert_eq!(told(&pending), ConditionKind::None);
+    }
+
+    #[test]
+    fn a_proof_that_waits_to_be_told_is_none_any_more_when_the_page_has_failed_since() {
+        let proved = StatusReport {
+            condition: Some((ConditionKind::Answering, String::new())),
+            evident_for: Some(Duration::from_secs(21)),
+            ..StatusReport::default()
+        };
+        let mut pending = Pending::default();
+        pending.tell(proved.clone());
+        pending.tell(connected());
+        assert_eq!(pending.report.as_ref().unwrap().evident_for, proved.evident_for, "of something else");
+        let condition = Some((ConditionKind::Healing, "deaf".to_owned()));
+        pending.tell(StatusReport { condition, ..StatusReport::default() });
+        assert_eq!(pending.report.unwrap().evident_for, None);
     }
 
     #[test]

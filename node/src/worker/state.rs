@@ -33,7 +33,8 @@
 //! | Running | a code | QrReady |
 //! | | offline | Reconnecting |
 //! | Running, QrReady | deaf: probes failed in a row | Reconnecting |
-//! | Running | sends are not acknowledged | Reconnecting, for a reload; the next time for a new browser |
+//! | Running | a probe that fails, or does not come back in time | Running, and is not said to answer until the next proof |
+//! | | sends are not acknowledged | Reconnecting, for a reload; the next time for a new browser |
 //! | all three, Reconnecting | outdated | Connecting, by a reload; the second time Reconnecting |
 //! | Connecting, by a reload | its turn has come | Connecting, with a deadline from now on |
 //! | all three | broken, exited, turned away by the site | Reconnecting |
@@ -62,7 +63,9 @@
 //!   was ever shown as connected survives the loss of its machine without another scan.
 
 mod codes;
+mod condition;
 mod crashes;
+mod evidence;
 mod linking;
 mod machine;
 mod over_limit;

@@ -21,7 +21,7 @@ use super::{
     actor::{Actor, BackgroundOutcome, Browser, WorkerCommand},
     browser::{BrowserTask, BrowserTaskOutcome},
     fault::Failure,
-    liveness::{self, Unproven},
+    liveness::{self, Proof, Unproven},
     planned_restart::Clock,
     session_store::SessionStoreError,
     state::{Effect, Event, State, StopMode},
@@ -371,7 +371,7 @@ impl Actor {
             probe.map_err(Unproven::from).and_then(|probe| liveness::check(&probe, expects_session));
         match verdict {
             Ok(()) => {
-                self.channels.seen.send_replace(Some(std::time::Instant::now()));
+                self.channels.seen.send_replace(Some(Proof::now(self.machine.timing())));
                 vec![Event::Proved]
             }
             Err(unproven) if unproven.is_late() && self.may_be_late(starts) => Vec::new(),
@@ -381,7 +381,7 @@ impl Actor {
 
     /// A page is slow beside others that start, and no worse for it: it is not loaded anew, which would be one start more.
     fn may_be_late(&self, starts: Starts) -> bool {
-        let was_well = self.channels.seen.borrow().is_some_and(|at| at.elapsed() < LATE_AT_MOST);
+        let was_well = self.channels.seen.borrow().is_some_and(|proof| proof.at.elapsed() < LATE_AT_MOST);
         was_well && starts.any_until(&self.context.env.launches.starts())
     }
 

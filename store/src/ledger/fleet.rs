@@ -32,7 +32,7 @@ impl PostgresLedger {
                     coalesce(s.status = 'CONNECTED' and w.status <> 'ERROR', false) as answers,
                     case when o.action = 'STOP' then w.node is null else
                         (s.status = 'CONNECTED' and s.connected_at > m.ordered_at)
-                        or (s.status = 'QR_READY' and w.condition = 'WAITING_FOR_SCAN' and s.snapshot_manifest is null)
+                        or (s.status = 'QR_READY' and w.condition in ('WAITING_FOR_SCAN', 'UNLINKED', 'SESSION_REFUSED') and s.snapshot_manifest is null)
                         or s.scan_paused_at > m.ordered_at
                         or (o.action = 'MOVE' and not m.answered)
                     end as is_done

@@ -35,6 +35,7 @@ mod fleet;
 mod records;
 mod seal;
 mod stale;
+mod unplacing;
 
 pub use complaint::PresentController;
 use demands::Demands;
@@ -213,6 +214,10 @@ impl Ledger for PostgresLedger {
             ), placed as (
                 update worker_processes w set
                     node = held.node, generation = nextval('generations'), updated_at = now(),
+                    -- That was said of the owner before.
+                    condition = case when w.condition = 'ANSWERING' then 'STARTING' else w.condition end,
+                    condition_reason = case when w.condition = 'ANSWERING' then format('it goes to %s', held.node) else w.condition_reason end,
+                    condition_since = case when w.condition = 'ANSWERING' then now() else w.condition_since end,
                     -- One that was not seen under its last placement is no less overdue for another.
                     expected_since = case when held.was_seen then now() else w.expected_since end
                 from held where w.tenant_id = held.tenant_id
@@ -303,30 +308,7 @@ impl Ledger for PostgresLedger {
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
-        let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
-        let query = sqlx::query!(
-            r#"with valid_term as materialized (
-                select term from controller_term where term = $1 for share
-            ), held as materialized (
-                select w.tenant_id from valid_term, worker_processes w
-                join whatsapp_sessions s using (tenant_id)
-                where w.tenant_id = any($2) order by w.tenant_id for no key update of w, s skip locked
-            ), unplaced as (
-                update worker_processes w set node = null, updated_at = now()
-                from held where w.tenant_id = held.tenant_id
-            ), left_behind as (
-                update whatsapp_sessions s set
-                    status = 'DISCONNECTED', qr_text = null, qr_data_uri = null, qr_expires_at = null,
-                    updated_at = now()
-                from held where s.tenant_id = held.tenant_id and s.status <> 'DISCONNECTED'
-            )
-            select exists(select from valid_term) as "holds_term!", (select count(*) from held) as "unplaced!""#,
-            term.0,
-            &tenants as &[&str],
-        );
-        let row = self.store.one("unplace the tenants", query).await.map_err(to_ledger)?;
-        self.check(row.holds_term).await.map_err(to_ledger)?;
-        Ok(usize::try_from(row.unplaced).unwrap_or(usize::MAX))
+        self.take_off_their_nodes(term, tenants).await
     }
 
     async fn mark_stale(&self, term: Term, older_than: Duration) -> Result<Vec<TenantId>, LedgerError> {

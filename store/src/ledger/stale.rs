@@ -47,7 +47,7 @@ impl PostgresLedger {
                     -- One that goes on saying what it waits for is not lost from sight, and one without a browser has nothing to
                     -- be seen of: that its node lives is the lease's to say.
                     case
-                        when w.condition in ('WAITING_FOR_WHATSAPP', 'WAITING_FOR_STORE', 'WAITING_FOR_NODE', 'HEALING')
+                        when w.condition in ('WAITING_FOR_WHATSAPP', 'WAITING_FOR_STORE', 'WAITING_FOR_NODE', 'HEALING', 'NEEDS_UPDATE')
                             then w.updated_at
                         when w.condition = 'SCAN_PAUSED' then now()
                     end as said_at

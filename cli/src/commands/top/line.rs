@@ -12,13 +12,17 @@ pub enum Standing {
     Failover,
     WhatsappAway,
     StoreAway,
+    Refused,
+    NeedsUpdate,
     Healing,
     Disconnected,
     ScanPaused,
+    Unlinked,
     NeedsScan,
     Starting,
     Stopping,
     Connected,
+    Answering,
     Stopped,
 }
 
@@ -45,6 +49,9 @@ impl Standing {
             Self::Failover => "failover",
             Self::WhatsappAway => "WhatsApp away",
             Self::StoreAway => "store away",
+            Self::Refused => "refused",
+            Self::NeedsUpdate => "needs update",
+            Self::Unlinked => "unlinked",
             Self::Healing => "healing",
             Self::Disconnected => "disconnected",
             Self::ScanPaused => "scan paused",
@@ -52,19 +59,20 @@ impl Standing {
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Connected => "connected",
+            Self::Answering => "answering",
             Self::Stopped => "stopped",
         }
     }
 
     pub fn alarm(self) -> Alarm {
         match self {
-            Self::Failed | Self::NoRoom | Self::NodeAway => Alarm::Bad,
+            Self::Failed | Self::NoRoom | Self::NodeAway | Self::Refused => Alarm::Bad,
             Self::Failover | Self::WhatsappAway | Self::StoreAway | Self::Healing | Self::Disconnected => {
                 Alarm::Waits
             }
-            Self::ScanPaused | Self::NeedsScan => Alarm::Waits,
+            Self::NeedsUpdate | Self::ScanPaused | Self::Unlinked | Self::NeedsScan => Alarm::Waits,
             Self::Starting | Self::Stopping => Alarm::Passing,
-            Self::Connected => Alarm::Good,
+            Self::Connected | Self::Answering => Alarm::Good,
             Self::Stopped => Alarm::Quiet,
         }
     }
@@ -86,6 +94,10 @@ impl Standing {
             ConditionKind::WaitingForScan => Self::NeedsScan,
             ConditionKind::Healing => Self::Healing,
             ConditionKind::ScanPaused => Self::ScanPaused,
+            ConditionKind::Answering => Self::Answering,
+            ConditionKind::NeedsUpdate => Self::NeedsUpdate,
+            ConditionKind::Unlinked => Self::Unlinked,
+            ConditionKind::SessionRefused => Self::Refused,
             ConditionKind::None | ConditionKind::Unspecified => match worker.session_status() {
                 SessionStatus::Connected => Self::Connected,
                 SessionStatus::QrReady => Self::NeedsScan,
@@ -143,7 +155,8 @@ impl Line {
         let standing = Standing::of(&worker);
         let condition = worker.condition.clone().unwrap_or_default();
         let kind = condition.kind();
-        let waits = !matches!(kind, ConditionKind::None | ConditionKind::Unspecified);
+        let waits =
+            !matches!(kind, ConditionKind::None | ConditionKind::Unspecified | ConditionKind::Answering);
         let figures = Figures {
             memory_bytes: worker.memory_bytes,
             cpu_millicores: worker.cpu_millicores,

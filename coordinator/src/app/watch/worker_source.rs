@@ -84,8 +84,10 @@ impl AllWorkers {
         let known = self.known.as_ref().filter(|(_, all_read_at)| all_read_at.elapsed() < EVERYTHING_EVERY);
         let Some((horizon, all_read_at)) = known else { return self.everything().await };
         match self.reading.store.workers_changed_since(horizon).await? {
-            WorkersChanged::Of(tenants, now) => {
+            WorkersChanged::Of(mut tenants, now) => {
                 let all_read_at = *all_read_at;
+                // That nothing is heard of a worker any more is written nowhere, nor that something is again.
+                tenants.extend(self.reading.store.workers_sighted_since(horizon).await?);
                 let workers = self.reading.at(&tenants).await?;
                 self.known = Some((now, all_read_at));
                 Ok(Found::of(tenants, workers, tenant_of))

@@ -47,6 +47,16 @@ impl WorkerInspectionService for WorkerInspection {
         Ok(Response::new(wire::worker_description(description)))
     }
 
+    async fn list_condition_changes(
+        &self,
+        request: Request<v1::ListConditionChangesRequest>,
+    ) -> Result<Response<v1::ListConditionChangesResponse>, Status> {
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
+        let changes = self.app.condition_changes(&id).await?;
+        let changes = changes.into_iter().map(wire::condition_change).collect();
+        Ok(Response::new(v1::ListConditionChangesResponse { changes }))
+    }
+
     type ReadWorkerLogStream = Answers<v1::ReadWorkerLogResponse>;
 
     async fn read_worker_log(

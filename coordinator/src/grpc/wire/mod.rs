@@ -41,7 +41,7 @@ pub use operation::{
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
 pub use timestamp::timestamp;
-pub use worker_description::worker_description;
+pub use worker_description::{condition_change, worker_description};
 pub use worker_log::{log_item, log_level_of, tenant_log_level};
 
 pub fn tenant(row: Tenant) -> v1::Tenant {
@@ -156,7 +156,12 @@ fn next_restart(row: &Worker, now: SystemTime) -> Option<Timestamp> {
 }
 
 fn condition(row: Condition) -> v1::WorkerCondition {
-    let kind = match row.kind {
+    let kind = condition_kind(row.kind);
+    v1::WorkerCondition { kind: kind.into(), reason: row.reason, since_time: Some(timestamp(row.since)) }
+}
+
+fn condition_kind(kind: ConditionKind) -> v1::ConditionKind {
+    match kind {
         ConditionKind::None => v1::ConditionKind::None,
         ConditionKind::Starting => v1::ConditionKind::Starting,
         ConditionKind::WaitingForCapacity => v1::ConditionKind::WaitingForCapacity,
@@ -168,8 +173,11 @@ fn condition(row: Condition) -> v1::WorkerCondition {
         ConditionKind::ScanPaused => v1::ConditionKind::ScanPaused,
         ConditionKind::Healing => v1::ConditionKind::Healing,
         ConditionKind::Failed => v1::ConditionKind::Failed,
-    };
-    v1::WorkerCondition { kind: kind.into(), reason: row.reason, since_time: Some(timestamp(row.since)) }
+        ConditionKind::Answering => v1::ConditionKind::Answering,
+        ConditionKind::NeedsUpdate => v1::ConditionKind::NeedsUpdate,
+        ConditionKind::Unlinked => v1::ConditionKind::Unlinked,
+        ConditionKind::SessionRefused => v1::ConditionKind::SessionRefused,
+    }
 }
 
 pub fn worker_news(news: WorkerNews) -> v1::WatchWorkersResponse {
@@ -366,6 +374,10 @@ mod tests {
             ConditionKind::ScanPaused,
             ConditionKind::Healing,
             ConditionKind::Failed,
+            ConditionKind::Answering,
+            ConditionKind::NeedsUpdate,
+            ConditionKind::Unlinked,
+            ConditionKind::SessionRefused,
         ];
         for kind in kinds {
             let since = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(7);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use roost_model::ids::NodeId;
 use roost_proto::v1;
-use roost_store::ListedSnapshot;
+use roost_store::{ConditionChange, ListedSnapshot};
 use time::OffsetDateTime;
 
-use super::{count, tenant_log_level, timestamp, worker};
+use super::{condition_kind, count, tenant_log_level, timestamp, worker};
 use crate::{
     app::{LiveWorker, WorkerDescription},
     node_rpc::{BrowserVitals, SettingVitals, WorkerVitals},
@@ -32,6 +32,15 @@ pub fn worker_description(row: WorkerDescription) -> v1::WorkerDescription {
         live,
         node_problem,
         log_level,
+    }
+}
+
+pub fn condition_change(row: ConditionChange) -> v1::ConditionChange {
+    v1::ConditionChange {
+        time: Some(timestamp(row.at)),
+        kind: condition_kind(row.kind).into(),
+        reason: row.reason,
+        node_id: row.node.map(String::from).unwrap_or_default(),
     }
 }
 

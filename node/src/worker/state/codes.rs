@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use roost_store::{ConditionKind, PairingOrder};
+use roost_store::PairingOrder;
 
 use super::{
     machine::{AfterStop, Effect, State},
@@ -96,7 +96,7 @@ impl Transition {
         if self.machine.linking.is_spent(self.now) {
             return self.pause_scan();
         }
-        self.machine.trouble = Some((ConditionKind::WaitingForScan, self.machine.complaint.clone()));
+        self.machine.trouble = Some(self.machine.needs_scan());
         self.reload();
     }
 

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, fmt, time::Duration};
 use roost_cluster::ledger::EventKind;
 use roost_store::{ConditionKind, PairingOrder, RestartMode, StatusReport};
 
-use super::{linking::Linking, phone::digits};
+use super::{evidence::Evidence, linking::Linking, phone::digits};
 use crate::worker::{
     fault::{Failure, FailureSeries, Surroundings},
     timing::WorkerTiming,
@@ -340,6 +340,10 @@ pub struct Machine {
     pub(super) over_limit_soon: u32,
     /// What the operator has to know although the worker goes on, such as a scan with the wrong phone.
     pub(super) complaint: String,
+    /// What the complaint is of, where it is about a device that was unlinked.
+    pub(super) unlinked: Option<ConditionKind>,
+    /// While it runs.
+    pub(super) evidence: Evidence,
 }
 
 impl Machine {
@@ -373,6 +377,8 @@ impl Machine {
             launched_at: WorkerTime::ZERO,
             over_limit_soon: 0,
             complaint: String::new(),
+            unlinked: None,
+            evidence: Evidence::None,
         }
     }
 
@@ -417,35 +423,6 @@ impl Machine {
         self.link
     }
 
-    /// What operators read beside the statuses. What an attempt to reconnect is about is said until it has succeeded.
-    pub fn condition(&self) -> (ConditionKind, String) {
-        let plain = |kind| (kind, String::new());
-        match &self.state {
-            State::Running { .. } if self.sends_fail => (ConditionKind::Healing, SENDS_FAIL.to_owned()),
-            State::Running { .. } => match &self.save_failure {
-                Some((reason, true)) => (ConditionKind::WaitingForStore, reason.clone()),
-                _ => plain(ConditionKind::None),
-            },
-            State::Stopped | State::Stopping { next: AfterStop::End(_) } => plain(ConditionKind::None),
-            State::QrReady { .. } => (ConditionKind::WaitingForScan, self.complaint.clone()),
-            State::ScanPaused | State::Stopping { next: AfterStop::PauseScan } => {
-                (ConditionKind::ScanPaused, SCAN_PAUSED.to_owned())
-            }
-            State::Error { reason } | State::Stopping { next: AfterStop::Fail { reason } } => {
-                (ConditionKind::Failed, reason.clone())
-            }
-            State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
-                (ConditionKind::Healing, reason.clone())
-            }
-            State::Starting
-            | State::Connecting { .. }
-            | State::Reconnecting { .. }
-            | State::Stopping {
-                next: AfterStop::Launch | AfterStop::LaunchLater { .. } | AfterStop::Forget,
-            } => self.trouble.clone().unwrap_or_else(|| plain(ConditionKind::Starting)),
-        }
-    }
-
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -457,10 +434,10 @@ impl Machine {
             State::Connecting { until } => *until,
             State::Reconnecting { recovery: Recovery::Waiting { until }, .. } => Some(*until),
             State::Reconnecting { recovery: Recovery::CheckingOwner { ask_at }, .. } => *ask_at,
+            State::Running { .. } => self.evidence.ends_at(),
             State::Stopped
             | State::Starting
             | State::ScanPaused
-            | State::Running { .. }
             | State::Stopping { .. }
             | State::Error { .. } => None,
         }

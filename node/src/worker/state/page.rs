@@ -3,11 +3,18 @@
 use roost_store::{ConditionKind, StatusReport};
 
 use super::{
+    condition::unlinked,
+    evidence::Evidence,
     machine::{AfterStop, BrowserState, Effect, Ending, Recovery, SENDS_FAIL, State},
     phone::digits,
     step::{Transition, disconnected},
 };
-use crate::worker::fault::{Failure, FailureSeries};
+use crate::worker::{
+    fault::{Failure, FailureSeries},
+    liveness::fresh_for,
+};
+
+const UPDATE_NEEDED: &str = "WhatsApp wants a newer page than it delivers to this browser: it is tried again; if it lasts, install a newer Chromium, or see to the tenant's user agent";
 
 impl Transition {
     /// What was linked in the document before has to show itself in this one. If nobody here asked for it, it is an attempt
@@ -39,6 +46,7 @@ impl Transition {
         let phone = digits(phone);
         // An engine without a phone behind it gives none.
         if !phone.is_empty() && phone != self.machine.phone {
+            self.machine.unlinked = None;
             self.machine.complaint = format!(
                 "linked by the phone +{phone}, which was logged out again: scan with +{}",
                 self.machine.phone
@@ -51,6 +59,7 @@ impl Transition {
         self.machine.linked = true;
         self.machine.session = true;
         self.machine.complaint.clear();
+        self.machine.unlinked = None;
         if self.machine.unsaved {
             self.connect();
             self.effects.push(Effect::SaveSession);
@@ -92,7 +101,10 @@ impl Transition {
         }
         self.hold();
         self.machine.linking.begin_anew();
-        self.machine.complaint = format!("the device was logged out ({reason}): scan again");
+        let (kind, told) = unlinked(reason);
+        self.machine.unlinked = Some(kind);
+        self.machine.trouble = Some((kind, told.clone()));
+        self.machine.complaint = told;
         self.tell_unlinked();
         self.stop_for(AfterStop::Forget, Effect::Kill);
     }
@@ -149,12 +161,15 @@ impl Transition {
             return;
         }
         if std::mem::replace(&mut self.machine.reloaded_for_update, true) {
-            let reason = "WhatsApp wants a newer page than it delivers".to_owned();
-            self.fail(Failure::NotLetIn, reason);
+            self.fail(Failure::NotLetIn, UPDATE_NEEDED.to_owned());
+            // Unless it has given up over it.
+            if let Some((kind, _)) = &mut self.machine.trouble {
+                *kind = ConditionKind::NeedsUpdate;
+            }
         } else {
             self.hold();
-            let reason = "WhatsApp wants a newer page".to_owned();
-            self.machine.trouble = Some((ConditionKind::Healing, reason));
+            let reason = "WhatsApp wants a newer page, which is loaded now".to_owned();
+            self.machine.trouble = Some((ConditionKind::NeedsUpdate, reason));
             self.reload();
         }
     }
@@ -189,6 +204,10 @@ impl Transition {
             }
             _ => {}
         }
+        if matches!(self.machine.state, State::Running { .. }) {
+            self.machine.evidence =
+                Evidence::Proved { at: self.now, fresh_for: fresh_for(&self.machine.timing) };
+        }
     }
 
     /// The first of such pages is loaded anew, each further one has a new browser, more and more slowly. No attempt to
@@ -215,6 +234,7 @@ impl Transition {
             return;
         }
         self.machine.failed_probes += 1;
+        self.machine.evidence = Evidence::Doubted { reason: reason.clone() };
         if self.machine.failed_probes >= self.machine.timing.failure_threshold {
             self.fail(Failure::PageFailed, reason);
         }

@@ -7,8 +7,11 @@
 
 use roost_store::{ConditionKind, RestartMode, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
-use super::machine::{
-    AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
+use super::{
+    evidence::Evidence,
+    machine::{
+        AfterStop, BrowserState, Effect, Ending, Event, Machine, Recovery, State, StopMode, WorkerTime,
+    },
 };
 use crate::{
     start_times::allowance,
@@ -145,6 +148,7 @@ impl Transition {
                 self.fail(Failure::NotLetIn, reason);
             }
             State::QrReady { .. } => self.code_overdue(),
+            State::Running { .. } => self.machine.evidence.run_out(),
             State::Reconnecting { recovery: Recovery::Waiting { .. }, .. } => self.attempt(),
             State::Reconnecting { reason, recovery: Recovery::CheckingOwner { .. } } => {
                 let reason = reason.clone();
@@ -190,6 +194,7 @@ impl Transition {
         self.machine.crashes.clear();
         self.machine.trouble = None;
         self.machine.complaint.clear();
+        self.machine.unlinked = None;
         self.machine.linking.begin_anew();
         self.tell(StatusReport {
             worker_status: Some(WorkerStatus::Running),
@@ -358,6 +363,7 @@ impl Transition {
         self.machine.offline_attempts_left = 0;
         self.machine.reloaded = false;
         self.machine.reloaded_for_update = false;
+        self.machine.evidence = Evidence::None;
         self.machine.state = State::Running { since: self.now };
         self.effects.push(Effect::Serve);
         self.refuse_pairing();

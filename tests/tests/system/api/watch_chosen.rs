@@ -81,7 +81,7 @@ async fn figures_follow_all_that_there_is_and_then_come_as_they_change() {
     api.node("n1").await;
     let fence = api.placed("asha").await;
     let usage = Some(ResourceUsage { memory_bytes: 188 << 20, cpu_millicores: 45, processes: 6 });
-    let beat = |messages_per_minute| Heartbeat { fence: fence.clone(), usage, messages_per_minute };
+    let beat = |messages_per_minute| Heartbeat { usage, messages_per_minute, ..fence.clone().into() };
     api.store.heartbeat(&[beat(7)]).await.unwrap();
     let request = v1::WatchWorkersRequest { with_figures: true, ..Default::default() };
     let mut watch = api.workers().watch_workers(request).await.unwrap().into_inner();

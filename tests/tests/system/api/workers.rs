@@ -1,7 +1,9 @@
 //! WorkerService: what the operators' verbs mean.
 
+use std::time::Duration;
+
 use roost_proto::{error::ErrorCode, v1};
-use roost_store::{ConditionKind, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
+use roost_store::{ConditionKind, Heartbeat, SessionStatus, StatusReport, TenantStatus, WorkerStatus};
 
 use crate::api::harness::{Api, api, next, refused, until};
 
@@ -229,6 +231,39 @@ async fn a_watch_and_a_read_tell_the_same_of_what_a_worker_waits_for() {
     let stop = v1::StopWorkerRequest { tenant_id: "asha".into() };
     api.workers().stop_worker(stop).await.unwrap();
     agree(Kind::None).await;
+}
+
+#[tokio::test]
+async fn who_follows_is_told_that_a_worker_is_not_seen_any_more_and_when_it_is_again() {
+    use v1::ConditionKind as Kind;
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    start(&api, "asha").await;
+    api.node("n1").await;
+    let fence = api.placed("asha").await;
+    let mut watched =
+        api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
+    let mut told = async |kind: Kind| {
+        let is_so = |answer: &v1::WatchWorkersResponse| kind_of(answer.worker.as_ref()) == kind;
+        until(&mut watched, is_so).await.worker.unwrap().condition.unwrap().reason
+    };
+    let condition = Some((ConditionKind::Answering, String::new()));
+    let evident_for = Some(Duration::from_secs(2));
+    let report = StatusReport { condition, evident_for, ..StatusReport::default() };
+    api.store.report(&fence, &report).await.unwrap();
+    assert_eq!(told(Kind::Answering).await, "");
+    // From here on nobody writes anything.
+    let reason = told(Kind::WaitingForNode).await;
+    assert!(reason.ends_with("node n1 reports nothing of it"), "{reason}");
+    let beat = Heartbeat { evident_for: Duration::from_secs(600), ..fence.clone().into() };
+    api.store.heartbeat(&[beat]).await.unwrap();
+    assert_eq!(told(Kind::Answering).await, "");
+    let request = v1::ListConditionChangesRequest { tenant_id: "asha".into() };
+    let kept = api.inspection().list_condition_changes(request).await.unwrap().into_inner().changes;
+    let kept: Vec<_> = kept.iter().map(|change| (change.kind(), change.node_id.as_str())).collect();
+    assert_eq!(kept, [(Kind::Answering, "n1"), (Kind::Starting, "")]);
+    let nobody = v1::ListConditionChangesRequest { tenant_id: "nobody".into() };
+    assert_eq!(refused(api.inspection().list_condition_changes(nobody).await).code, ErrorCode::NotFound);
 }
 
 fn kind_of(worker: Option<&v1::Worker>) -> v1::ConditionKind {

@@ -113,6 +113,7 @@ impl Node {
                 },
                 ..WorkerTiming::default()
             },
+            reported_every: Duration::from_secs(60),
         })
     }
 

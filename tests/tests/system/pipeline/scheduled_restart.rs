@@ -52,7 +52,7 @@ async fn a_browser_is_restarted_once_at_its_time_and_goes_on_with_its_session() 
     let turns = [node.launches.take(), node.launches.take()];
     worker.update(node.bed.store.worker_spec(&node.bed.id).await.unwrap());
     let after = std::time::Instant::now() + comes.duration_since(SystemTime::now()).unwrap() + SETTLED;
-    node.until("proof after its time", async || worker.seen().is_some_and(|seen| seen > after)).await;
+    node.until("proof after its time", async || worker.seen().is_some_and(|proof| proof.at > after)).await;
     assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0, "it waits for its turn");
     drop(turns);
 

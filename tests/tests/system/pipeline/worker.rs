@@ -249,7 +249,8 @@ async fn a_page_that_proves_itself_and_does_not_send_is_healed_and_every_reply_g
     }
     node.until("the fault is said", async || told().await.condition.kind == ConditionKind::Healing).await;
     node.until("the answers", async || node.engine.sent(&node.bed.id).len() == 2).await;
-    node.until("that it is over is said", async || told().await.condition.kind == ConditionKind::None).await;
+    node.until("that it is over is said", async || told().await.condition.kind == ConditionKind::Answering)
+        .await;
     node.wait_until_running(&worker).await;
     assert_eq!(node.bed.number("select max(attempts)::bigint from bm_out").await, 0);
     assert_eq!(told().await.restarts, 0, "it was enough to load the page anew");
@@ -306,7 +307,7 @@ async fn a_page_that_goes_offline_and_comes_back_is_the_same_page() {
     node.until_it_waits_for(ConditionKind::WaitingForWhatsapp).await;
     node.engine.set_online(&node.bed.id, true);
     node.wait_until_running(&worker).await;
-    node.until_it_waits_for(ConditionKind::None).await;
+    node.until_it_waits_for(ConditionKind::Answering).await;
     assert_eq!(node.bed.store.get_worker(&node.bed.id).await.unwrap().restarts, 0);
     worker.stop(StopMode::Kill).await;
 }

@@ -1,6 +1,7 @@
 //! Scenarios over real processes: etcd, Postgres, coordinator, nodes and a Chromium per tenant, with the simulator as the
 //! judge. Each has a cluster of its own; every one of them ends with no overlap of live connections (I1).
 
+mod answering;
 mod buckets;
 mod daily;
 mod damage;

@@ -345,7 +345,8 @@ async fn a_heartbeat_says_what_the_browser_used_until_the_worker_is_to_stop() {
     db.place(&old.tenant, "b").await;
     let usage = Some(ResourceUsage { memory_bytes: 5_000_000_000, cpu_millicores: 1_250, processes: 7 });
     let used = async |fence: &Fence| db.store.get_worker(&fence.tenant).await.unwrap().usage;
-    let beat = [&owned, &old].map(|fence| Heartbeat { fence: fence.clone(), usage, messages_per_minute: 12 });
+    let beat =
+        [&owned, &old].map(|fence| Heartbeat { usage, messages_per_minute: 12, ..fence.clone().into() });
     assert_eq!(db.store.heartbeat(&beat).await.unwrap(), std::slice::from_ref(&old.tenant));
     assert_eq!((used(&owned).await, used(&old).await), (usage, None), "what is refused says nothing");
     let listed = db.store.list_workers(&Default::default(), None, 10).await.unwrap();

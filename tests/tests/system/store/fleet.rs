@@ -139,9 +139,11 @@ async fn a_session_that_was_never_saved_is_back_when_a_code_is_shown() {
     let expires_at = OffsetDateTime::now_utc() + Duration::from_secs(60);
     let code = QrCode { text: "code".into(), data_uri: "data:,".into(), expires_at };
     db.store.set_qr(&duka, Some(code)).await.unwrap();
-    let condition = Some((ConditionKind::WaitingForScan, String::new()));
-    db.store.report(&duka, &StatusReport { condition, ..StatusReport::default() }).await.unwrap();
-    assert_eq!(db.state(id, "duka").await, MemberState::Done);
+    for kind in [ConditionKind::WaitingForScan, ConditionKind::Unlinked, ConditionKind::SessionRefused] {
+        let condition = Some((kind, String::new()));
+        db.store.report(&duka, &StatusReport { condition, ..StatusReport::default() }).await.unwrap();
+        assert_eq!(db.state(id, "duka").await, MemberState::Done, "{kind:?}");
+    }
 }
 
 #[tokio::test]

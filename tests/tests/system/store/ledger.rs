@@ -261,7 +261,7 @@ async fn what_the_tenants_of_a_node_request_and_use_is_summed_up() {
     db.store.update_tenant(&tenant("duka"), patch).await.unwrap();
     let (seen, generation) = placed[1].clone();
     let usage = Some(ResourceUsage { memory_bytes: mib(70), cpu_millicores: 1, processes: 1 });
-    let seen = Heartbeat { fence: Fence { tenant: seen, generation }, usage, messages_per_minute: 0 };
+    let seen = Heartbeat { usage, ..Fence { tenant: seen, generation }.into() };
     assert_eq!(db.store.heartbeat(&[seen]).await.unwrap(), []);
     let demand = |requested, used| MemoryDemand { requested_bytes: mib(requested), used_bytes: mib(used) };
     let of = async |name| db.store.memory_demand(&node(name), mib(96)).await.unwrap();
@@ -302,7 +302,8 @@ async fn a_worker_that_is_not_seen_becomes_an_error_and_the_next_heartbeat_takes
     let condition = says(ConditionKind::None).await;
     assert_eq!(
         (condition.kind, condition.reason),
-        (ConditionKind::WaitingForNode, "not seen for 180 s on node a".to_owned())
+        (ConditionKind::WaitingForNode, "not seen for 180 s on node a".to_owned()),
+        "it never was seen"
     );
     assert_eq!(db.store.get_tenant(&silent.tenant).await.unwrap().status, TenantStatus::Error);
 
@@ -432,7 +433,7 @@ async fn heartbeats_write_nothing_that_a_pass_reads_and_no_index() {
     let usage = Some(ResourceUsage { memory_bytes: 70 << 20, cpu_millicores: 1, processes: 1 });
     let beat = |w: Worker| {
         let fence = Fence { tenant: w.tenant, generation: w.generation };
-        Heartbeat { fence, usage, messages_per_minute: 12 }
+        Heartbeat { usage, messages_per_minute: 12, ..fence.into() }
     };
     let seen: Vec<Heartbeat> = workers.into_iter().map(beat).collect();
     let read_by_passes = async || -> String {

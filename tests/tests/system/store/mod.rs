@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
 
 mod ages;
+mod answering;
 mod applies;
 mod changes;
 mod crashes;

@@ -24,14 +24,14 @@ async fn cluster(dir: &std::path::Path) -> Result<Cluster> {
     Ok(Cluster::start(options).await?)
 }
 
-/// Waits until every worker is on a node and waits for nothing.
+/// Waits until every worker is on a node and answers.
 async fn settled(cluster: &Cluster) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let list = cluster.admin().workers().list_workers(ListWorkersRequest::default()).await?.into_inner();
         let is_up = |worker: &roost_proto::v1::Worker| {
             let kind = worker.condition.as_ref().map(|condition| condition.kind());
-            !worker.node_id.is_empty() && kind == Some(ConditionKind::None)
+            !worker.node_id.is_empty() && kind == Some(ConditionKind::Answering)
         };
         if list.workers.iter().all(is_up) {
             return Ok(());
@@ -76,7 +76,7 @@ async fn an_operator_looks_on_through_a_lost_node_and_a_lost_coordinator() -> Re
     top.shows(|screen| {
         let rows: Vec<_> =
             screen.lines().filter(|line| line.starts_with("demo-") && !line.contains(':')).collect();
-        rows.len() == 4 && rows.iter().all(|row| row.contains(&other) && row.contains("connected"))
+        rows.len() == 4 && rows.iter().all(|row| row.contains(&other) && row.contains("answering"))
     })
     .await?;
 

@@ -13,6 +13,7 @@ use roost_proto::v1::{
     self, cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
     node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
     session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
+    worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
 use roost_store::Fence;
@@ -32,6 +33,10 @@ impl Api {
 
     pub fn workers(&self) -> WorkerServiceClient<Authed> {
         WorkerServiceClient::new(self.authed(TOKEN))
+    }
+
+    pub fn inspection(&self) -> WorkerInspectionServiceClient<Authed> {
+        WorkerInspectionServiceClient::new(self.authed(TOKEN))
     }
 
     pub fn sessions(&self) -> SessionServiceClient<Authed> {
