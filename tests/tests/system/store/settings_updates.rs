@@ -271,7 +271,8 @@ async fn every_tenant_is_chosen_for_an_update_whether_it_runs_or_not() {
     let db = Db::new().await;
     db.owned("duka").await;
     db.tenants(&["soko"]).await;
-    let choose = |action| db.store.choose_workers(action, &WorkerFilter::default(), 9);
+    let all = WorkerFilter::default();
+    let choose = |action| db.store.choose_workers(action, &all, 9);
     assert_eq!(choose(WorkerAction::UpdateSettings).await.unwrap().len(), 2);
     assert_eq!(choose(WorkerAction::Restart).await.unwrap().len(), 1);
 }
