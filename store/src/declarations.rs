@@ -279,9 +279,13 @@ impl Differences {
     }
 
     fn push(&mut self, path: &str, before: String, after: String) {
-        let cut = |value: String| value.chars().take(VALUE_CHARS).collect();
         self.0.push(FieldChange { path: path.to_owned(), before: cut(before), after: cut(after) });
     }
+}
+
+/// As much of a value as is told.
+pub(crate) fn cut(value: String) -> String {
+    value.chars().take(VALUE_CHARS).collect()
 }
 
 /// As it is written in a declaration.

@@ -66,6 +66,7 @@ pub mod session_imports;
 pub mod session_numbers;
 pub mod sessions;
 mod set_apart;
+mod settings_values;
 mod snapshot_id;
 pub mod snapshot_list;
 pub mod snapshot_orphans;
@@ -101,8 +102,9 @@ pub use node_memory::MemoryDemand;
 pub use node_orders::{NodeOrders, RestartWindowUntil};
 pub use object_store::ObjectStoreOwner;
 pub use operations::{
-    Cancellation, ChosenWorker, NewDrain, NewFleetOrder, NewMove, NewRebalance, OperationFilter,
-    OperationOrder, OperationRecord, OperationState, Resumption, WorkerAction,
+    Cancellation, ChosenWorker, NewDrain, NewFleetOrder, NewMove, NewRebalance, NewUndo, OperationFilter,
+    OperationOrder, OperationRecord, OperationState, Resumption, SettingsOrder, SettingsPlan, TenantChanges,
+    WorkerAction,
 };
 pub use outbound::Outbound;
 pub use pairing::{PairingAnswer, PairingOrder, PairingProgress};
@@ -115,6 +117,7 @@ pub use removals::Removal;
 pub use reports::{Heartbeat, StatusReport};
 pub use session_imports::{ImportCheck, ImportOrder, ImportTicket};
 pub use sessions::{QrCode, Session, SessionPlace, SessionStatus};
+pub use settings_values::SettingsValues;
 pub use snapshot_id::{InvalidSnapshotId, SnapshotId};
 pub use snapshot_list::{ListedSnapshot, SNAPSHOTS_KEPT, SnapshotState};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};

@@ -17,8 +17,13 @@ pub struct BrowserArgs {
 }
 
 impl BrowserArgs {
-    pub fn is_given(&self) -> bool {
-        self.time_zone.is_some() || self.languages.is_some() || self.user_agent.is_some()
+    /// As an update of many names them, and whether each is given.
+    pub fn paths(&self) -> [(&'static str, bool); 3] {
+        [
+            ("browser.time_zone", self.time_zone.is_some()),
+            ("browser.languages", self.languages.is_some()),
+            ("browser.user_agent", self.user_agent.is_some()),
+        ]
     }
 
     /// What is given over what there is.

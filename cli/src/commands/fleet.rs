@@ -1,10 +1,17 @@
 //! An order on one worker at once, or on many, a few at a time, as an operation.
 
 use clap::builder::NonEmptyStringValueParser;
-use roost_proto::v1::{BlockedMove, PlanFleetOperationRequest, StartFleetOperationRequest, WorkerAction};
+use prost_types::FieldMask;
+use roost_proto::v1::{
+    BlockedMove, PlanFleetOperationRequest, PlanSettingsUpdateRequest, StartFleetOperationRequest,
+    StartSettingsUpdateRequest, Tenant, WorkerAction,
+};
 
 use super::{Context, attribution::Attribution, follow::started, rebalance::percent};
-use crate::{failure::Failure, views::FleetPlanView};
+use crate::{
+    failure::Failure,
+    views::{FleetPlanView, SettingsPlanView},
+};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("workers").required(true).args(["tenant", "selector", "all"])))]
@@ -50,6 +57,40 @@ impl Workers {
             (None, Some(selector)) => format!("sessions of all tenants of {selector}"),
             (None, None) => "sessions of all tenants".to_owned(),
         }
+    }
+
+    /// Which, as they were chosen.
+    pub fn options(&self) -> String {
+        self.selector.as_ref().map_or_else(|| "--all".to_owned(), |selector| format!("--selector {selector}"))
+    }
+
+    /// Gives many the settings that the mask names.
+    pub async fn update(
+        self,
+        context: &mut Context,
+        (settings, paths): (Tenant, Vec<String>),
+    ) -> Result<(), Failure> {
+        let mut client = context.admin()?.tenants();
+        let update_mask = Some(FieldMask { paths });
+        let (settings, selector, all) = (Some(settings), self.selector.unwrap_or_default(), self.all);
+        if self.plan {
+            let request = PlanSettingsUpdateRequest { settings, update_mask, selector, all };
+            let plan = client.plan_settings_update(request).await?.into_inner();
+            return SettingsPlanView::from(plan).print(&mut context.output);
+        }
+        let (requested_by, reason) = self.attribution.into_parts();
+        let request = StartSettingsUpdateRequest {
+            settings,
+            update_mask,
+            selector,
+            all,
+            max_concurrent: self.max_concurrent,
+            pause_on_failure: self.paused_on_failure,
+            requested_by,
+            reason,
+        };
+        let operation = client.start_settings_update(request).await?.into_inner();
+        started(context, operation, self.detach).await
     }
 
     /// Of many. Without `unavailability` all of them may be away.

@@ -3,14 +3,18 @@
 use clap::{Subcommand, ValueEnum};
 use roost_proto::v1::{
     CancelOperationRequest, GetOperationRequest, ListOperationsRequest, Operation, OperationState,
-    ResumeOperationRequest,
+    PlanSettingsUndoRequest, ResumeOperationRequest, StartSettingsUndoRequest,
 };
 
-use super::{Context, all_pages, attribution::Attribution, follow::follow};
+use super::{
+    Context, all_pages,
+    attribution::Attribution,
+    follow::{follow, started},
+};
 use crate::{
     failure::Failure,
     output::Row,
-    views::{MoveView, OperationView, WorkerFailureView},
+    views::{MoveView, OperationView, SettingsPlanView, WorkerFailureView},
 };
 
 #[derive(Debug, Subcommand)]
@@ -37,6 +41,24 @@ pub enum OperationVerb {
     /// Begins nothing more of an operation; what is on its way arrives.
     Cancel {
         id: i64,
+        #[command(flatten)]
+        attribution: Attribution,
+    },
+    /// Puts back the settings that an operation has changed, as another operation. Who has other values by now is left out, and named.
+    Undo {
+        id: i64,
+        /// Only show what would be put back.
+        #[arg(long, conflicts_with = "detach")]
+        plan: bool,
+        /// The most tenants that are changed at once, up to 1000.
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]
+        max_concurrent: i32,
+        /// When one has failed, begin no other until `roost operation resume`.
+        #[arg(long)]
+        paused_on_failure: bool,
+        /// Do not wait for the end.
+        #[arg(short, long)]
+        detach: bool,
         #[command(flatten)]
         attribution: Attribution,
     },
@@ -84,6 +106,14 @@ impl OperationVerb {
             Self::Get { id } => get(context, id).await,
             Self::Watch { id } => follow(context, id).await,
             Self::Cancel { id, attribution } => cancel(context, id, attribution).await,
+            Self::Undo { id, plan: true, .. } => plan_undo(context, id).await,
+            Self::Undo { id, max_concurrent, paused_on_failure, detach, attribution, .. } => {
+                let (requested_by, reason) = attribution.into_parts();
+                let pause_on_failure = paused_on_failure;
+                let request =
+                    StartSettingsUndoRequest { id, max_concurrent, pause_on_failure, requested_by, reason };
+                undo(context, request, detach).await
+            }
             Self::Resume { id, attribution } => resume(context, id, attribution).await,
         }
     }
@@ -131,6 +161,20 @@ pub(super) async fn cancel(context: &mut Context, id: i64, attribution: Attribut
     let request = CancelOperationRequest { id, requested_by, reason };
     let operation = context.admin()?.operations().cancel_operation(request).await?.into_inner();
     context.output.one(&OperationView::from(operation))
+}
+
+async fn plan_undo(context: &mut Context, id: i64) -> Result<(), Failure> {
+    let request = PlanSettingsUndoRequest { id };
+    let plan = context.admin()?.tenants().plan_settings_undo(request).await?.into_inner();
+    SettingsPlanView::from(plan).print(&mut context.output)
+}
+
+async fn undo(context: &mut Context, request: StartSettingsUndoRequest, detach: bool) -> Result<(), Failure> {
+    let operation = context.admin()?.tenants().start_settings_undo(request).await?.into_inner();
+    for left in &operation.left_out {
+        context.output.note(&format!("{} is left out: {}", left.tenant_id, left.error));
+    }
+    started(context, operation, detach).await
 }
 
 async fn resume(context: &mut Context, id: i64, attribution: Attribution) -> Result<(), Failure> {

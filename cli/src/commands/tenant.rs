@@ -14,6 +14,7 @@ use super::{
     attribution::Attribution,
     browser_settings::BrowserArgs,
     consent::Consent,
+    fleet::Workers,
     labels::{Entry, Selection},
     limits::LimitArgs,
     place,
@@ -52,10 +53,12 @@ pub enum TenantVerb {
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Changes the settings that are given; a running worker uses them from its next message on, and its browser those that are
-    /// its own from its next start on (roost worker restart).
+    /// Changes the settings that are given, of one tenant, or of many, a few at a time, as an operation that can be undone (roost operation
+    /// undo); a running worker uses them from its next message on, and its browser those that are its own from its next start on
+    /// (roost worker restart).
     Update {
-        id: String,
+        #[command(flatten)]
+        tenants: Box<Workers>,
         #[command(flatten)]
         settings: Box<Settings>,
     },
@@ -189,7 +192,10 @@ impl TenantVerb {
                 context.output.one(&TenantView::from(tenant))
             }
             Self::List { status, selection, limit } => list(context, status, selection, limit).await,
-            Self::Update { id, settings } => update(context, id, *settings).await,
+            Self::Update { tenants, settings } => match tenants.tenant.clone() {
+                Some(id) => update(context, id, *settings).await,
+                None => update_many(context, *tenants, *settings).await,
+            },
             Self::Move(order) => order.run(context).await,
             Self::Pin { id, node, attribution } => place::pin(context, id, node, attribution).await,
             Self::Unpin { id, attribution } => place::unpin(context, id, attribution).await,
@@ -234,11 +240,10 @@ async fn update(context: &mut Context, id: String, settings: Settings) -> Result
     let mut client = context.admin()?.tenants();
     let present = client.get_tenant(GetTenantRequest { id: id.clone() }).await?.into_inner();
     let (tenant, paths) = settings.into_tenant(id, present)?;
-    if paths.is_empty() {
-        let why = "nothing to change; give at least one setting (see roost tenant update --help)";
-        return Err(Failure::Refused(why.into()));
-    }
-    let is_for_next_browser = paths.iter().any(|path| path == "browser" || path == "proxy");
+    let mut paths: Vec<String> = some_of(paths)?.into_iter().map(whole).collect();
+    // Those of one field are beside each other.
+    paths.dedup();
+    let is_for_next_browser = paths.iter().any(|path| is_for_next_browser(path));
     let request = UpdateTenantRequest { tenant: Some(tenant), update_mask: Some(FieldMask { paths }) };
     let tenant = client.update_tenant(request).await?.into_inner();
     if is_for_next_browser {
@@ -249,6 +254,37 @@ async fn update(context: &mut Context, id: String, settings: Settings) -> Result
     context.output.one(&TenantView::from(tenant))
 }
 
+async fn update_many(context: &mut Context, tenants: Workers, settings: Settings) -> Result<(), Failure> {
+    let (tenant, paths) = settings.into_tenant(String::new(), Tenant::default())?;
+    let paths = some_of(paths)?;
+    let restart = (!tenants.plan && paths.iter().any(|path| is_for_next_browser(path))).then(|| {
+        format!("browsers that run stay as they are until: roost worker restart {}", tenants.options())
+    });
+    tenants.update(context, (tenant, paths)).await?;
+    restart.iter().for_each(|note| context.output.note(note));
+    Ok(())
+}
+
+fn some_of(paths: Vec<String>) -> Result<Vec<String>, Failure> {
+    if paths.is_empty() {
+        let why = "nothing to change; give at least one setting (see roost tenant update --help)";
+        return Err(Failure::Refused(why.into()));
+    }
+    Ok(paths)
+}
+
+/// The field of an entry that is not changed alone in an update of one tenant: the others of the field are as they were.
+fn whole(path: String) -> String {
+    match path.split_once('.') {
+        Some((field @ ("texts" | "browser" | "timing"), _)) => field.to_owned(),
+        _ => path,
+    }
+}
+
+fn is_for_next_browser(path: &str) -> bool {
+    path == "proxy" || path == "browser" || path.starts_with("browser.")
+}
+
 async fn delete(context: &mut Context, id: String, consent: Consent) -> Result<(), Failure> {
     consent.obtain(&format!("delete tenant {id} with its session, messages and settings"))?;
     context.admin()?.tenants().delete_tenant(DeleteTenantRequest { id: id.clone() }).await?;
@@ -257,31 +293,29 @@ async fn delete(context: &mut Context, id: String, consent: Consent) -> Result<(
 }
 
 impl Settings {
-    /// The tenant with what was given, and the update mask of it. The API changes the texts, the restart schedule, the
-    /// browser's settings and the worker's timing as a whole, hence `present`: what is not given of them stays as it is.
+    /// The tenant with what was given, and the update mask of it, entry by entry. The API changes one tenant's texts, restart schedule,
+    /// browser's settings and worker's timing as a whole, hence `present`: what is not given of them stays as it is.
     fn into_tenant(self, id: String, present: Tenant) -> Result<(Tenant, Vec<String>), Failure> {
         let menu = self.menu.map(read_menu).transpose()?;
-        let texts_given = menu.is_some()
-            || self.greeting.is_some()
-            || self.fallback.is_some()
-            || self.limit_warning.is_some();
         let given = [
             ("display_name", self.name.is_some()),
             ("phone", self.phone.is_some()),
             ("template", self.template.is_some()),
             ("language", self.language.is_some()),
-            ("texts", texts_given),
+            ("texts.greeting", self.greeting.is_some()),
+            ("texts.fallback", self.fallback.is_some()),
+            ("texts.limit_warning", self.limit_warning.is_some()),
+            ("texts.menu", menu.is_some()),
             ("reply_limit_per_minute", self.reply_limit.is_some()),
             ("answer_within", self.answer_within.is_some()),
             ("resend_policy", self.resend_policy.is_some()),
             ("restart_schedule", self.restart.is_given()),
             ("qr_rotations", self.qr_rotations.is_some()),
-            ("browser", self.browser.is_given()),
             ("proxy", self.proxy.is_given()),
-            ("timing", self.timing.is_given()),
             ("log_level", self.log_level.is_some()),
         ];
-        let given = given.into_iter().chain(self.limits.paths());
+        let entries = self.browser.paths().into_iter().chain(self.timing.paths());
+        let given = given.into_iter().chain(entries).chain(self.limits.paths());
         let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
         let mut paths: Vec<_> = paths.collect();
         let before = present.texts.unwrap_or_default();

@@ -47,20 +47,20 @@ pub struct TimingArgs {
 }
 
 impl TimingArgs {
-    pub fn is_given(&self) -> bool {
-        let spans = [
-            &self.probe_every,
-            &self.stale_after,
-            &self.start_deadline,
-            &self.reconnect_delay,
-            &self.reconnect_delay_max,
-            &self.stable_after,
-            &self.stop_grace,
-            &self.crash_window,
-        ];
-        spans.into_iter().any(Option::is_some)
-            || self.reconnect_attempts.is_some()
-            || self.max_crashes.is_some()
+    /// As an update of many names them, and whether each is given.
+    pub fn paths(&self) -> [(&'static str, bool); 10] {
+        [
+            ("timing.probe_every", self.probe_every.is_some()),
+            ("timing.stale_after", self.stale_after.is_some()),
+            ("timing.start_deadline", self.start_deadline.is_some()),
+            ("timing.reconnect_attempts", self.reconnect_attempts.is_some()),
+            ("timing.reconnect_delay", self.reconnect_delay.is_some()),
+            ("timing.reconnect_delay_max", self.reconnect_delay_max.is_some()),
+            ("timing.stable_after", self.stable_after.is_some()),
+            ("timing.stop_grace", self.stop_grace.is_some()),
+            ("timing.max_crashes", self.max_crashes.is_some()),
+            ("timing.crash_window", self.crash_window.is_some()),
+        ]
     }
 
     /// What is given over what there is.
@@ -135,9 +135,12 @@ mod tests {
 
     #[test]
     fn what_is_not_given_stays_and_default_takes_it_back() {
-        assert!(!args(&[]).is_given());
+        let given = |args: &TimingArgs| -> Vec<&str> {
+            args.paths().into_iter().filter_map(|(path, is_given)| is_given.then_some(path)).collect()
+        };
+        assert_eq!(given(&args(&[])), [""; 0]);
         let set = args(&["--stale-after", "2m", "--max-crashes", "0"]);
-        assert!(set.is_given());
+        assert_eq!(given(&set), ["timing.stale_after", "timing.max_crashes"]);
         let set = set.over(None).unwrap();
         assert_eq!((set.stale_after.map(|span| span.seconds), set.max_crashes), (Some(120), Some(0)));
         let less = args(&["--stale-after", "default"]).over(Some(set)).unwrap();

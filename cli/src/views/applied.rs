@@ -16,19 +16,24 @@ pub struct AppliedView {
 }
 
 #[derive(Debug, Serialize)]
-struct FieldChangeView {
-    path: String,
-    before: String,
-    after: String,
+pub struct FieldChangeView {
+    pub path: String,
+    pub before: String,
+    pub after: String,
+}
+
+impl From<FieldChange> for FieldChangeView {
+    fn from(FieldChange { path, before, after }: FieldChange) -> Self {
+        Self { path, before, after }
+    }
 }
 
 impl From<AppliedTenant> for AppliedView {
     fn from(tenant: AppliedTenant) -> Self {
-        let field = |FieldChange { path, before, after }| FieldChangeView { path, before, after };
         Self {
             change: enum_name(tenant.change, "TENANT_CHANGE_", TenantChange::as_str_name),
             id: tenant.id,
-            fields: tenant.fields.into_iter().map(field).collect(),
+            fields: tenant.fields.into_iter().map(FieldChangeView::from).collect(),
             more_fields: tenant.more_fields,
         }
     }

@@ -49,8 +49,8 @@ struct StayingView {
 
 #[derive(Debug, Serialize)]
 pub struct WorkerFailureView {
-    tenant_id: String,
-    error: String,
+    pub tenant_id: String,
+    pub error: String,
 }
 
 impl FleetPlanView {

@@ -4,8 +4,11 @@ use prost_types::Timestamp;
 use roost_proto::v1::{Move, Operation, OperationKind, OperationState, WorkerAction};
 use serde::Serialize;
 
-use super::{WorkerFailureView, ago, enum_name, rfc3339};
+use super::{WorkerFailureView, ago, enum_name, rfc3339, settings::SettingValueView};
 use crate::output::Row;
+
+/// As an action is shown.
+const UPDATE_SETTINGS: &str = "UPDATE_SETTINGS";
 
 #[derive(Debug, Serialize)]
 pub struct OperationView {
@@ -38,6 +41,15 @@ pub struct OperationView {
     /// Only `operation get` has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failures: Vec<WorkerFailureView>,
+    /// Of an update of settings: what each tenant is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    settings: Vec<SettingValueView>,
+    /// The operation of which it puts back what was before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undoes: Option<i64>,
+    /// Of what it undoes those that keep what they have; only its start has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<WorkerFailureView>,
     #[serde(skip)]
     took: Option<String>,
 }
@@ -79,6 +91,9 @@ impl From<Operation> for OperationView {
             action: is_fleet.then_some(action),
             pauses_on_failure: operation.pauses_on_failure,
             failures: operation.failures.into_iter().map(WorkerFailureView::from).collect(),
+            settings: operation.settings.into_iter().map(SettingValueView::from).collect(),
+            undoes: Some(operation.undoes).filter(|id| *id > 0),
+            left_out: operation.left_out.into_iter().map(WorkerFailureView::from).collect(),
         }
     }
 }
@@ -95,6 +110,9 @@ fn took(operation: &Operation) -> Option<String> {
 impl OperationView {
     /// What it is about: workers by their selector, a node, a tenant and its target, or the cluster.
     fn about(&self) -> String {
+        if let Some(undone) = self.undoes {
+            return format!("undoes {undone}");
+        }
         if let Some(selector) = &self.selector {
             let who = if selector.is_empty() { "all workers" } else { selector };
             let to = if self.node_id.is_empty() { String::new() } else { format!(">{}", self.node_id) };
@@ -110,8 +128,10 @@ impl OperationView {
     fn limits(&self) -> String {
         let deadline = self.deadline.as_ref().map(|at| format!("at once from {at} on"));
         let force = self.force.then(|| "at once".to_owned());
-        let pace = (self.max_concurrent > 0).then(|| {
-            format!("{} at once, {}% unavailable", self.max_concurrent, self.max_unavailable_percent)
+        let pace = (self.max_concurrent > 0).then(|| match self.action.as_deref() {
+            // It takes nobody away.
+            Some(UPDATE_SETTINGS) => format!("{} at once", self.max_concurrent),
+            _ => format!("{} at once, {}% unavailable", self.max_concurrent, self.max_unavailable_percent),
         });
         let pauses = self.pauses_on_failure.then(|| "pauses at a failure".to_owned());
         [deadline, force, pace, pauses].into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -139,6 +159,10 @@ impl Row for OperationView {
     fn details(&self) -> Vec<(&'static str, String)> {
         let mut lines: Vec<_> = Self::HEADER.iter().copied().zip(self.cells()).collect();
         lines.push(("limits", self.limits()));
+        if !self.settings.is_empty() {
+            let told = self.settings.iter().map(|one| format!("{}={}", one.path, one.value));
+            lines.push(("settings", told.collect::<Vec<_>>().join(", ")));
+        }
         lines.push(("reason", self.reason.clone()));
         lines
     }

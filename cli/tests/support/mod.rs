@@ -24,6 +24,7 @@ mod inspection;
 mod nodes;
 mod orders;
 mod sessions;
+mod settings;
 mod tenants;
 mod workers;
 

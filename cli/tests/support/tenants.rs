@@ -6,7 +6,7 @@ use roost_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answer, Script, apply::apply, at, unknown, workers::worker};
+use super::{Answer, Script, apply::apply, at, settings, unknown, workers::worker};
 
 pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
     let menu = MenuItem {
@@ -189,6 +189,25 @@ impl TenantService for Script {
             }
         }
         Ok(Response::new(changed))
+    }
+
+    async fn plan_settings_update(
+        &self,
+        request: Request<PlanSettingsUpdateRequest>,
+    ) -> Answer<SettingsPlan> {
+        settings::plan_update(request.into_inner())
+    }
+
+    async fn start_settings_update(&self, request: Request<StartSettingsUpdateRequest>) -> Answer<Operation> {
+        settings::start_update(request.into_inner())
+    }
+
+    async fn plan_settings_undo(&self, request: Request<PlanSettingsUndoRequest>) -> Answer<SettingsPlan> {
+        settings::plan_undo(request.into_inner().id)
+    }
+
+    async fn start_settings_undo(&self, request: Request<StartSettingsUndoRequest>) -> Answer<Operation> {
+        settings::start_undo(request.into_inner())
     }
 
     async fn delete_tenant(&self, request: Request<DeleteTenantRequest>) -> Answer<()> {

@@ -43,18 +43,28 @@ pub struct FleetPlan {
 impl App {
     pub async fn plan_fleet_operation(&self, order: &FleetOrder) -> Result<FleetPlan, Error> {
         let FleetOrder { action, selector, filter, to } = order;
-        let chosen = self.store()?.choose_workers(*action, filter, MOST + 1).await?;
-        if chosen.is_empty() {
-            return Err(Refusal::NoneChosen { action: *action, selector: selector.clone() }.into());
-        }
-        if chosen.len() > MOST as usize {
-            return Err(Refusal::TooManyChosen { most: MOST }.into());
-        }
-        let workers = in_order(chosen);
+        let workers = self.choose(*action, selector, filter).await?;
         if *action == WorkerAction::Move {
             return self.plan_moves(workers, to.as_ref()).await;
         }
         Ok(FleetPlan { workers, moves: BTreeMap::new(), blocked: Vec::new() })
+    }
+
+    /// In the order in which they are told.
+    pub(super) async fn choose(
+        &self,
+        action: WorkerAction,
+        selector: &str,
+        filter: &WorkerFilter,
+    ) -> Result<Vec<ChosenWorker>, Error> {
+        let chosen = self.store()?.choose_workers(action, filter, MOST + 1).await?;
+        if chosen.is_empty() {
+            return Err(Refusal::NoneChosen { action, selector: selector.to_owned() }.into());
+        }
+        if chosen.len() > MOST as usize {
+            return Err(Refusal::TooManyChosen { most: MOST }.into());
+        }
+        Ok(in_order(chosen))
     }
 
     /// Whoever of these is on the node already has nothing to do.
@@ -105,7 +115,7 @@ impl App {
     ) -> Result<(OperationRecord, Vec<BlockedMove>), Error> {
         let FleetPlan { workers: members, blocked, .. } = self.plan_fleet_operation(&order).await?;
         let FleetOrder { action, selector, to, .. } = order;
-        let order = NewFleetOrder { action, selector, to, limits, members };
+        let order = NewFleetOrder { action, selector, to, settings: None, limits, members };
         let started = self.store()?.start_fleet_operation(&order, by).await.map_err(not_started)?;
         tracing::info!(operation = %started.id, ?action, workers = order.members.len(), "fleet operation started");
         Ok((started, blocked))

@@ -1,6 +1,6 @@
 //! Orders that are refused, each with what to do instead.
 
-use roost_model::ids::{NodeId, TenantId};
+use roost_model::ids::{NodeId, OperationId, TenantId};
 
 use std::fmt;
 
@@ -76,6 +76,24 @@ pub enum Refusal {
     /// Nor has any to.
     AllThereAlready {
         node: NodeId,
+    },
+    /// Of an update of settings.
+    NoUndo {
+        operation: OperationId,
+        why: NoUndo,
+    },
+}
+
+/// Why an operation is not undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoUndo {
+    NoUpdate,
+    Runs,
+    UndoneBy(OperationId),
+    /// None of its tenants has still what it was given; the first of those that have other values, each with the reason.
+    NothingLeft {
+        first: Vec<(TenantId, String)>,
+        more: usize,
     },
 }
 
@@ -270,6 +288,11 @@ impl fmt::Display for Refusal {
                 "tenant {tenant} has no worker running; `roost worker start {tenant}` starts it, \
                  `roost explain {tenant}` says what one that is started waits for"
             ),
+            Self::NoneChosen { action: WorkerAction::UpdateSettings, selector } => {
+                let who =
+                    if selector.is_empty() { "there is".to_owned() } else { format!("{selector} matches") };
+                write!(f, "{who} no tenant; see `roost tenant list --selector`")
+            }
             Self::NoneChosen { action, selector } => {
                 let who = if selector.is_empty() { "no tenant has" } else { selector };
                 let matches = if selector.is_empty() { "" } else { " matches no tenant with" };
@@ -280,16 +303,48 @@ impl fmt::Display for Refusal {
                 write!(f, "{who}{matches} a worker {wanted}; see `roost worker list --selector`")
             }
             Self::NoneCanMove { first, more } => {
-                let told: Vec<String> =
-                    first.iter().map(|(tenant, reason)| format!("{tenant}: {reason}")).collect();
-                let more = if *more > 0 { format!("; and {more} more") } else { String::new() };
-                write!(f, "none of the chosen can move: {}{more}", told.join("; "))
+                write!(f, "none of the chosen can move: {}", by_name(first, *more))
             }
+            Self::NoUndo { operation, why } => why.tell(*operation, f),
             Self::AllThereAlready { node } => {
                 write!(f, "all that are chosen are on node {node} already; there is nothing to move")
             }
             Self::TooManyChosen { most } => {
                 write!(f, "more than {most} workers are chosen; choose fewer, by their node for one")
+            }
+        }
+    }
+}
+
+/// Tenants, each with the reason.
+fn by_name(first: &[(TenantId, String)], more: usize) -> String {
+    let told: Vec<String> = first.iter().map(|(tenant, reason)| format!("{tenant}: {reason}")).collect();
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{more}", told.join("; "))
+}
+
+impl NoUndo {
+    fn tell(&self, operation: OperationId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoUpdate => write!(
+                f,
+                "operation {operation} is no update of settings; only those can be undone, see `roost operation list`"
+            ),
+            Self::Runs => {
+                write!(
+                    f,
+                    "operation {operation} still runs; wait for its end, or cancel it, and undo it then"
+                )
+            }
+            Self::UndoneBy(other) => write!(
+                f,
+                "operation {operation} was undone by operation {other}; `roost operation undo {other}` takes that back"
+            ),
+            Self::NothingLeft { first, .. } if first.is_empty() => {
+                write!(f, "operation {operation} has changed nothing that there is to put back")
+            }
+            Self::NothingLeft { first, more } => {
+                write!(f, "nothing of operation {operation} can be put back: {}", by_name(first, *more))
             }
         }
     }

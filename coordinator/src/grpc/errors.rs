@@ -335,6 +335,7 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
         | Refusal::ThereAlready { tenant, .. }
         | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),
         Refusal::AllThereAlready { node } => failed("node", node.as_str()),
+        Refusal::NoUndo { operation, .. } => failed("operation", &operation.to_string()),
         Refusal::NoneChosen { .. } | Refusal::TooManyChosen { .. } | Refusal::NoneCanMove { .. } => {
             ApiError::new(ErrorCode::FailedPrecondition, message)
         }

@@ -16,7 +16,8 @@ const NAMED: i64 = 10;
 impl PostgresLedger {
     /// One statement, for the members of one operation that runs. What a member has done is known by what was written after its
     /// order: it is connected, or shows a code where nothing is saved; or no node has it any more, if it was to stop. One that was to
-    /// move is so on another node; one that did not answer before need not answer there.
+    /// move is so on another node; one that did not answer before need not answer there. An update of settings takes no worker away, so
+    /// to it none answers, and its members are over when they are written.
     pub(super) async fn read_fleet(
         &self,
         operation: OperationId,
@@ -24,12 +25,12 @@ impl PostgresLedger {
     ) -> Result<FleetMembers, StoreError> {
         let query = sqlx::query!(
             r#"with members as materialized (
-                select m.position, m.tenant_id, m.state, m.answered, m.ordered_at, m.error,
+                select m.position, m.tenant_id, m.state, m.answered and o.action <> 'UPDATE_SETTINGS' as answered, m.ordered_at, m.error,
                     o.action <> 'MOVE' or coalesce(w.node = o.node, w.node <> m.from_node, w.node is not null) as is_there,
                     coalesce(w.desired = 'RUNNING', false) as is_to_run,
                     coalesce((w.desired = 'STOPPED') = (o.action = 'STOP'), false) as obeys,
                     coalesce(w.status = 'ERROR' or w.condition = 'FAILED', false) and (o.action <> 'MOVE' or m.answered) as in_error,
-                    coalesce(s.status = 'CONNECTED' and w.status <> 'ERROR', false) as answers,
+                    coalesce(s.status = 'CONNECTED' and w.status <> 'ERROR' and o.action <> 'UPDATE_SETTINGS', false) as answers,
                     case when o.action = 'STOP' then w.node is null else
                         (s.status = 'CONNECTED' and s.connected_at > m.ordered_at)
                         or (s.status = 'QR_READY' and w.condition in ('WAITING_FOR_SCAN', 'UNLINKED', 'SESSION_REFUSED') and s.snapshot_manifest is null)
@@ -110,16 +111,30 @@ impl PostgresLedger {
                 select c.singleton from valid_term, (select count(*) from held) as first, cluster_policy c
                 limit 1 for no key update of c
             ), running as materialized (
-                select o.id, o.action, o.node from policy_lock, operations o where o.id = $2 and o.state = 'RUNNING' for no key update of o
+                select o.id, o.action, o.node, o.settings from policy_lock, operations o where o.id = $2 and o.state = 'RUNNING' for no key update of o
             ), begun as (
                 update operation_members m set state = 'UNDER_WAY', ordered_at = now(), from_node = held.node
                 from running, held
                 where m.operation_id = running.id and m.tenant_id = held.tenant_id and m.state = 'WAITING'
+                    and running.action <> 'UPDATE_SETTINGS'
                 returning m.tenant_id
+            ), turns as materialized (
+                -- Apart, so that the next one is asked of these and of nobody else.
+                select m.position, m.tenant_id, coalesce(m.settings_after, running.settings) as given, m.settings_before as expected
+                from running join operation_members m on m.operation_id = running.id join held on held.tenant_id = m.tenant_id
+                where running.action = 'UPDATE_SETTINGS' and m.state = 'WAITING'
+                for no key update of m
+            ), changed as materialized (
+                select turns.position, change.* from turns, change_settings(turns.tenant_id, turns.given, turns.expected) as change
+            ), noted as (
+                update operation_members m set state = changed.state, ordered_at = now(), error = changed.error,
+                    settings_before = changed.before, settings_after = changed.after
+                from running, changed where m.operation_id = running.id and m.position = changed.position
             ), ordered as (
-                -- Where they are to be is for the plan: it is made anew.
+                -- Where they are to be is for the plan: it is made anew. Who has other settings is not waited for: the next ones are.
                 update cluster_policy set orders_revision = orders_revision + 1
                 from running where running.action = 'MOVE' and exists (select from begun)
+                    or running.action = 'UPDATE_SETTINGS' and exists (select from changed)
             ), asked as (
                 select told from (select array_agg(tenant_id) as tenants from begun) as all_of_them, running,
                     tell_workers(all_of_them.tenants, running.action) as told
@@ -136,7 +151,8 @@ impl PostgresLedger {
                         where w.tenant_id = m.tenant_id and worker_action_applies(running.action, w)
                             and (running.node is null or w.node is distinct from running.node))
             )
-            select exists(select from valid_term) as "holds_term!", (select count(*) from asked) as "asked!""#,
+            select exists(select from valid_term) as "holds_term!", (select count(*) from asked) as "asked!",
+                (select count(*) from changed where after is not null) as "changed!""#,
             term.0,
             operation.0,
             &begin as &[&str],
@@ -148,6 +164,9 @@ impl PostgresLedger {
         self.check(row.holds_term).await?;
         if row.asked > 0 {
             tracing::info!(%operation, workers = row.asked, "workers are told");
+        }
+        if row.changed > 0 {
+            tracing::info!(%operation, tenants = row.changed, "settings are changed");
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use sqlx::types::Json;
 
 use super::{OperationRecord, OperationState, WorkerAction, number_to_column, start::StartedRow};
 use crate::{
-    LabelSelector, Labels, Requester, Store, StoreError, WorkerFilter, WorkerStatus, columns::optional_id,
+    LabelSelector, Labels, Requester, SettingsValues, Store, StoreError, WorkerFilter, WorkerStatus,
+    columns::optional_id,
 };
 
 /// A worker for which there is something to do and that a selector has chosen.
@@ -32,6 +33,8 @@ pub struct NewFleetOrder {
     pub selector: String,
     /// Of a move, if it is to one node.
     pub to: Option<NodeId>,
+    /// Of an update of settings.
+    pub settings: Option<SettingsValues>,
     pub limits: FleetLimits,
     /// In the order in which they are taken.
     pub members: Vec<ChosenWorker>,
@@ -91,8 +94,8 @@ impl Store {
                 select singleton from cluster_policy for no key update
             ), met as (
                 insert into operations
-                    (kind, selector, max_concurrent, max_unavailable_percent, total, requested_by, reason, action, pauses_after, node)
-                select 'FLEET', $1, $2, $3, cardinality($4::text[]), $6, $7, $8, $9, $10 from policy_lock
+                    (kind, selector, max_concurrent, max_unavailable_percent, total, requested_by, reason, action, pauses_after, node, settings)
+                select 'FLEET', $1, $2, $3, cardinality($4::text[]), $6, $7, $8, $9, $10, $11 from policy_lock
                 on conflict (state) where state = 'RUNNING' and selector is not null do update set state = excluded.state
                 returning id, xmax = 0 as fresh, operation_summary(operations) as summary
             ), chosen as (
@@ -117,10 +120,10 @@ impl Store {
             order.action as WorkerAction,
             order.limits.pauses_after.map(number_to_column),
             order.to.as_ref().map(NodeId::as_str),
+            order.settings.as_ref().map(Json) as Option<Json<&SettingsValues>>,
         );
         let started = self.one("start the fleet operation", query).await?;
-        let what = |id| format!("an order on many workers is being carried out (operation {id})");
-        self.get_operation(started.or_conflict(what)?).await
+        self.get_operation(started.or_conflict(fleet_runs)?).await
     }
 
     /// One that has paused goes on until one more fails.
@@ -171,4 +174,9 @@ impl Store {
         });
         failures.collect()
     }
+}
+
+/// In the way of the start of another one.
+pub(super) fn fleet_runs(id: i64) -> String {
+    format!("an order on many workers is being carried out (operation {id})")
 }

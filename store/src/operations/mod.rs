@@ -12,17 +12,20 @@
 use std::time::Duration;
 
 use roost_model::ids::{NodeId, OperationId, TenantId};
+use sqlx::types::Json;
 
-use crate::{Requester, Store, StoreError};
+use crate::{Requester, SettingsValues, Store, StoreError};
 
 mod fleet;
 mod record;
+mod settings;
 mod start;
 
 pub use fleet::{ChosenWorker, NewFleetOrder, Resumption};
 use record::{Kind, OperationRow};
-pub use record::{OperationOrder, OperationRecord, OperationState, WorkerAction};
+pub use record::{OperationOrder, OperationRecord, OperationState, SettingsOrder, WorkerAction};
 pub(crate) use record::{count, number_to_column};
+pub use settings::{NewUndo, SettingsPlan, TenantChanges};
 
 /// Of the rebalance that the policy starts.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 4;
@@ -122,7 +125,7 @@ impl Store {
         let query = sqlx::query_as!(
             OperationRow,
             r#"select id, kind as "kind: Kind", node, tenant_id, selector, action as "action: WorkerAction",
-                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, state as "state: OperationState", total, done, message, requested_by, reason,
+                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, settings as "settings: Json<SettingsValues>", undoes, state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations where id = any($1)"#,
             &ids,
@@ -140,7 +143,7 @@ impl Store {
         let query = sqlx::query_as!(
             OperationRow,
             r#"select id, kind as "kind: Kind", node, tenant_id, selector, action as "action: WorkerAction",
-                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, state as "state: OperationState", total, done, message, requested_by, reason,
+                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, settings as "settings: Json<SettingsValues>", undoes, state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations
             where id < $1 and ($2::operation_state is null or state = $2) and ($3::text is null or node = $3)

@@ -2,9 +2,10 @@
 
 use roost_cluster::ledger::{FleetLimits, Progress};
 use roost_model::ids::{NodeId, OperationId, TenantId};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use crate::{StoreError, columns::optional_id};
+use crate::{SettingsValues, StoreError, columns::optional_id};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationRecord {
@@ -45,7 +46,17 @@ pub enum OperationOrder {
         selector: String,
         to: Option<NodeId>,
         limits: FleetLimits,
+        settings: Option<SettingsOrder>,
     },
+}
+
+/// What an update of settings gives its tenants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingsOrder {
+    /// The same to each.
+    Values(SettingsValues),
+    /// To each what it had before this operation.
+    Undo(OperationId),
 }
 
 /// What the workers are told.
@@ -63,6 +74,8 @@ pub enum WorkerAction {
     Relink,
     /// To another node, prepared; nothing is told to the worker.
     Move,
+    /// Its tenant gets other settings, or has them back.
+    UpdateSettings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -106,6 +119,8 @@ pub(super) struct OperationRow {
     pub max_concurrent: Option<i32>,
     pub max_unavailable_percent: Option<i32>,
     pub pauses_after: Option<i32>,
+    pub settings: Option<Json<SettingsValues>>,
+    pub undoes: Option<i64>,
     pub state: OperationState,
     pub total: i32,
     pub done: i32,
@@ -144,6 +159,10 @@ impl OperationRow {
                     max_concurrent: count(self.max_concurrent.ok_or_else(missing)?)?,
                     max_unavailable_percent: count(self.max_unavailable_percent.ok_or_else(missing)?)?,
                     pauses_after: self.pauses_after.map(count).transpose()?,
+                },
+                settings: match (&self.settings, self.undoes) {
+                    (Some(Json(values)), _) => Some(SettingsOrder::Values(values.clone())),
+                    (None, undone) => undone.map(|id| SettingsOrder::Undo(OperationId(id))),
                 },
             },
         })

@@ -175,3 +175,50 @@ async fn a_move_of_many_is_ended_by_the_next_controller_wherever_the_first_one_d
     let write = with_a_death_at_each_write(move_of_many_with_a_death_at).await;
     assert!(write >= 8, "two turns, each with a move, take more writes than {write}");
 }
+
+/// Whether the first controller died before the update of settings was over.
+async fn update_with_a_death_at(crash: CrashPoint) -> bool {
+    let (cluster, injector, first, _nodes) = cluster_with(crash).await;
+    let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
+    injector.arm();
+    let limits = FleetLimits { max_concurrent: 2, max_unavailable_percent: 100, pauses_after: None };
+    let update = cluster.ledger.start_settings_update(&tenants, &tenants[..1], limits);
+    let ended = async || cluster.ledger.operation_end(update).is_some();
+    let died = tokio::select! {
+        () = injector.died() => true,
+        () = cluster.until(ended) => false,
+    };
+    first.kill();
+    let _second = cluster.controller("second");
+    tokio::time::sleep(Timing::default().ttl).await;
+    cluster.until(ended).await;
+    let reason = format!("1 of {TENANTS} failed: {} (the settings do not fit it)", tenants[0]);
+    let end = Some(OperationEnd::Outcome(Outcome::Failed { reason }));
+    assert_eq!(cluster.ledger.operation_end(update), end, "{crash:?}");
+    let all = Some(Progress { total: TENANTS as u32, done: TENANTS as u32 - 1 });
+    assert_eq!(cluster.ledger.operation_progress(update), all, "{crash:?}");
+    let given = tenants.iter().map(|one| cluster.ledger.restarts_of(one)).collect::<Vec<_>>();
+    assert!(given[0] == 0 && given[1..].iter().all(|times| *times == 1), "{crash:?}: {given:?}");
+    died
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_of_settings_is_ended_by_the_next_controller_and_nobody_is_written_twice() {
+    let write = with_a_death_at_each_write(update_with_a_death_at).await;
+    assert!(write >= 4, "three turns of two and the end take more writes than {write}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_of_settings_is_halted_by_its_breaker_with_the_names_of_those_that_do_not_fit() {
+    // The injector is not armed.
+    let (cluster, _injector, _first, _nodes) = cluster_with(CrashPoint { write: 0, happens: true }).await;
+    let tenants: Vec<_> = (0..TENANTS).map(tenant).collect();
+    let limits = FleetLimits { max_concurrent: 1, max_unavailable_percent: 100, pauses_after: None };
+    let update = cluster.ledger.start_settings_update(&tenants, &tenants[..3], limits);
+    cluster.until(async || cluster.ledger.operation_end(update).is_some()).await;
+    let Some(OperationEnd::Outcome(Outcome::Failed { reason })) = cluster.ledger.operation_end(update) else {
+        panic!("it is not halted");
+    };
+    assert!(reason.starts_with(&format!("halted, for 3 of {TENANTS} failed; ")), "{reason}");
+    assert!(tenants.iter().all(|one| cluster.ledger.restarts_of(one) == 0), "nobody comes after the third");
+}

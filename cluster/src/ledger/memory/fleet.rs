@@ -1,5 +1,5 @@
-//! The members of fleet operations in memory: restarts, where a worker is back when it was seen after it was told, and moves, where
-//! it is back when it has come up elsewhere.
+//! The members of fleet operations in memory: restarts, where a worker is back when it was seen after it was told, moves, where
+//! it is back when it has come up elsewhere, and updates of settings, of which a member is over when it is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,16 @@ use crate::ledger::{
     FleetMembers, FleetMove, FleetStep, MemberFailure, MemberState, MemberUnderWay, WaitingMember,
 };
 
+/// Why a tenant cannot have settings.
+const UNFIT: &str = "the settings do not fit it";
+
 #[derive(Default)]
 pub(super) struct StoredFleet {
     members: BTreeMap<OperationId, Vec<StoredMember>>,
     /// Those whose members move away from where they are.
     moves: BTreeSet<OperationId>,
+    /// Those that update settings, with the tenants that cannot have them.
+    updates: BTreeMap<OperationId, BTreeSet<TenantId>>,
     /// How often each tenant was told.
     told: BTreeMap<TenantId, u32>,
 }
@@ -51,6 +56,22 @@ impl StoredFleet {
         self.moves.insert(operation);
     }
 
+    /// Of these each but those that cannot have the settings.
+    pub(super) fn start_update(
+        &mut self,
+        operation: OperationId,
+        tenants: &[TenantId],
+        unfit: BTreeSet<TenantId>,
+    ) {
+        self.start(operation, tenants);
+        self.updates.insert(operation, unfit);
+    }
+
+    /// Its members need not run.
+    pub(super) fn is_update(&self, operation: OperationId) -> bool {
+        self.updates.contains_key(&operation)
+    }
+
     pub(super) fn is_move(&self, operation: OperationId) -> bool {
         self.moves.contains(&operation)
     }
@@ -67,7 +88,7 @@ impl StoredFleet {
         moves.collect()
     }
 
-    /// How often the tenant was told to restart, or to move.
+    /// How often the tenant was told to restart or to move, or given settings.
     pub(super) fn told(&self, tenant: &TenantId) -> u32 {
         self.told.get(tenant).copied().unwrap_or_default()
     }
@@ -115,18 +136,29 @@ impl StoredFleet {
         mut tell: impl FnMut(&TenantId) -> Option<Option<NodeId>>,
     ) {
         for tenant in &step.begin {
-            if let Some(from) = tell(tenant) {
-                *self.told.entry(tenant.clone()).or_default() += 1;
-                self.stand(operation, tenant, Stands::UnderWay { since: Instant::now(), from });
-            } else {
-                self.stand(operation, tenant, Stands::Gone);
+            if self.is_unfit(operation, tenant) {
+                self.stand(operation, tenant, Stands::Failed { error: UNFIT.to_owned() });
+                continue;
             }
+            let stands = match tell(tenant) {
+                Some(_) if self.is_update(operation) => Stands::Done,
+                Some(from) => Stands::UnderWay { since: Instant::now(), from },
+                None => Stands::Gone,
+            };
+            if !matches!(stands, Stands::Gone) {
+                *self.told.entry(tenant.clone()).or_default() += 1;
+            }
+            self.stand(operation, tenant, stands);
         }
         step.done.iter().for_each(|tenant| self.stand(operation, tenant, Stands::Done));
         step.gone.iter().for_each(|tenant| self.stand(operation, tenant, Stands::Gone));
         for MemberFailure { tenant, error } in &step.failed {
             self.stand(operation, tenant, Stands::Failed { error: error.clone() });
         }
+    }
+
+    fn is_unfit(&self, operation: OperationId, tenant: &TenantId) -> bool {
+        self.updates.get(&operation).is_some_and(|unfit| unfit.contains(tenant))
     }
 
     fn stand(&mut self, operation: OperationId, tenant: &TenantId, stands: Stands) {

@@ -427,9 +427,9 @@ impl Ledger for MemoryLedger {
         let mut state = self.reach_under(term, step.begin.len())?;
         if state.orders.end(operation).is_none() {
             let Tables { tenants, fleet, spec_revisions, .. } = &mut *state;
-            let is_move = fleet.is_move(operation);
+            let (is_move, is_update) = (fleet.is_move(operation), fleet.is_update(operation));
             fleet.step(operation, step, |tenant| {
-                let row = tenants.get_mut(tenant).filter(|row| row.desired.running)?;
+                let row = tenants.get_mut(tenant).filter(|row| is_update || row.desired.running)?;
                 if !is_move {
                     *spec_revisions += 1;
                     row.desired.spec_revision = SpecRevision(*spec_revisions);

@@ -50,7 +50,22 @@ impl MemoryLedger {
         id
     }
 
-    /// How often the tenant was told to restart, or to move.
+    /// Settings for these, in this order; the unfit cannot have them.
+    pub fn start_settings_update(
+        &self,
+        tenants: &[TenantId],
+        unfit: &[TenantId],
+        limits: FleetLimits,
+    ) -> OperationId {
+        let mut state = self.state.lock();
+        let id = state.orders.start(OperationKind::Fleet(limits), None);
+        state.fleet.start_update(id, tenants, unfit.iter().cloned().collect());
+        drop(state);
+        self.changed.notify_one();
+        id
+    }
+
+    /// How often the tenant was told to restart or to move, or given settings.
     pub fn restarts_of(&self, tenant: &TenantId) -> u32 {
         self.state.lock().fleet.told(tenant)
     }

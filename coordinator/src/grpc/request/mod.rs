@@ -20,14 +20,17 @@ mod proxy;
 mod replies;
 mod restart_schedule;
 mod selector;
+mod settings_update;
 mod tenant;
 mod text;
 mod timing;
 
 pub use apply::apply;
+pub use order::MAX_CONCURRENT;
 pub use page::List;
 pub use policy::policy_patch;
 pub use profile::profile_part;
+pub use settings_update::{settings_undo, settings_update};
 pub use tenant::{new_tenant, tenant_patch};
 pub use text::Text;
 

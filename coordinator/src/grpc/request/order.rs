@@ -12,6 +12,9 @@ const WHO: Text = Text::line(0, 100);
 const WHY: Text = Text::line(0, 200);
 /// The longest deadline or window: who means more has mistaken the unit.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+/// Of tenants that are on their way, or of workers that are told something, at once.
+pub const MAX_CONCURRENT: u32 = 1_000;
+const USUAL_WORKERS: u32 = 10;
 /// What is known of a token: that it was accepted. The token file gives no names.
 const TOKEN_HOLDER: &str = "admin";
 
@@ -53,10 +56,15 @@ impl Checks {
         self.take(field, checked)
     }
 
+    /// How many of an order on many workers are under way at once.
+    pub fn workers_at_once(&mut self, given: i32) -> Option<u32> {
+        self.limit("max_concurrent", given, USUAL_WORKERS, MAX_CONCURRENT)
+    }
+
     /// What workers are told.
     pub fn worker_action(&mut self, given: i32) -> Option<WorkerAction> {
         let known: Option<v1::WorkerAction> = self.optional_enum("action", given)?;
-        let required = || "is required: START, STOP, RESTART, FORCE_RESTART, RELINK or MOVE".to_owned();
+        let required = || "has to be START, STOP, RESTART, FORCE_RESTART, RELINK or MOVE".to_owned();
         self.take("action", known.and_then(ordered_action).ok_or_else(required))
     }
 
@@ -92,10 +100,11 @@ impl Checks {
     }
 }
 
-/// None for UNSPECIFIED, which orders nothing.
+/// None for what orders nothing here.
 fn ordered_action(action: v1::WorkerAction) -> Option<WorkerAction> {
     match action {
-        v1::WorkerAction::Unspecified => None,
+        // Settings have a call of their own.
+        v1::WorkerAction::Unspecified | v1::WorkerAction::UpdateSettings => None,
         v1::WorkerAction::Start => Some(WorkerAction::Start),
         v1::WorkerAction::Stop => Some(WorkerAction::Stop),
         v1::WorkerAction::Restart => Some(WorkerAction::Restart),

@@ -163,11 +163,24 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         return Err(checks.refusal());
     };
     let id = checks.tenant_id("tenant.id", &tenant.id);
+    let patch = settings(&mut checks, tenant, request.update_mask);
+    match id {
+        Some(id) if checks.passed() => Ok((id, patch)),
+        _ => Err(checks.refusal()),
+    }
+}
+
+/// The fields that the mask names, or without one those that are set.
+pub(super) fn settings(
+    checks: &mut Checks,
+    tenant: v1::Tenant,
+    mask: Option<prost_types::FieldMask>,
+) -> TenantPatch {
     let mut entries = Named::default();
-    let paths = match request.update_mask {
+    let paths = match mask {
         Some(mask) if !mask.paths.is_empty() => {
             let fields = entries.take_from(mask.paths);
-            named(&mut checks, &fields)
+            named(checks, &fields)
         }
         _ => populated(&tenant),
     };
@@ -176,36 +189,28 @@ pub fn tenant_patch(request: v1::UpdateTenantRequest) -> Result<(TenantId, Tenan
         checks.take::<()>("update_mask", Err(nothing));
     }
     let named = |path: &str| paths.contains(path);
-    let patch = TenantPatch {
-        limits: limits_patch(&mut checks, &tenant, named),
-        display_name: named("display_name").then(|| display_name(&mut checks, tenant.display_name)).flatten(),
-        phone: named("phone").then(|| phone(&mut checks, tenant.phone)).flatten(),
-        template: named("template").then(|| template(&mut checks, tenant.template)).flatten(),
-        language: named("language").then(|| language(&mut checks, tenant.language)).flatten(),
-        texts: named("texts").then(|| texts(&mut checks, tenant.texts)).flatten(),
+    TenantPatch {
+        limits: limits_patch(checks, &tenant, named),
+        display_name: named("display_name").then(|| display_name(checks, tenant.display_name)).flatten(),
+        phone: named("phone").then(|| phone(checks, tenant.phone)).flatten(),
+        template: named("template").then(|| template(checks, tenant.template)).flatten(),
+        language: named("language").then(|| language(checks, tenant.language)).flatten(),
+        texts: named("texts").then(|| texts(checks, tenant.texts)).flatten(),
         reply_limit_per_minute: named("reply_limit_per_minute")
-            .then(|| reply_limit(&mut checks, tenant.reply_limit_per_minute))
+            .then(|| reply_limit(checks, tenant.reply_limit_per_minute))
             .flatten(),
-        answer_within: named("answer_within")
-            .then(|| answer_within(&mut checks, tenant.answer_within))
-            .flatten(),
-        resend_policy: named("resend_policy")
-            .then(|| resend_policy(&mut checks, tenant.resend_policy))
-            .flatten(),
+        answer_within: named("answer_within").then(|| answer_within(checks, tenant.answer_within)).flatten(),
+        resend_policy: named("resend_policy").then(|| resend_policy(checks, tenant.resend_policy)).flatten(),
         restart_schedule: named("restart_schedule")
-            .then(|| restart_schedule(&mut checks, tenant.restart_schedule))
+            .then(|| restart_schedule(checks, tenant.restart_schedule))
             .flatten(),
-        qr_rotations: named("qr_rotations").then(|| qr_rotations(&mut checks, tenant.qr_rotations)).flatten(),
-        browser: named("browser").then(|| browser_settings(&mut checks, tenant.browser)).flatten(),
-        proxy: named("proxy").then(|| proxy(&mut checks, tenant.proxy)).flatten(),
-        timing: named("timing").then(|| timing(&mut checks, tenant.timing)).flatten(),
-        log_level: named("log_level").then(|| own_log_level(&mut checks, tenant.log_level)).flatten(),
-        labels: LABELS.patch(&mut checks, tenant.labels, named("labels"), entries.labels),
-        metadata: METADATA.patch(&mut checks, tenant.metadata, named("metadata"), entries.metadata),
-    };
-    match id {
-        Some(id) if checks.passed() => Ok((id, patch)),
-        _ => Err(checks.refusal()),
+        qr_rotations: named("qr_rotations").then(|| qr_rotations(checks, tenant.qr_rotations)).flatten(),
+        browser: named("browser").then(|| browser_settings(checks, tenant.browser)).flatten(),
+        proxy: named("proxy").then(|| proxy(checks, tenant.proxy)).flatten(),
+        timing: named("timing").then(|| timing(checks, tenant.timing)).flatten(),
+        log_level: named("log_level").then(|| own_log_level(checks, tenant.log_level)).flatten(),
+        labels: LABELS.patch(checks, tenant.labels, named("labels"), entries.labels),
+        metadata: METADATA.patch(checks, tenant.metadata, named("metadata"), entries.metadata),
     }
 }
 

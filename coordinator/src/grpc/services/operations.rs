@@ -13,19 +13,17 @@ use crate::{
     app::App,
     grpc::{
         answers::{Answers, answers, fill_page},
-        request::{Checks, List, node_id, operation_id, page},
+        request::{Checks, List, MAX_CONCURRENT, node_id, operation_id, page},
         wire,
     },
 };
 
-const MAX_CONCURRENT: u32 = 1_000;
 const USUAL_CONCURRENT: u32 = 4;
 const USUAL_UNAVAILABLE_PERCENT: u32 = 10;
 /// Of an order on many workers.
-const USUAL_WORKERS: u32 = 10;
 const USUAL_SILENT_PERCENT: u32 = 5;
-/// Workers that a plan names.
-const PLANNED_WORKERS: usize = 1_000;
+/// Workers or tenants that a plan names.
+pub(super) const PLANNED_WORKERS: usize = 1_000;
 
 pub struct Operations {
     pub app: App,
@@ -126,8 +124,7 @@ impl OperationService for Operations {
         let request = request.into_inner();
         let mut checks = Checks::default();
         let order = checks.fleet_order(request.action, &request.selector, request.all, &request.node_id);
-        let concurrent =
-            checks.limit("max_concurrent", request.max_concurrent, USUAL_WORKERS, MAX_CONCURRENT);
+        let concurrent = checks.workers_at_once(request.max_concurrent);
         let action = order.as_ref().map(|order| order.action);
         let unavailable = checks.unavailable(action, request.max_unavailable_percent, USUAL_SILENT_PERCENT);
         let by = checks.by(request.requested_by, request.reason);

@@ -9,7 +9,11 @@ use crate::{
     app::App,
     grpc::{
         answers::fill_page,
-        request::{Checks, List, apply, new_tenant, page, tenant_id, tenant_patch},
+        request::{
+            Checks, List, apply, new_tenant, operation_id, page, settings_undo, settings_update, tenant_id,
+            tenant_patch,
+        },
+        services::operations::PLANNED_WORKERS,
         wire,
     },
 };
@@ -74,6 +78,60 @@ impl TenantService for Tenants {
         let (id, patch) = tenant_patch(request.into_inner())?;
         let tenant = self.app.update_tenant(&id, patch).await?;
         Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn plan_settings_update(
+        &self,
+        request: Request<v1::PlanSettingsUpdateRequest>,
+    ) -> Result<Response<v1::SettingsPlan>, Status> {
+        let update = settings_update(request.into_inner())?;
+        let plan = self.app.plan_settings_update(&update).await?;
+        Ok(Response::new(wire::settings_plan(plan, PLANNED_WORKERS)))
+    }
+
+    async fn start_settings_update(
+        &self,
+        request: Request<v1::StartSettingsUpdateRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        let v1::StartSettingsUpdateRequest {
+            settings,
+            update_mask,
+            selector,
+            all,
+            max_concurrent,
+            pause_on_failure,
+            requested_by,
+            reason,
+        } = request.into_inner();
+        let mut checks = Checks::default();
+        let wanted = v1::PlanSettingsUpdateRequest { settings, update_mask, selector, all };
+        let update = checks.settings_update(wanted);
+        let limits = checks.settings_limits(max_concurrent, pause_on_failure);
+        let by = checks.by(requested_by, reason);
+        let (Some(update), Some(limits), Some(by)) = (update, limits, by) else {
+            return Err(checks.refusal().into());
+        };
+        let started = self.app.start_settings_update(update, limits, &by).await?;
+        Ok(Response::new(wire::operation(started)))
+    }
+
+    async fn plan_settings_undo(
+        &self,
+        request: Request<v1::PlanSettingsUndoRequest>,
+    ) -> Result<Response<v1::SettingsPlan>, Status> {
+        let id = operation_id(request.get_ref().id)?;
+        let plan = self.app.plan_settings_undo(id).await?;
+        Ok(Response::new(wire::settings_plan(plan, PLANNED_WORKERS)))
+    }
+
+    async fn start_settings_undo(
+        &self,
+        request: Request<v1::StartSettingsUndoRequest>,
+    ) -> Result<Response<v1::Operation>, Status> {
+        let (id, limits, by) = settings_undo(request.into_inner())?;
+        let (started, left_out) = self.app.start_settings_undo(id, limits, &by).await?;
+        let left_out = wire::worker_failures(left_out, PLANNED_WORKERS);
+        Ok(Response::new(v1::Operation { left_out, ..wire::operation(started) }))
     }
 
     async fn delete_tenant(&self, request: Request<v1::DeleteTenantRequest>) -> Result<Response<()>, Status> {

@@ -27,7 +27,7 @@ pub fn applied_tenant(applied: AppliedTenant) -> v1::AppliedTenant {
     }
 }
 
-fn field_change(change: FieldChange) -> v1::FieldChange {
+pub(super) fn field_change(change: FieldChange) -> v1::FieldChange {
     let FieldChange { path, before, after } = change;
     v1::FieldChange { path, before, after }
 }

@@ -36,7 +36,7 @@ pub use imports::session_import;
 pub use node::node;
 pub use operation::{
     blocked_moves, fleet_plan, made_move, operation, operation_state_filter, placement_explanation, plan,
-    worker_failure,
+    settings_plan, worker_failure, worker_failures,
 };
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};

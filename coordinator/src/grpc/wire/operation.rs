@@ -3,9 +3,12 @@
 use roost_cluster::ledger::MemberFailure;
 use roost_model::ids::NodeId;
 use roost_proto::v1;
-use roost_store::{ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement, WorkerAction};
+use roost_store::{
+    ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement, SettingsOrder, SettingsPlan,
+    TenantChanges, WorkerAction,
+};
 
-use super::{count, timestamp};
+use super::{apply::field_change, count, timestamp};
 use crate::app::{BlockedMove, DryRun, ExplainedNode, FleetPlan, PlacementExplanation, PlannedMove};
 
 /// Who started an operation that nobody ordered.
@@ -41,7 +44,7 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
             message.tenant_id = tenant.into();
             message.node_id = to.into();
         }
-        OperationOrder::Fleet { action, selector, to, limits } => {
+        OperationOrder::Fleet { action, selector, to, limits, settings } => {
             message.node_id = optional(to);
             message.action = worker_action(action).into();
             message.pauses_on_failure = limits.pauses_after.is_some();
@@ -49,6 +52,13 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
             message.selector = selector;
             message.max_concurrent = count(limits.max_concurrent);
             message.max_unavailable_percent = count(limits.max_unavailable_percent);
+            match settings {
+                Some(SettingsOrder::Values(values)) => {
+                    message.settings = values.told().into_iter().map(setting_value).collect();
+                }
+                Some(SettingsOrder::Undo(undone)) => message.undoes = undone.0,
+                None => {}
+            }
         }
     }
     message
@@ -62,7 +72,12 @@ fn worker_action(action: WorkerAction) -> v1::WorkerAction {
         WorkerAction::ForceRestart => v1::WorkerAction::ForceRestart,
         WorkerAction::Relink => v1::WorkerAction::Relink,
         WorkerAction::Move => v1::WorkerAction::Move,
+        WorkerAction::UpdateSettings => v1::WorkerAction::UpdateSettings,
     }
+}
+
+fn setting_value((path, value): (String, String)) -> v1::SettingValue {
+    v1::SettingValue { path, value }
 }
 
 fn operation_state(state: OperationState) -> v1::OperationState {
@@ -97,6 +112,27 @@ pub fn made_move(row: Placement) -> v1::Move {
 
 pub fn worker_failure(failure: MemberFailure) -> v1::WorkerFailure {
     v1::WorkerFailure { tenant_id: failure.tenant.into(), error: failure.error }
+}
+
+/// The first `most` of them.
+pub fn worker_failures(failures: Vec<MemberFailure>, most: usize) -> Vec<v1::WorkerFailure> {
+    failures.into_iter().take(most).map(worker_failure).collect()
+}
+
+/// The first `most` of them.
+pub fn settings_plan(plan: SettingsPlan, most: usize) -> v1::SettingsPlan {
+    let all = |tenants: usize| count(u32::try_from(tenants).unwrap_or(u32::MAX));
+    let planned = |one: TenantChanges| v1::PlannedSettings {
+        tenant_id: one.tenant.into(),
+        fields: one.fields.into_iter().map(field_change).collect(),
+    };
+    v1::SettingsPlan {
+        changed_tenants: all(plan.changes.len()),
+        unchanged_tenants: count(plan.unchanged),
+        refused_tenants: all(plan.refused.len()),
+        changes: plan.changes.into_iter().take(most).map(planned).collect(),
+        refused: worker_failures(plan.refused, most),
+    }
 }
 
 /// The first `most` of them.

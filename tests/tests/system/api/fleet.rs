@@ -9,7 +9,7 @@ use tonic::Streaming;
 
 use crate::api::{
     fake_nodes::FakeNode,
-    harness::{Api, SOON, api, apis, business, fields, next, refused, until},
+    harness::{Api, SOON, api, business, fields, leader_and_next, next, refused, until},
 };
 
 /// Tenants on nodes that obey, by their names.
@@ -255,13 +255,7 @@ async fn who_is_stopped_or_deleted_before_its_turn_is_not_restarted() {
 
 #[tokio::test]
 async fn the_next_leader_goes_on_with_a_restart() {
-    let [a, b] = apis(["c1", "c2"]).await;
-    let leader = || async {
-        let status = a.cluster().get_cluster_status(v1::GetClusterStatusRequest {}).await;
-        status.unwrap().into_inner().leader.map(|leader| leader.holder)
-    };
-    wait_until("somebody leads", SOON, || async { leader().await.is_some() }).await.unwrap();
-    let (first, second) = if leader().await.unwrap().ends_with("c1") { (a, b) } else { (b, a) };
+    let (first, second) = leader_and_next().await;
     let chosen = chosen(&second, &["asha", "juma"]).await;
     let started =
         start(&second, v1::StartFleetOperationRequest { max_concurrent: 1, ..restart("plan=pro") }).await;

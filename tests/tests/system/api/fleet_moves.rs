@@ -5,7 +5,7 @@ use roost_proto::{error::ErrorCode, v1};
 
 use crate::api::{
     fleet::{Chosen, a_pass_is_made, chosen, connected, end, labelled, restart, start, watch},
-    harness::{Api, SOON, api, apis, fields, refused, until},
+    harness::{Api, SOON, api, fields, leader_and_next, refused, until},
 };
 
 fn order(to: &str) -> v1::StartFleetOperationRequest {
@@ -92,13 +92,7 @@ async fn a_move_of_many_takes_those_that_can_at_its_pace_and_names_the_others() 
 
 #[tokio::test]
 async fn the_next_leader_goes_on_with_a_move_of_many() {
-    let [a, b] = apis(["c1", "c2"]).await;
-    let leader = || async {
-        let status = a.cluster().get_cluster_status(v1::GetClusterStatusRequest {}).await;
-        status.unwrap().into_inner().leader.map(|leader| leader.holder)
-    };
-    wait_until("somebody leads", SOON, || async { leader().await.is_some() }).await.unwrap();
-    let (first, second) = if leader().await.unwrap().ends_with("c1") { (a, b) } else { (b, a) };
+    let (first, second) = leader_and_next().await;
     let _n1 = on_n1(&second, &["asha", "juma"]).await;
     let _n2 = second.fake_node("n2").await;
     let started = start(&second, v1::StartFleetOperationRequest { max_concurrent: 1, ..order("n2") }).await;

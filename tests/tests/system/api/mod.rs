@@ -23,6 +23,7 @@ mod rebalances;
 mod reflection;
 mod refusals;
 mod sessions;
+mod settings_updates;
 mod streams;
 mod tenants;
 mod watch_chosen;

@@ -33,7 +33,8 @@ impl Db {
         limits: FleetLimits,
         members: Vec<ChosenWorker>,
     ) -> OperationId {
-        let order = NewFleetOrder { action, selector: "plan=pro".into(), to: None, limits, members };
+        let order =
+            NewFleetOrder { action, selector: "plan=pro".into(), to: None, settings: None, limits, members };
         self.store.start_fleet_operation(&order, &by("asha", "")).await.unwrap().id
     }
 
@@ -184,6 +185,7 @@ async fn one_runs_at_a_time() {
         action: WorkerAction::Restart,
         selector: String::new(),
         to: None,
+        settings: None,
         limits: LIMITS,
         members: vec![chosen("duka", true)],
     };
@@ -334,6 +336,7 @@ async fn a_move_of_many_to_a_node_leaves_out_who_has_come_there_before_its_turn(
         action: WorkerAction::Move,
         selector: "plan=pro".into(),
         to: Some(node("b")),
+        settings: None,
         limits: LIMITS,
         members: vec![chosen("duka", true), chosen("soko", true)],
     };

@@ -41,6 +41,7 @@ mod refusals;
 mod scan_pauses;
 mod session_imports;
 mod sessions;
+mod settings_updates;
 mod snapshot_orphans;
 mod snapshots;
 pub mod support;

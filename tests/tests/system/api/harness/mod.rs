@@ -19,7 +19,8 @@ use roost_cluster::{
     timing::Timing,
 };
 use roost_coordinator::{Config, Coordinator};
-use roost_devcluster::{Etcd, Postgres};
+use roost_devcluster::{Etcd, Postgres, wait_until};
+use roost_proto::v1::GetClusterStatusRequest;
 use roost_store::Store;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;
@@ -106,6 +107,18 @@ pub async fn apis<const N: usize>(ids: [&str; N]) -> [Api; N] {
     };
     let started = futures::future::join_all(ids.map(start)).await;
     started.try_into().unwrap_or_else(|_| panic!("as many as there are ids"))
+}
+
+/// Two of one cluster: the one that leads, and the one that takes over from it.
+pub async fn leader_and_next() -> (Api, Api) {
+    let [one, other] = apis(["c1", "c2"]).await;
+    let leader = || async {
+        let status = one.cluster().get_cluster_status(GetClusterStatusRequest {}).await;
+        status.expect("a status").into_inner().leader.map(|leader| leader.holder)
+    };
+    wait_until("somebody leads", SOON, || async { leader().await.is_some() }).await.expect("a leader");
+    let holder = leader().await.expect("a leader");
+    if holder.ends_with("c1") { (one, other) } else { (other, one) }
 }
 
 /// One on the given servers, which need not be up.
