@@ -22,7 +22,7 @@ let stopping = false;
 
 const ownFlags = process.env.BROWSER_FLAGS;
 const flags = ownFlags
-  ? { args: JSON.parse(ownFlags), ignoreDefaultArgs: true, pipe: true }
+  ? { args: [...JSON.parse(ownFlags), 'about:blank'], ignoreDefaultArgs: true, pipe: true }
   : { args: mappedFlags() };
 
 const client = new Client({
