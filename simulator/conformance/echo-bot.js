@@ -5,7 +5,7 @@
 //   PHONE                          the number to link
 //   DATA_PATH                      where LocalAuth keeps the session
 //   BROWSER                        the full chromium; headless is puppeteer's default
-//   BROWSER_FLAGS                  a JSON array: these in the place of puppeteer's and of ours, site included
+//   BROWSER_FLAGS                  a JSON array: these in the place of puppeteer's
 //
 // Prints {"ready":true,"pid":...,"browser_pid":...} as one line of JSON when it answers; ends on SIGTERM.
 
@@ -22,7 +22,7 @@ let stopping = false;
 
 const ownFlags = process.env.BROWSER_FLAGS;
 const flags = ownFlags
-  ? { args: [...JSON.parse(ownFlags), 'about:blank'], ignoreDefaultArgs: true, pipe: true }
+  ? { args: [...JSON.parse(ownFlags), ...mappedFlags(), 'about:blank'], ignoreDefaultArgs: true, pipe: true }
   : { args: mappedFlags() };
 
 const client = new Client({
