@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use roost_devcluster::{Road, Servers};
-use roost_proto::v1::{ConditionChange, ConditionKind, ListConditionChangesRequest, Worker};
+use roost_proto::v1::{
+    ConditionChange, ConditionKind, ListConditionChangesRequest, WatchWorkersRequest, Worker,
+};
 use roost_tests::{SOON, Scenario};
 
 /// Beside the bound that is documented: a look at the worker, and a machine that has more to do.
@@ -89,7 +91,7 @@ async fn a_node_that_cannot_reach_the_database_leaves_nobody_said_to_answer() ->
 type Watch = tonic::Streaming<roost_proto::v1::WatchWorkersResponse>;
 
 async fn watch(scenario: &Scenario) -> Result<Watch> {
-    Ok(scenario.cluster.admin().workers().watch_workers(Default::default()).await?.into_inner())
+    Ok(scenario.cluster.admin().workers().watch_workers(WatchWorkersRequest::default()).await?.into_inner())
 }
 
 async fn told(watch: &mut Watch, wanted: impl Fn(&Worker) -> bool) -> Result<()> {

@@ -66,6 +66,7 @@ async fn call(
         last_error: Some("late".into()),
         condition: Some((ConditionKind::Failed, "late".into())),
         restarted: true,
+        evident_for: Some(Duration::from_secs(60)),
     };
     match name {
         "report" => store.report(fence, &report).await,
