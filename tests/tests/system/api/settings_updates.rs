@@ -148,6 +148,7 @@ async fn the_next_leader_goes_on_with_an_update_of_many_and_an_undoing_spares_wh
 #[tokio::test]
 async fn a_cancelled_update_changes_nobody_more_and_what_it_has_changed_is_undone() {
     let api = api().await;
+    let _node = api.fake_node("n1").await;
     tenants(&api, 3).await;
     let mut holder = PgConnection::connect(&api.database_url).await.unwrap();
     let mut held = holder.begin().await.unwrap();
@@ -188,6 +189,7 @@ async fn an_update_that_too_many_do_not_fit_is_halted_and_names_them() {
 #[tokio::test]
 async fn an_update_or_an_undoing_that_makes_no_sense_is_refused() {
     let api = api().await;
+    let _node = api.fake_node("n1").await;
     let nobody = refused(api.tenants().start_settings_update(update()).await);
     assert_eq!(fields(&nobody, ErrorCode::FailedPrecondition), [] as [&str; 0]);
     assert!(nobody.message.starts_with("plan=pro matches no tenant; "), "{nobody:?}");
