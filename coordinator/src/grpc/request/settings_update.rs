@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn the_names_of_entries_are_those_that_the_model_has() {
         let timing = roost_model::TimingOverrides::default();
-        let spans = timing.spans().into_iter().map(|(name, _)| name);
-        let names: BTreeSet<_> = spans.chain(timing.counts().into_iter().map(|(name, _)| name)).collect();
+        let spans = timing.spans().into_iter().map(|(name, ..)| name);
+        let names: BTreeSet<_> = spans.chain(timing.counts().into_iter().map(|(name, ..)| name)).collect();
         assert_eq!(names, BTreeSet::from_iter(WITH_ENTRIES[2].1.iter().copied()));
     }
 

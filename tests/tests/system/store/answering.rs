@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use roost_cluster::ledger::Ledger;
 use roost_store::{Condition, ConditionKind, Fence, Heartbeat, StatusReport, WorkerFilter, WorkerHorizon};
 use tokio::time::{Instant, sleep};
 
