@@ -2,6 +2,7 @@
 -- the columns hold it: one comparison decides who is unchanged, who has been changed since, and what is put back.
 --
 -- No statement of this migration may name the new value, for it is not committed yet: a function that has to know it compares text.
+-- Bodies of functions that take a row are text: see 0063.
 alter type worker_action add value 'UPDATE_SETTINGS';
 
 alter table operations
@@ -53,46 +54,46 @@ return case action
 end;
 
 create or replace function operation_title(operation operations) returns text
-language sql immutable
-return case
-    when operation.undoes is not null then format('the undoing of operation %s', operation.undoes)
-    when operation.selector is not null then
-        format('the %s of ', worker_action_title(operation.action))
-        || case when operation.selector = '' then 'all workers' else format('the workers of %s', operation.selector) end
-        || coalesce(' to node ' || operation.node, '')
-    when operation.kind = 'DRAIN' then format('the drain of node %s', operation.node)
-    when operation.kind = 'MOVE' then format('the move of tenant %s to node %s', operation.tenant_id, operation.node)
-    else 'the rebalance'
-end;
+language sql immutable as $$
+    select case
+        when operation.undoes is not null then format('the undoing of operation %s', operation.undoes)
+        when operation.selector is not null then
+            format('the %s of ', worker_action_title(operation.action))
+            || case when operation.selector = '' then 'all workers' else format('the workers of %s', operation.selector) end
+            || coalesce(' to node ' || operation.node, '')
+        when operation.kind = 'DRAIN' then format('the drain of node %s', operation.node)
+        when operation.kind = 'MOVE' then format('the move of tenant %s to node %s', operation.tenant_id, operation.node)
+        else 'the rebalance'
+    end
+$$;
 
 -- Whether there is anything to do for a worker. One in ERROR can be started again; settings are every tenant's.
 create or replace function worker_action_applies(action worker_action, worker worker_processes) returns boolean
-language sql immutable
-return case
-    when action::text = 'UPDATE_SETTINGS' then true
-    when action = 'START' then worker.desired = 'STOPPED' or worker.status = 'ERROR'
-    else worker.desired = 'RUNNING'
-end;
+language sql immutable as $$
+    select case
+        when action::text = 'UPDATE_SETTINGS' then true
+        when action = 'START' then worker.desired = 'STOPPED' or worker.status = 'ERROR'
+        else worker.desired = 'RUNNING'
+    end
+$$;
 
 -- What the tenant has at these paths; null where there is nothing.
 create function settings_at(tenant tenants, paths jsonb) returns jsonb
-language sql immutable
-return (
+language sql immutable as $$
     select coalesce(jsonb_object_agg(path, case
         when strpos(path, '.') = 0 then to_jsonb(tenant) -> path
         else to_jsonb(tenant) -> split_part(path, '.', 1) -> substr(path, strpos(path, '.') + 1)
     end), '{}')
     from jsonb_object_keys(paths) as path
-);
+$$;
 
 -- Of what is given that which the tenant has not.
 create function settings_lacking(tenant tenants, given jsonb) returns jsonb
-language sql immutable
-return (
+language sql immutable as $$
     select jsonb_object_agg(value.key, value.value)
     from jsonb_each(given) as value, settings_at(tenant, given) as present
     where value.value <> present -> value.key
-);
+$$;
 
 -- What is wrong with a tenant that lacks these values, which it was given.
 create function settings_changed_since(lacking jsonb) returns text
@@ -106,8 +107,7 @@ return 'changed by somebody else since: ' || (
 
 -- The tenant as it would be.
 create function with_settings(tenant tenants, given jsonb) returns tenants
-language sql immutable
-return (
+language sql immutable as $$
     with entries as (
         select split_part(key, '.', 1) as field, substr(key, strpos(key, '.') + 1) as name, value
         from jsonb_each(given) where strpos(key, '.') > 0
@@ -119,7 +119,7 @@ return (
     select jsonb_populate_record(tenant,
         coalesce((select jsonb_object_agg(key, value) from jsonb_each(given) where strpos(key, '.') = 0), '{}')
         || coalesce((select jsonb_object_agg(field, value) from fields), '{}'))
-);
+$$;
 
 create function span_of(span jsonb) returns interval
 language sql immutable
@@ -135,15 +135,16 @@ alter table tenants add constraint tenants_timing check (timing_fits(timing)) no
 
 -- Why the tenant cannot be so, by the constraint that it would violate; null when it can.
 create function settings_problem(tenant tenants) returns text
-language sql immutable
-return case
-    when not (tenant.memory_limit_bytes = 0 or tenant.memory_request_bytes <= tenant.memory_limit_bytes) then format(
-        'memory_request_bytes would be %s, over its memory_limit_bytes of %s', tenant.memory_request_bytes, tenant.memory_limit_bytes)
-    when not timing_fits(tenant.timing) then
-        'its timing would not fit together: stale_after takes 17s more than twice probe_every, reconnect_delay_max not less than reconnect_delay'
-    when octet_length(tenant.labels::text) > 16384 then 'with what it has already its labels would be too large'
-    when octet_length(tenant.metadata::text) > 65536 then 'with what it has already its metadata would be too large'
-end;
+language sql immutable as $$
+    select case
+        when not (tenant.memory_limit_bytes = 0 or tenant.memory_request_bytes <= tenant.memory_limit_bytes) then format(
+            'memory_request_bytes would be %s, over its memory_limit_bytes of %s', tenant.memory_request_bytes, tenant.memory_limit_bytes)
+        when not timing_fits(tenant.timing) then
+            'its timing would not fit together: stale_after takes 17s more than twice probe_every, reconnect_delay_max not less than reconnect_delay'
+        when octet_length(tenant.labels::text) > 16384 then 'with what it has already its labels would be too large'
+        when octet_length(tenant.metadata::text) > 65536 then 'with what it has already its metadata would be too large'
+    end
+$$;
 
 create type settings_change as (state member_state, before jsonb, after jsonb, error text);
 
