@@ -23,6 +23,8 @@ pub const PREFIX: &str = "browser-";
 /// A group is empty once its processes are reaped, by init for those that the browser has left behind.
 const EMPTY_WITHIN: Duration = Duration::from_secs(2);
 const MIB: u64 = 1 << 20;
+const OUT_OF_MEMORY: &str =
+    "it was killed by the kernel: its machine, or what its node may use of it, was out of memory";
 
 /// Where browsers' groups are made.
 #[derive(Debug, Clone)]
@@ -47,6 +49,14 @@ impl ControlGroups {
     }
 }
 
+/// That the kernel has ended a browser for want of memory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MemoryKill {
+    pub reason: String,
+    /// It had more than it may have. Else others had, and it was the one to go.
+    pub is_over_limit: bool,
+}
+
 /// The group of one browser. To be removed when that is gone; dropped, it is removed if it is empty.
 #[derive(Debug)]
 pub(crate) struct BrowserGroup {
@@ -58,15 +68,26 @@ impl BrowserGroup {
         &self.dir
     }
 
-    /// What is to be said of a browser that the kernel has ended for its memory; none of another.
-    pub(crate) fn over_memory(&self) -> Option<String> {
+    /// Why the kernel has ended a browser for want of memory; none of one that it has not.
+    pub(crate) fn memory_kill(&self) -> Option<MemoryKill> {
         let events = fs::read_to_string(self.dir.join("memory.events")).ok()?;
-        let kills: u64 =
-            events.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()?;
+        let count = |name| -> Option<u64> {
+            events.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+        };
+        if count("oom_kill ")? == 0 {
+            return None;
+        }
+        // It counts what this group was out of, and not what the machine or a group around it was.
+        let is_over_limit = count("oom ")? > 0;
+        let reason = if is_over_limit { self.over_limit() } else { OUT_OF_MEMORY.to_owned() };
+        Some(MemoryKill { reason, is_over_limit })
+    }
+
+    fn over_limit(&self) -> String {
         let limit = fs::read_to_string(self.dir.join("memory.max")).ok();
         let limit = limit.and_then(|limit| limit.trim().parse::<u64>().ok());
         let of = limit.map(|bytes| format!(" of {} MiB", bytes / MIB)).unwrap_or_default();
-        (kills > 0).then(|| format!("it was killed by the kernel: over its memory limit{of}"))
+        format!("it was killed by the kernel: out of memory, over its limit{of}")
     }
 
     /// Ends whatever is left in it, and removes it.
@@ -129,19 +150,33 @@ mod tests {
         assert_eq!(nowhere.make().unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
+    fn told_of(group: &BrowserGroup) -> Option<(String, bool)> {
+        group.memory_kill().map(|kill| (kill.reason, kill.is_over_limit))
+    }
+
     #[test]
     fn one_that_the_kernel_has_ended_for_its_memory_is_told_with_its_limit() {
         let root = tempfile::tempdir().unwrap();
         let group = ControlGroups::beneath(root.path().to_owned()).make().unwrap();
-        assert_eq!(group.over_memory(), None, "where nothing is known");
+        assert_eq!(told_of(&group), None, "where nothing is known");
         let events = |kills| format!("low 0\nhigh 7\nmax 3\noom 1\noom_kill {kills}\noom_group_kill 1\n");
         fs::write(group.dir().join("memory.events"), events(0)).unwrap();
         fs::write(group.dir().join("memory.max"), "805306368\n").unwrap();
-        assert_eq!(group.over_memory(), None);
+        assert_eq!(told_of(&group), None);
         fs::write(group.dir().join("memory.events"), events(4)).unwrap();
-        let told = "it was killed by the kernel: over its memory limit of 768 MiB";
-        assert_eq!(group.over_memory().as_deref(), Some(told));
+        let told = "it was killed by the kernel: out of memory, over its limit of 768 MiB";
+        assert_eq!(told_of(&group), Some((told.to_owned(), true)));
         fs::write(group.dir().join("memory.max"), "max\n").unwrap();
-        assert!(group.over_memory().unwrap().ends_with("over its memory limit"));
+        assert!(told_of(&group).unwrap().0.ends_with("over its limit"));
+    }
+
+    #[test]
+    fn one_that_the_kernel_has_ended_because_the_machine_was_out_of_memory_was_not_over_its_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let group = ControlGroups::beneath(root.path().to_owned()).make().unwrap();
+        fs::write(group.dir().join("memory.events"), "high 0\nmax 0\noom 0\noom_kill 5\noom_group_kill 1\n")
+            .unwrap();
+        fs::write(group.dir().join("memory.max"), "805306368\n").unwrap();
+        assert_eq!(told_of(&group), Some((OUT_OF_MEMORY.to_owned(), false)));
     }
 }

@@ -12,12 +12,14 @@ export const settings = {
   // How often the server is pinged; 0: never.
   keep_alive_ms: 25_000,
   leak_mib_per_s: 0,
+  spin_threads: 0,
 };
 
 export function change({ settings: changed }) {
   Object.assign(settings, changed);
   connection.keepAlive();
   leak();
+  spin();
 }
 
 const MIB = 1 << 20;
@@ -29,6 +31,15 @@ function leak() {
   clearInterval(leaking);
   if (!settings.leak_mib_per_s) return;
   leaking = setInterval(() => leaked.push(new Uint8Array(settings.leak_mib_per_s * MIB).fill(1)), 1_000);
+}
+
+const ENDLESS = URL.createObjectURL(new Blob(['for (;;);']));
+const spinning = [];
+
+// In threads beside the page's own, which goes on answering.
+function spin() {
+  while (spinning.length < settings.spin_threads) spinning.push(new Worker(ENDLESS));
+  while (spinning.length > settings.spin_threads) spinning.pop().terminate();
 }
 
 export async function load(phone) {

@@ -52,6 +52,8 @@ pub struct Hardness {
     pub link_codes: u64,
     /// Memory that a page takes in every second and never gives back, in MiB.
     pub leak_mib_per_s: u64,
+    /// Threads of a page that take all the processor time that they get.
+    pub spin_threads: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +98,7 @@ impl Default for Hardness {
             link_code_ms: 180_000,
             link_codes: 10,
             leak_mib_per_s: 0,
+            spin_threads: 0,
         }
     }
 }
@@ -160,6 +163,7 @@ impl Hardness {
             backlog_progress: self.backlog_progress,
             keep_alive_ms: self.keep_alive_ms,
             leak_mib_per_s: self.leak_mib_per_s,
+            spin_threads: self.spin_threads,
         }
     }
 
@@ -186,6 +190,7 @@ pub struct PageSettings {
     backlog_progress: bool,
     pub keep_alive_ms: u64,
     leak_mib_per_s: u64,
+    spin_threads: u64,
 }
 
 #[cfg(test)]

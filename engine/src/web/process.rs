@@ -170,15 +170,15 @@ impl Watched {
         let last_words = tokio::spawn(last_words(errors));
         let ended = self.child.wait().await;
         end_group(self.tree.root).await;
-        let over_memory = self.group.as_ref().and_then(BrowserGroup::over_memory);
+        let memory_kill = self.group.as_ref().and_then(BrowserGroup::memory_kill);
         if let Some(group) = self.group.take() {
             group.remove().await;
         }
         self.traces.remove();
         let last_words = last_words.await.unwrap_or_default();
         let cause = self.tree.cause.get().cloned();
-        let is_over_memory = cause.is_none() && over_memory.is_some();
-        let cause = cause.or(over_memory);
+        let is_over_memory = cause.is_none() && memory_kill.as_ref().is_some_and(|kill| kill.is_over_limit);
+        let cause = cause.or(memory_kill.map(|kill| kill.reason));
         let is_orderly = cause.is_none() && ended.as_ref().is_ok_and(ExitStatus::success);
         let reason = cause.unwrap_or_else(|| match ended {
             Ok(status) => how_it_ended(status, &last_words),
@@ -393,13 +393,27 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let group = ControlGroups::beneath(root.path().to_owned()).make().unwrap();
         let dir = group.dir().to_owned();
-        fs::write(dir.join("memory.events"), "oom_kill 1\n").unwrap();
+        fs::write(dir.join("memory.events"), "oom 1\noom_kill 1\n").unwrap();
         fs::write(dir.join("memory.max"), "67108864\n").unwrap();
         let (process, _ledger) = spawn_in(Some(group), "kill -KILL $$", Path::new("/nonexistent"));
         let_it_be_removed(&dir).await;
         let reason = process.tree().wait().await;
-        assert_eq!(reason, "it was killed by the kernel: over its memory limit of 64 MiB");
+        assert_eq!(reason, "it was killed by the kernel: out of memory, over its limit of 64 MiB");
         assert!(process.tree().was_over_memory() && !process.tree().ended_in_order().await);
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_went_for_want_of_the_machines_memory_is_told_as_such_and_was_not_over_its_limit()
+    {
+        let root = tempfile::tempdir().unwrap();
+        let group = ControlGroups::beneath(root.path().to_owned()).make().unwrap();
+        let dir = group.dir().to_owned();
+        fs::write(dir.join("memory.events"), "oom 0\noom_kill 1\n").unwrap();
+        let (process, _ledger) = spawn_in(Some(group), "kill -KILL $$", Path::new("/nonexistent"));
+        let_it_be_removed(&dir).await;
+        let reason = process.tree().wait().await;
+        assert!(reason.starts_with("it was killed by the kernel: its machine"), "{reason}");
+        assert!(!process.tree().was_over_memory());
     }
 
     #[tokio::test]

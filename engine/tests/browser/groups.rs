@@ -26,7 +26,7 @@ pub async fn ended() {
     let browser = launched.pid.and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
     kill_process(browser, Signal::KILL).unwrap();
     let told = events(&mut launched).await;
-    let why = "it was killed by the kernel: over its memory limit of 768 MiB";
+    let why = "it was killed by the kernel: out of memory, over its limit of 768 MiB";
     let [.., PageEvent::OverMemory { reason }, PageEvent::Exited { .. }] = told.as_slice() else {
         panic!("{told:?}");
     };
