@@ -189,6 +189,12 @@ pub(super) fn bound(group: &Path, limits: &Limits) -> io::Result<()> {
     fs::write(group.join("cpu.max"), format!("{} {PERIOD}", or_max(quota)))
 }
 
+/// All that are in it, those too that have left the browser's process group. None of a group that is gone.
+pub(super) fn processes_in(group: &Path) -> Option<u32> {
+    let procs = fs::read_to_string(group.join("cgroup.procs")).ok()?;
+    u32::try_from(procs.lines().count()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +241,12 @@ mod tests {
         fs::create_dir(refuses.path().join("cgroup.subtree_control")).unwrap();
         assert!(why(&refuses).ends_with("cannot be divided: having it count"));
         assert!(matches!(GroupsChoice::Off.divide(), Err(NoControlGroups::Off)));
+    }
+
+    #[test]
+    fn the_processes_of_a_group_are_counted_and_of_one_that_is_gone_there_are_none_to_count() {
+        assert_eq!(processes_in(a_group("", &[4, 5, 6]).path()), Some(3));
+        assert_eq!(processes_in(Path::new("/nonexistent")), None);
     }
 
     #[test]

@@ -68,6 +68,12 @@ struct Metered {
 }
 
 impl Metered {
+    /// What a browser has started may have left its process group, by which the look knows it; nothing leaves a control group.
+    fn with_all_processes(&self, usage: ResourceUsage) -> ResourceUsage {
+        let in_group = self.control_group.as_deref().and_then(control_groups::processes_in);
+        ResourceUsage { processes: usage.processes.max(in_group.unwrap_or(0)), ..usage }
+    }
+
     /// A bound that the kernel does not take is held by the looks.
     fn bound(&self) {
         if let Some(group) = &self.control_group
@@ -225,7 +231,7 @@ impl Resources {
     /// Of one that came after the look, nothing is known yet.
     fn took(&self, usage: &HashMap<i32, ResourceUsage>, now: Instant) {
         for metered in self.shared.browsers.lock().metered.values_mut() {
-            metered.usage = usage.get(&metered.group).copied();
+            metered.usage = usage.get(&metered.group).map(|usage| metered.with_all_processes(*usage));
             let over_limit =
                 metered.usage.and_then(|usage| metered.judge.judge(&usage, &metered.limits, now));
             let asked_back = metered.asked_back.clone();
@@ -360,6 +366,19 @@ mod tests {
         assert_eq!(hears(800), Some(Some((Over::Limit, Urgency::AtOnce))));
         resources.ask_back(None);
         assert_eq!(hears(300), Some(None));
+    }
+
+    #[test]
+    fn a_process_counts_that_is_in_the_browsers_control_group_alone() {
+        let (resources, tenant) = resources();
+        let limits = ResourceLimits { process_limit: Some(2), ..ResourceLimits::default() };
+        let mut meter = resources.meter(&tenant, 10, &limits);
+        let group = tempfile::tempdir().unwrap();
+        std::fs::write(group.path().join("cgroup.procs"), "10\n11\n12\n").unwrap();
+        resources.shared.browsers.lock().metered.get_mut(&meter.id).unwrap().control_group =
+            Some(group.path().to_owned());
+        resources.took(&HashMap::from([(10, used(1))]), Instant::now());
+        assert_eq!(meter.excess().unwrap().told, "it had 3 processes and may have 2");
     }
 
     #[test]
