@@ -13,7 +13,7 @@ KINDS ?=
 # What is shipped; the other members of the workspace are for its tests.
 PRODUCT := -p roost-node -p roost-coordinator -p roost-cli -p roost-simulator
 
-.PHONY: help deps test-deps up demo test check deny bench chaos soak mutants prepare-sql release quick
+.PHONY: help deps test-deps up demo test check deny bench chaos soak mutants test-cgroup prepare-sql release quick
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,11 @@ soak: test-deps ## longer: many seeds of the simulation and of the saves, then t
 
 mutants: deps ## takes out one guard of ownership at a time; the test named for it must fail (tests/README.md)
 	@tests/mutants/run.sh
+
+test-cgroup: deps ## control groups under the shipped unit, in a Debian of its own in qemu (tests/README.md)
+	@deploy/deps.sh --cgroup
+	cargo build --workspace --bins
+	@tests/cgroup/run.sh
 
 prepare-sql: deps ## refresh .sqlx after a query or a migration changed
 	@store/prepare-sql.sh

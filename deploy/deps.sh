@@ -5,6 +5,7 @@
 #   deploy/deps.sh            what `make up` needs, and `make check`
 #   deploy/deps.sh --test     what `make test` needs on top: SeaweedFS, an S3-compatible server, into target/tools
 #   deploy/deps.sh --bench    what `make bench` needs on top: the full chromium package
+#   deploy/deps.sh --cgroup   what `make test-cgroup` needs on top: qemu, and mmdebstrap for what boots in it
 #   deploy/deps.sh --deny     what `make deny` needs on top: cargo-deny, into target/tools, unless it is installed
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,6 +37,11 @@ browser() { has_file '/usr/lib/chromium/chromium-headless-shell' || { [ "${1:-}"
 need chromium-headless-shell "the browser of each worker" browser
 if [ "${1:-}" = --bench ]; then
   need chromium "the browser that the baseline is measured with" has_file '/usr/lib/chromium/chromium'
+fi
+if [ "${1:-}" = --cgroup ]; then
+  need mmdebstrap "the guest's file system" has mmdebstrap
+  need e2fsprogs "its disk" has mke2fs
+  need qemu-system-x86 "the machine that it boots on" has qemu-system-x86_64
 fi
 deny=target/tools/deny
 weed=target/tools/seaweedfs

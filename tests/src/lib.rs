@@ -12,6 +12,7 @@ pub mod conversation;
 #[cfg(test)]
 mod fixtures;
 pub mod judge;
+pub mod load;
 mod new_tenant;
 pub mod processor_time;
 pub mod resends;

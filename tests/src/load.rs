@@ -120,6 +120,11 @@ async fn collect(
     Ok(Answered { asked: posted.len(), latencies_ms, took, twice })
 }
 
+/// The value below which `percent` of the sorted values lie.
+pub fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    sorted[(sorted.len() * percent).div_ceil(100).clamp(1, sorted.len()) - 1]
+}
+
 /// By the clock that the simulator, on the same machine, stamps answers with.
 pub fn now_ms() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0

@@ -6,7 +6,6 @@ mod claims;
 mod crash;
 mod failover;
 mod kept;
-mod load;
 mod memory;
 mod planned;
 mod rebalance;

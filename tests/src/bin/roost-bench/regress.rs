@@ -9,12 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use roost_devcluster::{Connection, SentMessage};
-use roost_tests::{Conversation, Scenario, processor_time::processor_time};
+use roost_tests::{Conversation, Scenario, load, processor_time::processor_time};
 use tokio::{sync::watch, task::JoinSet, time::interval};
 
 use crate::{
     crash::{TENANTS, connected_on, crash, registered, start},
-    load,
     report::{Report, percentile},
     site::Site,
 };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub use roost_tests::load::percentile;
+
 #[derive(Default)]
 pub struct Report {
     rows: Vec<Row>,
@@ -49,9 +51,4 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-/// The value below which `percent` of the sorted values lie.
-pub fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    sorted[(sorted.len() * percent).div_ceil(100).clamp(1, sorted.len()) - 1]
 }

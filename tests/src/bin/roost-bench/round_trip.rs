@@ -4,10 +4,13 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use roost_devcluster::{Simulator, demo_tenant};
-use roost_tests::{Scenario, bots::Bots};
+use roost_tests::{
+    Scenario,
+    bots::Bots,
+    load::{self, Answered},
+};
 
 use crate::{
-    load::{self, Answered},
     memory::pss_mib,
     report::{Report, percentile},
     site::Site,
