@@ -95,12 +95,6 @@ impl Site {
         Ok(())
     }
 
-    pub async fn restart(&self, tenant: &TenantRecord) -> Result<()> {
-        let request = ForceRestartWorkerRequest { tenant_id: tenant.id.clone(), wipe_session: false };
-        self.admin.workers().force_restart_worker(request).await?;
-        Ok(())
-    }
-
     pub async fn worker(&self, tenant: &TenantRecord) -> Result<Worker> {
         let request = GetWorkerRequest { tenant_id: tenant.id.clone() };
         Ok(self.admin.workers().get_worker(request).await?.into_inner())
