@@ -37,7 +37,8 @@ start_server() (
         -o "-c listen_addresses= -c unix_socket_directories=$dir" start >>"$dir/log" 2>&1
 )
 start_server || { cat "$dir/log" >&2; exit 1; }
-for migration in migrations/*.sql; do
+# In the order of store/src/migrations.rs.
+for migration in migrations/000*.sql migrations/001[0-4]_*.sql migrations/0061_*.sql migrations/001[5-9]_*.sql migrations/00[2-9]*.sql; do
     as_server "$bin/psql" -h "$dir" -U postgres -v ON_ERROR_STOP=1 -q <"$migration"
 done
 

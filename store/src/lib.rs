@@ -47,6 +47,7 @@ mod linked_accounts;
 pub mod log_levels;
 mod log_tails;
 pub mod messages;
+mod migrations;
 mod node_memory;
 pub mod node_orders;
 mod object_store;

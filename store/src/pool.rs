@@ -8,7 +8,6 @@ use std::{
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool,
-    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
     raw_sql,
 };
@@ -19,10 +18,9 @@ use crate::{
     changes::{Change, ClusterChange, Listener},
     durability::{Durability, DurabilityGap, wait_for_the_disk},
     first_contact::first_contact,
+    migrations,
     turnover::{Turnover, is_read_only},
 };
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// The longest any call takes.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,10 +106,7 @@ impl Store {
         };
         wait_for_the_disk(&mut connection).await.map_err(|source| StoreError::from_driver(step, source))?;
         check_encoding(&mut connection).await?;
-        MIGRATIONS
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|source| StoreError::Migration { source })?;
+        migrations::run(&mut connection).await.map_err(|source| StoreError::Migration { source })?;
         connection.close().await.map_err(|source| StoreError::from_driver(step, source))
     }
 
