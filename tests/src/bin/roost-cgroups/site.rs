@@ -7,9 +7,8 @@ use roost_devcluster::{Phones, Simulator, TenantRecord, demo_tenant, is_connecte
 use roost_proto::{
     client::Admin,
     v1::{
-        BusinessTexts, CreateTenantRequest, DescribeWorkerRequest, EventKind, ForceRestartWorkerRequest,
-        GetWorkerRequest, Language, ListEventsRequest, LiveBrowser, StartWorkerRequest, Template, Tenant,
-        UpdateTenantRequest, Worker,
+        BusinessTexts, CreateTenantRequest, DescribeWorkerRequest, EventKind, GetWorkerRequest, Language,
+        ListEventsRequest, LiveBrowser, StartWorkerRequest, Template, Tenant, UpdateTenantRequest, Worker,
     },
 };
 use serde_json::{Value, json};
