@@ -28,17 +28,24 @@ pub struct Workers {
     /// Only show which, and in what order.
     #[arg(long, conflicts_with = "detach")]
     pub plan: bool,
-    /// The most workers under way at once, up to 1000.
+    #[command(flatten)]
+    course: Course,
+}
+
+/// How an operation on many goes.
+#[derive(Debug, clap::Args)]
+pub struct Course {
+    /// The most under way at once, up to 1000.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]
-    max_concurrent: i32,
+    pub max_concurrent: i32,
     /// When one has failed, begin no other until `roost operation resume`.
     #[arg(long)]
-    paused_on_failure: bool,
+    pub paused_on_failure: bool,
     /// Do not wait for the end.
     #[arg(short, long)]
-    detach: bool,
+    pub detach: bool,
     #[command(flatten)]
-    attribution: Attribution,
+    pub attribution: Attribution,
 }
 
 /// Of what takes workers away that are connected.
@@ -78,19 +85,20 @@ impl Workers {
             let plan = client.plan_settings_update(request).await?.into_inner();
             return SettingsPlanView::from(plan).print(&mut context.output);
         }
-        let (requested_by, reason) = self.attribution.into_parts();
+        let Course { max_concurrent, paused_on_failure: pause_on_failure, detach, attribution } = self.course;
+        let (requested_by, reason) = attribution.into_parts();
         let request = StartSettingsUpdateRequest {
             settings,
             update_mask,
             selector,
             all,
-            max_concurrent: self.max_concurrent,
-            pause_on_failure: self.paused_on_failure,
+            max_concurrent,
+            pause_on_failure,
             requested_by,
             reason,
         };
         let operation = client.start_settings_update(request).await?.into_inner();
-        started(context, operation, self.detach).await
+        started(context, operation, detach).await
     }
 
     /// Of many. Without `unavailability` all of them may be away.
@@ -128,21 +136,22 @@ impl Workers {
             return FleetPlanView::new(plan, action == i32::from(WorkerAction::Move))
                 .print(&mut context.output);
         }
-        let (requested_by, reason) = self.attribution.into_parts();
+        let Course { max_concurrent, paused_on_failure: pause_on_failure, detach, attribution } = self.course;
+        let (requested_by, reason) = attribution.into_parts();
         let request = StartFleetOperationRequest {
             action,
             selector,
             all,
-            max_concurrent: self.max_concurrent,
+            max_concurrent,
             max_unavailable_percent: unavailability.map_or(0, |given| given.max_unavailable),
-            pause_on_failure: self.paused_on_failure,
+            pause_on_failure,
             requested_by,
             reason,
             node_id,
         };
         let operation = client.start_fleet_operation(request).await?.into_inner();
         operation.blocked.iter().for_each(|blocked| context.output.note(&stays(blocked)));
-        started(context, operation, self.detach).await
+        started(context, operation, detach).await
     }
 }
 

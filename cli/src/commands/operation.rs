@@ -9,6 +9,7 @@ use roost_proto::v1::{
 use super::{
     Context, all_pages,
     attribution::Attribution,
+    fleet::Course,
     follow::{follow, started},
 };
 use crate::{
@@ -50,17 +51,8 @@ pub enum OperationVerb {
         /// Only show what would be put back.
         #[arg(long, conflicts_with = "detach")]
         plan: bool,
-        /// The most tenants that are changed at once, up to 1000.
-        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..))]
-        max_concurrent: i32,
-        /// When one has failed, begin no other until `roost operation resume`.
-        #[arg(long)]
-        paused_on_failure: bool,
-        /// Do not wait for the end.
-        #[arg(short, long)]
-        detach: bool,
         #[command(flatten)]
-        attribution: Attribution,
+        course: Course,
     },
     /// Goes on with an operation that has paused at a failure.
     Resume {
@@ -107,9 +99,10 @@ impl OperationVerb {
             Self::Watch { id } => follow(context, id).await,
             Self::Cancel { id, attribution } => cancel(context, id, attribution).await,
             Self::Undo { id, plan: true, .. } => plan_undo(context, id).await,
-            Self::Undo { id, max_concurrent, paused_on_failure, detach, attribution, .. } => {
+            Self::Undo { id, course, .. } => {
+                let Course { max_concurrent, paused_on_failure: pause_on_failure, detach, attribution } =
+                    course;
                 let (requested_by, reason) = attribution.into_parts();
-                let pause_on_failure = paused_on_failure;
                 let request =
                     StartSettingsUndoRequest { id, max_concurrent, pause_on_failure, requested_by, reason };
                 undo(context, request, detach).await
