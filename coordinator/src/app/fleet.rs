@@ -125,7 +125,7 @@ impl App {
         match self.store()?.resume_operation(id, by).await? {
             Resumption::Resumed(operation) => {
                 tracing::info!(operation = %id, "operation resumed");
-                Ok(operation)
+                Ok(*operation)
             }
             Resumption::NotPaused { state } => Err(Error::OperationNotPaused { id, state }),
         }

@@ -95,7 +95,7 @@ impl App {
         match self.store()?.cancel_operation(id, by).await? {
             Cancellation::Cancelled(operation) => {
                 tracing::info!(operation = %id, "operation cancelled");
-                Ok(operation)
+                Ok(*operation)
             }
             Cancellation::AlreadyOver { state } => Err(Error::OperationOver { id, state }),
             Cancellation::NotFound => Err(Error::NoOperation { id }),

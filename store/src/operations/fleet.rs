@@ -22,7 +22,7 @@ pub struct ChosenWorker {
 /// What became of the wish to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumption {
-    Resumed(OperationRecord),
+    Resumed(Box<OperationRecord>),
     NotPaused { state: OperationState },
 }
 
@@ -152,7 +152,11 @@ impl Store {
         );
         let resumed = self.maybe("resume the operation", query).await?.is_some();
         let record = self.get_operation(id).await?;
-        Ok(if resumed { Resumption::Resumed(record) } else { Resumption::NotPaused { state: record.state } })
+        Ok(if resumed {
+            Resumption::Resumed(Box::new(record))
+        } else {
+            Resumption::NotPaused { state: record.state }
+        })
     }
 
     /// The members that have failed, in the order in which they were taken.

@@ -57,7 +57,7 @@ pub struct NewMove {
 /// What became of the wish to cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cancellation {
-    Cancelled(OperationRecord),
+    Cancelled(Box<OperationRecord>),
     AlreadyOver { state: OperationState },
     NotFound,
 }
@@ -104,7 +104,7 @@ impl Store {
         );
         let cancelled = self.maybe("cancel the operation", query).await?.is_some();
         match self.get_operation(id).await {
-            Ok(record) if cancelled => Ok(Cancellation::Cancelled(record)),
+            Ok(record) if cancelled => Ok(Cancellation::Cancelled(Box::new(record))),
             Ok(record) => Ok(Cancellation::AlreadyOver { state: record.state }),
             Err(StoreError::NotFound { .. }) => Ok(Cancellation::NotFound),
             Err(error) => Err(error),

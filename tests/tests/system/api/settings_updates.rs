@@ -98,7 +98,7 @@ async fn the_next_leader_goes_on_with_an_update_of_many_and_an_undoing_spares_wh
     );
     let why = "memory_request_bytes would be 67108864, over its memory_limit_bytes of 33554432";
     let unfit = v1::WorkerFailure { tenant_id: "t-007".into(), error: why.into() };
-    assert_eq!(plan.refused, [unfit.clone()]);
+    assert_eq!(plan.refused, std::slice::from_ref(&unfit));
     assert_eq!(with_limit(&second, 20).await, 0, "a plan changes nothing");
 
     // One whose row somebody holds is waited for, so the operation is not over before its leader is.

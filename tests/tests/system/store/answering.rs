@@ -77,7 +77,10 @@ async fn what_one_owner_has_proved_is_nothing_of_the_next_and_one_that_is_stoppe
     let placed = shown(&db, &next).await;
     assert_eq!((placed.kind, placed.reason.as_str()), (ConditionKind::Starting, "it goes to b"));
     // The one before is slow to learn of it.
-    assert_eq!(db.store.heartbeat(&[beat(&fence, A_MINUTE)]).await.unwrap(), [fence.tenant.clone()]);
+    assert_eq!(
+        db.store.heartbeat(&[beat(&fence, A_MINUTE)]).await.unwrap(),
+        std::slice::from_ref(&fence.tenant)
+    );
     db.store.report(&fence, &answers(A_MINUTE)).await.unwrap_err();
     assert_eq!(shown(&db, &next).await, placed);
     db.store.report(&next, &answers(A_MINUTE)).await.unwrap();
