@@ -1,4 +1,5 @@
-//! A place that one node has mounted for itself and nobody else sees: it can be made read-only, or filled, under the node's feet.
+//! A place that one node has mounted for itself and nobody else sees: it can be made read-only under the node's feet. And what disks of
+//! processes with mounts of their own have in common.
 
 use std::{
     ffi::OsString,
@@ -16,31 +17,23 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct OwnMount {
     path: PathBuf,
-    mount: &'static str,
 }
 
 impl OwnMount {
     /// What is there already.
     pub fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), mount: "--bind \"$0\"" }
-    }
-
-    /// An empty disk of 128 MiB.
-    pub fn small_disk(path: &Path) -> Self {
-        Self { path: path.to_owned(), mount: "-t tmpfs -o size=128m,mode=755 tmpfs" }
+        Self { path: path.to_owned() }
     }
 
     /// The command that becomes the node. The mount needs rights that the node must not have; a change of them clears the signal with
     /// which a node dies when its test does.
     pub fn through(&self) -> Vec<OsString> {
-        let become_it = format!(
-            "mount {} \"$0\" && exec setpriv --pdeathsig KILL --ambient-caps=-all --inh-caps=-all -- \"$@\"",
-            self.mount
-        );
+        const BECOME: &str = "mount --bind \"$0\" \"$0\" && exec setpriv --pdeathsig KILL --ambient-caps=-all \
+                              --inh-caps=-all -- \"$@\"";
         let words =
             ["unshare"].iter().chain(user_namespace()).chain(&["--mount", "--propagation", "private"]);
         let words = words.chain(&["sh", "-c"]).map(OsString::from);
-        words.chain([become_it.into(), self.path.as_os_str().to_owned()]).collect()
+        words.chain([BECOME.into(), self.path.as_os_str().to_owned()]).collect()
     }
 
     /// `ro` or `rw`, for the node of this process.
@@ -53,18 +46,6 @@ impl OwnMount {
         let done = enter.args(["mount", "-o", &format!("remount,bind,{mode}")]).arg(&self.path).status()?;
         ensure!(done.success(), "remounting {} {mode}: {done}", self.path.display());
         Ok(())
-    }
-
-    pub fn fill(&self, node: u32) -> Result<()> {
-        fill(&self.ballast(node))
-    }
-
-    pub fn empty(&self, node: u32) -> Result<()> {
-        std::fs::remove_file(self.ballast(node)).context("emptying the disk")
-    }
-
-    fn ballast(&self, node: u32) -> PathBuf {
-        seen_by(node, &self.path).join("ballast")
     }
 }
 
