@@ -34,7 +34,7 @@ async fn shown(db: &Db, fence: &Fence) -> Condition {
 async fn a_worker_answers_no_longer_than_its_evidence_is_good_for_and_nobody_has_to_write_that() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;
-    db.store.report(&fence, &answers(Duration::from_secs(2))).await.unwrap();
+    db.store.report(&fence, &answers(Duration::from_secs(4))).await.unwrap();
     let first = shown(&db, &fence).await;
     assert_eq!((first.kind, first.reason.as_str()), (ConditionKind::Answering, ""));
     let sighted_since = async |since: &WorkerHorizon| db.store.workers_sighted_since(since).await.unwrap();
@@ -46,8 +46,9 @@ async fn a_worker_answers_no_longer_than_its_evidence_is_good_for_and_nobody_has
     let row = "select xmin::text::bigint from worker_processes";
     let written: i64 = sqlx::query_scalar(row).fetch_one(db.store.pool()).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while shown(&db, &fence).await.kind == ConditionKind::Answering {
-        assert!(Instant::now() < deadline, "its evidence is two seconds old by far");
+    // Between two readings it may come to be over.
+    while db.store.get_worker(&fence.tenant).await.unwrap().condition.kind == ConditionKind::Answering {
+        assert!(Instant::now() < deadline, "its evidence is over by far");
         sleep(Duration::from_millis(50)).await;
     }
     let silent = shown(&db, &fence).await;
