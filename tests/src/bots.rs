@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, chown},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -38,11 +38,7 @@ impl Bots {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulator/conformance/echo-bot.js");
         let mut bots = Vec::new();
         for tenant in &tenants {
-            let data = dir.path().join(&tenant.id);
-            fs::create_dir(&data)?;
-            if let Some(user) = run_as.owner() {
-                chown(&data, Some(user.uid), Some(user.gid))?;
-            }
+            let data = owned_dir(dir.path().join(&tenant.id), run_as)?;
             let log = dir.path().join(format!("{}.log", tenant.id));
             let launch = Launch::new(&tenant.id, "env", &log)
                 .args(becoming(run_as))
@@ -75,6 +71,15 @@ impl Bots {
         }
         Ok(())
     }
+}
+
+/// A new one, of whom the browsers run as.
+pub fn owned_dir(path: PathBuf, owner: RunAs) -> Result<PathBuf> {
+    fs::create_dir(&path)?;
+    if let Some(user) = owner.owner() {
+        chown(&path, Some(user.uid), Some(user.gid))?;
+    }
+    Ok(path)
 }
 
 /// Words that become the rest of a command line as that user.

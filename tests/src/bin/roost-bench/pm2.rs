@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use roost_devcluster::{Launch, Process, Signal, TenantRecord, descendants, tail, wait_until};
 use roost_engine::run_as::RunAs;
-use roost_tests::bots::becoming;
+use roost_tests::bots::{becoming, owned_dir};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -127,14 +127,6 @@ fn app(tenant: &TenantRecord, data: &Path, browser: &BotBrowser, mut env: Value)
         "vizion": false,
         "env": env,
     })
-}
-
-fn owned_dir(path: PathBuf, owner: RunAs) -> Result<PathBuf> {
-    fs::create_dir(&path)?;
-    if let Some(user) = owner.owner() {
-        chown(&path, Some(user.uid), Some(user.gid))?;
-    }
-    Ok(path)
 }
 
 /// Who is not root needs one to make the others in.
