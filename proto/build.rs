@@ -7,8 +7,17 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 8] =
-    ["tenant", "worker", "session", "message", "node", "operation", "cluster", "worker_inspection"];
+const FILES: [&str; 9] = [
+    "tenant",
+    "worker",
+    "session",
+    "message",
+    "node",
+    "operation",
+    "cluster",
+    "worker_inspection",
+    "version",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES.map(|file| format!("roost/v1/{file}.proto")), ["."])?;

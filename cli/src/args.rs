@@ -8,7 +8,7 @@ use crate::{
     commands::{
         apply::Apply, cluster::ClusterVerb, export::Export, message::MessageVerb, node::NodeVerb,
         operation::OperationVerb, rebalance::Rebalance, session::SessionVerb, snapshot::SnapshotVerb,
-        tenant::TenantVerb, top::Top, worker::WorkerVerb,
+        tenant::TenantVerb, top::Top, version::VersionVerb, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// What the object store holds of tenants that nobody knows.
     #[command(subcommand)]
     Snapshot(SnapshotVerb),
+    /// Versions of WhatsApp Web's page and of the library that drives it.
+    #[command(subcommand)]
+    Version(VersionVerb),
     /// The log of messages received and sent.
     #[command(subcommand)]
     Message(MessageVerb),

@@ -1,7 +1,7 @@
 //! What a tenant's settings may be where there are few: as options, and in files of declared tenants.
 
 use clap::ValueEnum;
-use roost_proto::v1::{Language, LogLevel, ResendPolicy, Template, TenantLogLevel};
+use roost_proto::v1::{Language, LogLevel, ResendPolicy, Template, TenantLogLevel, VersionKind};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -38,6 +38,30 @@ pub enum LogLevelChoice {
     Info,
     Warn,
     Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VersionKindChoice {
+    Page,
+    Library,
+}
+
+impl From<VersionKindChoice> for VersionKind {
+    fn from(kind: VersionKindChoice) -> Self {
+        match kind {
+            VersionKindChoice::Page => VersionKind::Page,
+            VersionKindChoice::Library => VersionKind::Library,
+        }
+    }
+}
+
+impl VersionKindChoice {
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Library => "library",
+        }
+    }
 }
 
 impl From<TemplateChoice> for Template {

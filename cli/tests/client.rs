@@ -127,6 +127,35 @@ async fn tenants_are_printed_as_golden() {
 }
 
 #[tokio::test]
+async fn versions_are_printed_as_golden() {
+    golden(
+        "version",
+        &[
+            &["version", "list"],
+            &["version", "list", "-o", "json"],
+            &["version", "create", "4.6.2", "--library", "tests/versions/wppconnect-wa.js", "--by", "asha"],
+            &["version", "create", "2.3000.1", "--wa-version", "tests/versions/wa-version", "--by", "asha"],
+            &["version", "create", "2.3000.9", "--wa-version", "tests/versions/wa-version"],
+            &["version", "create", "2.3000.1", "--page", "tests/versions/none.html"],
+            &["version", "create", "2.3000.1"],
+            &["version", "delete", "4.6.1"],
+            &["version", "delete", "4.6.1", "--yes"],
+            &["version", "delete", "2.3000.1048", "--yes"],
+            &["version", "pin", "page", "2.3000.1049", "--yes", "--by", "asha"],
+            &["version", "pin", "page", "2.3000.1048", "--yes", "--by", "asha"],
+            &["version", "pin", "page"],
+            &["version", "rollout", "4.6.1", "--plan"],
+            &["version", "rollout", "4.6.1", "--plan", "-o", "json"],
+            &["version", "rollout", "4.6.1", "-l", "plan=pro", "--watch", "5m", "--by", "asha", "--detach"],
+            &["version", "rollout", "4.6.1", "--by", "asha", "--detach", "-o", "json"],
+            &["version", "rollout", "nothing", "--plan"],
+            &["version", "rollout", "4.6.1", "--share", "0"],
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn declared_tenants_are_printed_as_golden() {
     golden(
         "apply",

@@ -3,6 +3,7 @@
 //!
 //! - [`web`] is the product's engine: a headless Chromium per tenant, driven over the DevTools protocol.
 //! - [`null`] starts no process and echoes; it is for scale tests of the cluster.
+//! - [`Versions`] are the builds of page and library that a browser is given in the place of those that there are anyway.
 //! - [`exec_with_parent_death`] is the program between a process and its child that has the kernel end the one with the other,
 //!   [`run_as`] the user that the child is.
 //!
@@ -26,6 +27,7 @@ mod event;
 pub mod exec_with_parent_death;
 pub mod null;
 pub mod run_as;
+mod versions;
 mod vitals;
 pub mod web;
 
@@ -46,6 +48,7 @@ pub use event::{
     InboundMessage, LinkedAccount, LocalStorage, OutboundText, PageEvent, PairingCode, Probe, StreamInfo,
     StreamMode,
 };
+pub use versions::{LibraryVersion, PageVersion, Versions};
 pub use vitals::Vitals;
 pub use web::ProxyProblem;
 
@@ -107,6 +110,7 @@ pub struct Launch {
     pub setup: BrowserSetup,
     /// Put back before the page's own scripts run. `None` when the profile's own copy is whole.
     pub local_storage: Option<LocalStorage>,
+    pub versions: Versions,
     /// Once it is cancelled the site is not opened any more, and the launch fails when nothing is left of the browser.
     pub cancel: CancellationToken,
 }

@@ -21,7 +21,7 @@ use self::warm::WarmBrowsers;
 use super::{
     BrowserSetup, Engine, EngineError, Frozen, InboundMessage, Launch, Launched, LocalStorage, OutboundText,
     Page, PageEvent, PairingCode, Probe, ProxyProblem, SendError, SendOutcomes, StreamInfo, StreamMode,
-    Vitals, WarmBrowser,
+    Versions, Vitals, WarmBrowser,
 };
 
 /// Events that wait for the worker.
@@ -220,6 +220,7 @@ impl Engine for NullEngine {
             holds_sweeps: self.holds_sweeps.subscribe(),
             refuses_logout: self.refuses_logout.clone(),
             setup: launch.setup,
+            versions: launch.versions,
             state: Mutex::default(),
             since: Instant::now(),
         });
@@ -266,6 +267,7 @@ struct NullPage {
     holds_sweeps: watch::Receiver<bool>,
     refuses_logout: Arc<Mutex<Option<String>>>,
     setup: BrowserSetup,
+    versions: Versions,
     state: Mutex<NullState>,
     since: Instant,
 }
@@ -379,7 +381,8 @@ impl Page for NullPage {
             pid: None,
             browser_version: "null".to_owned(),
             bridge_version: "",
-            library_version: "",
+            library_version: self.versions.library_name(""),
+            page_version: self.versions.page_name(),
         }
     }
 
@@ -467,6 +470,7 @@ mod tests {
             profile: dir.path().to_owned(),
             setup: BrowserSetup::default(),
             local_storage: None,
+            versions: Versions::default(),
             cancel: CancellationToken::new(),
         };
         let mut launched = engine.launch(launch).await.unwrap();

@@ -14,5 +14,7 @@ pub struct Vitals {
     /// Of the script in the page.
     pub bridge_version: &'static str,
     /// Of the library that the script works with.
-    pub library_version: &'static str,
+    pub library_version: String,
+    /// Of the page that is pinned; `None` where the site's is shown.
+    pub page_version: Option<String>,
 }

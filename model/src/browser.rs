@@ -1,5 +1,5 @@
-//! What a tenant's browser says that it is: its time zone, its languages and its user agent. A tenant's own come before what its
-//! node says of all; both are checked here.
+//! What a tenant's browser says that it is: its time zone, its languages and its user agent; and which versions of the page and of the
+//! library it is given. A tenant's own come before what its node, or the fleet, has for all; both are checked here.
 
 use icu_locale_core::{LanguageIdentifier, Locale};
 use jiff::tz::TimeZone;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const LANGUAGES_AT_MOST: usize = 10;
 /// In characters.
 pub const USER_AGENT_AT_MOST: usize = 512;
+pub const VERSION_NAME_AT_MOST: usize = 64;
 
 /// What is not set is what the node says, or else the browser's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,12 @@ pub struct BrowserSettings {
     pub languages: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// The page that it is given in the place of the site's, by the name of a version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_version: Option<String>,
+    /// The library that drives it, in the place of the node's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library_version: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +45,10 @@ pub enum BrowserSettingError {
     UserAgentText,
     #[error("says that the browser is headless, and WhatsApp turns such a one away; leave that word out")]
     UserAgentHeadless,
+    #[error(
+        "{0:?} is no name of a version: 1 to {VERSION_NAME_AT_MOST} letters, digits and . _ + -, the first a letter or a digit"
+    )]
+    VersionName(String),
 }
 
 /// As the database spells it: a browser takes a name that it does not know for UTC.
@@ -77,6 +88,17 @@ pub fn check_user_agent(given: &str) -> Result<(), BrowserSettingError> {
     Ok(())
 }
 
+/// The name of a page's or a library's version.
+pub fn check_version_name(given: &str) -> Result<(), BrowserSettingError> {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+    let begins = given.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+    if begins && given.len() <= VERSION_NAME_AT_MOST && given.bytes().all(is_usual) {
+        Ok(())
+    } else {
+        Err(BrowserSettingError::VersionName(shown(given)))
+    }
+}
+
 fn shown(given: &str) -> String {
     given.chars().take(40).collect()
 }
@@ -106,6 +128,16 @@ mod tests {
         }
         assert_eq!(check(&[]), Err(BrowserSettingError::Languages(0)));
         assert_eq!(check(&["en"; 11]), Err(BrowserSettingError::Languages(11)));
+    }
+
+    #[test]
+    fn the_name_of_a_version_is_one_word() {
+        for name in ["2.3000.1048032155-alpha", "4.6.0", "a", &"v".repeat(64)] {
+            assert_eq!(check_version_name(name), Ok(()), "{name}");
+        }
+        for wrong in ["", ".1", "a b", "ä", "a/b", &"v".repeat(65)] {
+            assert!(check_version_name(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

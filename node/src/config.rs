@@ -157,9 +157,9 @@ pub struct NodeArgs {
     /// Written once the node is registered: {"pid", "addr"}
     #[arg(long, env = "ROOST_NODE_ANNOUNCE")]
     pub announce: Option<PathBuf>,
-    /// Browsers that launch at the same time
-    #[arg(long, env = "ROOST_NODE_MAX_LAUNCHES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
-    pub max_launches: u16,
+    /// Browsers that launch at the same time [default: one more than there are processors]
+    #[arg(long, env = "ROOST_NODE_MAX_LAUNCHES", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub max_launches: Option<u16>,
     /// Browsers that run for nobody yet, so that a tenant that comes up here waits for none to start; 0 keeps none
     #[arg(long, env = "ROOST_NODE_SPARE_BROWSERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(..=16))]
     pub spare_browsers: u16,

@@ -14,6 +14,7 @@ use crate::{
     spares::Spares,
     start_times::StartTimes,
     symptoms::Symptoms,
+    version_contents::VersionContents,
 };
 
 pub struct NodeEnv {
@@ -39,6 +40,8 @@ pub struct NodeEnv {
     pub resources: Resources,
     /// Browsers that wait for a tenant.
     pub spares: Spares,
+    /// What its browsers are given in the place of the site's page and of the node's library.
+    pub versions: VersionContents,
 }
 
 #[cfg(test)]
@@ -64,6 +67,7 @@ impl NodeEnv {
             logins: Logins::default(),
             resources: Resources::default(),
             spares,
+            versions: VersionContents::default(),
         }
     }
 }

@@ -42,6 +42,11 @@ impl LaunchPriority {
     }
 }
 
+/// One more than this process has processors: while the page of one waits, another's computes.
+pub fn usual_launches() -> usize {
+    std::thread::available_parallelism().map_or(2, |processors| processors.get() + 1)
+}
+
 /// At most so many launches at once.
 #[derive(Debug)]
 pub struct LaunchQueue {

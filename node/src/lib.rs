@@ -32,5 +32,6 @@ pub mod session;
 pub mod spares;
 pub mod start_times;
 pub mod symptoms;
+pub mod version_contents;
 pub mod worker;
 pub mod worker_log;

@@ -10,6 +10,7 @@ use crate::v1::{
     cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
     node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
     session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
+    version_service_client::VersionServiceClient,
     worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
@@ -99,6 +100,10 @@ impl Admin {
         // A plan for thousands of tenants is larger than the 4 MiB that a client takes by itself.
         OperationServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
             .max_decoding_message_size(LARGEST_PLAN)
+    }
+
+    pub fn versions(&self) -> VersionServiceClient<Transport> {
+        VersionServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     pub fn nodes(&self) -> NodeServiceClient<Transport> {

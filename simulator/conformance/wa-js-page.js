@@ -12,7 +12,14 @@ class WaJsPage {
   #browser;
   #page;
 
-  static async open(profile, onExit) {
+  static async open(profile, onExit, what) {
+    const opened = await WaJsPage.start(profile, onExit, what);
+    await opened.loaded();
+    return opened;
+  }
+
+  // With another build of the page or of the library, which may never get ready.
+  static async start(profile, onExit, { path = '/', waJs = WA_JS } = {}) {
     const opened = new WaJsPage();
     opened.#browser = await launch(profile);
     onExit(() => opened.close());
@@ -21,10 +28,9 @@ class WaJsPage {
     opened.#page.on('pageerror', (error) => console.error('page error', error));
     await opened.#page.exposeFunction('conformanceEvent', (event) => opened.events.put(event));
     await opened.#page.evaluateOnNewDocument('window.WPPConfig = { disableGoogleAnalytics: true };');
-    await opened.#page.evaluateOnNewDocument(WA_JS);
+    await opened.#page.evaluateOnNewDocument(waJs);
     await opened.#page.evaluateOnNewDocument(forwardEvents);
-    await opened.#page.goto(simulatorUrl());
-    await opened.loaded();
+    await opened.#page.goto(simulatorUrl() + path);
     return opened;
   }
 
@@ -130,4 +136,4 @@ function forwardEvents() {
   if (window.WPP) attach();
 }
 
-module.exports = { WaJsPage };
+module.exports = { WA_JS, WaJsPage };

@@ -16,8 +16,9 @@ import {
 import { defineMessageModules } from './modules-messages.js';
 import { defineQuietModules } from './modules-quiet.js';
 import { defineSessionModules, VERSION } from './modules-session.js';
-import { publish } from './registry.js';
+import { hide, publish } from './registry.js';
 import * as backlog from './backlog.js';
+import * as build from './build.js';
 import * as session from './session.js';
 import * as settings from './settings.js';
 
@@ -52,6 +53,7 @@ const frames = {
 async function boot() {
   await storage.open();
   await session.restoreSession();
+  await build.load(session.me.phone);
   await settings.load(session.me.phone);
   await settings.burnStartCost();
   await restoreChats();
@@ -63,7 +65,9 @@ async function boot() {
     connect();
     await settings.connectedEarly();
   }
-  publish();
+  const hiddenAfter = build.hidesModulesAfter();
+  if (hiddenAfter !== 0) publish();
+  if (hiddenAfter) setTimeout(hide, hiddenAfter);
   window.Debug = { VERSION };
   if (!settings.settings.connect_early) connect();
 }

@@ -5,6 +5,7 @@
 // While there is no connection a send fails at once with ERROR_NETWORK and its ack becomes -1; or, where `unsent` is 'wait',
 // it hangs and goes out with the next connection, also in the page's next life. (Which of the two is a guess.)
 
+import { swallowsSends } from './build.js';
 import { connection } from './connection.js';
 import { createWid, MsgKey } from './ids.js';
 import { append, keepInMemory, recordOf } from './inbound.js';
@@ -54,6 +55,7 @@ function awaitAnswer(model) {
 }
 
 function transmit(model, cause) {
+  if (swallowsSends()) return;
   connection.send({
     type: 'send',
     id: String(model.id),

@@ -30,3 +30,8 @@ export function publish() {
   window.__d = (id, _dependencies, exports) => define(id, exports);
   window.require = requireModule;
 }
+
+// What a library has found by then it keeps.
+export function hide() {
+  for (const name of ['importNamespace', '__d', 'require']) delete window[name];
+}

@@ -9,6 +9,7 @@
 // stream's mode stays MAIN and its info goes OFFLINE, RESUMING, NORMAL.
 
 import { Emitter, Model } from './events.js';
+import * as build from './build.js';
 import { ask, connection } from './connection.js';
 import { forgetCredentials, loadCredentials, pairingKeys, saveCredentials, toBase64 } from './credentials.js';
 import { storage } from './storage.js';
@@ -113,6 +114,7 @@ export async function paired({ phone, pushname, lid, device, token }) {
   credentials = { phone, pushname, lid, device, token };
   await saveCredentials(credentials);
   setMe(credentials);
+  await build.linked(phone);
   greet();
 }
 

@@ -230,11 +230,11 @@ fn done() -> Done {
     Ok(Json(json!({})))
 }
 
-fn invalid(field: &'static str, problem: String) -> ControlError {
+pub fn invalid(field: &'static str, problem: String) -> ControlError {
     ControlError::Invalid { field, problem }
 }
 
-fn not_too_long(field: &'static str, ms: u64) -> Result<(), ControlError> {
+pub fn not_too_long(field: &'static str, ms: u64) -> Result<(), ControlError> {
     if ms > LONGEST_MS {
         return Err(invalid(field, format!("is {ms}; at most {LONGEST_MS} (an hour) is allowed")));
     }
@@ -242,7 +242,7 @@ fn not_too_long(field: &'static str, ms: u64) -> Result<(), ControlError> {
 }
 
 /// A phone number in international form: `255700000001`, with or without `+` or `@c.us`.
-fn number(field: &'static str, text: &str) -> Result<String, ControlError> {
+pub fn number(field: &'static str, text: &str) -> Result<String, ControlError> {
     let digits = text.trim_start_matches('+').trim_end_matches("@c.us");
     if !(5..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid(field, format!("is {text:?}; it has to be a phone number of 5 to 15 digits")));
@@ -297,7 +297,10 @@ impl IntoResponse for ControlError {
             | Self::ForeignKeys
             | Self::WrongTypedCode { .. }
             | Self::Hardness { .. } => StatusCode::BAD_REQUEST,
-            Self::UnknownCode | Self::NoTypedCode { .. } | Self::UnknownPhone { .. } => StatusCode::NOT_FOUND,
+            Self::UnknownBuild { .. }
+            | Self::UnknownCode
+            | Self::NoTypedCode { .. }
+            | Self::UnknownPhone { .. } => StatusCode::NOT_FOUND,
             Self::RetiredCode
             | Self::ExpiredTypedCode { .. }
             | Self::VoidTypedCode { .. }
@@ -323,7 +326,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 /// [`axum::extract::Query`] whose refusals are JSON.
-struct Query<T>(T);
+pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = BadRequest;
@@ -334,7 +337,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-struct BadRequest(StatusCode, String);
+pub struct BadRequest(StatusCode, String);
 
 impl From<JsonRejection> for BadRequest {
     fn from(rejection: JsonRejection) -> Self {

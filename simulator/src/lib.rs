@@ -12,6 +12,7 @@
 //! - `socket`: one task for each page, which carries frames between a WebSocket and the world.
 //! - `control`: the HTTP API of the phones.
 //! - `page`: the files of the page, embedded.
+//! - [`builds`]: that page, and wa-js, as they are after a change that breaks something.
 //!
 //! # What is bounded
 //! Everything lives in memory and is lost with the process: linked devices must then scan again.
@@ -31,6 +32,7 @@
 //! | retired pairing codes remembered | 10,000 | the oldest is answered with 404 instead of 409 |
 
 mod app_state;
+pub mod builds;
 mod clock;
 mod config;
 mod control;

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 
-const INDEX: &str = include_str!("../page/index.html");
+pub const INDEX: &str = include_str!("../page/index.html");
 
 macro_rules! scripts {
     ($($name:literal),* $(,)?) => {
@@ -18,6 +18,7 @@ macro_rules! scripts {
 scripts![
     "backlog.js",
     "boot.js",
+    "build.js",
     "connection.js",
     "credentials.js",
     "events.js",

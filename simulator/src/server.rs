@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::app_state::AppState;
 use crate::config::Config;
 use crate::world::World;
-use crate::{control, page, socket};
+use crate::{builds, control, page, socket};
 
 /// Connections of browsers that do not close by themselves are cut after this time.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
@@ -89,6 +89,7 @@ impl Drop for Simulator {
 fn router(state: AppState) -> Router {
     Router::new()
         .merge(page::routes())
+        .nest("/builds", builds::routes())
         .nest("/control", control::routes())
         .merge(control::page_routes())
         .route("/ws", get(socket::upgrade))

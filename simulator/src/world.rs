@@ -99,6 +99,8 @@ impl Page {
 pub enum ControlError {
     #[error("`{field}` {problem}")]
     Invalid { field: &'static str, problem: String },
+    #[error("there is no build {file:?}; there are sound.html, broken-lookups.html and broken-sends.html")]
+    UnknownBuild { file: String },
     #[error("code not known: pass the whole text of the QR code that a page shows")]
     UnknownCode,
     #[error("the code has rotated or was used: scan the one that the page shows now")]

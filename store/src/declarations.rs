@@ -235,6 +235,8 @@ impl Differences {
         self.compare("browser.time_zone", &before.time_zone, Some(&after.time_zone), text);
         self.compare("browser.languages", &before.languages, Some(&after.languages), |tags| tags.join(","));
         self.compare("browser.user_agent", &before.user_agent, Some(&after.user_agent), text);
+        self.compare("browser.page_version", &before.page_version, Some(&after.page_version), text);
+        self.compare("browser.library_version", &before.library_version, Some(&after.library_version), text);
     }
 
     fn timing(&mut self, before: &TimingOverrides, after: &TimingOverrides) {

@@ -31,6 +31,16 @@ pub enum StoreError {
     /// Nothing was written: more would be kept free for the tenant than it may use.
     #[error("the memory request would be over the memory limit")]
     RequestOverLimit,
+    /// Nothing was written: no tenant may be left without it.
+    #[error("version {name:?} is in use: by the fleet, by a tenant, or by a rollout that runs")]
+    VersionInUse { name: String },
+    #[error("there is a version {name:?} already")]
+    VersionTaken { name: String },
+    #[error("{most} versions are kept already")]
+    TooManyVersions { most: i64 },
+    /// Nothing was written.
+    #[error("there is no {kind} of this name")]
+    NoVersion { kind: &'static str },
     /// Nothing was written: of the tenant that had this id not all is removed yet. The same call succeeds when it is.
     #[error("tenant {tenant} is still being deleted")]
     BeingDeleted { tenant: TenantId },
@@ -169,6 +179,11 @@ impl StoreError {
             }
             _ => None,
         }
+    }
+
+    /// Whether it is that what it names is not there, or that what it takes away is used.
+    pub(crate) fn is_foreign_key_violation(&self) -> bool {
+        matches!(self, Self::Refused { source: sqlx::Error::Database(refusal), .. } if refusal.is_foreign_key_violation())
     }
 
     /// The name of the unique constraint that was violated, if that is what went wrong.

@@ -214,7 +214,7 @@ impl TryFrom<EventRow> for ClusterEvent {
     }
 }
 
-const KINDS: [EventKind; 42] = [
+const KINDS: [EventKind; 43] = [
     EventKind::NodeJoined,
     EventKind::NodeLeft,
     EventKind::NodeLost,
@@ -233,6 +233,7 @@ const KINDS: [EventKind; 42] = [
     EventKind::TenantPinned,
     EventKind::TenantUnpinned,
     EventKind::PolicyChanged,
+    EventKind::VersionPinned,
     EventKind::ChatErased,
     EventKind::NodeImpaired,
     EventKind::NodeRecovered,
@@ -279,6 +280,7 @@ pub(crate) fn kind_to_column(kind: EventKind) -> &'static str {
         EventKind::TenantPinned => "TENANT_PINNED",
         EventKind::TenantUnpinned => "TENANT_UNPINNED",
         EventKind::PolicyChanged => "POLICY_CHANGED",
+        EventKind::VersionPinned => "VERSION_PINNED",
         EventKind::ChatErased => "CHAT_ERASED",
         EventKind::NodeImpaired => "NODE_IMPAIRED",
         EventKind::NodeRecovered => "NODE_RECOVERED",

@@ -75,6 +75,7 @@ pub mod snapshot_restores;
 pub mod snapshots;
 pub mod tenants;
 mod turnover;
+pub mod versions;
 pub mod worker_changes;
 pub mod worker_conditions;
 mod worker_figures;
@@ -103,9 +104,9 @@ pub use node_memory::MemoryDemand;
 pub use node_orders::{NodeOrders, RestartWindowUntil};
 pub use object_store::ObjectStoreOwner;
 pub use operations::{
-    Cancellation, ChosenWorker, NewDrain, NewFleetOrder, NewMove, NewRebalance, NewUndo, OperationFilter,
-    OperationOrder, OperationRecord, OperationState, Resumption, SettingsOrder, SettingsPlan, TenantChanges,
-    WorkerAction,
+    Cancellation, ChosenWorker, NewDrain, NewFleetOrder, NewMove, NewRebalance, NewRollout, NewUndo,
+    OperationFilter, OperationOrder, OperationRecord, OperationState, Resumption, RolloutChoice,
+    RolloutOrder, SettingsOrder, SettingsPlan, TenantChanges, WorkerAction,
 };
 pub use outbound::Outbound;
 pub use pairing::{PairingAnswer, PairingOrder, PairingProgress};
@@ -115,7 +116,7 @@ pub use pool::{CALL_TIMEOUT, Store};
 pub use purge::Purged;
 pub use queue_depths::QueueDepths;
 pub use removals::Removal;
-pub use reports::{Heartbeat, StatusReport};
+pub use reports::{Heartbeat, SendFigures, StatusReport};
 pub use session_imports::{ImportCheck, ImportOrder, ImportTicket};
 pub use sessions::{QrCode, Session, SessionPlace, SessionStatus};
 pub use settings_values::SettingsValues;
@@ -126,6 +127,7 @@ pub use snapshots::SnapshotPointer;
 pub use tenants::{
     KnownProxy, LimitsPatch, NewTenant, TemporaryLogLevel, Tenant, TenantFilter, TenantPatch, TenantStatus,
 };
+pub use versions::{CONTENT_AT_MOST, ChosenVersions, NewVersion, Version, VersionKind, VersionRef};
 pub use worker_changes::{WorkerHorizon, WorkersChanged};
 pub use worker_conditions::ConditionChange;
 pub use worker_figures::WorkerFigures;

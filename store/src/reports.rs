@@ -35,11 +35,28 @@ pub struct Heartbeat {
     pub messages_per_minute: u32,
     /// For how long its last proof may be believed by whoever hears nothing more.
     pub evident_for: Duration,
+    pub sends: SendFigures,
+}
+
+/// What came of the sends of the browser that a worker has, and which versions that was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SendFigures {
+    pub page_version: Option<String>,
+    pub library_version: Option<String>,
+    /// By WhatsApp, since the browser started.
+    pub acknowledged: u64,
+    pub unacknowledged: u64,
 }
 
 impl From<Fence> for Heartbeat {
     fn from(fence: Fence) -> Self {
-        Self { fence, usage: None, messages_per_minute: 0, evident_for: Duration::ZERO }
+        Self {
+            fence,
+            usage: None,
+            messages_per_minute: 0,
+            evident_for: Duration::ZERO,
+            sends: SendFigures::default(),
+        }
     }
 }
 
@@ -116,11 +133,19 @@ impl Store {
         };
         let messages: Vec<i32> =
             seen.iter().map(|seen| i32::try_from(seen.messages_per_minute).unwrap_or(i32::MAX)).collect();
+        let sends = |amount: fn(&SendFigures) -> u64| -> Vec<i64> {
+            seen.iter().map(|seen| i64::try_from(amount(&seen.sends)).unwrap_or(i64::MAX)).collect()
+        };
+        let versions = |version: fn(&SendFigures) -> &Option<String>| -> Vec<Option<&str>> {
+            seen.iter().map(|seen| version(&seen.sends).as_deref()).collect()
+        };
         let evident_s: Vec<f64> = seen.iter().map(|seen| seen.evident_for.as_secs_f64()).collect();
         let query = sqlx::query!(
             r#"with given as (
-                select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::float8[])
-                    as given(tenant_id, generation, memory_bytes, cpu_millicores, processes, messages_per_minute, evident_s)
+                select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::float8[],
+                        $8::text[], $9::text[], $10::bigint[], $11::bigint[])
+                    as given(tenant_id, generation, memory_bytes, cpu_millicores, processes, messages_per_minute, evident_s,
+                        page_version, library_version, acknowledged, unacknowledged)
             ), stale as materialized (
                 select w.tenant_id from worker_processes w join given using (tenant_id)
                 where w.generation = given.generation and w.stale
@@ -133,7 +158,7 @@ impl Store {
                 from stale join whatsapp_sessions s using (tenant_id)
                 where t.id = stale.tenant_id and t.status = 'ERROR'
             ), held as materialized (
-                select h.tenant_id, given.memory_bytes, given.cpu_millicores, given.processes, given.messages_per_minute, given.evident_s
+                select given.*
                 from worker_heartbeats h join worker_processes w using (tenant_id) join given using (tenant_id)
                 where w.generation = given.generation
                 order by h.tenant_id for no key update of h skip locked
@@ -141,6 +166,8 @@ impl Store {
                 update worker_heartbeats h set last_seen_at = greatest(h.last_seen_at, now()),
                     memory_bytes = held.memory_bytes, cpu_millicores = held.cpu_millicores::integer,
                     processes = held.processes::integer, messages_per_minute = held.messages_per_minute,
+                    page_version = held.page_version, library_version = held.library_version,
+                    acknowledged = held.acknowledged, unacknowledged = held.unacknowledged,
                     evident_since = case when h.evident_until > now() then h.evident_since else now() end,
                     evident_until = now() + make_interval(secs => held.evident_s)
                 from held where h.tenant_id = held.tenant_id
@@ -154,6 +181,10 @@ impl Store {
             &used(|usage| usage.processes.into()) as &[Option<i64>],
             &messages,
             &evident_s,
+            &versions(|sends| &sends.page_version) as &[Option<&str>],
+            &versions(|sends| &sends.library_version) as &[Option<&str>],
+            &sends(|sends| sends.acknowledged),
+            &sends(|sends| sends.unacknowledged),
         );
         let refused = self.all("flush the heartbeats", query).await?;
         refused.iter().map(|row| TenantId::new(&row.tenant_id).map_err(StoreError::corrupt_id)).collect()

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    LabelPatch, LabelSelector, Labels, Store, StoreError, WorkerStatus,
+    LabelPatch, LabelSelector, Labels, Store, StoreError, VersionKind, WorkerStatus,
     columns::{
         LanguageCode, LogLevel, ResendPolicy, TemplateKind, bytes_to_column, limit_to_column,
         optional_unsigned, proxy_from_columns, restart_schedule_from_columns, seconds_to_column, unsigned,
@@ -483,6 +483,8 @@ fn named_field(error: StoreError, id: &str, phone: &str) -> StoreError {
             Some("tenants_labels_size") => StoreError::TooLarge { field: "labels" },
             Some("tenants_metadata_size") => StoreError::TooLarge { field: "metadata" },
             Some("tenants_memory") => StoreError::RequestOverLimit,
+            Some("tenants_page_version") => StoreError::NoVersion { kind: VersionKind::Page.noun() },
+            Some("tenants_library_version") => StoreError::NoVersion { kind: VersionKind::Library.noun() },
             _ => error,
         },
     }

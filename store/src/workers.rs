@@ -18,8 +18,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
-    Condition, ConditionKind, LabelSelector, Labels, PairingOrder, SessionStatus, SnapshotPointer, Store,
-    StoreError, Tenant, WorkerStatus,
+    ChosenVersions, Condition, ConditionKind, LabelSelector, Labels, PairingOrder, SessionStatus,
+    SnapshotPointer, Store, StoreError, Tenant, WorkerStatus,
     columns::{
         ids_to_column, optional_id, optional_unsigned, proxy_from_columns, restart_schedule_from_columns,
         unsigned,
@@ -108,6 +108,8 @@ pub struct WorkerSpec {
     pub scan_paused: bool,
     /// Somebody waits for a code that is typed on the phone.
     pub pairing: Option<PairingOrder>,
+    /// What its browser was to be given when this was read: [`Store::chosen_versions`] has what it is to be given now.
+    pub versions: ChosenVersions,
     /// The session that there is now, or that is to be.
     pub session_number: SessionNumber,
     /// Those that have been down longest start first.
@@ -247,7 +249,7 @@ impl Store {
                 s.snapshot_generation, s.snapshot_sequence, s.snapshot_clean, s.snapshot_at,
                 s.restore_generation is not null as "restore_ordered!", s.session_number, h.last_seen_at,
                 s.scan_paused_at is not null as "scan_paused!", p.id as "pairing_id?", p.phone as "pairing_phone?",
-                t.proxy, t.proxy_user, t.proxy_password
+                t.proxy, t.proxy_user, t.proxy_password, chosen_versions(t) as "versions!: Json<ChosenVersions>"
             from worker_processes w join whatsapp_sessions s using (tenant_id) join worker_heartbeats h using (tenant_id)
                 join tenants t on t.id = w.tenant_id
                 left join pairing_requests p on p.tenant_id = w.tenant_id and p.code is null and p.refusal is null
@@ -279,6 +281,7 @@ impl Store {
             restore_ordered: row.restore_ordered,
             scan_paused: row.scan_paused,
             pairing: row.pairing_id.zip(row.pairing_phone).map(|(id, phone)| PairingOrder { id, phone }),
+            versions: row.versions.0,
             session_number: SessionNumber(row.session_number),
             last_seen_at: row.last_seen_at,
         })

@@ -15,7 +15,12 @@ pub struct Attribution {
 impl Attribution {
     /// Who asks, and why. Without a name the coordinator notes what it knows of the token.
     pub fn into_parts(self) -> (String, String) {
-        let by = self.by.or_else(|| env::var("USER").ok()).unwrap_or_default();
+        let by = name_or_user(self.by);
         (by, self.reason)
     }
+}
+
+/// Empty when neither is known.
+pub fn name_or_user(given: Option<String>) -> String {
+    given.or_else(|| env::var("USER").ok()).unwrap_or_default()
 }

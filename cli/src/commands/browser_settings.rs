@@ -14,15 +14,23 @@ pub struct BrowserArgs {
     /// The user agent of its browser; '' takes it back. From its next start.
     #[arg(long, value_name = "TEXT")]
     user_agent: Option<String>,
+    /// The version of the page that its browser is given, see `roost version`; '' is the fleet's. From its next start.
+    #[arg(long, value_name = "VERSION")]
+    page_version: Option<String>,
+    /// The version of the library that drives it; '' is the fleet's. From its browser's next start.
+    #[arg(long, value_name = "VERSION")]
+    library_version: Option<String>,
 }
 
 impl BrowserArgs {
     /// As an update of many names them, and whether each is given.
-    pub fn paths(&self) -> [(&'static str, bool); 3] {
+    pub fn paths(&self) -> [(&'static str, bool); 5] {
         [
             ("browser.time_zone", self.time_zone.is_some()),
             ("browser.languages", self.languages.is_some()),
             ("browser.user_agent", self.user_agent.is_some()),
+            ("browser.page_version", self.page_version.is_some()),
+            ("browser.library_version", self.library_version.is_some()),
         ]
     }
 
@@ -33,6 +41,8 @@ impl BrowserArgs {
             time_zone: self.time_zone.unwrap_or(present.time_zone),
             languages: self.languages.map_or(present.languages, |given| tags(&given)),
             user_agent: self.user_agent.unwrap_or(present.user_agent),
+            page_version: self.page_version.unwrap_or(present.page_version),
+            library_version: self.library_version.unwrap_or(present.library_version),
         };
         Some(settings).filter(|settings| *settings != BrowserSettings::default())
     }
@@ -53,6 +63,8 @@ mod tests {
             time_zone: time_zone.map(Into::into),
             languages: languages.map(Into::into),
             user_agent: None,
+            page_version: None,
+            library_version: None,
         };
         let set = args(Some("Africa/Nairobi"), Some("sw-TZ, sw")).over(None);
         let kept = set.clone().unwrap();

@@ -36,6 +36,7 @@ pub mod snapshot;
 pub mod tenant;
 mod timing;
 pub mod top;
+pub mod version;
 mod wait;
 pub mod worker;
 
@@ -57,6 +58,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Worker(verb) => verb.run(&mut context).await,
         Command::Session(verb) => verb.run(&mut context).await,
         Command::Snapshot(verb) => verb.run(&mut context).await,
+        Command::Version(verb) => verb.run(&mut context).await,
         Command::Message(verb) => verb.run(&mut context).await,
         Command::Node(verb) => verb.run(&mut context).await,
         Command::Top(top) => top.run(&mut context).await,

@@ -103,6 +103,10 @@ pub struct BrowserForm {
     pub languages: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user_agent: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub page_version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub library_version: String,
 }
 
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,8 +214,16 @@ impl From<ScheduleForm> for RestartSchedule {
 }
 
 impl From<BrowserForm> for BrowserSettings {
-    fn from(BrowserForm { time_zone, languages, user_agent }: BrowserForm) -> Self {
-        Self { time_zone, languages, user_agent }
+    fn from(form: BrowserForm) -> Self {
+        let BrowserForm { time_zone, languages, user_agent, page_version, library_version } = form;
+        Self { time_zone, languages, user_agent, page_version, library_version }
+    }
+}
+
+impl From<BrowserSettings> for BrowserForm {
+    fn from(told: BrowserSettings) -> Self {
+        let BrowserSettings { time_zone, languages, user_agent, page_version, library_version } = told;
+        Self { time_zone, languages, user_agent, page_version, library_version }
     }
 }
 
@@ -239,11 +251,7 @@ impl TenantForm {
             cpu_limit_millicores: tenant.cpu_limit_millicores,
             process_limit: tenant.process_limit,
             qr_rotations: tenant.qr_rotations,
-            browser: tenant.browser.map(|BrowserSettings { time_zone, languages, user_agent }| BrowserForm {
-                time_zone,
-                languages,
-                user_agent,
-            }),
+            browser: tenant.browser.map(BrowserForm::from),
             proxy: tenant.proxy.map(|Proxy { url, has_credentials }| ProxyForm { url, has_credentials }),
             log_level: tenant.log_level.and_then(|set| LogLevelChoice::of(set.level())),
             proxy_file: None,

@@ -5,7 +5,7 @@ use roost_proto::v1::{
 };
 use serde::Serialize;
 
-use super::{OperationView, ago, rfc3339};
+use super::{OperationView, VersionView, ago, rfc3339};
 use crate::{
     failure::Failure,
     output::{Output, Row},
@@ -22,6 +22,7 @@ pub struct ClusterView {
     failover_hold: Option<HoldView>,
     policy: PolicyView,
     operations: Vec<OperationView>,
+    expiring_versions: Vec<VersionView>,
     conflicts: i64,
 }
 
@@ -114,6 +115,7 @@ impl From<ClusterStatus> for ClusterView {
             failover_hold: status.failover_hold.map(hold),
             policy: status.policy.unwrap_or_default().into(),
             operations: status.operations.into_iter().map(OperationView::from).collect(),
+            expiring_versions: status.expiring_versions.into_iter().map(VersionView::from).collect(),
             conflicts: status.conflicts,
         }
     }
@@ -203,7 +205,8 @@ impl Row for ClusterView {
 
     fn details(&self) -> Vec<(&'static str, String)> {
         let complaints = self.complaints.iter().flat_map(ComplaintView::lines);
-        complaints.chain(Self::HEADER.iter().copied().zip(self.cells())).collect()
+        let expiring = self.expiring_versions.iter().map(|version| ("version", version.told()));
+        complaints.chain(expiring).chain(Self::HEADER.iter().copied().zip(self.cells())).collect()
     }
 }
 

@@ -22,6 +22,7 @@ mod snapshot;
 mod tenant;
 mod timing;
 mod usage;
+mod version;
 mod worker;
 mod worker_description;
 
@@ -47,6 +48,7 @@ pub use session::SessionView;
 pub use settings::SettingsPlanView;
 pub use snapshot::{SessionSnapshotView, SnapshotOrphanView};
 pub use tenant::{MenuItemView, TenantView};
+pub use version::{RolloutPlanView, VersionView};
 pub use worker::WorkerView;
 pub use worker_description::WorkerDescriptionView;
 

@@ -1,7 +1,7 @@
 //! One operation, and the moves that it or the controller made.
 
 use prost_types::Timestamp;
-use roost_proto::v1::{Move, Operation, OperationKind, OperationState, WorkerAction};
+use roost_proto::v1::{Move, Operation, OperationKind, OperationState, Rollout, VersionKind, WorkerAction};
 use serde::Serialize;
 
 use super::{WorkerFailureView, ago, enum_name, rfc3339, settings::SettingValueView};
@@ -50,6 +50,8 @@ pub struct OperationView {
     /// Of what it undoes those that keep what they have; only its start has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<WorkerFailureView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<RolloutView>,
     #[serde(skip)]
     took: Option<String>,
 }
@@ -61,6 +63,44 @@ pub struct MoveView {
     to_node_id: String,
     reason: String,
     time: Option<String>,
+}
+
+/// A version that some tenants are given first, and how.
+#[derive(Debug, Serialize)]
+struct RolloutView {
+    version: String,
+    kind: String,
+    selector: String,
+    max_concurrent: i32,
+    watch_for: Option<String>,
+    give_up_after: Option<String>,
+    least_acknowledged: i32,
+}
+
+impl From<Rollout> for RolloutView {
+    fn from(told: Rollout) -> Self {
+        let span = |span: Option<prost_types::Duration>| span.map(|span| span.to_string());
+        Self {
+            kind: enum_name(told.kind, "VERSION_KIND_", VersionKind::as_str_name),
+            version: told.version,
+            selector: told.selector,
+            max_concurrent: told.max_concurrent,
+            watch_for: span(told.watch_for),
+            give_up_after: span(told.give_up_after),
+            least_acknowledged: told.least_acknowledged,
+        }
+    }
+}
+
+impl RolloutView {
+    fn limits(&self) -> String {
+        let span = |span: &Option<String>| span.clone().unwrap_or_default();
+        let (watch, give_up) = (span(&self.watch_for), span(&self.give_up_after));
+        let (at_once, sends) = (self.max_concurrent, self.least_acknowledged);
+        format!(
+            "{at_once} at once, watched for {watch} and given up after {give_up}, {sends} sends acknowledged"
+        )
+    }
 }
 
 impl From<Operation> for OperationView {
@@ -93,6 +133,7 @@ impl From<Operation> for OperationView {
             failures: operation.failures.into_iter().map(WorkerFailureView::from).collect(),
             settings: operation.settings.into_iter().map(SettingValueView::from).collect(),
             undoes: Some(operation.undoes).filter(|id| *id > 0),
+            rollout: operation.rollout.map(RolloutView::from),
             left_out: operation.left_out.into_iter().map(WorkerFailureView::from).collect(),
         }
     }
@@ -110,6 +151,9 @@ fn took(operation: &Operation) -> Option<String> {
 impl OperationView {
     /// What it is about: workers by their selector, a node, a tenant and its target, or the cluster.
     fn about(&self) -> String {
+        if let Some(rollout) = &self.rollout {
+            return rollout.version.clone();
+        }
         if let Some(undone) = self.undoes {
             return format!("undoes {undone}");
         }
@@ -134,7 +178,8 @@ impl OperationView {
             _ => format!("{} at once, {}% unavailable", self.max_concurrent, self.max_unavailable_percent),
         });
         let pauses = self.pauses_on_failure.then(|| "pauses at a failure".to_owned());
-        [deadline, force, pace, pauses].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let rollout = self.rollout.as_ref().map(RolloutView::limits);
+        [deadline, force, pace, pauses, rollout].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -72,11 +72,14 @@ struct BrowserView {
     time_zone: String,
     languages: Vec<String>,
     user_agent: String,
+    page_version: String,
+    library_version: String,
 }
 
 impl From<BrowserSettings> for BrowserView {
-    fn from(BrowserSettings { time_zone, languages, user_agent }: BrowserSettings) -> Self {
-        Self { time_zone, languages, user_agent }
+    fn from(told: BrowserSettings) -> Self {
+        let BrowserSettings { time_zone, languages, user_agent, page_version, library_version } = told;
+        Self { time_zone, languages, user_agent, page_version, library_version }
     }
 }
 
@@ -244,6 +247,11 @@ impl Row for TenantView {
             ("time zone", self.browser.as_ref().map(|it| it.time_zone.clone()).unwrap_or_default()),
             ("languages", self.browser.as_ref().map(|it| it.languages.join(",")).unwrap_or_default()),
             ("user agent", self.browser.as_ref().map(|it| it.user_agent.clone()).unwrap_or_default()),
+            ("page version", self.browser.as_ref().map(|it| it.page_version.clone()).unwrap_or_default()),
+            (
+                "library version",
+                self.browser.as_ref().map(|it| it.library_version.clone()).unwrap_or_default(),
+            ),
             ("proxy", self.proxy()),
             ("timing", self.timing.as_ref().map_or_else(the_nodes_own, |timing| timing.told().to_owned())),
             ("log level", self.log_level.as_ref().map(LogLevelsView::told).unwrap_or_default()),

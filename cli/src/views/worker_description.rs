@@ -56,6 +56,7 @@ struct LiveBrowserView {
     browser_version: String,
     bridge_version: String,
     library_version: String,
+    page_version: String,
     /// Null for an engine without processes, as are all that follow.
     pid: Option<i32>,
     processes: Option<i32>,
@@ -107,6 +108,7 @@ impl From<LiveBrowser> for LiveBrowserView {
             browser_version: told.browser_version,
             bridge_version: told.bridge_version,
             library_version: told.library_version,
+            page_version: told.page_version,
             pid: has_processes.then_some(told.pid),
             processes: has_processes.then_some(told.processes),
             pss_bytes: told.pss_bytes,
@@ -177,6 +179,7 @@ impl LiveBrowserView {
             ("uptime", self.uptime.map(span).unwrap_or_default()),
             ("bridge", self.bridge_version.clone()),
             ("library", self.library_version.clone()),
+            ("page version", self.page_version.clone()),
         ];
         let Some(pid) = self.pid else {
             lines.push(("processes", "none: the engine has no browser".to_owned()));

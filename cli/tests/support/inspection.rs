@@ -38,6 +38,7 @@ fn live() -> LiveWorker {
             own_bytes: 52 << 20,
             cpu_time: span(94),
             cpu_share: 0.03,
+            page_version: "2.3000.1048".into(),
             limits_held_by: "the node's looks at it alone: --control-groups is off".into(),
         }),
         timing: vec![

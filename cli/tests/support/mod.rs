@@ -10,6 +10,7 @@ use roost_proto::{
         cluster_service_server::ClusterServiceServer, message_service_server::MessageServiceServer,
         node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
+        version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -26,6 +27,7 @@ mod orders;
 mod sessions;
 mod settings;
 mod tenants;
+mod versions;
 mod workers;
 
 pub use workers::HOSTILE;
@@ -50,6 +52,7 @@ pub async fn coordinator() -> SocketAddr {
         .add_service(MessageServiceServer::with_interceptor(Script, authorised))
         .add_service(NodeServiceServer::with_interceptor(Script, authorised))
         .add_service(OperationServiceServer::with_interceptor(Script, authorised))
+        .add_service(VersionServiceServer::with_interceptor(Script, authorised))
         .add_service(ClusterServiceServer::with_interceptor(Script, authorised));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     addr

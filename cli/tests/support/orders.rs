@@ -276,6 +276,7 @@ fn status() -> Result<ClusterStatus, Status> {
         operations: vec![operation(7)?],
         conflicts: 2,
         complaints: vec![],
+        expiring_versions: vec![],
     })
 }
 
@@ -312,7 +313,11 @@ impl ClusterService for Script {
     type WatchEventsStream = Items<Event>;
 
     async fn get_cluster_status(&self, _: Request<GetClusterStatusRequest>) -> Answer<ClusterStatus> {
-        Ok(Response::new(ClusterStatus { complaints: vec![complaint()], ..status()? }))
+        Ok(Response::new(ClusterStatus {
+            complaints: vec![complaint()],
+            expiring_versions: vec![super::versions::page()],
+            ..status()?
+        }))
     }
 
     async fn list_events(&self, request: Request<ListEventsRequest>) -> Answer<ListEventsResponse> {

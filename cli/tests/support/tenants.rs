@@ -42,7 +42,7 @@ pub(super) fn tenant(id: &str) -> Result<Tenant, Status> {
         browser: Some(BrowserSettings {
             time_zone: "Africa/Nairobi".into(),
             languages: vec!["sw-TZ".into(), "sw".into()],
-            user_agent: String::new(),
+            ..BrowserSettings::default()
         }),
         proxy: Some(Proxy { url: "socks5://proxy.example:1080".into(), has_credentials: true }),
         timing: Some(WorkerTiming {

@@ -52,6 +52,7 @@ mod patience;
 mod plan_inputs;
 mod preparations;
 mod questions;
+mod rollout;
 mod run;
 mod stabilisation_window;
 mod store_identity;

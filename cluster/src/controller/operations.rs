@@ -40,6 +40,12 @@ impl Context {
                 OperationKind::Fleet(limits) => {
                     self.go_on_with_fleet(authority, operation, *limits, found.plan).await?
                 }
+                OperationKind::Rollout(limits) => {
+                    let Some(told_of) = self.go_on_with_rollout(authority, operation, *limits).await? else {
+                        continue;
+                    };
+                    told_of
+                }
                 OperationKind::Drain { node, .. } => {
                     self.judged(operation, drain(operation.progress, node, found.snapshot), found).await?
                 }

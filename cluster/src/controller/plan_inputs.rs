@@ -219,7 +219,7 @@ impl PlanInputs {
                 self.rebalance_limits = limits(*max_concurrent, *max_unavailable_percent, running);
             }
             // See [`OrderedMoves`].
-            OperationKind::Move { .. } | OperationKind::Fleet(_) => {}
+            OperationKind::Move { .. } | OperationKind::Fleet(_) | OperationKind::Rollout(_) => {}
         }
     }
 

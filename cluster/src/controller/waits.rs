@@ -69,7 +69,7 @@ fn overdue(kind: &OperationKind, found: PassFindings<'_>) -> Vec<String> {
         OperationKind::Rebalance { .. } => {
             found.plan.moves.iter().any(|one| one.tenant == *tenant && is_for(kind, one))
         }
-        OperationKind::Fleet(_) => false,
+        OperationKind::Fleet(_) | OperationKind::Rollout(_) => false,
     };
     let mut by_node: BTreeMap<&NodeId, Vec<&str>> = BTreeMap::new();
     for (tenant, node) in found.overdue_releases.overdue().filter(|(tenant, node)| concerns(tenant, node)) {
@@ -115,7 +115,7 @@ fn is_for(kind: &OperationKind, tenant_move: &TenantMove) -> bool {
         OperationKind::Drain { node, .. } => tenant_move.from == *node,
         OperationKind::Move { tenant, .. } => tenant_move.tenant == *tenant,
         OperationKind::Rebalance { .. } => tenant_move.reason.is_rebalance(),
-        OperationKind::Fleet(_) => false,
+        OperationKind::Fleet(_) | OperationKind::Rollout(_) => false,
     }
 }
 

@@ -92,6 +92,7 @@ pub enum EventKind {
     TenantPinned,
     TenantUnpinned,
     PolicyChanged,
+    VersionPinned,
     /// What was kept of a tenant's chat was removed by order.
     ChatErased,
     /// A live node cannot do its work, or what follows from that has changed.

@@ -14,6 +14,7 @@ mod history;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 mod orders;
+mod rollout;
 mod seal;
 
 pub use complaint::{Complaint, ComplaintKind};
@@ -26,8 +27,9 @@ pub use history::{Event, EventKind, LedgerRecord, Outcome};
 pub use memory::{MemoryLedger, OperationEnd};
 pub use orders::{
     BreakerRecord, FailoverFacts, NodeOrder, NotBack, Operation, OperationKind, Orders, Policy, Progress,
-    RestartWindow,
+    RestartWindow, RolloutLimits,
 };
+pub use rollout::{RolloutMember, RolloutStep};
 pub use seal::{SILENT_FOR, Seal, SealedStore, StoreClaim};
 
 #[async_trait]
@@ -107,6 +109,17 @@ pub trait Ledger: Send + Sync + 'static {
         term: Term,
         operation: OperationId,
         step: &FleetStep,
+    ) -> Result<(), LedgerError>;
+
+    /// How those of a rollout stand.
+    async fn rollout_members(&self, operation: OperationId) -> Result<Vec<RolloutMember>, LedgerError>;
+
+    /// Goes on with a rollout, unless it is over. A tenant whose worker another transaction holds goes on waiting.
+    async fn step_rollout(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RolloutStep,
     ) -> Result<(), LedgerError>;
 
     /// Writes down that no node has these tenants any more, but for those that another transaction holds. Of how many.

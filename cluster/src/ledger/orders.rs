@@ -141,6 +141,21 @@ pub enum OperationKind {
     Move { tenant: TenantId, to: NodeId },
     /// Workers that were chosen when it started are told something.
     Fleet(FleetLimits),
+    /// Tenants that were chosen when it started are given a version, and the fleet if it does them good.
+    Rollout(RolloutLimits),
+}
+
+/// How a version is given to some tenants first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolloutLimits {
+    /// Tenants that have been given it and do not answer yet, at most; at least 1.
+    pub max_concurrent: u32,
+    /// How long the last of them has to have it before it is judged sound.
+    pub watch_for: Duration,
+    /// So long after the first one was given it, what is not judged by then never is.
+    pub give_up_after: Duration,
+    /// Sends that WhatsApp has to have acknowledged with it: silence is no success.
+    pub least_acknowledged: u32,
 }
 
 /// How far an operation has come, in tenants.

@@ -12,7 +12,7 @@ use roost_cluster::{
 use roost_model::ids::{NodeId, Term};
 use roost_store::{
     ClusterEvent, ClusterPolicy, EventFilter, OperationFilter, OperationRecord, OperationState, PolicyPatch,
-    Requester, Store, StoreError, WorkerFilter, WorkerStatus,
+    Requester, Store, StoreError, Version, WorkerFilter, WorkerStatus,
 };
 
 use super::{
@@ -40,6 +40,7 @@ pub struct ClusterStatus {
     pub operations: Vec<OperationRecord>,
     /// Since the tenants were created.
     pub conflicts: u64,
+    pub versions: Vec<Version>,
 }
 
 /// The failover breaker, open or half open.
@@ -100,6 +101,7 @@ impl App {
             failover_hold,
             operations,
             conflicts,
+            versions: store.list_versions().await?,
         })
     }
 

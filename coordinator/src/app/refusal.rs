@@ -77,10 +77,24 @@ pub enum Refusal {
     AllThereAlready {
         node: NodeId,
     },
+    NoRollout {
+        version: String,
+        why: NoRollout,
+    },
     /// Of an update of settings.
     NoUndo {
         operation: OperationId,
         why: NoUndo,
+    },
+}
+
+/// Why a version is not rolled out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRollout {
+    IsTheFleets,
+    /// So many answer and have none of their own.
+    TooFew {
+        candidates: u64,
     },
 }
 
@@ -305,6 +319,14 @@ impl fmt::Display for Refusal {
             Self::NoneCanMove { first, more } => {
                 write!(f, "none of the chosen can move: {}", by_name(first, *more))
             }
+            Self::NoRollout { version, why: NoRollout::IsTheFleets } => {
+                write!(f, "version {version} is the fleet's already: there is nobody to compare with")
+            }
+            Self::NoRollout { version, why: NoRollout::TooFew { candidates } } => write!(
+                f,
+                "version {version} cannot be tried: {candidates} of the chosen tenants answer and have no version of their own, and 2 are \
+                 needed; `roost version pin` makes it the fleet's without a trial"
+            ),
             Self::NoUndo { operation, why } => why.tell(*operation, f),
             Self::AllThereAlready { node } => {
                 write!(f, "all that are chosen are on node {node} already; there is nothing to move")

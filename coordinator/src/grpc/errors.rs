@@ -101,6 +101,24 @@ fn from_store(error: &StoreError) -> ApiError {
             let violations = vec![Violation { field: "tenant.memory_request_bytes".to_owned(), description }];
             ApiError { violations, ..ApiError::new(ErrorCode::InvalidArgument, error.to_string()) }
         }
+        StoreError::NoVersion { kind } => {
+            let description = format!("there is no {kind} of this name: see `roost version list`");
+            let field = format!("tenant.browser.{}", kind.replace(' ', "_"));
+            let violations = vec![Violation { field, description }];
+            ApiError { violations, ..ApiError::new(ErrorCode::InvalidArgument, error.to_string()) }
+        }
+        StoreError::VersionInUse { name } => {
+            let message = format!("{error}; `roost version list` says by whom, pin another one first");
+            ApiError::new(ErrorCode::FailedPrecondition, message).about("version", name)
+        }
+        StoreError::VersionTaken { name } => {
+            let message = format!("{error}; what is kept under a name stays: choose another");
+            ApiError::new(ErrorCode::AlreadyExists, message).about("version", name)
+        }
+        StoreError::TooManyVersions { .. } => {
+            let message = format!("{error}; delete one that nobody has (`roost version delete`)");
+            ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
         StoreError::BeingDeleted { tenant } => {
             let message = format!("{error}: try again when its messages are removed, or choose another id");
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())
@@ -334,6 +352,7 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
         | Refusal::NoWorkerRuns { tenant }
         | Refusal::ThereAlready { tenant, .. }
         | Refusal::PinnedElsewhere { tenant, .. } => failed("tenant", tenant.as_str()),
+        Refusal::NoRollout { version, .. } => failed("version", version),
         Refusal::AllThereAlready { node } => failed("node", node.as_str()),
         Refusal::NoUndo { operation, .. } => failed("operation", &operation.to_string()),
         Refusal::NoneChosen { .. } | Refusal::TooManyChosen { .. } | Refusal::NoneCanMove { .. } => {

@@ -8,6 +8,7 @@ use roost_proto::{
         cluster_service_server::ClusterServiceServer, message_service_server::MessageServiceServer,
         node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
+        version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -24,7 +25,9 @@ use super::{
     auth::AuthLayer,
     connections::{MAX_CONNECTIONS, bounded},
     limits::LimitsLayer,
-    services::{Clusters, Messages, Nodes, Operations, Sessions, Tenants, WorkerInspection, Workers},
+    services::{
+        Clusters, Messages, Nodes, Operations, Sessions, Tenants, Versions, WorkerInspection, Workers,
+    },
     trace,
 };
 use crate::app::App;
@@ -32,6 +35,8 @@ use crate::app::App;
 /// The largest request. The largest valid one, a tenant with every text at its limit, is 0.4 MiB. A larger request is
 /// answered with OUT_OF_RANGE and not read.
 const MAX_REQUEST: usize = 1 << 20;
+/// That of a version, whose content may have 3 MiB.
+const MAX_VERSION: usize = 4 << 20;
 /// Calls at a time on one connection.
 const MAX_CALLS: u32 = 256;
 /// A connection that is silent for so long is asked whether its peer is still there, and closed when it is not: the
@@ -55,6 +60,7 @@ pub async fn serve(
     let messages = Messages { app: app.clone() };
     let operations = Operations { app: app.clone() };
     let cluster = Clusters { app: app.clone() };
+    let versions = Versions { app: app.clone() };
     let nodes = Nodes { app };
 
     Server::builder()
@@ -74,6 +80,7 @@ pub async fn serve(
         .add_service(MessageServiceServer::new(messages).max_decoding_message_size(MAX_REQUEST))
         .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(MAX_REQUEST))
         .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
+        .add_service(VersionServiceServer::new(versions).max_decoding_message_size(MAX_VERSION))
         .add_service(ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_REQUEST))
         .serve_with_incoming_shutdown(bounded(listener, MAX_CONNECTIONS), stop)
         .await?;

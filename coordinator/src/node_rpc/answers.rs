@@ -39,6 +39,8 @@ pub struct BrowserVitals {
     pub browser_version: String,
     pub bridge_version: String,
     pub library_version: String,
+    /// Of the page that it was given; empty where it is the site's.
+    pub page_version: String,
     /// `None` for an engine without any.
     pub processes: Option<ProcessVitals>,
     /// In words.
@@ -140,6 +142,7 @@ impl From<Browser> for BrowserVitals {
             browser_version: told.browser_version,
             bridge_version: told.bridge_version,
             library_version: told.library_version,
+            page_version: told.page_version,
             processes: told.processes.map(Into::into),
             limits_held_by: told.limits_held_by,
         }

@@ -81,7 +81,12 @@ impl WaJs {
             let (version, expected) = (WA_JS_VERSION, WA_JS_SHA256);
             return Err(EngineError::ForeignLibrary { path: path(), version, found, expected });
         }
-        Ok(Self(ATTACHING.iter().fold(text, |text, (theirs, ours)| text.replacen(theirs, ours, 1))))
+        Ok(Self::reworded(text))
+    }
+
+    /// Another build, which need not have what is put in other words.
+    pub(super) fn reworded(text: String) -> Self {
+        Self(ATTACHING.iter().fold(text, |text, (theirs, ours)| text.replacen(theirs, ours, 1)))
     }
 
     /// As much of it as a page of one's own needs. Nobody checks what it is.

@@ -40,6 +40,9 @@ const EVENTS: usize = 1024;
 /// One message. The largest that is asked for is a whole localStorage: Chromium lets it hold five million characters, of which
 /// JSON may make six bytes each.
 pub(super) const MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+/// Of this domain nothing is read, and it tells of every frame of a websocket. It is on only for what comes with it: see
+/// [`super::pinned`].
+const UNREAD: &str = "Network.";
 /// All events that wait to be taken.
 const EVENT_BYTES: usize = 2 * MESSAGE_BYTES;
 /// What is kept of the buffer of a larger message.
@@ -239,7 +242,9 @@ impl Reader {
             }
             return Ok(());
         }
-        let Some(method) = incoming.method else { return Ok(()) };
+        let Some(method) = incoming.method.filter(|method| !method.starts_with(UNREAD)) else {
+            return Ok(());
+        };
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| Excess::Events)?;
         let event = Event { method, session: incoming.session, params: incoming.params, _room: Some(room) };
@@ -330,6 +335,7 @@ mod tests {
         let small = b"{\"method\":\"A.b\"}\0";
         assert_eq!(sends(small, EVENTS).await.0, None);
         assert_eq!(sends(small, EVENTS + 1).await.0, Some(Excess::Events));
+        assert_eq!(sends(b"{\"method\":\"Network.x\"}\0", EVENTS + 1).await.0, None, "of no interest");
         let mut large =
             format!("{{\"method\":\"A.b\",\"params\":\"{}\"}}", "x".repeat(MESSAGE_BYTES / 2)).into_bytes();
         large.push(0);

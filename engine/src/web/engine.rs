@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
-use chromiumoxide_cdp::cdp::browser_protocol::target::{SessionId, TargetId};
 use futures::future::BoxFuture;
 use roost_model::{causes, ids::TenantId};
 use tokio::process::Command;
@@ -20,22 +19,22 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::bridge::{self, HoldLimits, WaJs};
+use super::bridge::{HoldLimits, WaJs};
 use super::cdp::{self, Cdp};
 use super::document::TopDocument;
 use super::forwarder::Forwarder;
 use super::hosts::{Domain, PageUrl};
 use super::identity::{Identity, usual_user_agent};
 use super::page::WebPage;
+use super::pinned::PinnedPage;
 use super::process::{BrowserProcess, Pipes, ProcessTree, Traces, how_it_ended};
 use super::pump::EventPump;
-use super::start::{self, Startup};
+use super::scripts::Scripts;
+use super::start::{self, Startup, Tab};
 use super::way::{self, Way};
 use crate::control_group::{BrowserGroup, ControlGroups};
 use crate::run_as::RunAs;
-use crate::{
-    BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, LocalStorage, WarmBrowser,
-};
+use crate::{BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, Versions, WarmBrowser};
 
 /// From the document's beginning to the bridge in it: both are in the same process by then.
 const BRIDGE_LOADED: Duration = Duration::from_secs(10);
@@ -70,15 +69,15 @@ pub struct WebConfig {
 /// Launches browsers.
 pub struct WebEngine {
     config: WebConfig,
-    script: String,
+    scripts: Arc<Scripts>,
     /// Asked of the browser once, when the first one starts for which none is set.
     usual_user_agent: OnceCell<String>,
 }
 
 impl WebEngine {
     pub fn new(config: WebConfig) -> Self {
-        let script = bridge::script(&config.wa_js, config.hold_limits);
-        Self { config, script, usual_user_agent: OnceCell::new() }
+        let scripts = Arc::new(Scripts::new(&config.wa_js, config.hold_limits));
+        Self { config, scripts, usual_user_agent: OnceCell::new() }
     }
 
     /// What the browser would say with a window. It is asked for its version by a process of its own.
@@ -130,15 +129,15 @@ impl WebEngine {
         let (cdp, mut events) = Cdp::open(pipes.input, pipes.output);
         let mut start = Startup { cdp: &cdp, events: &mut events };
         let attached = async {
-            let (session, tab) = start.attach().await?;
+            let (session, id) = start.attach().await?;
             start.identify(&session, who.clone(), identity.locale()).await?;
-            start.install(&session, &self.script).await?;
-            Ok((session, tab))
+            let bridge = start.install(&session, self.scripts.own()).await?;
+            Ok(Tab { session, id, bridge })
         };
         match unless_cancelled(cancel, attached).await {
-            Ok((session, tab)) => {
-                let page_url = page_url.clone();
-                Ok(WarmWebBrowser { page_url, process, cdp, events, session, tab, who, forwarder })
+            Ok(tab) => {
+                let (page_url, scripts) = (page_url.clone(), self.scripts.clone());
+                Ok(WarmWebBrowser { page_url, scripts, process, cdp, events, tab, who, forwarder })
             }
             Err(error) => Err(end(&process.tree(), error).await),
         }
@@ -148,20 +147,35 @@ impl WebEngine {
 /// A browser whose one tab shows nothing.
 struct WarmWebBrowser {
     page_url: PageUrl,
+    scripts: Arc<Scripts>,
     process: BrowserProcess,
     cdp: Cdp,
     /// Few come while no page is loaded; they are dropped when one is.
     events: mpsc::Receiver<cdp::Event>,
-    session: SessionId,
-    tab: TargetId,
+    tab: Tab,
     who: SetUserAgentOverrideParams,
     forwarder: Option<Forwarder>,
 }
 
 impl WarmWebBrowser {
-    async fn drive(self, local_storage: Option<&LocalStorage>) -> Result<Launched, EngineError> {
-        let Self { page_url, process, cdp, events: raw, session, tab, who, forwarder } = self;
+    /// Has the documents to come be of these versions. What answers for the page, if it is pinned.
+    async fn adopt(&self, versions: &Versions) -> Result<Option<PinnedPage>, EngineError> {
+        let Self { page_url, scripts, cdp, tab, .. } = self;
+        if let Some(version) = &versions.library {
+            start::replace_bridge(cdp, tab, &scripts.of(version)).await?;
+        }
+        let Some(version) = versions.page.clone() else { return Ok(None) };
+        let pinned = PinnedPage { version, url: page_url.clone(), tab: tab.id.clone() };
+        pinned.intercept(cdp, &tab.session).await?;
+        Ok(Some(pinned))
+    }
+
+    async fn drive(self, launch: &Launch) -> Result<Launched, EngineError> {
+        let Launch { local_storage, versions, .. } = launch;
         let since = Instant::now();
+        let pinned = self.adopt(versions).await?;
+        let Self { page_url, process, cdp, events: raw, tab, who, forwarder, .. } = self;
+        let Tab { session, id: tab, .. } = tab;
         let (document_tx, mut document) = watch::channel(None);
         let (events, received) = mpsc::channel(EVENTS);
         let pump = EventPump {
@@ -173,16 +187,18 @@ impl WarmWebBrowser {
             events,
             console_entries: 0,
             who,
+            pinned,
         };
         tokio::spawn(pump.run(raw).in_current_span());
-        start::open(&cdp, &session, page_url.as_str(), local_storage).await?;
+        start::open(&cdp, &session, page_url.as_str(), local_storage.as_ref()).await?;
         let step = "loading the bridge";
         let loaded = timeout(BRIDGE_LOADED, document.wait_for(Option::is_some)).await;
         loaded
             .map_err(|_| EngineError::TimedOut { step, limit: BRIDGE_LOADED })?
             .map_err(|_| EngineError::Gone)?;
         let pid = Some(process.pid());
-        let page = WebPage { cdp, session, document, process, since, _forwarder: forwarder };
+        let versions = versions.clone();
+        let page = WebPage { cdp, session, document, process, since, versions, _forwarder: forwarder };
         Ok(Launched { page: Arc::new(page), events: received, pid })
     }
 }
@@ -199,13 +215,13 @@ impl WarmBrowser for WarmWebBrowser {
     }
 
     fn check(&self) -> BoxFuture<'static, Result<(), EngineError>> {
-        let (cdp, session) = (self.cdp.clone(), self.session.clone());
+        let (cdp, session) = (self.cdp.clone(), self.tab.session.clone());
         Box::pin(async move { start::check(&cdp, &session).await })
     }
 
     async fn open(self: Box<Self>, launch: Launch) -> Result<Launched, EngineError> {
         let tree = self.process.tree();
-        match unless_cancelled(&launch.cancel, self.drive(launch.local_storage.as_ref())).await {
+        match unless_cancelled(&launch.cancel, self.drive(&launch)).await {
             Ok(launched) => Ok(launched),
             Err(error) => Err(end(&tree, error).await),
         }

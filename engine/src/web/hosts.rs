@@ -20,6 +20,7 @@ pub struct PageUrl {
     /// An IPv6 address has its brackets.
     host: String,
     port: u16,
+    path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +42,8 @@ impl FromStr for PageUrl {
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(refused)?;
         let port = uri.port_u16().unwrap_or(usual_port(is_https));
-        Ok(Self { url: given.to_owned(), is_https, host: host.to_ascii_lowercase(), port })
+        let (host, path) = (host.to_ascii_lowercase(), uri.path().to_owned());
+        Ok(Self { url: given.to_owned(), is_https, host, port, path })
     }
 }
 
@@ -54,6 +56,12 @@ impl PageUrl {
     pub fn origin(&self) -> String {
         let port = self.own_port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{}{port}", self.scheme(), self.host)
+    }
+
+    /// Whether this is the address of the page's document, whatever is asked of it.
+    pub(super) fn is_of_document(&self, url: &str) -> bool {
+        let place = |page: &Self| (page.is_https, page.host.clone(), page.port, page.path.clone());
+        url.parse().is_ok_and(|asked| place(&asked) == place(self))
     }
 
     /// How Chromium names the databases of that origin on disk, before `.indexeddb.leveldb`.

@@ -8,7 +8,7 @@
 //!
 //! A launch: `engine` starts the browser, `process` watches over it, `cdp` speaks to it over two pipes, `start` attaches to its one tab and installs
 //! wa-js and `bridge/bridge.js` for the documents to come. That far a warm browser goes too. Then `start` has localStorage
-//! put back if it must and navigates; from then on `pump` turns what the bridge tells into events and `page` turns calls
+//! put back if it must and navigates, first of all with the versions of page (`pinned`) and library (`scripts`) that it is given; from then on `pump` turns what the bridge tells into events and `page` turns calls
 //! into calls of the bridge. Messages that come together are one event, texts that are ready together are one call, and a
 //! lone one waits for nobody; nothing polls.
 //!
@@ -47,9 +47,11 @@ mod freeze;
 mod hosts;
 mod identity;
 mod page;
+mod pinned;
 mod process;
 mod proxies;
 mod pump;
+mod scripts;
 mod socket_dir;
 mod start;
 mod upstream;

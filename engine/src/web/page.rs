@@ -24,7 +24,7 @@ use super::freeze::freeze;
 use super::process::{BrowserProcess, ProcessTree};
 use crate::{
     EngineError, Frozen, LocalStorage, OutboundText, PROBE_WITHIN, Page, PairingCode, Probe, SendError,
-    SendOutcomes, Vitals,
+    SendOutcomes, Versions, Vitals,
 };
 
 /// For calls that the page answers out of its memory.
@@ -55,6 +55,7 @@ pub(super) struct WebPage {
     pub(super) process: BrowserProcess,
     /// When its session was opened.
     pub(super) since: Instant,
+    pub(super) versions: Versions,
     /// Kept for its way to its tenant's proxy.
     pub(super) _forwarder: Option<Forwarder>,
 }
@@ -175,7 +176,8 @@ impl Page for WebPage {
             pid: Some(self.process.pid()),
             browser_version: said.map(|said| said.product).unwrap_or_default(),
             bridge_version: env!("CARGO_PKG_VERSION"),
-            library_version: WA_JS_VERSION,
+            library_version: self.versions.library_name(WA_JS_VERSION),
+            page_version: self.versions.page_name(),
         }
     }
 

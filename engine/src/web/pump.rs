@@ -1,11 +1,15 @@
 //! From the browser's events to the worker's: one task per browser, in order, until the browser is gone.
 
+use std::time::Duration;
+
 use chromiumoxide_cdp::cdp::browser_protocol::emulation::SetUserAgentOverrideParams;
+use chromiumoxide_cdp::cdp::browser_protocol::fetch::EventRequestPaused;
 use chromiumoxide_cdp::cdp::browser_protocol::inspector::EventTargetCrashed;
 use chromiumoxide_cdp::cdp::browser_protocol::page::{
     EventJavascriptDialogOpening, HandleJavaScriptDialogParams,
 };
 use chromiumoxide_cdp::cdp::browser_protocol::target::{EventAttachedToTarget, SessionId};
+use chromiumoxide_cdp::cdp::js_protocol::heap_profiler::CollectGarbageParams;
 use chromiumoxide_cdp::cdp::js_protocol::runtime::{
     DiscardConsoleEntriesParams, EventBindingCalled, EventConsoleApiCalled, ExecutionContextId,
     RunIfWaitingForDebuggerParams,
@@ -17,9 +21,13 @@ use tokio::sync::{mpsc, watch};
 use super::bridge::{BINDING, BridgeEvent, TOLD_BYTES, events_of};
 use super::cdp::{ANSWERED_WITHIN, Cdp, Event, Excess};
 use super::document::TopDocument;
+use super::pinned::{Answer, PinnedPage};
 use super::process::ProcessTree;
 use crate::PageEvent;
 
+/// From ready until what the start has left behind is collected: long enough for the page to have settled. Nobody waits for it, and
+/// an idle page would not do it by itself for minutes.
+const START_IS_OVER: Duration = Duration::from_secs(10);
 /// The browser keeps everything that is written to the console alive for the inspector, which nobody reads here.
 const CONSOLE_ENTRIES: u32 = 100;
 
@@ -36,6 +44,8 @@ pub(super) struct EventPump {
     pub console_entries: u32,
     /// What workers are to say that they are.
     pub who: SetUserAgentOverrideParams,
+    /// What is served in the place of the site's document.
+    pub pinned: Option<PinnedPage>,
 }
 
 /// Why there are no more events.
@@ -102,6 +112,8 @@ impl EventPump {
             return self.pass_on(PageEvent::Crashed { reason: "the page's renderer died".to_owned() }).await;
         } else if event.method == EventJavascriptDialogOpening::method_id() {
             self.command("answering a dialog", HandleJavaScriptDialogParams::new(true));
+        } else if event.method == EventRequestPaused::method_id() {
+            self.answer(event);
         } else if event.method == EventConsoleApiCalled::method_id() {
             self.console_entries += 1;
             if self.console_entries == CONSOLE_ENTRIES {
@@ -110,6 +122,18 @@ impl EventPump {
             }
         }
         Ok(())
+    }
+
+    /// A document that is not answered does not load, which whoever waits for it finds out.
+    fn answer(&self, event: Event) {
+        let Some(pinned) = &self.pinned else { return };
+        match pinned.answer(event.params) {
+            Ok(Answer::Document(document)) => self.command("serving the pinned page", document),
+            Ok(Answer::GoOn(request)) => self.command("letting a request go on", request),
+            Err(error) => {
+                tracing::warn!(error = %causes(&error), "a paused request of the page is not understood");
+            }
+        }
     }
 
     /// A shared or a service worker, or another tab, that waits to begin.
@@ -138,10 +162,29 @@ impl EventPump {
             if matches!(event, BridgeEvent::Loaded { .. }) {
                 self.document.send_replace(Some(called.execution_context_id));
             }
+            if matches!(event, BridgeEvent::Ready { .. }) {
+                self.collect_garbage();
+            }
             let Some(event) = event.into_page_event() else { continue };
             self.pass_on(event).await?;
         }
         Ok(())
+    }
+
+    /// Once the start is over. Some 2 MiB of each page, for 40 ms of its thread.
+    fn collect_garbage(&self) {
+        let (cdp, session, document) = (self.cdp.clone(), self.session.clone(), self.document.subscribe());
+        tokio::spawn(async move {
+            tokio::time::sleep(START_IS_OVER).await;
+            if document.borrow().is_none() {
+                return;
+            }
+            let collect = CollectGarbageParams::default();
+            if let Err(error) = cdp.call("collecting garbage", Some(&session), collect, ANSWERED_WITHIN).await
+            {
+                tracing::debug!(error = %causes(&error), "what the start has left behind is not collected");
+            }
+        });
     }
 
     /// Waits for room only while the worker is at something else: it takes events whatever is away, and those of a page that

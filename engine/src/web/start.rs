@@ -8,7 +8,7 @@ use chromiumoxide_cdp::cdp::browser_protocol::emulation::{
 use chromiumoxide_cdp::cdp::browser_protocol::inspector::EnableParams as InspectorParams;
 use chromiumoxide_cdp::cdp::browser_protocol::page::{
     AddScriptToEvaluateOnNewDocumentParams, EnableParams as PageParams, NavigateParams,
-    RemoveScriptToEvaluateOnNewDocumentParams,
+    RemoveScriptToEvaluateOnNewDocumentParams, ScriptIdentifier,
 };
 use chromiumoxide_cdp::cdp::browser_protocol::performance::EnableParams as PerformanceParams;
 use chromiumoxide_cdp::cdp::browser_protocol::target::{
@@ -31,6 +31,14 @@ const FIRST_ANSWER: Duration = Duration::from_secs(20);
 /// For the answer of the site's server.
 const NAVIGATION: Duration = Duration::from_secs(30);
 
+/// The one tab of a browser.
+pub(super) struct Tab {
+    pub session: SessionId,
+    pub id: TargetId,
+    /// The node's own bridge, which is in its documents to come.
+    pub bridge: ScriptIdentifier,
+}
+
 /// A browser under way to a page.
 pub(super) struct Startup<'a> {
     pub cdp: &'a Cdp,
@@ -49,15 +57,18 @@ impl Startup<'_> {
     }
 
     /// Puts wa-js and the bridge into every document to come.
-    pub(super) async fn install(&self, session: &SessionId, script: &str) -> Result<(), EngineError> {
+    pub(super) async fn install(
+        &self,
+        session: &SessionId,
+        script: &str,
+    ) -> Result<ScriptIdentifier, EngineError> {
         self.on_page(session, "watching the page", PageParams::default()).await?;
         self.on_page(session, "watching for crashes", InspectorParams::default()).await?;
         self.on_page(session, "counting what it works", PerformanceParams::default()).await?;
         // Without the Runtime domain a binding is not made in documents to come.
         self.on_page(session, "watching the scripts", RuntimeParams::default()).await?;
         self.on_page(session, "adding the binding", AddBindingParams::new(BINDING)).await?;
-        let script = AddScriptToEvaluateOnNewDocumentParams::new(script);
-        self.on_page(session, "adding the bridge", script).await
+        add_bridge(self.cdp, session, script).await
     }
 
     /// Has the page, and the workers of its own, say who it is.
@@ -110,6 +121,19 @@ impl Startup<'_> {
 /// Whether the page's process answers.
 pub(super) async fn check(cdp: &Cdp, session: &SessionId) -> Result<(), EngineError> {
     cdp.call("looking at the page", Some(session), EvaluateParams::new("0"), ANSWERED_WITHIN).await.map(drop)
+}
+
+/// Has the documents to come run this bridge and not the node's own.
+pub(super) async fn replace_bridge(cdp: &Cdp, tab: &Tab, script: &str) -> Result<(), EngineError> {
+    let removal = RemoveScriptToEvaluateOnNewDocumentParams::new(tab.bridge.clone());
+    cdp.call("taking the bridge out", Some(&tab.session), removal, ANSWERED_WITHIN).await?;
+    add_bridge(cdp, &tab.session, script).await.map(drop)
+}
+
+async fn add_bridge(cdp: &Cdp, session: &SessionId, script: &str) -> Result<ScriptIdentifier, EngineError> {
+    let script = AddScriptToEvaluateOnNewDocumentParams::new(script);
+    let added = cdp.call("adding the bridge", Some(session), script, ANSWERED_WITHIN).await?;
+    Ok(added.identifier)
 }
 
 /// Loads the site; returns when its document has begun. `values` are in its localStorage before any script of the page

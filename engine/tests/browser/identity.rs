@@ -74,6 +74,7 @@ pub async fn per_tenant() {
         time_zone: Some("Africa/Dar_es_Salaam".to_owned()),
         languages: vec!["sw-TZ".to_owned(), "sw".to_owned()],
         user_agent: Some(user_agent.to_owned()),
+        ..BrowserSettings::default()
     };
     let with_its_own = told_as(node.clone(), own).await;
     let who = json!({

@@ -18,6 +18,7 @@ mod site;
 mod stage;
 mod texts;
 mod turned_away;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,11 @@ fn trials() -> Vec<Trial> {
             proxy::with_a_password,
         ),
         trial("the_way_by_a_tenants_proxy_is_tried_without_a_browser", proxy::tried_before),
+        trial("a_pinned_page_stands_in_the_place_of_the_sites_however_it_is_loaded", versions::page_in_place),
+        trial("of_a_pinned_page_nothing_is_replaced_but_its_document", versions::nothing_else),
+        trial("a_service_worker_does_not_get_around_a_pinned_page", versions::service_worker),
+        trial("another_build_of_the_library_runs_instead_of_the_nodes_own", versions::another_bridge),
+        trial("a_warm_browser_adopts_the_versions_of_whoever_opens_it", versions::warm),
         trial("a_page_tells_a_window_of_messages_ahead_and_keeps_the_rest_in_order", holding::window),
         trial("a_page_tells_a_window_of_long_texts_ahead_by_their_length", holding::long_texts),
         trial("a_message_that_is_held_too_long_is_not_acknowledged_until_it_is_durable", holding::too_long),

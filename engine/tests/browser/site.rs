@@ -9,7 +9,7 @@ use axum::{
     response::{Html, Redirect, Response},
     routing::{get, post},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::stage::DEADLINE;
@@ -28,13 +28,26 @@ const WORKER: &str = "
     self.onmessage = answer;
     self.onconnect = ({ ports: [port] }) => { port.onmessage = answer; };";
 
+/// A service worker that answers for documents by itself.
+const ANSWERING_WORKER: &str = "
+    const made = () => new Response(MADE, { headers: { 'content-type': 'text/html' } });
+    self.oninstall = () => self.skipWaiting();
+    self.onactivate = (event) => event.waitUntil(clients.claim());
+    self.onfetch = (event) => { if (event.request.mode === 'navigate') event.respondWith(made()); };";
+
+/// A document with this script.
+pub fn document(script: &str) -> String {
+    format!("<!doctype html><body><script>{TELL}\n{script}</script></body>")
+}
+
 pub struct Site {
     pub address: SocketAddr,
     told: mpsc::Receiver<Value>,
 }
 
 impl Site {
-    /// Serves the script as a page of this address, with `/frame` for pages within it, `/worker.js` for workers, and `/echo`, a websocket.
+    /// Serves the script as a page of this address, and at `/other`, with `/frame` for pages within it, `/worker.js` for workers,
+    /// `/answering.js` for one that answers for documents, and `/echo`, a websocket.
     pub async fn serve(address: &str, script: &str) -> Self {
         Self::answer(address, StatusCode::OK, script).await
     }
@@ -42,11 +55,18 @@ impl Site {
     /// The same with another status.
     pub async fn answer(address: &str, status: StatusCode, script: &str) -> Self {
         let (tell, told) = mpsc::channel(64);
-        let page = format!("<!doctype html><body><script>{TELL}\n{script}</script></body>");
+        let page = document(script);
+        let page = get(move || async move { (status, Html(page.clone())) });
+        let made = ANSWERING_WORKER.replace("MADE", &json!(document("tell('the worker');")).to_string());
         let app = Router::new()
-            .route("/", get(move || async move { (status, Html(page.clone())) }))
+            .route("/", page.clone())
+            .route("/other", page)
             .route("/frame", get(|| async { Html("<!doctype html><body></body>") }))
             .route("/worker.js", get(|| async { ([("content-type", "text/javascript")], WORKER) }))
+            .route(
+                "/answering.js",
+                get(move || async move { ([("content-type", "text/javascript")], made.clone()) }),
+            )
             .route("/echo", get(echo))
             .route("/tell", post(take))
             .with_state(tell);

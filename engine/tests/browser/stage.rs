@@ -10,7 +10,7 @@ use std::{
 };
 
 use roost_engine::{
-    BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, PageEvent,
+    BrowserObserver, BrowserSetup, Engine, EngineError, Launch, Launched, PageEvent, Versions,
     control_group::ControlGroups,
     run_as::RunAs,
     web::{HoldLimits, Identity, Launcher, WaJs, WebConfig, WebEngine},
@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 /// Much longer than anything takes; a condition that is not met by then fails the test.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// As much of wa-js as the bridge needs to come up. A page may have it raise events.
-const WA_JS: &str = "
+/// As much of wa-js as the bridge needs to come up. A page may have it raise events, and sees which builds of it run.
+pub const WA_JS: &str = "
+    (window.builds ??= []).push('own');
     const handlers = {};
     const on = (name, handler) => { handlers[name] = handler; };
     window.WPP = { on, raise: (name, value) => handlers[name](value), loader: { onInjected() {} } };";
@@ -109,14 +110,19 @@ impl Stage {
         cancel: CancellationToken,
         setup: BrowserSetup,
     ) -> Result<Launched, EngineError> {
-        let launch = Launch {
+        self.engine.launch(Launch { setup, cancel, ..self.plain() }).await
+    }
+
+    /// What is launched where a test says nothing else.
+    pub fn plain(&self) -> Launch {
+        Launch {
             tenant: TenantId::new("acme").unwrap(),
             profile: self.profile(),
-            setup,
+            setup: BrowserSetup::default(),
             local_storage: None,
-            cancel,
-        };
-        self.engine.launch(launch).await
+            versions: Versions::default(),
+            cancel: CancellationToken::new(),
+        }
     }
 }
 

@@ -31,8 +31,9 @@ pub(super) async fn run(
             .map(|(fence, proof, worker)| {
                 let usage = usages.get(&fence.tenant).copied();
                 let messages_per_minute = worker.messages_per_minute();
+                let sends = worker.send_figures();
                 let evident_for = proof.evident_for(timing.heartbeat_every, Instant::now());
-                (Heartbeat { fence, usage, messages_per_minute, evident_for }, worker)
+                (Heartbeat { fence, usage, messages_per_minute, evident_for, sends }, worker)
             })
             .unzip();
         if seen.is_empty() {

@@ -80,7 +80,7 @@ use crate::{
     env::NodeEnv,
     guard::GuardLink,
     health::{self, NodeHealth},
-    launch_queue::LaunchQueue,
+    launch_queue::{LaunchQueue, usual_launches},
     logins::Logins,
     resources::{MachineMemory, Resources},
     rpc::{self, RpcService, Screenshots, SessionImporter},
@@ -88,6 +88,7 @@ use crate::{
     spares::Spares,
     start_times::StartTimes,
     symptoms::Symptoms,
+    version_contents::VersionContents,
     worker_log::{LogSaver, WorkerLog, WorkerLogInbox},
 };
 use candidate::Candidate;
@@ -294,12 +295,13 @@ async fn assemble(
         snapshots: config.snapshots.clone(),
         named_store: NamedStore::default(),
         profiles: config.profiles.clone(),
-        launches: LaunchQueue::new(args.max_launches.into()),
+        launches: LaunchQueue::new(args.max_launches.map_or_else(usual_launches, usize::from)),
         start_times: StartTimes::default(),
         symptoms: Symptoms::default(),
         impairments: impairments.clone(),
         logins: Logins::default(),
         spares: Spares::new(args.spare_browsers.into(), resources.clone()),
+        versions: VersionContents::default(),
         resources,
     };
     let health = NodeHealth::new(

@@ -6,7 +6,7 @@ use roost_engine::Page;
 use roost_responder::Responder;
 use roost_store::{Fence, Store, Tenant};
 
-use super::traffic::Traffic;
+use super::{send_tally::SendTally, traffic::Traffic};
 
 /// WhatsApp's own limit for a text, in bytes here: a body above it is cut at a character's end.
 pub const BODY_BYTES: usize = 65_536;
@@ -34,6 +34,8 @@ pub struct PipelineContext {
     pub responder: Arc<dyn Responder>,
     /// Counts what goes through, over all pipelines of a worker.
     pub traffic: Traffic,
+    /// Counts what came of sends, likewise.
+    pub sends: SendTally,
 }
 
 /// What the pipeline may do now.

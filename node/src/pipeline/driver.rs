@@ -25,6 +25,7 @@ use super::{
     outbound::{OutboundJob, Outbox, reply_id},
     send_judge::SendJudge,
     send_pace::SendPace,
+    send_tally::SendTally,
     sliding_window::WINDOW,
     traffic::Traffic,
 };
@@ -70,6 +71,7 @@ pub(super) async fn run(context: PipelineContext, channels: DriverChannels) -> S
         judge: SendJudge::default(),
         jobs: FuturesUnordered::new(),
         traffic: context.traffic,
+        sends: context.sends,
         channels,
     };
     driver.drive().await
@@ -85,6 +87,7 @@ pub(super) struct Driver {
     pub judge: SendJudge,
     pub jobs: FuturesUnordered<Job>,
     pub traffic: Traffic,
+    pub sends: SendTally,
     pub channels: DriverChannels,
 }
 

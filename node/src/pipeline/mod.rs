@@ -36,6 +36,7 @@ mod limit;
 mod outbound;
 mod send_judge;
 mod send_pace;
+mod send_tally;
 mod sends;
 mod sliding_window;
 mod traffic;
@@ -51,6 +52,7 @@ use tracing::Instrument;
 pub use context::{BODY_BYTES, PipelineContext};
 pub use intake::Intake;
 pub use outbound::reply_id;
+pub use send_tally::SendTally;
 pub use traffic::Traffic;
 
 use context::Gate;

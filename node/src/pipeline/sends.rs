@@ -49,6 +49,7 @@ impl Driver {
                 self.outbox.sent(&reply, now);
                 self.changed(1);
                 self.traffic.count(1);
+                self.sends.acknowledged();
                 if self.judge.acknowledged() {
                     info!("whatsapp acknowledges what the page sends again");
                     self.channels.page_faults.send_replace(0);
@@ -109,6 +110,7 @@ impl Driver {
             let hopeless = matches!(error, SendError::InvalidRecipient);
             return self.count_try(reply, causes(error).to_string(), hopeless);
         }
+        self.sends.unacknowledged();
         match self.judge.not_acknowledged(reply.row.id, &mut reply.doubt, opened) {
             Fault::Open => {
                 warn!(error = %causes(error), "a reply was not acknowledged; it is tried again");

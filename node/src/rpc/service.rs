@@ -188,7 +188,8 @@ async fn browser(vitals: Vitals, resources: &Resources) -> Browser {
         uptime: Some(duration(vitals.since.elapsed())),
         browser_version: vitals.browser_version,
         bridge_version: vitals.bridge_version.to_owned(),
-        library_version: vitals.library_version.to_owned(),
+        library_version: vitals.library_version,
+        page_version: vitals.page_version.unwrap_or_default(),
         processes,
         limits_held_by: vitals.pid.map(|pid| resources.limits_held_by(pid)).unwrap_or_default(),
     }

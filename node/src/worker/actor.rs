@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     launch_queue::{LaunchPermit, Starts},
-    pipeline::{Pipeline, Traffic},
+    pipeline::{Pipeline, SendTally, Traffic},
     resources::Meter,
 };
 
@@ -59,6 +59,7 @@ pub(super) struct WorkerChannels {
     /// See [`Machine::attempts`].
     pub attempts: watch::Sender<u32>,
     pub traffic: Traffic,
+    pub sends: SendTally,
     /// The page of the browser that runs, for whoever outlives this worker.
     pub page: watch::Sender<Option<Arc<dyn Page>>>,
 }

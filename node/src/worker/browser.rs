@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use roost_cluster::lease_deadline::Standing;
-use roost_engine::{BrowserSetup, Launch, Launched, LocalStorage, Page};
+use roost_engine::{BrowserSetup, Launch, Launched, LocalStorage, Page, Versions};
 use roost_model::{causes, ids::TenantId};
+use roost_store::{ChosenVersions, StoreError};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     env::NodeEnv,
     launch_queue::{LaunchPermit, LaunchPriority},
-    pipeline::Drain,
+    pipeline::{Drain, SendTally},
     session::PreparedProfile,
 };
 
@@ -51,6 +52,10 @@ pub(super) struct LaunchParams {
     pub standing: watch::Receiver<Standing>,
     pub tenant: TenantId,
     pub setup: BrowserSetup,
+    /// What it was to be given when that was last heard.
+    pub versions: ChosenVersions,
+    /// Told of the browser that comes of it.
+    pub sends: SendTally,
     /// Its place in the queue.
     pub priority: LaunchPriority,
     pub warm: Option<WarmStandby>,
@@ -60,44 +65,68 @@ pub(super) struct LaunchParams {
 /// Opens the session in the warm browser if there is one, or in a spare one, else restores it if need be and launches a browser on it.
 pub(super) fn launch(mut start: LaunchParams) -> BrowserTask {
     Box::pin(async move {
-        let (fitting, outdated) = match start.warm.take() {
-            Some(warm) if warm.is_set_up_as(&start.setup) => (Some(warm), None),
-            warm => (None, warm),
+        let sends = start.sends.clone();
+        let versions = match versions(&mut start).await {
+            Ok(versions) => versions,
+            Err(error) => return BrowserTaskOutcome::LaunchFailed(error),
         };
-        if let Some(warm) = outdated {
-            info!("the warm browser was started with other settings; another one is launched");
-            warm.kill().await;
-        }
-        if let Some(warm) = fitting {
-            // Its tenant is on the move and runs nowhere: it waits for nobody.
-            let permit = start.env.launches.take();
-            match start.session.open(warm, &mut start.standing, &start.call_off).await {
-                Ok(launched) => return BrowserTaskOutcome::Launched(launched, permit),
-                Err(error) => {
-                    warn!(error = %causes(&error), "the warm browser was of no use; another one is launched")
-                }
+        match open(start, &versions).await {
+            Ok((launched, permit)) => {
+                sends.begin(&versions);
+                BrowserTaskOutcome::Launched(launched, permit)
             }
-        }
-        let adopted = adopt_spare(&mut start).await;
-        let launched = match adopted {
-            Ok(Some(launched)) => Ok(launched),
-            Ok(None) => launch_cold(start).await,
-            Err(error) if error.is_called_off() => Err(error),
-            Err(error) => {
-                warn!(error = %causes(&error), "the spare browser was of no use; another one is launched");
-                launch_cold(start).await
-            }
-        };
-        match launched {
-            Ok((launched, permit)) => BrowserTaskOutcome::Launched(launched, permit),
             Err(error) => BrowserTaskOutcome::LaunchFailed(error),
         }
     })
 }
 
+/// What it is to be given now; while the database is away what it was to be given when that was last heard.
+async fn versions(start: &mut LaunchParams) -> Result<Versions, LaunchError> {
+    let LaunchParams { env, tenant, call_off, versions: chosen, .. } = start;
+    match call_off.or(env.store.chosen_versions(tenant)).await? {
+        Ok(now) => *chosen = now,
+        Err(StoreError::Unavailable { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(call_off.or(env.versions.of(&env.store, chosen)).await??)
+}
+
+async fn open(mut start: LaunchParams, versions: &Versions) -> Result<(Launched, LaunchPermit), LaunchError> {
+    let (fitting, outdated) = match start.warm.take() {
+        Some(warm) if warm.is_set_up_as(&start.setup) => (Some(warm), None),
+        warm => (None, warm),
+    };
+    if let Some(warm) = outdated {
+        info!("the warm browser was started with other settings; another one is launched");
+        warm.kill().await;
+    }
+    if let Some(warm) = fitting {
+        // Its tenant is on the move and runs nowhere: it waits for nobody.
+        let permit = start.env.launches.take();
+        match start.session.open(warm, versions.clone(), &mut start.standing, &start.call_off).await {
+            Ok(launched) => return Ok((launched, permit)),
+            Err(error) => {
+                warn!(error = %causes(&error), "the warm browser was of no use; another one is launched")
+            }
+        }
+    }
+    match adopt_spare(&mut start, versions).await {
+        Ok(Some(launched)) => Ok(launched),
+        Ok(None) => launch_cold(start, versions).await,
+        Err(error) if error.is_called_off() => Err(error),
+        Err(error) => {
+            warn!(error = %causes(&error), "the spare browser was of no use; another one is launched");
+            launch_cold(start, versions).await
+        }
+    }
+}
+
 /// Opens the session in a spare browser of the node; `None` when there is none for this tenant, or the session can only be had by
 /// a browser that starts with it. The spare is this tenant's while it waits for its turn: what takes the turn is the page.
-async fn adopt_spare(start: &mut LaunchParams) -> Result<Option<(Launched, LaunchPermit)>, LaunchError> {
+async fn adopt_spare(
+    start: &mut LaunchParams,
+    versions: &Versions,
+) -> Result<Option<(Launched, LaunchPermit)>, LaunchError> {
     let (spares, setup, call_off) = (&start.env.spares, &start.setup, &start.call_off);
     if !spares.has(setup) {
         return Ok(None);
@@ -111,7 +140,10 @@ async fn adopt_spare(start: &mut LaunchParams) -> Result<Option<(Launched, Launc
             return Err(error);
         }
     };
-    let launched = start.session.adopt(spare, setup.clone(), fetched, &mut start.standing, call_off).await?;
+    let launched = start
+        .session
+        .adopt(spare, setup.clone(), versions.clone(), fetched, &mut start.standing, call_off)
+        .await?;
     info!("a spare browser is the tenant's");
     Ok(Some((launched, permit)))
 }
@@ -119,7 +151,10 @@ async fn adopt_spare(start: &mut LaunchParams) -> Result<Option<(Launched, Launc
 /// Until it is the browser's turn a launch may be called off at any point. Restoring is not bounded by `launches`, so that
 /// one tenant's snapshot is fetched while another's browser starts. The last thing before the launch is a look at the node's
 /// standing: a browser is not begun on a lease that may run out while it starts.
-async fn launch_cold(mut start: LaunchParams) -> Result<(Launched, LaunchPermit), LaunchError> {
+async fn launch_cold(
+    mut start: LaunchParams,
+    versions: &Versions,
+) -> Result<(Launched, LaunchPermit), LaunchError> {
     let call_off = start.call_off;
     // It holds up no other's turn: a proxy may take its time to answer nothing.
     call_off.or(start.env.engine.check_way(&start.setup)).await?.map_err(LaunchError::Way)?;
@@ -130,7 +165,9 @@ async fn launch_cold(mut start: LaunchParams) -> Result<(Launched, LaunchPermit)
         return Err(LaunchError::NoStanding);
     }
     let cancel = call_off.browser;
-    let launch = Launch { tenant: start.tenant, profile, setup: start.setup, local_storage, cancel };
+    let versions = versions.clone();
+    let launch =
+        Launch { tenant: start.tenant, profile, setup: start.setup, versions, local_storage, cancel };
     Ok((start.env.engine.launch(launch).await?, permit))
 }
 

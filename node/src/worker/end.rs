@@ -46,7 +46,7 @@ fn words(panic: Box<dyn Any + Send>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use roost_engine::{BrowserSetup, Engine, Launch, null::NullEngine};
+    use roost_engine::{BrowserSetup, Engine, Launch, Versions, null::NullEngine};
     use roost_model::ids::TenantId;
     use tokio_util::sync::CancellationToken;
 
@@ -72,6 +72,7 @@ mod tests {
             profile,
             setup: BrowserSetup::default(),
             local_storage: None,
+            versions: Versions::default(),
             cancel,
         };
         let launched = engine.launch(launch).await.unwrap();

@@ -40,10 +40,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use roost_engine::{EngineError, Page, Vitals};
 use roost_model::ids::{Generation, TenantId};
-use roost_store::WorkerSpec;
+use roost_store::{SendFigures, WorkerSpec};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::pipeline::Traffic;
+use crate::pipeline::{SendTally, Traffic};
 
 pub use browser_setup::browser_setup;
 pub use context::{OwnershipCheck, OwnershipUnknown, WorkerContext};
@@ -70,7 +70,7 @@ impl Worker {
         let generation = context.fence.generation;
         let (page_tx, page) = watch::channel(None);
         let (told, end) = watch::channel(None);
-        let traffic = Traffic::default();
+        let (traffic, sends) = (Traffic::default(), SendTally::default());
         let channels = actor::WorkerChannels {
             inbox,
             spec,
@@ -78,6 +78,7 @@ impl Worker {
             state: state_tx,
             attempts: attempts_tx,
             traffic: traffic.clone(),
+            sends: sends.clone(),
             page: page_tx,
         };
         let task = tokio::spawn(actor::run(context, channels));
@@ -92,6 +93,7 @@ impl Worker {
             state,
             attempts,
             traffic,
+            sends,
             page,
             end,
             picturing: Arc::default(),
@@ -115,6 +117,7 @@ pub struct WorkerHandle {
     state: watch::Receiver<State>,
     attempts: watch::Receiver<u32>,
     traffic: Traffic,
+    sends: SendTally,
     page: watch::Receiver<Option<Arc<dyn Page>>>,
     end: watch::Receiver<Option<WorkerEnd>>,
     /// Held while a picture of the page is taken.
@@ -188,6 +191,11 @@ impl WorkerHandle {
     /// Messages that it took in and replies that it sent, in the last minute.
     pub fn messages_per_minute(&self) -> u32 {
         self.traffic.last_minute()
+    }
+
+    /// What came of the sends of the browser that it has.
+    pub fn send_figures(&self) -> SendFigures {
+        self.sends.figures()
     }
 
     /// What runs its session, if a browser does.

@@ -100,6 +100,8 @@ impl Actor {
             standing: context.standing.clone(),
             tenant: context.fence.tenant.clone(),
             setup: browser_setup(&context.spec),
+            versions: context.spec.versions.clone(),
+            sends: self.channels.sends.clone(),
             priority: self.priority(),
             warm: self.warm.take(),
             call_off: self.call_off.clone(),
@@ -222,6 +224,7 @@ impl Actor {
             tenant: Arc::new(self.context.spec.tenant.clone()),
             responder: Arc::new(TemplateResponder),
             traffic: self.channels.traffic.clone(),
+            sends: self.channels.sends.clone(),
         });
         self.changes = Some(pipeline.changes());
         let mut idle = pipeline.idle();

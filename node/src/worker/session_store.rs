@@ -10,7 +10,7 @@ use std::{
 };
 
 use roost_cluster::{lease_deadline::Standing, ledger::EventKind};
-use roost_engine::{BrowserSetup, Launched, LocalStorage, Page};
+use roost_engine::{BrowserSetup, Launched, LocalStorage, Page, Versions};
 use roost_model::{causes, ids::SessionNumber};
 use roost_store::{Fence, SnapshotId, SnapshotPointer, Store, StoreError, WorkerSpec};
 use tokio::{
@@ -287,19 +287,21 @@ impl SessionStore {
         &self,
         spare: Spare,
         setup: BrowserSetup,
+        versions: Versions,
         fetched: FetchedAhead,
         standing: &mut watch::Receiver<Standing>,
         call_off: &CallOff,
     ) -> Result<Launched, LaunchError> {
         let FetchedAhead { profile, newest, files } = fetched;
         let warm = WarmStandby::adopting(spare, profile, files, setup).await?;
-        warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing, call_off).await
+        warm.open(&self.fence, &self.snapshots, newest.as_ref(), versions, standing, call_off).await
     }
 
     /// Opens the session in a browser that runs already; what is gone back to is for one that starts with it.
     pub async fn open(
         &self,
         warm: WarmStandby,
+        versions: Versions,
         standing: &mut watch::Receiver<Standing>,
         call_off: &CallOff,
     ) -> Result<Launched, LaunchError> {
@@ -312,7 +314,9 @@ impl SessionStore {
             Ok(state.newest.clone())
         };
         match call_off.or(found).await.flatten() {
-            Ok(newest) => warm.open(&self.fence, &self.snapshots, newest.as_ref(), standing, call_off).await,
+            Ok(newest) => {
+                warm.open(&self.fence, &self.snapshots, newest.as_ref(), versions, standing, call_off).await
+            }
             Err(error) => {
                 warm.kill().await;
                 Err(error)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roost_cluster::lease_deadline::Standing;
-use roost_engine::{BrowserSetup, Launch, Launched, WarmBrowser};
+use roost_engine::{BrowserSetup, Launch, Launched, Versions, WarmBrowser};
 use roost_model::{causes, ids::Generation};
 use roost_store::Fence;
 use tokio::sync::watch;
@@ -70,6 +70,7 @@ impl WarmStandby {
         fence: &Fence,
         snapshots: &SnapshotStore,
         newest: Option<&SnapshotRef>,
+        versions: Versions,
         standing: &mut watch::Receiver<Standing>,
         call_off: &CallOff,
     ) -> Result<Launched, LaunchError> {
@@ -106,6 +107,7 @@ impl WarmStandby {
             tenant: fence.tenant.clone(),
             profile: browser_dir,
             setup: self.setup,
+            versions,
             local_storage,
             cancel: call_off.browser.clone(),
         };

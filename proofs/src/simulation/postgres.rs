@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_cluster::ledger::{
     Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetStep, Ledger, LedgerError, LedgerRecord,
-    MemoryLedger, NotBack, Orders, Seal, StoreClaim,
+    MemoryLedger, NotBack, Orders, RolloutMember, RolloutStep, Seal, StoreClaim,
 };
 use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term};
 use tokio::sync::watch;
@@ -237,6 +237,27 @@ impl Ledger for LinkedLedger {
             Ok(())
         };
         self.call("step restart", work).await
+    }
+
+    async fn rollout_members(&self, operation: OperationId) -> Result<Vec<RolloutMember>, LedgerError> {
+        let work =
+            move |postgres: Arc<Postgres>| async move { postgres.ledger.rollout_members(operation).await };
+        self.call("rollout members", work).await
+    }
+
+    async fn step_rollout(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RolloutStep,
+    ) -> Result<(), LedgerError> {
+        let step = step.clone();
+        let work = move |postgres: Arc<Postgres>| async move {
+            postgres.ledger.step_rollout(postgres.admit(term), operation, &step).await?;
+            postgres.judge.ledger_written(term);
+            Ok(())
+        };
+        self.call("step rollout", work).await
     }
 
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {

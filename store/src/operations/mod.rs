@@ -18,6 +18,8 @@ use crate::{Requester, SettingsValues, Store, StoreError};
 
 mod fleet;
 mod record;
+mod rollout;
+mod rollout_order;
 mod settings;
 mod start;
 
@@ -25,6 +27,8 @@ pub use fleet::{ChosenWorker, NewFleetOrder, Resumption};
 use record::{Kind, OperationRow};
 pub use record::{OperationOrder, OperationRecord, OperationState, SettingsOrder, WorkerAction};
 pub(crate) use record::{count, number_to_column};
+pub use rollout::{NewRollout, RolloutChoice};
+pub use rollout_order::RolloutOrder;
 pub use settings::{NewUndo, SettingsPlan, TenantChanges};
 
 /// Of the rebalance that the policy starts.
@@ -71,13 +75,16 @@ pub struct OperationFilter {
 }
 
 impl Store {
-    /// The controller begins nothing more of it. The node of a drain is as cordoned as it was when the drain began,
+    /// The controller begins nothing more of it; a rollout is taken back. The node of a drain is as cordoned as it was when the drain began,
     /// but for an order to cordon it that came meanwhile.
     pub async fn cancel_operation(
         &self,
         id: OperationId,
         by: &Requester,
     ) -> Result<Cancellation, StoreError> {
+        if let Some(ended) = self.cancel_rollout(id, by).await? {
+            return Ok(ended);
+        }
         let (requested_by, reason) = by.columns();
         let query = sqlx::query!(
             r#"with policy_lock as materialized (
@@ -125,7 +132,7 @@ impl Store {
         let query = sqlx::query_as!(
             OperationRow,
             r#"select id, kind as "kind: Kind", node, tenant_id, selector, action as "action: WorkerAction",
-                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, settings as "settings: Json<SettingsValues>", undoes, state as "state: OperationState", total, done, message, requested_by, reason,
+                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, settings as "settings: Json<SettingsValues>", undoes, rollout as "rollout: Json<RolloutOrder>", state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations where id = any($1)"#,
             &ids,
@@ -143,7 +150,7 @@ impl Store {
         let query = sqlx::query_as!(
             OperationRow,
             r#"select id, kind as "kind: Kind", node, tenant_id, selector, action as "action: WorkerAction",
-                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, settings as "settings: Json<SettingsValues>", undoes, state as "state: OperationState", total, done, message, requested_by, reason,
+                force, deadline, max_concurrent, max_unavailable_percent, pauses_after, settings as "settings: Json<SettingsValues>", undoes, rollout as "rollout: Json<RolloutOrder>", state as "state: OperationState", total, done, message, requested_by, reason,
                 started_at, ended_at
             from operations
             where id < $1 and ($2::operation_state is null or state = $2) and ($3::text is null or node = $3)

@@ -5,6 +5,7 @@ use roost_model::ids::{NodeId, OperationId, TenantId};
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
+use super::rollout_order::RolloutOrder;
 use crate::{SettingsValues, StoreError, columns::optional_id};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub enum OperationOrder {
         limits: FleetLimits,
         settings: Option<SettingsOrder>,
     },
+    Rollout(RolloutOrder),
 }
 
 /// What an update of settings gives its tenants.
@@ -104,6 +106,7 @@ pub(super) enum Kind {
     Rebalance,
     Move,
     Fleet,
+    Rollout,
 }
 
 /// As the columns come, before they are checked.
@@ -121,6 +124,7 @@ pub(super) struct OperationRow {
     pub pauses_after: Option<i32>,
     pub settings: Option<Json<SettingsValues>>,
     pub undoes: Option<i64>,
+    pub rollout: Option<Json<RolloutOrder>>,
     pub state: OperationState,
     pub total: i32,
     pub done: i32,
@@ -151,6 +155,7 @@ impl OperationRow {
                 let tenant = TenantId::new(tenant).map_err(StoreError::corrupt_id)?;
                 OperationOrder::Move { tenant, to: node()? }
             }
+            Kind::Rollout => OperationOrder::Rollout(self.rollout.as_ref().ok_or_else(missing)?.0.clone()),
             Kind::Fleet => OperationOrder::Fleet {
                 action: self.action.ok_or_else(missing)?,
                 selector: self.selector.clone().ok_or_else(missing)?,

@@ -1,6 +1,6 @@
 //! The simulator, judged by two libraries that drive the real WhatsApp Web: both run unmodified through QR, scan,
-//! ready, messages, acknowledgements, restart and logout. Two more try what the control API can do to a page, so that a
-//! scenario can rely on it.
+//! ready, messages, acknowledgements, restart and logout. Two more try what the control API can do to a page, and one what
+//! each build of it breaks, so that a scenario can rely on it.
 //!
 //! Each script starts its own browsers; their output is shown when one fails.
 
@@ -32,6 +32,11 @@ async fn the_faults_of_the_control_api_reach_the_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_hardness_reaches_the_page() {
     conform("hardness.js").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_build_breaks_what_it_says_and_the_sound_one_nothing() {
+    conform("builds.js").await.unwrap();
 }
 
 /// Gentle and hard, one after the other: each starts browsers.

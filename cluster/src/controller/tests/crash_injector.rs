@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::{
     ledger::{
         Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetStep, Ledger, LedgerError, LedgerRecord,
-        MemoryLedger, NotBack, Orders, Seal, StoreClaim,
+        MemoryLedger, NotBack, Orders, RolloutMember, RolloutStep, Seal, StoreClaim,
     },
     registry::{
         Change, Commit, Guard, Listing, MemoryRegistry, Op, Reading, Registry, RegistryError, Update,
@@ -188,6 +188,17 @@ impl Ledger for CrashInjector {
         step: &FleetStep,
     ) -> Result<(), LedgerError> {
         self.write(self.ledger.step_fleet(term, operation, step)).await
+    }
+    async fn rollout_members(&self, operation: OperationId) -> Result<Vec<RolloutMember>, LedgerError> {
+        self.ledger.rollout_members(operation).await
+    }
+    async fn step_rollout(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RolloutStep,
+    ) -> Result<(), LedgerError> {
+        self.write(self.ledger.step_rollout(term, operation, step)).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.write(self.ledger.unplace(term, tenants)).await

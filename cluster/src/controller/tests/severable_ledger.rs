@@ -14,7 +14,7 @@ use roost_model::ids::{Generation, NodeId, OperationId, Revision, TenantId, Term
 
 use crate::ledger::{
     Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetStep, Ledger, LedgerError, LedgerRecord,
-    MemoryLedger, NotBack, Orders, Seal, StoreClaim,
+    MemoryLedger, NotBack, Orders, RolloutMember, RolloutStep, Seal, StoreClaim,
 };
 
 pub(super) struct SeverableLedger {
@@ -130,6 +130,17 @@ impl Ledger for SeverableLedger {
         step: &FleetStep,
     ) -> Result<(), LedgerError> {
         self.reach()?.step_fleet(term, operation, step).await
+    }
+    async fn rollout_members(&self, operation: OperationId) -> Result<Vec<RolloutMember>, LedgerError> {
+        self.reach()?.rollout_members(operation).await
+    }
+    async fn step_rollout(
+        &self,
+        term: Term,
+        operation: OperationId,
+        step: &RolloutStep,
+    ) -> Result<(), LedgerError> {
+        self.reach()?.step_rollout(term, operation, step).await
     }
     async fn unplace(&self, term: Term, tenants: &[TenantId]) -> Result<usize, LedgerError> {
         self.reach()?.unplace(term, tenants).await

@@ -13,7 +13,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Complaint, DesiredTenant, Event, FailoverFacts, FleetMembers, FleetStep, GENERATIONS_LEFT_OUT, Ledger,
-    LedgerError, LedgerRecord, MemberState, NotBack, Orders, RefusalKind, Seal, SealedStore, StoreClaim,
+    LedgerError, LedgerRecord, MemberState, NotBack, Orders, RefusalKind, RolloutMember, RolloutStep, Seal,
+    SealedStore, StoreClaim,
 };
 
 mod fleet;
@@ -439,6 +440,20 @@ impl Ledger for MemoryLedger {
         }
         drop(state);
         self.changed.notify_one();
+        Ok(())
+    }
+
+    // Nobody starts a rollout here: there are no versions.
+    async fn rollout_members(&self, _operation: OperationId) -> Result<Vec<RolloutMember>, LedgerError> {
+        Ok(Vec::new())
+    }
+
+    async fn step_rollout(
+        &self,
+        _term: Term,
+        _operation: OperationId,
+        _step: &RolloutStep,
+    ) -> Result<(), LedgerError> {
         Ok(())
     }
 

@@ -234,7 +234,8 @@ impl StoredOperation {
             }
             kind @ (OperationKind::Rebalance { .. }
             | OperationKind::Move { .. }
-            | OperationKind::Fleet(_)) => kind.clone(),
+            | OperationKind::Fleet(_)
+            | OperationKind::Rollout(_)) => kind.clone(),
         }
     }
 }

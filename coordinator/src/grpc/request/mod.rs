@@ -24,6 +24,7 @@ mod settings_update;
 mod tenant;
 mod text;
 mod timing;
+mod version;
 
 pub use apply::apply;
 pub use order::MAX_CONCURRENT;
@@ -33,6 +34,7 @@ pub use profile::profile_part;
 pub use settings_update::{settings_undo, settings_update};
 pub use tenant::{new_tenant, tenant_patch};
 pub use text::Text;
+pub use version::{new_version, pin, planned_rollout, started_rollout, version_name};
 
 /// Collects what is wrong with one request.
 #[derive(Default)]

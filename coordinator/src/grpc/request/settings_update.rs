@@ -16,7 +16,7 @@ use crate::app::SettingsUpdate;
 /// Fields whose entries are changed one by one: a tenant keeps those that are not named.
 const WITH_ENTRIES: [(&str, &[&str]); 3] = [
     ("texts", &["greeting", "fallback", "limit_warning", "menu"]),
-    ("browser", &["time_zone", "languages", "user_agent"]),
+    ("browser", &["time_zone", "languages", "user_agent", "page_version", "library_version"]),
     (
         "timing",
         &[

@@ -6,6 +6,7 @@ mod nodes;
 mod operations;
 mod sessions;
 mod tenants;
+mod versions;
 mod worker_inspection;
 mod workers;
 
@@ -15,5 +16,6 @@ pub use nodes::Nodes;
 pub use operations::Operations;
 pub use sessions::Sessions;
 pub use tenants::Tenants;
+pub use versions::Versions;
 pub use worker_inspection::WorkerInspection;
 pub use workers::Workers;

@@ -2,10 +2,10 @@
 
 use roost_cluster::ledger::EventKind;
 use roost_proto::v1;
-use roost_store::{ClusterEvent, ClusterPolicy, FailoverPause};
+use roost_store::{ClusterEvent, ClusterPolicy, FailoverPause, Version};
 use time::OffsetDateTime;
 
-use super::{count, operation::operation, timestamp};
+use super::{count, operation::operation, timestamp, version::version};
 use crate::app::{ClusterStatus, ControllerComplaint, FailoverHold, NodeCounts, TenantCounts};
 
 /// Who paused failover when nobody ordered it.
@@ -25,7 +25,12 @@ pub fn cluster_status(status: ClusterStatus) -> v1::ClusterStatus {
         conflicts: i64::try_from(status.conflicts).unwrap_or(i64::MAX),
         failover_hold: status.failover_hold.map(failover_hold),
         complaints: status.complaints.into_iter().map(controller_complaint).collect(),
+        expiring_versions: expiring(status.versions),
     }
+}
+
+fn expiring(versions: Vec<Version>) -> Vec<v1::Version> {
+    versions.into_iter().map(version).filter(|version| !version.warning.is_empty()).collect()
 }
 
 fn controller_complaint(told: ControllerComplaint) -> v1::ControllerComplaint {
@@ -106,6 +111,7 @@ fn event_kind(kind: EventKind) -> v1::EventKind {
         EventKind::TenantPinned => v1::EventKind::TenantPinned,
         EventKind::TenantUnpinned => v1::EventKind::TenantUnpinned,
         EventKind::PolicyChanged => v1::EventKind::PolicyChanged,
+        EventKind::VersionPinned => v1::EventKind::VersionPinned,
         EventKind::ChatErased => v1::EventKind::ChatErased,
         EventKind::NodeImpaired => v1::EventKind::NodeImpaired,
         EventKind::NodeRecovered => v1::EventKind::NodeRecovered,

@@ -8,6 +8,7 @@ mod operation;
 mod session;
 mod snapshot;
 mod timestamp;
+mod version;
 mod worker_description;
 mod worker_log;
 
@@ -41,6 +42,7 @@ pub use operation::{
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
 pub use timestamp::timestamp;
+pub use version::{rollout_plan, version};
 pub use worker_description::{condition_change, worker_description};
 pub use worker_log::{log_item, log_level_of, tenant_log_level};
 
@@ -82,9 +84,10 @@ fn proxy(known: KnownProxy) -> v1::Proxy {
 
 /// One of which nothing is set is none.
 fn browser_settings(settings: BrowserSettings) -> Option<v1::BrowserSettings> {
-    let BrowserSettings { time_zone, languages, user_agent } = settings;
-    let (time_zone, user_agent) = (time_zone.unwrap_or_default(), user_agent.unwrap_or_default());
-    let told = v1::BrowserSettings { time_zone, languages, user_agent };
+    let BrowserSettings { time_zone, languages, user_agent, page_version, library_version } = settings;
+    let [time_zone, user_agent, page_version, library_version] =
+        [time_zone, user_agent, page_version, library_version].map(Option::unwrap_or_default);
+    let told = v1::BrowserSettings { time_zone, languages, user_agent, page_version, library_version };
     Some(told).filter(|told| *told != v1::BrowserSettings::default())
 }
 

@@ -4,11 +4,11 @@ use roost_cluster::ledger::MemberFailure;
 use roost_model::ids::NodeId;
 use roost_proto::v1;
 use roost_store::{
-    ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement, SettingsOrder, SettingsPlan,
-    TenantChanges, WorkerAction,
+    ChosenWorker, OperationOrder, OperationRecord, OperationState, Placement, RolloutOrder, SettingsOrder,
+    SettingsPlan, TenantChanges, WorkerAction,
 };
 
-use super::{apply::field_change, count, timestamp};
+use super::{apply::field_change, count, timestamp, version::version_kind, worker_description::duration};
 use crate::app::{BlockedMove, DryRun, ExplainedNode, FleetPlan, PlacementExplanation, PlannedMove};
 
 /// Who started an operation that nobody ordered.
@@ -44,6 +44,10 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
             message.tenant_id = tenant.into();
             message.node_id = to.into();
         }
+        OperationOrder::Rollout(order) => {
+            message.kind = v1::OperationKind::Rollout.into();
+            message.rollout = Some(rollout(order));
+        }
         OperationOrder::Fleet { action, selector, to, limits, settings } => {
             message.node_id = optional(to);
             message.action = worker_action(action).into();
@@ -62,6 +66,19 @@ pub fn operation(row: OperationRecord) -> v1::Operation {
         }
     }
     message
+}
+
+fn rollout(order: RolloutOrder) -> v1::Rollout {
+    let limits = order.limits();
+    v1::Rollout {
+        version: order.version,
+        kind: version_kind(order.kind).into(),
+        selector: order.selector,
+        max_concurrent: count(limits.max_concurrent),
+        watch_for: duration(limits.watch_for),
+        give_up_after: duration(limits.give_up_after),
+        least_acknowledged: count(limits.least_acknowledged),
+    }
 }
 
 fn worker_action(action: WorkerAction) -> v1::WorkerAction {

@@ -68,6 +68,7 @@ fn live_browser(told: BrowserVitals) -> v1::LiveBrowser {
         browser_version: told.browser_version,
         bridge_version: told.bridge_version,
         library_version: told.library_version,
+        page_version: told.page_version,
         limits_held_by: told.limits_held_by,
         ..v1::LiveBrowser::default()
     };
@@ -83,7 +84,7 @@ fn live_browser(told: BrowserVitals) -> v1::LiveBrowser {
     }
 }
 
-fn duration(duration: Duration) -> Option<prost_types::Duration> {
+pub(super) fn duration(duration: Duration) -> Option<prost_types::Duration> {
     duration.try_into().ok()
 }
 

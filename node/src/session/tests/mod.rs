@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use roost_engine::{BrowserSetup, Engine, Launch, Page, null::NullEngine};
+use roost_engine::{BrowserSetup, Engine, Launch, Page, Versions, null::NullEngine};
 use roost_model::ids::{Generation, TenantId};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -91,6 +91,7 @@ impl World {
             profile: profile.browser_dir(),
             setup: BrowserSetup::default(),
             local_storage: None,
+            versions: Versions::default(),
             cancel: CancellationToken::new(),
         };
         NullEngine::default().launch(launch).await.unwrap().page

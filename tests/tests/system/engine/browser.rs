@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_engine::{BrowserSetup, Engine, InboundMessage, Launch, Launched, OutboundText, PageEvent};
+use roost_engine::{
+    BrowserSetup, Engine, InboundMessage, Launch, Launched, OutboundText, PageEvent, Versions,
+};
 use roost_model::ids::Generation;
 use roost_node::session::{LockedProfile, SessionSource, SnapshotRef, SnapshotTaker};
 use serde_json::json;
@@ -36,6 +38,7 @@ impl World {
             profile: prepared.browser_dir,
             setup: BrowserSetup::default(),
             local_storage: prepared.local_storage,
+            versions: Versions::default(),
             cancel: CancellationToken::new(),
         };
         Ok(Browser { launched: self.engine.launch(launch).await?, source: prepared.source })

@@ -16,7 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use roost_engine::{BrowserSetup, Engine, EngineError, Launch, OutboundText, PageEvent, SendError};
+use roost_engine::{BrowserSetup, Engine, EngineError, Launch, OutboundText, PageEvent, SendError, Versions};
 use roost_model::ids::Generation;
 use roost_node::session::{FetchedFiles, SessionSource, SnapshotRef};
 use roost_tests::scenario::processes_that_name;
@@ -86,6 +86,7 @@ async fn warm() -> Result<()> {
         profile: installed.browser_dir,
         setup: BrowserSetup::default(),
         local_storage: installed.local_storage,
+        versions: Versions::default(),
         cancel: CancellationToken::new(),
     };
     let mut browser = Browser { launched: warm.open(launch).await?, source: installed.source };
@@ -154,6 +155,7 @@ async fn called_off(world: &World, profile: PathBuf) -> Result<()> {
         profile: profile.clone(),
         setup: BrowserSetup::default(),
         local_storage: None,
+        versions: Versions::default(),
         cancel: cancel.clone(),
     };
     let cancel_when_it_runs = async {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use roost_engine::{BrowserSetup, Engine, Launch, PageEvent};
+use roost_engine::{BrowserSetup, Engine, Launch, PageEvent, Versions};
 use roost_model::ids::Generation;
 use roost_node::session::{FetchedFiles, SessionSource};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ async fn adopted() -> Result<()> {
         profile: installed.browser_dir.clone(),
         setup: BrowserSetup::default(),
         local_storage: installed.local_storage,
+        versions: Versions::default(),
         cancel: CancellationToken::new(),
     };
     let mut browser = Browser { launched: warm.open(launch).await?, source: installed.source };

@@ -132,6 +132,7 @@ impl Node {
             logins: Logins::default(),
             resources: self.resources.clone(),
             spares: self.spares.clone(),
+            versions: Default::default(),
         })
     }
 

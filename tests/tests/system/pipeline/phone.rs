@@ -228,8 +228,14 @@ impl Page for FakePage {
     }
 
     async fn vitals(&self) -> Vitals {
-        let browser_version = String::new();
-        Vitals { since: Instant::now(), pid: None, browser_version, bridge_version: "", library_version: "" }
+        Vitals {
+            since: Instant::now(),
+            pid: None,
+            browser_version: String::new(),
+            bridge_version: "",
+            library_version: String::new(),
+            page_version: None,
+        }
     }
 
     async fn worked(&self) -> Result<Duration, EngineError> {

@@ -114,6 +114,7 @@ impl TestBed {
             tenant: Arc::new(self.tenant().await),
             responder: Arc::new(TemplateResponder),
             traffic: Default::default(),
+            sends: Default::default(),
         });
         pipeline.set_gate(Some(page.clone()), true, true);
         for message in self.phone.unacknowledged() {

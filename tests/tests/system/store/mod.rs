@@ -48,5 +48,6 @@ pub mod support;
 mod tenants;
 mod throughput;
 mod tls;
+mod versions;
 mod worker_changes;
 mod workers;

@@ -162,7 +162,7 @@ async fn what_a_browser_says_that_it_is_is_kept_and_changed_as_a_whole() {
     let browser = BrowserSettings {
         time_zone: Some("Africa/Nairobi".into()),
         languages: vec!["sw-KE".into(), "sw".into()],
-        user_agent: None,
+        ..BrowserSettings::default()
     };
     let made =
         db.store.create_tenant(NewTenant { browser: browser.clone(), ..new_tenant("duka") }).await.unwrap();
