@@ -9,6 +9,16 @@ const { browserPath, check, freshPhone, Mailbox, mappedFlags, phones, run, step,
 const CUSTOMER = '255711000001';
 const named = (name) => (event) => event.name === name;
 
+// whatsapp-web.js puts itself into the page at each navigation, and nobody waits for that: where the page's former document is still
+// going, as it can be on a busy machine, that rejects unheard. Whoever runs the library puts it in again.
+const OVERTAKEN = /Execution context was destroyed|detached Frame/;
+let injected;
+process.on('unhandledRejection', (error) => {
+  if (!injected || !OVERTAKEN.test(error?.message)) throw error;
+  const client = injected;
+  until(() => client !== injected || client.inject().then(() => true, () => false), 'the library in the page').catch(() => {});
+});
+
 run('whatsapp-web.js', async ({ profile, onExit }) => {
   // The library keeps a copy of the page's HTML in the working directory.
   process.chdir(profile);
@@ -110,6 +120,10 @@ function open(profile, onExit) {
   client.on('ready', () => events.put({ name: 'ready' }));
   client.on('message', (message) => events.put({ name: 'message', message }));
   client.on('message_ack', (message, ack) => events.put({ name: 'ack', ack, id: message.id._serialized }));
-  onExit(() => client.destroy());
+  injected = client;
+  onExit(() => {
+    injected = undefined;
+    return client.destroy();
+  });
   return { client, events };
 }
