@@ -55,8 +55,12 @@ async fn pages_that_cost_seconds_come_up_a_few_at_a_time_and_each_is_started_onc
     let mut after_ms: Vec<_> = seen.iter().filter_map(|it| it.opened_at_ms.checked_sub(killed_ms)).collect();
     after_ms.sort_unstable();
     ensure!(after_ms.len() == TENANTS as usize, "each page was loaded once: {after_ms:?}");
-    // Side by side they would all come at the end.
-    ensure!(after_ms[1] * 2 < after_ms[TENANTS as usize - 1], "they were all started at once: {after_ms:?}");
+    // Side by side they would all come at the end; those that go first have come by the half of it, for a node starts one more than it
+    // has processors.
+    ensure!(
+        after_ms[0] * 3 < after_ms[TENANTS as usize - 1] * 2,
+        "they were all started at once: {after_ms:?}"
+    );
 
     let (work, launches) = (START_COST * TENANTS / cores, LAUNCH * TENANTS / cores);
     // The machine is others' too, and what they leave of it is measured.

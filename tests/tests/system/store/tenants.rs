@@ -308,7 +308,8 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         "select table_name::text from information_schema.columns
             join information_schema.tables using (table_schema, table_name)
             where column_name = 'tenant_id' and table_schema = 'public' and table_type = 'BASE TABLE'
-                and table_name not in ('tenant_removals', 'operations', 'operation_members', 'cluster_events')",
+                and table_name not in ('tenant_removals', 'operations', 'operation_members', 'rollout_members',
+                    'cluster_events')",
     )
     .fetch_all(db.store.pool())
     .await
