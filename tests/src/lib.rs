@@ -13,6 +13,7 @@ pub mod conversation;
 mod fixtures;
 pub mod judge;
 mod new_tenant;
+pub mod own_mount;
 pub mod processor_time;
 pub mod resends;
 pub mod scenario;

@@ -178,6 +178,7 @@ pub(super) fn wind_down(
     session: Arc<SessionStore>,
     save: Option<u64>,
     timing: WorkerTiming,
+    env: Arc<NodeEnv>,
 ) -> BrowserTask {
     Box::pin(async move {
         let since = Instant::now();
@@ -192,7 +193,10 @@ pub(super) fn wind_down(
         let clean = page.close().await;
         let closed = since.elapsed();
         if let Some(link) = save {
-            session.save_stopped(link, clean, local_storage, &timing).await;
+            if !session.save_stopped(link, clean, local_storage, &timing).await {
+                // The disk or the object store may be the node's own trouble.
+                env.symptoms.snapshot_failed();
+            }
         }
         info!(
             drained_ms = ms(drained),

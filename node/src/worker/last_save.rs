@@ -23,14 +23,15 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 impl SessionStore {
     /// Saves the session of a browser that has closed; `clean` when it did so by itself. What is not saved stays in the profile of
-    /// this node, and an older snapshot is the newest. Older snapshots are left to the next owner, who is waiting.
+    /// this node, and an older snapshot is the newest. Older snapshots are left to the next owner, who is waiting. `false` when it is not
+    /// saved.
     pub async fn save_stopped(
         &self,
         link: u64,
         clean: bool,
         local_storage: Option<LocalStorage>,
         timing: &WorkerTiming,
-    ) {
+    ) -> bool {
         let mut end = SaveEnd { is_told: false };
         let (mut progress, trouble) = (self.progress(), Trouble::default());
         let lost = tokio::select! {
@@ -39,6 +40,7 @@ impl SessionStore {
             reason = given_up(&mut progress, timing) => Some(trouble.beside(reason)),
         };
         end.is_told = true;
+        let is_saved = lost.is_none();
         match lost {
             None => info!(clean, "the session is saved"),
             Some(reason) => {
@@ -48,6 +50,7 @@ impl SessionStore {
                 self.tell_unsaved(&text).await;
             }
         }
+        is_saved
     }
 
     async fn save_last(

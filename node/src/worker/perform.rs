@@ -146,8 +146,9 @@ impl Actor {
         let Some(browser) = &self.browser else { return };
         let drain = self.pipeline.as_ref().map(Pipeline::drain);
         let (session, save) = (self.session.clone(), save.then(|| self.machine.link()));
+        let env = self.context.env.clone();
         self.browser_task =
-            Some(browser::wind_down(browser.page.clone(), drain, session, save, *self.machine.timing()));
+            Some(browser::wind_down(browser.page.clone(), drain, session, save, *self.machine.timing(), env));
     }
 
     /// Calls the page in the background; a failure is an event.

@@ -6,14 +6,15 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
-    io::{self, Write},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use roost_devcluster::{Launch, Process, announced_in};
+
+use crate::own_mount::{fill, seen_by};
 
 /// Six tenants' snapshots take a tenth of it.
 const SIZE: &str = "256m";
@@ -35,7 +36,7 @@ impl Disk {
             .args(["--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh"])
             .args([path.as_os_str(), SIZE.as_ref()])
             .spawn()?;
-        let mounted = within(&holder, &path).join(".mounted");
+        let mounted = seen_by(holder.pid(), &path).join(".mounted");
         let ready = holder.ready_when(READY_WITHIN, || async { announced_in(&mounted) }).await;
         let holder = ready.is_ok().then_some(holder);
         Ok(Self { path, holder })
@@ -63,15 +64,7 @@ impl Disk {
             fs::rename(self.snapshots(), self.away()).context("taking the snapshots away")?;
             return fs::write(self.snapshots(), "").context("blocking the snapshots");
         };
-        let mut ballast =
-            File::create(within(holder, &self.path).join("ballast")).context("filling the disk")?;
-        loop {
-            match ballast.write_all(&[0; 64 * 1024]) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Ok(()),
-                Err(error) => return Err(error).context("filling the disk"),
-            }
-        }
+        fill(&seen_by(holder.pid(), &self.path).join("ballast"))
     }
 
     pub fn empty(&self) -> Result<()> {
@@ -79,16 +72,10 @@ impl Disk {
             fs::remove_file(self.snapshots()).context("unblocking the snapshots")?;
             return fs::rename(self.away(), self.snapshots()).context("bringing the snapshots back");
         };
-        fs::remove_file(within(holder, &self.path).join("ballast")).context("emptying the disk")
+        fs::remove_file(seen_by(holder.pid(), &self.path).join("ballast")).context("emptying the disk")
     }
 
     fn away(&self) -> PathBuf {
         self.path.join("snapshots.away")
     }
-}
-
-/// A path as the holder sees it.
-fn within(holder: &Process, path: &Path) -> PathBuf {
-    let inside = path.strip_prefix("/").unwrap_or(path);
-    Path::new("/proc").join(holder.pid().to_string()).join("root").join(inside)
 }

@@ -1,44 +1,16 @@
 //! Nodes that live and cannot do their work: they are named, take nobody, and lose their tenants to those that can.
 
-use std::{ffi::OsString, path::Path};
-
 use anyhow::{Context, Result, ensure};
 use roost_devcluster::is_connected;
 use roost_proto::v1::{
     GetNodeRequest, GetOperationRequest, Impairment, Node, Operation, OperationState, StartMoveRequest,
     StartRebalanceRequest, Worker,
 };
-use roost_tests::{SOON, Scenario, breakable_browser::BreakableBrowser};
-
-/// Becomes the node with a mount of its own where the snapshots go. The mount needs rights that the node must not have; a
-/// change of them clears the signal with which a node dies when its test does.
-fn with_an_own_mount_of(store: &Path) -> Vec<OsString> {
-    const BECOME: &str = "mount --bind \"$0\" \"$0\" && exec setpriv --pdeathsig KILL --ambient-caps=-all \
-                          --inh-caps=-all -- \"$@\"";
-    let words = ["unshare"].iter().chain(user_namespace()).chain(&["--mount", "--propagation", "private"]);
-    let words = words.chain(&["sh", "-c", BECOME]).map(OsString::from);
-    words.chain([store.as_os_str().to_owned()]).collect()
-}
-
-/// Whoever is not root may mount in a user namespace of his own.
-fn user_namespace() -> &'static [&'static str] {
-    match rustix::process::geteuid().is_root() {
-        true => &[],
-        false => &["--user", "--map-current-user", "--keep-caps"],
-    }
-}
+use roost_tests::{SOON, Scenario, breakable_browser::BreakableBrowser, own_mount::OwnMount};
 
 /// `ro` or `rw`, for this node alone.
-fn remount(scenario: &mut Scenario, node: &str, store: &Path, mode: &str) -> Result<()> {
-    let pid = scenario.cluster.node(node)?.pid().context("it runs")?;
-    let mut enter = std::process::Command::new("nsenter");
-    enter.arg(format!("--target={pid}")).arg("--mount");
-    if !user_namespace().is_empty() {
-        enter.args(["--user", "--preserve-credentials"]);
-    }
-    let done = enter.args(["mount", "-o", &format!("remount,bind,{mode}")]).arg(store).status()?;
-    ensure!(done.success(), "remounting the store of {node} {mode}: {done}");
-    Ok(())
+fn remount(scenario: &mut Scenario, node: &str, store: &OwnMount, mode: &str) -> Result<()> {
+    store.remount(scenario.cluster.node(node)?.pid().context("it runs")?, mode)
 }
 
 async fn node(scenario: &Scenario, id: &str) -> Result<Node> {
@@ -68,12 +40,13 @@ async fn what_cannot_start_browsers_takes_nobody_and_what_cannot_save_is_left() 
     let dir = tempfile::tempdir()?;
     let browser = BreakableBrowser::make(dir.path(), "node-3")?;
     browser.spoil()?;
-    let store = dir.path().join("snapshots");
-    std::fs::create_dir(&store)?;
+    let snapshots = dir.path().join("snapshots");
+    std::fs::create_dir(&snapshots)?;
+    let store = OwnMount::of(&snapshots);
     let mut scenario = Scenario::start_with(|options| {
         (options.nodes, options.tenants) = (2, 2);
-        options.node_through = with_an_own_mount_of(&store);
-        options.object_store = Some(store.clone());
+        options.node_through = store.through();
+        options.object_store = Some(snapshots.clone());
         options.browsers.insert("node-3".into(), browser.command());
     })
     .await?;

@@ -20,6 +20,7 @@ mod sandbox;
 mod screenshots;
 mod session;
 mod shut_gates;
+mod small_disk;
 mod spares;
 mod stage;
 mod starts;
