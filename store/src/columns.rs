@@ -33,6 +33,11 @@ pub(crate) fn optional_id<T>(
     column.map(parse).transpose().map_err(StoreError::corrupt_id)
 }
 
+/// A row may be younger than the transaction that reads it.
+pub(crate) fn span(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.max(0.0))
+}
+
 /// Tenants that a statement is about.
 pub(crate) fn ids_to_column<'a>(tenants: impl IntoIterator<Item = &'a TenantId>) -> Vec<String> {
     tenants.into_iter().map(|id| id.as_str().to_owned()).collect()

@@ -6,8 +6,11 @@ use roost_cluster::ledger::{Complaint, ComplaintKind};
 use roost_model::ids::Term;
 use time::OffsetDateTime;
 
-use super::{PostgresLedger, span};
-use crate::{Store, StoreError, columns::storable};
+use super::PostgresLedger;
+use crate::{
+    Store, StoreError,
+    columns::{span, storable},
+};
 
 /// The present controller, or the last one, as it has described itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,11 @@ use roost_model::ids::{OperationId, TenantId, Term};
 use serde::Deserialize;
 use sqlx::types::Json;
 
-use super::{PostgresLedger, span};
-use crate::{StoreError, columns::storable, columns::unsigned};
+use super::PostgresLedger;
+use crate::{
+    StoreError,
+    columns::{span, storable, unsigned},
+};
 
 /// Failures that are told by name.
 const NAMED: i64 = 10;

@@ -13,22 +13,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use roost_cluster::ledger::{
-    Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetStep, GENERATIONS_LEFT_OUT, Ledger,
-    LedgerError, LedgerRecord, NotBack, Orders, RolloutMember, RolloutStep, Seal, StoreClaim,
+    Complaint, DesiredTenant, FailoverFacts, FleetMembers, FleetMove, FleetStep, GENERATIONS_LEFT_OUT,
+    Ledger, LedgerError, LedgerRecord, NodeOrder, NotBack, Operation, Orders, Policy, RolloutMember,
+    RolloutStep, Seal, StoreClaim,
 };
 use roost_model::{
     causes,
     ids::{Generation, NodeId, OperationId, Revision, TenantId, Term},
 };
+use sqlx::types::Json;
 use tokio::sync::{Mutex, broadcast};
 
-use crate::{Change, ChangeKind, ClusterChange, Store, StoreError};
+use crate::{Change, ChangeKind, ClusterChange, Store, StoreError, columns::span};
 
 mod complaint;
 mod demands;
 mod failover;
 mod fleet;
-mod orders;
+mod order_rows;
 mod records;
 mod rollout;
 mod seal;
@@ -37,6 +39,7 @@ mod unplacing;
 
 pub use complaint::PresentController;
 use demands::Demands;
+use order_rows::{BreakerRow, FleetMoveRow, NodeRow, OperationRow};
 
 /// [`Ledger`] on Postgres.
 pub struct PostgresLedger {
@@ -60,6 +63,62 @@ impl PostgresLedger {
     /// Turns a statement's answer whether `valid_term` was there into a result.
     async fn check(&self, holds_term: bool) -> Result<(), StoreError> {
         if holds_term { Ok(()) } else { Err(StoreError::Deposed { term: self.store.present_term().await? }) }
+    }
+
+    /// What operators have ordered, read in one statement and so at one moment.
+    async fn read_orders(&self) -> Result<Orders, StoreError> {
+        let query = sqlx::query!(
+            r#"select failover_paused, failover_paused_by = '' as "paused_by_breaker!", failover_breaker, auto_rebalance,
+                extract(epoch from now() - failover_resumed_at)::float8 as resumed_ago_s,
+                coalesce((
+                    select jsonb_agg(jsonb_build_object(
+                        'node', node, 'cordoned', cordoned,
+                        'window_incarnation', case when window_until > now() then window_incarnation end,
+                        'window_left_s', extract(epoch from window_until - now()),
+                        'shedding', nullif(shedding, ''),
+                        'suspect_for_s', case when suspect_until > now() then extract(epoch from suspect_until - now()) end
+                    ) order by node)
+                    from node_orders
+                    where cordoned or window_until > now() or suspect_until > now() or shedding <> ''
+                ), '[]') as "nodes!: Json<Vec<NodeRow>>",
+                coalesce((
+                    select jsonb_agg(jsonb_build_object(
+                        'id', id, 'kind', kind, 'node', node, 'tenant', tenant_id,
+                        'urgent', force or coalesce(deadline <= now(), false), 'max_concurrent', max_concurrent,
+                        'max_unavailable_percent', max_unavailable_percent, 'pauses_after', pauses_after, 'rollout', rollout, 'total', total, 'done', done, 'message', message
+                    ) order by id)
+                    from operations where state = 'RUNNING'
+                ), '[]') as "operations!: Json<Vec<OperationRow>>",
+                coalesce((
+                    select jsonb_agg(jsonb_build_object(
+                        'operation', o.id, 'tenant', m.tenant_id, 'from', m.from_node, 'to', o.node
+                    ) order by m.position)
+                    from operations o join operation_members m on m.operation_id = o.id
+                    where o.state = 'RUNNING' and o.action = 'MOVE' and m.state = 'UNDER_WAY'
+                ), '[]') as "fleet_moves!: Json<Vec<FleetMoveRow>>",
+                (
+                    select jsonb_build_object(
+                        'lost', lost, 'age_s', extract(epoch from now() - opened_at),
+                        'held_for_s', greatest(extract(epoch from held_until - now()), 0),
+                        'ramp', ramp, 'survivors_lost', survivors_lost
+                    ) from failover_breaker
+                ) as "breaker: Json<BreakerRow>"
+            from cluster_policy"#
+        );
+        let row = self.store.one("read the orders", query).await?;
+        Ok(Orders {
+            policy: Policy {
+                paused_by_breaker: row.failover_paused.is_some() && row.paused_by_breaker,
+                failover_paused: row.failover_paused,
+                resumed_ago: row.resumed_ago_s.map(span),
+                failover_breaker: row.failover_breaker,
+                auto_rebalance: row.auto_rebalance,
+            },
+            nodes: row.nodes.0.into_iter().map(NodeOrder::from).collect(),
+            operations: row.operations.0.into_iter().map(Operation::try_from).collect::<Result<_, _>>()?,
+            fleet_moves: row.fleet_moves.0.into_iter().map(FleetMove::from).collect(),
+            breaker: row.breaker.map(|breaker| breaker.0.into()),
+        })
     }
 }
 
@@ -320,9 +379,4 @@ fn to_ledger(error: StoreError) -> LedgerError {
         None if matches!(error, StoreError::Corrupt { .. }) => LedgerError::Corrupt { reason },
         None => LedgerError::Unavailable { reason },
     }
-}
-
-/// A row may be younger than the transaction that reads it.
-fn span(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds.max(0.0))
 }

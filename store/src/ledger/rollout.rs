@@ -3,10 +3,10 @@
 use roost_cluster::ledger::{Outcome, RolloutMember};
 use roost_model::ids::{OperationId, TenantId, Term};
 
-use super::{PostgresLedger, span};
+use super::PostgresLedger;
 use crate::{
     StoreError,
-    columns::{ids_to_column, storable},
+    columns::{ids_to_column, span, storable},
     operations::{OperationState, number_to_column},
 };
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use roost_cluster::ledger::{SILENT_FOR, Seal, SealedStore, StoreClaim};
 use uuid::Uuid;
 
-use super::{PostgresLedger, span};
-use crate::{Store, StoreError};
+use super::PostgresLedger;
+use crate::{Store, StoreError, columns::span};
 
 impl PostgresLedger {
     pub(super) async fn read_seal(&self) -> Result<Seal, StoreError> {
