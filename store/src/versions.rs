@@ -212,12 +212,4 @@ impl VersionKind {
             Self::Library => "library version",
         }
     }
-
-    /// The entry of a tenant's settings that names one.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Page => "browser.page_version",
-            Self::Library => "browser.library_version",
-        }
-    }
 }

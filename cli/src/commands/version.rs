@@ -1,7 +1,6 @@
 //! `roost version`
 
 use std::{
-    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -223,10 +222,9 @@ fn of_wa_version(dir: &Path, name: &str) -> Result<(PathBuf, SystemTime), Failur
     let wrong = |what: String| Failure::Refused(format!("{}: {what}", list.display()));
     let invalid = |source| Failure::Invalid { what: list.display().to_string(), source };
     let known: WaVersions = serde_json::from_str(&read(&list)?).map_err(invalid)?;
-    let mut expiries: HashMap<String, String> =
-        known.versions.into_iter().map(|known| (known.version, known.expire)).collect();
-    let expire = expiries.remove(name).ok_or_else(|| wrong(format!("there is no version {name}")))?;
-    let expires = humantime::parse_rfc3339(&expire).map_err(|error| wrong(format!("{expire}: {error}")))?;
+    let found = known.versions.iter().find(|known| known.version == name);
+    let WaVersion { expire, .. } = found.ok_or_else(|| wrong(format!("there is no version {name}")))?;
+    let expires = humantime::parse_rfc3339(expire).map_err(|error| wrong(format!("{expire}: {error}")))?;
     Ok((dir.join("html").join(format!("{name}.html")), expires))
 }
 

@@ -21,6 +21,7 @@ use super::{
     context::{Context, WriteAuthority},
     error::ControllerError,
     fleet::CARRIED_OUT_WITHIN,
+    names::named,
     operations::Verdict,
     waits::bounded,
 };
@@ -33,8 +34,6 @@ const MARGIN_PERCENT: u32 = 5;
 const FEW_UNACKNOWLEDGED: u32 = 2;
 /// One in so many sends may have none.
 const UNACKNOWLEDGED_ONE_IN: u32 = 10;
-/// Tenants that are told by name.
-const NAMED: usize = 10;
 
 /// What comes of one look.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,9 +114,7 @@ impl Side {
 
     /// The first of them by name.
     fn told(&self) -> String {
-        let more = self.failing.len().saturating_sub(NAMED);
-        let named = self.failing.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-        if more > 0 { format!("{named} and {more} more") } else { named }
+        named(self.failing.iter().map(String::as_str))
     }
 }
 
