@@ -6,8 +6,10 @@
 use std::{env, fs, path::PathBuf};
 
 use prost::Message;
+use prost_types::FileDescriptorSet;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
+    "access",
     "tenant",
     "worker",
     "session",
@@ -23,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES.map(|file| format!("roost/v1/{file}.proto")), ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("roost_descriptor.bin"), descriptors.encode_to_vec())?;
+    fs::write(out.join("methods.rs"), methods(&descriptors))?;
 
     tonic_prost_build::configure().build_server(false).compile_fds(descriptors.clone())?;
 
@@ -43,4 +46,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("cargo:rerun-if-changed=roost");
     Ok(())
+}
+
+/// The name of every call, as a constant: what has to be said of each of them can be checked while it is compiled.
+fn methods(descriptors: &FileDescriptorSet) -> String {
+    let mut lines = String::new();
+    for file in &descriptors.file {
+        for service in &file.service {
+            for method in &service.method {
+                let (service, name) = (service.name(), method.name());
+                lines += &format!("    \"/{}.{service}/{name}\",\n", file.package());
+            }
+        }
+    }
+    format!("&[\n{lines}]")
 }

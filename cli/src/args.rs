@@ -6,9 +6,10 @@ use clap::{Parser, Subcommand};
 use crate::commands::{demo::Demo, dev::Dev};
 use crate::{
     commands::{
-        apply::Apply, cluster::ClusterVerb, export::Export, message::MessageVerb, node::NodeVerb,
-        operation::OperationVerb, rebalance::Rebalance, session::SessionVerb, snapshot::SnapshotVerb,
-        tenant::TenantVerb, top::Top, version::VersionVerb, worker::WorkerVerb,
+        apply::Apply, audit::AuditVerb, cluster::ClusterVerb, export::Export, message::MessageVerb,
+        node::NodeVerb, operation::OperationVerb, rebalance::Rebalance, session::SessionVerb,
+        snapshot::SnapshotVerb, tenant::TenantVerb, token::TokenVerb, top::Top, version::VersionVerb,
+        worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -68,6 +69,14 @@ pub(crate) enum Command {
     /// The cluster as a whole: its status, its events, its policy.
     #[command(subcommand)]
     Cluster(ClusterVerb),
+    /// Tokens: with which the API is called.
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// The audit: what was ordered by whom.
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    /// Says whose token this is, and what its role is.
+    Whoami,
     /// Operations: drains, rebalances and moves, with their history.
     #[command(subcommand)]
     Operation(OperationVerb),

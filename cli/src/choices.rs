@@ -1,7 +1,7 @@
 //! What a tenant's settings may be where there are few: as options, and in files of declared tenants.
 
 use clap::ValueEnum;
-use roost_proto::v1::{Language, LogLevel, ResendPolicy, Template, TenantLogLevel, VersionKind};
+use roost_proto::v1::{Language, LogLevel, ResendPolicy, Role, Template, TenantLogLevel, VersionKind};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -38,6 +38,35 @@ pub enum LogLevelChoice {
     Info,
     Warn,
     Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleChoice {
+    /// May do everything, also make tokens and read the audit
+    Admin,
+    /// Runs the cluster and its tenants
+    Operator,
+    /// Sees the cluster and its tenants, but no message, QR code or screenshot
+    Viewer,
+    /// Of one tenant: also starts, stops and links it
+    Owner,
+    /// Of one tenant: sees it and its conversations
+    Staff,
+    /// Of one tenant: for its programs
+    Processor,
+}
+
+impl From<RoleChoice> for Role {
+    fn from(role: RoleChoice) -> Self {
+        match role {
+            RoleChoice::Admin => Role::Admin,
+            RoleChoice::Operator => Role::Operator,
+            RoleChoice::Viewer => Role::Viewer,
+            RoleChoice::Owner => Role::Owner,
+            RoleChoice::Staff => Role::Staff,
+            RoleChoice::Processor => Role::Processor,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -39,6 +39,9 @@ pub struct NodeRecord {
     /// What it has of memory for its tenants; nothing is decided by it where the node does not say.
     #[serde(default)]
     pub memory: Option<NodeMemory>,
+    /// How many browsers it keeps ready for nobody yet; nothing is decided by it.
+    #[serde(default)]
+    pub spare_browsers: u16,
 }
 
 const MIB: u64 = 1 << 20;

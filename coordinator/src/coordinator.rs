@@ -1,6 +1,6 @@
 //! A coordinator from start to stop.
 //!
-//! Seven things run: the server, the look at what it stands on, the faces of that, the look for those who follow workers, the migration of the schema, and, from its
+//! Eight things run: the server, the look at what it stands on, the faces of that, the look for those who follow workers, the one at the tokens of streams, the migration of the schema, and, from its
 //! success on, the controller and the retention. They share one token to stop. Stopping is a hand-over: streams end so that their callers go elsewhere,
 //! the controller resigns so that another takes over at once and not after a lease, calls under way are finished.
 
@@ -31,9 +31,12 @@ use tonic_health::server::HealthReporter;
 use crate::{
     announce,
     app::{
-        App, OwnController, health, retention,
-        tokens::{TokenFile, TokenFileError},
-        waiting_look,
+        App, OwnController,
+        access::{
+            Access,
+            token_file::{TokenFile, TokenFileError},
+        },
+        health, retention, waiting_look,
     },
     config::Config,
     grpc::{self, AuthLayer, ServeError},
@@ -129,7 +132,9 @@ impl Coordinator {
         let (tell, unusable) = mpsc::channel(1);
         background.spawn(control(app.clone(), controller_config(&config, addr), tell.clone(), stop.clone()));
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
-        let auth = AuthLayer::new(tokens);
+        let access = Arc::new(Access::new(tokens, app.clone()));
+        background.spawn(access.clone().run(stop.clone()));
+        let auth = AuthLayer::new(access);
         let server = tokio::spawn(grpc::serve(listener, app, auth, health, stop.clone().cancelled_owned()));
         let running = Self {
             addr,

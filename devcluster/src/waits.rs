@@ -27,6 +27,16 @@ impl Cluster {
         .await
     }
 
+    /// Every worker is connected, on this node.
+    pub async fn all_connected_on(&self, node: &str, within: Duration) -> Result<()> {
+        self.wait(&format!("all are connected on {node}"), within, || async {
+            // Without an answer nothing is known of them.
+            let there = |worker: &Worker| is_connected(worker) && worker.node_id == node;
+            self.workers().await.is_ok_and(|workers| workers.iter().all(there))
+        })
+        .await
+    }
+
     /// This tenant's worker runs and is connected.
     pub async fn tenant_connected(&self, tenant: &str, within: Duration) -> Result<Worker> {
         self.worker_until(tenant, "is connected", within, is_connected).await

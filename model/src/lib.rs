@@ -6,9 +6,11 @@
 //!
 //! Start reading at [`ids`]; [`tenant`] is what a responder needs to know of a business, [`message`] what it is asked, [`restart_schedule`] when its browser is restarted,
 //! [`browser`] what that says that it is, [`proxy`] by which way it goes, [`limits`] what it may take of its node,
-//! [`worker_timing`] how often and how soon its worker does what it does, and [`log_level`] how much of it is logged.
+//! [`worker_timing`] how often and how soon its worker does what it does, [`log_level`] how much of it is logged, and [`access`] what a
+//! caller may be.
 //! [`causes()`] is how an error is told to people.
 
+pub mod access;
 pub mod browser;
 pub mod causes;
 pub mod ids;
@@ -21,6 +23,7 @@ pub mod restart_schedule;
 pub mod tenant;
 pub mod worker_timing;
 
+pub use access::{Grant, GrantError, Role};
 pub use browser::{BrowserSettingError, BrowserSettings};
 pub use causes::causes;
 pub use limits::{ResourceLimits, ResourceUsage};

@@ -7,10 +7,10 @@
 use std::{str::FromStr, time::Duration};
 
 use crate::v1::{
-    cluster_service_client::ClusterServiceClient, message_service_client::MessageServiceClient,
-    node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
-    session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
-    version_service_client::VersionServiceClient,
+    access_service_client::AccessServiceClient, cluster_service_client::ClusterServiceClient,
+    message_service_client::MessageServiceClient, node_service_client::NodeServiceClient,
+    operation_service_client::OperationServiceClient, session_service_client::SessionServiceClient,
+    tenant_service_client::TenantServiceClient, version_service_client::VersionServiceClient,
     worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
@@ -70,6 +70,10 @@ impl Admin {
     /// HOST:PORT
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    pub fn access(&self) -> AccessServiceClient<Transport> {
+        AccessServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     pub fn tenants(&self) -> TenantServiceClient<Transport> {

@@ -25,6 +25,8 @@ pub enum ErrorCode {
     TooLarge,
     /// No token, an unknown one, or one that has lapsed.
     Unauthenticated,
+    /// The token is right, and its role is not enough for this call.
+    PermissionDenied,
     /// There is no such thing.
     NotFound,
     /// The id or another unique field is taken.
@@ -45,10 +47,11 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tests and documentation.
-    pub const ALL: [ErrorCode; 11] = [
+    pub const ALL: [ErrorCode; 12] = [
         ErrorCode::InvalidArgument,
         ErrorCode::TooLarge,
         ErrorCode::Unauthenticated,
+        ErrorCode::PermissionDenied,
         ErrorCode::NotFound,
         ErrorCode::AlreadyExists,
         ErrorCode::FailedPrecondition,
@@ -65,6 +68,7 @@ impl ErrorCode {
             ErrorCode::InvalidArgument => Code::InvalidArgument,
             ErrorCode::TooLarge => Code::OutOfRange,
             ErrorCode::Unauthenticated => Code::Unauthenticated,
+            ErrorCode::PermissionDenied => Code::PermissionDenied,
             ErrorCode::NotFound => Code::NotFound,
             ErrorCode::AlreadyExists => Code::AlreadyExists,
             ErrorCode::FailedPrecondition => Code::FailedPrecondition,
@@ -82,6 +86,7 @@ impl ErrorCode {
             Code::InvalidArgument => Some(ErrorCode::InvalidArgument),
             Code::OutOfRange => Some(ErrorCode::TooLarge),
             Code::Unauthenticated => Some(ErrorCode::Unauthenticated),
+            Code::PermissionDenied => Some(ErrorCode::PermissionDenied),
             Code::NotFound => Some(ErrorCode::NotFound),
             Code::AlreadyExists => Some(ErrorCode::AlreadyExists),
             Code::FailedPrecondition => Some(ErrorCode::FailedPrecondition),
@@ -90,12 +95,7 @@ impl ErrorCode {
             Code::Unavailable => Some(ErrorCode::Unavailable),
             Code::DataLoss => Some(ErrorCode::Corrupt),
             Code::Internal => Some(ErrorCode::Internal),
-            Code::Ok
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::PermissionDenied
-            | Code::Unimplemented => None,
+            Code::Ok | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::Unimplemented => None,
         }
     }
 
@@ -105,6 +105,7 @@ impl ErrorCode {
             ErrorCode::InvalidArgument => "INVALID_ARGUMENT",
             ErrorCode::TooLarge => "TOO_LARGE",
             ErrorCode::Unauthenticated => "UNAUTHENTICATED",
+            ErrorCode::PermissionDenied => "PERMISSION_DENIED",
             ErrorCode::NotFound => "NOT_FOUND",
             ErrorCode::AlreadyExists => "ALREADY_EXISTS",
             ErrorCode::FailedPrecondition => "FAILED_PRECONDITION",

@@ -23,3 +23,6 @@ pub mod internal {
 
 /// Every .proto file of `roost.v1` with its imports, as reflection serves them.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/roost_descriptor.bin"));
+
+/// The path of every call of `roost.v1`, such as `/roost.v1.TenantService/GetTenant`.
+pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));

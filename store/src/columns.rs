@@ -116,6 +116,7 @@ macro_rules! postgres_enum {
 postgres_enum!(TemplateKind, "template_kind", Booking, Ecommerce, Support);
 postgres_enum!(LanguageCode, "language_code", En, Sw);
 postgres_enum!(ResendPolicy, "resend_policy", Resend, Hold);
+postgres_enum!(Role, "access_role", Admin, Operator, Viewer, Owner, Staff, Processor);
 postgres_enum!(LogLevel, "log_level", Trace, Debug, Info, Warn, Error);
 
 #[cfg(test)]

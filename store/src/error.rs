@@ -38,6 +38,10 @@ pub enum StoreError {
     VersionTaken { name: String },
     #[error("{most} versions are kept already")]
     TooManyVersions { most: i64 },
+    #[error("there is a token {name:?} already")]
+    TokenNameTaken { name: String },
+    #[error("{most} tokens count already")]
+    TooManyTokens { most: i64 },
     /// Nothing was written.
     #[error("there is no {kind} of this name")]
     NoVersion { kind: &'static str },

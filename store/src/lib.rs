@@ -23,7 +23,9 @@
 //! - Every call ends: with an answer, or after [`CALL_TIMEOUT`] as [`StoreError::Unavailable`] with its outcome
 //!   unknown. Every write may be repeated then without harm.
 
+pub mod access_tokens;
 pub mod apply;
+pub mod audit;
 mod call;
 pub mod changes;
 mod columns;
@@ -83,7 +85,9 @@ mod worker_sights;
 mod worker_status;
 pub mod workers;
 
+pub use access_tokens::{NewToken, Token, TokenDigest, TokenState};
 pub use apply::{Apply, ApplyOutcome};
+pub use audit::{AuditEntry, AuditFilter, AuditRecord};
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound, ReplyWindow};
 pub use condition::{Condition, ConditionKind};

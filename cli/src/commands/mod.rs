@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod attribution;
+pub mod audit;
 mod browser_settings;
 pub mod cluster;
 mod consent;
@@ -35,6 +36,7 @@ mod session_qr;
 pub mod snapshot;
 pub mod tenant;
 mod timing;
+pub mod token;
 pub mod top;
 pub mod version;
 mod wait;
@@ -67,6 +69,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Apply(apply) => apply.run(&mut context).await,
         Command::Export(export) => export.run(&mut context).await,
         Command::Cluster(verb) => verb.run(&mut context).await,
+        Command::Token(verb) => verb.run(&mut context).await,
+        Command::Audit(verb) => verb.run(&mut context).await,
+        Command::Whoami => token::whoami(&mut context).await,
         Command::Operation(verb) => verb.run(&mut context).await,
         #[cfg(feature = "dev")]
         Command::Dev(dev) => dev.run(&mut context).await,

@@ -2,6 +2,7 @@
 //! prefix and the times as RFC 3339; a field that is not set is null.
 
 mod applied;
+mod audit;
 mod cluster;
 mod condition_change;
 mod dead_letter;
@@ -21,6 +22,7 @@ mod settings;
 mod snapshot;
 mod tenant;
 mod timing;
+mod token;
 mod usage;
 mod version;
 mod worker;
@@ -30,6 +32,7 @@ use prost_types::Timestamp;
 use time::OffsetDateTime;
 
 pub use applied::{AppliedView, Counts};
+pub use audit::AuditEntryView;
 pub use cluster::{ClusterView, PolicyView};
 pub use condition_change::ConditionChangeView;
 pub use dead_letter::{DeadLetterView, RedriveView};
@@ -48,6 +51,7 @@ pub use session::SessionView;
 pub use settings::SettingsPlanView;
 pub use snapshot::{SessionSnapshotView, SnapshotOrphanView};
 pub use tenant::{MenuItemView, TenantView};
+pub use token::{CallerView, NewTokenView, TokenView};
 pub use version::{RolloutPlanView, VersionView};
 pub use worker::WorkerView;
 pub use worker_description::WorkerDescriptionView;

@@ -29,6 +29,7 @@ pub struct NodeView {
     impairments: Vec<ImpairmentView>,
     next_to_leave: String,
     memory: Option<MemoryView>,
+    spare_browsers: i32,
 }
 
 /// Requested and used only of a node that was asked for by its id.
@@ -71,6 +72,7 @@ impl From<Node> for NodeView {
             impairments: node.impairments.into_iter().map(ImpairmentView::from).collect(),
             next_to_leave: node.next_to_leave,
             memory: node.memory.map(MemoryView::from),
+            spare_browsers: node.spare_browsers,
         }
     }
 }
@@ -144,6 +146,7 @@ impl Row for NodeView {
         let mut lines: Vec<_> = Self::HEADER.iter().copied().zip(self.cells()).collect();
         lines.push(("incarnation", self.incarnation.to_string()));
         lines.extend(self.memory.iter().flat_map(MemoryView::lines));
+        lines.push(("spare browsers", self.spare_browsers.to_string()));
         if self.cordoned {
             lines.push(("cordoned by", self.cordoned_by.clone()));
             lines.push(("because", self.cordon_reason.clone()));

@@ -7,10 +7,10 @@ use prost_types::Timestamp;
 use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{
-        cluster_service_server::ClusterServiceServer, message_service_server::MessageServiceServer,
-        node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
-        session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
-        version_service_server::VersionServiceServer,
+        access_service_server::AccessServiceServer, cluster_service_server::ClusterServiceServer,
+        message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
+        operation_service_server::OperationServiceServer, session_service_server::SessionServiceServer,
+        tenant_service_server::TenantServiceServer, version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
+mod access;
 mod apply;
 mod imports;
 mod inspection;
@@ -45,6 +46,7 @@ pub async fn coordinator() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let server = Server::builder()
+        .add_service(AccessServiceServer::with_interceptor(Script, authorised))
         .add_service(TenantServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerInspectionServiceServer::with_interceptor(Script, authorised))

@@ -34,6 +34,7 @@ fn impaired() -> Node {
         impairments,
         shedding: true,
         memory: Some(memory),
+        spare_browsers: 2,
         next_to_leave: "lodge".into(),
         ..node("node-3b", 2)
     }

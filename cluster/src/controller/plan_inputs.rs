@@ -158,6 +158,7 @@ fn stand_in(node: &NodeId, entry: &Entry) -> NodeRecord {
         version: String::new(),
         leaving: false,
         rpc_address: String::new(),
+        spare_browsers: 0,
         started_at_ms: 0,
         impairments: Vec::new(),
         memory: None,

@@ -7,6 +7,7 @@
 //! different; the plan of every pass takes care of that, and what must hold whatever happens in between (one operation on
 //! a node or tenant) is the database's to refuse. What is refused here ([`Refusal`]) are orders that nobody means.
 
+pub mod access;
 mod cluster;
 mod complaints;
 mod dead_letters;
@@ -32,7 +33,6 @@ mod sessions;
 mod settings_updates;
 mod state;
 mod tenants;
-pub mod tokens;
 mod versions;
 pub mod waiting_look;
 mod waiting_tenants;

@@ -119,6 +119,14 @@ fn from_store(error: &StoreError) -> ApiError {
             let message = format!("{error}; delete one that nobody has (`roost version delete`)");
             ApiError::new(ErrorCode::FailedPrecondition, message)
         }
+        StoreError::TokenNameTaken { name } => {
+            let message = format!("{error}; revoke it (`roost token revoke`), or choose another name");
+            ApiError::new(ErrorCode::AlreadyExists, message).about("token", name)
+        }
+        StoreError::TooManyTokens { .. } => {
+            let message = format!("{error}; revoke those that nobody uses (`roost token list`)");
+            ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
         StoreError::BeingDeleted { tenant } => {
             let message = format!("{error}: try again when its messages are removed, or choose another id");
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())

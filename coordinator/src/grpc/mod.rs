@@ -6,15 +6,19 @@
 //! ```
 
 mod answers;
+mod audit_trail;
 mod auth;
 mod connections;
 pub mod errors;
+mod every_call;
 pub mod health;
 mod limits;
 mod refusals;
 mod request;
+mod revocable;
 mod server;
 mod services;
+mod subject;
 mod trace;
 mod wire;
 

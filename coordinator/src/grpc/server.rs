@@ -5,10 +5,10 @@ use std::{future::Future, time::Duration};
 use roost_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        cluster_service_server::ClusterServiceServer, message_service_server::MessageServiceServer,
-        node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
-        session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
-        version_service_server::VersionServiceServer,
+        access_service_server::AccessServiceServer, cluster_service_server::ClusterServiceServer,
+        message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
+        operation_service_server::OperationServiceServer, session_service_server::SessionServiceServer,
+        tenant_service_server::TenantServiceServer, version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -26,7 +26,8 @@ use super::{
     connections::{MAX_CONNECTIONS, bounded},
     limits::LimitsLayer,
     services::{
-        Clusters, Messages, Nodes, Operations, Sessions, Tenants, Versions, WorkerInspection, Workers,
+        Accesses, Clusters, Messages, Nodes, Operations, Sessions, Tenants, Versions, WorkerInspection,
+        Workers,
     },
     trace,
 };
@@ -61,6 +62,7 @@ pub async fn serve(
     let operations = Operations { app: app.clone() };
     let cluster = Clusters { app: app.clone() };
     let versions = Versions { app: app.clone() };
+    let access = Accesses { app: app.clone() };
     let nodes = Nodes { app };
 
     Server::builder()
@@ -73,6 +75,7 @@ pub async fn serve(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+        .add_service(AccessServiceServer::new(access).max_decoding_message_size(MAX_REQUEST))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerInspectionServiceServer::new(inspection).max_decoding_message_size(MAX_REQUEST))

@@ -48,7 +48,7 @@ fn ended(trailers: Option<&HeaderMap>, streamed: Duration, span: &Span) {
     }
 }
 
-fn status(headers: &HeaderMap) -> Option<Code> {
+pub(super) fn status(headers: &HeaderMap) -> Option<Code> {
     headers.get(STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 

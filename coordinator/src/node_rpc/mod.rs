@@ -216,6 +216,7 @@ mod tests {
             version: String::new(),
             leaving: false,
             rpc_address: rpc_address.to_owned(),
+            spare_browsers: 0,
             started_at_ms: 0,
             impairments: Vec::new(),
             memory: None,

@@ -396,6 +396,7 @@ fn record(config: &NodeConfig, address: SocketAddr, rpc_address: String) -> Node
         version: env!("CARGO_PKG_VERSION").to_owned(),
         leaving: false,
         rpc_address,
+        spare_browsers: config.args.spare_browsers,
         started_at_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
         impairments: Vec::new(),
         memory: None,

@@ -87,6 +87,7 @@ mod tests {
             version: String::new(),
             leaving: false,
             rpc_address: String::new(),
+            spare_browsers: 0,
             started_at_ms: 0,
             impairments: Vec::new(),
             memory: None,

@@ -14,6 +14,7 @@ pub(super) fn a_node() -> NodeRecord {
         version: "0".to_owned(),
         leaving: false,
         rpc_address: String::new(),
+        spare_browsers: 0,
         started_at_ms: 0,
         impairments: Vec::new(),
         memory: None,

@@ -15,7 +15,7 @@ use crate::api::harness::write_private;
 
 /// As the shipped units know it.
 const EXIT_REFUSED: i32 = 3;
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A node and a coordinator with these settings, and where their logs are.
 fn both(dir: &Path, etcd: &str, database: &str) -> [Process; 2] {

@@ -6,6 +6,7 @@
 use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::{ApiError, Violation};
 
+mod access;
 mod apply;
 mod browser;
 mod business_texts;
@@ -26,6 +27,7 @@ mod text;
 mod timing;
 mod version;
 
+pub use access::new_token;
 pub use apply::apply;
 pub use order::MAX_CONCURRENT;
 pub use page::List;

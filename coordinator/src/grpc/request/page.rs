@@ -30,6 +30,8 @@ pub enum List {
     Events = 6,
     DeadLetters = 7,
     SnapshotOrphans = 8,
+    Tokens = 9,
+    AuditEntries = 10,
 }
 
 /// The page size that is meant by `page_size`.

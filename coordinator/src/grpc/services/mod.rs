@@ -1,5 +1,6 @@
 //! The services of roost.v1, one file each.
 
+mod access;
 mod cluster;
 mod messages;
 mod nodes;
@@ -10,6 +11,7 @@ mod versions;
 mod worker_inspection;
 mod workers;
 
+pub use access::Accesses;
 pub use cluster::Clusters;
 pub use messages::Messages;
 pub use nodes::Nodes;

@@ -1,5 +1,6 @@
 //! The store's rows and the registry's records as messages of the API.
 
+mod access;
 mod apply;
 mod cluster;
 mod imports;
@@ -31,6 +32,7 @@ use time::OffsetDateTime;
 
 use crate::app::watch::WorkerNews;
 
+pub use access::{audit_entry, caller, token};
 pub use apply::{applied_tenant, refused_fields};
 pub use cluster::{cluster_status, event, policy};
 pub use imports::session_import;

@@ -35,6 +35,7 @@ fn registered(record: NodeRecord, demand: Option<MemoryDemand>, node: v1::Node) 
         start_time: Some(from_millis(record.started_at_ms)),
         impairments: record.impairments.into_iter().map(impairment).collect(),
         live: true,
+        spare_browsers: record.spare_browsers.into(),
         memory: record.memory.map(|has| memory(has, demand)),
         ..node
     }

@@ -169,6 +169,7 @@ impl Machine {
             version: String::new(),
             leaving: false,
             rpc_address: String::new(),
+            spare_browsers: 0,
             started_at_ms: 0,
             impairments: Vec::new(),
             memory: Some(NodeMemory {

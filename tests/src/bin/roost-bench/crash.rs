@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use roost_devcluster::{Signal, is_connected};
+use roost_devcluster::Signal;
 use roost_model::ids::TenantId;
 use roost_tests::{Scenario, judge};
 
@@ -34,7 +34,7 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
         crash(&mut scenario, &owner)?;
         let claimed = claims.elsewhere(owner.clone(), tenants.clone(), began, WITHIN).await?;
         answer_all(&scenario, run).await?;
-        connected_on(&scenario, &spare).await?;
+        scenario.cluster.all_connected_on(&spare, WITHIN).await?;
         answers_s.push(began.elapsed().as_secs_f64());
         claims_ms.extend(claimed.iter().map(|claimed| claimed.as_secs_f64() * 1e3));
         eprintln!(
@@ -73,14 +73,6 @@ pub fn crash(scenario: &mut Scenario, node: &str) -> Result<()> {
     let child = below.iter().find(|process| process.parent == guard).context("the guard has a child")?;
     child.identity.signal(Signal::KILL)?;
     Ok(())
-}
-
-pub async fn connected_on(scenario: &Scenario, node: &str) -> Result<()> {
-    let all_are_there = || async {
-        let workers = scenario.cluster.workers().await.unwrap_or_default();
-        workers.iter().all(|worker| is_connected(worker) && worker.node_id == node)
-    };
-    Ok(scenario.cluster.wait("all are connected elsewhere", WITHIN, all_are_there).await?)
 }
 
 /// One message to each tenant, sent after the crash, is answered.

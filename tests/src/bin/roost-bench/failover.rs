@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
-use roost_devcluster::is_connected;
 use roost_model::ids::TenantId;
 use roost_tests::{Scenario, judge};
 
@@ -54,11 +53,7 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
             }
         }
         try_join_all(conversations.iter().map(|conversation| scenario.settle(conversation, WITHIN))).await?;
-        let connected = || async {
-            let workers = scenario.cluster.workers().await.unwrap_or_default();
-            workers.iter().all(|worker| is_connected(worker) && worker.node_id == spare)
-        };
-        scenario.cluster.wait("all are connected elsewhere", WITHIN, connected).await?;
+        scenario.cluster.all_connected_on(&spare, WITHIN).await?;
         took.push(began.elapsed().as_secs_f64());
         claimed_s.extend(claimed.await??.iter().map(Duration::as_secs_f64));
         eprintln!("failover {} of {runs}: {:.2} s", run + 1, took[run]);

@@ -7,10 +7,12 @@ mod crash;
 mod failover;
 mod flags;
 mod fleet_restart;
+mod hour;
 mod idle;
 mod kept;
 mod load;
 mod memory;
+mod neighbours;
 mod planned;
 mod pm2;
 mod rebalance;
@@ -20,6 +22,8 @@ mod round_trip;
 mod scale;
 mod site;
 mod workers;
+
+use std::time::Duration;
 
 use clap::Parser;
 use report::Report;
@@ -36,6 +40,9 @@ struct Args {
     /// Rows that are kept in the queues beside what is measured.
     #[arg(long, default_value_t = 10_000_000)]
     kept_rows: u64,
+    /// How long the ten tenants of `hour` are written to.
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    hour: Duration,
     /// Only these parts.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -69,6 +76,10 @@ enum Part {
     Idle,
     /// A thousand workers restarted by one order.
     Fleet,
+    /// A tenant beside one whose page leaks or spins.
+    Neighbours,
+    /// Ten tenants that are written to for an hour, if it is named.
+    Hour,
     /// The browser without each of its flags, if it is named.
     Flags,
 }
@@ -113,6 +124,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(Part::Fleet) {
         fleet_restart::measure(&mut report).await?;
+    }
+    if wanted(Part::Neighbours) {
+        neighbours::measure(site, &mut report).await?;
+    }
+    if args.only.contains(&Part::Hour) {
+        hour::measure(args.hour, site, &mut report).await?;
     }
     if args.only.contains(&Part::Flags) {
         flags::measure(site, &mut report).await?;

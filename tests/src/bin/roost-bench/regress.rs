@@ -13,7 +13,7 @@ use roost_tests::{Conversation, Scenario, processor_time::processor_time};
 use tokio::{sync::watch, task::JoinSet, time::interval};
 
 use crate::{
-    crash::{TENANTS, connected_on, crash, registered, start},
+    crash::{TENANTS, crash, registered, start},
     load,
     report::{Report, percentile},
     site::Site,
@@ -45,7 +45,7 @@ pub async fn measure(runs: usize, site: &Site, report: &mut Report) -> Result<()
         tokio::time::sleep(AT_LEAST + EVERY * part).await;
         crashes_ms.push(load::now_ms() as u64);
         crash(&mut scenario, &owner)?;
-        connected_on(&scenario, &spare).await?;
+        scenario.cluster.all_connected_on(&spare, WITHIN).await?;
         registered(&scenario, &owner).await?;
         std::mem::swap(&mut owner, &mut spare);
         eprintln!("crash {} of {runs} under load", run + 1);

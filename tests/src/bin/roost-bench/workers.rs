@@ -71,8 +71,9 @@ async fn start_all(scenario: &Scenario) -> Result<Duration> {
     });
     try_join_all(stops).await?;
     let are_stopped = || async {
-        let workers = scenario.cluster.workers().await.unwrap_or_default();
-        workers.iter().all(|worker| worker.status() == WorkerStatus::Stopped)
+        // Without an answer nothing is known of them.
+        let workers = scenario.cluster.workers().await;
+        workers.is_ok_and(|workers| workers.iter().all(|worker| worker.status() == WorkerStatus::Stopped))
     };
     scenario.cluster.wait("all are stopped", WITHIN, are_stopped).await?;
     let began = Instant::now();

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
 
+mod access;
+mod any_call;
 mod apply;
 mod auth;
 mod cluster;

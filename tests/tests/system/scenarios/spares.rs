@@ -1,6 +1,6 @@
 //! Tenants come up in browsers that ran before anybody needed them.
 
-use roost_devcluster::{Signal, is_connected};
+use roost_devcluster::Signal;
 use roost_tests::{SOON, Scenario};
 
 use super::failover::signal_working_process;
@@ -25,11 +25,7 @@ async fn a_crashed_nodes_tenants_go_on_in_spare_browsers_of_another_without_a_sc
         for index in 0..TENANTS {
             scenario.answers(&scenario.tenant(index), &format!("after crash {round}")).await?;
         }
-        let all_there = || async {
-            let workers = scenario.cluster.workers().await.unwrap_or_default();
-            workers.iter().all(|worker| is_connected(worker) && worker.node_id == other)
-        };
-        scenario.cluster.wait("all are connected elsewhere", SOON, all_there).await?;
+        scenario.cluster.all_connected_on(&other, SOON).await?;
         let after = scenario.spares(&other).await?;
         let adopted = |spares: &serde_json::Value| spares["adopted"].as_u64().unwrap_or_default();
         assert_eq!(adopted(&after) - adopted(&before), 2, "{before}, then {after}");

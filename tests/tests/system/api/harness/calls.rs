@@ -117,6 +117,7 @@ impl Api {
             version: "0.0.0-test".into(),
             leaving: false,
             rpc_address: String::new(),
+            spare_browsers: 0,
             started_at_ms: 1_700_000_000_123,
             impairments: Vec::new(),
             memory: None,

@@ -1,7 +1,8 @@
-//! The token file: who may call the admin API.
+//! The token file: who may call everything, also while Postgres is away.
 //!
-//! One token a line, `TOKEN` or `TOKEN expires 2027-01-31T00:00:00Z`; blank lines and lines that begin with `#` count
-//! for nothing. The file is looked at on every call (one `stat`) and read again when it has changed, so a token that is
+//! One token a line, `sha256:DIGEST` or `TOKEN`, each perhaps with `expires 2027-01-31T00:00:00Z`; blank lines and lines that begin with
+//! `#` count for nothing. A digest (64 hexadecimal digits, as `roost token hash` prints it) gives the token to nobody who reads the
+//! file. The file is looked at on every call (one `stat`) and read again when it has changed, so a token that is
 //! taken out is refused from the next call on. Replace the file by rename: what is read in the middle of a write admits
 //! fewer, never more. A file that is gone or wrong admits nobody until it is right again.
 //!
@@ -19,15 +20,23 @@ use std::{
 use parking_lot::Mutex;
 use roost_model::causes;
 use roost_secrets::SecretFileError;
-use sha2::{Digest, Sha256};
+use roost_store::TokenDigest;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::secret;
+
+/// Before the digest of a token.
+const HASHED: &str = "sha256:";
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     #[error("the token file is not usable")]
     File(#[from] SecretFileError),
-    #[error("line {line} of the token file {} is neither `TOKEN` nor `TOKEN expires 2027-01-31T00:00:00Z`", path.display())]
+    #[error(
+        "line {line} of the token file {} is neither `sha256:DIGEST` nor `TOKEN`, each perhaps with `expires 2027-01-31T00:00:00Z`",
+        path.display()
+    )]
     Line { path: PathBuf, line: usize },
     #[error("the token file {} holds no token", path.display())]
     Empty { path: PathBuf },
@@ -45,7 +54,7 @@ pub enum Refusal {
 }
 
 type Expiry = Option<OffsetDateTime>;
-type Tokens = HashMap<[u8; 32], Expiry>;
+type Tokens = HashMap<TokenDigest, Expiry>;
 
 /// What tells one state of the file from the next; None when it cannot be looked at.
 type Stamp = Option<(u64, u64, i64, i64)>;
@@ -71,9 +80,9 @@ impl TokenFile {
     }
 
     /// Whether the token is in the file as it is now and has not lapsed.
-    pub fn check(&self, token: &str, now: OffsetDateTime) -> Result<(), Refusal> {
+    pub fn check(&self, digest: &TokenDigest, now: OffsetDateTime) -> Result<(), Refusal> {
         let tokens = self.current().ok_or(Refusal::FileUnusable)?;
-        match tokens.get(&digest(token)) {
+        match tokens.get(digest) {
             None => Err(Refusal::Unknown),
             Some(Some(at)) if *at <= now => Err(Refusal::Lapsed { at: *at }),
             Some(_) => Ok(()),
@@ -115,9 +124,9 @@ fn read(path: &Path) -> Result<Tokens, TokenFileError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (token, expiry) =
+        let (digest, expiry) =
             parse(line).ok_or_else(|| TokenFileError::Line { path: path.to_owned(), line: index + 1 })?;
-        tokens.insert(digest(token), expiry);
+        tokens.insert(digest, expiry);
     }
     if tokens.is_empty() {
         return Err(TokenFileError::Empty { path: path.to_owned() });
@@ -125,17 +134,28 @@ fn read(path: &Path) -> Result<Tokens, TokenFileError> {
     Ok(tokens)
 }
 
-fn parse(line: &str) -> Option<(&str, Expiry)> {
+fn parse(line: &str) -> Option<(TokenDigest, Expiry)> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    match words.as_slice() {
-        [token] => Some((token, None)),
-        [token, "expires", at] => Some((token, Some(OffsetDateTime::parse(at, &Rfc3339).ok()?))),
-        _ => None,
-    }
+    let (token, expiry) = match words.as_slice() {
+        [token] => (token, None),
+        [token, "expires", at] => (token, Some(OffsetDateTime::parse(at, &Rfc3339).ok()?)),
+        _ => return None,
+    };
+    let digest = match token.strip_prefix(HASHED) {
+        Some(digits) => from_hex(digits)?,
+        None => secret::digest(token),
+    };
+    Some((digest, expiry))
 }
 
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
+fn from_hex(digits: &str) -> Option<TokenDigest> {
+    let digits = Some(digits)
+        .filter(|digits| digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    let mut digest = [0; 32];
+    for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
+    }
+    Some(digest)
 }
 
 #[cfg(test)]
@@ -166,17 +186,32 @@ mod tests {
         fs::rename(new, path).unwrap();
     }
 
+    fn check(tokens: &TokenFile, token: &str) -> Result<(), Refusal> {
+        tokens.check(&secret::digest(token), NOW)
+    }
+
+    #[test]
+    fn a_token_may_stand_there_as_its_digest_alone() {
+        let digest: String = secret::digest("sesame").iter().map(|byte| format!("{byte:02X}")).collect();
+        let (_dir, path) = file(&format!("sha256:{digest} expires 2027-01-31T00:00:00Z\n"));
+        let tokens = TokenFile::open(&path).unwrap();
+        assert_eq!(check(&tokens, "sesame"), Ok(()));
+        assert_eq!(check(&tokens, &format!("sha256:{digest}")), Err(Refusal::Unknown));
+        let (_dir, path) = file(&format!("sha256:{}\n", &digest[1..]));
+        assert!(matches!(TokenFile::open(&path).err().unwrap(), TokenFileError::Line { line: 1, .. }));
+    }
+
     #[test]
     fn a_token_of_the_file_is_accepted_until_it_lapses() {
         let (_dir, path) = file(
             "# ours\n\nforever\n  today expires 2026-11-21T12:00:01Z\ngone expires 2026-11-21T14:00:00+02:00\n",
         );
         let tokens = TokenFile::open(&path).unwrap();
-        assert_eq!(tokens.check("forever", NOW), Ok(()));
-        assert_eq!(tokens.check("today", NOW), Ok(()));
-        assert_eq!(tokens.check("gone", NOW), Err(Refusal::Lapsed { at: NOW }));
-        assert_eq!(tokens.check("expires", NOW), Err(Refusal::Unknown));
-        assert_eq!(tokens.check("", NOW), Err(Refusal::Unknown));
+        assert_eq!(check(&tokens, "forever"), Ok(()));
+        assert_eq!(check(&tokens, "today"), Ok(()));
+        assert_eq!(check(&tokens, "gone"), Err(Refusal::Lapsed { at: NOW }));
+        assert_eq!(check(&tokens, "expires"), Err(Refusal::Unknown));
+        assert_eq!(check(&tokens, ""), Err(Refusal::Unknown));
     }
 
     #[test]
@@ -184,8 +219,8 @@ mod tests {
         let (_dir, path) = file("old\n");
         let tokens = TokenFile::open(&path).unwrap();
         replace(&path, "new\n");
-        assert_eq!(tokens.check("old", NOW), Err(Refusal::Unknown));
-        assert_eq!(tokens.check("new", NOW), Ok(()));
+        assert_eq!(check(&tokens, "old"), Err(Refusal::Unknown));
+        assert_eq!(check(&tokens, "new"), Ok(()));
     }
 
     #[test]
@@ -193,11 +228,11 @@ mod tests {
         let (_dir, path) = file("a\n");
         let tokens = TokenFile::open(&path).unwrap();
         replace(&path, "a\nb until tomorrow\n");
-        assert_eq!(tokens.check("a", NOW), Err(Refusal::FileUnusable));
+        assert_eq!(check(&tokens, "a"), Err(Refusal::FileUnusable));
         fs::remove_file(&path).unwrap();
-        assert_eq!(tokens.check("a", NOW), Err(Refusal::FileUnusable));
+        assert_eq!(check(&tokens, "a"), Err(Refusal::FileUnusable));
         replace(&path, "a\n");
-        assert_eq!(tokens.check("a", NOW), Ok(()));
+        assert_eq!(check(&tokens, "a"), Ok(()));
     }
 
     #[test]
@@ -215,9 +250,9 @@ mod tests {
         let (_dir, path) = file("a\n");
         let tokens = TokenFile::open(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(tokens.check("a", NOW), Err(Refusal::FileUnusable));
+        assert_eq!(check(&tokens, "a"), Err(Refusal::FileUnusable));
         assert!(matches!(TokenFile::open(&path).err().unwrap(), TokenFileError::File(_)));
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(tokens.check("a", NOW), Ok(()));
+        assert_eq!(check(&tokens, "a"), Ok(()));
     }
 }

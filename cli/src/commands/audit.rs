@@ -1,0 +1,42 @@
+//! `roost audit`
+
+use clap::Subcommand;
+use roost_proto::v1::ListAuditEntriesRequest;
+
+use super::{Context, all_pages};
+use crate::{failure::Failure, views::AuditEntryView};
+
+#[derive(Debug, Subcommand)]
+pub enum AuditVerb {
+    /// Lists what was ordered and what was refused, newest first. `-o json` has all of it.
+    List {
+        /// Only what was done to this tenant, also one that is deleted.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Only what this caller did, such as "token ci".
+        #[arg(long)]
+        caller: Option<String>,
+        /// At most this many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+}
+
+impl AuditVerb {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let Self::List { tenant, caller, limit } = self;
+        let (tenant_id, caller) = (tenant.unwrap_or_default(), caller.unwrap_or_default());
+        let filter = ListAuditEntriesRequest { tenant_id, caller, ..Default::default() };
+        let admin = context.admin()?;
+        let entries = all_pages(Some(limit), |page_size, page_token| {
+            let mut client = admin.access();
+            let request = ListAuditEntriesRequest { page_size, page_token, ..filter.clone() };
+            async move {
+                let page = client.list_audit_entries(request).await?.into_inner();
+                Ok((page.entries, page.next_page_token))
+            }
+        });
+        let rows: Vec<_> = entries.await?.into_iter().map(AuditEntryView::from).collect();
+        context.output.list(&rows)
+    }
+}

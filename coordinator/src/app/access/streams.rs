@@ -1,0 +1,116 @@
+//! Streams that are open, by the token they were opened with: looked at together, and ended when it counts no more.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::caller::Source;
+
+#[derive(Debug, Default)]
+pub(super) struct LiveTokens {
+    tokens: Mutex<HashMap<Key, Live>>,
+}
+
+/// A token by where it is kept: of a token that is in both places only what holds in its place counts.
+type Key = (bool, [u8; 32]);
+
+#[derive(Debug)]
+struct Live {
+    streams: usize,
+    ended: CancellationToken,
+}
+
+/// One stream's hold on its token.
+#[derive(Debug)]
+pub struct LiveToken {
+    key: Key,
+    tokens: Arc<LiveTokens>,
+    ended: CancellationToken,
+}
+
+impl LiveTokens {
+    pub fn open(self: &Arc<Self>, source: Source) -> LiveToken {
+        let key = key(source);
+        let mut tokens = self.tokens.lock();
+        let live = tokens.entry(key).or_insert_with(|| Live { streams: 0, ended: CancellationToken::new() });
+        live.streams += 1;
+        LiveToken { key, tokens: self.clone(), ended: live.ended.clone() }
+    }
+
+    /// Whose streams are open.
+    pub fn sources(&self) -> Vec<Source> {
+        let tokens = self.tokens.lock();
+        let source = |(is_file, digest): &Key| {
+            if *is_file { Source::File(*digest) } else { Source::Database(*digest) }
+        };
+        tokens.keys().map(source).collect()
+    }
+
+    /// Ends the streams of these. One that is opened with such a token afterwards is another one's.
+    pub fn end(&self, gone: &[Source]) {
+        let gone: HashSet<Key> = gone.iter().copied().map(key).collect();
+        self.tokens.lock().retain(|key, live| {
+            let ends = gone.contains(key);
+            if ends {
+                live.ended.cancel();
+            }
+            !ends
+        });
+    }
+}
+
+fn key(source: Source) -> Key {
+    match source {
+        Source::File(digest) => (true, digest),
+        Source::Database(digest) => (false, digest),
+    }
+}
+
+impl LiveToken {
+    /// Cancelled when the token counts no more.
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+}
+
+impl Drop for LiveToken {
+    fn drop(&mut self) {
+        let mut tokens = self.tokens.tokens.lock();
+        // After its end another one may stand under the key.
+        if self.ended.is_cancelled() {
+            return;
+        }
+        if let Some(live) = tokens.get_mut(&self.key) {
+            live.streams -= 1;
+            if live.streams == 0 {
+                tokens.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_streams_of_a_token_end_together_and_those_of_others_go_on() {
+        let tokens = Arc::new(LiveTokens::default());
+        let (ours, others) = (Source::Database([1; 32]), Source::File([1; 32]));
+        let (one, two, other) = (tokens.open(ours), tokens.open(ours), tokens.open(others));
+        drop(one);
+        assert_eq!(tokens.sources().len(), 2);
+        tokens.end(&[ours]);
+        assert!(two.ended().is_cancelled() && !other.ended().is_cancelled());
+        let again = tokens.open(ours);
+        drop(two);
+        assert!(!again.ended().is_cancelled());
+        assert_eq!(tokens.sources().len(), 2);
+        drop((again, other));
+        assert!(tokens.sources().is_empty());
+    }
+}
