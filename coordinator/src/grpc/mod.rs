@@ -7,7 +7,7 @@
 
 mod answers;
 mod auth;
-mod connections;
+pub mod connections;
 pub mod errors;
 pub mod health;
 mod limits;
@@ -19,4 +19,4 @@ mod trace;
 mod wire;
 
 pub use auth::AuthLayer;
-pub use server::{ServeError, serve};
+pub use server::{Calls, InProcess, ServeError, max_request, serve};
