@@ -5,8 +5,8 @@
 
 use std::{env, fs, path::PathBuf};
 
-use prost::Message;
 use prost_types::FileDescriptorSet;
+use protox::Compiler;
 
 const FILES: [&str; 10] = [
     "access",
@@ -22,9 +22,13 @@ const FILES: [&str; 10] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let descriptors = protox::compile(FILES.map(|file| format!("roost/v1/{file}.proto")), ["."])?;
+    let mut compiler = Compiler::new(["."])?;
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(FILES.map(|file| format!("roost/v1/{file}.proto")))?;
+    let descriptors = compiler.file_descriptor_set();
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("roost_descriptor.bin"), descriptors.encode_to_vec())?;
+    // As the compiler has it, for what prost has read is without the paths of HTTP, which are options of Google's.
+    fs::write(out.join("roost_descriptor.bin"), compiler.encode_file_descriptor_set())?;
     fs::write(out.join("methods.rs"), methods(&descriptors))?;
 
     tonic_prost_build::configure().build_server(false).compile_fds(descriptors.clone())?;
@@ -45,6 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure().out_dir(internal).compile_fds(descriptors)?;
 
     println!("cargo:rerun-if-changed=roost");
+    println!("cargo:rerun-if-changed=google");
     Ok(())
 }
 

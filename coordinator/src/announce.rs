@@ -11,18 +11,26 @@ use std::{
 
 use serde::Serialize;
 
+/// Where a process serves what.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Addresses {
+    pub addr: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_addr: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_addr: Option<SocketAddr>,
+}
+
 #[derive(Serialize)]
 struct Announcement {
     pid: u32,
-    addr: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    health_addr: Option<String>,
+    #[serde(flatten)]
+    addresses: Addresses,
 }
 
-/// Writes `{"pid", "addr"}`, and `"health_addr"` if there is one, whole: aside, then renamed, so that a reader sees all of it or nothing.
-pub fn write(path: &Path, addr: SocketAddr, health_addr: Option<SocketAddr>) -> io::Result<()> {
-    let health_addr = health_addr.map(|addr| addr.to_string());
-    let announcement = Announcement { pid: process::id(), addr: addr.to_string(), health_addr };
+/// Writes `{"pid", "addr"}`, and `"health_addr"` and `"http_addr"` if there are such, whole: aside, then renamed, so that a reader sees all of it or nothing.
+pub fn write(path: &Path, addresses: Addresses) -> io::Result<()> {
+    let announcement = Announcement { pid: process::id(), addresses };
     let text = serde_json::to_vec(&announcement)?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Whoever waits may be another user: the umask decides, as for any file.
@@ -41,11 +49,19 @@ mod tests {
     #[test]
     fn the_announcement_is_whole_and_leaves_nothing_beside_it() {
         let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("coordinator.json"), "127.0.0.1:4711".parse().unwrap(), None).unwrap();
+        let addresses = Addresses {
+            addr: "127.0.0.1:4711".parse().unwrap(),
+            health_addr: None,
+            http_addr: Some("127.0.0.1:4712".parse().unwrap()),
+        };
+        write(&dir.path().join("coordinator.json"), addresses).unwrap();
         let names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["coordinator.json"]);
         let text = fs::read_to_string(dir.path().join("coordinator.json")).unwrap();
-        assert_eq!(text, format!(r#"{{"pid":{},"addr":"127.0.0.1:4711"}}"#, process::id()));
+        assert_eq!(
+            text,
+            format!(r#"{{"pid":{},"addr":"127.0.0.1:4711","http_addr":"127.0.0.1:4712"}}"#, process::id())
+        );
     }
 }

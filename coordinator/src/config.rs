@@ -34,7 +34,10 @@ pub struct Config {
     /// Where to serve /healthz and /readyz, in plain HTTP and for everyone; nowhere unless it is given
     #[arg(long, env = "ROOST_COORDINATOR_HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
-    /// File to write {"pid", "addr", "health_addr"} to once it serves
+    /// Where to serve the admin API in JSON over HTTP, beneath /v1; nowhere unless it is given
+    #[arg(long, env = "ROOST_COORDINATOR_HTTP_LISTEN")]
+    pub http_listen: Option<SocketAddr>,
+    /// File to write {"pid", "addr", "health_addr", "http_addr"} to once it serves
     #[arg(long, env = "ROOST_COORDINATOR_ANNOUNCE")]
     pub announce: Option<PathBuf>,
     /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z

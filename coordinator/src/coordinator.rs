@@ -1,6 +1,6 @@
 //! A coordinator from start to stop.
 //!
-//! Eight things run: the server, the look at what it stands on, the faces of that, the look for those who follow workers, the one at the tokens of streams, the migration of the schema, and, from its
+//! Eight things run: the servers, the look at what it stands on, the faces of that, the look for those who follow workers, the one at the tokens of streams, the migration of the schema, and, from its
 //! success on, the controller and the retention. They share one token to stop. Stopping is a hand-over: streams end so that their callers go elsewhere,
 //! the controller resigns so that another takes over at once and not after a lease, calls under way are finished.
 
@@ -29,7 +29,7 @@ use tokio_util::{
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    announce,
+    announce::{self, Addresses},
     app::{
         App, OwnController,
         access::{
@@ -39,8 +39,11 @@ use crate::{
         health, retention, waiting_look,
     },
     config::Config,
-    grpc::{self, AuthLayer, ServeError},
-    http,
+    grpc::{self, Calls, ServeError},
+    http::{
+        self,
+        json::{JsonApi, JsonApiError},
+    },
     node_rpc::NodeRpc,
 };
 
@@ -63,6 +66,10 @@ pub enum StartError {
     EtcdCa { path: PathBuf, source: io::Error },
     #[error("cannot listen on {addr}")]
     Listen { addr: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Calls(#[from] ServeError),
+    #[error(transparent)]
+    JsonApi(#[from] JsonApiError),
     #[error("cannot write the announcement {}", path.display())]
     Announce { path: PathBuf, source: io::Error },
 }
@@ -76,7 +83,9 @@ impl StartError {
             | Self::NodeRpc(_)
             | Self::Database(_)
             | Self::Registry(_)
-            | Self::EtcdCa { .. } => true,
+            | Self::EtcdCa { .. }
+            | Self::Calls(_)
+            | Self::JsonApi(_) => true,
             Self::Listen { .. } | Self::Announce { .. } => false,
         }
     }
@@ -95,8 +104,7 @@ pub enum StopError {
 
 /// A running coordinator; dropping it stops it without waiting.
 pub struct Coordinator {
-    addr: SocketAddr,
-    health_addr: Option<SocketAddr>,
+    addresses: Addresses,
     server: JoinHandle<Result<(), ServeError>>,
     background: TaskTracker,
     unusable: mpsc::Receiver<StartError>,
@@ -113,10 +121,9 @@ impl Coordinator {
         let stop = CancellationToken::new();
         let app = App::new(store, registry.clone(), node_rpc(&config)?, stop.clone());
         let (listener, addr) = listen(config.listen).await?;
-        let health_listener = match config.health_listen {
-            Some(addr) => Some(listen(addr).await?),
-            None => None,
-        };
+        let (health_listener, health_addr) = listen_if(config.health_listen).await?;
+        let (http_listener, http_addr) = listen_if(config.http_listen).await?;
+        let addresses = Addresses { addr, health_addr, http_addr };
 
         let background = TaskTracker::new();
         let (found, looking) = health::watch(app.clone(), config.lease_ttl, stop.clone());
@@ -124,8 +131,7 @@ impl Coordinator {
         let health = HealthReporter::new();
         grpc::health::begin(&health).await;
         background.spawn(grpc::health::run(health.clone(), found.clone()));
-        let health_addr = health_listener.as_ref().map(|(_, addr)| *addr);
-        if let Some((listener, _)) = health_listener {
+        if let Some(listener) = health_listener {
             background.spawn(stop.clone().run_until_cancelled_owned(http::health::serve(listener, found)));
         }
         background.spawn(waiting_look::run(app.clone(), stop.clone()));
@@ -134,21 +140,13 @@ impl Coordinator {
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
         let access = Arc::new(Access::new(tokens, app.clone()));
         background.spawn(access.clone().run(stop.clone()));
-        let auth = AuthLayer::new(access);
-        let server = tokio::spawn(grpc::serve(listener, app, auth, health, stop.clone().cancelled_owned()));
-        let running = Self {
-            addr,
-            health_addr,
-            server,
-            background,
-            unusable,
-            _stop_on_drop: stop.clone().drop_guard(),
-            stop,
-        };
+        let calls = Calls::new(app, access, health)?;
+        let server = tokio::spawn(serve(listener, http_listener, calls, stop.clone())?);
+        let running =
+            Self { addresses, server, background, unusable, _stop_on_drop: stop.clone().drop_guard(), stop };
 
         if let Some(path) = config.announce {
-            announce::write(&path, addr, health_addr)
-                .map_err(|source| StartError::Announce { path, source })?;
+            announce::write(&path, addresses).map_err(|source| StartError::Announce { path, source })?;
         }
         tracing::info!(id = config.id, cluster = %config.cluster, %addr, "coordinator serving");
         Ok(running)
@@ -156,12 +154,17 @@ impl Coordinator {
 
     /// Where it serves.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.addresses.addr
     }
 
     /// Where it tells its health in HTTP.
     pub fn health_addr(&self) -> Option<SocketAddr> {
-        self.health_addr
+        self.addresses.health_addr
+    }
+
+    /// Where it serves in JSON over HTTP.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.addresses.http_addr
     }
 
     /// Resolves when the server has ended, which it does by itself only in failure, or when it is found to be of no use.
@@ -198,6 +201,36 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErro
     let listener = TcpListener::bind(addr).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+async fn listen_if(
+    addr: Option<SocketAddr>,
+) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
+    match addr {
+        Some(addr) => listen(addr).await.map(|(listener, addr)| (Some(listener), Some(addr))),
+        None => Ok((None, None)),
+    }
+}
+
+/// Both faces of the calls, until the order to stop.
+fn serve(
+    listener: TcpListener,
+    http_listener: Option<TcpListener>,
+    calls: Calls,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = Result<(), ServeError>>, StartError> {
+    let json =
+        http_listener.map(|listener| JsonApi::new(calls.clone()).map(|api| (listener, api))).transpose()?;
+    Ok(async move {
+        let json = async {
+            if let Some((listener, api)) = json {
+                http::server::serve(listener, api, stop.clone()).await;
+            }
+            Ok(())
+        };
+        let grpc = grpc::serve(listener, calls, stop.clone().cancelled_owned());
+        tokio::try_join!(grpc, json).map(drop)
+    })
 }
 
 fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  caller --gRPC--> grpc (translates) --> app (decides, writes, answers) --> store (Postgres)
-//!                                              |                                ^
+//!  caller --JSON--> http::json --^             |                                ^
 //!                                              \--> registry (etcd) <-- controller   one of all coordinators acts
 //! ```
 //!

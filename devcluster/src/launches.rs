@@ -102,6 +102,7 @@ fn coordinator(
         .args(["run", "--id", id, "--cluster", CLUSTER])
         .args(["--etcd".into(), services.roads.etcd_of(id, services.etcd)])
         .args(["--listen".into(), loopback(dir.port(id, port)?)])
+        .args(["--http-listen".into(), loopback(dir.port(&format!("{id}-http"), None)?)])
         .args(["--token-file".into(), dir.token_file().into_os_string()])
         .args(["--cluster-secret-file".into(), dir.cluster_secret_file()?.into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])

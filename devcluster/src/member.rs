@@ -32,18 +32,21 @@ pub struct Member {
     announcement: PathBuf,
     process: Option<Process>,
     addr: String,
+    http_addr: Option<String>,
 }
 
 /// What a node and a coordinator announce.
 #[derive(Debug, Deserialize)]
 struct Announced {
     addr: String,
+    /// A coordinator's alone.
+    http_addr: Option<String>,
 }
 
 impl Member {
     pub(super) fn new(id: impl Into<String>, launch: Launch, announcement: PathBuf) -> Self {
         let launch = launch.args(["--announce".into(), announcement.clone().into_os_string()]);
-        Self { id: id.into(), launch, announcement, process: None, addr: String::new() }
+        Self { id: id.into(), launch, announcement, process: None, addr: String::new(), http_addr: None }
     }
 
     pub fn id(&self) -> &str {
@@ -53,6 +56,11 @@ impl Member {
     /// HOST:PORT, as it announced at its last start.
     pub fn addr(&self) -> &str {
         &self.addr
+    }
+
+    /// HOST:PORT where a coordinator serves in JSON over HTTP, as it announced at its last start.
+    pub fn http_addr(&self) -> Option<&str> {
+        self.http_addr.as_deref()
     }
 
     /// Of the process that was started last.
@@ -81,7 +89,7 @@ impl Member {
     /// Starts it and waits until it has announced that it is ready. It must not run.
     pub async fn start(&mut self) -> Result<()> {
         let announced: Announced = self.start_announcing().await?;
-        self.addr = announced.addr;
+        (self.addr, self.http_addr) = (announced.addr, announced.http_addr);
         Ok(())
     }
 

@@ -10,6 +10,8 @@ pub struct DevRecord {
     pub postgres: PostgresRecord,
     /// HOST:PORT of the first coordinator.
     pub admin_addr: String,
+    /// HOST:PORT where it serves the same in JSON over HTTP.
+    pub http_addr: Option<String>,
     /// Holds the bearer token.
     pub token_file: PathBuf,
     /// Null when the cluster runs against the real site.
@@ -37,6 +39,7 @@ pub struct CoordinatorRecord {
     pub id: String,
     pub pid: u32,
     pub admin_addr: String,
+    pub http_addr: Option<String>,
 }
 
 /// A node that runs. The pid is that of the process that was started: the guard.
@@ -72,6 +75,7 @@ mod tests {
             etcd: EtcdRecord { endpoint: "http://127.0.0.1:1".into(), pid: 1 },
             postgres: PostgresRecord { url: "postgres://127.0.0.1:2/postgres".into(), pid: 2 },
             admin_addr: "127.0.0.1:3".into(),
+            http_addr: Some("127.0.0.1:7".into()),
             token_file: "/d/token".into(),
             simulator_url: Some("http://127.0.0.1:4".into()),
             simulator_tls_addr: Some("127.0.0.1:5".into()),
@@ -79,6 +83,7 @@ mod tests {
                 id: "c1".into(),
                 pid: 3,
                 admin_addr: "127.0.0.1:3".into(),
+                http_addr: Some("127.0.0.1:7".into()),
             }],
             nodes: vec![NodeRecord { id: "node-1".into(), pid: 6, addr: "127.0.0.1:6".into() }],
             tenants: vec![TenantRecord { id: "t".into(), name: "T".into(), phone: "+255700000001".into() }],
@@ -87,10 +92,11 @@ mod tests {
             "etcd": {"endpoint": "http://127.0.0.1:1", "pid": 1},
             "postgres": {"url": "postgres://127.0.0.1:2/postgres", "pid": 2},
             "admin_addr": "127.0.0.1:3",
+            "http_addr": "127.0.0.1:7",
             "token_file": "/d/token",
             "simulator_url": "http://127.0.0.1:4",
             "simulator_tls_addr": "127.0.0.1:5",
-            "coordinators": [{"id": "c1", "pid": 3, "admin_addr": "127.0.0.1:3"}],
+            "coordinators": [{"id": "c1", "pid": 3, "admin_addr": "127.0.0.1:3", "http_addr": "127.0.0.1:7"}],
             "nodes": [{"id": "node-1", "pid": 6, "addr": "127.0.0.1:6"}],
             "tenants": [{"id": "t", "name": "T", "phone": "+255700000001"}],
         });

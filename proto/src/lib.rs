@@ -21,7 +21,7 @@ pub mod internal {
     include!(concat!(env!("OUT_DIR"), "/internal/roost.internal.v1.rs"));
 }
 
-/// Every .proto file of `roost.v1` with its imports, as reflection serves them.
+/// Every .proto file of `roost.v1` with its imports, comments and options, as reflection serves them and HTTP is made from them.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/roost_descriptor.bin"));
 
 /// The path of every call of `roost.v1`, such as `/roost.v1.TenantService/GetTenant`.

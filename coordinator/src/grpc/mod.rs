@@ -1,14 +1,15 @@
 //! The admin API in gRPC: a face of [`crate::app`] that translates and nothing else.
 //!
 //! ```text
-//!  caller --> server --> trace --> auth --> limits --> services/* --> request (every field checked) --> App
+//!  caller --> server --> trace --> auth --> admit --> limits --> services/* --> request (every field checked) --> App
 //!                                              \--- wire (rows as messages), errors (what a caller is told) <--/
 //! ```
 
+mod admit;
 mod answers;
 mod audit_trail;
 mod auth;
-mod connections;
+pub mod connections;
 pub mod errors;
 mod every_call;
 pub mod health;
@@ -22,5 +23,4 @@ mod subject;
 mod trace;
 mod wire;
 
-pub use auth::AuthLayer;
-pub use server::{ServeError, serve};
+pub use server::{Calls, InProcess, ServeError, max_request, serve};

@@ -1,37 +1,49 @@
 //! The gRPC server: its services, what is around them, and its limits.
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+
+use http::{Request, Response};
 
 use roost_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        access_service_server::AccessServiceServer, cluster_service_server::ClusterServiceServer,
-        message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
-        operation_service_server::OperationServiceServer, session_service_server::SessionServiceServer,
-        tenant_service_server::TenantServiceServer, version_service_server::VersionServiceServer,
+        access_service_server::AccessServiceServer,
+        cluster_service_server::ClusterServiceServer,
+        message_service_server::MessageServiceServer,
+        node_service_server::NodeServiceServer,
+        operation_service_server::OperationServiceServer,
+        session_service_server::SessionServiceServer,
+        tenant_service_server::TenantServiceServer,
+        version_service_server::{self, VersionServiceServer},
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
 };
 use tokio::net::TcpListener;
-use tonic::transport::{self, Server};
+use tonic::{
+    body::Body,
+    service::{Routes, RoutesBuilder},
+    transport::{self, Server},
+};
 use tonic_health::{
     pb::{self as health, health_server::HealthServer},
     server::{HealthReporter, HealthService},
 };
 use tonic_reflection::server::Builder as Reflection;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 
 use super::{
+    admit::{Admit, AdmitLayer},
     auth::AuthLayer,
     connections::{MAX_CONNECTIONS, bounded},
-    limits::LimitsLayer,
+    limits::{Limits, LimitsLayer},
     services::{
         Accesses, Clusters, Messages, Nodes, Operations, Sessions, Tenants, Versions, WorkerInspection,
         Workers,
     },
     trace,
 };
-use crate::app::App;
+use crate::app::{App, access::Access};
 
 /// The largest request. The largest valid one, a tenant with every text at its limit, is 0.4 MiB. A larger request is
 /// answered with OUT_OF_RANGE and not read.
@@ -45,15 +57,54 @@ const MAX_CALLS: u32 = 256;
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` resolves and every call has ended.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
+/// The services with what is around them: the same for every face that calls come by.
+#[derive(Clone)]
+pub struct Calls {
+    routes: Routes,
     auth: AuthLayer,
-    health: HealthReporter,
-    stop: impl Future<Output = ()> + Send,
-) -> Result<(), ServeError> {
-    let limits = LimitsLayer::new(app.streams().clone());
+    admit: AdmitLayer,
+    limits: LimitsLayer,
+}
+
+/// The services with what is around them, for a face that brings calls in another form.
+pub type InProcess = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+impl Calls {
+    pub fn new(app: App, access: Arc<Access>, health: HealthReporter) -> Result<Self, ServeError> {
+        let limits = LimitsLayer::new(app.streams().clone());
+        let mut routes = Routes::builder();
+        routes
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?)
+            .add_service(HealthServer::new(HealthService::from_health_reporter(health)));
+        add_services(&mut routes, app);
+        let (auth, admit) = (AuthLayer::new(access.clone()), AdmitLayer::new(access));
+        Ok(Self { routes: routes.routes().prepare(), auth, admit, limits })
+    }
+
+    /// Calls go through what `reader` makes of them when their token is known, and not before.
+    pub fn in_process<L>(self, reader: L) -> InProcess
+    where
+        L: Layer<Admit<Limits<Routes>>>,
+        L::Service: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<Request<Body>>>::Future: Send + 'static,
+    {
+        let around = ServiceBuilder::new()
+            .layer(trace::layer())
+            .layer(self.auth)
+            .layer(reader)
+            .layer(self.admit)
+            .layer(self.limits);
+        let calls = around.service(self.routes);
+        BoxCloneSyncService::new(calls.map_response(|response| response.map(Body::new)))
+    }
+}
+
+fn add_services(routes: &mut RoutesBuilder, app: App) {
     let tenants = Tenants { app: app.clone() };
     let workers = Workers { app: app.clone() };
     let inspection = WorkerInspection { app: app.clone() };
@@ -64,17 +115,7 @@ pub async fn serve(
     let versions = Versions { app: app.clone() };
     let access = Accesses { app: app.clone() };
     let nodes = Nodes { app };
-
-    Server::builder()
-        .max_concurrent_streams(MAX_CALLS)
-        .http2_keepalive_interval(Some(PING_AFTER))
-        .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .layer(trace::layer())
-        .layer(auth)
-        .layer(limits)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
+    routes
         .add_service(AccessServiceServer::new(access).max_decoding_message_size(MAX_REQUEST))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
@@ -84,7 +125,29 @@ pub async fn serve(
         .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(MAX_REQUEST))
         .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
         .add_service(VersionServiceServer::new(versions).max_decoding_message_size(MAX_VERSION))
-        .add_service(ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_REQUEST))
+        .add_service(ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_REQUEST));
+}
+
+/// The largest request that a service takes.
+pub fn max_request(service: &str) -> usize {
+    if service == version_service_server::SERVICE_NAME { MAX_VERSION } else { MAX_REQUEST }
+}
+
+/// Serves until `stop` resolves and every call has ended.
+pub async fn serve(
+    listener: TcpListener,
+    calls: Calls,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    Server::builder()
+        .max_concurrent_streams(MAX_CALLS)
+        .http2_keepalive_interval(Some(PING_AFTER))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .layer(trace::layer())
+        .layer(calls.auth)
+        .layer(calls.admit)
+        .layer(calls.limits)
+        .add_routes(calls.routes)
         .serve_with_incoming_shutdown(bounded(listener, MAX_CONNECTIONS), stop)
         .await?;
     Ok(())

@@ -1,3 +1,7 @@
-//! What is asked in plain HTTP: a face of [`crate::app`] that translates and nothing else.
+//! What is asked in HTTP: faces of [`crate::app`] that translate and nothing else. [`json`] is the API, served by [`server`]; [`health`] is
+//! for whoever looks after this process, on a listener of its own and without a token.
 
 pub mod health;
+pub mod json;
+pub mod server;
+mod stalled_writes;

@@ -43,13 +43,18 @@ impl Cluster {
         });
         let nodes = nodes.collect();
         let coordinators = self.coordinators.iter().filter_map(|coordinator| {
-            let admin_addr = coordinator.addr().to_owned();
-            Some(CoordinatorRecord { id: coordinator.id().to_owned(), pid: coordinator.pid()?, admin_addr })
+            Some(CoordinatorRecord {
+                id: coordinator.id().to_owned(),
+                pid: coordinator.pid()?,
+                admin_addr: coordinator.addr().to_owned(),
+                http_addr: coordinator.http_addr().map(str::to_owned),
+            })
         });
         DevRecord {
             etcd: EtcdRecord { endpoint: self.etcd[0].endpoint().to_owned(), pid: self.etcd[0].pid() },
             postgres: PostgresRecord { url: self.postgres.url().to_owned(), pid: self.postgres.pid() },
             admin_addr: self.admin().address().to_owned(),
+            http_addr: self.http_addr().map(str::to_owned),
             token_file: self.token_file(),
             simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),
             simulator_tls_addr: self.simulator.as_ref().map(|site| site.tls_addr.clone()),

@@ -145,6 +145,11 @@ impl Cluster {
         &self.admins
     }
 
+    /// HOST:PORT where the first coordinator serves in JSON over HTTP.
+    pub fn http_addr(&self) -> Option<&str> {
+        self.coordinators[0].http_addr()
+    }
+
     pub fn token_file(&self) -> PathBuf {
         self.state_dir.token_file()
     }

@@ -49,8 +49,9 @@ pub struct Screen {
 impl Screen {
     pub fn open(cluster: &Cluster) -> Result<Self, Failure> {
         let header = format!(
-            " Roost  admin {}  logs {}  |  w writes to the tenants, a adds a node, r starts again what is dead, q quits",
+            " Roost  admin {}  http {}  logs {}  |  w writes to the tenants, a adds a node, r starts again what is dead, q quits",
             cluster.admin().address(),
+            cluster.http_addr().unwrap_or("-"),
             cluster.state_dir().join("logs").display()
         );
         let terminal = ratatui::try_init().map_err(Failure::Print)?;

@@ -13,6 +13,7 @@ mod fake_nodes;
 mod fleet;
 mod fleet_moves;
 pub mod harness;
+mod json;
 mod lifecycle;
 mod messages;
 mod moves;

@@ -155,6 +155,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         database_url: database_url.into(),
         listen: "127.0.0.1:0".parse().expect("an address"),
         health_listen: Some("127.0.0.1:0".parse().expect("an address")),
+        http_listen: Some("127.0.0.1:0".parse().expect("an address")),
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),
         cluster_secret_file,
