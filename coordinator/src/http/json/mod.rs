@@ -7,7 +7,7 @@
 //!
 //! A call goes through the same layers as one over gRPC, under its name there, so it is checked, limited and logged as that is; its body
 //! is read when its token is known, and not before. What a path, a field or an answer is called follows from the descriptors
-//! ([`routes`], [`request`], [`answer`]); so does the description of the API ([`openapi`]).
+//! (`routes`, `request`, `answer`); so does the description of the API (`openapi`).
 
 mod answer;
 mod api;
