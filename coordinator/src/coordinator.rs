@@ -9,11 +9,9 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use roost_cluster::{
     controller::{Controller, ControllerConfig},
     records::LeaderRecord,
-    registry::{EtcdRegistry, RegistryError},
+    registry::{EtcdAccessError, EtcdRegistry, RegistryError},
 };
 use roost_model::causes;
-use roost_proto::client::AdminError;
-use roost_secrets::{ClusterSecret, ClusterSecretError};
 use roost_store::{PostgresLedger, Store, StoreError};
 use secrecy::ExposeSecret;
 use tokio::{
@@ -38,7 +36,7 @@ use crate::{
     config::Config,
     grpc::{self, AuthLayer, ServeError},
     http,
-    node_rpc::NodeRpc,
+    transport::{self, Certificates, TransportError},
 };
 
 /// How long calls under way and the resignation may take after the order to stop.
@@ -48,16 +46,14 @@ const GRACE: Duration = Duration::from_secs(10);
 pub enum StartError {
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
-    #[error("--cluster-secret-file {} is not usable", path.display())]
-    ClusterSecret { path: PathBuf, source: ClusterSecretError },
-    #[error("the cluster's secret cannot be shown to nodes")]
-    NodeRpc(#[from] AdminError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error(transparent)]
     Database(#[from] StoreError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("--etcd-ca-file {} cannot be read", path.display())]
-    EtcdCa { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    EtcdAccess(#[from] EtcdAccessError),
     #[error("cannot listen on {addr}")]
     Listen { addr: SocketAddr, source: io::Error },
     #[error("cannot write the announcement {}", path.display())]
@@ -69,11 +65,10 @@ impl StartError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Tokens(_)
-            | Self::ClusterSecret { .. }
-            | Self::NodeRpc(_)
+            | Self::Transport(_)
             | Self::Database(_)
             | Self::Registry(_)
-            | Self::EtcdCa { .. } => true,
+            | Self::EtcdAccess(_) => true,
             Self::Listen { .. } | Self::Announce { .. } => false,
         }
     }
@@ -105,10 +100,14 @@ impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
-        let store = Store::connect_lazy(config.database_url.expose_secret(), config.database_connections)?;
+        let (url, password_file) =
+            (config.database_url.expose_secret(), config.database_password_file.clone());
+        let store = Store::connect_lazy_with(url, password_file, config.database_connections)?;
         let registry = Arc::new(connect(&config).await?);
+        let certificates = Certificates::open(&config.transport, config.listen)?;
+        let node_rpc = transport::node_rpc(&config.transport, certificates.rpc.clone())?;
         let stop = CancellationToken::new();
-        let app = App::new(store, registry.clone(), node_rpc(&config)?, stop.clone());
+        let app = App::new(store, registry.clone(), node_rpc, stop.clone());
         let (listener, addr) = listen(config.listen).await?;
         let health_listener = match config.health_listen {
             Some(addr) => Some(listen(addr).await?),
@@ -116,7 +115,8 @@ impl Coordinator {
         };
 
         let background = TaskTracker::new();
-        let (found, looking) = health::watch(app.clone(), config.lease_ttl, stop.clone());
+        let (found, looking) =
+            health::watch(app.clone(), config.lease_ttl, certificates.clone(), stop.clone());
         background.spawn(looking);
         let health = HealthReporter::new();
         grpc::health::begin(&health).await;
@@ -130,7 +130,8 @@ impl Coordinator {
         background.spawn(control(app.clone(), controller_config(&config, addr), tell.clone(), stop.clone()));
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
         let auth = AuthLayer::new(tokens);
-        let server = tokio::spawn(grpc::serve(listener, app, auth, health, stop.clone().cancelled_owned()));
+        let until = stop.clone().cancelled_owned();
+        let server = tokio::spawn(grpc::serve(listener, certificates.admin, app, auth, health, until));
         let running = Self {
             addr,
             health_addr,
@@ -251,19 +252,8 @@ fn tell(unusable: &mpsc::Sender<StartError>, error: StartError) {
     }
 }
 
-fn node_rpc(config: &Config) -> Result<NodeRpc, StartError> {
-    let path = &config.cluster_secret_file;
-    let secret = ClusterSecret::from_file(path)
-        .map_err(|source| StartError::ClusterSecret { path: path.clone(), source })?;
-    Ok(NodeRpc::new(&secret)?)
-}
-
 async fn connect(config: &Config) -> Result<EtcdRegistry, StartError> {
-    let ca = config
-        .etcd_ca_file
-        .as_ref()
-        .map(|path| std::fs::read(path).map_err(|source| StartError::EtcdCa { path: path.clone(), source }));
-    let (ca, timeout) = (ca.transpose()?, config.lease_ttl.request_timeout);
-    let cluster = config.cluster.as_str();
-    Ok(EtcdRegistry::connect_trusting(&config.etcd, cluster, timeout, ca.as_deref()).await?)
+    let access = config.etcd_access.open(&config.etcd)?;
+    let (cluster, timeout) = (config.cluster.as_str(), config.lease_ttl.request_timeout);
+    Ok(EtcdRegistry::connect_by(&config.etcd, cluster, timeout, access).await?)
 }

@@ -10,6 +10,9 @@ pub struct DevRecord {
     pub postgres: PostgresRecord,
     /// HOST:PORT of the first coordinator.
     pub admin_addr: String,
+    /// The authority that has signed for the coordinators; none of a cluster without TLS.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     /// Holds the bearer token.
     pub token_file: PathBuf,
     /// Null when the cluster runs against the real site.
@@ -72,6 +75,7 @@ mod tests {
             etcd: EtcdRecord { endpoint: "http://127.0.0.1:1".into(), pid: 1 },
             postgres: PostgresRecord { url: "postgres://127.0.0.1:2/postgres".into(), pid: 2 },
             admin_addr: "127.0.0.1:3".into(),
+            ca_file: None,
             token_file: "/d/token".into(),
             simulator_url: Some("http://127.0.0.1:4".into()),
             simulator_tls_addr: Some("127.0.0.1:5".into()),
@@ -87,6 +91,7 @@ mod tests {
             "etcd": {"endpoint": "http://127.0.0.1:1", "pid": 1},
             "postgres": {"url": "postgres://127.0.0.1:2/postgres", "pid": 2},
             "admin_addr": "127.0.0.1:3",
+            "ca_file": null,
             "token_file": "/d/token",
             "simulator_url": "http://127.0.0.1:4",
             "simulator_tls_addr": "127.0.0.1:5",

@@ -13,6 +13,7 @@ use roost_proto::{
         worker_service_server::WorkerServiceServer,
     },
 };
+use roost_tls::ServerTls;
 use tokio::net::TcpListener;
 use tonic::transport::{self, Server};
 use tonic_health::{
@@ -44,9 +45,10 @@ const MAX_CALLS: u32 = 256;
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` resolves and every call has ended.
+/// Serves until `stop` resolves and every call has ended; by TLS, if there is any.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<ServerTls>,
     app: App,
     auth: AuthLayer,
     health: HealthReporter,
@@ -82,7 +84,7 @@ pub async fn serve(
         .add_service(OperationServiceServer::new(operations).max_decoding_message_size(MAX_REQUEST))
         .add_service(VersionServiceServer::new(versions).max_decoding_message_size(MAX_VERSION))
         .add_service(ClusterServiceServer::new(cluster).max_decoding_message_size(MAX_REQUEST))
-        .serve_with_incoming_shutdown(bounded(listener, MAX_CONNECTIONS), stop)
+        .serve_with_incoming_shutdown(roost_tls::accept(bounded(listener, MAX_CONNECTIONS), tls), stop)
         .await?;
     Ok(())
 }

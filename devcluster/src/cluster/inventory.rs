@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Cluster;
 use crate::{
+    certificates::Certificates,
     error::Result,
     etcd::Etcd,
     member::Member,
@@ -50,6 +51,7 @@ impl Cluster {
             etcd: EtcdRecord { endpoint: self.etcd[0].endpoint().to_owned(), pid: self.etcd[0].pid() },
             postgres: PostgresRecord { url: self.postgres.url().to_owned(), pid: self.postgres.pid() },
             admin_addr: self.admin().address().to_owned(),
+            ca_file: self.certificates.as_ref().map(Certificates::ca_file),
             token_file: self.token_file(),
             simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),
             simulator_tls_addr: self.simulator.as_ref().map(|site| site.tls_addr.clone()),
