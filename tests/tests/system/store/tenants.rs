@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
 use roost_model::{
-    BrowserSettings, LanguageCode, MenuItem, ResendPolicy, ResourceLimits, RestartSchedule, TemplateKind,
-    Texts, TimingOverrides,
+    BrowserSettings, Grant, LanguageCode, MenuItem, ResendPolicy, ResourceLimits, RestartSchedule, Role,
+    TemplateKind, Texts, TimingOverrides,
 };
 use roost_store::{
-    LimitsPatch, LogTail, NewTenant, PairingOrder, SnapshotPointer, StoreError, TenantFilter, TenantPatch,
-    TenantStatus, WorkerFilter,
+    LimitsPatch, LogTail, NewTenant, NewToken, PairingOrder, SnapshotPointer, StoreError, TenantFilter,
+    TenantPatch, TenantStatus, WorkerFilter,
 };
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
@@ -295,6 +295,14 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         let tail =
             LogTail { tenant: fence.tenant.clone(), generation: fence.generation, lines: b"a line".to_vec() };
         db.store.save_log_tails(&node, &[tail]).await.unwrap();
+        let token = NewToken {
+            name: format!("of-{}", fence.tenant),
+            digest: std::array::from_fn(|at| fence.tenant.as_str().as_bytes()[at % 4]),
+            grant: Grant::new(Role::Owner, Some(fence.tenant.clone())).unwrap(),
+            lifetime: Duration::from_secs(60),
+            created_by: "asha".into(),
+        };
+        db.store.create_token(&token).await.unwrap();
     }
     let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
     let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;
@@ -309,7 +317,7 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
             join information_schema.tables using (table_schema, table_name)
             where column_name = 'tenant_id' and table_schema = 'public' and table_type = 'BASE TABLE'
                 and table_name not in ('tenant_removals', 'operations', 'operation_members', 'rollout_members',
-                    'cluster_events')",
+                    'cluster_events', 'audit_log')",
     )
     .fetch_all(db.store.pool())
     .await
