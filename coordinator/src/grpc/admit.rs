@@ -5,24 +5,23 @@
 
 use std::{
     convert::Infallible,
-    mem,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
 use http::{Request, Response};
 use roost_model::{causes, ids::TenantId};
 use roost_proto::error::{ApiError, ErrorCode, Violation};
 use roost_store::{AuditEntry, StoreError};
 use tokio::sync::Semaphore;
-use tonic::{Code, Status, body::Body};
-use tower::{Layer, Service};
+use tonic::{Code, body::Body};
+use tower::Service;
 
 use super::{
     audit_trail::{self, RefusalQuota},
     auth::{OPEN, peer},
+    code_name::code_name,
+    gate::{Gate, GateLayer, answer},
     revocable::Revocable,
     subject::{self, ReadRequest},
     trace,
@@ -41,73 +40,25 @@ const LATE_RETRY: Duration = Duration::from_secs(5);
 const LATE_TRIES: u32 = 120;
 
 /// Wraps the services with the question.
-#[derive(Clone)]
-pub struct AdmitLayer {
-    desk: Arc<Desk>,
-}
+pub type AdmitLayer = GateLayer<Desk>;
 
-struct Desk {
+/// See the module.
+pub struct Desk {
     access: Arc<Access>,
     quota: RefusalQuota,
     late: Arc<Semaphore>,
 }
 
-impl AdmitLayer {
-    pub fn new(access: Arc<Access>) -> Self {
-        let late = Arc::new(Semaphore::new(LATE_ENTRIES));
-        Self { desk: Arc::new(Desk { access, quota: RefusalQuota::default(), late }) }
-    }
-}
-
-impl<S> Layer<S> for AdmitLayer {
-    type Service = Admit<S>;
-
-    fn layer(&self, inner: S) -> Admit<S> {
-        Admit { inner, desk: self.desk.clone() }
-    }
-}
-
-/// See the module.
-#[derive(Clone)]
-pub struct Admit<S> {
-    inner: S,
-    desk: Arc<Desk>,
-}
-
-impl<S> Service<Request<Body>> for Admit<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The one that is ready, and not its copy.
-        let fresh = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, fresh);
-        let desk = self.desk.clone();
-        Box::pin(async move {
-            Ok(desk.serve(inner, request).await.unwrap_or_else(|error| Status::from(error).into_http()))
-        })
-    }
-}
-
-impl Desk {
-    /// The answer of the handler, or why it is not asked.
-    async fn serve<S>(&self, mut inner: S, request: Request<Body>) -> Result<Response<Body>, ApiError>
+impl Gate for Desk {
+    async fn serve<S>(&self, inner: S, request: Request<Body>) -> Result<Response<Body>, ApiError>
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
     {
         // What does not exist is nobody's to refuse.
         let call = calls::find(request.uri().path());
         let Some(call) = call.filter(|call| call.path != OPEN) else {
-            return answer(&mut inner, request).await;
+            return Ok(answer(inner, request).await);
         };
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller
@@ -120,10 +71,10 @@ impl Desk {
                 return Err(error);
             }
         };
-        let answer = answer(&mut inner, request).await?;
+        let answer = answer(inner, request).await;
         if audit_trail::is_audited(call, &caller) {
             let code = trace::status(answer.headers()).unwrap_or(Code::Ok);
-            self.write(AuditEntry { result: audit_trail::result(code), ..entry }, call).await?;
+            self.write(AuditEntry { result: code_name(code).to_owned(), ..entry }, call).await?;
         }
         if !subject::answers_with_stream(call.path) {
             return Ok(answer);
@@ -131,10 +82,16 @@ impl Desk {
         let token = self.access.open_stream(&caller);
         Ok(answer.map(|body| Body::new(Revocable::new(body, token))))
     }
+}
+
+impl Desk {
+    pub fn new(access: Arc<Access>) -> Self {
+        Self { access, quota: RefusalQuota::default(), late: Arc::new(Semaphore::new(LATE_ENTRIES)) }
+    }
 
     async fn note_refusal(&self, entry: AuditEntry, error: &ApiError) {
         if self.quota.allows(&entry.caller, Instant::now()) {
-            let entry = AuditEntry { result: audit_trail::result(error.code.grpc()), ..entry };
+            let entry = AuditEntry { result: code_name(error.code.grpc()).to_owned(), ..entry };
             if let Err(lost) = self.access.audit(&entry).await {
                 tracing::error!(error = %causes(&lost), ?entry, "a refusal is not in the audit");
             }
@@ -158,14 +115,6 @@ impl Desk {
         }
         Ok(())
     }
-}
-
-async fn answer<S>(inner: &mut S, request: Request<Body>) -> Result<Response<Body>, ApiError>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    let Ok(answer) = inner.call(request).await;
-    Ok(answer)
 }
 
 /// The log has it in any case.
@@ -198,8 +147,15 @@ async fn admit(
     }
     let own = caller.grant().tenant().zip(call.subject.tenant());
     let wanted = own.is_some() || audit_trail::is_audited(call, caller);
-    let Some(descriptor) = wanted.then(|| subject::message_of(call.path)).flatten() else {
-        return Ok(request);
+    let descriptor = wanted.then(|| subject::message_of(call.path)).flatten();
+    let descriptor = match (descriptor, own) {
+        (Some(descriptor), _) => descriptor,
+        (None, None) => return Ok(request),
+        // Whoever cannot be held to a tenant is not let through to all of them.
+        (None, Some(_)) => {
+            let message = format!("what {} is about cannot be read: report it", call.name());
+            return Err(ApiError::new(ErrorCode::Internal, message));
+        }
     };
     let (parts, body) = request.into_parts();
     let read = subject::read(descriptor, body).await?;

@@ -9,7 +9,6 @@ use std::{
 use parking_lot::Mutex;
 use roost_model::ids::{NodeId, TenantId};
 use roost_store::AuditEntry;
-use tonic::Code;
 
 use super::subject::ReadRequest;
 use crate::app::access::{
@@ -56,18 +55,6 @@ pub fn say(entry: &mut AuditEntry, call: &Call, request: &ReadRequest) {
     entry.reason = request.text("reason").chars().take(WORDS).collect();
 }
 
-/// The name of a status, as the protocol has it.
-pub fn result(code: Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
 /// Who is refused again and again fills no disk by it.
 #[derive(Debug, Default)]
 pub struct RefusalQuota {
@@ -94,17 +81,6 @@ impl RefusalQuota {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_status_has_the_name_that_the_protocol_gives_it() {
-        for (code, name) in [
-            (Code::Ok, "OK"),
-            (Code::PermissionDenied, "PERMISSION_DENIED"),
-            (Code::InvalidArgument, "INVALID_ARGUMENT"),
-        ] {
-            assert_eq!(result(code), name);
-        }
-    }
 
     #[test]
     fn the_refusals_of_a_caller_are_written_down_up_to_a_bound_and_again_later() {

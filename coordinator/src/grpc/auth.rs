@@ -7,21 +7,21 @@
 
 use std::{
     convert::Infallible,
-    mem,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use roost_proto::error::{ApiError, ErrorCode};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tonic::{Status, body::Body, transport::server::TcpConnectInfo};
-use tower::{Layer, Service};
+use tonic::{body::Body, transport::server::TcpConnectInfo};
+use tower::Service;
 
-use super::refusals::Refusals;
+use super::{
+    gate::{Gate, GateLayer, answer},
+    refusals::Refusals,
+};
 use crate::app::access::{Access, Caller, Unadmitted};
 
 pub(super) const OPEN: &str = "/grpc.health.v1.Health/Check";
@@ -30,66 +30,20 @@ pub(super) const OPEN: &str = "/grpc.health.v1.Health/Check";
 const FILE_RETRY: Duration = Duration::from_secs(10);
 
 /// Wraps the server with the question.
-#[derive(Clone)]
-pub struct AuthLayer {
-    door: Arc<Door>,
-}
+pub type AuthLayer = GateLayer<Door>;
 
-struct Door {
+/// See the module.
+pub struct Door {
     access: Arc<Access>,
     refusals: Refusals,
 }
 
-impl AuthLayer {
-    pub fn new(access: Arc<Access>) -> Self {
-        Self { door: Arc::new(Door { access, refusals: Refusals::default() }) }
-    }
-}
-
-impl<S> Layer<S> for AuthLayer {
-    type Service = Auth<S>;
-
-    fn layer(&self, inner: S) -> Auth<S> {
-        Auth { inner, door: self.door.clone() }
-    }
-}
-
-/// See the module.
-#[derive(Clone)]
-pub struct Auth<S> {
-    inner: S,
-    door: Arc<Door>,
-}
-
-impl<S> Service<Request<Body>> for Auth<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The one that is ready, and not its copy.
-        let fresh = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, fresh);
-        let door = self.door.clone();
-        Box::pin(async move {
-            Ok(door.serve(inner, request).await.unwrap_or_else(|error| Status::from(error).into_http()))
-        })
-    }
-}
-
-impl Door {
-    /// The answer of what is behind the door, which knows by then who calls.
-    async fn serve<S>(&self, mut inner: S, mut request: Request<Body>) -> Result<Response<Body>, ApiError>
+impl Gate for Door {
+    /// What is behind the door knows who calls.
+    async fn serve<S>(&self, inner: S, mut request: Request<Body>) -> Result<Response<Body>, ApiError>
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
     {
         if request.uri().path() != OPEN {
             let caller = match self.caller(request.headers()).await {
@@ -101,8 +55,13 @@ impl Door {
             };
             request.extensions_mut().insert(caller);
         }
-        let Ok(answer) = inner.call(request).await;
-        Ok(answer)
+        Ok(answer(inner, request).await)
+    }
+}
+
+impl Door {
+    pub fn new(access: Arc<Access>) -> Self {
+        Self { access, refusals: Refusals::default() }
     }
 
     async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {

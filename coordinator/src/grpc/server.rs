@@ -33,9 +33,10 @@ use tonic_reflection::server::Builder as Reflection;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 
 use super::{
-    admit::{Admit, AdmitLayer},
-    auth::AuthLayer,
+    admit::{AdmitLayer, Desk},
+    auth::{AuthLayer, Door},
     connections::{MAX_CONNECTIONS, bounded},
+    gate::Gated,
     limits::{Limits, LimitsLayer},
     services::{
         Accesses, Clusters, Messages, Nodes, Operations, Sessions, Tenants, Versions, WorkerInspection,
@@ -78,14 +79,14 @@ impl Calls {
             .add_service(reflection().build_v1alpha()?)
             .add_service(HealthServer::new(HealthService::from_health_reporter(health)));
         add_services(&mut routes, app);
-        let (auth, admit) = (AuthLayer::new(access.clone()), AdmitLayer::new(access));
+        let (auth, admit) = (AuthLayer::of(Door::new(access.clone())), AdmitLayer::of(Desk::new(access)));
         Ok(Self { routes: routes.routes().prepare(), auth, admit, limits })
     }
 
     /// Calls go through what `reader` makes of them when their token is known, and not before.
     pub fn in_process<L>(self, reader: L) -> InProcess
     where
-        L: Layer<Admit<Limits<Routes>>>,
+        L: Layer<Gated<Limits<Routes>, Desk>>,
         L::Service: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
             + Clone
             + Send

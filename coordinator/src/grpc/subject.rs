@@ -5,9 +5,8 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 use roost_proto::{
     FILE_DESCRIPTOR_SET,
@@ -16,10 +15,10 @@ use roost_proto::{
 use tokio::time::timeout;
 use tonic::body::Body;
 
+use super::frame::{PREFIX, framed};
+
 /// That of the largest request of any call, which the handler holds to its own.
 const MOST: usize = 4 << 20;
-/// Whether it is compressed, and how long it is.
-const FRAME: usize = 5;
 /// For a whole request, as for an answer.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -51,7 +50,7 @@ fn method(path: &str) -> Option<MethodDescriptor> {
 
 /// Reads the body whole. What is no message is left for the handler to refuse.
 pub async fn read(descriptor: MessageDescriptor, body: Body) -> Result<ReadRequest, ApiError> {
-    let read = timeout(WITHIN, Limited::new(body, MOST + FRAME).collect());
+    let read = timeout(WITHIN, Limited::new(body, MOST + PREFIX).collect());
     let bytes = match read.await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
@@ -72,9 +71,9 @@ pub async fn read(descriptor: MessageDescriptor, body: Body) -> Result<ReadReque
 
 /// What is in the one frame that there is.
 fn payload(bytes: &Bytes) -> Option<Bytes> {
-    let head = bytes.get(..FRAME)?;
+    let head = bytes.get(..PREFIX)?;
     let length = u32::from_be_bytes(head.get(1..)?.try_into().ok()?);
-    let payload = bytes.slice(FRAME..);
+    let payload = bytes.slice(PREFIX..);
     (head[0] == 0 && usize::try_from(length).ok()? == payload.len()).then_some(payload)
 }
 
@@ -97,12 +96,7 @@ impl ReadRequest {
     /// As it was read.
     pub fn into_written_anew(self) -> Body {
         let Some(message) = self.message else { return Body::empty() };
-        let payload = message.encode_to_vec();
-        let mut bytes = BytesMut::with_capacity(FRAME + payload.len());
-        bytes.put_u8(0);
-        bytes.put_u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
-        bytes.put_slice(&payload);
-        Self { message: None, bytes: bytes.freeze() }.into_body()
+        Self { message: None, bytes: framed(&message) }.into_body()
     }
 }
 
@@ -118,6 +112,7 @@ fn text(message: &DynamicMessage, path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
     use roost_proto::v1;
 
     use super::*;
@@ -126,12 +121,6 @@ mod tests {
     async fn read_as(path: &str, bytes: Vec<u8>) -> ReadRequest {
         let body = Body::new(http_body_util::Full::new(Bytes::from(bytes)).map_err(|never| match never {}));
         read(message_of(path).unwrap(), body).await.unwrap()
-    }
-
-    fn framed(message: &impl prost::Message) -> Vec<u8> {
-        let payload = message.encode_to_vec();
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&[0][..], &length, &payload].concat()
     }
 
     const UPDATE: &str = "/roost.v1.TenantService/UpdateTenant";
@@ -143,8 +132,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_field_is_read_as_the_handler_will_read_it() {
-        assert_eq!(read_as(UPDATE, framed(&update("asha"))).await.text("tenant.id"), "asha");
-        assert_eq!(read_as(UPDATE, framed(&v1::UpdateTenantRequest::default())).await.text("tenant.id"), "");
+        assert_eq!(read_as(UPDATE, framed(&update("asha")).to_vec()).await.text("tenant.id"), "asha");
+        assert_eq!(
+            read_as(UPDATE, framed(&v1::UpdateTenantRequest::default()).to_vec()).await.text("tenant.id"),
+            ""
+        );
         // A field that comes twice counts as the handler counts it: the last of it.
         let twice = [update("asha").encode_to_vec(), update("bola").encode_to_vec()].concat();
         let decoded = v1::UpdateTenantRequest::decode(&twice[..]).unwrap();
@@ -155,14 +147,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_goes_on_is_what_was_read() {
-        let request = read_as(UPDATE, framed(&update("asha"))).await;
+        let request = read_as(UPDATE, framed(&update("asha")).to_vec()).await;
         let body = request.into_written_anew().collect().await.unwrap().to_bytes();
-        assert_eq!(v1::UpdateTenantRequest::decode(&body[FRAME..]).unwrap(), update("asha"));
+        assert_eq!(v1::UpdateTenantRequest::decode(&body[PREFIX..]).unwrap(), update("asha"));
     }
 
     #[tokio::test]
     async fn what_is_no_message_is_not_read_and_stays_as_it_came() {
-        let good = framed(&update("asha"));
+        let good = framed(&update("asha")).to_vec();
         for wrong in [vec![], good[..4].to_vec(), good[..9].to_vec(), [&[1][..], &good[1..]].concat(), {
             let mut longer = good.clone();
             longer.push(0);

@@ -22,7 +22,7 @@ pub(super) enum Source {
 impl Caller {
     /// Of the token file, whose tokens have no names.
     pub(super) fn of_file(digest: TokenDigest) -> Self {
-        let begins: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let begins = hex::encode(&digest[..4]);
         Self { name: format!("token file {begins}"), grant: Grant::admin(), source: Source::File(digest) }
     }
 

@@ -142,20 +142,14 @@ fn parse(line: &str) -> Option<(TokenDigest, Expiry)> {
         _ => return None,
     };
     let digest = match token.strip_prefix(HASHED) {
-        Some(digits) => from_hex(digits)?,
+        Some(digits) => {
+            let mut digest = TokenDigest::default();
+            hex::decode_to_slice(digits, &mut digest).ok()?;
+            digest
+        }
         None => secret::digest(token),
     };
     Some((digest, expiry))
-}
-
-fn from_hex(digits: &str) -> Option<TokenDigest> {
-    let digits = Some(digits)
-        .filter(|digits| digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-    let mut digest = [0; 32];
-    for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
-    }
-    Some(digest)
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::http::json::{frames::framed, routes::Routes};
+    use crate::{grpc::framed, http::json::routes::Routes};
 
     fn route(call: &str) -> Arc<Route> {
         let pool = DescriptorPool::decode(roost_proto::FILE_DESCRIPTOR_SET).unwrap();

@@ -1,23 +1,11 @@
 //! Messages as gRPC frames them: a byte that says that nothing is compressed, the length, the message.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use prost::Message;
 use tonic::{Status, body::Body};
 
-const PREFIX: usize = 5;
-
-/// The body of a request with this message.
-pub fn framed(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
-    let mut framed = BytesMut::with_capacity(PREFIX + length);
-    framed.put_u8(0);
-    // A request is at most some MiB.
-    framed.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    framed.put(message.encode_to_vec().as_slice());
-    framed.freeze()
-}
+use crate::grpc::PREFIX;
 
 /// The messages of an answer, as they come.
 #[derive(Debug)]
@@ -74,8 +62,10 @@ mod tests {
     use futures::stream;
     use http_body::Frame;
     use http_body_util::StreamBody;
+    use prost::Message;
 
     use super::*;
+    use crate::grpc::framed;
 
     fn frames(chunks: Vec<Vec<u8>>, status: Option<Status>) -> Frames {
         let data = chunks.into_iter().map(|chunk| Ok(Frame::data(Bytes::from(chunk))));

@@ -11,7 +11,8 @@ use roost_proto::error::{ApiError, ErrorCode, Violation};
 use serde::Serialize;
 use tonic::{Code, Status, body::Body};
 
-use super::kind::{Kind, METHOD_NOT_ALLOWED, code_name};
+use super::kind::{Kind, METHOD_NOT_ALLOWED};
+use crate::grpc::code_name;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
 

@@ -19,7 +19,6 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{
-    frames::framed,
     kind::{REQUEST_TOO_SLOW, UNSUPPORTED_MEDIA_TYPE},
     masks,
     parameters::{put_path, put_query},
@@ -27,7 +26,7 @@ use super::{
     routes::{self, Route},
     unknown::unknown_fields,
 };
-use crate::grpc::max_request;
+use crate::grpc::{framed, max_request};
 
 const JSON: &str = "application/json";
 /// How long a body may take.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        kind::{Kind, code_name},
+        kind::Kind,
         problem::PROBLEM_JSON,
         routes::{NOT_SERVED, Routes},
     },
@@ -13,6 +13,7 @@ use super::{
     operations::{operation, path},
     schemas::Schemas,
 };
+use crate::grpc::code_name;
 
 const ABOUT: &str = "Every call of Roost's gRPC API, at paths of its own. Errors are problem documents (RFC 9457), and their `type` is the place of this \
     document that says what they mean. Integers of 64 bits are strings in answers; requests may have them either way. Times are RFC 3339 in \
