@@ -8,8 +8,9 @@ use std::{env, fs, path::PathBuf};
 use prost_types::FileDescriptorSet;
 use protox::Compiler;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "access",
+    "member",
     "tenant",
     "worker",
     "session",

@@ -6,10 +6,10 @@ use clap::{Parser, Subcommand};
 use crate::commands::{demo::Demo, dev::Dev};
 use crate::{
     commands::{
-        apply::Apply, audit::AuditVerb, cluster::ClusterVerb, export::Export, message::MessageVerb,
-        node::NodeVerb, operation::OperationVerb, rebalance::Rebalance, session::SessionVerb,
-        snapshot::SnapshotVerb, tenant::TenantVerb, token::TokenVerb, top::Top, version::VersionVerb,
-        worker::WorkerVerb,
+        apply::Apply, audit::AuditVerb, cluster::ClusterVerb, export::Export, member::MemberVerb,
+        message::MessageVerb, node::NodeVerb, operation::OperationVerb, rebalance::Rebalance,
+        session::SessionVerb, snapshot::SnapshotVerb, tenant::TenantVerb, token::TokenVerb, top::Top,
+        version::VersionVerb, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -72,6 +72,9 @@ pub(crate) enum Command {
     /// Tokens: with which the API is called.
     #[command(subcommand)]
     Token(TokenVerb),
+    /// The people of a tenant, who use the portal.
+    #[command(subcommand)]
+    Member(MemberVerb),
     /// The audit: what was ordered by whom.
     #[command(subcommand)]
     Audit(AuditVerb),

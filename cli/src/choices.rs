@@ -70,6 +70,23 @@ impl From<RoleChoice> for Role {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MemberRoleChoice {
+    /// Also starts, stops and links it, and invites others
+    Owner,
+    /// Sees it and its conversations
+    Staff,
+}
+
+impl From<MemberRoleChoice> for Role {
+    fn from(role: MemberRoleChoice) -> Self {
+        match role {
+            MemberRoleChoice::Owner => Role::Owner,
+            MemberRoleChoice::Staff => Role::Staff,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VersionKindChoice {
     Page,
     Library,

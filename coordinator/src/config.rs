@@ -8,6 +8,8 @@ use roost_cluster::timing::Timing;
 use roost_model::ids::{ClusterName, NodeId};
 use secrecy::SecretString;
 
+use crate::app::people::{InvalidAddress, PortalAddress};
+
 #[derive(Debug, Clone, Args)]
 pub struct Config {
     /// This coordinator's name: 1 to 63 of a-z, 0-9 and '-'
@@ -34,9 +36,12 @@ pub struct Config {
     /// Where to serve /healthz and /readyz, in plain HTTP and for everyone; nowhere unless it is given
     #[arg(long, env = "ROOST_COORDINATOR_HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
-    /// Where to serve the admin API in JSON over HTTP, beneath /v1; nowhere unless it is given
+    /// Where to serve the portal, and the admin API in JSON beneath /v1; nowhere unless it is given
     #[arg(long, env = "ROOST_COORDINATOR_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
+    /// Where browsers reach the portal, as https://portal.example; without it there is a portal only where --http-listen is loopback
+    #[arg(long, env = "ROOST_COORDINATOR_PUBLIC_URL", value_parser = parse_address)]
+    pub public_url: Option<PortalAddress>,
     /// File to write {"pid", "addr", "health_addr", "http_addr"} to once it serves
     #[arg(long, env = "ROOST_COORDINATOR_ANNOUNCE")]
     pub announce: Option<PathBuf>,
@@ -64,6 +69,10 @@ fn parse_id(given: &str) -> Result<String, String> {
     let id = NodeId::new(given)
         .map_err(|_| "it takes 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit")?;
     Ok(id.into())
+}
+
+fn parse_address(given: &str) -> Result<PortalAddress, InvalidAddress> {
+    given.parse()
 }
 
 fn parse_timing(given: &str) -> Result<Timing, String> {

@@ -36,15 +36,19 @@ use crate::{
             Access,
             token_file::{TokenFile, TokenFileError},
         },
-        health, retention, waiting_look,
+        health,
+        people::PortalAddress,
+        retention, waiting_look,
     },
     config::Config,
     grpc::{self, Calls, ServeError},
     http::{
         self,
         json::{JsonApi, JsonApiError},
+        site::Site,
     },
     node_rpc::NodeRpc,
+    portal::{self, Portal, TemplateError},
 };
 
 /// How long calls under way and the resignation may take after the order to stop.
@@ -70,6 +74,8 @@ pub enum StartError {
     Calls(#[from] ServeError),
     #[error(transparent)]
     JsonApi(#[from] JsonApiError),
+    #[error(transparent)]
+    Portal(#[from] TemplateError),
     #[error("cannot write the announcement {}", path.display())]
     Announce { path: PathBuf, source: io::Error },
 }
@@ -85,7 +91,8 @@ impl StartError {
             | Self::Registry(_)
             | Self::EtcdCa { .. }
             | Self::Calls(_)
-            | Self::JsonApi(_) => true,
+            | Self::JsonApi(_)
+            | Self::Portal(_) => true,
             Self::Listen { .. } | Self::Announce { .. } => false,
         }
     }
@@ -140,8 +147,14 @@ impl Coordinator {
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
         let access = Arc::new(Access::new(tokens, app.clone()));
         background.spawn(access.clone().run(stop.clone()));
-        let calls = Calls::new(app, access, health)?;
-        let server = tokio::spawn(serve(listener, http_listener, calls, stop.clone())?);
+        let address =
+            http_addr.and_then(|addr| config.public_url.or_else(|| PortalAddress::of_loopback(addr)));
+        let calls = Calls::new(app.clone(), access.clone(), health, address.clone())?;
+        let site = match http_listener {
+            Some(listener) => Some((listener, site(&calls, app, access, address)?)),
+            None => None,
+        };
+        let server = tokio::spawn(serve(listener, site, calls, stop.clone()));
         let running =
             Self { addresses, server, background, unusable, _stop_on_drop: stop.clone().drop_guard(), stop };
 
@@ -212,25 +225,32 @@ async fn listen_if(
     }
 }
 
-/// Both faces of the calls, until the order to stop.
-fn serve(
+/// What is served over HTTP.
+fn site(
+    calls: &Calls,
+    app: App,
+    access: Arc<Access>,
+    address: Option<PortalAddress>,
+) -> Result<Site, StartError> {
+    let portal = address.map(|address| Portal::new(app, access, address)).transpose()?;
+    Ok(Site::new(JsonApi::new(calls.clone())?, portal.map(portal::routes)))
+}
+
+/// Every face of the calls, until the order to stop.
+async fn serve(
     listener: TcpListener,
-    http_listener: Option<TcpListener>,
+    site: Option<(TcpListener, Site)>,
     calls: Calls,
     stop: CancellationToken,
-) -> Result<impl Future<Output = Result<(), ServeError>>, StartError> {
-    let json =
-        http_listener.map(|listener| JsonApi::new(calls.clone()).map(|api| (listener, api))).transpose()?;
-    Ok(async move {
-        let json = async {
-            if let Some((listener, api)) = json {
-                http::server::serve(listener, api, stop.clone()).await;
-            }
-            Ok(())
-        };
-        let grpc = grpc::serve(listener, calls, stop.clone().cancelled_owned());
-        tokio::try_join!(grpc, json).map(drop)
-    })
+) -> Result<(), ServeError> {
+    let http = async {
+        if let Some((listener, site)) = site {
+            http::server::serve(listener, site, stop.clone()).await;
+        }
+        Ok(())
+    };
+    let grpc = grpc::serve(listener, calls, stop.clone().cancelled_owned());
+    tokio::try_join!(grpc, http).map(drop)
 }
 
 fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {

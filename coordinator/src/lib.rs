@@ -3,6 +3,7 @@
 //! ```text
 //!  caller --gRPC--> grpc (translates) --> app (decides, writes, answers) --> store (Postgres)
 //!  caller --JSON--> http::json --^             |                                ^
+//!  browser --HTML--> portal -----^             |                                |
 //!                                              \--> registry (etcd) <-- controller   one of all coordinators acts
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod coordinator;
 pub mod grpc;
 pub mod http;
 mod node_rpc;
+mod portal;
 
 pub use config::Config;
 pub use coordinator::{Coordinator, StartError, StopError};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use roost_proto::v1::{
-    BusinessTexts, CreateTenantRequest, Language, ListTenantsRequest, StartWorkerRequest, StopWorkerRequest,
-    Template, Tenant, UpdateTenantRequest,
+    BusinessTexts, CreateTenantRequest, InviteMemberRequest, Language, ListMembersRequest,
+    ListTenantsRequest, Member, Role, StartWorkerRequest, StopWorkerRequest, Template, Tenant,
+    UpdateTenantRequest,
 };
 use tonic::{Code, Status};
 
@@ -64,6 +65,22 @@ pub async fn prepare_all(admin: &Admin, tenants: &[TenantRecord], echo: bool) ->
         admin.workers().stop_worker(request).await.map_err(DevError::call(format!("stop {id}")))?;
     }
     Ok(())
+}
+
+/// The link by which an owner of this tenant comes in, once; none when he has done so.
+pub async fn invite_owner(admin: &Admin, tenant: &TenantRecord) -> Result<Option<String>> {
+    let tenant_id = tenant.id.clone();
+    let email = format!("owner@{tenant_id}.example");
+    let failed = |what| DevError::call(format!("{what} of {tenant_id}"));
+    let request = ListMembersRequest { tenant_id: tenant_id.clone(), ..Default::default() };
+    let members = admin.members().list_members(request).await.map_err(failed("list the members"))?;
+    let has_joined = |member: &Member| member.email == email && member.join_time.is_some();
+    if members.into_inner().members.iter().any(has_joined) {
+        return Ok(None);
+    }
+    let request = InviteMemberRequest { tenant_id: tenant_id.clone(), email, role: Role::Owner.into() };
+    let invited = admin.members().invite_member(request).await.map_err(failed("invite the owner"))?;
+    Ok(Some(invited.into_inner().url))
 }
 
 /// Makes or updates one tenant and starts its worker. `echo` makes it answer each message with `echo: <the message>`,

@@ -42,6 +42,8 @@ pub enum StoreError {
     TokenNameTaken { name: String },
     #[error("{most} tokens count already")]
     TooManyTokens { most: i64 },
+    #[error("{most} invitations stand already")]
+    TooManyInvitations { most: i64 },
     /// Nothing was written.
     #[error("there is no {kind} of this name")]
     NoVersion { kind: &'static str },

@@ -31,6 +31,7 @@ pub mod changes;
 mod columns;
 pub mod completion;
 pub mod condition;
+pub mod conversations;
 mod cut_off_nodes;
 pub mod dead_letters;
 pub mod declarations;
@@ -56,6 +57,7 @@ mod object_store;
 pub mod operations;
 pub mod outbound;
 pub mod pairing;
+pub mod people;
 pub mod pins;
 pub mod placements;
 pub mod policy;
@@ -91,6 +93,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditRecord};
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound, ReplyWindow};
 pub use condition::{Condition, ConditionKind};
+pub use conversations::{Chat, Found, Line, LineState};
 pub use dead_letters::{DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterKey, InvalidDeadLetterId};
 pub use declarations::{AppliedTenant, FieldChange, Problem, RefusedField, TenantChange, TenantDeclaration};
 pub use deletions::DeletionBatch;
@@ -114,6 +117,11 @@ pub use operations::{
 };
 pub use outbound::Outbound;
 pub use pairing::{PairingAnswer, PairingOrder, PairingProgress};
+pub use people::{
+    invitations::{Link, NewInvitation, Purpose},
+    members::{Member, Standing},
+    web_sessions::{Login, WEB_SESSION_AT_MOST, WebUser},
+};
 pub use placements::Placement;
 pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch, RETENTION_DAYS};
 pub use pool::{CALL_TIMEOUT, Store};

@@ -21,6 +21,7 @@ mod labels;
 mod limits;
 mod log_level;
 mod logs;
+pub mod member;
 pub mod message;
 pub mod node;
 pub mod operation;
@@ -70,6 +71,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Export(export) => export.run(&mut context).await,
         Command::Cluster(verb) => verb.run(&mut context).await,
         Command::Token(verb) => verb.run(&mut context).await,
+        Command::Member(verb) => verb.run(&mut context).await,
         Command::Audit(verb) => verb.run(&mut context).await,
         Command::Whoami => token::whoami(&mut context).await,
         Command::Operation(verb) => verb.run(&mut context).await,

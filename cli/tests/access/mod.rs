@@ -1,4 +1,4 @@
-//! Tokens and the audit: what they print.
+//! Tokens, people and the audit: what they print.
 
 use crate::golden;
 
@@ -31,6 +31,15 @@ async fn tokens_and_the_audit_are_printed_as_golden() {
             &["token", "hash"],
             &["whoami"],
             &["whoami", "-o", "json"],
+            &["member", "invite", "duka", "Asha@duka.example"],
+            &["member", "invite", "duka", "juma@duka.example", "--role", "staff", "-o", "json"],
+            &["member", "invite", "soko", "asha@duka.example"],
+            &["member", "list", "duka"],
+            &["member", "list", "duka", "-o", "json"],
+            &["member", "remove", "duka", "juma@duka.example"],
+            &["member", "remove", "duka", "juma@duka.example", "--yes"],
+            &["member", "remove", "duka", "nobody@duka.example", "--yes"],
+            &["member", "reset-password", "asha@duka.example"],
             &["audit", "list"],
             &["audit", "list", "--caller", "token ci", "-o", "json"],
         ],

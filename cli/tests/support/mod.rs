@@ -8,9 +8,10 @@ use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{
         access_service_server::AccessServiceServer, cluster_service_server::ClusterServiceServer,
-        message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
-        operation_service_server::OperationServiceServer, session_service_server::SessionServiceServer,
-        tenant_service_server::TenantServiceServer, version_service_server::VersionServiceServer,
+        member_service_server::MemberServiceServer, message_service_server::MessageServiceServer,
+        node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
+        session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
+        version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -23,6 +24,7 @@ mod access;
 mod apply;
 mod imports;
 mod inspection;
+mod members;
 mod nodes;
 mod orders;
 mod sessions;
@@ -47,6 +49,7 @@ pub async fn coordinator() -> SocketAddr {
     let addr = listener.local_addr().unwrap();
     let server = Server::builder()
         .add_service(AccessServiceServer::with_interceptor(Script, authorised))
+        .add_service(MemberServiceServer::with_interceptor(Script, authorised))
         .add_service(TenantServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerInspectionServiceServer::with_interceptor(Script, authorised))

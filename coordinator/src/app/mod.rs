@@ -10,6 +10,7 @@
 pub mod access;
 mod cluster;
 mod complaints;
+mod conversations;
 mod dead_letters;
 pub mod deletions;
 mod describe;
@@ -25,6 +26,7 @@ mod messages;
 mod nodes;
 mod operations;
 mod pairing;
+pub mod people;
 mod qr_code;
 mod refusal;
 pub mod retention;

@@ -29,7 +29,7 @@ use super::{
 use crate::app::{
     Error,
     access::{
-        Access, Caller,
+        Access, Caller, audit,
         calls::{self, Audited, Call},
     },
 };
@@ -63,7 +63,7 @@ impl Gate for Desk {
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller
             .ok_or_else(|| ApiError::new(ErrorCode::Internal, "it is not known who calls: report it"))?;
-        let mut entry = audit_trail::entry(call, &caller, peer(&request));
+        let mut entry = audit::entry(call, &caller, peer(&request));
         let request = match admit(&caller, call, request, &mut entry).await {
             Ok(request) => request,
             Err(error) => {
@@ -72,7 +72,7 @@ impl Gate for Desk {
             }
         };
         let answer = answer(inner, request).await;
-        if audit_trail::is_audited(call, &caller) {
+        if audit::is_audited(call, &caller) {
             let code = trace::status(answer.headers()).unwrap_or(Code::Ok);
             self.write(AuditEntry { result: code_name(code).to_owned(), ..entry }, call).await?;
         }
@@ -146,7 +146,7 @@ async fn admit(
         return Err(ApiError::new(ErrorCode::PermissionDenied, message));
     }
     let own = caller.grant().tenant().zip(call.subject.tenant());
-    let wanted = own.is_some() || audit_trail::is_audited(call, caller);
+    let wanted = own.is_some() || audit::is_audited(call, caller);
     let descriptor = wanted.then(|| subject::message_of(call.path)).flatten();
     let descriptor = match (descriptor, own) {
         (Some(descriptor), _) => descriptor,
@@ -211,7 +211,7 @@ mod tests {
         let body = Body::new(body.map_err(|never| match never {}));
         let request = Request::builder().uri(STOP).body(body).unwrap();
         let call = calls::find(STOP).unwrap();
-        let mut entry = audit_trail::entry(call, caller, Ipv4Addr::LOCALHOST.into());
+        let mut entry = audit::entry(call, caller, Ipv4Addr::LOCALHOST.into());
         let admitted = match admit(caller, call, request, &mut entry).await {
             Ok(request) => Ok(request.into_body().collect().await.unwrap().to_bytes().slice(5..)),
             Err(error) => Err(error),

@@ -1,8 +1,7 @@
-//! What a call leaves in the audit.
+//! What a request of gRPC adds to what a call leaves in the audit, and how many refusals are written down.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -11,10 +10,7 @@ use roost_model::ids::{NodeId, TenantId};
 use roost_store::AuditEntry;
 
 use super::subject::ReadRequest;
-use crate::app::access::{
-    Caller,
-    calls::{Audited, Call},
-};
+use crate::app::access::calls::Call;
 
 /// A caller's own words are kept so far: a request that has more is refused, and is written down all the same.
 const WORDS: usize = 200;
@@ -22,31 +18,7 @@ const WORDS: usize = 200;
 const REFUSALS: u32 = 60;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Whether an answer is to be written down.
-pub fn is_audited(call: &Call, caller: &Caller) -> bool {
-    match call.audited {
-        Audited::Order => true,
-        Audited::Content => caller.grant().tenant().is_none(),
-        Audited::Question => false,
-    }
-}
-
-/// What is known before the answer.
-pub fn entry(call: &Call, caller: &Caller, origin: IpAddr) -> AuditEntry {
-    AuditEntry {
-        caller: caller.name().to_owned(),
-        role: caller.grant().role(),
-        call: call.name().to_owned(),
-        tenant: caller.grant().tenant().cloned(),
-        node: None,
-        origin: origin.to_string(),
-        result: String::new(),
-        requested_by: String::new(),
-        reason: String::new(),
-    }
-}
-
-/// And what the request says. What is no id names nobody.
+/// What the request says. What is no id names nobody.
 pub fn say(entry: &mut AuditEntry, call: &Call, request: &ReadRequest) {
     let tenant = call.subject.tenant().and_then(|field| TenantId::new(&request.text(field)).ok());
     entry.tenant = tenant.or(entry.tenant.take());

@@ -127,6 +127,10 @@ fn from_store(error: &StoreError) -> ApiError {
             let message = format!("{error}; revoke those that nobody uses (`roost token list`)");
             ApiError::new(ErrorCode::FailedPrecondition, message)
         }
+        StoreError::TooManyInvitations { .. } => {
+            let message = format!("{error}; remove those that nobody uses (`roost member list`)");
+            ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
         StoreError::BeingDeleted { tenant } => {
             let message = format!("{error}: try again when its messages are removed, or choose another id");
             ApiError::new(ErrorCode::FailedPrecondition, message).about("tenant", tenant.as_str())

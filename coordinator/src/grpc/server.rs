@@ -9,6 +9,7 @@ use roost_proto::{
     v1::{
         access_service_server::AccessServiceServer,
         cluster_service_server::ClusterServiceServer,
+        member_service_server::MemberServiceServer,
         message_service_server::MessageServiceServer,
         node_service_server::NodeServiceServer,
         operation_service_server::OperationServiceServer,
@@ -39,12 +40,12 @@ use super::{
     gate::Gated,
     limits::{Limits, LimitsLayer},
     services::{
-        Accesses, Clusters, Messages, Nodes, Operations, Sessions, Tenants, Versions, WorkerInspection,
-        Workers,
+        Accesses, Clusters, Members, Messages, Nodes, Operations, Sessions, Tenants, Versions,
+        WorkerInspection, Workers,
     },
     trace,
 };
-use crate::app::{App, access::Access};
+use crate::app::{App, access::Access, people::PortalAddress};
 
 /// The largest request. The largest valid one, a tenant with every text at its limit, is 0.4 MiB. A larger request is
 /// answered with OUT_OF_RANGE and not read.
@@ -71,14 +72,19 @@ pub struct Calls {
 pub type InProcess = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 impl Calls {
-    pub fn new(app: App, access: Arc<Access>, health: HealthReporter) -> Result<Self, ServeError> {
+    pub fn new(
+        app: App,
+        access: Arc<Access>,
+        health: HealthReporter,
+        portal: Option<PortalAddress>,
+    ) -> Result<Self, ServeError> {
         let limits = LimitsLayer::new(app.streams().clone());
         let mut routes = Routes::builder();
         routes
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .add_service(HealthServer::new(HealthService::from_health_reporter(health)));
-        add_services(&mut routes, app);
+        add_services(&mut routes, app, portal);
         let (auth, admit) = (AuthLayer::of(Door::new(access.clone())), AdmitLayer::of(Desk::new(access)));
         Ok(Self { routes: routes.routes().prepare(), auth, admit, limits })
     }
@@ -105,7 +111,7 @@ impl Calls {
     }
 }
 
-fn add_services(routes: &mut RoutesBuilder, app: App) {
+fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddress>) {
     let tenants = Tenants { app: app.clone() };
     let workers = Workers { app: app.clone() };
     let inspection = WorkerInspection { app: app.clone() };
@@ -115,9 +121,11 @@ fn add_services(routes: &mut RoutesBuilder, app: App) {
     let cluster = Clusters { app: app.clone() };
     let versions = Versions { app: app.clone() };
     let access = Accesses { app: app.clone() };
+    let members = Members { app: app.clone(), portal };
     let nodes = Nodes { app };
     routes
         .add_service(AccessServiceServer::new(access).max_decoding_message_size(MAX_REQUEST))
+        .add_service(MemberServiceServer::new(members).max_decoding_message_size(MAX_REQUEST))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerInspectionServiceServer::new(inspection).max_decoding_message_size(MAX_REQUEST))

@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-use super::{json::JsonApi, stalled_writes::StalledWrites};
+use super::{site::Site, stalled_writes::StalledWrites};
 use crate::grpc::connections::{Connection, MAX_CONNECTIONS, bounded};
 
 /// How long the head of a request may take, and how long a connection may wait for the next one.
@@ -24,15 +24,15 @@ const MAX_HEAD: usize = 64 << 10;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is cancelled and every request has been answered; dropping it cuts them off.
-pub async fn serve(listener: TcpListener, api: JsonApi, stop: CancellationToken) {
-    let api = Arc::new(api);
+pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
+    let site = Arc::new(site);
     let mut connections = JoinSet::new();
     let mut incoming = pin!(bounded(listener, MAX_CONNECTIONS));
     while let Some(Some(accepted)) = stop.run_until_cancelled(incoming.next()).await {
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok(connection) => {
-                connections.spawn(serve_one(connection, api.clone(), stop.clone().cancelled_owned()));
+                connections.spawn(serve_one(connection, site.clone(), stop.clone().cancelled_owned()));
             }
             Err(error) => {
                 tracing::warn!(error = %causes(&error), "a connection could not be accepted");
@@ -43,11 +43,11 @@ pub async fn serve(listener: TcpListener, api: JsonApi, stop: CancellationToken)
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one(connection: Connection, api: Arc<JsonApi>, stop: impl Future<Output = ()>) {
+async fn serve_one(connection: Connection, site: Arc<Site>, stop: impl Future<Output = ()>) {
     let caller = connection.connect_info();
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (api, caller) = (api.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(api.answer(request, caller).await) }
+        let (site, caller) = (site.clone(), caller.clone());
+        async move { Ok::<_, Infallible>(site.answer(request, caller).await) }
     });
     let io = TokioIo::new(StalledWrites::new(connection, TAKEN_WITHIN));
     let mut served = pin!(
@@ -83,6 +83,7 @@ mod tests {
     use tower::{service_fn, util::BoxCloneSyncService};
 
     use super::*;
+    use crate::http::json::JsonApi;
 
     async fn served(answers: bool, stop: &CancellationToken) -> (TcpStream, JoinHandle<()>) {
         let calls = service_fn(move |_: Request<Body>| async move {
@@ -91,10 +92,10 @@ mod tests {
             }
             Ok::<_, Infallible>(Status::not_found("there is none").into_http())
         });
-        let api = JsonApi::over(BoxCloneSyncService::new(calls)).unwrap();
+        let site = Site::new(JsonApi::over(BoxCloneSyncService::new(calls)).unwrap(), None);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, api, stop.clone()));
+        let server = tokio::spawn(serve(listener, site, stop.clone()));
         (TcpStream::connect(addr).await.unwrap(), server)
     }
 

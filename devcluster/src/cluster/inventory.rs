@@ -55,6 +55,7 @@ impl Cluster {
             postgres: PostgresRecord { url: self.postgres.url().to_owned(), pid: self.postgres.pid() },
             admin_addr: self.admin().address().to_owned(),
             http_addr: self.http_addr().map(str::to_owned),
+            portal_url: self.portal_url().map(str::to_owned),
             token_file: self.token_file(),
             simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),
             simulator_tls_addr: self.simulator.as_ref().map(|site| site.tls_addr.clone()),

@@ -40,6 +40,7 @@ pub struct Cluster {
     /// One for each coordinator.
     admins: Vec<Admin>,
     tenants: Vec<TenantRecord>,
+    portal_url: Option<String>,
     options: Options,
     ended_leftovers: Vec<Started>,
     // Last, for the lock: the directory is free when all of it is gone.
@@ -80,6 +81,7 @@ impl Cluster {
             roads,
             admins,
             tenants,
+            portal_url: None,
             options,
             ended_leftovers,
             state_dir,
@@ -148,6 +150,20 @@ impl Cluster {
     /// HOST:PORT where the first coordinator serves in JSON over HTTP.
     pub fn http_addr(&self) -> Option<&str> {
         self.coordinators[0].http_addr()
+    }
+
+    /// Has somebody use the portal for the first tenant, if there is one: by a link, or as who has come in at an earlier start.
+    pub async fn invite_owner(&mut self) -> Result<()> {
+        if let Some(tenant) = self.tenants.first() {
+            let link = tenants::invite_owner(self.admin(), tenant).await?;
+            self.portal_url = link.or_else(|| self.http_addr().map(|addr| format!("http://{addr}/")));
+        }
+        Ok(())
+    }
+
+    /// Where a person comes in, once somebody was invited.
+    pub fn portal_url(&self) -> Option<&str> {
+        self.portal_url.as_deref()
     }
 
     pub fn token_file(&self) -> PathBuf {

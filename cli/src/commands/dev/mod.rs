@@ -9,7 +9,7 @@ mod watch;
 use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::Args;
-use roost_devcluster::{Cluster, Options, Ports};
+use roost_devcluster::{Cluster, DevError, Options, Ports};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Context;
@@ -76,6 +76,12 @@ struct PortArgs {
     simulator_tls_port: Option<u16>,
 }
 
+async fn start(options: Options) -> Result<Cluster, DevError> {
+    let mut cluster = Cluster::start(options).await?;
+    cluster.invite_owner().await?;
+    Ok(cluster)
+}
+
 impl Dev {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let listen = |kind| signal(kind).map_err(|source| Failure::Input { what: "signals".into(), source });
@@ -97,7 +103,7 @@ impl Dev {
             options.state_dir.display()
         ));
         let mut cluster = tokio::select! {
-            started = Cluster::start(options) => started?,
+            started = start(options) => started?,
             // Dropping what has been started kills it.
             () = stop() => return Ok(()),
         };

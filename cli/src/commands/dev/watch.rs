@@ -68,7 +68,9 @@ pub async fn until_asked_to_stop(
                     cluster.publish()?;
                     if !published {
                         let record = DevRecord::path(cluster.state_dir());
-                        show.lines(&mut board, vec![format!("ready: {}", record.display())])?;
+                        let portal = cluster.portal_url().map(|url| format!("the portal, as the owner of demo-1: {url}"));
+                        let told = portal.into_iter().chain([format!("ready: {}", record.display())]);
+                        show.lines(&mut board, told.collect())?;
                     }
                     published = true;
                 }

@@ -12,11 +12,13 @@ pub struct Caller {
     source: Source,
 }
 
-/// Where its token is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What it has shown, by where that is kept: of a token that is in two places only what holds in its place counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     File(TokenDigest),
     Database(TokenDigest),
+    /// The cookie of a browser that is signed in to the portal.
+    Browser(TokenDigest),
 }
 
 impl Caller {
@@ -28,6 +30,11 @@ impl Caller {
 
     pub(crate) fn of_database(name: &str, grant: Grant, digest: TokenDigest) -> Self {
         Self { name: format!("token {name}"), grant, source: Source::Database(digest) }
+    }
+
+    /// Of a person, in one of his businesses.
+    pub(crate) fn of_browser(email: &str, grant: Grant, cookie: TokenDigest) -> Self {
+        Self { name: format!("user {email}"), grant, source: Source::Browser(cookie) }
     }
 
     pub fn name(&self) -> &str {

@@ -103,6 +103,11 @@ pub const CALLS: &[Call] = &[
     question("/roost.v1.AccessService/GetCaller", ANYBODY, CLUSTER),
     question("/roost.v1.AccessService/ListAuditEntries", ADMINS, TENANT),
 
+    order("/roost.v1.MemberService/InviteMember", RUN_TENANT, TENANT),
+    question("/roost.v1.MemberService/ListMembers", &[Admin, Operator, Viewer, Owner, Staff], TENANT),
+    order("/roost.v1.MemberService/RemoveMember", RUN_TENANT, TENANT),
+    order("/roost.v1.MemberService/CreatePasswordReset", OPERATE, CLUSTER),
+
     question("/roost.v1.TenantService/GetTenant", VIEW_TENANT, Subject::Tenant("id")),
     question("/roost.v1.TenantService/ListTenants", VIEW, CLUSTER),
     order("/roost.v1.TenantService/CreateTenant", OPERATE, TENANT),

@@ -1,6 +1,7 @@
 //! From a token to its caller, as things are now.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -86,7 +87,7 @@ impl Access {
         self.app.write_audit(entry).await
     }
 
-    /// Ends the streams whose tokens count no more: one statement for all of them, and none while there are none.
+    /// Ends the streams whose tokens count no more: one statement for all of a kind, and none while there are none.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut pace = tokio::time::interval(LOOK_EVERY);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -99,23 +100,28 @@ impl Access {
     }
 
     /// None when that cannot be said just now: nobody can have revoked one then.
-    async fn gone(&self, open: &[Source]) -> Option<Vec<Source>> {
-        let in_database: Vec<_> = open
-            .iter()
-            .filter_map(|source| match source {
-                Source::Database(digest) => Some(*digest),
-                Source::File(_) => None,
-            })
-            .collect();
-        let now = OffsetDateTime::now_utc();
-        let counted = if in_database.is_empty() {
-            Vec::new()
+    async fn gone(&self, open: &[Source]) -> Option<HashSet<Source>> {
+        let (mut tokens, mut cookies) = (Vec::new(), Vec::new());
+        for source in open {
+            match source {
+                Source::Database(digest) => tokens.push(*digest),
+                Source::Browser(digest) => cookies.push(*digest),
+                Source::File(_) => {}
+            }
+        }
+        let tokens =
+            if tokens.is_empty() { tokens } else { self.app.tokens_that_count(&tokens).await.ok()? };
+        let cookies = if cookies.is_empty() {
+            cookies
         } else {
-            self.app.tokens_that_count(&in_database).await.ok()?
+            self.app.web_sessions_that_count(&cookies).await.ok()?
         };
+        let (tokens, cookies) = (HashSet::<_>::from_iter(tokens), HashSet::<_>::from_iter(cookies));
+        let now = OffsetDateTime::now_utc();
         let is_gone = |source: &&Source| match source {
             Source::File(digest) => self.file.check(digest, now).is_err(),
-            Source::Database(digest) => !counted.contains(digest),
+            Source::Database(digest) => !tokens.contains(digest),
+            Source::Browser(digest) => !cookies.contains(digest),
         };
         Some(open.iter().filter(is_gone).copied().collect())
     }

@@ -11,6 +11,7 @@
 //! The token file lets an operator in while Postgres is away. Of the tokens in the database nobody is let in then whose token is not
 //! remembered.
 
+pub mod audit;
 mod cache;
 pub mod caller;
 pub mod calls;

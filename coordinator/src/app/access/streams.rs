@@ -12,11 +12,8 @@ use super::caller::Source;
 
 #[derive(Debug, Default)]
 pub(super) struct LiveTokens {
-    tokens: Mutex<HashMap<Key, Live>>,
+    tokens: Mutex<HashMap<Source, Live>>,
 }
-
-/// A token by where it is kept: of a token that is in both places only what holds in its place counts.
-type Key = (bool, [u8; 32]);
 
 #[derive(Debug)]
 struct Live {
@@ -27,46 +24,34 @@ struct Live {
 /// One stream's hold on its token.
 #[derive(Debug)]
 pub struct LiveToken {
-    key: Key,
+    source: Source,
     tokens: Arc<LiveTokens>,
     ended: CancellationToken,
 }
 
 impl LiveTokens {
     pub fn open(self: &Arc<Self>, source: Source) -> LiveToken {
-        let key = key(source);
         let mut tokens = self.tokens.lock();
-        let live = tokens.entry(key).or_insert_with(|| Live { streams: 0, ended: CancellationToken::new() });
+        let live =
+            tokens.entry(source).or_insert_with(|| Live { streams: 0, ended: CancellationToken::new() });
         live.streams += 1;
-        LiveToken { key, tokens: self.clone(), ended: live.ended.clone() }
+        LiveToken { source, tokens: self.clone(), ended: live.ended.clone() }
     }
 
     /// Whose streams are open.
     pub fn sources(&self) -> Vec<Source> {
-        let tokens = self.tokens.lock();
-        let source = |(is_file, digest): &Key| {
-            if *is_file { Source::File(*digest) } else { Source::Database(*digest) }
-        };
-        tokens.keys().map(source).collect()
+        self.tokens.lock().keys().copied().collect()
     }
 
     /// Ends the streams of these. One that is opened with such a token afterwards is another one's.
-    pub fn end(&self, gone: &[Source]) {
-        let gone: HashSet<Key> = gone.iter().copied().map(key).collect();
-        self.tokens.lock().retain(|key, live| {
-            let ends = gone.contains(key);
+    pub fn end(&self, gone: &HashSet<Source>) {
+        self.tokens.lock().retain(|source, live| {
+            let ends = gone.contains(source);
             if ends {
                 live.ended.cancel();
             }
             !ends
         });
-    }
-}
-
-fn key(source: Source) -> Key {
-    match source {
-        Source::File(digest) => (true, digest),
-        Source::Database(digest) => (false, digest),
     }
 }
 
@@ -84,10 +69,10 @@ impl Drop for LiveToken {
         if self.ended.is_cancelled() {
             return;
         }
-        if let Some(live) = tokens.get_mut(&self.key) {
+        if let Some(live) = tokens.get_mut(&self.source) {
             live.streams -= 1;
             if live.streams == 0 {
-                tokens.remove(&self.key);
+                tokens.remove(&self.source);
             }
         }
     }
@@ -104,7 +89,7 @@ mod tests {
         let (one, two, other) = (tokens.open(ours), tokens.open(ours), tokens.open(others));
         drop(one);
         assert_eq!(tokens.sources().len(), 2);
-        tokens.end(&[ours]);
+        tokens.end(&HashSet::from([ours]));
         assert!(two.ended().is_cancelled() && !other.ended().is_cancelled());
         let again = tokens.open(ours);
         drop(two);

@@ -57,6 +57,13 @@ impl App {
         Ok(self.store()?.tokens_that_count(digests).await?)
     }
 
+    pub(super) async fn web_sessions_that_count(
+        &self,
+        cookies: &[TokenDigest],
+    ) -> Result<Vec<TokenDigest>, Error> {
+        Ok(self.store()?.web_sessions_that_count(cookies).await?)
+    }
+
     pub(super) async fn write_audit(&self, entry: &AuditEntry) -> Result<(), Error> {
         Ok(self.store()?.write_audit(entry).await?)
     }

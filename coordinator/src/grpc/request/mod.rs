@@ -13,6 +13,7 @@ mod business_texts;
 mod labels;
 mod limits;
 mod log_level;
+mod member;
 mod order;
 pub mod page;
 mod policy;
@@ -29,6 +30,7 @@ mod version;
 
 pub use access::new_token;
 pub use apply::apply;
+pub use member::{invited, member_key};
 pub use order::MAX_CONCURRENT;
 pub use page::List;
 pub use policy::policy_patch;

@@ -32,6 +32,7 @@ pub enum List {
     SnapshotOrphans = 8,
     Tokens = 9,
     AuditEntries = 10,
+    Members = 11,
 }
 
 /// The page size that is meant by `page_size`.

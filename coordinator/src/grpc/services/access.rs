@@ -89,7 +89,7 @@ impl AccessService for Accesses {
 }
 
 /// Put there at the door.
-fn caller<T>(request: &Request<T>) -> Result<Caller, ApiError> {
+pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, ApiError> {
     let known = request.extensions().get::<Caller>().cloned();
     known.ok_or_else(|| ApiError::new(ErrorCode::Internal, "it is not known who calls: report it"))
 }

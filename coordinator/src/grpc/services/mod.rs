@@ -2,6 +2,7 @@
 
 mod access;
 mod cluster;
+mod members;
 mod messages;
 mod nodes;
 mod operations;
@@ -13,6 +14,7 @@ mod workers;
 
 pub use access::Accesses;
 pub use cluster::Clusters;
+pub use members::Members;
 pub use messages::Messages;
 pub use nodes::Nodes;
 pub use operations::Operations;

@@ -47,7 +47,7 @@ pub fn audit_entry(AuditRecord { id, at, entry }: AuditRecord) -> v1::AuditEntry
     }
 }
 
-fn role(role: Role) -> v1::Role {
+pub(super) fn role(role: Role) -> v1::Role {
     match role {
         Role::Admin => v1::Role::Admin,
         Role::Operator => v1::Role::Operator,

@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod cluster;
 mod imports;
+mod member;
 mod node;
 mod operation;
 mod session;
@@ -36,6 +37,7 @@ pub use access::{audit_entry, caller, token};
 pub use apply::{applied_tenant, refused_fields};
 pub use cluster::{cluster_status, event, policy};
 pub use imports::session_import;
+pub use member::member;
 pub use node::node;
 pub use operation::{
     blocked_moves, fleet_plan, made_move, operation, operation_state_filter, placement_explanation, plan,

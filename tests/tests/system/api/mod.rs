@@ -22,6 +22,7 @@ mod operations;
 mod orders;
 mod outages;
 mod pairing;
+mod portal;
 mod rebalances;
 mod reflection;
 mod refusals;

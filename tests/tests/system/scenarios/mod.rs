@@ -15,6 +15,7 @@ mod moves;
 mod operations;
 mod outages;
 mod own_proxy;
+mod portal;
 mod rollouts;
 mod sandbox;
 mod screenshots;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use roost_cluster::ledger::{Ledger, LedgerRecord, RefusalKind};
 use roost_model::{
     BrowserSettings, Grant, LanguageCode, MenuItem, ResendPolicy, ResourceLimits, RestartSchedule, Role,
-    TemplateKind, Texts, TimingOverrides,
+    TemplateKind, Texts, TimingOverrides, ids::TenantId,
 };
 use roost_store::{
-    LimitsPatch, LogTail, NewTenant, NewToken, PairingOrder, SnapshotPointer, StoreError, TenantFilter,
-    TenantPatch, TenantStatus, WorkerFilter,
+    LimitsPatch, LogTail, NewInvitation, NewTenant, NewToken, PairingOrder, SnapshotPointer, StoreError,
+    TenantFilter, TenantPatch, TenantStatus, WorkerFilter,
 };
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
@@ -260,6 +260,19 @@ async fn tenants_are_listed_in_pages_and_by_status() {
     assert_eq!(paused.iter().map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), ["t3"]);
 }
 
+fn invitation(tenant: &TenantId, number: u8) -> NewInvitation {
+    let mut digest = [number; 32];
+    digest[..4].copy_from_slice(&tenant.as_str().as_bytes()[..4]);
+    NewInvitation {
+        tenant: tenant.clone(),
+        email: format!("{number}@{tenant}.example"),
+        role: Role::Owner,
+        created_by: "asha".into(),
+        digest,
+        lifetime: Duration::from_secs(60),
+    }
+}
+
 #[tokio::test]
 async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
     let db = Db::new().await;
@@ -303,6 +316,10 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
             created_by: "asha".into(),
         };
         db.store.create_token(&token).await.unwrap();
+        let [joins, stays_invited] = [1, 2].map(|number| invitation(&fence.tenant, number));
+        db.store.create_invitation(&joins).await.unwrap();
+        db.store.create_invitation(&stays_invited).await.unwrap();
+        db.store.sign_up(&joins.digest, "$argon2id$").await.unwrap().unwrap();
     }
     let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
     let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;

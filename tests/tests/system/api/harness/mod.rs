@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 
 pub use answers::{error_of, fields, next, refused, until};
-pub use calls::business;
+pub use calls::{Authed, business};
 
 /// How long anything may take that is to happen; tests run beside each other on small machines.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -156,6 +156,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         listen: "127.0.0.1:0".parse().expect("an address"),
         health_listen: Some("127.0.0.1:0".parse().expect("an address")),
         http_listen: Some("127.0.0.1:0".parse().expect("an address")),
+        public_url: None,
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),
         cluster_secret_file,

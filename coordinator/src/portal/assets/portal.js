@@ -1,0 +1,50 @@
+// Brings the card of the status anew whenever something changes, and says so to those who do not see it. Times are shown in the reader's zone.
+"use strict";
+
+const moments = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+
+function localise(part) {
+  for (const time of part.querySelectorAll("time[datetime]")) {
+    time.textContent = moments.format(new Date(time.dateTime));
+  }
+}
+localise(document);
+
+const live = document.querySelector("[data-live]");
+const offline = document.getElementById("offline");
+const announce = document.getElementById("announce");
+// The browser gives up when it is answered with anything but events.
+const AGAIN_AFTER = 5_000;
+
+function follow() {
+  const source = new EventSource(live.dataset.live);
+  source.addEventListener("status", (event) => show(event.data));
+  // Signed out, or no member any more: the page says what to do.
+  source.addEventListener("over", () => location.reload());
+  source.onerror = () => {
+    offline.hidden = false;
+    if (source.readyState === EventSource.CLOSED) setTimeout(returnOrFollow, AGAIN_AFTER);
+  };
+}
+
+// Who is not signed in any more is led elsewhere; who has no answer goes on asking.
+async function returnOrFollow() {
+  const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+  if (answer?.type === "opaqueredirect" || answer?.status === 404) location.reload();
+  else follow();
+}
+
+let told = live?.querySelector("[data-announce]")?.dataset.announce;
+function show(card) {
+  offline.hidden = true;
+  // Who is about to press a button keeps it.
+  const pressed = live.contains(document.activeElement) ? document.activeElement.value : null;
+  live.innerHTML = card;
+  localise(live);
+  if (pressed) live.querySelector(`button[value="${CSS.escape(pressed)}"]`)?.focus();
+  const now = live.querySelector("[data-announce]")?.dataset.announce;
+  if (now && now !== told) announce.textContent = now;
+  told = now;
+}
+
+if (live) follow();

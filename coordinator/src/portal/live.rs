@@ -1,0 +1,136 @@
+//! The status of a business while its page is open: a stream of events, each with the card as it is by then.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Path, State},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures::{Stream, StreamExt, stream};
+use http::HeaderMap;
+use roost_store::{Session, StoreError, Worker};
+use time::OffsetDateTime;
+
+use super::{
+    language::{Language, of},
+    page::card,
+    problem::{failed, nothing_here},
+    signed::{Member, Signed},
+    state::Portal,
+    view::Status,
+};
+use crate::app::Error;
+
+/// Less than what cuts off silent connections on their way.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+enum Update {
+    Worker(Box<Worker>),
+    Session(Box<Session>),
+    /// Signed out or deleted: a page that is loaded again learns which.
+    Over,
+    /// A page that asks again goes on, here or at another coordinator.
+    CutOff,
+}
+
+impl Update {
+    fn cut_off(error: &Error) -> Self {
+        match error {
+            Error::Store(StoreError::NotFound { .. }) => Self::Over,
+            _ => Self::CutOff,
+        }
+    }
+}
+
+pub async fn events(
+    State(portal): State<Arc<Portal>>,
+    headers: HeaderMap,
+    Path(tenant): Path<String>,
+    signed: Signed,
+) -> Response {
+    let Some(member) = signed.member_of(&tenant) else { return nothing_here(&portal, &headers) };
+    match news(&portal, &member).await {
+        Ok(news) => {
+            let cards = cards(portal.clone(), of(&headers), member, news);
+            Sse::new(cards).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+        }
+        Err(error) => failed(&portal, &headers, &error),
+    }
+}
+
+async fn news(
+    portal: &Portal,
+    member: &Member,
+) -> Result<impl Stream<Item = Update> + Send + 'static, Error> {
+    let workers = portal.app.watch_worker(member.tenant.clone()).await?;
+    let sessions = portal.app.watch_session(member.tenant.clone()).await?;
+    let workers = workers.map(|change| match change {
+        Ok(change) if change.deleted => Update::Over,
+        Ok(change) => Update::Worker(Box::new(change.worker)),
+        Err(error) => Update::cut_off(&error),
+    });
+    let sessions = sessions.map(|session| match session {
+        Ok(session) => Update::Session(Box::new(session)),
+        Err(error) => Update::cut_off(&error),
+    });
+    let held = portal.access.open_stream(member.caller());
+    let revoked = stream::once(held.ended().clone().cancelled_owned()).map(|()| Update::Over);
+    let news = stream::select(stream::select(workers, sessions), revoked);
+    // It counts as its browser's for as long as it is read.
+    Ok(news.map(move |news| {
+        let _held = &held;
+        news
+    }))
+}
+
+/// A card for each change, none for what changes nothing that it shows, and a last event where the page is over.
+fn cards(
+    portal: Arc<Portal>,
+    language: Language,
+    member: Member,
+    news: impl Stream<Item = Update> + Send + 'static,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+    let known = Known { portal, language, member, worker: None, session: None, shown: None };
+    let begun = (Box::pin(news), Some(known));
+    stream::unfold(begun, |(mut news, known)| async move {
+        let mut known = known?;
+        loop {
+            let event = match news.next().await? {
+                Update::Worker(worker) => known.with(|known| known.worker = Some(*worker)),
+                Update::Session(session) => known.with(|known| known.session = Some(*session)),
+                Update::Over => return Some((Ok(Event::default().event("over").data("over")), (news, None))),
+                Update::CutOff => return None,
+            };
+            if let Some(event) = event {
+                return Some((Ok(event), (news, Some(known))));
+            }
+        }
+    })
+}
+
+/// What the page has been told of.
+struct Known {
+    portal: Arc<Portal>,
+    language: Language,
+    member: Member,
+    worker: Option<Worker>,
+    session: Option<Session>,
+    shown: Option<Status>,
+}
+
+impl Known {
+    /// The card, if it is another one now. Half of what it shows would be a state that never was.
+    fn with(&mut self, change: impl FnOnce(&mut Self)) -> Option<Event> {
+        change(self);
+        let (worker, session) = (self.worker.as_ref()?, self.session.as_ref()?);
+        let status = Status::of(&self.member, Some(worker), Some(session), OffsetDateTime::now_utc());
+        let is_new = self.shown.as_ref() != Some(&status);
+        let event =
+            is_new.then(|| Event::default().event("status").data(card(&self.portal, self.language, &status)));
+        self.shown = Some(status);
+        event
+    }
+}

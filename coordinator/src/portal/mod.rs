@@ -1,0 +1,61 @@
+//! The portal: pages for the people of a business. A face of [`crate::app`], as [`crate::grpc`] is another one.
+//!
+//! ```text
+//!   browser --cookie--> signed (who, of which business, may it) --> page | live | orders | conversations --> App
+//!                                                                     \--> view --> templates (HTML, in the reader's language)
+//! ```
+//!
+//! A page is whole as the server sends it, and works without JavaScript. With it, one stream of events (`live`) brings the card of the
+//! status anew whenever something changes. Nothing is fetched from anywhere else, and no script or style stands in a page.
+
+mod assets;
+mod business;
+mod conversations;
+mod headers;
+mod language;
+mod live;
+mod moment;
+mod orders;
+mod page;
+mod problem;
+mod sign_in;
+mod signed;
+mod state;
+mod templates;
+mod view;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+
+pub use state::Portal;
+pub use templates::TemplateError;
+
+/// The largest form.
+const FORM_AT_MOST: usize = 64 << 10;
+
+pub fn routes(portal: Portal) -> Router {
+    let portal = Arc::new(portal);
+    Router::new()
+        .route("/", get(page::home))
+        .route("/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/welcome/{link}", get(sign_in::welcome).post(sign_in::use_link))
+        .route("/language", post(language::choose))
+        .route("/t/{tenant}", get(page::tenant))
+        .route("/t/{tenant}/live", get(live::events))
+        .route("/t/{tenant}/orders", post(orders::give))
+        .route("/t/{tenant}/chats", get(conversations::list))
+        .route("/t/{tenant}/chats/{chat}", get(conversations::chat))
+        .route("/t/{tenant}/chats/{chat}/export.csv", get(conversations::export))
+        .route("/assets/{file}", get(assets::file))
+        .fallback(problem::not_found)
+        .layer(DefaultBodyLimit::max(FORM_AT_MOST))
+        .layer(middleware::from_fn_with_state(portal.clone(), headers::secure))
+        .with_state(portal)
+}

@@ -1,0 +1,142 @@
+//! What a business orders: the same calls as those of the API, checked by the same table and written in the same audit.
+
+use std::sync::Arc;
+
+use axum::{
+    Form,
+    extract::{ConnectInfo, Path, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use http::{HeaderMap, StatusCode};
+use roost_model::causes;
+use roost_proto::error::ApiError;
+use roost_store::{AuditEntry, StoreError};
+use serde::Deserialize;
+
+use super::{
+    language::of,
+    page::business,
+    problem::nothing_here,
+    signed::{Member, Signed},
+    state::Portal,
+    view::{Order, Status},
+};
+use crate::{
+    app::{
+        Error, NoPairing, PairingCode, Refusal,
+        access::{audit, calls},
+    },
+    grpc::code_name,
+    http::peer::Peer,
+};
+
+#[derive(Deserialize)]
+pub struct Given {
+    order: Order,
+    form_token: String,
+}
+
+pub async fn give(
+    State(portal): State<Arc<Portal>>,
+    ConnectInfo(Peer(origin)): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    Path(tenant): Path<String>,
+    signed: Signed,
+    Form(given): Form<Given>,
+) -> Response {
+    let Some(member) = signed.member_of(&tenant) else { return nothing_here(&portal, &headers) };
+    if given.form_token != member.form_token {
+        let told = portal.templates.text(of(&headers), "form-old");
+        return business(&portal, &headers, StatusCode::FORBIDDEN, &member, Some(told), |card| card).await;
+    }
+    let order = given.order;
+    let Some(call) = calls::find(order.call()) else { return nothing_here(&portal, &headers) };
+    let entry = audit::entry(call, member.caller(), origin);
+    if !member.may(order.call()) {
+        write(&portal, AuditEntry { result: "PERMISSION_DENIED".to_owned(), ..entry }).await;
+        return nothing_here(&portal, &headers);
+    }
+    let (result, answer) = match carry_out(&portal, &member, order).await {
+        Ok(code) => ("OK".to_owned(), done(&portal, &headers, &member, code).await),
+        Err(error) => {
+            let told = portal.templates.text_with(
+                of(&headers),
+                why_not(&error),
+                &[("detail", detail(&error).into())],
+            );
+            let answer =
+                business(&portal, &headers, StatusCode::CONFLICT, &member, Some(told), |card| card).await;
+            (code_name(ApiError::from(error).code.grpc()).to_owned(), answer)
+        }
+    };
+    write(&portal, AuditEntry { result, ..entry }).await;
+    answer
+}
+
+/// Loading the page again orders nothing again.
+async fn done(portal: &Portal, headers: &HeaderMap, member: &Member, code: Option<PairingCode>) -> Response {
+    let Some(code) = code else { return Redirect::to(&format!("/t/{}", member.tenant)).into_response() };
+    let shown = |card: Status| card.with_code(grouped(&code.text), code.phone);
+    business(portal, headers, StatusCode::OK, member, None, shown).await
+}
+
+async fn carry_out(portal: &Portal, member: &Member, order: Order) -> Result<Option<PairingCode>, Error> {
+    let (app, tenant) = (&portal.app, &member.tenant);
+    match order {
+        Order::Pause => app.stop_worker(tenant).await.map(|_| None),
+        Order::Resume => app.start_worker(tenant).await.map(|_| None),
+        Order::Restart => app.restart_worker(tenant).await.map(|_| None),
+        Order::ShowCodes => app.resume_linking(tenant).await.map(|_| None),
+        Order::LogOut => app.logout(tenant).await.map(|_| None),
+        Order::PairingCode => app.pairing_code(tenant, None).await.map(Some),
+    }
+}
+
+/// What a business is told of it, by its key in the catalogues.
+fn why_not(error: &Error) -> &'static str {
+    match error {
+        Error::Refused(Refusal::NoPairing { why, .. }) => match why {
+            NoPairing::Stopped => "pairing-paused",
+            NoPairing::Linked => "pairing-linked",
+            NoPairing::ByWhatsapp { .. } => "pairing-by-whatsapp",
+            NoPairing::Overdue | NoPairing::Overtaken | NoPairing::OtherPhone { .. } => "pairing-overdue",
+        },
+        Error::Store(StoreError::NotConnected { .. }) => "order-not-linked",
+        Error::Store(StoreError::Unavailable { .. }) | Error::NotMigrated(_) => "away",
+        _ => "order-refused",
+    }
+}
+
+/// In WhatsApp's words.
+fn detail(error: &Error) -> String {
+    match error {
+        Error::Refused(Refusal::NoPairing { why: NoPairing::ByWhatsapp { reason }, .. }) => reason.clone(),
+        _ => String::new(),
+    }
+}
+
+/// As the phone asks for it: in two halves.
+fn grouped(code: &str) -> String {
+    let half = code.len() / 2;
+    match (code.get(..half), code.get(half..)) {
+        (Some(first), Some(second)) if code.len() == 8 => format!("{first} {second}"),
+        _ => code.to_owned(),
+    }
+}
+
+async fn write(portal: &Portal, entry: AuditEntry) {
+    if let Err(error) = portal.access.audit(&entry).await {
+        tracing::error!(error = %causes(&error), ?entry, "an order of the portal is not in the audit");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_shown_as_the_phone_asks_for_it() {
+        assert_eq!(grouped("ABCD1234"), "ABCD 1234");
+        assert_eq!(grouped("ABC"), "ABC");
+    }
+}

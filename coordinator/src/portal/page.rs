@@ -1,0 +1,69 @@
+//! The start, and the page of a business.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use http::{HeaderMap, StatusCode};
+use minijinja::{Value, context, value::Serde};
+use time::OffsetDateTime;
+
+use super::{
+    business::{Part, frame},
+    language::{Language, of},
+    problem::{failed, nothing_here, problem},
+    signed::{Member, Signed},
+    state::Portal,
+    view::Status,
+};
+use crate::app::Error;
+
+pub async fn home(State(portal): State<Arc<Portal>>, headers: HeaderMap, signed: Signed) -> Response {
+    match signed.user.memberships.first() {
+        Some((tenant, _)) => Redirect::to(&format!("/t/{tenant}")).into_response(),
+        None => problem(&portal, &headers, StatusCode::FORBIDDEN, "no-business", "no-business-told"),
+    }
+}
+
+pub async fn tenant(
+    State(portal): State<Arc<Portal>>,
+    headers: HeaderMap,
+    Path(tenant): Path<String>,
+    signed: Signed,
+) -> Response {
+    let Some(member) = signed.member_of(&tenant) else { return nothing_here(&portal, &headers) };
+    business(&portal, &headers, StatusCode::OK, &member, None, |status| status).await
+}
+
+/// The page of a business, with a word about what was ordered, and what `change` puts into the card.
+pub async fn business(
+    portal: &Portal,
+    headers: &HeaderMap,
+    status: StatusCode,
+    member: &Member,
+    told: Option<String>,
+    change: impl FnOnce(Status) -> Status,
+) -> Response {
+    let read = async {
+        let tenant = portal.app.get_tenant(&member.tenant).await?;
+        let worker = portal.app.get_worker(&member.tenant).await?;
+        let session = portal.app.get_session(&member.tenant).await?;
+        Ok::<_, Error>((tenant, worker, session))
+    };
+    let (tenant, worker, session) = match read.await {
+        Ok(read) => read,
+        Err(error) => return failed(portal, headers, &error),
+    };
+    let card = change(Status::of(member, Some(&worker), Some(&session), OffsetDateTime::now_utc()));
+    let about =
+        context! { ..context! { told }, ..frame(member, &tenant, Part::Status), ..Value::from(Serde(card)) };
+    let page = portal.templates.page(of(headers), "tenant.html", about);
+    (status, Html(page)).into_response()
+}
+
+/// The card alone, for those who have the page open.
+pub fn card(portal: &Portal, language: Language, card: &Status) -> String {
+    portal.templates.page(language, "status.html", Value::from(Serde(card)))
+}

@@ -1,0 +1,191 @@
+//! Links that are used once: an invitation to a business, and the reset of a password.
+
+use std::time::Duration;
+
+use roost_model::ids::TenantId;
+
+use super::members::{Member, Standing};
+use crate::{
+    Store, StoreError, TokenDigest,
+    columns::{Role, storable},
+};
+
+/// That stand at a time in one business.
+const INVITATIONS: i64 = 100;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewInvitation {
+    pub tenant: TenantId,
+    /// In lower case.
+    pub email: String,
+    /// OWNER or STAFF.
+    pub role: roost_model::Role,
+    pub created_by: String,
+    pub digest: TokenDigest,
+    pub lifetime: Duration,
+}
+
+/// What a link is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub email: String,
+    pub purpose: Purpose,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whoever it is of has no password yet.
+    SignUp {
+        tenant: TenantId,
+    },
+    /// He has one, and joins with it.
+    Join {
+        tenant: TenantId,
+    },
+    Reset,
+}
+
+impl Store {
+    /// One that stands for the same address is worthless from now on.
+    pub async fn create_invitation(&self, new: &NewInvitation) -> Result<Member, StoreError> {
+        let query = sqlx::query!(
+            r#"with lapsed as (
+                delete from invitations where tenant_id = $2 and expires_at <= now() and email <> $3
+            )
+            insert into invitations (digest, tenant_id, email, role, created_by, expires_at)
+            select $1, id, $3, $4, $5, now() + make_interval(secs => $6)
+            from tenants where id = $2 and deleting_since is null
+                and (select count(*) from invitations i where i.tenant_id = $2 and i.email <> $3 and i.expires_at > now()) < $7
+            on conflict on constraint invitations_one do update set
+                digest = excluded.digest, role = excluded.role, created_at = now(), created_by = excluded.created_by,
+                expires_at = excluded.expires_at
+            returning expires_at"#,
+            &new.digest[..],
+            new.tenant.as_str(),
+            new.email,
+            Role::from(new.role) as Role,
+            &storable(&new.created_by),
+            seconds(new.lifetime),
+            INVITATIONS,
+        );
+        let Some(made) = self.maybe("invite a member", query).await? else {
+            self.get_tenant(&new.tenant).await?;
+            return Err(StoreError::TooManyInvitations { most: INVITATIONS });
+        };
+        Ok(Member {
+            tenant: new.tenant.clone(),
+            email: new.email.clone(),
+            role: new.role,
+            invited_by: new.created_by.clone(),
+            standing: Standing::Invited { until: made.expires_at },
+        })
+    }
+
+    /// One that stands for the same user is worthless from now on.
+    pub async fn create_password_reset(
+        &self,
+        email: &str,
+        link: &TokenDigest,
+        lifetime: Duration,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"insert into password_resets (digest, user_id, expires_at)
+            select $1, id, now() + make_interval(secs => $3) from users where email = $2
+            on conflict (user_id) do update set digest = excluded.digest, created_at = now(), expires_at = excluded.expires_at
+            returning user_id"#,
+            &link[..],
+            email,
+            seconds(lifetime),
+        );
+        let made = self.maybe("reset a password", query).await?;
+        made.map(drop).ok_or_else(|| StoreError::NotFound { kind: "user", id: email.to_owned() })
+    }
+
+    /// None when it was used, has lapsed, or never was.
+    pub async fn link(&self, link: &TokenDigest) -> Result<Option<Link>, StoreError> {
+        let query = sqlx::query!(
+            r#"select i.email as "email!", i.tenant_id as "tenant_id?", u.id is not null as "has_password!"
+            from invitations i
+            join tenants t on t.id = i.tenant_id and t.deleting_since is null
+            left join users u on u.email = i.email
+            where i.digest = $1 and i.expires_at > now()
+            union all
+            select u.email, null, true from password_resets r join users u on u.id = r.user_id
+            where r.digest = $1 and r.expires_at > now()"#,
+            &link[..],
+        );
+        let Some(row) = self.maybe("look a link up", query).await? else { return Ok(None) };
+        let purpose =
+            match row.tenant_id.map(|id| TenantId::new(&id)).transpose().map_err(StoreError::corrupt_id)? {
+                None => Purpose::Reset,
+                Some(tenant) if row.has_password => Purpose::Join { tenant },
+                Some(tenant) => Purpose::SignUp { tenant },
+            };
+        Ok(Some(Link { email: row.email, purpose }))
+    }
+
+    /// Uses an invitation up: makes its owner a user with this password, and a member. Whose it was, if it was good and there was no such
+    /// user yet.
+    pub async fn sign_up(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
+        let query = sqlx::query!(
+            r#"with used as (
+                delete from invitations i using tenants t
+                where i.digest = $1 and i.expires_at > now() and t.id = i.tenant_id and t.deleting_since is null
+                    and not exists(select from users u where u.email = i.email)
+                returning i.email, i.tenant_id, i.role, i.created_by
+            ), person as (
+                insert into users (email, password) select email, $2 from used returning id
+            )
+            insert into memberships (user_id, tenant_id, role, invited_by)
+            select person.id, used.tenant_id, used.role, used.created_by from person, used returning user_id"#,
+            &link[..],
+            password,
+        );
+        match self.maybe("make a user", query).await {
+            Ok(row) => Ok(row.map(|row| row.user_id)),
+            // Another invitation to the same address was used in this moment.
+            Err(error) if error.unique_violation() == Some("users_email_key") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Uses an invitation up for a user who has proved that he is the one who is invited. False when it is good no more. Who has another role
+    /// from now on is signed out.
+    pub async fn join(&self, link: &TokenDigest, user: i64) -> Result<bool, StoreError> {
+        let query = sqlx::query!(
+            r#"with used as (
+                delete from invitations i using tenants t, users u
+                where i.digest = $1 and i.expires_at > now() and t.id = i.tenant_id and t.deleting_since is null
+                    and u.id = $2 and u.email = i.email
+                returning i.tenant_id, i.role, i.created_by
+            ), signed_out as (
+                delete from web_sessions where user_id = $2 and exists(select from used)
+            )
+            insert into memberships (user_id, tenant_id, role, invited_by) select $2, tenant_id, role, created_by from used
+            on conflict (user_id, tenant_id) do update set role = excluded.role, invited_by = excluded.invited_by
+            returning user_id"#,
+            &link[..],
+            user,
+        );
+        Ok(self.maybe("join a business", query).await?.is_some())
+    }
+
+    /// Uses a reset up: its owner has this password from now on, and is signed in nowhere. Whose it is, if it was good.
+    pub async fn set_password(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
+        let query = sqlx::query!(
+            r#"with used as (
+                delete from password_resets where digest = $1 and expires_at > now() returning user_id
+            ), signed_out as (
+                delete from web_sessions s using used where s.user_id = used.user_id
+            )
+            update users u set password = $2 from used where u.id = used.user_id returning u.id"#,
+            &link[..],
+            password,
+        );
+        Ok(self.maybe("set a password", query).await?.map(|row| row.id))
+    }
+}
+
+fn seconds(lifetime: Duration) -> f64 {
+    f64::from(u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,107 @@
+//! Signing in, and the browsers that are signed in.
+
+use std::time::Duration;
+
+use roost_model::ids::TenantId;
+
+use crate::{Store, StoreError, TokenDigest, columns::Role};
+
+/// After which a browser that was not seen has to sign in again.
+const IDLE: Duration = Duration::from_secs(12 * 3_600);
+/// After which any has to.
+pub const WEB_SESSION_AT_MOST: Duration = Duration::from_secs(7 * 86_400);
+/// Browsers of one user; with one more the one that was longest not seen is signed out.
+const BROWSERS: i64 = 20;
+
+/// Whose password is to be compared with what was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    pub user_id: i64,
+    pub password: String,
+}
+
+/// Who a browser's cookie is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebUser {
+    pub email: String,
+    /// In the order of their ids.
+    pub memberships: Vec<(TenantId, roost_model::Role)>,
+}
+
+impl Store {
+    /// None when there is no such user.
+    pub async fn login(&self, email: &str) -> Result<Option<Login>, StoreError> {
+        let query =
+            sqlx::query_as!(Login, "select id as user_id, password from users where email = $1", email);
+        self.maybe("look a password up", query).await
+    }
+
+    /// Signs a browser in.
+    pub async fn open_web_session(&self, user: i64, cookie: &TokenDigest) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            r#"with over as (
+                delete from web_sessions where digest in (
+                    select digest from web_sessions where user_id = $1 order by seen_at desc offset $4)
+            ), lapsed as (
+                delete from web_sessions where digest in (select digest from web_sessions where expires_at < now() limit 100)
+            )
+            insert into web_sessions (digest, user_id, expires_at) values ($2, $1, now() + make_interval(secs => $3))
+            returning user_id"#,
+            user,
+            &cookie[..],
+            WEB_SESSION_AT_MOST.as_secs_f64(),
+            BROWSERS - 1,
+        );
+        self.one("sign a browser in", query).await.map(drop)
+    }
+
+    pub async fn close_web_session(&self, cookie: &TokenDigest) -> Result<(), StoreError> {
+        let query = sqlx::query!("delete from web_sessions where digest = $1 returning user_id", &cookie[..]);
+        self.maybe("sign a browser out", query).await.map(drop)
+    }
+
+    /// Who is signed in with this cookie, as things are now. That the browser was seen is written every five minutes.
+    pub async fn web_user(&self, cookie: &TokenDigest) -> Result<Option<WebUser>, StoreError> {
+        let query = sqlx::query!(
+            r#"with seen as (
+                update web_sessions set seen_at = now()
+                where digest = $1 and seen_at < now() - interval '5 minutes' and seen_at > now() - make_interval(secs => $2)
+            )
+            select u.email, m.tenant_id as "tenant_id?", m.role as "role?: Role"
+            from web_sessions s join users u on u.id = s.user_id
+            left join (
+                memberships m join tenants t on t.id = m.tenant_id and t.deleting_since is null
+            ) on m.user_id = u.id
+            where s.digest = $1 and s.expires_at > now() and s.seen_at > now() - make_interval(secs => $2)
+            order by m.tenant_id"#,
+            &cookie[..],
+            IDLE.as_secs_f64(),
+        );
+        let mut user = None;
+        for row in self.all("look a browser up", query).await? {
+            let user: &mut WebUser =
+                user.get_or_insert_with(|| WebUser { email: row.email, memberships: Vec::new() });
+            if let Some((tenant, role)) = row.tenant_id.zip(row.role) {
+                let tenant = TenantId::new(&tenant).map_err(StoreError::corrupt_id)?;
+                user.memberships.push((tenant, role.into()));
+            }
+        }
+        Ok(user)
+    }
+
+    /// Of these cookies, those whose browsers are signed in.
+    pub async fn web_sessions_that_count(
+        &self,
+        cookies: &[TokenDigest],
+    ) -> Result<Vec<TokenDigest>, StoreError> {
+        let cookies: Vec<Vec<u8>> = cookies.iter().map(|digest| digest.to_vec()).collect();
+        let query = sqlx::query!(
+            r#"select digest from web_sessions
+            where digest = any($1) and expires_at > now() and seen_at > now() - make_interval(secs => $2)"#,
+            &cookies,
+            IDLE.as_secs_f64(),
+        );
+        let rows = self.all("look at the browsers of streams", query).await?;
+        Ok(rows.into_iter().filter_map(|row| row.digest.try_into().ok()).collect())
+    }
+}

@@ -1,0 +1,159 @@
+// An owner with a phone in one hand: from the link of the invitation to the first answered message, and through the death of the machine
+// that all of it ran on.
+
+'use strict';
+
+const fs = require('node:fs');
+const jsQR = require('jsqr');
+const { control, ensure, person, required, run, seen, until } = require('./people.js');
+
+const PASSWORD = 'samaki kavu soko';
+const CUSTOMER = '+255600000001';
+const dev = () => JSON.parse(fs.readFileSync(required('DEV_JSON'), 'utf8'));
+
+// What the phone's camera reads of the picture in the page.
+async function scanned(page) {
+  const { data, width, height } = await page.locator('.qr img').evaluate(async (picture) => {
+    await picture.decode();
+    const canvas = document.createElement('canvas');
+    // With the quiet margin that the page's style gives it.
+    const margin = 16;
+    canvas.width = picture.naturalWidth + 2 * margin;
+    canvas.height = picture.naturalHeight + 2 * margin;
+    const drawing = canvas.getContext('2d');
+    drawing.fillStyle = 'white';
+    drawing.fillRect(0, 0, canvas.width, canvas.height);
+    drawing.drawImage(picture, margin, margin);
+    const pixels = drawing.getImageData(0, 0, canvas.width, canvas.height);
+    return { data: Array.from(pixels.data), width: pixels.width, height: pixels.height };
+  });
+  const code = jsQR(Uint8ClampedArray.from(data), width, height);
+  ensure(code, 'the picture in the page is no QR code');
+  return code.data;
+}
+
+async function comesIn(page) {
+  await page.goto(required('PORTAL_URL'));
+  await seen(page, 'welcome');
+  // With the keyboard alone.
+  await page.getByLabel('New password', { exact: true }).focus();
+  await page.keyboard.type(PASSWORD);
+  await page.keyboard.press('Tab');
+  await page.keyboard.type(PASSWORD);
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/t/demo-1');
+}
+
+async function links(page, tenant) {
+  await page.getByRole('heading', { name: 'Link your phone' }).waitFor();
+  const first = await page.locator('.qr img').getAttribute('src');
+  await seen(page, 'scan');
+  // The code renews itself, and the page with it.
+  await page.waitForFunction((before) => {
+    const now = document.querySelector('.qr img')?.src;
+    return now && now !== before;
+  }, first);
+  // A code that is renewed in the moment of its scan is refused; the next one is scanned.
+  await until('a code is scanned', async (note) => {
+    const code = await scanned(page);
+    return control('POST', 'scan', { code, phone: tenant.phone, pushname: tenant.name }).then(() => true, note);
+  });
+  await page.getByRole('heading', { name: 'Connected' }).waitFor();
+  await page.getByText(`${tenant.name} (`).waitFor();
+  const announced = page.locator('#announce');
+  await until('whoever does not see it is told', async () => (await announced.textContent()) === 'Connected');
+  await seen(page, 'connected');
+}
+
+async function isAnswered(page, tenant, text) {
+  await control('POST', 'message', { phone: tenant.phone, from: CUSTOMER, body: text });
+  await until(`"${text}" is answered`, async () => {
+    const sent = await control('GET', `sent?phone=${encodeURIComponent(tenant.phone)}`);
+    return sent.some((message) => JSON.stringify(message).includes(`echo: ${text}`));
+  });
+  await page.getByRole('link', { name: 'Conversations' }).click();
+  await until('the conversation is listed', async () => {
+    await page.reload();
+    return page.getByRole('link', { name: `echo: ${text}` }).isVisible();
+  });
+}
+
+async function reads(page, tenant) {
+  await isAnswered(page, tenant, 'Is there fish? <b>fresh</b>');
+  await seen(page, 'chats');
+  await page.getByRole('link', { name: CUSTOMER }).click();
+  await page.getByText('echo: Is there fish? <b>fresh</b>').waitFor();
+  await page.getByText('Answered', { exact: true }).waitFor();
+  ensure((await page.locator('.lines b').count()) === 0, 'what a customer wrote is markup in the page');
+  await seen(page, 'chat');
+  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Export' }).click()]);
+  const table = fs.readFileSync(await file.path(), 'utf8');
+  ensure(table.includes('"in","answered","Is there fish? <b>fresh</b>"'), table);
+  await page.getByRole('link', { name: 'All conversations' }).click();
+  await page.getByLabel('A word or a number').fill('FISH');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Found for' }).waitFor();
+  await seen(page, 'found');
+  await page.getByLabel('A word or a number').fill('no such word');
+  await page.keyboard.press('Enter');
+  await page.getByText('Nothing was found here.').waitFor();
+  await page.getByRole('link', { name: 'Status' }).click();
+  await page.getByRole('heading', { name: 'Connected' }).waitFor();
+}
+
+// The machine that the business runs on dies, and its owner looks on.
+async function survives(page, tenant) {
+  await page.evaluate(() => {
+    window.isTheSamePage = true;
+    window.states = [];
+    const look = () => window.states.push(document.querySelector('[data-announce]').dataset.announce);
+    new MutationObserver(look).observe(document.getElementById('live'), { childList: true });
+  });
+  const { pid } = dev().nodes.find((node) => node.id === required('OWNER'));
+  process.kill(pid, 'SIGKILL');
+  const states = () => page.evaluate(() => window.states);
+  await until('the card says that the connection is lost', async () => (await states()).some((state) => state !== 'Connected'));
+  await page.getByRole('heading', { name: 'Connected' }).waitFor();
+  ensure(await page.evaluate(() => window.isTheSamePage), 'the page was loaded again');
+  await isAnswered(page, tenant, 'still there?');
+}
+
+async function pausesWithoutScripts(browser, page) {
+  const plain = await person(browser, { javaScriptEnabled: false, storageState: await page.context().storageState() });
+  await plain.goto(new URL('/t/demo-1', required('PORTAL_URL')).href);
+  await plain.getByRole('button', { name: 'Pause' }).click();
+  await plain.getByRole('heading', { name: 'Paused' }).waitFor();
+  await page.getByRole('link', { name: 'Status' }).click();
+  await page.getByRole('heading', { name: 'Paused' }).waitFor();
+  await seen(page, 'paused');
+  await plain.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('heading', { name: 'Connected' }).waitFor();
+  await plain.context().close();
+}
+
+async function signsInAgain(browser, page) {
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await seen(page, 'sign-in');
+  await page.getByRole('button', { name: 'Kiswahili' }).click();
+  await page.getByRole('heading', { name: 'Ingia' }).waitFor();
+  await page.keyboard.press('Tab');
+  await page.locator('#email').focus();
+  await page.keyboard.type('owner@demo-1.example');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type(PASSWORD);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Imeunganishwa' }).waitFor();
+  await seen(page, 'connected-sw');
+}
+
+run(async (browser) => {
+  const tenant = dev().tenants[0];
+  const page = await person(browser);
+  await comesIn(page);
+  await links(page, tenant);
+  await reads(page, tenant);
+  await survives(page, tenant);
+  await pausesWithoutScripts(browser, page);
+  await signsInAgain(browser, page);
+});

@@ -1,0 +1,45 @@
+//! The portal in a browser: see tests/browser. What its script finds wrong is shown when it fails.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Result, ensure};
+use roost_devcluster::DevRecord;
+use roost_tests::{SOON, Scenario};
+use tokio::{process::Command, time::timeout};
+
+const DEADLINE: Duration = Duration::from_secs(300);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_links_a_phone_reads_what_is_said_and_sees_a_failover_pass() -> Result<()> {
+    let mut scenario = Scenario::starting(|options| {
+        (options.nodes, options.tenants, options.phones_scan) = (2, 1, false);
+        // The page is seen to renew one, and there is time to scan the next.
+        (options.first_code, options.code_every) = (Duration::from_secs(8), Duration::from_secs(20));
+        options.echo = true;
+    })
+    .await?;
+    let tenant = scenario.tenant(0);
+    scenario.cluster.invite_owner().await?;
+    scenario.cluster.publish()?;
+    let placed =
+        scenario.cluster.worker_until(&tenant.id, "is placed", SOON, |it| !it.node_id.is_empty()).await?;
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+    ensure!(
+        scripts.join("node_modules").exists(),
+        "no npm packages in {}; run: make test-deps",
+        scripts.display()
+    );
+    let output = Command::new("node")
+        .arg("owner.js")
+        .current_dir(&scripts)
+        .env("PORTAL_URL", scenario.cluster.portal_url().unwrap_or_default())
+        .env("SIMULATOR_URL", scenario.cluster.simulator()?.url())
+        .env("DEV_JSON", DevRecord::path(scenario.cluster.state_dir()))
+        .env("OWNER", &placed.node_id)
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(DEADLINE, output).await??;
+    let told = [output.stdout, output.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
+    ensure!(output.status.success(), "{}", told.concat());
+    scenario.finish().await
+}
