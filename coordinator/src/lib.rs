@@ -21,6 +21,7 @@ pub mod coordinator;
 pub mod grpc;
 pub mod http;
 mod node_rpc;
+pub mod transport;
 
 pub use config::Config;
 pub use coordinator::{Coordinator, StartError, StopError};

@@ -12,6 +12,9 @@ pub struct DevRecord {
     pub admin_addr: String,
     /// HOST:PORT where it serves the same in JSON over HTTP.
     pub http_addr: Option<String>,
+    /// The authority that has signed for the coordinators, at both addresses; none of a cluster without TLS.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     /// Holds the bearer token.
     pub token_file: PathBuf,
     /// Null when the cluster runs against the real site.
@@ -76,6 +79,7 @@ mod tests {
             postgres: PostgresRecord { url: "postgres://127.0.0.1:2/postgres".into(), pid: 2 },
             admin_addr: "127.0.0.1:3".into(),
             http_addr: Some("127.0.0.1:7".into()),
+            ca_file: None,
             token_file: "/d/token".into(),
             simulator_url: Some("http://127.0.0.1:4".into()),
             simulator_tls_addr: Some("127.0.0.1:5".into()),
@@ -93,6 +97,7 @@ mod tests {
             "postgres": {"url": "postgres://127.0.0.1:2/postgres", "pid": 2},
             "admin_addr": "127.0.0.1:3",
             "http_addr": "127.0.0.1:7",
+            "ca_file": null,
             "token_file": "/d/token",
             "simulator_url": "http://127.0.0.1:4",
             "simulator_tls_addr": "127.0.0.1:5",

@@ -7,6 +7,7 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roost_model::causes;
+use roost_tls::{Accepted, ServerTls};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
@@ -23,11 +24,11 @@ const MAX_HEAD: usize = 64 << 10;
 /// What is waited for when no connection can be accepted, as when the process has no more file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` is cancelled and every request has been answered; dropping it cuts them off.
-pub async fn serve(listener: TcpListener, api: JsonApi, stop: CancellationToken) {
+/// Serves until `stop` is cancelled and every request has been answered; dropping it cuts them off. By TLS, if there is any.
+pub async fn serve(listener: TcpListener, tls: Option<ServerTls>, api: JsonApi, stop: CancellationToken) {
     let api = Arc::new(api);
     let mut connections = JoinSet::new();
-    let mut incoming = pin!(bounded(listener, MAX_CONNECTIONS));
+    let mut incoming = pin!(roost_tls::accept(bounded(listener, MAX_CONNECTIONS), tls));
     while let Some(Some(accepted)) = stop.run_until_cancelled(incoming.next()).await {
         while connections.try_join_next().is_some() {}
         match accepted {
@@ -43,7 +44,7 @@ pub async fn serve(listener: TcpListener, api: JsonApi, stop: CancellationToken)
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one(connection: Connection, api: Arc<JsonApi>, stop: impl Future<Output = ()>) {
+async fn serve_one(connection: Accepted<Connection>, api: Arc<JsonApi>, stop: impl Future<Output = ()>) {
     let caller = connection.connect_info();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (api, caller) = (api.clone(), caller.clone());
@@ -94,7 +95,7 @@ mod tests {
         let api = JsonApi::over(BoxCloneSyncService::new(calls)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, api, stop.clone()));
+        let server = tokio::spawn(serve(listener, None, api, stop.clone()));
         (TcpStream::connect(addr).await.unwrap(), server)
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Cluster;
 use crate::{
+    certificates::Certificates,
     error::Result,
     etcd::Etcd,
     member::Member,
@@ -55,6 +56,7 @@ impl Cluster {
             postgres: PostgresRecord { url: self.postgres.url().to_owned(), pid: self.postgres.pid() },
             admin_addr: self.admin().address().to_owned(),
             http_addr: self.http_addr().map(str::to_owned),
+            ca_file: self.certificates.as_ref().map(Certificates::ca_file),
             token_file: self.token_file(),
             simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),
             simulator_tls_addr: self.simulator.as_ref().map(|site| site.tls_addr.clone()),
