@@ -6,6 +6,7 @@ use std::{error::Error, io, process::ExitCode};
 use roost_devcluster::DevError;
 use roost_proto::error::ApiError;
 use roost_secrets::SecretFileError;
+use roost_tls::{Advice, advice};
 use tonic::{Code, Status};
 
 use crate::{bot_profile::ProfileError, target::TargetError, text::to_stderr};
@@ -19,9 +20,13 @@ pub enum Failure {
     Api(Box<ApiError>),
     /// The coordinator did not answer.
     #[error(
-        "no answer from the coordinator: {reason}; is it running, and is the address right? (--addr, ROOST_ADDR)"
+        "no answer from the coordinator: {reason}; is it running, and is the address right, with https:// where it serves TLS? \
+         (--addr, ROOST_ADDR)"
     )]
     Unreachable { reason: String },
+    /// Certificates are wrong, here or there.
+    #[error("no TLS with the coordinator: {advice}; {}", to_do(.advice))]
+    Tls { advice: Advice },
     /// gRPC itself failed.
     #[error("the call ended with {code:?}: {message}")]
     Call { code: Code, message: String },
@@ -90,13 +95,34 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         // A status that this side made because nothing answered has its cause as source; one from the wire has none.
         if status.source().is_some()
-            && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
+            && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal)
         {
-            return Failure::Unreachable { reason: innermost(&status) };
+            let unreachable = || Failure::Unreachable { reason: innermost(&status) };
+            return advice(&status).map_or_else(unreachable, |advice| Failure::Tls { advice });
         }
         match ApiError::from_status(&status) {
             Some(error) => Failure::Api(Box::new(error)),
             None => Failure::Call { code: status.code(), message: status.message().to_owned() },
+        }
+    }
+}
+
+/// What mends it.
+fn to_do(advice: &Advice) -> &'static str {
+    match advice {
+        Advice::NotTrusted => "give the file of its authority's certificate with --ca-file (ROOST_CA_FILE)",
+        Advice::OtherName { .. } => {
+            "give one of these names in --addr, or have the coordinator's certificate made for this one"
+        }
+        Advice::NotTls => "give its address as http://HOST:PORT, or the one that it serves TLS at",
+        Advice::WantsCertificate => {
+            "give yours with --cert-file and --key-file (ROOST_CERT_FILE, ROOST_KEY_FILE)"
+        }
+        Advice::Refused(_) => {
+            "give one with --cert-file and --key-file that an authority in the coordinator's --tls-client-ca-file has signed"
+        }
+        Advice::Ended | Advice::NotYet | Advice::Certificate(_) | Advice::Other(_) => {
+            "see --ca-file here, and the files of the coordinator's --tls-cert-file"
         }
     }
 }

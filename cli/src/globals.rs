@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Globals {
-    /// The coordinator's admin address, HOST:PORT or http://HOST:PORT [env: ROOST_ADDR].
+    /// The coordinator's admin address, HOST:PORT, http://HOST:PORT or https://HOST:PORT [env: ROOST_ADDR].
     #[arg(long, global = true, value_name = "ADDR")]
     pub addr: Option<String>,
     /// The bearer token [env: ROOST_TOKEN].
@@ -16,6 +16,15 @@ pub struct Globals {
     /// A file whose first line begins with the bearer token.
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// File of the certificates (PEM) of those who may sign for the coordinator; the system's unless it is given [env: ROOST_CA_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// File of a certificate (PEM) of your own, for a coordinator that asks for one [env: ROOST_CERT_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cert_file: Option<PathBuf>,
+    /// File of its key (PEM), yours alone to read [env: ROOST_KEY_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
     /// State of the cluster on this machine that `roost dev` runs [default: ./.roost].
     #[cfg(feature = "dev")]
     #[arg(long, global = true, value_name = "DIR")]
@@ -31,6 +40,9 @@ pub struct Globals {
 pub struct Environment {
     pub addr: Option<String>,
     pub token: Option<SecretString>,
+    pub ca_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
 }
 
 impl Environment {
@@ -39,7 +51,14 @@ impl Environment {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
         // What is not UTF-8 stays wrong, and is refused for what it is.
         let text = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
-        Self { addr: text("ROOST_ADDR"), token: text("ROOST_TOKEN").map(SecretString::from) }
+        let path = |name| variable(name).map(PathBuf::from);
+        Self {
+            addr: text("ROOST_ADDR"),
+            token: text("ROOST_TOKEN").map(SecretString::from),
+            ca_file: path("ROOST_CA_FILE"),
+            cert_file: path("ROOST_CERT_FILE"),
+            key_file: path("ROOST_KEY_FILE"),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which coordinator to speak to, with which token.
+//! Which coordinator to speak to, with which token, and whose certificate is to be believed.
 //!
 //! An option wins over every variable: `--token-file` over ROOST_TOKEN, `--state-dir` over ROOST_ADDR. And a token goes
 //! only where it belongs: the one that `roost dev` made is used with the address that `roost dev` recorded, never with an
@@ -12,6 +12,7 @@ use std::{fs, io};
 use roost_devcluster::DevRecord;
 use roost_proto::client::{Admin, AdminError};
 use roost_secrets::SecretFileError;
+use roost_tls::{CertifiedFiles, ClientTls, TlsFileError, Trust};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::globals::{Environment, Globals};
@@ -40,18 +41,76 @@ pub enum TargetError {
     #[cfg(feature = "dev")]
     #[error("{path} is not a record of `roost dev`", path = .path.display())]
     Malformed { path: PathBuf, source: serde_json::Error },
+    #[error("--cert-file and --key-file belong together: give both (ROOST_CERT_FILE, ROOST_KEY_FILE)")]
+    HalfCertificate,
+    #[error(
+        "{addr} is not for TLS, and a file of certificates is given: give https:// in the place of http://, or leave out \
+         --ca-file and --cert-file (ROOST_CA_FILE, ROOST_CERT_FILE)"
+    )]
+    PlainAddress { addr: String },
+    #[error("TLS cannot be set up with --ca-file, --cert-file and --key-file")]
+    Tls(#[from] TlsFileError),
     #[error(transparent)]
     Admin(#[from] AdminError),
 }
 
-/// The client for what the options, the environment and the state directory say.
-pub fn resolve(globals: &Globals, environment: &Environment) -> Result<Admin, TargetError> {
-    let (addr, token) = choose(globals, environment)?;
-    Ok(Admin::new(&addr, &token)?)
+/// A coordinator, and what is shown to it.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    addr: String,
+    token: String,
+    files: Files,
 }
 
-/// The address and the token.
-fn choose(globals: &Globals, environment: &Environment) -> Result<(String, String), TargetError> {
+/// What was given of TLS.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Files {
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl Files {
+    fn of_options(globals: &Globals) -> Self {
+        let Globals { ca_file, cert_file, key_file, .. } = globals.clone();
+        Self { ca: ca_file, cert: cert_file, key: key_file }
+    }
+
+    fn or(self, other: Self) -> Self {
+        let Self { ca, cert, key } = self;
+        // A certificate and its key are from one place.
+        let (cert, key) = if cert.is_some() || key.is_some() { (cert, key) } else { (other.cert, other.key) };
+        Self { ca: ca.or(other.ca), cert, key }
+    }
+
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn open(self) -> Result<ClientTls, TargetError> {
+        let own = match (self.cert, self.key) {
+            (Some(cert), Some(key)) => Some(CertifiedFiles { cert, key, own_name: None }),
+            (None, None) => None,
+            _ => return Err(TargetError::HalfCertificate),
+        };
+        let trust = self.ca.map_or(Trust::System, Trust::Only);
+        Ok(ClientTls::open(trust, own)?)
+    }
+}
+
+/// The client for what the options, the environment and the state directory say.
+pub fn resolve(globals: &Globals, environment: &Environment) -> Result<Admin, TargetError> {
+    let Target { addr, token, files } = choose(globals, environment)?;
+    if files.is_none() && !addr.starts_with("https://") {
+        return Ok(Admin::new(&addr, &token)?);
+    }
+    if addr.starts_with("http://") {
+        return Err(TargetError::PlainAddress { addr });
+    }
+    Ok(Admin::secured(&addr, &token, files.open()?)?)
+}
+
+fn choose(globals: &Globals, environment: &Environment) -> Result<Target, TargetError> {
     let shown = |token: &SecretString| token.expose_secret().trim().to_owned();
     let option = match (&globals.token, &globals.token_file) {
         (Some(token), _) => Some(shown(token)),
@@ -63,21 +122,27 @@ fn choose(globals: &Globals, environment: &Environment) -> Result<(String, Strin
     }
     let token = option.or_else(|| environment.token.as_ref().map(shown));
     match globals.addr.as_ref().or(environment.addr.as_ref()) {
-        Some(addr) => Ok((addr.clone(), token.ok_or_else(|| TargetError::NoToken { addr: addr.clone() })?)),
+        Some(addr) => {
+            let addr = addr.clone();
+            let token = token.ok_or_else(|| TargetError::NoToken { addr: addr.clone() })?;
+            let Environment { ca_file: ca, cert_file: cert, key_file: key, .. } = environment.clone();
+            Ok(Target { addr, token, files: Files::of_options(globals).or(Files { ca, cert, key }) })
+        }
         None => recorded(globals, token),
     }
 }
 
-/// The address of the cluster that `roost dev` runs, with its token unless one was given.
+/// The address of the cluster that `roost dev` runs, with its token and its CA unless others were given.
 #[cfg(feature = "dev")]
-fn recorded(globals: &Globals, given: Option<String>) -> Result<(String, String), TargetError> {
+fn recorded(globals: &Globals, given: Option<String>) -> Result<Target, TargetError> {
     let record = read_record(&globals.state_dir())?;
     let token = given.map_or_else(|| read_token(&record.token_file), Ok)?;
-    Ok((record.admin_addr, token))
+    let own = Files { ca: record.ca_file, ..Files::default() };
+    Ok(Target { addr: record.admin_addr, token, files: Files::of_options(globals).or(own) })
 }
 
 #[cfg(not(feature = "dev"))]
-fn recorded(_: &Globals, _: Option<String>) -> Result<(String, String), TargetError> {
+fn recorded(_: &Globals, _: Option<String>) -> Result<Target, TargetError> {
     Err(TargetError::NoAddress)
 }
 
@@ -111,6 +176,9 @@ mod tests {
             addr: None,
             token: None,
             token_file: None,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
             state_dir: Some(state_dir.into()),
             output: Format::Table,
         }
@@ -140,9 +208,22 @@ mod tests {
         write_token(&dev_token, "of-dev\n");
         write_token(&token_file, "of-file\n");
         write_record(dir.path(), &dev_token);
-        let environment =
-            Environment { addr: Some("10.0.0.1:7000".into()), token: Some("of-environment".into()) };
-        let target = |globals| choose(&globals, &environment).unwrap();
+        let environment = Environment {
+            addr: Some("10.0.0.1:7000".into()),
+            token: Some("of-environment".into()),
+            ca_file: Some("/ca".into()),
+            cert_file: Some("/cert".into()),
+            key_file: Some("/key".into()),
+        };
+        let target = |globals| {
+            let Target { addr, token, files } = choose(&globals, &environment).unwrap();
+            assert_eq!(
+                files.is_none(),
+                token == "of-dev",
+                "the environment's are for the environment's address"
+            );
+            (addr, token)
+        };
         let none = Globals { state_dir: None, ..globals(Path::new(".")) };
         assert_eq!(target(none.clone()), ("10.0.0.1:7000".into(), "of-environment".into()));
         let by_file = Globals { token_file: Some(token_file), ..none.clone() };
@@ -150,6 +231,27 @@ mod tests {
         let by_token = Globals { token: Some("of-option".into()), ..none };
         assert_eq!(target(by_token), ("10.0.0.1:7000".into(), "of-option".into()));
         assert_eq!(target(globals(dir.path())), ("127.0.0.1:7117".into(), "of-dev".into()));
+    }
+
+    #[tokio::test]
+    async fn files_of_certificates_mean_tls_and_contradict_an_address_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let given = |addr: &str, ca: Option<&str>, cert: Option<&str>| Globals {
+            addr: Some(addr.into()),
+            token: Some("t".into()),
+            ca_file: ca.map(Into::into),
+            cert_file: cert.map(Into::into),
+            ..globals(dir.path())
+        };
+        let resolved = |globals: Globals| resolve(&globals, &Environment::default());
+        assert!(resolved(given("https://127.0.0.1:1", None, None)).is_ok(), "the system's authorities");
+        assert!(resolved(given("127.0.0.1:1", None, None)).is_ok());
+        let plain = resolved(given("http://127.0.0.1:1", Some("/ca"), None));
+        assert!(matches!(plain, Err(TargetError::PlainAddress { .. })));
+        let missing = resolved(given("127.0.0.1:1", Some("/nowhere/ca"), None)).unwrap_err();
+        assert!(matches!(missing, TargetError::Tls(TlsFileError::Unreadable { .. })), "{missing:?}");
+        let half = resolved(given("https://127.0.0.1:1", None, Some("/cert")));
+        assert!(matches!(half, Err(TargetError::HalfCertificate)));
     }
 
     fn write_token(path: &Path, text: &str) {

@@ -4,11 +4,14 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use roost_cluster::timing::Timing;
+use roost_cluster::{registry::EtcdAccessArgs, timing::Timing};
 use roost_model::ids::{ClusterName, NodeId};
 use secrecy::SecretString;
 
-use crate::app::people::{InvalidAddress, PortalAddress};
+use crate::{
+    app::people::{InvalidAddress, PortalAddress},
+    transport::TransportArgs,
+};
 
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -21,12 +24,14 @@ pub struct Config {
     /// etcd's endpoints, separated by commas
     #[arg(long, env = "ROOST_ETCD", value_delimiter = ',', default_value = "http://127.0.0.1:2379")]
     pub etcd: Vec<String>,
-    /// File of the certificates (PEM) of those who may sign for etcd at https://, beside the system's
-    #[arg(long, env = "ROOST_ETCD_CA_FILE")]
-    pub etcd_ca_file: Option<PathBuf>,
-    /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE, and after a '?' sslmode and sslrootcert
+    #[command(flatten)]
+    pub etcd_access: EtcdAccessArgs,
+    /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE, and after a '?' sslmode, sslrootcert, sslcert and sslkey
     #[arg(long, env = "ROOST_DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
+    /// File of its password, its owner's alone to read, in the place of one in the URL; read again when it changes
+    #[arg(long, env = "ROOST_DATABASE_PASSWORD_FILE")]
+    pub database_password_file: Option<PathBuf>,
     /// Connections to PostgreSQL, beside the one that listens
     #[arg(long, env = "ROOST_COORDINATOR_DATABASE_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub database_connections: u32,
@@ -48,9 +53,8 @@ pub struct Config {
     /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z
     #[arg(long, env = "ROOST_COORDINATOR_TOKEN_FILE")]
     pub token_file: PathBuf,
-    /// File of the secret that the nodes and coordinators of a cluster know each other by, 32 bytes or more, the same in all
-    #[arg(long, env = "ROOST_CLUSTER_SECRET_FILE")]
-    pub cluster_secret_file: PathBuf,
+    #[command(flatten)]
+    pub transport: TransportArgs,
     /// How long a silent node keeps its tenants; the same in all processes of a cluster
     #[arg(long, env = "ROOST_LEASE_TTL", default_value = "5s", value_parser = parse_timing)]
     pub lease_ttl: Timing,

@@ -9,12 +9,11 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use roost_cluster::{
     controller::{Controller, ControllerConfig},
     records::LeaderRecord,
-    registry::{EtcdRegistry, RegistryError},
+    registry::{EtcdAccessError, EtcdRegistry, RegistryError},
 };
 use roost_model::causes;
-use roost_proto::client::AdminError;
-use roost_secrets::{ClusterSecret, ClusterSecretError};
 use roost_store::{PostgresLedger, Store, StoreError};
+use roost_tls::ServerTls;
 use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
@@ -47,8 +46,8 @@ use crate::{
         json::{JsonApi, JsonApiError},
         site::Site,
     },
-    node_rpc::NodeRpc,
     portal::{self, Portal, TemplateError},
+    transport::{self, Certificates, TransportError},
 };
 
 /// How long calls under way and the resignation may take after the order to stop.
@@ -58,16 +57,14 @@ const GRACE: Duration = Duration::from_secs(10);
 pub enum StartError {
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
-    #[error("--cluster-secret-file {} is not usable", path.display())]
-    ClusterSecret { path: PathBuf, source: ClusterSecretError },
-    #[error("the cluster's secret cannot be shown to nodes")]
-    NodeRpc(#[from] AdminError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error(transparent)]
     Database(#[from] StoreError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("--etcd-ca-file {} cannot be read", path.display())]
-    EtcdCa { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    EtcdAccess(#[from] EtcdAccessError),
     #[error("cannot listen on {addr}")]
     Listen { addr: SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -85,11 +82,10 @@ impl StartError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Tokens(_)
-            | Self::ClusterSecret { .. }
-            | Self::NodeRpc(_)
+            | Self::Transport(_)
             | Self::Database(_)
             | Self::Registry(_)
-            | Self::EtcdCa { .. }
+            | Self::EtcdAccess(_)
             | Self::Calls(_)
             | Self::JsonApi(_)
             | Self::Portal(_) => true,
@@ -123,17 +119,22 @@ impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
-        let store = Store::connect_lazy(config.database_url.expose_secret(), config.database_connections)?;
+        let (url, password_file) =
+            (config.database_url.expose_secret(), config.database_password_file.clone());
+        let store = Store::connect_lazy_with(url, password_file, config.database_connections)?;
         let registry = Arc::new(connect(&config).await?);
+        let certificates = Certificates::open(&config.transport, config.listen, config.http_listen)?;
+        let node_rpc = transport::node_rpc(&config.transport, certificates.rpc.clone())?;
         let stop = CancellationToken::new();
-        let app = App::new(store, registry.clone(), node_rpc(&config)?, stop.clone());
+        let app = App::new(store, registry.clone(), node_rpc, stop.clone());
         let (listener, addr) = listen(config.listen).await?;
         let (health_listener, health_addr) = listen_if(config.health_listen).await?;
         let (http_listener, http_addr) = listen_if(config.http_listen).await?;
         let addresses = Addresses { addr, health_addr, http_addr };
 
         let background = TaskTracker::new();
-        let (found, looking) = health::watch(app.clone(), config.lease_ttl, stop.clone());
+        let (found, looking) =
+            health::watch(app.clone(), config.lease_ttl, certificates.clone(), stop.clone());
         background.spawn(looking);
         let health = HealthReporter::new();
         grpc::health::begin(&health).await;
@@ -147,14 +148,15 @@ impl Coordinator {
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
         let access = Arc::new(Access::new(tokens, app.clone()));
         background.spawn(access.clone().run(stop.clone()));
-        let address =
-            http_addr.and_then(|addr| config.public_url.or_else(|| PortalAddress::of_loopback(addr)));
+        let address = http_addr.and_then(|addr| {
+            config.public_url.or_else(|| PortalAddress::of_loopback(addr, certificates.admin.is_some()))
+        });
         let calls = Calls::new(app.clone(), access.clone(), health, address.clone())?;
         let site = match http_listener {
             Some(listener) => Some((listener, site(&calls, app, access, address)?)),
             None => None,
         };
-        let server = tokio::spawn(serve(listener, site, calls, stop.clone()));
+        let server = tokio::spawn(serve(listener, site, certificates.admin, calls, stop.clone()));
         let running =
             Self { addresses, server, background, unusable, _stop_on_drop: stop.clone().drop_guard(), stop };
 
@@ -240,16 +242,18 @@ fn site(
 async fn serve(
     listener: TcpListener,
     site: Option<(TcpListener, Site)>,
+    tls: Option<ServerTls>,
     calls: Calls,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    let http_tls = tls.as_ref().map(ServerTls::http1);
     let http = async {
         if let Some((listener, site)) = site {
-            http::server::serve(listener, site, stop.clone()).await;
+            http::server::serve(listener, http_tls, site, stop.clone()).await;
         }
         Ok(())
     };
-    let grpc = grpc::serve(listener, calls, stop.clone().cancelled_owned());
+    let grpc = grpc::serve(listener, tls, calls, stop.clone().cancelled_owned());
     tokio::try_join!(grpc, http).map(drop)
 }
 
@@ -309,19 +313,8 @@ fn tell(unusable: &mpsc::Sender<StartError>, error: StartError) {
     }
 }
 
-fn node_rpc(config: &Config) -> Result<NodeRpc, StartError> {
-    let path = &config.cluster_secret_file;
-    let secret = ClusterSecret::from_file(path)
-        .map_err(|source| StartError::ClusterSecret { path: path.clone(), source })?;
-    Ok(NodeRpc::new(&secret)?)
-}
-
 async fn connect(config: &Config) -> Result<EtcdRegistry, StartError> {
-    let ca = config
-        .etcd_ca_file
-        .as_ref()
-        .map(|path| std::fs::read(path).map_err(|source| StartError::EtcdCa { path: path.clone(), source }));
-    let (ca, timeout) = (ca.transpose()?, config.lease_ttl.request_timeout);
-    let cluster = config.cluster.as_str();
-    Ok(EtcdRegistry::connect_trusting(&config.etcd, cluster, timeout, ca.as_deref()).await?)
+    let access = config.etcd_access.open(&config.etcd)?;
+    let (cluster, timeout) = (config.cluster.as_str(), config.lease_ttl.request_timeout);
+    Ok(EtcdRegistry::connect_by(&config.etcd, cluster, timeout, access).await?)
 }

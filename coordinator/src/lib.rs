@@ -23,6 +23,7 @@ pub mod grpc;
 pub mod http;
 mod node_rpc;
 mod portal;
+pub mod transport;
 
 pub use config::Config;
 pub use coordinator::{Coordinator, StartError, StopError};

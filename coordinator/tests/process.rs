@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
 
+mod tls;
+
 use std::{
     fs::{self, Permissions},
     io::{Read, Write},
@@ -42,7 +44,10 @@ fn start(dir: &Path, settings: &[(&str, &str)]) -> Child {
     ];
     let unchanged = usual.iter().filter(|(name, _)| settings.iter().all(|(changed, _)| changed != name));
     for (name, value) in unchanged.chain(settings) {
-        command.args([name, value]);
+        command.arg(name);
+        if !value.is_empty() {
+            command.arg(value);
+        }
     }
     command.spawn().unwrap()
 }
@@ -99,6 +104,8 @@ fn a_wrong_setting_is_told_and_nothing_is_announced() {
         (("--cluster-secret-file", "/nowhere/secret"), "make one with `openssl rand -hex 32`"),
         (("--cluster-secret-file", "open"), "open to others (mode 0644): close it with chmod 600"),
         (("--cluster-secret-file", "short"), "it has 30 bytes and needs 32 or more"),
+        (("--tls-cert-file", "tokens"), "--tls-key-file"),
+        (("--rpc-tls-cert-file", "tokens"), "--rpc-tls-ca-file"),
         (("--etcd", "not a url"), "not a url"),
         (("--database-url", "not a url"), "database URL"),
     ] {

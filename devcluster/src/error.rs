@@ -46,6 +46,10 @@ pub enum DevError {
     SimulatorGone { call: String, source: reqwest::Error },
     #[error("{url} does not answer")]
     Unanswered { url: String, source: reqwest::Error },
+    #[error("a certificate cannot be made")]
+    Certificate(#[from] rcgen::Error),
+    #[error(transparent)]
+    Tls(#[from] roost_tls::TlsFileError),
     #[error(transparent)]
     Admin(#[from] roost_proto::client::AdminError),
     #[error("the coordinator failed to {step}: {}", .status.message())]

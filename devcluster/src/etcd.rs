@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::{
+    certificates::ServerFiles,
     error::{DevError, Result},
     files::{remove, write_private},
     identity::Identity,
@@ -36,6 +37,7 @@ pub struct Etcd {
     launch: Launch,
     process: Process,
     port: u16,
+    health_port: u16,
     endpoint: String,
     /// While this file exists the member's disk stalls, if it was started through a program that sees to it.
     stalled: PathBuf,
@@ -46,6 +48,15 @@ pub struct Etcd {
 pub(super) struct EtcdPorts {
     pub client: u16,
     pub peer: u16,
+    /// Where it tells its health; the clients' unless those need certificates.
+    pub health: u16,
+}
+
+impl EtcdPorts {
+    pub fn choose(client: u16, peer: u16, tls: Option<&ServerFiles>) -> Result<Self> {
+        let health = if tls.is_some() { free_port()? } else { client };
+        Ok(Self { client, peer, health })
+    }
 }
 
 /// The part of etcd's answer to a status request that is of use here; 64-bit numbers are text in its JSON.
@@ -68,14 +79,19 @@ impl Etcd {
 
     /// The same on a given client port.
     pub async fn start_on(dir: &Path, port: Option<u16>) -> Result<Self> {
+        Self::start_by(dir, port, None).await
+    }
+
+    /// The same for clients with certificates.
+    pub(super) async fn start_by(dir: &Path, port: Option<u16>, tls: Option<&ServerFiles>) -> Result<Self> {
         let program = programs::installed("etcd")?;
         let mut tries = if port.is_some() { 1 } else { PORT_TRIES };
         loop {
-            let ports = EtcdPorts { client: port.map_or_else(free_port, Ok)?, peer: free_port()? };
-            let launch = launch(&program, dir, ALONE, ports, &cluster_of(&[(ALONE.into(), ports)]));
+            let ports = EtcdPorts::choose(port.map_or_else(free_port, Ok)?, free_port()?, tls)?;
+            let launch = launch(&program, dir, ALONE, ports, &cluster_of(&[(ALONE.into(), ports)]), tls);
             tries -= 1;
-            match run(&launch, ports.client).await {
-                Ok(process) => return Ok(Self::new(dir, ALONE, launch, process, ports)),
+            match run(&launch, ports.health).await {
+                Ok(process) => return Ok(Self::new(dir, ALONE, launch, process, ports, tls)),
                 Err(DevError::Exited { .. }) if tries > 0 => continue,
                 Err(error) => return Err(error),
             }
@@ -85,33 +101,42 @@ impl Etcd {
     /// Starts several members of one etcd on free ports, and waits until all serve. `through`: a program that becomes
     /// each of them and stalls its disk while a file exists; it is given the file's path and etcd's command line.
     pub async fn start_several(dir: &Path, count: usize, through: Option<&Path>) -> Result<Vec<Self>> {
-        let ports = (0..count).map(|_| Ok(EtcdPorts { client: free_port()?, peer: free_port()? }));
-        Self::start_members(dir, &ports.collect::<Result<Vec<_>>>()?, through).await
+        let ports = (0..count).map(|_| EtcdPorts::choose(free_port()?, free_port()?, None));
+        Self::start_members(dir, &ports.collect::<Result<Vec<_>>>()?, through, None).await
     }
 
     pub(super) async fn start_members(
         dir: &Path,
         ports: &[EtcdPorts],
         through: Option<&Path>,
+        tls: Option<&ServerFiles>,
     ) -> Result<Vec<Self>> {
         let program = programs::installed("etcd")?;
         let names = (1..=ports.len()).map(|number| format!("{ALONE}-{number}"));
         let members: Vec<_> = names.zip(ports.iter().copied()).collect();
         let cluster = cluster_of(&members);
         let starting = members.iter().map(async |(name, ports)| {
-            let mut launch = launch(&program, dir, name, *ports, &cluster);
+            let mut launch = launch(&program, dir, name, *ports, &cluster, tls);
             if let Some(through) = through {
                 launch = launch.through(&[through.into(), stalled(dir, name).into()]);
             }
-            let process = run(&launch, ports.client).await?;
-            Ok(Self::new(dir, name, launch, process, *ports))
+            let process = run(&launch, ports.health).await?;
+            Ok(Self::new(dir, name, launch, process, *ports, tls))
         });
         try_join_all(starting).await
     }
 
-    fn new(dir: &Path, name: &str, launch: Launch, process: Process, ports: EtcdPorts) -> Self {
-        let (endpoint, stalled) = (endpoint(ports.client), stalled(dir, name));
-        Self { name: name.to_owned(), launch, process, port: ports.client, endpoint, stalled }
+    fn new(
+        dir: &Path,
+        name: &str,
+        launch: Launch,
+        process: Process,
+        ports: EtcdPorts,
+        tls: Option<&ServerFiles>,
+    ) -> Self {
+        let EtcdPorts { client: port, health: health_port, .. } = ports;
+        let (endpoint, stalled) = (client_endpoint(port, tls), stalled(dir, name));
+        Self { name: name.to_owned(), launch, process, port, health_port, endpoint, stalled }
     }
 
     /// Its writes to disk do not return until [`Etcd::let_go`]. Only of members that were started through a program.
@@ -137,7 +162,7 @@ impl Etcd {
         &self.name
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or https:// for clients with certificates.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -185,7 +210,7 @@ impl Etcd {
     /// Starts it again on the same port with its data, after stopping it if it runs.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
-        self.process = run(&self.launch, self.port).await?;
+        self.process = run(&self.launch, self.health_port).await?;
         Ok(())
     }
 }
@@ -198,22 +223,40 @@ fn endpoint(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
+fn client_endpoint(port: u16, tls: Option<&ServerFiles>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://127.0.0.1:{port}")
+}
+
 /// `NAME=PEER_URL,...`
 fn cluster_of(members: &[(String, EtcdPorts)]) -> String {
     let members = members.iter().map(|(name, ports)| format!("{name}={}", endpoint(ports.peer)));
     members.collect::<Vec<_>>().join(",")
 }
 
-fn launch(program: &Path, dir: &Path, name: &str, ports: EtcdPorts, cluster: &str) -> Launch {
-    let (client, peer) = (endpoint(ports.client), endpoint(ports.peer));
-    Launch::new(name, program, dir.join("logs").join(format!("{name}.log")))
+fn launch(
+    program: &Path,
+    dir: &Path,
+    name: &str,
+    ports: EtcdPorts,
+    cluster: &str,
+    tls: Option<&ServerFiles>,
+) -> Launch {
+    let (client, peer) = (client_endpoint(ports.client, tls), endpoint(ports.peer));
+    let launch = Launch::new(name, program, dir.join("logs").join(format!("{name}.log")))
         .args(["--name", name, "--logger", "zap", "--log-level", "warn"])
         .args(["--data-dir".into(), dir.join(name).into_os_string()])
         .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
         .args(["--initial-cluster", cluster])
         // Keeps a long `roost dev` small; a watcher that falls behind it lists again.
-        .args(["--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000"])
+        .args(["--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000"]);
+    let Some(ServerFiles { own, client_ca }) = tls else { return launch };
+    launch
+        .args(["--listen-metrics-urls".into(), endpoint(ports.health)])
+        .args(["--client-cert-auth".into(), "--trusted-ca-file".into(), client_ca.clone().into_os_string()])
+        .args(["--cert-file".into(), own.cert.clone().into_os_string()])
+        .args(["--key-file".into(), own.key.clone().into_os_string()])
 }
 
 async fn run(launch: &Launch, port: u16) -> Result<Process> {

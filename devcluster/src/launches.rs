@@ -1,10 +1,11 @@
 //! The command lines of the product's programs.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
 use super::{
+    certificates::Certificates,
     error::Result,
     etcd::{Etcd, EtcdPorts},
     member::Member,
@@ -50,6 +51,8 @@ pub(super) struct Services<'a> {
     pub roads: &'a Roads,
     pub postgres: &'a Postgres,
     pub simulator: Option<&'a SimulatedSite>,
+    /// None where nothing is by TLS.
+    pub certificates: Option<&'a Certificates>,
 }
 
 /// WhatsApp's side, as it is simulated.
@@ -104,7 +107,10 @@ fn coordinator(
         .args(["--listen".into(), loopback(dir.port(id, port)?)])
         .args(["--http-listen".into(), loopback(dir.port(&format!("{id}-http"), None)?)])
         .args(["--token-file".into(), dir.token_file().into_os_string()])
-        .args(["--cluster-secret-file".into(), dir.cluster_secret_file()?.into_os_string()])
+        .args(match services.certificates {
+            Some(certificates) => certificates.of_coordinator(),
+            None => by_secret(dir)?,
+        })
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
         .args(["--stale-after".into(), duration(options.stale_after)])
         // The environment of a process is its owner's alone to read, unlike its arguments.
@@ -134,7 +140,10 @@ pub(super) fn node(
         .args(["--state-dir".into(), dir.root().join("nodes").join(id).into_os_string()])
         .args(["--object-store".into(), object_store])
         .args(["--snapshot-key-file".into(), dir.snapshot_key_file()?.into_os_string()])
-        .args(["--cluster-secret-file".into(), dir.cluster_secret_file()?.into_os_string()])
+        .args(match services.certificates {
+            Some(certificates) => certificates.of_node(id)?,
+            None => by_secret(dir)?,
+        })
         .args(["--browser".into(), browser.into_os_string()])
         .args(["--bridge".into(), programs.bridge.clone().into_os_string()])
         .args(["--lease-ttl".into(), duration(options.lease_ttl)])
@@ -155,6 +164,10 @@ pub(super) fn node(
     let own = options.node_env.get(id).into_iter().flatten();
     let launch = own.fold(launch, |launch, (key, value)| launch.env(key, value));
     Ok(Member::new(id, launch, dir.announcement(id)))
+}
+
+fn by_secret(dir: &StateDir) -> Result<Vec<OsString>> {
+    Ok(vec!["--cluster-secret-file".into(), dir.cluster_secret_file()?.into_os_string()])
 }
 
 fn coordinator_id(number: usize) -> String {
@@ -192,17 +205,23 @@ pub(super) async fn start_coordinators(
 }
 
 /// On the ports of the last start in this directory: members know each other by them.
-pub(super) async fn start_etcd(dir: &StateDir, options: &Options) -> Result<Vec<Etcd>> {
+pub(super) async fn start_etcd(
+    dir: &StateDir,
+    options: &Options,
+    certificates: Option<&Certificates>,
+) -> Result<Vec<Etcd>> {
     let first = options.ports.etcd;
+    let tls = certificates.map(Certificates::etcd);
     if options.etcd_members <= 1 {
-        return Ok(vec![Etcd::start_on(dir.root(), Some(dir.port("etcd", first)?)).await?]);
+        let port = Some(dir.port("etcd", first)?);
+        return Ok(vec![Etcd::start_by(dir.root(), port, tls.as_ref()).await?]);
     }
     let ports = (1..=options.etcd_members).map(|number| {
         let client = dir.port(&format!("etcd-{number}"), first.filter(|_| number == 1))?;
-        Ok(EtcdPorts { client, peer: dir.port(&format!("etcd-{number}-peer"), None)? })
+        EtcdPorts::choose(client, dir.port(&format!("etcd-{number}-peer"), None)?, tls.as_ref())
     });
     let through = options.etcd_through.as_deref();
-    Etcd::start_members(dir.root(), &ports.collect::<Result<Vec<_>>>()?, through).await
+    Etcd::start_members(dir.root(), &ports.collect::<Result<Vec<_>>>()?, through, tls.as_ref()).await
 }
 
 fn loopback(port: u16) -> String {

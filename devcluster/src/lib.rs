@@ -1,5 +1,5 @@
 //! Private servers and whole clusters on one machine, for `roost dev`, `roost demo` and the tests: it starts the product's
-//! programs as processes and never links them. Of ours it imports proto alone.
+//! programs as processes and never links them. Of ours it imports proto and tls alone.
 //!
 //! Everything here shares three rules. All state and every log lies in one directory. A server is dead when the process
 //! that started it is dead, even by SIGKILL. Nothing is ever signalled that this process did not start, or that its
@@ -8,6 +8,8 @@
 //! Start reading at [`Cluster`], or from the bottom up: [`Process`] is one child; [`Etcd`], [`Postgres`] and [`SeaweedFs`] are servers of their own; [`Member`] is one
 //! of the product's processes; [`Cluster`] is all of them, and what tests wait for is in its `waits.rs`.
 
+mod authority;
+mod certificates;
 mod cluster;
 mod error;
 mod etcd;
@@ -34,6 +36,7 @@ mod system_user;
 mod tenants;
 mod waits;
 
+pub use authority::{Authority, CertificateFiles, CertificateUse};
 pub use cluster::Cluster;
 pub use error::{DevError, Result};
 pub use etcd::Etcd;

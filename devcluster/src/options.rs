@@ -48,6 +48,8 @@ pub struct Options {
     pub bucket: Option<Bucket>,
     /// Nodes and coordinators reach etcd and PostgreSQL by relays: [`super::Cluster::roads`].
     pub relays: bool,
+    /// Everything is reached by TLS, with certificates of an authority of the cluster's own.
+    pub tls: bool,
     pub ports: Ports,
 }
 
@@ -98,6 +100,7 @@ impl Options {
             object_store: None,
             bucket: None,
             relays: false,
+            tls: false,
             ports: Ports::default(),
         }
     }

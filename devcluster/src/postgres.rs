@@ -1,6 +1,7 @@
 //! A private PostgreSQL.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -11,6 +12,7 @@ use rustix::process::Signal;
 use tokio::process::Command;
 
 use super::{
+    certificates::{Certificates, ServerFiles},
     error::{DevError, Result},
     files::random_hex,
     identity::{Identity, descendants, is_zombie},
@@ -36,17 +38,23 @@ pub struct Postgres {
     data: PathBuf,
     password: String,
     port: u16,
+    /// What its URL says of TLS.
+    settings: String,
     url: String,
 }
 
 impl Postgres {
     /// Starts it on a free port with what the data directory holds from before, and waits until it serves.
     pub async fn start(dir: &Path) -> Result<Self> {
-        Self::start_on(dir, None).await
+        Self::start_on(dir, None, None).await
     }
 
-    /// The same on a given port.
-    pub async fn start_on(dir: &Path, port: Option<u16>) -> Result<Self> {
+    /// The same on a given port, for clients with certificates.
+    pub(super) async fn start_on(
+        dir: &Path,
+        port: Option<u16>,
+        certificates: Option<&Certificates>,
+    ) -> Result<Self> {
         let bin = newest_version(Path::new(VERSIONS))?;
         let user = SystemUser::for_postgres()?;
         let home = prepare(&dir.join("postgres"), user)?;
@@ -55,15 +63,18 @@ impl Postgres {
             initdb(&bin, &home, user).await?;
         }
         let password = read(&home.join("password"))?;
+        let tls =
+            certificates.map(|certificates| place_certificates(&home, user, certificates)).transpose()?;
+        let settings = certificates.map(Certificates::database_settings).unwrap_or_default();
         let mut tries = if port.is_some() { 1 } else { PORT_TRIES };
         loop {
             let port = port.map_or_else(free_port, Ok)?;
-            let launch = launch(&bin, dir, &data, port).user(user);
+            let launch = launch(&bin, dir, &data, port).args(tls.iter().flatten()).user(user);
             tries -= 1;
             match run(&launch, &data).await {
                 Ok(process) => {
-                    let url = url(&password, port);
-                    return Ok(Self { launch, process, data, password, port, url });
+                    let url = url(&password, port, &settings);
+                    return Ok(Self { launch, process, data, password, port, settings, url });
                 }
                 Err(DevError::Exited { .. }) if tries > 0 => continue,
                 Err(error) => return Err(error),
@@ -82,7 +93,7 @@ impl Postgres {
 
     /// The same by another port that leads to it.
     pub(super) fn url_through(&self, port: u16) -> String {
-        url(&self.password, port)
+        url(&self.password, port, &self.settings)
     }
 
     pub fn pid(&self) -> u32 {
@@ -132,8 +143,31 @@ impl Postgres {
     }
 }
 
-fn url(password: &str, port: u16) -> String {
-    format!("postgres://roost:{password}@127.0.0.1:{port}/postgres")
+fn url(password: &str, port: u16, settings: &str) -> String {
+    format!("postgres://roost:{password}@127.0.0.1:{port}/postgres{settings}")
+}
+
+/// The server's user must own its key. What is to be said to the server of all this: nobody without a certificate is let in.
+fn place_certificates(
+    home: &Path,
+    user: Option<SystemUser>,
+    certificates: &Certificates,
+) -> Result<Vec<OsString>> {
+    let ServerFiles { own, client_ca } = certificates.postgres();
+    let mut args = Vec::new();
+    let mut place = |setting: &str, name: &str, text: &str| -> Result<()> {
+        let path = home.join(name);
+        super::files::write_private(&path, text)?;
+        user.map_or(Ok(()), |user| user.own(&path))?;
+        args.extend([OsString::from("-c"), format!("{setting}={}", path.display()).into()]);
+        Ok(())
+    };
+    place("ssl_cert_file", "server.crt", &read(&own.cert)?)?;
+    place("ssl_key_file", "server.key", &read(&own.key)?)?;
+    place("ssl_ca_file", "ca.crt", &read(&client_ca)?)?;
+    place("hba_file", "pg_hba.conf", "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n")?;
+    args.extend(["-c".into(), "ssl=on".into()]);
+    Ok(args)
 }
 
 fn newest_version(versions: &Path) -> Result<PathBuf> {

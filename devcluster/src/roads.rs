@@ -43,7 +43,9 @@ impl Roads {
             Some(own) => own.etcd.iter().map(Relay::port).collect::<Vec<_>>(),
             None => etcd.iter().map(Etcd::port).collect(),
         };
-        ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+        let scheme = |member: &Etcd| member.endpoint().split("://").next().unwrap_or("http").to_owned();
+        let members = etcd.iter().map(scheme).zip(ports);
+        members.map(|(scheme, port)| format!("{scheme}://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
     }
 
     /// The address by which a process reaches PostgreSQL.

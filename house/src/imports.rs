@@ -9,10 +9,13 @@ use crate::tree::{self, METADATA};
 /// What each crate may import of the others, as ARCHITECTURE.md says.
 fn allowed(package: &str) -> &'static [&'static str] {
     match package {
-        "roost-proto" | "roost-model" | "roost-telemetry" | "roost-secrets" | "roost-house" => &[],
+        "roost-model" | "roost-telemetry" | "roost-secrets" | "roost-house" => &[],
+        "roost-tls" => &["roost-secrets"],
+        "roost-proto" => &["roost-tls"],
         "roost-simulator" => &["roost-telemetry"],
-        "roost-cluster" | "roost-engine" | "roost-responder" => &["roost-model"],
-        "roost-store" => &["roost-model", "roost-cluster"],
+        "roost-cluster" => &["roost-model", "roost-secrets", "roost-tls"],
+        "roost-engine" | "roost-responder" => &["roost-model"],
+        "roost-store" => &["roost-model", "roost-cluster", "roost-secrets"],
         "roost-node" => &[
             "roost-proto",
             "roost-model",
@@ -22,6 +25,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "roost-responder",
             "roost-telemetry",
             "roost-secrets",
+            "roost-tls",
         ],
         "roost-coordinator" => &[
             "roost-proto",
@@ -30,15 +34,17 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "roost-store",
             "roost-telemetry",
             "roost-secrets",
+            "roost-tls",
         ],
-        "roost-devcluster" => &["roost-proto"],
-        "roost-cli" => &["roost-proto", "roost-devcluster", "roost-secrets"],
+        "roost-devcluster" => &["roost-proto", "roost-tls"],
+        "roost-cli" => &["roost-proto", "roost-devcluster", "roost-secrets", "roost-tls"],
         "roost-proofs" => &["roost-model", "roost-cluster", "roost-store", "roost-node"],
         "roost-tests" => &[
             "roost-proto",
             "roost-model",
             "roost-cluster",
             "roost-store",
+            "roost-tls",
             "roost-devcluster",
             "roost-engine",
             "roost-responder",
@@ -55,6 +61,8 @@ fn allowed_in_tests(package: &str) -> &'static [&'static str] {
     match package {
         // A real server of object storage, for what is private to the node's sessions.
         "roost-node" => &["roost-devcluster"],
+        // Its certificate authority.
+        "roost-tls" | "roost-coordinator" => &["roost-devcluster"],
         _ => &[],
     }
 }

@@ -3,7 +3,6 @@
 //! starts anything, so that a wrong setting is one clear message and not a restart loop.
 
 use std::{
-    fs, io,
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -13,6 +12,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use roost_cluster::{
     records::MAX_NODE_CAPACITY,
+    registry::{EtcdAccess, EtcdAccessArgs, EtcdAccessError},
     timing::{InvalidTtl, Timing},
 };
 use roost_engine::{
@@ -24,12 +24,11 @@ use roost_model::{
     browser::{check_languages, check_time_zone, check_user_agent},
     ids::{ClusterName, NodeId},
 };
-use roost_secrets::ClusterSecret;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::byte_size::ByteSize;
 use crate::resources::{Cores, GroupsChoice, Limit, Limits, MachineMemory, MemoryArgs, MemoryArgsError};
-use crate::rpc::{RpcArgs, RpcArgsError};
+use crate::rpc::{RpcAccess, RpcArgs, RpcArgsError};
 use crate::session::{
     Profiles, SessionError, SnapshotKeys, SnapshotStore,
     s3::{S3Args, S3Location},
@@ -49,12 +48,14 @@ pub struct NodeArgs {
     /// etcd's endpoints
     #[arg(long, env = "ROOST_ETCD", value_delimiter = ',', required = true)]
     pub etcd: Vec<String>,
-    /// A file of the certificates (PEM) of those who may sign for etcd at https://, beside the system's
-    #[arg(long, env = "ROOST_ETCD_CA_FILE")]
-    pub etcd_ca_file: Option<PathBuf>,
-    /// postgres://user:password@host:port/database, and after a '?' sslmode and sslrootcert
+    #[command(flatten)]
+    pub etcd_access: EtcdAccessArgs,
+    /// postgres://user:password@host:port/database, and after a '?' sslmode, sslrootcert, sslcert and sslkey
     #[arg(long, env = "ROOST_DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
+    /// A file of its password, its owner's alone to read, in the place of one in the URL; read again when it changes
+    #[arg(long, env = "ROOST_DATABASE_PASSWORD_FILE")]
+    pub database_password_file: Option<PathBuf>,
     /// Connections to Postgres, beside the one that listens while this node is the controller
     #[arg(long, env = "ROOST_NODE_DATABASE_CONNECTIONS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub database_connections: u32,
@@ -189,9 +190,9 @@ pub struct NodeConfig {
     pub args: NodeArgs,
     pub timing: Timing,
     pub engine: EngineConfig,
-    pub etcd_ca: Option<Vec<u8>>,
-    /// What coordinators show this node.
-    pub cluster_secret: ClusterSecret,
+    pub etcd_access: EtcdAccess,
+    /// Which coordinators this node answers.
+    pub rpc_access: RpcAccess,
     /// Where snapshots go.
     pub snapshots: SnapshotStore,
     pub profiles: Profiles,
@@ -242,8 +243,8 @@ pub enum ConfigError {
     LeaseTtl(#[from] InvalidTtl),
     #[error("--etcd {given:?} is not an address like http://127.0.0.1:2379")]
     Etcd { given: String },
-    #[error("--etcd-ca-file {path} cannot be read", path = path.display())]
-    EtcdCa { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    EtcdAccess(#[from] EtcdAccessError),
     /// It may hold a password, and therefore nothing of it is shown.
     #[error("--database-url takes the form postgres://user:password@host:port/database")]
     DatabaseUrl,
@@ -292,7 +293,7 @@ impl NodeArgs {
                 return Err(ConfigError::Etcd { given: given.clone() });
             }
         }
-        let etcd_ca = self.etcd_ca_file.as_deref().map(read_ca).transpose()?;
+        let etcd_access = self.etcd_access.open(&self.etcd)?;
         let url = self.database_url.expose_secret();
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(ConfigError::DatabaseUrl);
@@ -306,7 +307,7 @@ impl NodeArgs {
         if self.zone.is_empty() {
             return Err(ConfigError::Zone);
         }
-        let cluster_secret = self.rpc.check()?;
+        let rpc_access = self.rpc.check(&self.id)?;
         let engine = self.engine_config(page_url, page_hosts)?;
         let key = SnapshotKeys::from_file(&self.snapshot_key_file).map_err(ConfigError::SnapshotKey)?;
         let snapshots = self.snapshot_store(key).map_err(ConfigError::ObjectStore)?;
@@ -317,7 +318,7 @@ impl NodeArgs {
         let profiles = Profiles::in_state_dir(&self.state_dir, run_as).map_err(ConfigError::StateDir)?;
         let memory =
             self.memory.check(self.spare_browsers)?.filter(|_| matches!(engine, EngineConfig::Web { .. }));
-        Ok(NodeConfig { args: self, timing, engine, etcd_ca, cluster_secret, snapshots, profiles, memory })
+        Ok(NodeConfig { args: self, timing, engine, etcd_access, rpc_access, snapshots, profiles, memory })
     }
 }
 
@@ -375,10 +376,6 @@ fn a_time_zone(given: &str) -> Result<String, BrowserSettingError> {
 fn a_file(flag: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     let not_a_file = || ConfigError::NotAFile { flag, path: path.to_owned() };
     if path.is_file() { std::path::absolute(path).map_err(|_| not_a_file()) } else { Err(not_a_file()) }
-}
-
-fn read_ca(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    fs::read(path).map_err(|source| ConfigError::EtcdCa { path: path.to_owned(), source })
 }
 
 fn is_http(given: &str) -> bool {
@@ -452,12 +449,13 @@ mod tests {
             ("--zone", ""),
             ("--capacity", "6001"),
             ("--memory-reserve", "1048576GiB"),
-            ("--etcd-ca-file", "/nowhere"),
         ] {
             let error = check(dir.path(), &[(flag, value)]).err().unwrap();
             assert!(error.to_string().contains(flag), "{flag} {value}: {error}");
             assert!(!error.to_string().contains("sesame"), "a password is shown: {error}");
         }
+        let no_ca = [("--etcd", "https://127.0.0.1:1"), ("--etcd-ca-file", "/nowhere")];
+        assert!(check(dir.path(), &no_ca).err().unwrap().to_string().contains("--etcd-ca-file"));
         let error = check(dir.path(), &[("--engine", "web")]).err().unwrap();
         assert!(error.to_string().contains("--bridge"), "{error}");
     }

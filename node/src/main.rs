@@ -1,10 +1,13 @@
 //! The program `roost-node`. `run` is the guard; the other subcommands are what it runs, by re-executing itself.
 
-use std::{env, ffi::OsString, fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use roost_cluster::{registry::EtcdRegistry, timing::Timing};
+use roost_cluster::{
+    registry::{EtcdAccessArgs, EtcdRegistry},
+    timing::Timing,
+};
 use roost_engine::{
     exec_with_parent_death::{die_with, exec_with_parent_death, try_sandbox},
     run_as::{RunAs, UserIds},
@@ -83,8 +86,8 @@ struct LaunchArgs {
 struct RevokeArgs {
     #[arg(long, value_delimiter = ',', required = true)]
     etcd: Vec<String>,
-    #[arg(long)]
-    etcd_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    etcd_access: EtcdAccessArgs,
     #[arg(long)]
     cluster: ClusterName,
     #[arg(long, value_parser = humantime::parse_duration)]
@@ -156,9 +159,7 @@ fn run(args: NodeArgs, log: LogArgs) -> anyhow::Result<()> {
         format!("--lease-ttl={}", humantime::format_duration(config.timing.ttl)).into(),
         format!("--log-format={}", log.log_format.name()).into(),
     ];
-    if let Some(path) = config.args.etcd_ca_file {
-        revoke.extend(["--etcd-ca-file".into(), path.into()]);
-    }
+    revoke.extend(config.args.etcd_access.to_command_line());
     let guarded = GuardConfig {
         child: Program { path: this.clone(), args: child },
         revoke: Program { path: this, args: revoke },
@@ -193,12 +194,9 @@ fn revoke_leases(args: &RevokeArgs) -> anyhow::Result<()> {
     let timing = Timing::from_ttl(args.lease_ttl)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let input = &mut std::io::stdin().lock();
-    let ca =
-        args.etcd_ca_file.as_deref().map(fs::read).transpose().context("--etcd-ca-file cannot be read")?;
-    let (cluster, ca) = (args.cluster.as_str(), ca.as_deref());
+    let (cluster, access) = (args.cluster.as_str(), args.etcd_access.open(&args.etcd)?);
     runtime.block_on(async {
-        let registry =
-            EtcdRegistry::connect_trusting(&args.etcd, cluster, timing.request_timeout, ca).await?;
+        let registry = EtcdRegistry::connect_by(&args.etcd, cluster, timing.request_timeout, access).await?;
         anyhow::Ok(revoke::revoke(&registry, &timing, input).await?)
     })?;
     Ok(())

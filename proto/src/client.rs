@@ -15,6 +15,7 @@ use crate::v1::{
     worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
+use roost_tls::ClientTls;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -28,6 +29,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// A stream on a connection that has silently died ends after this.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+const HTTP: &str = "http://";
+const HTTPS: &str = "https://";
+
 /// Some 300,000 moves.
 const LARGEST_PLAN: usize = 64 << 20;
 
@@ -36,8 +40,12 @@ pub type Transport = InterceptedService<Channel, Bearer>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    #[error("{given:?} is not an address; it takes HOST:PORT or http://HOST:PORT")]
+    #[error("{given:?} is not an address; it takes HOST:PORT, or http://HOST:PORT or https://HOST:PORT")]
     Address { given: String },
+    #[error("{given} is for TLS, and nothing says whose certificate is to be believed")]
+    NoTls { given: String },
+    #[error("{given} is not for TLS: give https:// in the place of http://, or HOST:PORT alone")]
+    Plain { given: String },
     #[error("the token holds characters that a header cannot carry; it takes visible ASCII")]
     Token,
 }
@@ -53,19 +61,21 @@ pub struct Admin {
 impl Admin {
     /// `address` is HOST:PORT or http://HOST:PORT. Must be called within a tokio runtime.
     pub fn new(address: &str, token: &str) -> Result<Self, AdminError> {
-        let wrong = || AdminError::Address { given: address.to_owned() };
-        let host_port = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-        let has_port = host_port.rsplit_once(':').is_some_and(|(_, port)| u16::from_str(port).is_ok());
-        if !has_port || host_port.contains('/') {
-            return Err(wrong());
+        if address.starts_with(HTTPS) {
+            return Err(AdminError::NoTls { given: address.to_owned() });
         }
-        let endpoint = Endpoint::from_shared(format!("http://{host_port}")).map_err(|_| wrong())?;
-        let channel = endpoint
-            .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN)
-            .http2_keep_alive_interval(PING_EVERY)
-            .connect_lazy();
-        Ok(Self { address: host_port.to_owned(), channel, bearer: Bearer::new(token)? })
+        let (host_port, endpoint) = endpoint(address, address.strip_prefix(HTTP).unwrap_or(address))?;
+        Ok(Self { address: host_port, channel: endpoint.connect_lazy(), bearer: Bearer::new(token)? })
+    }
+
+    /// The same by TLS, to HOST:PORT or https://HOST:PORT.
+    pub fn secured(address: &str, token: &str, tls: ClientTls) -> Result<Self, AdminError> {
+        if address.starts_with(HTTP) {
+            return Err(AdminError::Plain { given: address.to_owned() });
+        }
+        let (host_port, endpoint) = endpoint(address, address.strip_prefix(HTTPS).unwrap_or(address))?;
+        let channel = roost_tls::channel(&endpoint, tls, None);
+        Ok(Self { address: host_port, channel, bearer: Bearer::new(token)? })
     }
 
     /// HOST:PORT
@@ -120,6 +130,20 @@ impl Admin {
     }
 }
 
+/// HOST:PORT, and what connects to it.
+fn endpoint(given: &str, host_port: &str) -> Result<(String, Endpoint), AdminError> {
+    let wrong = || AdminError::Address { given: given.to_owned() };
+    let host_port = host_port.trim_end_matches('/');
+    let has_port = host_port.rsplit_once(':').is_some_and(|(_, port)| u16::from_str(port).is_ok());
+    if !has_port || host_port.contains('/') {
+        return Err(wrong());
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{host_port}")).map_err(|_| wrong())?;
+    let endpoint =
+        endpoint.connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).http2_keep_alive_interval(PING_EVERY);
+    Ok((host_port.to_owned(), endpoint))
+}
+
 /// Puts `authorization: Bearer TOKEN` on each call.
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
@@ -147,6 +171,8 @@ impl Interceptor for Bearer {
 
 #[cfg(test)]
 mod tests {
+    use roost_tls::Trust;
+
     use super::*;
 
     #[tokio::test]
@@ -154,9 +180,21 @@ mod tests {
         for good in ["127.0.0.1:7000", "http://roost.internal:7000", "http://[::1]:7000/"] {
             assert!(Admin::new(good, "t").is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1", "https://127.0.0.1:7000", "http://a:7000/admin", "a b:1"] {
+        for bad in ["", "127.0.0.1", "http://a:7000/admin", "a b:1"] {
             assert!(matches!(Admin::new(bad, "t"), Err(AdminError::Address { .. })), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_says_whether_it_is_for_tls_is_taken_at_its_word() {
+        let tls = || ClientTls::open(Trust::System, None).unwrap();
+        for good in ["127.0.0.1:7000", "https://roost.internal:7000", "https://[::1]:7000/"] {
+            assert_eq!(Admin::secured(good, "t", tls()).unwrap().address().rsplit(':').next(), Some("7000"));
+        }
+        let open = Admin::secured("http://127.0.0.1:7000", "t", tls());
+        assert!(matches!(open, Err(AdminError::Plain { .. })));
+        let secured = Admin::new("https://127.0.0.1:7000", "t");
+        assert!(matches!(secured, Err(AdminError::NoTls { .. })));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! secret in it may be known to everybody on the machine, and no program that goes on with it says so.
 
 mod cluster_secret;
+mod watched;
 
 use std::{
     fs::File,
@@ -13,6 +14,7 @@ use std::{
 };
 
 pub use cluster_secret::{ClusterSecret, ClusterSecretError, MIN_SECRET_BYTES};
+pub use watched::WatchedFiles;
 
 /// What group and others may do.
 const OPEN_TO_OTHERS: u32 = 0o077;

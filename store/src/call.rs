@@ -66,7 +66,11 @@ impl Store {
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease, sqlx::Error> {
-        Ok(Lease { connection: self.pool().acquire().await?, turnover: self.turnover(), settled: false })
+        Ok(Lease {
+            connection: self.pool_to_connect().acquire().await?,
+            turnover: self.turnover(),
+            settled: false,
+        })
     }
 }
 

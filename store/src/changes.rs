@@ -5,14 +5,17 @@
 use std::time::Duration;
 
 use roost_model::ids::{OperationId, TenantId};
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::{
     sync::broadcast,
     task::AbortHandle,
     time::{sleep, timeout},
 };
 
-use crate::turnover::{Turnover, is_read_only};
+use crate::{
+    connecting::Connecting,
+    turnover::{Turnover, is_read_only},
+};
 
 const CHANNEL: &str = "roost_changes";
 /// Changes that a receiver may be behind before it loses the oldest.
@@ -64,10 +67,10 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn spawn(options: PgConnectOptions, turnover: Turnover) -> Self {
+    pub(crate) fn spawn(connecting: Connecting, turnover: Turnover) -> Self {
         let senders =
             Senders { tenants: broadcast::Sender::new(BACKLOG), cluster: broadcast::Sender::new(BACKLOG) };
-        let task = tokio::spawn(keep_listening(options, turnover, senders.clone())).abort_handle();
+        let task = tokio::spawn(keep_listening(connecting, turnover, senders.clone())).abort_handle();
         Self { senders, task }
     }
 
@@ -86,9 +89,9 @@ impl Drop for Listener {
     }
 }
 
-async fn keep_listening(options: PgConnectOptions, turnover: Turnover, senders: Senders) {
+async fn keep_listening(connecting: Connecting, turnover: Turnover, senders: Senders) {
     loop {
-        let Err(reason) = listen(&options, &turnover, &senders).await;
+        let Err(reason) = listen(&connecting, &turnover, &senders).await;
         tracing::info!(%reason, "lost the connection that listens for changes, listening again soon");
         sleep(RECONNECT_AFTER).await;
     }
@@ -96,13 +99,13 @@ async fn keep_listening(options: PgConnectOptions, turnover: Turnover, senders: 
 
 /// Listens until the connection fails, or leads to a server where nobody can change anything.
 async fn listen(
-    options: &PgConnectOptions,
+    connecting: &Connecting,
     turnover: &Turnover,
     senders: &Senders,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let mut server_changes = turnover.subscribe();
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
-    let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
+    let mut listener = PgListener::connect_with(&pool.connect_lazy_with(connecting.options())).await?;
     timeout(CONNECT_TIMEOUT, listener.listen(CHANNEL))
         .await
         .map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;

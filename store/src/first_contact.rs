@@ -10,12 +10,13 @@ use std::io;
 
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
 
-use crate::StoreError;
+use crate::{StoreError, connecting::Connecting};
 
 const STEP: &str = "the first contact";
 
 /// Connects twice and hangs up.
-pub(crate) async fn first_contact(options: &PgConnectOptions) -> Result<(), StoreError> {
+pub(crate) async fn first_contact(connecting: &Connecting) -> Result<(), StoreError> {
+    let options = &connecting.options();
     let contact = async {
         let mut ours = PgConnection::connect_with(options).await?;
         let mut other = PgConnection::connect_with(options).await?;

@@ -31,6 +31,7 @@ pub mod changes;
 mod columns;
 pub mod completion;
 pub mod condition;
+mod connecting;
 pub mod conversations;
 mod cut_off_nodes;
 pub mod dead_letters;

@@ -1,6 +1,7 @@
 //! The connection to Postgres: a pool with limits that hold when Postgres is slow, frozen or gone.
 
 use std::{
+    path::PathBuf,
     str::FromStr,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -16,6 +17,7 @@ use tokio::sync::{OnceCell, broadcast};
 use crate::{
     StoreError,
     changes::{Change, ClusterChange, Listener},
+    connecting::Connecting,
     durability::{Durability, DurabilityGap, wait_for_the_disk},
     first_contact::first_contact,
     migrations,
@@ -37,7 +39,7 @@ pub struct Store {
 
 struct Inner {
     pool: PgPool,
-    options: PgConnectOptions,
+    connecting: Connecting,
     met: OnceCell<()>,
     turnover: Turnover,
     durability: Durability,
@@ -54,7 +56,16 @@ impl Store {
 
     /// Connects at the first call; for processes that start and keep running while Postgres is down.
     pub fn connect_lazy(url: &str, max_connections: u32) -> Result<Self, StoreError> {
-        let options = connect_options(url)?;
+        Self::connect_lazy_with(url, None, max_connections)
+    }
+
+    /// The same with the password that is in a file whenever a connection is made.
+    pub fn connect_lazy_with(
+        url: &str,
+        password_file: Option<PathBuf>,
+        max_connections: u32,
+    ) -> Result<Self, StoreError> {
+        let connecting = Connecting::new(connect_options(url)?, password_file)?;
         let turnover = Turnover::default();
         let made_since = turnover.clone();
         let durability = Durability::default();
@@ -77,15 +88,15 @@ impl Store {
                     durability.demand(connection).await
                 })
             })
-            .connect_lazy_with(options.clone());
+            .connect_lazy_with(connecting.options());
         let (met, listener) = (OnceCell::new(), OnceLock::new());
-        Ok(Self { inner: Arc::new(Inner { pool, options, met, turnover, durability, listener }) })
+        Ok(Self { inner: Arc::new(Inner { pool, connecting, met, turnover, durability, listener }) })
     }
 
     /// Once in the life of a process the database is looked at before it is used.
     pub(crate) async fn met(&self) -> Result<(), StoreError> {
-        let Inner { met, options, .. } = &*self.inner;
-        let meeting = met.get_or_try_init(|| first_contact(options));
+        let Inner { met, connecting, .. } = &*self.inner;
+        let meeting = met.get_or_try_init(|| first_contact(connecting));
         match tokio::time::timeout(ACQUIRE_TIMEOUT, meeting).await {
             Ok(met) => met.copied(),
             Err(_elapsed) => {
@@ -99,7 +110,8 @@ impl Store {
         self.met().await?;
         // On a connection of its own: a migration may take longer than any call is given.
         let step = "migrate";
-        let connecting = PgConnection::connect_with(&self.inner.options);
+        let options = self.inner.connecting.options();
+        let connecting = PgConnection::connect_with(&options);
         let mut connection = match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
             Ok(connected) => connected.map_err(|source| StoreError::from_driver(step, source))?,
             Err(_elapsed) => return Err(StoreError::Unavailable { step, source: sqlx::Error::PoolTimedOut }),
@@ -124,6 +136,12 @@ impl Store {
         &self.inner.pool
     }
 
+    /// That of now, with the password of now.
+    pub(crate) fn pool_to_connect(&self) -> &PgPool {
+        self.inner.connecting.tell(&self.inner.pool);
+        &self.inner.pool
+    }
+
     pub(crate) fn turnover(&self) -> Turnover {
         self.inner.turnover.clone()
     }
@@ -139,7 +157,7 @@ impl Store {
     }
 
     fn listener(&self) -> &Listener {
-        self.inner.listener.get_or_init(|| Listener::spawn(self.inner.options.clone(), self.turnover()))
+        self.inner.listener.get_or_init(|| Listener::spawn(self.inner.connecting.clone(), self.turnover()))
     }
 }
 

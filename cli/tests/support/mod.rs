@@ -16,6 +16,7 @@ use roost_proto::{
         worker_service_server::WorkerServiceServer,
     },
 };
+use roost_tls::{ServerTls, accept};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
@@ -45,6 +46,15 @@ struct Script;
 
 /// Serves on a free port until the test's runtime ends.
 pub async fn coordinator() -> SocketAddr {
+    serve(None).await
+}
+
+/// The same, by TLS.
+pub async fn coordinator_by(tls: ServerTls) -> SocketAddr {
+    serve(Some(tls)).await
+}
+
+async fn serve(tls: Option<ServerTls>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let server = Server::builder()
@@ -59,7 +69,7 @@ pub async fn coordinator() -> SocketAddr {
         .add_service(OperationServiceServer::with_interceptor(Script, authorised))
         .add_service(VersionServiceServer::with_interceptor(Script, authorised))
         .add_service(ClusterServiceServer::with_interceptor(Script, authorised));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(server.serve_with_incoming(accept(TcpListenerStream::new(listener), tls)));
     addr
 }
 

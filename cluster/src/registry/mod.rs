@@ -12,7 +12,7 @@ mod lineage;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 
-pub use etcd::EtcdRegistry;
+pub use etcd::{EtcdAccess, EtcdAccessArgs, EtcdAccessError, EtcdRegistry};
 #[cfg(any(test, feature = "memory"))]
 pub use memory::MemoryRegistry;
 

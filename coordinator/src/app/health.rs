@@ -19,6 +19,7 @@ use super::{
     App, Error, FailedMigration,
     complaints::{ControllerComplaint, complaints},
 };
+use crate::transport::Certificates;
 
 pub const POSTGRES: &str = "postgres";
 pub const ETCD: &str = "etcd";
@@ -78,13 +79,15 @@ impl Health {
 pub fn watch(
     app: App,
     timing: Timing,
+    certificates: Certificates,
     stop: CancellationToken,
 ) -> (watch::Receiver<Health>, impl Future<Output = ()>) {
     let (sender, receiver) = watch::channel(Health::of_none("it has not been looked at yet"));
     let looking = async move {
         let look = async {
             loop {
-                let found = app.look(timing.ttl).await;
+                let mut found = app.look(timing.ttl).await;
+                found.warnings.extend(certificates.warnings());
                 tell(&sender.borrow(), &found);
                 sender.send_if_modified(|last| (*last != found).then(|| *last = found).is_some());
                 tokio::time::sleep(LOOK_EVERY).await;

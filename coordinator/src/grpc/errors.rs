@@ -210,9 +210,11 @@ fn node_failed(failure: NodeFailure) -> ApiError {
 fn node_silent(silence: &NodeSilence) -> ApiError {
     match silence {
         // It stays so until somebody has done what it says.
-        NodeSilence::OldVersion { .. } | NodeSilence::ForeignSecret { .. } => {
-            ApiError::new(ErrorCode::FailedPrecondition, silence.to_string())
-        }
+        NodeSilence::OldVersion { .. }
+        | NodeSilence::ForeignSecret { .. }
+        | NodeSilence::WithTls { .. }
+        | NodeSilence::WithoutTls { .. }
+        | NodeSilence::Tls { .. } => ApiError::new(ErrorCode::FailedPrecondition, silence.to_string()),
         NodeSilence::NotLive { .. } | NodeSilence::Unreachable { .. } | NodeSilence::NotHeld { .. } => {
             ApiError::unavailable(
                 NODE,

@@ -20,6 +20,7 @@ use roost_proto::{
         worker_service_server::WorkerServiceServer,
     },
 };
+use roost_tls::ServerTls;
 use tokio::net::TcpListener;
 use tonic::{
     body::Body,
@@ -142,9 +143,10 @@ pub fn max_request(service: &str) -> usize {
     if service == version_service_server::SERVICE_NAME { MAX_VERSION } else { MAX_REQUEST }
 }
 
-/// Serves until `stop` resolves and every call has ended.
+/// Serves until `stop` resolves and every call has ended; by TLS, if there is any.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<ServerTls>,
     calls: Calls,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -157,7 +159,7 @@ pub async fn serve(
         .layer(calls.admit)
         .layer(calls.limits)
         .add_routes(calls.routes)
-        .serve_with_incoming_shutdown(bounded(listener, MAX_CONNECTIONS), stop)
+        .serve_with_incoming_shutdown(roost_tls::accept(bounded(listener, MAX_CONNECTIONS), tls), stop)
         .await?;
     Ok(())
 }

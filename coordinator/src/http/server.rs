@@ -7,6 +7,7 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roost_model::causes;
+use roost_tls::{Accepted, ServerTls};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
@@ -23,11 +24,11 @@ const MAX_HEAD: usize = 64 << 10;
 /// What is waited for when no connection can be accepted, as when the process has no more file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` is cancelled and every request has been answered; dropping it cuts them off.
-pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
+/// Serves until `stop` is cancelled and every request has been answered; dropping it cuts them off. By TLS, if there is any.
+pub async fn serve(listener: TcpListener, tls: Option<ServerTls>, site: Site, stop: CancellationToken) {
     let site = Arc::new(site);
     let mut connections = JoinSet::new();
-    let mut incoming = pin!(bounded(listener, MAX_CONNECTIONS));
+    let mut incoming = pin!(roost_tls::accept(bounded(listener, MAX_CONNECTIONS), tls));
     while let Some(Some(accepted)) = stop.run_until_cancelled(incoming.next()).await {
         while connections.try_join_next().is_some() {}
         match accepted {
@@ -43,7 +44,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) {
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one(connection: Connection, site: Arc<Site>, stop: impl Future<Output = ()>) {
+async fn serve_one(connection: Accepted<Connection>, site: Arc<Site>, stop: impl Future<Output = ()>) {
     let caller = connection.connect_info();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (site, caller) = (site.clone(), caller.clone());
@@ -95,7 +96,7 @@ mod tests {
         let site = Site::new(JsonApi::over(BoxCloneSyncService::new(calls)).unwrap(), None);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, site, stop.clone()));
+        let server = tokio::spawn(serve(listener, None, site, stop.clone()));
         (TcpStream::connect(addr).await.unwrap(), server)
     }
 

@@ -19,7 +19,7 @@ use roost_model::{
     ids::{Generation, NodeId, TenantId},
 };
 use roost_proto::{
-    client::{AdminError, Bearer, Transport},
+    client::{AdminError, Bearer},
     internal::{
         InspectWorkerRequest, ReadLogRequest, TakeScreenshotRequest,
         node_agent_service_client::NodeAgentServiceClient,
@@ -27,10 +27,12 @@ use roost_proto::{
 };
 use roost_secrets::ClusterSecret;
 use roost_store::Requester;
+use roost_tls::{ClientTls, advice, names};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Code, Status,
+    Code, Request, Status,
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
 
@@ -53,9 +55,14 @@ const PARTS_WAITING: usize = 2;
 /// A channel that nobody has used for so long is closed, by the next one that is made.
 const UNUSED_FOR: Duration = Duration::from_secs(600);
 
+/// Of the address of a node that answers certificates alone.
+const BY_TLS: &str = "https://";
+
 /// The channels to the nodes.
 pub struct NodeRpc {
-    secret: Bearer,
+    /// Shown to nodes without TLS, and to no others.
+    secret: Option<Bearer>,
+    tls: Option<ClientTls>,
     channels: Mutex<HashMap<NodeId, NodeChannel>>,
 }
 
@@ -66,9 +73,10 @@ struct NodeChannel {
 }
 
 impl NodeRpc {
-    /// The secret is one that a header can carry.
-    pub fn new(secret: &ClusterSecret) -> Result<Self, AdminError> {
-        Ok(Self { secret: Bearer::new(secret.expose())?, channels: Mutex::default() })
+    /// The secret is one that a header can carry. With neither no node answers.
+    pub fn new(secret: Option<&ClusterSecret>, tls: Option<ClientTls>) -> Result<Self, AdminError> {
+        let secret = secret.map(|secret| Bearer::new(secret.expose())).transpose()?;
+        Ok(Self { secret, tls, channels: Mutex::default() })
     }
 
     pub async fn inspect_worker(
@@ -130,11 +138,12 @@ impl NodeRpc {
         Ok((ProfileSender(parts), NodeImport(answers)))
     }
 
-    fn client(&self, record: &NodeRecord) -> Result<NodeAgentServiceClient<Transport>, NodeSilence> {
+    fn client(&self, record: &NodeRecord) -> Result<NodeAgentServiceClient<NodeTransport>, NodeSilence> {
         let NodeRecord { node, rpc_address: address, .. } = record;
         if address.is_empty() {
             return Err(NodeSilence::OldVersion { node: node.clone() });
         }
+        let shown = self.shown_to(record)?;
         let mut channels = self.channels.lock();
         let now = Instant::now();
         let channel = match channels.get_mut(node).filter(|known| known.address == *address) {
@@ -144,13 +153,65 @@ impl NodeRpc {
             }
             None => {
                 channels.retain(|_, known| now.duration_since(known.used_at) < UNUSED_FOR);
-                let channel = channel_to(record)?;
+                let channel = self.channel_to(record)?;
                 let known = NodeChannel { address: address.clone(), channel: channel.clone(), used_at: now };
                 channels.insert(node.clone(), known);
                 channel
             }
         };
-        Ok(NodeAgentServiceClient::with_interceptor(channel, self.secret.clone()))
+        Ok(NodeAgentServiceClient::with_interceptor(channel, shown))
+    }
+
+    fn shown_to(&self, record: &NodeRecord) -> Result<Shown, NodeSilence> {
+        let (node, has_tls) = (|| record.node.clone(), record.rpc_address.starts_with(BY_TLS));
+        match (has_tls, &self.secret) {
+            (true, _) if self.tls.is_some() => Ok(Shown(None)),
+            (true, _) => Err(NodeSilence::WithTls { node: node() }),
+            (false, Some(secret)) => Ok(Shown(Some(secret.clone()))),
+            (false, None) => Err(NodeSilence::WithoutTls { node: node() }),
+        }
+    }
+
+    /// By TLS what answers has to show that it is this node, wherever its address leads.
+    fn channel_to(&self, record: &NodeRecord) -> Result<Channel, NodeSilence> {
+        let NodeRecord { node, rpc_address: address, .. } = record;
+        let unreachable = |reason: String| NodeSilence::Unreachable {
+            node: node.clone(),
+            address: address.clone(),
+            reason,
+        };
+        let host_port = address.strip_prefix(BY_TLS);
+        let plain = format!("http://{}", host_port.unwrap_or(address));
+        let endpoint =
+            Endpoint::from_shared(plain).map_err(|error| unreachable(causes(&error).to_string()))?;
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(SCREENSHOT_WITHIN)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY);
+        match (host_port, &self.tls) {
+            (Some(_), Some(tls)) => {
+                let name = names::node(node.as_str())
+                    .ok_or_else(|| unreachable("its id is no part of a name".to_owned()))?;
+                Ok(roost_tls::channel(&endpoint, tls.clone(), Some(name)))
+            }
+            _ => Ok(endpoint.connect_lazy()),
+        }
+    }
+}
+
+type NodeTransport = InterceptedService<Channel, Shown>;
+
+/// What a call shows a node beside its connection's certificate.
+#[derive(Clone)]
+struct Shown(Option<Bearer>);
+
+impl Interceptor for Shown {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        match &mut self.0 {
+            Some(secret) => secret.call(request),
+            None => Ok(request),
+        }
     }
 }
 
@@ -158,23 +219,12 @@ fn overdue(within: Duration) -> Status {
     Status::deadline_exceeded(format!("no answer within {} s", within.as_secs()))
 }
 
-fn channel_to(record: &NodeRecord) -> Result<Channel, NodeSilence> {
-    let NodeRecord { node, rpc_address: address, .. } = record;
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
-        let reason = causes(&error).to_string();
-        NodeSilence::Unreachable { node: node.clone(), address: address.clone(), reason }
-    })?;
-    Ok(endpoint
-        .connect_timeout(CONNECT_WITHIN)
-        .timeout(SCREENSHOT_WITHIN)
-        .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY)
-        .connect_lazy())
-}
-
 fn silence(record: &NodeRecord, status: &Status) -> NodeSilence {
     let NodeRecord { node, rpc_address: address, .. } = record;
     let (node, address) = (node.clone(), address.clone());
+    if let Some(advice) = advice(status) {
+        return NodeSilence::Tls { node, address, advice };
+    }
     match status.code() {
         Code::NotFound => NodeSilence::NotHeld { node },
         Code::Unauthenticated => NodeSilence::ForeignSecret { node },
@@ -202,7 +252,7 @@ mod tests {
         let path = dir.path().join("secret");
         fs::write(&path, "7".repeat(64)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        NodeRpc::new(&ClusterSecret::from_file(&path).unwrap()).unwrap()
+        NodeRpc::new(Some(&ClusterSecret::from_file(&path).unwrap()), None).unwrap()
     }
 
     fn record(node: &str, rpc_address: &str) -> NodeRecord {

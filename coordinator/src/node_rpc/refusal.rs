@@ -2,6 +2,7 @@
 
 use roost_model::ids::NodeId;
 use roost_proto::error::ApiError;
+use roost_tls::Advice;
 use tonic::{Code, Status};
 
 /// Why a node has not answered, in one line for an operator.
@@ -11,6 +12,20 @@ pub enum NodeSilence {
     NotLive { node: NodeId },
     #[error("node {node} is of a version that cannot be asked: bring it to this coordinator's")]
     OldVersion { node: NodeId },
+    #[error(
+        "node {node} answers by TLS alone: give this coordinator --rpc-tls-cert-file, --rpc-tls-key-file and --rpc-tls-ca-file"
+    )]
+    WithTls { node: NodeId },
+    #[error(
+        "node {node} has no TLS, and this coordinator no --cluster-secret-file: give the node --rpc-tls-cert-file, \
+         --rpc-tls-key-file and --rpc-tls-ca-file"
+    )]
+    WithoutTls { node: NodeId },
+    #[error(
+        "node {node} cannot be reached at {address} by TLS: {advice}; see --rpc-tls-cert-file and --rpc-tls-ca-file of both, whose \
+         names have to be {node}.node.roost and coordinator.roost"
+    )]
+    Tls { node: NodeId, address: String, advice: Advice },
     #[error("node {node} cannot be reached at {address}: {reason}")]
     Unreachable { node: NodeId, address: String, reason: String },
     #[error(

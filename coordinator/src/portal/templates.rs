@@ -212,6 +212,7 @@ mod tests {
         assert_eq!(english, swahili);
         let code = [
             include_str!("page.rs"),
+            include_str!("problem.rs"),
             include_str!("sign_in.rs"),
             include_str!("orders.rs"),
             include_str!("templates.rs").split("#[cfg(test)]").next().unwrap(),

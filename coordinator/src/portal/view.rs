@@ -76,8 +76,8 @@ impl Status {
         let state = state(worker, session.is_some_and(|session| session.code(now).is_some()));
         let account = session.and_then(|session| session.account.as_ref()).filter(|_| state != State::Scan);
         let named = |account: &roost_store::LinkedAccount| match account.push_name.as_str() {
-            "" => account.number.clone(),
-            name => format!("{name} ({})", account.number),
+            "" => format!("+{}", account.number),
+            name => format!("{name} (+{})", account.number),
         };
         Self {
             tenant: member.tenant.to_string(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Cluster;
 use crate::{
+    certificates::Certificates,
     error::Result,
     etcd::Etcd,
     member::Member,
@@ -56,6 +57,7 @@ impl Cluster {
             admin_addr: self.admin().address().to_owned(),
             http_addr: self.http_addr().map(str::to_owned),
             portal_url: self.portal_url().map(str::to_owned),
+            ca_file: self.certificates.as_ref().map(Certificates::ca_file),
             token_file: self.token_file(),
             simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),
             simulator_tls_addr: self.simulator.as_ref().map(|site| site.tls_addr.clone()),

@@ -10,6 +10,7 @@ mod starts;
 use std::path::{Path, PathBuf};
 
 use super::{
+    certificates::Certificates,
     error::{DevError, Result},
     etcd::Etcd,
     launches::{self, SimulatedSite},
@@ -37,6 +38,7 @@ pub struct Cluster {
     /// One, or all members.
     etcd: Vec<Etcd>,
     roads: Roads,
+    certificates: Option<Certificates>,
     /// One for each coordinator.
     admins: Vec<Admin>,
     tenants: Vec<TenantRecord>,
@@ -55,18 +57,24 @@ impl Cluster {
         let (state_dir, ended_leftovers) = StateDir::take(&options.state_dir)?;
         let token = state_dir.token()?;
         let postgres_port = state_dir.port("postgres", options.ports.postgres)?;
+        let tls_dir = state_dir.root().join("tls");
+        let certificates = options.tls.then(|| Certificates::make(&tls_dir)).transpose()?;
         let (etcd, postgres, simulator) = tokio::try_join!(
-            launches::start_etcd(&state_dir, &options),
-            Postgres::start_on(state_dir.root(), Some(postgres_port)),
+            launches::start_etcd(&state_dir, &options, certificates.as_ref()),
+            Postgres::start_on(state_dir.root(), Some(postgres_port), certificates.as_ref()),
             launches::start_simulator(&programs, &state_dir, &options),
         )?;
         let roads = launches::build_roads(&options, &etcd, &postgres).await?;
-        let site = simulator.as_ref();
-        let services =
-            launches::Services { etcd: &etcd, roads: &roads, postgres: &postgres, simulator: site };
+        let services = launches::Services {
+            etcd: &etcd,
+            roads: &roads,
+            postgres: &postgres,
+            simulator: simulator.as_ref(),
+            certificates: certificates.as_ref(),
+        };
         let coordinators = launches::start_coordinators(&programs, &state_dir, &options, &services).await?;
-        let admins = coordinators.iter().map(|coordinator| Admin::new(coordinator.addr(), &token));
-        let admins = admins.collect::<std::result::Result<Vec<_>, _>>()?;
+        let admins = coordinators.iter().map(|coordinator| admin(coordinator, &token, certificates.as_ref()));
+        let admins = admins.collect::<Result<Vec<_>>>()?;
         for admin in &admins {
             tenants::served(admin).await?;
         }
@@ -79,6 +87,7 @@ impl Cluster {
             postgres,
             etcd,
             roads,
+            certificates,
             admins,
             tenants,
             portal_url: None,
@@ -156,7 +165,8 @@ impl Cluster {
     pub async fn invite_owner(&mut self) -> Result<()> {
         if let Some(tenant) = self.tenants.first() {
             let link = tenants::invite_owner(self.admin(), tenant).await?;
-            self.portal_url = link.or_else(|| self.http_addr().map(|addr| format!("http://{addr}/")));
+            let scheme = if self.certificates.is_some() { "https" } else { "http" };
+            self.portal_url = link.or_else(|| self.http_addr().map(|addr| format!("{scheme}://{addr}/")));
         }
         Ok(())
     }
@@ -217,4 +227,11 @@ impl Cluster {
         let found = self.nodes.iter_mut().find(|node| node.id() == id);
         found.ok_or_else(|| DevError::UnknownNode { id: id.to_owned() })
     }
+}
+
+fn admin(coordinator: &Member, token: &str, certificates: Option<&Certificates>) -> Result<Admin> {
+    Ok(match certificates {
+        Some(certificates) => Admin::secured(coordinator.addr(), token, certificates.admin()?)?,
+        None => Admin::new(coordinator.addr(), token)?,
+    })
 }

@@ -72,7 +72,8 @@ impl Cluster {
         let programs = launches::Programs::find(&self.options)?;
         let simulator = self.simulator.as_ref();
         let (etcd, roads, postgres) = (&self.etcd, &self.roads, &self.postgres);
-        let services = launches::Services { etcd, roads, postgres, simulator };
+        let certificates = self.certificates.as_ref();
+        let services = launches::Services { etcd, roads, postgres, simulator, certificates };
         launches::node(&launches::node_id(number), &programs, &self.state_dir, &self.options, &services)
     }
 }

@@ -139,9 +139,9 @@ pub async fn run(
         importer: importer(&config, &host)?,
         screenshots: screenshots(&config, &host),
     };
-    let secret = config.cluster_secret.clone();
+    let access = config.rpc_access.clone();
     helpers.spawn(async move {
-        if let Err(error) = rpc::serve(rpc_listener, service, secret).await {
+        if let Err(error) = rpc::serve(rpc_listener, service, access).await {
             tracing::error!(error = %causes(&error), "coordinators are not answered any more");
         }
     });
@@ -275,8 +275,8 @@ async fn say_cut_off(host: &HostEnv, node: &NodeId) -> Infallible {
 
 async fn connect(config: &NodeConfig) -> Result<Arc<EtcdRegistry>, HostError> {
     let (args, timeout) = (&config.args, config.timing.request_timeout);
-    let (cluster, ca) = (args.cluster.as_str(), config.etcd_ca.as_deref());
-    Ok(Arc::new(EtcdRegistry::connect_trusting(&args.etcd, cluster, timeout, ca).await?))
+    let (cluster, access) = (args.cluster.as_str(), config.etcd_access.clone());
+    Ok(Arc::new(EtcdRegistry::connect_by(&args.etcd, cluster, timeout, access).await?))
 }
 
 async fn assemble(
@@ -290,7 +290,11 @@ async fn assemble(
     let (groups, without_groups) = browsers::control_groups(config);
     let resources = Resources::new(config.limits(), without_groups);
     let node = NodeEnv {
-        store: Store::connect_lazy(args.database_url.expose_secret(), args.database_connections)?,
+        store: Store::connect_lazy_with(
+            args.database_url.expose_secret(),
+            args.database_password_file.clone(),
+            args.database_connections,
+        )?,
         engine: browsers::engine(config, groups, guard.clone()).await?,
         snapshots: config.snapshots.clone(),
         named_store: NamedStore::default(),

@@ -3,13 +3,22 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use roost_model::ids::NodeId;
 use roost_secrets::{ClusterSecret, ClusterSecretError};
+use roost_tls::{PlaintextListen, RpcTlsArgs, ServerTls, TlsFileError, check_listen, names};
 
 #[derive(Debug, Clone, Args)]
 pub struct RpcArgs {
-    /// A file of the secret that the nodes and coordinators of a cluster know each other by, 32 bytes or more, the same in all
-    #[arg(long, env = "ROOST_CLUSTER_SECRET_FILE")]
-    pub cluster_secret_file: PathBuf,
+    /// A file of the secret that the nodes and coordinators of a cluster know each other by where they have no certificates
+    /// (--rpc-tls-cert-file), 32 bytes or more, the same in all
+    #[arg(long, env = "ROOST_CLUSTER_SECRET_FILE", required_unless_present = "rpc_tls_cert_file")]
+    pub cluster_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: RpcTlsArgs,
+    /// Answer coordinators on other machines without TLS: the cluster's secret, screenshots and profiles can be read by whoever is on
+    /// the way
+    #[arg(long, env = "ROOST_ALLOW_PLAINTEXT_LISTEN")]
+    pub allow_plaintext_listen: bool,
     /// Where coordinators are served; they reach the node there from their own machines
     #[arg(long, env = "ROOST_NODE_RPC_LISTEN", default_value = "127.0.0.1:0")]
     pub rpc_listen: SocketAddr,
@@ -20,6 +29,14 @@ pub struct RpcArgs {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RpcArgsError {
+    #[error(transparent)]
+    Plaintext(#[from] PlaintextListen),
+    #[error("coordinators cannot be answered with --rpc-tls-cert-file")]
+    Tls(#[source] TlsFileError),
+    #[error("--id can be no part of the name of a certificate")]
+    NoName,
+    #[error("neither --cluster-secret-file nor --rpc-tls-cert-file is given")]
+    NoSecret,
     #[error("--cluster-secret-file {path} is not usable", path = path.display())]
     Secret { path: PathBuf, source: ClusterSecretError },
     #[error(
@@ -29,18 +46,38 @@ pub enum RpcArgsError {
     NoAddress { listen: SocketAddr },
 }
 
+/// Who is answered.
+#[derive(Clone)]
+pub enum RpcAccess {
+    /// Whoever shows a coordinator's certificate.
+    Tls(ServerTls),
+    /// Whoever shows the cluster's secret.
+    Secret(ClusterSecret),
+}
+
 impl RpcArgs {
-    pub fn check(&self) -> Result<ClusterSecret, RpcArgsError> {
+    pub fn check(&self, node: &NodeId) -> Result<RpcAccess, RpcArgsError> {
         if self.rpc_listen.ip().is_unspecified() && self.rpc_advertise.is_none() {
             return Err(RpcArgsError::NoAddress { listen: self.rpc_listen });
         }
-        let path = &self.cluster_secret_file;
-        ClusterSecret::from_file(path).map_err(|source| RpcArgsError::Secret { path: path.clone(), source })
+        let has_tls = self.tls.rpc_tls_cert_file.is_some();
+        let is_allowed = self.allow_plaintext_listen;
+        check_listen("--rpc-listen", self.rpc_listen, "--rpc-tls-cert-file", has_tls, is_allowed)?;
+        if let Some(files) = self.tls.files() {
+            let name = names::node(node.as_str()).ok_or(RpcArgsError::NoName)?;
+            return Ok(RpcAccess::Tls(files.node(name).map_err(RpcArgsError::Tls)?));
+        }
+        let path = self.cluster_secret_file.as_ref().ok_or(RpcArgsError::NoSecret)?;
+        let secret = ClusterSecret::from_file(path);
+        let secret = secret.map_err(|source| RpcArgsError::Secret { path: path.clone(), source })?;
+        Ok(RpcAccess::Secret(secret))
     }
 
-    /// What the node's record tells coordinators, of the address that was bound.
+    /// What the node's record tells coordinators, of the address that was bound: HOST:PORT, or https://HOST:PORT where they need a
+    /// certificate.
     pub fn advertised(&self, bound: SocketAddr) -> String {
-        self.rpc_advertise.clone().unwrap_or_else(|| bound.to_string())
+        let address = self.rpc_advertise.clone().unwrap_or_else(|| bound.to_string());
+        if self.tls.rpc_tls_cert_file.is_some() { format!("https://{address}") } else { address }
     }
 }
 
@@ -60,17 +97,22 @@ mod tests {
     #[test]
     fn an_address_that_nobody_can_call_is_not_advertised() {
         let args = |listen: &str, advertise: Option<&str>| RpcArgs {
-            cluster_secret_file: "/nowhere/secret".into(),
+            cluster_secret_file: Some("/nowhere/secret".into()),
+            tls: RpcTlsArgs::default(),
+            allow_plaintext_listen: true,
             rpc_listen: listen.parse().unwrap(),
             rpc_advertise: advertise.map(str::to_owned),
         };
-        let every = args("0.0.0.0:7119", None).check().unwrap_err();
+        let node = NodeId::new("n1").unwrap();
+        let every = args("0.0.0.0:7119", None).check(&node).err().unwrap();
         assert!(matches!(every, RpcArgsError::NoAddress { .. }), "{every}");
         let named = args("0.0.0.0:7119", Some("n1.internal:7119"));
         assert_eq!(named.advertised(named.rpc_listen), "n1.internal:7119");
-        assert!(matches!(named.check(), Err(RpcArgsError::Secret { .. })));
+        assert!(matches!(named.check(&node), Err(RpcArgsError::Secret { .. })));
         let own = args("127.0.0.1:0", None);
         assert_eq!(own.advertised("127.0.0.1:41".parse().unwrap()), "127.0.0.1:41");
+        let open = RpcArgs { allow_plaintext_listen: false, ..named };
+        assert!(matches!(open.check(&node), Err(RpcArgsError::Plaintext(_))));
     }
 
     #[test]

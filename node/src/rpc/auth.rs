@@ -1,4 +1,4 @@
-//! The cluster's secret, asked for on every call.
+//! The cluster's secret, asked for on every call where no certificate has been.
 //!
 //! Around the whole server and not on each service, so that a service that is added later is closed too.
 
@@ -17,7 +17,8 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub(super) struct SecretCheck {
-    secret: ClusterSecret,
+    /// None where TLS lets in coordinators alone.
+    secret: Option<ClusterSecret>,
     refused: Arc<Mutex<Refused>>,
 }
 
@@ -29,16 +30,17 @@ struct Refused {
 }
 
 impl SecretCheck {
-    pub(super) fn new(secret: ClusterSecret) -> Self {
+    pub(super) fn new(secret: Option<ClusterSecret>) -> Self {
         Self { secret, refused: Arc::default() }
     }
 
     fn admit(&self, authorization: Option<&str>) -> Result<(), ApiError> {
+        let Some(secret) = &self.secret else { return Ok(()) };
         let refused = |message: &str| Err(ApiError::new(ErrorCode::Unauthenticated, message));
         let given = authorization.and_then(|value| value.strip_prefix("Bearer "));
         match given {
             None => refused("there is no cluster secret: only programs of this node's cluster are answered"),
-            Some(given) if self.secret.is(given) => Ok(()),
+            Some(given) if secret.is(given) => Ok(()),
             Some(_) => refused(
                 "the cluster secret is another than this node's: give every node and coordinator of a cluster the same \
                  --cluster-secret-file",
@@ -77,7 +79,7 @@ mod tests {
         let (path, text) = (dir.path().join("secret"), "5".repeat(64));
         fs::write(&path, &text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let check = SecretCheck::new(ClusterSecret::from_file(&path).unwrap());
+        let check = SecretCheck::new(Some(ClusterSecret::from_file(&path).unwrap()));
         assert_eq!(check.admit(Some(&format!("Bearer {text}"))), Ok(()));
         let wrong = format!("Bearer {}", "6".repeat(64));
         for (given, said) in [

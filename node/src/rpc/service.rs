@@ -16,7 +16,6 @@ use roost_proto::{
         node_agent_service_server::{NodeAgentService, NodeAgentServiceServer},
     },
 };
-use roost_secrets::ClusterSecret;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
@@ -26,6 +25,7 @@ use tonic::{
 };
 
 use super::{
+    args::RpcAccess,
     auth::SecretCheck,
     import_session::{self, SessionImporter},
     read_log::{self, Answers},
@@ -69,15 +69,19 @@ pub struct RpcService {
 pub async fn serve(
     listener: TcpListener,
     service: RpcService,
-    secret: ClusterSecret,
+    access: RpcAccess,
 ) -> Result<(), ServeRpcError> {
+    let (tls, secret) = match access {
+        RpcAccess::Tls(tls) => (Some(tls), None),
+        RpcAccess::Secret(secret) => (None, Some(secret)),
+    };
     Server::builder()
         .max_concurrent_streams(MAX_CALLS)
         .http2_keepalive_interval(Some(PING_AFTER))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .layer(InterceptorLayer::new(SecretCheck::new(secret)))
         .add_service(NodeAgentServiceServer::new(service).max_decoding_message_size(MAX_REQUEST))
-        .serve_with_incoming(TcpListenerStream::new(listener))
+        .serve_with_incoming(roost_tls::accept(TcpListenerStream::new(listener), tls))
         .await?;
     Ok(())
 }

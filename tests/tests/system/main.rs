@@ -2,7 +2,8 @@
 //! suites share the two cores without waiting for each other's binaries.
 //!
 //! From below to above: [`store`] on PostgreSQL, [`cluster`]'s registry on etcd, [`engine`] on Chromium, [`pipeline`] on
-//! PostgreSQL and a phone, [`api`] on a coordinator, [`node_rpc`] between coordinators and nodes, [`conformance`] of the simulator to independent libraries,
+//! PostgreSQL and a phone, [`api`] on a coordinator, [`node_rpc`] between coordinators and nodes, [`transport`] by certificates and as users,
+//! [`conformance`] of the simulator to independent libraries,
 //! [`scenarios`] and [`first_run`] on whole clusters.
 
 mod api;
@@ -17,6 +18,7 @@ mod scenarios;
 mod settings;
 mod store;
 mod top;
+mod transport;
 
 /// Longer than an index takes, however well it is compressed.
 fn long_text() -> String {

@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test, in its helpers too")]
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use roost_cluster::registry::{EtcdRegistry, Registry};
+use roost_cluster::registry::{EtcdAccessArgs, EtcdRegistry, Registry};
 use roost_devcluster::{Etcd, Launch, Postgres, Process, free_port, loopback_client, product, tail};
 use roost_store::Store;
 use tokio::time::{Instant, sleep};
@@ -119,14 +122,15 @@ async fn an_etcd_at_https_is_used_if_its_certificate_is_trusted() {
         .args(["--initial-cluster", &format!("default={peer}")])
         .spawn()
         .unwrap();
-    let asked = async |ca: Option<&str>| {
+    let asked = async |ca: Option<PathBuf>| {
         let endpoints = [client.clone()];
-        let ca = ca.map(str::as_bytes);
-        let registry = EtcdRegistry::connect_trusting(&endpoints, "tls", Duration::from_secs(1), ca).await;
+        let access = EtcdAccessArgs { etcd_ca_file: ca, ..EtcdAccessArgs::default() };
+        let access = access.open(&endpoints).unwrap();
+        let registry = EtcdRegistry::connect_by(&endpoints, "tls", Duration::from_secs(1), access).await;
         registry.unwrap().get("leader").await
     };
     let deadline = Instant::now() + SOON;
-    while let Err(error) = asked(Some(&cert.pem())).await {
+    while let Err(error) = asked(Some(file("etcd.crt").into())).await {
         assert!(Instant::now() < deadline, "{error}");
         sleep(Duration::from_millis(50)).await;
     }

@@ -48,6 +48,9 @@ pub struct Dev {
     /// Run against another site, the real one for example, and draw its QR codes here, for real phones.
     #[arg(long, value_name = "URL", help = PAGE_URL_HELP)]
     page_url: Option<String>,
+    /// Reach everything by TLS, with certificates of an authority of the cluster's own in DIR/tls.
+    #[arg(long)]
+    tls: bool,
     /// Print a line per change also at a terminal.
     #[arg(long)]
     plain: bool,
@@ -127,6 +130,7 @@ impl Dev {
             stale_after: self.stale_after,
             echo: self.echo,
             page_url: self.page_url,
+            tls: self.tls,
             ports: Ports {
                 etcd: self.ports.etcd_port,
                 postgres: self.ports.postgres_port,

@@ -49,8 +49,9 @@ pub struct Screen {
 impl Screen {
     pub fn open(cluster: &Cluster) -> Result<Self, Failure> {
         let header = format!(
-            " Roost  admin {}  http {}  logs {}  |  w writes to the tenants, a adds a node, r starts again what is dead, q quits",
+            " Roost  admin {}  {} {}  logs {}  |  w writes to the tenants, a adds a node, r starts again what is dead, q quits",
             cluster.admin().address(),
+            if cluster.options().tls { "https" } else { "http" },
             cluster.http_addr().unwrap_or("-"),
             cluster.state_dir().join("logs").display()
         );

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use etcd_client::Error;
 use roost_model::{causes, ids::Incarnation};
+use roost_tls::advice;
 use tonic::{Code, Status};
 
 use crate::registry::RegistryError;
 
 const NO_USER: &str = "etcdserver: user name is empty";
+const WRONG_PASSWORD: &str = "etcdserver: authentication failed, invalid user ID or password";
 
 /// [`RegistryError`] before it is known which lease it is about.
 #[derive(Debug)]
@@ -26,6 +28,11 @@ pub(super) enum Fault {
         reason: String,
     },
     Replaced {
+        step: &'static str,
+        reason: String,
+    },
+    /// It has forgotten who we are, and a new login is the next call's.
+    TokenGone {
         step: &'static str,
         reason: String,
     },
@@ -53,6 +60,10 @@ impl Fault {
             other => causes(other).to_string(),
         };
         match error {
+            Error::GRpcStatus(status) if advice(&status).is_some() => {
+                let reason = advice(&status).map(|advice| advice.to_string()).unwrap_or(reason);
+                Self::Unavailable { step, reason: format!("no TLS with it: {reason}") }
+            }
             Error::GRpcStatus(status) => Self::from_status(step, &status),
             // The client says this for one reason only: the keepalive was answered with a time to live of zero.
             Error::LeaseKeepAliveError(_) => Self::LeaseGone { step },
@@ -83,9 +94,12 @@ impl Fault {
             | Code::Internal
             | Code::Unavailable
             | Code::DataLoss => Self::Unavailable { step, reason },
-            Code::PermissionDenied | Code::Unauthenticated => Self::Unauthorised { step, reason },
-            // Of a call without a name, where authentication is on; its code is that of any wrong argument.
-            Code::InvalidArgument if status.message() == NO_USER => Self::Unauthorised { step, reason },
+            Code::Unauthenticated => Self::TokenGone { step, reason },
+            Code::PermissionDenied => Self::Unauthorised { step, reason },
+            // Of a call without a name, where authentication is on, and of a wrong name; their code is that of any wrong argument.
+            Code::InvalidArgument if [NO_USER, WRONG_PASSWORD].contains(&status.message()) => {
+                Self::Unauthorised { step, reason }
+            }
             Code::InvalidArgument
             | Code::AlreadyExists
             | Code::ResourceExhausted
@@ -102,7 +116,9 @@ impl Fault {
 
     pub(super) fn about(self, lease: Option<Incarnation>) -> RegistryError {
         match (self, lease) {
-            (Self::Unavailable { step, reason }, _) => RegistryError::Unavailable { step, reason },
+            (Self::Unavailable { step, reason } | Self::TokenGone { step, reason }, _) => {
+                RegistryError::Unavailable { step, reason }
+            }
             (Self::Refused { step, reason, .. } | Self::Unauthorised { step, reason }, _) => {
                 RegistryError::Refused { step, reason }
             }

@@ -32,15 +32,21 @@ use super::{
     lineage::{Known, Lineage},
 };
 
+mod access;
 mod connect;
 mod convert;
 mod fault;
+mod logins;
 mod members;
+mod open_watch;
 mod renewal;
 
+pub use access::{EtcdAccess, EtcdAccessArgs, EtcdAccessError};
 use convert::{Linearizable, changes, compare, end_of_prefix, entry, relative, successor, write};
 use fault::Fault;
+use logins::Logins;
 use members::Rotation;
+use open_watch::open_watch;
 use renewal::Renewals;
 
 /// Keys of one page of a listing: far below [`LISTING_LIMIT`] with records of the usual kilobytes.
@@ -58,6 +64,7 @@ pub struct EtcdRegistry {
     endpoints: Vec<String>,
     /// One for each endpoint.
     members: Vec<Client>,
+    logins: Logins,
     rotation: Mutex<Rotation>,
     lineage: Mutex<Lineage>,
     renewals: Mutex<Renewals>,
@@ -71,16 +78,15 @@ impl EtcdRegistry {
         cluster: &str,
         request_timeout: Duration,
     ) -> Result<Self, RegistryError> {
-        Self::connect_trusting(endpoints, cluster, request_timeout, None).await
+        Self::connect_by(endpoints, cluster, request_timeout, EtcdAccess::default()).await
     }
 
-    /// The same. Members at https:// are believed if one of the system's authorities has signed for them, or one of
-    /// those in `ca`, in PEM.
-    pub async fn connect_trusting(
+    /// The same, by certificates and as a user.
+    pub async fn connect_by(
         endpoints: &[String],
         cluster: &str,
         request_timeout: Duration,
-        ca: Option<&[u8]>,
+        access: EtcdAccess,
     ) -> Result<Self, RegistryError> {
         const STEP: &str = "connect";
         let refused = |reason: String| RegistryError::Refused { step: STEP, reason };
@@ -88,13 +94,15 @@ impl EtcdRegistry {
         if endpoints.is_empty() {
             return Err(refused("no endpoint was given".to_owned()));
         }
-        let members = connect::each(endpoints, request_timeout, ca).await.map_err(refused)?;
+        let members =
+            connect::each(endpoints, request_timeout, access.tls.as_ref()).await.map_err(refused)?;
         // Anyone first, so that a member that fails is not everybody's.
         let first = usize::from(Uuid::now_v7().into_bytes()[15]);
         Ok(Self {
             prefix: format!("/roost/v1/{cluster}/"),
             rotation: Mutex::new(Rotation::new(members.len(), first, request_timeout * SHUNNED_FOR)),
             endpoints: endpoints.to_vec(),
+            logins: Logins::new(access.user, members.len()),
             members,
             lineage: Mutex::default(),
             renewals: Mutex::default(),
@@ -112,14 +120,11 @@ impl EtcdRegistry {
             match asked {
                 Ok(_) => return Ok(()),
                 Err(Fault::Unauthorised { step, reason }) => {
-                    let reason = format!(
-                        "it asks who we are ({reason}), and Roost has no credentials for it: turn its authentication \
-                         off, or give --etcd another one"
-                    );
-                    return Err(RegistryError::Refused { step, reason });
+                    return Err(RegistryError::Refused { step, reason: self.logins.not_let_in(&reason) });
                 }
                 Err(
                     Fault::Unavailable { .. }
+                    | Fault::TokenGone { .. }
                     | Fault::LeaseGone { .. }
                     | Fault::Refused { .. }
                     | Fault::Replaced { .. },
@@ -171,12 +176,19 @@ impl EtcdRegistry {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let called = call(self.members[member].clone());
+        let client = self.members[member].clone();
+        let called = async {
+            self.logins.log_in(member, &client).await?;
+            call(client).await
+        };
         let Ok(answered) = tokio::time::timeout(self.request_timeout, called).await else {
             self.rotation.lock().silent(member, Instant::now());
             return Err(Fault::timed_out(step, self.request_timeout));
         };
         let outcome = answered.map_err(|error| Fault::from_client(step, error));
+        if matches!(outcome, Err(Fault::Unauthorised { .. } | Fault::TokenGone { .. })) {
+            self.logins.refused(member).await;
+        }
         let mut rotation = self.rotation.lock();
         match &outcome {
             Err(Fault::Unavailable { .. }) => rotation.failed(member, Instant::now()),
@@ -185,6 +197,7 @@ impl EtcdRegistry {
                 Fault::LeaseGone { .. }
                 | Fault::Refused { .. }
                 | Fault::Replaced { .. }
+                | Fault::TokenGone { .. }
                 | Fault::Unauthorised { .. },
             ) => {
                 rotation.answered(member);
@@ -336,6 +349,7 @@ impl Registry for EtcdRegistry {
                 fault @ (Fault::Unavailable { .. }
                 | Fault::Refused { .. }
                 | Fault::Replaced { .. }
+                | Fault::TokenGone { .. }
                 | Fault::Unauthorised { .. }),
             ) => Err(fault.into()),
         }
@@ -441,23 +455,6 @@ impl EtcdRegistry {
         let stream =
             self.call_to(member, "starting a watch", |client| open_watch(client, key, keys, after)).await?;
         Ok(follow(stream, self.prefix.clone(), ended))
-    }
-}
-
-/// Open once etcd has said so; what it sends after that is for [`follow`].
-async fn open_watch(
-    client: Client,
-    key: String,
-    keys: WatchOptions,
-    after: Revision,
-) -> Result<WatchStream, Error> {
-    // Fragments: the changes of a large commit may exceed what the client takes in one message.
-    let options = keys.with_start_revision(after.0 + 1).with_fragment();
-    let mut stream = client.watch_client().watch(key, Some(options)).await?;
-    match stream.message().await? {
-        Some(answer) if answer.created() && !answer.canceled() => Ok(stream),
-        Some(answer) => Err(Error::WatchError(format!("not created: {}", answer.cancel_reason()))),
-        None => Err(Error::WatchError("the stream ended before the watch was created".to_owned())),
     }
 }
 

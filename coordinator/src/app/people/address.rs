@@ -38,9 +38,10 @@ impl FromStr for PortalAddress {
 
 impl PortalAddress {
     /// Of a listener that is reached by its own address; none of one that is reached from elsewhere, for nobody knows by which name.
-    pub fn of_loopback(listener: SocketAddr) -> Option<Self> {
+    pub fn of_loopback(listener: SocketAddr, is_tls: bool) -> Option<Self> {
         let authority = listener.to_string();
-        listener.ip().is_loopback().then(|| Self { origin: format!("http://{authority}"), authority })
+        let scheme = if is_tls { Scheme::HTTPS } else { Scheme::HTTP };
+        listener.ip().is_loopback().then(|| Self { origin: format!("{scheme}://{authority}"), authority })
     }
 
     /// By which somebody comes in, once.
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_listener_has_an_address_of_its_own_only_where_nobody_else_reaches_it() {
-        let of = |addr: &str| PortalAddress::of_loopback(addr.parse().unwrap());
+        let of = |addr: &str| PortalAddress::of_loopback(addr.parse().unwrap(), false);
         assert_eq!(of("127.0.0.1:80").unwrap().origin(), "http://127.0.0.1:80");
         assert_eq!(of("[::1]:8080").unwrap().authority(), "[::1]:8080");
         assert!(of("0.0.0.0:80").is_none() && of("10.0.0.1:80").is_none());

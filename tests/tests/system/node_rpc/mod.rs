@@ -4,4 +4,4 @@ mod describe;
 mod log_level;
 mod logs;
 mod secret;
-mod stage;
+pub(crate) mod stage;

@@ -15,10 +15,10 @@ use std::{
 };
 
 use roost_cluster::{
-    registry::{EtcdRegistry, Registry},
+    registry::{EtcdAccessArgs, EtcdRegistry, Registry},
     timing::Timing,
 };
-use roost_coordinator::{Config, Coordinator};
+use roost_coordinator::{Config, Coordinator, transport::TransportArgs};
 use roost_devcluster::{Etcd, Postgres, wait_until};
 use roost_proto::v1::GetClusterStatusRequest;
 use roost_store::Store;
@@ -143,15 +143,17 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
     let dir = tempfile::tempdir().expect("a directory");
     let token_file = dir.path().join("tokens");
     write_private(&token_file, &format!("{TOKEN}\n"));
-    let cluster_secret_file = dir.path().join("secret");
-    write_private(&cluster_secret_file, &"5e".repeat(32));
+    let secret = dir.path().join("secret");
+    write_private(&secret, &"5e".repeat(32));
+    let transport = TransportArgs { cluster_secret_file: Some(secret), ..TransportArgs::default() };
     let timing = Timing::from_ttl(Duration::from_secs(2)).expect("a TTL that etcd takes");
     let config = Config {
         id: id.into(),
         cluster: cluster.parse().expect("a cluster's name"),
         etcd: vec![etcd.to_owned()],
-        etcd_ca_file: None,
+        etcd_access: EtcdAccessArgs::default(),
         database_connections: 8,
+        database_password_file: None,
         database_url: database_url.into(),
         listen: "127.0.0.1:0".parse().expect("an address"),
         health_listen: Some("127.0.0.1:0".parse().expect("an address")),
@@ -159,7 +161,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         public_url: None,
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),
-        cluster_secret_file,
+        transport,
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),
         etcd_history: Duration::ZERO,
