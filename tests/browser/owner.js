@@ -47,12 +47,12 @@ async function comesIn(page) {
 async function links(page, tenant) {
   await page.getByRole('heading', { name: 'Link your phone' }).waitFor();
   const first = await page.locator('.qr img').getAttribute('src');
-  await seen(page, 'scan');
   // The code renews itself, and the page with it.
   await page.waitForFunction((before) => {
     const now = document.querySelector('.qr img')?.src;
     return now && now !== before;
   }, first);
+  await seen(page, 'scan');
   // A code that is renewed in the moment of its scan is refused; the next one is scanned.
   await until('a code is scanned', async (note) => {
     const code = await scanned(page);
@@ -125,6 +125,7 @@ async function pausesWithoutScripts(browser, page) {
   await plain.getByRole('heading', { name: 'Paused' }).waitFor();
   await page.getByRole('link', { name: 'Status' }).click();
   await page.getByRole('heading', { name: 'Paused' }).waitFor();
+  await page.getByRole('button', { name: 'Unlink the phone' }).waitFor({ state: 'detached' });
   await seen(page, 'paused');
   await plain.getByRole('button', { name: 'Go on' }).click();
   await page.getByRole('heading', { name: 'Connected' }).waitFor();
