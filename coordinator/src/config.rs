@@ -44,7 +44,7 @@ pub struct Config {
     /// Where to serve the portal, and the admin API in JSON beneath /v1; nowhere unless it is given
     #[arg(long, env = "ROOST_COORDINATOR_HTTP_LISTEN")]
     pub http_listen: Option<SocketAddr>,
-    /// Where browsers reach the portal, as https://portal.example; without it there is a portal only where --http-listen is loopback
+    /// Where browsers reach the portal, scheme and host; without it there is a portal only where --http-listen is loopback
     #[arg(long, env = "ROOST_COORDINATOR_PUBLIC_URL", value_parser = parse_address)]
     pub public_url: Option<PortalAddress>,
     /// File to write {"pid", "addr", "health_addr", "http_addr"} to once it serves

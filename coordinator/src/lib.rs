@@ -22,7 +22,7 @@ pub mod coordinator;
 pub mod grpc;
 pub mod http;
 mod node_rpc;
-mod portal;
+pub mod portal;
 pub mod transport;
 
 pub use config::Config;

@@ -1,7 +1,7 @@
 //! What a tenant and its customers have said to one another, as people read it: which chats there are, one of them line by line, and a search.
 //!
 //! Each answer reads a bounded part of the log, however much is kept, and says where it has stopped: the newest chats are those of the newest
-//! [`NEWEST`] lines, and a search goes through [`SEARCHED`] lines at a time.
+//! 1,000 lines, and a search goes through 20,000 lines at a time.
 
 use roost_model::ids::TenantId;
 use time::OffsetDateTime;
