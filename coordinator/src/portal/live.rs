@@ -126,7 +126,7 @@ impl Known {
     fn with(&mut self, change: impl FnOnce(&mut Self)) -> Option<Event> {
         change(self);
         let (worker, session) = (self.worker.as_ref()?, self.session.as_ref()?);
-        let status = Status::of(&self.member, Some(worker), Some(session), OffsetDateTime::now_utc());
+        let status = Status::of(&self.member, worker, session, OffsetDateTime::now_utc());
         let is_new = self.shown.as_ref() != Some(&status);
         let event =
             is_new.then(|| Event::default().event("status").data(card(&self.portal, self.language, &status)));

@@ -12,6 +12,7 @@ use roost_model::causes;
 use roost_proto::error::ApiError;
 use roost_store::{AuditEntry, StoreError};
 use serde::Deserialize;
+use tonic::Code;
 
 use super::{
     language::of,
@@ -53,11 +54,11 @@ pub async fn give(
     let Some(call) = calls::find(order.call()) else { return nothing_here(&portal, &headers) };
     let entry = audit::entry(call, member.caller(), origin);
     if !member.may(order.call()) {
-        write(&portal, AuditEntry { result: "PERMISSION_DENIED".to_owned(), ..entry }).await;
+        write(&portal, AuditEntry { result: code_name(Code::PermissionDenied).to_owned(), ..entry }).await;
         return nothing_here(&portal, &headers);
     }
     let (result, answer) = match carry_out(&portal, &member, order).await {
-        Ok(code) => ("OK".to_owned(), done(&portal, &headers, &member, code).await),
+        Ok(code) => (code_name(Code::Ok).to_owned(), done(&portal, &headers, &member, code).await),
         Err(error) => {
             let told = portal.templates.text_with(
                 of(&headers),

@@ -56,7 +56,7 @@ pub async fn business(
         Ok(read) => read,
         Err(error) => return failed(portal, headers, &error),
     };
-    let card = change(Status::of(member, Some(&worker), Some(&session), OffsetDateTime::now_utc()));
+    let card = change(Status::of(member, &worker, &session, OffsetDateTime::now_utc()));
     let about =
         context! { ..context! { told }, ..frame(member, &tenant, Part::Status), ..Value::from(Serde(card)) };
     let page = portal.templates.page(of(headers), "tenant.html", about);

@@ -56,6 +56,11 @@ impl Signed {
         let caller = Caller::of_browser(&self.user.email, grant, secret::digest(&self.cookie));
         Some(Member { user: self.user, tenant, role, form_token, caller })
     }
+
+    /// None as well of a member who may not make this call.
+    pub fn member_who_may(self, call: &str, tenant: &str) -> Option<Member> {
+        self.member_of(tenant).filter(|member| member.may(call))
+    }
 }
 
 impl Member {

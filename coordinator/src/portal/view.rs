@@ -1,11 +1,13 @@
 //! What a page shows of a worker and its session: one state that a business understands, and what it can do about it. Pure.
 
-use roost_model::Role;
 use roost_store::{ConditionKind, DesiredState, Session, SessionStatus, Worker};
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{moment::Moment, signed::Member};
+
+/// By which it is decided who sees the code: it is the session's.
+const LINK: &str = "/roost.v1.SessionService/GetSession";
 
 /// Named as the catalogues name them: `state-scan`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -65,16 +67,10 @@ pub struct Status {
 }
 
 impl Status {
-    /// `None` of either: it has not been told yet.
-    pub fn of(
-        member: &Member,
-        worker: Option<&Worker>,
-        session: Option<&Session>,
-        now: OffsetDateTime,
-    ) -> Self {
-        let qr = session.and_then(|session| session.code(now)).filter(|_| may_link(member));
-        let state = state(worker, session.is_some_and(|session| session.code(now).is_some()));
-        let account = session.and_then(|session| session.account.as_ref()).filter(|_| state != State::Scan);
+    pub fn of(member: &Member, worker: &Worker, session: &Session, now: OffsetDateTime) -> Self {
+        let code = session.code(now);
+        let state = state(worker, code.is_some());
+        let account = session.account.as_ref().filter(|_| state != State::Scan);
         let named = |account: &roost_store::LinkedAccount| match account.push_name.as_str() {
             "" => format!("+{}", account.number),
             name => format!("{name} (+{})", account.number),
@@ -83,9 +79,9 @@ impl Status {
             tenant: member.tenant.to_string(),
             form_token: member.form_token.clone(),
             state,
-            qr: qr.map(|code| code.data_uri.clone()),
+            qr: code.filter(|_| member.may(LINK)).map(|code| code.data_uri.clone()),
             account: account.map(named),
-            since: session.and_then(|session| session.connected_at).and_then(Moment::of),
+            since: session.connected_at.and_then(Moment::of),
             orders: orders(state, session).into_iter().filter(|order| member.may(order.call())).collect(),
             code: None,
             phone: None,
@@ -100,12 +96,7 @@ impl Status {
     }
 }
 
-fn may_link(member: &Member) -> bool {
-    matches!(member.role, Role::Owner)
-}
-
-fn state(worker: Option<&Worker>, shows_code: bool) -> State {
-    let Some(worker) = worker else { return State::Starting };
+fn state(worker: &Worker, shows_code: bool) -> State {
     if worker.desired == DesiredState::Stopped {
         return State::Paused;
     }
@@ -128,8 +119,8 @@ fn state(worker: Option<&Worker>, shows_code: bool) -> State {
 }
 
 /// What helps in this state, the likeliest first.
-fn orders(state: State, session: Option<&Session>) -> Vec<Order> {
-    let is_linked = session.is_some_and(|session| session.status == SessionStatus::Connected);
+fn orders(state: State, session: &Session) -> Vec<Order> {
+    let is_linked = session.status == SessionStatus::Connected;
     let mut orders = match state {
         State::Paused => vec![Order::Resume],
         State::Scan => vec![Order::PairingCode, Order::Pause],

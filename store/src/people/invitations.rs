@@ -65,7 +65,7 @@ impl Store {
             new.email,
             Role::from(new.role) as Role,
             &storable(&new.created_by),
-            seconds(new.lifetime),
+            new.lifetime.as_secs_f64(),
             INVITATIONS,
         );
         let Some(made) = self.maybe("invite a member", query).await? else {
@@ -95,7 +95,7 @@ impl Store {
             returning user_id"#,
             &link[..],
             email,
-            seconds(lifetime),
+            lifetime.as_secs_f64(),
         );
         let made = self.maybe("reset a password", query).await?;
         made.map(drop).ok_or_else(|| StoreError::NotFound { kind: "user", id: email.to_owned() })
@@ -184,8 +184,4 @@ impl Store {
         );
         Ok(self.maybe("set a password", query).await?.map(|row| row.id))
     }
-}
-
-fn seconds(lifetime: Duration) -> f64 {
-    f64::from(u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX))
 }

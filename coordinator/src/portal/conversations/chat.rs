@@ -37,8 +37,7 @@ pub async fn chat(
     Query(asked): Query<Asked>,
     signed: Signed,
 ) -> Response {
-    let member = signed.member_of(&tenant).filter(|member| member.may(CALL));
-    let Some(member) = member else { return nothing_here(&portal, &headers) };
+    let Some(member) = signed.member_who_may(CALL, &tenant) else { return nothing_here(&portal, &headers) };
     match read(&portal, &member, &chat, asked.before).await {
         Ok(Some(content)) => {
             business_page(&portal, &headers, &member, Part::Conversations, "chat.html", content).await

@@ -44,8 +44,7 @@ pub async fn export(
     Path((tenant, chat)): Path<(String, String)>,
     signed: Signed,
 ) -> Response {
-    let member = signed.member_of(&tenant).filter(|member| member.may(CALL));
-    let Some(member) = member else { return nothing_here(&portal, &headers) };
+    let Some(member) = signed.member_who_may(CALL, &tenant) else { return nothing_here(&portal, &headers) };
     // The first part is read before anything is told, so that what cannot be read is no table that is cut short.
     match portal.app.chat_lines(&member.tenant, &chat, None, PART).await {
         Ok(first) if first.is_empty() => nothing_here(&portal, &headers),

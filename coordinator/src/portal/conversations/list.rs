@@ -45,8 +45,7 @@ pub async fn list(
     Query(asked): Query<Asked>,
     signed: Signed,
 ) -> Response {
-    let member = signed.member_of(&tenant).filter(|member| member.may(CALL));
-    let Some(member) = member else { return nothing_here(&portal, &headers) };
+    let Some(member) = signed.member_who_may(CALL, &tenant) else { return nothing_here(&portal, &headers) };
     let search: String = asked.q.trim().chars().take(SEARCH_AT_MOST).collect();
     let read = match (search.as_str(), asked.after) {
         ("", None) => newest(&portal, &member).await,
