@@ -8,8 +8,8 @@ use crate::{
     commands::{
         apply::Apply, audit::AuditVerb, cluster::ClusterVerb, export::Export, member::MemberVerb,
         message::MessageVerb, node::NodeVerb, operation::OperationVerb, rebalance::Rebalance,
-        session::SessionVerb, snapshot::SnapshotVerb, tenant::TenantVerb, token::TokenVerb, top::Top,
-        version::VersionVerb, worker::WorkerVerb,
+        session::SessionVerb, setup::SetupVerb, snapshot::SnapshotVerb, tenant::TenantVerb, token::TokenVerb,
+        top::Top, version::VersionVerb, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// The people of a tenant, who use the portal.
     #[command(subcommand)]
     Member(MemberVerb),
+    /// Businesses that are to be set up: who may ask for one, and what was asked for.
+    #[command(subcommand)]
+    Setup(SetupVerb),
     /// The audit: what was ordered by whom.
     #[command(subcommand)]
     Audit(AuditVerb),

@@ -1,7 +1,9 @@
 //! What a tenant's settings may be where there are few: as options, and in files of declared tenants.
 
 use clap::ValueEnum;
-use roost_proto::v1::{Language, LogLevel, ResendPolicy, Role, Template, TenantLogLevel, VersionKind};
+use roost_proto::v1::{
+    Language, LogLevel, ResendPolicy, Role, SetupRequestState, Template, TenantLogLevel, VersionKind,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -82,6 +84,27 @@ impl From<MemberRoleChoice> for Role {
         match role {
             MemberRoleChoice::Owner => Role::Owner,
             MemberRoleChoice::Staff => Role::Staff,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SetupStateChoice {
+    Submitted,
+    Reviewing,
+    Approved,
+    Active,
+    Rejected,
+}
+
+impl From<SetupStateChoice> for SetupRequestState {
+    fn from(state: SetupStateChoice) -> Self {
+        match state {
+            SetupStateChoice::Submitted => Self::Submitted,
+            SetupStateChoice::Reviewing => Self::Reviewing,
+            SetupStateChoice::Approved => Self::Approved,
+            SetupStateChoice::Active => Self::Active,
+            SetupStateChoice::Rejected => Self::Rejected,
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use roost_proto::v1::{
-    BusinessTexts, CreateTenantRequest, InviteMemberRequest, Language, ListMembersRequest,
-    ListTenantsRequest, Member, Role, StartWorkerRequest, StopWorkerRequest, Template, Tenant,
-    UpdateTenantRequest,
+    BusinessTexts, CreateTenantRequest, InviteApplicantRequest, InviteMemberRequest, Language,
+    ListMembersRequest, ListTenantsRequest, Member, Role, StartWorkerRequest, StopWorkerRequest, Template,
+    Tenant, UpdateTenantRequest,
 };
 use tonic::{Code, Status};
 
@@ -81,6 +81,13 @@ pub async fn invite_owner(admin: &Admin, tenant: &TenantRecord) -> Result<Option
     let request = InviteMemberRequest { tenant_id: tenant_id.clone(), email, role: Role::Owner.into() };
     let invited = admin.members().invite_member(request).await.map_err(failed("invite the owner"))?;
     Ok(Some(invited.into_inner().url))
+}
+
+/// The link by which somebody comes in to ask for a business, once.
+pub async fn invite_applicant(admin: &Admin) -> Result<String> {
+    let request = InviteApplicantRequest { email: "newcomer@duka.example".to_owned() };
+    let invited = admin.setups().invite_applicant(request).await;
+    Ok(invited.map_err(DevError::call("invite somebody to ask for a business"))?.into_inner().url)
 }
 
 /// Makes or updates one tenant and starts its worker. `echo` makes it answer each message with `echo: <the message>`,

@@ -52,6 +52,8 @@ pub enum ClusterChange {
     Event,
     /// A tenant was deleted, and its messages are to be removed.
     Deletion,
+    /// The setup request was submitted, looked at or decided.
+    SetupRequest(i64),
 }
 
 #[derive(Clone)]
@@ -160,6 +162,7 @@ fn parse(payload: &str) -> Option<Notification> {
         "operation" => Some(Notification::Cluster(ClusterChange::Operation(OperationId(of.parse().ok()?)))),
         "event" => Some(Notification::Cluster(ClusterChange::Event)),
         "deletion" => Some(Notification::Cluster(ClusterChange::Deletion)),
+        "setup_request" => Some(Notification::Cluster(ClusterChange::SetupRequest(of.parse().ok()?))),
         _ => None,
     }
 }
@@ -184,6 +187,7 @@ mod tests {
         );
         assert_eq!(parse("event"), Some(Notification::Cluster(ClusterChange::Event)));
         assert_eq!(parse("deletion"), Some(Notification::Cluster(ClusterChange::Deletion)));
+        assert_eq!(parse("setup_request:7"), Some(Notification::Cluster(ClusterChange::SetupRequest(7))));
         assert_eq!(parse("weather:duka-1"), None);
         assert_eq!(parse("spec"), None);
         assert_eq!(parse("operation:x"), None);

@@ -44,6 +44,12 @@ pub enum StoreError {
     TooManyTokens { most: i64 },
     #[error("{most} invitations stand already")]
     TooManyInvitations { most: i64 },
+    /// Of one user.
+    #[error("{most} setup requests were submitted within a day")]
+    TooManySetupRequests { most: i64 },
+    /// Nothing was written.
+    #[error("setup request {id} is {state} already")]
+    SetupRequestClosed { id: i64, state: &'static str },
     /// Nothing was written.
     #[error("there is no {kind} of this name")]
     NoVersion { kind: &'static str },

@@ -121,6 +121,7 @@ pub use pairing::{PairingAnswer, PairingOrder, PairingProgress};
 pub use people::{
     invitations::{Link, NewInvitation, Purpose},
     members::{Member, Standing},
+    setup_requests::{SetupRequest, SetupState, SetupVerdict, WantedBusiness},
     web_sessions::{Login, WEB_SESSION_AT_MOST, WebUser},
 };
 pub use placements::Placement;

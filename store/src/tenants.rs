@@ -475,7 +475,7 @@ impl TryFrom<TenantRow> for Tenant {
     }
 }
 
-fn named_field(error: StoreError, id: &str, phone: &str) -> StoreError {
+pub(crate) fn named_field(error: StoreError, id: &str, phone: &str) -> StoreError {
     match error.unique_violation() {
         Some("tenants_pkey") => StoreError::AlreadyExists { field: "id", value: id.to_owned() },
         Some("tenants_phone_key") => StoreError::AlreadyExists { field: "phone", value: phone.to_owned() },

@@ -34,6 +34,7 @@ mod screenshot;
 pub mod session;
 mod session_import;
 mod session_qr;
+pub mod setup;
 pub mod snapshot;
 pub mod tenant;
 mod timing;
@@ -72,6 +73,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Cluster(verb) => verb.run(&mut context).await,
         Command::Token(verb) => verb.run(&mut context).await,
         Command::Member(verb) => verb.run(&mut context).await,
+        Command::Setup(verb) => verb.run(&mut context).await,
         Command::Audit(verb) => verb.run(&mut context).await,
         Command::Whoami => token::whoami(&mut context).await,
         Command::Operation(verb) => verb.run(&mut context).await,

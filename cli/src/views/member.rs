@@ -79,9 +79,15 @@ pub struct LinkView {
     url: String,
 }
 
+impl LinkView {
+    pub(super) fn to(url: String) -> Self {
+        Self { url }
+    }
+}
+
 impl From<CreatePasswordResetResponse> for LinkView {
     fn from(made: CreatePasswordResetResponse) -> Self {
-        Self { url: made.url }
+        Self::to(made.url)
     }
 }
 

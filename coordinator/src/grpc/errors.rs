@@ -127,6 +127,13 @@ fn from_store(error: &StoreError) -> ApiError {
             let message = format!("{error}; revoke those that nobody uses (`roost token list`)");
             ApiError::new(ErrorCode::FailedPrecondition, message)
         }
+        StoreError::SetupRequestClosed { .. } => {
+            let message = format!("{error}: nothing was changed, for only one that is open is decided about");
+            ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
+        StoreError::TooManySetupRequests { .. } => {
+            ApiError::new(ErrorCode::FailedPrecondition, format!("{error}; try again tomorrow"))
+        }
         StoreError::TooManyInvitations { .. } => {
             let message = format!("{error}; remove those that nobody uses (`roost member list`)");
             ApiError::new(ErrorCode::FailedPrecondition, message)

@@ -14,6 +14,7 @@ use roost_proto::{
         node_service_server::NodeServiceServer,
         operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer,
+        setup_service_server::SetupServiceServer,
         tenant_service_server::TenantServiceServer,
         version_service_server::{self, VersionServiceServer},
         worker_inspection_service_server::WorkerInspectionServiceServer,
@@ -41,7 +42,7 @@ use super::{
     gate::Gated,
     limits::{Limits, LimitsLayer},
     services::{
-        Accesses, Clusters, Members, Messages, Nodes, Operations, Sessions, Tenants, Versions,
+        Accesses, Clusters, Members, Messages, Nodes, Operations, Sessions, Setups, Tenants, Versions,
         WorkerInspection, Workers,
     },
     trace,
@@ -122,11 +123,13 @@ fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddre
     let cluster = Clusters { app: app.clone() };
     let versions = Versions { app: app.clone() };
     let access = Accesses { app: app.clone() };
-    let members = Members { app: app.clone(), portal };
+    let members = Members { app: app.clone(), portal: portal.clone() };
+    let setups = Setups { app: app.clone(), portal };
     let nodes = Nodes { app };
     routes
         .add_service(AccessServiceServer::new(access).max_decoding_message_size(MAX_REQUEST))
         .add_service(MemberServiceServer::new(members).max_decoding_message_size(MAX_REQUEST))
+        .add_service(SetupServiceServer::new(setups).max_decoding_message_size(MAX_REQUEST))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerInspectionServiceServer::new(inspection).max_decoding_message_size(MAX_REQUEST))

@@ -27,6 +27,10 @@ use crate::app::Error;
 /// Less than what cuts off silent connections on their way.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+pub fn keep_alive() -> KeepAlive {
+    KeepAlive::new().interval(KEEP_ALIVE)
+}
+
 enum Update {
     Worker(Box<Worker>),
     Session(Box<Session>),
@@ -55,7 +59,7 @@ pub async fn events(
     match news(&portal, &member).await {
         Ok(news) => {
             let cards = cards(portal.clone(), of(&headers), member, news);
-            Sse::new(cards).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+            Sse::new(cards).keep_alive(keep_alive()).into_response()
         }
         Err(error) => failed(&portal, &headers, &error),
     }

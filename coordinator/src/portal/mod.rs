@@ -18,6 +18,7 @@ mod moment;
 mod orders;
 mod page;
 mod problem;
+mod setup;
 mod sign_in;
 mod signed;
 mod state;
@@ -47,6 +48,8 @@ pub fn routes(portal: Portal) -> Router {
         .route("/sign-out", post(sign_in::sign_out))
         .route("/welcome/{link}", get(sign_in::welcome).post(sign_in::use_link))
         .route("/language", post(language::choose))
+        .route("/setup", get(setup::form).post(setup::submit))
+        .route("/setup/live", get(setup::events))
         .route("/t/{tenant}", get(page::tenant))
         .route("/t/{tenant}/live", get(live::events))
         .route("/t/{tenant}/orders", post(orders::give))

@@ -13,17 +13,18 @@ use time::OffsetDateTime;
 use super::{
     business::{Part, frame},
     language::{Language, of},
-    problem::{failed, nothing_here, problem},
+    problem::{failed, nothing_here},
     signed::{Member, Signed},
     state::Portal,
     view::Status,
 };
 use crate::app::Error;
 
-pub async fn home(State(portal): State<Arc<Portal>>, headers: HeaderMap, signed: Signed) -> Response {
+/// Who has no business yet asks for one.
+pub async fn home(signed: Signed) -> Redirect {
     match signed.user.memberships.first() {
-        Some((tenant, _)) => Redirect::to(&format!("/t/{tenant}")).into_response(),
-        None => problem(&portal, &headers, StatusCode::FORBIDDEN, "no-business", "no-business-told"),
+        Some((tenant, _)) => Redirect::to(&format!("/t/{tenant}")),
+        None => Redirect::to("/setup"),
     }
 }
 

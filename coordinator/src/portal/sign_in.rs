@@ -169,8 +169,8 @@ async fn welcome_page(
         }
     };
     let (purpose, tenant) = match about.purpose {
-        Purpose::SignUp { tenant } => ("sign-up", Some(tenant.to_string())),
-        Purpose::Join { tenant } => ("join", Some(tenant.to_string())),
+        Purpose::SignUp { tenant } => ("sign-up", tenant.map(String::from)),
+        Purpose::Join { tenant } => ("join", tenant.map(String::from)),
         Purpose::Reset => ("reset", None),
     };
     let context = context! { problem, purpose, tenant, email => about.email };

@@ -13,10 +13,12 @@ use unic_langid::LanguageIdentifier;
 use super::language::Language;
 
 /// Their names end in `.html`, by which what is put in is escaped.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 11] = [
     ("base.html", include_str!("templates/base.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
     ("welcome.html", include_str!("templates/welcome.html")),
+    ("who.html", include_str!("templates/who.html")),
+    ("setup.html", include_str!("templates/setup.html")),
     ("business.html", include_str!("templates/business.html")),
     ("chats.html", include_str!("templates/chats.html")),
     ("chat.html", include_str!("templates/chat.html")),
@@ -164,7 +166,17 @@ mod tests {
             ("welcome.html", context! { problem => WRITTEN, purpose => () }),
         ];
         for purpose in ["sign-up", "join", "reset"] {
-            pages.push(("welcome.html", context! { problem => (), purpose, tenant => 7, email => WRITTEN }));
+            for tenant in [Some(7), None] {
+                pages.push(("welcome.html", context! { problem => (), purpose, tenant, email => WRITTEN }));
+            }
+        }
+        for state in
+            [None, Some("submitted"), Some("reviewing"), Some("approved"), Some("active"), Some("rejected")]
+        {
+            let typed = context! { name => WRITTEN, phone => WRITTEN, template => "support", language => "en", greeting => WRITTEN, fallback => WRITTEN };
+            pages.push(("setup.html", context! {
+                state, typed, problems => [WRITTEN], reason => WRITTEN, wanted => WRITTEN, tenant => 7, email => WRITTEN, form_token => 7,
+            }));
         }
         let search =
             context! { q => WRITTEN, searched_to => 7, next => WRITTEN, lines => lines.clone(), chats };
@@ -215,6 +227,7 @@ mod tests {
             include_str!("problem.rs"),
             include_str!("sign_in.rs"),
             include_str!("orders.rs"),
+            include_str!("setup.rs"),
             include_str!("templates.rs").split("#[cfg(test)]").next().unwrap(),
         ];
         let used = |key: &str| {
@@ -222,9 +235,10 @@ mod tests {
             let in_code = code.iter().any(|code| code.contains(&quoted[0]));
             let in_page = PAGES.iter().any(|(_, page)| quoted.iter().any(|quoted| page.contains(quoted)));
             // Named by a value of the view: `state-` and its like.
-            let by_value = ["state-", "explain-", "order-", "language-", "line-", "part-"]
-                .iter()
-                .any(|begins| key.starts_with(begins));
+            let by_value =
+                ["state-", "explain-", "order-", "language-", "line-", "part-", "setup-", "template-"]
+                    .iter()
+                    .any(|begins| key.starts_with(begins));
             in_code || in_page || by_value
         };
         let unused: Vec<_> = english.iter().filter(|key| !used(key)).collect();

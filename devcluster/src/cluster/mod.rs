@@ -43,6 +43,7 @@ pub struct Cluster {
     admins: Vec<Admin>,
     tenants: Vec<TenantRecord>,
     portal_url: Option<String>,
+    setup_url: Option<String>,
     options: Options,
     ended_leftovers: Vec<Started>,
     // Last, for the lock: the directory is free when all of it is gone.
@@ -91,6 +92,7 @@ impl Cluster {
             admins,
             tenants,
             portal_url: None,
+            setup_url: None,
             options,
             ended_leftovers,
             state_dir,
@@ -169,6 +171,17 @@ impl Cluster {
             self.portal_url = link.or_else(|| self.http_addr().map(|addr| format!("{scheme}://{addr}/")));
         }
         Ok(())
+    }
+
+    /// Has somebody ask for a business of his own.
+    pub async fn invite_applicant(&mut self) -> Result<()> {
+        self.setup_url = Some(tenants::invite_applicant(self.admin()).await?);
+        Ok(())
+    }
+
+    /// Where that is done, once somebody was invited to.
+    pub fn setup_url(&self) -> Option<&str> {
+        self.setup_url.as_deref()
     }
 
     /// Where a person comes in, once somebody was invited.

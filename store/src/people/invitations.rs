@@ -1,4 +1,4 @@
-//! Links that are used once: an invitation to a business, and the reset of a password.
+//! Links that are used once: an invitation to a business or to ask for one, and the reset of a password.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use roost_model::ids::TenantId;
 use super::members::{Member, Standing};
 use crate::{
     Store, StoreError, TokenDigest,
-    columns::{Role, storable},
+    columns::{Role, optional_id, storable},
 };
 
-/// That stand at a time in one business.
-const INVITATIONS: i64 = 100;
+/// That stand at a time in one business, and to ask for one.
+pub(super) const INVITATIONS: i64 = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewInvitation {
@@ -34,13 +34,13 @@ pub struct Link {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// Whoever it is of has no password yet.
+    /// Whoever it is of has no password yet. No tenant: is to ask for one.
     SignUp {
-        tenant: TenantId,
+        tenant: Option<TenantId>,
     },
-    /// He has one, and joins with it.
+    /// He has one, and comes in with it.
     Join {
-        tenant: TenantId,
+        tenant: Option<TenantId>,
     },
     Reset,
 }
@@ -104,45 +104,47 @@ impl Store {
     /// None when it was used, has lapsed, or never was.
     pub async fn link(&self, link: &TokenDigest) -> Result<Option<Link>, StoreError> {
         let query = sqlx::query!(
-            r#"select i.email as "email!", i.tenant_id as "tenant_id?", u.id is not null as "has_password!"
-            from invitations i
-            join tenants t on t.id = i.tenant_id and t.deleting_since is null
-            left join users u on u.email = i.email
-            where i.digest = $1 and i.expires_at > now()
+            r#"select i.email as "email!", i.tenant_id as "tenant_id?", u.id is not null as "has_password!", false as "is_reset!"
+            from invitations i left join users u on u.email = i.email
+            where i.digest = $1 and i.expires_at > now() and (i.tenant_id is null
+                or exists(select from tenants t where t.id = i.tenant_id and t.deleting_since is null))
             union all
-            select u.email, null, true from password_resets r join users u on u.id = r.user_id
+            select u.email, null, true, true from password_resets r join users u on u.id = r.user_id
             where r.digest = $1 and r.expires_at > now()"#,
             &link[..],
         );
         let Some(row) = self.maybe("look a link up", query).await? else { return Ok(None) };
-        let purpose =
-            match row.tenant_id.map(|id| TenantId::new(&id)).transpose().map_err(StoreError::corrupt_id)? {
-                None => Purpose::Reset,
-                Some(tenant) if row.has_password => Purpose::Join { tenant },
-                Some(tenant) => Purpose::SignUp { tenant },
-            };
+        let tenant = optional_id(row.tenant_id.as_deref(), |id| TenantId::new(id))?;
+        let purpose = match row.is_reset {
+            true => Purpose::Reset,
+            false if row.has_password => Purpose::Join { tenant },
+            false => Purpose::SignUp { tenant },
+        };
         Ok(Some(Link { email: row.email, purpose }))
     }
 
-    /// Uses an invitation up: makes its owner a user with this password, and a member. Whose it was, if it was good and there was no such
-    /// user yet.
+    /// Uses an invitation up: makes its owner a user with this password, and a member if it is to a business. Whose it was, if it was good
+    /// and there was no such user yet.
     pub async fn sign_up(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
         let query = sqlx::query!(
             r#"with used as (
-                delete from invitations i using tenants t
-                where i.digest = $1 and i.expires_at > now() and t.id = i.tenant_id and t.deleting_since is null
-                    and not exists(select from users u where u.email = i.email)
+                delete from invitations i
+                where i.digest = $1 and i.expires_at > now() and not exists(select from users u where u.email = i.email)
+                    and (i.tenant_id is null
+                        or exists(select from tenants t where t.id = i.tenant_id and t.deleting_since is null))
                 returning i.email, i.tenant_id, i.role, i.created_by
             ), person as (
                 insert into users (email, password) select email, $2 from used returning id
+            ), member as (
+                insert into memberships (user_id, tenant_id, role, invited_by)
+                select person.id, used.tenant_id, used.role, used.created_by from person, used where used.tenant_id is not null
             )
-            insert into memberships (user_id, tenant_id, role, invited_by)
-            select person.id, used.tenant_id, used.role, used.created_by from person, used returning user_id"#,
+            select id from person"#,
             &link[..],
             password,
         );
         match self.maybe("make a user", query).await {
-            Ok(row) => Ok(row.map(|row| row.user_id)),
+            Ok(row) => Ok(row.map(|row| row.id)),
             // Another invitation to the same address was used in this moment.
             Err(error) if error.unique_violation() == Some("users_email_key") => Ok(None),
             Err(error) => Err(error),
@@ -154,16 +156,19 @@ impl Store {
     pub async fn join(&self, link: &TokenDigest, user: i64) -> Result<bool, StoreError> {
         let query = sqlx::query!(
             r#"with used as (
-                delete from invitations i using tenants t, users u
-                where i.digest = $1 and i.expires_at > now() and t.id = i.tenant_id and t.deleting_since is null
-                    and u.id = $2 and u.email = i.email
+                delete from invitations i using users u
+                where i.digest = $1 and i.expires_at > now() and u.id = $2 and u.email = i.email
+                    and (i.tenant_id is null
+                        or exists(select from tenants t where t.id = i.tenant_id and t.deleting_since is null))
                 returning i.tenant_id, i.role, i.created_by
             ), signed_out as (
                 delete from web_sessions where user_id = $2 and exists(select from used)
+            ), member as (
+                insert into memberships (user_id, tenant_id, role, invited_by)
+                select $2, tenant_id, role, created_by from used where tenant_id is not null
+                on conflict (user_id, tenant_id) do update set role = excluded.role, invited_by = excluded.invited_by
             )
-            insert into memberships (user_id, tenant_id, role, invited_by) select $2, tenant_id, role, created_by from used
-            on conflict (user_id, tenant_id) do update set role = excluded.role, invited_by = excluded.invited_by
-            returning user_id"#,
+            select true as "is_used!" from used"#,
             &link[..],
             user,
         );

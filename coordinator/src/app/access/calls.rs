@@ -108,6 +108,13 @@ pub const CALLS: &[Call] = &[
     order("/roost.v1.MemberService/RemoveMember", RUN_TENANT, TENANT),
     order("/roost.v1.MemberService/CreatePasswordReset", OPERATE, CLUSTER),
 
+    order("/roost.v1.SetupService/InviteApplicant", OPERATE, CLUSTER),
+    question("/roost.v1.SetupService/ListSetupRequests", VIEW, CLUSTER),
+    question("/roost.v1.SetupService/GetSetupRequest", VIEW, CLUSTER),
+    order("/roost.v1.SetupService/ReviewSetupRequest", OPERATE, CLUSTER),
+    order("/roost.v1.SetupService/ApproveSetupRequest", OPERATE, TENANT),
+    order("/roost.v1.SetupService/RejectSetupRequest", OPERATE, CLUSTER),
+
     question("/roost.v1.TenantService/GetTenant", VIEW_TENANT, Subject::Tenant("id")),
     question("/roost.v1.TenantService/ListTenants", VIEW, CLUSTER),
     order("/roost.v1.TenantService/CreateTenant", OPERATE, TENANT),

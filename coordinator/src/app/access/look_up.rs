@@ -83,6 +83,11 @@ impl Access {
         self.live.open(caller.source())
     }
 
+    /// Of a page that is open in a browser that is signed in, whoever it may be.
+    pub fn open_page(&self, cookie: &roost_store::TokenDigest) -> LiveToken {
+        self.live.open(Source::Browser(*cookie))
+    }
+
     pub async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
         self.app.write_audit(entry).await
     }

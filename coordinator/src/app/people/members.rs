@@ -11,7 +11,7 @@ use crate::app::{
 };
 
 /// For how long a link may be used.
-const LINK_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
+pub(super) const LINK_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// Somebody who is to use the portal.
 #[derive(Debug, Clone)]

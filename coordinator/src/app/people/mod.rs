@@ -8,6 +8,7 @@ mod address;
 mod attempts;
 mod members;
 mod passwords;
+mod setup;
 mod sign_in;
 
 pub use address::{InvalidAddress, PortalAddress};

@@ -12,6 +12,7 @@ mod messages;
 mod operation;
 mod row_sources;
 mod session;
+mod setup_request;
 mod state_feed;
 mod state_log;
 mod streams;

@@ -65,7 +65,10 @@ impl OperationWakeups {
     pub fn of(store: &Store) -> Self {
         Self::new(store.cluster_changes(), |change| match change {
             ClusterChange::Operation(id) => Some(id),
-            ClusterChange::Orders | ClusterChange::Event | ClusterChange::Deletion => None,
+            ClusterChange::Orders
+            | ClusterChange::Event
+            | ClusterChange::Deletion
+            | ClusterChange::SetupRequest(_) => None,
         })
     }
 }

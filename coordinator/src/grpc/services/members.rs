@@ -22,12 +22,10 @@ pub struct Members {
     pub portal: Option<PortalAddress>,
 }
 
-impl Members {
-    /// Where links lead to.
-    fn portal(&self) -> Result<&PortalAddress, ApiError> {
-        let why = "this coordinator serves no portal that a link could lead to: start it with --http-listen and --public-url";
-        self.portal.as_ref().ok_or_else(|| ApiError::new(ErrorCode::FailedPrecondition, why))
-    }
+/// Where links lead to.
+pub fn reached(portal: Option<&PortalAddress>) -> Result<&PortalAddress, ApiError> {
+    let why = "this coordinator serves no portal that a link could lead to: start it with --http-listen and --public-url";
+    portal.ok_or_else(|| ApiError::new(ErrorCode::FailedPrecondition, why))
 }
 
 #[async_trait]
@@ -38,7 +36,7 @@ impl MemberService for Members {
     ) -> Result<Response<v1::InviteMemberResponse>, Status> {
         let by = caller(&request)?;
         let invitation = invited(request.into_inner())?;
-        let portal = self.portal()?;
+        let portal = reached(self.portal.as_ref())?;
         let (member, secret) = self.app.invite_member(invitation, &by).await?;
         let url = portal.link(&secret);
         Ok(Response::new(v1::InviteMemberResponse { member: Some(wire::member(member)), url }))
@@ -94,7 +92,7 @@ impl MemberService for Members {
         let Some(email) = checks.email("email", &request.get_ref().email) else {
             return Err(checks.refusal().into());
         };
-        let portal = self.portal()?;
+        let portal = reached(self.portal.as_ref())?;
         let url = portal.link(&self.app.create_password_reset(&email).await?);
         Ok(Response::new(v1::CreatePasswordResetResponse { url }))
     }

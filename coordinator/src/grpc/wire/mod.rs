@@ -8,6 +8,7 @@ mod member;
 mod node;
 mod operation;
 mod session;
+mod setup;
 mod snapshot;
 mod timestamp;
 mod version;
@@ -44,6 +45,7 @@ pub use operation::{
     settings_plan, worker_failure, worker_failures,
 };
 pub use session::{pairing_code, qr_form, qr_picture, session};
+pub use setup::setup_request;
 pub use snapshot::{session_snapshot, snapshot_orphan};
 pub use timestamp::timestamp;
 pub use version::{rollout_plan, version};

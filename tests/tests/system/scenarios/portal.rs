@@ -10,7 +10,7 @@ use tokio::{process::Command, time::timeout};
 const DEADLINE: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_links_a_phone_reads_what_is_said_and_sees_a_failover_pass() -> Result<()> {
+async fn people_get_a_business_link_a_phone_read_what_is_said_and_see_a_failover_pass() -> Result<()> {
     let mut scenario = Scenario::starting(|options| {
         (options.nodes, options.tenants, options.phones_scan) = (2, 1, false);
         // The page is seen to renew one, and there is time to scan the next.
@@ -20,6 +20,7 @@ async fn an_owner_links_a_phone_reads_what_is_said_and_sees_a_failover_pass() ->
     .await?;
     let tenant = scenario.tenant(0);
     scenario.cluster.invite_owner().await?;
+    scenario.cluster.invite_applicant().await?;
     scenario.cluster.publish()?;
     let placed =
         scenario.cluster.worker_until(&tenant.id, "is placed", SOON, |it| !it.node_id.is_empty()).await?;
@@ -29,17 +30,20 @@ async fn an_owner_links_a_phone_reads_what_is_said_and_sees_a_failover_pass() ->
         "no npm packages in {}; run: make test-deps",
         scripts.display()
     );
-    let output = Command::new("node")
-        .arg("owner.js")
-        .current_dir(&scripts)
-        .env("PORTAL_URL", scenario.cluster.portal_url().unwrap_or_default())
-        .env("SIMULATOR_URL", scenario.cluster.simulator()?.url())
-        .env("DEV_JSON", DevRecord::path(scenario.cluster.state_dir()))
-        .env("OWNER", &placed.node_id)
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(DEADLINE, output).await??;
-    let told = [output.stdout, output.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
-    ensure!(output.status.success(), "{}", told.concat());
+    for script in ["owner.js", "newcomer.js"] {
+        let output = Command::new("node")
+            .arg(script)
+            .current_dir(&scripts)
+            .env("PORTAL_URL", scenario.cluster.portal_url().unwrap_or_default())
+            .env("SETUP_URL", scenario.cluster.setup_url().unwrap_or_default())
+            .env("SIMULATOR_URL", scenario.cluster.simulator()?.url())
+            .env("DEV_JSON", DevRecord::path(scenario.cluster.state_dir()))
+            .env("OWNER", &placed.node_id)
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(DEADLINE, output).await??;
+        let told = [output.stdout, output.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
+        ensure!(output.status.success(), "{script}: {}", told.concat());
+    }
     scenario.finish().await
 }

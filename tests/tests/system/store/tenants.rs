@@ -321,6 +321,12 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         db.store.create_invitation(&stays_invited).await.unwrap();
         db.store.sign_up(&joins.digest, "$argon2id$").await.unwrap().unwrap();
     }
+    db.execute(
+        "insert into setup_requests (
+            user_id, state, display_name, phone, template, language, texts, reviewed_at, reviewed_by, tenant_id)
+        select user_id, 'ACTIVE', '', '', 'SUPPORT', 'EN', '{}', now(), '', tenant_id from memberships",
+    )
+    .await;
     let uid = db.store.get_tenant(&fence.tenant).await.unwrap().uid;
     let kept_uid = db.store.get_tenant(&kept.tenant).await.unwrap().uid;
     assert_eq!(db.store.existing_uids(&[uid, kept_uid]).await.unwrap().len(), 2);

@@ -73,7 +73,11 @@ impl Browser {
 
     /// The events of a business, for as long as somebody reads them.
     pub async fn events(&mut self, tenant: &str) -> Events {
-        let request = self.request("GET", &format!("/t/{tenant}/live")).timeout(SOON * 10);
+        self.follow(&format!("/t/{tenant}/live")).await
+    }
+
+    pub async fn follow(&mut self, path: &str) -> Events {
+        let request = self.request("GET", path).timeout(SOON * 10);
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         Events { answer, read: String::new() }
