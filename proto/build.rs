@@ -8,7 +8,7 @@ use std::{env, fs, path::PathBuf};
 use prost_types::FileDescriptorSet;
 use protox::Compiler;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "access",
     "member",
     "setup",
@@ -16,6 +16,7 @@ const FILES: [&str; 12] = [
     "worker",
     "session",
     "message",
+    "chat",
     "node",
     "operation",
     "cluster",

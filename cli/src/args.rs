@@ -6,10 +6,10 @@ use clap::{Parser, Subcommand};
 use crate::commands::{demo::Demo, dev::Dev};
 use crate::{
     commands::{
-        apply::Apply, audit::AuditVerb, cluster::ClusterVerb, export::Export, member::MemberVerb,
-        message::MessageVerb, node::NodeVerb, operation::OperationVerb, rebalance::Rebalance,
-        session::SessionVerb, setup::SetupVerb, snapshot::SnapshotVerb, tenant::TenantVerb, token::TokenVerb,
-        top::Top, version::VersionVerb, worker::WorkerVerb,
+        apply::Apply, audit::AuditVerb, chat::ChatVerb, cluster::ClusterVerb, export::Export,
+        member::MemberVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
+        rebalance::Rebalance, session::SessionVerb, setup::SetupVerb, snapshot::SnapshotVerb,
+        tenant::TenantVerb, token::TokenVerb, top::Top, version::VersionVerb, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// The people of a tenant, who use the portal.
     #[command(subcommand)]
     Member(MemberVerb),
+    /// Chats that people take over from the automation.
+    #[command(subcommand)]
+    Chat(ChatVerb),
     /// Businesses that are to be set up: who may ask for one, and what was asked for.
     #[command(subcommand)]
     Setup(SetupVerb),

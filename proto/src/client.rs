@@ -7,11 +7,12 @@
 use std::{str::FromStr, time::Duration};
 
 use crate::v1::{
-    access_service_client::AccessServiceClient, cluster_service_client::ClusterServiceClient,
-    member_service_client::MemberServiceClient, message_service_client::MessageServiceClient,
-    node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
-    session_service_client::SessionServiceClient, setup_service_client::SetupServiceClient,
-    tenant_service_client::TenantServiceClient, version_service_client::VersionServiceClient,
+    access_service_client::AccessServiceClient, chat_service_client::ChatServiceClient,
+    cluster_service_client::ClusterServiceClient, member_service_client::MemberServiceClient,
+    message_service_client::MessageServiceClient, node_service_client::NodeServiceClient,
+    operation_service_client::OperationServiceClient, session_service_client::SessionServiceClient,
+    setup_service_client::SetupServiceClient, tenant_service_client::TenantServiceClient,
+    version_service_client::VersionServiceClient,
     worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
@@ -89,6 +90,10 @@ impl Admin {
 
     pub fn members(&self) -> MemberServiceClient<Transport> {
         MemberServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn chats(&self) -> ChatServiceClient<Transport> {
+        ChatServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     pub fn setups(&self) -> SetupServiceClient<Transport> {

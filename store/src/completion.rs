@@ -65,43 +65,51 @@ impl Store {
         let query = sqlx::query!(
             r#"with owner as materialized (
                 select tenant_id from worker_processes where tenant_id = $1 and generation = $2 for key share
-            ), answered as (
-                select * from unnest($3::bigint[], $4::text[]) as answered(inbound_id, suppressed)
+            ), answered as materialized (
+                -- Of a chat that was taken over meanwhile nothing is answered any more. Row by row, as for the queues.
+                select answered.*, (
+                    select (select c.held_by from chats c where c.tenant_id = $1 and c.chat_id = b.chat_id)
+                    from bm_in b where b.id = answered.inbound_id
+                ) as holder
+                from unnest($3::bigint[], $4::text[]) as answered(inbound_id, suppressed)
             ), given as (
                 select * from unnest(
                     $5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[], $10::boolean[], $11::boolean[])
                     with ordinality as given(inbound_id, seq, whatsapp_id, chat_id, body, counted, claimed, position)
             ), done as (
                 update bm_in b set
-                    state = case when suppressed is null then 'DONE'::inbound_state else 'SUPPRESSED' end,
+                    state = case when holder is not null then 'HELD' when suppressed is not null then 'SUPPRESSED'
+                        else 'DONE' end::inbound_state,
                     done_at = now(), whatsapp_id = '', chat_id = '', sender = '', body = '',
-                    last_error = coalesce(suppressed, '')
+                    last_error = coalesce(holder || ' has the chat', suppressed, '')
                 from owner, answered
                 where b.id = answered.inbound_id and b.tenant_id is not distinct from owner.tenant_id
                     and b.state = 'PENDING'
-                returning b.id, b.tenant_id, b.log_id, answered.suppressed
+                returning b.id, b.tenant_id, b.log_id, b.state, b.last_error
             ), settled as (
                 delete from bm_pending
                 where tenant_id = $1 and direction = 'IN' and id = any(array(select id from done))
             ), lines as materialized (
                 -- A line that an erasure or a deletion holds is about to go, and waiting for it could be in a circle.
-                select l.id, done.suppressed from message_logs l join done on done.log_id = l.id
-                where done.suppressed is not null order by l.id for no key update of l skip locked
+                select l.id, done.state, done.last_error from message_logs l join done on done.log_id = l.id
+                where done.state <> 'DONE' order by l.id for no key update of l skip locked
             ), told as (
-                update message_logs l set state = 'SUPPRESSED', state_reason = lines.suppressed
+                update message_logs l set
+                    state = case lines.state when 'HELD' then 'HELD' else 'SUPPRESSED' end::message_state,
+                    state_reason = lines.last_error
                 from lines where l.id = lines.id
             ), queued as (
                 insert into bm_out (tenant_id, inbound_id, seq, whatsapp_id, chat_id, body, counted, claimed_at)
                 select done.tenant_id, done.id, given.seq, given.whatsapp_id, given.chat_id, given.body, given.counted,
                     case when given.claimed then now() end
-                from given join done on done.id = given.inbound_id
+                from given join done on done.id = given.inbound_id and done.state <> 'HELD'
                 order by given.position
                 on conflict on constraint bm_out_of_message do nothing
                 returning *
             ), waiting as (
                 insert into bm_pending (tenant_id, direction, id) select tenant_id, 'OUT', id from queued
             ), tally as (
-                select (select count(*) from done where suppressed is not null) as suppressed,
+                select (select count(*) from done where state = 'SUPPRESSED') as suppressed,
                     exists(select from queued where not counted) as warned
             ), limited as (
                 insert into reply_windows (tenant_id, started_at, suppressed)
@@ -113,7 +121,7 @@ impl Store {
                     do update set suppressed = reply_windows.suppressed + excluded.suppressed
             )
             select exists(select from owner) as "owns!", (select count(*) from done) as "done!",
-                q.id as "id?", q.inbound_id as "inbound_id?", q.seq as "seq?", q.whatsapp_id as "whatsapp_id?",
+                q.id as "id?", q.inbound_id, q.seq as "seq?", q.whatsapp_id as "whatsapp_id?",
                 q.chat_id as "chat?", q.body as "body?", q.counted as "counted?",
                 q.claimed_at is not null as "claimed!", coalesce(q.redriven, false) as "redriven!"
             from (select) as once left join queued q on true
@@ -138,7 +146,7 @@ impl Store {
         let queued = rows.into_iter().filter_map(|row| {
             Some(Outbound {
                 id: row.id?,
-                inbound_id: row.inbound_id?,
+                inbound_id: row.inbound_id,
                 seq: row.seq?,
                 whatsapp_id: row.whatsapp_id?,
                 chat: row.chat?,

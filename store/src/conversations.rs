@@ -31,6 +31,8 @@ pub struct Line {
     pub body: String,
     pub at: OffsetDateTime,
     pub state: LineState,
+    /// Of what a person has said, and not the automation.
+    pub said_by: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub enum LineState {
     TooOld { reason: String },
     /// Received, and the tenant had its replies of a minute.
     Suppressed { reason: String },
+    /// Received while a person had the chat.
+    Held { reason: String },
     /// Of either direction: given up.
     Dead { reason: String },
     /// WhatsApp has taken it.
@@ -70,6 +74,7 @@ struct Row {
     state_reason: String,
     waits: bool,
     dead_because: Option<String>,
+    said_by: Option<String>,
 }
 
 impl Store {
@@ -85,7 +90,7 @@ impl Store {
             select l.id as "id!", l.chat_id as "chat_id!", l.direction as "direction!: Direction", l.body as "body!",
                 l.created_at as "created_at!", l.state as "state: MessageState", l.state_reason as "state_reason!",
                 coalesce(b.state = 'PENDING', false) as "waits!",
-                case when b.state = 'DEAD' then b.last_error end as dead_because
+                case when b.state = 'DEAD' then b.last_error end as dead_because, l.said_by
             from last l left join bm_in b on l.direction = 'IN' and b.tenant_id = $1 and b.whatsapp_id = l.whatsapp_id
             order by l.id desc limit $3"#,
             tenant.as_str(),
@@ -108,7 +113,7 @@ impl Store {
             r#"select l.id as "id!", l.chat_id as "chat_id!", l.direction as "direction!: Direction", l.body as "body!",
                 l.created_at as "created_at!", l.state as "state: MessageState", l.state_reason as "state_reason!",
                 coalesce(b.state = 'PENDING', false) as "waits!",
-                case when b.state = 'DEAD' then b.last_error end as dead_because
+                case when b.state = 'DEAD' then b.last_error end as dead_because, l.said_by
             from chats c
             cross join lateral (
                 select * from message_logs where tenant_id = $1 and chat_id = c.chat_id order by id desc limit 1
@@ -136,7 +141,7 @@ impl Store {
             r#"select l.id, l.chat_id, l.direction as "direction: Direction", l.body, l.created_at,
                 l.state as "state: MessageState", l.state_reason,
                 coalesce(b.state = 'PENDING', false) as "waits!",
-                case when b.state = 'DEAD' then b.last_error end as dead_because
+                case when b.state = 'DEAD' then b.last_error end as dead_because, l.said_by
             from message_logs l
             left join bm_in b on l.direction = 'IN' and b.tenant_id = $1 and b.whatsapp_id = l.whatsapp_id
             where l.tenant_id = $1 and l.chat_id = $2 and l.id < $3 order by l.id desc limit $4"#,
@@ -156,7 +161,7 @@ impl Store {
                 union all
                 select b.id from bm_out b where b.tenant_id = $1 and b.dead_from is not null
             )
-            select b.id, b.chat_id, b.body, b.created_at, b.state = 'DEAD' as "is_dead!", b.last_error
+            select b.id, b.chat_id, b.body, b.created_at, b.state = 'DEAD' as "is_dead!", b.last_error, b.said_by
             from unsent join bm_out b on b.id = unsent.id
             where b.tenant_id = $1 and b.chat_id = $2 and b.state <> 'SENT' order by b.id desc limit $3"#,
             tenant.as_str(),
@@ -171,6 +176,7 @@ impl Store {
             body: row.body,
             at: row.created_at,
             state: if row.is_dead { LineState::Dead { reason: row.last_error } } else { LineState::Sending },
+            said_by: row.said_by,
         });
         Ok(lines.collect())
     }
@@ -194,7 +200,7 @@ impl Store {
                 l.id as "id?", l.chat_id as "chat_id?", l.direction as "direction?: Direction", l.body as "body?",
                 l.created_at as "created_at?", l.state as "state?: MessageState", l.state_reason as "state_reason?",
                 coalesce(b.state = 'PENDING', false) as "waits!",
-                case when b.state = 'DEAD' then b.last_error end as dead_because
+                case when b.state = 'DEAD' then b.last_error end as dead_because, l.said_by
             from (select) one left join found l on true
             left join bm_in b on l.direction = 'IN' and b.tenant_id = $1 and b.whatsapp_id = l.whatsapp_id
             order by l.id desc"#,
@@ -219,6 +225,7 @@ impl Store {
                     state_reason: row.state_reason?,
                     waits: row.waits,
                     dead_because: row.dead_because,
+                    said_by: row.said_by,
                 };
                 Some(row.into())
             })
@@ -237,6 +244,7 @@ impl From<Row> for Line {
             (Direction::Out, _, _) => LineState::Sent,
             (Direction::In, Some(MessageState::TooOld), _) => LineState::TooOld { reason },
             (Direction::In, Some(MessageState::Suppressed), _) => LineState::Suppressed { reason },
+            (Direction::In, Some(MessageState::Held), _) => LineState::Held { reason },
             (Direction::In, None, Some(reason)) => LineState::Dead { reason },
             (Direction::In, None, None) if row.waits => LineState::Waiting,
             (Direction::In, None, None) => LineState::Answered,
@@ -248,6 +256,7 @@ impl From<Row> for Line {
             body: row.body,
             at: row.created_at,
             state,
+            said_by: row.said_by,
         }
     }
 }

@@ -59,6 +59,9 @@ pub enum StoreError {
     /// Nothing was written: an operation that runs stands against it.
     #[error("{what}")]
     Conflict { operation: OperationId, what: String },
+    /// Nothing was written: who answers in it is another one than the caller knew.
+    #[error("chat {chat:?} is {}", match held_by { Some(holder) => format!("held by {holder}"), None => "answered by itself".to_owned() })]
+    ChatChanged { chat: String, held_by: Option<String> },
     #[error("the session of tenant {tenant} is not connected")]
     NotConnected { tenant: TenantId },
     /// Nothing was written.

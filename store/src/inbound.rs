@@ -9,6 +9,8 @@
 //! What is PENDING has a row in `bm_pending` as well, which comes and goes in the same statement: what waits is found there,
 //! and costs what waits. Completing a message changes no column that is in an index, so the row stays in its page (HOT).
 //!
+//! What comes into a chat that a person has taken over is HELD from its beginning ([`crate::takeovers`]), kept as what is too old is.
+//!
 //! What cannot be admitted is DEAD from its beginning, and the others go on (`set_apart`). What is too old when it comes is
 //! TOO_OLD from its beginning: by the database's clock it was written longer ago than the tenant answers
 //! (`answer_within`), or before the session was linked. It is durable and confirmed like any other, the log has it with the
@@ -117,11 +119,11 @@ impl Store {
                 from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
                     with ordinality as given(whatsapp_id, chat_id, sender, body, received_at, position)
                 order by whatsapp_id, position
-            ), judged as materialized (
+            ), judged as (
                 -- Not by 'exists', for which the planner may read all chats of the tenant.
                 select tenant_id, given.*, (
-                    select c.chat_id from chats c where c.tenant_id = $1 and c.chat_id = given.chat_id
-                ) is not null as is_known_chat, case
+                    select coalesce(c.held_by, '') from chats c where c.tenant_id = $1 and c.chat_id = given.chat_id
+                ) as holder, case
                     when written_at < now() - answer_within then format(
                         'it was written at %s and came %s later; what is older than %s is not answered',
                         to_char(written_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
@@ -131,21 +133,26 @@ impl Store {
                         to_char(written_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
                 end as too_old
                 from session_lock, given
+            ), sorted as materialized (
+                select *, case
+                        when too_old is not null then 'TOO_OLD' when holder <> '' then 'HELD' else 'PENDING'
+                    end::inbound_state as state,
+                    coalesce(too_old, nullif(holder, '') || ' has the chat', '') as why
+                from judged
             ), fresh as (
                 insert into bm_in (
                     tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, received_at, first_in_chat,
                     state, done_at, last_error, log_id)
                 select tenant_id,
-                    case when too_old is null then whatsapp_id else '' end, digest,
-                    case when too_old is null then chat_id else '' end,
-                    case when too_old is null then sender else '' end,
-                    case when too_old is null then body else '' end, written_at,
-                    too_old is null and not is_known_chat
+                    case when state = 'PENDING' then whatsapp_id else '' end, digest,
+                    case when state = 'PENDING' then chat_id else '' end,
+                    case when state = 'PENDING' then sender else '' end,
+                    case when state = 'PENDING' then body else '' end, written_at,
+                    too_old is null and holder is null
                         and row_number() over (partition by chat_id, too_old is null order by position) = 1,
-                    case when too_old is null then 'PENDING'::inbound_state else 'TOO_OLD' end,
-                    case when too_old is not null then now() end, coalesce(too_old, ''),
+                    state, case when state <> 'PENDING' then now() end, why,
                     nextval('message_logs_id_seq')
-                from judged
+                from sorted
                 order by position
                 on conflict on constraint bm_in_known do nothing
                 returning id, whatsapp_digest, first_in_chat, state, log_id
@@ -153,19 +160,19 @@ impl Store {
                 insert into bm_pending (tenant_id, direction, id) select $1, 'IN', id from fresh where state = 'PENDING'
             ), met as (
                 insert into chats (tenant_id, chat_id)
-                select distinct tenant_id, chat_id from fresh join judged on judged.digest = fresh.whatsapp_digest
-                where too_old is null and not is_known_chat
+                select distinct tenant_id, chat_id from fresh join sorted on sorted.digest = fresh.whatsapp_digest
+                where too_old is null and holder is null
                 on conflict do nothing
             ), logged as (
                 insert into message_logs (id, tenant_id, direction, chat_id, body, whatsapp_id, state, state_reason)
                 overriding system value
                 select log_id, tenant_id, 'IN', chat_id, body, whatsapp_id,
-                    case when too_old is not null then 'TOO_OLD'::message_state end, coalesce(too_old, '')
-                from fresh join judged on judged.digest = fresh.whatsapp_digest order by fresh.id
+                    case fresh.state when 'TOO_OLD' then 'TOO_OLD' when 'HELD' then 'HELD' end::message_state, why
+                from fresh join sorted on sorted.digest = fresh.whatsapp_digest order by fresh.id
             )
-            select exists(select from owner) as "owns!", fresh.id as "id?", judged.whatsapp_id as "whatsapp_id?",
+            select exists(select from owner) as "owns!", fresh.id as "id?", sorted.whatsapp_id as "whatsapp_id?",
                 fresh.first_in_chat as "first_in_chat?", fresh.state = 'PENDING' as "waits?"
-            from (select) as once left join (fresh join judged on judged.digest = fresh.whatsapp_digest) on true"#,
+            from (select) as once left join (fresh join sorted on sorted.digest = fresh.whatsapp_digest) on true"#,
             fence.tenant.as_str(),
             fence.generation.0,
             &whatsapp_ids,

@@ -78,7 +78,8 @@ pub mod snapshot_list;
 pub mod snapshot_orphans;
 pub mod snapshot_restores;
 pub mod snapshots;
-pub mod tenants;
+pub mod takeovers;
+mod tenants;
 mod turnover;
 pub mod versions;
 pub mod worker_changes;
@@ -138,6 +139,7 @@ pub use snapshot_id::{InvalidSnapshotId, SnapshotId};
 pub use snapshot_list::{ListedSnapshot, SNAPSHOTS_KEPT, SnapshotState};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
+pub use takeovers::{ChatHold, Saying};
 pub use tenants::{
     KnownProxy, LimitsPatch, NewTenant, TemporaryLogLevel, Tenant, TenantFilter, TenantPatch, TenantStatus,
 };

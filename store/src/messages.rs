@@ -18,6 +18,8 @@ pub struct Message {
     pub state: Option<MessageState>,
     /// Why it is in that state.
     pub state_reason: String,
+    /// Of what a person has said, and not the automation.
+    pub said_by: Option<String>,
 }
 
 /// Why a message has no answer, where that is nobody's fault; what failed is a dead letter.
@@ -27,6 +29,8 @@ pub enum MessageState {
     TooOld,
     /// The tenant had its replies of a minute.
     Suppressed,
+    /// A person had the chat.
+    Held,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
@@ -64,7 +68,7 @@ impl Store {
         let query = sqlx::query_as!(
             MessageRow,
             r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at,
-                state as "state: MessageState", state_reason
+                state as "state: MessageState", state_reason, said_by
             from message_logs
             where id < $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
                 and ($4::message_direction is null or direction = $4)
@@ -93,7 +97,7 @@ impl Store {
         let query = sqlx::query_as!(
             MessageRow,
             r#"select id, tenant_id, direction as "direction: Direction", chat_id, body, whatsapp_id, created_at,
-                state as "state: MessageState", state_reason
+                state as "state: MessageState", state_reason, said_by
             from message_logs
             where id > $1 and ($2::text is null or tenant_id = $2) and ($3::text is null or chat_id = $3)
                 and ($4::message_direction is null or direction = $4)
@@ -123,6 +127,7 @@ struct MessageRow {
     created_at: OffsetDateTime,
     state: Option<MessageState>,
     state_reason: String,
+    said_by: Option<String>,
 }
 
 impl TryFrom<MessageRow> for Message {
@@ -139,6 +144,7 @@ impl TryFrom<MessageRow> for Message {
             created_at: row.created_at,
             state: row.state,
             state_reason: row.state_reason,
+            said_by: row.said_by,
         })
     }
 }

@@ -21,7 +21,8 @@ use crate::{Fence, Store, StoreError, columns::storable};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outbound {
     pub id: i64,
-    pub inbound_id: i64,
+    /// The message that it answers; none of what a person says.
+    pub inbound_id: Option<i64>,
     pub seq: i32,
     pub whatsapp_id: String,
     pub chat: String,
@@ -76,7 +77,7 @@ impl Store {
                     and ($5::bigint[] is null or b.inbound_id = any($5))
                 order by w.id limit $4
             )
-            select exists(select from owner) as "owns!", p.id as "id?", p.inbound_id as "inbound_id?",
+            select exists(select from owner) as "owns!", p.id as "id?", p.inbound_id,
                 p.seq as "seq?", p.whatsapp_id as "whatsapp_id?", p.chat_id as "chat?", p.body as "body?",
                 p.attempts as "attempts?", p.counted as "counted?", p.claimed_at is not null as "claimed!",
                 coalesce(p.redriven, false) as "redriven!",
@@ -94,7 +95,7 @@ impl Store {
         let pending = rows.into_iter().filter_map(|row| {
             Some(Outbound {
                 id: row.id?,
-                inbound_id: row.inbound_id?,
+                inbound_id: row.inbound_id,
                 seq: row.seq?,
                 whatsapp_id: row.whatsapp_id?,
                 chat: row.chat?,
@@ -158,8 +159,8 @@ impl Store {
                 insert into recent_replies (tenant_id, sent_at, queued_at)
                 select tenant_id, now(), created_at from unsent where counted
             ), logged as (
-                insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id)
-                select tenant_id, 'OUT', chat_id, body, whatsapp_id from unsent order by position
+                insert into message_logs (tenant_id, direction, chat_id, body, whatsapp_id, said_by)
+                select tenant_id, 'OUT', chat_id, body, whatsapp_id, said_by from unsent order by position
             ), tally as (
                 select tenant_id, count(*) as resends from unsent where id = any($4) group by tenant_id
             ), counted as (

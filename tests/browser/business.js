@@ -57,7 +57,7 @@ async function isAnswered(page, tenant, text, answer = `echo: ${text}`) {
     const sent = await control('GET', `sent?phone=${encodeURIComponent(tenant.phone)}`);
     return sent.some((message) => JSON.stringify(message).includes(answer));
   });
-  await page.getByRole('link', { name: 'Conversations' }).click();
+  await page.getByRole('link', { name: 'Conversations', exact: true }).click();
   await until('the conversation is listed', async () => {
     await page.reload();
     return page.getByRole('link', { name: answer }).isVisible();

@@ -5,7 +5,7 @@
 
 const fs = require('node:fs');
 const { CUSTOMER, PASSWORD, choosesPassword, dev, isAnswered, isLinked } = require('./business.js');
-const { ensure, person, required, run, seen, until } = require('./people.js');
+const { control, ensure, person, required, run, seen, until } = require('./people.js');
 
 async function comesIn(page) {
   await page.goto(required('PORTAL_URL'));
@@ -51,6 +51,29 @@ async function reads(page, tenant) {
   await page.getByText('Nothing was found here.').waitFor();
   await page.getByRole('link', { name: 'Status' }).click();
   await page.getByRole('heading', { name: 'Connected' }).waitFor();
+}
+
+// A person answers in a conversation, and the automation does not meanwhile.
+async function takesOver(page, tenant) {
+  await page.getByRole('link', { name: 'Conversations', exact: true }).click();
+  await page.getByRole('link', { name: CUSTOMER }).click();
+  await page.getByRole('button', { name: 'Take over' }).click();
+  await page.getByRole('heading', { name: 'You have this conversation' }).waitFor();
+  await control('POST', 'message', { phone: tenant.phone, from: CUSTOMER, body: 'And octopus?' });
+  // The page shows by itself what is written, and what was typed stays.
+  await page.getByLabel('Your answer').fill('Tomorrow <i>morning</i>.');
+  await page.getByText('And octopus?').waitFor();
+  await page.getByText('Not answered: a person had the conversation').waitFor();
+  await seen(page, 'chat-held');
+  await page.getByRole('button', { name: 'Send' }).click();
+  const sent = async () => (await control('GET', `sent?phone=${encodeURIComponent(tenant.phone)}`)).map((message) => JSON.stringify(message));
+  await until('what the person says is sent', async () => (await sent()).some((message) => message.includes('Tomorrow <i>morning</i>.')));
+  await page.locator('.lines li', { hasText: 'Tomorrow <i>morning</i>.' }).getByText('Sent', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Give it back' }).click();
+  await page.getByRole('heading', { name: 'Answered by itself' }).waitFor();
+  await isAnswered(page, tenant, 'anybody?');
+  ensure(!(await sent()).some((message) => message.includes('echo: And octopus?')), 'the automation answered in a held conversation');
+  await page.getByRole('link', { name: 'Status' }).click();
 }
 
 // The machine that the business runs on dies, and its owner looks on.
@@ -106,6 +129,7 @@ run(async (browser) => {
   await comesIn(page);
   await links(page, tenant);
   await reads(page, tenant);
+  await takesOver(page, tenant);
   await survives(page, tenant);
   await pausesWithoutScripts(browser, page);
   await signsInAgain(browser, page);

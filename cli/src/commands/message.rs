@@ -61,6 +61,8 @@ pub enum StateArg {
     TooOld,
     /// The reply limit left it unanswered.
     Suppressed,
+    /// A person had the chat.
+    Held,
 }
 
 impl From<StateArg> for MessageState {
@@ -68,6 +70,7 @@ impl From<StateArg> for MessageState {
         match state {
             StateArg::TooOld => Self::TooOld,
             StateArg::Suppressed => Self::Suppressed,
+            StateArg::Held => Self::Held,
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod apply;
 mod attribution;
 pub mod audit;
 mod browser_settings;
+pub mod chat;
 pub mod cluster;
 mod consent;
 mod context;
@@ -73,6 +74,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Cluster(verb) => verb.run(&mut context).await,
         Command::Token(verb) => verb.run(&mut context).await,
         Command::Member(verb) => verb.run(&mut context).await,
+        Command::Chat(verb) => verb.run(&mut context).await,
         Command::Setup(verb) => verb.run(&mut context).await,
         Command::Audit(verb) => verb.run(&mut context).await,
         Command::Whoami => token::whoami(&mut context).await,

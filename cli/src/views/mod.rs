@@ -3,6 +3,7 @@
 
 mod applied;
 mod audit;
+mod chat;
 mod cluster;
 mod condition_change;
 mod dead_letter;
@@ -35,6 +36,7 @@ use time::OffsetDateTime;
 
 pub use applied::{AppliedView, Counts};
 pub use audit::AuditEntryView;
+pub use chat::ChatView;
 pub use cluster::{ClusterView, PolicyView};
 pub use condition_change::ConditionChangeView;
 pub use dead_letter::{DeadLetterView, RedriveView};

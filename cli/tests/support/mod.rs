@@ -7,11 +7,12 @@ use prost_types::Timestamp;
 use roost_proto::{
     error::{ApiError, ErrorCode},
     v1::{
-        access_service_server::AccessServiceServer, cluster_service_server::ClusterServiceServer,
-        member_service_server::MemberServiceServer, message_service_server::MessageServiceServer,
-        node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
-        session_service_server::SessionServiceServer, setup_service_server::SetupServiceServer,
-        tenant_service_server::TenantServiceServer, version_service_server::VersionServiceServer,
+        access_service_server::AccessServiceServer, chat_service_server::ChatServiceServer,
+        cluster_service_server::ClusterServiceServer, member_service_server::MemberServiceServer,
+        message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
+        operation_service_server::OperationServiceServer, session_service_server::SessionServiceServer,
+        setup_service_server::SetupServiceServer, tenant_service_server::TenantServiceServer,
+        version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -23,6 +24,7 @@ use tonic::{Request, Response, Status, transport::Server};
 
 mod access;
 mod apply;
+mod chats;
 mod imports;
 mod inspection;
 mod members;
@@ -61,6 +63,7 @@ async fn serve(tls: Option<ServerTls>) -> SocketAddr {
     let server = Server::builder()
         .add_service(AccessServiceServer::with_interceptor(Script, authorised))
         .add_service(MemberServiceServer::with_interceptor(Script, authorised))
+        .add_service(ChatServiceServer::with_interceptor(Script, authorised))
         .add_service(SetupServiceServer::with_interceptor(Script, authorised))
         .add_service(TenantServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerServiceServer::with_interceptor(Script, authorised))

@@ -8,6 +8,7 @@
 //! a node or tenant) is the database's to refuse. What is refused here ([`Refusal`]) are orders that nobody means.
 
 pub mod access;
+mod chats;
 mod cluster;
 mod complaints;
 mod conversations;

@@ -127,6 +127,10 @@ fn from_store(error: &StoreError) -> ApiError {
             let message = format!("{error}; revoke those that nobody uses (`roost token list`)");
             ApiError::new(ErrorCode::FailedPrecondition, message)
         }
+        StoreError::ChatChanged { .. } => {
+            let message = format!("{error}; look at it, and take it over first (`roost chat take-over`)");
+            ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
         StoreError::SetupRequestClosed { .. } => {
             let message = format!("{error}: nothing was changed, for only one that is open is decided about");
             ApiError::new(ErrorCode::FailedPrecondition, message)

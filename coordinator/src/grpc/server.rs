@@ -8,6 +8,7 @@ use roost_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         access_service_server::AccessServiceServer,
+        chat_service_server::ChatServiceServer,
         cluster_service_server::ClusterServiceServer,
         member_service_server::MemberServiceServer,
         message_service_server::MessageServiceServer,
@@ -42,7 +43,7 @@ use super::{
     gate::Gated,
     limits::{Limits, LimitsLayer},
     services::{
-        Accesses, Clusters, Members, Messages, Nodes, Operations, Sessions, Setups, Tenants, Versions,
+        Accesses, Chats, Clusters, Members, Messages, Nodes, Operations, Sessions, Setups, Tenants, Versions,
         WorkerInspection, Workers,
     },
     trace,
@@ -125,9 +126,11 @@ fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddre
     let access = Accesses { app: app.clone() };
     let members = Members { app: app.clone(), portal: portal.clone() };
     let setups = Setups { app: app.clone(), portal };
+    let chats = Chats { app: app.clone() };
     let nodes = Nodes { app };
     routes
         .add_service(AccessServiceServer::new(access).max_decoding_message_size(MAX_REQUEST))
+        .add_service(ChatServiceServer::new(chats).max_decoding_message_size(MAX_REQUEST))
         .add_service(MemberServiceServer::new(members).max_decoding_message_size(MAX_REQUEST))
         .add_service(SetupServiceServer::new(setups).max_decoding_message_size(MAX_REQUEST))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))

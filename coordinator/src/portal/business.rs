@@ -1,7 +1,7 @@
 //! What every page of a business has around what it shows: its name, its other pages, who is signed in.
 
 use axum::response::{Html, IntoResponse, Response};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context};
 use roost_store::Tenant;
 
@@ -31,11 +31,12 @@ pub async fn business_page(
     part: Part,
     template: &str,
     content: Value,
+    status: StatusCode,
 ) -> Response {
     match portal.app.get_tenant(&member.tenant).await {
         Ok(tenant) => {
             let about = context! { ..frame(member, &tenant, part), ..content };
-            Html(portal.templates.page(of(headers), template, about)).into_response()
+            (status, Html(portal.templates.page(of(headers), template, about))).into_response()
         }
         Err(error) => failed(portal, headers, &error),
     }

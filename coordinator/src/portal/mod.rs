@@ -15,6 +15,7 @@ mod headers;
 mod language;
 mod live;
 mod moment;
+mod ordered;
 mod orders;
 mod page;
 mod problem;
@@ -55,6 +56,9 @@ pub fn routes(portal: Portal) -> Router {
         .route("/t/{tenant}/orders", post(orders::give))
         .route("/t/{tenant}/chats", get(conversations::list))
         .route("/t/{tenant}/chats/{chat}", get(conversations::chat))
+        .route("/t/{tenant}/chats/{chat}/live", get(conversations::events))
+        .route("/t/{tenant}/chats/{chat}/hold", post(conversations::hold))
+        .route("/t/{tenant}/chats/{chat}/say", post(conversations::say))
         .route("/t/{tenant}/chats/{chat}/export.csv", get(conversations::export))
         .route("/assets/{file}", get(assets::file))
         .fallback(problem::not_found)

@@ -8,14 +8,12 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use http::{HeaderMap, StatusCode};
-use roost_model::causes;
-use roost_proto::error::ApiError;
-use roost_store::{AuditEntry, StoreError};
+use roost_store::StoreError;
 use serde::Deserialize;
-use tonic::Code;
 
 use super::{
     language::of,
+    ordered::ordered,
     page::business,
     problem::nothing_here,
     signed::{Member, Signed},
@@ -23,11 +21,7 @@ use super::{
     view::{Order, Status},
 };
 use crate::{
-    app::{
-        Error, NoPairing, PairingCode, Refusal,
-        access::{audit, calls},
-    },
-    grpc::code_name,
+    app::{Error, NoPairing, PairingCode, Refusal},
     http::peer::Peer,
 };
 
@@ -50,28 +44,18 @@ pub async fn give(
         let told = portal.templates.text(of(&headers), "form-old");
         return business(&portal, &headers, StatusCode::FORBIDDEN, &member, Some(told), |card| card).await;
     }
-    let order = given.order;
-    let Some(call) = calls::find(order.call()) else { return nothing_here(&portal, &headers) };
-    let entry = audit::entry(call, member.caller(), origin);
-    if !member.may(order.call()) {
-        write(&portal, AuditEntry { result: code_name(Code::PermissionDenied).to_owned(), ..entry }).await;
-        return nothing_here(&portal, &headers);
-    }
-    let (result, answer) = match carry_out(&portal, &member, order).await {
-        Ok(code) => (code_name(Code::Ok).to_owned(), done(&portal, &headers, &member, code).await),
-        Err(error) => {
-            let told = portal.templates.text_with(
-                of(&headers),
-                why_not(&error),
-                &[("detail", detail(&error).into())],
-            );
-            let answer =
-                business(&portal, &headers, StatusCode::CONFLICT, &member, Some(told), |card| card).await;
-            (code_name(ApiError::from(error).code.grpc()).to_owned(), answer)
-        }
+    let order = carry_out(&portal, &member, given.order);
+    let told = |error: &Error| {
+        let detail = [("detail", detail(error).into())];
+        portal.templates.text_with(of(&headers), why_not(error), &detail)
     };
-    write(&portal, AuditEntry { result, ..entry }).await;
-    answer
+    match ordered(&portal, &member, origin, given.order.call(), order, told).await {
+        None => nothing_here(&portal, &headers),
+        Some(Ok(code)) => done(&portal, &headers, &member, code).await,
+        Some(Err(told)) => {
+            business(&portal, &headers, StatusCode::CONFLICT, &member, Some(told), |card| card).await
+        }
+    }
 }
 
 /// Loading the page again orders nothing again.
@@ -122,12 +106,6 @@ fn grouped(code: &str) -> String {
     match (code.get(..half), code.get(half..)) {
         (Some(first), Some(second)) if code.len() == 8 => format!("{first} {second}"),
         _ => code.to_owned(),
-    }
-}
-
-async fn write(portal: &Portal, entry: AuditEntry) {
-    if let Err(error) = portal.access.audit(&entry).await {
-        tracing::error!(error = %causes(&error), ?entry, "an order of the portal is not in the audit");
     }
 }
 

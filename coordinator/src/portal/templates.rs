@@ -13,7 +13,7 @@ use unic_langid::LanguageIdentifier;
 use super::language::Language;
 
 /// Their names end in `.html`, by which what is put in is escaped.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("base.html", include_str!("templates/base.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
     ("welcome.html", include_str!("templates/welcome.html")),
@@ -21,6 +21,7 @@ const PAGES: [(&str, &str); 11] = [
     ("setup.html", include_str!("templates/setup.html")),
     ("business.html", include_str!("templates/business.html")),
     ("chats.html", include_str!("templates/chats.html")),
+    ("lines.html", include_str!("templates/lines.html")),
     ("chat.html", include_str!("templates/chat.html")),
     ("tenant.html", include_str!("templates/tenant.html")),
     ("status.html", include_str!("templates/status.html")),
@@ -154,9 +155,9 @@ mod tests {
         let page = context! { name => WRITTEN, others => [7], told => WRITTEN, email => WRITTEN, part => "status", tenant => 7, form_token => 7 };
         let at = context! { iso => 7, text => 7 };
         let line = |state: &'static str, is_from_customer: bool| {
-            context! { id => 7, name => WRITTEN, address => 7, is_from_customer, body => WRITTEN, at => at.clone(), state, reason => WRITTEN }
+            context! { id => 7, name => WRITTEN, address => 7, is_from_customer, body => WRITTEN, at => at.clone(), state, reason => WRITTEN, by => WRITTEN }
         };
-        let states = ["answered", "waiting", "too-old", "suppressed", "dead", "sent", "sending"];
+        let states = ["answered", "waiting", "too-old", "suppressed", "held", "dead", "sent", "sending"];
         let lines: Vec<_> = states.iter().flat_map(|state| [line(state, true), line(state, false)]).collect();
         let chats: Vec<_> =
             lines.iter().map(|last| context! { address => 7, name => WRITTEN, last }).collect();
@@ -190,10 +191,14 @@ mod tests {
                 ));
             }
         }
-        pages.push((
-            "chat.html",
-            context! { chat => WRITTEN, address => 7, older => 7, newer => 7, lines, ..page.clone() },
-        ));
+        for (state, newer) in [("free", false), ("ours", false), ("theirs", false), ("theirs", true)] {
+            let hold = context! { state, holder => WRITTEN, since => at.clone(), version => 7 };
+            let shown = context! { chat => WRITTEN, address => 7, older => 7, newer, lines => lines.clone() };
+            pages.push((
+                "chat.html",
+                context! { ..context! { hold, key => 7, text => WRITTEN }, ..shown, ..page.clone() },
+            ));
+        }
         let states = [
             "answering",
             "scan",
@@ -228,6 +233,7 @@ mod tests {
             include_str!("sign_in.rs"),
             include_str!("orders.rs"),
             include_str!("setup.rs"),
+            include_str!("conversations/holding.rs"),
             include_str!("templates.rs").split("#[cfg(test)]").next().unwrap(),
         ];
         let used = |key: &str| {
@@ -235,10 +241,19 @@ mod tests {
             let in_code = code.iter().any(|code| code.contains(&quoted[0]));
             let in_page = PAGES.iter().any(|(_, page)| quoted.iter().any(|quoted| page.contains(quoted)));
             // Named by a value of the view: `state-` and its like.
-            let by_value =
-                ["state-", "explain-", "order-", "language-", "line-", "part-", "setup-", "template-"]
-                    .iter()
-                    .any(|begins| key.starts_with(begins));
+            let by_value = [
+                "state-",
+                "explain-",
+                "order-",
+                "language-",
+                "line-",
+                "part-",
+                "setup-",
+                "template-",
+                "hold-",
+            ]
+            .iter()
+            .any(|begins| key.starts_with(begins));
             in_code || in_page || by_value
         };
         let unused: Vec<_> = english.iter().filter(|key| !used(key)).collect();

@@ -10,8 +10,8 @@
 
 use std::{collections::HashSet, iter, mem, time::Duration};
 
+use roost_model::sent_message_id;
 use roost_store::{Completion, Outbound};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
@@ -285,11 +285,9 @@ impl Outbox {
     }
 }
 
-/// The id of a reply, chosen before it is sent and the same whenever and by whomever the same message is answered:
-/// `true_<chat>_3EB0` and 18 hexadecimal digits, the form of WhatsApp Web's own ids.
+/// The id of a reply, chosen before it is sent and the same whenever and by whomever the same message is answered.
 pub fn reply_id(tenant: Uuid, inbound_whatsapp_id: &str, chat: &str, seq: i32) -> String {
-    let digest = Sha256::digest(format!("{tenant}|{inbound_whatsapp_id}|{seq}"));
-    format!("true_{chat}_3EB0{}", hex::encode_upper(&digest[..9]))
+    sent_message_id(chat, &format!("{tenant}|{inbound_whatsapp_id}|{seq}"))
 }
 
 #[cfg(test)]

@@ -108,6 +108,11 @@ pub const CALLS: &[Call] = &[
     order("/roost.v1.MemberService/RemoveMember", RUN_TENANT, TENANT),
     order("/roost.v1.MemberService/CreatePasswordReset", OPERATE, CLUSTER),
 
+    content("/roost.v1.ChatService/GetChat", CONVERSE, TENANT),
+    order("/roost.v1.ChatService/TakeOverChat", CONVERSE, TENANT),
+    order("/roost.v1.ChatService/ReleaseChat", CONVERSE, TENANT),
+    order("/roost.v1.ChatService/SendChatMessage", CONVERSE, TENANT),
+
     order("/roost.v1.SetupService/InviteApplicant", OPERATE, CLUSTER),
     question("/roost.v1.SetupService/ListSetupRequests", VIEW, CLUSTER),
     question("/roost.v1.SetupService/GetSetupRequest", VIEW, CLUSTER),

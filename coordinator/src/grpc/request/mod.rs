@@ -10,6 +10,7 @@ mod access;
 mod apply;
 mod browser;
 mod business_texts;
+mod chat;
 mod labels;
 mod limits;
 mod log_level;
@@ -31,6 +32,7 @@ mod version;
 
 pub use access::new_token;
 pub use apply::apply;
+pub use chat::{Said, chat, said};
 pub use member::{invited, member_key};
 pub use order::MAX_CONCURRENT;
 pub use page::List;

@@ -1,6 +1,7 @@
 //! The services of roost.v1, one file each.
 
 mod access;
+mod chats;
 mod cluster;
 mod members;
 mod messages;
@@ -14,6 +15,7 @@ mod worker_inspection;
 mod workers;
 
 pub use access::Accesses;
+pub use chats::Chats;
 pub use cluster::Clusters;
 pub use members::Members;
 pub use messages::Messages;

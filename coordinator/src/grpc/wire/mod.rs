@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod chat;
 mod cluster;
 mod imports;
 mod member;
@@ -36,6 +37,7 @@ use crate::app::watch::WorkerNews;
 
 pub use access::{audit_entry, caller, token};
 pub use apply::{applied_tenant, refused_fields};
+pub use chat::chat;
 pub use cluster::{cluster_status, event, policy};
 pub use imports::session_import;
 pub use member::member;
@@ -229,6 +231,7 @@ pub fn message(row: Message) -> v1::Message {
         create_time: Some(timestamp(row.created_at)),
         state: row.state.map_or(v1::MessageState::Unspecified, message_state).into(),
         state_reason: row.state_reason,
+        said_by: row.said_by.unwrap_or_default(),
     }
 }
 
@@ -236,6 +239,7 @@ fn message_state(state: MessageState) -> v1::MessageState {
     match state {
         MessageState::TooOld => v1::MessageState::TooOld,
         MessageState::Suppressed => v1::MessageState::Suppressed,
+        MessageState::Held => v1::MessageState::Held,
     }
 }
 
@@ -244,6 +248,7 @@ pub fn message_state_filter(given: v1::MessageState) -> Option<MessageState> {
         v1::MessageState::Unspecified => None,
         v1::MessageState::TooOld => Some(MessageState::TooOld),
         v1::MessageState::Suppressed => Some(MessageState::Suppressed),
+        v1::MessageState::Held => Some(MessageState::Held),
     }
 }
 

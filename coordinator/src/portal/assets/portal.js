@@ -1,4 +1,4 @@
-// Brings the card of the status anew whenever something changes, and says so to those who do not see it. Times are shown in the reader's zone.
+// Brings anew what a page has that changes by itself, and says so to those who do not see it. Times are shown in the reader's zone.
 "use strict";
 
 const moments = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });

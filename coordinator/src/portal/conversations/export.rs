@@ -27,7 +27,7 @@ use crate::{
 /// Lines read at a time.
 const PART: u32 = 500;
 /// By which spreadsheets know that the text is UTF-8, and the names of the columns.
-const HEAD: &[u8] = "\u{feff}time,chat,direction,state,text,reason\r\n".as_bytes();
+const HEAD: &[u8] = "\u{feff}time,chat,direction,state,text,reason,by\r\n".as_bytes();
 
 /// Why a table ends before its end: its reader sees the connection break.
 #[derive(Debug, thiserror::Error)]
@@ -91,9 +91,10 @@ fn table(begun: Vec<u8>, lines: &[Line]) -> Result<Vec<u8>, ExportError> {
 
 fn write(table: &mut csv::Writer<Vec<u8>>, line: &Line) -> csv::Result<()> {
     let reason = match &line.state {
-        LineState::TooOld { reason } | LineState::Suppressed { reason } | LineState::Dead { reason } => {
-            reason
-        }
+        LineState::TooOld { reason }
+        | LineState::Suppressed { reason }
+        | LineState::Held { reason }
+        | LineState::Dead { reason } => reason,
         LineState::Answered | LineState::Waiting | LineState::Sent | LineState::Sending => "",
     };
     let direction = match line.direction {
@@ -101,7 +102,8 @@ fn write(table: &mut csv::Writer<Vec<u8>>, line: &Line) -> csv::Result<()> {
         Direction::Out => "out",
     };
     let at = line.at.format(&Rfc3339).unwrap_or_default();
-    let cells = [&at, &line.chat, direction, state(&line.state), &line.body, reason];
+    let by = line.said_by.as_deref().unwrap_or_default();
+    let cells = [&at, &line.chat, direction, state(&line.state), &line.body, reason, by];
     table.write_record(cells.map(harmless).iter().map(AsRef::as_ref))
 }
 
@@ -127,6 +129,7 @@ mod tests {
             body: body.into(),
             at: datetime!(2026-11-30 12:00 UTC),
             state,
+            said_by: None,
         };
         String::from_utf8(table(Vec::new(), &[line]).unwrap()).unwrap()
     }
@@ -145,13 +148,13 @@ mod tests {
             ("\r=1", "\"'\r=1\""),
             ("a=1", "\"a=1\""),
         ] {
-            assert_eq!(row(given, LineState::Answered), format!("{before}{told},\"\"\r\n"));
+            assert_eq!(row(given, LineState::Answered), format!("{before}{told},\"\",\"\"\r\n"));
         }
     }
 
     #[test]
     fn a_line_has_its_reason() {
         let told = row("hi", LineState::Suppressed { reason: "10 replies".into() });
-        assert!(told.ends_with("\"suppressed\",\"hi\",\"10 replies\"\r\n"), "{told}");
+        assert!(told.ends_with("\"suppressed\",\"hi\",\"10 replies\",\"\"\r\n"), "{told}");
     }
 }

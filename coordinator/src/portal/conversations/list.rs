@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, Query, State},
     response::Response,
 };
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context, value::Serde};
 use serde::Deserialize;
 
@@ -55,7 +55,16 @@ pub async fn list(
     match read {
         Ok(content) => {
             let about = context! { q => search, ..content };
-            business_page(&portal, &headers, &member, Part::Conversations, "chats.html", about).await
+            business_page(
+                &portal,
+                &headers,
+                &member,
+                Part::Conversations,
+                "chats.html",
+                about,
+                StatusCode::OK,
+            )
+            .await
         }
         Err(error) => failed(&portal, &headers, &error),
     }

@@ -1,6 +1,6 @@
 //! What a page shows of a chat and of a line. Pure.
 
-use roost_store::{Chat, Direction, Line, LineState};
+use roost_store::{Chat, ChatHold, Direction, Line, LineState};
 use serde::Serialize;
 
 use crate::portal::moment::Moment;
@@ -27,6 +27,36 @@ pub struct LineView {
     state: &'static str,
     /// In the words of whatever has failed.
     reason: String,
+    /// The person who has said it.
+    by: Option<String>,
+}
+
+/// Who answers in a chat, for one who may.
+#[derive(Debug, Serialize)]
+pub struct HoldView {
+    /// Named as the catalogues name it: `hold-ours`.
+    state: &'static str,
+    holder: String,
+    since: Option<Moment>,
+    version: i64,
+}
+
+impl HoldView {
+    pub fn of(hold: ChatHold, reader: &str) -> Self {
+        let version = hold.version;
+        match hold.held {
+            None => Self { state: "free", holder: String::new(), since: None, version },
+            Some((holder, since)) => {
+                let state = if holder == reader { "ours" } else { "theirs" };
+                Self { state, holder: person(&holder), since: Moment::of(since), version }
+            }
+        }
+    }
+}
+
+/// A caller as people know him.
+fn person(caller: &str) -> String {
+    caller.strip_prefix("user ").unwrap_or(caller).to_owned()
 }
 
 impl From<Chat> for ChatView {
@@ -45,6 +75,7 @@ impl From<Line> for LineView {
             body: line.body,
             at: Moment::of(line.at),
             state: state(&line.state),
+            by: line.said_by.as_deref().map(person),
             reason: match line.state {
                 LineState::Dead { reason } => reason,
                 _ => String::new(),
@@ -60,6 +91,7 @@ pub fn state(state: &LineState) -> &'static str {
         LineState::Waiting => "waiting",
         LineState::TooOld { .. } => "too-old",
         LineState::Suppressed { .. } => "suppressed",
+        LineState::Held { .. } => "held",
         LineState::Dead { .. } => "dead",
         LineState::Sent => "sent",
         LineState::Sending => "sending",
@@ -74,7 +106,7 @@ pub fn name(chat: &str) -> String {
 }
 
 /// As it stands in a path.
-fn encoded(chat: &str) -> String {
+pub fn encoded(chat: &str) -> String {
     percent_encoding::utf8_percent_encode(chat, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 

@@ -7,7 +7,7 @@ const NOW: PipelineTime = Duration::from_secs(60);
 fn row(id: i64, chat: &str) -> Outbound {
     Outbound {
         id,
-        inbound_id: id,
+        inbound_id: Some(id),
         seq: 0,
         whatsapp_id: format!("true_{chat}_{id}"),
         chat: chat.into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roost_cluster::ledger::{Ledger, LedgerError, LedgerRecord};
 use roost_model::ids::{Generation, NodeId, SessionNumber, TenantId};
 use roost_store::{
-    DeadLetterFilter, Fence, NewMove, OperationFilter, OperationState, Requester, SessionStatus,
+    DeadLetterFilter, Fence, NewMove, OperationFilter, OperationState, Requester, Saying, SessionStatus,
     SnapshotPointer, StatusReport, StoreError, TenantPatch, TenantStatus, WorkerStatus,
 };
 use time::OffsetDateTime;
@@ -58,7 +58,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         session_status: Some(SessionStatus::Connected),
         ..StatusReport::default()
     };
-    match dice.roll(24) {
+    match dice.roll(26) {
         0 => db.store.start_worker(&id).await.map(drop),
         1 => db.store.stop_worker(&id).await.map(drop),
         2 => db.store.force_restart_worker(&id, true).await.map(drop),
@@ -97,6 +97,7 @@ async fn act(db: &Db, dice: &mut Dice) -> Result<(), StoreError> {
         12 => db.store.record_conflict(&fence).await.map(drop),
         14 | 15 => db.store.erase_chat(&id, "c", &Requester::default()).await.map(drop),
         13 => act_on_operations(db, dice, &id).await,
+        23 => take_and_say(db, dice, &id).await,
         _ => db.store.admit(&fence, &[message(&dice.roll(u64::MAX).to_string(), "c")]).await.map(drop),
     }
 }
@@ -108,6 +109,27 @@ async fn order_restore(db: &Db, dice: &mut Dice, id: &TenantId) -> Result<(), St
     match db.store.order_restore(id, snapshot.id, &Requester::default()).await {
         Err(StoreError::NotRestorable { .. }) => Ok(()),
         ordered => ordered,
+    }
+}
+
+async fn take_and_say(db: &Db, dice: &mut Dice, id: &TenantId) -> Result<(), StoreError> {
+    let by = ["asha", "juma"][usize::try_from(dice.roll(2)).unwrap()];
+    let version = db.store.chat_hold(id, "c").await?.version;
+    let saying = Saying {
+        chat: "c".into(),
+        body: "said".into(),
+        by: by.into(),
+        key: dice.roll(u64::MAX).to_string(),
+        whatsapp_id: "said".into(),
+    };
+    let told = match dice.roll(3) {
+        0 => db.store.take_chat(id, "c", by, version).await.map(drop),
+        1 => db.store.release_chat(id, "c", version).await.map(drop),
+        _ => db.store.say_in_chat(id, &saying).await,
+    };
+    match told {
+        Err(StoreError::ChatChanged { .. }) => Ok(()),
+        told => told,
     }
 }
 

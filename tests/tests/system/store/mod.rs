@@ -45,6 +45,7 @@ mod settings_updates;
 mod snapshot_orphans;
 mod snapshots;
 pub mod support;
+mod takeovers;
 mod tenants;
 mod throughput;
 mod tls;

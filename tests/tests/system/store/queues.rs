@@ -108,7 +108,8 @@ async fn a_completion_queues_the_replies_once_however_often_it_is_made() {
         answer(&pending[1]),
     ];
     let queued = db.store.complete(&fence, &completions).await.unwrap();
-    let shape: Vec<_> = queued.iter().map(|o| (o.inbound_id, o.seq, o.whatsapp_id.as_str())).collect();
+    let shape: Vec<_> =
+        queued.iter().map(|o| (o.inbound_id.unwrap(), o.seq, o.whatsapp_id.as_str())).collect();
     let (m1, m2) = (pending[0].id, pending[1].id);
     assert_eq!(shape, [(m1, 0, "reply-m1"), (m1, 1, "second"), (m2, 0, "reply-m2")]);
     assert!(queued.is_sorted_by_key(|outbound| outbound.id));
@@ -287,7 +288,7 @@ async fn an_answer_that_postgres_refuses_buries_its_question_and_the_others_go_o
     db.execute("alter table bm_out add check (body <> 'no')").await;
     completions[3].replies[0].body = "no".into();
     let queued = db.store.complete(&fence, &completions).await.unwrap();
-    let answered: Vec<_> = queued.iter().map(|reply| reply.inbound_id - pending[0].id).collect();
+    let answered: Vec<_> = queued.iter().map(|reply| reply.inbound_id.unwrap() - pending[0].id).collect();
     assert_eq!(answered, [0, 1, 2, 4]);
     assert_eq!(db.text("select string_agg(whatsapp_id, ' ') from bm_in where state = 'DEAD'").await, "m3");
 }

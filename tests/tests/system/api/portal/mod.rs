@@ -1,6 +1,7 @@
 //! The portal as a browser meets it: who gets in, what of whom is shown, and what may be ordered.
 
 mod browser;
+mod holding;
 mod setup;
 
 use std::time::Duration;
