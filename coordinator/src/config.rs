@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use crate::{
     app::people::{InvalidAddress, PortalAddress},
+    legacy::LegacyArgs,
     transport::TransportArgs,
 };
 
@@ -53,6 +54,8 @@ pub struct Config {
     /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z
     #[arg(long, env = "ROOST_COORDINATOR_TOKEN_FILE")]
     pub token_file: PathBuf,
+    #[command(flatten)]
+    pub legacy: LegacyArgs,
     #[command(flatten)]
     pub transport: TransportArgs,
     /// How long a silent node keeps its tenants; the same in all processes of a cluster

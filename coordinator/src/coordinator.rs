@@ -46,6 +46,7 @@ use crate::{
         json::{JsonApi, JsonApiError},
         site::Site,
     },
+    legacy::{self, Legacy, PortalKey, PortalKeyError},
     portal::{self, Portal, TemplateError},
     transport::{self, Certificates, TransportError},
 };
@@ -57,6 +58,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub enum StartError {
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
+    #[error(transparent)]
+    PortalKey(#[from] PortalKeyError),
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error(transparent)]
@@ -82,6 +85,7 @@ impl StartError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Tokens(_)
+            | Self::PortalKey(_)
             | Self::Transport(_)
             | Self::Database(_)
             | Self::Registry(_)
@@ -119,6 +123,7 @@ impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
+        let portal_key = PortalKey::open(&config.legacy)?;
         let (url, password_file) =
             (config.database_url.expose_secret(), config.database_password_file.clone());
         let store = Store::connect_lazy_with(url, password_file, config.database_connections)?;
@@ -153,7 +158,11 @@ impl Coordinator {
         });
         let calls = Calls::new(app.clone(), access.clone(), health, address.clone())?;
         let site = match http_listener {
-            Some(listener) => Some((listener, site(&calls, app, access, address)?)),
+            Some(listener) => {
+                let legacy = Arc::new(Legacy::new(app.clone(), access.clone(), portal_key));
+                background.spawn(legacy.clone().run(stop.clone()));
+                Some((listener, site(&calls, app, access, address, legacy)?))
+            }
             None => None,
         };
         let server = tokio::spawn(serve(listener, site, certificates.admin, calls, stop.clone()));
@@ -233,9 +242,10 @@ fn site(
     app: App,
     access: Arc<Access>,
     address: Option<PortalAddress>,
+    legacy: Arc<Legacy>,
 ) -> Result<Site, StartError> {
     let portal = address.map(|address| Portal::new(app, access, address)).transpose()?;
-    Ok(Site::new(JsonApi::new(calls.clone())?, portal.map(portal::routes)))
+    Ok(Site::new(JsonApi::new(calls.clone())?, Some(legacy::routes(legacy)), portal.map(portal::routes)))
 }
 
 /// Every face of the calls, until the order to stop.

@@ -21,6 +21,7 @@ pub mod config;
 pub mod coordinator;
 pub mod grpc;
 pub mod http;
+pub mod legacy;
 mod node_rpc;
 pub mod portal;
 pub mod transport;

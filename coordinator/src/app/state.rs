@@ -14,7 +14,8 @@ use roost_cluster::{
     registry::SharedRegistry,
 };
 use roost_model::causes;
-use roost_store::{PostgresLedger, Store, StoreError};
+use roost_store::{Change, ClusterChange, PostgresLedger, Store, StoreError};
+use tokio::sync::broadcast::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -87,6 +88,11 @@ impl App {
     /// All that callers follow, together.
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Hints of changes, to tenants and to the cluster; see [`roost_store::Change`].
+    pub fn changes(&self) -> (Receiver<Change>, Receiver<ClusterChange>) {
+        (self.store.changes(), self.store.cluster_changes())
     }
 
     /// What this process is to do about tenants that were deleted.

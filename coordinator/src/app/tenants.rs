@@ -1,7 +1,11 @@
 //! Tenants, and where they may be.
 
+use std::collections::HashMap;
+
 use roost_model::ids::{NodeId, TenantId};
-use roost_store::{Apply, ApplyOutcome, NewTenant, Requester, Tenant, TenantFilter, TenantPatch, Worker};
+use roost_store::{
+    Apply, ApplyOutcome, NewTenant, Requester, Session, Tenant, TenantFilter, TenantPatch, Worker,
+};
 
 use super::{App, Error, PlacementExplanation, explain::explain, refusal::may_pin};
 
@@ -27,6 +31,24 @@ impl App {
         limit: u32,
     ) -> Result<Vec<Tenant>, Error> {
         Ok(self.store()?.list_tenants(filter, after, limit).await?)
+    }
+
+    /// Each with its worker and its session, but for those that were deleted meanwhile.
+    pub async fn with_workers_and_sessions(
+        &self,
+        tenants: Vec<Tenant>,
+    ) -> Result<Vec<(Tenant, Worker, Session)>, Error> {
+        let store = self.store()?;
+        let ids = || tenants.iter().map(|tenant| &tenant.id);
+        let mut sessions: HashMap<_, _> =
+            store.sessions_of(ids()).await?.into_iter().map(|it| (it.tenant.clone(), it)).collect();
+        let mut workers: HashMap<_, _> =
+            store.workers_of(ids()).await?.into_iter().map(|it| (it.tenant.clone(), it)).collect();
+        let whole = tenants.into_iter().filter_map(|tenant| {
+            let (worker, session) = (workers.remove(&tenant.id)?, sessions.remove(&tenant.id)?);
+            Some((tenant, worker, session))
+        });
+        Ok(whole.collect())
     }
 
     pub async fn update_tenant(&self, id: &TenantId, patch: TenantPatch) -> Result<Tenant, Error> {

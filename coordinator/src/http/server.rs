@@ -93,7 +93,7 @@ mod tests {
             }
             Ok::<_, Infallible>(Status::not_found("there is none").into_http())
         });
-        let site = Site::new(JsonApi::over(BoxCloneSyncService::new(calls)).unwrap(), None);
+        let site = Site::new(JsonApi::over(BoxCloneSyncService::new(calls)).unwrap(), None, None);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let server = tokio::spawn(serve(listener, None, site, stop.clone()));

@@ -1,4 +1,4 @@
-//! What stands on the listener: the API beneath /v1, and the portal everywhere else.
+//! What stands on the listener: the API beneath /v1, the paths of the first system, and the portal everywhere else.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,16 +9,18 @@ use tonic::{body::Body, transport::server::TcpConnectInfo};
 use tower::ServiceExt;
 
 use super::{json::JsonApi, peer::Peer};
+use crate::legacy;
 
 pub struct Site {
     api: JsonApi,
+    legacy: Option<Router>,
     /// Where one is served.
     portal: Option<Router>,
 }
 
 impl Site {
-    pub fn new(api: JsonApi, portal: Option<Router>) -> Self {
-        Self { api, portal }
+    pub fn new(api: JsonApi, legacy: Option<Router>, portal: Option<Router>) -> Self {
+        Self { api, legacy, portal }
     }
 
     pub async fn answer<B>(&self, mut request: Request<B>, caller: TcpConnectInfo) -> Response<Body>
@@ -27,11 +29,13 @@ impl Site {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let is_the_apis = |path: &str| path == "/v1" || path.starts_with("/v1/");
-        let portal = self.portal.as_ref().filter(|_| !is_the_apis(request.uri().path()));
-        let Some(portal) = portal else { return self.api.answer(request, caller).await };
+        let path = request.uri().path();
+        let legacy = self.legacy.as_ref().filter(|_| legacy::has(path));
+        let portal = self.portal.as_ref().filter(|_| !is_the_apis(path));
+        let Some(pages) = legacy.or(portal) else { return self.api.answer(request, caller).await };
         let from = caller.remote_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
         request.extensions_mut().insert(ConnectInfo(Peer(from)));
-        let Ok(answer) = portal.clone().oneshot(request.map(axum::body::Body::new)).await;
+        let Ok(answer) = pages.clone().oneshot(request.map(axum::body::Body::new)).await;
         answer.map(Body::new)
     }
 }

@@ -15,7 +15,6 @@ mod headers;
 mod language;
 mod live;
 mod moment;
-mod ordered;
 mod orders;
 mod page;
 mod problem;

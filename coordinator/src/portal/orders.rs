@@ -13,7 +13,6 @@ use serde::Deserialize;
 
 use super::{
     language::of,
-    ordered::ordered,
     page::business,
     problem::nothing_here,
     signed::{Member, Signed},
@@ -22,7 +21,10 @@ use super::{
 };
 use crate::{
     app::{Error, NoPairing, PairingCode, Refusal},
-    http::peer::Peer,
+    http::{
+        ordered::{ordered, told_as},
+        peer::Peer,
+    },
 };
 
 #[derive(Deserialize)]
@@ -49,7 +51,7 @@ pub async fn give(
         let detail = [("detail", detail(error).into())];
         portal.templates.text_with(of(&headers), why_not(error), &detail)
     };
-    match ordered(&portal, &member, origin, given.order.call(), order, told).await {
+    match ordered(member.asks(&portal, given.order.call(), origin), order, told_as(told)).await {
         None => nothing_here(&portal, &headers),
         Some(Ok(code)) => done(&portal, &headers, &member, code).await,
         Some(Err(told)) => {

@@ -1,6 +1,6 @@
 //! Who is signed in, and what that person may do.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
@@ -12,7 +12,10 @@ use roost_store::WebUser;
 use sha2::{Digest, Sha256};
 
 use super::{problem::failed, state::Portal};
-use crate::app::access::{Caller, calls, secret};
+use crate::{
+    app::access::{Caller, calls, secret},
+    http::ordered::Asked,
+};
 
 /// The prefix has browsers take it from this host alone, over a secure line, for every path.
 const COOKIE: &str = "__Host-roost";
@@ -71,6 +74,12 @@ impl Member {
 
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// What he orders of his business.
+    pub fn asks<'a>(&'a self, portal: &'a Portal, call: &'a str, origin: IpAddr) -> Asked<'a> {
+        let (access, caller) = (portal.access.as_ref(), &self.caller);
+        Asked { access, caller, origin, call, tenant: Some(&self.tenant) }
     }
 }
 

@@ -77,16 +77,32 @@ impl Store {
             &cookie[..],
             IDLE.as_secs_f64(),
         );
-        let mut user = None;
-        for row in self.all("look a browser up", query).await? {
-            let user: &mut WebUser =
-                user.get_or_insert_with(|| WebUser { email: row.email, memberships: Vec::new() });
-            if let Some((tenant, role)) = row.tenant_id.zip(row.role) {
-                let tenant = TenantId::new(&tenant).map_err(StoreError::corrupt_id)?;
-                user.memberships.push((tenant, role.into()));
-            }
-        }
-        Ok(user)
+        let rows = self.all("look a browser up", query).await?;
+        user_of(rows.into_iter().map(|row| (row.email, row.tenant_id.zip(row.role))))
+    }
+
+    /// Who has this address.
+    pub async fn person(&self, email: &str) -> Result<Option<WebUser>, StoreError> {
+        let query = sqlx::query!(
+            r#"select u.email, m.tenant_id as "tenant_id?", m.role as "role?: Role"
+            from users u
+            left join (
+                memberships m join tenants t on t.id = m.tenant_id and t.deleting_since is null
+            ) on m.user_id = u.id
+            where u.email = $1 order by m.tenant_id"#,
+            email,
+        );
+        let rows = self.all("look a person up", query).await?;
+        user_of(rows.into_iter().map(|row| (row.email, row.tenant_id.zip(row.role))))
+    }
+
+    /// Makes this address a user's, if it is none's yet, who has no password: nothing typed is the hash of it.
+    pub async fn know_person(&self, email: &str) -> Result<(), StoreError> {
+        let query = sqlx::query!(
+            "insert into users (email, password) values ($1, '') on conflict (email) do nothing returning id",
+            email,
+        );
+        self.maybe("make somebody a user", query).await.map(drop)
     }
 
     /// Of these cookies, those whose browsers are signed in.
@@ -104,4 +120,19 @@ impl Store {
         let rows = self.all("look at the browsers of streams", query).await?;
         Ok(rows.into_iter().filter_map(|row| row.digest.try_into().ok()).collect())
     }
+}
+
+/// From a row for each membership; one without any has a row all the same.
+fn user_of(
+    rows: impl Iterator<Item = (String, Option<(String, Role)>)>,
+) -> Result<Option<WebUser>, StoreError> {
+    let mut user = None;
+    for (email, membership) in rows {
+        let user: &mut WebUser = user.get_or_insert_with(|| WebUser { email, memberships: Vec::new() });
+        if let Some((tenant, role)) = membership {
+            let tenant = TenantId::new(&tenant).map_err(StoreError::corrupt_id)?;
+            user.memberships.push((tenant, role.into()));
+        }
+    }
+    Ok(user)
 }

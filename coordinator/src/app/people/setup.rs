@@ -6,7 +6,7 @@ use roost_model::{
     BrowserSettings, DEFAULT_ANSWER_WITHIN, DEFAULT_REPLY_LIMIT, ResendPolicy, ResourceLimits,
     TimingOverrides, ids::TenantId,
 };
-use roost_store::{NewTenant, SetupRequest, SetupState, SetupVerdict, WantedBusiness};
+use roost_store::{NewTenant, SetupRequest, SetupState, SetupVerdict, StoreError, WantedBusiness};
 
 use super::members::LINK_LIFETIME;
 use crate::app::{
@@ -74,7 +74,11 @@ impl App {
         by: &Caller,
     ) -> Result<SetupRequest, Error> {
         let store = self.store()?;
-        let wanted = store.get_setup_request(id).await?.wanted;
+        let SetupRequest { state, wanted, .. } = store.get_setup_request(id).await?;
+        // Before the id that is made of it is found to be taken, by itself.
+        if !state.is_open() {
+            return Err(StoreError::SetupRequestClosed { id, state: state.as_str() }.into());
+        }
         let tenant = tenant.unwrap_or_else(|| id_of(&wanted.display_name, id));
         let request = store.approve_setup_request(id, &new_tenant(tenant, wanted), by.name()).await?;
         tracing::info!(setup_request = id, tenant = ?request.tenant, "a setup request is approved");

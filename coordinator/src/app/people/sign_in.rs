@@ -152,6 +152,16 @@ impl App {
         Ok(self.store()?.close_web_session(cookie).await?)
     }
 
+    /// Who has this address; none who was never a user.
+    pub async fn person(&self, email: &str) -> Result<Option<WebUser>, Error> {
+        Ok(self.store()?.person(email).await?)
+    }
+
+    /// Makes somebody a user whom another program has signed in: without a password, so that a reset has to be used first.
+    pub async fn know_person(&self, email: &str) -> Result<(), Error> {
+        Ok(self.store()?.know_person(email).await?)
+    }
+
     async fn web_user(&self, cookie: &TokenDigest) -> Result<Option<WebUser>, Error> {
         Ok(self.store()?.web_user(cookie).await?)
     }

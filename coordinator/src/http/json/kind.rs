@@ -52,6 +52,11 @@ const CODES: [Code; 16] = [
     Code::Unauthenticated,
 ];
 
+/// As HTTP has it.
+pub fn status_of(code: Code) -> u16 {
+    Kind::of(code).status
+}
+
 impl Kind {
     /// Every one that there is.
     pub fn all() -> impl Iterator<Item = Kind> {

@@ -23,3 +23,4 @@ mod routes;
 mod unknown;
 
 pub use api::{JsonApi, JsonApiError};
+pub use kind::status_of;

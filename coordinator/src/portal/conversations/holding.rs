@@ -19,9 +19,11 @@ use super::{
 use crate::{
     app::Error,
     grpc::said,
-    http::peer::Peer,
+    http::{
+        ordered::{ordered, told_as},
+        peer::Peer,
+    },
     portal::{
-        ordered::ordered,
         problem::{failed, nothing_here},
         signed::{Member, Signed},
         state::Portal,
@@ -75,7 +77,7 @@ pub async fn hold(
             Order::Release => app.release_chat(&member.tenant, &chat, given.version, by).await,
         }
     };
-    let done = ordered(&portal, &member, origin, call, order, why_not).await;
+    let done = ordered(member.asks(&portal, call, origin), order, told_as(why_not)).await;
     answer(&portal, &headers, &member, &chat, done.map(|done| done.map(drop)), draft).await
 }
 
@@ -113,7 +115,8 @@ async fn says(
     said: crate::grpc::Said,
 ) -> Option<Result<(), &'static str>> {
     let order = portal.app.say_in_chat(&member.tenant, &said.chat, said.body, &said.key, member.caller());
-    ordered(portal, member, origin, "/roost.v1.ChatService/SendChatMessage", order, why_not).await
+    ordered(member.asks(portal, "/roost.v1.ChatService/SendChatMessage", origin), order, told_as(why_not))
+        .await
 }
 
 /// Loading the page again orders nothing again; what was typed and is not said stays.

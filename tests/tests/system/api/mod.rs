@@ -14,6 +14,7 @@ mod fleet;
 mod fleet_moves;
 pub mod harness;
 mod json;
+mod legacy;
 mod lifecycle;
 mod messages;
 mod moves;

@@ -18,7 +18,7 @@ use roost_cluster::{
     registry::{EtcdAccessArgs, EtcdRegistry, Registry},
     timing::Timing,
 };
-use roost_coordinator::{Config, Coordinator, transport::TransportArgs};
+use roost_coordinator::{Config, Coordinator, legacy::LegacyArgs, transport::TransportArgs};
 use roost_devcluster::{Etcd, Postgres, wait_until};
 use roost_proto::v1::GetClusterStatusRequest;
 use roost_store::Store;
@@ -33,6 +33,8 @@ pub use calls::{Authed, business};
 /// How long anything may take that is to happen; tests run beside each other on small machines.
 pub const SOON: Duration = Duration::from_secs(30);
 pub const TOKEN: &str = "a-token-of-the-tests";
+/// Of a front end of its own.
+pub const PORTAL_KEY: &str = "a-key-of-a-front-end";
 
 struct Servers {
     etcd: Etcd,
@@ -143,10 +145,16 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
     let dir = tempfile::tempdir().expect("a directory");
     let token_file = dir.path().join("tokens");
     write_private(&token_file, &format!("{TOKEN}\n"));
+    let portal_key_file = dir.path().join("portal-key");
+    write_private(&portal_key_file, &format!("{PORTAL_KEY}\n"));
     let secret = dir.path().join("secret");
     write_private(&secret, &"5e".repeat(32));
     let transport = TransportArgs { cluster_secret_file: Some(secret), ..TransportArgs::default() };
     let timing = Timing::from_ttl(Duration::from_secs(2)).expect("a TTL that etcd takes");
+    let legacy = LegacyArgs {
+        portal_key_file: Some(portal_key_file),
+        portal_key_from: vec!["127.0.0.1/32".parse().expect("a network")],
+    };
     let config = Config {
         id: id.into(),
         cluster: cluster.parse().expect("a cluster's name"),
@@ -161,6 +169,7 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         public_url: None,
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),
+        legacy,
         transport,
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use roost_proto::{error::ErrorCode, v1};
 use tokio::time::Instant;
 
-use self::browser::{Browser, PASSWORD, invite, members, signed_in};
+use self::browser::{Browser, PASSWORD, members};
+pub use self::browser::{invite, signed_in};
 use crate::api::harness::{Api, TOKEN, api, error_of};
 
 /// After which a person who was removed is nowhere any more.

@@ -89,7 +89,7 @@ async fn what_is_asked_for_is_made_as_it_was_asked_for_and_belongs_to_who_asked(
         ("+255700000001", v1::Template::Ecommerce, v1::Language::Sw, "Karibu {business}!")
     );
     let again = setups(&api).approve_setup_request(approval).await.unwrap_err();
-    assert_eq!(error_of(&again).code, ErrorCode::AlreadyExists);
+    assert_eq!(error_of(&again).code, ErrorCode::FailedPrecondition);
 
     sqlx::query("update whatsapp_sessions set status = 'CONNECTED' where tenant_id = $1")
         .bind(&approved.tenant_id)
