@@ -8,9 +8,10 @@ use std::{env, fs, path::PathBuf};
 use prost_types::FileDescriptorSet;
 use protox::Compiler;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "access",
     "member",
+    "user",
     "tenant",
     "worker",
     "session",

@@ -9,7 +9,7 @@ use crate::{
         apply::Apply, audit::AuditVerb, cluster::ClusterVerb, export::Export, member::MemberVerb,
         message::MessageVerb, node::NodeVerb, operation::OperationVerb, rebalance::Rebalance,
         session::SessionVerb, snapshot::SnapshotVerb, tenant::TenantVerb, token::TokenVerb, top::Top,
-        version::VersionVerb, worker::WorkerVerb,
+        user::UserVerb, version::VersionVerb, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// The people of a tenant, who use the portal.
     #[command(subcommand)]
     Member(MemberVerb),
+    /// Users of the console, who run the cluster.
+    #[command(subcommand)]
+    User(UserVerb),
     /// The audit: what was ordered by whom.
     #[command(subcommand)]
     Audit(AuditVerb),

@@ -36,7 +36,7 @@ use crate::{
             token_file::{TokenFile, TokenFileError},
         },
         health,
-        people::PortalAddress,
+        people::{PortalAddress, SecretsKey, SecretsKeyError},
         retention, waiting_look,
     },
     config::Config,
@@ -57,6 +57,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub enum StartError {
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
+    #[error(transparent)]
+    SecretsKey(#[from] SecretsKeyError),
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error(transparent)]
@@ -82,6 +84,7 @@ impl StartError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Tokens(_)
+            | Self::SecretsKey(_)
             | Self::Transport(_)
             | Self::Database(_)
             | Self::Registry(_)
@@ -119,6 +122,7 @@ impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
+        let secrets_key = config.secrets_key_file.as_deref().map(SecretsKey::from_file).transpose()?;
         let (url, password_file) =
             (config.database_url.expose_secret(), config.database_password_file.clone());
         let store = Store::connect_lazy_with(url, password_file, config.database_connections)?;
@@ -151,9 +155,9 @@ impl Coordinator {
         let address = http_addr.and_then(|addr| {
             config.public_url.or_else(|| PortalAddress::of_loopback(addr, certificates.admin.is_some()))
         });
-        let calls = Calls::new(app.clone(), access.clone(), health, address.clone())?;
+        let calls = Calls::new(app.clone(), access.clone(), health, address.clone(), secrets_key.is_some())?;
         let site = match http_listener {
-            Some(listener) => Some((listener, site(&calls, app, access, address)?)),
+            Some(listener) => Some((listener, site(&calls, app, access, address, secrets_key)?)),
             None => None,
         };
         let server = tokio::spawn(serve(listener, site, certificates.admin, calls, stop.clone()));
@@ -233,8 +237,9 @@ fn site(
     app: App,
     access: Arc<Access>,
     address: Option<PortalAddress>,
+    secrets_key: Option<SecretsKey>,
 ) -> Result<Site, StartError> {
-    let portal = address.map(|address| Portal::new(app, access, address)).transpose()?;
+    let portal = address.map(|address| Portal::new(app, access, address, secrets_key)).transpose()?;
     Ok(Site::new(JsonApi::new(calls.clone())?, portal.map(portal::routes)))
 }
 

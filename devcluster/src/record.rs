@@ -14,6 +14,9 @@ pub struct DevRecord {
     pub http_addr: Option<String>,
     /// Of the portal: the link by which an owner of the first tenant comes in, once; where one has come in already, the portal itself.
     pub portal_url: Option<String>,
+    /// Of the console: the link by which an admin comes in, once; where one has come in already, the console itself.
+    #[serde(default)]
+    pub console_url: Option<String>,
     /// The authority that has signed for the coordinators, at both addresses; none of a cluster without TLS.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -82,6 +85,7 @@ mod tests {
             admin_addr: "127.0.0.1:3".into(),
             http_addr: Some("127.0.0.1:7".into()),
             portal_url: Some("http://127.0.0.1:7/welcome/roost_x".into()),
+            console_url: Some("http://127.0.0.1:7/console/welcome/roost_x".into()),
             ca_file: None,
             token_file: "/d/token".into(),
             simulator_url: Some("http://127.0.0.1:4".into()),
@@ -101,6 +105,7 @@ mod tests {
             "admin_addr": "127.0.0.1:3",
             "http_addr": "127.0.0.1:7",
             "portal_url": "http://127.0.0.1:7/welcome/roost_x",
+            "console_url": "http://127.0.0.1:7/console/welcome/roost_x",
             "ca_file": null,
             "token_file": "/d/token",
             "simulator_url": "http://127.0.0.1:4",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roost_proto::v1::{
-    BusinessTexts, CreateTenantRequest, InviteMemberRequest, Language, ListMembersRequest,
+    BusinessTexts, CreateTenantRequest, CreateUserRequest, InviteMemberRequest, Language, ListMembersRequest,
     ListTenantsRequest, Member, Role, StartWorkerRequest, StopWorkerRequest, Template, Tenant,
     UpdateTenantRequest,
 };
@@ -81,6 +81,16 @@ pub async fn invite_owner(admin: &Admin, tenant: &TenantRecord) -> Result<Option
     let request = InviteMemberRequest { tenant_id: tenant_id.clone(), email, role: Role::Owner.into() };
     let invited = admin.members().invite_member(request).await.map_err(failed("invite the owner"))?;
     Ok(Some(invited.into_inner().url))
+}
+
+/// The link by which an admin of the cluster comes in, once; none when one has done so.
+pub async fn invite_admin(admin: &Admin) -> Result<Option<String>> {
+    let request = CreateUserRequest { email: "admin@roost.example".to_owned(), role: Role::Admin.into() };
+    match admin.users().create_user(request).await {
+        Ok(made) => Ok(Some(made.into_inner().url)),
+        Err(status) if status.code() == Code::AlreadyExists => Ok(None),
+        Err(status) => Err(DevError::call("invite an admin")(status)),
+    }
 }
 
 /// Makes or updates one tenant and starts its worker. `echo` makes it answer each message with `echo: <the message>`,

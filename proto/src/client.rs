@@ -11,7 +11,7 @@ use crate::v1::{
     member_service_client::MemberServiceClient, message_service_client::MessageServiceClient,
     node_service_client::NodeServiceClient, operation_service_client::OperationServiceClient,
     session_service_client::SessionServiceClient, tenant_service_client::TenantServiceClient,
-    version_service_client::VersionServiceClient,
+    user_service_client::UserServiceClient, version_service_client::VersionServiceClient,
     worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
@@ -89,6 +89,10 @@ impl Admin {
 
     pub fn members(&self) -> MemberServiceClient<Transport> {
         MemberServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn users(&self) -> UserServiceClient<Transport> {
+        UserServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     pub fn tenants(&self) -> TenantServiceClient<Transport> {

@@ -78,6 +78,7 @@ pub mod snapshot_list;
 pub mod snapshot_orphans;
 pub mod snapshot_restores;
 pub mod snapshots;
+pub mod tenant_search;
 pub mod tenants;
 mod turnover;
 pub mod versions;
@@ -121,7 +122,9 @@ pub use pairing::{PairingAnswer, PairingOrder, PairingProgress};
 pub use people::{
     invitations::{Link, NewInvitation, Purpose},
     members::{Member, Standing},
-    web_sessions::{Login, WEB_SESSION_AT_MOST, WebUser},
+    second_factors::{HalfSignedIn, OPERATOR_SESSION_AT_MOST},
+    users::{ClusterUser, NewUserLink, UserLink, UserLinkPurpose},
+    web_sessions::{Login, Stage, WEB_SESSION_AT_MOST, WebUser},
 };
 pub use placements::Placement;
 pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch, RETENTION_DAYS};
@@ -137,6 +140,7 @@ pub use snapshot_id::{InvalidSnapshotId, SnapshotId};
 pub use snapshot_list::{ListedSnapshot, SNAPSHOTS_KEPT, SnapshotState};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
+pub use tenant_search::{Elsewhere, FoundTenant, SearchedState, TenantSearch};
 pub use tenants::{
     KnownProxy, LimitsPatch, NewTenant, TemporaryLogLevel, Tenant, TenantFilter, TenantPatch, TenantStatus,
 };

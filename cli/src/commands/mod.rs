@@ -39,6 +39,7 @@ pub mod tenant;
 mod timing;
 pub mod token;
 pub mod top;
+pub mod user;
 pub mod version;
 mod wait;
 pub mod worker;
@@ -72,6 +73,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Cluster(verb) => verb.run(&mut context).await,
         Command::Token(verb) => verb.run(&mut context).await,
         Command::Member(verb) => verb.run(&mut context).await,
+        Command::User(verb) => verb.run(&mut context).await,
         Command::Audit(verb) => verb.run(&mut context).await,
         Command::Whoami => token::whoami(&mut context).await,
         Command::Operation(verb) => verb.run(&mut context).await,

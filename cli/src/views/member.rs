@@ -79,6 +79,12 @@ pub struct LinkView {
     url: String,
 }
 
+impl LinkView {
+    pub fn to(url: String) -> Self {
+        Self { url }
+    }
+}
+
 impl From<CreatePasswordResetResponse> for LinkView {
     fn from(made: CreatePasswordResetResponse) -> Self {
         Self { url: made.url }

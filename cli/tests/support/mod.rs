@@ -11,7 +11,7 @@ use roost_proto::{
         member_service_server::MemberServiceServer, message_service_server::MessageServiceServer,
         node_service_server::NodeServiceServer, operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer, tenant_service_server::TenantServiceServer,
-        version_service_server::VersionServiceServer,
+        user_service_server::UserServiceServer, version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -31,6 +31,7 @@ mod orders;
 mod sessions;
 mod settings;
 mod tenants;
+mod users;
 mod versions;
 mod workers;
 
@@ -60,6 +61,7 @@ async fn serve(tls: Option<ServerTls>) -> SocketAddr {
     let server = Server::builder()
         .add_service(AccessServiceServer::with_interceptor(Script, authorised))
         .add_service(MemberServiceServer::with_interceptor(Script, authorised))
+        .add_service(UserServiceServer::with_interceptor(Script, authorised))
         .add_service(TenantServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerInspectionServiceServer::with_interceptor(Script, authorised))

@@ -28,4 +28,5 @@ mod wire;
 
 pub use code_name::code_name;
 pub use frame::{PREFIX, framed};
+pub use request::Checks;
 pub use server::{Calls, InProcess, ServeError, max_request, serve};

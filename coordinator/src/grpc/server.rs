@@ -15,6 +15,7 @@ use roost_proto::{
         operation_service_server::OperationServiceServer,
         session_service_server::SessionServiceServer,
         tenant_service_server::TenantServiceServer,
+        user_service_server::UserServiceServer,
         version_service_server::{self, VersionServiceServer},
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
@@ -41,7 +42,7 @@ use super::{
     gate::Gated,
     limits::{Limits, LimitsLayer},
     services::{
-        Accesses, Clusters, Members, Messages, Nodes, Operations, Sessions, Tenants, Versions,
+        Accesses, Clusters, Members, Messages, Nodes, Operations, Sessions, Tenants, Users, Versions,
         WorkerInspection, Workers,
     },
     trace,
@@ -78,6 +79,7 @@ impl Calls {
         access: Arc<Access>,
         health: HealthReporter,
         portal: Option<PortalAddress>,
+        keeps_secrets: bool,
     ) -> Result<Self, ServeError> {
         let limits = LimitsLayer::new(app.streams().clone());
         let mut routes = Routes::builder();
@@ -85,7 +87,7 @@ impl Calls {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .add_service(HealthServer::new(HealthService::from_health_reporter(health)));
-        add_services(&mut routes, app, portal);
+        add_services(&mut routes, app, portal, keeps_secrets);
         let (auth, admit) = (AuthLayer::of(Door::new(access.clone())), AdmitLayer::of(Desk::new(access)));
         Ok(Self { routes: routes.routes().prepare(), auth, admit, limits })
     }
@@ -112,7 +114,7 @@ impl Calls {
     }
 }
 
-fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddress>) {
+fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddress>, keeps_secrets: bool) {
     let tenants = Tenants { app: app.clone() };
     let workers = Workers { app: app.clone() };
     let inspection = WorkerInspection { app: app.clone() };
@@ -122,11 +124,13 @@ fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddre
     let cluster = Clusters { app: app.clone() };
     let versions = Versions { app: app.clone() };
     let access = Accesses { app: app.clone() };
-    let members = Members { app: app.clone(), portal };
+    let members = Members { app: app.clone(), portal: portal.clone() };
+    let users = Users { app: app.clone(), portal, keeps_secrets };
     let nodes = Nodes { app };
     routes
         .add_service(AccessServiceServer::new(access).max_decoding_message_size(MAX_REQUEST))
         .add_service(MemberServiceServer::new(members).max_decoding_message_size(MAX_REQUEST))
+        .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerInspectionServiceServer::new(inspection).max_decoding_message_size(MAX_REQUEST))

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! A page is whole as the server sends it, and works without JavaScript. With it, one stream of events (`live`) brings the card of the
-//! status anew whenever something changes. Nothing is fetched from anywhere else, and no script or style stands in a page.
+//! status anew whenever something changes. [`console`] is the same for those who run the cluster. Nothing is fetched from anywhere else, and no script or style stands in a page.
 
 mod assets;
 mod business;
+mod console;
 mod conversations;
 mod headers;
 mod language;
@@ -21,6 +22,7 @@ mod problem;
 mod sign_in;
 mod signed;
 mod state;
+mod table;
 mod templates;
 mod view;
 
@@ -53,6 +55,7 @@ pub fn routes(portal: Portal) -> Router {
         .route("/t/{tenant}/chats", get(conversations::list))
         .route("/t/{tenant}/chats/{chat}", get(conversations::chat))
         .route("/t/{tenant}/chats/{chat}/export.csv", get(conversations::export))
+        .merge(console::routes())
         .route("/assets/{file}", get(assets::file))
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(FORM_AT_MOST))

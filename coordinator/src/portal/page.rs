@@ -21,6 +21,9 @@ use super::{
 use crate::app::Error;
 
 pub async fn home(State(portal): State<Arc<Portal>>, headers: HeaderMap, signed: Signed) -> Response {
+    if signed.user.role.is_some() {
+        return Redirect::to("/console").into_response();
+    }
     match signed.user.memberships.first() {
         Some((tenant, _)) => Redirect::to(&format!("/t/{tenant}")).into_response(),
         None => problem(&portal, &headers, StatusCode::FORBIDDEN, "no-business", "no-business-told"),

@@ -57,6 +57,7 @@ impl Cluster {
             admin_addr: self.admin().address().to_owned(),
             http_addr: self.http_addr().map(str::to_owned),
             portal_url: self.portal_url().map(str::to_owned),
+            console_url: self.console_url().map(str::to_owned),
             ca_file: self.certificates.as_ref().map(Certificates::ca_file),
             token_file: self.token_file(),
             simulator_url: self.simulator.as_ref().map(|site| site.client.url().to_owned()),

@@ -43,6 +43,7 @@ pub struct Cluster {
     admins: Vec<Admin>,
     tenants: Vec<TenantRecord>,
     portal_url: Option<String>,
+    console_url: Option<String>,
     options: Options,
     ended_leftovers: Vec<Started>,
     // Last, for the lock: the directory is free when all of it is gone.
@@ -91,6 +92,7 @@ impl Cluster {
             admins,
             tenants,
             portal_url: None,
+            console_url: None,
             options,
             ended_leftovers,
             state_dir,
@@ -165,10 +167,26 @@ impl Cluster {
     pub async fn invite_owner(&mut self) -> Result<()> {
         if let Some(tenant) = self.tenants.first() {
             let link = tenants::invite_owner(self.admin(), tenant).await?;
-            let scheme = if self.certificates.is_some() { "https" } else { "http" };
-            self.portal_url = link.or_else(|| self.http_addr().map(|addr| format!("{scheme}://{addr}/")));
+            self.portal_url = link.or_else(|| self.site("/"));
         }
         Ok(())
+    }
+
+    /// The same of the console, for an admin.
+    pub async fn invite_admin(&mut self) -> Result<()> {
+        let link = tenants::invite_admin(self.admin()).await?;
+        self.console_url = link.or_else(|| self.site("/console"));
+        Ok(())
+    }
+
+    fn site(&self, path: &str) -> Option<String> {
+        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        self.http_addr().map(|addr| format!("{scheme}://{addr}{path}"))
+    }
+
+    /// Where an admin comes in, once one was invited.
+    pub fn console_url(&self) -> Option<&str> {
+        self.console_url.as_deref()
     }
 
     /// Where a person comes in, once somebody was invited.

@@ -82,6 +82,7 @@ struct PortArgs {
 async fn start(options: Options) -> Result<Cluster, DevError> {
     let mut cluster = Cluster::start(options).await?;
     cluster.invite_owner().await?;
+    cluster.invite_admin().await?;
     Ok(cluster)
 }
 

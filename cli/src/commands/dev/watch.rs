@@ -69,7 +69,8 @@ pub async fn until_asked_to_stop(
                     if !published {
                         let record = DevRecord::path(cluster.state_dir());
                         let portal = cluster.portal_url().map(|url| format!("the portal, as the owner of demo-1: {url}"));
-                        let told = portal.into_iter().chain([format!("ready: {}", record.display())]);
+                        let console = cluster.console_url().map(|url| format!("the console, as an admin: {url}"));
+                        let told = portal.into_iter().chain(console).chain([format!("ready: {}", record.display())]);
                         show.lines(&mut board, told.collect())?;
                     }
                     published = true;

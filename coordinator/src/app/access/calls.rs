@@ -108,6 +108,12 @@ pub const CALLS: &[Call] = &[
     order("/roost.v1.MemberService/RemoveMember", RUN_TENANT, TENANT),
     order("/roost.v1.MemberService/CreatePasswordReset", OPERATE, CLUSTER),
 
+    order("/roost.v1.UserService/CreateUser", ADMINS, CLUSTER),
+    question("/roost.v1.UserService/ListUsers", ADMINS, CLUSTER),
+    order("/roost.v1.UserService/SetUserRole", ADMINS, CLUSTER),
+    order("/roost.v1.UserService/RemoveUser", ADMINS, CLUSTER),
+    order("/roost.v1.UserService/ResetUser", ADMINS, CLUSTER),
+
     question("/roost.v1.TenantService/GetTenant", VIEW_TENANT, Subject::Tenant("id")),
     question("/roost.v1.TenantService/ListTenants", VIEW, CLUSTER),
     order("/roost.v1.TenantService/CreateTenant", OPERATE, TENANT),

@@ -26,6 +26,7 @@ mod settings_update;
 mod tenant;
 mod text;
 mod timing;
+mod user;
 mod version;
 
 pub use access::new_token;
@@ -38,6 +39,7 @@ pub use profile::profile_part;
 pub use settings_update::{settings_undo, settings_update};
 pub use tenant::{new_tenant, tenant_patch};
 pub use text::Text;
+pub use user::{new_user, user_role};
 pub use version::{new_version, pin, planned_rollout, started_rollout, version_name};
 
 /// Collects what is wrong with one request.

@@ -33,6 +33,7 @@ pub enum List {
     Tokens = 9,
     AuditEntries = 10,
     Members = 11,
+    Users = 12,
 }
 
 /// The page size that is meant by `page_size`.

@@ -23,11 +23,15 @@ pub struct Members {
 }
 
 impl Members {
-    /// Where links lead to.
     fn portal(&self) -> Result<&PortalAddress, ApiError> {
-        let why = "this coordinator serves no portal that a link could lead to: start it with --http-listen and --public-url";
-        self.portal.as_ref().ok_or_else(|| ApiError::new(ErrorCode::FailedPrecondition, why))
+        portal_of(self.portal.as_ref())
     }
+}
+
+/// Where links lead to.
+pub fn portal_of(portal: Option<&PortalAddress>) -> Result<&PortalAddress, ApiError> {
+    let why = "this coordinator serves no portal that a link could lead to: start it with --http-listen and --public-url";
+    portal.ok_or_else(|| ApiError::new(ErrorCode::FailedPrecondition, why))
 }
 
 #[async_trait]

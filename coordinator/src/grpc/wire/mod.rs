@@ -10,6 +10,7 @@ mod operation;
 mod session;
 mod snapshot;
 mod timestamp;
+mod user;
 mod version;
 mod worker_description;
 mod worker_log;
@@ -46,6 +47,7 @@ pub use operation::{
 pub use session::{pairing_code, qr_form, qr_picture, session};
 pub use snapshot::{session_snapshot, snapshot_orphan};
 pub use timestamp::timestamp;
+pub use user::user;
 pub use version::{rollout_plan, version};
 pub use worker_description::{condition_change, worker_description};
 pub use worker_log::{log_item, log_level_of, tenant_log_level};

@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use roost_devcluster::DevRecord;
+use roost_proto::v1::{ConditionKind, Worker};
 use roost_tests::{SOON, Scenario};
 use tokio::{process::Command, time::timeout};
 
@@ -18,9 +19,29 @@ async fn an_owner_links_a_phone_reads_what_is_said_and_sees_a_failover_pass() ->
         options.echo = true;
     })
     .await?;
-    let tenant = scenario.tenant(0);
     scenario.cluster.invite_owner().await?;
     scenario.cluster.publish()?;
+    let url = scenario.cluster.portal_url().unwrap_or_default().to_owned();
+    is_found_right(&scenario, "owner.js", &url).await?;
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_sees_a_node_die_and_restarts_a_worker() -> Result<()> {
+    let mut scenario = Scenario::starting(|options| (options.nodes, options.tenants) = (2, 1)).await?;
+    scenario.cluster.invite_admin().await?;
+    scenario.cluster.publish()?;
+    let tenant = scenario.tenant(0);
+    let answers = |it: &Worker| it.condition.as_ref().is_some_and(|it| it.kind() == ConditionKind::Answering);
+    scenario.cluster.worker_until(&tenant.id, "answers", SOON, answers).await?;
+    let url = scenario.cluster.console_url().unwrap_or_default().to_owned();
+    is_found_right(&scenario, "operator.js", &url).await?;
+    scenario.finish().await
+}
+
+/// By a script, which is told where to begin and who has the first tenant.
+async fn is_found_right(scenario: &Scenario, script: &str, url: &str) -> Result<()> {
+    let tenant = scenario.tenant(0);
     let placed =
         scenario.cluster.worker_until(&tenant.id, "is placed", SOON, |it| !it.node_id.is_empty()).await?;
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
@@ -30,9 +51,9 @@ async fn an_owner_links_a_phone_reads_what_is_said_and_sees_a_failover_pass() ->
         scripts.display()
     );
     let output = Command::new("node")
-        .arg("owner.js")
+        .arg(script)
         .current_dir(&scripts)
-        .env("PORTAL_URL", scenario.cluster.portal_url().unwrap_or_default())
+        .env("PORTAL_URL", url)
         .env("SIMULATOR_URL", scenario.cluster.simulator()?.url())
         .env("DEV_JSON", DevRecord::path(scenario.cluster.state_dir()))
         .env("OWNER", &placed.node_id)
@@ -41,5 +62,5 @@ async fn an_owner_links_a_phone_reads_what_is_said_and_sees_a_failover_pass() ->
     let output = timeout(DEADLINE, output).await??;
     let told = [output.stdout, output.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
     ensure!(output.status.success(), "{}", told.concat());
-    scenario.finish().await
+    Ok(())
 }
