@@ -8,10 +8,11 @@ use std::{env, fs, path::PathBuf};
 use prost_types::FileDescriptorSet;
 use protox::Compiler;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "access",
     "member",
     "setup",
+    "user",
     "tenant",
     "worker",
     "session",

@@ -9,7 +9,8 @@ use crate::{
         apply::Apply, audit::AuditVerb, chat::ChatVerb, cluster::ClusterVerb, export::Export,
         member::MemberVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
         rebalance::Rebalance, session::SessionVerb, setup::SetupVerb, snapshot::SnapshotVerb,
-        tenant::TenantVerb, token::TokenVerb, top::Top, version::VersionVerb, worker::WorkerVerb,
+        tenant::TenantVerb, token::TokenVerb, top::Top, user::UserVerb, version::VersionVerb,
+        worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -81,6 +82,9 @@ pub(crate) enum Command {
     /// Businesses that are to be set up: who may ask for one, and what was asked for.
     #[command(subcommand)]
     Setup(SetupVerb),
+    /// Users of the console, who run the cluster.
+    #[command(subcommand)]
+    User(UserVerb),
     /// The audit: what was ordered by whom.
     #[command(subcommand)]
     Audit(AuditVerb),

@@ -110,6 +110,26 @@ impl From<SetupStateChoice> for SetupRequestState {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UserRoleChoice {
+    /// Everything, users and tokens too
+    Admin,
+    /// Runs nodes, tenants and workers
+    Operator,
+    /// Sees them, and no conversation
+    Viewer,
+}
+
+impl From<UserRoleChoice> for Role {
+    fn from(role: UserRoleChoice) -> Self {
+        match role {
+            UserRoleChoice::Admin => Role::Admin,
+            UserRoleChoice::Operator => Role::Operator,
+            UserRoleChoice::Viewer => Role::Viewer,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VersionKindChoice {
     Page,
     Library,

@@ -54,6 +54,10 @@ pub struct Config {
     /// File of the tokens that are accepted, one a line: TOKEN or TOKEN expires 2027-01-31T00:00:00Z
     #[arg(long, env = "ROOST_COORDINATOR_TOKEN_FILE")]
     pub token_file: PathBuf,
+    /// File of the key under which secrets of people are kept in the database, 64 hexadecimal digits, the same for all coordinators; admins
+    /// and operators can sign in to the console only where it is given
+    #[arg(long, env = "ROOST_COORDINATOR_SECRETS_KEY_FILE")]
+    pub secrets_key_file: Option<PathBuf>,
     #[command(flatten)]
     pub legacy: LegacyArgs,
     #[command(flatten)]

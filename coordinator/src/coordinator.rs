@@ -36,7 +36,7 @@ use crate::{
             token_file::{TokenFile, TokenFileError},
         },
         health,
-        people::PortalAddress,
+        people::{PortalAddress, SecretsKey, SecretsKeyError},
         retention, waiting_look,
     },
     config::Config,
@@ -60,6 +60,8 @@ pub enum StartError {
     Tokens(#[from] TokenFileError),
     #[error(transparent)]
     PortalKey(#[from] PortalKeyError),
+    #[error(transparent)]
+    SecretsKey(#[from] SecretsKeyError),
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error(transparent)]
@@ -86,6 +88,7 @@ impl StartError {
         match self {
             Self::Tokens(_)
             | Self::PortalKey(_)
+            | Self::SecretsKey(_)
             | Self::Transport(_)
             | Self::Database(_)
             | Self::Registry(_)
@@ -124,6 +127,7 @@ impl Coordinator {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tokens = TokenFile::open(&config.token_file)?;
         let portal_key = PortalKey::open(&config.legacy)?;
+        let secrets_key = config.secrets_key_file.as_deref().map(SecretsKey::from_file).transpose()?;
         let (url, password_file) =
             (config.database_url.expose_secret(), config.database_password_file.clone());
         let store = Store::connect_lazy_with(url, password_file, config.database_connections)?;
@@ -156,12 +160,12 @@ impl Coordinator {
         let address = http_addr.and_then(|addr| {
             config.public_url.or_else(|| PortalAddress::of_loopback(addr, certificates.admin.is_some()))
         });
-        let calls = Calls::new(app.clone(), access.clone(), health, address.clone())?;
+        let calls = Calls::new(app.clone(), access.clone(), health, address.clone(), secrets_key.is_some())?;
         let site = match http_listener {
             Some(listener) => {
                 let legacy = Arc::new(Legacy::new(app.clone(), access.clone(), portal_key));
                 background.spawn(legacy.clone().run(stop.clone()));
-                Some((listener, site(&calls, app, access, address, legacy)?))
+                Some((listener, site(&calls, legacy, address, secrets_key)?))
             }
             None => None,
         };
@@ -239,12 +243,12 @@ async fn listen_if(
 /// What is served over HTTP.
 fn site(
     calls: &Calls,
-    app: App,
-    access: Arc<Access>,
-    address: Option<PortalAddress>,
     legacy: Arc<Legacy>,
+    address: Option<PortalAddress>,
+    secrets_key: Option<SecretsKey>,
 ) -> Result<Site, StartError> {
-    let portal = address.map(|address| Portal::new(app, access, address)).transpose()?;
+    let (app, access) = (legacy.app.clone(), legacy.access.clone());
+    let portal = address.map(|address| Portal::new(app, access, address, secrets_key)).transpose()?;
     Ok(Site::new(JsonApi::new(calls.clone())?, Some(legacy::routes(legacy)), portal.map(portal::routes)))
 }
 

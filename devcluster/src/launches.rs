@@ -107,6 +107,7 @@ fn coordinator(
         .args(["--listen".into(), loopback(dir.port(id, port)?)])
         .args(["--http-listen".into(), loopback(dir.port(&format!("{id}-http"), None)?)])
         .args(["--token-file".into(), dir.token_file().into_os_string()])
+        .args(["--secrets-key-file".into(), dir.secrets_key_file()?.into_os_string()])
         .args(match services.certificates {
             Some(certificates) => certificates.of_coordinator(),
             None => by_secret(dir)?,

@@ -17,6 +17,9 @@ pub struct DevRecord {
     /// The link by which somebody comes in to ask for a business of his own, once.
     #[serde(default)]
     pub setup_url: Option<String>,
+    /// Of the console: the link by which an admin comes in, once; where one has come in already, the console itself.
+    #[serde(default)]
+    pub console_url: Option<String>,
     /// The authority that has signed for the coordinators, at both addresses; none of a cluster without TLS.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -25,6 +28,9 @@ pub struct DevRecord {
     /// Null when the cluster runs against the real site.
     pub simulator_url: Option<String>,
     pub simulator_tls_addr: Option<String>,
+    /// A page of the simulator that stands for a phone: it links, and writes as a customer.
+    #[serde(default)]
+    pub phone_url: Option<String>,
     pub coordinators: Vec<CoordinatorRecord>,
     pub nodes: Vec<NodeRecord>,
     pub tenants: Vec<TenantRecord>,
@@ -86,10 +92,12 @@ mod tests {
             http_addr: Some("127.0.0.1:7".into()),
             portal_url: Some("http://127.0.0.1:7/welcome/roost_x".into()),
             setup_url: Some("http://127.0.0.1:7/welcome/roost_y".into()),
+            console_url: Some("http://127.0.0.1:7/console/welcome/roost_x".into()),
             ca_file: None,
             token_file: "/d/token".into(),
             simulator_url: Some("http://127.0.0.1:4".into()),
             simulator_tls_addr: Some("127.0.0.1:5".into()),
+            phone_url: Some("http://127.0.0.1:4/phone".into()),
             coordinators: vec![CoordinatorRecord {
                 id: "c1".into(),
                 pid: 3,
@@ -106,10 +114,12 @@ mod tests {
             "http_addr": "127.0.0.1:7",
             "portal_url": "http://127.0.0.1:7/welcome/roost_x",
             "setup_url": "http://127.0.0.1:7/welcome/roost_y",
+            "console_url": "http://127.0.0.1:7/console/welcome/roost_x",
             "ca_file": null,
             "token_file": "/d/token",
             "simulator_url": "http://127.0.0.1:4",
             "simulator_tls_addr": "127.0.0.1:5",
+            "phone_url": "http://127.0.0.1:4/phone",
             "coordinators": [{"id": "c1", "pid": 3, "admin_addr": "127.0.0.1:3", "http_addr": "127.0.0.1:7"}],
             "nodes": [{"id": "node-1", "pid": 6, "addr": "127.0.0.1:6"}],
             "tenants": [{"id": "t", "name": "T", "phone": "+255700000001"}],

@@ -95,6 +95,12 @@ impl StateDir {
         files::secret::<32>(&path).map(|_| path)
     }
 
+    /// The key of people's secrets in the database, made on the first start.
+    pub fn secrets_key_file(&self) -> Result<PathBuf> {
+        let path = self.root.join("secrets.key");
+        files::secret::<32>(&path).map(|_| path)
+    }
+
     /// The port of a server: the given one, or the one that it had in this directory before if that is free, or a free
     /// one. Sessions belong to the address of their page, and people keep addresses in their shell's history.
     pub fn port(&self, name: &str, given: Option<u16>) -> Result<u16> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use roost_proto::v1::{
-    BusinessTexts, CreateTenantRequest, InviteApplicantRequest, InviteMemberRequest, Language,
-    ListMembersRequest, ListTenantsRequest, Member, Role, StartWorkerRequest, StopWorkerRequest, Template,
-    Tenant, UpdateTenantRequest,
+    BusinessTexts, CreateTenantRequest, CreateUserRequest, InviteApplicantRequest, InviteMemberRequest,
+    Language, ListMembersRequest, ListTenantsRequest, Member, Role, StartWorkerRequest, StopWorkerRequest,
+    Template, Tenant, UpdateTenantRequest,
 };
 use tonic::{Code, Status};
 
@@ -88,6 +88,16 @@ pub async fn invite_applicant(admin: &Admin) -> Result<String> {
     let request = InviteApplicantRequest { email: "newcomer@duka.example".to_owned() };
     let invited = admin.setups().invite_applicant(request).await;
     Ok(invited.map_err(DevError::call("invite somebody to ask for a business"))?.into_inner().url)
+}
+
+/// The link by which an admin of the cluster comes in, once; none when one has done so.
+pub async fn invite_admin(admin: &Admin) -> Result<Option<String>> {
+    let request = CreateUserRequest { email: "admin@roost.example".to_owned(), role: Role::Admin.into() };
+    match admin.users().create_user(request).await {
+        Ok(made) => Ok(Some(made.into_inner().url)),
+        Err(status) if status.code() == Code::AlreadyExists => Ok(None),
+        Err(status) => Err(DevError::call("invite an admin")(status)),
+    }
 }
 
 /// Makes or updates one tenant and starts its worker. `echo` makes it answer each message with `echo: <the message>`,

@@ -12,7 +12,7 @@ use crate::v1::{
     message_service_client::MessageServiceClient, node_service_client::NodeServiceClient,
     operation_service_client::OperationServiceClient, session_service_client::SessionServiceClient,
     setup_service_client::SetupServiceClient, tenant_service_client::TenantServiceClient,
-    version_service_client::VersionServiceClient,
+    user_service_client::UserServiceClient, version_service_client::VersionServiceClient,
     worker_inspection_service_client::WorkerInspectionServiceClient,
     worker_service_client::WorkerServiceClient,
 };
@@ -98,6 +98,10 @@ impl Admin {
 
     pub fn setups(&self) -> SetupServiceClient<Transport> {
         SetupServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+    }
+
+    pub fn users(&self) -> UserServiceClient<Transport> {
+        UserServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
     pub fn tenants(&self) -> TenantServiceClient<Transport> {

@@ -7,6 +7,8 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 
 pub const INDEX: &str = include_str!("../page/index.html");
+/// Stands for a phone, for people who try.
+const PHONE: &str = include_str!("../page/phone.html");
 
 macro_rules! scripts {
     ($($name:literal),* $(,)?) => {
@@ -29,6 +31,7 @@ scripts![
     "modules-quiet.js",
     "modules-session.js",
     "outbound.js",
+    "phone.js",
     "registry.js",
     "session.js",
     "settings.js",
@@ -36,7 +39,10 @@ scripts![
 ];
 
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/", get(|| async { Html(INDEX) })).route("/page/{name}", get(script))
+    Router::new()
+        .route("/", get(|| async { Html(INDEX) }))
+        .route("/phone", get(|| async { Html(PHONE) }))
+        .route("/page/{name}", get(script))
 }
 
 async fn script(Path(name): Path<String>) -> impl IntoResponse {

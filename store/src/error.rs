@@ -51,6 +51,12 @@ pub enum StoreError {
     #[error("setup request {id} is {state} already")]
     SetupRequestClosed { id: i64, state: &'static str },
     /// Nothing was written.
+    #[error("{email} is a user of the cluster already")]
+    UserExists { email: String },
+    /// Nothing was written: who resets the password of a user of the cluster might become that user.
+    #[error("{email} is a user of the cluster")]
+    UserOfCluster { email: String },
+    /// Nothing was written.
     #[error("there is no {kind} of this name")]
     NoVersion { kind: &'static str },
     /// Nothing was written: of the tenant that had this id not all is removed yet. The same call succeeds when it is.

@@ -79,7 +79,8 @@ pub mod snapshot_orphans;
 pub mod snapshot_restores;
 pub mod snapshots;
 pub mod takeovers;
-mod tenants;
+pub mod tenant_search;
+pub mod tenants;
 mod turnover;
 pub mod versions;
 pub mod worker_changes;
@@ -122,8 +123,10 @@ pub use pairing::{PairingAnswer, PairingOrder, PairingProgress};
 pub use people::{
     invitations::{Link, NewInvitation, Purpose},
     members::{Member, Standing},
+    second_factors::{HalfSignedIn, OPERATOR_SESSION_AT_MOST},
     setup_requests::{SetupRequest, SetupState, SetupVerdict, WantedBusiness},
-    web_sessions::{Login, WEB_SESSION_AT_MOST, WebUser},
+    users::{ClusterUser, NewUserLink, UserLink, UserLinkPurpose},
+    web_sessions::{Login, Stage, WEB_SESSION_AT_MOST, WebUser},
 };
 pub use placements::Placement;
 pub use policy::{ClusterPolicy, FailoverPause, PolicyPatch, RETENTION_DAYS};
@@ -140,6 +143,7 @@ pub use snapshot_list::{ListedSnapshot, SNAPSHOTS_KEPT, SnapshotState};
 pub use snapshot_orphans::{SnapshotOrphan, SortedSnapshots};
 pub use snapshots::SnapshotPointer;
 pub use takeovers::{ChatHold, Saying};
+pub use tenant_search::{Elsewhere, FoundTenant, SearchedState, TenantSearch};
 pub use tenants::{
     KnownProxy, LimitsPatch, NewTenant, TemporaryLogLevel, Tenant, TenantFilter, TenantPatch, TenantStatus,
 };

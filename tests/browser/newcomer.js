@@ -3,8 +3,8 @@
 'use strict';
 
 const fs = require('node:fs');
-const { choosesPassword, dev, isAnswered, isLinked } = require('./business.js');
-const { ensure, person, required, run, seen, until } = require('./people.js');
+const { choosesPassword, dev } = require('./business.js');
+const { ensure, judged, person, required, run, seen, until } = require('./people.js');
 
 const BUSINESS = { name: 'Duka la Newcomer', phone: '+255711000001' };
 
@@ -50,13 +50,33 @@ async function isDecided(page) {
   await page.getByRole('link', { name: 'Go to the business' }).click();
 }
 
+// With the page that stands for a phone, as somebody tries it: the code is typed, and a customer writes.
+async function isLinkedAndAnswered(browser, page) {
+  await page.getByRole('button', { name: 'Link with a code to type' }).click();
+  const code = await page.locator('.code output').textContent();
+  const phone = await (await browser.newContext({ viewport: { width: 390, height: 844 } })).newPage();
+  await phone.goto(dev().phone_url);
+  await phone.getByLabel('Its number').first().fill(BUSINESS.phone);
+  await phone.getByLabel('The code that the portal shows').fill('WRONGONE');
+  await phone.getByRole('button', { name: 'Link the device' }).click();
+  await phone.getByRole('status').filter({ hasText: 'code' }).waitFor();
+  await phone.getByLabel('The code that the portal shows').fill(code);
+  await phone.getByRole('button', { name: 'Link the device' }).click();
+  await phone.getByText('The device is linked.').waitFor();
+  await page.getByRole('heading', { name: 'Connected' }).waitFor();
+  await phone.getByLabel('Message').fill('Habari');
+  await phone.getByRole('button', { name: 'Send', exact: true }).click();
+  await phone.locator('li.in', { hasText: `Karibu <b>${BUSINESS.name}</b>!` }).waitFor();
+  await judged(phone, 'the phone');
+  if (process.env.PHONE_PICTURE) await phone.screenshot({ path: process.env.PHONE_PICTURE });
+  await phone.context().close();
+}
+
 run(async (browser) => {
   const page = await person(browser);
   await asks(page);
   await isDecided(page);
-  await page.getByRole('heading', { name: 'Link your phone' }).waitFor();
-  await isLinked(page, BUSINESS);
-  await isAnswered(page, BUSINESS, 'Habari', `Karibu <b>${BUSINESS.name}</b>!`);
+  await isLinkedAndAnswered(browser, page);
   await page.goto(new URL('/setup', required('PORTAL_URL')).href);
   await until('what was asked for is active', async () => {
     await page.reload();

@@ -106,7 +106,8 @@ async function pictured(page, name) {
   for (const [width, colorScheme] of [[390, 'light'], [390, 'dark'], [1280, 'light'], [1280, 'dark']]) {
     await page.setViewportSize({ width, height: width === 390 ? 844 : 800 });
     await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: path.join(pictures, `portal-${name}-${width}-${colorScheme}.png`) });
+    const whose = name.startsWith('console-') ? name : `portal-${name}`;
+    await page.screenshot({ path: path.join(pictures, `${whose}-${width}-${colorScheme}.png`) });
   }
   await page.emulateMedia({ colorScheme: null });
   await page.setViewportSize(before);
@@ -125,6 +126,22 @@ async function seen(page, name) {
   await pictured(page, name);
 }
 
+// One that shows what differs at each run: held to the same but for the words, on a phone and on a desk.
+async function judgedWide(page, name) {
+  const before = page.viewportSize();
+  for (const width of [390, 1280]) {
+    await page.setViewportSize({ width, height: 844 });
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      await judged(page, `${name} in ${colorScheme} at ${width}`);
+    }
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+    if (wide) fail(`${name} has to be scrolled sideways at ${width}`);
+  }
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize(before);
+}
+
 async function run(script) {
   const browser = await launch();
   try {
@@ -138,4 +155,4 @@ async function run(script) {
   process.exitCode = failures.length ? 1 : 0;
 }
 
-module.exports = { control, ensure, person, required, run, seen, until };
+module.exports = { control, ensure, judged, judgedWide, person, pictured, required, run, seen, until };

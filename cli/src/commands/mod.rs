@@ -41,6 +41,7 @@ pub mod tenant;
 mod timing;
 pub mod token;
 pub mod top;
+pub mod user;
 pub mod version;
 mod wait;
 pub mod worker;
@@ -76,6 +77,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Member(verb) => verb.run(&mut context).await,
         Command::Chat(verb) => verb.run(&mut context).await,
         Command::Setup(verb) => verb.run(&mut context).await,
+        Command::User(verb) => verb.run(&mut context).await,
         Command::Audit(verb) => verb.run(&mut context).await,
         Command::Whoami => token::whoami(&mut context).await,
         Command::Operation(verb) => verb.run(&mut context).await,

@@ -80,7 +80,7 @@ pub struct LinkView {
 }
 
 impl LinkView {
-    pub(super) fn to(url: String) -> Self {
+    pub fn to(url: String) -> Self {
         Self { url }
     }
 }

@@ -12,7 +12,7 @@ use roost_proto::{
         message_service_server::MessageServiceServer, node_service_server::NodeServiceServer,
         operation_service_server::OperationServiceServer, session_service_server::SessionServiceServer,
         setup_service_server::SetupServiceServer, tenant_service_server::TenantServiceServer,
-        version_service_server::VersionServiceServer,
+        user_service_server::UserServiceServer, version_service_server::VersionServiceServer,
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
     },
@@ -34,6 +34,7 @@ mod sessions;
 mod settings;
 mod setups;
 mod tenants;
+mod users;
 mod versions;
 mod workers;
 
@@ -65,6 +66,7 @@ async fn serve(tls: Option<ServerTls>) -> SocketAddr {
         .add_service(MemberServiceServer::with_interceptor(Script, authorised))
         .add_service(ChatServiceServer::with_interceptor(Script, authorised))
         .add_service(SetupServiceServer::with_interceptor(Script, authorised))
+        .add_service(UserServiceServer::with_interceptor(Script, authorised))
         .add_service(TenantServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerServiceServer::with_interceptor(Script, authorised))
         .add_service(WorkerInspectionServiceServer::with_interceptor(Script, authorised))

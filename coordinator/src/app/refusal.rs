@@ -1,6 +1,9 @@
 //! Orders that are refused, each with what to do instead.
 
-use roost_model::ids::{NodeId, OperationId, TenantId};
+use roost_model::{
+    Role,
+    ids::{NodeId, OperationId, TenantId},
+};
 
 use std::fmt;
 
@@ -85,6 +88,10 @@ pub enum Refusal {
     NoUndo {
         operation: OperationId,
         why: NoUndo,
+    },
+    /// Nobody with this role could sign in.
+    NoSecretsKey {
+        role: Role,
     },
 }
 
@@ -331,6 +338,12 @@ impl fmt::Display for Refusal {
             Self::AllThereAlready { node } => {
                 write!(f, "all that are chosen are on node {node} already; there is nothing to move")
             }
+            Self::NoSecretsKey { role } => write!(
+                f,
+                "nobody could sign in as {}, for this coordinator has no key under which the secrets of codes are kept: give it \
+                 --secrets-key-file, a file of one line by `openssl rand -hex 32` that is its owner's alone, the same for all",
+                role.as_str()
+            ),
             Self::TooManyChosen { most } => {
                 write!(f, "more than {most} workers are chosen; choose fewer, by their node for one")
             }

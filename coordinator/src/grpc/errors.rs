@@ -139,8 +139,19 @@ fn from_store(error: &StoreError) -> ApiError {
             ApiError::new(ErrorCode::FailedPrecondition, format!("{error}; try again tomorrow"))
         }
         StoreError::TooManyInvitations { .. } => {
-            let message = format!("{error}; remove those that nobody uses (`roost member list`)");
+            let message =
+                format!("{error}; remove those that nobody uses (`roost member list`, `roost user list`)");
             ApiError::new(ErrorCode::FailedPrecondition, message)
+        }
+        StoreError::UserExists { email } => {
+            let message =
+                format!("{error}; `roost user set-role` gives another role, `roost user reset` a new link");
+            ApiError::new(ErrorCode::AlreadyExists, message).about("user", email)
+        }
+        StoreError::UserOfCluster { email } => {
+            let message =
+                format!("{error}, whose password an admin alone resets, with the phone: `roost user reset`");
+            ApiError::new(ErrorCode::FailedPrecondition, message).about("user", email)
         }
         StoreError::BeingDeleted { tenant } => {
             let message = format!("{error}: try again when its messages are removed, or choose another id");
@@ -380,9 +391,10 @@ fn from_refusal(refusal: &Refusal) -> ApiError {
         Refusal::NoRollout { version, .. } => failed("version", version),
         Refusal::AllThereAlready { node } => failed("node", node.as_str()),
         Refusal::NoUndo { operation, .. } => failed("operation", &operation.to_string()),
-        Refusal::NoneChosen { .. } | Refusal::TooManyChosen { .. } | Refusal::NoneCanMove { .. } => {
-            ApiError::new(ErrorCode::FailedPrecondition, message)
-        }
+        Refusal::NoneChosen { .. }
+        | Refusal::TooManyChosen { .. }
+        | Refusal::NoneCanMove { .. }
+        | Refusal::NoSecretsKey { .. } => ApiError::new(ErrorCode::FailedPrecondition, message),
     }
 }
 

@@ -17,6 +17,7 @@ use roost_proto::{
         session_service_server::SessionServiceServer,
         setup_service_server::SetupServiceServer,
         tenant_service_server::TenantServiceServer,
+        user_service_server::UserServiceServer,
         version_service_server::{self, VersionServiceServer},
         worker_inspection_service_server::WorkerInspectionServiceServer,
         worker_service_server::WorkerServiceServer,
@@ -43,8 +44,8 @@ use super::{
     gate::Gated,
     limits::{Limits, LimitsLayer},
     services::{
-        Accesses, Chats, Clusters, Members, Messages, Nodes, Operations, Sessions, Setups, Tenants, Versions,
-        WorkerInspection, Workers,
+        Accesses, Chats, Clusters, Members, Messages, Nodes, Operations, Sessions, Setups, Tenants, Users,
+        Versions, WorkerInspection, Workers,
     },
     trace,
 };
@@ -80,6 +81,7 @@ impl Calls {
         access: Arc<Access>,
         health: HealthReporter,
         portal: Option<PortalAddress>,
+        keeps_secrets: bool,
     ) -> Result<Self, ServeError> {
         let limits = LimitsLayer::new(app.streams().clone());
         let mut routes = Routes::builder();
@@ -87,7 +89,7 @@ impl Calls {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .add_service(HealthServer::new(HealthService::from_health_reporter(health)));
-        add_services(&mut routes, app, portal);
+        add_services(&mut routes, app, portal, keeps_secrets);
         let (auth, admit) = (AuthLayer::of(Door::new(access.clone())), AdmitLayer::of(Desk::new(access)));
         Ok(Self { routes: routes.routes().prepare(), auth, admit, limits })
     }
@@ -114,7 +116,7 @@ impl Calls {
     }
 }
 
-fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddress>) {
+fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddress>, keeps_secrets: bool) {
     let tenants = Tenants { app: app.clone() };
     let workers = Workers { app: app.clone() };
     let inspection = WorkerInspection { app: app.clone() };
@@ -125,7 +127,8 @@ fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddre
     let versions = Versions { app: app.clone() };
     let access = Accesses { app: app.clone() };
     let members = Members { app: app.clone(), portal: portal.clone() };
-    let setups = Setups { app: app.clone(), portal };
+    let setups = Setups { app: app.clone(), portal: portal.clone() };
+    let users = Users { app: app.clone(), portal, keeps_secrets };
     let chats = Chats { app: app.clone() };
     let nodes = Nodes { app };
     routes
@@ -133,6 +136,7 @@ fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddre
         .add_service(ChatServiceServer::new(chats).max_decoding_message_size(MAX_REQUEST))
         .add_service(MemberServiceServer::new(members).max_decoding_message_size(MAX_REQUEST))
         .add_service(SetupServiceServer::new(setups).max_decoding_message_size(MAX_REQUEST))
+        .add_service(UserServiceServer::new(users).max_decoding_message_size(MAX_REQUEST))
         .add_service(TenantServiceServer::new(tenants).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerServiceServer::new(workers).max_decoding_message_size(MAX_REQUEST))
         .add_service(WorkerInspectionServiceServer::new(inspection).max_decoding_message_size(MAX_REQUEST))

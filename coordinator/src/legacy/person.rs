@@ -65,7 +65,7 @@ impl FromRequestParts<Arc<Legacy>> for Person {
     async fn from_request_parts(parts: &mut Parts, legacy: &Arc<Legacy>) -> Result<Self, Failure> {
         let email = email(parts, legacy)?;
         let user = legacy.people.get(legacy, &email).await?;
-        let user = user.unwrap_or_else(|| Arc::new(WebUser { email, memberships: Vec::new() }));
+        let user = user.unwrap_or_else(|| Arc::new(WebUser { email, role: None, memberships: Vec::new() }));
         Ok(Self { user, wanted: said(&parts.headers, TENANT).map(str::to_owned) })
     }
 }

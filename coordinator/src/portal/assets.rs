@@ -7,8 +7,10 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-const FILES: [(&str, &str, &str); 2] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("portal.css", "text/css; charset=utf-8", include_str!("assets/portal.css")),
+    ("console.css", "text/css; charset=utf-8", include_str!("assets/console.css")),
+    ("console.js", "text/javascript; charset=utf-8", include_str!("assets/console.js")),
     ("portal.js", "text/javascript; charset=utf-8", include_str!("assets/portal.js")),
 ];
 

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! A page is whole as the server sends it, and works without JavaScript. With it, one stream of events (`live`) brings the card of the
-//! status anew whenever something changes. Nothing is fetched from anywhere else, and no script or style stands in a page.
+//! status anew whenever something changes. [`console`] is the same for those who run the cluster. Nothing is fetched from anywhere else, and no script or style stands in a page.
 
 mod assets;
 mod business;
+mod console;
 mod conversations;
 mod headers;
 mod language;
@@ -22,6 +23,7 @@ mod setup;
 mod sign_in;
 mod signed;
 mod state;
+mod table;
 mod templates;
 mod view;
 
@@ -59,6 +61,7 @@ pub fn routes(portal: Portal) -> Router {
         .route("/t/{tenant}/chats/{chat}/hold", post(conversations::hold))
         .route("/t/{tenant}/chats/{chat}/say", post(conversations::say))
         .route("/t/{tenant}/chats/{chat}/export.csv", get(conversations::export))
+        .merge(console::routes())
         .route("/assets/{file}", get(assets::file))
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(FORM_AT_MOST))

@@ -20,8 +20,11 @@ use super::{
 };
 use crate::app::Error;
 
-/// Who has no business yet asks for one.
+/// Who runs the cluster has the console, and who has no business yet asks for one.
 pub async fn home(signed: Signed) -> Redirect {
+    if signed.user.role.is_some() {
+        return Redirect::to("/console");
+    }
     match signed.user.memberships.first() {
         Some((tenant, _)) => Redirect::to(&format!("/t/{tenant}")),
         None => Redirect::to("/setup"),

@@ -20,7 +20,7 @@ use super::{
     state::Portal,
 };
 use crate::{
-    app::people::{NotSignedIn, PasswordProblem},
+    app::people::{Next, NotSignedIn, PasswordProblem, SignedIn},
     http::peer::Peer,
 };
 
@@ -32,9 +32,9 @@ pub struct SignIn {
 
 #[derive(Deserialize)]
 pub struct Welcomed {
-    password: String,
+    pub password: String,
     /// Only of a password that is chosen.
-    again: Option<String>,
+    pub again: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ pub async fn sign_in(
     Form(given): Form<SignIn>,
 ) -> Response {
     match portal.sign_ins.sign_in(&given.email, &given.password, origin).await {
-        Ok(secret) => signed_in(&secret),
+        Ok(signed) => signed_in(&signed),
         Err(why) => {
             let (status, told) = told(&portal, &headers, why);
             sign_in_page(&portal, &headers, status, &given.email, Some(told))
@@ -94,7 +94,7 @@ pub async fn use_link(
         return welcome_page(&portal, &headers, &link, StatusCode::BAD_REQUEST, Some(told)).await;
     }
     match portal.sign_ins.use_link(&link, &given.password, origin).await {
-        Ok(secret) => signed_in(&secret),
+        Ok(signed) => signed_in(&signed),
         Err(why) => {
             let (status, told) = told(&portal, &headers, why);
             welcome_page(&portal, &headers, &link, status, Some(told)).await
@@ -102,8 +102,13 @@ pub async fn use_link(
     }
 }
 
-fn signed_in(secret: &str) -> Response {
-    ([(header::SET_COOKIE, set_cookie(Some(secret)))], Redirect::to("/")).into_response()
+pub fn signed_in(signed: &SignedIn) -> Response {
+    let next = match signed.next {
+        Next::Home => "/",
+        Next::Code => "/console/code",
+        Next::Enrolment => "/console/phone",
+    };
+    ([(header::SET_COOKIE, set_cookie(Some(&signed.cookie)))], Redirect::to(next)).into_response()
 }
 
 fn told(portal: &Portal, headers: &HeaderMap, why: NotSignedIn) -> (StatusCode, String) {
@@ -126,6 +131,12 @@ fn told(portal: &Portal, headers: &HeaderMap, why: NotSignedIn) -> (StatusCode, 
             };
             (StatusCode::BAD_REQUEST, text(key))
         }
+        NotSignedIn::NoSecondFactor => (StatusCode::FORBIDDEN, text("sign-in-no-phone")),
+        // The console's own page tells of codes.
+        NotSignedIn::WrongCode | NotSignedIn::NotHalfSignedIn => {
+            (StatusCode::FORBIDDEN, text("sign-in-wrong"))
+        }
+        NotSignedIn::NoSecretsKey => (StatusCode::SERVICE_UNAVAILABLE, text("away")),
         NotSignedIn::NotHashed => {
             tracing::error!("a password cannot be hashed: the machine gives no random bytes");
             (StatusCode::SERVICE_UNAVAILABLE, text("away"))

@@ -95,7 +95,7 @@ pub fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
-/// None signs it out.
+/// None signs it out. Until when it counts the database says.
 pub fn set_cookie(secret: Option<&str>) -> HeaderValue {
     let (value, age) = match secret {
         Some(secret) => (secret, roost_store::WEB_SESSION_AT_MOST.as_secs()),

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::templates::{TemplateError, Templates};
+use super::{
+    console::{feed::Feed, pages::ConsolePages},
+    templates::{TemplateError, Templates},
+};
 use crate::app::{
     App,
     access::Access,
-    people::{PortalAddress, SignIns},
+    people::{PortalAddress, SecretsKey, SignIns},
 };
 
 pub struct Portal {
@@ -15,11 +18,20 @@ pub struct Portal {
     pub address: PortalAddress,
     pub sign_ins: SignIns,
     pub templates: Templates,
+    pub console: ConsolePages,
+    pub console_feed: Feed,
 }
 
 impl Portal {
-    pub fn new(app: App, access: Arc<Access>, address: PortalAddress) -> Result<Self, TemplateError> {
-        let sign_ins = SignIns::new(app.clone());
-        Ok(Self { app, access, address, sign_ins, templates: Templates::new()? })
+    pub fn new(
+        app: App,
+        access: Arc<Access>,
+        address: PortalAddress,
+        secrets_key: Option<SecretsKey>,
+    ) -> Result<Self, TemplateError> {
+        let sign_ins = SignIns::new(app.clone(), secrets_key);
+        let (templates, console) = (Templates::new()?, ConsolePages::new()?);
+        let console_feed = Feed::new(app.clone());
+        Ok(Self { app, access, address, sign_ins, templates, console, console_feed })
     }
 }

@@ -48,7 +48,7 @@ pub struct Templates {
     words: HashMap<Language, Words>,
 }
 
-type Words = std::sync::Arc<FluentBundle<FluentResource>>;
+pub(super) type Words = std::sync::Arc<FluentBundle<FluentResource>>;
 
 impl Templates {
     pub fn new() -> Result<Self, TemplateError> {
@@ -57,7 +57,7 @@ impl Templates {
         for language in Language::ALL {
             let catalogue = self::words(language, catalogue(language))?;
             words.insert(language, catalogue.clone());
-            pages.insert(language, environment(language, catalogue)?);
+            pages.insert(language, environment(language, catalogue, &PAGES)?);
         }
         Ok(Self { pages, words })
     }
@@ -85,7 +85,7 @@ impl Templates {
     }
 }
 
-fn words(language: Language, catalogue: &str) -> Result<Words, TemplateError> {
+pub(super) fn words(language: Language, catalogue: &str) -> Result<Words, TemplateError> {
     let wrong = |reason: String| TemplateError::Catalogue { language: language.tag(), reason };
     let resource =
         FluentResource::try_new(catalogue.to_owned()).map_err(|(_, errors)| wrong(format!("{errors:?}")))?;
@@ -97,10 +97,14 @@ fn words(language: Language, catalogue: &str) -> Result<Words, TemplateError> {
     Ok(std::sync::Arc::new(bundle))
 }
 
-fn environment(language: Language, words: Words) -> Result<Environment<'static>, TemplateError> {
+pub(super) fn environment(
+    language: Language,
+    words: Words,
+    templates: &[(&'static str, &'static str)],
+) -> Result<Environment<'static>, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    for (name, page) in PAGES {
+    for (name, page) in templates {
         environment.add_template(name, page)?;
     }
     environment.add_global("language", language.tag());
@@ -120,7 +124,7 @@ fn environment(language: Language, words: Words) -> Result<Environment<'static>,
 }
 
 /// A key that is not there shows as itself, which a test finds.
-fn text(words: &FluentBundle<FluentResource>, key: &str, arguments: &FluentArgs) -> String {
+pub(super) fn text(words: &FluentBundle<FluentResource>, key: &str, arguments: &FluentArgs) -> String {
     let Some(pattern) = words.get_message(key).and_then(|message| message.value()) else {
         tracing::error!(key, "a word is in no catalogue");
         return key.to_owned();
@@ -129,7 +133,7 @@ fn text(words: &FluentBundle<FluentResource>, key: &str, arguments: &FluentArgs)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use minijinja::context;
@@ -137,9 +141,9 @@ mod tests {
     use super::*;
 
     /// Stands for whatever customers and businesses write.
-    const WRITTEN: &str = "<b onload='x'>7</b>";
+    pub const WRITTEN: &str = "<b onload='x'>7</b>";
 
-    fn keys(catalogue: &str) -> BTreeSet<&str> {
+    pub fn keys(catalogue: &str) -> BTreeSet<&str> {
         let begins = |line: &&str| line.starts_with(|letter: char| letter.is_ascii_lowercase());
         catalogue.lines().filter(begins).filter_map(|line| Some(line.split_once(" = ")?.0)).collect()
     }
@@ -217,7 +221,7 @@ mod tests {
     }
 
     fn made(language: Language, words: Words) -> Vec<(&'static str, String)> {
-        let environment = environment(language, words).unwrap();
+        let environment = environment(language, words, &PAGES).unwrap();
         let make = |(name, context)| (name, environment.get_template(name).unwrap().render(context).unwrap());
         pages().into_iter().map(make).collect()
     }
@@ -290,7 +294,7 @@ mod tests {
     }
 
     /// Every text between marks: that of a message, and of each variant of one.
-    fn marked(line: &str) -> String {
+    pub fn marked(line: &str) -> String {
         let begins = line.find(" = ").map(|at| at + 3).or_else(|| line.find("] ").map(|at| at + 2));
         let (before, text) = line.split_at(begins.unwrap_or(if line == "}." { 1 } else { line.len() }));
         match text.rsplit_once('{').filter(|(_, choice)| choice.ends_with("->")) {
@@ -300,7 +304,7 @@ mod tests {
         }
     }
 
-    fn without_marked(text: &str) -> String {
+    pub fn without_marked(text: &str) -> String {
         let mut rest = String::new();
         let mut depth = 0;
         for letter in text.chars() {
@@ -315,7 +319,7 @@ mod tests {
     }
 
     /// What a reader or a screen reader is told: the text between the tags, and of the tags what is read out.
-    fn texts(page: &str) -> String {
+    pub fn texts(page: &str) -> String {
         let mut texts = String::new();
         for piece in page.split('<').skip(1) {
             let (tag, text) = piece.split_once('>').unwrap();
@@ -329,7 +333,7 @@ mod tests {
         texts
     }
 
-    fn html_escaped(text: &str) -> String {
+    pub fn html_escaped(text: &str) -> String {
         let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         escaped.replace('\'', "&#x27;").replace('/', "&#x2f;")
     }

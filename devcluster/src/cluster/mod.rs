@@ -44,6 +44,7 @@ pub struct Cluster {
     tenants: Vec<TenantRecord>,
     portal_url: Option<String>,
     setup_url: Option<String>,
+    console_url: Option<String>,
     options: Options,
     ended_leftovers: Vec<Started>,
     // Last, for the lock: the directory is free when all of it is gone.
@@ -93,6 +94,7 @@ impl Cluster {
             tenants,
             portal_url: None,
             setup_url: None,
+            console_url: None,
             options,
             ended_leftovers,
             state_dir,
@@ -167,8 +169,7 @@ impl Cluster {
     pub async fn invite_owner(&mut self) -> Result<()> {
         if let Some(tenant) = self.tenants.first() {
             let link = tenants::invite_owner(self.admin(), tenant).await?;
-            let scheme = if self.certificates.is_some() { "https" } else { "http" };
-            self.portal_url = link.or_else(|| self.http_addr().map(|addr| format!("{scheme}://{addr}/")));
+            self.portal_url = link.or_else(|| self.site("/"));
         }
         Ok(())
     }
@@ -182,6 +183,29 @@ impl Cluster {
     /// Where that is done, once somebody was invited to.
     pub fn setup_url(&self) -> Option<&str> {
         self.setup_url.as_deref()
+    }
+
+    /// A page that stands for a phone, to try with.
+    pub fn phone_url(&self) -> Option<String> {
+        let site = self.simulator.as_ref()?;
+        Some(format!("{}/phone", site.client.url().trim_end_matches('/')))
+    }
+
+    /// The same of the console, for an admin.
+    pub async fn invite_admin(&mut self) -> Result<()> {
+        let link = tenants::invite_admin(self.admin()).await?;
+        self.console_url = link.or_else(|| self.site("/console"));
+        Ok(())
+    }
+
+    fn site(&self, path: &str) -> Option<String> {
+        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        self.http_addr().map(|addr| format!("{scheme}://{addr}{path}"))
+    }
+
+    /// Where an admin comes in, once one was invited.
+    pub fn console_url(&self) -> Option<&str> {
+        self.console_url.as_deref()
     }
 
     /// Where a person comes in, once somebody was invited.

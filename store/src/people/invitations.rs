@@ -90,15 +90,20 @@ impl Store {
     ) -> Result<(), StoreError> {
         let query = sqlx::query!(
             r#"insert into password_resets (digest, user_id, expires_at)
-            select $1, id, now() + make_interval(secs => $3) from users where email = $2
+            select $1, id, now() + make_interval(secs => $3) from users where email = $2 and cluster_role is null
             on conflict (user_id) do update set digest = excluded.digest, created_at = now(), expires_at = excluded.expires_at
             returning user_id"#,
             &link[..],
             email,
             lifetime.as_secs_f64(),
         );
-        let made = self.maybe("reset a password", query).await?;
-        made.map(drop).ok_or_else(|| StoreError::NotFound { kind: "user", id: email.to_owned() })
+        match self.maybe("reset a password", query).await? {
+            Some(_) => Ok(()),
+            None if self.cluster_role(email).await?.is_some() => {
+                Err(StoreError::UserOfCluster { email: email.to_owned() })
+            }
+            None => Err(StoreError::NotFound { kind: "user", id: email.to_owned() }),
+        }
     }
 
     /// None when it was used, has lapsed, or never was.
@@ -110,7 +115,7 @@ impl Store {
                 or exists(select from tenants t where t.id = i.tenant_id and t.deleting_since is null))
             union all
             select u.email, null, true, true from password_resets r join users u on u.id = r.user_id
-            where r.digest = $1 and r.expires_at > now()"#,
+            where r.digest = $1 and r.expires_at > now() and u.cluster_role is null"#,
             &link[..],
         );
         let Some(row) = self.maybe("look a link up", query).await? else { return Ok(None) };
@@ -179,7 +184,9 @@ impl Store {
     pub async fn set_password(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
         let query = sqlx::query!(
             r#"with used as (
-                delete from password_resets where digest = $1 and expires_at > now() returning user_id
+                delete from password_resets r using users u
+                where r.digest = $1 and r.expires_at > now() and u.id = r.user_id and u.cluster_role is null
+                returning r.user_id
             ), signed_out as (
                 delete from web_sessions s using used where s.user_id = used.user_id
             )

@@ -10,6 +10,10 @@ use crate::{Store, StoreError, TokenDigest, columns::Role};
 const IDLE: Duration = Duration::from_secs(12 * 3_600);
 /// After which any has to.
 pub const WEB_SESSION_AT_MOST: Duration = Duration::from_secs(7 * 86_400);
+/// For which a browser may be between the password and the code.
+const CODE_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// For which it may be between a link and the first code of a phone.
+const ENROL_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Browsers of one user; with one more the one that was longest not seen is signed out.
 const BROWSERS: i64 = 20;
 
@@ -18,12 +22,30 @@ const BROWSERS: i64 = 20;
 pub struct Login {
     pub user_id: i64,
     pub password: String,
+    /// In the cluster.
+    pub role: Option<roost_model::Role>,
+    /// Whether a phone of his makes codes.
+    pub has_second_factor: bool,
+}
+
+/// How far a browser has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "web_session_stage", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Stage {
+    /// The password was right, and counts for nothing before the code is.
+    AwaitsCode,
+    /// The same of who comes by a link, whose phone makes no codes yet.
+    Enrols,
+    /// The password is all that it takes.
+    Password,
 }
 
 /// Who a browser's cookie is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebUser {
     pub email: String,
+    /// In the cluster: of an admin and an operator only where a code was given.
+    pub role: Option<roost_model::Role>,
     /// In the order of their ids.
     pub memberships: Vec<(TenantId, roost_model::Role)>,
 }
@@ -31,13 +53,33 @@ pub struct WebUser {
 impl Store {
     /// None when there is no such user.
     pub async fn login(&self, email: &str) -> Result<Option<Login>, StoreError> {
-        let query =
-            sqlx::query_as!(Login, "select id as user_id, password from users where email = $1", email);
-        self.maybe("look a password up", query).await
+        let query = sqlx::query!(
+            r#"select id, password, cluster_role as "role?: Role", f.user_id is not null as "has_second_factor!"
+            from users u left join second_factors f on f.user_id = u.id and f.confirmed_at is not null
+            where email = $1"#,
+            email
+        );
+        let row = self.maybe("look a password up", query).await?;
+        Ok(row.map(|row| Login {
+            user_id: row.id,
+            password: row.password,
+            role: row.role.map(Into::into),
+            has_second_factor: row.has_second_factor,
+        }))
     }
 
-    /// Signs a browser in.
-    pub async fn open_web_session(&self, user: i64, cookie: &TokenDigest) -> Result<(), StoreError> {
+    /// Signs a browser in, or on its way to that.
+    pub async fn open_web_session(
+        &self,
+        user: i64,
+        cookie: &TokenDigest,
+        stage: Stage,
+    ) -> Result<(), StoreError> {
+        let lifetime = match stage {
+            Stage::AwaitsCode => CODE_WITHIN,
+            Stage::Enrols => ENROL_WITHIN,
+            Stage::Password => WEB_SESSION_AT_MOST,
+        };
         let query = sqlx::query!(
             r#"with over as (
                 delete from web_sessions where digest in (
@@ -45,12 +87,13 @@ impl Store {
             ), lapsed as (
                 delete from web_sessions where digest in (select digest from web_sessions where expires_at < now() limit 100)
             )
-            insert into web_sessions (digest, user_id, expires_at) values ($2, $1, now() + make_interval(secs => $3))
-            returning user_id"#,
+            insert into web_sessions (digest, user_id, expires_at, stage)
+            values ($2, $1, now() + make_interval(secs => $3), $5) returning user_id"#,
             user,
             &cookie[..],
-            WEB_SESSION_AT_MOST.as_secs_f64(),
+            lifetime.as_secs_f64(),
             BROWSERS - 1,
+            stage as Stage,
         );
         self.one("sign a browser in", query).await.map(drop)
     }
@@ -67,24 +110,29 @@ impl Store {
                 update web_sessions set seen_at = now()
                 where digest = $1 and seen_at < now() - interval '5 minutes' and seen_at > now() - make_interval(secs => $2)
             )
-            select u.email, m.tenant_id as "tenant_id?", m.role as "role?: Role"
+            select u.email, case
+                    when s.stage = 'CODE' then u.cluster_role
+                    when u.cluster_role = 'VIEWER' and not exists(select from second_factors f where f.user_id = u.id)
+                        then u.cluster_role
+                end as "cluster_role?: Role", m.tenant_id as "tenant_id?", m.role as "role?: Role"
             from web_sessions s join users u on u.id = s.user_id
             left join (
                 memberships m join tenants t on t.id = m.tenant_id and t.deleting_since is null
             ) on m.user_id = u.id
             where s.digest = $1 and s.expires_at > now() and s.seen_at > now() - make_interval(secs => $2)
+                and s.stage in ('PASSWORD', 'CODE')
             order by m.tenant_id"#,
             &cookie[..],
             IDLE.as_secs_f64(),
         );
         let rows = self.all("look a browser up", query).await?;
-        user_of(rows.into_iter().map(|row| (row.email, row.tenant_id.zip(row.role))))
+        user_of(rows.into_iter().map(|row| (row.email, row.cluster_role, row.tenant_id.zip(row.role))))
     }
 
     /// Who has this address.
     pub async fn person(&self, email: &str) -> Result<Option<WebUser>, StoreError> {
         let query = sqlx::query!(
-            r#"select u.email, m.tenant_id as "tenant_id?", m.role as "role?: Role"
+            r#"select u.email, u.cluster_role as "cluster_role: Role", m.tenant_id as "tenant_id?", m.role as "role?: Role"
             from users u
             left join (
                 memberships m join tenants t on t.id = m.tenant_id and t.deleting_since is null
@@ -93,7 +141,7 @@ impl Store {
             email,
         );
         let rows = self.all("look a person up", query).await?;
-        user_of(rows.into_iter().map(|row| (row.email, row.tenant_id.zip(row.role))))
+        user_of(rows.into_iter().map(|row| (row.email, row.cluster_role, row.tenant_id.zip(row.role))))
     }
 
     /// Makes this address a user's, if it is none's yet, who has no password: nothing typed is the hash of it.
@@ -113,7 +161,8 @@ impl Store {
         let cookies: Vec<Vec<u8>> = cookies.iter().map(|digest| digest.to_vec()).collect();
         let query = sqlx::query!(
             r#"select digest from web_sessions
-            where digest = any($1) and expires_at > now() and seen_at > now() - make_interval(secs => $2)"#,
+            where digest = any($1) and expires_at > now() and seen_at > now() - make_interval(secs => $2)
+                and stage in ('PASSWORD', 'CODE')"#,
             &cookies,
             IDLE.as_secs_f64(),
         );
@@ -124,11 +173,12 @@ impl Store {
 
 /// From a row for each membership; one without any has a row all the same.
 fn user_of(
-    rows: impl Iterator<Item = (String, Option<(String, Role)>)>,
+    rows: impl Iterator<Item = (String, Option<Role>, Option<(String, Role)>)>,
 ) -> Result<Option<WebUser>, StoreError> {
     let mut user = None;
-    for (email, membership) in rows {
-        let user: &mut WebUser = user.get_or_insert_with(|| WebUser { email, memberships: Vec::new() });
+    for (email, cluster_role, membership) in rows {
+        let role = cluster_role.map(Into::into);
+        let user: &mut WebUser = user.get_or_insert_with(|| WebUser { email, role, memberships: Vec::new() });
         if let Some((tenant, role)) = membership {
             let tenant = TenantId::new(&tenant).map_err(StoreError::corrupt_id)?;
             user.memberships.push((tenant, role.into()));

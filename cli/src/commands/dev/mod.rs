@@ -83,6 +83,7 @@ async fn start(options: Options) -> Result<Cluster, DevError> {
     let mut cluster = Cluster::start(options).await?;
     cluster.invite_owner().await?;
     cluster.invite_applicant().await?;
+    cluster.invite_admin().await?;
     Ok(cluster)
 }
 

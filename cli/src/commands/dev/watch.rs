@@ -70,7 +70,10 @@ pub async fn until_asked_to_stop(
                         let record = DevRecord::path(cluster.state_dir());
                         let portal = cluster.portal_url().map(|url| format!("the portal, as the owner of demo-1: {url}"));
                         let setup = cluster.setup_url().map(|url| format!("the portal, as who asks for a business: {url}"));
-                        let told = portal.into_iter().chain(setup).chain([format!("ready: {}", record.display())]);
+                        let console = cluster.console_url().map(|url| format!("the console, as an admin: {url}"));
+                        let phone = cluster.phone_url().map(|url| format!("a phone to link, and to write with: {url}"));
+                        let links = portal.into_iter().chain(setup).chain(console).chain(phone);
+                        let told = links.chain([format!("ready: {}", record.display())]);
                         show.lines(&mut board, told.collect())?;
                     }
                     published = true;

@@ -120,6 +120,12 @@ pub const CALLS: &[Call] = &[
     order("/roost.v1.SetupService/ApproveSetupRequest", OPERATE, TENANT),
     order("/roost.v1.SetupService/RejectSetupRequest", OPERATE, CLUSTER),
 
+    order("/roost.v1.UserService/CreateUser", ADMINS, CLUSTER),
+    question("/roost.v1.UserService/ListUsers", ADMINS, CLUSTER),
+    order("/roost.v1.UserService/SetUserRole", ADMINS, CLUSTER),
+    order("/roost.v1.UserService/RemoveUser", ADMINS, CLUSTER),
+    order("/roost.v1.UserService/ResetUser", ADMINS, CLUSTER),
+
     question("/roost.v1.TenantService/GetTenant", VIEW_TENANT, Subject::Tenant("id")),
     question("/roost.v1.TenantService/ListTenants", VIEW, CLUSTER),
     order("/roost.v1.TenantService/CreateTenant", OPERATE, TENANT),

@@ -49,6 +49,11 @@ impl PortalAddress {
         format!("{}/welcome/{secret}", self.origin)
     }
 
+    /// By which somebody comes into the cluster, once.
+    pub fn console_link(&self, secret: &str) -> String {
+        format!("{}/console/welcome/{secret}", self.origin)
+    }
+
     /// As browsers name it.
     pub fn origin(&self) -> &str {
         &self.origin

@@ -5,25 +5,52 @@ use std::{
     time::{Duration, Instant},
 };
 
-use roost_store::{Link, Login, Purpose, TokenDigest, WebUser};
+use roost_store::{Link, Login, Purpose, Stage, TokenDigest, WebUser};
 
 use super::{
     attempts::Attempts,
     passwords::{self, PasswordProblem, Passwords, Unhashed},
+    secrets_key::SecretsKey,
+    users::needs_code,
 };
 use crate::app::{App, Error, access::secret};
 
 /// Whoever signs in, and what was wrong with it.
 pub struct SignIns {
-    app: App,
+    pub(super) app: App,
     passwords: Passwords,
-    attempts: Attempts,
+    pub(super) attempts: Attempts,
+    pub(super) secrets_key: Option<SecretsKey>,
+}
+
+/// What the browser's cookie holds from now on, and what comes next.
+#[derive(Debug)]
+pub struct SignedIn {
+    pub cookie: String,
+    pub next: Next,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    Home,
+    /// The cookie counts for nothing before a code is given.
+    Code,
+    /// Nor before a phone is enrolled.
+    Enrolment,
 }
 
 #[derive(Debug)]
 pub enum NotSignedIn {
     /// Which of the two, nobody is told.
     WrongAddressOrPassword,
+    /// Wrong, or it has counted already.
+    WrongCode,
+    /// The browser is not between a password and a code: it takes the password anew.
+    NotHalfSignedIn,
+    /// Admins alone can let this user come in: no phone of his makes codes.
+    NoSecondFactor,
+    /// This coordinator has not the key of the secrets; the log says more.
+    NoSecretsKey,
     TooOften {
         wait: Duration,
     },
@@ -42,28 +69,40 @@ impl From<Error> for NotSignedIn {
 }
 
 impl SignIns {
-    pub fn new(app: App) -> Self {
-        Self { app, passwords: Passwords::default(), attempts: Attempts::default() }
+    pub fn new(app: App, secrets_key: Option<SecretsKey>) -> Self {
+        Self { app, passwords: Passwords::default(), attempts: Attempts::default(), secrets_key }
     }
 
-    /// What the browser's cookie holds from now on.
-    pub async fn sign_in(&self, email: &str, password: &str, origin: IpAddr) -> Result<String, NotSignedIn> {
-        let user = self.user_of(email, password, origin).await?;
-        self.open(user).await
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: &str,
+        origin: IpAddr,
+    ) -> Result<SignedIn, NotSignedIn> {
+        let login = self.login(email, password, origin).await?;
+        self.enter(&login).await
     }
 
-    async fn user_of(&self, email: &str, password: &str, origin: IpAddr) -> Result<i64, NotSignedIn> {
+    pub(super) async fn login(
+        &self,
+        email: &str,
+        password: &str,
+        origin: IpAddr,
+    ) -> Result<Login, NotSignedIn> {
         let email = email.trim().to_lowercase();
         if let Some(wait) = self.attempts.must_wait(&email, origin, Instant::now()) {
             return Err(NotSignedIn::TooOften { wait });
         }
         let login = self.app.login(&email).await?;
-        let (user, kept) = login.map(|login| (login.user_id, login.password)).unzip();
+        let kept = login.as_ref().map(|login| login.password.clone());
         let is_right = self.passwords.is_right(password.to_owned(), kept).await;
-        match user.filter(|_| is_right) {
-            Some(user) => {
-                self.attempts.was_right(&email, origin);
-                Ok(user)
+        match login.filter(|_| is_right) {
+            Some(login) => {
+                // Whoever guesses codes is not to begin anew by the password that he has.
+                if !login.has_second_factor {
+                    self.attempts.was_right(&email, origin);
+                }
+                Ok(login)
             }
             None => {
                 self.attempts.was_wrong(&email, origin, Instant::now());
@@ -80,13 +119,19 @@ impl SignIns {
     }
 
     /// Uses the link up, and signs the browser in.
-    pub async fn use_link(&self, link: &str, password: &str, origin: IpAddr) -> Result<String, NotSignedIn> {
+    pub async fn use_link(
+        &self,
+        link: &str,
+        password: &str,
+        origin: IpAddr,
+    ) -> Result<SignedIn, NotSignedIn> {
         let Link { email, purpose } = self.link(link).await?;
         let digest = secret::digest(link);
         let user = match purpose {
             Purpose::Join { .. } => {
-                let user = self.user_of(&email, password, origin).await?;
-                self.app.join(&digest, user).await?.then_some(user)
+                let login = self.login(&email, password, origin).await?;
+                let has_joined = self.app.join(&digest, login.user_id).await?;
+                return if has_joined { self.enter(&login).await } else { Err(NotSignedIn::LinkOver) };
             }
             Purpose::SignUp { .. } => {
                 let hash = self.new_password(password, &email).await?;
@@ -97,18 +142,33 @@ impl SignIns {
                 self.app.set_password(&digest, &hash).await?
             }
         };
-        self.open(user.ok_or(NotSignedIn::LinkOver)?).await
+        self.open(user.ok_or(NotSignedIn::LinkOver)?, Stage::Password).await
     }
 
-    async fn new_password(&self, password: &str, email: &str) -> Result<String, NotSignedIn> {
+    /// By the password, as far as that goes.
+    async fn enter(&self, login: &Login) -> Result<SignedIn, NotSignedIn> {
+        let stage = match login.role {
+            _ if login.has_second_factor => Stage::AwaitsCode,
+            Some(role) if needs_code(role) => return Err(NotSignedIn::NoSecondFactor),
+            _ => Stage::Password,
+        };
+        self.open(login.user_id, stage).await
+    }
+
+    pub(super) async fn new_password(&self, password: &str, email: &str) -> Result<String, NotSignedIn> {
         passwords::check(password, email).map_err(NotSignedIn::Password)?;
         self.passwords.hash(password.to_owned()).await.map_err(|Unhashed| NotSignedIn::NotHashed)
     }
 
-    async fn open(&self, user: i64) -> Result<String, NotSignedIn> {
+    pub(super) async fn open(&self, user: i64, stage: Stage) -> Result<SignedIn, NotSignedIn> {
         let cookie = secret::new_secret();
-        self.app.open_web_session(user, &secret::digest(&cookie)).await?;
-        Ok(cookie)
+        self.app.open_web_session(user, &secret::digest(&cookie), stage).await?;
+        let next = match stage {
+            Stage::AwaitsCode => Next::Code,
+            Stage::Enrols => Next::Enrolment,
+            Stage::Password => Next::Home,
+        };
+        Ok(SignedIn { cookie, next })
     }
 
     pub async fn sign_out(&self, cookie: &str) -> Result<(), Error> {
@@ -144,8 +204,8 @@ impl App {
         Ok(self.store()?.set_password(link, hash).await?)
     }
 
-    async fn open_web_session(&self, user: i64, cookie: &TokenDigest) -> Result<(), Error> {
-        Ok(self.store()?.open_web_session(user, cookie).await?)
+    async fn open_web_session(&self, user: i64, cookie: &TokenDigest, stage: Stage) -> Result<(), Error> {
+        Ok(self.store()?.open_web_session(user, cookie, stage).await?)
     }
 
     async fn close_web_session(&self, cookie: &TokenDigest) -> Result<(), Error> {

@@ -28,6 +28,7 @@ mod setup;
 mod tenant;
 mod text;
 mod timing;
+mod user;
 mod version;
 
 pub use access::new_token;
@@ -42,6 +43,7 @@ pub use settings_update::{settings_undo, settings_update};
 pub use setup::{rejected, setup_state, wanted_business};
 pub use tenant::{new_tenant, tenant_patch};
 pub use text::Text;
+pub use user::{new_user, user_role};
 pub use version::{new_version, pin, planned_rollout, started_rollout, version_name};
 
 /// Collects what is wrong with one request.

@@ -34,6 +34,7 @@ pub enum List {
     AuditEntries = 10,
     Members = 11,
     SetupRequests = 12,
+    Users = 13,
 }
 
 /// The page size that is meant by `page_size`.

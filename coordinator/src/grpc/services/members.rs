@@ -22,8 +22,14 @@ pub struct Members {
     pub portal: Option<PortalAddress>,
 }
 
+impl Members {
+    fn portal(&self) -> Result<&PortalAddress, ApiError> {
+        portal_of(self.portal.as_ref())
+    }
+}
+
 /// Where links lead to.
-pub fn reached(portal: Option<&PortalAddress>) -> Result<&PortalAddress, ApiError> {
+pub fn portal_of(portal: Option<&PortalAddress>) -> Result<&PortalAddress, ApiError> {
     let why = "this coordinator serves no portal that a link could lead to: start it with --http-listen and --public-url";
     portal.ok_or_else(|| ApiError::new(ErrorCode::FailedPrecondition, why))
 }
@@ -36,7 +42,7 @@ impl MemberService for Members {
     ) -> Result<Response<v1::InviteMemberResponse>, Status> {
         let by = caller(&request)?;
         let invitation = invited(request.into_inner())?;
-        let portal = reached(self.portal.as_ref())?;
+        let portal = self.portal()?;
         let (member, secret) = self.app.invite_member(invitation, &by).await?;
         let url = portal.link(&secret);
         Ok(Response::new(v1::InviteMemberResponse { member: Some(wire::member(member)), url }))
@@ -92,7 +98,7 @@ impl MemberService for Members {
         let Some(email) = checks.email("email", &request.get_ref().email) else {
             return Err(checks.refusal().into());
         };
-        let portal = reached(self.portal.as_ref())?;
+        let portal = self.portal()?;
         let url = portal.link(&self.app.create_password_reset(&email).await?);
         Ok(Response::new(v1::CreatePasswordResetResponse { url }))
     }

@@ -4,7 +4,7 @@ use roost_proto::v1::{self, setup_service_server::SetupService};
 use roost_store::SetupVerdict;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{access::caller, members::reached};
+use super::{access::caller, members::portal_of};
 use crate::{
     app::{App, people::PortalAddress},
     grpc::{
@@ -35,7 +35,7 @@ impl SetupService for Setups {
         let Some(email) = checks.email("email", &request.get_ref().email) else {
             return Err(checks.refusal().into());
         };
-        let portal = reached(self.portal.as_ref())?;
+        let portal = portal_of(self.portal.as_ref())?;
         let url = portal.link(&self.app.invite_applicant(&email, &by).await?);
         Ok(Response::new(v1::InviteApplicantResponse { url }))
     }

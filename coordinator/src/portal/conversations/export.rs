@@ -1,6 +1,6 @@
 //! All of a chat as CSV, read a part at a time while it is sent, so that a long one takes no more memory than a short one.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -21,13 +21,13 @@ use crate::{
         problem::{failed, nothing_here},
         signed::Signed,
         state::Portal,
+        table,
     },
 };
 
 /// Lines read at a time.
 const PART: u32 = 500;
-/// By which spreadsheets know that the text is UTF-8, and the names of the columns.
-const HEAD: &[u8] = "\u{feff}time,chat,direction,state,text,reason,by\r\n".as_bytes();
+const HEAD: &str = "time,chat,direction,state,text,reason,by";
 
 /// Why a table ends before its end: its reader sees the connection break.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ fn parts(
     chat: String,
     first: Vec<Line>,
 ) -> impl Stream<Item = Result<Bytes, ExportError>> {
-    stream::try_unfold(Some((first, HEAD.to_vec())), move |part| {
+    stream::try_unfold(Some((first, table::begun(HEAD))), move |part| {
         let (app, tenant, chat) = (app.clone(), tenant.clone(), chat.clone());
         async move {
             let Some((lines, begun)) = part else { return Ok(None) };
@@ -81,15 +81,11 @@ fn parts(
     })
 }
 
-fn table(begun: Vec<u8>, lines: &[Line]) -> Result<Vec<u8>, ExportError> {
-    let style = csv::QuoteStyle::Always;
-    let mut table =
-        csv::WriterBuilder::new().quote_style(style).terminator(csv::Terminator::CRLF).from_writer(begun);
-    lines.iter().try_for_each(|line| write(&mut table, line))?;
-    Ok(table.into_inner().map_err(|error| csv::Error::from(error.into_error()))?)
+fn table(begun: Vec<u8>, lines: &[Line]) -> csv::Result<Vec<u8>> {
+    table::written(begun, lines.iter().map(cells))
 }
 
-fn write(table: &mut csv::Writer<Vec<u8>>, line: &Line) -> csv::Result<()> {
+fn cells(line: &Line) -> Vec<String> {
     let reason = match &line.state {
         LineState::TooOld { reason }
         | LineState::Suppressed { reason }
@@ -103,16 +99,7 @@ fn write(table: &mut csv::Writer<Vec<u8>>, line: &Line) -> csv::Result<()> {
     };
     let at = line.at.format(&Rfc3339).unwrap_or_default();
     let by = line.said_by.as_deref().unwrap_or_default();
-    let cells = [&at, &line.chat, direction, state(&line.state), &line.body, reason, by];
-    table.write_record(cells.map(harmless).iter().map(AsRef::as_ref))
-}
-
-/// What a spreadsheet would take for a formula begins with an apostrophe, which it shows as text.
-fn harmless(cell: &str) -> Cow<'_, str> {
-    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => Cow::Owned(format!("'{cell}")),
-        false => Cow::Borrowed(cell),
-    }
+    [&at, &line.chat, direction, state(&line.state), &line.body, reason, by].map(str::to_owned).into()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ sign-in-too-often = Too many wrong passwords. Try again in { $minutes ->
     [one] a minute
    *[other] { $minutes } minutes
 }.
+sign-in-no-phone = No phone of yours makes codes yet. Ask an admin of this service for a link.
 link-over = This link has been used already, or it is too old.
 link-ask = Ask whoever invited you for a new link. If you have set your password already, sign in with it.
 welcome = Welcome

@@ -11,6 +11,7 @@ sign-in-too-often = Nenosiri limekosewa mara nyingi mno. Jaribu tena baada ya { 
     [one] dakika moja
    *[other] dakika { $minutes }
 }.
+sign-in-no-phone = Hakuna simu yako inayotengeneza namba za siri bado. Mwombe msimamizi wa huduma hii kiungo.
 link-over = Kiungo hiki kimeshatumika, au kimepitwa na wakati.
 link-ask = Mwombe aliyekualika kiungo kipya. Kama umeshaweka nenosiri, ingia kwa kutumia nenosiri hilo.
 welcome = Karibu

@@ -8,6 +8,7 @@ mod any_call;
 mod apply;
 mod auth;
 mod cluster;
+mod console;
 mod drains;
 mod fake_nodes;
 mod fleet;

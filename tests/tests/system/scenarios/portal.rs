@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use roost_devcluster::DevRecord;
+use roost_proto::v1::{ConditionKind, Worker};
 use roost_tests::{SOON, Scenario};
 use tokio::{process::Command, time::timeout};
 
@@ -18,10 +19,31 @@ async fn people_get_a_business_link_a_phone_read_what_is_said_and_see_a_failover
         options.echo = true;
     })
     .await?;
-    let tenant = scenario.tenant(0);
     scenario.cluster.invite_owner().await?;
     scenario.cluster.invite_applicant().await?;
     scenario.cluster.publish()?;
+    let url = scenario.cluster.portal_url().unwrap_or_default().to_owned();
+    is_found_right(&scenario, "owner.js", &url).await?;
+    is_found_right(&scenario, "newcomer.js", &url).await?;
+    scenario.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_sees_a_node_die_and_restarts_a_worker() -> Result<()> {
+    let mut scenario = Scenario::starting(|options| (options.nodes, options.tenants) = (2, 1)).await?;
+    scenario.cluster.invite_admin().await?;
+    scenario.cluster.publish()?;
+    let tenant = scenario.tenant(0);
+    let answers = |it: &Worker| it.condition.as_ref().is_some_and(|it| it.kind() == ConditionKind::Answering);
+    scenario.cluster.worker_until(&tenant.id, "answers", SOON, answers).await?;
+    let url = scenario.cluster.console_url().unwrap_or_default().to_owned();
+    is_found_right(&scenario, "operator.js", &url).await?;
+    scenario.finish().await
+}
+
+/// By a script, which is told where to begin and who has the first tenant.
+async fn is_found_right(scenario: &Scenario, script: &str, url: &str) -> Result<()> {
+    let tenant = scenario.tenant(0);
     let placed =
         scenario.cluster.worker_until(&tenant.id, "is placed", SOON, |it| !it.node_id.is_empty()).await?;
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
@@ -30,20 +52,18 @@ async fn people_get_a_business_link_a_phone_read_what_is_said_and_see_a_failover
         "no npm packages in {}; run: make test-deps",
         scripts.display()
     );
-    for script in ["owner.js", "newcomer.js"] {
-        let output = Command::new("node")
-            .arg(script)
-            .current_dir(&scripts)
-            .env("PORTAL_URL", scenario.cluster.portal_url().unwrap_or_default())
-            .env("SETUP_URL", scenario.cluster.setup_url().unwrap_or_default())
-            .env("SIMULATOR_URL", scenario.cluster.simulator()?.url())
-            .env("DEV_JSON", DevRecord::path(scenario.cluster.state_dir()))
-            .env("OWNER", &placed.node_id)
-            .kill_on_drop(true)
-            .output();
-        let output = timeout(DEADLINE, output).await??;
-        let told = [output.stdout, output.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
-        ensure!(output.status.success(), "{script}: {}", told.concat());
-    }
-    scenario.finish().await
+    let output = Command::new("node")
+        .arg(script)
+        .current_dir(&scripts)
+        .env("PORTAL_URL", url)
+        .env("SETUP_URL", scenario.cluster.setup_url().unwrap_or_default())
+        .env("SIMULATOR_URL", scenario.cluster.simulator()?.url())
+        .env("DEV_JSON", DevRecord::path(scenario.cluster.state_dir()))
+        .env("OWNER", &placed.node_id)
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(DEADLINE, output).await??;
+    let told = [output.stdout, output.stderr].map(|told| String::from_utf8_lossy(&told).into_owned());
+    ensure!(output.status.success(), "{script}: {}", told.concat());
+    Ok(())
 }

@@ -93,6 +93,18 @@ pub async fn api() -> Api {
     api
 }
 
+/// One that has no key for secrets of people.
+pub async fn api_without_secrets_key() -> Api {
+    let servers = servers().await;
+    let number = TESTS.fetch_add(1, Ordering::Relaxed);
+    let database = new_database(servers.postgres.url(), &format!("test_{number}")).await;
+    let without = |config| Config { secrets_key_file: None, ..config };
+    let cluster = format!("test-{number}");
+    let api = start_with("c1", &database, servers.etcd.endpoint(), &cluster, without).await;
+    api.is_serving("").await;
+    api
+}
+
 /// Several of one cluster, all of which serve.
 pub async fn apis<const N: usize>(ids: [&str; N]) -> [Api; N] {
     let servers = servers().await;
@@ -142,6 +154,16 @@ pub fn write_private(path: &Path, text: &str) {
 }
 
 async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
+    start_with(id, database_url, etcd, cluster, |config| config).await
+}
+
+async fn start_with(
+    id: &str,
+    database_url: &str,
+    etcd: &str,
+    cluster: &str,
+    change: impl FnOnce(Config) -> Config,
+) -> Api {
     let dir = tempfile::tempdir().expect("a directory");
     let token_file = dir.path().join("tokens");
     write_private(&token_file, &format!("{TOKEN}\n"));
@@ -149,6 +171,8 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
     write_private(&portal_key_file, &format!("{PORTAL_KEY}\n"));
     let secret = dir.path().join("secret");
     write_private(&secret, &"5e".repeat(32));
+    let key = dir.path().join("secrets.key");
+    write_private(&key, &"7a".repeat(32));
     let transport = TransportArgs { cluster_secret_file: Some(secret), ..TransportArgs::default() };
     let timing = Timing::from_ttl(Duration::from_secs(2)).expect("a TTL that etcd takes");
     let legacy = LegacyArgs {
@@ -170,12 +194,14 @@ async fn start(id: &str, database_url: &str, etcd: &str, cluster: &str) -> Api {
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),
         legacy,
+        secrets_key_file: Some(key),
         transport,
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),
         etcd_history: Duration::ZERO,
         adopt_store: false,
     };
+    let config = change(config);
     let registry =
         EtcdRegistry::connect(&config.etcd, cluster, timing.request_timeout).await.expect("a registry");
     let store = Store::connect_lazy(database_url, 4).expect("a store");

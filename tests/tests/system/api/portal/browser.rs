@@ -76,6 +76,7 @@ impl Browser {
         self.follow(&format!("/t/{tenant}/live")).await
     }
 
+    /// Those of a path.
     pub async fn follow(&mut self, path: &str) -> Events {
         let request = self.request("GET", path).timeout(SOON * 10);
         let answer = request.send().await.expect("an answer");
@@ -150,6 +151,16 @@ impl Events {
             let chunk = tokio::time::timeout(SOON, self.answer.chunk()).await.expect("an event in time");
             let chunk = chunk.expect("the answer is whole")?;
             self.read.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        }
+    }
+
+    /// The next part of a page of the console that says this.
+    pub async fn part(&mut self, says: &str) -> String {
+        loop {
+            let (name, part) = self.next().await.unwrap_or_else(|| panic!("a part that says {says}"));
+            if name == "part" && part.contains(says) {
+                return part;
+            }
         }
     }
 

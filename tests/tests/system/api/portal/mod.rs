@@ -1,6 +1,6 @@
 //! The portal as a browser meets it: who gets in, what of whom is shown, and what may be ordered.
 
-mod browser;
+pub mod browser;
 mod holding;
 mod setup;
 
