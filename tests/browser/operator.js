@@ -76,8 +76,11 @@ async function seesANodeDie(page) {
   });
   const victim = required('OWNER');
   process.kill(dev().nodes.find((node) => node.id === victim).pid, 'SIGKILL');
-  const lately = page.locator('.lately li', { hasText: victim }).filter({ hasText: /lost|gone|left/ });
-  await lately.first().waitFor();
+  await until('the overview says that the node is gone', async (note) => {
+    const told = await page.locator('.lately').innerText();
+    note(told);
+    return told.split('\n').some((event) => event.includes(victim) && /gone|left|lost/.test(event));
+  });
   await until('its tenant answers elsewhere', () => page.locator('.counts', { hasText: 'Answering' }).first().textContent().then((text) => /Answering\s*1/.test(text)));
   ensure(await page.evaluate(() => window.isTheSamePage), 'the page was loaded again');
   await judgedWide(page, 'console-after-failover');

@@ -33,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const TIMES_ITS_COST: u32 = 10;
 /// The most that a look waits to have been told of every worker.
 const ALL_TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// All that there is comes at once; when nothing has come for so long, that was all.
+const QUIET: Duration = Duration::from_millis(200);
 /// Of those that cannot go on by themselves, of one condition, that are named.
 const NAMED: usize = 10;
 /// Dead letters that are counted; more are told as more.
@@ -95,8 +97,8 @@ impl Feed {
     async fn look(self) {
         let mut workers = Workers::default();
         while !self.is_over() {
-            let begun = Instant::now();
             workers.catch_up(&self.app).await;
+            let begun = Instant::now();
             let seen = self.see(&workers).await;
             self.latest.send_replace(Some(Arc::new(seen)));
             let pause = (begun.elapsed() * TIMES_ITS_COST).max(LOOK_EVERY);
@@ -153,13 +155,11 @@ impl Workers {
             (self.known, self.is_whole) = (BTreeMap::new(), false);
             self.stream = app.watch_workers(Default::default(), false).await.ok();
         }
-        let whole = async {
-            while !self.is_whole && self.stream.is_some() {
-                self.next().await;
-            }
-        };
+        let end = At::now() + ALL_TOLD_WITHIN;
         // Else it is told as far as it is known.
-        let _in_time = timeout(ALL_TOLD_WITHIN, whole).await;
+        while !self.is_whole && self.stream.is_some() && At::now() < end {
+            self.is_whole = timeout(QUIET, self.next()).await.is_err();
+        }
     }
 
     async fn follow_for(&mut self, pause: Duration) {
@@ -178,8 +178,7 @@ impl Workers {
             Some(Ok(WorkerNews::Changed(change, _))) => {
                 self.known.insert(change.worker.tenant.clone(), as_known(change.worker));
             }
-            Some(Ok(WorkerNews::Figures(_))) => {}
-            Some(Ok(WorkerNews::AllTold)) => self.is_whole = true,
+            Some(Ok(WorkerNews::Figures(_) | WorkerNews::AllTold)) => {}
             Some(Err(_)) | None => self.stream = None,
         }
     }

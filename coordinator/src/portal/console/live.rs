@@ -8,7 +8,7 @@ use axum::response::{
 };
 use futures::{Stream, StreamExt, stream as streams};
 use minijinja::{Value, context};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use super::{answer::failed, feed::Seen, operator::Operator};
 use crate::portal::state::Portal;
@@ -36,16 +36,15 @@ pub fn stream(
         Ok(place) => place,
         Err(error) => return failed(portal, operator, error),
     };
-    let seen = portal.console_feed.follow();
-    let news = streams::unfold(
-        (seen, place),
-        move |(mut seen, place): (watch::Receiver<Option<Arc<Seen>>>, _)| async move {
-            seen.wait_for(Option::is_some).await.ok()?;
-            let now = content(seen.borrow_and_update().as_deref());
+    let seen = (portal.console_feed.follow(), place, false);
+    let news = streams::unfold(seen, move |(mut seen, place, is_told)| async move {
+        if is_told {
             seen.changed().await.ok()?;
-            Some((now, (seen, place)))
-        },
-    );
+        }
+        seen.wait_for(Option::is_some).await.ok()?;
+        let now = content(seen.borrow_and_update().as_deref());
+        Some((now, (seen, place, true)))
+    });
     parts(portal, operator, template, news)
 }
 

@@ -16,6 +16,9 @@ const OPERATOR: &str = "juma@roost.example";
 /// After which a person who was removed is nowhere any more.
 const REMOVED_WITHIN: Duration = Duration::from_secs(5);
 
+/// After which an open page shows what has changed: one look, and what tells it of workers.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
+
 async fn audit(api: &Api, caller: &str) -> Vec<(String, String, String)> {
     let request = v1::ListAuditEntriesRequest { caller: caller.into(), ..Default::default() };
     let mut access = v1::access_service_client::AccessServiceClient::new(api.authed(TOKEN));
@@ -40,8 +43,10 @@ async fn an_admin_finds_every_page_and_what_is_stuck_is_said_first() {
         api.workers().start_worker(v1::StartWorkerRequest { tenant_id: id.into() }).await.unwrap();
     }
     // There is no node that could take it.
+    let begun = Instant::now();
     let live = events.part("trouble-waiting-for-capacity").await;
     assert!(live.contains("No node takes it"), "{live}");
+    assert!(begun.elapsed() < SHOWN_WITHIN, "{:?}", begun.elapsed());
     let page = shown(&mut browser, "/console").await;
     let (stuck, counts) = (page.text.find("No node takes it"), page.text.find("Tenants by condition"));
     assert!(stuck.is_some() && stuck < counts, "{page:?}");
