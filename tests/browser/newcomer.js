@@ -58,10 +58,10 @@ async function isLinkedAndAnswered(browser, page) {
   await phone.goto(dev().phone_url);
   await phone.getByLabel('Its number').first().fill(BUSINESS.phone);
   await phone.getByLabel('The code that the portal shows').fill('WRONGONE');
-  await phone.getByRole('button', { name: 'Link the device' }).click();
+  await phone.getByRole('button', { name: 'Link the device', exact: true }).click();
   await phone.getByRole('status').filter({ hasText: 'code' }).waitFor();
   await phone.getByLabel('The code that the portal shows').fill(code);
-  await phone.getByRole('button', { name: 'Link the device' }).click();
+  await phone.getByRole('button', { name: 'Link the device', exact: true }).click();
   await phone.getByText('The device is linked.').waitFor();
   await page.getByRole('heading', { name: 'Connected' }).waitFor();
   await phone.getByLabel('Message').fill('Habari');

@@ -72,7 +72,7 @@ mod tests {
     fn a_key_counts_from_the_named_addresses_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        fs::write(&path, "a key of the tests\n").unwrap();
+        fs::write(&path, "a-key-of-the-tests\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let from = ["10.0.0.7", "10.1.0.0/16", "fd00::/8"].map(|given| parse_network(given).unwrap());
         let args = LegacyArgs { portal_key_file: Some(path), portal_key_from: from.to_vec() };
@@ -82,11 +82,11 @@ mod tests {
         };
         let counts = |value, from: &str| key.shown(&with(value), from.parse().unwrap()).is_some();
         for from in ["10.0.0.7", "10.1.200.3", "::ffff:10.0.0.7", "fd00::1"] {
-            assert!(counts("a key of the tests", from), "{from}");
-            assert!(!counts("another key", from), "{from}");
+            assert!(counts("a-key-of-the-tests", from), "{from}");
+            assert!(!counts("another-key", from), "{from}");
         }
         for from in ["10.0.0.8", "127.0.0.1", "::1"] {
-            assert!(!counts("a key of the tests", from), "{from}");
+            assert!(!counts("a-key-of-the-tests", from), "{from}");
         }
         assert!(key.shown(&HeaderMap::new(), "10.0.0.7".parse().unwrap()).is_none());
         assert!(parse_network("10.0.0").is_err());

@@ -11,6 +11,7 @@
 mod admin;
 mod failure;
 mod key;
+mod people;
 mod person;
 mod polled;
 mod portal;

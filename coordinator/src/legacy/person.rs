@@ -1,37 +1,19 @@
 //! Whose business it is: the front end shows its key and says who its user is.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{HeaderMap, StatusCode, request::Parts};
-use parking_lot::Mutex;
 use roost_model::{Role, ids::TenantId};
 use roost_store::WebUser;
 
 use super::{failure::Failure, state::Legacy};
-use crate::{
-    app::{Error, access::calls},
-    http::peer::Peer,
-};
+use crate::{app::access::calls, http::peer::Peer};
 
 /// Says who: an e-mail address, as the portal knows its users.
 const USER: &str = "x-user-email";
 /// Says which business is meant by a user of several.
 const TENANT: &str = "x-tenant-id";
-/// For which who is of which business is believed: as long as a token is.
-const BELIEVED: Duration = Duration::from_secs(2);
-/// Remembered at most.
-const MOST: usize = 10_000;
-
-/// Who was looked up lately, for front ends ask every second.
-#[derive(Default)]
-pub struct People {
-    known: Mutex<HashMap<String, (Instant, Arc<WebUser>)>>,
-}
 
 /// A user of the front end.
 pub struct Person {
@@ -39,32 +21,12 @@ pub struct Person {
     wanted: Option<String>,
 }
 
-impl People {
-    /// None: no user has this address.
-    async fn get(&self, legacy: &Legacy, email: &str) -> Result<Option<Arc<WebUser>>, Error> {
-        let now = Instant::now();
-        let known = self.known.lock().get(email).cloned();
-        if let Some((_, user)) = known.filter(|(since, _)| now.duration_since(*since) < BELIEVED) {
-            return Ok(Some(user));
-        }
-        let Some(user) = legacy.app.person(email).await?.map(Arc::new) else { return Ok(None) };
-        let mut known = self.known.lock();
-        if known.len() >= MOST {
-            known.retain(|_, (since, _)| now.duration_since(*since) < BELIEVED);
-        }
-        if known.len() < MOST {
-            known.insert(email.to_owned(), (now, user.clone()));
-        }
-        Ok(Some(user))
-    }
-}
-
 impl FromRequestParts<Arc<Legacy>> for Person {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, legacy: &Arc<Legacy>) -> Result<Self, Failure> {
         let email = email(parts, legacy)?;
-        let user = legacy.people.get(legacy, &email).await?;
+        let user = legacy.people.get(&legacy.app, &email).await?;
         let user = user.unwrap_or_else(|| Arc::new(WebUser { email, role: None, memberships: Vec::new() }));
         Ok(Self { user, wanted: said(&parts.headers, TENANT).map(str::to_owned) })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{key::PortalKey, person::People, polled::Polled};
+use super::{key::PortalKey, people::People, polled::Polled};
 use crate::app::{App, access::Access};
 
 pub struct Legacy {

@@ -237,8 +237,7 @@ mod tests {
             let (template, language) = (["support", "booking", "ecommerce"][at % 3], ["en", "sw"][at % 2]);
             let texts =
                 context! { greeting => WRITTEN, fallback => WRITTEN, reason => WRITTEN, by => WRITTEN };
-            let about =
-                context! { id => 7, state => *state, is_open => at < 2, email => WRITTEN, name => WRITTEN, phone => 7 };
+            let about = context! { id => 7, state => *state, is_open => at < 2, email => WRITTEN, name => WRITTEN, phone => 7 };
             context! { template, language, tenant => 7, at => self::at(), ..context! { ..texts, ..about } }
         };
         let requests: Vec<_> = states.iter().enumerate().map(request).collect();

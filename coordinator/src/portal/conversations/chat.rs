@@ -1,6 +1,6 @@
 //! One chat, its newest lines at the bottom as on the phone, and who answers in it.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, future::ready, sync::Arc};
 
 use axum::{
     extract::{Path, Query, State},
@@ -146,7 +146,7 @@ async fn hold(portal: &Portal, member: &Member, chat: &str) -> Result<Option<Hol
     }
 }
 
-/// The lines anew whenever one is added.
+/// The lines as they are, and anew whenever one is added.
 pub async fn events(
     State(portal): State<Arc<Portal>>,
     headers: HeaderMap,
@@ -163,7 +163,9 @@ pub async fn events(
         Ok(news) => {
             let held = portal.access.open_stream(member.caller());
             let over = stream::once(held.ended().clone().cancelled_owned()).map(|()| Err(()));
-            let news = stream::select(news.map(|line| line.map(drop).map_err(drop)), over);
+            // At once as well: a line may have come between the page and this.
+            let lines_come = stream::once(ready(Ok(()))).chain(news.map(|line| line.map(drop).map_err(drop)));
+            let news = stream::select(lines_come, over);
             let news = news.map(move |news| {
                 let _held = &held;
                 news
