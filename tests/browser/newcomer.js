@@ -56,6 +56,9 @@ async function isLinkedAndAnswered(browser, page) {
   const code = await page.locator('.code output').textContent();
   const phone = await (await browser.newContext({ viewport: { width: 390, height: 844 } })).newPage();
   await phone.goto(dev().phone_url);
+  // The card of the status was renewed since.
+  await page.waitForFunction(() => document.getElementById('live').querySelector('time, .qr, form'));
+  await seen(page, 'code');
   await phone.getByLabel('Its number').first().fill(BUSINESS.phone);
   await phone.getByLabel('The code that the portal shows').fill('WRONGONE');
   await phone.getByRole('button', { name: 'Link the device', exact: true }).click();

@@ -88,6 +88,7 @@ async function told(page, name) {
     .replace(/[A-Z][a-z]{2} \d{1,2}, \d{4}, \d{1,2}:\d{2}\s[AP]M/g, 'TIME')
     .replace(/\d{1,2} [A-Z][a-z]{2} \d{4}, \d{1,2}:\d{2}/g, 'TIME')
     .replace(/- status: .*/g, '- status')
+    .replace(/\b[A-Z0-9]{4} [A-Z0-9]{4}\b/g, 'CODE')
     .replace(/roost_[\w-]+/g, 'SECRET');
   const file = path.join(golden, `${name}.yaml`);
   if (updates) {

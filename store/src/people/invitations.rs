@@ -119,7 +119,7 @@ impl Store {
             &link[..],
         );
         let Some(row) = self.maybe("look a link up", query).await? else { return Ok(None) };
-        let tenant = optional_id(row.tenant_id.as_deref(), |id| TenantId::new(id))?;
+        let tenant = optional_id(row.tenant_id.as_deref(), TenantId::new)?;
         let purpose = match row.is_reset {
             true => Purpose::Reset,
             false if row.has_password => Purpose::Join { tenant },

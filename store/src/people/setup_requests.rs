@@ -325,7 +325,7 @@ impl TryFrom<Row> for SetupRequest {
             submitted_at: row.submitted_at,
             reviewed: row.reviewed_at.zip(row.reviewed_by),
             reason: row.reason,
-            tenant: optional_id(row.tenant_id.as_deref(), |id| TenantId::new(id))?,
+            tenant: optional_id(row.tenant_id.as_deref(), TenantId::new)?,
         })
     }
 }

@@ -42,6 +42,8 @@ function show(card) {
   live.innerHTML = card;
   localise(live);
   if (pressed) live.querySelector(`button[value="${CSS.escape(pressed)}"]`)?.focus();
+  // A code that was typed is of no use any more. Until then it stays, whatever the card shows.
+  if (live.querySelector(".state-answering")) document.getElementById("code")?.remove();
   const now = live.querySelector("[data-announce]")?.dataset.announce;
   if (now && now !== told) announce.textContent = now;
   told = now;
