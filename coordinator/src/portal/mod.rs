@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A page is whole as the server sends it, and works without JavaScript. With it, one stream of events (`live`) brings the card of the
-//! status anew whenever something changes. [`console`] is the same for those who run the cluster. Nothing is fetched from anywhere else, and no script or style stands in a page.
+//! status anew whenever something changes. `console` is the same for those who run the cluster. Nothing is fetched from anywhere else, and no
+//! script or style stands in a page.
 
 mod assets;
 mod business;
