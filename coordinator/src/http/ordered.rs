@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
-use roost_model::{causes, ids::TenantId};
+use roost_model::{
+    causes,
+    ids::{NodeId, TenantId},
+};
 use roost_proto::error::ApiError;
-use roost_store::AuditEntry;
+use roost_store::{AuditEntry, Requester};
 use tonic::Code;
 
 use crate::{
@@ -22,8 +25,11 @@ pub struct Asked<'a> {
     pub origin: IpAddr,
     /// By its name in gRPC.
     pub call: &'a str,
-    /// What it is about, if that is a tenant.
+    /// What it is about, if that is a tenant or a node.
     pub tenant: Option<&'a TenantId>,
+    pub node: Option<&'a NodeId>,
+    /// What the caller says of himself, and why.
+    pub by: Requester,
 }
 
 /// Of a face that tells less than the API does.
@@ -40,9 +46,15 @@ pub async fn ordered<T, W>(
     order: impl Future<Output = Result<T, Error>>,
     told: impl FnOnce(Error) -> (Code, W),
 ) -> Option<Result<T, W>> {
-    let Asked { access, caller, origin, call, tenant } = asked;
+    let Asked { access, caller, origin, call, tenant, node, by } = asked;
     let call = calls::find(call)?;
-    let entry = AuditEntry { tenant: tenant.cloned(), ..audit::entry(call, caller, origin) };
+    let entry = AuditEntry {
+        tenant: tenant.cloned(),
+        node: node.cloned(),
+        requested_by: by.name,
+        reason: by.reason,
+        ..audit::entry(call, caller, origin)
+    };
     let is_foreign = tenant.is_some_and(|tenant| caller.is_foreign_to(tenant));
     let may = call.roles.contains(&caller.grant().role()) && !is_foreign;
     let (code, answer) = match may {

@@ -10,7 +10,7 @@ use axum::{
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use roost_model::ids::TenantId;
 use roost_proto::{error::ApiError, v1};
-use roost_store::{MessageFilter, SetupVerdict, TenantFilter};
+use roost_store::{MessageFilter, Requester, SetupVerdict, TenantFilter};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -64,7 +64,8 @@ impl Program {
         order: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Failure> {
         let (access, caller, origin) = (legacy.access.as_ref(), &self.caller, self.origin);
-        let asked = Asked { access, caller, origin, call, tenant };
+        let by = Requester::default();
+        let asked = Asked { access, caller, origin, call, tenant, node: None, by };
         let told = |error| {
             let error = ApiError::from(error);
             (error.code.grpc(), Failure::from(error))

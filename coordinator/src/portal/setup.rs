@@ -164,14 +164,8 @@ fn page(
 }
 
 /// Named as the catalogues name them: `setup-submitted`.
-fn state(state: SetupState) -> &'static str {
-    match state {
-        SetupState::Submitted => "submitted",
-        SetupState::Reviewing => "reviewing",
-        SetupState::Approved => "approved",
-        SetupState::Active => "active",
-        SetupState::Rejected => "rejected",
-    }
+fn state(state: SetupState) -> String {
+    state.as_str().to_ascii_lowercase()
 }
 
 /// What is wrong, by its keys in the catalogues, each once.

@@ -8,7 +8,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use roost_model::{Grant, Role, ids::TenantId};
-use roost_store::WebUser;
+use roost_store::{Requester, WebUser};
 use sha2::{Digest, Sha256};
 
 use super::{problem::failed, state::Portal};
@@ -79,7 +79,8 @@ impl Member {
     /// What he orders of his business.
     pub fn asks<'a>(&'a self, portal: &'a Portal, call: &'a str, origin: IpAddr) -> Asked<'a> {
         let (access, caller) = (portal.access.as_ref(), &self.caller);
-        Asked { access, caller, origin, call, tenant: Some(&self.tenant) }
+        let (tenant, by) = (Some(&self.tenant), Requester::default());
+        Asked { access, caller, origin, call, tenant, node: None, by }
     }
 }
 

@@ -8,10 +8,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use http::StatusCode;
-use roost_model::{
-    causes,
-    ids::{NodeId, OperationId, TenantId},
-};
+use roost_model::ids::{NodeId, OperationId, TenantId};
 use roost_proto::error::ApiError;
 use roost_store::{AuditEntry, DeadLetterId, NewMove, Requester};
 use serde::Deserialize;
@@ -27,7 +24,10 @@ use crate::{
         access::{audit, calls},
     },
     grpc::code_name,
-    http::peer::Peer,
+    http::{
+        ordered::{Asked, ordered},
+        peer::Peer,
+    },
     portal::state::Portal,
 };
 
@@ -106,30 +106,24 @@ impl<'a> Ordering<'a> {
         if self.form_token != operator.form_token {
             return problem(portal, operator, StatusCode::FORBIDDEN, portal.console.text("form-old"));
         }
-        let Some(known) = calls::find(call) else { return nothing(portal, operator) };
-        let Requester { name, reason } = self.by.clone();
-        let entry = audit::entry(known, operator.caller(), self.origin);
-        let About { tenant, node } = about;
-        let entry = AuditEntry { tenant, node, requested_by: name, reason, ..entry };
-        if !operator.may(call) {
-            write(portal, AuditEntry { result: code_name(Code::PermissionDenied).to_owned(), ..entry }).await;
-            return nothing(portal, operator);
-        }
-        let (result, answer) = match order.await {
-            Ok(done) => (Code::Ok, Redirect::to(&next(done)).into_response()),
-            Err(error) => {
-                let error = ApiError::from(error);
-                (error.code.grpc(), refused(portal, operator, error))
-            }
+        let asked = Asked {
+            access: &portal.access,
+            caller: operator.caller(),
+            origin: self.origin,
+            call,
+            tenant: about.tenant.as_ref(),
+            node: about.node.as_ref(),
+            by: self.by.clone(),
         };
-        write(portal, AuditEntry { result: code_name(result).to_owned(), ..entry }).await;
-        answer
-    }
-}
-
-async fn write(portal: &Portal, entry: AuditEntry) {
-    if let Err(error) = portal.access.audit(&entry).await {
-        tracing::error!(error = %causes(&error), ?entry, "an order of the console is not in the audit");
+        let told = |error| {
+            let error = ApiError::from(error);
+            (error.code.grpc(), error)
+        };
+        match ordered(asked, order, told).await {
+            None => nothing(portal, operator),
+            Some(Ok(done)) => Redirect::to(&next(done)).into_response(),
+            Some(Err(error)) => refused(portal, operator, error),
+        }
     }
 }
 
