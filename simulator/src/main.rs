@@ -62,6 +62,7 @@ async fn main() -> Result<()> {
     args.log.init("info");
 
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let timing = Timing { first_code: args.first_code, code_every: args.code_every };
     let hardness = args.hardness()?;
     let simulator = Simulator::start(&Config { http: args.http, tls: args.tls, timing, hardness })?;
@@ -71,7 +72,7 @@ async fn main() -> Result<()> {
     }
     tokio::select! {
         _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for SIGINT")?,
+        _ = interrupt.recv() => {}
     }
     simulator.stop().await;
     Ok(())

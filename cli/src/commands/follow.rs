@@ -11,10 +11,11 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use roost_proto::client::Admin;
 use roost_proto::v1::{Operation, OperationState, WatchOperationRequest};
+use tokio::signal::unix::SignalKind;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use super::Context;
+use super::{Context, signals::Signals};
 use crate::{failure::Failure, text::visible, views::OperationView};
 
 /// How long the client looks for a coordinator that answers.
@@ -32,9 +33,11 @@ pub async fn started(context: &mut Context, operation: Operation, detach: bool) 
 /// Prints each change. Err when the operation ends without its goal, and when Ctrl-C came before the end.
 pub async fn follow(context: &mut Context, id: i64) -> Result<(), Failure> {
     let admin = context.admin()?;
+    // Listened for before anything is shown: who presses Ctrl-C at the first line is told as well what goes on.
+    let mut interrupts = Signals::listen(&[SignalKind::interrupt()])?;
     let watched = tokio::select! {
         watched = watch(context, &admin, id) => watched?,
-        _ = tokio::signal::ctrl_c() => return Err(Failure::StoppedWatching { operation: id }),
+        _ = interrupts.received() => return Err(Failure::StoppedWatching { operation: id }),
     };
     let Operation { message, .. } = &watched;
     let why = if message.is_empty() { String::new() } else { format!(": {message}") };

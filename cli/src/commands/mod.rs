@@ -36,6 +36,7 @@ pub mod session;
 mod session_import;
 mod session_qr;
 pub mod setup;
+mod signals;
 pub mod snapshot;
 pub mod tenant;
 mod timing;

@@ -7,9 +7,9 @@ mod tour;
 
 use clap::Args;
 use roost_devcluster::{DevError, Options};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
-use super::Context;
+use super::{Context, signals::Signals};
 use crate::failure::Failure;
 
 /// The options of `roost demo`.
@@ -36,12 +36,12 @@ impl Demo {
             tenants: self.tenants as usize,
             ..Options::new(dir.clone())
         };
-        let mut terminations = signal(SignalKind::terminate())
-            .map_err(|source| Failure::Input { what: "signals".into(), source })?;
+        let mut interrupts = Signals::listen(&[SignalKind::interrupt()])?;
+        let mut terminations = Signals::listen(&[SignalKind::terminate()])?;
         let ended = tokio::select! {
             toured = tour::run(options, &context.output) => toured,
-            _ = tokio::signal::ctrl_c() => Err(Failure::Refused("interrupted".into())),
-            _ = terminations.recv() => Err(Failure::Refused("terminated".into())),
+            _ = interrupts.received() => Err(Failure::Refused("interrupted".into())),
+            _ = terminations.received() => Err(Failure::Refused("terminated".into())),
         };
         let figures = match (ended, temporary) {
             (Ok(figures), _) => figures,

@@ -10,9 +10,11 @@ use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::Args;
 use roost_devcluster::{Cluster, DevError, Options, Ports};
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::Context;
+use super::{
+    Context,
+    signals::{self, Signals},
+};
 use crate::failure::Failure;
 
 const PAGE_URL_HELP: &str =
@@ -89,17 +91,7 @@ async fn start(options: Options) -> Result<Cluster, DevError> {
 
 impl Dev {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let listen = |kind| signal(kind).map_err(|source| Failure::Input { what: "signals".into(), source });
-        let mut interrupts = listen(SignalKind::interrupt())?;
-        let mut terminations = listen(SignalKind::terminate())?;
-        let mut hangups = listen(SignalKind::hangup())?;
-        let mut stop = async || {
-            tokio::select! {
-                _ = interrupts.recv() => {}
-                _ = terminations.recv() => {}
-                _ = hangups.recv() => {}
-            }
-        };
+        let mut signals = Signals::listen(&signals::ENDING)?;
         let full_screen = !self.plain && self.page_url.is_none() && std::io::stdout().is_terminal();
         let options = self.options(context.globals.state_dir());
         context.output.note(&format!(
@@ -110,14 +102,15 @@ impl Dev {
         let mut cluster = tokio::select! {
             started = start(options) => started?,
             // Dropping what has been started kills it.
-            () = stop() => return Ok(()),
+            () = signals.received() => return Ok(()),
         };
         let watched =
-            watch::until_asked_to_stop(&mut cluster, &mut context.output, full_screen, stop()).await;
+            watch::until_asked_to_stop(&mut cluster, &mut context.output, full_screen, signals.received())
+                .await;
         context.output.note("stopping; Ctrl-C again kills");
         tokio::select! {
             stopped = cluster.stop() => stopped?,
-            () = stop() => {}
+            () = signals.received() => {}
         }
         // Also a reader who went away (`roost dev | head`) is no reason to kill what runs.
         watched

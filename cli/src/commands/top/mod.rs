@@ -26,10 +26,7 @@ mod view;
 use std::{env, io::IsTerminal, time::Duration};
 
 use clap::Args;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use self::{
     draw::Paint,
@@ -38,7 +35,11 @@ use self::{
     screen::Screen,
     view::{Ask, View},
 };
-use super::{Context, worker::WorkerChoice};
+use super::{
+    Context,
+    signals::{self, Signals},
+    worker::WorkerChoice,
+};
 use crate::{failure::Failure, globals::Format};
 
 /// From one picture to the next, while news comes.
@@ -71,11 +72,13 @@ impl Top {
         // Before the screen is taken: what is wrong with the address, the token or the selector is said as by any other command.
         let mut feed = Feed::begin(&admin, self.choice.watched()).await?;
         let mut pages = Pages::new(&admin);
+        // Before the screen is taken too: it is given back whatever signal comes.
+        let mut signals = Signals::listen(&signals::ENDING)?;
         let mut screen = Screen::open()?;
         let mut view = View::new(admin.address(), chosen);
         // As no-color.org has it.
         let paint = Paint { colours: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) };
-        show(&mut view, &mut feed, &mut pages, &mut screen, paint).await
+        show(&mut view, &mut feed, &mut pages, &mut screen, &mut signals, paint).await
     }
 }
 
@@ -95,11 +98,9 @@ async fn show(
     feed: &mut Feed,
     pages: &mut Pages,
     screen: &mut Screen,
+    signals: &mut Signals,
     paint: Paint,
 ) -> Result<(), Failure> {
-    let [mut terminated, mut hung_up, mut interrupted] =
-        [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()]
-            .map(|kind| signal(kind).map_err(Failure::Print));
     let mut news = Vec::new();
     let mut drawn_at = Instant::now();
     let mut due = Some(drawn_at);
@@ -138,17 +139,7 @@ async fn show(
             }
             _ = ages.tick() => due = soon(DRAW_EVERY),
             () = view.ages_by_the_second() => due = soon(DRAW_EVERY),
-            () = received(&mut terminated) => return Ok(()),
-            () = received(&mut hung_up) => return Ok(()),
-            () = received(&mut interrupted) => return Ok(()),
+            () = signals.received() => return Ok(()),
         }
-    }
-}
-
-async fn received(signals: &mut Result<tokio::signal::unix::Signal, Failure>) {
-    match signals {
-        Ok(signals) => drop(signals.recv().await),
-        // Without it the signal ends the process as ever.
-        Err(_) => std::future::pending().await,
     }
 }
