@@ -9,8 +9,8 @@ use crate::{
         apply::Apply, audit::AuditVerb, chat::ChatVerb, cluster::ClusterVerb, export::Export,
         member::MemberVerb, message::MessageVerb, node::NodeVerb, operation::OperationVerb,
         rebalance::Rebalance, session::SessionVerb, setup::SetupVerb, snapshot::SnapshotVerb,
-        tenant::TenantVerb, token::TokenVerb, top::Top, user::UserVerb, version::VersionVerb,
-        worker::WorkerVerb,
+        template::TemplateVerb, tenant::TenantVerb, token::TokenVerb, top::Top, user::UserVerb,
+        version::VersionVerb, worker::WorkerVerb,
     },
     globals::Globals,
 };
@@ -76,6 +76,9 @@ pub(crate) enum Command {
     /// The people of a tenant, who use the portal.
     #[command(subcommand)]
     Member(MemberVerb),
+    /// What a tenant's automation says: to be tried and changed.
+    #[command(subcommand)]
+    Template(TemplateVerb),
     /// Chats that people take over from the automation.
     #[command(subcommand)]
     Chat(ChatVerb),

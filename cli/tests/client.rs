@@ -122,6 +122,11 @@ async fn tenants_are_printed_as_golden() {
             &["tenant", "delete", "lodge"],
             &["tenant", "delete", "lodge", "--yes"],
             &["tenant", "get", "nobody"],
+            &["template", "preview", "lodge", "Hello", "1", "--name", "Lodge by the lake"],
+            &["template", "preview", "lodge", "Hello", "-o", "json"],
+            &["template", "preview", "lodge"],
+            &["template", "update", "lodge", "--greeting", "Karibu!"],
+            &["template", "update", "lodge"],
         ],
     )
     .await;

@@ -32,6 +32,7 @@ fn allowed(package: &str) -> &'static [&'static str] {
             "roost-model",
             "roost-cluster",
             "roost-store",
+            "roost-responder",
             "roost-telemetry",
             "roost-secrets",
             "roost-tls",

@@ -6,12 +6,14 @@
 use roost_model::ids::TenantId;
 use time::OffsetDateTime;
 
-use crate::{Direction, MessageState, Store, StoreError};
+use crate::{Direction, MessageState, Store, StoreError, columns::unsigned};
 
 /// Lines among which the newest chats are found.
 const NEWEST: i64 = 1_000;
 /// Lines that one search goes through.
 const SEARCHED: i64 = 20_000;
+/// Lines among which those of the last day are counted.
+const COUNTED: i64 = 10_000;
 /// Of what was to be sent and is not: one chat has seldom more than a reply or two.
 const UNSENT: i64 = 100;
 
@@ -63,6 +65,15 @@ pub struct Found {
     pub searched_to: Option<i64>,
 }
 
+/// How many lines there were in the last 24 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessagesLately {
+    pub received: u64,
+    pub sent: u64,
+    /// Else there were more than these 10,000.
+    pub counted_all: bool,
+}
+
 /// As the columns of a line of the log are read, with what its queue says of it.
 struct Row {
     id: i64,
@@ -99,6 +110,23 @@ impl Store {
         );
         let rows = self.all("list the newest chats", query).await?;
         Ok(rows.into_iter().map(|row| Chat { chat: row.chat_id.clone(), last: row.into() }).collect())
+    }
+
+    /// It reads 10,000 lines at most, however many there were.
+    pub async fn messages_lately(&self, tenant: &TenantId) -> Result<MessagesLately, StoreError> {
+        let query = sqlx::query!(
+            r#"select count(*) filter (where direction = 'IN') as "received!",
+                count(*) filter (where direction = 'OUT') as "sent!"
+            from (
+                select direction, created_at from message_logs where tenant_id = $1 order by id desc limit $2
+            ) newest where created_at > now() - interval '24 hours'"#,
+            tenant.as_str(),
+            COUNTED,
+        );
+        let row = self.one("count the messages of a day", query).await?;
+        let counted_all = row.received + row.sent < COUNTED;
+        let (received, sent) = (unsigned("received", row.received)?, unsigned("sent", row.sent)?);
+        Ok(MessagesLately { received, sent, counted_all })
     }
 
     /// All from which something was received, by their addresses, from the one after `after` on.

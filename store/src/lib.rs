@@ -96,7 +96,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditRecord};
 pub use changes::{Change, ChangeKind, ClusterChange};
 pub use completion::{Completion, NewOutbound, ReplyWindow};
 pub use condition::{Condition, ConditionKind};
-pub use conversations::{Chat, Found, Line, LineState};
+pub use conversations::{Chat, Found, Line, LineState, MessagesLately};
 pub use dead_letters::{DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterKey, InvalidDeadLetterId};
 pub use declarations::{AppliedTenant, FieldChange, Problem, RefusedField, TenantChange, TenantDeclaration};
 pub use deletions::DeletionBatch;

@@ -76,6 +76,48 @@ async function takesOver(page, tenant) {
   await page.getByRole('link', { name: 'Status' }).click();
 }
 
+// What would be answered is shown while it is typed, and said to the next customer once it is saved.
+async function changesAnswers(page, tenant) {
+  await page.getByRole('link', { name: 'Answers', exact: true }).click();
+  await page.getByLabel('What a customer writes').fill('Is there octopus?');
+  const fallback = page.getByLabel('What it says when nothing fits');
+  const before = await fallback.inputValue();
+  await fallback.fill('Asha answers: {message} <i>soon</i>');
+  await page.locator('#preview').getByText('Asha answers: Is there octopus? <i>soon</i>').waitFor();
+  await page.getByLabel('Name in the menu').first().fill('Prices');
+  await page.locator('#preview').getByText('A line of the menu needs').waitFor();
+  await seen(page, 'answers-wrong');
+  await page.getByLabel('Name in the menu').first().fill('');
+  await page.locator('#preview').getByText('Asha answers:').waitFor();
+  await seen(page, 'answers');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await until('the page shows what was saved', async () => (await fallback.inputValue()).startsWith('Asha answers'));
+  await isAnswered(page, tenant, 'octopus?', 'Asha answers: octopus? <i>soon</i>');
+  await page.getByRole('link', { name: 'Answers', exact: true }).click();
+  await fallback.fill(before);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await isAnswered(page, tenant, 'squid?');
+}
+
+// A line that is written while the log is open comes by itself.
+async function readsTheLog(page, browser) {
+  await page.getByRole('link', { name: 'Log', exact: true }).click();
+  const lines = page.locator('.log li');
+  await lines.first().waitFor();
+  const before = await lines.count();
+  const other = await person(browser, { storageState: await page.context().storageState() });
+  await other.goto(new URL('/t/demo-1', required('PORTAL_URL')).href);
+  await other.getByRole('button', { name: 'Pause' }).click();
+  await other.getByRole('heading', { name: 'Paused' }).waitFor();
+  await until('the log goes on', async () => (await lines.count()) > before);
+  await other.getByRole('button', { name: 'Go on' }).click();
+  await other.getByRole('heading', { name: 'Connected' }).waitFor();
+  await other.context().close();
+  await page.getByRole('link', { name: 'Warnings and errors alone' }).click();
+  await page.getByRole('link', { name: 'Status' }).click();
+  await page.getByRole('heading', { name: 'Connected' }).waitFor();
+}
+
 // The machine that the business runs on dies, and its owner looks on.
 async function survives(page, tenant) {
   await page.evaluate(() => {
@@ -130,6 +172,8 @@ run(async (browser) => {
   await links(page, tenant);
   await reads(page, tenant);
   await takesOver(page, tenant);
+  await changesAnswers(page, tenant);
+  await readsTheLog(page, browser);
   await survives(page, tenant);
   await pausesWithoutScripts(browser, page);
   await signsInAgain(browser, page);

@@ -38,6 +38,7 @@ mod session_qr;
 pub mod setup;
 mod signals;
 pub mod snapshot;
+pub mod template;
 pub mod tenant;
 mod timing;
 pub mod token;
@@ -76,6 +77,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Cluster(verb) => verb.run(&mut context).await,
         Command::Token(verb) => verb.run(&mut context).await,
         Command::Member(verb) => verb.run(&mut context).await,
+        Command::Template(verb) => verb.run(&mut context).await,
         Command::Chat(verb) => verb.run(&mut context).await,
         Command::Setup(verb) => verb.run(&mut context).await,
         Command::User(verb) => verb.run(&mut context).await,

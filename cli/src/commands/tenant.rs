@@ -353,7 +353,7 @@ impl Settings {
     }
 }
 
-fn read_menu(path: PathBuf) -> Result<Vec<MenuItemView>, Failure> {
+pub(super) fn read_menu(path: PathBuf) -> Result<Vec<MenuItemView>, Failure> {
     let what = format!("the menu {}", path.display());
     let text = fs::read_to_string(&path).map_err(|source| Failure::Input { what: what.clone(), source })?;
     serde_json::from_str(&text).map_err(|source| Failure::Invalid { what, source })

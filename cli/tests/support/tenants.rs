@@ -159,6 +159,29 @@ impl TenantService for Script {
         Ok(Response::new(ListTenantsResponse { tenants: vec![tenant(id)?], next_page_token: next.into() }))
     }
 
+    /// As an owner does, whom `update_tenant` is not for.
+    async fn update_template_settings(
+        &self,
+        request: Request<UpdateTemplateSettingsRequest>,
+    ) -> Answer<Tenant> {
+        let UpdateTemplateSettingsRequest { tenant, update_mask } = request.into_inner();
+        self.update_tenant(Request::new(UpdateTenantRequest { tenant, update_mask })).await
+    }
+
+    async fn preview_template(
+        &self,
+        request: Request<PreviewTemplateRequest>,
+    ) -> Answer<PreviewTemplateResponse> {
+        let PreviewTemplateRequest { tenant_id, tenant: tried, messages } = request.into_inner();
+        let name = tried.map_or(tenant(&tenant_id)?.display_name, |tried| tried.display_name);
+        let answered = |message: String| PreviewedMessage {
+            replies: vec![format!("{name} says: {message}\n1. Rooms")],
+            message,
+        };
+        let messages = messages.into_iter().map(answered).collect();
+        Ok(Response::new(PreviewTemplateResponse { messages }))
+    }
+
     async fn update_tenant(&self, request: Request<UpdateTenantRequest>) -> Answer<Tenant> {
         let UpdateTenantRequest { tenant: given, update_mask } = request.into_inner();
         let given = given.unwrap_or_default();

@@ -1,11 +1,16 @@
 //! What a tenant and its customers have said to one another, for those who read it.
 
 use roost_model::ids::TenantId;
-use roost_store::{Chat, Found, Line};
+use roost_store::{Chat, Found, Line, MessagesLately};
 
 use super::{App, Error};
 
 impl App {
+    /// Of the last 24 hours.
+    pub async fn messages_lately(&self, tenant: &TenantId) -> Result<MessagesLately, Error> {
+        Ok(self.store()?.messages_lately(tenant).await?)
+    }
+
     pub async fn newest_chats(&self, tenant: &TenantId, limit: u32) -> Result<Vec<Chat>, Error> {
         Ok(self.store()?.newest_chats(tenant, limit).await?)
     }

@@ -28,5 +28,5 @@ mod wire;
 
 pub use code_name::code_name;
 pub use frame::{PREFIX, framed};
-pub use request::{Checks, Said, new_tenant, rejected, said, wanted_business};
+pub use request::{Checks, Said, new_tenant, preview, rejected, said, template_patch, wanted_business};
 pub use server::{Calls, InProcess, ServeError, max_request, serve};

@@ -12,6 +12,8 @@ use super::{language::of, problem::failed, signed::Member, state::Portal};
 pub enum Part {
     Status,
     Conversations,
+    Template,
+    Log,
 }
 
 impl Part {
@@ -20,8 +22,32 @@ impl Part {
         match self {
             Self::Status => "status",
             Self::Conversations => "conversations",
+            Self::Template => "template",
+            Self::Log => "log",
         }
     }
+
+    /// Under the page of the business.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Status => "",
+            Self::Conversations => "/chats",
+            Self::Template => "/template",
+            Self::Log => "/log",
+        }
+    }
+
+    /// The call that it is, by which it is decided who sees it.
+    fn call(self) -> &'static str {
+        match self {
+            Self::Status => "/roost.v1.WorkerService/GetWorker",
+            Self::Conversations => "/roost.v1.MessageService/ListMessages",
+            Self::Template => "/roost.v1.TenantService/PreviewTemplate",
+            Self::Log => "/roost.v1.WorkerInspectionService/ReadWorkerLog",
+        }
+    }
+
+    const ALL: [Self; 4] = [Self::Status, Self::Conversations, Self::Template, Self::Log];
 }
 
 pub async fn business_page(
@@ -50,5 +76,10 @@ pub fn frame(member: &Member, tenant: &Tenant, part: Part) -> Value {
         name => name.to_owned(),
     };
     let (email, form_token) = (&member.user.email, &member.form_token);
-    context! { name, others, email, form_token, tenant => member.tenant.as_str(), part => part.key() }
+    let parts: Vec<_> = Part::ALL
+        .into_iter()
+        .filter(|part| member.may(part.call()))
+        .map(|part| context! { key => part.key(), path => part.path() })
+        .collect();
+    context! { name, others, parts, email, form_token, tenant => member.tenant.as_str(), part => part.key() }
 }

@@ -16,6 +16,8 @@ mod conversations;
 mod headers;
 mod language;
 mod live;
+mod log;
+mod log_lines;
 mod moment;
 mod orders;
 mod page;
@@ -25,7 +27,9 @@ mod sign_in;
 mod signed;
 mod state;
 mod table;
+mod template;
 mod templates;
+mod typed;
 mod view;
 
 use std::sync::Arc;
@@ -42,6 +46,12 @@ pub use templates::TemplateError;
 
 /// The largest form.
 const FORM_AT_MOST: usize = 64 << 10;
+/// With a menu of 20 long answers, whose letters take up to twelve bytes each as a form sends them.
+const MENU_AT_MOST: usize = 2 << 20;
+
+fn menus() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(MENU_AT_MOST)
+}
 
 pub fn routes(portal: Portal) -> Router {
     let portal = Arc::new(portal);
@@ -56,6 +66,10 @@ pub fn routes(portal: Portal) -> Router {
         .route("/t/{tenant}", get(page::tenant))
         .route("/t/{tenant}/live", get(live::events))
         .route("/t/{tenant}/orders", post(orders::give))
+        .route("/t/{tenant}/template", get(template::form).post(template::submit).layer(menus()))
+        .route("/t/{tenant}/template/preview", post(template::shown).layer(menus()))
+        .route("/t/{tenant}/log", get(log::log))
+        .route("/t/{tenant}/log/live", get(log::events))
         .route("/t/{tenant}/chats", get(conversations::list))
         .route("/t/{tenant}/chats/{chat}", get(conversations::chat))
         .route("/t/{tenant}/chats/{chat}/live", get(conversations::events))

@@ -8,17 +8,22 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context, value::Serde};
+use roost_store::MessagesLately;
 use time::OffsetDateTime;
 
 use super::{
     business::{Part, frame},
     language::{Language, of},
+    moment::Moment,
     problem::{failed, nothing_here},
     signed::{Member, Signed},
     state::Portal,
     view::Status,
 };
 use crate::app::Error;
+
+/// By which it is decided who sees how many messages there were.
+const MESSAGES: &str = "/roost.v1.MessageService/ListMessages";
 
 /// Who runs the cluster has the console, and who has no business yet asks for one.
 pub async fn home(signed: Signed) -> Redirect {
@@ -54,17 +59,28 @@ pub async fn business(
         let tenant = portal.app.get_tenant(&member.tenant).await?;
         let worker = portal.app.get_worker(&member.tenant).await?;
         let session = portal.app.get_session(&member.tenant).await?;
-        Ok::<_, Error>((tenant, worker, session))
+        let lately = match member.may(MESSAGES) {
+            true => Some(portal.app.messages_lately(&member.tenant).await?),
+            false => None,
+        };
+        Ok::<_, Error>((tenant, worker, session, lately))
     };
-    let (tenant, worker, session) = match read.await {
+    let (tenant, worker, session, lately) = match read.await {
         Ok(read) => read,
         Err(error) => return failed(portal, headers, &error),
     };
-    let card = change(Status::of(member, &worker, &session, OffsetDateTime::now_utc()));
-    let about =
-        context! { ..context! { told }, ..frame(member, &tenant, Part::Status), ..Value::from(Serde(card)) };
+    let now = OffsetDateTime::now_utc();
+    let card = change(Status::of(member, &worker, &session, now));
+    let lately = lately.map(|lately| counted(&lately, now));
+    let about = context! { ..context! { told, lately }, ..frame(member, &tenant, Part::Status), ..Value::from(Serde(card)) };
     let page = portal.templates.page(of(headers), "tenant.html", about);
     (status, Html(page)).into_response()
+}
+
+fn counted(lately: &MessagesLately, until: OffsetDateTime) -> Value {
+    let MessagesLately { received, sent, counted_all } = *lately;
+    let many = (!counted_all).then_some(received + sent);
+    context! { received, sent, many, until => Moment::of(until).map(|at| Value::from(Serde(at))) }
 }
 
 /// The card alone, for those who have the page open.

@@ -20,6 +20,7 @@ use super::{
     problem::{failed, nothing_here},
     signed::{Signed, form_token},
     state::Portal,
+    typed::{SpokenLanguage, Template, unwrapped},
 };
 use crate::{
     app::{Error, access::secret},
@@ -32,7 +33,7 @@ pub struct Typed {
     name: String,
     phone: String,
     template: Template,
-    language: Language,
+    language: SpokenLanguage,
     greeting: String,
     fallback: String,
     #[serde(skip_serializing)]
@@ -43,23 +44,6 @@ pub struct Typed {
 #[derive(Deserialize)]
 pub struct Seen {
     seen: String,
-}
-
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Template {
-    #[default]
-    Support,
-    Booking,
-    Ecommerce,
-}
-
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Language {
-    #[default]
-    En,
-    Sw,
 }
 
 pub async fn form(State(portal): State<Arc<Portal>>, headers: HeaderMap, signed: Signed) -> Response {
@@ -184,21 +168,12 @@ fn problems(violations: &[Violation]) -> Vec<&'static str> {
 
 impl From<Typed> for v1::Tenant {
     fn from(typed: Typed) -> Self {
-        let template = match typed.template {
-            Template::Support => v1::Template::Support,
-            Template::Booking => v1::Template::Booking,
-            Template::Ecommerce => v1::Template::Ecommerce,
-        };
-        let language = match typed.language {
-            Language::En => v1::Language::En,
-            Language::Sw => v1::Language::Sw,
-        };
         let (greeting, fallback) = (unwrapped(&typed.greeting), unwrapped(&typed.fallback));
         Self {
             display_name: typed.name.trim().to_owned(),
             phone: dialled(&typed.phone),
-            template: template.into(),
-            language: language.into(),
+            template: v1::Template::from(typed.template).into(),
+            language: v1::Language::from(typed.language).into(),
             texts: Some(v1::BusinessTexts { greeting, fallback, ..v1::BusinessTexts::default() }),
             ..Self::default()
         }
@@ -207,30 +182,16 @@ impl From<Typed> for v1::Tenant {
 
 impl From<WantedBusiness> for Typed {
     fn from(wanted: WantedBusiness) -> Self {
-        let template = match wanted.template {
-            roost_model::TemplateKind::Support => Template::Support,
-            roost_model::TemplateKind::Booking => Template::Booking,
-            roost_model::TemplateKind::Ecommerce => Template::Ecommerce,
-        };
-        let language = match wanted.language {
-            roost_model::LanguageCode::En => Language::En,
-            roost_model::LanguageCode::Sw => Language::Sw,
-        };
         Self {
             name: wanted.display_name,
             phone: wanted.phone,
-            template,
-            language,
+            template: wanted.template.into(),
+            language: wanted.language.into(),
             greeting: wanted.texts.greeting,
             fallback: wanted.texts.fallback,
             form_token: String::new(),
         }
     }
-}
-
-/// Browsers send the lines of a text with CR and LF.
-fn unwrapped(text: &str) -> String {
-    text.trim().replace("\r\n", "\n")
 }
 
 /// As people write a number: `+255 700-000 001`, `00255…`.

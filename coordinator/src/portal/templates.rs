@@ -13,7 +13,7 @@ use unic_langid::LanguageIdentifier;
 use super::language::Language;
 
 /// Their names end in `.html`, by which what is put in is escaped.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 16] = [
     ("base.html", include_str!("templates/base.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
     ("welcome.html", include_str!("templates/welcome.html")),
@@ -25,6 +25,10 @@ const PAGES: [(&str, &str); 12] = [
     ("chat.html", include_str!("templates/chat.html")),
     ("tenant.html", include_str!("templates/tenant.html")),
     ("status.html", include_str!("templates/status.html")),
+    ("template.html", include_str!("templates/template.html")),
+    ("preview.html", include_str!("templates/preview.html")),
+    ("log.html", include_str!("templates/log.html")),
+    ("log_lines.html", include_str!("templates/log_lines.html")),
     ("problem.html", include_str!("templates/problem.html")),
 ];
 
@@ -148,16 +152,23 @@ pub(super) mod tests {
         catalogue.lines().filter(begins).filter_map(|line| Some(line.split_once(" = ")?.0)).collect()
     }
 
+    fn parts() -> Vec<Value> {
+        let part = |key: &&str| context! { key => *key, path => "/7" };
+        ["status", "conversations", "template", "log"].iter().map(part).collect()
+    }
+
     /// Each with all that it may have.
     fn pages() -> Vec<(&'static str, Value)> {
         let orders = ["pause", "resume", "restart", "log-out", "show-codes", "pairing-code"];
         let card = |state: &'static str| {
             context! {
                 state, orders, tenant => 7, form_token => 7, qr => "data:,", account => WRITTEN, since => context! { iso => 7, text => 7 }, code => 7, phone => 7,
+                seen => context! { iso => 7, text => 7 },
             }
         };
-        let page = context! { name => WRITTEN, others => [7], told => WRITTEN, email => WRITTEN, part => "status", tenant => 7, form_token => 7 };
+        let page = context! { name => WRITTEN, others => [7], told => WRITTEN, email => WRITTEN, part => "status", tenant => 7, form_token => 7, parts => parts() };
         let at = context! { iso => 7, text => 7 };
+        let lately = |many: Option<u32>| context! { received => 7, sent => 7, many, until => at.clone() };
         let line = |state: &'static str, is_from_customer: bool| {
             context! { id => 7, name => WRITTEN, address => 7, is_from_customer, body => WRITTEN, at => at.clone(), state, reason => WRITTEN, by => WRITTEN }
         };
@@ -203,6 +214,20 @@ pub(super) mod tests {
                 context! { ..context! { hold, key => 7, text => WRITTEN }, ..shown, ..page.clone() },
             ));
         }
+        let row = context! { title => WRITTEN, reply => WRITTEN, keywords => WRITTEN };
+        let typed = context! {
+            name => WRITTEN, template => "booking", language => "sw", greeting => WRITTEN, fallback => WRITTEN, limit_warning => WRITTEN,
+            menu => [row], messages => WRITTEN,
+        };
+        let exchanges = [context! { message => WRITTEN, replies => [WRITTEN] }];
+        let template = context! { typed, exchanges, problems => [WRITTEN], may_save => true };
+        pages.push(("template.html", context! { ..template, ..page.clone() }));
+        let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
+        let noted = |level: &&str| context! { at => at.clone(), level => *level, message => WRITTEN, fields => WRITTEN };
+        for lines in [levels.iter().map(noted).collect::<Vec<_>>(), Vec::new()] {
+            let log = context! { lines, notices => [WRITTEN], after => 7, level => "warn" };
+            pages.push(("log.html", context! { ..log, ..page.clone() }));
+        }
         let states = [
             "answering",
             "scan",
@@ -215,7 +240,10 @@ pub(super) mod tests {
             "error",
         ];
         for state in states {
-            pages.push(("tenant.html", context! { ..card(state), ..page.clone() }));
+            for lately in [lately(None), lately(Some(7)), Value::from(())] {
+                let about = context! { ..card(state), ..page.clone() };
+                pages.push(("tenant.html", context! { lately, ..about }));
+            }
         }
         pages
     }
@@ -237,6 +265,7 @@ pub(super) mod tests {
             include_str!("sign_in.rs"),
             include_str!("orders.rs"),
             include_str!("setup.rs"),
+            include_str!("template.rs"),
             include_str!("conversations/holding.rs"),
             include_str!("templates.rs").split("#[cfg(test)]").next().unwrap(),
         ];
@@ -255,6 +284,7 @@ pub(super) mod tests {
                 "setup-",
                 "template-",
                 "hold-",
+                "log-level-",
             ]
             .iter()
             .any(|begins| key.starts_with(begins));

@@ -60,6 +60,8 @@ pub struct Status {
     qr: Option<String>,
     account: Option<String>,
     since: Option<Moment>,
+    /// When its worker was last seen; not while it is seen all the time.
+    seen: Option<Moment>,
     orders: Vec<Order>,
     /// Only where one was asked for just now.
     code: Option<String>,
@@ -82,6 +84,7 @@ impl Status {
             qr: code.filter(|_| member.may(LINK)).map(|code| code.data_uri.clone()),
             account: account.map(named),
             since: session.connected_at.and_then(Moment::of),
+            seen: session.last_seen_at.filter(|_| state != State::Answering).and_then(Moment::of),
             orders: orders(state, session).into_iter().filter(|order| member.may(order.call())).collect(),
             code: None,
             phone: None,

@@ -30,11 +30,17 @@ use script::Script;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TemplateResponder;
 
+impl TemplateResponder {
+    /// It never fails: also for those who only try what would be said.
+    pub fn reply(self, question: &Question) -> String {
+        Script::of(&question.tenant).reply(&question.body, question.first_in_chat)
+    }
+}
+
 #[async_trait]
 impl Responder for TemplateResponder {
     async fn respond(&self, question: &Question) -> Result<Vec<String>, ResponderError> {
-        let script = Script::of(&question.tenant);
-        Ok(vec![script.reply(&question.body, question.first_in_chat)])
+        Ok(vec![self.reply(question)])
     }
 }
 

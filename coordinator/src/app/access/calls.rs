@@ -130,6 +130,8 @@ pub const CALLS: &[Call] = &[
     question("/roost.v1.TenantService/ListTenants", VIEW, CLUSTER),
     order("/roost.v1.TenantService/CreateTenant", OPERATE, TENANT),
     order("/roost.v1.TenantService/UpdateTenant", OPERATE, Subject::Tenant("tenant.id")),
+    order("/roost.v1.TenantService/UpdateTemplateSettings", RUN_TENANT, Subject::Tenant("tenant.id")),
+    question("/roost.v1.TenantService/PreviewTemplate", CONVERSE, TENANT),
     order("/roost.v1.TenantService/DeleteTenant", OPERATE, Subject::Tenant("id")),
     order("/roost.v1.TenantService/ApplyTenants", OPERATE, CLUSTER),
     question("/roost.v1.TenantService/PlanSettingsUpdate", VIEW, CLUSTER),

@@ -6,12 +6,12 @@ use roost_store::{ApplyOutcome, TenantFilter};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    app::App,
+    app::{App, Exchange},
     grpc::{
         answers::fill_page,
         request::{
-            Checks, List, apply, new_tenant, operation_id, page, settings_undo, settings_update, tenant_id,
-            tenant_patch,
+            Checks, List, apply, new_tenant, operation_id, page, preview, settings_undo, settings_update,
+            template_patch, tenant_id, tenant_patch,
         },
         services::operations::PLANNED_WORKERS,
         wire,
@@ -78,6 +78,26 @@ impl TenantService for Tenants {
         let (id, patch) = tenant_patch(request.into_inner())?;
         let tenant = self.app.update_tenant(&id, patch).await?;
         Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn update_template_settings(
+        &self,
+        request: Request<v1::UpdateTemplateSettingsRequest>,
+    ) -> Result<Response<v1::Tenant>, Status> {
+        let (id, patch) = template_patch(request.into_inner())?;
+        let tenant = self.app.update_tenant(&id, patch).await?;
+        Ok(Response::new(wire::tenant(tenant)))
+    }
+
+    async fn preview_template(
+        &self,
+        request: Request<v1::PreviewTemplateRequest>,
+    ) -> Result<Response<v1::PreviewTemplateResponse>, Status> {
+        let (tenant, tried, messages) = preview(request.into_inner())?;
+        let exchanges = self.app.preview_template(&tenant, tried, messages).await?;
+        let told = |Exchange { message, replies }| v1::PreviewedMessage { message, replies };
+        let messages = exchanges.into_iter().map(told).collect();
+        Ok(Response::new(v1::PreviewTemplateResponse { messages }))
     }
 
     async fn plan_settings_update(

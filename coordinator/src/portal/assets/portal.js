@@ -19,8 +19,12 @@ const AGAIN_AFTER = 5_000;
 function follow() {
   const source = new EventSource(live.dataset.live);
   source.addEventListener("status", (event) => show(event.data));
+  source.addEventListener("more", (event) => add(event.data));
   // Signed out, or no member any more: the page says what to do.
   source.addEventListener("over", () => location.reload());
+  source.onopen = () => {
+    offline.hidden = true;
+  };
   source.onerror = () => {
     offline.hidden = false;
     if (source.readyState === EventSource.CLOSED) setTimeout(returnOrFollow, AGAIN_AFTER);
@@ -49,4 +53,33 @@ function show(card) {
   told = now;
 }
 
+// Of a log that is left open, the newest.
+const LINES_AT_MOST = 1_000;
+function add(lines) {
+  const isAtEnd = live.scrollTop + live.clientHeight >= live.scrollHeight - 8;
+  live.insertAdjacentHTML("beforeend", lines);
+  while (live.children.length > LINES_AT_MOST) live.firstElementChild.remove();
+  localise(live);
+  if (isAtEnd) live.scrollTop = live.scrollHeight;
+}
+
 if (live) follow();
+
+// What would be answered, while it is typed.
+const tried = document.querySelector("form[data-preview]");
+const PAUSE = 300;
+let asked = 0;
+let waiting;
+async function preview() {
+  const number = ++asked;
+  const body = new URLSearchParams(new FormData(tried));
+  const answer = await fetch(tried.dataset.preview, { method: "POST", body, redirect: "error" }).catch(() => null);
+  const shown = answer?.ok ? await answer.text().catch(() => null) : null;
+  // An answer that was overtaken is not shown.
+  if (shown !== null && number === asked) document.getElementById("preview").innerHTML = shown;
+}
+tried?.addEventListener("input", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(preview, PAUSE);
+});
+

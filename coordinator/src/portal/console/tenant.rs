@@ -21,15 +21,18 @@ use super::{
     tenants::TenantRow,
 };
 use crate::{
-    app::{Error, LogItem, LogLine, LogQuery, PlacementExplanation, WorkerDescription},
-    portal::{moment::Moment, state::Portal},
+    app::{Error, PlacementExplanation, WorkerDescription},
+    portal::{
+        log_lines::{KeptLines, kept_lines},
+        moment::Moment,
+        state::Portal,
+    },
 };
 
 const DESCRIBE: &str = "/roost.v1.WorkerInspectionService/DescribeWorker";
 const LOG: &str = "/roost.v1.WorkerInspectionService/ReadWorkerLog";
 /// Of the history, on the page.
 const CHANGES: usize = 30;
-const LINES: u32 = 200;
 
 pub async fn tenant(
     State(portal): State<Arc<Portal>>,
@@ -158,34 +161,11 @@ pub async fn log(State(portal): State<Arc<Portal>>, Path(id): Path<String>, oper
     let Some(id) = TenantId::new(&id).ok().filter(|_| operator.may(LOG)) else {
         return nothing(&portal, &operator);
     };
-    match lines(&portal, &id).await {
-        Ok((lines, notices)) => {
+    match kept_lines(&portal.app, &id, LogLevel::Info).await {
+        Ok(KeptLines { lines, notices, .. }) => {
             let content = context! { id => id.as_str(), lines, notices };
             page(&portal, &operator, "tenants", "log.html", content)
         }
         Err(error) => failed(&portal, &operator, error),
-    }
-}
-
-async fn lines(portal: &Portal, id: &TenantId) -> Result<(Vec<Value>, Vec<String>), Error> {
-    let query = LogQuery { lines: LINES, since: None, level: LogLevel::Info };
-    let mut items = portal.app.read_worker_log(id, query, false).await?;
-    let (mut lines, mut notices) = (Vec::new(), Vec::new());
-    while let Some(item) = items.next().await {
-        match item? {
-            LogItem::Lines(some) => lines.extend(some.iter().map(line)),
-            LogItem::Notice(notice) => notices.push(notice),
-        }
-    }
-    Ok((lines, notices))
-}
-
-fn line(line: &LogLine) -> Value {
-    let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    context! {
-        at => Moment::of(line.time).map(|at| Value::from(Serde(at))),
-        level => line.level.as_str(),
-        message => line.message.as_str(),
-        fields => fields.join(" "),
     }
 }

@@ -3,6 +3,7 @@
 pub mod browser;
 mod holding;
 mod setup;
+mod template;
 
 use std::time::Duration;
 
