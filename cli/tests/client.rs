@@ -274,6 +274,8 @@ async fn sessions_are_printed_as_golden() {
             &["session", "pair", "shop", "--watch"],
             &["session", "pair", "lodge"],
             &["session", "resume", "quiet"],
+            &["session", "scan-link", "quiet"],
+            &["session", "scan-link", "quiet", "-o", "json"],
             &["session", "qr", "quiet", "-o", "json"],
             &["session", "qr", "quiet", "--raw"],
             &["session", "snapshots", "lodge"],

@@ -6,6 +6,7 @@ use sqlx::{
     error::DatabaseError,
     postgres::{PgDatabaseError, PgSeverity},
 };
+use time::OffsetDateTime;
 
 use crate::snapshot_id::SnapshotId;
 
@@ -68,6 +69,8 @@ pub enum StoreError {
     /// Nothing was written: who answers in it is another one than the caller knew.
     #[error("chat {chat:?} is {}", match held_by { Some(holder) => format!("held by {holder}"), None => "answered by itself".to_owned() })]
     ChatChanged { chat: String, held_by: Option<String> },
+    #[error("{most} codes were asked for in an hour for tenant {tenant}; the next one may be at {again_at}")]
+    TooManyPairingCodes { tenant: TenantId, most: i32, again_at: OffsetDateTime },
     #[error("the session of tenant {tenant} is not connected")]
     NotConnected { tenant: TenantId },
     /// Nothing was written.

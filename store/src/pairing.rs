@@ -11,6 +11,8 @@ use crate::{Fence, Store, StoreError, columns::storable};
 
 /// A caller that has waited for longer does not any more.
 pub(crate) const ASKED_WITHIN: Duration = Duration::from_secs(60);
+/// Codes of one tenant that are asked for in an hour: WhatsApp bars numbers for which it is asked too often.
+const AN_HOUR: i32 = 3;
 /// What nobody has taken away by then is swept away.
 const LEFT_FOR: Duration = Duration::from_secs(600);
 
@@ -38,12 +40,21 @@ pub enum PairingProgress {
 }
 
 impl Store {
-    /// Asks the owner for a code, in the place of whoever asked before.
+    /// Asks the owner for a code, in the place of whoever asked before: three times an hour at most.
     pub async fn request_pairing(&self, id: &TenantId, order: &PairingOrder) -> Result<(), StoreError> {
         let query = sqlx::query!(
-            r#"with asked as (
+            r#"with lately as materialized (
+                select coalesce(array_agg(at order by at), '{}') as times
+                from pairing_quotas, unnest(asked) at where tenant_id = $1 and at > now() - interval '1 hour'
+            ), counted as (
+                insert into pairing_quotas (tenant_id, asked)
+                select tenant_id, times || now() from worker_processes, lately
+                where tenant_id = $1 and cardinality(times) < $4
+                on conflict (tenant_id) do update set asked = excluded.asked
+                returning tenant_id
+            ), asked as (
                 update worker_processes set spec_revision = nextval('spec_revisions'), updated_at = now()
-                where tenant_id = $1
+                where tenant_id = (select tenant_id from counted)
                 returning tenant_id
             ), request as (
                 insert into pairing_requests (tenant_id, id, phone) select tenant_id, $2, $3 from asked
@@ -51,12 +62,20 @@ impl Store {
                     id = excluded.id, phone = excluded.phone, asked_at = now(), code = null, expires_at = null,
                     refusal = null
             )
-            select tenant_id from asked"#,
+            select exists(select from asked) as "asked!", times[1] + interval '1 hour' as again_at from lately"#,
             id.as_str(),
             order.id,
             order.phone,
+            AN_HOUR,
         );
-        self.maybe("ask for a code to type", query).await?.ok_or_else(|| StoreError::no_tenant(id)).map(drop)
+        let row = self.one("ask for a code to type", query).await?;
+        match (row.asked, row.again_at) {
+            (true, _) => Ok(()),
+            (false, Some(again_at)) => {
+                Err(StoreError::TooManyPairingCodes { tenant: id.clone(), most: AN_HOUR, again_at })
+            }
+            (false, None) => Err(StoreError::no_tenant(id)),
+        }
     }
 
     /// The owner has the answer. Nothing is kept of it if nobody waits for it any more.

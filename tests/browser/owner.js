@@ -15,7 +15,25 @@ async function comesIn(page) {
   await page.waitForURL('**/t/demo-1');
 }
 
-async function links(page, tenant) {
+// Whoever has the link sees the code, as it renews itself, and needs no sign-in.
+async function handedOn(browser, page) {
+  await page.getByRole('button', { name: 'A link for somebody else to scan' }).click();
+  const link = await page.locator('.link a').getAttribute('href');
+  const other = await person(browser);
+  await other.goto(link);
+  await other.getByRole('heading', { name: 'Link your phone' }).waitFor();
+  const first = await other.locator('.qr img').getAttribute('src');
+  await other.waitForFunction((before) => {
+    const now = document.querySelector('.qr img')?.src;
+    return now && now !== before;
+  }, first);
+  await seen(other, 'scan-link');
+  await page.getByRole('link', { name: 'Status', exact: true }).click();
+  await page.getByRole('heading', { name: 'Link your phone' }).waitFor();
+  return other;
+}
+
+async function links(browser, page, tenant) {
   await page.getByRole('heading', { name: 'Link your phone' }).waitFor();
   const first = await page.locator('.qr img').getAttribute('src');
   // The code renews itself, and the page with it.
@@ -24,7 +42,11 @@ async function links(page, tenant) {
     return now && now !== before;
   }, first);
   await seen(page, 'scan');
+  const other = await handedOn(browser, page);
   await isLinked(page, tenant);
+  await other.getByText('A phone is linked.').waitFor();
+  await seen(other, 'scan-linked');
+  await other.context().close();
   const announced = page.locator('#announce');
   await until('whoever does not see it is told', async () => (await announced.textContent()) === 'Connected');
   await seen(page, 'connected');
@@ -89,6 +111,7 @@ async function changesAnswers(page, tenant) {
   await seen(page, 'answers-wrong');
   await page.getByLabel('Name in the menu').first().fill('');
   await page.locator('#preview').getByText('Asha answers:').waitFor();
+  await page.locator('#preview').evaluate((shown) => shown.scrollIntoView({ block: 'end' }));
   await seen(page, 'answers');
   await page.getByRole('button', { name: 'Save' }).click();
   await until('the page shows what was saved', async () => (await fallback.inputValue()).startsWith('Asha answers'));
@@ -169,7 +192,7 @@ run(async (browser) => {
   const tenant = dev().tenants[0];
   const page = await person(browser);
   await comesIn(page);
-  await links(page, tenant);
+  await links(browser, page, tenant);
   await reads(page, tenant);
   await takesOver(page, tenant);
   await changesAnswers(page, tenant);

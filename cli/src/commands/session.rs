@@ -2,14 +2,14 @@
 
 use clap::Subcommand;
 use roost_proto::v1::{
-    GetSessionRequest, ListSessionSnapshotsRequest, LogoutRequest, RestoreSessionSnapshotRequest,
-    ResumeLinkingRequest, WatchSessionRequest,
+    CreateScanLinkRequest, GetSessionRequest, ListSessionSnapshotsRequest, LogoutRequest,
+    RestoreSessionSnapshotRequest, ResumeLinkingRequest, WatchSessionRequest,
 };
 
 use super::{Context, attribution::Attribution, consent::Consent, pair, session_import, session_qr};
 use crate::{
     failure::Failure,
-    views::{SessionSnapshotView, SessionView, WorkerView},
+    views::{LinkView, SessionSnapshotView, SessionView, WorkerView},
 };
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +20,8 @@ pub enum SessionVerb {
     Qr(session_qr::Qr),
     /// Gives a code that links the phone when it is typed there, in place of a scan.
     Pair(pair::Pair),
+    /// Makes a link by which somebody else scans the QR code, for 15 minutes and until a phone is linked.
+    ScanLink { tenant: String },
     /// Shows QR codes again where nobody has scanned those before.
     Resume { tenant: String },
     /// Prints the session as it is, then each change, until Ctrl-C.
@@ -56,6 +58,14 @@ impl SessionVerb {
             }
             Self::Qr(qr) => qr.run(context).await,
             Self::Pair(pair) => pair.run(context).await,
+            Self::ScanLink { tenant: tenant_id } => {
+                let made = client.create_scan_link(CreateScanLinkRequest { tenant_id }).await?.into_inner();
+                context.output.one(&LinkView::to(made.url))?;
+                context.output.note(
+                    "whoever opens it within 15 minutes can link a phone: the one before counts no more",
+                );
+                Ok(())
+            }
             Self::Import(import) => import.run(context).await,
             Self::Resume { tenant: tenant_id } => {
                 let session = client.resume_linking(ResumeLinkingRequest { tenant_id }).await?.into_inner();

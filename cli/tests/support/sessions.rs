@@ -118,6 +118,15 @@ impl SessionService for Script {
         Ok(Response::new(PairingCode { code: "1234ABCD".into(), expire_time: at(200), phone_number }))
     }
 
+    async fn create_scan_link(
+        &self,
+        request: Request<CreateScanLinkRequest>,
+    ) -> Answer<CreateScanLinkResponse> {
+        session(&request.into_inner().tenant_id)?;
+        let url = "https://portal.example/scan/roost_bm90IGEgcmVhbCBsaW5r".into();
+        Ok(Response::new(CreateScanLinkResponse { url, expire_time: at(900) }))
+    }
+
     async fn resume_linking(&self, request: Request<ResumeLinkingRequest>) -> Answer<Session> {
         Ok(Response::new(Session { scan_pause_time: None, ..session(&request.into_inner().tenant_id)? }))
     }

@@ -31,6 +31,7 @@ pub mod people;
 mod qr_code;
 mod refusal;
 pub mod retention;
+mod scan_links;
 mod screenshots;
 mod sessions;
 mod settings_updates;

@@ -135,6 +135,10 @@ fn from_store(error: &StoreError) -> ApiError {
             let message = format!("{error}: nothing was changed, for only one that is open is decided about");
             ApiError::new(ErrorCode::FailedPrecondition, message)
         }
+        StoreError::TooManyPairingCodes { tenant, .. } => {
+            let message = format!("{error}; its QR code may be scanned meanwhile");
+            ApiError::new(ErrorCode::Exhausted, message).about("tenant", tenant.as_str())
+        }
         StoreError::TooManySetupRequests { .. } => {
             ApiError::new(ErrorCode::FailedPrecondition, format!("{error}; try again tomorrow"))
         }

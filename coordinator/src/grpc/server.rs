@@ -120,7 +120,7 @@ fn add_services(routes: &mut RoutesBuilder, app: App, portal: Option<PortalAddre
     let tenants = Tenants { app: app.clone() };
     let workers = Workers { app: app.clone() };
     let inspection = WorkerInspection { app: app.clone() };
-    let sessions = Sessions { app: app.clone() };
+    let sessions = Sessions { app: app.clone(), portal: portal.clone() };
     let messages = Messages { app: app.clone() };
     let operations = Operations { app: app.clone() };
     let cluster = Clusters { app: app.clone() };

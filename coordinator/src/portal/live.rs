@@ -11,6 +11,7 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use http::HeaderMap;
+use roost_model::ids::TenantId;
 use roost_store::{Session, StoreError, Worker};
 use time::OffsetDateTime;
 
@@ -22,7 +23,7 @@ use super::{
     state::Portal,
     view::Status,
 };
-use crate::app::Error;
+use crate::app::{App, Error};
 
 /// Less than what cuts off silent connections on their way.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -31,7 +32,8 @@ pub fn keep_alive() -> KeepAlive {
     KeepAlive::new().interval(KEEP_ALIVE)
 }
 
-enum Update {
+/// What has become of a business.
+pub enum Update {
     Worker(Box<Worker>),
     Session(Box<Session>),
     /// Signed out or deleted: a page that is loaded again learns which.
@@ -69,8 +71,24 @@ async fn news(
     portal: &Portal,
     member: &Member,
 ) -> Result<impl Stream<Item = Update> + Send + 'static, Error> {
-    let workers = portal.app.watch_worker(member.tenant.clone()).await?;
-    let sessions = portal.app.watch_session(member.tenant.clone()).await?;
+    let news = changes(&portal.app, &member.tenant).await?;
+    let held = portal.access.open_stream(member.caller());
+    let revoked = stream::once(held.ended().clone().cancelled_owned()).map(|()| Update::Over);
+    let news = stream::select(news, revoked);
+    // It counts as its browser's for as long as it is read.
+    Ok(news.map(move |news| {
+        let _held = &held;
+        news
+    }))
+}
+
+/// Its worker and its session as they are, then each change of them.
+pub async fn changes(
+    app: &App,
+    tenant: &TenantId,
+) -> Result<impl Stream<Item = Update> + Send + use<>, Error> {
+    let workers = app.watch_worker(tenant.clone()).await?;
+    let sessions = app.watch_session(tenant.clone()).await?;
     let workers = workers.map(|change| match change {
         Ok(change) if change.deleted => Update::Over,
         Ok(change) => Update::Worker(Box::new(change.worker)),
@@ -80,14 +98,7 @@ async fn news(
         Ok(session) => Update::Session(Box::new(session)),
         Err(error) => Update::cut_off(&error),
     });
-    let held = portal.access.open_stream(member.caller());
-    let revoked = stream::once(held.ended().clone().cancelled_owned()).map(|()| Update::Over);
-    let news = stream::select(stream::select(workers, sessions), revoked);
-    // It counts as its browser's for as long as it is read.
-    Ok(news.map(move |news| {
-        let _held = &held;
-        news
-    }))
+    Ok(stream::select(workers, sessions))
 }
 
 /// A card for each change, none for what changes nothing that it shows, and a last event where the page is over.

@@ -22,6 +22,7 @@ mod moment;
 mod orders;
 mod page;
 mod problem;
+mod scan;
 mod setup;
 mod sign_in;
 mod signed;
@@ -63,6 +64,8 @@ pub fn routes(portal: Portal) -> Router {
         .route("/language", post(language::choose))
         .route("/setup", get(setup::form).post(setup::submit))
         .route("/setup/live", get(setup::events))
+        .route("/scan/{link}", get(scan::page))
+        .route("/scan/{link}/live", get(scan::events))
         .route("/t/{tenant}", get(page::tenant))
         .route("/t/{tenant}/live", get(live::events))
         .route("/t/{tenant}/orders", post(orders::give))

@@ -53,21 +53,32 @@ pub async fn give(
     };
     match ordered(member.asks(&portal, given.order.call(), origin), order, told_as(told)).await {
         None => nothing_here(&portal, &headers),
-        Some(Ok(code)) => done(&portal, &headers, &member, code).await,
+        Some(Ok(shown)) => done(&portal, &headers, &member, shown).await,
         Some(Err(told)) => {
             business(&portal, &headers, StatusCode::CONFLICT, &member, Some(told), |card| card).await
         }
     }
 }
 
-/// Loading the page again orders nothing again.
-async fn done(portal: &Portal, headers: &HeaderMap, member: &Member, code: Option<PairingCode>) -> Response {
-    let Some(code) = code else { return Redirect::to(&format!("/t/{}", member.tenant)).into_response() };
-    let shown = |card: Status| card.with_code(grouped(&code.text), code.phone);
-    business(portal, headers, StatusCode::OK, member, None, shown).await
+/// What an order has made, to be shown this once.
+enum Shown {
+    Code(PairingCode),
+    Link(String),
 }
 
-async fn carry_out(portal: &Portal, member: &Member, order: Order) -> Result<Option<PairingCode>, Error> {
+/// Loading the page again orders nothing again.
+async fn done(portal: &Portal, headers: &HeaderMap, member: &Member, shown: Option<Shown>) -> Response {
+    let Some(shown) = shown else {
+        return Redirect::to(&format!("/t/{}", member.tenant)).into_response();
+    };
+    let with = |card: Status| match shown {
+        Shown::Code(code) => card.with_code(grouped(&code.text), code.phone),
+        Shown::Link(link) => card.with_scan_link(link),
+    };
+    business(portal, headers, StatusCode::OK, member, None, with).await
+}
+
+async fn carry_out(portal: &Portal, member: &Member, order: Order) -> Result<Option<Shown>, Error> {
     let (app, tenant) = (&portal.app, &member.tenant);
     match order {
         Order::Pause => app.stop_worker(tenant).await.map(|_| None),
@@ -75,7 +86,11 @@ async fn carry_out(portal: &Portal, member: &Member, order: Order) -> Result<Opt
         Order::Restart => app.restart_worker(tenant).await.map(|_| None),
         Order::ShowCodes => app.resume_linking(tenant).await.map(|_| None),
         Order::LogOut => app.logout(tenant).await.map(|_| None),
-        Order::PairingCode => app.pairing_code(tenant, None).await.map(Some),
+        Order::PairingCode => app.pairing_code(tenant, None).await.map(|code| Some(Shown::Code(code))),
+        Order::ScanLink => {
+            let (secret, _) = app.create_scan_link(tenant, member.caller()).await?;
+            Ok(Some(Shown::Link(portal.address.scan_link(&secret))))
+        }
     }
 }
 
@@ -88,6 +103,7 @@ fn why_not(error: &Error) -> &'static str {
             NoPairing::ByWhatsapp { .. } => "pairing-by-whatsapp",
             NoPairing::Overdue | NoPairing::Overtaken | NoPairing::OtherPhone { .. } => "pairing-overdue",
         },
+        Error::Store(StoreError::TooManyPairingCodes { .. }) => "pairing-too-often",
         Error::Store(StoreError::NotConnected { .. }) => "order-not-linked",
         Error::Store(StoreError::Unavailable { .. }) | Error::NotMigrated(_) => "away",
         _ => "order-refused",

@@ -13,7 +13,7 @@ use unic_langid::LanguageIdentifier;
 use super::language::Language;
 
 /// Their names end in `.html`, by which what is put in is escaped.
-const PAGES: [(&str, &str); 16] = [
+const PAGES: [(&str, &str); 18] = [
     ("base.html", include_str!("templates/base.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
     ("welcome.html", include_str!("templates/welcome.html")),
@@ -29,6 +29,8 @@ const PAGES: [(&str, &str); 16] = [
     ("preview.html", include_str!("templates/preview.html")),
     ("log.html", include_str!("templates/log.html")),
     ("log_lines.html", include_str!("templates/log_lines.html")),
+    ("scan.html", include_str!("templates/scan.html")),
+    ("scan_card.html", include_str!("templates/scan_card.html")),
     ("problem.html", include_str!("templates/problem.html")),
 ];
 
@@ -159,10 +161,10 @@ pub(super) mod tests {
 
     /// Each with all that it may have.
     fn pages() -> Vec<(&'static str, Value)> {
-        let orders = ["pause", "resume", "restart", "log-out", "show-codes", "pairing-code"];
+        let orders = ["pause", "resume", "restart", "log-out", "show-codes", "pairing-code", "scan-link"];
         let card = |state: &'static str| {
             context! {
-                state, orders, tenant => 7, form_token => 7, qr => "data:,", account => WRITTEN, since => context! { iso => 7, text => 7 }, code => 7, phone => 7,
+                state, orders, tenant => 7, form_token => 7, qr => "data:,", account => WRITTEN, since => context! { iso => 7, text => 7 }, code => 7, phone => 7, scan_link => 7,
                 seen => context! { iso => 7, text => 7 },
             }
         };
@@ -222,6 +224,15 @@ pub(super) mod tests {
         let exchanges = [context! { message => WRITTEN, replies => [WRITTEN] }];
         let template = context! { typed, exchanges, problems => [WRITTEN], may_save => true };
         pages.push(("template.html", context! { ..template, ..page.clone() }));
+        for outcome in ["linked", "over"] {
+            pages.push(("scan.html", context! { outcome }));
+        }
+        for qr in [Some("data:,"), None] {
+            pages.push((
+                "scan.html",
+                context! { outcome => "open", link => 7, phone => 7, state => "scan", qr },
+            ));
+        }
         let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
         let noted = |level: &&str| context! { at => at.clone(), level => *level, message => WRITTEN, fields => WRITTEN };
         for lines in [levels.iter().map(noted).collect::<Vec<_>>(), Vec::new()] {
@@ -285,6 +296,7 @@ pub(super) mod tests {
                 "template-",
                 "hold-",
                 "log-level-",
+                "scan-",
             ]
             .iter()
             .any(|begins| key.starts_with(begins));

@@ -34,6 +34,7 @@ pub enum Order {
     LogOut,
     ShowCodes,
     PairingCode,
+    ScanLink,
 }
 
 impl Order {
@@ -46,6 +47,7 @@ impl Order {
             Self::LogOut => "/roost.v1.SessionService/Logout",
             Self::ShowCodes => "/roost.v1.SessionService/ResumeLinking",
             Self::PairingCode => "/roost.v1.SessionService/RequestPairingCode",
+            Self::ScanLink => "/roost.v1.SessionService/CreateScanLink",
         }
     }
 }
@@ -66,6 +68,8 @@ pub struct Status {
     /// Only where one was asked for just now.
     code: Option<String>,
     phone: Option<String>,
+    /// As a code: by which somebody else scans.
+    scan_link: Option<String>,
 }
 
 impl Status {
@@ -88,6 +92,7 @@ impl Status {
             orders: orders(state, session).into_iter().filter(|order| member.may(order.call())).collect(),
             code: None,
             phone: None,
+            scan_link: None,
         }
     }
 }
@@ -97,9 +102,14 @@ impl Status {
     pub fn with_code(self, code: String, phone: String) -> Self {
         Self { code: Some(code), phone: Some(phone), ..self }
     }
+
+    /// With a link for whoever has the phone.
+    pub fn with_scan_link(self, link: String) -> Self {
+        Self { scan_link: Some(link), ..self }
+    }
 }
 
-fn state(worker: &Worker, shows_code: bool) -> State {
+pub(super) fn state(worker: &Worker, shows_code: bool) -> State {
     if worker.desired == DesiredState::Stopped {
         return State::Paused;
     }
@@ -126,8 +136,8 @@ fn orders(state: State, session: &Session) -> Vec<Order> {
     let is_linked = session.status == SessionStatus::Connected;
     let mut orders = match state {
         State::Paused => vec![Order::Resume],
-        State::Scan => vec![Order::PairingCode, Order::Pause],
-        State::ScanPaused => vec![Order::ShowCodes, Order::PairingCode, Order::Pause],
+        State::Scan => vec![Order::PairingCode, Order::ScanLink, Order::Pause],
+        State::ScanPaused => vec![Order::ShowCodes, Order::PairingCode, Order::ScanLink, Order::Pause],
         State::Error => vec![Order::Restart, Order::Pause],
         State::Answering | State::Unlinked | State::Starting | State::Healing | State::Waiting => {
             vec![Order::Pause]

@@ -160,6 +160,7 @@ pub const CALLS: &[Call] = &[
     content("/roost.v1.SessionService/DrawQrCode", RUN_TENANT, TENANT),
     content("/roost.v1.SessionService/WatchSession", RUN_TENANT, TENANT),
     order("/roost.v1.SessionService/RequestPairingCode", RUN_TENANT, TENANT),
+    order("/roost.v1.SessionService/CreateScanLink", RUN_TENANT, TENANT),
     order("/roost.v1.SessionService/ResumeLinking", RUN_TENANT, TENANT),
     order("/roost.v1.SessionService/Logout", RUN_TENANT, TENANT),
     question("/roost.v1.SessionService/ListSessionSnapshots", VIEW, TENANT),

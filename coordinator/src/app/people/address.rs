@@ -49,6 +49,11 @@ impl PortalAddress {
         format!("{}/welcome/{secret}", self.origin)
     }
 
+    /// By which somebody scans a code.
+    pub fn scan_link(&self, secret: &str) -> String {
+        format!("{}/scan/{secret}", self.origin)
+    }
+
     /// By which somebody comes into the cluster, once.
     pub fn console_link(&self, secret: &str) -> String {
         format!("{}/console/welcome/{secret}", self.origin)

@@ -6,8 +6,9 @@ use roost_store::{SnapshotId, SnapshotOrphan};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use uuid::Uuid;
 
+use super::{access::caller, members::portal_of};
 use crate::{
-    app::{self, App},
+    app::{self, App, people::PortalAddress},
     grpc::{
         answers::{Answers, answers, fill_page},
         request::{Checks, List, page, profile_part, tenant_id},
@@ -17,6 +18,7 @@ use crate::{
 
 pub struct Sessions {
     pub app: App,
+    pub portal: Option<PortalAddress>,
 }
 
 #[async_trait]
@@ -51,6 +53,18 @@ impl SessionService for Sessions {
     ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
         Ok(Response::new(answers(self.app.watch_session(id).await?, wire::session)))
+    }
+
+    async fn create_scan_link(
+        &self,
+        request: Request<v1::CreateScanLinkRequest>,
+    ) -> Result<Response<v1::CreateScanLinkResponse>, Status> {
+        let by = caller(&request)?;
+        let id = tenant_id("tenant_id", &request.get_ref().tenant_id)?;
+        let portal = portal_of(self.portal.as_ref())?;
+        let (link, until) = self.app.create_scan_link(&id, &by).await?;
+        let (url, expire_time) = (portal.scan_link(&link), Some(wire::timestamp(until)));
+        Ok(Response::new(v1::CreateScanLinkResponse { url, expire_time }))
     }
 
     async fn request_pairing_code(

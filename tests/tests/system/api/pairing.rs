@@ -55,6 +55,10 @@ async fn a_code_is_for_its_caller_and_what_is_in_the_way_is_told_with_what_to_do
     let (given, ()) = tokio::join!(ask(&api, ""), answer(&api, &fence, limited));
     assert!(refused(given).message.contains("rate-overlimit; wait before"));
 
+    let fourth = refused(ask(&api, "").await);
+    assert_eq!(fourth.code, ErrorCode::Exhausted);
+    assert!(fourth.message.contains("3 codes were asked for"), "{}", fourth.message);
+
     let linked = StatusReport { session_status: Some(SessionStatus::Connected), ..StatusReport::default() };
     api.store.report(&fence, &linked).await.unwrap();
     assert!(refused(ask(&api, "").await).message.contains("is linked"));

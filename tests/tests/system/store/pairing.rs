@@ -54,6 +54,33 @@ async fn a_code_is_told_once_and_nothing_is_left_of_it() {
 }
 
 #[tokio::test]
+async fn three_codes_an_hour_are_asked_for_and_no_more_of_each_tenant() {
+    let db = Db::new().await;
+    let (fence, other) = (db.owned("duka").await, db.owned("soko").await);
+    for _ in 0..3 {
+        db.store.request_pairing(&fence.tenant, &order()).await.unwrap();
+    }
+    let asked = asked_of(&db, &fence).await;
+    match db.store.request_pairing(&fence.tenant, &order()).await {
+        Err(StoreError::TooManyPairingCodes { again_at, .. }) => {
+            let left = again_at - OffsetDateTime::now_utc();
+            assert!((3_000..=3_600).contains(&left.whole_seconds()), "{left}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(asked_of(&db, &fence).await, asked, "nobody is asked");
+    db.store.request_pairing(&other.tenant, &order()).await.unwrap();
+    db.execute("update pairing_quotas set asked = array[asked[1] - interval '1 hour', asked[2], asked[3]]")
+        .await;
+    db.store.request_pairing(&fence.tenant, &order()).await.unwrap();
+    assert!(db.store.request_pairing(&fence.tenant, &order()).await.is_err(), "one had gone");
+    assert_eq!(
+        db.number("select cardinality(asked)::bigint from pairing_quotas where tenant_id = 'duka'").await,
+        3
+    );
+}
+
+#[tokio::test]
 async fn who_asks_later_takes_the_place_and_an_answer_is_for_whoever_asked() {
     let db = Db::new().await;
     let fence = db.owned("duka").await;

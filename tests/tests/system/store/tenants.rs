@@ -316,6 +316,10 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
             created_by: "asha".into(),
         };
         db.store.create_token(&token).await.unwrap();
+        db.store
+            .create_scan_link(&fence.tenant, "asha", &token.digest, Duration::from_secs(60))
+            .await
+            .unwrap();
         let [joins, stays_invited] = [1, 2].map(|number| invitation(&fence.tenant, number));
         db.store.create_invitation(&joins).await.unwrap();
         db.store.create_invitation(&stays_invited).await.unwrap();

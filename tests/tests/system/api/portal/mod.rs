@@ -2,6 +2,7 @@
 
 pub mod browser;
 mod holding;
+mod scan;
 mod setup;
 mod template;
 
