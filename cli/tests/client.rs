@@ -333,7 +333,7 @@ async fn messages_and_nodes_are_printed_as_golden() {
     golden(
         "message-node",
         &[
-            &["message", "list"],
+            &["message", "list", "--reason", "the owner asked"],
             &["message", "tail", "lodge", "-o", "json"],
             &["message", "tail"],
             &["message", "erase", "lodge", "255711111111@c.us"],

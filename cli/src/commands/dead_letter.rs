@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use roost_proto::v1::{Direction, GetDeadLetterRequest, ListDeadLettersRequest, RedriveDeadLettersRequest};
 
-use super::{Context, all_pages, attribution::Attribution, direction::DirectionArg};
+use super::{Context, all_pages, attribution::Attribution, direction::DirectionArg, look::Look};
 use crate::{
     failure::Failure,
     views::{DeadLetterView, RedriveView},
@@ -20,11 +20,15 @@ pub enum DeadVerb {
         /// At most this many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
+        #[command(flatten)]
+        look: Look,
     },
     /// Shows one, with all of its text and its reason.
     Show {
         /// Such as in-7 or out-7.
         id: String,
+        #[command(flatten)]
+        look: Look,
     },
     /// Has them tried again: messages are answered, replies are sent.
     Redrive {
@@ -54,17 +58,21 @@ fn direction(given: Option<DirectionArg>) -> i32 {
 impl DeadVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
-            Self::List { tenant, direction: given, limit } => {
+            Self::List { tenant, direction: given, limit, look } => {
                 let filter = ListDeadLettersRequest {
                     tenant_id: tenant.unwrap_or_default(),
                     direction: direction(given),
+                    reason: look.reason,
                     ..ListDeadLettersRequest::default()
                 };
                 list(context, filter, limit).await
             }
-            Self::Show { id } => {
+            Self::Show { id, look } => {
                 let mut client = context.admin()?.messages();
-                let letter = client.get_dead_letter(GetDeadLetterRequest { id }).await?.into_inner();
+                let letter = client
+                    .get_dead_letter(GetDeadLetterRequest { id, reason: look.reason })
+                    .await?
+                    .into_inner();
                 context.output.one(&DeadLetterView::from(letter))
             }
             Self::Redrive { ids, tenant, direction: given, limit, plan, attribution } => {

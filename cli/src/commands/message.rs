@@ -5,7 +5,7 @@ use roost_proto::v1::{Direction, EraseChatRequest, ListMessagesRequest, MessageS
 
 use super::{
     Context, all_pages, attribution::Attribution, consent::Consent, dead_letter::DeadVerb,
-    direction::DirectionArg,
+    direction::DirectionArg, look::Look,
 };
 use crate::{
     failure::Failure,
@@ -29,6 +29,8 @@ pub enum MessageVerb {
         /// At most this many.
         #[arg(long, default_value_t = 50)]
         limit: usize,
+        #[command(flatten)]
+        look: Look,
     },
     /// Prints the last messages, then each new one, until Ctrl-C.
     Tail {
@@ -37,6 +39,8 @@ pub enum MessageVerb {
         /// Messages from before, up to 1000.
         #[arg(long, default_value_t = 10)]
         backlog: i32,
+        #[command(flatten)]
+        look: Look,
     },
     /// Removes everything that is kept of a chat: its texts, its number, and what waits in the queues. The phone keeps
     /// what it has.
@@ -78,12 +82,13 @@ impl From<StateArg> for MessageState {
 impl MessageVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
-            Self::List { tenant, chat, direction, state, limit } => {
+            Self::List { tenant, chat, direction, state, limit, look } => {
                 let filter = ListMessagesRequest {
                     tenant_id: tenant.unwrap_or_default(),
                     chat_id: chat.unwrap_or_default(),
                     direction: direction.map_or(Direction::Unspecified, Direction::from) as i32,
                     state: state.map_or(MessageState::Unspecified, MessageState::from) as i32,
+                    reason: look.reason,
                     ..ListMessagesRequest::default()
                 };
                 list(context, filter, limit).await
@@ -94,8 +99,9 @@ impl MessageVerb {
                 let request = EraseChatRequest { tenant_id: tenant, chat_id: chat, requested_by, reason };
                 erase(context, request, consent).await
             }
-            Self::Tail { tenant, backlog } => {
-                let request = WatchMessagesRequest { tenant_id: tenant.unwrap_or_default(), backlog };
+            Self::Tail { tenant, backlog, look } => {
+                let (tenant_id, reason) = (tenant.unwrap_or_default(), look.reason);
+                let request = WatchMessagesRequest { tenant_id, backlog, reason };
                 let mut messages = context.admin()?.messages().watch_messages(request).await?.into_inner();
                 while let Some(message) = messages.message().await? {
                     context.output.event(&MessageView::from(message))?;

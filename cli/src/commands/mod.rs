@@ -22,6 +22,7 @@ mod labels;
 mod limits;
 mod log_level;
 mod logs;
+mod look;
 pub mod member;
 pub mod message;
 pub mod node;

@@ -67,6 +67,8 @@ async fn tokens_and_the_audit_are_printed_as_golden() {
             &["user", "remove", "neema@roost.example", "--yes"],
             &["user", "remove", "nobody@roost.example", "--yes"],
             &["user", "reset", "neema@roost.example"],
+            &["audit", "looks", "duka"],
+            &["audit", "looks", "duka", "-o", "json"],
             &["audit", "list"],
             &["audit", "list", "--caller", "token ci", "-o", "json"],
         ],

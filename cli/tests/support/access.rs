@@ -60,6 +60,21 @@ impl AccessService for Script {
         Ok(Response::new(Caller { name: "token duka-desk".into(), role, tenant_id: "duka".into() }))
     }
 
+    async fn list_looks(&self, request: Request<ListLooksRequest>) -> Answer<ListLooksResponse> {
+        let tenant_id = request.into_inner().tenant_id;
+        let one = Look {
+            time: at(60),
+            caller: "user neema@roost.example".into(),
+            role: Role::Operator.into(),
+            call: "MessageService/ListMessages".into(),
+            tenant_id,
+            reason: "the owner asked why one was not answered".into(),
+        };
+        let all =
+            Look { tenant_id: String::new(), reason: "a search for a lost message".into(), ..one.clone() };
+        Ok(Response::new(ListLooksResponse { looks: vec![one, all], next_page_token: String::new() }))
+    }
+
     async fn list_audit_entries(
         &self,
         request: Request<ListAuditEntriesRequest>,

@@ -42,6 +42,10 @@ const LATE_TRIES: u32 = 120;
 /// Wraps the services with the question.
 pub type AdmitLayer = GateLayer<Desk>;
 
+/// The tenant that an answer is about, where its request does not name it.
+#[derive(Debug, Clone)]
+pub struct About(pub TenantId);
+
 /// See the module.
 pub struct Desk {
     access: Arc<Access>,
@@ -74,6 +78,10 @@ impl Gate for Desk {
         let answer = answer(inner, request).await;
         if audit::is_audited(call, &caller) {
             let code = trace::status(answer.headers()).unwrap_or(Code::Ok);
+            let entry = match answer.extensions().get::<About>() {
+                Some(About(tenant)) => AuditEntry { tenant: Some(tenant.clone()), ..entry },
+                None => entry,
+            };
             self.write(AuditEntry { result: code_name(code).to_owned(), ..entry }, call).await?;
         }
         if !subject::answers_with_stream(call.path) {
@@ -102,7 +110,7 @@ impl Desk {
     /// down.
     async fn write(&self, entry: AuditEntry, call: &Call) -> Result<(), ApiError> {
         let Err(error) = self.access.audit(&entry).await else { return Ok(()) };
-        if call.audited == Audited::Content {
+        if call.audited != Audited::Order {
             return Err(error.into());
         }
         tracing::error!(error = %causes(&error), ?entry, "an order is not in the audit yet");
@@ -160,6 +168,9 @@ async fn admit(
     let (parts, body) = request.into_parts();
     let read = subject::read(descriptor, body).await?;
     audit_trail::say(entry, call, &read);
+    if entry.is_look && entry.reason.trim().is_empty() {
+        return Err(no_reason());
+    }
     let body = match own {
         Some((own, field)) => {
             held_to(own, field, &read)?;
@@ -168,6 +179,12 @@ async fn admit(
         None => read.into_body(),
     };
     Ok(Request::from_parts(parts, body))
+}
+
+fn no_reason() -> ApiError {
+    let description =
+        "is required of whoever runs the cluster: 1 to 200 characters that the business can read".to_owned();
+    ApiError::invalid(vec![Violation { field: "reason".to_owned(), description }])
 }
 
 /// A caller of one tenant names it and no other. Whether there is the one that it names instead is not looked up, so the answer

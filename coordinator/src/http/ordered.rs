@@ -40,7 +40,8 @@ pub fn told_as<W>(told: impl FnOnce(&Error) -> W) -> impl FnOnce(Error) -> (Code
     }
 }
 
-/// Carries it out if the caller may; `told` is its code and what is told of it else. None: the caller may not.
+/// Carries it out if the caller may; `told` is its code and what is told of it else. None: the caller may not, or looks at what a business
+/// and its customers say and does not say why.
 pub async fn ordered<T, W>(
     asked: Asked<'_>,
     order: impl Future<Output = Result<T, Error>>,
@@ -56,7 +57,8 @@ pub async fn ordered<T, W>(
         ..audit::entry(call, caller, origin)
     };
     let is_foreign = tenant.is_some_and(|tenant| caller.is_foreign_to(tenant));
-    let may = call.roles.contains(&caller.grant().role()) && !is_foreign;
+    let says_why = !entry.is_look || !entry.reason.trim().is_empty();
+    let may = call.roles.contains(&caller.grant().role()) && !is_foreign && says_why;
     let (code, answer) = match may {
         false => (Code::PermissionDenied, None),
         true => match order.await {

@@ -22,7 +22,10 @@ use super::{
     state::Legacy,
 };
 use crate::{
-    app::{Error, access::Caller},
+    app::{
+        Error,
+        access::{Caller, audit, calls},
+    },
     grpc::{new_tenant, rejected},
     http::{
         ordered::{Asked, ordered},
@@ -54,6 +57,9 @@ impl FromRequestParts<Arc<Legacy>> for Program {
     }
 }
 
+/// Why a program looks at the message log, as the business reads it.
+const LOOKS: &str = "a front end of the first system shows the message log";
+
 impl Program {
     /// As the call of the API that it is; of another's tenant everything is answered as of one that does not exist.
     async fn does<T>(
@@ -64,7 +70,9 @@ impl Program {
         order: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Failure> {
         let (access, caller, origin) = (legacy.access.as_ref(), &self.caller, self.origin);
-        let by = Requester::default();
+        // Front ends of that system have no field for it.
+        let reason = calls::find(call).filter(|call| audit::is_look(call, caller)).map(|_| LOOKS.to_owned());
+        let by = Requester { reason: reason.unwrap_or_default(), ..Requester::default() };
         let asked = Asked { access, caller, origin, call, tenant, node: None, by };
         let told = |error| {
             let error = ApiError::from(error);

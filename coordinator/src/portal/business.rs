@@ -14,6 +14,7 @@ pub enum Part {
     Conversations,
     Template,
     Log,
+    Looks,
 }
 
 impl Part {
@@ -24,6 +25,7 @@ impl Part {
             Self::Conversations => "conversations",
             Self::Template => "template",
             Self::Log => "log",
+            Self::Looks => "looks",
         }
     }
 
@@ -34,6 +36,7 @@ impl Part {
             Self::Conversations => "/chats",
             Self::Template => "/template",
             Self::Log => "/log",
+            Self::Looks => "/looks",
         }
     }
 
@@ -44,10 +47,11 @@ impl Part {
             Self::Conversations => "/roost.v1.MessageService/ListMessages",
             Self::Template => "/roost.v1.TenantService/PreviewTemplate",
             Self::Log => "/roost.v1.WorkerInspectionService/ReadWorkerLog",
+            Self::Looks => "/roost.v1.AccessService/ListLooks",
         }
     }
 
-    const ALL: [Self; 4] = [Self::Status, Self::Conversations, Self::Template, Self::Log];
+    const ALL: [Self; 5] = [Self::Status, Self::Conversations, Self::Template, Self::Log, Self::Looks];
 }
 
 pub async fn business_page(

@@ -18,6 +18,7 @@ mod language;
 mod live;
 mod log;
 mod log_lines;
+mod looks;
 mod moment;
 mod orders;
 mod page;
@@ -72,6 +73,7 @@ pub fn routes(portal: Portal) -> Router {
         .route("/t/{tenant}/template", get(template::form).post(template::submit).layer(menus()))
         .route("/t/{tenant}/template/preview", post(template::shown).layer(menus()))
         .route("/t/{tenant}/log", get(log::log))
+        .route("/t/{tenant}/looks", get(looks::list))
         .route("/t/{tenant}/log/live", get(log::events))
         .route("/t/{tenant}/chats", get(conversations::list))
         .route("/t/{tenant}/chats/{chat}", get(conversations::chat))

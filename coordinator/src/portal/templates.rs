@@ -13,7 +13,7 @@ use unic_langid::LanguageIdentifier;
 use super::language::Language;
 
 /// Their names end in `.html`, by which what is put in is escaped.
-const PAGES: [(&str, &str); 18] = [
+const PAGES: [(&str, &str); 19] = [
     ("base.html", include_str!("templates/base.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
     ("welcome.html", include_str!("templates/welcome.html")),
@@ -29,6 +29,7 @@ const PAGES: [(&str, &str); 18] = [
     ("preview.html", include_str!("templates/preview.html")),
     ("log.html", include_str!("templates/log.html")),
     ("log_lines.html", include_str!("templates/log_lines.html")),
+    ("looks.html", include_str!("templates/looks.html")),
     ("scan.html", include_str!("templates/scan.html")),
     ("scan_card.html", include_str!("templates/scan_card.html")),
     ("problem.html", include_str!("templates/problem.html")),
@@ -156,7 +157,7 @@ pub(super) mod tests {
 
     fn parts() -> Vec<Value> {
         let part = |key: &&str| context! { key => *key, path => "/7" };
-        ["status", "conversations", "template", "log"].iter().map(part).collect()
+        ["status", "conversations", "template", "log", "looks"].iter().map(part).collect()
     }
 
     /// Each with all that it may have.
@@ -224,6 +225,10 @@ pub(super) mod tests {
         let exchanges = [context! { message => WRITTEN, replies => [WRITTEN] }];
         let template = context! { typed, exchanges, problems => [WRITTEN], may_save => true };
         pages.push(("template.html", context! { ..template, ..page.clone() }));
+        let look = |what: &&str| context! { at => at.clone(), who => WRITTEN, at_what => *what, at_all => true, reason => WRITTEN };
+        for looks in [["page", "given-up", "messages"].iter().map(look).collect::<Vec<_>>(), Vec::new()] {
+            pages.push(("looks.html", context! { ..context! { looks, older => 7 }, ..page.clone() }));
+        }
         for outcome in ["linked", "over"] {
             pages.push(("scan.html", context! { outcome }));
         }
@@ -297,6 +302,7 @@ pub(super) mod tests {
                 "hold-",
                 "log-level-",
                 "scan-",
+                "look-",
             ]
             .iter()
             .any(|begins| key.starts_with(begins));

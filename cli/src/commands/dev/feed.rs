@@ -76,8 +76,9 @@ impl Source {
     }
 
     async fn messages(&self) -> Result<(), Status> {
-        let mut messages =
-            self.admin.messages().watch_messages(WatchMessagesRequest::default()).await?.into_inner();
+        let reason = "roost dev shows what is said on this machine".to_owned();
+        let request = WatchMessagesRequest { reason, ..WatchMessagesRequest::default() };
+        let mut messages = self.admin.messages().watch_messages(request).await?.into_inner();
         while let Some(message) = messages.message().await? {
             let direction = message.direction();
             self.tell(Event::Message { tenant: message.tenant_id, direction }).await?;

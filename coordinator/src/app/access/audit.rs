@@ -13,9 +13,14 @@ use super::{
 pub fn is_audited(call: &Call, caller: &Caller) -> bool {
     match call.audited {
         Audited::Order => true,
-        Audited::Content => caller.grant().tenant().is_none(),
+        Audited::Content | Audited::Look => caller.grant().tenant().is_none(),
         Audited::Question => false,
     }
+}
+
+/// Whether it is a look of one who runs the cluster, who is to say why.
+pub fn is_look(call: &Call, caller: &Caller) -> bool {
+    call.audited == Audited::Look && caller.grant().tenant().is_none()
 }
 
 /// What is known before the answer.
@@ -30,5 +35,6 @@ pub fn entry(call: &Call, caller: &Caller, origin: IpAddr) -> AuditEntry {
         result: String::new(),
         requested_by: String::new(),
         reason: String::new(),
+        is_look: is_look(call, caller),
     }
 }

@@ -22,9 +22,11 @@ const RUN_TENANT: &[Role] = &[Admin, Operator, Owner];
 pub enum Audited {
     /// It changes something.
     Order,
-    /// It shows what is between a tenant and its customers, or would let others act as the tenant: written when it is none of the tenant's own who
-    /// looks.
+    /// It would let others act as the tenant: written when it is none of the tenant's own who asks.
     Content,
+    /// It shows what a tenant and its customers say to one another: the same, and whoever runs the cluster has to say why, which the tenant may
+    /// read.
+    Look,
     /// It tells of things that are no secret among those who may call it. Only a refusal is written.
     Question,
 }
@@ -85,6 +87,10 @@ const fn content(path: &'static str, roles: &'static [Role], subject: Subject) -
     Call { path, roles, subject, audited: Audited::Content }
 }
 
+const fn look(path: &'static str, roles: &'static [Role], subject: Subject) -> Call {
+    Call { path, roles, subject, audited: Audited::Look }
+}
+
 const fn question(path: &'static str, roles: &'static [Role], subject: Subject) -> Call {
     Call { path, roles, subject, audited: Audited::Question }
 }
@@ -101,6 +107,7 @@ pub const CALLS: &[Call] = &[
     question("/roost.v1.AccessService/ListTokens", ADMINS, CLUSTER),
     order("/roost.v1.AccessService/RevokeToken", ADMINS, CLUSTER),
     question("/roost.v1.AccessService/GetCaller", ANYBODY, CLUSTER),
+    question("/roost.v1.AccessService/ListLooks", &[Admin, Operator, Owner, Staff], TENANT),
     question("/roost.v1.AccessService/ListAuditEntries", ADMINS, TENANT),
 
     order("/roost.v1.MemberService/InviteMember", RUN_TENANT, TENANT),
@@ -154,7 +161,7 @@ pub const CALLS: &[Call] = &[
     question("/roost.v1.WorkerInspectionService/ListConditionChanges", VIEW_TENANT, TENANT),
     question("/roost.v1.WorkerInspectionService/ReadWorkerLog", &[Admin, Operator, Viewer, Owner], TENANT),
     order("/roost.v1.WorkerInspectionService/SetWorkerLogLevel", OPERATE, TENANT),
-    content("/roost.v1.WorkerInspectionService/TakeScreenshot", OPERATE, TENANT),
+    look("/roost.v1.WorkerInspectionService/TakeScreenshot", OPERATE, TENANT),
 
     content("/roost.v1.SessionService/GetSession", RUN_TENANT, TENANT),
     content("/roost.v1.SessionService/DrawQrCode", RUN_TENANT, TENANT),
@@ -169,11 +176,11 @@ pub const CALLS: &[Call] = &[
     question("/roost.v1.SessionService/ListSnapshotOrphans", VIEW, CLUSTER),
     order("/roost.v1.SessionService/RemoveSnapshotOrphan", OPERATE, CLUSTER),
 
-    content("/roost.v1.MessageService/ListMessages", CONVERSE, TENANT),
-    content("/roost.v1.MessageService/WatchMessages", CONVERSE, TENANT),
+    look("/roost.v1.MessageService/ListMessages", CONVERSE, TENANT),
+    look("/roost.v1.MessageService/WatchMessages", CONVERSE, TENANT),
     order("/roost.v1.MessageService/EraseChat", RUN_TENANT, TENANT),
-    content("/roost.v1.MessageService/ListDeadLetters", CONVERSE, TENANT),
-    content("/roost.v1.MessageService/GetDeadLetter", OPERATE, CLUSTER),
+    look("/roost.v1.MessageService/ListDeadLetters", CONVERSE, TENANT),
+    look("/roost.v1.MessageService/GetDeadLetter", OPERATE, CLUSTER),
     order("/roost.v1.MessageService/RedriveDeadLetters", OPERATE, TENANT),
 
     question("/roost.v1.NodeService/ListNodes", VIEW, CLUSTER),

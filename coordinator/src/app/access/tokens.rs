@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost_model::Grant;
+use roost_model::{Grant, ids::TenantId};
 use roost_store::{AuditEntry, AuditFilter, AuditRecord, NewToken, Token, TokenDigest, TokenState};
 
 use super::{Caller, secret};
@@ -47,6 +47,15 @@ impl App {
         limit: u32,
     ) -> Result<Vec<AuditRecord>, Error> {
         Ok(self.store()?.list_audit(filter, before, limit).await?)
+    }
+
+    pub async fn list_looks(
+        &self,
+        tenant: &TenantId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, Error> {
+        Ok(self.store()?.list_looks(tenant, before, limit).await?)
     }
 
     pub(super) async fn token_state(&self, digest: &TokenDigest) -> Result<Option<TokenState>, Error> {

@@ -35,6 +35,7 @@ pub enum List {
     Members = 11,
     SetupRequests = 12,
     Users = 13,
+    Looks = 14,
 }
 
 /// The page size that is meant by `page_size`.

@@ -65,6 +65,27 @@ impl AccessService for Accesses {
         Ok(Response::new(wire::caller(&caller(&request)?)))
     }
 
+    async fn list_looks(
+        &self,
+        request: Request<v1::ListLooksRequest>,
+    ) -> Result<Response<v1::ListLooksResponse>, Status> {
+        let v1::ListLooksRequest { tenant_id, page_size, page_token } = request.into_inner();
+        let mut checks = Checks::default();
+        let chosen = [tenant_id.as_str()];
+        let tenant = checks.tenant_id("tenant_id", &tenant_id);
+        let size = checks.page_size(page_size);
+        let after = checks.page_token(List::Looks, &chosen, &page_token, |key| key.parse::<i64>().ok());
+        let (Some(tenant), Some(size), Some(after)) = (tenant, size, after) else {
+            return Err(checks.refusal().into());
+        };
+        self.app.check_tenant(Some(&tenant)).await?;
+        let fetch = |before, limit| self.app.list_looks(&tenant, before, limit);
+        let page = fill_page(size, after, fetch, |row| (row.id, wire::look(row))).await?;
+        let next = page.last.map(|last| page::encode(List::Looks, &chosen, &last.to_string()));
+        let next_page_token = next.unwrap_or_default();
+        Ok(Response::new(v1::ListLooksResponse { looks: page.items, next_page_token }))
+    }
+
     async fn list_audit_entries(
         &self,
         request: Request<v1::ListAuditEntriesRequest>,

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     app::{App, Redrive},
     grpc::{
+        admit::About,
         answers::{Answers, answers, fill_page},
         request::{Checks, List, Text, page},
         wire,
@@ -120,7 +121,11 @@ impl MessageService for Messages {
         let Some(id) = dead_letter_id(&mut checks, "id", &request.into_inner().id) else {
             return Err(checks.refusal().into());
         };
-        Ok(Response::new(wire::dead_letter(self.app.dead_letter(id).await?)))
+        let letter = self.app.dead_letter(id).await?;
+        let about = About(letter.tenant.clone());
+        let mut answer = Response::new(wire::dead_letter(letter));
+        answer.extensions_mut().insert(about);
+        Ok(answer)
     }
 
     async fn redrive_dead_letters(

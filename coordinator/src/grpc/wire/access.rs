@@ -47,6 +47,17 @@ pub fn audit_entry(AuditRecord { id, at, entry }: AuditRecord) -> v1::AuditEntry
     }
 }
 
+pub fn look(AuditRecord { at, entry, .. }: AuditRecord) -> v1::Look {
+    v1::Look {
+        time: Some(timestamp(at)),
+        caller: entry.caller,
+        role: role(entry.role).into(),
+        call: entry.call,
+        tenant_id: tenant_id(entry.tenant.as_ref()),
+        reason: entry.reason,
+    }
+}
+
 pub(super) fn role(role: Role) -> v1::Role {
     match role {
         Role::Admin => v1::Role::Admin,

@@ -36,7 +36,7 @@ use time::OffsetDateTime;
 
 use crate::app::watch::WorkerNews;
 
-pub use access::{audit_entry, caller, token};
+pub use access::{audit_entry, caller, look, token};
 pub use apply::{applied_tenant, refused_fields};
 pub use chat::chat;
 pub use cluster::{cluster_status, event, policy};

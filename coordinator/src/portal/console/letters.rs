@@ -24,12 +24,15 @@ use crate::{
 /// For letters of every tenant, which a viewer does not see.
 const CALL: &str = "/roost.v1.MessageService/ListDeadLetters";
 const PAGE: u32 = 50;
+const REASON: usize = 200;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Asked {
     tenant: String,
     after: String,
+    /// Why somebody looks, for the business.
+    reason: String,
 }
 
 pub async fn list(
@@ -42,7 +45,13 @@ pub async fn list(
         return nothing(&portal, &operator);
     }
     let tenant = TenantId::new(asked.tenant.trim()).ok();
-    if let Err(error) = look(&portal, &operator, CALL, tenant.as_ref(), origin).await {
+    let reason: String = asked.reason.trim().chars().take(REASON).collect();
+    if reason.is_empty() {
+        let none = [0; 0];
+        let content = context! { tenant => asked.tenant.trim(), reason, letters => none, next => (), may_redrive => false };
+        return page(&portal, &operator, "letters", "letters.html", content);
+    }
+    if let Err(error) = look(&portal, &operator, CALL, tenant.as_ref(), origin, &reason).await {
         return failed(&portal, &operator, error);
     }
     let filter = DeadLetterFilter { tenant, ..DeadLetterFilter::default() };
@@ -53,7 +62,7 @@ pub async fn list(
             let next = letters.last().filter(|_| has_more).map(|last| format!("{} {}", last.tenant, last.id));
             let letters: Vec<Value> = letters.iter().map(row).collect();
             let may_redrive = operator.may("/roost.v1.MessageService/RedriveDeadLetters");
-            let content = context! { tenant => asked.tenant.trim(), letters, next, may_redrive };
+            let content = context! { tenant => asked.tenant.trim(), reason, letters, next, may_redrive };
             page(&portal, &operator, "letters", "letters.html", content)
         }
         Err(error) => failed(&portal, &operator, error),

@@ -134,11 +134,13 @@ pub async fn look(
     call: &str,
     tenant: Option<&TenantId>,
     origin: IpAddr,
+    reason: &str,
 ) -> Result<(), Error> {
     let Some(call) = calls::find(call) else { return Ok(()) };
     let entry = audit::entry(call, operator.caller(), origin);
     let result = code_name(Code::Ok).to_owned();
-    portal.access.audit(&AuditEntry { tenant: tenant.cloned(), result, ..entry }).await
+    let (tenant, reason) = (tenant.cloned(), reason.to_owned());
+    portal.access.audit(&AuditEntry { tenant, result, reason, ..entry }).await
 }
 
 /// On one tenant.

@@ -229,7 +229,7 @@ mod tests {
         for letters in [vec![letter("in"), letter("out")], Vec::new()] {
             pages.push((
                 "letters.html",
-                context! { tenant => WRITTEN, letters, next => WRITTEN, may_redrive => true },
+                context! { tenant => WRITTEN, reason => WRITTEN, letters, next => WRITTEN, may_redrive => true },
             ));
         }
         let states = ["submitted", "reviewing", "approved", "active", "rejected"];

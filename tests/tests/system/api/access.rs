@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 
 use crate::api::{
     any_call::{call, code, request_about},
-    harness::{Api, SOON, TOKEN, api, error_of, fields, next, refused},
+    harness::{Api, SOON, TOKEN, WHY, api, error_of, fields, next, refused},
 };
 
 /// After which a token that was revoked lets nobody in, and its streams have ended.
@@ -246,7 +246,7 @@ async fn orders_and_refusals_and_looks_at_content_are_in_the_audit_and_stay_ther
     };
     let messages = |token: &str| MessageServiceClient::new(api.authed(token));
     messages(&operator).erase_chat(erase).await.unwrap();
-    let list = v1::ListMessagesRequest { tenant_id: "asha".into(), ..Default::default() };
+    let list = v1::ListMessagesRequest { reason: WHY.into(), tenant_id: "asha".into(), ..Default::default() };
     messages(&operator).list_messages(list.clone()).await.unwrap();
     // What is its own is no matter of the audit.
     messages(&owner).list_messages(list).await.unwrap();
@@ -274,7 +274,7 @@ async fn orders_and_refusals_and_looks_at_content_are_in_the_audit_and_stay_ther
         told[..3],
         [
             entry("token owner", "WorkerService/ForceRestartWorker", "PERMISSION_DENIED", "", ""),
-            entry("token operator", "MessageService/ListMessages", "OK", "", ""),
+            entry("token operator", "MessageService/ListMessages", "OK", "", WHY),
             entry("token operator", "MessageService/EraseChat", "OK", by, why),
         ]
     );
@@ -287,4 +287,81 @@ async fn orders_and_refusals_and_looks_at_content_are_in_the_audit_and_stay_ther
     }
     api.tenants().delete_tenant(v1::DeleteTenantRequest { id: "asha".into() }).await.unwrap();
     assert_eq!(audit(&api, "asha").await.len(), told.len() + 1);
+}
+
+#[tokio::test]
+async fn whoever_runs_the_cluster_says_why_he_looks_and_the_tenant_can_read_it() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    api.tenant("juma", 2).await;
+    let operator = secret(&api, Role::Operator, "").await;
+    let (owner, other) = (secret(&api, Role::Owner, "asha").await, secret(&api, Role::Staff, "juma").await);
+    let messages = |token: &str| MessageServiceClient::new(api.authed(token));
+    let list = |tenant: &str, reason: &str| v1::ListMessagesRequest {
+        tenant_id: tenant.into(),
+        reason: reason.into(),
+        ..Default::default()
+    };
+    for silent in ["", "  "] {
+        let error = refused(messages(&operator).list_messages(list("asha", silent)).await);
+        assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["reason"]);
+    }
+    let watch = v1::WatchMessagesRequest { tenant_id: "asha".into(), ..Default::default() };
+    assert_eq!(
+        fields(&refused(messages(&operator).watch_messages(watch).await), ErrorCode::InvalidArgument),
+        ["reason"]
+    );
+    let shot = v1::TakeScreenshotRequest { tenant_id: "asha".into(), ..Default::default() };
+    let mut inspection =
+        v1::worker_inspection_service_client::WorkerInspectionServiceClient::new(api.authed(&operator));
+    assert_eq!(
+        fields(&refused(inspection.take_screenshot(shot).await), ErrorCode::InvalidArgument),
+        ["reason"]
+    );
+    let letter = v1::GetDeadLetterRequest { id: "in-7".into(), ..Default::default() };
+    assert_eq!(
+        fields(&refused(messages(&operator).get_dead_letter(letter).await), ErrorCode::InvalidArgument),
+        ["reason"]
+    );
+    // Its own people need no reason, and are in no such list.
+    messages(&owner).list_messages(list("asha", "")).await.unwrap();
+
+    let pool = sqlx::PgPool::connect(&api.database_url).await.unwrap();
+    let dead =
+        "insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, state, dead_from, last_error)
+        values ('asha', 'm1', '255700000011@c.us', '', 'fish', 'DEAD', 'PENDING', 'gone') returning id";
+    let dead: i64 = sqlx::query_scalar(dead).fetch_one(&pool).await.unwrap();
+    messages(&operator).list_messages(list("asha", "the owner asked")).await.unwrap();
+    messages(&operator).list_messages(list("juma", "his matter")).await.unwrap();
+    messages(&operator).list_messages(list("", "all at once")).await.unwrap();
+    let letter = v1::GetDeadLetterRequest { id: format!("in-{dead}"), reason: "it was given up".into() };
+    messages(&operator).get_dead_letter(letter).await.unwrap();
+
+    let looks = async |token: &str, tenant: &str, page_size, page_token: String| {
+        let request = v1::ListLooksRequest { tenant_id: tenant.into(), page_size, page_token };
+        let mut access = v1::access_service_client::AccessServiceClient::new(api.authed(token));
+        access.list_looks(request).await.map(tonic::Response::into_inner)
+    };
+    let reasons =
+        |page: &v1::ListLooksResponse| page.looks.iter().map(|look| look.reason.clone()).collect::<Vec<_>>();
+    let first = looks(&owner, "asha", 2, String::new()).await.unwrap();
+    assert_eq!(reasons(&first), ["it was given up", "all at once"]);
+    assert_eq!((first.looks[1].tenant_id.as_str(), first.looks[0].caller.as_str()), ("", "token operator"));
+    let rest = looks(&owner, "asha", 2, first.next_page_token).await.unwrap();
+    assert_eq!(reasons(&rest), ["the owner asked"]);
+    assert_eq!(
+        reasons(&looks(&other, "juma", 0, String::new()).await.unwrap()),
+        ["all at once", "his matter"]
+    );
+    assert_eq!(
+        error_of(&looks(&other, "asha", 0, String::new()).await.unwrap_err()).code,
+        ErrorCode::NotFound
+    );
+
+    let mut browser = crate::api::portal::signed_in(&api, "asha", "asha@duka.example", v1::Role::Owner).await;
+    let page = browser.get("/t/asha/looks").await;
+    assert!(
+        page.status == 200 && page.text.contains("the owner asked") && !page.text.contains("his matter"),
+        "{page:?}"
+    );
 }

@@ -6,7 +6,7 @@ use roost_cluster::keys;
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
 
-use crate::api::harness::{SOON, api, error_of, next};
+use crate::api::harness::{SOON, WHY, api, error_of, next};
 
 #[tokio::test]
 async fn it_announces_where_it_serves() {
@@ -25,8 +25,12 @@ async fn stopping_ends_streams_with_a_reason_and_resigns_at_once() {
     api.tenant("asha", 1).await;
     let mut workers =
         api.workers().watch_workers(v1::WatchWorkersRequest::default()).await.unwrap().into_inner();
-    let mut messages =
-        api.messages().watch_messages(v1::WatchMessagesRequest::default()).await.unwrap().into_inner();
+    let mut messages = api
+        .messages()
+        .watch_messages(v1::WatchMessagesRequest { reason: WHY.into(), ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner();
     next(&mut workers).await.unwrap();
 
     let stopping = tokio::spawn(api.coordinator.stop());

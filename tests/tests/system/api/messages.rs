@@ -7,7 +7,7 @@ use roost_proto::{error::ErrorCode, v1};
 use roost_store::{Completion, Fence, NewInbound, NewOutbound};
 use time::OffsetDateTime;
 
-use crate::api::harness::{Api, SOON, api, fields, next, refused};
+use crate::api::harness::{Api, SOON, WHY, api, fields, next, refused};
 
 async fn receive(api: &Api, fence: &Fence, chat: &str, bodies: &[&str]) {
     let messages: Vec<_> = bodies
@@ -43,7 +43,7 @@ async fn messages_are_listed_newest_first_and_by_tenant_chat_and_direction() {
     receive(&api, &asha, "255700000011@c.us", &["a1", "a2", "a3"]).await;
     receive(&api, &asha, "255700000012@c.us", &["b1"]).await;
     receive(&api, &juma, "255700000011@c.us", &["c1"]).await;
-    let all = v1::ListMessagesRequest::default();
+    let all = v1::ListMessagesRequest { reason: WHY.into(), ..Default::default() };
     assert_eq!(bodies(&api, all.clone()).await.0, ["c1", "b1", "a3", "a2", "a1"]);
     let of_asha = v1::ListMessagesRequest { tenant_id: "asha".into(), ..all.clone() };
     assert_eq!(bodies(&api, of_asha.clone()).await.0, ["b1", "a3", "a2", "a1"]);
@@ -75,6 +75,7 @@ async fn a_message_that_is_too_old_is_listed_with_its_state_and_the_reason() {
     let too_old = v1::MessageState::TooOld;
     for tenant_id in ["", "asha"] {
         let request = v1::ListMessagesRequest {
+            reason: WHY.into(),
             tenant_id: tenant_id.into(),
             state: too_old.into(),
             ..Default::default()
@@ -84,21 +85,29 @@ async fn a_message_that_is_too_old_is_listed_with_its_state_and_the_reason() {
         assert_eq!((message.body.as_str(), message.state()), ("old", too_old));
         assert!(message.state_reason.contains("is not answered"), "{message:?}");
     }
-    let of_juma =
-        v1::ListMessagesRequest { tenant_id: "juma".into(), state: too_old.into(), ..Default::default() };
+    let of_juma = v1::ListMessagesRequest {
+        reason: WHY.into(),
+        tenant_id: "juma".into(),
+        state: too_old.into(),
+        ..Default::default()
+    };
     assert!(bodies(&api, of_juma).await.0.is_empty());
-    let all = v1::ListMessagesRequest::default();
+    let all = v1::ListMessagesRequest { reason: WHY.into(), ..Default::default() };
     assert_eq!(bodies(&api, all).await.0, ["new", "old"]);
 }
 
 #[tokio::test]
 async fn a_chat_without_its_tenant_is_refused() {
     let api = api().await;
-    let request =
-        v1::ListMessagesRequest { chat_id: "255700000011@c.us".into(), direction: 9, ..Default::default() };
+    let request = v1::ListMessagesRequest {
+        reason: WHY.into(),
+        chat_id: "255700000011@c.us".into(),
+        direction: 9,
+        ..Default::default()
+    };
     let error = refused(api.messages().list_messages(request).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["direction", "tenant_id"]);
-    let request = v1::WatchMessagesRequest { tenant_id: "A".into(), backlog: 1_001 };
+    let request = v1::WatchMessagesRequest { reason: WHY.into(), tenant_id: "A".into(), backlog: 1_001 };
     let error = refused(api.messages().watch_messages(request).await);
     assert_eq!(fields(&error, ErrorCode::InvalidArgument), ["tenant_id", "backlog"]);
 }
@@ -108,7 +117,11 @@ async fn tail_begins_with_the_backlog_and_follows_the_log() {
     let api = api().await;
     let (asha, juma) = two_tenants(&api).await;
     receive(&api, &asha, "255700000011@c.us", &["a1", "a2", "a3"]).await;
-    let request = |tenant: &str, backlog| v1::WatchMessagesRequest { tenant_id: tenant.into(), backlog };
+    let request = |tenant: &str, backlog| v1::WatchMessagesRequest {
+        reason: WHY.into(),
+        tenant_id: tenant.into(),
+        backlog,
+    };
     let mut tail = api.messages().watch_messages(request("asha", 2)).await.unwrap().into_inner();
     let mut without_backlog = api.messages().watch_messages(request("", 0)).await.unwrap().into_inner();
     for body in ["a2", "a3"] {
@@ -132,7 +145,7 @@ async fn many_tails_read_the_log_as_often_as_one() {
     let mut tails = vec![];
     for number in 0..40 {
         let tenant_id = if number % 2 == 0 { "asha".to_owned() } else { String::new() };
-        let request = v1::WatchMessagesRequest { tenant_id, backlog: 0 };
+        let request = v1::WatchMessagesRequest { reason: WHY.into(), tenant_id, backlog: 0 };
         tails.push(api.messages().watch_messages(request).await.unwrap().into_inner());
     }
     let readings = async || -> i64 {
@@ -173,9 +186,16 @@ async fn a_chat_is_erased_by_order_and_the_history_says_so_without_its_number() 
     let erase = async |order: &v1::EraseChatRequest| api.messages().erase_chat(order.clone()).await;
     // Two lines of the log, and two messages that wait.
     assert_eq!(erase(&order).await.unwrap().into_inner().erased_rows, 4);
-    assert_eq!(bodies(&api, v1::ListMessagesRequest::default()).await.0, ["c1", "b1"]);
+    assert_eq!(
+        bodies(&api, v1::ListMessagesRequest { reason: WHY.into(), ..Default::default() }).await.0,
+        ["c1", "b1"]
+    );
     receive(&api, &asha, "255700000011@c.us", &["a1", "a2"]).await;
-    assert_eq!(bodies(&api, v1::ListMessagesRequest::default()).await.0, ["c1", "b1"], "they came again");
+    assert_eq!(
+        bodies(&api, v1::ListMessagesRequest { reason: WHY.into(), ..Default::default() }).await.0,
+        ["c1", "b1"],
+        "they came again"
+    );
     assert_eq!(erase(&order).await.unwrap().into_inner().erased_rows, 0);
 
     let filter = v1::ListEventsRequest { tenant_id: "asha".into(), ..Default::default() };
@@ -219,7 +239,8 @@ async fn dead_letters_are_listed_shown_and_redriven_within_their_bounds() {
     let list = async |request: v1::ListDeadLettersRequest| {
         api.messages().list_dead_letters(request).await.unwrap().into_inner()
     };
-    let of_asha = v1::ListDeadLettersRequest { tenant_id: "asha".into(), ..Default::default() };
+    let of_asha =
+        v1::ListDeadLettersRequest { reason: WHY.into(), tenant_id: "asha".into(), ..Default::default() };
     let first = list(v1::ListDeadLettersRequest { page_size: 2, ..of_asha.clone() }).await;
     let token = first.next_page_token.clone();
     let rest = list(v1::ListDeadLettersRequest { page_size: 2, page_token: token, ..of_asha.clone() }).await;
@@ -227,10 +248,19 @@ async fn dead_letters_are_listed_shown_and_redriven_within_their_bounds() {
         (first.dead_letters.len(), rest.dead_letters.len(), rest.next_page_token.as_str()),
         (2, 1, "")
     );
-    assert_eq!(list(v1::ListDeadLettersRequest::default()).await.dead_letters.len(), 6);
+    assert_eq!(
+        list(v1::ListDeadLettersRequest { reason: WHY.into(), ..Default::default() })
+            .await
+            .dead_letters
+            .len(),
+        6
+    );
     let replies = v1::ListDeadLettersRequest { direction: v1::Direction::Out.into(), ..of_asha.clone() };
     let reply = list(replies).await.dead_letters.remove(0);
-    let one = api.messages().get_dead_letter(v1::GetDeadLetterRequest { id: reply.id.clone() }).await;
+    let one = api
+        .messages()
+        .get_dead_letter(v1::GetDeadLetterRequest { reason: WHY.into(), id: reply.id.clone() })
+        .await;
     assert_eq!(one.unwrap().into_inner(), reply);
     assert_eq!(
         (reply.body.as_str(), reply.reason.as_str(), reply.redrivable),
@@ -264,9 +294,13 @@ async fn dead_letters_are_listed_shown_and_redriven_within_their_bounds() {
 #[tokio::test]
 async fn dead_letters_of_nobody_and_orders_without_a_choice_are_refused() {
     let api = api().await;
-    let unknown = api.messages().get_dead_letter(v1::GetDeadLetterRequest { id: "out-7".into() }).await;
+    let unknown = api
+        .messages()
+        .get_dead_letter(v1::GetDeadLetterRequest { reason: WHY.into(), id: "out-7".into() })
+        .await;
     assert_eq!(refused(unknown).code, ErrorCode::NotFound);
-    let malformed = api.messages().get_dead_letter(v1::GetDeadLetterRequest { id: "7".into() }).await;
+    let malformed =
+        api.messages().get_dead_letter(v1::GetDeadLetterRequest { reason: WHY.into(), id: "7".into() }).await;
     assert_eq!(fields(&refused(malformed), ErrorCode::InvalidArgument), ["id"]);
     let redrive = async |request| refused(api.messages().redrive_dead_letters(request).await);
     let nothing = v1::RedriveDeadLettersRequest::default();
@@ -283,6 +317,7 @@ async fn dead_letters_of_nobody_and_orders_without_a_choice_are_refused() {
     assert_eq!(fields(&redrive(much).await, ErrorCode::InvalidArgument), ["limit"]);
     let nobody = v1::RedriveDeadLettersRequest { tenant_id: "nobody".into(), ..nothing };
     assert_eq!(redrive(nobody).await.code, ErrorCode::NotFound);
-    let list = v1::ListDeadLettersRequest { tenant_id: "nobody".into(), ..Default::default() };
+    let list =
+        v1::ListDeadLettersRequest { reason: WHY.into(), tenant_id: "nobody".into(), ..Default::default() };
     assert_eq!(refused(api.messages().list_dead_letters(list).await).code, ErrorCode::NotFound);
 }

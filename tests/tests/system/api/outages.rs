@@ -5,7 +5,7 @@ use std::path::Path;
 use roost_devcluster::{Etcd, Postgres, free_port, wait_until};
 use roost_proto::{error::ErrorCode, v1};
 
-use crate::api::harness::{Api, SOON, api_on, error_of, next, refused, until};
+use crate::api::harness::{Api, SOON, WHY, api_on, error_of, next, refused, until};
 
 const NO_DATABASE: &str = "postgres://roost:x@127.0.0.1:1/roost";
 const NO_ETCD: &str = "http://127.0.0.1:1";
@@ -33,7 +33,14 @@ async fn without_postgres_and_etcd_it_starts_and_names_what_is_down() {
         v1::CreateTenantRequest { tenant: Some(crate::api::harness::business(1)), tenant_id: "asha".into() };
     names(&refused(api.tenants().create_tenant(create).await), "postgres");
     names(&refused(api.workers().watch_workers(v1::WatchWorkersRequest::default()).await), "postgres");
-    names(&refused(api.messages().watch_messages(v1::WatchMessagesRequest::default()).await), "postgres");
+    names(
+        &refused(
+            api.messages()
+                .watch_messages(v1::WatchMessagesRequest { reason: WHY.into(), ..Default::default() })
+                .await,
+        ),
+        "postgres",
+    );
     names(&refused(api.nodes().list_nodes(v1::ListNodesRequest::default()).await), "etcd");
     // What is wrong with the request is told all the same.
     let error = refused(api.tenants().get_tenant(v1::GetTenantRequest::default()).await);

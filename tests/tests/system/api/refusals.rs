@@ -5,7 +5,7 @@ use sqlx::{Connection, Executor};
 use tonic::Status;
 
 use crate::{
-    api::harness::{Api, api, error_of, refused},
+    api::harness::{Api, WHY, api, error_of, refused},
     store::support::refuse_changes_of_tenants,
 };
 
@@ -127,9 +127,10 @@ async fn an_unknown_tenant_is_not_found_by_any_call() {
         let about = error.resource.unwrap_or_else(|| panic!("{call} names nothing"));
         assert_eq!((about.kind.as_str(), about.id.as_str()), ("tenant", "nobody"), "{call}");
     }
-    let list = v1::ListMessagesRequest { tenant_id: "nobody".into(), ..Default::default() };
+    let list =
+        v1::ListMessagesRequest { reason: WHY.into(), tenant_id: "nobody".into(), ..Default::default() };
     assert_eq!(refused(api.messages().list_messages(list).await).code, ErrorCode::NotFound);
-    let tail = v1::WatchMessagesRequest { tenant_id: "nobody".into(), backlog: 0 };
+    let tail = v1::WatchMessagesRequest { reason: WHY.into(), tenant_id: "nobody".into(), backlog: 0 };
     assert_eq!(refused(api.messages().watch_messages(tail).await).code, ErrorCode::NotFound);
 }
 

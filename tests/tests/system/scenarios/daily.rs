@@ -78,7 +78,11 @@ async fn messages(
     at_least: usize,
 ) -> anyhow::Result<Vec<Message>> {
     let list = || async {
-        let request = ListMessagesRequest { tenant_id: tenant.id.clone(), ..ListMessagesRequest::default() };
+        let request = ListMessagesRequest {
+            reason: "a test looks".into(),
+            tenant_id: tenant.id.clone(),
+            ..ListMessagesRequest::default()
+        };
         let page = scenario.cluster.admin().messages().list_messages(request).await;
         page.map(|page| page.into_inner().messages).unwrap_or_default()
     };

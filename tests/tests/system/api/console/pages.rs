@@ -171,7 +171,7 @@ async fn a_look_at_what_customers_wrote_is_in_the_audit_and_its_table_is_text() 
     let api = api().await;
     api.tenant("asha", 1).await;
     let (mut browser, _) = operator(&api, ADMIN, v1::Role::Admin).await;
-    shown(&mut browser, "/console/letters?tenant=asha").await;
+    shown(&mut browser, "/console/letters?tenant=asha&reason=a+customer+asked").await;
     let looked = ("MessageService/ListDeadLetters".to_owned(), "asha".to_owned(), "OK".to_owned());
     assert_eq!(audit(&api, &format!("user {ADMIN}")).await, [looked]);
     let table = shown(&mut browser, "/console/audit.csv").await;

@@ -87,6 +87,9 @@ pub struct Api {
     pub dir: TempDir,
 }
 
+/// Why a test looks at what a tenant and its customers say, as whoever runs the cluster has to tell.
+pub const WHY: &str = "a test looks";
+
 /// One that serves.
 pub async fn api() -> Api {
     let [api] = apis(["c1"]).await;
