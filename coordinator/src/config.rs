@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
+use ipnet::IpNet;
 use roost_cluster::{registry::EtcdAccessArgs, timing::Timing};
 use roost_model::ids::{ClusterName, NodeId};
 use secrecy::SecretString;
@@ -58,6 +59,15 @@ pub struct Config {
     /// and operators can sign in to the console only where it is given
     #[arg(long, env = "ROOST_COORDINATOR_SECRETS_KEY_FILE")]
     pub secrets_key_file: Option<PathBuf>,
+    /// Networks of the proxies before --http-listen whose X-Forwarded-For says where a request comes from, as 10.0.0.0/24; nobody's unless given
+    #[arg(long, env = "ROOST_COORDINATOR_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Calls that one caller of the whole cluster may make in a second; 0 lifts the limit
+    #[arg(long, env = "ROOST_COORDINATOR_CALLS_PER_SECOND", default_value_t = 2_000)]
+    pub calls_per_second: u32,
+    /// Calls that one caller of a tenant may make in a second; 0 lifts the limit
+    #[arg(long, env = "ROOST_COORDINATOR_TENANT_CALLS_PER_SECOND", default_value_t = 50)]
+    pub tenant_calls_per_second: u32,
     #[command(flatten)]
     pub legacy: LegacyArgs,
     #[command(flatten)]

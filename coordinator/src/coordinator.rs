@@ -33,6 +33,7 @@ use crate::{
         App, OwnController,
         access::{
             Access,
+            pace::Paces,
             token_file::{TokenFile, TokenFileError},
         },
         health,
@@ -44,6 +45,7 @@ use crate::{
     http::{
         self,
         json::{JsonApi, JsonApiError},
+        proxies::TrustedProxies,
         site::Site,
     },
     legacy::{self, Legacy, PortalKey, PortalKeyError},
@@ -160,12 +162,15 @@ impl Coordinator {
         let address = http_addr.and_then(|addr| {
             config.public_url.or_else(|| PortalAddress::of_loopback(addr, certificates.admin.is_some()))
         });
-        let calls = Calls::new(app.clone(), access.clone(), health, address.clone(), secrets_key.is_some())?;
+        let paces = Paces::new(config.calls_per_second, config.tenant_calls_per_second);
+        let keeps_secrets = secrets_key.is_some();
+        let calls = Calls::new(app.clone(), access.clone(), paces, health, address.clone(), keeps_secrets)?;
         let site = match http_listener {
             Some(listener) => {
                 let legacy = Arc::new(Legacy::new(app.clone(), access.clone(), portal_key));
                 background.spawn(legacy.clone().run(stop.clone()));
-                Some((listener, site(&calls, legacy, address, secrets_key)?))
+                let proxies = TrustedProxies::new(config.trusted_proxies);
+                Some((listener, site(&calls, legacy, address, secrets_key, proxies)?))
             }
             None => None,
         };
@@ -246,10 +251,12 @@ fn site(
     legacy: Arc<Legacy>,
     address: Option<PortalAddress>,
     secrets_key: Option<SecretsKey>,
+    proxies: TrustedProxies,
 ) -> Result<Site, StartError> {
     let (app, access) = (legacy.app.clone(), legacy.access.clone());
     let portal = address.map(|address| Portal::new(app, access, address, secrets_key)).transpose()?;
-    Ok(Site::new(JsonApi::new(calls.clone())?, Some(legacy::routes(legacy)), portal.map(portal::routes)))
+    let (legacy, portal) = (Some(legacy::routes(legacy)), portal.map(portal::routes));
+    Ok(Site::new(JsonApi::new(calls.clone())?, legacy, portal, proxies))
 }
 
 /// Every face of the calls, until the order to stop.

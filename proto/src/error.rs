@@ -139,10 +139,10 @@ pub struct Resource {
     pub id: String,
 }
 
-/// What is down, and when to try again.
+/// What is down or used up, and when to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// `postgres`, `etcd`, or `coordinator` when it is stopping.
+    /// `postgres`, `etcd`, or `coordinator` when it is stopping; of RESOURCE_EXHAUSTED, `rate`.
     pub dependency: String,
     pub retry_after: Duration,
 }
@@ -179,6 +179,12 @@ impl ApiError {
     pub fn unavailable(dependency: &str, retry_after: Duration, message: impl Into<String>) -> Self {
         let unavailable = Some(Box::new(Unavailable { dependency: dependency.to_owned(), retry_after }));
         Self { unavailable, ..Self::new(ErrorCode::Unavailable, message) }
+    }
+
+    /// RESOURCE_EXHAUSTED of what is there again in a while.
+    pub fn exhausted(quota: &str, retry_after: Duration, message: impl Into<String>) -> Self {
+        let unavailable = Some(Box::new(Unavailable { dependency: quota.to_owned(), retry_after }));
+        Self { unavailable, ..Self::new(ErrorCode::Exhausted, message) }
     }
 
     /// Names the thing that the error is about.

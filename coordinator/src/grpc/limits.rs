@@ -5,20 +5,17 @@
 
 use std::{
     convert::Infallible,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use super::errors::answer_overdue;
+use super::{errors::answer_overdue, placed::Placed};
 use crate::app::watch::Streams;
 
 /// Longer than any wait of a healthy coordinator's own, for the database or for etcd.
@@ -82,38 +79,10 @@ where
             };
             match (timeout(ANSWER_WITHIN, answer).await, place) {
                 (Ok(answer), None) => answer,
-                (Ok(answer), Some(place)) => {
-                    Ok(answer?.map(|body| Body::new(Placed { body, _place: place })))
-                }
+                (Ok(answer), Some(place)) => Ok(answer?.map(|body| Body::new(Placed::new(body, place)))),
                 (Err(_elapsed), _) => Ok(Status::from(answer_overdue(ANSWER_WITHIN)).into_http()),
             }
         })
-    }
-}
-
-/// The body of a stream, which has its place until its end.
-struct Placed {
-    body: Body,
-    _place: OwnedSemaphorePermit,
-}
-
-impl http_body::Body for Placed {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

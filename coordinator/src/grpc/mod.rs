@@ -17,6 +17,8 @@ mod frame;
 mod gate;
 pub mod health;
 mod limits;
+mod pace;
+mod placed;
 mod refusals;
 mod request;
 mod revocable;

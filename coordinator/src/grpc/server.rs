@@ -43,13 +43,18 @@ use super::{
     connections::{MAX_CONNECTIONS, bounded},
     gate::Gated,
     limits::{Limits, LimitsLayer},
+    pace::{PaceLayer, Turnstile},
     services::{
         Accesses, Chats, Clusters, Members, Messages, Nodes, Operations, Sessions, Setups, Tenants, Users,
         Versions, WorkerInspection, Workers,
     },
     trace,
 };
-use crate::app::{App, access::Access, people::PortalAddress};
+use crate::app::{
+    App,
+    access::{Access, pace::Paces},
+    people::PortalAddress,
+};
 
 /// The largest request. The largest valid one, a tenant with every text at its limit, is 0.4 MiB. A larger request is
 /// answered with OUT_OF_RANGE and not read.
@@ -68,6 +73,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Calls {
     routes: Routes,
     auth: AuthLayer,
+    pace: PaceLayer,
     admit: AdmitLayer,
     limits: LimitsLayer,
 }
@@ -79,6 +85,7 @@ impl Calls {
     pub fn new(
         app: App,
         access: Arc<Access>,
+        paces: Paces,
         health: HealthReporter,
         portal: Option<PortalAddress>,
         keeps_secrets: bool,
@@ -91,7 +98,8 @@ impl Calls {
             .add_service(HealthServer::new(HealthService::from_health_reporter(health)));
         add_services(&mut routes, app, portal, keeps_secrets);
         let (auth, admit) = (AuthLayer::of(Door::new(access.clone())), AdmitLayer::of(Desk::new(access)));
-        Ok(Self { routes: routes.routes().prepare(), auth, admit, limits })
+        let pace = PaceLayer::of(Turnstile::new(paces));
+        Ok(Self { routes: routes.routes().prepare(), auth, pace, admit, limits })
     }
 
     /// Calls go through what `reader` makes of them when their token is known, and not before.
@@ -108,6 +116,7 @@ impl Calls {
         let around = ServiceBuilder::new()
             .layer(trace::layer())
             .layer(self.auth)
+            .layer(self.pace)
             .layer(reader)
             .layer(self.admit)
             .layer(self.limits);
@@ -166,6 +175,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .layer(trace::layer())
         .layer(calls.auth)
+        .layer(calls.pace)
         .layer(calls.admit)
         .layer(calls.limits)
         .add_routes(calls.routes)

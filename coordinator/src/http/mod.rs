@@ -6,6 +6,7 @@ pub mod health;
 pub mod json;
 pub mod ordered;
 pub mod peer;
+pub mod proxies;
 pub mod server;
 pub mod site;
 mod stalled_writes;

@@ -85,6 +85,7 @@ mod tests {
 
     use super::*;
     use crate::http::json::JsonApi;
+    use crate::http::proxies::TrustedProxies;
 
     async fn served(answers: bool, stop: &CancellationToken) -> (TcpStream, JoinHandle<()>) {
         let calls = service_fn(move |_: Request<Body>| async move {
@@ -93,7 +94,12 @@ mod tests {
             }
             Ok::<_, Infallible>(Status::not_found("there is none").into_http())
         });
-        let site = Site::new(JsonApi::over(BoxCloneSyncService::new(calls)).unwrap(), None, None);
+        let site = Site::new(
+            JsonApi::over(BoxCloneSyncService::new(calls)).unwrap(),
+            None,
+            None,
+            TrustedProxies::default(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let server = tokio::spawn(serve(listener, None, site, stop.clone()));

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tonic::{body::Body, transport::server::TcpConnectInfo};
 use tower::ServiceExt;
 
-use super::{json::JsonApi, peer::Peer};
+use super::{json::JsonApi, peer::Peer, proxies::TrustedProxies};
 use crate::legacy;
 
 pub struct Site {
@@ -16,11 +16,17 @@ pub struct Site {
     legacy: Option<Router>,
     /// Where one is served.
     portal: Option<Router>,
+    proxies: TrustedProxies,
 }
 
 impl Site {
-    pub fn new(api: JsonApi, legacy: Option<Router>, portal: Option<Router>) -> Self {
-        Self { api, legacy, portal }
+    pub fn new(
+        api: JsonApi,
+        legacy: Option<Router>,
+        portal: Option<Router>,
+        proxies: TrustedProxies,
+    ) -> Self {
+        Self { api, legacy, portal, proxies }
     }
 
     pub async fn answer<B>(&self, mut request: Request<B>, caller: TcpConnectInfo) -> Response<Body>
@@ -28,6 +34,7 @@ impl Site {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let caller = self.proxies.origin(caller, request.headers());
         let is_the_apis = |path: &str| path == "/v1" || path.starts_with("/v1/");
         let path = request.uri().path();
         let legacy = self.legacy.as_ref().filter(|_| legacy::has(path));

@@ -1,12 +1,12 @@
 //! What is told where there is no page to show.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
     response::{Html, IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
 use minijinja::context;
 use roost_model::causes;
 use roost_store::StoreError;
@@ -30,6 +30,14 @@ pub fn failed(portal: &Portal, headers: &HeaderMap, error: &Error) -> Response {
     }
     tracing::warn!(error = %causes(error), "a page of the portal cannot be shown");
     problem(portal, headers, StatusCode::SERVICE_UNAVAILABLE, "state-waiting", "away")
+}
+
+/// Of a browser that asks for more than a person reads.
+pub fn too_often(portal: &Portal, headers: &HeaderMap, retry_after: Duration) -> Response {
+    let mut answer = problem(portal, headers, StatusCode::TOO_MANY_REQUESTS, "state-waiting", "away");
+    let seconds = retry_after.as_secs_f64().ceil().max(1.0);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+    answer
 }
 
 pub fn problem(

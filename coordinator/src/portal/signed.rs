@@ -11,9 +11,12 @@ use roost_model::{Grant, Role, ids::TenantId};
 use roost_store::{Requester, WebUser};
 use sha2::{Digest, Sha256};
 
-use super::{problem::failed, state::Portal};
+use super::{
+    problem::{failed, too_often},
+    state::Portal,
+};
 use crate::{
-    app::access::{Caller, calls, secret},
+    app::access::{Caller, calls, pace::Paced, secret},
     http::ordered::Asked,
 };
 
@@ -42,6 +45,9 @@ impl FromRequestParts<Arc<Portal>> for Signed {
     async fn from_request_parts(parts: &mut Parts, portal: &Arc<Portal>) -> Result<Self, Response> {
         let to_sign_in = || Redirect::to("/sign-in").into_response();
         let cookie = cookie(&parts.headers).ok_or_else(to_sign_in)?;
+        if let Err(Paced::TooOften { retry_after, .. }) = portal.pace.begin(cookie) {
+            return Err(too_often(portal, &parts.headers, retry_after));
+        }
         match portal.sign_ins.user(cookie).await {
             Ok(Some(user)) => Ok(Self { user, cookie: cookie.to_owned() }),
             Ok(None) => Err(to_sign_in()),

@@ -8,15 +8,20 @@ use super::{
 };
 use crate::app::{
     App,
-    access::Access,
+    access::{Access, pace::Pace},
     people::{PortalAddress, SecretsKey, SignIns},
 };
+
+/// Pages and forms of one browser, and streams that it opens: more than any person reads.
+const PAGES_PER_SECOND: u32 = 50;
 
 pub struct Portal {
     pub app: App,
     pub access: Arc<Access>,
     pub address: PortalAddress,
     pub sign_ins: SignIns,
+    /// Of one browser that is signed in.
+    pub pace: Pace,
     pub templates: Templates,
     pub console: ConsolePages,
     pub console_feed: Feed,
@@ -32,6 +37,7 @@ impl Portal {
         let sign_ins = SignIns::new(app.clone(), secrets_key);
         let (templates, console) = (Templates::new()?, ConsolePages::new()?);
         let console_feed = Feed::new(app.clone());
-        Ok(Self { app, access, address, sign_ins, templates, console, console_feed })
+        let pace = Pace::new(PAGES_PER_SECOND, usize::MAX);
+        Ok(Self { app, access, address, sign_ins, pace, templates, console, console_feed })
     }
 }

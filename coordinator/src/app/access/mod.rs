@@ -16,6 +16,7 @@ mod cache;
 pub mod caller;
 pub mod calls;
 mod look_up;
+pub mod pace;
 pub mod secret;
 mod streams;
 pub mod token_file;

@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 
 use crate::api::{
     any_call::{call, code, request_about},
-    harness::{Api, SOON, TOKEN, WHY, api, error_of, fields, next, refused},
+    harness::{Api, SOON, TOKEN, WHY, api, error_of, fields, next, paced_api, refused},
 };
 
 /// After which a token that was revoked lets nobody in, and its streams have ended.
@@ -328,8 +328,8 @@ async fn whoever_runs_the_cluster_says_why_he_looks_and_the_tenant_can_read_it()
 
     let pool = sqlx::PgPool::connect(&api.database_url).await.unwrap();
     let dead =
-        "insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, state, dead_from, last_error)
-        values ('asha', 'm1', '255700000011@c.us', '', 'fish', 'DEAD', 'PENDING', 'gone') returning id";
+        "insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, state, last_error)
+        values ('asha', 'm1', '255700000011@c.us', '', 'fish', 'DEAD', 'gone') returning id";
     let dead: i64 = sqlx::query_scalar(dead).fetch_one(&pool).await.unwrap();
     messages(&operator).list_messages(list("asha", "the owner asked")).await.unwrap();
     messages(&operator).list_messages(list("juma", "his matter")).await.unwrap();
@@ -364,4 +364,72 @@ async fn whoever_runs_the_cluster_says_why_he_looks_and_the_tenant_can_read_it()
         page.status == 200 && page.text.contains("the owner asked") && !page.text.contains("his matter"),
         "{page:?}"
     );
+}
+
+#[tokio::test]
+async fn a_caller_that_calls_too_often_or_holds_too_much_is_told_when_to_come_again_and_nobody_else_is() {
+    let api = paced_api(5).await;
+    api.tenant("asha", 1).await;
+    let (owner, staff) = (secret(&api, Role::Owner, "asha").await, secret(&api, Role::Staff, "asha").await);
+    let get = async |token: &str| {
+        let mut workers = WorkerServiceClient::new(api.authed(token));
+        workers.get_worker(v1::GetWorkerRequest { tenant_id: "asha".into() }).await
+    };
+    let refused_of = async |token: &str| {
+        for _ in 0..100 {
+            if let Err(status) = get(token).await {
+                return error_of(&status);
+            }
+        }
+        panic!("100 calls were answered in no time");
+    };
+    let error = refused_of(&owner).await;
+    assert_eq!(error.code, ErrorCode::Exhausted);
+    let wait = error.unavailable.expect("a time").retry_after;
+    assert!(wait <= Duration::from_millis(200), "{wait:?}");
+    get(&staff).await.unwrap();
+    // The same in HTTP, of the same caller.
+    let addr = api.coordinator.http_addr().unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = async || {
+        let request = client.get(format!("http://{addr}/v1/tenants/asha/worker")).bearer_auth(&owner);
+        request.send().await.unwrap()
+    };
+    let answer = async {
+        loop {
+            let answer = asked().await;
+            if answer.status() == 429 {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(SOON, answer).await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "1");
+    tokio::time::sleep(wait).await;
+    let again = async || get(&owner).await.is_ok();
+    roost_devcluster::wait_until("the caller is answered again", SOON, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_streams_of_one_tenants_caller_are_bounded_until_they_end() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    let (owner, staff) = (secret(&api, Role::Owner, "asha").await, secret(&api, Role::Staff, "asha").await);
+    let watch = async |token: &str| {
+        let mut messages = MessageServiceClient::new(api.authed(token));
+        let request = v1::WatchMessagesRequest { tenant_id: "asha".into(), ..Default::default() };
+        messages.watch_messages(request).await
+    };
+    let mut open = Vec::new();
+    let error = loop {
+        match watch(&owner).await {
+            Ok(stream) => open.push(stream),
+            Err(status) => break error_of(&status),
+        }
+    };
+    assert_eq!((open.len(), error.code), (64, ErrorCode::Exhausted));
+    watch(&staff).await.unwrap();
+    open.pop();
+    let again = async || watch(&owner).await.is_ok();
+    roost_devcluster::wait_until("a place is free again", SOON, again).await.unwrap();
 }

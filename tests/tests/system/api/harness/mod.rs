@@ -98,12 +98,20 @@ pub async fn api() -> Api {
 
 /// One that has no key for secrets of people.
 pub async fn api_without_secrets_key() -> Api {
+    changed_api(|config| Config { secrets_key_file: None, ..config }).await
+}
+
+/// One whose callers of a tenant may make this many calls a second.
+pub async fn paced_api(tenant_calls_per_second: u32) -> Api {
+    changed_api(|config| Config { tenant_calls_per_second, ..config }).await
+}
+
+async fn changed_api(change: impl FnOnce(Config) -> Config) -> Api {
     let servers = servers().await;
     let number = TESTS.fetch_add(1, Ordering::Relaxed);
     let database = new_database(servers.postgres.url(), &format!("test_{number}")).await;
-    let without = |config| Config { secrets_key_file: None, ..config };
     let cluster = format!("test-{number}");
-    let api = start_with("c1", &database, servers.etcd.endpoint(), &cluster, without).await;
+    let api = start_with("c1", &database, servers.etcd.endpoint(), &cluster, change).await;
     api.is_serving("").await;
     api
 }
@@ -194,10 +202,15 @@ async fn start_with(
         health_listen: Some("127.0.0.1:0".parse().expect("an address")),
         http_listen: Some("127.0.0.1:0".parse().expect("an address")),
         public_url: None,
+        // One on this machine, which may say who asks.
+        trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")],
         announce: Some(dir.path().join("coordinator.json")),
         token_file: token_file.clone(),
         legacy,
         secrets_key_file: Some(key),
+        calls_per_second: 2_000,
+        // Tests are quicker than programs of one business.
+        tenant_calls_per_second: 2_000,
         transport,
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),

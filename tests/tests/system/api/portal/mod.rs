@@ -286,3 +286,26 @@ async fn a_page_is_in_the_language_that_its_reader_chooses() {
         assert!(chosen.headers["set-cookie"].to_str().unwrap().starts_with("roost-language=sw;"));
     }
 }
+
+#[tokio::test]
+async fn where_an_order_comes_from_a_named_proxy_says_and_nobody_else() {
+    let api = api().await;
+    api.tenant("asha", 1).await;
+    let mut browser = signed_in(&api, "asha", "asha@duka.example", v1::Role::Owner).await;
+    let token = browser.get("/t/asha").await.form_token();
+    let form = format!("order=resume&form_token={token}");
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("sec-fetch-site", "same-origin"),
+        ("x-forwarded-for", "192.0.2.1, 203.0.113.7"),
+        ("forwarded", "for=192.0.2.9"),
+        ("x-forwarded-host", "elsewhere.example"),
+    ];
+    let done = browser.send("POST", "/t/asha/orders", &headers, form).await;
+    assert_eq!(done.location(), Some("/t/asha"), "{done:?}");
+    let request =
+        v1::ListAuditEntriesRequest { caller: "user asha@duka.example".into(), ..Default::default() };
+    let mut access = v1::access_service_client::AccessServiceClient::new(api.authed(TOKEN));
+    let entries = access.list_audit_entries(request).await.unwrap().into_inner().entries;
+    assert_eq!(entries[0].origin, "203.0.113.7");
+}
