@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use crate::{
     app::people::{InvalidAddress, PortalAddress},
     legacy::LegacyArgs,
+    parts::Part,
     transport::TransportArgs,
 };
 
@@ -59,6 +60,9 @@ pub struct Config {
     /// and operators can sign in to the console only where it is given
     #[arg(long, env = "ROOST_COORDINATOR_SECRETS_KEY_FILE")]
     pub secrets_key_file: Option<PathBuf>,
+    /// What this coordinator serves; the rest is left to others of the cluster
+    #[arg(long, env = "ROOST_COORDINATOR_SERVE", value_delimiter = ',', value_enum, default_values_t = [Part::Admin, Part::Portal, Part::Controller])]
+    pub serve: Vec<Part>,
     /// Networks of the proxies before --http-listen whose X-Forwarded-For says where a request comes from, as 10.0.0.0/24; nobody's unless given
     #[arg(long, env = "ROOST_COORDINATOR_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<IpNet>,

@@ -49,6 +49,7 @@ use crate::{
         site::Site,
     },
     legacy::{self, Legacy, PortalKey, PortalKeyError},
+    parts::Parts,
     portal::{self, Portal, TemplateError},
     transport::{self, Certificates, TransportError},
 };
@@ -80,6 +81,10 @@ pub enum StartError {
     JsonApi(#[from] JsonApiError),
     #[error(transparent)]
     Portal(#[from] TemplateError),
+    #[error(
+        "--serve names the portal without the admin API, and no --http-listen says where it is to be: give that too"
+    )]
+    PortalNowhere,
     #[error("cannot write the announcement {}", path.display())]
     Announce { path: PathBuf, source: io::Error },
 }
@@ -97,7 +102,8 @@ impl StartError {
             | Self::EtcdAccess(_)
             | Self::Calls(_)
             | Self::JsonApi(_)
-            | Self::Portal(_) => true,
+            | Self::Portal(_)
+            | Self::PortalNowhere => true,
             Self::Listen { .. } | Self::Announce { .. } => false,
         }
     }
@@ -127,6 +133,10 @@ pub struct Coordinator {
 impl Coordinator {
     /// Serves. Neither Postgres nor etcd need be up; what fails here is wrong in the configuration.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let parts = Parts::of(&config.serve);
+        if parts.portal && !parts.admin && config.http_listen.is_none() {
+            return Err(StartError::PortalNowhere);
+        }
         let tokens = TokenFile::open(&config.token_file)?;
         let portal_key = PortalKey::open(&config.legacy)?;
         let secrets_key = config.secrets_key_file.as_deref().map(SecretsKey::from_file).transpose()?;
@@ -155,7 +165,9 @@ impl Coordinator {
         }
         background.spawn(waiting_look::run(app.clone(), stop.clone()));
         let (tell, unusable) = mpsc::channel(1);
-        background.spawn(control(app.clone(), controller_config(&config, addr), tell.clone(), stop.clone()));
+        let controls = parts.controller.then(|| controller_config(&config, addr));
+        let removes = parts.controller || parts.admin;
+        background.spawn(control(app.clone(), controls, removes, tell.clone(), stop.clone()));
         background.spawn(meet(registry, config.lease_ttl.watch_retry, tell, stop.clone()));
         let access = Arc::new(Access::new(tokens, app.clone()));
         background.spawn(access.clone().run(stop.clone()));
@@ -164,13 +176,17 @@ impl Coordinator {
         });
         let paces = Paces::new(config.calls_per_second, config.tenant_calls_per_second);
         let keeps_secrets = secrets_key.is_some();
-        let calls = Calls::new(app.clone(), access.clone(), paces, health, address.clone(), keeps_secrets)?;
+        let own = (app.clone(), access.clone());
+        let calls = Calls::new(own, paces, health, address.clone(), keeps_secrets, parts.admin)?;
         let site = match http_listener {
             Some(listener) => {
                 let legacy = Arc::new(Legacy::new(app.clone(), access.clone(), portal_key));
                 background.spawn(legacy.clone().run(stop.clone()));
                 let proxies = TrustedProxies::new(config.trusted_proxies);
-                Some((listener, site(&calls, legacy, address, secrets_key, proxies)?))
+                Some((
+                    listener,
+                    site(&calls, legacy, address.filter(|_| parts.portal), secrets_key, proxies, parts)?,
+                ))
             }
             None => None,
         };
@@ -252,11 +268,13 @@ fn site(
     address: Option<PortalAddress>,
     secrets_key: Option<SecretsKey>,
     proxies: TrustedProxies,
+    parts: Parts,
 ) -> Result<Site, StartError> {
     let (app, access) = (legacy.app.clone(), legacy.access.clone());
     let portal = address.map(|address| Portal::new(app, access, address, secrets_key)).transpose()?;
-    let (legacy, portal) = (Some(legacy::routes(legacy)), portal.map(portal::routes));
-    Ok(Site::new(JsonApi::new(calls.clone())?, legacy, portal, proxies))
+    let (legacy, portal) = (Some(legacy::routes(legacy, parts)), portal.map(portal::routes));
+    let api = parts.admin.then(|| JsonApi::new(calls.clone())).transpose()?;
+    Ok(Site::new(api, legacy, portal, proxies))
 }
 
 /// Every face of the calls, until the order to stop.
@@ -293,7 +311,8 @@ fn controller_config(config: &Config, addr: SocketAddr) -> ControllerConfig {
 /// removal of what deleted tenants leave.
 async fn control(
     app: App,
-    config: ControllerConfig,
+    config: Option<ControllerConfig>,
+    removes: bool,
     unusable: mpsc::Sender<StartError>,
     stop: CancellationToken,
 ) {
@@ -302,15 +321,25 @@ async fn control(
         Ok(None) => return,
         Err(error) => return tell(&unusable, error.into()),
     };
-    let ledger = Arc::new(PostgresLedger::new(store.clone()));
-    let holder = config.candidate.holder.clone();
-    let controller = Controller::new(app.registry().clone(), ledger, config);
-    app.set_controller(OwnController { holder, status: controller.status() });
-    tokio::join!(
-        controller.run(stop.clone()),
-        retention::run(store.clone(), stop.clone()),
-        app.deletions().run(store, stop)
-    );
+    let leads = async {
+        // Others do where it does not.
+        let Some(config) = config else { return };
+        let ledger = Arc::new(PostgresLedger::new(store.clone()));
+        let holder = config.candidate.holder.clone();
+        let controller = Controller::new(app.registry().clone(), ledger, config);
+        app.set_controller(OwnController { holder, status: controller.status() });
+        controller.run(stop.clone()).await;
+    };
+    let removes = async {
+        // Whoever serves pages alone removes nothing.
+        if removes {
+            tokio::join!(
+                retention::run(store.clone(), stop.clone()),
+                app.deletions().run(store.clone(), stop.clone())
+            );
+        }
+    };
+    tokio::join!(leads, removes);
 }
 
 /// Waits for etcd's first answer.

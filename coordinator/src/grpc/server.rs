@@ -83,12 +83,12 @@ pub type InProcess = BoxCloneSyncService<Request<Body>, Response<Body>, Infallib
 
 impl Calls {
     pub fn new(
-        app: App,
-        access: Arc<Access>,
+        (app, access): (App, Arc<Access>),
         paces: Paces,
         health: HealthReporter,
         portal: Option<PortalAddress>,
         keeps_secrets: bool,
+        serves_admin: bool,
     ) -> Result<Self, ServeError> {
         let limits = LimitsLayer::new(app.streams().clone());
         let mut routes = Routes::builder();
@@ -96,7 +96,9 @@ impl Calls {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .add_service(HealthServer::new(HealthService::from_health_reporter(health)));
-        add_services(&mut routes, app, portal, keeps_secrets);
+        if serves_admin {
+            add_services(&mut routes, app, portal, keeps_secrets);
+        }
         let (auth, admit) = (AuthLayer::of(Door::new(access.clone())), AdmitLayer::of(Desk::new(access)));
         let pace = PaceLayer::of(Turnstile::new(paces));
         Ok(Self { routes: routes.routes().prepare(), auth, pace, admit, limits })

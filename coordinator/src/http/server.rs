@@ -95,7 +95,7 @@ mod tests {
             Ok::<_, Infallible>(Status::not_found("there is none").into_http())
         });
         let site = Site::new(
-            JsonApi::over(BoxCloneSyncService::new(calls)).unwrap(),
+            Some(JsonApi::over(BoxCloneSyncService::new(calls)).unwrap()),
             None,
             None,
             TrustedProxies::default(),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::{Router, extract::ConnectInfo};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tonic::{body::Body, transport::server::TcpConnectInfo};
 use tower::ServiceExt;
 
@@ -12,16 +12,16 @@ use super::{json::JsonApi, peer::Peer, proxies::TrustedProxies};
 use crate::legacy;
 
 pub struct Site {
-    api: JsonApi,
+    /// Each where it is served.
+    api: Option<JsonApi>,
     legacy: Option<Router>,
-    /// Where one is served.
     portal: Option<Router>,
     proxies: TrustedProxies,
 }
 
 impl Site {
     pub fn new(
-        api: JsonApi,
+        api: Option<JsonApi>,
         legacy: Option<Router>,
         portal: Option<Router>,
         proxies: TrustedProxies,
@@ -39,10 +39,22 @@ impl Site {
         let path = request.uri().path();
         let legacy = self.legacy.as_ref().filter(|_| legacy::has(path));
         let portal = self.portal.as_ref().filter(|_| !is_the_apis(path));
-        let Some(pages) = legacy.or(portal) else { return self.api.answer(request, caller).await };
+        let Some(pages) = legacy.or(portal) else {
+            return match &self.api {
+                Some(api) => api.answer(request, caller).await,
+                None => not_served(),
+            };
+        };
         let from = caller.remote_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
         request.extensions_mut().insert(ConnectInfo(Peer(from)));
         let Ok(answer) = pages.clone().oneshot(request.map(axum::body::Body::new)).await;
         answer.map(Body::new)
     }
+}
+
+fn not_served() -> Response<Body> {
+    let mut answer =
+        Response::new(Body::new("this coordinator serves no admin API: another one does\n".to_owned()));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
 }

@@ -26,13 +26,16 @@ use axum::{
     routing::{get, post},
 };
 
+use crate::parts::Parts;
+
 pub use key::{LegacyArgs, PortalKey, PortalKeyError};
 pub use state::Legacy;
 
 /// The largest body.
 const BODY_AT_MOST: usize = 64 << 10;
 
-pub fn routes(legacy: Arc<Legacy>) -> Router {
+/// For programs where the admin API is served, and for front ends where the portal is.
+pub fn routes(legacy: Arc<Legacy>, parts: Parts) -> Router {
     let portal = Router::new()
         .route("/tenant/current/status", get(portal::status))
         .route("/tenant/current/qr", get(portal::qr))
@@ -46,13 +49,14 @@ pub fn routes(legacy: Arc<Legacy>) -> Router {
         .route("/setup-requests", get(admin::setup_requests))
         .route("/setup-requests/{id}/approve", post(admin::approve))
         .route("/setup-requests/{id}/reject", post(admin::reject));
-    Router::new()
-        .nest("/portal", portal.clone())
-        .nest("/api/portal", portal)
-        .nest("/admin", admin)
-        .fallback(failure::nothing_here)
-        .layer(DefaultBodyLimit::max(BODY_AT_MOST))
-        .with_state(legacy)
+    let mut served = Router::new();
+    if parts.portal {
+        served = served.nest("/portal", portal.clone()).nest("/api/portal", portal);
+    }
+    if parts.admin {
+        served = served.nest("/admin", admin);
+    }
+    served.fallback(failure::nothing_here).layer(DefaultBodyLimit::max(BODY_AT_MOST)).with_state(legacy)
 }
 
 /// Whether a path is one of these.

@@ -42,9 +42,11 @@ async fn an_ordinary_user_with_a_proxy_in_his_environment_runs_everything() -> R
 async fn the_shipped_units_are_sound_and_their_restrictions_let_a_node_work() -> Result<()> {
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd");
     let installed = Installed::new()?;
-    for (unit, program) in
-        [("roost-node.service", "roost-node"), ("roost-coordinator.service", "roost-coordinator")]
-    {
+    for (unit, program) in [
+        ("roost-node.service", "roost-node"),
+        ("roost-coordinator.service", "roost-coordinator"),
+        ("roost-portal.service", "roost-coordinator"),
+    ] {
         let text = fs::read_to_string(units.join(unit))?;
         installed
             .verify(unit, &text.replace(&format!("/usr/bin/{program}"), path_text(&product(program)?)?))

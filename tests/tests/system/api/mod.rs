@@ -24,6 +24,7 @@ mod operations;
 mod orders;
 mod outages;
 mod pairing;
+mod parts;
 mod portal;
 mod rebalances;
 mod reflection;

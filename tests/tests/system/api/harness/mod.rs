@@ -18,7 +18,7 @@ use roost_cluster::{
     registry::{EtcdAccessArgs, EtcdRegistry, Registry},
     timing::Timing,
 };
-use roost_coordinator::{Config, Coordinator, legacy::LegacyArgs, transport::TransportArgs};
+use roost_coordinator::{Config, Coordinator, legacy::LegacyArgs, parts::Part, transport::TransportArgs};
 use roost_devcluster::{Etcd, Postgres, wait_until};
 use roost_proto::v1::GetClusterStatusRequest;
 use roost_store::Store;
@@ -104,6 +104,16 @@ pub async fn api_without_secrets_key() -> Api {
 /// One whose callers of a tenant may make this many calls a second.
 pub async fn paced_api(tenant_calls_per_second: u32) -> Api {
     changed_api(|config| Config { tenant_calls_per_second, ..config }).await
+}
+
+/// Two of one cluster: the first serves all, the other one these parts.
+pub async fn api_and_parts(serve: Vec<Part>) -> (Api, Api) {
+    let whole = api().await;
+    let etcd = servers().await.etcd.endpoint();
+    let parted = |config| Config { serve, ..config };
+    let other = start_with("c2", &whole.database_url, etcd, &whole.cluster_name, parted).await;
+    other.is_serving("").await;
+    (whole, other)
 }
 
 async fn changed_api(change: impl FnOnce(Config) -> Config) -> Api {
@@ -202,6 +212,7 @@ async fn start_with(
         health_listen: Some("127.0.0.1:0".parse().expect("an address")),
         http_listen: Some("127.0.0.1:0".parse().expect("an address")),
         public_url: None,
+        serve: vec![Part::Admin, Part::Portal, Part::Controller],
         // One on this machine, which may say who asks.
         trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")],
         announce: Some(dir.path().join("coordinator.json")),
