@@ -8,6 +8,7 @@ mod connecting;
 mod fleet;
 mod hostile;
 mod pipes;
+mod signals;
 mod support;
 mod terminal;
 mod yaml;
@@ -20,11 +21,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-};
+use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -436,25 +433,6 @@ async fn the_cluster_is_printed_as_golden() {
         ],
     )
     .await;
-}
-
-#[tokio::test]
-async fn ctrl_c_stops_the_watching_and_says_that_the_operation_goes_on() {
-    let addr = support::coordinator().await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_roost"));
-    command.args(["operation", "watch", "8"]).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env("ROOST_ADDR", addr.to_string()).env("ROOST_TOKEN", support::TOKEN);
-    let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // It is being watched once it has told something.
-    let first = tokio::time::timeout(SOON, lines.next_line()).await.unwrap().unwrap().unwrap();
-    assert!(first.contains("RUNNING"), "{first}");
-    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
-    let output = tokio::time::timeout(SOON, child.wait_with_output()).await.unwrap().unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("operation 8 goes on") && told.contains("roost operation cancel 8"), "{told}");
 }
 
 #[tokio::test]

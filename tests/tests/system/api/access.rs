@@ -327,8 +327,8 @@ async fn whoever_runs_the_cluster_says_why_he_looks_and_the_tenant_can_read_it()
     messages(&owner).list_messages(list("asha", "")).await.unwrap();
 
     let pool = sqlx::PgPool::connect(&api.database_url).await.unwrap();
-    let dead = "insert into bm_in (tenant_id, whatsapp_id, chat_id, sender, body, first_in_chat, state, last_error)
-        values ('asha', 'm1', '255700000011@c.us', '', 'fish', true, 'DEAD', 'gone') returning id";
+    let dead = "insert into bm_in (tenant_id, whatsapp_id, whatsapp_digest, chat_id, sender, body, first_in_chat, state, last_error)
+        values ('asha', 'm1', message_digest('m1'), '255700000011@c.us', '', 'fish', true, 'DEAD', 'gone') returning id";
     let dead: i64 = sqlx::query_scalar(dead).fetch_one(&pool).await.unwrap();
     messages(&operator).list_messages(list("asha", "the owner asked")).await.unwrap();
     messages(&operator).list_messages(list("juma", "his matter")).await.unwrap();
