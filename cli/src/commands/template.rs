@@ -41,23 +41,23 @@ pub enum TemplateVerb {
 pub struct Words {
     /// The business's name.
     #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     #[arg(long, value_enum)]
-    template: Option<TemplateChoice>,
+    pub(super) template: Option<TemplateChoice>,
     #[arg(long, value_enum)]
-    language: Option<LanguageChoice>,
+    pub(super) language: Option<LanguageChoice>,
     /// Sent with the menu to a chat's first message. {business} stands for the name.
     #[arg(long, value_name = "TEXT")]
-    greeting: Option<String>,
+    pub(super) greeting: Option<String>,
     /// Sent when nothing in the menu fits. {message} stands for the message.
     #[arg(long, value_name = "TEXT")]
-    fallback: Option<String>,
+    pub(super) fallback: Option<String>,
     /// Sent once when the reply limit is reached.
     #[arg(long, value_name = "TEXT")]
-    limit_warning: Option<String>,
+    pub(super) limit_warning: Option<String>,
     /// A JSON file with the menu: [{"title": "...", "reply": "...", "keywords": ["..."]}, ...]; [] is the template's own.
     #[arg(long, value_name = "FILE")]
-    menu: Option<PathBuf>,
+    pub(super) menu: Option<PathBuf>,
 }
 
 impl TemplateVerb {

@@ -20,10 +20,11 @@ use super::{
     place,
     proxy_file::ProxyArgs,
     restart_schedule::RestartArgs,
+    template::Words,
     timing::TimingArgs,
 };
 use crate::{
-    choices::{LanguageChoice, OwnLogLevel, ResendChoice, TemplateChoice, own_log_level},
+    choices::{OwnLogLevel, ResendChoice, own_log_level},
     failure::Failure,
     views::{MenuItemView, TenantView},
 };
@@ -88,28 +89,11 @@ pub enum TenantVerb {
 /// An option that is not given is not changed; a text given as "" is the template's own again.
 #[derive(Debug, clap::Args)]
 pub struct Settings {
-    /// The business's name.
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    #[command(flatten)]
+    words: Words,
     /// The WhatsApp number: '+' and 8 to 15 digits.
     #[arg(long)]
     phone: Option<String>,
-    #[arg(long, value_enum)]
-    template: Option<TemplateChoice>,
-    #[arg(long, value_enum)]
-    language: Option<LanguageChoice>,
-    /// Sent with the menu to a chat's first message. {business} stands for the name.
-    #[arg(long, value_name = "TEXT")]
-    greeting: Option<String>,
-    /// Sent when nothing in the menu fits. {message} stands for the message.
-    #[arg(long, value_name = "TEXT")]
-    fallback: Option<String>,
-    /// Sent once when the reply limit is reached.
-    #[arg(long, value_name = "TEXT")]
-    limit_warning: Option<String>,
-    /// A JSON file with the menu: [{"title": "...", "reply": "...", "keywords": ["..."]}, ...]; [] is the template's own.
-    #[arg(long, value_name = "FILE")]
-    menu: Option<PathBuf>,
     /// Replies in any 60 seconds, up to 10000; 0 lifts the limit.
     #[arg(long, value_name = "N")]
     reply_limit: Option<i32>,
@@ -296,15 +280,16 @@ impl Settings {
     /// The tenant with what was given, and the update mask of it, entry by entry. The API changes one tenant's texts, restart schedule,
     /// browser's settings and worker's timing as a whole, hence `present`: what is not given of them stays as it is.
     fn into_tenant(self, id: String, present: Tenant) -> Result<(Tenant, Vec<String>), Failure> {
-        let menu = self.menu.map(read_menu).transpose()?;
+        let words = self.words;
+        let menu = words.menu.map(read_menu).transpose()?;
         let given = [
-            ("display_name", self.name.is_some()),
+            ("display_name", words.name.is_some()),
             ("phone", self.phone.is_some()),
-            ("template", self.template.is_some()),
-            ("language", self.language.is_some()),
-            ("texts.greeting", self.greeting.is_some()),
-            ("texts.fallback", self.fallback.is_some()),
-            ("texts.limit_warning", self.limit_warning.is_some()),
+            ("template", words.template.is_some()),
+            ("language", words.language.is_some()),
+            ("texts.greeting", words.greeting.is_some()),
+            ("texts.fallback", words.fallback.is_some()),
+            ("texts.limit_warning", words.limit_warning.is_some()),
             ("texts.menu", menu.is_some()),
             ("reply_limit_per_minute", self.reply_limit.is_some()),
             ("answer_within", self.answer_within.is_some()),
@@ -320,17 +305,17 @@ impl Settings {
         let mut paths: Vec<_> = paths.collect();
         let before = present.texts.unwrap_or_default();
         let texts = BusinessTexts {
-            greeting: self.greeting.unwrap_or(before.greeting),
-            fallback: self.fallback.unwrap_or(before.fallback),
-            limit_warning: self.limit_warning.unwrap_or(before.limit_warning),
+            greeting: words.greeting.unwrap_or(before.greeting),
+            fallback: words.fallback.unwrap_or(before.fallback),
+            limit_warning: words.limit_warning.unwrap_or(before.limit_warning),
             menu: menu.map_or(before.menu, |menu| menu.into_iter().map(Into::into).collect()),
         };
         let mut tenant = Tenant {
             id,
-            display_name: self.name.unwrap_or_default(),
+            display_name: words.name.unwrap_or_default(),
             phone: self.phone.unwrap_or_default(),
-            template: self.template.map_or(Template::Unspecified, Template::from) as i32,
-            language: self.language.map_or(Language::Unspecified, Language::from) as i32,
+            template: words.template.map_or(Template::Unspecified, Template::from) as i32,
+            language: words.language.map_or(Language::Unspecified, Language::from) as i32,
             texts: Some(texts),
             reply_limit_per_minute: self.reply_limit,
             answer_within: self.answer_within.and_then(|span| span.try_into().ok()),
