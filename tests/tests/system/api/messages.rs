@@ -1,6 +1,6 @@
 //! MessageService.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roost_devcluster::wait_until;
 use roost_proto::{error::ErrorCode, v1};
@@ -153,17 +153,28 @@ async fn many_tails_read_the_log_as_often_as_one() {
             "select (idx_scan + seq_scan)::bigint from pg_stat_user_tables where relname = 'message_logs'";
         sqlx::query_scalar(sql).fetch_one(api.store.pool()).await.unwrap()
     };
-    // Statistics are told once in a second, so those of the beginning come first.
+    // Each connection tells its statistics once in a second, and one that was idle later: those of the beginning may come in any round. Were
+    // there a reading for each tail, there would be too many in all of them.
     let mut seen = readings().await;
-    for round in 0..2 {
+    let mut too_many = vec![];
+    let is_shared = loop {
         let begun = Instant::now();
-        wait_until("the log is read", SOON, async || readings().await >= seen + 8).await.unwrap();
+        let is_long = || begun.elapsed() >= Duration::from_secs(2);
+        wait_until("the log is read", SOON, async || is_long() && readings().await >= seen + 8)
+            .await
+            .unwrap();
         let (now, took) = (readings().await, begun.elapsed().as_secs_f64());
-        let allowed = 8.0 * (took + 2.0);
         let read = (now - seen) as f64;
-        assert!(round == 0 || read < allowed, "{read} readings in {took:.1} s");
+        if read < 8.0 * (took + 2.0) {
+            break true;
+        }
+        too_many.push(format!("{read} readings in {took:.1} s"));
+        if too_many.len() == 8 {
+            break false;
+        }
         seen = now;
-    }
+    };
+    assert!(is_shared, "{too_many:?}");
     receive(&api, &asha, "255700000011@c.us", &["a1"]).await;
     for tail in &mut tails {
         assert_eq!(next(tail).await.unwrap().body, "a1");
