@@ -99,6 +99,7 @@ fi
 
 # npm packages, from the lock files; again only when a lock file is newer than what it installed.
 folders=(engine/bridge simulator/conformance proto/lint tests/browser)
+[ "${1:-}" = --test ] && folders+=(tests/oidc)
 [ "${1:-}" = --bench ] && folders+=(tests/pm2)
 for folder in "${folders[@]}"; do
   if [ ! -e $folder/node_modules/.package-lock.json ] || [ $folder/package-lock.json -nt $folder/node_modules/.package-lock.json ]; then

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use crate::{
     app::people::{InvalidAddress, PortalAddress},
     legacy::LegacyArgs,
+    oidc::OidcArgs,
     transport::TransportArgs,
 };
 
@@ -58,6 +59,8 @@ pub struct Config {
     /// and operators can sign in to the console only where it is given
     #[arg(long, env = "ROOST_COORDINATOR_SECRETS_KEY_FILE")]
     pub secrets_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub oidc: OidcArgs,
     #[command(flatten)]
     pub legacy: LegacyArgs,
     #[command(flatten)]

@@ -47,6 +47,7 @@ use crate::{
         site::Site,
     },
     legacy::{self, Legacy, PortalKey, PortalKeyError},
+    oidc::{OidcSettings, OidcSettingsError, Provider},
     portal::{self, Portal, TemplateError},
     transport::{self, Certificates, TransportError},
 };
@@ -62,6 +63,8 @@ pub enum StartError {
     PortalKey(#[from] PortalKeyError),
     #[error(transparent)]
     SecretsKey(#[from] SecretsKeyError),
+    #[error(transparent)]
+    Oidc(#[from] OidcSettingsError),
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error(transparent)]
@@ -89,6 +92,7 @@ impl StartError {
             Self::Tokens(_)
             | Self::PortalKey(_)
             | Self::SecretsKey(_)
+            | Self::Oidc(_)
             | Self::Transport(_)
             | Self::Database(_)
             | Self::Registry(_)
@@ -128,6 +132,7 @@ impl Coordinator {
         let tokens = TokenFile::open(&config.token_file)?;
         let portal_key = PortalKey::open(&config.legacy)?;
         let secrets_key = config.secrets_key_file.as_deref().map(SecretsKey::from_file).transpose()?;
+        let oidc = OidcSettings::open(&config.oidc)?;
         let (url, password_file) =
             (config.database_url.expose_secret(), config.database_password_file.clone());
         let store = Store::connect_lazy_with(url, password_file, config.database_connections)?;
@@ -165,7 +170,7 @@ impl Coordinator {
             Some(listener) => {
                 let legacy = Arc::new(Legacy::new(app.clone(), access.clone(), portal_key));
                 background.spawn(legacy.clone().run(stop.clone()));
-                Some((listener, site(&calls, legacy, address, secrets_key)?))
+                Some((listener, site(&calls, legacy, address, secrets_key, oidc)?))
             }
             None => None,
         };
@@ -246,9 +251,14 @@ fn site(
     legacy: Arc<Legacy>,
     address: Option<PortalAddress>,
     secrets_key: Option<SecretsKey>,
+    oidc: Option<OidcSettings>,
 ) -> Result<Site, StartError> {
     let (app, access) = (legacy.app.clone(), legacy.access.clone());
-    let portal = address.map(|address| Portal::new(app, access, address, secrets_key)).transpose()?;
+    let portal = address.map(|address| {
+        let provider = oidc.map(|oidc| Provider::new(oidc, address.oidc_callback())).transpose()?;
+        Ok::<_, StartError>(Portal::new(app, access, address, secrets_key, provider)?)
+    });
+    let portal = portal.transpose()?;
     Ok(Site::new(JsonApi::new(calls.clone())?, Some(legacy::routes(legacy)), portal.map(portal::routes)))
 }
 

@@ -23,6 +23,7 @@ pub mod grpc;
 pub mod http;
 pub mod legacy;
 mod node_rpc;
+pub mod oidc;
 pub mod portal;
 pub mod transport;
 

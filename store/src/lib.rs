@@ -121,7 +121,8 @@ pub use operations::{
 pub use outbound::Outbound;
 pub use pairing::{PairingAnswer, PairingOrder, PairingProgress};
 pub use people::{
-    invitations::{Link, NewInvitation, Purpose},
+    identities::{Binding, IDENTITY_SIGN_IN_WITHIN, IdentityPurpose, IdentityUser, UserIdentity},
+    invitations::{Link, LinkUse, NewInvitation, NewLogin, Purpose},
     members::{Member, Standing},
     second_factors::{HalfSignedIn, OPERATOR_SESSION_AT_MOST},
     setup_requests::{SetupRequest, SetupState, SetupVerdict, WantedBusiness},

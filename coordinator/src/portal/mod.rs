@@ -14,6 +14,7 @@ mod business;
 mod console;
 mod conversations;
 mod headers;
+mod identity;
 mod language;
 mod live;
 mod moment;
@@ -48,8 +49,14 @@ pub fn routes(portal: Portal) -> Router {
     Router::new()
         .route("/", get(page::home))
         .route("/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .route("/sign-in/oidc", get(identity::go))
+        .route("/sign-in/oidc/callback", get(identity::come_back))
+        .route("/identity", get(identity::page))
+        .route("/identity/oidc", get(identity::go_to_bind))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/welcome/{link}", get(sign_in::welcome).post(sign_in::use_link))
+        .route("/welcome/{link}/oidc", get(identity::go_with_link))
+        .route("/console/welcome/{link}/oidc", get(identity::go_with_user_link))
         .route("/language", post(language::choose))
         .route("/setup", get(setup::form).post(setup::submit))
         .route("/setup/live", get(setup::events))

@@ -103,12 +103,16 @@ pub async fn use_link(
 }
 
 pub fn signed_in(signed: &SignedIn) -> Response {
-    let next = match signed.next {
+    let cookie = [(header::SET_COOKIE, set_cookie(Some(&signed.cookie)))];
+    (cookie, Redirect::to(next_of(signed.next))).into_response()
+}
+
+pub fn next_of(next: Next) -> &'static str {
+    match next {
         Next::Home => "/",
         Next::Code => "/console/code",
         Next::Enrolment => "/console/phone",
-    };
-    ([(header::SET_COOKIE, set_cookie(Some(&signed.cookie)))], Redirect::to(next)).into_response()
+    }
 }
 
 fn told(portal: &Portal, headers: &HeaderMap, why: NotSignedIn) -> (StatusCode, String) {
@@ -184,6 +188,7 @@ async fn welcome_page(
         Purpose::Join { tenant } => ("join", tenant.map(String::from)),
         Purpose::Reset => ("reset", None),
     };
-    let context = context! { problem, purpose, tenant, email => about.email };
+    let here = format!("/welcome/{link}");
+    let context = context! { problem, purpose, tenant, here, email => about.email };
     (status, Html(portal.templates.page(of(headers), "welcome.html", context))).into_response()
 }

@@ -13,10 +13,11 @@ use unic_langid::LanguageIdentifier;
 use super::language::Language;
 
 /// Their names end in `.html`, by which what is put in is escaped.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 13] = [
     ("base.html", include_str!("templates/base.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
     ("welcome.html", include_str!("templates/welcome.html")),
+    ("identity.html", include_str!("templates/identity.html")),
     ("who.html", include_str!("templates/who.html")),
     ("setup.html", include_str!("templates/setup.html")),
     ("business.html", include_str!("templates/business.html")),
@@ -51,13 +52,14 @@ pub struct Templates {
 pub(super) type Words = std::sync::Arc<FluentBundle<FluentResource>>;
 
 impl Templates {
-    pub fn new() -> Result<Self, TemplateError> {
+    /// `provider`: by whom people may sign in as well.
+    pub fn new(provider: Option<&str>) -> Result<Self, TemplateError> {
         let mut words = HashMap::new();
         let mut pages = HashMap::new();
         for language in Language::ALL {
             let catalogue = self::words(language, catalogue(language))?;
             words.insert(language, catalogue.clone());
-            pages.insert(language, environment(language, catalogue, &PAGES)?);
+            pages.insert(language, environment(language, catalogue, &PAGES, provider)?);
         }
         Ok(Self { pages, words })
     }
@@ -101,6 +103,7 @@ pub(super) fn environment(
     language: Language,
     words: Words,
     templates: &[(&'static str, &'static str)],
+    provider: Option<&str>,
 ) -> Result<Environment<'static>, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
@@ -108,6 +111,7 @@ pub(super) fn environment(
         environment.add_template(name, page)?;
     }
     environment.add_global("language", language.tag());
+    environment.add_global("provider", provider);
     environment.add_global("languages", Language::ALL.map(Language::tag).to_vec());
     environment.add_function("t", move |key: &str, given: Kwargs| -> Result<String, minijinja::Error> {
         let mut arguments = FluentArgs::new();
@@ -168,11 +172,16 @@ pub(super) mod tests {
         let mut pages = vec![
             ("sign_in.html", context! { email => WRITTEN, problem => WRITTEN }),
             ("problem.html", context! { title => WRITTEN, told => WRITTEN }),
-            ("welcome.html", context! { problem => WRITTEN, purpose => () }),
+            ("identity.html", context! { email => WRITTEN, form_token => 7, is_bound => true }),
+            ("identity.html", context! { email => WRITTEN, form_token => 7, is_bound => false }),
+            ("welcome.html", context! { problem => WRITTEN, purpose => (), here => 7 }),
         ];
         for purpose in ["sign-up", "join", "reset"] {
             for tenant in [Some(7), None] {
-                pages.push(("welcome.html", context! { problem => (), purpose, tenant, email => WRITTEN }));
+                pages.push((
+                    "welcome.html",
+                    context! { problem => (), purpose, tenant, email => WRITTEN, here => 7 },
+                ));
             }
         }
         for state in
@@ -221,7 +230,7 @@ pub(super) mod tests {
     }
 
     fn made(language: Language, words: Words) -> Vec<(&'static str, String)> {
-        let environment = environment(language, words, &PAGES).unwrap();
+        let environment = environment(language, words, &PAGES, Some(WRITTEN)).unwrap();
         let make = |(name, context)| (name, environment.get_template(name).unwrap().render(context).unwrap());
         pages().into_iter().map(make).collect()
     }
@@ -235,6 +244,7 @@ pub(super) mod tests {
             include_str!("page.rs"),
             include_str!("problem.rs"),
             include_str!("sign_in.rs"),
+            include_str!("identity.rs"),
             include_str!("orders.rs"),
             include_str!("setup.rs"),
             include_str!("conversations/holding.rs"),

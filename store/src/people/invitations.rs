@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use roost_model::ids::TenantId;
 
-use super::members::{Member, Standing};
+use super::{
+    identities::{UserIdentity, taken},
+    members::{Member, Standing},
+};
 use crate::{
     Store, StoreError, TokenDigest,
     columns::{Role, optional_id, storable},
@@ -45,6 +48,48 @@ pub enum Purpose {
     Reset,
 }
 
+/// By what the user of a link signs in from now on.
+#[derive(Debug, Clone, Copy)]
+pub enum NewLogin<'a> {
+    /// Its hash.
+    Password(&'a str),
+    /// And by no password: nothing typed is the hash of none.
+    Identity(&'a UserIdentity),
+}
+
+/// What has become of a link that was to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkUse {
+    /// By this user.
+    By(i64),
+    /// It was not good.
+    Over,
+    /// The identity is another user's; the link is as good as before.
+    IdentityOfAnother,
+}
+
+impl<'a> NewLogin<'a> {
+    /// As the columns have it: the password, issuer and subject.
+    pub(super) fn columns(self) -> (&'a str, Option<&'a str>, Option<&'a str>) {
+        match self {
+            Self::Password(hash) => (hash, None, None),
+            Self::Identity(UserIdentity { issuer, subject }) => ("", Some(issuer), Some(subject)),
+        }
+    }
+}
+
+impl LinkUse {
+    /// From the statement's answer.
+    pub(super) fn of(answer: Result<Option<i64>, StoreError>) -> Result<Self, StoreError> {
+        match answer {
+            Ok(user) => Ok(user.map_or(Self::Over, Self::By)),
+            // Another invitation to the same address was used in this moment.
+            Err(error) if error.unique_violation() == Some("users_email_key") => Ok(Self::Over),
+            Err(error) => taken(error).map(|_| Self::IdentityOfAnother),
+        }
+    }
+}
+
 impl Store {
     /// One that stands for the same address is worthless from now on.
     pub async fn create_invitation(&self, new: &NewInvitation) -> Result<Member, StoreError> {
@@ -81,7 +126,7 @@ impl Store {
         })
     }
 
-    /// One that stands for the same user is worthless from now on.
+    /// One that stands for the same user is worthless from now on. The user's identities are his no more: one of them may be a thief's.
     pub async fn create_password_reset(
         &self,
         email: &str,
@@ -89,8 +134,13 @@ impl Store {
         lifetime: Duration,
     ) -> Result<(), StoreError> {
         let query = sqlx::query!(
-            r#"insert into password_resets (digest, user_id, expires_at)
-            select $1, id, now() + make_interval(secs => $3) from users where email = $2 and cluster_role is null
+            r#"with person as (
+                select id from users where email = $2 and cluster_role is null
+            ), unbound as (
+                delete from user_identities i using person where i.user_id = person.id
+            )
+            insert into password_resets (digest, user_id, expires_at)
+            select $1, id, now() + make_interval(secs => $3) from person
             on conflict (user_id) do update set digest = excluded.digest, created_at = now(), expires_at = excluded.expires_at
             returning user_id"#,
             &link[..],
@@ -128,9 +178,10 @@ impl Store {
         Ok(Some(Link { email: row.email, purpose }))
     }
 
-    /// Uses an invitation up: makes its owner a user with this password, and a member if it is to a business. Whose it was, if it was good
-    /// and there was no such user yet.
-    pub async fn sign_up(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
+    /// Uses an invitation up: makes its owner a user who signs in by this, and a member if it is to a business. It is not good where there is
+    /// such a user already.
+    pub async fn sign_up(&self, link: &TokenDigest, login: NewLogin<'_>) -> Result<LinkUse, StoreError> {
+        let (password, issuer, subject) = login.columns();
         let query = sqlx::query!(
             r#"with used as (
                 delete from invitations i
@@ -143,17 +194,16 @@ impl Store {
             ), member as (
                 insert into memberships (user_id, tenant_id, role, invited_by)
                 select person.id, used.tenant_id, used.role, used.created_by from person, used where used.tenant_id is not null
+            ), bound as (
+                insert into user_identities (issuer, subject, user_id) select $3, $4, id from person where $3::text is not null
             )
             select id from person"#,
             &link[..],
             password,
+            issuer,
+            subject,
         );
-        match self.maybe("make a user", query).await {
-            Ok(row) => Ok(row.map(|row| row.id)),
-            // Another invitation to the same address was used in this moment.
-            Err(error) if error.unique_violation() == Some("users_email_key") => Ok(None),
-            Err(error) => Err(error),
-        }
+        LinkUse::of(self.maybe("make a user", query).await.map(|row| row.map(|row| row.id)))
     }
 
     /// Uses an invitation up for a user who has proved that he is the one who is invited. False when it is good no more. Who has another role
@@ -180,8 +230,9 @@ impl Store {
         Ok(self.maybe("join a business", query).await?.is_some())
     }
 
-    /// Uses a reset up: its owner has this password from now on, and is signed in nowhere. Whose it is, if it was good.
-    pub async fn set_password(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
+    /// Uses a reset up: its owner signs in by this alone from now on, and is signed in nowhere.
+    pub async fn reset_login(&self, link: &TokenDigest, login: NewLogin<'_>) -> Result<LinkUse, StoreError> {
+        let (password, issuer, subject) = login.columns();
         let query = sqlx::query!(
             r#"with used as (
                 delete from password_resets r using users u
@@ -189,11 +240,20 @@ impl Store {
                 returning r.user_id
             ), signed_out as (
                 delete from web_sessions s using used where s.user_id = used.user_id
+            ), unbound as (
+                delete from user_identities i using used
+                where i.user_id = used.user_id and i.issuer is distinct from $3::text
+            ), bound as (
+                insert into user_identities (issuer, subject, user_id)
+                select $3, $4, user_id from used where $3::text is not null
+                on conflict on constraint user_identities_one do update set subject = excluded.subject, created_at = now()
             )
             update users u set password = $2 from used where u.id = used.user_id returning u.id"#,
             &link[..],
             password,
+            issuer,
+            subject,
         );
-        Ok(self.maybe("set a password", query).await?.map(|row| row.id))
+        LinkUse::of(self.maybe("let a person come in anew", query).await.map(|row| row.map(|row| row.id)))
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::invitations::{LinkUse, NewLogin};
 use crate::{
     Store, StoreError, TokenDigest,
     columns::{Role, storable},
@@ -86,7 +87,8 @@ impl Store {
         }
     }
 
-    /// For a user of the cluster, by which he chooses another password and second factor. Until when it may be used.
+    /// For a user of the cluster, by which he chooses another password and second factor. Until when it may be used. His identities are his no
+    /// more: one of them may be a thief's.
     pub async fn create_user_reset(
         &self,
         email: &str,
@@ -95,9 +97,13 @@ impl Store {
         lifetime: Duration,
     ) -> Result<OffsetDateTime, StoreError> {
         let query = sqlx::query!(
-            r#"insert into user_invitations (digest, email, role, resets, created_by, expires_at)
-            select $1, email, cluster_role, true, $3, now() + make_interval(secs => $4)
-            from users where email = $2 and cluster_role is not null
+            r#"with person as (
+                select id, email, cluster_role from users where email = $2 and cluster_role is not null
+            ), unbound as (
+                delete from user_identities i using person where i.user_id = person.id
+            )
+            insert into user_invitations (digest, email, role, resets, created_by, expires_at)
+            select $1, email, cluster_role, true, $3, now() + make_interval(secs => $4) from person
             on conflict (email) do update set
                 digest = excluded.digest, role = excluded.role, resets = excluded.resets, created_at = now(),
                 created_by = excluded.created_by, expires_at = excluded.expires_at
@@ -216,25 +222,27 @@ impl Store {
         }))
     }
 
-    /// Uses a link up: makes its owner a user with this password and the link's role. Whose it was, if it was good and there was no such user.
-    pub async fn sign_up_user(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
+    /// Uses a link up: makes its owner a user who signs in by this, with the link's role. It is not good where there is such a user already.
+    pub async fn sign_up_user(&self, link: &TokenDigest, login: NewLogin<'_>) -> Result<LinkUse, StoreError> {
+        let (password, issuer, subject) = login.columns();
         let query = sqlx::query!(
             r#"with used as (
                 delete from user_invitations i where digest = $1 and expires_at > now() and not resets
                     and not exists(select from users u where u.email = i.email)
                 returning email, role, created_by
+            ), person as (
+                insert into users (email, password, cluster_role, cluster_role_at, cluster_role_by)
+                select email, $2, role, now(), created_by from used returning id
+            ), bound as (
+                insert into user_identities (issuer, subject, user_id) select $3, $4, id from person where $3::text is not null
             )
-            insert into users (email, password, cluster_role, cluster_role_at, cluster_role_by)
-            select email, $2, role, now(), created_by from used returning id"#,
+            select id from person"#,
             &link[..],
             password,
+            issuer,
+            subject,
         );
-        match self.maybe("make a user of the cluster", query).await {
-            Ok(row) => Ok(row.map(|row| row.id)),
-            // An invitation to a business for the same address was used in this moment.
-            Err(error) if error.unique_violation() == Some("users_email_key") => Ok(None),
-            Err(error) => Err(error),
-        }
+        LinkUse::of(self.maybe("make a user of the cluster", query).await.map(|row| row.map(|row| row.id)))
     }
 
     /// Uses a link up for a user who has proved that it is his. False when it is good no more. Each of his browsers is signed out.
@@ -257,8 +265,9 @@ impl Store {
         Ok(self.maybe("come into the cluster", query).await?.is_some())
     }
 
-    /// Uses a reset up: its owner has this password and no second factor from now on, and is signed in nowhere. Whose it is, if it was good.
-    pub async fn reset_user(&self, link: &TokenDigest, password: &str) -> Result<Option<i64>, StoreError> {
+    /// Uses a reset up: its owner signs in by this alone from now on, has no second factor, and is signed in nowhere.
+    pub async fn reset_user(&self, link: &TokenDigest, login: NewLogin<'_>) -> Result<LinkUse, StoreError> {
+        let (password, issuer, subject) = login.columns();
         let query = sqlx::query!(
             r#"with used as (
                 delete from user_invitations i using users u
@@ -268,12 +277,19 @@ impl Store {
                 delete from web_sessions s using used where s.user_id = used.id
             ), without_factor as (
                 delete from second_factors f using used where f.user_id = used.id
+            ), unbound as (
+                delete from user_identities i using used where i.user_id = used.id and i.issuer is distinct from $3::text
+            ), bound as (
+                insert into user_identities (issuer, subject, user_id) select $3, $4, id from used where $3::text is not null
+                on conflict on constraint user_identities_one do update set subject = excluded.subject, created_at = now()
             )
             update users u set password = $2 from used where u.id = used.id returning u.id"#,
             &link[..],
             password,
+            issuer,
+            subject,
         );
-        Ok(self.maybe("let a user come in anew", query).await?.map(|row| row.id))
+        LinkUse::of(self.maybe("let a user come in anew", query).await.map(|row| row.map(|row| row.id)))
     }
 }
 

@@ -15,7 +15,7 @@ const CODE_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// For which it may be between a link and the first code of a phone.
 const ENROL_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Browsers of one user; with one more the one that was longest not seen is signed out.
-const BROWSERS: i64 = 20;
+pub(super) const BROWSERS: i64 = 20;
 
 /// Whose password is to be compared with what was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebUser {
     pub email: String,
-    /// In the cluster: of an admin and an operator only where a code was given.
+    /// In the cluster: of an admin and an operator only where a code was given, or an identity of his was proved.
     pub role: Option<roost_model::Role>,
     /// In the order of their ids.
     pub memberships: Vec<(TenantId, roost_model::Role)>,
@@ -111,7 +111,7 @@ impl Store {
                 where digest = $1 and seen_at < now() - interval '5 minutes' and seen_at > now() - make_interval(secs => $2)
             )
             select u.email, case
-                    when s.stage = 'CODE' then u.cluster_role
+                    when s.stage in ('CODE', 'IDENTITY') then u.cluster_role
                     when u.cluster_role = 'VIEWER' and not exists(select from second_factors f where f.user_id = u.id)
                         then u.cluster_role
                 end as "cluster_role?: Role", m.tenant_id as "tenant_id?", m.role as "role?: Role"
@@ -120,7 +120,7 @@ impl Store {
                 memberships m join tenants t on t.id = m.tenant_id and t.deleting_since is null
             ) on m.user_id = u.id
             where s.digest = $1 and s.expires_at > now() and s.seen_at > now() - make_interval(secs => $2)
-                and s.stage in ('PASSWORD', 'CODE')
+                and s.stage in ('PASSWORD', 'CODE', 'IDENTITY')
             order by m.tenant_id"#,
             &cookie[..],
             IDLE.as_secs_f64(),
@@ -162,7 +162,7 @@ impl Store {
         let query = sqlx::query!(
             r#"select digest from web_sessions
             where digest = any($1) and expires_at > now() and seen_at > now() - make_interval(secs => $2)
-                and stage in ('PASSWORD', 'CODE')"#,
+                and stage in ('PASSWORD', 'CODE', 'IDENTITY')"#,
             &cookies,
             IDLE.as_secs_f64(),
         );

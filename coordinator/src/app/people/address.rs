@@ -54,6 +54,11 @@ impl PortalAddress {
         format!("{}/console/welcome/{secret}", self.origin)
     }
 
+    /// Where browsers come back to from a provider of OpenID Connect.
+    pub fn oidc_callback(&self) -> String {
+        format!("{}/sign-in/oidc/callback", self.origin)
+    }
+
     /// As browsers name it.
     pub fn origin(&self) -> &str {
         &self.origin

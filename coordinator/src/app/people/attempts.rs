@@ -34,23 +34,45 @@ fn keys(email: &str, origin: IpAddr) -> [(Key, u32); 3] {
     [
         (Key::Place(email.to_owned(), origin), OF_ONE_PLACE),
         (Key::User(email.to_owned()), OF_ALL_PLACES),
-        (Key::Address(origin), OF_ONE_ADDRESS),
+        address(origin),
     ]
+}
+
+fn address(origin: IpAddr) -> (Key, u32) {
+    (Key::Address(origin), OF_ONE_ADDRESS)
 }
 
 impl Attempts {
     /// How long to wait before the next one, if too many were wrong.
     pub fn must_wait(&self, email: &str, origin: IpAddr, now: Instant) -> Option<Duration> {
+        self.over(&keys(email, origin), now)
+    }
+
+    /// The same of who does not say which user he is.
+    pub fn address_must_wait(&self, origin: IpAddr, now: Instant) -> Option<Duration> {
+        self.over(&[address(origin)], now)
+    }
+
+    fn over(&self, keys: &[(Key, u32)], now: Instant) -> Option<Duration> {
         let wrong = self.wrong.lock();
-        let over = keys(email, origin).into_iter().filter_map(|(key, most)| {
-            let (since, count) = wrong.get(&key)?;
+        let over = keys.iter().filter_map(|(key, most)| {
+            let (since, count) = wrong.get(key)?;
             let left = WINDOW.checked_sub(now.saturating_duration_since(*since))?;
-            (*count >= most).then_some(left)
+            (count >= most).then_some(left)
         });
         over.max()
     }
 
     pub fn was_wrong(&self, email: &str, origin: IpAddr, now: Instant) {
+        self.count(keys(email, origin), now);
+    }
+
+    /// The same of who does not say which user he is.
+    pub fn address_was_wrong(&self, origin: IpAddr, now: Instant) {
+        self.count([address(origin)], now);
+    }
+
+    fn count(&self, keys: impl IntoIterator<Item = (Key, u32)>, now: Instant) {
         let mut wrong = self.wrong.lock();
         if wrong.len() >= MOST {
             wrong.retain(|_, (since, _)| now.saturating_duration_since(*since) < WINDOW);
@@ -59,7 +81,7 @@ impl Attempts {
             let oldest = wrong.iter().min_by_key(|(_, (since, _))| *since).map(|(key, _)| key.clone());
             oldest.map(|key| wrong.remove(&key));
         }
-        for (key, _) in keys(email, origin) {
+        for (key, _) in keys {
             let (since, count) = wrong.entry(key).or_insert((now, 0));
             if now.saturating_duration_since(*since) >= WINDOW {
                 (*since, *count) = (now, 0);
@@ -106,6 +128,12 @@ mod tests {
             attempts.was_wrong(&user.to_string(), from(1), now);
         }
         assert!(attempts.must_wait("anybody", from(1), now).is_some());
+        assert!(attempts.address_must_wait(from(1), now).is_some());
+        for _ in 0..OF_ONE_ADDRESS {
+            assert_eq!(attempts.address_must_wait(from(2), now), None);
+            attempts.address_was_wrong(from(2), now);
+        }
+        assert!(attempts.address_must_wait(from(2), now).is_some());
         for address in 0..OF_ALL_PLACES {
             attempts.was_wrong("asha", from(10 + u8::try_from(address).unwrap()), now);
         }

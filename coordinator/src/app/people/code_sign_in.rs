@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Instant};
 
 use roost_model::{Role, causes};
-use roost_store::{HalfSignedIn, Stage, TokenDigest, UserLink, UserLinkPurpose};
+use roost_store::{HalfSignedIn, LinkUse, NewLogin, Stage, TokenDigest, UserLink, UserLinkPurpose};
 use time::OffsetDateTime;
 
 use super::{
@@ -33,22 +33,23 @@ impl SignIns {
             self.secrets_key()?;
         }
         let digest = secret::digest(link);
-        let (user, has_factor) = match purpose {
+        let (used, has_factor) = match purpose {
             UserLinkPurpose::Join => {
                 let login = self.login(&email, password, origin).await?;
                 let has_joined = self.app.join_cluster(&digest, login.user_id).await?;
-                (has_joined.then_some(login.user_id), login.has_second_factor)
+                let used = if has_joined { LinkUse::By(login.user_id) } else { LinkUse::Over };
+                (used, login.has_second_factor)
             }
             UserLinkPurpose::SignUp => {
                 let hash = self.new_password(password, &email).await?;
-                (self.app.sign_up_user(&digest, &hash).await?, false)
+                (self.app.sign_up_user(&digest, NewLogin::Password(&hash)).await?, false)
             }
             UserLinkPurpose::Reset => {
                 let hash = self.new_password(password, &email).await?;
-                (self.app.take_reset(&digest, &hash).await?, false)
+                (self.app.take_reset(&digest, NewLogin::Password(&hash)).await?, false)
             }
         };
-        let user = user.ok_or(NotSignedIn::LinkOver)?;
+        let LinkUse::By(user) = used else { return Err(NotSignedIn::LinkOver) };
         self.open(user, self.next_stage(user, role, has_factor).await?).await
     }
 
@@ -123,20 +124,24 @@ fn unopened(why: Unopened) -> NotSignedIn {
 }
 
 impl App {
-    async fn user_link(&self, link: &TokenDigest) -> Result<Option<UserLink>, Error> {
+    pub(super) async fn user_link(&self, link: &TokenDigest) -> Result<Option<UserLink>, Error> {
         Ok(self.store()?.user_link(link).await?)
     }
 
-    async fn join_cluster(&self, link: &TokenDigest, user: i64) -> Result<bool, Error> {
+    pub(super) async fn join_cluster(&self, link: &TokenDigest, user: i64) -> Result<bool, Error> {
         Ok(self.store()?.join_cluster(link, user).await?)
     }
 
-    async fn sign_up_user(&self, link: &TokenDigest, hash: &str) -> Result<Option<i64>, Error> {
-        Ok(self.store()?.sign_up_user(link, hash).await?)
+    pub(super) async fn sign_up_user(
+        &self,
+        link: &TokenDigest,
+        login: NewLogin<'_>,
+    ) -> Result<LinkUse, Error> {
+        Ok(self.store()?.sign_up_user(link, login).await?)
     }
 
-    async fn take_reset(&self, link: &TokenDigest, hash: &str) -> Result<Option<i64>, Error> {
-        Ok(self.store()?.reset_user(link, hash).await?)
+    pub(super) async fn take_reset(&self, link: &TokenDigest, login: NewLogin<'_>) -> Result<LinkUse, Error> {
+        Ok(self.store()?.reset_user(link, login).await?)
     }
 
     async fn offer_second_factor(&self, user: i64, sealed: &[u8]) -> Result<(), Error> {

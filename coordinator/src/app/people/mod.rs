@@ -3,11 +3,13 @@
 //! ```text
 //!   invitation --> a link, used once --> user + membership --> password --> a cookie (7 days at most) --> WebUser
 //!   a link to the cluster --> user with a role in it --> a phone that makes codes --> password, code --> a cookie (12 h at most)
+//!   either link --> a provider of OpenID Connect --> an identity that is bound to the user, and stands for password and code from then on
 //! ```
 
 mod address;
 mod attempts;
 mod code_sign_in;
+mod identity_sign_in;
 mod members;
 mod passwords;
 mod second_factor;
@@ -17,6 +19,7 @@ mod sign_in;
 mod users;
 
 pub use address::{InvalidAddress, PortalAddress};
+pub use identity_sign_in::{Arrived, NotByIdentity, Returned, SentAway};
 pub use members::Invitation;
 pub use passwords::PasswordProblem;
 pub use second_factor::Enrolment;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use roost_store::{Link, Login, Purpose, Stage, TokenDigest, WebUser};
+use roost_store::{Link, LinkUse, Login, NewLogin, Purpose, Stage, TokenDigest, WebUser};
 
 use super::{
     attempts::Attempts,
@@ -13,7 +13,10 @@ use super::{
     secrets_key::SecretsKey,
     users::needs_code,
 };
-use crate::app::{App, Error, access::secret};
+use crate::{
+    app::{App, Error, access::secret},
+    oidc::Provider,
+};
 
 /// Whoever signs in, and what was wrong with it.
 pub struct SignIns {
@@ -21,6 +24,8 @@ pub struct SignIns {
     passwords: Passwords,
     pub(super) attempts: Attempts,
     pub(super) secrets_key: Option<SecretsKey>,
+    /// By whom one may sign in as well.
+    pub(super) provider: Option<Provider>,
 }
 
 /// What the browser's cookie holds from now on, and what comes next.
@@ -69,8 +74,9 @@ impl From<Error> for NotSignedIn {
 }
 
 impl SignIns {
-    pub fn new(app: App, secrets_key: Option<SecretsKey>) -> Self {
-        Self { app, passwords: Passwords::default(), attempts: Attempts::default(), secrets_key }
+    pub fn new(app: App, secrets_key: Option<SecretsKey>, provider: Option<Provider>) -> Self {
+        let (passwords, attempts) = (Passwords::default(), Attempts::default());
+        Self { app, passwords, attempts, secrets_key, provider }
     }
 
     pub async fn sign_in(
@@ -135,14 +141,17 @@ impl SignIns {
             }
             Purpose::SignUp { .. } => {
                 let hash = self.new_password(password, &email).await?;
-                self.app.sign_up(&digest, &hash).await?
+                self.app.sign_up(&digest, NewLogin::Password(&hash)).await?
             }
             Purpose::Reset => {
                 let hash = self.new_password(password, &email).await?;
-                self.app.set_password(&digest, &hash).await?
+                self.app.reset_login(&digest, NewLogin::Password(&hash)).await?
             }
         };
-        self.open(user.ok_or(NotSignedIn::LinkOver)?, Stage::Password).await
+        match user {
+            LinkUse::By(user) => self.open(user, Stage::Password).await,
+            LinkUse::Over | LinkUse::IdentityOfAnother => Err(NotSignedIn::LinkOver),
+        }
     }
 
     /// By the password, as far as that goes.
@@ -188,20 +197,24 @@ impl App {
         Ok(self.store()?.login(email).await?)
     }
 
-    async fn link(&self, link: &TokenDigest) -> Result<Option<Link>, Error> {
+    pub(super) async fn link(&self, link: &TokenDigest) -> Result<Option<Link>, Error> {
         Ok(self.store()?.link(link).await?)
     }
 
-    async fn join(&self, link: &TokenDigest, user: i64) -> Result<bool, Error> {
+    pub(super) async fn join(&self, link: &TokenDigest, user: i64) -> Result<bool, Error> {
         Ok(self.store()?.join(link, user).await?)
     }
 
-    async fn sign_up(&self, link: &TokenDigest, hash: &str) -> Result<Option<i64>, Error> {
-        Ok(self.store()?.sign_up(link, hash).await?)
+    pub(super) async fn sign_up(&self, link: &TokenDigest, login: NewLogin<'_>) -> Result<LinkUse, Error> {
+        Ok(self.store()?.sign_up(link, login).await?)
     }
 
-    async fn set_password(&self, link: &TokenDigest, hash: &str) -> Result<Option<i64>, Error> {
-        Ok(self.store()?.set_password(link, hash).await?)
+    pub(super) async fn reset_login(
+        &self,
+        link: &TokenDigest,
+        login: NewLogin<'_>,
+    ) -> Result<LinkUse, Error> {
+        Ok(self.store()?.reset_login(link, login).await?)
     }
 
     async fn open_web_session(&self, user: i64, cookie: &TokenDigest, stage: Stage) -> Result<(), Error> {

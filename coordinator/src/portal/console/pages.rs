@@ -44,9 +44,10 @@ pub struct ConsolePages {
 }
 
 impl ConsolePages {
-    pub fn new() -> Result<Self, TemplateError> {
+    /// `provider`: by whom people may sign in as well.
+    pub fn new(provider: Option<&str>) -> Result<Self, TemplateError> {
         let words = words(LANGUAGE, CATALOGUE)?;
-        Ok(Self { pages: environment(LANGUAGE, words.clone(), &PAGES)?, words })
+        Ok(Self { pages: environment(LANGUAGE, words.clone(), &PAGES, provider)?, words })
     }
 
     /// One that cannot be made is a fault of ours; a test makes each.
@@ -180,7 +181,7 @@ mod tests {
         };
         let stays = || [context! { tenant => 7, reason => WRITTEN }];
         let mut pages = vec![
-            ("welcome.html", context! { problem => WRITTEN, purpose => () }),
+            ("welcome.html", context! { problem => WRITTEN, purpose => (), here => 7 }),
             ("phone.html", context! { problem => WRITTEN, picture => 7, secret => 7 }),
             ("code.html", context! { problem => WRITTEN }),
             ("overview.html", context! { is_known => false, troubles => [0; 0] }),
@@ -198,7 +199,7 @@ mod tests {
         for purpose in ["sign-up", "join", "reset"] {
             pages.push((
                 "welcome.html",
-                context! { problem => (), purpose, role => "viewer", email => WRITTEN },
+                context! { problem => (), purpose, role => "viewer", email => WRITTEN, here => 7 },
             ));
         }
         let about_node = |state| context! { node => node(state), workers => workers(), next => 7, is_live => true, may_order => true };
@@ -259,7 +260,7 @@ mod tests {
     }
 
     fn made(words: Words) -> Vec<(&'static str, String)> {
-        let environment = environment(LANGUAGE, words, &PAGES).unwrap();
+        let environment = environment(LANGUAGE, words, &PAGES, Some(WRITTEN)).unwrap();
         let make = |(name, context)| (name, environment.get_template(name).unwrap().render(context).unwrap());
         pages().into_iter().map(make).collect()
     }

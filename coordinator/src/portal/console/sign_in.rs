@@ -163,7 +163,8 @@ async fn welcome_page(portal: &Portal, link: &str, status: StatusCode, problem: 
         UserLinkPurpose::Join => "join",
         UserLinkPurpose::Reset => "reset",
     };
-    let context = context! { problem, purpose, role => about.role.as_str(), email => about.email };
+    let here = format!("/console/welcome/{link}");
+    let context = context! { problem, purpose, here, role => about.role.as_str(), email => about.email };
     (status, Html(portal.console.page("welcome.html", context))).into_response()
 }
 

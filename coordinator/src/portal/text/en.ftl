@@ -5,6 +5,7 @@ sign-in = Sign in
 sign-out = Sign out
 email = E-mail address
 password = Password
+sign-in-with = Sign in with { $provider }
 sign-in-help = You come in for the first time by the link of your invitation. If you have lost your password, ask those who run this service for a link to set a new one.
 sign-in-wrong = The address or the password is wrong.
 sign-in-too-often = Too many wrong passwords. Try again in { $minutes ->
@@ -30,6 +31,21 @@ password-too-short = It has to have at least 10 characters.
 password-too-long = It may have at most 200 characters.
 password-is-address = It must not be your address.
 password-common = It is one of those that are tried first. Choose another one.
+identity = Other ways in
+identity-explained = You may come in by { $provider } too, without a password and a code of this service. Sign in there once, and it is bound to you.
+identity-bound = You come in by { $provider }. If somebody else may get in there as you, ask those who run this service for a reset: it ends that at once.
+identity-away = Whoever is to say who you are does not answer just now. Try again in a moment, or sign in with your password.
+identity-refused = You were not signed in there, or it was not said well enough who you are. Begin anew.
+identity-over = This was too long ago, was used already, or began in another browser. Begin anew.
+identity-too-often = Too many that proved nobody. Try again in { $minutes ->
+    [one] a minute
+   *[other] { $minutes } minutes
+}.
+identity-unknown = Who you are there is bound to nobody here, and an e-mail address binds nobody. Use the link of your invitation and choose this way in there; or sign in with your password and bind it under “Other ways in”.
+identity-of-another = Who you are there is bound to somebody else here.
+identity-has-another = You come in there as somebody else already. Ask those who run this service for a reset to change that.
+identity-not-invited = This link is for somebody who is known here and who comes in by what he has: the password, or who he is there.
+identity-signed-out = You have signed in too long ago for this. Sign out, sign in again, and bind it then.
 away = This does not work just now. Try again in a moment.
 not-found = There is nothing here
 not-found-told = This page is not there, or it is not one of yours.

@@ -5,6 +5,7 @@ sign-in = Ingia
 sign-out = Toka
 email = Barua pepe
 password = Nenosiri
+sign-in-with = Ingia kwa { $provider }
 sign-in-help = Mara ya kwanza unaingia kwa kiungo cha mwaliko wako. Ukipoteza nenosiri, waombe wanaoendesha huduma hii kiungo cha kuweka jipya.
 sign-in-wrong = Barua pepe au nenosiri si sahihi.
 sign-in-too-often = Nenosiri limekosewa mara nyingi mno. Jaribu tena baada ya { $minutes ->
@@ -30,6 +31,21 @@ password-too-short = Lazima liwe na angalau herufi 10.
 password-too-long = Lisizidi herufi 200.
 password-is-address = Lisiwe barua pepe yako.
 password-common = Ni miongoni mwa yanayojaribiwa kwanza. Chagua jingine.
+identity = Njia nyingine za kuingia
+identity-explained = Unaweza kuingia kwa { $provider } pia, bila nenosiri wala msimbo wa huduma hii. Ingia huko mara moja, na itafungwa kwako.
+identity-bound = Unaingia kwa { $provider }. Ikiwa mtu mwingine anaweza kuingia huko kwa jina lako, omba wanaoendesha huduma hii wakuwekee upya: hilo humfungia mara moja.
+identity-away = Anayepaswa kusema wewe ni nani hajibu kwa sasa. Jaribu tena baada ya muda mfupi, au ingia kwa nenosiri lako.
+identity-refused = Hukuingia huko, au haikusemwa vya kutosha wewe ni nani. Anza upya.
+identity-over = Muda umepita, imeshatumika, au ilianza kwenye kivinjari kingine. Anza upya.
+identity-too-often = Majaribio mengi mno hayakuthibitisha mtu. Jaribu tena baada ya { $minutes ->
+    [one] dakika moja
+   *[other] dakika { $minutes }
+}.
+identity-unknown = Ulivyo huko hakujafungwa kwa mtu yeyote hapa, na barua pepe haimfungi mtu. Tumia kiungo cha mwaliko wako na uchague njia hii; au ingia kwa nenosiri lako na uifunge kwenye “Njia nyingine za kuingia”.
+identity-of-another = Ulivyo huko kumefungwa kwa mtu mwingine hapa.
+identity-has-another = Tayari unaingia huko kwa jina lingine. Omba wanaoendesha huduma hii wakuwekee upya ili kubadilisha.
+identity-not-invited = Kiungo hiki ni cha mtu anayejulikana hapa na anayeingia kwa alichonacho: nenosiri, au alivyo huko.
+identity-signed-out = Uliingia muda mrefu uliopita mno kwa jambo hili. Toka, ingia tena, kisha ufunge.
 away = Haiwezekani kwa sasa. Jaribu tena baada ya muda mfupi.
 not-found = Hakuna kitu hapa
 not-found-told = Ukurasa huu haupo, au si wako.

@@ -20,6 +20,7 @@ mod lifecycle;
 mod messages;
 mod moves;
 mod nodes;
+mod oidc;
 mod operations;
 mod orders;
 mod outages;

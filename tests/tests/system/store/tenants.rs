@@ -8,8 +8,8 @@ use roost_model::{
     TemplateKind, Texts, TimingOverrides, ids::TenantId,
 };
 use roost_store::{
-    LimitsPatch, LogTail, NewInvitation, NewTenant, NewToken, PairingOrder, SnapshotPointer, StoreError,
-    TenantFilter, TenantPatch, TenantStatus, WorkerFilter,
+    LimitsPatch, LinkUse, LogTail, NewInvitation, NewLogin, NewTenant, NewToken, PairingOrder,
+    SnapshotPointer, StoreError, TenantFilter, TenantPatch, TenantStatus, WorkerFilter,
 };
 
 use crate::store::support::{Db, answer, message, new_tenant, node, tenant};
@@ -319,7 +319,8 @@ async fn a_deletion_takes_every_row_and_leaves_word_for_the_nodes() {
         let [joins, stays_invited] = [1, 2].map(|number| invitation(&fence.tenant, number));
         db.store.create_invitation(&joins).await.unwrap();
         db.store.create_invitation(&stays_invited).await.unwrap();
-        db.store.sign_up(&joins.digest, "$argon2id$").await.unwrap().unwrap();
+        let used = db.store.sign_up(&joins.digest, NewLogin::Password("$argon2id$")).await.unwrap();
+        assert!(matches!(used, LinkUse::By(_)), "{used:?}");
     }
     db.execute(
         "insert into setup_requests (

@@ -1,5 +1,5 @@
 //! The console as an operator's browser meets it.
 
 mod pages;
-mod phone;
+pub mod phone;
 mod sign_in;

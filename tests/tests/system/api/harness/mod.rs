@@ -18,7 +18,7 @@ use roost_cluster::{
     registry::{EtcdAccessArgs, EtcdRegistry, Registry},
     timing::Timing,
 };
-use roost_coordinator::{Config, Coordinator, legacy::LegacyArgs, transport::TransportArgs};
+use roost_coordinator::{Config, Coordinator, legacy::LegacyArgs, oidc::OidcArgs, transport::TransportArgs};
 use roost_devcluster::{Etcd, Postgres, wait_until};
 use roost_proto::v1::GetClusterStatusRequest;
 use roost_store::Store;
@@ -95,12 +95,16 @@ pub async fn api() -> Api {
 
 /// One that has no key for secrets of people.
 pub async fn api_without_secrets_key() -> Api {
+    api_that(|config| Config { secrets_key_file: None, ..config }).await
+}
+
+/// One that is set otherwise than the others.
+pub async fn api_that(change: impl FnOnce(Config) -> Config) -> Api {
     let servers = servers().await;
     let number = TESTS.fetch_add(1, Ordering::Relaxed);
     let database = new_database(servers.postgres.url(), &format!("test_{number}")).await;
-    let without = |config| Config { secrets_key_file: None, ..config };
     let cluster = format!("test-{number}");
-    let api = start_with("c1", &database, servers.etcd.endpoint(), &cluster, without).await;
+    let api = start_with("c1", &database, servers.etcd.endpoint(), &cluster, change).await;
     api.is_serving("").await;
     api
 }
@@ -195,6 +199,7 @@ async fn start_with(
         token_file: token_file.clone(),
         legacy,
         secrets_key_file: Some(key),
+        oidc: OidcArgs::default(),
         transport,
         lease_ttl: timing,
         stale_after: Duration::from_secs(120),

@@ -10,6 +10,8 @@ pub struct Browser {
     client: reqwest::Client,
     origin: String,
     pub cookie: Option<String>,
+    /// Of its way through a provider of OpenID Connect.
+    pub away: Option<String>,
 }
 
 #[derive(Debug)]
@@ -44,12 +46,18 @@ impl Browser {
         let client =
             reqwest::Client::builder().no_proxy().timeout(SOON).redirect(reqwest::redirect::Policy::none());
         let addr = api.coordinator.http_addr().expect("an address");
-        Self { client: client.build().expect("a client"), origin: format!("http://{addr}"), cookie: None }
+        let (client, origin) = (client.build().expect("a client"), format!("http://{addr}"));
+        Self { client, origin, cookie: None, away: None }
     }
 
     /// A path of the portal, or a link to it.
     pub async fn get(&mut self, target: &str) -> Page {
         self.send("GET", target, &[], String::new()).await
+    }
+
+    /// A link of a page that it has open.
+    pub async fn click(&mut self, target: &str) -> Page {
+        self.send("GET", target, &[("sec-fetch-site", "same-origin")], String::new()).await
     }
 
     /// A form of the page that it has open.
@@ -88,23 +96,31 @@ impl Browser {
         let url =
             if target.starts_with('/') { format!("{}{target}", self.origin) } else { target.to_owned() };
         let request = self.client.request(method.parse().expect("a method"), url);
-        match &self.cookie {
-            Some(cookie) => request.header("cookie", format!("__Host-roost={cookie}")),
-            None => request,
+        let named = [("__Host-roost", &self.cookie), ("__Host-roost-oidc", &self.away)];
+        let kept = named.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+        match kept.collect::<Vec<_>>().join("; ") {
+            none if none.is_empty() => request,
+            cookies => request.header("cookie", cookies),
         }
     }
 
     fn keep_cookie(&mut self, answer: &reqwest::Response) {
-        let Some(set) = answer.headers().get("set-cookie").and_then(|set| set.to_str().ok()) else { return };
-        let Some((value, attributes)) =
-            set.strip_prefix("__Host-roost=").and_then(|rest| rest.split_once("; "))
-        else {
-            return;
-        };
-        for needed in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
-            assert!(attributes.contains(needed), "{set}");
+        for set in answer.headers().get_all("set-cookie").iter().filter_map(|set| set.to_str().ok()) {
+            let Some(((name, value), attributes)) =
+                set.split_once("; ").and_then(|(pair, rest)| Some((pair.split_once('=')?, rest)))
+            else {
+                continue;
+            };
+            let kept = match name {
+                "__Host-roost" => &mut self.cookie,
+                "__Host-roost-oidc" => &mut self.away,
+                _ => continue,
+            };
+            for needed in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
+                assert!(attributes.contains(needed), "{set}");
+            }
+            *kept = Some(value.to_owned()).filter(|value| !value.is_empty());
         }
-        self.cookie = Some(value.to_owned()).filter(|value| !value.is_empty());
     }
 }
 
