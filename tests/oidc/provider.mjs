@@ -75,8 +75,9 @@ provider.use(async (ctx, next) => {
     ctx.redirect(await provider.interactionResult(ctx.req, ctx.res, result, { mergeWithLastSubmission: false }));
     return;
   }
-  if (ctx.path === '/token' && told.lie?.answers === 'redirect') {
-    ctx.redirect(`${issuer}/elsewhere`);
+  if (ctx.path === '/token' && told.lie?.answers === 'redirect' && !ctx.query.followed) {
+    // To where all is as it should be.
+    ctx.redirect(`${issuer}/token?followed=1`);
     ctx.status = 307;
     return;
   }
@@ -94,4 +95,5 @@ provider.use(async (ctx, next) => {
   }
 });
 
-provider.listen(Number(port), '127.0.0.1');
+// At the second address it is somebody who is not on this machine.
+for (const address of ['127.0.0.1', '127.0.0.2']) provider.listen(Number(port), address);

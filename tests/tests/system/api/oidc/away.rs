@@ -54,15 +54,14 @@ async fn what_a_provider_answers_is_bounded_and_followed_nowhere() {
 
 #[tokio::test]
 async fn a_provider_that_says_that_it_is_another_or_leads_into_the_open_is_none() {
-    for discovery in [
-        json!({ "issuer": "https://evil.example" }),
-        json!({ "authorization_endpoint": "http://192.0.2.1/auth" }),
-        json!({ "jwks_uri": "http://192.0.2.1/jwks" }),
-    ] {
+    for (what, path) in [("issuer", ""), ("authorization_endpoint", "/auth"), ("jwks_uri", "/jwks")] {
         let world = world().await;
+        // Where the same provider answers too, but not as one on this machine.
+        let elsewhere = world.issuer().replace("127.0.0.1", "127.0.0.2");
+        let discovery = json!({ what: format!("{elsewhere}{path}") });
         world.told(json!({ "lie": { "discovery": discovery } })).await;
         let mut browser = Browser::of(&world.api);
         let refused = browser.click(GO).await;
-        assert_eq!((refused.status, browser.away.is_none()), (503, true), "{discovery}: {refused:?}");
+        assert_eq!((refused.status, browser.away.is_none()), (503, true), "{what}: {refused:?}");
     }
 }

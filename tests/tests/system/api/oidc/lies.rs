@@ -72,7 +72,7 @@ async fn where_the_provider_signs_nobody_in_nobody_comes_in() {
 async fn an_id_token_counts_only_as_the_provider_signed_it_for_this_sign_in() {
     let world = world_with_owner().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let claim = |name: &str, value: Value| (name.to_owned(), json!({ "claims": { name: value } }));
+    let claim = |name: &str, value: Value| (format!("{name}: {value}"), json!({ "claims": { name: value } }));
     let signed = |by: &str| (format!("signed: {by}"), json!({ "signed": by }));
     let without = |name: &str| (format!("without {name}"), json!({ "without": [name] }));
     let lies = [
@@ -94,14 +94,18 @@ async fn an_id_token_counts_only_as_the_provider_signed_it_for_this_sign_in() {
         signed("secret"),
         signed("foreign"),
     ];
+    let mut believed = Vec::new();
     for (what, lie) in lies {
         world.told(json!({ "lie": lie })).await;
         let mut browser = Browser::of(&world.api);
         let refused = world.through(&mut browser, GO).await;
         // What is no ID token at all is as if the provider were away.
-        assert!([403, 503].contains(&refused.status), "{what}: {refused:?}");
-        assert!(browser.cookie.is_none() && !refused.text.contains("bound to nobody"), "{what}: {refused:?}");
+        let is_refused = [403, 503].contains(&refused.status) && browser.cookie.is_none();
+        if !is_refused || refused.text.contains("bound to nobody") {
+            believed.push(what);
+        }
     }
+    assert!(believed.is_empty(), "{believed:?}");
     world.told(json!({ "lie": { "claims": { "azp": "roost-portal", "aud": ["roost-portal"] } } })).await;
     assert_eq!(world.through(&mut Browser::of(&world.api), GO).await.status, 303);
 }
