@@ -47,6 +47,7 @@ pub mod top;
 pub mod user;
 pub mod version;
 mod wait;
+mod words;
 pub mod worker;
 
 use clap::CommandFactory;

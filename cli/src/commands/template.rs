@@ -1,17 +1,17 @@
 //! `roost template`
 
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use prost_types::FieldMask;
 use roost_proto::v1::{
     BusinessTexts, GetTenantRequest, Language, PreviewTemplateRequest, Template, Tenant,
     UpdateTemplateSettingsRequest,
 };
 
-use super::{Context, tenant::read_menu};
+use super::{
+    Context,
+    words::{Words, read_menu},
+};
 use crate::{
-    choices::{LanguageChoice, TemplateChoice},
     failure::Failure,
     views::{PreviewedMessageView, TenantView},
 };
@@ -34,30 +34,6 @@ pub enum TemplateVerb {
         #[command(flatten)]
         words: Words,
     },
-}
-
-/// What is not given is as the tenant has it; a text given as "" is the template's own again.
-#[derive(Debug, Args)]
-pub struct Words {
-    /// The business's name.
-    #[arg(long, value_name = "NAME")]
-    pub(super) name: Option<String>,
-    #[arg(long, value_enum)]
-    pub(super) template: Option<TemplateChoice>,
-    #[arg(long, value_enum)]
-    pub(super) language: Option<LanguageChoice>,
-    /// Sent with the menu to a chat's first message. {business} stands for the name.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) greeting: Option<String>,
-    /// Sent when nothing in the menu fits. {message} stands for the message.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) fallback: Option<String>,
-    /// Sent once when the reply limit is reached.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) limit_warning: Option<String>,
-    /// A JSON file with the menu: [{"title": "...", "reply": "...", "keywords": ["..."]}, ...]; [] is the template's own.
-    #[arg(long, value_name = "FILE")]
-    pub(super) menu: Option<PathBuf>,
 }
 
 impl TemplateVerb {

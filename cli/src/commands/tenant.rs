@@ -1,6 +1,6 @@
 //! `roost tenant`
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use prost_types::FieldMask;
@@ -20,13 +20,13 @@ use super::{
     place,
     proxy_file::ProxyArgs,
     restart_schedule::RestartArgs,
-    template::Words,
     timing::TimingArgs,
+    words::{Words, read_menu},
 };
 use crate::{
     choices::{OwnLogLevel, ResendChoice, own_log_level},
     failure::Failure,
-    views::{MenuItemView, TenantView},
+    views::TenantView,
 };
 
 #[derive(Debug, Subcommand)]
@@ -336,10 +336,4 @@ impl Settings {
         }
         Ok((tenant, paths))
     }
-}
-
-pub(super) fn read_menu(path: PathBuf) -> Result<Vec<MenuItemView>, Failure> {
-    let what = format!("the menu {}", path.display());
-    let text = fs::read_to_string(&path).map_err(|source| Failure::Input { what: what.clone(), source })?;
-    serde_json::from_str(&text).map_err(|source| Failure::Invalid { what, source })
 }
