@@ -93,6 +93,13 @@ async fn a_link_binds_nobodys_identity_to_another_user() {
     assert!(taken.status == 409 && taken.text.contains("bound to somebody else"), "{taken:?}");
     assert_eq!((browser.cookie.is_none(), browser.get(&jumas).await.status), (true, 200));
 
+    // Nor is the owner's invitation used by who is somebody else here.
+    world.is("juma").await;
+    world.through(&mut browser, &format!("{jumas}/oidc")).await;
+    let joins = invite(&world.api, "juma", OWNER, v1::Role::Staff).await;
+    let refused = world.through(&mut Browser::of(&world.api), &format!("{joins}/oidc")).await;
+    assert!(refused.status == 403 && refused.text.contains("known here"), "{refused:?}");
+
     // Whoever invites an address that is a user's gets nothing of that user by an identity of his own.
     world.is("thief").await;
     for link in [
@@ -113,7 +120,8 @@ async fn a_link_binds_nobodys_identity_to_another_user() {
     let mut owner = Browser::of(&world.api);
     world.through(&mut owner, GO).await;
     assert_eq!(owner.get("/console").await.status, 200, "an operator now");
-    assert_eq!(identities(&world).await, [(OWNER.to_owned(), "asha".to_owned())]);
+    let known = [(OWNER, "asha"), ("juma@duka.example", "juma")];
+    assert_eq!(identities(&world).await, known.map(|(email, subject)| (email.into(), subject.into())));
 }
 
 #[tokio::test]
