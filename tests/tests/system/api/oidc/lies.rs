@@ -23,7 +23,7 @@ async fn a_browser_comes_back_once_from_where_it_was_sent_and_no_other_does() {
     let world = world_with_owner().await;
     let over = async |browser: &mut Browser, url: &str, what: &str| {
         let refused = browser.get(url).await;
-        assert!(refused.status == 403 && refused.text.contains("Begin anew"), "{what}: {refused:?}");
+        assert!(refused.status == 403 && refused.text.contains("was used already"), "{what}: {refused:?}");
         assert!(browser.cookie.is_none() && browser.away.is_none(), "{what}");
     };
     let mut browser = Browser::of(&world.api);
