@@ -2,15 +2,9 @@
 
 use clap::Subcommand;
 use prost_types::FieldMask;
-use roost_proto::v1::{
-    BusinessTexts, GetTenantRequest, Language, PreviewTemplateRequest, Template, Tenant,
-    UpdateTemplateSettingsRequest,
-};
+use roost_proto::v1::{GetTenantRequest, PreviewTemplateRequest, Tenant, UpdateTemplateSettingsRequest};
 
-use super::{
-    Context,
-    words::{Words, read_menu},
-};
+use super::{Context, tenant::whole, words::Words};
 use crate::{
     failure::Failure,
     views::{PreviewedMessageView, TenantView},
@@ -40,7 +34,7 @@ impl TemplateVerb {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::Preview { tenant, messages, words } => {
-                let (tried, _) = words.over(context, tenant.clone()).await?;
+                let (tried, _) = changed(context, tenant.clone(), words).await?;
                 let request = PreviewTemplateRequest { tenant_id: tenant, tenant: Some(tried), messages };
                 let answer = context.admin()?.tenants().preview_template(request).await?.into_inner();
                 let shown: Vec<_> = answer.messages.into_iter().map(PreviewedMessageView::from).collect();
@@ -50,60 +44,36 @@ impl TemplateVerb {
                 shown.iter().try_for_each(|exchange| context.output.text(&exchange.as_conversation()))
             }
             Self::Update { tenant, words } => {
-                let (changed, paths) = words.over(context, tenant).await?;
+                let (tenant, paths) = changed(context, tenant, words).await?;
                 if paths.is_empty() {
                     let why =
                         "nothing to change; give at least one setting (see roost template update --help)";
                     return Err(Failure::Refused(why.into()));
                 }
                 let request = UpdateTemplateSettingsRequest {
-                    tenant: Some(changed),
+                    tenant: Some(tenant),
                     update_mask: Some(FieldMask { paths }),
                 };
                 let mut client = context.admin()?.tenants();
-                let changed = client.update_template_settings(request).await?.into_inner();
-                context.output.one(&TenantView::from(changed))
+                let tenant = client.update_template_settings(request).await?.into_inner();
+                context.output.one(&TenantView::from(tenant))
             }
         }
     }
 }
 
-impl Words {
-    /// The tenant's template with what was given, and the update mask of that. The API changes the texts as a whole, hence those that are there.
-    async fn over(self, context: &mut Context, id: String) -> Result<(Tenant, Vec<String>), Failure> {
-        let menu = self.menu.map(read_menu).transpose()?;
-        let has_texts =
-            [&self.greeting, &self.fallback, &self.limit_warning].iter().any(|text| text.is_some())
-                || menu.is_some();
-        let given = [
-            ("display_name", self.name.is_some()),
-            ("template", self.template.is_some()),
-            ("language", self.language.is_some()),
-            ("texts", has_texts),
-        ];
-        let paths = given.into_iter().filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
-        let texts = match has_texts {
-            true => {
-                let present =
-                    context.admin()?.tenants().get_tenant(GetTenantRequest { id: id.clone() }).await?;
-                let before = present.into_inner().texts.unwrap_or_default();
-                Some(BusinessTexts {
-                    greeting: self.greeting.unwrap_or(before.greeting),
-                    fallback: self.fallback.unwrap_or(before.fallback),
-                    limit_warning: self.limit_warning.unwrap_or(before.limit_warning),
-                    menu: menu.map_or(before.menu, |menu| menu.into_iter().map(Into::into).collect()),
-                })
-            }
-            false => None,
-        };
-        let tenant = Tenant {
-            id,
-            display_name: self.name.unwrap_or_default(),
-            template: self.template.map_or(Template::Unspecified, Template::from) as i32,
-            language: self.language.map_or(Language::Unspecified, Language::from) as i32,
-            texts,
-            ..Tenant::default()
-        };
-        Ok((tenant, paths.collect()))
-    }
+/// The tenant's template with what was given, and the update mask of that.
+async fn changed(context: &mut Context, id: String, words: Words) -> Result<(Tenant, Vec<String>), Failure> {
+    let has_texts = words.has_texts();
+    let before = match has_texts {
+        true => {
+            context.admin()?.tenants().get_tenant(GetTenantRequest { id: id.clone() }).await?.into_inner()
+        }
+        false => Tenant::default(),
+    };
+    let (said, paths) = words.over(before.texts.unwrap_or_default())?;
+    let mut paths: Vec<String> = paths.into_iter().map(|path| whole(path.to_owned())).collect();
+    // Those of one field are beside each other.
+    paths.dedup();
+    Ok((Tenant { id, texts: said.texts.filter(|_| has_texts), ..said }, paths))
 }

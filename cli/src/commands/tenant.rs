@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use prost_types::FieldMask;
 use roost_proto::v1::{
-    BusinessTexts, CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, Language, ListTenantsRequest,
-    ResendPolicy, StartWorkerRequest, Template, Tenant, TenantStatus, UpdateTenantRequest,
+    CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, ListTenantsRequest, ResendPolicy,
+    StartWorkerRequest, Tenant, TenantStatus, UpdateTenantRequest,
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
     proxy_file::ProxyArgs,
     restart_schedule::RestartArgs,
     timing::TimingArgs,
-    words::{Words, read_menu},
+    words::Words,
 };
 use crate::{
     choices::{OwnLogLevel, ResendChoice, own_log_level},
@@ -258,7 +258,7 @@ fn some_of(paths: Vec<String>) -> Result<Vec<String>, Failure> {
 }
 
 /// The field of an entry that is not changed alone in an update of one tenant: the others of the field are as they were.
-fn whole(path: String) -> String {
+pub(super) fn whole(path: String) -> String {
     match path.split_once('.') {
         Some((field @ ("texts" | "browser" | "timing"), _)) => field.to_owned(),
         _ => path,
@@ -280,17 +280,9 @@ impl Settings {
     /// The tenant with what was given, and the update mask of it, entry by entry. The API changes one tenant's texts, restart schedule,
     /// browser's settings and worker's timing as a whole, hence `present`: what is not given of them stays as it is.
     fn into_tenant(self, id: String, present: Tenant) -> Result<(Tenant, Vec<String>), Failure> {
-        let words = self.words;
-        let menu = words.menu.map(read_menu).transpose()?;
+        let (said, of_words) = self.words.over(present.texts.unwrap_or_default())?;
         let given = [
-            ("display_name", words.name.is_some()),
             ("phone", self.phone.is_some()),
-            ("template", words.template.is_some()),
-            ("language", words.language.is_some()),
-            ("texts.greeting", words.greeting.is_some()),
-            ("texts.fallback", words.fallback.is_some()),
-            ("texts.limit_warning", words.limit_warning.is_some()),
-            ("texts.menu", menu.is_some()),
             ("reply_limit_per_minute", self.reply_limit.is_some()),
             ("answer_within", self.answer_within.is_some()),
             ("resend_policy", self.resend_policy.is_some()),
@@ -301,22 +293,15 @@ impl Settings {
         ];
         let entries = self.browser.paths().into_iter().chain(self.timing.paths());
         let given = given.into_iter().chain(entries).chain(self.limits.paths());
-        let paths = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path.to_owned());
-        let mut paths: Vec<_> = paths.collect();
-        let before = present.texts.unwrap_or_default();
-        let texts = BusinessTexts {
-            greeting: words.greeting.unwrap_or(before.greeting),
-            fallback: words.fallback.unwrap_or(before.fallback),
-            limit_warning: words.limit_warning.unwrap_or(before.limit_warning),
-            menu: menu.map_or(before.menu, |menu| menu.into_iter().map(Into::into).collect()),
-        };
+        let given = given.filter(|(_, is_given)| *is_given).map(|(path, _)| path);
+        let mut paths: Vec<_> = of_words.into_iter().chain(given).map(str::to_owned).collect();
         let mut tenant = Tenant {
             id,
-            display_name: words.name.unwrap_or_default(),
+            display_name: said.display_name,
             phone: self.phone.unwrap_or_default(),
-            template: words.template.map_or(Template::Unspecified, Template::from) as i32,
-            language: words.language.map_or(Language::Unspecified, Language::from) as i32,
-            texts: Some(texts),
+            template: said.template,
+            language: said.language,
+            texts: said.texts,
             reply_limit_per_minute: self.reply_limit,
             answer_within: self.answer_within.and_then(|span| span.try_into().ok()),
             resend_policy: self.resend_policy.map_or(ResendPolicy::Unspecified, ResendPolicy::from) as i32,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::app::access::{
     Caller,
-    pace::{Paced, Paces},
+    pace::{Paced, Paces, TooOften},
 };
 
 /// Wraps the services with the question.
@@ -48,7 +48,7 @@ impl Gate for Turnstile {
 
 fn refusal(paced: Paced) -> ApiError {
     match paced {
-        Paced::TooOften { per_second, retry_after } => {
+        Paced::TooOften(TooOften { per_second, retry_after }) => {
             let message = format!("this caller may make {per_second} calls a second; wait, and make fewer");
             ApiError::exhausted("rate", retry_after, message)
         }

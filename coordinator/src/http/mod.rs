@@ -7,6 +7,7 @@ pub mod json;
 pub mod ordered;
 pub mod peer;
 pub mod proxies;
+pub mod retry_after;
 pub mod server;
 pub mod site;
 mod stalled_writes;

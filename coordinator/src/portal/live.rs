@@ -16,7 +16,7 @@ use roost_store::{Session, StoreError, Worker};
 use time::OffsetDateTime;
 
 use super::{
-    language::{Language, of},
+    language::of,
     page::card,
     problem::{failed, nothing_here},
     signed::{Member, Signed},
@@ -60,7 +60,11 @@ pub async fn events(
     let Some(member) = signed.member_of(&tenant) else { return nothing_here(&portal, &headers) };
     match news(&portal, &member).await {
         Ok(news) => {
-            let cards = cards(portal.clone(), of(&headers), member, news);
+            let language = of(&headers);
+            let now = move |worker: &Worker, session: &Session| {
+                Status::of(&member, worker, session, OffsetDateTime::now_utc())
+            };
+            let cards = shown(news, now, move |status| card(&portal, language, status));
             Sse::new(cards).keep_alive(keep_alive()).into_response()
         }
         Err(error) => failed(&portal, &headers, &error),
@@ -101,51 +105,45 @@ pub async fn changes(
     Ok(stream::select(workers, sessions))
 }
 
-/// A card for each change, none for what changes nothing that it shows, and a last event where the page is over.
-fn cards(
-    portal: Arc<Portal>,
-    language: Language,
-    member: Member,
+/// What is shown, whenever it is something else, and a last event where the page is over. Half of it would be a state that never was.
+pub fn shown<C: PartialEq + Send + 'static>(
     news: impl Stream<Item = Update> + Send + 'static,
+    card: impl Fn(&Worker, &Session) -> C + Send + 'static,
+    page: impl Fn(&C) -> String + Send + 'static,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    let known = Known { portal, language, member, worker: None, session: None, shown: None };
-    let begun = (Box::pin(news), Some(known));
-    stream::unfold(begun, |(mut news, known)| async move {
+    let known = Known { worker: None, session: None, shown: None };
+    stream::unfold((Box::pin(news), Some(known), card, page), |(mut news, known, card, page)| async move {
         let mut known = known?;
         loop {
-            let event = match news.next().await? {
-                Update::Worker(worker) => known.with(|known| known.worker = Some(*worker)),
-                Update::Session(session) => known.with(|known| known.session = Some(*session)),
-                Update::Over => return Some((Ok(Event::default().event("over").data("over")), (news, None))),
+            match news.next().await? {
+                Update::Worker(worker) => known.worker = Some(worker),
+                Update::Session(session) => known.session = Some(session),
+                Update::Over => {
+                    return Some((Ok(Event::default().event("over").data("over")), (news, None, card, page)));
+                }
                 Update::CutOff => return None,
-            };
-            if let Some(event) = event {
-                return Some((Ok(event), (news, Some(known))));
+            }
+            if let Some(text) = known.news(&card, &page) {
+                let event = Event::default().event("status").data(text);
+                return Some((Ok(event), (news, Some(known), card, page)));
             }
         }
     })
 }
 
 /// What the page has been told of.
-struct Known {
-    portal: Arc<Portal>,
-    language: Language,
-    member: Member,
-    worker: Option<Worker>,
-    session: Option<Session>,
-    shown: Option<Status>,
+struct Known<C> {
+    worker: Option<Box<Worker>>,
+    session: Option<Box<Session>>,
+    shown: Option<C>,
 }
 
-impl Known {
-    /// The card, if it is another one now. Half of what it shows would be a state that never was.
-    fn with(&mut self, change: impl FnOnce(&mut Self)) -> Option<Event> {
-        change(self);
-        let (worker, session) = (self.worker.as_ref()?, self.session.as_ref()?);
-        let status = Status::of(&self.member, worker, session, OffsetDateTime::now_utc());
-        let is_new = self.shown.as_ref() != Some(&status);
-        let event =
-            is_new.then(|| Event::default().event("status").data(card(&self.portal, self.language, &status)));
-        self.shown = Some(status);
-        event
+impl<C: PartialEq> Known<C> {
+    /// The page of what is shown now, if that is something else.
+    fn news(&mut self, card: impl Fn(&Worker, &Session) -> C, page: impl Fn(&C) -> String) -> Option<String> {
+        let now = card(self.worker.as_ref()?, self.session.as_ref()?);
+        let text = (self.shown.as_ref() != Some(&now)).then(|| page(&now));
+        self.shown = Some(now);
+        text
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, Query, State},
     response::{IntoResponse, Response, Sse, sse::Event},
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
 use roost_model::LogLevel;
@@ -102,18 +102,15 @@ fn told(
     member: Member,
     items: impl Stream<Item = Result<LogItem, Error>> + Send + 'static,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    let held = portal.access.open_stream(member.caller());
-    let over = held.ended().clone().cancelled_owned();
-    let events = items.filter_map(move |item| {
-        let _held = &held;
+    let items = portal.access.open_stream(member.caller()).while_it_counts(items);
+    items.filter_map(move |item| {
         let event = match item {
             Ok(LogItem::Lines(lines)) => some(&portal, language, &lines),
             // Where the lines come from by now matters to whoever reads them by the API.
             Ok(LogItem::Notice(_)) | Err(_) => None,
         };
         async move { event.map(Ok) }
-    });
-    stream::StreamExt::take_until(events, over)
+    })
 }
 
 fn some(portal: &Portal, language: Language, lines: &[LogLine]) -> Option<Event> {

@@ -1,7 +1,7 @@
 //! Lines of a worker's log as pages show them.
 
 use futures::StreamExt;
-use minijinja::{Value, context, value::Serde};
+use minijinja::{Value, context};
 use roost_model::{LogLevel, ids::TenantId};
 use time::OffsetDateTime;
 
@@ -39,7 +39,7 @@ pub async fn kept_lines(app: &App, tenant: &TenantId, level: LogLevel) -> Result
 pub fn line(line: &LogLine) -> Value {
     let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
     context! {
-        at => Moment::of(line.time).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(line.time),
         level => line.level.as_str(),
         message => line.message.as_str(),
         fields => fields.join(" "),

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, StatusCode};
-use minijinja::{Value, context, value::Serde};
+use minijinja::{Value, context};
 use roost_store::AuditRecord;
 use serde::Deserialize;
 
@@ -57,7 +57,7 @@ fn row(AuditRecord { at, entry, .. }: &AuditRecord) -> Value {
         _ => "messages",
     };
     context! {
-        at => Moment::of(*at).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(*at),
         who => entry.caller.as_str(),
         at_what,
         at_all => entry.tenant.is_none(),

@@ -1,5 +1,6 @@
 //! Points in time, as a page has them: for scripts, which show them in the reader's zone, and for readers without any.
 
+use minijinja::{Value, value::Serde};
 use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339, macros::format_description};
 
@@ -15,6 +16,11 @@ impl Moment {
         let at = at.to_offset(UtcOffset::UTC).replace_nanosecond(0).ok()?;
         let text = at.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).ok()?;
         Some(Self { iso: at.format(&Rfc3339).ok()?, text })
+    }
+
+    /// The same for what a template is given.
+    pub fn shown(at: OffsetDateTime) -> Option<Value> {
+        Self::of(at).map(|moment| Value::from(Serde(moment)))
     }
 }
 

@@ -80,7 +80,7 @@ pub async fn business(
 fn counted(lately: &MessagesLately, until: OffsetDateTime) -> Value {
     let MessagesLately { received, sent, counted_all } = *lately;
     let many = (!counted_all).then_some(received + sent);
-    context! { received, sent, many, until => Moment::of(until).map(|at| Value::from(Serde(at))) }
+    context! { received, sent, many, until => Moment::shown(until) }
 }
 
 /// The card alone, for those who have the page open.

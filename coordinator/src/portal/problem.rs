@@ -6,13 +6,13 @@ use axum::{
     extract::State,
     response::{Html, IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use minijinja::context;
 use roost_model::causes;
 use roost_store::StoreError;
 
 use super::{language::of, state::Portal};
-use crate::app::Error;
+use crate::{app::Error, http::retry_after::retry_after};
 
 pub async fn not_found(State(portal): State<Arc<Portal>>, headers: HeaderMap) -> Response {
     nothing_here(&portal, &headers)
@@ -33,10 +33,9 @@ pub fn failed(portal: &Portal, headers: &HeaderMap, error: &Error) -> Response {
 }
 
 /// Of a browser that asks for more than a person reads.
-pub fn too_often(portal: &Portal, headers: &HeaderMap, retry_after: Duration) -> Response {
+pub fn too_often(portal: &Portal, headers: &HeaderMap, wait: Duration) -> Response {
     let mut answer = problem(portal, headers, StatusCode::TOO_MANY_REQUESTS, "state-waiting", "away");
-    let seconds = retry_after.as_secs_f64().ceil().max(1.0);
-    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+    answer.headers_mut().insert(RETRY_AFTER, retry_after(wait));
     answer
 }
 

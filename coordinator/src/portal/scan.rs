@@ -3,13 +3,13 @@
 //! Whoever has the link needs no sign-in, so it shows neither what the business is called elsewhere nor what it may do, and at each
 //! change it is asked anew whether the link still counts.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{Path, State},
-    response::{Html, IntoResponse, Response, Sse, sse::Event},
+    response::{Html, IntoResponse, Response, Sse},
 };
-use futures::{Stream, StreamExt, stream};
+use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
 use minijinja::{Value, context, value::Serde};
 use roost_store::{ScanLink, Session, Worker};
@@ -17,8 +17,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{
-    language::{Language, of},
-    live::{Update, changes, keep_alive},
+    language::of,
+    live::{Update, changes, keep_alive, shown},
     problem::{failed, nothing_here},
     state::Portal,
     view::{State as Shows, state},
@@ -43,7 +43,7 @@ pub async fn page(
     headers: HeaderMap,
     Path(link): Path<String>,
 ) -> Response {
-    let shown = async {
+    let found = async {
         match portal.app.scan_link(&link).await? {
             ScanLink::Open { tenant } => {
                 let tenant_row = portal.app.get_tenant(&tenant).await?;
@@ -57,7 +57,7 @@ pub async fn page(
             ScanLink::Over => Ok((StatusCode::GONE, context! { outcome => "over" })),
         }
     };
-    match shown.await {
+    match found.await {
         Ok((status, about)) => {
             (status, Html(portal.templates.page(of(&headers), "scan.html", about))).into_response()
         }
@@ -79,7 +79,12 @@ pub async fn events(
     };
     match begun.await {
         Ok(Some(news)) => {
-            let cards = cards(portal.clone(), of(&headers), link, news);
+            let (language, own) = (of(&headers), portal.clone());
+            let news = news.then(move |update| while_open(own.clone(), link.clone(), update));
+            let page = move |card: &Card| {
+                portal.templates.page(language, "scan_card.html", Value::from(Serde(card)))
+            };
+            let cards = shown(news, Card::of, page);
             Sse::new(cards).keep_alive(keep_alive()).into_response()
         }
         Ok(None) => nothing_here(&portal, &headers),
@@ -87,59 +92,12 @@ pub async fn events(
     }
 }
 
-struct Known {
-    portal: Arc<Portal>,
-    language: Language,
-    link: String,
-    worker: Option<Box<Worker>>,
-    session: Option<Box<Session>>,
-    shown: Option<Card>,
-}
-
-fn cards(
-    portal: Arc<Portal>,
-    language: Language,
-    link: String,
-    news: impl Stream<Item = Update> + Send + 'static,
-) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    let known = Known { portal, language, link, worker: None, session: None, shown: None };
-    stream::unfold((Box::pin(news), Some(known)), |(mut news, known)| async move {
-        let mut known = known?;
-        loop {
-            match news.next().await? {
-                Update::Worker(worker) => known.worker = Some(worker),
-                Update::Session(session) => known.session = Some(session),
-                Update::Over => return Some((Ok(over()), (news, None))),
-                Update::CutOff => return None,
-            }
-            if !known.counts().await? {
-                return Some((Ok(over()), (news, None)));
-            }
-            if let Some(event) = known.event() {
-                return Some((Ok(event), (news, Some(known))));
-            }
-        }
-    })
-}
-
-fn over() -> Event {
-    Event::default().event("over").data("over")
-}
-
-impl Known {
-    /// None while that cannot be told: the page asks again.
-    async fn counts(&self) -> Option<bool> {
-        let link = self.portal.app.scan_link(&self.link).await.ok()?;
-        Some(matches!(link, ScanLink::Open { .. }))
-    }
-
-    fn event(&mut self) -> Option<Event> {
-        let card = Card::of(self.worker.as_ref()?, self.session.as_ref()?);
-        if self.shown.as_ref() == Some(&card) {
-            return None;
-        }
-        let text = self.portal.templates.page(self.language, "scan_card.html", Value::from(Serde(&card)));
-        self.shown = Some(card);
-        Some(Event::default().event("status").data(text))
+/// As it is, unless the link does not count any more.
+async fn while_open(portal: Arc<Portal>, link: String, update: Update) -> Update {
+    match portal.app.scan_link(&link).await {
+        Ok(ScanLink::Open { .. }) => update,
+        Ok(ScanLink::Linked | ScanLink::Over) => Update::Over,
+        // The page asks again.
+        Err(_) => Update::CutOff,
     }
 }

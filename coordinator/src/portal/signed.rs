@@ -16,7 +16,7 @@ use super::{
     state::Portal,
 };
 use crate::{
-    app::access::{Caller, calls, pace::Paced, secret},
+    app::access::{Caller, calls, pace::TooOften, secret},
     http::ordered::Asked,
 };
 
@@ -45,7 +45,7 @@ impl FromRequestParts<Arc<Portal>> for Signed {
     async fn from_request_parts(parts: &mut Parts, portal: &Arc<Portal>) -> Result<Self, Response> {
         let to_sign_in = || Redirect::to("/sign-in").into_response();
         let cookie = cookie(&parts.headers).ok_or_else(to_sign_in)?;
-        if let Err(Paced::TooOften { retry_after, .. }) = portal.pace.begin(cookie) {
+        if let Err(TooOften { retry_after, .. }) = portal.rate.call(cookie) {
             return Err(too_often(portal, &parts.headers, retry_after));
         }
         match portal.sign_ins.user(cookie).await {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::app::{
     App,
-    access::{Access, pace::Pace},
+    access::{Access, pace::Rate},
     people::{PortalAddress, SecretsKey, SignIns},
 };
 
@@ -21,7 +21,7 @@ pub struct Portal {
     pub address: PortalAddress,
     pub sign_ins: SignIns,
     /// Of one browser that is signed in.
-    pub pace: Pace,
+    pub rate: Rate,
     pub templates: Templates,
     pub console: ConsolePages,
     pub console_feed: Feed,
@@ -37,7 +37,7 @@ impl Portal {
         let sign_ins = SignIns::new(app.clone(), secrets_key);
         let (templates, console) = (Templates::new()?, ConsolePages::new()?);
         let console_feed = Feed::new(app.clone());
-        let pace = Pace::new(PAGES_PER_SECOND, usize::MAX);
-        Ok(Self { app, access, address, sign_ins, pace, templates, console, console_feed })
+        let rate = Rate::new(PAGES_PER_SECOND);
+        Ok(Self { app, access, address, sign_ins, rate, templates, console, console_feed })
     }
 }

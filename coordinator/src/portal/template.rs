@@ -14,7 +14,10 @@ use roost_proto::{
     error::{ApiError, Violation},
     v1,
 };
-use serde::Serialize;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer},
+};
 
 use super::{
     business::{Part, business_page},
@@ -233,6 +236,12 @@ fn all<'a>(fields: &'a Fields, name: &'a str) -> impl Iterator<Item = &'a str> {
     fields.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
 }
 
+/// What nobody can choose in the page is the first one.
+fn chosen<T: DeserializeOwned + Default>(fields: &Fields, name: &str) -> T {
+    let value: StrDeserializer<'_, serde::de::value::Error> = last(fields, name).into_deserializer();
+    T::deserialize(value).unwrap_or_default()
+}
+
 impl From<&Fields> for Typed {
     fn from(fields: &Fields) -> Self {
         let text = |name| last(fields, name).to_owned();
@@ -242,19 +251,10 @@ impl From<&Fields> for Typed {
             reply: reply.to_owned(),
             keywords: keywords.to_owned(),
         });
-        let template = match last(fields, "template") {
-            "booking" => Template::Booking,
-            "ecommerce" => Template::Ecommerce,
-            _ => Template::Support,
-        };
-        let language = match last(fields, "language") {
-            "sw" => SpokenLanguage::Sw,
-            _ => SpokenLanguage::En,
-        };
         Self {
             name: text("name"),
-            template,
-            language,
+            template: chosen(fields, "template"),
+            language: chosen(fields, "language"),
             greeting: text("greeting"),
             fallback: text("fallback"),
             limit_warning: text("limit_warning"),

@@ -13,11 +13,12 @@ use unic_langid::LanguageIdentifier;
 use super::language::Language;
 
 /// Their names end in `.html`, by which what is put in is escaped.
-const PAGES: [(&str, &str); 19] = [
+const PAGES: [(&str, &str); 20] = [
     ("base.html", include_str!("templates/base.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
     ("welcome.html", include_str!("templates/welcome.html")),
     ("who.html", include_str!("templates/who.html")),
+    ("words.html", include_str!("templates/words.html")),
     ("setup.html", include_str!("templates/setup.html")),
     ("business.html", include_str!("templates/business.html")),
     ("chats.html", include_str!("templates/chats.html")),

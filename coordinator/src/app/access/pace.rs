@@ -16,12 +16,42 @@ use super::Caller;
 /// Callers above which those that have been quiet are forgotten.
 const MANY: usize = 1_000;
 
-/// What callers of one kind may do. Cheap to clone; all clones count together.
-#[derive(Clone)]
-pub struct Pace {
+/// How often each caller may call.
+pub struct Rate {
     per_second: u32,
     /// None: as often as they like.
-    rate: Option<Arc<DefaultKeyedRateLimiter<String>>>,
+    limiter: Option<DefaultKeyedRateLimiter<String>>,
+}
+
+/// A caller has called more often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooOften {
+    pub per_second: u32,
+    pub retry_after: Duration,
+}
+
+impl Rate {
+    /// 0 a second is as often as they like.
+    pub fn new(per_second: u32) -> Self {
+        let limit = |per_second| RateLimiter::keyed(Quota::per_second(per_second));
+        Self { per_second, limiter: NonZeroU32::new(per_second).map(limit) }
+    }
+
+    pub fn call(&self, caller: &str) -> Result<(), TooOften> {
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        if limiter.len() > MANY {
+            limiter.retain_recent();
+        }
+        limiter.check_key(&caller.to_owned()).map_err(|not_until| {
+            let retry_after = not_until.wait_time_from(DefaultClock::default().now());
+            TooOften { per_second: self.per_second, retry_after }
+        })
+    }
+}
+
+/// What callers of one kind may do.
+pub struct Pace {
+    rate: Rate,
     most: usize,
     under_way: Arc<Mutex<HashMap<String, usize>>>,
 }
@@ -29,7 +59,7 @@ pub struct Pace {
 /// Why a call is not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paced {
-    TooOften { per_second: u32, retry_after: Duration },
+    TooOften(TooOften),
     TooMany { most: usize },
 }
 
@@ -41,15 +71,12 @@ pub struct UnderWay {
 }
 
 impl Pace {
-    /// 0 a second is as often as they like.
     pub fn new(per_second: u32, most: usize) -> Self {
-        let rate = NonZeroU32::new(per_second)
-            .map(|per_second| Arc::new(RateLimiter::keyed(Quota::per_second(per_second))));
-        Self { per_second, rate, most, under_way: Arc::default() }
+        Self { rate: Rate::new(per_second), most, under_way: Arc::default() }
     }
 
     pub fn begin(&self, caller: &str) -> Result<UnderWay, Paced> {
-        self.may_call(caller)?;
+        self.rate.call(caller).map_err(Paced::TooOften)?;
         let mut under_way = self.under_way.lock();
         let count = under_way.entry(caller.to_owned()).or_default();
         if *count >= self.most {
@@ -57,17 +84,6 @@ impl Pace {
         }
         *count += 1;
         Ok(UnderWay { caller: caller.to_owned(), under_way: self.under_way.clone() })
-    }
-
-    fn may_call(&self, caller: &str) -> Result<(), Paced> {
-        let Some(rate) = &self.rate else { return Ok(()) };
-        if rate.len() > MANY {
-            rate.retain_recent();
-        }
-        rate.check_key(&caller.to_owned()).map_err(|not_until| {
-            let retry_after = not_until.wait_time_from(DefaultClock::default().now());
-            Paced::TooOften { per_second: self.per_second, retry_after }
-        })
     }
 }
 
@@ -84,7 +100,6 @@ impl Drop for UnderWay {
 }
 
 /// Callers of the API.
-#[derive(Clone)]
 pub struct Paces {
     cluster: Pace,
     tenant: Pace,
@@ -119,7 +134,7 @@ mod tests {
             pace.begin("asha").unwrap();
         }
         match pace.begin("asha").unwrap_err() {
-            Paced::TooOften { per_second: 5, retry_after } => {
+            Paced::TooOften(TooOften { per_second: 5, retry_after }) => {
                 assert!(retry_after <= Duration::from_millis(200), "{retry_after:?}");
             }
             other => panic!("{other:?}"),

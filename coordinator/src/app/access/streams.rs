@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,14 @@ impl LiveToken {
     /// Cancelled when the token counts no more.
     pub fn ended(&self) -> &CancellationToken {
         &self.ended
+    }
+
+    /// What is told, until the token counts no more. It is held for as long as that is read.
+    pub fn while_it_counts<T>(self, told: impl Stream<Item = T>) -> impl Stream<Item = T> {
+        told.take_until(self.ended.clone().cancelled_owned()).map(move |item| {
+            let _held = &self;
+            item
+        })
     }
 }
 

@@ -31,9 +31,7 @@ pub fn template_patch(
         let shown: String = other.chars().take(80).collect();
         checks.take::<()>("update_mask", Err(format!("{shown:?} is not of the template; {ONLY}")));
     }
-    if !is_template_alone(&tenant) {
-        checks.take::<()>("tenant", Err(format!("has a field that is not of the template; {ONLY}")));
-    }
+    check_fields(&mut checks, &tenant);
     let patch = settings(&mut checks, tenant, Some(mask));
     match id {
         Some(id) if checks.passed() => Ok((id, patch)),
@@ -43,9 +41,11 @@ pub fn template_patch(
 
 const ONLY: &str = "give display_name, template, language and texts alone";
 
-fn is_template_alone(tenant: &v1::Tenant) -> bool {
+fn check_fields(checks: &mut Checks, tenant: &v1::Tenant) {
     let v1::Tenant { id, display_name, template, language, texts, .. } = tenant.clone();
-    *tenant == v1::Tenant { id, display_name, template, language, texts, ..v1::Tenant::default() }
+    if *tenant != (v1::Tenant { id, display_name, template, language, texts, ..v1::Tenant::default() }) {
+        checks.take::<()>("tenant", Err(format!("has a field that is not of the template; {ONLY}")));
+    }
 }
 
 /// Of which tenant, what is tried, and what a customer writes.
@@ -71,9 +71,7 @@ pub fn preview(
 }
 
 fn tried(checks: &mut Checks, tenant: v1::Tenant) -> TriedTemplate {
-    if !is_template_alone(&tenant) {
-        checks.take::<()>("tenant", Err(format!("has a field that is not of the template; {ONLY}")));
-    }
+    check_fields(checks, &tenant);
     if tenant == (v1::Tenant { id: tenant.id.clone(), ..v1::Tenant::default() }) {
         return TriedTemplate::default();
     }

@@ -1,7 +1,5 @@
 //! A failure as an answer: a problem document (RFC 9457).
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Response,
@@ -12,7 +10,7 @@ use serde::Serialize;
 use tonic::{Code, Status, body::Body};
 
 use super::kind::{Kind, METHOD_NOT_ALLOWED};
-use crate::grpc::code_name;
+use crate::{grpc::code_name, http::retry_after::retry_after};
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -122,7 +120,7 @@ impl Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(away) = &self.error.unavailable {
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(away.retry_after)));
+            headers.insert(RETRY_AFTER, retry_after(away.retry_after));
         }
         let allowed: Vec<_> = self.allowed.iter().map(Method::as_str).collect();
         if let (false, Ok(value)) = (allowed.is_empty(), HeaderValue::try_from(allowed.join(", "))) {
@@ -150,13 +148,10 @@ fn renamed(mut error: ApiError, field: impl Fn(&str) -> String) -> ApiError {
     error
 }
 
-/// Never sooner than was said.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;

@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use futures::{Stream, stream};
 use http::header;
-use minijinja::{Value, context, value::Serde};
+use minijinja::{Value, context};
 use roost_model::ids::TenantId;
 use roost_store::{AuditFilter, AuditRecord};
 use serde::Deserialize;
@@ -80,7 +80,7 @@ fn row(record: &AuditRecord) -> Value {
     let node = entry.node.as_ref().map(ToString::to_string);
     let about = entry.tenant.as_ref().map(ToString::to_string).or(node);
     context! {
-        at => Moment::of(record.at).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(record.at),
         caller => entry.caller.as_str(),
         call => entry.call.as_str(),
         about,

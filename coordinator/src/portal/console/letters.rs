@@ -6,7 +6,7 @@ use axum::{
     extract::{ConnectInfo, Query, State},
     response::Response,
 };
-use minijinja::{Value, context, value::Serde};
+use minijinja::{Value, context};
 use roost_model::ids::TenantId;
 use roost_store::{DeadLetter, DeadLetterFilter, DeadLetterKey, Direction};
 use serde::Deserialize;
@@ -88,6 +88,6 @@ fn row(letter: &DeadLetter) -> Value {
         reason => letter.reason.as_str(),
         attempts => letter.attempts,
         redrivable => letter.redrivable,
-        at => Moment::of(letter.created_at).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(letter.created_at),
     }
 }

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use futures::StreamExt;
-use minijinja::{Value, context, value::Serde};
+use minijinja::{Value, context};
 use roost_model::ids::OperationId;
 use roost_store::{OperationFilter, OperationOrder, OperationRecord, OperationState};
 use serde::Deserialize;
@@ -122,7 +122,7 @@ pub fn row(operation: &OperationRecord) -> Value {
         message => operation.message.as_str(),
         by => operation.requested_by.as_str(),
         reason => operation.reason.as_str(),
-        started => Moment::of(operation.started_at).map(|at| Value::from(Serde(at))),
-        ended => operation.ended_at.and_then(Moment::of).map(|at| Value::from(Serde(at))),
+        started => Moment::shown(operation.started_at),
+        ended => operation.ended_at.and_then(Moment::shown),
     }
 }

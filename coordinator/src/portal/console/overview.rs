@@ -64,7 +64,7 @@ fn content(seen: Option<&Seen>) -> Value {
     let conditions: Vec<Value> = CONDITIONS.into_iter().filter_map(counted).collect();
     let nodes: Vec<NodeRow> = seen.nodes.as_deref().map(rows).unwrap_or_default();
     let events = seen.events.iter().map(|event| {
-        let at = Moment::of(event.at).map(|at| Value::from(Serde(at)));
+        let at = Moment::shown(event.at);
         context! { at, text => event.text.as_str(), by => event.requested_by.as_str() }
     });
     context! {

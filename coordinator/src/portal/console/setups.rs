@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use minijinja::{Value, context, value::Serde};
+use minijinja::{Value, context};
 use roost_model::{LanguageCode, TemplateKind, ids::TenantId};
 use roost_proto::v1;
 use roost_store::{SetupRequest, SetupVerdict};
@@ -139,6 +139,6 @@ fn row(request: &SetupRequest) -> Value {
         reason => request.reason.as_str(),
         tenant => request.tenant.as_ref().map(|tenant| tenant.as_str()),
         by => request.reviewed.as_ref().map(|(_, by)| by.as_str()),
-        at => Moment::of(request.submitted_at).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(request.submitted_at),
     }
 }

@@ -69,7 +69,7 @@ fn standing(worker: &Worker) -> Value {
     let row = Value::from(Serde(TenantRow::of(worker)));
     let session = format!("{:?}", worker.session_status);
     let (last_error, generation) = (worker.last_error.as_str(), worker.generation.0);
-    let seen = worker.last_seen_at.and_then(Moment::of).map(|at| Value::from(Serde(at)));
+    let seen = worker.last_seen_at.and_then(Moment::shown);
     context! { row, session, last_error, generation, seen }
 }
 
@@ -126,7 +126,7 @@ fn moved(placement: &Placement) -> Value {
         from => placement.from.as_ref().map(ToString::to_string),
         to => placement.to.as_str(),
         reason => placement.reason.as_str(),
-        at => Moment::of(placement.at).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(placement.at),
     }
 }
 
@@ -135,7 +135,7 @@ fn change(change: &ConditionChange) -> Value {
         condition => key(change.kind),
         reason => change.reason.as_str(),
         node => change.node.as_ref().map(ToString::to_string),
-        at => Moment::of(change.at).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(change.at),
     }
 }
 
@@ -152,7 +152,7 @@ fn snapshot(snapshot: &ListedSnapshot) -> Value {
         is_newest => snapshot.is_newest,
         size => snapshot.bytes.map(mebibytes),
         node => snapshot.node.as_ref().map(ToString::to_string),
-        at => Moment::of(snapshot.taken_at).map(|at| Value::from(Serde(at))),
+        at => Moment::shown(snapshot.taken_at),
     }
 }
 

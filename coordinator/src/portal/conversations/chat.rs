@@ -161,15 +161,9 @@ pub async fn events(
     };
     match portal.app.watch_messages(filter, 0).await {
         Ok(news) => {
-            let held = portal.access.open_stream(member.caller());
-            let over = stream::once(held.ended().clone().cancelled_owned()).map(|()| Err(()));
             // At once as well: a line may have come between the page and this.
             let lines_come = stream::once(ready(Ok(()))).chain(news.map(|line| line.map(drop).map_err(drop)));
-            let news = stream::select(lines_come, over);
-            let news = news.map(move |news| {
-                let _held = &held;
-                news
-            });
+            let news = portal.access.open_stream(member.caller()).while_it_counts(lines_come);
             let events = lines(portal.clone(), of(&headers), member, chat, Box::pin(news));
             Sse::new(events).keep_alive(keep_alive()).into_response()
         }
